@@ -1,0 +1,38 @@
+"""Three families of errors; the type says whose fault it is, the text what to do.
+
+This module is not a place for codes or retries: an error that a stream can survive is not raised
+at all, it leaves the engine as an `InputRejected`.
+"""
+
+
+class HeadraceError(Exception):
+    """Base of everything Headrace raises on purpose."""
+
+
+class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in docs/GLOSSARY.md
+    """The settings or the arguments are wrong: yours to mend.
+
+    `faults` holds every fault found, one sentence each, so that one run shows them all.
+
+    >>> raise BadSettings(["seed is 'x'; must be a whole number", "learn.passes is 0; must be above 0"])
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: 2 faults in the settings:
+      - seed is 'x'; must be a whole number
+      - learn.passes is 0; must be above 0
+    """
+
+    def __init__(self, faults: str | list[str]) -> None:
+        self.faults = [faults] if isinstance(faults, str) else list(faults)
+        if len(self.faults) == 1:
+            super().__init__(self.faults[0])
+        else:
+            lines = "".join(f"\n  - {fault}" for fault in self.faults)
+            super().__init__(f"{len(self.faults)} faults in the settings:{lines}")
+
+
+class BadInput(HeadraceError):  # noqa: N818
+    """A file, a record or a snapshot from outside is wrong: theirs to mend."""
+
+
+class BrokenInvariant(HeadraceError):  # noqa: N818
+    """Headrace is wrong: please report it, with the text and the journal of the run."""

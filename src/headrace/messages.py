@@ -1,0 +1,324 @@
+"""All that crosses the core's border, and nothing else: nouns come in, past participles go out.
+
+Everything here is frozen. Times are seconds since the epoch (float), classes are text (see
+`class_name`), features are `{name: value}` with value a number, a text, a boolean or `None`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Value: TypeAlias = float | int | bool | str | None
+Features: TypeAlias = dict[str, Value]
+
+
+def class_name(label: object) -> str:
+    """The one spelling of a class, so that `1`, `1.0` and `"1"` from three tools are one class.
+
+    >>> class_name(True), class_name(1), class_name(1.0), class_name("spam")
+    ('true', '1', '1', 'spam')
+    """
+    if isinstance(label, str):
+        return label
+    if isinstance(label, bool | np.bool_):
+        return "true" if label else "false"
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return str(label)
+
+
+# ------------------------------------------------------------------------------------- inputs
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all messages; on the wire each carries its name in `type`."""
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """One item of the input stream.
+
+    `probabilities` and `predicted` are those of the model that served the event, when the log has
+    them; they are kept apart from what Headrace's own model thinks.
+    """
+
+    id: str
+    at: float
+    features: Features
+    predicted: str | None = None
+    probabilities: dict[str, float] | None = None
+    key: str | None = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EventBatch:
+    """Many events as columns; means exactly what the same events mean one by one.
+
+    `numbers` has shape (n, d), float64, one column for each name in `number_names`; what is missing
+    or not a finite number is NaN. A feature that has any value which is not a number stands in
+    `texts` instead: a list of n raw values. `names` holds all features in order of first sight.
+    `probabilities` has shape (n, k) over `served_classes`, a row of NaN where the log had none.
+    """
+
+    ids: list[str]
+    at: NDArray[np.float64]
+    names: tuple[str, ...]
+    number_names: tuple[str, ...]
+    numbers: NDArray[np.float64]
+    texts: dict[str, list[Value]]
+    predicted: list[str | None] | None = None
+    served_classes: tuple[str, ...] = ()
+    probabilities: NDArray[np.float64] | None = None
+    keys: list[str | None] | None = None
+    model_versions: list[str | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def row(self, i: int) -> Event:
+        """Event i as a message of its own."""
+        features: Features = {}
+        column_of = {name: j for j, name in enumerate(self.number_names)}
+        for name in self.names:
+            if name in self.texts:
+                features[name] = self.texts[name][i]
+            else:
+                number = float(self.numbers[i, column_of[name]])
+                features[name] = number if math.isfinite(number) else None
+        probabilities = None
+        if self.probabilities is not None and not np.isnan(self.probabilities[i]).all():
+            row = zip(self.served_classes, self.probabilities[i].tolist(), strict=True)
+            probabilities = {c: p for c, p in row if math.isfinite(p)}
+        return Event(
+            id=self.ids[i],
+            at=float(self.at[i]),
+            features=features,
+            predicted=self.predicted[i] if self.predicted else None,
+            probabilities=probabilities,
+            key=self.keys[i] if self.keys else None,
+            model_version=self.model_versions[i] if self.model_versions else None,
+        )
+
+
+class Answer(Message, frozen=True, kw_only=True):
+    """One annotator's reply to one request. `label=None` means "cannot tell"."""
+
+    request_id: str
+    label: str | None
+    at: float
+    annotator: str = ""
+
+
+class Tick(Message, frozen=True, kw_only=True):
+    """Time has passed and nothing else happened."""
+
+    at: float
+
+
+class RoundOrdered(Message, frozen=True, kw_only=True):
+    """Somebody asks for a round now; `labels_n=None` takes what the budget allows."""
+
+    at: float
+    labels_n: int | None = None
+
+
+class RetrainFinished(Message, frozen=True, kw_only=True):
+    """A job ordered by `RetrainRequested` is done; `challenger` is its `learn.retrain.Challenger`.
+
+    In a recorded run only the job's id is kept: a replay computes the challenger again.
+    """
+
+    job_id: int
+    at: float
+    challenger: Any = None
+    error: str | None = None
+
+
+Input: TypeAlias = Event | EventBatch | Answer | Tick | RoundOrdered | RetrainFinished
+Inputs: TypeAlias = Sequence[Input]
+
+
+# ------------------------------------------------------------------------------------ outputs
+
+
+class LabelRequested(Message, frozen=True, kw_only=True):
+    """A question for the annotators, with the reason it is asked.
+
+    `propensity` is the probability with which this event was chosen by this decision, above 0.
+    `seq` is the number of the event in its shard, from 0. `prediction` is the one that is judged.
+    """
+
+    request_id: str
+    event_id: str
+    at: float
+    event_at: float
+    deadline: float
+    features: Features
+    reason: str
+    strategy: str
+    utility: float
+    threshold: float
+    propensity: float
+    model_version: int
+    prediction: dict[str, float]
+    round_n: int
+    seq: int
+    answers_wanted: int = 1
+    served: dict[str, float] | None = None
+    served_model: str | None = None
+    key: str | None = None
+
+
+class RequestWithdrawn(Message, frozen=True, kw_only=True):
+    """The question is moot; whoever has not answered need not. The budget gets its label back."""
+
+    request_id: str
+    event_id: str
+    at: float
+    reason: str
+
+
+class RequestExpired(Message, frozen=True, kw_only=True):
+    """Nobody answered enough in time. The budget gets its label back."""
+
+    request_id: str
+    event_id: str
+    at: float
+    answers_n: int
+
+
+class LabelSettled(Message, frozen=True, kw_only=True):
+    """The answers agree: an example fit for training.
+
+    `revision` counts from 0; above 0 an earlier outcome of the same request is replaced, because an
+    annotator corrected an answer, or an answer came that was given earlier or after the deadline.
+    """
+
+    request_id: str
+    event_id: str
+    at: float
+    event_at: float
+    label: str
+    features: Features
+    prediction: dict[str, float]
+    reason: str
+    seq: int
+    answers_n: int
+    agreement: float
+    revision: int = 0
+    is_late: bool = False
+    served: dict[str, float] | None = None
+
+
+class LabelDisputed(Message, frozen=True, kw_only=True):
+    """As many answers as we pay for, and no majority; or nobody could tell."""
+
+    request_id: str
+    event_id: str
+    at: float
+    reason: str
+    answers: dict[str, int]
+    revision: int = 0
+
+
+class DriftChanged(Message, frozen=True, kw_only=True):
+    """The drift level moved. `statistic` is divided by its own threshold: 1 is the firing line."""
+
+    at: float
+    level: str
+    previous: str
+    signal: str
+    detector: str
+    statistic: float
+
+
+class RoundOpened(Message, frozen=True, kw_only=True):
+    """One decision begins: `wanted_n` of `pool_n` candidates are to be chosen."""
+
+    round_n: int
+    at: float
+    reason: str
+    pool_n: int
+    wanted_n: int
+
+
+class RoundClosed(Message, frozen=True, kw_only=True):
+    """The decision is made; `threshold` is the lowest utility that was chosen."""
+
+    round_n: int
+    at: float
+    asked_n: int
+    threshold: float
+
+
+class RetrainRequested(Message, frozen=True, kw_only=True):
+    """The shell is to run `engine.job(job_id)` outside `feed` and to send `RetrainFinished`."""
+
+    job_id: int
+    at: float
+    reason: str
+    examples_n: int
+    model_version: int
+
+
+class ModelAdopted(Message, frozen=True, kw_only=True):
+    """The challenger beat the champion on the latest control labels and took its place."""
+
+    job_id: int
+    at: float
+    model_version: int
+    champion_right: float
+    challenger_right: float
+    labels_n: int
+
+
+class ModelKept(Message, frozen=True, kw_only=True):
+    """The challenger did not beat the champion, or its job failed; the champion stays."""
+
+    job_id: int
+    at: float
+    reason: str
+    champion_right: float
+    challenger_right: float
+    labels_n: int
+
+
+class InputRejected(Message, frozen=True, kw_only=True):
+    """What could not be used, and why. `reason` is one of a closed list (docs/REJECTS.md).
+
+    `source` and `position` say where it came from: a file and a byte offset, or a topic, partition
+    and offset; empty and -1 for an object passed by a program.
+    """
+
+    reason: str
+    detail: str
+    at: float
+    input_id: str = ""
+    source: str = ""
+    position: int = -1
+    raw: str = ""
+
+
+Output: TypeAlias = (
+    LabelRequested
+    | RequestWithdrawn
+    | RequestExpired
+    | LabelSettled
+    | LabelDisputed
+    | DriftChanged
+    | RoundOpened
+    | RoundClosed
+    | RetrainRequested
+    | ModelAdopted
+    | ModelKept
+    | InputRejected
+)
+
+RequestEnded: TypeAlias = RequestWithdrawn | RequestExpired | LabelSettled | LabelDisputed

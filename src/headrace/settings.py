@@ -1,0 +1,531 @@
+"""The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
+
+Every fault is reported at once, with its path and, for an unknown name, the nearest known one.
+docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from .errors import BadInput, BadSettings
+
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+CountOrNone: TypeAlias = Annotated[int, Meta(ge=0)]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
+Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
+ShareOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
+Positive: TypeAlias = Annotated[float, Meta(gt=0)]
+NotNegative: TypeAlias = Annotated[float, Meta(ge=0)]
+
+
+def about(text: str) -> Any:
+    """The reference text of a field."""
+    return Meta(description=text)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all sections."""
+
+
+class InputSettings(Section, frozen=True, kw_only=True):
+    """[input]: how a record of the inference log becomes an event. Paths are dotted: `a.b.c`."""
+
+    id: Annotated[str, about("Path of the event's id.")] = "id"
+    at: Annotated[
+        str, about("Path of the event's time: seconds since the epoch, or RFC 3339 with a zone.")
+    ] = "at"
+    features: Annotated[
+        str,
+        about(
+            "Path of the features: an object (nested objects are flattened with dots) or an array "
+            "named by `feature_names`. Empty: every field of the record that has no other meaning."
+        ),
+    ] = "features"
+    feature_names: Annotated[
+        list[str], about("Names of the features where the log has an array.")
+    ] = []
+    predicted: Annotated[str, about("Path of the class the served model gave; may be absent.")] = (
+        "predicted"
+    )
+    probabilities: Annotated[
+        str,
+        about("Path of the served model's probabilities: an object by class, or an array."),
+    ] = "probabilities"
+    classes: Annotated[
+        list[str], about("Names of the classes where `probabilities` is an array.")
+    ] = []
+    key: Annotated[str, about("Path of a key to hand on with requests; may be absent.")] = "key"
+    model_version: Annotated[str, about("Path of the served model's version; may be absent.")] = (
+        "model_version"
+    )
+    label: Annotated[
+        str,
+        about("Path of the class, when it is in the record. Only `headrace pilot` reads it."),
+    ] = "label"
+    batch: Annotated[
+        Literal["none", "instances", "kserve-v1", "kserve-v2", "columns"],
+        about(
+            "Records that hold many events: `instances` (an array under `batch_path`), `kserve-v1` "
+            "({instances: [...]}), `kserve-v2` ({inputs: [{name, shape, datatype, data}]}), "
+            "`columns` ({columns: [...], data: [[...]]}, as MLflow logs)."
+        ),
+    ] = "none"
+    batch_path: Annotated[str, about("Path of the array for `instances`, or of the payload.")] = ""
+    line_bytes_max: Annotated[Count, about("A longer record is rejected as `oversize`; bytes.")] = (
+        1_048_576
+    )
+    jump_max_s: Annotated[
+        Seconds,
+        about(
+            "An event further ahead of the newest one than this is rejected as `future`: one wrong "
+            "clock must not expire every request. Seconds."
+        ),
+    ] = 31_622_400.0
+
+
+class SchemaSettings(Section, frozen=True, kw_only=True):
+    """[schema]: features and classes. Inferred from the stream where not declared."""
+
+    classes: Annotated[
+        list[str], about("The known classes, in order. A class not listed is added when answered.")
+    ] = []
+    features: Annotated[
+        dict[str, Literal["numeric", "categorical"]],
+        about("The features and their kinds, in order. Empty: inferred as they are first seen."),
+    ] = {}
+    features_max: Annotated[
+        Count, about("At most so many features; what comes after is counted and ignored.")
+    ] = 2_000
+    categories_max: Annotated[
+        Count, about("At most so many values of one categorical feature; the rest share one.")
+    ] = 1_000
+    classes_max: Annotated[
+        Count, about("At most so many classes; an answer with one more is rejected.")
+    ] = 200
+
+
+class ModelSettings(Section, frozen=True, kw_only=True):
+    """[model]: the river model that learns from the labels."""
+
+    name: Annotated[
+        str,
+        about(
+            "A preset (`logistic`, `naive-bayes`, `tree`, `adaptive-tree`, `forest`, `knn`) or "
+            "`module:function`, called without arguments, that returns a river classifier."
+        ),
+    ] = "logistic"
+
+
+class ObserveSettings(Section, frozen=True, kw_only=True):
+    """[observe]: what is kept of the unlabelled stream."""
+
+    window_n: Annotated[Count, about("Events in the sliding window.")] = 2_000
+    window_s: Annotated[
+        Seconds | None, about("Age at which an event leaves the window as well; seconds.")
+    ] = None
+    reservoir_n: Annotated[Count, about("Events in the sample of the past.")] = 2_000
+    reservoir_half_life_s: Annotated[
+        Seconds | None,
+        about(
+            "Age at which an event is half as likely to be in the sample; none: every past event "
+            "is equally likely. Seconds."
+        ),
+    ] = None
+    ids_n: Annotated[
+        Count, about("How many of the latest ids are remembered to reject duplicates.")
+    ] = 100_000
+
+
+class BudgetSettings(Section, frozen=True, kw_only=True):
+    """[query.budget]: how many labels may be asked. All that are set hold at once."""
+
+    share: Annotated[Share | None, about("Labels per event.")] = None
+    per_hour: Annotated[Positive | None, about("Labels per hour of event time.")] = None
+    cap: Annotated[Count | None, about("Labels in all.")] = None
+    burst: Annotated[
+        Count, about("Unspent labels that may pile up; what comes on top is forfeited.")
+    ] = 200
+    start: Annotated[
+        CountOrNone, about("Labels granted at the start, before any event has earned one.")
+    ] = 0
+    reserve: Annotated[
+        CountOrNone,
+        about("Labels set aside, once earned, for rounds opened by drift or on demand."),
+    ] = 20
+
+
+class RoundSettings(Section, frozen=True, kw_only=True):
+    """[query.rounds]: when the strategy chooses."""
+
+    every_n: Annotated[Count | None, about("A round every so many events.")] = 50
+    every_s: Annotated[Seconds | None, about("A round every so many seconds of event time.")] = None
+    drift_n: Annotated[
+        CountOrNone, about("Labels asked at most in a round that drift opened; 0: no such round.")
+    ] = 50
+
+
+class ColdStartSettings(Section, frozen=True, kw_only=True):
+    """[query.cold_start]: at the start everything is asked at random."""
+
+    per_class_n: Annotated[
+        CountOrNone, about("Cold until every known class has so many labels; 0: never cold.")
+    ] = 10
+    labels_max: Annotated[Count, about("Cold no longer after so many labels in all.")] = 100
+
+
+class QuerySettings(Section, frozen=True, kw_only=True):
+    """[query]: which events are worth a label."""
+
+    strategy: Annotated[
+        str,
+        about("`random`, `least_confidence`, `margin`, `entropy`, `hybrid`, or `module:function`."),
+    ] = "margin"
+    control_share: Annotated[
+        Share,
+        about(
+            "Part of the budget spent at random on arrival: what keeps every propensity above 0 "
+            "and the accuracy estimate honest."
+        ),
+    ] = 0.2
+    sharpness: Annotated[
+        NotNegative,
+        about(
+            "How strongly a round prefers high utility: the chance of the candidate ranked r from "
+            "the top is proportional to (1 + r) to the power of minus this. 0 is random."
+        ),
+    ] = 1.5
+    uncertainty_from: Annotated[
+        Literal["model", "served", "disagreement"],
+        about(
+            "Whose probabilities strategies see: our model's, the served model's, or how far both "
+            "are apart. Where the log has no probabilities, our model's serve."
+        ),
+    ] = "model"
+    budget: BudgetSettings = BudgetSettings(share=0.05)
+    rounds: RoundSettings = RoundSettings()
+    cold_start: ColdStartSettings = ColdStartSettings()
+
+
+class LabelSettings(Section, frozen=True, kw_only=True):
+    """[label]: requests and answers."""
+
+    deadline_s: Annotated[Seconds, about("A request expires after so many seconds.")] = 86_400.0
+    answers_wanted: Annotated[
+        Count, about("Answers needed before a majority may settle a request.")
+    ] = 1
+    answers_max: Annotated[
+        Count,
+        about("Answers, refusals included, after which a request without a majority is disputed."),
+    ] = 3
+    closed_n: Annotated[
+        Count, about("Ended requests remembered for late answers and corrections.")
+    ] = 10_000
+    open_max: Annotated[
+        Count, about("Open requests at most; at the limit nothing is asked until one ends.")
+    ] = 10_000
+
+
+class LearnSettings(Section, frozen=True, kw_only=True):
+    """[learn]: what is done with each label."""
+
+    memory_n: Annotated[Count, about("Labelled examples kept for retraining.")] = 2_000
+    half_life_s: Annotated[
+        Seconds | None,
+        about(
+            "Age at which an example weighs one half when retraining; none: half of the span that "
+            "the memory covers, halved again after drift. Seconds."
+        ),
+    ] = None
+    retrain_every_s: Annotated[
+        Seconds | None, about("Retrain on this schedule as well as on drift; seconds.")
+    ] = None
+    retrain_every_n: Annotated[
+        Count | None, about("Retrain after so many labels as well as on drift.")
+    ] = None
+    retrain_labels_min: Annotated[Count, about("No retraining on fewer examples than this.")] = 30
+    passes: Annotated[Count, about("How often a retraining goes through the memory.")] = 2
+    adopt_labels_n: Annotated[
+        Count, about("The latest control labels on which challenger and champion are compared.")
+    ] = 50
+    adopt_margin: Annotated[
+        ShareOrNone, about("How much better, as a share of those labels, a challenger must be.")
+    ] = 0.01
+
+
+class WatchSettings(Section, frozen=True, kw_only=True):
+    """[[drift.watch]]: one signal and what watches it."""
+
+    signal: Annotated[
+        Literal["confidence", "class_mix", "error", "features"],
+        about(
+            "`confidence` of each prediction, `class_mix` (the predicted class), `error` of "
+            "control labels, or each of the `features`."
+        ),
+    ]
+    detector: Annotated[
+        Literal[
+            "adwin",
+            "page_hinkley",
+            "kswin",
+            "ddm",
+            "eddm",
+            "hddm_a",
+            "hddm_w",
+            "fhddm",
+            "psi",
+            "ks",
+        ],
+        about("A detector of river, or the windowed tests `psi` and `ks`."),
+    ]
+    level: Annotated[
+        Literal["warning", "drift"], about("The highest level this watch may raise.")
+    ] = "drift"
+    options: Annotated[
+        dict[str, float], about("Arguments of river's detector, or `threshold` of a windowed test.")
+    ] = {}
+
+
+DEFAULT_WATCHES = (
+    WatchSettings(signal="error", detector="hddm_w", level="drift"),
+    WatchSettings(signal="confidence", detector="adwin", level="warning"),
+    WatchSettings(signal="class_mix", detector="psi", level="warning"),
+    WatchSettings(signal="features", detector="psi", level="warning"),
+    WatchSettings(signal="features", detector="ks", level="warning"),
+)
+
+
+class DriftSettings(Section, frozen=True, kw_only=True):
+    """[drift]: what is watched, and how alarms become a level."""
+
+    check_every_n: Annotated[
+        Count, about("Windowed tests compare window and reservoir every so many events.")
+    ] = 500
+    agree_n: Annotated[Count, about("So many signals at WARNING at once make a DRIFT.")] = 3
+    hold_n: Annotated[
+        Count, about("Events for which a level holds after its last alarm, before it falls.")
+    ] = 1_000
+    features_max: Annotated[Count, about("Only the first so many features are tested.")] = 50
+    watch: Annotated[tuple[WatchSettings, ...], about("The watches; replaces the default.")] = (
+        DEFAULT_WATCHES
+    )
+
+
+class EvaluationSettings(Section, frozen=True, kw_only=True):
+    """[evaluation]: the live accuracy estimate."""
+
+    window_n: Annotated[Count, about("Events over which accuracy is estimated.")] = 5_000
+    judged: Annotated[
+        Literal["model", "served"], about("Whose predictions the headline estimate judges.")
+    ] = "model"
+
+
+class RunSettings(Section, frozen=True, kw_only=True):
+    """[run]: what the embedded shell does around the engine."""
+
+    snapshot_every_n: Annotated[Count, about("Events between two snapshots.")] = 20_000
+    snapshots_kept: Annotated[Count, about("Snapshots kept; older ones are removed.")] = 2
+    tick_s: Annotated[
+        Seconds, about("With --follow: quiet time after which the clock is moved; seconds.")
+    ] = 1.0
+    metrics_port: Annotated[CountOrNone, about("Port of /metrics; 0: none.")] = 0
+    metrics_host: Annotated[str, about("Address of /metrics; loopback unless told otherwise.")] = (
+        "127.0.0.1"
+    )
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The root: `stream` and `seed` stand at the top of the file, before any section."""
+
+    stream: Annotated[str, about("Name of the stream, in metrics and reports.")] = "default"
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, lt=1 << 63)], about("Seed of every random choice.")
+    ] = 0
+    input: InputSettings = InputSettings()
+    schema: SchemaSettings = SchemaSettings()
+    model: ModelSettings = ModelSettings()
+    observe: ObserveSettings = ObserveSettings()
+    query: QuerySettings = QuerySettings()
+    label: LabelSettings = LabelSettings()
+    learn: LearnSettings = LearnSettings()
+    drift: DriftSettings = DriftSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    run: RunSettings = RunSettings()
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def load(path: Path) -> Settings:
+    """Read a TOML file. Raises `BadSettings` with every fault, `BadInput` if it is not TOML."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} can't be read: {error}") from error
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{path} is not TOML: {error}") from error
+    return parse(raw)
+
+
+def parse(raw: dict[str, Any]) -> Settings:
+    """Settings from a mapping as TOML gives it.
+
+    >>> parse({"sed": 3, "query": {"budget": {"share": 2}}})
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: 2 faults in the settings:
+      - sed is not a setting; did you mean seed?
+      - query.budget.share is 2; must be above 0 and at most 1
+    """
+    faults: list[str] = []
+    settings: Settings = _section(Settings, raw, "", faults)
+    if not faults:
+        faults += check(settings)
+    if faults:
+        raise BadSettings(faults)
+    return settings
+
+
+def check(settings: Settings) -> list[str]:
+    """Faults between settings that are each well-formed alone; empty when there are none."""
+    faults = []
+    budget, rounds, label = settings.query.budget, settings.query.rounds, settings.label
+    if budget.share is None and budget.per_hour is None and budget.cap is None:
+        faults.append("query.budget has no limit; set share, per_hour or cap")
+    if rounds.every_n is None and rounds.every_s is None:
+        faults.append("query.rounds has no schedule; set every_n or every_s")
+    if label.answers_max < label.answers_wanted:
+        faults.append(
+            f"label.answers_max is {label.answers_max}; must be at least label.answers_wanted, "
+            f"which is {label.answers_wanted}"
+        )
+    if rounds.every_n is not None and rounds.every_n > settings.observe.window_n:
+        faults.append(
+            f"query.rounds.every_n is {rounds.every_n}; must be at most observe.window_n, which "
+            f"is {settings.observe.window_n}, or candidates leave before they are considered"
+        )
+    if len(set(settings.schema.classes)) != len(settings.schema.classes):
+        faults.append("schema.classes names a class twice")
+    windowed = {"psi", "ks"}
+    for i, watch in enumerate(settings.drift.watch):
+        path = f"drift.watch[{i}]"
+        if watch.signal == "features" and watch.detector not in windowed:
+            faults.append(f"{path} watches features with {watch.detector}; use psi or ks")
+        if watch.signal in ("error", "confidence") and watch.detector == "psi":
+            faults.append(f"{path} watches {watch.signal} with psi; use a detector of river")
+        if watch.signal == "class_mix" and watch.detector == "ks":
+            faults.append(f"{path} watches class_mix with ks; use psi or a detector of river")
+        if watch.signal == "error" and watch.detector == "ks":
+            faults.append(f"{path} watches error with ks; use a detector of river")
+    return faults
+
+
+def _section(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
+    """One section, field by field, so that one fault does not hide the next."""
+    if not isinstance(raw, dict):
+        faults.append(f"{path} is {raw!r}; must be a section")
+        return kind() if kind is not WatchSettings else None
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        where = f"{path}.{name}" if path else name
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fields)}"
+            faults.append(f"{where} is not a setting; {hint}")
+            continue
+        values[name] = _value(fields[name].type, value, where, faults)
+    for name, field in fields.items():
+        if field.required and name not in values:
+            faults.append(f"{path}.{name} is missing")
+    values = {name: value for name, value in values.items() if value is not _FAULTY}
+    if any(field.required and name not in values for name, field in fields.items()):
+        return _FAULTY
+    return kind(**values)
+
+
+_FAULTY: Any = object()
+
+
+def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
+    bare = _bare(annotation)
+    if isinstance(bare, type) and issubclass(bare, Section):
+        return _section(bare, value, where, faults)
+    if typing.get_origin(bare) is tuple:
+        if not isinstance(value, list | tuple):
+            faults.append(f"{where} is {value!r}; must be an array of sections")
+            return _FAULTY
+        inner = typing.get_args(bare)[0]
+        found = [_section(inner, v, f"{where}[{i}]", faults) for i, v in enumerate(value)]
+        return tuple(v for v in found if v is not _FAULTY)
+    if isinstance(value, float) and not math.isfinite(value):
+        faults.append(f"{where} is {value}; must be a finite number")
+        return _FAULTY
+    try:
+        return msgspec.convert(value, annotation, strict=True)
+    except msgspec.ValidationError:
+        choices = _choices(bare)
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        faults.append(f"{where} is {value!r}; must be {_expectation(annotation)}{hint}")
+        return _FAULTY
+
+
+def _bare(annotation: Any) -> Any:
+    while typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation
+
+
+def _choices(bare: Any) -> list[str]:
+    if typing.get_origin(bare) is Literal:
+        return [str(choice) for choice in typing.get_args(bare)]
+    return []
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _expectation(annotation: Any) -> str:
+    """What a field takes, in words: from its type and its bounds."""
+    bounds: list[str] = []
+    while typing.get_origin(annotation) is Annotated:
+        annotation, *metas = typing.get_args(annotation)
+        for meta in metas:
+            if isinstance(meta, Meta):
+                bounds += _bounds(meta)
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(
+            _expectation(part) for part in typing.get_args(annotation) if part is not type(None)
+        )
+    if bounds:
+        return " and ".join(bounds)
+    if origin is Literal:
+        return "one of " + ", ".join(_choices(annotation))
+    if origin is list:
+        return "an array of texts"
+    if origin is dict:
+        value = typing.get_args(annotation)[1]
+        return f"a table whose values are {_expectation(value)}"
+    return _NAMES.get(annotation, str(annotation))
+
+
+def _bounds(meta: Meta) -> list[str]:
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    found = []
+    for name, word in words.items():
+        bound = getattr(meta, name)
+        if bound is not None:
+            found.append(f"{word} {bound}")
+    return found
