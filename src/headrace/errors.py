@@ -14,10 +14,10 @@ class BadSettings(HeadraceError):  # noqa: N818 - the name is a verdict, as in d
 
     `faults` holds every fault found, one sentence each, so that one run shows them all.
 
-    >>> raise BadSettings(["seed is 'x'; must be a whole number", "learn.passes is 0; must be above 0"])
+    >>> raise BadSettings(["seed is 'x'; must be a number", "learn.passes is 0; must be above 0"])
     Traceback (most recent call last):
     headrace.errors.BadSettings: 2 faults in the settings:
-      - seed is 'x'; must be a whole number
+      - seed is 'x'; must be a number
       - learn.passes is 0; must be above 0
     """
 

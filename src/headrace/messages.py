@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
@@ -62,8 +63,9 @@ class EventBatch:
     """Many events as columns; means exactly what the same events mean one by one.
 
     `numbers` has shape (n, d), float64, one column for each name in `number_names`; what is missing
-    or not a finite number is NaN. A feature that has any value which is not a number stands in
-    `texts` instead: a list of n raw values. `names` holds all features in order of first sight.
+    is NaN, an infinity stays for `Schema.rows` to count. A feature that has any value which is not
+    a number stands in `texts` instead: a list of n raw values. `names` holds all features in order
+    of the first event that has a value for them, and within one event in its own order.
     `probabilities` has shape (n, k) over `served_classes`, a row of NaN where the log had none.
     """
 
@@ -129,6 +131,14 @@ class RoundOrdered(Message, frozen=True, kw_only=True):
     labels_n: int | None = None
 
 
+class Withdrawal(Message, frozen=True, kw_only=True):
+    """Somebody takes a question back: its event was deleted, or its label is known otherwise."""
+
+    request_id: str
+    at: float
+    reason: str = "withdrawn"
+
+
 class RetrainFinished(Message, frozen=True, kw_only=True):
     """A job ordered by `RetrainRequested` is done; `challenger` is its `learn.retrain.Challenger`.
 
@@ -141,11 +151,14 @@ class RetrainFinished(Message, frozen=True, kw_only=True):
     error: str | None = None
 
 
-Input: TypeAlias = Event | EventBatch | Answer | Tick | RoundOrdered | RetrainFinished
+Input: TypeAlias = Event | EventBatch | Answer | Withdrawal | Tick | RoundOrdered | RetrainFinished
 Inputs: TypeAlias = Sequence[Input]
 
 
 # ------------------------------------------------------------------------------------ outputs
+
+DRAWN_AT_RANDOM = ("control", "cold start", "drift")
+"""Reasons of requests whose events were drawn without looking at them."""
 
 
 class LabelRequested(Message, frozen=True, kw_only=True):
@@ -290,8 +303,31 @@ class ModelKept(Message, frozen=True, kw_only=True):
     labels_n: int
 
 
+class Reason(StrEnum):
+    """Why an input was rejected: the closed list of docs/REJECTS.md."""
+
+    OVERSIZE = "oversize"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    NO_ID = "no_id"
+    BAD_ID = "bad_id"
+    DUPLICATE_ID = "duplicate_id"
+    NO_TIME = "no_time"
+    BAD_TIME = "bad_time"
+    FUTURE = "future"
+    BAD_FEATURES = "bad_features"
+    BAD_FIELD = "bad_field"
+    BAD_PROBABILITIES = "bad_probabilities"
+    BAD_BATCH = "bad_batch"
+    BAD_ANSWER = "bad_answer"
+    UNKNOWN_REQUEST = "unknown_request"
+    TOO_MANY_CLASSES = "too_many_classes"
+    TOO_MANY_ANSWERS = "too_many_answers"
+
+
 class InputRejected(Message, frozen=True, kw_only=True):
-    """What could not be used, and why. `reason` is one of a closed list (docs/REJECTS.md).
+    """What could not be used, and why. `reason` is one of `Reason`.
 
     `source` and `position` say where it came from: a file and a byte offset, or a topic, partition
     and offset; empty and -1 for an object passed by a program.

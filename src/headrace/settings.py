@@ -1,16 +1,12 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
-Every fault is reported at once, with its path and, for an unknown name, the nearest known one.
+What a section is made of is told here, how one is read from a mapping in `settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
 import tomllib
-import types
-import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -18,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from .errors import BadInput, BadSettings
+from .settings_reading import section_of
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 CountOrNone: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -243,7 +240,7 @@ class LearnSettings(Section, frozen=True, kw_only=True):
         Seconds | None,
         about(
             "Age at which an example weighs one half when retraining; none: half of the span that "
-            "the memory covers, halved again after drift. Seconds."
+            "the memory covers, or a third of the time since the last drift. Seconds."
         ),
     ] = None
     retrain_every_s: Annotated[
@@ -256,7 +253,7 @@ class LearnSettings(Section, frozen=True, kw_only=True):
     passes: Annotated[Count, about("How often a retraining goes through the memory.")] = 2
     adopt_labels_n: Annotated[
         Count, about("The latest control labels on which challenger and champion are compared.")
-    ] = 50
+    ] = 30
     adopt_margin: Annotated[
         ShareOrNone, about("How much better, as a share of those labels, a challenger must be.")
     ] = 0.01
@@ -266,10 +263,11 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     """[[drift.watch]]: one signal and what watches it."""
 
     signal: Annotated[
-        Literal["confidence", "class_mix", "error", "features"],
+        Literal["confidence", "class_mix", "error", "surprise", "features"],
         about(
             "`confidence` of each prediction, `class_mix` (the predicted class), `error` of "
-            "control labels, or each of the `features`."
+            "control labels, `surprise` of all labels that judge (wrong, less the chance of it "
+            "guessed on arrival), or each of the `features`."
         ),
     ]
     detector: Annotated[
@@ -295,8 +293,30 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     ] = {}
 
 
+_ON_ERRORS = ("adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w", "fhddm")
+DETECTORS_OF_SIGNAL = {
+    "error": _ON_ERRORS,
+    "surprise": ("adwin", "page_hinkley", "kswin"),
+    # EDDM measures the distance between errors: it needs a yes or no.
+    "confidence": (*(name for name in _ON_ERRORS if name != "eddm"), "ks"),
+    "class_mix": (*_ON_ERRORS, "psi"),
+    "features": ("psi", "ks"),
+}
+
 DEFAULT_WATCHES = (
-    WatchSettings(signal="error", detector="hddm_w", level="drift"),
+    # Of river's detectors this one finds small rises of the error and hardly ever a false one:
+    # docs/DRIFT.md has the table.
+    WatchSettings(
+        signal="error", detector="adwin", level="drift", options={"clock": 1, "delta": 0.02}
+    ),
+    # Predictions that the strategy chose are often wrong, which is no news; being wrong more often
+    # than guessed is, and all labels can tell.
+    WatchSettings(
+        signal="surprise",
+        detector="page_hinkley",
+        level="drift",
+        options={"delta": 0.08, "threshold": 3.0},
+    ),
     WatchSettings(signal="confidence", detector="adwin", level="warning"),
     WatchSettings(signal="class_mix", detector="psi", level="warning"),
     WatchSettings(signal="features", detector="psi", level="warning"),
@@ -309,7 +329,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
 
     check_every_n: Annotated[
         Count, about("Windowed tests compare window and reservoir every so many events.")
-    ] = 500
+    ] = 1_000
     agree_n: Annotated[Count, about("So many signals at WARNING at once make a DRIFT.")] = 3
     hold_n: Annotated[
         Count, about("Events for which a level holds after its last alarm, before it falls.")
@@ -348,7 +368,7 @@ class Settings(Section, frozen=True, kw_only=True):
 
     stream: Annotated[str, about("Name of the stream, in metrics and reports.")] = "default"
     seed: Annotated[
-        Annotated[int, Meta(ge=0, lt=1 << 63)], about("Seed of every random choice.")
+        Annotated[int, Meta(ge=0, lt=1 << 62)], about("Seed of every random choice.")
     ] = 0
     input: InputSettings = InputSettings()
     schema: SchemaSettings = SchemaSettings()
@@ -388,7 +408,7 @@ def parse(raw: dict[str, Any]) -> Settings:
       - query.budget.share is 2; must be above 0 and at most 1
     """
     faults: list[str] = []
-    settings: Settings = _section(Settings, raw, "", faults)
+    settings: Settings = section_of(Settings, raw, "", faults)
     if not faults:
         faults += check(settings)
     if faults:
@@ -416,116 +436,11 @@ def check(settings: Settings) -> list[str]:
         )
     if len(set(settings.schema.classes)) != len(settings.schema.classes):
         faults.append("schema.classes names a class twice")
-    windowed = {"psi", "ks"}
     for i, watch in enumerate(settings.drift.watch):
-        path = f"drift.watch[{i}]"
-        if watch.signal == "features" and watch.detector not in windowed:
-            faults.append(f"{path} watches features with {watch.detector}; use psi or ks")
-        if watch.signal in ("error", "confidence") and watch.detector == "psi":
-            faults.append(f"{path} watches {watch.signal} with psi; use a detector of river")
-        if watch.signal == "class_mix" and watch.detector == "ks":
-            faults.append(f"{path} watches class_mix with ks; use psi or a detector of river")
-        if watch.signal == "error" and watch.detector == "ks":
-            faults.append(f"{path} watches error with ks; use a detector of river")
+        allowed = DETECTORS_OF_SIGNAL[watch.signal]
+        if watch.detector not in allowed:
+            faults.append(
+                f"drift.watch[{i}] watches {watch.signal} with {watch.detector}; "
+                f"use {', '.join(allowed)}"
+            )
     return faults
-
-
-def _section(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
-    """One section, field by field, so that one fault does not hide the next."""
-    if not isinstance(raw, dict):
-        faults.append(f"{path} is {raw!r}; must be a section")
-        return kind() if kind is not WatchSettings else None
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    values: dict[str, Any] = {}
-    for name, value in raw.items():
-        where = f"{path}.{name}" if path else name
-        if name not in fields:
-            near = difflib.get_close_matches(name, fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fields)}"
-            faults.append(f"{where} is not a setting; {hint}")
-            continue
-        values[name] = _value(fields[name].type, value, where, faults)
-    for name, field in fields.items():
-        if field.required and name not in values:
-            faults.append(f"{path}.{name} is missing")
-    values = {name: value for name, value in values.items() if value is not _FAULTY}
-    if any(field.required and name not in values for name, field in fields.items()):
-        return _FAULTY
-    return kind(**values)
-
-
-_FAULTY: Any = object()
-
-
-def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
-    bare = _bare(annotation)
-    if isinstance(bare, type) and issubclass(bare, Section):
-        return _section(bare, value, where, faults)
-    if typing.get_origin(bare) is tuple:
-        if not isinstance(value, list | tuple):
-            faults.append(f"{where} is {value!r}; must be an array of sections")
-            return _FAULTY
-        inner = typing.get_args(bare)[0]
-        found = [_section(inner, v, f"{where}[{i}]", faults) for i, v in enumerate(value)]
-        return tuple(v for v in found if v is not _FAULTY)
-    if isinstance(value, float) and not math.isfinite(value):
-        faults.append(f"{where} is {value}; must be a finite number")
-        return _FAULTY
-    try:
-        return msgspec.convert(value, annotation, strict=True)
-    except msgspec.ValidationError:
-        choices = _choices(bare)
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        faults.append(f"{where} is {value!r}; must be {_expectation(annotation)}{hint}")
-        return _FAULTY
-
-
-def _bare(annotation: Any) -> Any:
-    while typing.get_origin(annotation) is Annotated:
-        annotation = typing.get_args(annotation)[0]
-    return annotation
-
-
-def _choices(bare: Any) -> list[str]:
-    if typing.get_origin(bare) is Literal:
-        return [str(choice) for choice in typing.get_args(bare)]
-    return []
-
-
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
-
-
-def _expectation(annotation: Any) -> str:
-    """What a field takes, in words: from its type and its bounds."""
-    bounds: list[str] = []
-    while typing.get_origin(annotation) is Annotated:
-        annotation, *metas = typing.get_args(annotation)
-        for meta in metas:
-            if isinstance(meta, Meta):
-                bounds += _bounds(meta)
-    origin = typing.get_origin(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(
-            _expectation(part) for part in typing.get_args(annotation) if part is not type(None)
-        )
-    if bounds:
-        return " and ".join(bounds)
-    if origin is Literal:
-        return "one of " + ", ".join(_choices(annotation))
-    if origin is list:
-        return "an array of texts"
-    if origin is dict:
-        value = typing.get_args(annotation)[1]
-        return f"a table whose values are {_expectation(value)}"
-    return _NAMES.get(annotation, str(annotation))
-
-
-def _bounds(meta: Meta) -> list[str]:
-    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-    found = []
-    for name, word in words.items():
-        bound = getattr(meta, name)
-        if bound is not None:
-            found.append(f"{word} {bound}")
-    return found

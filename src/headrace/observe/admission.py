@@ -1,0 +1,188 @@
+"""Which events are let in: not twice, not from the future. What is let in becomes a `Run`.
+
+A run is a stretch of events with nothing between them: no rejection, no class that the schema does
+not know yet. Admission is lazy, one run at a time, so that what one run teaches the schema is known
+to the next and not to those before, however the events were batched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..messages import EventBatch, InputRejected, Reason
+from ..settings import InputSettings, ObserveSettings
+from .schema import Schema
+
+ID_LENGTH_MAX = 500
+
+
+class Run:
+    """n admitted events as columns, and how far the shard has come: `i` is the next to observe.
+
+    `clock`, shape (n,), is the engine's time at each event: the largest `at` so far. `served`,
+    shape (n, k), holds the served model's probabilities over the schema's classes, NaN where the
+    log had none.
+    """
+
+    def __init__(self, batch: EventBatch, places: NDArray[np.intp], now: float) -> None:
+        self.batch = batch
+        self.places = places
+        self.ids = [batch.ids[place] for place in places]
+        self.at = batch.at[places]
+        self.clock = np.maximum.accumulate(np.concatenate([[now], self.at]))[1:]
+        self.keys: NDArray[np.uint64]
+        self.rows: NDArray[np.float64]
+        self.served: NDArray[np.float64]
+        self.i = 0
+        # Scores of events [scores_from, scores_from + len(scores)) by model version scores_version.
+        self.scores = np.empty((0, 0))
+        self.scores_from = 0
+        self.scores_version = -1
+        self.scored_n = 64
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def origins(self, start: int, stop: int) -> list[tuple[str | None, str | None]] | None:
+        """What requests about events [start, stop) hand on: key and version of the served model."""
+        keys, versions = self.batch.keys, self.batch.model_versions
+        if keys is None and versions is None:
+            return None
+        places = self.places[start:stop].tolist()
+        return [
+            (keys[place] if keys else None, versions[place] if versions else None)
+            for place in places
+        ]
+
+
+class Admission:
+    """Remembers the latest ids and the clock."""
+
+    def __init__(
+        self, input_settings: InputSettings, observe: ObserveSettings, chance: Chance
+    ) -> None:
+        self.jump_max_s = input_settings.jump_max_s
+        self.ids_n = observe.ids_n
+        self.chance = chance
+        self.now = -np.inf
+        self.rejected: dict[str, int] = {}
+        # Two generations: together they hold the latest ids_n ids, and at most twice as many.
+        self._latest: dict[int, None] = {}
+        self._before: dict[int, None] = {}
+
+    def runs(self, batch: EventBatch, schema: Schema) -> Iterator[Run | InputRejected]:
+        """The batch as runs and rejections, in order; the clock moves as they are taken."""
+        keys = self.chance.keys(batch.ids)
+        first_served = _first_rows_of_new_classes(batch, schema, 0)
+        start, n = 0, len(batch)
+        while start < n:
+            stop, rejection = self._admit(batch, keys, start, first_served)
+            if stop > start:
+                run = Run(batch, np.arange(start, stop), self.now)
+                for new in [name for name, row in first_served.items() if row == start]:
+                    schema.class_code(new)
+                    del first_served[new]
+                run.keys = keys[start:stop]
+                run.rows = schema.rows(_rows_of(batch, start, stop))
+                run.served = _served(batch, start, stop, schema)
+                self.now = float(run.clock[-1])
+                yield run
+            if rejection is not None:
+                stop += 1
+                # What a rejected event says of the classes does not count.
+                first_served = _first_rows_of_new_classes(batch, schema, stop)
+                yield rejection
+            start = stop
+
+    def _admit(
+        self,
+        batch: EventBatch,
+        keys: NDArray[np.uint64],
+        start: int,
+        cuts: dict[str, int],
+    ) -> tuple[int, InputRejected | None]:
+        """How far a run goes from `start`, and what ends it, if a rejection does."""
+        cut = min((row for row in cuts.values() if row > start), default=len(batch))
+        now, latest, before = self.now, self._latest, self._before
+        at, identities = batch.at[start:cut].tolist(), keys[start:cut].tolist()
+        for i, (when, key) in enumerate(zip(at, identities, strict=True), start):
+            if key in latest or key in before:
+                return i, self._reject(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
+            # A comparison with NaN is false, so this also refuses a time that is no number.
+            if not (-1e12 < when < 1e12):
+                return i, self._reject(batch, i, Reason.BAD_TIME, f"at is {when}")
+            if when > now + self.jump_max_s and now > -np.inf:
+                ahead = f"at is {when - now:.0f} s ahead of the newest event"
+                return i, self._reject(batch, i, Reason.FUTURE, ahead)
+            if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
+                return i, self._reject(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")
+            now = max(now, when)
+            latest[key] = None
+            if len(latest) >= self.ids_n:
+                before, latest = latest, {}
+                self._latest, self._before = latest, before
+        return cut, None
+
+    def _reject(self, batch: EventBatch, i: int, reason: str, detail: str) -> InputRejected:
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        at = float(batch.at[i]) if np.isfinite(batch.at[i]) else 0.0
+        return InputRejected(
+            reason=reason, detail=detail, at=at, input_id=batch.ids[i][:ID_LENGTH_MAX]
+        )
+
+
+def _first_rows_of_new_classes(batch: EventBatch, schema: Schema, start: int) -> dict[str, int]:
+    """Classes of the served model that the schema does not know: where each first comes."""
+    first: dict[str, int] = {}
+    if batch.probabilities is not None:
+        for j, name in enumerate(batch.served_classes):
+            if schema.code_of(name) is None:
+                rows = np.flatnonzero(~np.isnan(batch.probabilities[start:, j]))
+                if rows.size:
+                    first[name] = start + int(rows[0])
+    for i, predicted in enumerate((batch.predicted or ())[start:], start):
+        if predicted is not None and schema.code_of(predicted) is None:
+            first[predicted] = min(i, first.get(predicted, i))
+    return first
+
+
+def _rows_of(batch: EventBatch, start: int, stop: int) -> EventBatch:
+    """Events [start, stop) with what the schema reads of them."""
+    if start == 0 and stop == len(batch):
+        return batch
+    return EventBatch(
+        ids=batch.ids[start:stop],
+        at=batch.at[start:stop],
+        names=batch.names,
+        number_names=batch.number_names,
+        numbers=batch.numbers[start:stop],
+        texts={name: values[start:stop] for name, values in batch.texts.items()},
+    )
+
+
+def _served(batch: EventBatch, start: int, stop: int, schema: Schema) -> NDArray[np.float64]:
+    """Probabilities of the served model over the schema's classes, shape (stop - start, k).
+
+    Where the log has a class and no probabilities, that class has probability 1.
+    """
+    if batch.probabilities is None and batch.predicted is None:
+        return np.empty((stop - start, 0))
+    served = np.full((stop - start, len(schema.classes)), np.nan)
+    if batch.probabilities is not None:
+        for j, name in enumerate(batch.served_classes):
+            code = schema.code_of(name)
+            if code is not None:
+                served[:, code] = batch.probabilities[start:stop, j]
+    known = ~np.isnan(served).all(axis=1) if served.shape[1] else np.zeros(stop - start, bool)
+    # A class that the log left out of a row that has probabilities was given none.
+    served[known] = np.nan_to_num(served[known], nan=0.0)
+    for i, predicted in enumerate((batch.predicted or ())[start:stop]):
+        code = schema.code_of(predicted) if predicted is not None else None
+        if code is not None and not known[i]:
+            served[i] = 0.0
+            served[i, code] = 1.0
+    return served

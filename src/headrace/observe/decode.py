@@ -1,0 +1,238 @@
+"""Bytes to events and answers; single events to columns. A line that can't be used says why.
+
+Nothing is remembered from one line to the next, so any split of the lines gives the same events.
+Where the fields of a record stand is in `payloads`; duplicates and the future are not judged here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..errors import BadSettings
+from ..messages import (
+    Answer,
+    EventBatch,
+    InputRejected,
+    Reason,
+    Withdrawal,
+)
+from ..settings import InputSettings
+from .columns import EventValues, batch_of, columns_of
+from .payloads import Fields, Layout, Record
+from .values import (
+    Refusal,
+    features_of,
+    identity_of,
+    optional_text,
+    probabilities_of,
+    seconds_of,
+    shown,
+    text_of,
+)
+
+__all__ = ["Decoded", "Decoder", "batch_of", "decode_answers"]
+
+RAW_MAX = 500  # characters of a rejected line that are kept
+ANSWER_TEXT_MAX = 500  # characters of each text of an answer
+
+_JSON = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decoded:
+    """What some lines held: `events_n[i]` events of line i, all in order; and what was rejected.
+
+    Every line that is not blank has an event or a rejection; one that holds many may have both.
+    """
+
+    batch: EventBatch
+    events_n: list[int]
+    rejected: list[InputRejected]
+
+
+class Decoder:
+    """Reads lines of an inference log as [input] says.
+
+    Raises `BadSettings` where the settings can't be followed: no path of the id or the time, a
+    name twice in `feature_names` or `classes`.
+
+    >>> line = b'{"id": 7, "at": "2024-05-01T12:00:00Z", "features": {"x": 1, "colour": "red"}}'
+    >>> decoded = Decoder(InputSettings()).decode([line, b"", b"{}"])
+    >>> decoded.batch.ids, decoded.batch.at.tolist(), decoded.batch.row(0).features
+    (['7'], [1714564800.0], {'x': 1.0, 'colour': 'red'})
+    >>> decoded.events_n, [str(rejected.reason) for rejected in decoded.rejected]
+    ([1, 0, 0], ['no_id'])
+    """
+
+    def __init__(self, settings: InputSettings) -> None:
+        faults = [
+            f"input.{name} is empty; must be a path"
+            for name in ("id", "at")
+            if not getattr(settings, name)
+        ]
+        faults += [
+            f"input.{name} names one twice"
+            for name in ("feature_names", "classes")
+            if len(set(getattr(settings, name))) < len(getattr(settings, name))
+        ]
+        if faults:
+            raise BadSettings(faults)
+        self._settings = settings
+        self._layout = Layout(settings)
+
+    def decode(
+        self, lines: Sequence[bytes], source: str = "", positions: Sequence[int] = ()
+    ) -> Decoded:
+        """All events of these lines as one batch; `positions[i]` is where line i came from.
+
+        The batch takes 8 bytes for each event and each feature that any of them has: pass some
+        hundreds of lines at a time.
+        """
+        events: list[EventValues] = []
+        events_n: list[int] = []
+        rejected: list[InputRejected] = []
+        for i, line in enumerate(lines):
+            before_n = len(events)
+            for fields in self._fields(line):
+                try:
+                    if isinstance(fields, Refusal):
+                        raise fields
+                    events.append(self._event(fields))
+                except Refusal as refusal:
+                    name = text_of(fields.id) if isinstance(fields, Fields) else None
+                    position = positions[i] if i < len(positions) else -1
+                    rejected.append(_rejected(refusal, line, name or "", source, position))
+            events_n.append(len(events) - before_n)
+        return Decoded(columns_of(events), events_n, rejected)
+
+    def _fields(self, line: bytes) -> Sequence[Fields | Refusal]:
+        """The events of one line, unread; of a blank line none."""
+        if not line or line.isspace():
+            return ()
+        try:
+            return self._layout.fields(_parsed(line, self._settings.line_bytes_max))
+        except Refusal as refusal:
+            return (refusal,)
+
+    def _event(self, fields: Fields) -> EventValues:
+        """The values of one event. Raises `Refusal`."""
+        settings = self._settings
+        return (
+            identity_of(fields.id, settings.id),
+            seconds_of(fields.at, settings.at),
+            features_of(fields.features, settings.features, settings.feature_names, fields.hidden),
+            optional_text(fields.predicted, settings.predicted),
+            probabilities_of(fields.probabilities, settings.classes),
+            optional_text(fields.key, settings.key),
+            optional_text(fields.model_version, settings.model_version),
+        )
+
+
+def decode_answers(
+    lines: Sequence[bytes],
+    source: str = "",
+    positions: Sequence[int] = (),
+    *,
+    line_bytes_max: int = 1_048_576,
+) -> list[Answer | Withdrawal | InputRejected]:
+    """Answers, one a line: {"request_id", "label", "annotator", "at"}; blank lines are skipped.
+
+    A label of null, or none and `"cannot_tell": true`, is a refusal; `"withdraw": "why"` instead of
+    a label takes the request back. Without `at` an answer has the time 0.0: whoever takes it knows
+    no better than the clock of the engine.
+
+    >>> decode_answers([b'{"request_id": "r", "label": true, "annotator": "eva"}'])
+    [Answer(request_id='r', label='true', at=0.0, annotator='eva')]
+    """
+    answers: list[Answer | Withdrawal | InputRejected] = []
+    for i, line in enumerate(lines):
+        if not line or line.isspace():
+            continue
+        name = ""
+        try:
+            record = _parsed(line, line_bytes_max)
+            name = text_of(record.get("request_id")) or ""
+            answers.append(_answer(record))
+        except Refusal as refusal:
+            position = positions[i] if i < len(positions) else -1
+            answers.append(_rejected(refusal, line, name, source, position))
+    return answers
+
+
+def _answer(record: Record) -> Answer | Withdrawal:
+    texts: dict[str, str | None] = {}
+    for field in ("request_id", "label", "annotator", "withdraw"):
+        value = record.get(field)
+        text = texts[field] = text_of(value)
+        is_absent = value is None and field != "request_id"
+        if not is_absent and (text is None or len(text) > ANSWER_TEXT_MAX):
+            raise Refusal(
+                Reason.BAD_ANSWER,
+                f"{field} is {shown(value)}; must be at most {ANSWER_TEXT_MAX} characters of text",
+            )
+    label, request_id = texts["label"], texts["request_id"]
+    cannot_tell = record.get("cannot_tell") is True
+    if not request_id or label == "":
+        raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
+    at = 0.0 if record.get("at") is None else seconds_of(record["at"], "at")
+    if texts["withdraw"]:
+        return Withdrawal(request_id=request_id, at=at, reason=texts["withdraw"])
+    if label is None and "label" not in record and not cannot_tell:
+        raise Refusal(Reason.BAD_ANSWER, "there is no label; a refusal says null, or cannot_tell")
+    if label is not None and cannot_tell:
+        raise Refusal(Reason.BAD_ANSWER, "there is a label, and cannot_tell is true")
+    return Answer(
+        request_id=request_id,
+        label=label,
+        at=at,
+        annotator=texts["annotator"] or "",
+    )
+
+
+# -------------------------------------------------------------------------------------- lines
+
+
+def _parsed(line: bytes, bytes_max: int) -> Record:
+    """The JSON object of a line. Raises `Refusal`."""
+    if len(line) > bytes_max:
+        raise Refusal(Reason.OVERSIZE, f"the line has {len(line)} bytes; at most {bytes_max}")
+    try:
+        record = _JSON.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        record = _parsed_leniently(line)
+    if type(record) is not dict:
+        raise Refusal(Reason.NOT_AN_OBJECT, f"the line is {shown(record)}; must be an object")
+    return record
+
+
+def _parsed_leniently(line: bytes) -> Any:
+    """What msgspec refuses may still do: NaN, Infinity, 1e999, a byte order mark."""
+    try:
+        record = json.loads(line.decode("utf-8-sig"))
+        # Half a surrogate pair can be escaped in JSON, but not be written as text again.
+        json.dumps(record, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise Refusal(Reason.NOT_UTF8, f"the line is not UTF-8: {error.reason}") from None  # type: ignore[attr-defined]
+    except (ValueError, RecursionError) as error:
+        raise Refusal(Reason.NOT_JSON, f"the line is not JSON: {error}"[:200]) from None
+    return record
+
+
+def _rejected(
+    refusal: Refusal, line: bytes, name: str, source: str, position: int
+) -> InputRejected:
+    return InputRejected(
+        reason=refusal.reason,
+        detail=refusal.detail,
+        at=0.0,
+        input_id=name[:RAW_MAX],
+        source=source,
+        position=position,
+        # No character of UTF-8 has more than four bytes.
+        raw=line[: 4 * RAW_MAX].decode("utf-8", errors="replace")[:RAW_MAX],
+    )

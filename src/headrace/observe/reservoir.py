@@ -1,0 +1,151 @@
+"""A bounded random sample of all events so far: `Reservoir`, uniform or biased to the recent.
+
+Each event has a sort key made of its id's luck and, if biased, of its time; the k smallest keys are
+the sample. So the sample depends on the events only, not on their order or grouping, and samples of
+two parts of a stream merge into the sample of the whole. It does not say what the sample is for.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..errors import BadSettings
+from .window import Columns, Store
+
+# Blocks are looked through in pieces, so that a large first block soon meets a low bar.
+_PIECE_N = 1024
+
+
+class Reservoir:
+    """A sample of at most k events: bottom-k on hashed keys.
+
+    Without a half-life every event so far is in it with the same probability; the sort key is a
+    uniform number u. With `half_life_s` an event of age a weighs w = 2 ** (-a / half_life_s), and
+    the sample is drawn one by one without replacement, each draw in proportion to the weights that
+    are left: A-ES, Efraimidis and Spirakis, "Weighted random sampling with a reservoir",
+    Information Processing Letters 97(5), 2006, which keeps the k largest u ** (1 / w). Weights
+    matter only in relation to each other, so w may be taken forward from time 0, as
+    2 ** (at / half_life_s): forward decay, Cormode, Shkapenyuk, Srivastava, Xu, ICDE 2009. The
+    largest u ** (1 / w) is the smallest log(-log u) - at * ln 2 / half_life_s, which neither
+    overflows nor has to be renewed.
+
+    Equal sort keys are told apart by the hashed id. At k events the one with the largest key goes.
+
+    >>> block = Columns.of(seq0=0, ids=list("abcdef"), at=np.arange(6.0), rows=np.eye(6),
+    ...     keys=Chance(1).keys("abcdef"), probabilities=np.full((6, 2), 0.5))
+    >>> whole, left, right = (Reservoir(3, None, Chance(1)) for _ in range(3))
+    >>> whole.offer(block)
+    >>> left.offer(block.take(slice(0, 2)))
+    >>> right.offer(block.take(slice(2, 6)))
+    >>> sorted(whole.columns().ids) == sorted(left.merge(right).columns().ids)
+    True
+    """
+
+    __slots__ = ("_heap", "_sort_keys", "_store", "chance", "half_life_s", "k", "seen_n")
+
+    def __init__(self, k: int, half_life_s: float | None, chance: Chance) -> None:
+        """Raises `BadSettings` unless k is at least 1 and the half-life above 0."""
+        if k < 1:
+            raise BadSettings(f"observe.reservoir_n is {k}; must be at least 1 (events)")
+        if half_life_s is not None and not half_life_s > 0:
+            raise BadSettings(
+                f"observe.reservoir_half_life_s is {half_life_s}; must be above 0 (seconds)"
+            )
+        self.k = k
+        self.half_life_s = half_life_s
+        self.chance = chance
+        self.seen_n = 0
+        self._store = Store(k)
+        self._sort_keys = np.full(k, np.inf)
+        # (-sort key, -hashed id, slot): the event that goes next stands at the top.
+        self._heap: list[tuple[float, int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def offer(self, block: Columns) -> None:
+        """Consider n events; any split of them leaves the same bits."""
+        if len(block) == 0:
+            return
+        self.seen_n += len(block)
+        self._store.widen(block)
+        sort_keys = self.sort_keys(block.keys, block.at)
+        for start in range(0, len(block), _PIECE_N):
+            self._admit(block, sort_keys, start, min(start + _PIECE_N, len(block)))
+
+    def sort_keys(self, keys: NDArray[np.uint64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sort keys of n events by hashed id and time; shape (n,), the smallest are kept."""
+        if len(keys) == 1:
+            # The same bits; for one event at a time a tenth of the cost.
+            uniforms = np.array([self.chance.uniform_of_key("reservoir", int(keys[0]))])
+        else:
+            uniforms = self.chance.uniforms("reservoir", keys)
+        if self.half_life_s is None:
+            return uniforms
+        # Luck is never below half a step, so that the outer logarithm stays finite.
+        luck = np.log(-np.log(np.maximum(uniforms, 2.0**-54)))
+        return np.asarray(luck - at * (math.log(2.0) / self.half_life_s))
+
+    def _admit(self, block: Columns, sort_keys: NDArray[np.float64], start: int, stop: int) -> None:
+        """One piece: a comparison of columns, then a walk over the few events below the bar."""
+        piece = sort_keys[start:stop]
+        if len(self._heap) == self.k:
+            candidates = np.nonzero(piece <= -self._heap[0][0])[0] + start
+        else:
+            candidates = np.arange(start, stop)
+        if candidates.size == 0:
+            return
+        heap, k = self._heap, self.k
+        row_of_slot: dict[int, int] = {}
+        keys = block.keys[candidates].tolist()
+        for row, sort_key, key in zip(
+            candidates.tolist(), sort_keys[candidates].tolist(), keys, strict=True
+        ):
+            if len(heap) < k:
+                slot = len(heap)
+                heapq.heappush(heap, (-sort_key, -key, slot))
+            elif (-sort_key, -key) > heap[0][:2]:
+                slot = heap[0][2]
+                heapq.heapreplace(heap, (-sort_key, -key, slot))
+            else:
+                continue
+            row_of_slot[slot] = row
+        if row_of_slot:
+            slots, rows = np.array(list(row_of_slot)), np.array(list(row_of_slot.values()))
+            self._store.put(slots, block.take(rows))
+            self._sort_keys[slots] = sort_keys[rows]
+
+    def columns(self) -> Columns:
+        """Copies of the events in the sample, in an order that means nothing."""
+        return self._store.take(np.arange(len(self)))
+
+    def mark_asked(self, seq: int) -> bool:
+        """Note that a label was requested for event `seq`; false if it is not in the sample."""
+        slots = np.nonzero(self._store.seq[: len(self)] == seq)[0]
+        self._store.mark_asked(slots)
+        return bool(slots.size)
+
+    def merge(self, other: Reservoir) -> Reservoir:
+        """The sample of both streams: the k smallest keys of both, smallest first.
+
+        Numbers (`seq`) stay those of each shard. Raises `BadSettings` if the two were not made with
+        the same k, half-life and seed, since their keys then can't be compared.
+        """
+        mine = (self.k, self.half_life_s, self.chance.seed)
+        theirs = (other.k, other.half_life_s, other.chance.seed)
+        if mine != theirs:
+            raise BadSettings(
+                f"reservoirs of (k, half-life, seed) {mine} and {theirs} can't be merged; make "
+                "both with the same settings"
+            )
+        both = self.columns().followed_by(other.columns())
+        sort_keys = np.concatenate([self._sort_keys[: len(self)], other._sort_keys[: len(other)]])
+        merged = Reservoir(self.k, self.half_life_s, self.chance)
+        merged.offer(both.take(np.lexsort((both.keys, sort_keys))))
+        merged.seen_n = self.seen_n + other.seen_n
+        return merged

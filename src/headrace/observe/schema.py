@@ -1,0 +1,286 @@
+"""Feature names, kinds and order; classes and categories as small integers; events as rows.
+
+What a feature is, the stream decides by its first value, unless the settings declare it. No row is
+kept here and nothing is scaled: `rows` only says which number stands where.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadSettings
+from ..messages import EventBatch, Features, class_name
+from ..settings import SchemaSettings
+
+Kind: TypeAlias = Literal["numeric", "categorical"]
+Rows: TypeAlias = NDArray[np.float64]
+
+# The text that stands for every category beyond `categories_max`.
+OTHER = "(other)"
+
+
+def number_of(value: float) -> float:
+    """A number or a boolean as a float; a whole number too large for one is an infinity."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def kind_of(value: object) -> Kind | None:
+    """The kind of feature a value speaks for; None when it is missing, or is of no use.
+
+    >>> kind_of(True), kind_of("a"), kind_of(None), kind_of(float("inf")), kind_of([])
+    ('numeric', 'categorical', None, None, None)
+    """
+    if isinstance(value, str):
+        return "categorical"
+    if isinstance(value, float | int) and math.isfinite(number_of(value)):
+        return "numeric"
+    return None
+
+
+class Schema:
+    """The features and classes of one stream, in order of first sight.
+
+    Features are registered by their first value that is not missing, row by row, and within a row
+    by name: any split of the same events, and any order of the fields in a record, gives the same
+    schema. A number in a categorical feature is the category that is spelled so (`1234.0` is
+    "1234"). At
+    `features_max`, or when the settings declare the features, others are counted in `unknown_n`.
+    A value is missing when it is absent, None or NaN (the batch's own spelling of missing); it is
+    made missing and counted when it is infinite (`not_finite_n`) or not of its feature's kind
+    (`mistyped_n`). `appeared_n` counts features whose first value came after the first event.
+
+    Raises `BadSettings` when more features or classes are declared than are allowed.
+
+    >>> from headrace.messages import Event
+    >>> from headrace.observe.decode import batch_of
+    >>> schema = Schema(SchemaSettings())
+    >>> schema.rows(batch_of([Event(id="1", at=0.0, features={"x": 2, "colour": "red"})]))
+    array([[0., 2.]])
+    >>> schema.names, schema.kinds
+    (('colour', 'x'), ('categorical', 'numeric'))
+    >>> schema.features(np.array([0.0, 2.0]))
+    {'colour': 'red', 'x': 2.0}
+    """
+
+    def __init__(self, settings: SchemaSettings) -> None:
+        faults = [
+            f"schema.{what} declares {len(declared)}; must be at most schema.{what}_max, "
+            f"which is {most}"
+            for what, declared, most in (
+                ("features", settings.features, settings.features_max),
+                ("classes", settings.classes, settings.classes_max),
+            )
+            if len(declared) > most
+        ]
+        if faults:
+            raise BadSettings(faults)
+        self.features_max = settings.features_max
+        self.categories_max = settings.categories_max
+        self.classes_max = settings.classes_max
+        self.is_declared = bool(settings.features)
+        self.names: tuple[str, ...] = ()
+        self.kinds: tuple[Kind, ...] = ()
+        # The texts of each categorical feature; the index is the code.
+        self.categories: dict[str, list[str]] = {}
+        self.classes = list(settings.classes)
+        self.seen_n: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.events_n = self.unknown_n = self.mistyped_n = self.not_finite_n = self.appeared_n = 0
+        self._columns: dict[str, int] = {}
+        self._codes: dict[str, dict[str, int]] = {}
+        self._classes: dict[str, int] = {name: code for code, name in enumerate(self.classes)}
+        self._add(list(settings.features.items()))
+
+    @property
+    def width(self) -> int:
+        """How many features are known: the columns of the next rows, at least."""
+        return len(self.names)
+
+    def rows(self, batch: EventBatch) -> Rows:
+        """The events as numbers, shape (n, `width`), float64, C-contiguous; missing is NaN.
+
+        A categorical feature holds its category's code, a boolean is 1.0 or 0.0. Read only: where
+        nothing had to change, this is the batch's own matrix.
+        """
+        if batch.number_names == self.names and not batch.texts and not self.categories:
+            rows = self._finite(batch.numbers)
+        else:
+            self._register(batch)
+            rows = self._gather(batch)
+        present = np.isfinite(rows)
+        self.seen_n += len(batch) if present.all() else np.count_nonzero(present, axis=0)
+        self.events_n += len(batch)
+        return rows
+
+    def row(self, features: Features) -> NDArray[np.float64]:
+        """One event's features as numbers, shape (`width`,): what `features` gave, back again.
+
+        Features that are not known yet are registered; nothing is counted.
+        """
+        columns, codes = self._columns, self._codes
+        new = [] if self.is_declared else sorted(features.keys() - columns.keys())
+        found = [(name, kind) for name in new if (kind := kind_of(features[name])) is not None]
+        self._add(found[: self.features_max - self.width])
+        row = np.full(self.width, np.nan)
+        for name, value in features.items():
+            j = columns.get(name)
+            if j is None or value is None:
+                continue
+            if name in codes:
+                text = value if isinstance(value, str) else class_name(number_of(value))
+                row[j] = self._code(name, codes[name], text)
+            elif not isinstance(value, str):
+                number = number_of(value)
+                row[j] = number if math.isfinite(number) else math.nan
+        return row
+
+    def features(self, row: NDArray[np.float64]) -> Features:
+        """One row as river wants it: missing left out, categories as their text.
+
+        A row from when the schema was narrower is fine.
+        """
+        values = zip(self.names, row.tolist(), strict=False)
+        # A NaN is the one number that differs from itself; this is the quickest way to ask.
+        found: Features = {name: x for name, x in values if x == x}  # noqa: PLR0124
+        for name, texts in self.categories.items():
+            if name in found:
+                found[name] = texts[int(found[name])]  # type: ignore[arg-type]
+        return found
+
+    def vanished(self, window_rows: Rows) -> tuple[str, ...]:
+        """Features that had values once and have none in these rows, shape (m, w), w <= `width`.
+
+        Columns that the rows lack count as missing. No rows tell nothing: none has vanished.
+        """
+        if len(window_rows) == 0:
+            return ()
+        has_values = np.zeros(self.width, bool)
+        has_values[: window_rows.shape[1]] = (~np.isnan(window_rows)).any(axis=0)
+        gone = np.flatnonzero((self.seen_n > 0) & ~has_values)
+        return tuple(self.names[j] for j in gone)
+
+    def class_code(self, label: str) -> int | None:
+        """The number of a class, which is added when it is new; None when there are too many."""
+        code = self._classes.get(label)
+        if code is None and len(self.classes) < self.classes_max:
+            code = self._classes[label] = len(self.classes)
+            self.classes.append(label)
+        return code
+
+    def code_of(self, label: str) -> int | None:
+        """The number of a class; None when it is not known."""
+        return self._classes.get(label)
+
+    # ------------------------------------------------------------------------------- features
+
+    def _register(self, batch: EventBatch) -> None:
+        """Adds the features that have their first value in this batch."""
+        unknown = [] if self.is_declared or self.width >= self.features_max else batch.names
+        found: list[tuple[int, str, Kind]] = []
+        column_of: dict[str, int] = {}
+        for name in unknown:
+            if name in self._columns:
+                continue
+            if name in batch.texts:
+                for i, value in enumerate(batch.texts[name]):
+                    kind = kind_of(value)
+                    if kind is not None:
+                        found.append((i, name, kind))
+                        break
+                continue
+            if not column_of:
+                column_of = {known: k for k, known in enumerate(batch.number_names)}
+            present = np.flatnonzero(np.isfinite(batch.numbers[:, column_of[name]]))
+            if len(present):
+                found.append((int(present[0]), name, "numeric"))
+        found = sorted(found)[: self.features_max - self.width]
+        self.appeared_n += sum(self.events_n + i > 0 for i, _, _ in found)
+        self._add([(name, kind) for _, name, kind in found])
+
+    def _add(self, features: list[tuple[str, Kind]]) -> None:
+        for j, (name, kind) in enumerate(features, start=self.width):
+            self._columns[name] = j
+            if kind == "categorical":
+                self.categories[name] = []
+                self._codes[name] = {}
+        self.names += tuple(name for name, _ in features)
+        self.kinds += tuple(kind for _, kind in features)
+        self.seen_n = np.concatenate([self.seen_n, np.zeros(len(features), np.int64)])
+
+    # ------------------------------------------------------------------------------- columns
+
+    def _finite(self, numbers: Rows) -> Rows:
+        """The same numbers with every infinity made missing and counted."""
+        infinite = np.isinf(numbers)
+        if infinite.any():
+            self.not_finite_n += int(np.count_nonzero(infinite))
+            numbers = np.where(infinite, np.nan, numbers)
+        return np.ascontiguousarray(numbers, dtype=np.float64)
+
+    def _gather(self, batch: EventBatch) -> Rows:
+        """Every column of the batch to its place in the schema."""
+        numbers = self._finite(batch.numbers)
+        rows = np.full((len(batch), self.width), np.nan)
+        sources, targets = [], []
+        for k, name in enumerate(batch.number_names):
+            j = self._columns.get(name)
+            if j is not None and name not in self._codes:
+                sources.append(k)
+                targets.append(j)
+                continue
+            if j is None:
+                self.unknown_n += int(np.count_nonzero(np.isfinite(numbers[:, k])))
+            else:
+                rows[:, j] = self._column(name, numbers[:, k].tolist())
+        rows[:, targets] = numbers if len(sources) == numbers.shape[1] else numbers[:, sources]
+        for name, values in batch.texts.items():
+            column = self._column(name, values)
+            if name in self._columns:
+                rows[:, self._columns[name]] = column
+        return rows
+
+    def _column(self, name: str, values: list[float | int | bool | str | None]) -> list[float]:
+        """A column of raw values as numbers: a category's code, or the number itself."""
+        column = [math.nan] * len(values)
+        is_known, codes = name in self._columns, self._codes.get(name)
+        for i, value in enumerate(values):
+            text = value
+            if isinstance(value, float | int):
+                number = number_of(value)
+                is_of_kind = True
+                text = class_name(number)
+            elif isinstance(value, str):
+                number = 0.0
+                is_of_kind = codes is not None
+            else:
+                self.mistyped_n += value is not None
+                continue
+            if not math.isfinite(number):
+                self.not_finite_n += math.isinf(number)
+            elif not is_known:
+                self.unknown_n += 1
+            elif not is_of_kind:
+                self.mistyped_n += 1
+            else:
+                column[i] = number if codes is None else self._code(name, codes, str(text))
+        return column
+
+    def _code(self, name: str, codes: dict[str, int], text: str) -> int:
+        """The code of a category, which is added when it is new; the last code is shared."""
+        code = codes.get(text)
+        if code is not None:
+            return code
+        texts = self.categories[name]
+        if len(codes) < self.categories_max:
+            code = codes[text] = len(codes)
+            texts.append(text)
+            return code
+        if len(texts) == self.categories_max:
+            texts.append(OTHER)
+        return self.categories_max

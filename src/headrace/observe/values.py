@@ -1,0 +1,169 @@
+"""One value from outside at a time: is it a time, a text, features, probabilities?
+
+Each function returns what the core takes, or raises `Refusal` with the reason. Which value belongs
+to which field is in `payloads`; whether an event fits among the others is for `admission`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ..messages import Features, Reason, class_name
+
+FEATURES_MAX = 4_096  # of one event, after flattening
+DEPTH_MAX = 16  # of nested features
+CLASSES_MAX = 1_000  # with a probability each, in one event
+SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
+
+_SCALARS = frozenset((float, int, bool, str, type(None)))
+
+
+class Refusal(Exception):  # noqa: N818 - it is caught where lines are decoded, and never leaves
+    """Something can't be used; becomes an `InputRejected`."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def shown(value: object) -> str:
+    """A value from outside, short enough to stand in a sentence."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def text_of(value: object) -> str | None:
+    """A text, number or boolean as text; None when it is missing (NaN too) or none of these."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) or (isinstance(value, float) and not math.isnan(value)):
+        return class_name(value)
+    return None
+
+
+def identity_of(value: object, path: str) -> str:
+    """An event's id: text, or a number as text."""
+    if value is None:
+        raise Refusal(Reason.NO_ID, f"there is nothing at {path}")
+    name = None if isinstance(value, bool) else text_of(value)
+    if name is None:
+        raise Refusal(Reason.BAD_ID, f"{path} is {shown(value)}; must be a text or a number")
+    return name
+
+
+def seconds_of(value: object, path: str) -> float:
+    """Seconds since the epoch, from a number of them or RFC 3339 text."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value.upper())
+        except ValueError:
+            fault = "must be a number of seconds, or RFC 3339 as in 2024-05-01T12:00:00Z"
+            raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}") from None
+        if moment.tzinfo is None:
+            fault = "must say its zone, as Z or +02:00"
+            raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
+        return moment.timestamp()
+    if value is None:
+        raise Refusal(Reason.NO_TIME, f"there is nothing at {path}")
+    if isinstance(value, bool) or not isinstance(value, float | int) or not -math.inf < value:
+        raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; must be a number of seconds")
+    if abs(value) > SECONDS_MAX:
+        fault = "must be seconds; divide milliseconds by 1000, microseconds by 1000000"
+        raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
+    return float(value)
+
+
+def optional_text(value: object, path: str) -> str | None:
+    """An optional text; an empty one counts as absent."""
+    if value is None or type(value) is str:
+        return value or None
+    if isinstance(value, dict | list):
+        raise Refusal(Reason.BAD_FIELD, f"{path} is {shown(value)}; must be a text or a number")
+    return text_of(value)
+
+
+def features_of(
+    found: Any, path: str, array_names: Sequence[str], hidden: Sequence[str] = ()
+) -> Features:
+    """Features from an object, or from an array named by `array_names`; nested ones flattened.
+
+    Those whose flattened name is in `hidden`, or below one that is, are left out.
+    """
+    if isinstance(found, list):
+        if len(array_names) != len(found):
+            raise Refusal(
+                Reason.BAD_FEATURES,
+                f"the features are an array of {len(found)}; input.feature_names has "
+                f"{len(array_names)}",
+            )
+        found = dict(zip(array_names, found, strict=True))
+    elif not isinstance(found, dict):
+        what = "missing" if found is None else shown(found)
+        raise Refusal(Reason.BAD_FEATURES, f"{path} is {what}; must be an object or an array")
+    features: Features = found
+    if not _SCALARS.issuperset(map(type, features.values())):
+        features = {}
+        _flatten(found, "", 0, features)
+    for prefix in hidden:
+        below = prefix + "."
+        features = {k: v for k, v in features.items() if k != prefix and not k.startswith(below)}
+    if len(features) > FEATURES_MAX:
+        raise Refusal(
+            Reason.BAD_FEATURES, f"there are {len(features)} features; at most {FEATURES_MAX}"
+        )
+    return features
+
+
+def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, float] | None:
+    """Probabilities by class, each from 0 to 1; their sum is the served model's own affair."""
+    if found is None:
+        return None
+    if isinstance(found, list):
+        if len(array_classes) != len(found):
+            raise Refusal(
+                Reason.BAD_PROBABILITIES,
+                f"the probabilities are an array of {len(found)}; input.classes has "
+                f"{len(array_classes)}",
+            )
+        found = dict(zip(array_classes, found, strict=True))
+    if not isinstance(found, dict) or len(found) > CLASSES_MAX:
+        raise Refusal(
+            Reason.BAD_PROBABILITIES,
+            f"the probabilities are {shown(found)}; must be an array, or an object of at most "
+            f"{CLASSES_MAX} classes",
+        )
+    for name, p in found.items():
+        # A model that adds up in single precision may stand a little above 1.
+        is_share = isinstance(p, float | int) and not isinstance(p, bool)
+        if p is not None and (not is_share or p < 0 or p > 1.000_01):
+            raise Refusal(
+                Reason.BAD_PROBABILITIES,
+                f"the probability of {shown(name)} is {shown(p)}; must be from 0 to 1",
+            )
+    return {name: p for name, p in found.items() if p is not None and not math.isnan(p)} or None
+
+
+def _flatten(value: object, name: str, depth: int, features: Features) -> None:
+    """Objects and arrays inside the features become features of their own: `a.b`, `a.0`."""
+    parts: Sequence[tuple[object, object]]
+    if isinstance(value, dict):
+        parts = list(value.items())
+    elif isinstance(value, list):
+        parts = list(enumerate(value))
+    else:
+        if name in features:
+            raise Refusal(Reason.BAD_FEATURES, f"two features are named {shown(name)}")
+        features[name] = value  # type: ignore[assignment]
+        return
+    if depth > DEPTH_MAX or len(parts) > FEATURES_MAX:
+        raise Refusal(
+            Reason.BAD_FEATURES,
+            f"{shown(name)} holds {len(parts)} values at depth {depth}; at most {FEATURES_MAX} at "
+            f"depth {DEPTH_MAX}",
+        )
+    for part, inner in parts:
+        _flatten(inner, f"{name}.{part}" if depth else str(part), depth + 1, features)

@@ -1,0 +1,274 @@
+"""The last n events (or seconds) as columns: `Window`; and the columns themselves: `Columns`.
+
+Everything here is soft state that only watches the stream. It decides nothing, and it knows neither
+feature names nor classes: a row is numbers, and the schema knows what they mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadSettings, BrokenInvariant
+
+_FLAT: tuple[tuple[str, Any], ...] = (
+    ("seq", np.int64),
+    ("ids", np.object_),
+    ("at", np.float64),
+    ("keys", np.uint64),
+    ("confidence", np.float64),
+    ("guess", np.float64),
+    ("is_asked", np.bool_),
+    ("origins", np.object_),
+)
+# The wide columns grow while the stream runs; beside each, what stands where nothing was known.
+_WIDE: tuple[tuple[str, float], ...] = (
+    ("rows", np.nan),
+    ("probabilities", 0.0),
+    ("served", np.nan),
+)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Columns:
+    """n events, one array a column.
+
+    `seq` (n,) numbers the events of a shard, `ids` (n,) holds texts, `at` (n,) seconds, `keys` (n,)
+    the hashed ids for `Chance`. `rows` (n, d) are the features by the schema: numbers, category
+    codes, NaN where missing. `probabilities` (n, k) are those given at arrival, 0 for a class that
+    was unknown then, and `confidence` (n,) is the largest of those that are judged: these, unless
+    the served model's are. `guess` (n,) is the chance, guessed at arrival, that the prediction is
+    right, `is_asked` (n,) whether a label was requested. `served` (n, s) are the probabilities of
+    the model that served the event; NaN where the log had none, and s may be 0.
+    `origins` (n,) holds what a request hands on: (key, version of the served model), or None.
+    """
+
+    seq: NDArray[np.int64]
+    ids: NDArray[np.object_]
+    at: NDArray[np.float64]
+    keys: NDArray[np.uint64]
+    confidence: NDArray[np.float64]
+    guess: NDArray[np.float64]
+    is_asked: NDArray[np.bool_]
+    origins: NDArray[np.object_]
+    rows: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    served: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        seq0: int,
+        ids: Sequence[str],
+        at: NDArray[np.float64],
+        keys: NDArray[np.uint64],
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        confidence: NDArray[np.float64] | None = None,
+        guess: NDArray[np.float64] | None = None,
+        served: NDArray[np.float64] | None = None,
+        origins: Sequence[tuple[str | None, str | None]] | None = None,
+    ) -> Columns:
+        """A block of n events just arrived, one after the other, numbered from `seq0`."""
+        n = len(ids)
+        texts = np.empty(n, dtype=np.object_)
+        texts[:] = ids
+        handed_on = np.empty(n, dtype=np.object_)
+        if origins is not None:
+            for i, origin in enumerate(origins):
+                handed_on[i] = origin
+        return cls(
+            seq=np.arange(seq0, seq0 + n, dtype=np.int64),
+            ids=texts,
+            at=at,
+            keys=keys,
+            confidence=(
+                probabilities.max(axis=1, initial=0.0) if confidence is None else confidence
+            ),
+            guess=np.zeros(n) if guess is None else guess,
+            is_asked=np.zeros(n, dtype=np.bool_),
+            origins=handed_on,
+            rows=rows,
+            probabilities=probabilities,
+            served=np.empty((n, 0)) if served is None else served,
+        )
+
+    @classmethod
+    def empty(cls, n: int) -> Columns:
+        """Room for n events whose wide columns have width 0."""
+        flat: dict[str, Any] = {name: np.zeros(n, dtype=kind) for name, kind in _FLAT}
+        wide: dict[str, Any] = {name: np.empty((n, 0)) for name, _ in _WIDE}
+        return cls(**flat, **wide)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Columns:
+        """Those rows, in that order: copies for places or a mask, a view for a slice."""
+        names = [name for name, _ in _FLAT + _WIDE]
+        return Columns(**{name: getattr(self, name)[rows] for name in names})
+
+    def followed_by(self, other: Columns) -> Columns:
+        """These events, then the other's, as wide as the wider of both."""
+        store = Store(len(self) + len(other))
+        store.put(np.arange(len(self)), self)
+        store.put(np.arange(len(self), store.capacity), other)
+        return store.take(np.arange(store.capacity))
+
+
+class Store:
+    """Room for `capacity` events, written in place; as wide as the widest block it was shown.
+
+    Inside, a wide column has the next power of two of columns, so that a schema which grows one
+    name at a time is copied seldom, and so that the state is the same at any split of the stream.
+    """
+
+    __slots__ = ("_columns", "_widths", "capacity")
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._columns = Columns.empty(capacity)
+        self._widths = dict.fromkeys((name for name, _ in _WIDE), 0)
+
+    def widen(self, block: Columns) -> None:
+        """Make every wide column at least as wide as the block's."""
+        for name, fill in _WIDE:
+            width: int = getattr(block, name).shape[1]
+            if width <= self._widths[name]:
+                continue
+            self._widths[name] = width
+            old: NDArray[np.float64] = getattr(self._columns, name)
+            if width > old.shape[1]:
+                wider = np.full((self.capacity, 1 << (width - 1).bit_length()), fill)
+                wider[:, : old.shape[1]] = old
+                # The record is frozen for its readers; its one owner is here.
+                object.__setattr__(self._columns, name, wider)
+
+    def put(self, slots: NDArray[np.intp], block: Columns) -> None:
+        """Write the block's events to those slots, each of which is named once."""
+        self.widen(block)
+        for name, _ in _FLAT:
+            getattr(self._columns, name)[slots] = getattr(block, name)
+        for name, fill in _WIDE:
+            values: NDArray[np.float64] = getattr(block, name)
+            column: NDArray[np.float64] = getattr(self._columns, name)
+            if values.shape[1] < column.shape[1]:
+                column[slots, values.shape[1] :] = fill
+            if values.shape[1]:
+                column[slots, : values.shape[1]] = values
+
+    def take(self, slots: NDArray[np.intp]) -> Columns:
+        """Copies of the events in those slots, in that order, C-contiguous."""
+        flat = {name: getattr(self._columns, name)[slots] for name, _ in _FLAT}
+        wide = {
+            name: np.ascontiguousarray(getattr(self._columns, name)[slots, :width])
+            for name, width in self._widths.items()
+        }
+        return Columns(**flat, **wide)
+
+    @property
+    def at(self) -> NDArray[np.float64]:
+        """The times of all slots, shape (capacity,); not to be written to."""
+        return self._columns.at
+
+    @property
+    def seq(self) -> NDArray[np.int64]:
+        """The numbers of all slots, shape (capacity,); not to be written to."""
+        return self._columns.seq
+
+    def mark_asked(self, slots: NDArray[np.intp] | int) -> None:
+        """Note that labels were requested for the events in those slots."""
+        self._columns.is_asked[slots] = True
+
+
+class Window:
+    """The last `window_n` events of a shard, and of those the ones not older than `window_s`.
+
+    Events are numbered without gaps, so event `seq` stands in slot `seq % window_n` and the oldest
+    is overwritten. `now` is the largest `at` seen; what is older than `now - window_s` is out, even
+    if it arrived last. Any split of the stream into blocks leaves the same bits.
+
+    >>> block = Columns.of(seq0=0, ids=["a", "b", "c"], at=np.array([1.0, 2.0, 3.0]),
+    ...     keys=np.arange(3, dtype=np.uint64), rows=np.eye(3), probabilities=np.full((3, 2), 0.5))
+    >>> window = Window(2)
+    >>> window.append(block)
+    >>> len(window), window.since(0).ids.tolist(), window.find(0)
+    (2, ['b', 'c'], None)
+    """
+
+    __slots__ = ("_filled_n", "_store", "next_seq", "now", "window_n", "window_s")
+
+    def __init__(self, window_n: int, window_s: float | None = None) -> None:
+        """Raises `BadSettings` unless both limits are above 0."""
+        if window_n < 1:
+            raise BadSettings(f"observe.window_n is {window_n}; must be at least 1 (events)")
+        if window_s is not None and not window_s > 0:
+            raise BadSettings(f"observe.window_s is {window_s}; must be above 0 (seconds)")
+        self.window_n = window_n
+        self.window_s = window_s
+        self.now = -np.inf
+        self.next_seq = 0
+        self._filled_n = 0
+        self._store = Store(window_n)
+
+    def append(self, block: Columns) -> None:
+        """Take in n events in order of arrival.
+
+        Raises `BrokenInvariant` if their numbers do not go on from the last event's by ones.
+        """
+        n = len(block)
+        if n == 0:
+            return
+        first, last = int(block.seq[0]), int(block.seq[-1])
+        if last - first != n - 1 or (self._filled_n and first != self.next_seq):
+            raise BrokenInvariant(f"the window expects event {self.next_seq}, got {first}..{last}")
+        kept = block if n <= self.window_n else block.take(slice(n - self.window_n, n))
+        self._store.put(kept.seq % self.window_n, kept)
+        self._filled_n = min(self.window_n, self._filled_n + n)
+        self.next_seq = last + 1
+        self.tick(float(block.at.max()))
+
+    def tick(self, now: float) -> None:
+        """Time has passed, with an event or without."""
+        self.now = max(self.now, now)
+
+    @property
+    def first_seq(self) -> int:
+        """Number of the oldest event in a slot; `next_seq` when there is none."""
+        return self.next_seq - self._filled_n
+
+    def slots(self, seq: int = 0) -> NDArray[np.intp]:
+        """Slots of the events in the window numbered `seq` and above, in order of arrival."""
+        numbers = np.arange(max(seq, self.first_seq), self.next_seq, dtype=np.intp)
+        slots = numbers % self.window_n
+        if self.window_s is None:
+            return slots
+        return np.asarray(slots[self._store.at[slots] >= self.now - self.window_s])
+
+    def since(self, seq: int = 0) -> Columns:
+        """Copies of the events in the window numbered `seq` and above, in order of arrival."""
+        return self._store.take(self.slots(seq))
+
+    def find(self, seq: int) -> int | None:
+        """The slot of event `seq`, or none if it is not in the window."""
+        if not self.first_seq <= seq < self.next_seq:
+            return None
+        slot = seq % self.window_n
+        if self.window_s is not None and self._store.at[slot] < self.now - self.window_s:
+            return None
+        return slot
+
+    def mark_asked(self, seq: int) -> bool:
+        """Note that a label was requested for event `seq`; false if it is not in the window."""
+        slot = self.find(seq)
+        if slot is not None:
+            self._store.mark_asked(slot)
+        return slot is not None
+
+    def __len__(self) -> int:
+        return self._filled_n if self.window_s is None else len(self.slots())

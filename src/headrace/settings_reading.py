@@ -1,0 +1,120 @@
+"""A struct of settings from a mapping as TOML gives it, with every fault and not only the first.
+
+Knows msgspec's structs and no section of `settings`. A fault says where, what was found and what is
+expected; for an unknown name it says the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+import typing
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+_FAULTY: Any = object()
+
+
+def section_of(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:
+    """A struct of this kind, field by field, so that one fault does not hide the next.
+
+    Faults are added as sentences that begin with the path; where there is one, the struct that is
+    returned is of no use.
+    """
+    if not isinstance(raw, dict):
+        faults.append(f"{path} is {raw!r}; must be a section")
+        return _FAULTY
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        where = f"{path}.{name}" if path else name
+        if name not in fields:
+            near = difflib.get_close_matches(name, fields, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(fields)}"
+            faults.append(f"{where} is not a setting; {hint}")
+            continue
+        values[name] = _value(fields[name].type, value, where, faults)
+    for name, field in fields.items():
+        if field.required and name not in values:
+            faults.append(f"{path}.{name} is missing")
+    values = {name: value for name, value in values.items() if value is not _FAULTY}
+    if any(field.required and name not in values for name, field in fields.items()):
+        return _FAULTY
+    return kind(**values)
+
+
+def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
+    bare = _bare(annotation)
+    if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+        return section_of(bare, value, where, faults)
+    if typing.get_origin(bare) is tuple:
+        if not isinstance(value, list | tuple):
+            faults.append(f"{where} is {value!r}; must be an array of sections")
+            return _FAULTY
+        inner = typing.get_args(bare)[0]
+        found = [section_of(inner, v, f"{where}[{i}]", faults) for i, v in enumerate(value)]
+        return tuple(v for v in found if v is not _FAULTY)
+    if isinstance(value, float) and not math.isfinite(value):
+        faults.append(f"{where} is {value}; must be a finite number")
+        return _FAULTY
+    try:
+        return msgspec.convert(value, annotation, strict=True)
+    except msgspec.ValidationError:
+        choices = _choices(bare)
+        near = difflib.get_close_matches(str(value), choices, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        faults.append(f"{where} is {value!r}; must be {_expectation(annotation)}{hint}")
+        return _FAULTY
+
+
+def _bare(annotation: Any) -> Any:
+    while typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation
+
+
+def _choices(bare: Any) -> list[str]:
+    if typing.get_origin(bare) is Literal:
+        return [str(choice) for choice in typing.get_args(bare)]
+    return []
+
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def _expectation(annotation: Any) -> str:
+    """What a field takes, in words: from its type and its bounds."""
+    bounds: list[str] = []
+    while typing.get_origin(annotation) is Annotated:
+        annotation, *metas = typing.get_args(annotation)
+        for meta in metas:
+            if isinstance(meta, Meta):
+                bounds += _bounds(meta)
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(
+            _expectation(part) for part in typing.get_args(annotation) if part is not type(None)
+        )
+    if bounds:
+        return " and ".join(bounds)
+    if origin is Literal:
+        return "one of " + ", ".join(_choices(annotation))
+    if origin is list:
+        return "an array of texts"
+    if origin is dict:
+        value = typing.get_args(annotation)[1]
+        return f"a table whose values are {_expectation(value)}"
+    return _NAMES.get(annotation, str(annotation))
+
+
+def _bounds(meta: Meta) -> list[str]:
+    words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
+    found = []
+    for name, word in words.items():
+        bound = getattr(meta, name)
+        if bound is not None:
+            found.append(f"{word} {bound}")
+    return found
