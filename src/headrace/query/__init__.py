@@ -1,1 +1,1 @@
-
+"""Which events are worth a label: what to ask (strategies), how much (budgets), when (rounds)."""

@@ -1,0 +1,385 @@
+"""From candidates to label requests: the control draw on arrival, then rounds.
+
+Every event has two chances to be asked about. On arrival the *control draw* asks it with a small
+probability, whatever it looks like. In the first round after its arrival the strategy ranks it
+among the other new events and a sample is drawn. `first_chance` combines both into the event's
+propensity, which is what the accuracy estimate divides by. Rounds opened by drift or by a person
+give further chances over what is kept of the past: those labels teach, and don't judge.
+
+An event drawn by control when the budget is empty waits for the next round and is asked then: the
+draw itself never depends on money.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..errors import BrokenInvariant
+from ..messages import Features, LabelRequested, RoundClosed, RoundOpened
+from ..settings import LabelSettings, QuerySettings
+from .budgets import Budget
+from .pool import Pool
+from .rounds import choose, inclusion
+from .strategies import Strategy, resolve, utilities_of
+from .strategies.uncertainty import random
+
+CONTROL_MIN = 1e-4
+"""Floor of the control draw's probability, while the pace of events is not known yet."""
+
+
+PACES_MAX = 1_000
+"""Changes of the control draw's probability that are remembered; a window holds fewer."""
+
+WAITING_MAX = 10_000
+"""Control draws that wait for money at most; the oldest is given up and counted."""
+
+
+def request_id(stream: str, event_id: str) -> str:
+    """The id of the one request there can be about an event: 32 hexadecimal digits.
+
+    >>> request_id("payments", "e-1")
+    '8a04c3416f459c72de7412b5dd1ee580'
+    """
+    text = f"{len(stream)}:{stream}{event_id}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One event, with what a request says of it."""
+
+    seq: int
+    id: str
+    at: float
+    features: Features
+    prediction: dict[str, float]
+    served: dict[str, float] | None
+    served_model: str | None
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstChance:
+    """The propensity of one asked event became known."""
+
+    request_id: str
+    propensity: float
+
+
+class Asking:
+    """Decides what is asked, and when no more can be."""
+
+    def __init__(
+        self,
+        settings: QuerySettings,
+        label: LabelSettings,
+        *,
+        strategy: str | Strategy,
+        budget: Budget,
+        chance: Chance,
+        stream: str,
+    ) -> None:
+        self.settings = settings
+        self.deadline_s = label.deadline_s
+        self.answers_wanted = label.answers_wanted
+        self.open_max = label.open_max
+        self.strategy_name, self.strategy = resolve(strategy)
+        self.budget = budget
+        self.chance = chance
+        self.stream = stream
+        self.closed_n = label.closed_n
+        self.rounds_n = 0
+        self.asked_by_reason: dict[str, int] = {}
+        self.class_labels_n: dict[str, int] = {}
+        self.labels_n = 0
+        self.control_p = max(CONTROL_MIN, settings.control_share * budget.labels_per_event())
+        self.propensity_min = 1.0
+        self.threshold = 0.0
+        self.given_up_n = 0
+        # From which event on which probability held, oldest first.
+        self._paces: deque[tuple[int, float]] = deque([(0, self.control_p)], maxlen=PACES_MAX)
+        self._waiting: deque[tuple[Candidate, int, float]] = deque()
+        self._unweighted: deque[tuple[int, str, float]] = deque()
+        # Hashed ids of the events with an open request, and of the latest ended: as long as the
+        # desk remembers a request, an event whose id comes again must not be asked again.
+        self._open: dict[int, None] = {}
+        self._ended: dict[int, None] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        # A strategy is code, not state: whoever restores has it already.
+        return {name: value for name, value in self.__dict__.items() if name != "strategy"}
+
+    def request_id(self, event_id: str) -> str:
+        """The id of the one request there can be about this event of this stream."""
+        return request_id(self.stream, event_id)
+
+    @property
+    def open_n(self) -> int:
+        """Requests that have not ended."""
+        return len(self._open)
+
+    def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of these events, by hashed id, have a request that is open or remembered."""
+        known = [key in self._open or key in self._ended for key in keys.tolist()]
+        return np.array(known, dtype=np.bool_)
+
+    # ---------------------------------------------------------------------------- control
+
+    def take_gap(self, seq: int) -> None:
+        """Adjust the control draw to the pace of events, from event `seq` on; at counted points."""
+        p = max(CONTROL_MIN, self.settings.control_share * self.budget.labels_per_event())
+        if p != self.control_p:
+            self.control_p = p
+            self._paces.append((seq, p))
+
+    def _control_p_of(self, seq: int) -> float:
+        """The control draw's probability when event `seq` arrived."""
+        later = bisect.bisect_right(self._paces, seq, key=lambda pace: pace[0])
+        return self._paces[max(0, later - 1)][1]
+
+    def control(self, candidate: Candidate, model_version: int, now: float) -> list[LabelRequested]:
+        """The control draw fell on this event: ask now, or as soon as there is a label to spend."""
+        if self._is_known(candidate):
+            return []
+        identity = request_id(self.stream, candidate.id)
+        self._unweighted.append((candidate.seq, identity, self.control_p))
+        if not self.can_ask_n:
+            if len(self._waiting) == WAITING_MAX:
+                self._waiting.popleft()
+                self.given_up_n += 1
+            self._waiting.append((candidate, model_version, self.control_p))
+            return []
+        why = _Why("control", propensity=self.control_p)
+        return [self._request(candidate, why, model_version, now)]
+
+    def waiting(self, now: float) -> list[LabelRequested]:
+        """What control drew earlier and there is money for now, oldest first."""
+        requests = []
+        while self._waiting and self.can_ask_n:
+            candidate, version, propensity = self._waiting.popleft()
+            if self._is_known(candidate):
+                continue
+            why = _Why("control", propensity=propensity)
+            requests.append(self._request(candidate, why, version, now))
+        return requests
+
+    # ----------------------------------------------------------------------------- rounds
+
+    @property
+    def can_ask_n(self) -> int:
+        """Labels that may be asked now: money and room."""
+        return min(self.budget.available_n, self.open_max - self.open_n)
+
+    @property
+    def regular_n(self) -> int:
+        """The same, less what is held for rounds that drift or a person opens."""
+        return min(self.budget.available_n - self.budget.held_n, self.open_max - self.open_n)
+
+    def is_cold(self, classes: Iterable[str]) -> bool:
+        """Too few labels of some known class for a strategy to go by."""
+        cold = self.settings.cold_start
+        if cold.per_class_n == 0 or self.labels_n >= cold.labels_max:
+            return False
+        known = list(classes)
+        return len(known) < 2 or any(
+            self.class_labels_n.get(name, 0) < cold.per_class_n for name in known
+        )
+
+    def round(
+        self,
+        pool: Pool,
+        is_asked: NDArray[np.bool_],
+        *,
+        reason: str,
+        at_random: str | None,
+        wanted_n: int,
+        now: float,
+    ) -> Decision:
+        """Choose `wanted_n` of those in the pool that are not asked. Pure but for the round number.
+
+        `at_random` says why the strategy has no say ("cold start", "drift"), if it has none.
+        `is_asked`, shape (n,): events that control already asked take part in the ranking, so that
+        their propensity is known too, and can't be chosen again.
+        """
+        name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
+        utilities = utilities_of(strategy, name, pool, self.chance)
+        is_candidate = ~is_asked
+        k = min(wanted_n, int(is_candidate.sum()))
+        p = inclusion(utilities, k, self.settings.sharpness, is_candidate)
+        rows = np.flatnonzero(is_candidate)
+        picked = choose(p[rows], k, self.chance, f"round {self.rounds_n}", pool.keys[rows])
+        chosen = rows[picked]
+        chosen = chosen[np.lexsort((pool.keys[chosen], -utilities[chosen]))]
+        self.rounds_n += 1
+        by_strategy = "control" if strategy is random else "round"
+        why = at_random or (by_strategy if reason == "schedule" else reason)
+        return Decision(
+            round_n=self.rounds_n - 1,
+            reason=reason,
+            why=why,
+            strategy=name,
+            now=now,
+            utilities=utilities,
+            inclusion=p,
+            chosen=chosen,
+            pool_n=int(is_candidate.sum()),
+        )
+
+    def requests(
+        self, decision: Decision, candidates: list[Candidate], model_version: int
+    ) -> list[RoundOpened | LabelRequested | RoundClosed]:
+        """What a decision leads to; `candidates` are those chosen, in the decision's order."""
+        opened = RoundOpened(
+            round_n=decision.round_n,
+            at=decision.now,
+            reason=decision.reason,
+            pool_n=decision.pool_n,
+            wanted_n=len(candidates),
+        )
+        outputs: list[RoundOpened | LabelRequested | RoundClosed] = [opened]
+        for row, candidate in zip(decision.chosen, candidates, strict=True):
+            if self._is_known(candidate):
+                # One id, twice in the pool: the first was asked a moment ago.
+                continue
+            why = _Why(
+                decision.why,
+                propensity=float(decision.inclusion[row]),
+                strategy=decision.strategy,
+                utility=float(decision.utilities[row]),
+                threshold=decision.threshold,
+                round_n=decision.round_n,
+            )
+            outputs.append(self._request(candidate, why, model_version, decision.now))
+        self.threshold = decision.threshold
+        closed = RoundClosed(
+            round_n=decision.round_n,
+            at=decision.now,
+            asked_n=len(outputs) - 1,
+            threshold=decision.threshold,
+        )
+        outputs.append(closed)
+        return outputs
+
+    def first_chances(
+        self, decision: Decision, seq_of_row: NDArray[np.int64], chosen_ids: list[str]
+    ) -> list[FirstChance]:
+        """Propensities that a regular round settles: of those it asked, and of those control asked.
+
+        `seq_of_row`, shape (n,), are the event numbers of the pool, ascending.
+        """
+        found = []
+        first, last = int(seq_of_row[0]), int(seq_of_row[-1])
+        while self._unweighted and self._unweighted[0][0] <= last:
+            seq, identity, control_p = self._unweighted.popleft()
+            chance = 0.0
+            if seq >= first:
+                chance = float(decision.inclusion[np.searchsorted(seq_of_row, seq)])
+            found.append(FirstChance(identity, control_p + (1.0 - control_p) * chance))
+        for row, identity in zip(decision.chosen, chosen_ids, strict=True):
+            chance, control_p = float(decision.inclusion[row]), self._control_p_of(seq_of_row[row])
+            propensity = control_p + (1.0 - control_p) * chance
+            found.append(FirstChance(request_id(self.stream, identity), propensity))
+        for chance_known in found:
+            self.propensity_min = min(self.propensity_min, chance_known.propensity)
+        return found
+
+    def gone(self, first_seq: int) -> list[FirstChance]:
+        """Propensities of those that left the window before any round: control was all they had."""
+        found = []
+        while self._unweighted and self._unweighted[0][0] < first_seq:
+            _, identity, control_p = self._unweighted.popleft()
+            found.append(FirstChance(identity, control_p))
+        return found
+
+    def _is_known(self, candidate: Candidate) -> bool:
+        key = self.chance.key(candidate.id)
+        return key in self._open or key in self._ended
+
+    def _request(
+        self, candidate: Candidate, why: _Why, model_version: int, now: float
+    ) -> LabelRequested:
+        if self.can_ask_n < 1:
+            raise BrokenInvariant(f"event {candidate.id!r} would be asked without a label to spend")
+        self.budget.charge()
+        self._open[self.chance.key(candidate.id)] = None
+        self.asked_by_reason[why.reason] = self.asked_by_reason.get(why.reason, 0) + 1
+        return LabelRequested(
+            request_id=request_id(self.stream, candidate.id),
+            event_id=candidate.id,
+            at=now,
+            event_at=candidate.at,
+            deadline=now + self.deadline_s,
+            features=candidate.features,
+            reason=why.reason,
+            strategy=why.strategy,
+            utility=why.utility,
+            threshold=why.threshold,
+            propensity=why.propensity,
+            model_version=model_version,
+            prediction=candidate.prediction,
+            round_n=why.round_n,
+            seq=candidate.seq,
+            answers_wanted=self.answers_wanted,
+            served=candidate.served,
+            served_model=candidate.served_model,
+            key=candidate.key,
+        )
+
+    # ------------------------------------------------------------------------------- ends
+
+    def ended(self, event_id: str, *, is_refunded: bool) -> None:
+        """The request about this event ended; without a label, its money comes back."""
+        key = self.chance.key(event_id)
+        if key not in self._open:
+            return
+        del self._open[key]
+        self._ended[key] = None
+        if len(self._ended) > self.closed_n:
+            del self._ended[next(iter(self._ended))]
+        if is_refunded:
+            self.budget.refund()
+
+    def labelled(self, label: str) -> None:
+        """A label settled: cold start counts it."""
+        self.labels_n += 1
+        self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decision:
+    """What a round decided: arrays over the pool, and the rows chosen, best first."""
+
+    round_n: int
+    reason: str
+    why: str
+    strategy: str
+    now: float
+    utilities: NDArray[np.float64]
+    inclusion: NDArray[np.float64]
+    chosen: NDArray[np.intp]
+    pool_n: int
+
+    @property
+    def threshold(self) -> float:
+        """The lowest utility that was chosen."""
+        return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Why:
+    """What a request says of the decision behind it."""
+
+    reason: str
+    propensity: float
+    strategy: str = "random"
+    utility: float = 0.0
+    threshold: float = 0.0
+    round_n: int = -1

@@ -1,0 +1,233 @@
+"""How many labels may be asked now: a share of the events, a rate in time, a total.
+
+A budget here is an account in whole billionths of a label, so that sums are exact whatever the
+batching. It earns with events or with time, pays when something is asked, and is paid back when a
+request ends without a label. What to spend it on is decided in `rounds`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..errors import BadSettings
+from ..settings import BudgetSettings
+
+_LABEL = 1_000_000_000
+_GAP_EVERY_N = 256
+
+
+class Account(Protocol):
+    """One limit. A budget of your own needs these five and has to be picklable."""
+
+    balance: int
+
+    def events_passed(self, n: int) -> None: ...
+    def time_passed(self, now: float) -> None: ...
+    def labels_per_event(self, gap_s: float) -> float | None: ...
+
+
+class Share:
+    """A share of the events: each earns `share` of a label.
+
+    Unspent labels pile up to `burst`; `start` labels are granted before any event.
+
+    >>> account = Share(0.05)
+    >>> account.events_passed(40)
+    >>> account.balance / 1e9
+    2.0
+    """
+
+    def __init__(self, share: float, *, burst: int = 200, start: int = 0) -> None:
+        if not 0 < share <= 1:
+            raise BadSettings(
+                f"the share is {share}; must be above 0 and at most 1 (of the events)"
+            )
+        self.share = share
+        self.burst = burst * _LABEL
+        self.start = start
+        self.balance = start * _LABEL
+        self._per_event = round(share * _LABEL)
+
+    def events_passed(self, n: int) -> None:
+        if self.balance < self.burst:
+            self.balance = min(self.burst, self.balance + n * self._per_event)
+
+    def time_passed(self, now: float) -> None:
+        """Time earns nothing here."""
+
+    def labels_per_event(self, gap_s: float) -> float:
+        return self.share
+
+
+class PerHour:
+    """A rate in event time: a token bucket (Turner, "New directions in communications", 1986).
+
+    >>> account = PerHour(60)
+    >>> account.time_passed(1_000.0); account.time_passed(1_090.0)
+    >>> account.balance / 1e9
+    1.5
+    """
+
+    def __init__(self, per_hour: float, *, burst: int = 200, start: int = 0) -> None:
+        if not per_hour > 0:
+            raise BadSettings(f"the rate is {per_hour}; must be above 0 (labels per hour)")
+        self.per_hour = per_hour
+        self.burst = burst * _LABEL
+        self.start = start
+        self.balance = start * _LABEL
+        self._milli_per_hour = round(per_hour * 1_000)
+        self._earned: int | None = None
+
+    def events_passed(self, n: int) -> None:
+        """Events earn nothing here."""
+
+    def time_passed(self, now: float) -> None:
+        # The total since the epoch is a whole number: neither order nor number of calls matters.
+        earned = round(now * 1_000_000) * self._milli_per_hour // 3_600
+        if self._earned is not None and self.balance < self.burst:
+            self.balance = min(self.burst, self.balance + earned - self._earned)
+        self._earned = earned
+
+    def labels_per_event(self, gap_s: float) -> float:
+        return min(1.0, self.per_hour * gap_s / 3_600)
+
+
+class Cap:
+    """A total, ever. Stands beside a share or a rate, never alone.
+
+    >>> Cap(500).balance / 1e9
+    500.0
+    """
+
+    def __init__(self, labels: int) -> None:
+        if labels < 1:
+            raise BadSettings(f"the cap is {labels}; must be at least 1 (label)")
+        self.cap = labels
+        self.balance = labels * _LABEL
+
+    def events_passed(self, n: int) -> None:
+        """A total does not grow."""
+
+    def time_passed(self, now: float) -> None:
+        """A total does not grow."""
+
+    def labels_per_event(self, gap_s: float) -> None:
+        return None
+
+
+class Budget:
+    """All accounts at once: the poorest decides.
+
+    `asked_n` and `refunded_n` count labels; `spent_n` is their difference, and never exceeds what
+    was earned. `reserve` labels, set aside as one in ten of those asked, are only for rounds that
+    drift or a person opened, and for control.
+
+    >>> budget = Budget([Share(0.1)], reserve=0)
+    >>> is_gap_taken = budget.events_passed(25, now=0.0)
+    >>> budget.available_n
+    2
+    """
+
+    def __init__(self, accounts: list[Account], *, reserve: int = 20) -> None:
+        if not any(account.labels_per_event(1.0) is not None for account in accounts):
+            raise BadSettings(
+                "the budget has no rate; a cap alone would be spent on the first events: "
+                "set share or per_hour as well"
+            )
+        self.accounts = accounts
+        self.reserve = reserve
+        self.asked_n = 0
+        self.refunded_n = 0
+        self._events_n = 0
+        self._gap_s = 0.0
+        self._first_at: float | None = None
+        self._gap_from: tuple[int, float] = (0, 0.0)
+        self._next_gap_n = 1
+        self._held_from_n = 0
+
+    @property
+    def spent_n(self) -> int:
+        return self.asked_n - self.refunded_n
+
+    @property
+    def available_n(self) -> int:
+        """Whole labels that may be asked now, the reserve included."""
+        return max(0, min(account.balance for account in self.accounts) // _LABEL)
+
+    @property
+    def held_n(self) -> int:
+        """Labels that a regular round leaves untouched: one in ten asked since they were used."""
+        return min(self.reserve, (self.asked_n - self._held_from_n) // 10)
+
+    @property
+    def is_exhausted(self) -> bool:
+        """A cap is reached: nothing will be asked again unless labels come back."""
+        return any(
+            account.labels_per_event(1.0) is None and account.balance < _LABEL
+            for account in self.accounts
+        )
+
+    def events_passed(self, n: int, now: float) -> bool:
+        """So many events were observed; the clock stands at `now`, seconds.
+
+        The caller cuts its runs at `next_gap_n` events, so that the mean gap between events is
+        taken at counted points. True when it was taken, and `labels_per_event` may have moved.
+        """
+        for account in self.accounts:
+            account.events_passed(n)
+            account.time_passed(now)
+        if self._first_at is None:
+            self._first_at = now
+            self._gap_from = (0, now)
+        self._events_n += n
+        is_taken = self._events_n == self._next_gap_n
+        if is_taken:
+            from_n, from_at = self._gap_from
+            self._gap_s = (now - from_at) / max(1, self._events_n - from_n)
+            if self._events_n % _GAP_EVERY_N == 0:
+                self._gap_from = (self._events_n, now)
+            self._next_gap_n = min(2 * self._events_n, self._events_n + _GAP_EVERY_N)
+        return is_taken
+
+    @property
+    def next_gap_n(self) -> int:
+        """Events until the mean gap is taken again."""
+        return self._next_gap_n - self._events_n
+
+    def time_passed(self, now: float) -> None:
+        """The clock moved and no event came."""
+        for account in self.accounts:
+            account.time_passed(now)
+
+    def labels_per_event(self) -> float:
+        """The rate at which labels are earned at the present pace of events, 0 to 1."""
+        rates = [account.labels_per_event(self._gap_s) for account in self.accounts]
+        return min(rate for rate in rates if rate is not None)
+
+    def charge(self, n: int = 1) -> None:
+        """So many labels were asked."""
+        for account in self.accounts:
+            account.balance -= n * _LABEL
+        self.asked_n += n
+
+    def use_reserve(self) -> None:
+        """What was held may be spent; from now on it is set aside anew, little by little."""
+        self._held_from_n = self.asked_n
+
+    def refund(self, n: int = 1) -> None:
+        """So many requests ended without a label."""
+        for account in self.accounts:
+            account.balance += n * _LABEL
+        self.refunded_n += n
+
+
+def from_settings(settings: BudgetSettings) -> Budget:
+    """The budget that the settings describe."""
+    accounts: list[Account] = []
+    if settings.share is not None:
+        accounts.append(Share(settings.share, burst=settings.burst, start=settings.start))
+    if settings.per_hour is not None:
+        accounts.append(PerHour(settings.per_hour, burst=settings.burst, start=settings.start))
+    if settings.cap is not None:
+        accounts.append(Cap(settings.cap))
+    return Budget(accounts, reserve=settings.reserve)

@@ -1,0 +1,67 @@
+"""The candidates of one round, as columns: what a query strategy sees, and all that it sees.
+
+A pool is made for one round and thrown away; the events live in the window and the reservoir.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Pool:
+    """n candidates.
+
+    `X` has shape (n, d): numbers as they are, categories as codes, NaN where missing; `is_category`
+    has shape (d,). `probabilities` has shape (n, k), rows summing to 1: those that uncertainty is
+    read from (`query.uncertainty_from`). `keys`, shape (n,), are the hashed ids, for `Chance`.
+    `at`, shape (n,), is in seconds. `wanted_n` is how many will be chosen.
+    """
+
+    ids: list[str]
+    keys: NDArray[np.uint64]
+    at: NDArray[np.float64]
+    X: NDArray[np.float64]
+    is_category: NDArray[np.bool_]
+    probabilities: NDArray[np.float64]
+    wanted_n: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Those rows as points for distances, shape (len(rows), d').
+
+        Numbers are scaled by the pool's own mean and deviation, missing ones stand at the mean;
+        each category seen among the rows becomes a column of its own.
+        """
+        numbers = self.X[:, ~self.is_category]
+        known = ~np.isnan(numbers)
+        n = np.maximum(known.sum(axis=0), 1)
+        filled = np.where(known, numbers, 0.0)
+        mean = filled.sum(axis=0) / n
+        centred = np.where(known, numbers - mean, 0.0)
+        deviation = np.sqrt((centred * centred).sum(axis=0) / n)
+        scaled = centred[rows] / np.where(deviation > 0, deviation, 1.0)
+        columns = [scaled]
+        for codes in self.X[np.ix_(rows, self.is_category)].T:
+            values = np.unique(codes[~np.isnan(codes)])
+            # Two rows that differ in a category are as far apart as one deviation of a number.
+            columns.append((codes[:, None] == values) / np.sqrt(2.0))
+        return np.hstack(columns)
+
+
+def disagreement(model: NDArray[np.float64], served: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far two models are apart, as the probabilities of two outcomes: they agree, they don't.
+
+    Both arguments have shape (n, k) over the same classes. With d the total variation distance, a
+    row is (1 - d/2, d/2), so that every strategy that reads uncertainty ranks by d.
+
+    >>> disagreement(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    array([[0.5, 0.5]])
+    """
+    half = np.abs(model - served).sum(axis=1) / 4.0
+    return np.stack([1.0 - half, half], axis=1)

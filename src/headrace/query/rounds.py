@@ -1,0 +1,80 @@
+"""One decision: utilities, choice, propensities. When a round is due is the shard's to know.
+
+The choice is a sample, not a cut: a candidate ranked r from the top is included with a probability
+proportional to (1 + r) ** -sharpness, and exactly k are chosen. That keeps most of the benefit of
+taking the top k (Kirsch et al., "Stochastic batch acquisition", TMLR 2023), spreads the choice, and
+makes every propensity known, which is what an honest accuracy estimate needs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+
+
+def inclusion(
+    utilities: NDArray[np.float64],
+    k: int,
+    sharpness: float,
+    is_candidate: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Probabilities with which each of n is chosen when k candidates are; shape (n,).
+
+    Those that are no candidate (already asked by the control draw) get the probability they would
+    have had: they count in the ranking, not in the sum, which is k over the candidates. Equal
+    utilities share their mean rank.
+
+    >>> inclusion(np.array([0.9, 0.5, 0.1]), 1, 1.0).round(3)
+    array([0.545, 0.273, 0.182])
+    """
+    n = len(utilities)
+    counted = np.ones(n, dtype=bool) if is_candidate is None else is_candidate
+    candidates_n = int(counted.sum())
+    if k >= candidates_n:
+        return np.ones(n)
+    ordered = np.sort(utilities)
+    # As many are above as stand to the right of the last equal one, and equals share their ranks.
+    above = n - np.searchsorted(ordered, utilities, side="right")
+    at_least = n - np.searchsorted(ordered, utilities, side="left")
+    weight = (1.0 + (above + at_least - 1) / 2.0) ** -sharpness
+    # Whoever's share exceeds 1 is taken for sure and the rest share what is left, until none does.
+    sure = np.zeros(n, dtype=bool)
+    while True:
+        rest = counted & ~sure
+        scale = (k - int((sure & counted).sum())) / float(weight[rest].sum())
+        over = ~sure & (scale * weight >= 1.0)
+        if not over.any():
+            return np.where(sure, 1.0, scale * weight)
+        sure |= over
+
+
+def choose(
+    inclusion_p: NDArray[np.float64],
+    k: int,
+    chance: Chance,
+    purpose: str,
+    keys: NDArray[np.uint64],
+) -> NDArray[np.intp]:
+    """Exactly k of n, candidate i with probability `inclusion_p[i]`; the sum of those is k.
+
+    Systematic sampling in random order (Hartley and Rao, "Sampling with unequal probabilities and
+    without replacement", Ann. Math. Statist. 33, 1962): the probabilities are laid end to end in
+    the order of the events' luck, and whoever lies under one of k points, one apart, is chosen. The
+    first point is the round's luck.
+
+    >>> chance = Chance(1); keys = chance.keys(["a", "b", "c"])
+    >>> int(choose(np.array([1.0, 0.5, 0.5]), 2, chance, "round 0", keys).min())
+    0
+    """
+    order: NDArray[np.intp] = np.lexsort((keys, chance.uniforms(purpose, keys)))
+    ends = np.cumsum(inclusion_p[order])
+    if k == 0 or len(ends) == 0:
+        return order[:0]
+    points = (chance.uniform(purpose, "first point") + np.arange(k)) * (ends[-1] / k)
+    places = np.minimum(np.searchsorted(ends, points, side="right"), len(ends) - 1)
+    # Rounding may put two points under one candidate that is as long as their distance.
+    places = np.maximum.accumulate(places - np.arange(k)) + np.arange(k)
+    found: NDArray[np.intp] = order[np.minimum(places, len(ends) - k + np.arange(k))]
+    return found

@@ -1,0 +1,121 @@
+"""Budgets: exact at any batching, to the billionth of a label."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.errors import BadSettings
+from headrace.query.budgets import Account, Budget, Cap, PerHour, Share, from_settings
+from headrace.settings import BudgetSettings
+
+
+def passed(budget: Budget, sizes: list[int], gap_s: float = 1.0) -> Budget:
+    """Events a moment apart, in pieces of these sizes cut where the mean gap is taken."""
+    seen_n = 0
+    for size in sizes:
+        left = size
+        while left:
+            step = min(left, budget.next_gap_n)
+            seen_n += step
+            left -= step
+            budget.events_passed(step, 1_000.0 + gap_s * seen_n)
+    return budget
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=8), st.integers(1, 20))
+@settings(max_examples=50, deadline=None)
+def test_any_batching_earns_the_same(sizes: list[int], burst: int) -> None:
+    def budget() -> Budget:
+        return Budget([Share(0.0371, burst=burst, start=1), PerHour(321.7, burst=burst)], reserve=3)
+
+    once, singly = passed(budget(), sizes), passed(budget(), [1] * sum(sizes))
+    assert [a.balance for a in once.accounts] == [a.balance for a in singly.accounts]
+    assert once.labels_per_event() == singly.labels_per_event()
+
+
+def test_a_share_is_exact_where_floats_are_not() -> None:
+    budget = passed(Budget([Share(0.1)], reserve=0), [1] * 30)
+    assert budget.available_n == 3
+
+
+def test_unspent_labels_pile_up_to_the_burst_and_no_further() -> None:
+    assert passed(Budget([Share(0.5, burst=7)], reserve=0), [1_000]).available_n == 7
+
+
+def test_a_refund_beyond_the_burst_is_kept_and_earns_nothing_more() -> None:
+    budget = passed(Budget([Share(0.5, burst=7)], reserve=0), [100])
+    budget.charge(5)
+    passed(budget, [100])
+    budget.refund(5)
+    assert budget.available_n == 12
+    assert passed(budget, [100]).available_n == 12
+    assert (budget.asked_n, budget.refunded_n, budget.spent_n) == (5, 5, 0)
+
+
+def test_a_rate_earns_with_time_only_and_from_the_first_moment_on() -> None:
+    budget = Budget([PerHour(3_600.0)], reserve=0)
+    budget.events_passed(1, 5_000.0)
+    assert budget.available_n == 0
+    budget.time_passed(5_010.0)
+    assert budget.available_n == 10
+    budget.time_passed(5_010.0)
+    assert budget.available_n == 10
+
+
+def test_the_poorest_account_decides() -> None:
+    budget = passed(Budget([Share(0.5), Cap(3)], reserve=0), [100])
+    assert budget.available_n == 3
+    budget.charge(3)
+    assert (budget.available_n, budget.is_exhausted) == (0, True)
+    budget.refund()
+    assert (budget.available_n, budget.is_exhausted) == (1, False)
+
+
+def test_one_in_ten_is_held_up_to_the_reserve() -> None:
+    budget = passed(Budget([Share(1.0, burst=1_000)], reserve=2), [400])
+    held = []
+    for _ in range(4):
+        held.append(budget.held_n)
+        budget.charge(10)
+    assert held == [0, 1, 2, 2]
+
+
+def test_labels_per_event_follows_the_pace_of_events() -> None:
+    slow = passed(Budget([PerHour(36.0)]), [512], gap_s=10.0)
+    fast = passed(Budget([PerHour(36.0)]), [512], gap_s=1.0)
+    assert slow.labels_per_event() == pytest.approx(0.1)
+    assert fast.labels_per_event() == pytest.approx(0.01)
+    assert passed(Budget([PerHour(36.0), Share(0.02)]), [512], 10.0).labels_per_event() == 0.02
+
+
+def test_a_budget_goes_on_after_pickling() -> None:
+    budget = passed(Budget([Share(0.3), PerHour(5.0), Cap(90)]), [77])
+    again = pickle.loads(pickle.dumps(budget))
+    for each in (budget, again):
+        passed(each, [100])
+    assert [a.balance for a in again.accounts] == [a.balance for a in budget.accounts]
+
+
+def test_settings_make_all_accounts_that_are_set() -> None:
+    budget = from_settings(BudgetSettings(share=0.1, per_hour=5.0, cap=9, start=2, reserve=4))
+    assert [type(account) for account in budget.accounts] == [Share, PerHour, Cap]
+    assert (budget.available_n, budget.reserve) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda: Share(0.0), "above 0 and at most 1"),
+        (lambda: Share(1.1), "above 0 and at most 1"),
+        (lambda: PerHour(0.0), "above 0"),
+        (lambda: Cap(0), "at least 1"),
+        (lambda: Budget([Cap(5)]), "set share or per_hour as well"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(make: Account, fault: str) -> None:
+    with pytest.raises(BadSettings, match=fault):
+        make()  # type: ignore[operator]
