@@ -1,0 +1,168 @@
+"""What is known of the people who answer: how many, how fast, and how far they agree.
+
+These are statistics: nothing here decides about a label. They are counted from the answers that
+stand in each ended request, once a request; when a correction changes what stands, the old count is
+taken back and the new one made, in whole numbers, so nothing drifts.
+
+Limits: the first `annotators_max` annotators have counts of their own, all others share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..messages import Answer
+
+ANNOTATORS_MAX = 1_000
+TURNAROUND_BOUNDS_S = (
+    1.0,
+    5.0,
+    15.0,
+    60.0,
+    300.0,
+    900.0,
+    3_600.0,
+    14_400.0,
+    43_200.0,
+    86_400.0,
+    259_200.0,
+    604_800.0,
+)
+
+
+@dataclass(slots=True)
+class Annotator:
+    """Counts of one annotator.
+
+    `answers_n` counts answers as they arrive, corrections and refusals included. `compared_n`
+    counts requests that have a label and at least two answers that name a class, one of them this
+    annotator's; `agreed_n` those of them where it is the label. `latency_s` is the sum, in seconds,
+    of the time from request to answer.
+    """
+
+    answers_n: int = 0
+    refused_n: int = 0
+    compared_n: int = 0
+    agreed_n: int = 0
+    latency_s: float = 0.0
+
+    @property
+    def mean_latency_s(self) -> float | None:
+        """Mean time from request to answer; none before the first answer."""
+        return self.latency_s / self.answers_n if self.answers_n else None
+
+
+@dataclass(slots=True)
+class Alpha:
+    """Krippendorff's alpha for nominal values: agreement beyond chance, 1 perfect, 0 chance.
+
+    From K. Krippendorff, Content Analysis: An Introduction to Its Methodology, 2nd ed., Sage 2004,
+    chapter 11: alpha = 1 - D_o / D_e, where each ordered pair in a unit of m values weighs
+    1 / (m - 1). Kept are the ordered pairs that disagree, by m, and how often each class was named.
+
+    >>> alpha = Alpha()
+    >>> for labels in [("a", "a"), ("b", "b"), ("a", "b")]:
+    ...     alpha.count(labels, 1)
+    >>> round(alpha.value, 3)
+    0.444
+    """
+
+    disagreeing: dict[int, int] = field(default_factory=dict)
+    named: dict[str, int] = field(default_factory=dict)
+
+    def count(self, labels: Sequence[str], sign: int) -> None:
+        """Add (`sign` 1) or take back (-1) one request; with fewer than two labels, nothing."""
+        size = len(labels)
+        if size < 2:
+            return
+        tally = {label: labels.count(label) for label in labels}
+        pairs_n = size * size - sum(n * n for n in tally.values())
+        self.disagreeing[size] = self.disagreeing.get(size, 0) + sign * pairs_n
+        for label, n in tally.items():
+            self.named[label] = self.named.get(label, 0) + sign * n
+
+    @property
+    def value(self) -> float | None:
+        """Alpha; none while fewer than two classes were named, where chance can't be told."""
+        total_n = sum(self.named.values())
+        expected_n = total_n * total_n - sum(n * n for n in self.named.values())
+        if expected_n == 0:
+            return None
+        observed = sum(self.disagreeing[size] / (size - 1) for size in sorted(self.disagreeing))
+        return 1.0 - (total_n - 1) * observed / expected_n
+
+
+class Annotators:
+    """All annotators of a desk.
+
+    `by_name` holds at most `annotators_max` of them, in order of their first answer; the nameless
+    one is `""`. `others` is shared by those who came later.
+    """
+
+    def __init__(self, annotators_max: int = ANNOTATORS_MAX) -> None:
+        self.annotators_max = annotators_max
+        self.by_name: dict[str, Annotator] = {}
+        self.others = Annotator()
+        self._alpha = Alpha()
+
+    @property
+    def alpha(self) -> float | None:
+        """Krippendorff's alpha over ended requests with at least two answers that name a class."""
+        return self._alpha.value
+
+    def answered(self, answer: Answer, latency_s: float) -> None:
+        """Count an answer that was accepted; `latency_s` is the time since its request."""
+        annotator = self._counts(answer.annotator)
+        annotator.answers_n += 1
+        annotator.refused_n += answer.label is None
+        annotator.latency_s += latency_s
+
+    def compared(self, answers: Sequence[Answer], label: str | None, sign: int) -> None:
+        """Count (`sign` 1) or take back (-1) the answers that stand in one ended request.
+
+        `label` is the class it has, if any: disputes tell of agreement as well, but nobody can be
+        compared with their label.
+        """
+        labels = [answer.label for answer in answers if answer.label is not None]
+        if len(labels) < 2:
+            return
+        self._alpha.count(labels, sign)
+        if label is None:
+            return
+        for answer in answers:
+            if answer.label is not None:
+                annotator = self._counts(answer.annotator)
+                annotator.compared_n += sign
+                annotator.agreed_n += sign * (answer.label == label)
+
+    def _counts(self, name: str) -> Annotator:
+        """A name never leaves `by_name`, so what is taken back is taken where it was counted."""
+        annotator = self.by_name.get(name)
+        if annotator is None:
+            if len(self.by_name) >= self.annotators_max:
+                return self.others
+            annotator = self.by_name[name] = Annotator()
+        return annotator
+
+
+class Turnaround:
+    """How long answers take: a histogram of fixed size, ready for Prometheus.
+
+    `counts[i]` is the number of answers that took at most `TURNAROUND_BOUNDS_S[i]` seconds and more
+    than the bound before; the last one counts those beyond all bounds.
+
+    >>> turnaround = Turnaround()
+    >>> turnaround.add(4.0)
+    >>> turnaround.counts[:3], turnaround.sum_s
+    ([0, 1, 0], 4.0)
+    """
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(TURNAROUND_BOUNDS_S) + 1)
+        self.sum_s = 0.0
+
+    def add(self, latency_s: float) -> None:
+        """Count one answer; seconds."""
+        self.counts[sum(latency_s > bound for bound in TURNAROUND_BOUNDS_S)] += 1
+        self.sum_s += latency_s

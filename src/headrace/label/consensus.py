@@ -1,0 +1,136 @@
+"""From the answers of one request to a label, a dispute, or neither yet: a pure function of a set.
+
+This module knows nothing of time, memory or other requests; the desk decides when to ask it. What
+it is given is every valid answer of one request, in any order; what it says depends on the set:
+
+- The answers of one annotator are one *voice*. The latest of them counts (by `at`, ties by label,
+  a refusal first), at the place of the earliest: a correction takes the place of what it corrects,
+  so clicking twice does not move an annotator behind the others.
+- An answer without a name: where one answer is wanted all nameless answers are one voice, so that
+  they can be corrected; where more are wanted each distinct (at, label) is a voice of its own, so
+  that tools which know no names can collect several, and none of them can be corrected.
+- Voices are ordered by (place, annotator) and heard one after the other. As soon as as many classes
+  were named as answers are wanted, and one class has more than half of them, it is the label. As
+  soon as `answers_max` voices were heard, refusals included, without that, it is a dispute.
+- When asking is over (the deadline passed, the request was withdrawn) fewer answers than wanted
+  will do, if one class has more than half of those there are: they were paid for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..messages import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the answers heard so far amount to.
+
+    `label` is the class they agree on. `is_decided` is true for a label and for a dispute, and
+    false while more answers could tell. `tally` counts the classes named, in alphabetical order.
+    """
+
+    label: str | None
+    is_decided: bool
+    tally: dict[str, int]
+
+    @property
+    def answers_n(self) -> int:
+        """Answers that named a class."""
+        return sum(self.tally.values())
+
+    @property
+    def agreement(self) -> float:
+        """Share of those that named the label; 0 without a label."""
+        return self.tally[self.label] / self.answers_n if self.label is not None else 0.0
+
+    @property
+    def reason(self) -> str:
+        """Why there is no label: `refused` when nobody could tell, else `no_majority`."""
+        return "no_majority" if self.tally else "refused"
+
+
+class Consensus(Protocol):
+    """How answers become a label. An object with a memory of its own must be picklable.
+
+    `answers` come from `standing`: one a voice, in the order in which they are heard.
+    """
+
+    def decide(
+        self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
+    ) -> Outcome: ...
+
+
+class Majority:
+    """A class with more than half of the answers that name one.
+
+    >>> def says(annotator, label, at):
+    ...     return Answer(request_id="r", annotator=annotator, label=label, at=at)
+    >>> answers = standing([says("bo", "ham", 2), says("al", "spam", 1), says("cy", "ham", 3)], 2)
+    >>> Majority().decide(answers, wanted_n=2, answers_max=3, is_closing=False).label
+    'ham'
+    """
+
+    def decide(
+        self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
+    ) -> Outcome:
+        """The outcome after the first answers that decide it, else after all of them."""
+        tally: dict[str, int] = {}
+        for heard_n, answer in enumerate(answers, start=1):
+            if answer.label is not None:
+                tally[answer.label] = tally.get(answer.label, 0) + 1
+            if sum(tally.values()) >= wanted_n and (label := _majority(tally)) is not None:
+                return Outcome(label, True, _sorted(tally))
+            if heard_n >= max(answers_max, wanted_n):
+                return Outcome(None, True, _sorted(tally))
+        label = _majority(tally) if is_closing else None
+        return Outcome(label, label is not None, _sorted(tally))
+
+
+def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
+    """Who speaks: equal for answers that replace one another."""
+    if answer.annotator or wanted_n <= 1:
+        return (answer.annotator, 0.0, "")
+    return ("", answer.at, answer.label or "")
+
+
+def latest(answers: Iterable[Answer]) -> Answer:
+    """The one of these answers that counts, all of one voice; there is at least one."""
+    return max(answers, key=_moment)
+
+
+def standing(answers: Iterable[Answer], wanted_n: int) -> list[Answer]:
+    """The answer that counts of each voice, in the order in which they are heard.
+
+    >>> first = Answer(request_id="r", annotator="al", label="ham", at=1.0)
+    >>> other = Answer(request_id="r", annotator="bo", label="ham", at=2.0)
+    >>> second = Answer(request_id="r", annotator="al", label="spam", at=3.0)
+    >>> [(a.annotator, a.label) for a in standing([second, other, first], wanted_n=1)]
+    [('al', 'spam'), ('bo', 'ham')]
+    """
+    voices: dict[tuple[str, float, str], list[Answer]] = {}
+    for answer in answers:
+        voices.setdefault(voice(answer, wanted_n), []).append(answer)
+    places = sorted((min(given.at for given in voices[who]), who) for who in voices)
+    return [latest(voices[who]) for _, who in places]
+
+
+def _moment(answer: Answer) -> tuple[float, str]:
+    """No label is an empty text, so a refusal comes before any label of the same moment."""
+    return (answer.at, answer.label or "")
+
+
+def _majority(tally: dict[str, int]) -> str | None:
+    """The class named by more than half; at most one can be."""
+    total_n = sum(tally.values())
+    for label, named_n in tally.items():
+        if 2 * named_n > total_n:
+            return label
+    return None
+
+
+def _sorted(tally: dict[str, int]) -> dict[str, int]:
+    return {label: tally[label] for label in sorted(tally)}

@@ -1,0 +1,372 @@
+"""The desk: requests come in, answers come in, and every request has exactly one end.
+
+The desk does not choose what is asked, send anything, or learn; and it has no clock:
+
+- `now` is the engine's, moved by events and ticks. An answer's own `at` never moves it (a wrong
+  clock in a labelling tool must not expire requests); it only orders the answers of one request.
+- An answer fed while its request is open is in time, whatever its `at`. It is late when its request
+  has ended and the deadline has passed or the request was withdrawn.
+- The label of a request is a function of the set of its answers (`consensus`). While they are in
+  time, they may come in any order and any number of times: the label at the deadline is the same.
+- At its deadline, and when it is withdrawn, a request without outcome is settled with the answers
+  it has if one class has more than half of them; else it expires, or is withdrawn.
+- The first of `LabelSettled`, `LabelDisputed`, `RequestExpired`, `RequestWithdrawn` is the end
+  (revision 0). When later answers change the label, give one where there was none, or take it away,
+  an outcome with the next revision follows. Nothing follows while the label stays as it is.
+- After the end a request takes answers as long as it is remembered (`closed_n`). A late answer to
+  one that has no label may still settle it, with fewer answers than wanted if need be. To one that
+  has a label, a late answer is a correction if its annotator has answered before; from anybody
+  else it is counted and changes nothing, for nobody was waiting for it.
+- A request keeps 100 answers, or four times `answers_max` if that is more; further ones are
+  rejected, and only then does the order of answers matter.
+- What falls due is dated with its deadline, not with the moment somebody looked, so that it is the
+  same however events are batched.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from ..errors import BadSettings
+from ..messages import (
+    Answer,
+    InputRejected,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    Reason,
+    RequestExpired,
+    RequestWithdrawn,
+)
+from ..settings import LabelSettings
+from .annotators import Annotators, Turnaround
+from .consensus import Consensus, Majority, Outcome, latest, standing, voice
+from .ledger import Entry, Ledger
+
+TEXT_MAX = 200
+RAW_MAX = 1_000
+ANSWERS_KEPT_MIN = 100
+
+Revised: TypeAlias = LabelSettled | LabelDisputed
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened at the desk since its start.
+
+    `asked_n` is the sum of open requests and of the four ends: `settled_n`, `disputed_n`,
+    `expired_n` and `withdrawn_n`. `revised_n` counts outcomes with a revision above 0,
+    `asked_twice_n` requests delivered again. Of the answers, `accepted_n` entered a request, of
+    which `refused_n` could not tell and `corrected_n` changed what their annotator had said; the
+    others were `duplicate_n`, late and of no effect, or rejected. `late_n` counts all late ones.
+    `rejected_n` includes the `unknown_n` to unknown requests.
+    """
+
+    asked_n: int = 0
+    settled_n: int = 0
+    disputed_n: int = 0
+    expired_n: int = 0
+    withdrawn_n: int = 0
+    revised_n: int = 0
+    asked_twice_n: int = 0
+    accepted_n: int = 0
+    refused_n: int = 0
+    corrected_n: int = 0
+    duplicate_n: int = 0
+    late_n: int = 0
+    unknown_n: int = 0
+    rejected_n: int = 0
+
+
+class Desk:
+    """Open requests, and the answers to them.
+
+    `classes` are those declared; one never seen before is added when it is first answered, up to
+    `classes_max`. Raises `BadSettings` if more than that are declared.
+
+    >>> desk = Desk(LabelSettings(deadline_s=60), classes=["ham"], classes_max=10)
+    >>> desk.requested(LabelRequested(
+    ...     request_id="r1", event_id="e1", at=0.0, event_at=0.0, deadline=60.0, features={"x": 1},
+    ...     reason="round", strategy="margin", utility=0.9, threshold=0.5, propensity=0.3,
+    ...     model_version=0, prediction={"ham": 1.0}, round_n=0, seq=0))
+    >>> [settled] = desk.answered(Answer(request_id="r1", label="spam", at=5.0), now=6.0)
+    >>> settled.label, settled.at, desk.classes, desk.open_n
+    ('spam', 6.0, ('ham', 'spam'), 0)
+    """
+
+    def __init__(
+        self,
+        settings: LabelSettings,
+        classes: Sequence[str],
+        classes_max: int,
+        consensus: Consensus | None = None,
+    ) -> None:
+        if len(classes) > classes_max:
+            raise BadSettings(
+                f"schema.classes names {len(classes)} classes; must be at most "
+                f"schema.classes_max, which is {classes_max}"
+            )
+        self.settings = settings
+        self.classes_max = classes_max
+        self.counts = Counts()
+        self.annotators = Annotators()
+        self.turnaround = Turnaround()
+        self._classes = dict.fromkeys(classes)
+        self._consensus: Consensus = consensus if consensus is not None else Majority()
+        self._ledger = Ledger(settings.closed_n)
+
+    # ------------------------------------------------------------------------------- reading
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Declared classes, then those first seen in answers, in that order."""
+        return tuple(self._classes)
+
+    @property
+    def open_n(self) -> int:
+        return self._ledger.open_n
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing more should be asked. A request that was sent all the same is taken."""
+        return self.open_n >= self.settings.open_max
+
+    @property
+    def oldest_open_at(self) -> float | None:
+        """When the request that has been open longest was asked."""
+        oldest = self._ledger.oldest
+        return oldest.request.at if oldest is not None else None
+
+    def knows(self, request_id: str) -> bool:
+        """Whether an answer to it can be taken: it is open, or ended and remembered."""
+        return self._ledger.find(request_id) is not None
+
+    def next_deadline(self) -> float | None:
+        """The earliest deadline at which `advanced` will have something to decide. O(1)."""
+        return self._ledger.next_deadline()
+
+    # ------------------------------------------------------------------------------- changing
+
+    def requested(self, request: LabelRequested) -> None:
+        """Open a request. One that is known already is counted and ignored."""
+        if self._ledger.register(request):
+            self.counts.asked_n += 1
+        else:
+            self.counts.asked_twice_n += 1
+
+    def answered(self, answer: Answer, now: float) -> list[Revised | InputRejected]:
+        """Take an answer; what it changed, or why it was rejected. It never raises.
+
+        Reasons of a rejection: `bad_answer`, `unknown_request`, `too_many_classes`, and
+        `too_many_answers` for a request that has more of them than could ever matter.
+        """
+        fault = _fault(answer)
+        if fault:
+            return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]
+        entry = self._ledger.find(answer.request_id)
+        if entry is None:
+            self.counts.unknown_n += 1
+            detail = "no such request is open or remembered"
+            return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
+        if answer in entry.answers:
+            self.counts.duplicate_n += 1
+            return []
+        if not self._has_room_for(answer.label):
+            detail = f"{answer.label!r} would be one class more than {self.classes_max}"
+            return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
+        return self._take(entry, answer, now)
+
+    def advanced(self, now: float) -> list[Revised | RequestExpired]:
+        """What falls due up to `now`, by (deadline, order of requests)."""
+        outputs: list[Revised | RequestExpired] = []
+        for entry in self._ledger.due(now):
+            request = entry.request
+            at = max(request.deadline, request.at)
+            was_open = not entry.has_ended
+            outcomes = self._judge(entry, at, is_closing=True, is_late=False)
+            if was_open and not outcomes:
+                self.counts.expired_n += 1
+                outputs.append(
+                    RequestExpired(
+                        request_id=request.request_id,
+                        event_id=request.event_id,
+                        at=at,
+                        answers_n=len(self._standing(entry)),
+                    )
+                )
+                self._record(entry, None)
+            outputs += outcomes
+        return outputs
+
+    def withdraw(
+        self, request_id: str, reason: str, now: float
+    ) -> list[RequestWithdrawn | Revised]:
+        """End an open request now: with the label its answers agree on, else withdrawn.
+
+        A request that is not open is left alone.
+        """
+        entry = self._ledger.find(request_id)
+        if entry is None or entry.has_ended:
+            return []
+        entry.is_withdrawn = True
+        outcomes = self._judge(entry, now, is_closing=True, is_late=False)
+        if outcomes:
+            return [*outcomes]
+        self.counts.withdrawn_n += 1
+        self._record(entry, None)
+        return [
+            RequestWithdrawn(
+                request_id=request_id, event_id=entry.request.event_id, at=now, reason=reason
+            )
+        ]
+
+    # ---------------------------------------------------------------------------------- parts
+
+    def _take(self, entry: Entry, answer: Answer, now: float) -> list[Revised | InputRejected]:
+        """Enter a valid answer that is not there yet."""
+        wanted_n = entry.request.answers_wanted
+        who = voice(answer, wanted_n)
+        before = [given for given in entry.answers if voice(given, wanted_n) == who]
+        is_late = entry.is_late(now)
+        if is_late and entry.label is not None and not before:
+            self.counts.late_n += 1
+            return []
+        kept_max = max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
+        if len(entry.answers) >= kept_max:
+            detail = f"the request has {kept_max} answers already"
+            return [self._rejected(answer, now, Reason.TOO_MANY_ANSWERS, detail)]
+
+        entry.answers.append(answer)
+        if answer.label is not None:
+            self._classes.setdefault(answer.label)
+        self.counts.accepted_n += 1
+        self.counts.late_n += is_late
+        self.counts.refused_n += answer.label is None
+        if before:
+            is_new = latest([*before, answer]).label != latest(before).label
+            self.counts.corrected_n += is_new
+        latency_s = max(0.0, now - entry.request.at)
+        self.turnaround.add(latency_s)
+        self.annotators.answered(answer, latency_s)
+        return [*self._judge(entry, now, is_closing=is_late, is_late=is_late)]
+
+    def _judge(self, entry: Entry, at: float, *, is_closing: bool, is_late: bool) -> list[Revised]:
+        """Hear all answers of a request again; its new outcome, if that is one."""
+        answers = self._standing(entry)
+        outcome = self._consensus.decide(
+            answers,
+            wanted_n=entry.request.answers_wanted,
+            answers_max=self.settings.answers_max,
+            is_closing=is_closing,
+        )
+        if not entry.has_ended and not outcome.is_decided:
+            return []
+        # An ended request that lost its outcome to a correction waits for its deadline again.
+        is_waiting = not outcome.is_decided and not is_closing
+        if entry.has_ended and outcome.label == entry.label:
+            self._account(entry)
+            self._ledger.wait(entry, is_waiting)
+            return []
+        self._record(entry, outcome.label, is_waiting)
+        if entry.revision > 0:
+            self.counts.revised_n += 1
+        elif outcome.label is not None:
+            self.counts.settled_n += 1
+        else:
+            self.counts.disputed_n += 1
+        return [_message(entry, outcome, at, is_late)]
+
+    def _record(self, entry: Entry, label: str | None, is_waiting: bool = False) -> None:
+        self._ledger.record(entry, label)
+        self._account(entry)
+        self._ledger.wait(entry, is_waiting)
+
+    def _account(self, entry: Entry) -> None:
+        """Put into the annotators' statistics what stands now, instead of what stood before."""
+        self.annotators.compared(*entry.accounted, sign=-1)
+        entry.accounted = (tuple(self._standing(entry)), entry.label)
+        self.annotators.compared(*entry.accounted, sign=1)
+
+    def _standing(self, entry: Entry) -> list[Answer]:
+        return standing(entry.answers, entry.request.answers_wanted)
+
+    def _has_room_for(self, label: str | None) -> bool:
+        return label is None or label in self._classes or len(self._classes) < self.classes_max
+
+    def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:
+        self.counts.rejected_n += 1
+        return InputRejected(
+            reason=reason,
+            detail=detail,
+            at=now,
+            input_id=answer.request_id if _is_text(answer.request_id, RAW_MAX) else "",
+            raw=_raw(answer),
+        )
+
+
+def _message(entry: Entry, outcome: Outcome, at: float, is_late: bool) -> Revised:
+    request = entry.request
+    if outcome.label is None:
+        return LabelDisputed(
+            request_id=request.request_id,
+            event_id=request.event_id,
+            at=at,
+            reason=outcome.reason,
+            answers=outcome.tally,
+            revision=entry.revision,
+        )
+    return LabelSettled(
+        request_id=request.request_id,
+        event_id=request.event_id,
+        at=at,
+        event_at=request.event_at,
+        label=outcome.label,
+        features=request.features,
+        prediction=request.prediction,
+        reason=request.reason,
+        seq=request.seq,
+        answers_n=outcome.answers_n,
+        agreement=outcome.agreement,
+        revision=entry.revision,
+        is_late=is_late,
+        served=request.served,
+    )
+
+
+def _fault(answer: Answer) -> str:
+    """What is wrong with an answer by itself, as a sentence; empty when nothing is."""
+    if not isinstance(answer.request_id, str):
+        return "request_id must be text"
+    if answer.label is not None and not (_is_text(answer.label) and answer.label.strip()):
+        return f"label must be text of 1 to {TEXT_MAX} characters, or null for cannot tell"
+    if not _is_text(answer.annotator):
+        return f"annotator must be text of at most {TEXT_MAX} characters"
+    try:
+        is_moment = math.isfinite(answer.at)
+    except (TypeError, OverflowError):
+        is_moment = False
+    return "" if is_moment else "at must be a finite number of seconds"
+
+
+def _is_text(value: object, length_max: int = TEXT_MAX) -> bool:
+    """Text that is short enough, and that can be written in UTF-8: no lone surrogates."""
+    if not isinstance(value, str) or len(value) > length_max:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _raw(answer: Answer) -> str:
+    """The answer as JSON, so that a rejected label can be read and sent again; cut when long."""
+    try:
+        return msgspec.json.encode(answer).decode()[:RAW_MAX]
+    except (TypeError, ValueError, OverflowError):
+        return ""

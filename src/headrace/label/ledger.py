@@ -1,0 +1,158 @@
+"""The requests, open and ended, with every answer they got: precious state, as data.
+
+The ledger decides nothing and emits nothing: it knows which requests are open, which ended ones are
+still remembered, and which deadline comes next. What an answer means is for the desk.
+
+Limits: open requests are limited by whoever asks (`LabelSettings.open_max`), not here, because a
+request that was sent must not be forgotten. Of the ended ones the latest `closed_n` are remembered,
+whole, because an answer or a correction may still make an example of them; at the limit the one
+that ended first is forgotten, whether its deadline has passed or not: an answer to it is then one
+to an unknown request, and were it delivered again, it would be open again.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from ..messages import Answer, LabelRequested
+
+HEAP_SLACK_N = 64
+
+
+class Entry:
+    """One request and what became of it.
+
+    `order` is its number in order of registration. `answers` are distinct and valid, in order of
+    arrival. `revision` is that of its latest outcome, -1 while it is open; `label` is the class it
+    has now. `is_waiting`: its deadline will still decide something. `is_withdrawn`: nobody is asked
+    any longer. `accounted` is what the annotators' statistics hold of it.
+    """
+
+    __slots__ = (
+        "accounted",
+        "answers",
+        "is_waiting",
+        "is_withdrawn",
+        "label",
+        "order",
+        "request",
+        "revision",
+    )
+
+    def __init__(self, request: LabelRequested, order: int) -> None:
+        self.request = request
+        self.order = order
+        self.answers: list[Answer] = []
+        self.revision = -1
+        self.label: str | None = None
+        self.is_waiting = True
+        self.is_withdrawn = False
+        self.accounted: tuple[tuple[Answer, ...], str | None] = ((), None)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.revision >= 0
+
+    def is_late(self, now: float) -> bool:
+        """An answer at `now` is late. While the request is open, none is."""
+        return self.has_ended and (self.is_withdrawn or now >= self.request.deadline)
+
+
+class Ledger:
+    """Open requests, the latest `closed_n` ended ones, and the deadlines.
+
+    >>> ledger = Ledger(closed_n=10)
+    >>> ledger.next_deadline() is None
+    True
+    """
+
+    def __init__(self, closed_n: int) -> None:
+        self.closed_n = closed_n
+        self.registered_n = 0
+        self._open: dict[str, Entry] = {}
+        self._closed: dict[str, Entry] = {}
+        self._deadlines: list[tuple[float, int, str]] = []
+        self._heap_max = HEAP_SLACK_N
+
+    @property
+    def open_n(self) -> int:
+        return len(self._open)
+
+    @property
+    def remembered_n(self) -> int:
+        """Ended requests that can still take answers; at most `closed_n`."""
+        return len(self._closed)
+
+    @property
+    def oldest(self) -> Entry | None:
+        """The open request that was registered first."""
+        return next(iter(self._open.values()), None)
+
+    def register(self, request: LabelRequested) -> bool:
+        """Open a request; false, and nothing done, if its id is already known."""
+        if self.find(request.request_id) is not None:
+            return False
+        entry = Entry(request, self.registered_n)
+        self.registered_n += 1
+        self._open[request.request_id] = entry
+        self._push(entry)
+        return True
+
+    def find(self, request_id: str) -> Entry | None:
+        """The request, open or remembered."""
+        return self._open.get(request_id) or self._closed.get(request_id)
+
+    def record(self, entry: Entry, label: str | None) -> None:
+        """Give a request its next outcome; the first one ends it."""
+        entry.label = label
+        entry.revision += 1
+        if self._open.pop(entry.request.request_id, None) is None:
+            return
+        self._closed[entry.request.request_id] = entry
+        if len(self._closed) > self.closed_n:
+            del self._closed[next(iter(self._closed))]
+
+    def wait(self, entry: Entry, is_waiting: bool) -> None:
+        """Note whether the deadline of a request will still decide something."""
+        if is_waiting and not entry.is_waiting:
+            self._push(entry)
+        entry.is_waiting = is_waiting
+        self._drop_settled()
+
+    def due(self, now: float) -> list[Entry]:
+        """Requests whose deadline is at or before `now`, by (deadline, order); each once."""
+        entries = []
+        while self._deadlines and self._deadlines[0][0] <= now:
+            deadline = heapq.heappop(self._deadlines)
+            entry = self._waiting(deadline)
+            if entry is not None:
+                entry.is_waiting = False
+                entries.append(entry)
+        self._drop_settled()
+        return entries
+
+    def next_deadline(self) -> float | None:
+        """The earliest deadline that will still decide something."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def _push(self, entry: Entry) -> None:
+        """Most requests are settled long before their deadline, which would stay in the heap until
+        then; so at twice its size after the last clearing the heap is cleared of those."""
+        if len(self._deadlines) >= self._heap_max:
+            self._deadlines = [d for d in self._deadlines if self._waiting(d) is not None]
+            heapq.heapify(self._deadlines)
+            self._heap_max = 2 * len(self._deadlines) + HEAP_SLACK_N
+        request = entry.request
+        heapq.heappush(self._deadlines, (request.deadline, entry.order, request.request_id))
+
+    def _drop_settled(self) -> None:
+        """The head of the heap is always a deadline that matters, so that reading it changes
+        nothing."""
+        while self._deadlines and self._waiting(self._deadlines[0]) is None:
+            heapq.heappop(self._deadlines)
+
+    def _waiting(self, deadline: tuple[float, int, str]) -> Entry | None:
+        """The request that this deadline belongs to, if it still waits for it."""
+        _, order, request_id = deadline
+        entry = self.find(request_id)
+        return entry if entry is not None and entry.order == order and entry.is_waiting else None

@@ -1,0 +1,108 @@
+"""Statistics of annotators: bounded, exact under corrections, alpha as published."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace.label.annotators import (
+    TURNAROUND_BOUNDS_S,
+    Alpha,
+    Annotator,
+    Annotators,
+    Turnaround,
+)
+from headrace.messages import Answer
+
+
+def says(annotator: str, label: str | None) -> Answer:
+    return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
+
+
+# Four observers and twelve units (the last one pairable with nothing); Krippendorff, "Computing
+# Krippendorff's Alpha-Reliability", 2011, section C.
+OBSERVERS = (
+    "1 2 3 3 2 1 4 1 2 . . .",
+    "1 2 3 3 2 2 4 1 2 5 . 3",
+    ". 3 3 3 2 3 4 2 2 5 1 .",
+    "1 2 3 3 2 4 4 1 2 5 1 .",
+)
+
+
+def test_alpha_is_that_of_the_published_example() -> None:
+    alpha = Alpha()
+    for unit in zip(*(row.split() for row in OBSERVERS), strict=True):
+        alpha.count([value for value in unit if value != "."], 1)
+    assert alpha.value == pytest.approx(0.743, abs=5e-4)
+
+
+def test_alpha_is_unknown_without_two_classes_and_one_when_all_agree() -> None:
+    alpha = Alpha()
+    assert alpha.value is None
+    alpha.count(["a", "a"], 1)
+    assert alpha.value is None
+    alpha.count(["b", "b", "b"], 1)
+    assert alpha.value == 1.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abc"), max_size=5), max_size=8), st.data())
+def test_taking_back_leaves_alpha_as_if_never_counted(
+    units: list[list[str]], data: st.DataObject
+) -> None:
+    plain, corrected = Alpha(), Alpha()
+    for unit in units:
+        plain.count(unit, 1)
+        wrong = data.draw(st.lists(st.sampled_from("abc"), max_size=5))
+        corrected.count(wrong, 1)
+        corrected.count(unit, 1)
+        corrected.count(wrong, -1)
+    assert corrected.value == plain.value
+
+
+def test_agreement_is_with_the_label_and_only_where_others_answered() -> None:
+    annotators = Annotators()
+    annotators.compared([says("al", "a")], "a", 1)
+    annotators.compared([says("al", "a"), says("bo", "b"), says("cy", "a")], "a", 1)
+    annotators.compared([says("al", "a"), says("bo", None)], "a", 1)
+    counts = {name: (a.compared_n, a.agreed_n) for name, a in annotators.by_name.items()}
+    assert counts == {"al": (1, 1), "bo": (1, 0), "cy": (1, 1)}
+
+
+def test_a_dispute_counts_for_alpha_and_for_nobodys_agreement() -> None:
+    annotators = Annotators()
+    annotators.compared([says("al", "a"), says("bo", "b")], None, 1)
+    assert annotators.alpha == 0.0
+    assert annotators.by_name == {}
+
+
+def test_refusals_and_latency_are_counted() -> None:
+    annotators = Annotators()
+    annotators.answered(says("al", "a"), 10.0)
+    annotators.answered(says("al", None), 30.0)
+    al = annotators.by_name["al"]
+    assert (al.answers_n, al.refused_n, al.mean_latency_s) == (2, 1, 20.0)
+    assert Annotator().mean_latency_s is None
+
+
+def test_annotators_beyond_the_limit_share_one_row() -> None:
+    annotators = Annotators(annotators_max=2)
+    for i in range(5):
+        annotators.answered(says(str(i), "a"), 1.0)
+    assert list(annotators.by_name) == ["0", "1"]
+    assert annotators.others.answers_n == 3
+    unit = [says("0", "a"), says("4", "b")]
+    annotators.compared(unit, "a", 1)
+    annotators.compared(unit, "a", -1)
+    assert (annotators.others.compared_n, annotators.by_name["0"].compared_n) == (0, 0)
+
+
+def test_turnaround_bounds_are_inclusive() -> None:
+    turnaround = Turnaround()
+    for latency_s in (0.0, 1.0, 1.5, 604_800.0, 604_800.5):
+        turnaround.add(latency_s)
+    assert turnaround.counts[:2] == [2, 1]
+    assert turnaround.counts[-2:] == [1, 1]
+    assert len(turnaround.counts) == len(TURNAROUND_BOUNDS_S) + 1
+    assert sum(turnaround.counts) == 5
