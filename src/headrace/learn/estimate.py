@@ -1,0 +1,152 @@
+"""From sums over labels to an accuracy with its 95 % interval.
+
+Who is judged, and when, is in `evaluation`; here is only the arithmetic, which docs/ACCURACY.md
+tells in words.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import msgspec
+
+ONE = 1 << 40
+"""Guesses are added as integers of this unit, so that no order of adding shows."""
+
+_PRIOR_LABELS = 4.0  # The error's variance is mixed with a coin's, as if seen on so many labels.
+_Z = 1.959963984540054
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """Accuracy over the events numbered `from_seq` to `to_seq`, the latter not included.
+
+    The bounds are of a 95 % interval. `naive` is the share right among the same labels as if they
+    had been drawn blindly: for comparison, not for belief. `effective_n` is the number of labels
+    drawn blindly that would weigh as much. All are `None` where there is no label; the numbers of
+    the range are `None` where several streams are joined.
+    """
+
+    accuracy: float | None = None
+    low: float | None = None
+    high: float | None = None
+    labels_n: int = 0
+    events_n: int = 0
+    effective_n: float = 0.0
+    naive: float | None = None
+    naive_low: float | None = None
+    naive_high: float | None = None
+    from_seq: int | None = None
+    to_seq: int | None = None
+
+
+class Judged(Protocol):
+    """A request whose label and chance are both known."""
+
+    guess: float
+    propensity: float | None
+    is_right: bool | None
+
+
+class Sums:
+    """What an estimate needs of a set of events and labels, each set to be added to another.
+
+    `w`, `d`: sums of weights 1/p and of differences right - guess, and of their products.
+    """
+
+    def __init__(self) -> None:
+        self.events_n = 0
+        self.guess_sum = 0
+        self.asked_n = 0
+        self.labels_n = 0
+        self.right_n = 0
+        self.w = self.ww = 0.0
+        self.wd = self.wdd = 0.0
+        self.wwd = self.wwdd = 0.0
+
+    def add(self, request: Judged) -> None:
+        assert request.propensity is not None
+        w = 1.0 / request.propensity
+        d = (1.0 if request.is_right else 0.0) - request.guess
+        self.labels_n += 1
+        self.right_n += bool(request.is_right)
+        self.w += w
+        self.ww += w * w
+        self.wd += w * d
+        self.wdd += w * d * d
+        self.wwd += w * w * d
+        self.wwdd += w * w * d * d
+
+    def merge(self, other: Sums) -> None:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimate:
+    """The estimate that the sums make, for a range of events."""
+    if sums.labels_n == 0 or sums.events_n == 0:
+        return Estimate(events_n=sums.events_n, from_seq=from_seq, to_seq=to_seq)
+    shift = sums.wd / sums.w
+    accuracy = min(1.0, max(0.0, sums.guess_sum / ONE / sums.events_n + shift))
+    effective_n = sums.w * sums.w / sums.ww
+    # A Poisson sample with inclusion p * q, q being the share of requests that have a label: the
+    # variance is the sum of w (w - q) (d - shift)^2 over the labels, divided by the weights'
+    # sum squared. Rounds choose a fixed number, which makes this a little too wide, never too
+    # narrow (Särndal et al., result 3.5 and ch. 7).
+    q = sums.labels_n / max(sums.asked_n, sums.labels_n)
+    squares = (
+        (sums.wwdd - q * sums.wdd)
+        - 2.0 * shift * (sums.wwd - q * sums.wd)
+        + shift * shift * (sums.ww - q * sums.w)
+    )
+    # Few labels may all be right, which does not make the variance 0: it is mixed with that of a
+    # coin that falls as often on the right side as was seen, one of either side added.
+    coin = (effective_n * accuracy + 1.0) / (effective_n + 2.0)
+    coin_squares = coin * (1.0 - coin) * (sums.ww - q * sums.w)
+    mixed = (effective_n * max(squares, 0.0) + _PRIOR_LABELS * coin_squares) / (
+        effective_n + _PRIOR_LABELS
+    )
+    variance = mixed / (sums.w * sums.w) * effective_n / max(effective_n - 1.0, 1.0)
+    # A share with this variance is that of so many blind draws; Wilson's interval stays in [0, 1].
+    draws_n = coin * (1.0 - coin) / variance if variance > 0.0 else math.inf
+    low, high = _wilson(accuracy, draws_n, _t_quantile(effective_n - 1.0))
+    naive = sums.right_n / sums.labels_n
+    naive_low, naive_high = _wilson(naive, sums.labels_n, _Z)
+    return Estimate(
+        accuracy=accuracy,
+        low=low,
+        high=high,
+        labels_n=sums.labels_n,
+        events_n=sums.events_n,
+        effective_n=effective_n,
+        naive=naive,
+        naive_low=naive_low,
+        naive_high=naive_high,
+        from_seq=from_seq,
+        to_seq=to_seq,
+    )
+
+
+def _wilson(share: float, draws_n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval (JASA 22, 1927) for a share seen in so many draws."""
+    if math.isinf(draws_n):
+        return share, share
+    z = quantile * quantile / draws_n
+    centre = (share + z / 2.0) / (1.0 + z)
+    half = math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def _t_quantile(freedom: float) -> float:
+    """Student's 97.5 % quantile, to 3 % from 2 degrees of freedom on (Abramowitz, Stegun 26.7.5).
+
+    >>> round(_t_quantile(10.0), 3)
+    2.228
+    """
+    v, z = max(freedom, 2.0), _Z
+    return (
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    )

@@ -1,0 +1,325 @@
+"""How right are the predictions? An accuracy with a 95 % interval, from labels that were chosen.
+
+Labels bought by doubt are no fair sample: the share right among them is too low. Each label here
+counts 1/p, p being the probability with which its event was asked about at its first chance, and
+corrects a guess that is made for every event on arrival:
+
+    accuracy = mean of all guesses + sum(w (right - guess)) / sum(w),   w = 1/p
+
+which is the self-normalised difference estimator of survey sampling (Särndal, Swensson, Wretman,
+"Model Assisted Survey Sampling", 1992, ch. 6 and 7), also known as prediction-powered (Zrnic and
+Candès, "Active statistical inference", ICML 2024). How well its intervals cover is measured by
+`bench/coverage.py` and told in docs/ACCURACY.md. This is no drift detector and no metric by class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadSettings
+from .estimate import ONE, Estimate, Sums, estimate_of
+
+__all__ = ["Estimate", "Evaluation", "joined"]
+
+# A window is so many blocks, and moves by one block at a time.
+BLOCKS_N = 50
+# Requests whose events have left the memory and whose label or chance is still to come, at most;
+# the oldest is given up for a new one, and counted in `lost_n`.
+LATE_MAX = 10_000
+
+_BINS_N = 20  # Bins of confidence, equally wide over [0, 1].
+_FADE = 0.995  # What is left of a label's weight in the bins when the next label comes.
+_CONFIDENCE_LABELS = 20.0  # A bin trusts the confidence itself as much as so many labels.
+_ENDED_SHARE = 0.8  # A stretch is judged once so many of its requests have ended...
+_STRETCH_N = 5  # ...a stretch being so many blocks.
+_PROPENSITY_MIN = 1e-9
+
+
+class Evaluation:
+    """The state: guesses of the last events in blocks, requests that judge them, and the bins.
+
+    Only requests of an event's *first* chance (the control draw, then the first round after its
+    arrival) are announced by `asked`; a label bought later teaches, it does not judge. Two windows
+    of events are remembered, so that labels may be late by a window; later ones count in
+    `estimate_all` only, and can't be revised.
+
+    >>> evaluation = Evaluation(window_n=100)
+    >>> guesses = evaluation.guess(np.full(200, 0.9))
+    >>> evaluation.seen(guesses)
+    >>> for seq in range(0, 200, 10):
+    ...     evaluation.asked(seq, f"r{seq}", guesses[seq], 0.9)
+    ...     evaluation.chance(f"r{seq}", 0.1)
+    ...     evaluation.labelled(f"r{seq}", seq % 40 != 0)
+    >>> found = evaluation.estimate()
+    >>> found.from_seq, found.to_seq, found.labels_n, round(found.accuracy, 3)
+    (100, 200, 10, 0.8)
+    >>> round(found.low, 2), round(found.high, 2)
+    (0.46, 0.95)
+    """
+
+    def __init__(self, window_n: int) -> None:
+        if window_n < 1:
+            raise BadSettings(f"evaluation.window_n is {window_n}; must be at least 1 (events)")
+        self.window_n = window_n
+        self.block_n = max(1, window_n // BLOCKS_N)
+        self.window_blocks_n = window_n // self.block_n
+        self.events_n = 0
+        self.lost_n = 0
+        self.bins = _Bins()
+        # Block b holds the events from b * block_n on. In order of number, the oldest first.
+        self.blocks: dict[int, _Block] = {}
+        self.past = Sums()
+        self.requests: dict[str, _Request] = {}
+        self.late: dict[str, _Request] = {}
+
+    # ------------------------------------------------------------------------------- events
+
+    def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The chance that each prediction is right, shape (n,), from confidences of shape (n,).
+
+        A confidence is the probability of the predicted class; one that is not a number is taken
+        as 1/2. Pure, and each row is independent of the others.
+        """
+        return self.bins.guess(confidence)
+
+    def seen(self, guesses: NDArray[np.float64]) -> None:
+        """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave."""
+        units = np.rint(np.asarray(guesses, dtype=np.float64) * ONE).astype(np.int64)
+        start = 0
+        while start < len(units):
+            end = min(len(units), start + self.block_n - self.events_n % self.block_n)
+            block = self._block(self.events_n // self.block_n)
+            block.guess_sum += int(units[start:end].sum())
+            block.events_n += end - start
+            self.events_n += end - start
+            start = end
+
+    def _block(self, number: int) -> _Block:
+        """The newest block, opened if need be; the one that is too old then joins the past."""
+        if number not in self.blocks:
+            self.blocks[number] = _Block()
+            if len(self.blocks) > 2 * self.window_blocks_n:
+                self._forget(next(iter(self.blocks)))
+        return self.blocks[number]
+
+    def _forget(self, number: int) -> None:
+        block = self.blocks.pop(number)
+        self.past.events_n += block.events_n
+        self.past.guess_sum += block.guess_sum
+        self.past.asked_n += len(block.request_ids)
+        for request_id in block.request_ids:
+            request = self.requests.pop(request_id)
+            if request.is_judge:
+                self.past.add(request)
+            elif not request.is_over:
+                self._keep_late(request_id, request)
+
+    def _keep_late(self, request_id: str, request: _Request) -> None:
+        self.late[request_id] = request
+        if len(self.late) > LATE_MAX:
+            del self.late[next(iter(self.late))]
+            self.lost_n += 1
+
+    # ----------------------------------------------------------------------------- requests
+
+    def asked(self, seq: int, request_id: str, guess: float, confidence: float) -> None:
+        """The event of this number, already `seen`, was asked about at its first chance."""
+        if request_id in self.requests or request_id in self.late:
+            return
+        request = _Request(seq, float(guess), float(confidence))
+        block = self.blocks.get(seq // self.block_n)
+        if block is not None:
+            block.request_ids.append(request_id)
+            self.requests[request_id] = request
+        else:
+            self.past.asked_n += 1
+            self._keep_late(request_id, request)
+
+    def chance(self, request_id: str, propensity: float) -> None:
+        """The probability, in (0, 1], with which a first chance asks about this event.
+
+        It becomes known in the first round after the event's arrival, before or after the label.
+        A request with one below 1e-9 or above 1 is forgotten: no budget has such chances.
+        """
+        request = self._known(request_id)
+        if request is None or request.propensity is not None:
+            return
+        if not _PROPENSITY_MIN <= propensity <= 1.0:
+            if self.requests.pop(request_id, None) is not None:
+                self.blocks[request.seq // self.block_n].request_ids.remove(request_id)
+            self.late.pop(request_id, None)
+            return
+        request.propensity = float(propensity)
+        self._settle(request_id, request)
+
+    def labelled(self, request_id: str, right: bool) -> None:
+        """The label came; `right` tells whether the prediction made on arrival is that label.
+
+        Called again for the same request it revises the judgement. The bins keep what they learnt
+        first: it fades anyway.
+        """
+        request = self._known(request_id)
+        if request is None:
+            return
+        request.is_right = bool(right)
+        request.is_ended = False
+        self._settle(request_id, request)
+
+    def guessed(self, request_id: str) -> float | None:
+        """The chance of being right that a judging request was given; None when not known."""
+        request = self._known(request_id)
+        return None if request is None else request.guess
+
+    def ended(self, request_id: str) -> None:
+        """No label will come, or the one that came is withdrawn."""
+        request = self._known(request_id)
+        if request is None:
+            return
+        request.is_right = None
+        request.is_ended = True
+        self.late.pop(request_id, None)
+
+    def _known(self, request_id: str) -> _Request | None:
+        return self.requests.get(request_id) or self.late.get(request_id)
+
+    def _settle(self, request_id: str, request: _Request) -> None:
+        """Label and chance are both known, perhaps: then the label is fit to judge and to teach."""
+        if not request.is_judge:
+            return
+        if not request.is_taught:
+            request.is_taught = True
+            self.bins.learn(request)
+        if request_id in self.late:
+            self.past.add(self.late.pop(request_id))
+
+    # ---------------------------------------------------------------------------- estimates
+
+    def estimate(self) -> Estimate:
+        """Accuracy over the last `window_n` events whose labels are back, in whole blocks.
+
+        While labels are out, the range ends where most requests before have ended: to speak of
+        newer events from the labels of older ones would be wrong whenever the world drifts.
+        """
+        first, last = self._range()
+        return estimate_of(self._sums(first, last), first * self.block_n, self._end(last))
+
+    def estimate_all(self) -> Estimate:
+        """The same from the first event on, up to where labels are back."""
+        _, last = self._range()
+        sums = self._sums(min(self.blocks, default=0), last)
+        sums.merge(self.past)
+        return estimate_of(sums, 0, self._end(last))
+
+    def _range(self) -> tuple[int, int]:
+        """The blocks, first to last inclusive, that `estimate` speaks of; last < first: none."""
+        numbers = list(self.blocks)
+        asked_n = [len(block.request_ids) for block in self.blocks.values()]
+        over_n = [
+            sum(self.requests[request_id].is_over for request_id in block.request_ids)
+            for block in self.blocks.values()
+        ]
+        for i in range(len(numbers) - 1, -1, -1):
+            stretch = slice(max(0, i + 1 - _STRETCH_N), i + 1)
+            if sum(over_n[stretch]) >= max(1.0, _ENDED_SHARE * sum(asked_n[stretch])):
+                return numbers[max(0, i + 1 - self.window_blocks_n)], numbers[i]
+        oldest = numbers[0] if numbers else 0
+        return oldest, oldest - 1
+
+    def _end(self, last: int) -> int:
+        return min((last + 1) * self.block_n, self.events_n)
+
+    def _sums(self, first: int, last: int) -> Sums:
+        sums = Sums()
+        for number in range(first, last + 1):
+            block = self.blocks[number]
+            sums.events_n += block.events_n
+            sums.guess_sum += block.guess_sum
+            sums.asked_n += len(block.request_ids)
+            for request_id in block.request_ids:
+                if self.requests[request_id].is_judge:
+                    sums.add(self.requests[request_id])
+        return sums
+
+
+def joined(evaluations: Sequence[Evaluation]) -> Estimate:
+    """Accuracy over the windows of several shards together."""
+    total = Sums()
+    for evaluation in evaluations:
+        total.merge(evaluation._sums(*evaluation._range()))
+    return estimate_of(total, None, None)
+
+
+# ------------------------------------------------------------------------------------- parts
+
+
+class _Block:
+    """`block_n` successive events: their guesses as one sum, and who was asked about."""
+
+    def __init__(self) -> None:
+        self.events_n = 0
+        self.guess_sum = 0
+        self.request_ids: list[str] = []
+
+
+class _Request:
+    """One question about one event; it judges once its label and its chance are known."""
+
+    def __init__(self, seq: int, guess: float, confidence: float) -> None:
+        self.seq = seq
+        self.guess = guess
+        trusted = 0.5 if math.isnan(confidence) else min(1.0, max(0.0, confidence))
+        self.bin = min(int(trusted * _BINS_N), _BINS_N - 1)
+        self.propensity: float | None = None
+        self.is_right: bool | None = None
+        self.is_ended = False
+        self.is_taught = False
+
+    @property
+    def is_judge(self) -> bool:
+        return self.is_right is not None and self.propensity is not None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_ended or self.is_judge
+
+
+class _Bins:
+    """Confidence made honest: the share right among labels of like confidence.
+
+    Each label weighs 1/p, so a bin speaks of all events of that confidence, not of those bought.
+    A bin with few labels stays near the confidence itself.
+    """
+
+    def __init__(self) -> None:
+        self.right = np.zeros(_BINS_N)
+        self.seen = np.zeros(_BINS_N)
+        self.weight_sum = 0.0
+        self.square_sum = 0.0
+
+    def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        trusted = np.clip(np.where(np.isnan(confidence), 0.5, confidence), 0.0, 1.0)
+        if self.weight_sum == 0.0:
+            return trusted
+        # What one blindly drawn label would weigh among these.
+        unit = self.square_sum / self.weight_sum
+        prior = _CONFIDENCE_LABELS * unit
+        bins = np.minimum((trusted * _BINS_N).astype(np.intp), _BINS_N - 1)
+        found: NDArray[np.float64] = (self.right[bins] + prior * trusted) / (
+            self.seen[bins] + prior
+        )
+        return found
+
+    def learn(self, request: _Request) -> None:
+        assert request.propensity is not None
+        weight = 1.0 / request.propensity
+        b = request.bin
+        self.right *= _FADE
+        self.seen *= _FADE
+        self.right[b] += weight if request.is_right else 0.0
+        self.seen[b] += weight
+        self.weight_sum = self.weight_sum * _FADE + weight
+        self.square_sum = self.square_sum * _FADE + weight * weight

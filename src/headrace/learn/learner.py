@@ -1,0 +1,275 @@
+"""One river classifier behind a narrow border: rows and class codes in, probabilities out.
+
+Nothing here chooses a model (models.py) or keeps examples (memory.py). Whatever river does - an
+empty answer, a NaN, an exception - the stream goes on: the row becomes uniform, and the last two
+are counted in `failed_predictions_n`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from .models import RiverClassifier
+from .scoring import Scorer, code_of, compile  # noqa: A004 - the word for it
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class SchemaView(Protocol):
+    """What a learner must know of the columns; names, kinds and classes only grow at their end."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the columns."""
+        ...
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        """`numeric` or `categorical`, for each column."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The classes; their places are the codes."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        ...
+
+    def features(self, row: Floats) -> dict[str, Any]:
+        """The row as river wants it: what is missing left out, categories as text."""
+        ...
+
+
+class Learner:
+    """A river classifier that learns and scores rows; classes are codes 0..k-1.
+
+    Codes, not text, because some river models walk sets of labels and so depend on the hash seed of
+    the process when labels are text. Pickles with its model and its schema.
+
+    >>> from river import naive_bayes
+    >>> class Amounts:
+    ...     names, kinds, classes, width = ["amount"], ["numeric"], ["fine", "fraud"], 1
+    ...     def features(self, row):
+    ...         return {"amount": float(row[0])}
+    >>> learner = Learner(naive_bayes.GaussianNB(), Amounts())
+    >>> learner.probabilities(np.array([[3.0]])).tolist()
+    [[0.5, 0.5]]
+    >>> [learner.learn(np.array([x]), int(x > 50)) for x in (1.0, 4.0, 90.0, 99.0)]
+    [True, True, True, True]
+    >>> learner.right(np.array([3.0]), 0)
+    True
+    """
+
+    def __init__(self, model: RiverClassifier, schema: SchemaView) -> None:
+        self.model = model
+        self.schema = schema
+        self.learned_n = 0
+        self.unlearnable_n = 0
+        self.failed_predictions_n = 0
+        # A copy from before the first label: river's clone() of an ensemble that was given its
+        # members in a list would keep what they have learned.
+        self._blank = model.clone()
+        self._is_multiclass = bool(model._multiclass)
+        self._is_silent, self._gives_probabilities = _first_words(model)
+        self._accepts_weight: bool | None = None
+        self._scorer: Scorer | None = compile(model, schema)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the scorer, which the model gives again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_scorer"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._scorer = compile(self.model, self.schema)
+
+    @property
+    def accepts_weight(self) -> bool:
+        """Whether the model's own weight argument does what a weight should (docs/WEIGHTS.md).
+
+        Found out by behaviour on first use, on clones; see `takes_weight`.
+        """
+        if self._accepts_weight is None:
+            names = [
+                name
+                for name, kind in zip(self.schema.names, self.schema.kinds, strict=True)
+                if kind == "numeric"
+            ]
+            self._accepts_weight = takes_weight(self._blank, names)
+        return self._accepts_weight
+
+    def probabilities(self, X: Floats) -> Floats:
+        """Class probabilities, shape (n, k), k the classes of the schema; each row sums to 1.
+
+        X has shape (n, d) with d at most the schema's width. A row's answer has the same bits in
+        any batch. Where the model has no answer, the row is uniform; a class that it does not know
+        gets 0.
+        """
+        n, k = len(X), len(self.schema.classes)
+        # An unlearned model is not even asked: river's forests take the features of the first event
+        # they predict for all there are, and workers that see other events would drift apart.
+        if k == 0 or self._is_silent:
+            return np.full((n, k), 1.0 / k if k else 0.0)
+        scorer = self._scorer
+        found = self._by_river(X, k) if scorer is None else self._compiled(scorer, X, k)
+        answers, failed_n = _normalised(found)
+        self.failed_predictions_n += failed_n
+        return answers
+
+    def learn(self, row: Floats, code: int, weight: float = 1.0) -> bool:
+        """Learn one example; False, and counted in `unlearnable_n`, when the model cannot.
+
+        A model without `accepts_weight` is never given the weight.
+        """
+        classes_n = len(self.schema.classes) if self._is_multiclass else 2
+        if not 0 <= code < classes_n:
+            self.unlearnable_n += 1
+            return False
+        # Binary learners of river were written for booleans.
+        label = code if self._is_multiclass else bool(code)
+        x = self.schema.features(row)
+        try:
+            if weight == 1.0 or not self.accepts_weight:
+                self.model.learn_one(x, label)
+            else:
+                self.model.learn_one(x, label, w=weight)
+        except Exception:  # whatever river or a model of the user raises, the stream goes on
+            self.unlearnable_n += 1
+            return False
+        finally:
+            if self._scorer is not None:
+                self._scorer.is_stale = True
+        self._is_silent = False
+        self.learned_n += 1
+        return True
+
+    def right(self, row: Floats, code: int) -> bool:
+        """Whether the model, as it is now, would have said so: test, then learn.
+
+        Among equally likely classes the lowest code is the one predicted. Always asks river: for
+        one row between two labels, compiling the model anew would cost more than it saves.
+        """
+        k = len(self.schema.classes)
+        if k == 0 or self._is_silent:
+            return k > 0 and code == 0
+        answers, failed_n = _normalised(self._by_river(row[np.newaxis], k))
+        self.failed_predictions_n += failed_n
+        return int(answers[0].argmax()) == code
+
+    def unlearned(self) -> Learner:
+        """The same hyper-parameters and seed, the same schema, nothing learned."""
+        fresh = Learner(self._blank.clone(), self.schema)
+        fresh._accepts_weight = self._accepts_weight
+        return fresh
+
+    def copy(self) -> Learner:
+        """An independent learner that knows the same; the schema is shared."""
+        return copy.deepcopy(self, {id(self.schema): self.schema})
+
+    def attach(self, schema: SchemaView) -> None:
+        """Read rows by this schema from now on: for a learner back from another process."""
+        self.schema = schema
+        self._scorer = compile(self.model, schema)
+
+    def _compiled(self, scorer: Scorer, X: Floats, k: int) -> Floats:
+        codes, answers = scorer.score(X)
+        if codes == list(range(k)):
+            return answers
+        found = np.zeros((len(X), k))
+        for column, code in enumerate(codes):
+            if 0 <= code < k:
+                found[:, code] = answers[:, column]
+        return found
+
+    def _by_river(self, X: Floats, k: int) -> Floats:
+        found = np.zeros((len(X), k))
+        for i, row in enumerate(X):
+            try:
+                for label, probability in self._answer(self.schema.features(row)).items():
+                    if 0 <= code_of(label) < k:
+                        found[i, code_of(label)] = probability
+            except Exception:  # as in learn
+                found[i] = np.nan
+        return found
+
+    def _answer(self, x: dict[str, Any]) -> dict[Any, float]:
+        if self._gives_probabilities:
+            answer: dict[Any, float] | None = self.model.predict_proba_one(x)
+            return answer or {}
+        label = self.model.predict_one(x)
+        return {} if label is None else {label: 1.0}
+
+
+def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
+    """Whether `learn_one(x, y, w=...)` of this model weighs, found out on clones of it.
+
+    Signatures do not tell: some ensembles take `**kwargs` and drop them, some pass them to members
+    that raise. So 32 examples over the numeric features `names` are learned three times. The model
+    weighs if w=1 on all changes nothing, and examples of class 1 with w=4 make class 1 more likely
+    and with w=0.25 less likely than without.
+
+    >>> from river import linear_model, naive_bayes
+    >>> takes_weight(linear_model.LogisticRegression(), ["amount"])
+    True
+    >>> takes_weight(naive_bayes.GaussianNB(), ["amount"])
+    False
+    """
+    try:
+        plain, one = _tilt(model, names, None), _tilt(model, names, 1.0)
+        return plain == one and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
+    except Exception:  # the argument is refused, here or further inside
+        return False
+
+
+def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:
+    """Mean probability of class 1 after class 1 was learned with this weight."""
+    clone, chance = model.clone(), Chance(0)
+    rows = [
+        {name: chance.uniform(f"row {i}", name) for name in names or ["a", "b", "c"]}
+        for i in range(32)
+    ]
+    for i, x in enumerate(rows):
+        # The classes overlap, so that a weight has something to move.
+        label = chance.uniform("label", str(i)) < 0.25 + 0.5 * next(iter(x.values()))
+        if weight is None:
+            clone.learn_one(x, label)
+        else:
+            clone.learn_one(x, label, w=weight if label else 1.0)
+    total = 0.0
+    for x in rows:
+        try:
+            total += float(clone.predict_proba_one(x).get(True, 0.0))
+        except NotImplementedError:
+            total += float(bool(clone.predict_one(x)))
+    return total
+
+
+def _first_words(model: RiverClassifier) -> tuple[bool, bool]:
+    """Whether the model has nothing to say yet, and whether it says probabilities; asks a copy."""
+    stranger = copy.deepcopy(model)
+    try:
+        return not stranger.predict_proba_one({}), True
+    except NotImplementedError:
+        return False, False
+    except Exception:  # it wants a feature that is not there: it speaks, let it
+        return False, True
+
+
+def _normalised(found: Floats) -> tuple[Floats, int]:
+    """Rows that sum to 1, those that are no distribution made uniform; and how many had a NaN."""
+    total, lowest = found.sum(axis=1), found.min(axis=1)
+    # A NaN makes every comparison false.
+    is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
+    if is_good.all():
+        return found / total[:, np.newaxis], 0
+    safe = np.where(is_good, total, 1.0)[:, np.newaxis]
+    answers = np.where(is_good[:, np.newaxis], found / safe, 1.0 / found.shape[1])
+    return answers, int(np.isnan(found).any(axis=1).sum())

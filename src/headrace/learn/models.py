@@ -1,0 +1,247 @@
+"""River classifiers by name, and the check that a classifier is fit for the core.
+
+This is not a model zoo: six presets that scale numbers and encode categories where the learner
+needs it, and the door for a model of your own, `module:function`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import pickle
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, TypeAlias
+
+from river import (
+    active,
+    base,
+    compose,
+    forest,
+    linear_model,
+    neighbors,
+    optim,
+    preprocessing,
+    tree,
+)
+
+from ..chance import Chance
+from ..errors import BadSettings
+from .mixed import MixedNB
+
+RiverClassifier: TypeAlias = Any
+"""A classifier of river, or a pipeline that ends in one: the two share no type of their own."""
+
+LEARNING_RATE = 0.1
+"""Step of the logistic preset: river's 0.01 is made for streams in which every event is labelled,
+here labels are few."""
+
+NEIGHBOURS_WINDOW_N = 500
+"""Labelled events that the `knn` preset searches, exactly."""
+
+
+def build(name_or_path: str, seed: int, classes_n: int) -> RiverClassifier:
+    """A preset, or what `module:function` returns when called without arguments.
+
+    `classes_n` is the number of classes known so far: with exactly two, `logistic` is river's
+    LogisticRegression, else SoftmaxRegression. Raises `BadSettings` when there is no such model, or
+    it does not pass `check_model`.
+
+    >>> build("logistic", seed=7, classes_n=2)["model"].__class__.__name__
+    'LogisticRegression'
+    >>> build("forrest", seed=7, classes_n=2)
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: model.name is 'forrest'; known are logistic, naive-bayes, tree, \
+adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
+    """
+    if ":" in name_or_path:
+        model = _imported(name_or_path)
+    elif name_or_path in PRESETS:
+        model = PRESETS[name_or_path](Chance(seed).integer("model"), classes_n)
+    else:
+        near = difflib.get_close_matches(name_or_path, PRESETS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(PRESETS)
+        raise BadSettings(
+            f"model.name is {name_or_path!r}; known are {known}, or module:function{hint}"
+        )
+    check_model(model)
+    return model
+
+
+def check_model(model: Any) -> None:
+    """Raise `BadSettings` when the model is no classifier, or cannot be repeated or stored.
+
+    >>> check_model(linear_model.LinearRegression())
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: the model is LinearRegression, which is not a river classifier; \
+pass one whose last step predicts a class
+    """
+    if inspect.isclass(model):
+        raise BadSettings(
+            f"the model is the class {model.__name__}; pass {model.__name__}() instead"
+        )
+    if not isinstance(model, base.Classifier) or isinstance(model, base.MultiLabelClassifier):
+        raise BadSettings(
+            f"the model is {type(model).__name__}, which is not a river classifier; "
+            "pass one whose last step predicts a class"
+        )
+    faults = [fault for path, part in _parts(model, "") for fault in _part_faults(path, part)]
+    if faults:
+        raise BadSettings(faults)
+    try:
+        pickle.dumps(model)
+        model.clone()
+    except Exception as error:
+        raise BadSettings(
+            f"the model cannot be copied and stored ({type(error).__name__}: {error}); "
+            "use functions at the top of a module instead of lambdas in its steps"
+        ) from error
+
+
+class Intercept(base.Transformer):
+    """A feature that is always 1, for learners without an intercept of their own.
+
+    >>> Intercept().transform_one({"amount": 12.0})
+    {'(intercept)': 1.0}
+    """
+
+    def transform_one(self, x: dict[Hashable, Any]) -> dict[Hashable, Any]:
+        """The constant alone: meant as one branch of a union."""
+        return {"(intercept)": 1.0}
+
+
+# ------------------------------------------------------------------------------------ presets
+
+
+def _logistic(seed: int, classes_n: int) -> RiverClassifier:
+    if classes_n == 2:
+        binary = linear_model.LogisticRegression(
+            optimizer=optim.SGD(LEARNING_RATE), intercept_lr=LEARNING_RATE
+        )
+        return compose.Pipeline(("features", _encoded()), ("model", binary))
+    learner = linear_model.SoftmaxRegression(optimizer=optim.SGD(LEARNING_RATE))
+    features = compose.TransformerUnion(*_branches(), ("intercept", Intercept()))
+    return compose.Pipeline(("features", features), ("model", learner))
+
+
+def _naive_bayes(seed: int, classes_n: int) -> RiverClassifier:
+    # Not scaled: a Gaussian for each class and feature has its own scale.
+    return MixedNB()
+
+
+def _tree(seed: int, classes_n: int) -> RiverClassifier:
+    return tree.HoeffdingTreeClassifier(grace_period=50)
+
+
+def _adaptive_tree(seed: int, classes_n: int) -> RiverClassifier:
+    return tree.HoeffdingAdaptiveTreeClassifier(grace_period=50, seed=seed)
+
+
+def _forest(seed: int, classes_n: int) -> RiverClassifier:
+    return forest.ARFClassifier(n_models=10, seed=seed)
+
+
+def _knn(seed: int, classes_n: int) -> RiverClassifier:
+    # An exact search: nothing is drawn, so nothing needs the seed.
+    engine = neighbors.LazySearch(window_size=NEIGHBOURS_WINDOW_N)
+    learner = neighbors.KNNClassifier(n_neighbors=5, engine=engine)
+    return compose.Pipeline(("features", _encoded()), ("model", learner))
+
+
+PRESETS: dict[str, Callable[[int, int], RiverClassifier]] = {
+    "logistic": _logistic,
+    "naive-bayes": _naive_bayes,
+    "tree": _tree,
+    "adaptive-tree": _adaptive_tree,
+    "forest": _forest,
+    "knn": _knn,
+}
+
+
+def _encoded() -> compose.TransformerUnion:
+    return compose.TransformerUnion(*_branches())
+
+
+def _branches() -> list[tuple[str, compose.Pipeline]]:
+    """Numbers scaled, categories as ones. Zeros are left out: they move no linear model."""
+    return [
+        ("numbers", compose.SelectType(float, int) | preprocessing.StandardScaler()),
+        ("texts", compose.SelectType(str) | preprocessing.OneHotEncoder(drop_zeros=True)),
+    ]
+
+
+# ------------------------------------------------------------------------------ models of yours
+
+
+def _imported(path: str) -> Any:
+    where = f"model.name is {path!r}"
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise BadSettings(f"{where}; must be module:function, such as fraud.models:champion")
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise BadSettings(
+            f"{where}; {module_name} cannot be imported ({error}): install it, or add its folder "
+            "to PYTHONPATH"
+        ) from error
+    function = getattr(module, attribute, None)
+    if function is None:
+        known = [name for name in vars(module) if not name.startswith("_")]
+        near = difflib.get_close_matches(attribute, known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise BadSettings(f"{where}; {module_name} has no {attribute}{hint}")
+    if not callable(function):
+        raise BadSettings(
+            f"{where}; {attribute} is {type(function).__name__}, must be a function that returns "
+            "a river classifier"
+        )
+    try:
+        return function()
+    except Exception as error:
+        raise BadSettings(
+            f"{where}; calling it without arguments raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _part_faults(path: str, part: Any) -> list[str]:
+    kind = type(part).__name__
+    where = f"{path} ({kind})" if path else kind
+    if isinstance(part, active.base.ActiveLearningClassifier) and not _is_pipeline(part):
+        return [f"{where} already decides what to ask; pass the classifier that it wraps"]
+    if "seed" in _parameters(part) and getattr(part, "seed", None) is None:
+        return [f"{where} has no seed, so no two runs are alike; write {kind}(..., seed=7)"]
+    return []
+
+
+def _parts(model: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """The model and every estimator inside it, with the path on which it is found."""
+    yield path, model
+    if isinstance(model, compose.TransformerUnion) or _is_pipeline(model):
+        inner = model.transformers if hasattr(model, "transformers") else model.steps
+    else:
+        inner = {name: getattr(model, name, None) for name in _parameters(model)}
+    for name, value in inner.items():
+        below = f"{path}.{name}" if path else str(name)
+        if isinstance(value, base.Base):
+            yield from _parts(value, below)
+        elif isinstance(value, list | tuple):
+            for i, element in enumerate(value):
+                if isinstance(element, base.Base):
+                    yield from _parts(element, f"{below}[{i}]")
+        elif isinstance(value, dict):
+            for key, element in value.items():
+                if isinstance(element, base.Base):
+                    yield from _parts(element, f"{below}[{key!r}]")
+
+
+def _is_pipeline(model: Any) -> bool:
+    # river answers isinstance(pipeline, X) for the last step as well, so the type itself is asked.
+    return issubclass(type(model), compose.Pipeline)
+
+
+def _parameters(part: Any) -> list[str]:
+    if _is_pipeline(part):
+        return []
+    return list(inspect.signature(type(part).__init__).parameters)[1:]

@@ -1,0 +1,104 @@
+"""What the steps before a river model's last one do to its inputs, read off the steps themselves.
+
+Nothing is scored here; `scoring` does that, with the `Inputs` found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from river import compose, preprocessing
+
+from .models import Intercept
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What reaches the final step. Texts without an encoder contribute nothing there."""
+
+    has_numbers: bool = True
+    has_texts: bool = True
+    has_intercept: bool = False
+    scaler: Any = None
+    encoder: Any = None
+    is_refusing_texts: bool = False
+
+
+def after(inputs: Inputs, step: Any) -> Inputs | None:
+    """What is left of the inputs behind this step, or None if the step is not known here."""
+    if type(step) is compose.Pipeline:
+        following: Inputs | None = inputs
+        for inner in step.steps.values():
+            following = after(following, inner) if following else None
+        return following
+    if type(step) is compose.TransformerUnion:
+        return _union(inputs, list(step.transformers.values()))
+    read = _READERS.get(type(step))
+    if read is None or inputs.has_intercept or inputs.encoder is not None:
+        return None
+    return read(inputs, step)
+
+
+def _selected(inputs: Inputs, step: Any) -> Inputs:
+    return replace(
+        inputs,
+        has_numbers=inputs.has_numbers and issubclass(float, step.types),
+        has_texts=inputs.has_texts and issubclass(str, step.types),
+    )
+
+
+def _constant(inputs: Inputs, step: Any) -> Inputs:
+    return Inputs(has_numbers=False, has_texts=False, has_intercept=True)
+
+
+def _one_hot(inputs: Inputs, step: Any) -> Inputs | None:
+    is_plain = step.categories is None and not step.drop_first and not inputs.has_numbers
+    return replace(inputs, encoder=step) if is_plain else None
+
+
+def _scaled(inputs: Inputs, step: Any) -> Inputs | None:
+    if step.window_size is not None or inputs.scaler is not None:
+        return None
+    # river's scaler, as long as it divides, turns a text into the number 0, which moves no model
+    # kept here. Else it subtracts from the text, and raises.
+    raises = inputs.has_texts and not step.with_std
+    return replace(
+        inputs,
+        scaler=step,
+        has_texts=False,
+        is_refusing_texts=inputs.is_refusing_texts or raises,
+    )
+
+
+_READERS: dict[type, Callable[[Inputs, Any], Inputs | None]] = {
+    compose.SelectType: _selected,
+    Intercept: _constant,
+    preprocessing.OneHotEncoder: _one_hot,
+    preprocessing.StandardScaler: _scaled,
+}
+
+
+def _union(inputs: Inputs, branches: list[Any]) -> Inputs | None:
+    merged = Inputs(has_numbers=False, has_texts=False)
+    for branch in branches:
+        part = after(inputs, branch)
+        if part is None:
+            return None
+        doubled = (
+            (merged.has_numbers and part.has_numbers)
+            or (merged.has_texts and part.has_texts)
+            or (merged.has_intercept and part.has_intercept)
+        )
+        if doubled:
+            return None
+        merged = Inputs(
+            has_numbers=merged.has_numbers or part.has_numbers,
+            has_texts=merged.has_texts or part.has_texts,
+            has_intercept=merged.has_intercept or part.has_intercept,
+            scaler=merged.scaler or part.scaler,
+            encoder=merged.encoder or part.encoder,
+            is_refusing_texts=merged.is_refusing_texts or part.is_refusing_texts,
+        )
+    return merged

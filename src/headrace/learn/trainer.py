@@ -1,0 +1,306 @@
+"""The trainer: a fold of the training log into a model.
+
+The training log is the ordered list of everything that ended (`LabelSettled`, `LabelDisputed`,
+`RequestExpired`, `RequestWithdrawn`) and of every decision about the model (`RetrainRequested`,
+`ModelAdopted`, `ModelKept`). `fold` is the only way into the model, and the model's version is the
+number of entries folded. Folding the same log gives the same model: a challenger that is not at
+hand when its adoption is folded is computed again.
+
+Ordering a retraining and judging a challenger *make* log entries; alone they change nothing.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..errors import BrokenInvariant
+from ..messages import (
+    DRAWN_AT_RANDOM,
+    LabelDisputed,
+    LabelSettled,
+    ModelAdopted,
+    ModelKept,
+    RequestExpired,
+    RequestWithdrawn,
+    RetrainFinished,
+    RetrainRequested,
+)
+from ..observe.schema import Schema
+from ..settings import LearnSettings
+from .learner import Learner
+from .memory import Example, Memory
+from .retrain import Challenger, RetrainJob, compare, retrain
+
+Entry: TypeAlias = (
+    LabelSettled
+    | LabelDisputed
+    | RequestExpired
+    | RequestWithdrawn
+    | RetrainRequested
+    | ModelAdopted
+    | ModelKept
+)
+
+AFTER_DRIFT_N = (25, 50, 100, 200)
+"""Labels after a drift that each lead to one more retraining: only they know the new world."""
+
+FRESH_MIN = 20
+"""The newest so many examples weigh at least one half, however short ago the drift was."""
+
+COMPARED_MIN = 10
+"""Fewer control labels than this decide nothing, and the champion stays."""
+
+
+@dataclass
+class OpenJob:
+    """A retraining under way, and what has been learned since it was ordered."""
+
+    job: RetrainJob
+    since: list[tuple[str, NDArray[np.float64], int, bool]] = field(default_factory=list)
+
+
+class Trainer:
+    """Learns each settled label at once; retrains, and adopts what proved better."""
+
+    def __init__(
+        self, learner: Learner, schema: Schema, settings: LearnSettings, chance: Chance
+    ) -> None:
+        self.learner = learner
+        self.schema = schema
+        self.settings = settings
+        self.chance = chance
+        self.memory = Memory(settings, chance)
+        self.version = 0
+        self.learned_n = 0
+        self.unlearnable_n = 0
+        self.retrained_n = 0
+        self.adopted_n = 0
+        self.kept_n = 0
+        self.last_change_at = -math.inf
+        self._open: OpenJob | None = None
+        self._jobs_n = 0
+        self._labels_since_retrain_n = 0
+        self._retrain_at: float | None = None
+        self._outrun: int | None = None
+        self._drift_at = -math.inf
+        self._labels_since_drift_n = 0
+        self._follow_ups_n = len(AFTER_DRIFT_N)
+
+    def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The champion's class probabilities, shape (n, k), for rows of shape (n, d)."""
+        return self.learner.probabilities(X)
+
+    # ------------------------------------------------------------------ entries are made here
+
+    @property
+    def open_job(self) -> RetrainJob | None:
+        """The job that waits for its `RetrainFinished`."""
+        return self._open.job if self._open else None
+
+    def next_deadline(self) -> float | None:
+        """When the schedule asks for a retraining; seconds."""
+        return self._retrain_at
+
+    def due(self, now: float) -> list[RetrainRequested | ModelKept]:
+        """The retraining that the schedule or the count of labels asks for, if any.
+
+        Or the end of one that was outrun: more labels came since than it replays.
+        """
+        every_n = self.settings.retrain_every_n
+        if self._outrun is not None:
+            return [self._given_up(self._outrun, now)]
+        if self._retrain_at is not None and now >= self._retrain_at:
+            # The next label sets the schedule going again: without one there is nothing to learn.
+            self._retrain_at = None
+            return self.order("schedule", now)
+        if every_n is not None and self._labels_since_retrain_n >= every_n:
+            return self.order("labels", now)
+        due_n = AFTER_DRIFT_N[self._follow_ups_n :][:1]
+        if due_n and self._labels_since_drift_n >= due_n[0]:
+            return self.order("after drift", now)
+        return []
+
+    def _given_up(self, job_id: int, now: float) -> ModelKept:
+        return ModelKept(
+            job_id=job_id,
+            at=now,
+            reason="more labels came in during the retraining than it was given",
+            champion_right=0.0,
+            challenger_right=0.0,
+            labels_n=0,
+        )
+
+    def order(self, reason: str, now: float) -> list[RetrainRequested | ModelKept]:
+        """The entry that orders a retraining; none while one is open or examples are too few.
+
+        Drift does not wait for an open one, whose challenger knows nothing of it: that is dropped.
+        """
+        is_busy = self._open is not None and reason != "drift"
+        if is_busy or len(self.memory) < self.settings.retrain_labels_min:
+            return []
+        entry = RetrainRequested(
+            job_id=self._jobs_n,
+            at=now,
+            reason=reason,
+            examples_n=len(self.memory),
+            model_version=self.version,
+        )
+        return [entry]
+
+    def judge(self, finished: RetrainFinished) -> ModelAdopted | ModelKept | None:
+        """The entry that a finished job leads to; None for a job that is not open."""
+        if self._open is None or self._open.job.job_id != finished.job_id:
+            return None
+        if finished.challenger is None:
+            return ModelKept(
+                job_id=finished.job_id,
+                at=finished.at,
+                reason=finished.error or "the job came back without a challenger",
+                champion_right=0.0,
+                challenger_right=0.0,
+                labels_n=0,
+            )
+        theirs = dict(self._caught_up(finished.challenger).right)
+        compared = [
+            (example.champion_right, theirs[example.id])
+            for example in self.memory.latest_control(self.settings.adopt_labels_n)
+            if example.champion_right is not None and example.id in theirs
+        ]
+        champion = [bool(mine) for mine, _ in compared]
+        challenged = [theirs_right for _, theirs_right in compared]
+        labels_n = len(compared)
+        champion_right = sum(champion) / max(1, labels_n)
+        challenger_right = sum(challenged) / max(1, labels_n)
+        if labels_n >= COMPARED_MIN and compare(champion, challenged, self.settings.adopt_margin):
+            return ModelAdopted(
+                job_id=finished.job_id,
+                at=finished.at,
+                model_version=self.version + 1,
+                champion_right=champion_right,
+                challenger_right=challenger_right,
+                labels_n=labels_n,
+            )
+        few = f"only {labels_n} control labels to compare on"
+        same = "no better on the latest control labels"
+        return ModelKept(
+            job_id=finished.job_id,
+            at=finished.at,
+            reason=few if labels_n < COMPARED_MIN else same,
+            champion_right=champion_right,
+            challenger_right=challenger_right,
+            labels_n=labels_n,
+        )
+
+    # ------------------------------------------------------------------- the only way in
+
+    def fold(self, entry: Entry, challenger: Challenger | None = None) -> None:
+        """Take one entry of the log. `challenger` saves computing it again for a `ModelAdopted`."""
+        self.version += 1
+        if isinstance(entry, LabelSettled):
+            self._settled(entry)
+        elif isinstance(entry, LabelDisputed):
+            # Only a label that was settled before can be in the memory: this takes it back.
+            self.memory.remove(entry.request_id)
+        elif isinstance(entry, RetrainRequested):
+            self._ordered(entry)
+        elif isinstance(entry, ModelAdopted):
+            self._adopted(entry, challenger)
+        elif isinstance(entry, ModelKept):
+            self.kept_n += 1
+            self._open = self._outrun = None
+
+    def _settled(self, entry: LabelSettled) -> None:
+        code = self.schema.class_code(entry.label)
+        if code is None:
+            # The served model named so many classes that there is no room for this one.
+            self.unlearnable_n += 1
+            return
+        row = self.schema.row(entry.features)
+        is_control = entry.reason in DRAWN_AT_RANDOM
+        champion_right = self.learner.right(row, code)
+        if self.memory.revise(entry.request_id, code):
+            # An outcome was corrected: the example changes, and the model learns it once more.
+            is_control = False
+        else:
+            self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
+        if not self.learner.learn(row, code):
+            self.unlearnable_n += 1
+        self.learned_n += 1
+        self.last_change_at = entry.at
+        self._labels_since_retrain_n += 1
+        if self._retrain_at is None and self.settings.retrain_every_s is not None:
+            self._retrain_at = entry.at + self.settings.retrain_every_s
+        self._labels_since_drift_n += 1
+        if self._open is not None:
+            self._open.since.append((entry.request_id, row, code, is_control))
+            if len(self._open.since) > self.settings.memory_n:
+                self._outrun = self._open.job.job_id
+                self._open = None
+
+    def _ordered(self, entry: RetrainRequested) -> None:
+        if entry.reason == "drift":
+            self._drift_at, self._labels_since_drift_n, self._follow_ups_n = entry.at, 0, 0
+        elif entry.reason == "after drift":
+            self._follow_ups_n += 1
+        examples = self.memory.examples()
+        newest = examples[-1].at if examples else 0.0
+        half_life_s = self.settings.half_life_s or self._half_life_s(examples)
+        job = RetrainJob(
+            job_id=entry.job_id,
+            examples=tuple(examples),
+            weights=tuple(0.5 ** ((newest - example.at) / half_life_s) for example in examples),
+            seed=self.chance.seed,
+            unlearned=self._apart(self.learner.unlearned()),
+            passes=self.settings.passes,
+            adopt_labels_n=self.settings.adopt_labels_n,
+        )
+        self._jobs_n = entry.job_id + 1
+        self._labels_since_retrain_n = 0
+        self._open = OpenJob(job)
+        self.retrained_n += 1
+
+    def _apart(self, learner: Learner) -> Learner:
+        """The learner with a schema of its own: the stream's goes on growing while it trains."""
+        learner.attach(copy.deepcopy(self.schema))
+        return learner
+
+    def _half_life_s(self, examples: Sequence[Example]) -> float:
+        """Half of the span that the memory covers, or a third of the time since the last drift.
+
+        So what came after a drift weighs seven times what came before it, as soon as there is
+        enough of it.
+        """
+        if not examples:
+            return 1.0
+        newest = examples[-1].at
+        fresh_s = newest - examples[-min(len(examples), FRESH_MIN)].at
+        since_drift_s = newest - self._drift_at
+        span_s = newest - examples[0].at
+        return max(fresh_s, min(span_s / 2.0, since_drift_s / 3.0), 1e-9)
+
+    def _caught_up(self, challenger: Challenger) -> Challenger:
+        """The challenger after the labels that settled while it was in training."""
+        if self._open is None:
+            raise BrokenInvariant("a challenger catches up with a job that is not open")
+        # It may come back from another process, or from before a restore: with another schema.
+        challenger.learner.attach(self.schema)
+        return challenger.learned(self._open.since)
+
+    def _adopted(self, entry: ModelAdopted, challenger: Challenger | None) -> None:
+        if self._open is None or self._open.job.job_id != entry.job_id:
+            raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
+        found = self._caught_up(challenger or retrain(self._open.job))
+        self.learner = found.learner
+        # It may have been made in another process, with a copy of the schema.
+        self.learner.attach(self.schema)
+        self._open = None
+        self.adopted_n += 1
+        self.last_change_at = entry.at

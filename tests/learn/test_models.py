@@ -1,0 +1,151 @@
+import sys
+import types
+
+import pytest
+from river import (
+    active,
+    anomaly,
+    compose,
+    drift,
+    ensemble,
+    forest,
+    linear_model,
+    neighbors,
+    optim,
+    preprocessing,
+    tree,
+)
+
+from headrace.errors import BadSettings
+from headrace.learn.learner import Learner
+from headrace.learn.models import PRESETS, build, check_model
+from learn.columns import Columns, stream
+
+MODULE = "a_module_of_the_user"
+
+
+@pytest.fixture
+def user_module(monkeypatch):
+    module = types.ModuleType(MODULE)
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    return module
+
+
+@pytest.mark.parametrize("classes_n", [2, 4])
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_learns_mixed_and_missing_features(name, classes_n):
+    columns = Columns(4, 2, classes_n)
+    learner = Learner(build(name, seed=7, classes_n=classes_n), columns)
+    X, y = stream(columns, 400)
+    for row, code in zip(X[:300], y[:300], strict=True):
+        assert learner.learn(row, int(code))
+    share_right = (learner.probabilities(X[300:]).argmax(axis=1) == y[300:]).mean()
+    most_common = max((y[300:] == code).mean() for code in range(classes_n))
+    assert share_right > most_common
+    assert learner.failed_predictions_n == 0
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_learns_when_all_features_are_categorical(name):
+    columns = Columns(0, 2)
+    learner = Learner(build(name, seed=7, classes_n=2), columns)
+    X, y = stream(columns, 200)
+    assert all(learner.learn(row, int(code)) for row, code in zip(X, y, strict=True))
+    assert (learner.probabilities(X).argmax(axis=1) == y).mean() > 0.7
+
+
+def test_logistic_is_softmax_unless_exactly_two_classes_are_known():
+    kinds = {n: type(build("logistic", 1, n)["model"]).__name__ for n in (0, 1, 2, 3)}
+    assert kinds[2] == "LogisticRegression"
+    assert {kinds[0], kinds[1], kinds[3]} == {"SoftmaxRegression"}
+
+
+def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
+    with pytest.raises(BadSettings, match=r"known are logistic, .*did you mean 'tree'\?"):
+        build("treee", 1, 2)
+
+
+def test_a_path_gives_what_its_function_returns(user_module):
+    user_module.champion = lambda: tree.HoeffdingTreeClassifier(grace_period=9)
+    assert build(f"{MODULE}:champion", 1, 2).grace_period == 9
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (":f", "must be module:function"),
+        (f"{MODULE}:", "must be module:function"),
+        ("no_such_module_at_all:f", "cannot be imported"),
+        (f"{MODULE}:champio", "did you mean 'champion'"),
+        (f"{MODULE}:number", "number is int, must be a function"),
+        (f"{MODULE}:raises", "raised ZeroDivisionError"),
+        (f"{MODULE}:nothing", "NoneType, which is not a river classifier"),
+    ],
+)
+def test_each_way_a_path_can_fail_says_what_to_do(user_module, path, says):
+    user_module.champion = tree.HoeffdingTreeClassifier
+    user_module.number = 3
+    user_module.raises = lambda: 1 / 0
+    user_module.nothing = lambda: None
+    with pytest.raises(BadSettings, match=says):
+        build(path, 1, 2)
+
+
+LOGISTIC = linear_model.LogisticRegression()
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (linear_model.LinearRegression(), "LinearRegression, which is not a river classifier"),
+        (preprocessing.StandardScaler() | linear_model.LinearRegression(), "not a river classif"),
+        (anomaly.HalfSpaceTrees(seed=1), "not a river classifier"),
+        (linear_model.LogisticRegression, r"pass LogisticRegression\(\) instead"),
+        (forest.ARFClassifier(), r"ARFClassifier has no seed.*write ARFClassifier\(..., seed=7\)"),
+        (neighbors.KNNClassifier(), r"engine \(SWINN\) has no seed"),
+        (
+            preprocessing.StandardScaler() | forest.ARFClassifier(),
+            r"ARFClassifier \(ARFClassifier\) has no seed",
+        ),
+        (
+            ensemble.VotingClassifier([LOGISTIC, forest.AMFClassifier()]),
+            r"models\[1\] \(AMFClassifier\) has no seed",
+        ),
+        (
+            ensemble.BaggingClassifier(neighbors.KNNClassifier(), seed=1),
+            r"model.engine \(SWINN\) has no seed",
+        ),
+        (
+            tree.HoeffdingAdaptiveTreeClassifier(seed=1, drift_detector=drift.KSWIN()),
+            r"drift_detector \(KSWIN\) has no seed",
+        ),
+        (active.EntropySampler(LOGISTIC, seed=1), "already decides what to ask"),
+        (
+            preprocessing.StandardScaler() | active.EntropySampler(LOGISTIC, seed=1),
+            r"EntropySampler \(EntropySampler\) already decides",
+        ),
+        (compose.Pipeline(lambda x: x, LOGISTIC), "cannot be copied and stored.*lambda"),
+    ],
+)
+def test_a_model_that_cannot_serve_is_refused_with_the_step_and_the_cure(model, says):
+    with pytest.raises(BadSettings, match=says):
+        check_model(model)
+
+
+def test_every_unseeded_part_is_reported_at_once():
+    model = ensemble.VotingClassifier([forest.ARFClassifier(), forest.AMFClassifier()])
+    with pytest.raises(BadSettings) as caught:
+        check_model(model)
+    assert len(caught.value.faults) == 2
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        preprocessing.StandardScaler() | linear_model.LogisticRegression(optim.Adam(0.1)),
+        ensemble.BaggingClassifier(tree.HoeffdingTreeClassifier(), seed=3),
+        forest.ARFClassifier(seed=0),
+    ],
+)
+def test_a_seeded_classifier_passes(model):
+    check_model(model)

@@ -1,0 +1,271 @@
+"""The training log is the model: whoever folds it holds the same one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from river import naive_bayes
+
+from headrace import Answer, Engine, LabelSettled, RetrainFinished, Tick
+from headrace.chance import Chance
+from headrace.errors import BrokenInvariant
+from headrace.learn.learner import Learner
+from headrace.learn.models import build
+from headrace.learn.retrain import retrain
+from headrace.learn.trainer import Trainer
+from headrace.messages import (
+    Event,
+    LabelDisputed,
+    LabelRequested,
+    ModelAdopted,
+    ModelKept,
+    RequestExpired,
+    RequestWithdrawn,
+    RetrainRequested,
+)
+from headrace.observe.decode import batch_of
+from headrace.observe.schema import Schema
+from headrace.settings import LearnSettings, SchemaSettings
+from worlds import Played, events_of, played, settings_with
+
+ENTRIES = (
+    LabelSettled
+    | LabelDisputed
+    | RequestExpired
+    | RequestWithdrawn
+    | RetrainRequested
+    | ModelAdopted
+    | ModelKept
+)
+DECLARED = {
+    "classes": ["p", "q", "third", "zz"],
+    "features": {"a": "numeric", "b": "numeric", "c": "categorical"},
+}
+
+
+def run_of(seed: int, model: str) -> tuple[Played, Engine]:
+    """A run with adoptions in it, over a declared schema; and an engine that has lived it."""
+    settings = settings_with(seed=seed, model={"name": model}, schema=DECLARED)
+    run = played(settings, events_of(seed, 320), seed)
+    engine = Engine(settings=settings)
+    engine.feed(run.inputs)
+    return run, engine
+
+
+def fresh_trainer(run: Played) -> Trainer:
+    settings = run.settings
+    chance, schema = Chance(settings.seed), Schema(settings.schema)
+    model = build(settings.model.name, chance.integer("model"), len(schema.classes))
+    return Trainer(Learner(model, schema), schema, settings.learn, chance)
+
+
+@pytest.mark.parametrize("model", ["logistic", "naive-bayes", "adaptive-tree"])
+def test_folding_the_log_gives_the_same_model_bit_for_bit(model: str) -> None:
+    adopted_n = 0
+    for seed in (1, 2):
+        run, engine = run_of(seed, model)
+        log = [output for output in run.outputs if isinstance(output, ENTRIES)]
+        trainer = fresh_trainer(run)
+        # Categories are numbered as they come: the log's first sight is not the stream's.
+        rows = engine.schema.rows(batch_of(events_of(9, 50)))
+        features = [engine.schema.features(row) for row in rows]
+        for entry in log:
+            trainer.fold(entry)
+        again = trainer.schema.rows(
+            batch_of([Event(id=str(i), at=0.0, features=f) for i, f in enumerate(features)])
+        )
+        assert trainer.version == engine.trainer.version == len(log)
+        mine, theirs = trainer.probabilities(again), engine.trainer.probabilities(rows)
+        assert mine.tobytes() == theirs.tobytes()
+        assert [e.id for e in trainer.memory.examples()] == [
+            e.id for e in engine.trainer.memory.examples()
+        ]
+        adopted_n += sum(isinstance(entry, ModelAdopted) for entry in log)
+    assert adopted_n > 0
+
+
+# -------------------------------------------------------------------------------- entry by entry
+
+
+def trainer_of(**learn: Any) -> Trainer:
+    schema = Schema(SchemaSettings(classes=["a", "b"], features={"x": "numeric"}))
+    learner = Learner(naive_bayes.GaussianNB(), schema)
+    settings = LearnSettings(**{"retrain_labels_min": 12, "adopt_margin": 0.0, **learn})
+    return Trainer(learner, schema, settings, Chance(1))
+
+
+def settled(i: int, label: str = "", **changes: Any) -> LabelSettled:
+    x = float(i % 2)
+    fields: dict[str, Any] = {
+        "request_id": f"r{i}",
+        "event_id": f"e{i}",
+        "at": float(i),
+        "event_at": float(i),
+        "label": label or "ab"[i % 2],
+        "features": {"x": x + 0.01 * i},
+        "prediction": {},
+        "reason": "control",
+        "seq": i,
+        "answers_n": 1,
+        "agreement": 1.0,
+    }
+    return LabelSettled(**(fields | changes))
+
+
+def test_only_settled_labels_teach() -> None:
+    trainer = trainer_of()
+    trainer.fold(RequestExpired(request_id="r", event_id="e", at=1.0, answers_n=0))
+    trainer.fold(RequestWithdrawn(request_id="r", event_id="e", at=1.0, reason="moot"))
+    trainer.fold(LabelDisputed(request_id="r", event_id="e", at=1.0, reason="refused", answers={}))
+    assert (trainer.version, trainer.learned_n, len(trainer.memory)) == (3, 0, 0)
+    trainer.fold(settled(0))
+    assert (trainer.version, trainer.learned_n, len(trainer.memory)) == (4, 1, 1)
+
+
+def test_a_correction_replaces_its_example_and_a_dispute_takes_it_back() -> None:
+    trainer = trainer_of()
+    trainer.fold(settled(0, "a"))
+    trainer.fold(settled(0, "b", revision=1))
+    assert [example.code for example in trainer.memory.examples()] == [1]
+    trainer.fold(
+        LabelDisputed(
+            request_id="r0", event_id="e0", at=2.0, reason="no_majority", answers={}, revision=2
+        )
+    )
+    assert len(trainer.memory) == 0
+
+
+def test_a_class_beyond_the_limit_is_counted_and_not_learned() -> None:
+    schema = Schema(SchemaSettings(classes=["a", "b"], classes_max=2))
+    trainer = Trainer(Learner(naive_bayes.GaussianNB(), schema), schema, LearnSettings(), Chance(1))
+    trainer.fold(settled(0, "third"))
+    assert (trainer.unlearnable_n, trainer.learned_n) == (1, 0)
+
+
+def test_no_job_is_ordered_while_one_is_open_or_examples_are_few() -> None:
+    trainer = trainer_of()
+    for i in range(11):
+        trainer.fold(settled(i))
+    assert trainer.order("labels", 1.0) == []
+    trainer.fold(settled(11))
+    [entry] = trainer.order("labels", 1.0)
+    assert trainer.open_job is None
+    trainer.fold(entry)
+    assert trainer.open_job is not None
+    assert (trainer.open_job.job_id, len(trainer.open_job.examples)) == (0, 12)
+    assert trainer.order("labels", 2.0) == trainer.order("schedule", 2.0) == []
+
+
+def test_drift_drops_an_open_job_that_knows_nothing_of_it() -> None:
+    trainer, before = ordered()
+    [entry] = trainer.order("drift", 30.0)
+    trainer.fold(entry)
+    assert trainer.open_job is not None
+    assert trainer.open_job.job_id == before.job_id + 1
+    assert trainer.judge(RetrainFinished(job_id=before.job_id, at=31.0)) is None
+
+
+def test_a_schedule_orders_when_its_time_has_come() -> None:
+    trainer = trainer_of(retrain_every_s=100.0)
+    for i in range(12):
+        trainer.fold(settled(i))
+    start = settled(0).at
+    assert trainer.next_deadline() == start + 100.0
+    assert trainer.due(start + 99.0) == []
+    [entry] = trainer.due(start + 100.0)
+    assert (entry.reason, entry.job_id) == ("schedule", 0)
+    # Until a label comes in there is nothing to learn again, however much time passes.
+    assert trainer.next_deadline() is None
+    trainer.fold(settled(12))
+    assert trainer.next_deadline() == settled(12).at + 100.0
+
+
+def test_a_count_of_labels_orders() -> None:
+    trainer = trainer_of(retrain_every_n=12)
+    for i in range(12):
+        assert trainer.due(float(i)) == []
+        trainer.fold(settled(i))
+    [entry] = trainer.due(12.0)
+    assert entry.reason == "labels"
+    trainer.fold(entry)
+    assert trainer.due(13.0) == []
+
+
+def ordered() -> tuple[Trainer, RetrainRequested]:
+    trainer = trainer_of()
+    for i in range(20):
+        trainer.fold(settled(i))
+    [entry] = trainer.order("drift", 20.0)
+    trainer.fold(entry)
+    return trainer, entry
+
+
+def test_a_failed_job_and_an_unknown_one_leave_the_champion() -> None:
+    trainer, entry = ordered()
+    assert trainer.judge(RetrainFinished(job_id=7, at=1.0)) is None
+    verdict = trainer.judge(RetrainFinished(job_id=entry.job_id, at=1.0, error="out of memory"))
+    assert isinstance(verdict, ModelKept)
+    assert verdict.reason == "out of memory"
+    champion = trainer.learner
+    trainer.fold(verdict)
+    assert trainer.learner is champion
+    assert (trainer.open_job, trainer.kept_n) == (None, 1)
+
+
+def test_an_adoption_needs_its_order() -> None:
+    trainer = trainer_of()
+    adopted = ModelAdopted(
+        job_id=0, at=1.0, model_version=1, champion_right=0.0, challenger_right=1.0, labels_n=9
+    )
+    with pytest.raises(BrokenInvariant, match="was not ordered"):
+        trainer.fold(adopted)
+
+
+def test_a_challenger_catches_up_with_labels_that_came_meanwhile() -> None:
+    trainer, entry = ordered()
+    job = trainer.open_job
+    assert job is not None
+    challenger = retrain(job)
+    trainer.fold(settled(20))
+    adopted = ModelAdopted(
+        job_id=entry.job_id,
+        at=30.0,
+        model_version=trainer.version + 1,
+        champion_right=0.0,
+        challenger_right=1.0,
+        labels_n=20,
+    )
+    trainer.fold(adopted, challenger)
+    assert trainer.learner.learned_n == challenger.learner.learned_n + 1
+    assert trainer.adopted_n == 1
+
+
+def test_a_challenger_from_before_a_restore_reads_rows_by_the_new_schema() -> None:
+    settings = settings_with(
+        learn={"retrain_labels_min": 10, "retrain_every_n": 20, "adopt_margin": 0.0},
+        model={"name": "naive-bayes"},
+        query={"budget": {"share": 1.0}, "rounds": {"every_n": 5}},
+        drift={"watch": []},
+    )
+    engine = Engine(settings=settings)
+    job_id, i = None, 0
+    while job_id is None:
+        for output in engine.feed([Event(id=str(i), at=float(i), features={"x": float(i % 2)})]):
+            if isinstance(output, LabelRequested):
+                answer = Answer(
+                    request_id=output.request_id, label="ab"[output.seq % 2], at=output.at
+                )
+                for told in engine.feed([answer]):
+                    job_id = told.job_id if isinstance(told, RetrainRequested) else job_id
+        i += 1
+    challenger = retrain(engine.job(job_id))
+    engine.restore(engine.snapshot())
+    # The schema grows after the restore: the challenger's own copy of it knows nothing of this.
+    engine.feed([Event(id="new", at=float(i), features={"x": 1.0, "new": 5.0})])
+    adopted = ModelAdopted(
+        job_id=job_id, at=0.0, model_version=0, champion_right=0, challenger_right=1, labels_n=10
+    )
+    engine.trainer.fold(adopted, challenger)
+    assert engine.trainer.learner.schema is engine.schema
+    engine.feed([Tick(at=float(i + 1))])
