@@ -1,1 +1,117 @@
-"""x"""
+"""Headrace leads the events worth labelling out of an inference stream to the people who label.
+
+The flow, which is also the order of the folders:
+
+    observe   an event comes in; it is scored and kept, and detectors watch for drift
+    query     which events are worth a label, how many, and when
+    label     requests go out, answers come back late and contradicting; a label settles
+    learn     the model learns it, retrains on drift, and its accuracy is estimated honestly
+
+`Engine` is the whole of it in one process, without any I/O; `run` drives it in a notebook.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .chance import Chance
+    from .engine import Engine
+    from .errors import BadInput, BadSettings, BrokenInvariant, HeadraceError
+    from .messages import (
+        Answer,
+        DriftChanged,
+        Event,
+        EventBatch,
+        InputRejected,
+        LabelDisputed,
+        LabelRequested,
+        LabelSettled,
+        ModelAdopted,
+        ModelKept,
+        RequestExpired,
+        RequestWithdrawn,
+        RetrainFinished,
+        RetrainRequested,
+        RoundClosed,
+        RoundOpened,
+        RoundOrdered,
+        Tick,
+        Withdrawal,
+    )
+    from .query import budgets, strategies
+    from .query.pool import Pool
+    from .report import Report
+    from .settings import Settings, load
+    from .shells.local import Result, run
+    from .testing import oracles
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "BadInput",
+    "BadSettings",
+    "BrokenInvariant",
+    "Chance",
+    "DriftChanged",
+    "Engine",
+    "Event",
+    "EventBatch",
+    "HeadraceError",
+    "InputRejected",
+    "LabelDisputed",
+    "LabelRequested",
+    "LabelSettled",
+    "ModelAdopted",
+    "ModelKept",
+    "Pool",
+    "Report",
+    "RequestExpired",
+    "RequestWithdrawn",
+    "Result",
+    "RetrainFinished",
+    "RetrainRequested",
+    "RoundClosed",
+    "RoundOpened",
+    "RoundOrdered",
+    "Settings",
+    "Tick",
+    "Withdrawal",
+    "budgets",
+    "load",
+    "oracles",
+    "run",
+    "strategies",
+]
+
+# What is asked for is imported then: river takes a second, and `headrace --help` needs none of it.
+_FROM = {
+    ".chance": "Chance",
+    ".engine": "Engine",
+    ".errors": "BadInput BadSettings BrokenInvariant HeadraceError",
+    ".messages": (
+        "Answer DriftChanged Event EventBatch InputRejected LabelDisputed LabelRequested "
+        "LabelSettled ModelAdopted ModelKept RequestExpired RequestWithdrawn "
+        "RetrainFinished RetrainRequested RoundClosed RoundOpened RoundOrdered Tick Withdrawal"
+    ),
+    ".query": "budgets strategies",
+    ".query.pool": "Pool",
+    ".report": "Report",
+    ".settings": "Settings load",
+    ".shells.local": "Result run",
+    ".testing": "oracles",
+}
+_HOME = {name: home for home, names in _FROM.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(_HOME[name], __name__)
+    found = getattr(home, name, None)
+    globals()[name] = import_module(f"{_HOME[name]}.{name}", __name__) if found is None else found
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,341 @@
+"""The engine: one shard, one desk, one trainer in one process, joined by messages alone.
+
+Sans I/O: inputs go in, outputs come out, and what should happen outside is said in the outputs.
+There is no clock here: `now` is the largest `at` among events and ticks. Answers don't move it, so
+that a wrong clock on a labelling tool can't expire requests.
+
+    events ──▶ Shard ──▶ label requests ──▶ Desk ──▶ every end of a request ──▶ Trainer
+                 ▲                                             │                   │
+                 └──────────── refunds, labels, the model ◀────┴───────────────────┘
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from . import frozen
+from .chance import Chance
+from .errors import BadSettings
+from .label.desk import Desk
+from .learn.learner import Learner
+from .learn.models import build, check_model
+from .learn.retrain import RetrainJob
+from .learn.trainer import Trainer
+from .messages import (
+    Answer,
+    DriftChanged,
+    Event,
+    EventBatch,
+    Input,
+    InputRejected,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    ModelAdopted,
+    ModelKept,
+    Output,
+    Reason,
+    RequestExpired,
+    RequestWithdrawn,
+    RetrainFinished,
+    RetrainRequested,
+    RoundOrdered,
+    Tick,
+    Withdrawal,
+)
+from .observe.decode import batch_of
+from .observe.detectors import DriftLevel
+from .observe.schema import Schema
+from .query.asking import Asking
+from .query.budgets import Account, Budget, from_settings
+from .query.strategies import Strategy
+from .report import Report, report_of
+from .settings import Settings, check
+from .shard import Shard
+
+_ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
+
+
+def never() -> float:
+    """A wake-up call that does not come."""
+    return np.inf
+
+
+class Engine:
+    """Feed it events and answers; it returns label requests and what became of them.
+
+    `model` is a river classifier or pipeline, unlearned; without one, `settings.model` names it.
+    `strategy` is a name or a callable, `budget` an account such as `budgets.Share(0.05)` or several
+    in a list; both override the settings, as does `seed`. `classes` declares the classes.
+
+    Raises `BadSettings` for a model, strategy or budget that can't be used.
+
+    >>> from river import linear_model, preprocessing
+    >>> from headrace.query.budgets import Share
+    >>> model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    >>> engine = Engine(model, strategy="margin", budget=Share(0.5), seed=7)
+    >>> events = [Event(id=str(i), at=float(i), features={"x": i % 3}) for i in range(50)]
+    >>> requests = [o for o in engine.feed(events) if isinstance(o, LabelRequested)]
+    >>> answer = Answer(request_id=requests[0].request_id, label="spam", at=51.0)
+    >>> [type(o).__name__ for o in engine.feed([answer])]
+    ['LabelSettled']
+    """
+
+    def __init__(
+        self,
+        model: Any = None,
+        *,
+        strategy: str | Strategy | None = None,
+        budget: Account | Sequence[Account] | Budget | None = None,
+        seed: int | None = None,
+        classes: Sequence[str] | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or Settings()
+        if seed is not None:
+            settings = msgspec.structs.replace(settings, seed=seed)
+        if classes is not None:
+            schema = msgspec.structs.replace(settings.schema, classes=list(classes))
+            settings = msgspec.structs.replace(settings, schema=schema)
+        faults = check(settings)
+        if faults:
+            raise BadSettings(faults)
+        self.settings = settings
+        self.chance = Chance(settings.seed)
+        self.schema = Schema(settings.schema)
+        if model is None:
+            model = build(
+                settings.model.name, self.chance.integer("model"), len(self.schema.classes)
+            )
+        check_model(model)
+        learner = Learner(model, self.schema)
+        self.trainer = Trainer(learner, self.schema, settings.learn, self.chance)
+        asking = Asking(
+            settings.query,
+            settings.label,
+            strategy=settings.query.strategy if strategy is None else strategy,
+            budget=_budget(budget, settings),
+            chance=self.chance,
+            stream=settings.stream,
+        )
+        self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance)
+        self.desk = Desk(settings.label, settings.schema.classes, settings.schema.classes_max)
+        self._own_types = frozen.allowed_by((model, asking.budget))
+        self._report: Report | None = None
+
+    # ----------------------------------------------------------------------------- feeding
+
+    def feed(self, inputs: Sequence[Input]) -> list[Output]:
+        """Take inputs in order; return what happened, in order.
+
+        `feed(a + b)` returns `feed(a) + feed(b)`, bit for bit, at any split.
+        """
+        return [output for outputs in self.flow(inputs) for output in outputs]
+
+    def flow(
+        self, inputs: Sequence[Input], wake_at: Callable[[], float] = never
+    ) -> Iterator[list[Output]]:
+        """`feed`, a piece at a time: yields after each piece that had an outcome.
+
+        Between two pieces other inputs may be fed. Also yields, an empty piece, before the first
+        event at or after `wake_at()`, seconds, so that a simulation can answer in time; it has to
+        move on then.
+        """
+        for message in _in_batches(inputs):
+            if isinstance(message, EventBatch):
+                yield from self._events(message, wake_at)
+            else:
+                outputs = self._one(message)
+                self._report = None
+                if outputs:
+                    yield outputs
+        self._report = None
+
+    def _events(self, batch: EventBatch, wake_at: Callable[[], float]) -> Iterator[list[Output]]:
+        for run in self.shard.runs(batch):
+            if isinstance(run, InputRejected):
+                yield [run]
+                continue
+            while run.i < len(run):
+                now = float(run.clock[run.i])
+                deadline = self.next_deadline()
+                while deadline is not None and deadline <= now:
+                    if outputs := self._advanced(deadline):
+                        yield outputs
+                    deadline = self.next_deadline()
+                wake = wake_at()
+                if wake <= now:
+                    yield []
+                    continue
+                until = min(wake, np.inf if deadline is None else deadline)
+                stop = int(np.searchsorted(run.clock, until, side="left"))
+                outputs = self._routed(self.shard.observe(run, stop))
+                self._report = None
+                if outputs:
+                    yield outputs
+
+    def _one(self, message: Input) -> list[Output]:
+        match message:
+            case Answer():
+                return self._routed(self.desk.answered(message, self._clock))
+            case Withdrawal():
+                return self._withdrawn(message)
+            case Tick():
+                return self._ticked(message.at)
+            case RoundOrdered():
+                return self._ticked(message.at) + self._routed(self.shard.ordered(message))
+            case RetrainFinished():
+                return self._finished(message)
+            case _:
+                raise BadSettings(f"{type(message).__name__} is not an input of the engine")
+
+    @property
+    def _clock(self) -> float:
+        """The time to date things with; before the first event it is the epoch's start."""
+        return self.now if np.isfinite(self.now) else 0.0
+
+    def _withdrawn(self, withdrawal: Withdrawal) -> list[Output]:
+        now, request_id = self._clock, withdrawal.request_id
+        if not self.desk.knows(request_id):
+            rejection = InputRejected(
+                reason=Reason.UNKNOWN_REQUEST,
+                detail="there is nothing to withdraw",
+                at=now,
+                input_id=request_id,
+            )
+            return [rejection]
+        return self._routed(self.desk.withdraw(request_id, withdrawal.reason, now))
+
+    def _ticked(self, at: float) -> list[Output]:
+        if not np.isfinite(at):
+            raise BadSettings(f"a tick's at is {at}; must be seconds since the epoch")
+        outputs: list[Output] = []
+        deadline = self.next_deadline()
+        while deadline is not None and deadline <= at:
+            outputs += self._advanced(deadline)
+            deadline = self.next_deadline()
+        return outputs + self._advanced(max(at, self.now))
+
+    def _advanced(self, now: float) -> list[Output]:
+        """Everything that is due at `now`, and the clock with it."""
+        outputs = self._routed(self.shard.advanced(now))
+        outputs += self._routed(self.desk.advanced(now))
+        return outputs + self._routed(self.trainer.due(now))
+
+    def _finished(self, finished: RetrainFinished) -> list[Output]:
+        entry = self.trainer.judge(finished)
+        if entry is None:
+            return []
+        self.trainer.fold(entry, finished.challenger)
+        if isinstance(entry, ModelAdopted):
+            self.shard.adopted()
+        return [entry]
+
+    def _routed(self, outputs: Sequence[Output]) -> list[Output]:
+        """The outputs, each followed by what it leads to in the other parts."""
+        routed: list[Output] = []
+        for output in outputs:
+            routed.append(output)
+            if isinstance(output, LabelRequested):
+                self.desk.requested(output)
+            elif isinstance(output, _ENDS):
+                self.trainer.fold(output)
+                routed += self._routed(self.shard.ended(output))
+                routed += self._routed(self.trainer.due(self.now))
+            elif isinstance(output, DriftChanged):
+                if output.level == DriftLevel.DRIFT.name:
+                    routed += self._routed(self.trainer.order("drift", output.at))
+            elif isinstance(output, RetrainRequested | ModelKept):
+                self.trainer.fold(output)
+        return routed
+
+    # ------------------------------------------------------------------------------- state
+
+    @property
+    def now(self) -> float:
+        """The largest `at` among events and ticks, seconds; minus infinity before the first."""
+        return self.shard.now
+
+    def next_deadline(self) -> float | None:
+        """When something is due without an event; the shell sends a `Tick` then. Seconds."""
+        parts = (self.desk, self.shard, self.trainer)
+        deadlines = [d for d in (part.next_deadline() for part in parts) if d is not None]
+        return min(deadlines, default=None)
+
+    @property
+    def open_job(self) -> RetrainJob | None:
+        """The retraining that waits to be run outside `feed`, with `learn.retrain.retrain`."""
+        return self.trainer.open_job
+
+    def job(self, job_id: int) -> RetrainJob:
+        """The open retraining by its id. Raises `BadSettings` if it is another or none."""
+        job = self.trainer.open_job
+        if job is None or job.job_id != job_id:
+            raise BadSettings(f"job {job_id} is not open")
+        return job
+
+    @property
+    def report(self) -> Report:
+        """Frozen numbers about everything; made when asked for after a feed."""
+        if self._report is None:
+            self._report = report_of(self)
+        return self._report
+
+    def predict(self, features: dict[str, Any]) -> dict[str, float]:
+        """Class probabilities of the present model for one event; {} while no class is known.
+
+        A feature or a category that the stream has not shown yet counts as missing.
+        """
+        schema = self.schema
+        row = copy.deepcopy(schema).row(features)[: schema.width]
+        for j, name in enumerate(schema.names):
+            if name in schema.categories and row[j] >= len(schema.categories[name]):
+                row[j] = np.nan
+        probabilities = self.trainer.probabilities(row[np.newaxis])[0]
+        return dict(zip(self.schema.classes, probabilities.tolist(), strict=True))
+
+    def snapshot(self) -> bytes:
+        """All state needed to go on; to be taken between two feeds."""
+        return frozen.freeze((self.schema, self.shard, self.desk, self.trainer), kind="engine")
+
+    def restore(self, blob: bytes) -> None:
+        """Go on from a snapshot of an engine with the same settings.
+
+        Raises `BadInput` for a blob that is damaged, of another version, or that names a type which
+        is neither Headrace's nor river's nor one of this engine's own model.
+        """
+        strategy = self.shard.asking.strategy
+        parts = frozen.thaw(blob, kind="engine", allowed=self._own_types)
+        self.schema, self.shard, self.desk, self.trainer = parts
+        self.shard.asking.strategy = strategy
+        self._report = None
+
+
+def _in_batches(inputs: Sequence[Input]) -> Iterator[Input]:
+    """The same inputs with neighbouring events joined into batches."""
+    events: list[Event] = []
+    for message in inputs:
+        if isinstance(message, Event):
+            events.append(message)
+            continue
+        if events:
+            yield batch_of(events)
+            events = []
+        yield message
+    if events:
+        yield batch_of(events)
+
+
+def _budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:
+    if budget is None:
+        return from_settings(settings.query.budget)
+    # A budget is an account with state: the engine's own, whoever else was given the same one.
+    if isinstance(budget, Budget):
+        return copy.deepcopy(budget)
+    accounts = list(budget) if isinstance(budget, Sequence) else [budget]
+    return Budget(copy.deepcopy(accounts), reserve=settings.query.budget.reserve)

@@ -1,0 +1,448 @@
+"""The shard: observe + query, one a partition. Events in, label requests and drift changes out.
+
+It holds only what a snapshot can bring back: window, reservoir, detectors, budget, estimate. It
+learns of labels from the same log as the trainer (`ended`), and sees the model through `ModelView`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chance import Chance
+from .learn.evaluation import Evaluation
+from .messages import (
+    DriftChanged,
+    EventBatch,
+    InputRejected,
+    LabelSettled,
+    Output,
+    RequestEnded,
+    RequestExpired,
+    RequestWithdrawn,
+    RoundOrdered,
+)
+from .observe.admission import Admission, Run
+from .observe.detectors import DriftLevel
+from .observe.drift import DriftMonitor
+from .observe.reservoir import Reservoir
+from .observe.schema import Schema
+from .observe.signals import is_wrong, predicted_classes
+from .observe.window import Columns, Window
+from .query.asking import Asking, Candidate, Decision, FirstChance
+from .query.pool import Pool, disagreement
+from .settings import Settings
+
+SCORED_MAX = 1024
+
+
+class _Scored(NamedTuple):
+    """n events as they were judged on arrival: (n, k), (n,) and (n,)."""
+
+    probabilities: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+
+
+class ModelView(Protocol):
+    """What a shard sees of the trainer: a version, and probabilities by it."""
+
+    @property
+    def version(self) -> int: ...
+
+    def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+
+class Shard:
+    """Watches one partition and asks about it."""
+
+    def __init__(
+        self, settings: Settings, schema: Schema, model: ModelView, asking: Asking, chance: Chance
+    ) -> None:
+        self.settings = settings
+        self.schema = schema
+        self.model = model
+        self.asking = asking
+        self.chance = chance
+        observe = settings.observe
+        self.admission = Admission(settings.input, observe, chance)
+        self.window = Window(observe.window_n, observe.window_s)
+        self.reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
+        self.drift = DriftMonitor(settings.drift, chance)
+        self.evaluation = Evaluation(settings.evaluation.window_n)
+        # The clock at the last event observed; admission's may be ahead by the rest of a run.
+        self.now = -np.inf
+        self.events_n = 0
+        self.predicted_n: dict[str, int] = {}
+        self.fresh_from = 0
+        self._round_at: float | None = None
+        self._idle_n = 0
+        if settings.query.cold_start.per_class_n == 0:
+            self.drift.warm(0)
+
+    # ----------------------------------------------------------------------------- events
+
+    def runs(self, batch: EventBatch) -> Iterator[Run | InputRejected]:
+        """The batch as stretches to observe and rejections, in order."""
+        return self.admission.runs(batch, self.schema)
+
+    def observe(self, run: Run, stop: int) -> list[Output]:
+        """Observe events of the run from `run.i`, at most up to `stop`; moves `run.i`.
+
+        Goes as far as nothing can happen that a later event would have to know of: to the next
+        control draw, drift change, round or check. So the outputs are those of its last event.
+        """
+        start = run.i
+        every_s = self.settings.query.rounds.every_s
+        if every_s is not None and (self._round_at is None or self._idle_n):
+            self._idle_n = 0
+            self._round_at = float(run.clock[start]) + every_s
+            due = int(np.searchsorted(run.clock, self._round_at))
+            stop = min(stop, max(start + 1, due))
+        stop = min(stop, start + self._counted_n())
+        probabilities = self._scores(run, start, stop)
+        stop = start + len(probabilities)
+        luck = self.chance.uniforms("control", run.keys[start:stop])
+        hits = np.flatnonzero(luck < self.asking.control_p)
+        if hits.size:
+            stop = start + int(hits[0]) + 1
+        judged = self._judged(probabilities[: stop - start], run.served[start:stop])
+        predicted = predicted_classes(judged)
+        confidence = judged.max(axis=1, initial=0.0)
+        consumed_n, change = self.drift.confidences(
+            confidence, predicted, run.clock[start:stop], self.events_n
+        )
+        stop = start + consumed_n
+        is_drawn = bool(hits.size) and stop == start + int(hits[0]) + 1
+        n = consumed_n
+        self._take(run, stop, _Scored(probabilities[:n], confidence[:n], predicted[:n]))
+        self.now = now = float(run.clock[stop - 1])
+        outputs: list[Output] = []
+        if is_drawn:
+            outputs += self._control(now)
+        if change is not None:
+            outputs += self._drifted(change, now)
+        return outputs + self._counted(now)
+
+    def _counted_n(self) -> int:
+        """Events until the next counted point."""
+        every_n, check_n = self.settings.query.rounds.every_n, self.settings.drift.check_every_n
+        until = min(check_n - self.events_n % check_n, self.asking.budget.next_gap_n)
+        return until if every_n is None else min(until, every_n - self.events_n % every_n)
+
+    def _scores(self, run: Run, start: int, stop: int) -> NDArray[np.float64]:
+        """Probabilities of events [start, stop) or of fewer, shape (<= stop - start, k)."""
+        ends = run.scores_from + len(run.scores)
+        is_stale = run.scores_version != self.model.version
+        if is_stale or start >= ends:
+            # Scoring ahead pays until the next label; how far does not change a bit of the answer.
+            run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
+            run.scored_n = min(run.scored_n, SCORED_MAX)
+            run.scores = self.model.probabilities(run.rows[start : start + run.scored_n])
+            run.scores_from, run.scores_version = start, self.model.version
+            ends = start + len(run.scores)
+        return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
+
+    def _judged(
+        self, probabilities: NDArray[np.float64], served: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The probabilities whose accuracy is estimated."""
+        if self.settings.evaluation.judged == "model" or served.shape[1] == 0:
+            return probabilities
+        known = ~np.isnan(served[:, :1])
+        return np.where(known, served, _widened(probabilities, served.shape[1]))
+
+    def _take(self, run: Run, stop: int, scored: _Scored) -> None:
+        """Keep the run's events up to `stop`, and count them wherever events are counted."""
+        start, run.i = run.i, stop
+        n = stop - start
+        guesses = self.evaluation.guess(scored.confidence)
+        block = Columns.of(
+            seq0=self.events_n,
+            ids=run.ids[start:stop],
+            at=run.at[start:stop],
+            keys=run.keys[start:stop],
+            rows=run.rows[start:stop],
+            probabilities=scored.probabilities,
+            confidence=scored.confidence,
+            guess=guesses,
+            served=run.served[start:stop],
+            origins=run.origins(start, stop),
+        )
+        self.window.append(block)
+        self.reservoir.offer(block)
+        self.evaluation.seen(guesses)
+        for code, count in enumerate(np.bincount(scored.predicted).tolist()):
+            if count and code < len(self.schema.classes):
+                name = self.schema.classes[code]
+                self.predicted_n[name] = self.predicted_n.get(name, 0) + count
+        self.events_n += n
+        now = float(run.clock[stop - 1])
+        if self.asking.budget.events_passed(n, now):
+            self.asking.take_gap(self.events_n)
+
+    def _control(self, now: float) -> list[Output]:
+        seq = self.events_n - 1
+        newest = self.window.since(seq)
+        if len(newest) == 0:
+            # It was older than the window allows when it arrived.
+            return []
+        if self.asking.are_known(newest.keys)[0]:
+            return []
+        candidate = self._candidate(newest, 0)
+        self._mark_asked(newest, 0)
+        self._expect(newest, 0)
+        return [*self.asking.control(candidate, self.model.version, now)]
+
+    def _counted(self, now: float) -> list[Output]:
+        """What is due because so many events were observed."""
+        outputs: list[Output] = []
+        rounds, drift = self.settings.query.rounds, self.settings.drift
+        if self.events_n % drift.check_every_n == 0:
+            outputs += self._check(now)
+        if rounds.every_n is not None and self.events_n % rounds.every_n == 0:
+            outputs += self._regular_round(now)
+        return outputs
+
+    # ----------------------------------------------------------------------------- rounds
+
+    def next_deadline(self) -> float | None:
+        """When a dated round is due; seconds."""
+        return self._round_at
+
+    def advanced(self, now: float) -> list[Output]:
+        """The clock moved to `now`: a dated round may be due."""
+        self.now = max(self.now, now)
+        self.admission.now = max(self.admission.now, now)
+        self.window.tick(now)
+        self.asking.budget.time_passed(now)
+        every_s = self.settings.query.rounds.every_s
+        if every_s is None:
+            return []
+        if self._round_at is None or now < self._round_at:
+            return []
+        # Without events the rounds come ever more seldom, so that no gap in time is long to cross.
+        self._round_at = now + every_s * 2.0**self._idle_n
+        self._idle_n += 1
+        return self._regular_round(now)
+
+    def ordered(self, order: RoundOrdered) -> list[Output]:
+        """A round on demand, over window and reservoir."""
+        kept = self._past(self.window.since(0), self.reservoir.columns())
+        wanted_n = self.asking.can_ask_n if order.labels_n is None else order.labels_n
+        outputs = self._extra_round(kept, "ordered", wanted_n, max(self.now, order.at))
+        self.asking.budget.use_reserve()
+        return outputs
+
+    def _regular_round(self, now: float) -> list[Output]:
+        """The round over the events since the last one: everybody's second first chance."""
+        outputs: list[Output] = [*self.asking.waiting(now)]
+        self._settle(self.asking.gone(self.window.first_seq))
+        wanted_n = self.asking.regular_n
+        fresh = self.window.since(self.fresh_from)
+        if wanted_n < 1 or len(fresh) == 0:
+            return outputs
+        pool = self._pool(fresh, wanted_n)
+        decision = self.asking.round(
+            pool,
+            fresh.is_asked | self.asking.are_known(fresh.keys),
+            reason="schedule",
+            at_random=self._at_random(),
+            wanted_n=wanted_n,
+            now=now,
+        )
+        self.fresh_from = self.events_n
+        chosen = [pool.ids[row] for row in decision.chosen]
+        outputs += self._asked(decision, fresh)
+        for row in decision.chosen:
+            self._expect(fresh, int(row))
+        self._settle(self.asking.first_chances(decision, fresh.seq, chosen))
+        return outputs
+
+    def _extra_round(self, kept: Columns, reason: str, wanted_n: int, now: float) -> list[Output]:
+        """A round over what is kept of the past, scored anew: its labels teach, and don't judge."""
+        kept = kept.take(np.flatnonzero(~(kept.is_asked | self.asking.are_known(kept.keys))))
+        wanted_n = min(wanted_n, self.asking.can_ask_n)
+        if wanted_n < 1 or len(kept) == 0:
+            return []
+        pool = self._pool(kept, wanted_n, self.model.probabilities(kept.rows))
+        decision = self.asking.round(
+            pool,
+            kept.is_asked,
+            reason=reason,
+            at_random=self._at_random(),
+            wanted_n=wanted_n,
+            now=now,
+        )
+        return self._asked(decision, kept)
+
+    def _at_random(self) -> str | None:
+        """Why the strategy has no say now, if so.
+
+        A cold model does not know what it doubts; and in a world that has moved, what it doubts
+        says little, while labels drawn at random can judge the model that is trained on them.
+        """
+        if self.asking.is_cold(self.schema.classes):
+            return "cold start"
+        return "drift" if self.drift.level is DriftLevel.DRIFT else None
+
+    def _past(self, recent: Columns, sample: Columns) -> Columns:
+        """The recent events, then those of the sample that are not among them."""
+        first = int(recent.seq[0]) if len(recent) else self.events_n
+        older = sample.take(np.flatnonzero(sample.seq < first))
+        order = np.argsort(older.seq, kind="stable")
+        return older.take(order).followed_by(recent)
+
+    def _pool(
+        self, events: Columns, wanted_n: int, anew: NDArray[np.float64] | None = None
+    ) -> Pool:
+        k = len(self.schema.classes)
+        model = _widened(events.probabilities if anew is None else anew, k)
+        facing = model
+        if self.settings.query.uncertainty_from != "model" and events.served.shape[1]:
+            served = _widened(events.served, k)
+            known = ~np.isnan(events.served[:, :1])
+            served = np.where(known, np.nan_to_num(served, nan=0.0), model)
+            facing = served
+            if self.settings.query.uncertainty_from == "disagreement":
+                facing = disagreement(model, served)
+        return Pool(
+            ids=events.ids.tolist(),
+            keys=events.keys,
+            at=events.at,
+            X=events.rows,
+            is_category=np.array([kind == "categorical" for kind in self.schema.kinds], bool)[
+                : events.rows.shape[1]
+            ],
+            probabilities=facing,
+            wanted_n=wanted_n,
+        )
+
+    def _asked(self, decision: Decision, events: Columns) -> list[Output]:
+        candidates = []
+        for row in decision.chosen:
+            candidates.append(self._candidate(events, int(row)))
+            self._mark_asked(events, int(row))
+        return [*self.asking.requests(decision, candidates, self.model.version)]
+
+    def _mark_asked(self, events: Columns, row: int) -> None:
+        seq = int(events.seq[row])
+        self.window.mark_asked(seq)
+        self.reservoir.mark_asked(seq)
+
+    def _expect(self, events: Columns, row: int) -> None:
+        """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
+        self.evaluation.asked(
+            int(events.seq[row]),
+            self.asking.request_id(str(events.ids[row])),
+            float(events.guess[row]),
+            float(events.confidence[row]),
+        )
+
+    def _candidate(self, events: Columns, row: int) -> Candidate:
+        key, served_model = events.origins[row] or (None, None)
+        served = None
+        if events.served.shape[1] and not np.isnan(events.served[row, 0]):
+            served = self._named(events.served[row])
+        return Candidate(
+            seq=int(events.seq[row]),
+            id=str(events.ids[row]),
+            at=float(events.at[row]),
+            features=self.schema.features(events.rows[row]),
+            prediction=self._named(events.probabilities[row]),
+            served=served,
+            served_model=served_model,
+            key=key,
+        )
+
+    def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
+        if not probabilities.any():
+            # It was seen before any class was known: nothing was predicted.
+            return {}
+        return dict(zip(self.schema.classes, probabilities.tolist(), strict=False))
+
+    # ------------------------------------------------------------------------ drift and ends
+
+    def _check(self, now: float) -> list[Output]:
+        change = self.drift.check(
+            self.window.since(0),
+            self.reservoir.columns(),
+            self.schema,
+            at=now,
+            seq=self.events_n,
+        )
+        return [] if change is None else self._drifted(change, now)
+
+    def _drifted(self, change: DriftChanged, now: float) -> list[Output]:
+        """A drift opens a round over the newest events, with half of what there is to spend.
+
+        The other half, what was held included, is left to the rounds that follow.
+        """
+        outputs: list[Output] = [change]
+        if change.level != DriftLevel.DRIFT.name:
+            return outputs
+        self.asking.budget.use_reserve()
+        if self.settings.query.rounds.drift_n:
+            newer = self.window.since(self.events_n - self.settings.drift.check_every_n)
+            half = (self.asking.can_ask_n + 1) // 2
+            wanted_n = min(self.settings.query.rounds.drift_n, half)
+            outputs += self._extra_round(newer, "drift", wanted_n, now)
+        return outputs
+
+    def adopted(self) -> None:
+        """A new model is in use: detectors of the old one's doubt and errors start afresh."""
+        self.drift.reset(self.events_n)
+
+    def ended(self, entry: RequestEnded) -> list[Output]:
+        """One entry of the training log: money back, a label for the estimate and the detectors."""
+        is_first = not isinstance(entry, LabelSettled) or entry.revision == 0
+        if isinstance(entry, RequestExpired | RequestWithdrawn):
+            self.asking.ended(entry.event_id, is_refunded=True)
+            self.evaluation.ended(entry.request_id)
+            return []
+        if not isinstance(entry, LabelSettled):
+            if entry.revision == 0:
+                self.asking.ended(entry.event_id, is_refunded=False)
+            self.evaluation.ended(entry.request_id)
+            return []
+        if is_first:
+            self.asking.ended(entry.event_id, is_refunded=False)
+        self._count(entry)
+        judged = entry.prediction
+        if self.settings.evaluation.judged == "served" and entry.served is not None:
+            judged = entry.served
+        wrong = is_wrong(judged, entry.label)
+        guess = self.evaluation.guessed(entry.request_id)
+        self.evaluation.labelled(entry.request_id, not wrong)
+        if not is_first:
+            return []
+        changes = []
+        if guess is not None:
+            changes.append(self.drift.surprise(wrong, guess, self.now, self.events_n))
+        if entry.reason in ("control", "cold start"):
+            changes.append(self.drift.error(wrong, self.now, self.events_n))
+        outputs: list[Output] = []
+        for change in changes:
+            if change is not None:
+                outputs += self._drifted(change, self.now)
+        return outputs
+
+    def _count(self, entry: LabelSettled) -> None:
+        self.asking.labelled(entry.label)
+        if not self.asking.is_cold(self.schema.classes):
+            self.drift.warm(self.events_n)
+
+    def _settle(self, chances: list[FirstChance]) -> None:
+        for chance in chances:
+            self.evaluation.chance(chance.request_id, chance.propensity)
+
+
+def _widened(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """The same with a column of zeros for each class that was unknown then."""
+    n, known = probabilities.shape
+    if known >= k:
+        return probabilities
+    return np.hstack([probabilities, np.zeros((n, k - known))])

@@ -1,0 +1,283 @@
+"""Contracts of what a user may pass in, as checks to call from a test of your own.
+
+Each raises `AssertionError` with a sentence that says what is broken. They show that rules are
+kept on the cases tried here, and prove nothing about others; none says that a strategy is any good.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..errors import BadSettings
+from ..learn.learner import Learner
+from ..learn.models import RiverClassifier
+from ..learn.models import check_model as check_fitness
+from ..messages import Event
+from ..observe.decode import batch_of
+from ..observe.schema import Schema
+from ..query.budgets import Account, Budget
+from ..query.pool import Pool
+from ..query.strategies import Strategy
+from ..settings import SchemaSettings
+
+CLASSES = ["fine", "fraud", "unseen"]
+_LABEL = 1_000_000_000
+
+
+def check_strategy(strategy: Strategy) -> None:
+    """A query strategy `(Pool, Chance) -> utilities` keeps the rules.
+
+    Utilities are finite, float and one a candidate, for pools of one to sixty candidates with no
+    class, one class or several, with missing values and without. The pool is left as it was, the
+    same pool gives the same bits, and candidates in another order get the same utilities.
+
+    >>> from headrace.query.strategies.uncertainty import margin
+    >>> check_strategy(margin)
+    >>> check_strategy(lambda pool, chance: pool.probabilities[:, 0] / 0)
+    Traceback (most recent call last):
+    AssertionError: <lambda> failed on a pool of 1 candidates with 0 classes: IndexError: ...
+    """
+    name = getattr(strategy, "__name__", type(strategy).__name__)
+    for pool in _pools():
+        size = f"a pool of {len(pool)} candidates with {pool.probabilities.shape[1]} classes"
+        before = pickle.dumps(pool)
+        try:
+            with np.errstate(all="ignore"):
+                utilities = np.asarray(strategy(pool, Chance(1)), dtype=np.float64)
+                again = np.asarray(strategy(pool, Chance(1)), dtype=np.float64)
+        except Exception as error:
+            raise AssertionError(
+                f"{name} failed on {size}: {type(error).__name__}: {error}"
+            ) from error
+        _claim(utilities.shape == (len(pool),), f"{name} gave shape {utilities.shape} for {size}")
+        _claim(bool(np.isfinite(utilities).all()), f"{name} gave a utility not finite for {size}")
+        _claim(pickle.dumps(pool) == before, f"{name} changed {size}")
+        _claim(utilities.tobytes() == again.tobytes(), f"{name} gave {size} two answers")
+        turned = np.arange(len(pool))[::-1].copy()
+        other = np.asarray(strategy(_reordered(pool, turned), Chance(1)), dtype=np.float64)
+        is_same = np.allclose(other, utilities[turned], rtol=0.0, atol=1e-12)
+        _claim(is_same, f"{name} lets the order of candidates decide, in {size}")
+
+
+def check_budget(make: Callable[[], Account]) -> None:
+    """A budget's account keeps exact books: `make` returns a new one on each call.
+
+    Balances are whole numbers of billionths of a label; events and time earn the same in one call
+    or in many; nothing earned is ever lost again; a label paid and paid back leaves no trace; it
+    can be pickled, and goes on from there as if nothing had been; its rate is from 0 to 1.
+
+    >>> from headrace.query.budgets import Share
+    >>> check_budget(lambda: Share(0.05))
+    """
+    name = type(make()).__name__
+    _claim(make() is not make(), f"{name} has to be made anew on each call")
+    once, often = make(), make()
+    for account in (once, often):
+        account.time_passed(1_000.0)
+    once.events_passed(60)
+    once.time_passed(1_600.0)
+    before = often.balance
+    for i in range(60):
+        often.events_passed(1)
+        often.time_passed(1_000.0 + 10.0 * (i + 1))
+        _claim(type(often.balance) is int, f"{name} has a balance that is no whole number")
+        _claim(often.balance >= before, f"{name} lost money while events and time passed")
+        before = often.balance
+    _claim(once.balance == often.balance, f"{name} earns by the number of calls")
+    often.time_passed(1_600.0)
+    _claim(once.balance == often.balance, f"{name} earns for the same moment twice")
+    rates = [once.labels_per_event(gap_s) for gap_s in (0.0, 1e-3, 1.0, 1e6)]
+    fair = all(rate is None or 0.0 <= rate <= 1.0 for rate in rates)
+    _claim(fair, f"{name} has a rate of labels per event that is not from 0 to 1: {rates}")
+    _check_books(name, once, often)
+
+
+def _check_books(name: str, account: Account, twin: Account) -> None:
+    budget = Budget([account, _Plenty()], reserve=0)
+    before = account.balance
+    budget.charge(3)
+    _claim(account.balance == before - 3 * _LABEL, f"{name} does not pay what it is charged")
+    budget.refund(3)
+    _claim(account.balance == before, f"{name} does not take back what is refunded")
+    _claim(budget.spent_n == 0, f"{name} upsets the count of what is spent")
+    revived = pickle.loads(pickle.dumps(account))
+    for each in (account, revived, twin):
+        each.events_passed(7)
+        each.time_passed(2_345.0)
+    _claim(revived.balance == account.balance, f"{name} forgets something when it is pickled")
+    _claim(twin.balance == account.balance, f"{name} remembers a refund")
+
+
+class _Plenty:
+    """An account with a rate and more money than is ever asked for."""
+
+    def __init__(self) -> None:
+        self.balance = 1 << 80
+
+    def events_passed(self, n: int) -> None:
+        """It has enough."""
+
+    def time_passed(self, now: float) -> None:
+        """It has enough."""
+
+    def labels_per_event(self, gap_s: float) -> float:
+        return 1.0
+
+
+def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool = True) -> None:
+    """A river classifier is fit for the core; `make` returns a new, unlearned one on each call.
+
+    It is a classifier with every seed set, and can be cloned and pickled. Probabilities over three
+    classes sum to 1, whatever is missing or new; one row gives the same bits in any batch; the same
+    examples give the same model, here, after pickling and, unless `in_two_processes` is false, in
+    two processes that hash text otherwise. For that `make` must be found under its name in its
+    module, and the check takes two starts of Python.
+
+    >>> from river import naive_bayes
+    >>> check_model(naive_bayes.GaussianNB, in_two_processes=False)
+    """
+    model = make()
+    try:
+        check_fitness(model)
+    except BadSettings as error:
+        raise AssertionError(str(error)) from error
+    name = type(model).__name__
+    first, second = _taught(make), _taught(make)
+    schema: Any = first.schema
+    X = _rows(schema)
+    found = first.probabilities(X)
+    _claim(found.shape == (len(X), 3), f"{name} gave probabilities of shape {found.shape}")
+    _claim(bool(np.allclose(found.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
+    singly = np.vstack([first.probabilities(X[i : i + 1]) for i in range(len(X))])
+    _claim(singly.tobytes() == found.tobytes(), f"{name} answers by the size of the batch")
+    _claim(
+        second.probabilities(X).tobytes() == found.tobytes(),
+        f"{name} learned the same examples to another model",
+    )
+    revived = pickle.loads(pickle.dumps(first))
+    _claim(
+        revived.probabilities(X).tobytes() == found.tobytes(), f"{name} is another after pickling"
+    )
+    unlearned = first.unlearned().probabilities(X)
+    fresh = Learner(make(), schema).probabilities(X)
+    _claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
+    if in_two_processes:
+        digests = [_elsewhere(make, hash_seed) for hash_seed in ("1", "2")]
+        _claim(digests[0] == digests[1], f"{name} depends on the hash seed of the process")
+
+
+def fingerprint(make: Callable[[], RiverClassifier]) -> str:
+    """The bits of what a model says after the examples of `check_model`, as hexadecimal text."""
+    learner = _taught(make)
+    schema: Any = learner.schema
+    return learner.probabilities(_rows(schema)).tobytes().hex()
+
+
+def _elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
+    module, name = make.__module__, make.__qualname__
+    code = (
+        "import functools, importlib; from headrace.testing.checks import fingerprint; "
+        f"module = importlib.import_module({module!r}); "
+        f"print(fingerprint(functools.reduce(getattr, {name.split('.')!r}, module)))"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": hash_seed,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    _claim(ended.returncode == 0, f"{module}:{name} failed in another process: {ended.stderr}")
+    return ended.stdout
+
+
+# ------------------------------------------------------------------------------- what is tried
+
+
+def _pools() -> Iterator[Pool]:
+    chance = Chance(11)
+    for n in (1, 2, 17, 60):
+        for classes_n in (0, 1, 2, 5):
+            for wanted_n in (1, 5, 100):
+                yield _pool(chance, n, classes_n, wanted_n)
+
+
+def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
+    ids = [f"{n}/{classes_n}/{i}" for i in range(n)]
+    keys = chance.keys(ids)
+    X = np.stack([chance.uniforms(f"x{j}", keys) for j in range(4)], axis=1)
+    X[:, 2] = np.floor(X[:, 2] * 3.0)
+    X[::3, 0] = np.nan
+    X[:, 3] = np.nan
+    p = np.stack([chance.uniforms(f"p{j}", keys) for j in range(max(1, classes_n))], axis=1)
+    if classes_n:
+        # Some are certain, some know nothing: zeros and equals are where strategies trip.
+        p[::4] = 1.0
+        p[1::5] = 0.0
+        p[1::5, 0] = 1.0
+    p = (p / p.sum(axis=1, keepdims=True))[:, :classes_n]
+    is_category = np.array([False, False, True, False])
+    at = 1_000.0 + np.arange(n, dtype=np.float64)
+    return Pool(ids, keys, at, X, is_category, np.ascontiguousarray(p), wanted_n)
+
+
+def _reordered(pool: Pool, order: NDArray[np.intp]) -> Pool:
+    return Pool(
+        ids=[pool.ids[i] for i in order],
+        keys=pool.keys[order],
+        at=pool.at[order],
+        X=pool.X[order],
+        is_category=pool.is_category,
+        probabilities=pool.probabilities[order],
+        wanted_n=pool.wanted_n,
+    )
+
+
+def _events(n: int) -> list[Event]:
+    chance = Chance(13)
+    events = []
+    for i in range(n):
+        u, v = chance.uniform("u", str(i)), chance.uniform("v", str(i))
+        features: dict[str, Any] = {"amount": 10.0 * u, "hour": float(int(24.0 * v))}
+        features["place"] = ("here", "there", "elsewhere")[int(3.0 * u)]
+        if i % 7 == 3:
+            del features["amount"]
+        if i > n // 2:
+            features["new"] = u - v
+        events.append(Event(id=str(i), at=float(i), features=features))
+    return events
+
+
+def _rows(schema: Schema, n: int = 40) -> NDArray[np.float64]:
+    return schema.rows(batch_of(_events(n)))
+
+
+def _taught(make: Callable[[], RiverClassifier]) -> Learner:
+    """The model after eighty examples of two of three classes; the third is never seen.
+
+    A model that can't learn texts is taught numbers alone.
+    """
+    numbers = SchemaSettings(classes=CLASSES, features={"amount": "numeric", "hour": "numeric"})
+    for settings in (SchemaSettings(classes=CLASSES), numbers):
+        schema = Schema(settings)
+        learner = Learner(make(), schema)
+        for i, row in enumerate(_rows(schema, 80)):
+            learner.learn(row, int(Chance(13).uniform("u", str(i)) > 0.6))
+        if learner.unlearnable_n == 0:
+            return learner
+    name = type(learner.model).__name__
+    raise AssertionError(f"{name} failed to learn {learner.unlearnable_n} of 80 plain examples")
+
+
+def _claim(is_true: bool, otherwise: str) -> None:
+    if not is_true:
+        raise AssertionError(otherwise)

@@ -1,0 +1,104 @@
+"""Simulated annotators, for tests, pilots and demos only: they know the truth and answer late.
+
+An oracle is asked with a request and the true class, and says which answers will come and when.
+Its luck is hashed from the request, so that a run can be repeated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..chance import Chance
+from ..errors import BadSettings
+from ..messages import Answer, LabelRequested
+
+
+class Oracle(Protocol):
+    """Anything that answers: `answers(request, truth, classes)` says what will come, and when."""
+
+    def answers(
+        self, request: LabelRequested, truth: str, classes: Sequence[str]
+    ) -> list[Answer]: ...
+
+
+class Delayed:
+    """One annotator who is always right and answers after `delay_s` seconds.
+
+    >>> Delayed(delay_s=60)
+    Delayed(delay_s=60)
+    """
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        if not delay_s >= 0:
+            raise BadSettings(f"delay_s is {delay_s}; must be at least 0 (seconds)")
+        self.delay_s = delay_s
+
+    def __repr__(self) -> str:
+        return f"Delayed(delay_s={self.delay_s})"
+
+    def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        at = request.at + self.delay_s
+        return [Answer(request_id=request.request_id, label=truth, at=at, annotator="oracle")]
+
+
+class Crowd:
+    """`annotators_n` people: late by a log-normal time, sometimes wrong, unsure or silent.
+
+    Each request goes to `answers_n` of them. A delay has the median `delay_s` and a spread of
+    `spread` standard deviations of its logarithm. `wrong`, `unsure` and `silent` are shares of the
+    answers.
+    """
+
+    def __init__(
+        self,
+        *,
+        annotators_n: int = 5,
+        answers_n: int = 1,
+        delay_s: float = 60.0,
+        spread: float = 0.5,
+        wrong: float = 0.05,
+        unsure: float = 0.02,
+        silent: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        if not 1 <= answers_n <= annotators_n:
+            raise BadSettings(f"answers_n is {answers_n}; must be 1 to {annotators_n} (annotators)")
+        self.annotators_n = annotators_n
+        self.answers_n = answers_n
+        self.delay_s = delay_s
+        self.spread = spread
+        self.wrong = wrong
+        self.unsure = unsure
+        self.silent = silent
+        self.chance = Chance(seed)
+
+    def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        first = int(self.chance.uniform("annotator", request.request_id) * self.annotators_n)
+        answers = []
+        for turn in range(self.answers_n):
+            name = f"annotator-{(first + turn) % self.annotators_n + 1}"
+            answer = self._answer(request, truth, classes, name)
+            if answer is not None:
+                answers.append(answer)
+        return answers
+
+    def _answer(
+        self, request: LabelRequested, truth: str, classes: Sequence[str], name: str
+    ) -> Answer | None:
+        luck = f"{request.request_id}/{name}"
+        mood = self.chance.uniform("mood", luck)
+        if mood < self.silent:
+            return None
+        label: str | None = truth
+        others = [c for c in classes if c != truth]
+        if mood < self.silent + self.unsure:
+            label = None
+        elif mood < self.silent + self.unsure + self.wrong and others:
+            label = others[int(self.chance.uniform("mistake", luck) * len(others))]
+        # Box and Muller's transform: two uniforms make one normal deviate.
+        radius = math.sqrt(-2.0 * math.log(1.0 - self.chance.uniform("delay 1", luck)))
+        normal = radius * math.cos(2.0 * math.pi * self.chance.uniform("delay 2", luck))
+        at = request.at + self.delay_s * math.exp(self.spread * normal)
+        return Answer(request_id=request.request_id, label=label, at=at, annotator=name)
