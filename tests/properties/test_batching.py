@@ -1,0 +1,113 @@
+"""Batching is transport, not meaning: any split of the inputs gives the same bits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headrace import Engine, Event
+from headrace.messages import Input
+from headrace.observe.decode import batch_of
+from worlds import digest, encoded, reference
+
+MODELS = ("logistic", "naive-bayes", "tree")
+TESTS = Path(__file__).parents[1]
+
+
+@st.composite
+def ways(draw: st.DrawFn) -> tuple[int, str, list[tuple[int, bool, bool]]]:
+    """A world, and how it is fed: pieces of so many inputs, as columns or not, restored or not."""
+    pieces = st.tuples(st.integers(1, 90), st.booleans(), st.booleans())
+    return (
+        draw(st.integers(1, 3)),
+        draw(st.sampled_from(MODELS)),
+        draw(st.lists(pieces, min_size=1, max_size=12)),
+    )
+
+
+@given(ways())
+@settings(max_examples=20, deadline=None)
+def test_any_split_through_any_snapshots_gives_the_same_bits(
+    way: tuple[int, str, list[tuple[int, bool, bool]]],
+) -> None:
+    seed, model, pieces = way
+    run = reference(seed, model)
+    engine = Engine(settings=run.settings)
+    outputs, start, turn = [], 0, 0
+    while start < len(run.inputs):
+        size, is_columnar, is_restored = pieces[turn % len(pieces)]
+        inputs = list(run.inputs[start : start + size])
+        outputs += engine.feed(as_columns(inputs) if is_columnar else inputs)
+        if is_restored:
+            blob = engine.snapshot()
+            engine = Engine(settings=run.settings)
+            engine.restore(blob)
+        start, turn = start + size, turn + 1
+    assert encoded(outputs) == encoded(run.outputs)
+    assert msgspec.json.encode(engine.report) == run.report
+
+
+def as_columns(inputs: list[Input]) -> list[Input]:
+    """The same inputs with each stretch of events as one `EventBatch`."""
+    found: list[Input] = []
+    stretch: list[Event] = []
+    for message in inputs:
+        if isinstance(message, Event):
+            stretch.append(message)
+            continue
+        found += [batch_of(stretch)] if stretch else []
+        stretch = []
+        found.append(message)
+    return found + ([batch_of(stretch)] if stretch else [])
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7, 64, 10_000])
+def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(chunk: int) -> None:
+    run = reference(4, "adaptive-tree", 200)
+    engine, outputs = Engine(settings=run.settings), []
+    for start in range(0, len(run.inputs), chunk):
+        outputs += engine.feed(run.inputs[start : start + chunk])
+        if chunk > 1:
+            engine.restore(engine.snapshot())
+    assert encoded(outputs) == encoded(run.outputs)
+    assert msgspec.json.encode(engine.report) == run.report
+
+
+def test_the_worlds_have_every_output_in_them() -> None:
+    kinds = Counter(
+        type(output).__name__ for seed in (1, 2, 3) for output in reference(seed, "tree").outputs
+    )
+    assert {
+        "LabelRequested",
+        "LabelSettled",
+        "LabelDisputed",
+        "RequestExpired",
+        "RoundOpened",
+        "RoundClosed",
+        "RetrainRequested",
+        "ModelAdopted",
+        "ModelKept",
+        "DriftChanged",
+        "InputRejected",
+    } <= kinds.keys()
+
+
+def test_two_processes_with_other_hash_seeds_give_the_same_bits() -> None:
+    names = [*MODELS, "forest"]
+    runs = []
+    for hash_seed in ("0", "4242"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, str(TESTS / "worlds.py"), *names]
+        runs.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE))
+    first, second = (run.communicate(timeout=120)[0].decode().splitlines() for run in runs)
+    assert len(first) == len(names)
+    assert first == second
+    assert first[0] == f"logistic {digest(1, 'logistic')}"

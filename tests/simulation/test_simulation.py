@@ -1,0 +1,190 @@
+"""Thirty worlds of bad luck, audited; and broken engines that the audit must not let pass."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.engine import Engine
+from headrace.label import consensus
+from headrace.label.desk import Desk
+from headrace.label.ledger import Ledger
+from headrace.observe.admission import Run
+from headrace.query.asking import Asking
+from headrace.query.budgets import Budget
+from headrace.shard import Shard
+from headrace.shells.simulate import main, simulate
+from simulation.auditor import audit
+
+SEEDS = range(30)
+EVENTS_N = 200
+BROKEN_SEEDS = range(10)
+
+
+@pytest.mark.parametrize("first", range(0, len(SEEDS), 5))
+def test_every_world_passes_the_audit(first: int) -> None:
+    for seed in SEEDS[first : first + 5]:
+        world = simulate(seed, events_n=EVENTS_N)
+        faults = audit(world.journal)
+        again = f"python -m headrace.shells.simulate --seed {seed} --events {EVENTS_N}"
+        assert not faults, f"{again} --journal F; python {audit.__module__}.py F: {faults[:3]}"
+        assert world.is_same, again
+
+
+def test_the_worlds_hold_everything_that_is_audited() -> None:
+    seen: Counter[str] = Counter()
+    for seed in range(12):
+        for line in simulate(seed, events_n=EVENTS_N).journal:
+            row = json.loads(line)
+            seen[row["kind"]] += 1
+            for message in row.get("inputs", []) + row.get("outputs", []):
+                kind = message["type"]
+                seen[f"{kind} {message['reason']}" if kind == "InputRejected" else kind] += 1
+                seen[message.get("level", "")] += 1
+                seen["revision"] += message.get("revision", 0) > 0
+    wanted = [
+        "Event",
+        "Answer",
+        "Tick",
+        "RoundOrdered",
+        "RetrainFinished",
+        "LabelRequested",
+        "LabelSettled",
+        "LabelDisputed",
+        "RequestExpired",
+        "revision",
+        "WARNING",
+        "DRIFT",
+        "RoundClosed",
+        "ModelAdopted",
+        "ModelKept",
+        "InputRejected duplicate_id",
+        "InputRejected future",
+        "InputRejected bad_time",
+        "InputRejected bad_id",
+        "InputRejected unknown_request",
+        "restart",
+    ]
+    assert [kind for kind in wanted if not seen[kind]] == []
+
+
+def test_a_seed_on_the_command_line_prints_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    journal = tmp_path / "journal.jsonl"
+    code = main(["--seed", "3", "--events", "60", "--journal", str(journal)])
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert printed.startswith("seed 3: ")
+    assert printed.count("\n") == 1
+    assert audit(journal.read_bytes().splitlines()) == []
+
+
+# ----------------------------------------------------------------------------- broken engines
+
+
+def overspends_by_one(patch: pytest.MonkeyPatch) -> None:
+    available = Budget.available_n.fget
+    patch.setattr(Budget, "available_n", property(lambda self: available(self) + 1))
+
+
+def forgets_a_refund(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Budget, "refund", lambda self, n=1: None)
+
+
+def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
+    ended = Asking.ended
+    patch.setattr(
+        Asking, "ended", lambda self, event_id, is_refunded: ended(self, event_id, is_refunded=True)
+    )
+
+
+def ends_a_request_twice(patch: pytest.MonkeyPatch) -> None:
+    answered = Desk.answered
+    patch.setattr(Desk, "answered", lambda self, answer, now: 2 * answered(self, answer, now))
+
+
+def asks_an_event_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Shard, "_mark_asked", lambda self, events, row: None)
+    patch.setattr(Asking, "_is_known", lambda self, candidate: False)
+    patch.setattr(Asking, "are_known", lambda self, keys: np.zeros(len(keys), dtype=bool))
+
+
+def takes_the_time_of_the_batch(patch: pytest.MonkeyPatch) -> None:
+    begin = Run.__init__
+
+    def with_one_time(self: Run, *arguments: Any) -> None:
+        begin(self, *arguments)
+        self.clock[:] = self.clock[-1]
+
+    patch.setattr(Run, "__init__", with_one_time)
+
+
+def loses_an_answer(patch: pytest.MonkeyPatch) -> None:
+    answered = Desk.answered
+    patch.setattr(
+        Desk,
+        "answered",
+        lambda self, answer, now: [] if int(answer.at) % 20 == 0 else answered(self, answer, now),
+    )
+
+
+def counts_an_answer_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(consensus, "voice", lambda answer, wanted_n: (str(answer.at), 0.0, ""))
+
+
+def settles_with_a_minority(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        consensus,
+        "_majority",
+        lambda tally: min(tally, key=lambda name: (tally[name], name), default=None),
+    )
+
+
+def forgets_deadlines(patch: pytest.MonkeyPatch) -> None:
+    due = Ledger.due
+    patch.setattr(Ledger, "due", lambda self, now: due(self, now)[1:])
+
+
+def expires_too_early(patch: pytest.MonkeyPatch) -> None:
+    due = Ledger.due
+    patch.setattr(Ledger, "due", lambda self, now: due(self, now + 300.0))
+
+
+def wakes_up_with_other_money(patch: pytest.MonkeyPatch) -> None:
+    restore = Engine.restore
+
+    def with_a_gift(self: Engine, blob: bytes) -> None:
+        restore(self, blob)
+        self.shard.asking.budget.refund(3)
+
+    patch.setattr(Engine, "restore", with_a_gift)
+
+
+BROKEN: list[Callable[[pytest.MonkeyPatch], None]] = [
+    overspends_by_one,
+    forgets_a_refund,
+    refunds_what_was_settled,
+    ends_a_request_twice,
+    asks_an_event_twice,
+    takes_the_time_of_the_batch,
+    loses_an_answer,
+    counts_an_answer_twice,
+    settles_with_a_minority,
+    forgets_deadlines,
+    expires_too_early,
+    wakes_up_with_other_money,
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_engine_is_caught(
+    broken: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    assert any(audit(simulate(seed, events_n=100).journal) for seed in BROKEN_SEEDS)
