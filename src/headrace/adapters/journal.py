@@ -1,0 +1,228 @@
+"""The journal: what an engine was fed, and in which order, written before anything is let out.
+
+It does not hold events or answers but says where they stand: bytes [start, stop) of a source, and
+a digest of them. Ticks and finished retrainings stand in it themselves. From the journal and its
+sources every decision follows again.
+
+A file is a magic of 8 bytes, then records: length of the body (4 bytes, little-endian), XXH32 of
+these (4 bytes), XXH3-64 of the body (8 bytes), body (JSON). A process that is killed leaves at most
+the beginning of a record at the end, which is dropped when the journal is opened again: nothing
+followed from it yet. Damage anywhere else is refused.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+import xxhash
+
+from ..errors import BadInput, BrokenInvariant
+
+MAGIC = b"HRJOUR1\n"
+BODY_BYTES_MAX = 1 << 16
+_HEAD_BYTES = 16
+
+Kind: TypeAlias = Literal["events", "answers"]
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A file that spans refer to by `number`. A relative path is in the folder of the run."""
+
+    number: int
+    kind: Kind
+    path: str
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Bytes [start, stop) of a source, whole lines, with the XXH3-64 of them."""
+
+    source: int
+    start: int
+    stop: int
+    digest: str
+
+
+class Ticked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The clock was moved to `at`, seconds."""
+
+    at: float
+
+
+class Retrained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A job came back; without an `error` its challenger is computed again in a replay."""
+
+    job_id: int
+    at: float
+    error: str | None = None
+
+
+Record: TypeAlias = Source | Span | Ticked | Retrained
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+
+
+class Journal:
+    """The journal of one run, open for appending, or with `is_read_only` as it is.
+
+    `sources` holds what was recorded of each by its number, `fed` the bytes fed of it, `last` the
+    latest span. Raises `BadInput` for a file that is no journal, or damaged before its end.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "journal"
+    >>> journal = Journal(path)
+    >>> number = journal.source("events", "/logs/events.jsonl")
+    >>> journal.append(Span(source=number, start=0, stop=70, digest=digest(b"...")))
+    >>> journal.close()
+    >>> journal = Journal(path, is_read_only=True)
+    >>> [record.stop for record, _ in journal.records() if isinstance(record, Span)]
+    [70]
+    >>> journal.close()
+    """
+
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        self.path = path
+        self.sources: dict[int, Source] = {}
+        self.fed: dict[int, Spans] = {}
+        self.last: dict[int, Span] = {}
+        self.size = len(MAGIC)
+        try:
+            self._file = path.open("rb" if is_read_only else "a+b")
+        except OSError as error:
+            raise BadInput(f"{path} can't be opened: {error.strerror}") from error
+        try:
+            self._open(is_read_only)
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was ever recorded."""
+        return self.size == len(MAGIC)
+
+    def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
+        """Each record from byte `start` on, and the byte at which it ends."""
+        start = max(start, len(MAGIC))
+        with self.path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise BadInput(f"{self.path} is not a journal of this version of Headrace")
+            end = file.seek(0, os.SEEK_END)
+            file.seek(start)
+            while start < end:
+                head = file.read(_HEAD_BYTES)
+                has_head = head == _head(head[:4], head[8:])
+                length = int.from_bytes(head[:4], "little") if has_head else 0
+                body = file.read(length)
+                if not has_head or head[8:] != _checksum(body):
+                    # After a loss of power, the end of a file may hold nothing but zeros.
+                    if len(head) < _HEAD_BYTES or not file.read(1 << 16).strip(b"\0"):
+                        return
+                    raise BadInput(
+                        f"{self.path} is damaged at byte {start} of {end}; put back a copy of it, "
+                        "or start with another --state"
+                    )
+                start += _HEAD_BYTES + length
+                yield _DECODER.decode(body), start
+
+    def append(self, record: Record) -> None:
+        """Write a record; when this returns it survives the death of the process."""
+        body = _ENCODER.encode(record)
+        if len(body) > BODY_BYTES_MAX:
+            raise BrokenInvariant(f"a journal record of {len(body)} bytes")
+        self._write(_head(len(body).to_bytes(4, "little"), _checksum(body)) + body)
+        self.size += _HEAD_BYTES + len(body)
+        self._note(record)
+
+    def source(self, kind: Kind, path: str) -> int:
+        """The number of a source, which is recorded if it is new."""
+        for number, known in self.sources.items():
+            if (known.kind, known.path) == (kind, path):
+                return number
+        number = len(self.sources)
+        self.append(Source(number=number, kind=kind, path=path))
+        return number
+
+    def sync(self) -> None:
+        """Make all that was written survive a loss of power."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _open(self, is_read_only: bool) -> None:
+        if not is_read_only and os.fstat(self._file.fileno()).st_size < len(MAGIC):
+            self._file.truncate(0)
+            self._write(MAGIC)
+        for record, end in self.records():
+            self._note(record)
+            self.size = end
+        if not is_read_only:
+            self._file.truncate(self.size)
+
+    def _write(self, content: bytes) -> None:
+        self._file.write(content)
+        self._file.flush()
+
+    def _note(self, record: Record) -> None:
+        if isinstance(record, Source):
+            self.sources[record.number] = record
+            self.fed[record.number] = Spans()
+        elif isinstance(record, Span):
+            self.fed[record.source].add(record.start, record.stop)
+            self.last[record.source] = record
+
+
+class Spans:
+    """Bytes that were fed of a source, as stretches that don't touch.
+
+    >>> fed = Spans()
+    >>> for start, stop in [(0, 10), (20, 30), (10, 15)]:
+    ...     fed.add(start, stop)
+    >>> fed.first_gap, 14 in fed, 15 in fed, 20 in fed
+    (15, True, False, True)
+    """
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+
+    @property
+    def first_gap(self) -> int:
+        """The first byte that was not fed."""
+        return self._stops[0] if self._starts and self._starts[0] == 0 else 0
+
+    def __contains__(self, position: int) -> bool:
+        i = bisect_right(self._starts, position) - 1
+        return i >= 0 and position < self._stops[i]
+
+    def add(self, start: int, stop: int) -> None:
+        """Note bytes [start, stop), none of which were noted before."""
+        i = bisect_right(self._starts, start)
+        if i > 0 and self._stops[i - 1] == start:
+            i -= 1
+            self._stops[i] = stop
+        else:
+            self._starts.insert(i, start)
+            self._stops.insert(i, stop)
+        if i + 1 < len(self._starts) and self._starts[i + 1] == stop:
+            del self._starts[i + 1]
+            self._stops[i] = self._stops.pop(i + 1)
+
+
+def digest(content: bytes) -> str:
+    """What tells whether bytes of a source are still the same."""
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def _head(length: bytes, checksum: bytes) -> bytes:
+    return length + xxhash.xxh32_digest(length) + checksum
+
+
+def _checksum(body: bytes) -> bytes:
+    return xxhash.xxh3_64_digest(body)

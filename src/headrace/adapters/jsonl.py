@@ -1,0 +1,220 @@
+"""Files of lines: read as they grow, and written so that no line is ever written twice.
+
+This module knows nothing of JSON or of events: to it a line is bytes that end with a newline.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections import deque
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import BadInput, BrokenInvariant
+
+CHUNK_BYTES = 1 << 20
+
+
+def split_lines(content: bytes, length_max: int) -> list[bytes]:
+    """The lines of some bytes, each with its newline; together they are the bytes again.
+
+    A line of more than `length_max` bytes is cut after `length_max + 1` of them, as often as need
+    be, so that each part is still seen to be too long and no line takes all the memory.
+
+    >>> split_lines(b"a\\n\\nbcdefg\\nh", length_max=3)
+    [b'a\\n', b'\\n', b'bcde', b'fg\\n', b'h']
+    """
+    *whole, rest = content.split(b"\n")
+    lines = []
+    for line in (*(part + b"\n" for part in whole), rest):
+        start = 0
+        while len(line) - start > length_max + 1:
+            lines.append(line[start : start + length_max + 1])
+            start += length_max + 1
+        if start < len(line):
+            lines.append(line[start:])
+    return lines
+
+
+class Tail:
+    """Reads the lines of a file from `position`, bytes; the file may grow, or not be there yet.
+
+    `peek` looks at the next lines, `advance` takes them. How the bytes are read makes no difference
+    to the lines. Raises `BadInput` when the file is found shorter than what was read of it.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "events.jsonl"
+    >>> _ = path.write_bytes(b"one" + chr(10).encode() + b"tw")
+    >>> tail = Tail(path, length_max=100)
+    >>> tail.peek(5, is_final=False), tail.peek(5, is_final=True)
+    ([b'one\\n'], [b'one\\n', b'tw'])
+    >>> tail.close()
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        position: int = 0,
+        length_max: int,
+        chunk_bytes: int = CHUNK_BYTES,
+    ) -> None:
+        self.path = path
+        self.position = position
+        self._length_max = length_max
+        self._chunk_bytes = chunk_bytes
+        self._lines: deque[bytes] = deque()
+        self._rest = b""
+        self._read_to = position
+        self._file: BinaryIO | None = None
+
+    def peek(self, n: int, *, is_final: bool) -> list[bytes]:
+        """The next lines, at most n; with `is_final` a last one without a newline counts too."""
+        while len(self._lines) < n and self._read():
+            pass
+        found = list(islice(self._lines, n))
+        if is_final and self._rest and len(found) < n:
+            found.append(self._rest)
+        return found
+
+    def advance(self, n: int) -> None:
+        """Leave n of the lines behind that `peek` has shown."""
+        for _ in range(n):
+            if self._lines:
+                self.position += len(self._lines.popleft())
+            else:
+                self.position += len(self._rest)
+                self._rest = b""
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file now; 0 while there is none."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _read(self) -> bool:
+        """One chunk more; false at the end of the file."""
+        if self._file is None:
+            if not self.path.exists():
+                return False
+            self._file = open_input(self.path)
+        chunk = os.pread(self._file.fileno(), self._chunk_bytes, self._read_to)
+        if not chunk:
+            size = os.fstat(self._file.fileno()).st_size
+            if size < self._read_to:
+                raise BadInput(
+                    f"{self.path} has {size} bytes, and {self._read_to} were read of it before; "
+                    "give a file that was begun anew another name"
+                )
+            return False
+        self._read_to += len(chunk)
+        lines = split_lines(self._rest + chunk, self._length_max)
+        self._rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        self._lines += lines
+        return True
+
+
+class Appender:
+    """Appends to a file what it does not hold yet.
+
+    What is written counts from `position`, bytes. As long as the file is longer than that, it was
+    written before, by a run that was killed: it is compared, and skipped where it is the same. So
+    nothing is written twice, a torn last line is completed, and nothing is ever taken back.
+
+    Raises `BadInput` if the file is shorter than `position`, and, from `write`, `BrokenInvariant`
+    where it holds something else.
+    """
+
+    def __init__(self, path: Path, *, position: int) -> None:
+        self.path = path
+        self.position = position
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("a+b")
+        except OSError as error:
+            raise BadInput(f"{path} can't be written: {error.strerror}") from error
+        self.size = os.fstat(self._file.fileno()).st_size
+        if self.size < position:
+            self._file.close()
+            raise BadInput(
+                f"{path} has {self.size} bytes, and {position} were written to it before; put it "
+                "back, or start with another --state"
+            )
+
+    def write(self, content: bytes) -> None:
+        """Append some bytes; when this returns they survive the death of the process."""
+        if self.position < self.size:
+            held = os.pread(self._file.fileno(), len(content), self.position)
+            if not content.startswith(held):
+                raise BrokenInvariant(self._difference(held, content))
+            self.position += len(held)
+            content = content[len(held) :]
+        if content:
+            self._file.write(content)
+            self._file.flush()
+            self.position += len(content)
+            self.size += len(content)
+
+    def sync(self) -> None:
+        """Make all that was written survive a loss of power."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _difference(self, held: bytes, content: bytes) -> str:
+        pairs = zip(held, content, strict=False)
+        same_n = next(i for i, (there, here) in enumerate(pairs) if there != here)
+        start = content.rfind(b"\n", 0, same_n) + 1
+        shown = [
+            text[start:].split(b"\n")[0][:500].decode(errors="replace") for text in (held, content)
+        ]
+        return (
+            f"{self.path} differs at byte {self.position + same_n} from what the journal gives:\n"
+            f"  it holds {shown[0]}\n  decided  {shown[1]}"
+        )
+
+
+class Pipe:
+    """Copies what comes through a pipe to a file, which a `Tail` reads."""
+
+    def __init__(self, descriptor: int, path: Path) -> None:
+        self._descriptor = descriptor
+        self._file = path.open("a+b")
+        self.has_ended = False
+        size = os.fstat(self._file.fileno()).st_size
+        # The run before may have been killed within a line; what comes now is a new one.
+        if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
+            self._copy(b"\n")
+
+    def pump(self, timeout_s: float) -> bool:
+        """Wait for bytes, at most so long, and copy them; true if there were any."""
+        if self.has_ended or not select.select([self._descriptor], [], [], timeout_s)[0]:
+            return False
+        chunk = os.read(self._descriptor, CHUNK_BYTES)
+        self.has_ended = not chunk
+        self._copy(chunk)
+        return bool(chunk)
+
+    def sync(self) -> None:
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _copy(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+        self._file.flush()
+
+
+def open_input(path: Path) -> BinaryIO:
+    """A file to read. Raises `BadInput` with a sentence."""
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}") from error

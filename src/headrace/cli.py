@@ -1,0 +1,144 @@
+"""The command line: `headrace run | replay | check | pilot | demo`.
+
+Only the module of the chosen command is imported, so that help is quick. Such a module has
+`register(subparsers)`, which adds its parser and sets `func`, called with the parsed arguments for
+the exit code.
+
+Exit codes: 0 done; 1 a replay differs, or a check found faults; 2 settings, arguments or inputs are
+wrong; 70 Headrace is wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+COMMANDS = {
+    "run": ("ask for labels of the events in a file or a pipe", "headrace.shells.run"),
+    "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),
+    "check": ("find every fault in a settings file", "headrace.cli"),
+    "pilot": ("compare strategies on a past log with labels", "headrace.shells.pilot"),
+    "demo": ("watch it work on a stream that drifts", "headrace.shells.demo"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(words[0] if words else "").parse_args(words)
+    from .errors import BadInput, BadSettings, BrokenInvariant  # noqa: PLC0415 - help is quick
+
+    try:
+        code: int = arguments.func(arguments)
+    except (BadSettings, BadInput, OSError) as error:
+        print(f"headrace: {error}", file=sys.stderr)
+        return 2
+    except BrokenInvariant as error:
+        print(
+            f"headrace: {error}\n"
+            "This is a fault of Headrace. Please report it, with this text and the --state folder.",
+            file=sys.stderr,
+        )
+        return 70
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """A parser that knows the arguments of one command, and the names of all."""
+    parser = argparse.ArgumentParser(
+        prog="headrace",
+        description="Decides which events of an inference log are worth a label, asks for it, and "
+        "learns from it.",
+    )
+    parser.add_argument("--version", action="version", version=f"headrace {version('headrace')}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    if command in COMMANDS:
+        import_module(COMMANDS[command][1]).register(subparsers)
+    else:
+        for name, (about, _) in COMMANDS.items():
+            subparsers.add_parser(name, help=about)
+    return parser
+
+
+# ------------------------------------------------------------------------------ headrace check
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace check`."""
+    parser = subparsers.add_parser(
+        "check",
+        help=COMMANDS["check"][0],
+        description="Find every fault in a settings file at once, names of models and strategies "
+        "included. Exit 0: none; 1: faults; 2: the file can't be read.",
+    )
+    parser.add_argument("settings", type=Path, metavar="FILE", help="TOML")
+    parser.set_defaults(func=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from .settings import load  # noqa: PLC0415 - help is quick
+
+    faults = _faults(arguments.settings)
+    for fault in faults:
+        print(f"- {fault}")
+    if faults:
+        print(f"{len(faults)} fault{'s' * (len(faults) > 1)} in {arguments.settings}")
+        return 1
+    settings = load(arguments.settings)
+    budget = settings.query.budget
+    limits = {"share": budget.share, "per_hour": budget.per_hour, "cap": budget.cap}
+    allowed = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
+    print(f"{arguments.settings}: ok")
+    print(f"stream {settings.stream}, seed {settings.seed}, model {settings.model.name}")
+    print(f"strategy {settings.query.strategy}, budget {allowed}")
+    return 0
+
+
+def _faults(path: Path) -> list[str]:
+    """Every fault of a settings file: what `load` finds, and what its names lead to."""
+    import tomllib  # noqa: PLC0415 - help is quick
+
+    from .engine import Engine  # noqa: PLC0415
+    from .errors import BadSettings  # noqa: PLC0415
+    from .learn.models import build  # noqa: PLC0415
+    from .observe.decode import Decoder  # noqa: PLC0415
+    from .query.strategies import resolve  # noqa: PLC0415
+    from .settings import Settings, load  # noqa: PLC0415
+
+    faults: list[str] = []
+    settings = Settings()
+    names = {"model": settings.model.name, "query": settings.query.strategy}
+    try:
+        settings = load(path)
+        names = {"model": settings.model.name, "query": settings.query.strategy}
+    except BadSettings as error:
+        faults += error.faults
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        for section, key in (("model", "name"), ("query", "strategy")):
+            found = raw[section].get(key) if isinstance(raw.get(section), dict) else None
+            names[section] = found if isinstance(found, str) else names[section]
+    trials: list[Callable[[], object]] = [
+        partial(build, names["model"], 0, len(settings.schema.classes)),
+        partial(resolve, names["query"]),
+        partial(Decoder, settings.input),
+        partial(Engine, settings=settings),
+    ]
+    for trial in trials:
+        try:
+            trial()
+        except BadSettings as error:
+            # The engine finds again what was found before it, so each fault is told once.
+            faults += [fault for fault in error.faults if fault not in faults]
+    return faults
+
+
+if __name__ == "__main__":
+    sys.exit(main())

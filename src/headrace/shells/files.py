@@ -1,0 +1,399 @@
+"""The embedded shell: one engine between files. Events and answers are read, requests appended.
+
+This module owns the loop and the order of writing; what is asked is decided by the engine alone.
+One step is: choose what comes next, write it to the journal, feed it, append what follows. So a
+process that is killed at any instant goes on as if nothing had happened: the newest snapshot is
+read, the journal is fed again from there, and what the output files hold already is skipped.
+
+What comes next depends on nothing but the files and what was fed before, never on how they are
+read or where a run was killed:
+
+- An answer is fed before the first event at or after it; one without `at` as soon as it can be.
+- An answer whose request was not asked yet waits for it, and after the last event is fed to be
+  rejected. At most `WAITING_MAX` answers wait; then the oldest without a request is fed.
+- A retraining is run right after the piece that ordered it, before anything else is fed.
+
+With `--follow` what has arrived is fed, and the journal alone says in which order: answers at once
+when there is no event, a retraining when its thread is done. After `run.tick_s` of quiet the clock
+is moved to the time of day, if something has fallen due within the last day by that clock: so the
+requests of a live stream expire in time, and those of a stream of the past never do by themselves.
+
+Everything written survives the death of the process. A loss of power may take from each file what
+was written since the last snapshot: a request that was sent may then be decided anew, otherwise.
+What was read from a pipe and not copied to the folder yet is lost with the process.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
+from ..adapters.jsonl import Appender, Pipe, Tail
+from ..adapters.snapshots import SnapshotStore
+from ..engine import Engine
+from ..errors import BadInput
+from ..learn.retrain import Challenger, RetrainJob, retrain
+from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
+from ..report import Report
+from ..settings import Settings
+from .replay import Player, RunFolder, encoded
+from .waiting import PIECE_N, Answers
+
+PIECE_WAITING_N = 32
+"""The same while answers wait for a request that one of these events may lead to."""
+
+POLL_S = 0.05
+REPORT_S = 1.0
+
+LIVE_WITHIN_S = 86_400.0
+"""What is overdue by more than this belongs to the past: the wall clock says nothing about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where everything is; `events` is None for standard input."""
+
+    events: Path | None
+    answers: Path | None
+    requests: Path
+    state: Path
+
+
+def run_files(
+    places: Places,
+    settings: Settings,
+    *,
+    follow: bool = False,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    on_note: Callable[[str], None] = lambda sentence: None,
+    clock: Callable[[], float] = time.time,
+) -> Report:
+    """Feed an engine from files until their end, or with `follow` until `stop` is set.
+
+    `on_progress` gets the bytes of the events that are done, and all of them; `on_note` what should
+    be known and is no error; `clock` is the time of day, seconds.
+
+    Raises `BadSettings` and `BadInput` with a sentence that says what to do, and `BrokenInvariant`
+    if a file holds something else than what the journal gives.
+    """
+    runner = Runner(places, settings, follow=follow, stop=stop, on_note=on_note, clock=clock)
+    with closing(runner):
+        runner.run(on_progress)
+        return runner.report
+
+
+class Runner:
+    """One run, from opening to closing."""
+
+    def __init__(
+        self,
+        places: Places,
+        settings: Settings,
+        *,
+        follow: bool,
+        stop: threading.Event | None,
+        on_note: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.follow = follow
+        self.stop = stop or threading.Event()
+        self.settings = settings
+        self._clock = clock
+        self._note = on_note
+        self._answers = Answers()
+        self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
+        # The times of the lines that wait in `_events`, as far as they were wanted.
+        self._times: list[float] = []
+        if places.events is not None and not follow and not places.events.exists():
+            raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
+        with ExitStack() as opened:
+            folder = opened.enter_context(closing(RunFolder(places.state, settings)))
+            self.journal = folder.journal
+            self.player = opened.enter_context(closing(Player(folder)))
+            self.store = SnapshotStore(
+                places.state / "snapshots",
+                stream=settings.stream,
+                kept_n=settings.run.snapshots_kept,
+            )
+            positions = self._restored()
+            self._snapshot_at = int(positions.get("journal", 0))
+            self._snapshot_events_n = self.engine.shard.events_n
+            self._logs: dict[str, Appender] = {}
+            self._open_logs(places, positions, opened)
+            for record, _ in self.journal.records(self._snapshot_at):
+                self._let_out(self.player.play(record))
+            self._open_inputs(places, opened)
+            self._pool = ThreadPoolExecutor(1) if follow else None
+            if self._pool is not None:
+                opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._report, self._reported_at = self._reported(), time.monotonic()
+            self._serve(opened)
+            self._opened = opened.pop_all()
+
+    def _open_logs(
+        self, places: Places, positions: dict[str, int | str], opened: ExitStack
+    ) -> None:
+        paths = {
+            "requests": places.requests,
+            "decisions": places.state / "decisions.jsonl",
+            "rejects": places.state / "rejects.jsonl",
+        }
+        for name, path in paths.items():
+            self._logs[name] = log = Appender(path, position=int(positions.get(name, 0)))
+            opened.callback(log.close)
+            if self.journal.is_new and log.size:
+                raise BadInput(
+                    f"{path} has {log.size} bytes that {places.state} knows nothing of; give a new "
+                    "file, or the --state that wrote it"
+                )
+
+    def _open_inputs(self, places: Places, opened: ExitStack) -> None:
+        self._pipe: Pipe | None = None
+        events = places.events
+        if events is None:
+            events = places.state / "stdin.jsonl"
+            self._pipe = opened.enter_context(closing(Pipe(sys.stdin.fileno(), events)))
+        length_max = self.settings.input.line_bytes_max
+        self._events_source = self.journal.source("events", _recorded(events, places.state))
+        fed = self._fed(self._events_source)
+        self._events = Tail(events, position=fed.first_gap, length_max=length_max)
+        opened.callback(self._events.close)
+        if places.answers is not None:
+            number = self.journal.source("answers", _recorded(places.answers, places.state))
+            self._answers_source, fed = number, self._fed(number)
+            tail = Tail(places.answers, position=fed.first_gap, length_max=length_max)
+            opened.callback(tail.close)
+            self._answers = Answers(tail, fed, self._is_known)
+
+    def _serve(self, opened: ExitStack) -> None:
+        """/metrics, from a report made between two steps."""
+        run = self.settings.run
+        if run.metrics_port:
+            from ..adapters.prometheus import serve  # noqa: PLC0415 - few runs want it
+
+            served = serve(lambda: self._report, host=run.metrics_host, port=run.metrics_port)
+            opened.callback(served.close)
+
+    @property
+    def engine(self) -> Engine:
+        return self.player.engine
+
+    @property
+    def report(self) -> Report:
+        """The engine's report, with the lines that hold no event or answer among the rejected."""
+        self._report = self._reported()
+        return self._report
+
+    def close(self) -> None:
+        self._opened.close()
+
+    # ------------------------------------------------------------------------------- the loop
+
+    def run(self, on_progress: Callable[[int, int], None]) -> None:
+        """Step until the end, then write a snapshot."""
+        self._retrain()
+        quiet_from = time.monotonic()
+        while not self.stop.is_set():
+            is_final = not self.follow if self._pipe is None else self._pipe.has_ended
+            is_fed = self.step(is_final=is_final)
+            self._retrain()
+            if self.engine.shard.events_n - self._snapshot_events_n >= (
+                self.settings.run.snapshot_every_n
+            ):
+                self.snapshot()
+            if time.monotonic() - self._reported_at >= REPORT_S:
+                self._report, self._reported_at = self._reported(), time.monotonic()
+            if is_fed:
+                on_progress(self._events.position, self._events.size)
+                quiet_from = time.monotonic()
+            elif is_final:
+                break
+            else:
+                self._wait()
+                if time.monotonic() - quiet_from >= self.settings.run.tick_s:
+                    self._tick()
+        if self.journal.size > self._snapshot_at:
+            self.snapshot()
+
+    def step(self, *, is_final: bool) -> bool:
+        """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
+        self._answers.fill(is_final=is_final)
+        n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
+        lines = self._events.peek(n, is_final=is_final)
+        earliest = self._answers.earliest
+        times = self._times_of(lines) if earliest is not None else []
+        until = math.inf if not lines else max([self.engine.now, *times[:1]])
+        answers = self._answers.due(until)
+        if not answers and (self._answers.is_full or (is_final and not lines)):
+            answers = self._answers.oldest_unknown(1 if lines else PIECE_N)
+        if answers:
+            content = b"".join(answer.line for answer in answers)
+            self._feed_span(self._answers_source, answers[0].start, content)
+            return True
+        if not lines:
+            return False
+        if earliest is not None:
+            cut = next((i for i, at in enumerate(times) if at >= earliest), len(lines))
+            lines = lines[:cut]
+        self._feed_span(self._events_source, self._events.position, b"".join(lines))
+        self._events.advance(len(lines))
+        del self._times[: len(lines)]
+        return True
+
+    def _feed_span(self, source: int, start: int, content: bytes) -> None:
+        span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
+        self._feed(span, content)
+
+    def _feed(
+        self, record: Record, content: bytes | None = None, challenger: Challenger | None = None
+    ) -> None:
+        """The one way in: first the journal, then the engine, then the outputs."""
+        self.journal.append(record)
+        outputs = self.player.play(record, content, challenger)
+        self._let_out(outputs)
+        for output in outputs:
+            if isinstance(output, LabelRequested):
+                self._answers.asked(output.request_id)
+
+    def _let_out(self, outputs: Sequence[Output]) -> None:
+        lines = [(output, encoded(output)) for output in outputs]
+        for name, kinds in _LOGS.items():
+            if content := b"".join(line for output, line in lines if isinstance(output, kinds)):
+                self._logs[name].write(content)
+
+    def _times_of(self, lines: Sequence[bytes]) -> list[float]:
+        """The time of the first event at or after each line; minus infinity after the last."""
+        known_n = len(self._times)
+        if known_n < len(lines):
+            decoded = self.player.decoder.decode(lines[known_n:])
+            event = 0
+            for events_n in decoded.events_n:
+                self._times.append(float(decoded.batch.at[event]) if events_n else math.nan)
+                event += events_n
+        times, following = [], -math.inf
+        for at in reversed(self._times[: len(lines)]):
+            following = following if math.isnan(at) else at
+            times.append(following)
+        return times[::-1]
+
+    # -------------------------------------------------------------- what happens beside the files
+
+    def _retrain(self) -> None:
+        """Run what the engine ordered: at once, or with `--follow` in a thread."""
+        while self._pool is None and (job := self.engine.open_job) is not None:
+            challenger, error = _retrained(job)
+            self._finish(job.job_id, challenger, error)
+        if self._pool is None:
+            return
+        if self._job is not None and self._job[1].done():
+            job_id, future = self._job
+            self._job = None
+            self._finish(job_id, *future.result())
+        job = self.engine.open_job
+        if self._job is None and job is not None:
+            self._job = (job.job_id, self._pool.submit(_retrained, job))
+
+    def _finish(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
+        self._feed(Retrained(job_id=job_id, at=self.engine.now, error=error), None, challenger)
+
+    def _wait(self) -> None:
+        """Until there may be something to read."""
+        if self._pipe is not None:
+            self._pipe.pump(POLL_S)
+        else:
+            self.stop.wait(POLL_S)
+
+    def _tick(self) -> None:
+        """In quiet times, move the clock to the time of day when something has fallen due."""
+        due, now = self.engine.next_deadline(), self._clock()
+        if self.follow and due is not None and 0.0 <= now - due <= LIVE_WITHIN_S:
+            self._feed(Ticked(at=now))
+
+    def snapshot(self) -> None:
+        """Make all that was written last, then a snapshot from which to go on."""
+        if self._pipe is not None:
+            self._pipe.sync()
+        self.journal.sync()
+        for log in self._logs.values():
+            log.sync()
+        now, size = self.engine.now, self.journal.size
+        positions: dict[str, int | str] = {name: log.position for name, log in self._logs.items()}
+        positions["journal"] = size
+        positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
+        self.store.write(
+            size, self.engine.snapshot(), positions, at=now if math.isfinite(now) else None
+        )
+        self._snapshot_at, self._snapshot_events_n = size, self.engine.shard.events_n
+
+    # --------------------------------------------------------------------------------- opening
+
+    def _restored(self) -> dict[str, int | str]:
+        """Bring the engine to the newest snapshot; the positions that stand in it."""
+        snapshot = self.store.latest()
+        for sentence in self.store.refused:
+            self._note(f"a snapshot is passed over: {sentence}")
+        if snapshot is None:
+            return {}
+        if int(snapshot.positions["journal"]) > self.journal.size:
+            raise BadInput(
+                f"{self.journal.path} ends before {snapshot.path} was written; put it back, or "
+                "start with another --state"
+            )
+        try:
+            self.engine.restore(snapshot.blob)
+        except BadInput as error:
+            self._note(f"{snapshot.path} is passed over, and the journal fed again: {error}")
+            return {}
+        self.player.rejected_n = msgspec.json.decode(
+            str(snapshot.positions["rejected_n"]), type=dict[str, int]
+        )
+        return snapshot.positions
+
+    def _fed(self, source: int) -> Spans:
+        """What was fed of a source, after a look that it is still the same file."""
+        if source in self.journal.last:
+            self.player.read(self.journal.last[source])
+        return self.journal.fed[source]
+
+    def _is_known(self, request_id: str) -> bool:
+        return self.engine.desk.knows(request_id)
+
+    def _reported(self) -> Report:
+        report = self.engine.report
+        rejected_n = dict(report.rejected_n)
+        for reason, n in self.player.rejected_n.items():
+            rejected_n[reason] = rejected_n.get(reason, 0) + n
+        return msgspec.structs.replace(report, rejected_n=rejected_n)
+
+
+_LOGS: dict[str, Any] = {
+    "requests": LabelRequested | RequestWithdrawn,
+    "decisions": Output,
+    "rejects": InputRejected,
+}
+
+
+def _recorded(path: Path, state: Path) -> str:
+    """The path as the journal has it: one in the folder of the run stays valid when that moves."""
+    path, state = path.resolve(), state.resolve()
+    return path.name if path.parent == state else str(path)
+
+
+def _retrained(job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
+    try:
+        return retrain(job), None
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"[:500]
