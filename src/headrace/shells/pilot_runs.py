@@ -1,0 +1,244 @@
+"""One run of a pilot: past events with known labels through one engine, judged at arrival.
+
+Every event is predicted before its label can be known, then judged by it, whether the engine asked
+for it or not. Which runs are made and what they say together is not decided here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..engine import Engine
+from ..errors import BadSettings
+from ..learn.learner import Learner
+from ..learn.models import build
+from ..messages import DriftChanged, EventBatch, ModelAdopted, RoundOpened
+from ..observe.schema import Schema
+from ..observe.signals import predicted_classes
+from ..settings import Settings
+from ..testing.oracles import Delayed
+from .local import Simulation
+from .pilot_history import History
+
+BLOCKS_N = 100
+"""Points of a learning curve: blocks of the stream with as many events each, but for rounding."""
+
+BATCH_N = 1024
+START_MAX = 50
+ALL = "all labels"
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What is varied between runs. `latency` is in events, or seconds where events have a time.
+
+    `is_asked_for` is false where only the labels that `random` needs are looked for.
+    """
+
+    budget: float
+    latency: float
+    strategy: str
+    seed: int
+    is_asked_for: bool = True
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one run. Shares are 0 to 1; positions are counts of events.
+
+    `block_right` is the share right in each of the blocks of the stream, None where none was
+    judged. `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts`
+    are (events, level, signal, detector) of each change of the drift level.
+    """
+
+    case: Case
+    events_n: int
+    rejected_n: int
+    labels_n: int
+    accuracy: float
+    kappa: float
+    block_right: list[float | None]
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    drifts: list[tuple[int, str, str, str]] = []
+    drift_rounds: list[int] = []
+    adoptions: list[int] = []
+    retrained_n: int = 0
+    run_s: float = 0.0
+
+
+Progress = Callable[[int], None]
+
+
+def play(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
+    """One engine over the whole history; calls `progress` with counts of events done.
+
+    Raises `BadSettings` when the budget is too small for a single label.
+    """
+    started = time.perf_counter()
+    settings = settings_of(history, settings, case)
+    engine = Engine(settings=settings)
+    simulation = Simulation(engine, Delayed(delay_s=case.latency))
+    judge = _Judge(history, engine.schema)
+    drifts, drift_rounds, adoptions = [], [], []
+    for outputs in simulation.play(_watched(history, engine, judge, progress)):
+        seen_n = engine.shard.events_n
+        for output in outputs:
+            if isinstance(output, DriftChanged):
+                drifts.append((seen_n, output.level, output.signal, output.detector))
+            elif isinstance(output, RoundOpened) and output.reason == "drift":
+                drift_rounds.append(seen_n)
+            elif isinstance(output, ModelAdopted):
+                adoptions.append(seen_n)
+    report = engine.report
+    return Outcome(
+        case=case,
+        events_n=report.events_n,
+        rejected_n=len(history) - report.events_n,
+        labels_n=report.asked_n - report.refunded_n,
+        accuracy=judge.accuracy,
+        kappa=judge.kappa,
+        block_right=judge.block_right(),
+        estimate=report.accuracy_all.accuracy,
+        low=report.accuracy_all.low,
+        high=report.accuracy_all.high,
+        drifts=drifts,
+        drift_rounds=drift_rounds,
+        adoptions=adoptions,
+        retrained_n=report.retrained_n,
+        run_s=time.perf_counter() - started,
+    )
+
+
+def play_all(history: History, settings: Settings, seed: int, progress: Progress) -> Outcome:
+    """The same learner with every label, each learned right after its event was predicted."""
+    started = time.perf_counter()
+    schema_settings = msgspec.structs.replace(
+        settings.schema, classes=_classes(history, settings.schema.classes)
+    )
+    schema = Schema(schema_settings)
+    chance = Chance(seed)
+    model = build(settings.model.name, chance.integer("model"), len(schema.classes))
+    learner = Learner(model, schema)
+    judge = _Judge(history, schema)
+    for batch, _ in history.batches(BATCH_N):
+        rows = schema.rows(batch)
+        first = int(batch.ids[0])
+        predicted = np.empty(len(batch), np.int64)
+        for i, truth in enumerate(judge.truths[first : first + len(batch)].tolist()):
+            predicted[i] = predicted_classes(learner.probabilities(rows[i : i + 1]))[0]
+            learner.learn(rows[i], truth)
+        judge.predicted(np.arange(first, first + len(batch)), predicted)
+        progress(len(batch))
+    return Outcome(
+        case=Case(budget=1.0, latency=0.0, strategy=ALL, seed=seed),
+        events_n=len(history),
+        rejected_n=0,
+        labels_n=len(history),
+        accuracy=judge.accuracy,
+        kappa=judge.kappa,
+        block_right=judge.block_right(),
+        run_s=time.perf_counter() - started,
+    )
+
+
+def settings_of(history: History, settings: Settings, case: Case) -> Settings:
+    """The settings of one run: the user's, with what the case and the known length decide.
+
+    A fifth of the labels, at most `START_MAX`, is granted at the start, and the share lowered by as
+    much (the warm start of the published baselines). Limits in time or in all are left out.
+    """
+    n = len(history)
+    start = min(START_MAX, math.ceil(0.2 * case.budget * n))
+    share = case.budget - start / max(1, n)
+    if share <= 0:
+        raise BadSettings(
+            f"a budget of {case.budget:g} is {case.budget * n:.1f} labels in {n} events; must be "
+            f"at least {2 / max(1, n):.2g}"
+        )
+    replace = msgspec.structs.replace
+    budget = replace(settings.query.budget, share=share, start=start, per_hour=None, cap=None)
+    label = settings.label
+    if history.at is None:
+        # Without real times a deadline in seconds means nothing: no answer is to miss it.
+        label = replace(label, deadline_s=max(label.deadline_s, case.latency + 1.0))
+    return replace(
+        settings,
+        seed=settings.seed + case.seed,
+        schema=replace(settings.schema, classes=_classes(history, settings.schema.classes)),
+        query=replace(settings.query, strategy=case.strategy, budget=budget),
+        label=label,
+    )
+
+
+def _classes(history: History, declared: list[str]) -> list[str]:
+    return [*declared, *(name for name in history.classes if name not in set(declared))]
+
+
+def _watched(
+    history: History, engine: Engine, judge: _Judge, progress: Progress
+) -> Iterator[tuple[EventBatch, list[str]]]:
+    """The batches; when the next one is wanted, the predictions of the last one are in the window.
+
+    No batch is longer than the window, so that none has left it by then.
+    """
+    window = engine.shard.window
+    for batch, truths in history.batches(min(BATCH_N, window.window_n)):
+        before_n = engine.shard.events_n
+        yield batch, truths
+        # How old a candidate may be is the query's affair; here every event is looked at.
+        age_max_s, window.window_s = window.window_s, None
+        seen = window.since(before_n)
+        window.window_s = age_max_s
+        judge.predicted(
+            np.array([int(name) for name in seen.ids], np.int64),
+            predicted_classes(seen.probabilities),
+        )
+        progress(len(batch))
+
+
+class _Judge:
+    """Predictions against truths."""
+
+    def __init__(self, history: History, schema: Schema) -> None:
+        codes = [schema.class_code(name) for name in history.classes]
+        self._classes_n = len(schema.classes)
+        self.truths = np.array([-1 if code is None else code for code in codes])[history.codes]
+        # What was never predicted, because the event was rejected, isn't judged.
+        self._predicted = np.full(len(history), -1, np.int64)
+
+    def predicted(self, rows: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
+        """These rows of the history were predicted as these classes."""
+        self._predicted[rows] = codes
+
+    @property
+    def accuracy(self) -> float:
+        """The share right among those judged."""
+        is_judged = self._predicted >= 0
+        right_n = np.count_nonzero(self._predicted[is_judged] == self.truths[is_judged])
+        return float(right_n) / max(1, int(is_judged.sum()))
+
+    @property
+    def kappa(self) -> float:
+        """Agreement beyond chance (Cohen, "A coefficient of agreement", 1960)."""
+        is_judged, k = self._predicted >= 0, self._classes_n
+        n = max(1, int(is_judged.sum()))
+        predicted = np.bincount(self._predicted[is_judged], minlength=k) / n
+        true = np.bincount(self.truths[is_judged], minlength=k) / n
+        expected = float((predicted * true).sum())
+        return (self.accuracy - expected) / (1.0 - expected) if expected < 1.0 else 0.0
+
+    def block_right(self) -> list[float | None]:
+        """The share right in each block of the stream."""
+        rights: list[float | None] = []
+        for rows in np.array_split(np.arange(len(self.truths)), min(BLOCKS_N, len(self.truths))):
+            judged = self._predicted[rows] >= 0
+            right = self._predicted[rows] == self.truths[rows]
+            rights.append(float(right[judged].mean()) if judged.any() else None)
+        return rights
