@@ -1,0 +1,110 @@
+"""What the documentation says is so: links, tables, generated pages, code."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from headrace.cli import COMMANDS
+from headrace.settings import Settings, parse
+from repo.tree import ROOT, files, modules
+
+PAGES = [path for path in files() if path.suffix == ".md"]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLE_SECONDS_MAX = 20
+BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def blocks(path: Path, kind: str) -> list[str]:
+    """The fenced blocks of this kind, in order."""
+    text = path.read_text(encoding="utf-8")
+    return [body for info, body in BLOCK.findall(text) if info.split(" ")[0] == kind]
+
+
+def linked(path: Path) -> list[Path]:
+    """The files that a page links to."""
+    prose = BLOCK.sub("", path.read_text(encoding="utf-8"))
+    targets = ["".join(found).partition("#")[0] for found in LINK.findall(prose)]
+    return [(path.parent / target).resolve() for target in targets if target and ":" not in target]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_relative_link_leads_to_a_file(page: Path) -> None:
+    assert [str(target) for target in linked(page) if not target.exists()] == []
+
+
+def test_every_page_is_linked_from_readme_or_architecture() -> None:
+    known = {*linked(ROOT / "README.md"), *linked(ROOT / "docs" / "ARCHITECTURE.md")}
+    pages = [path for path in PAGES if path.parent == ROOT / "docs"]
+    unlinked = [name_of(path) for path in pages if path not in known]
+    assert unlinked == ["docs/ARCHITECTURE.md"] or unlinked == []
+    assert ROOT / "docs" / "ARCHITECTURE.md" in linked(ROOT / "README.md")
+    assert ROOT / "docs" / "adr" in known
+
+
+def test_the_generated_pages_are_current() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_complete_settings_file_holds_the_defaults() -> None:
+    (example,) = blocks(ROOT / "docs" / "SETTINGS.md", "toml")
+    assert parse(tomllib.loads(example)) == Settings()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f"headrace {name}" not in text] == []
+
+
+def test_architecture_lists_every_module_once() -> None:
+    text = (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([\w/]+\.py)` \|", text, re.MULTILINE)
+    there = [str(module) for module in modules()]
+    assert [name for name in there if name not in listed] == []
+    assert [name for name in listed if name not in there] == []
+    assert len(listed) == len(there)
+
+
+WITH_CODE = [page for page in PAGES if blocks(page, "python")]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def test_the_python_in_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
+    infos = [info for info, _ in BLOCK.findall(page.read_text(encoding="utf-8"))]
+    assert [info for info in infos if info.startswith("python") and info != "python"] == []
+    run([sys.executable, "-c", "\n".join(blocks(page, "python"))], tmp_path, seconds_max=120)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+def test_every_example_runs(example: Path, tmp_path: Path) -> None:
+    told = run([sys.executable, str(example)], tmp_path, seconds_max=EXAMPLE_SECONDS_MAX)
+    assert told.strip()
+
+
+def run(command: list[str], folder: Path, *, seconds_max: float) -> str:
+    """Run in an empty folder; what it printed. Warnings are errors, as in all tests."""
+    environment = {**os.environ, "PYTHONWARNINGS": "error,ignore::DeprecationWarning"}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds_max,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

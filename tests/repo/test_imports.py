@@ -1,0 +1,86 @@
+"""Imports go one way, shells to adapters to core; and the core imports nothing that acts."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from repo.tree import SOURCE, is_core, modules
+
+ACTING = {
+    "asyncio", "concurrent", "http", "logging", "multiprocessing", "os", "random", "secrets",
+    "select", "shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time",
+    "urllib", "uuid",
+}  # fmt: skip
+OPTIONAL = ("matplotlib", "pandas", "prometheus_client", "pyarrow", "rich")
+OWN_SECONDS_MAX = 1.0
+
+
+def imported(module: Path) -> Iterator[str]:
+    """Dotted names of what a module imports, anywhere in it, relative ones resolved."""
+    package = ("headrace", *module.parent.parts)
+    for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            where = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{where}.{alias.name}" for alias in node.names)
+
+
+def outer_imports(module: Path, *outer: str) -> list[str]:
+    return [
+        name
+        for name in imported(module)
+        if name.startswith("headrace.") and name.split(".")[1] in outer
+    ]
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if is_core(m)], ids=str)
+def test_the_core_imports_no_outer_layer_and_nothing_that_acts(module: Path) -> None:
+    assert outer_imports(module, "shells", "adapters", "testing", "cli") == []
+    acting = [n for n in imported(module) if n.split(".")[0] in ACTING or "numpy.random" in n]
+    assert acting == []
+
+
+def test_the_core_prints_and_opens_nothing_but_a_settings_file() -> None:
+    found = []
+    for module in filter(is_core, modules()):
+        for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called = node.func
+            name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+            if name in ("print", "open", "input", "read_text", "read_bytes", "write_text"):
+                found.append(f"{module}: {name}")
+    assert found == ["settings.py: read_text"]
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "adapters"], ids=str)
+def test_adapters_import_no_shell(module: Path) -> None:
+    assert outer_imports(module, "shells", "testing", "cli") == []
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "testing"], ids=str)
+def test_what_is_shipped_for_tests_needs_the_core_alone(module: Path) -> None:
+    assert outer_imports(module, "shells", "adapters", "cli") == []
+
+
+def test_import_headrace_is_light() -> None:
+    """No optional module, and of Headrace's own modules less than a second."""
+    code = f"import headrace, sys; print([m for m in {OPTIONAL} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    own_us = 0
+    for line in done.stderr.splitlines():
+        self_us, _, name = line.removeprefix("import time:").split("|")
+        if name.strip().startswith("headrace"):
+            own_us += int(self_us)
+    assert 0 < own_us / 1e6 < OWN_SECONDS_MAX

@@ -1,0 +1,29 @@
+"""The repository as its own tests see it: which files there are, and what they hold."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "headrace"
+TEXTS = {".md", ".py", ".toml", ".sh", ".txt", ".yml", ".yaml", ".json", ".jsonl", ".svg", ""}
+
+
+def files() -> list[Path]:
+    """Every text file of the repository, new ones included, ignored ones not; in order."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    paths = [ROOT / name for name in sorted(listed.splitlines())]
+    return [path for path in paths if path.suffix in TEXTS and path.is_file()]
+
+
+def modules() -> list[Path]:
+    """Every module of the package, as paths below it; in order."""
+    return [path.relative_to(SOURCE) for path in sorted(SOURCE.rglob("*.py"))]
+
+
+def is_core(module: Path) -> bool:
+    """Whether the module decides, and so may touch nothing. `__init__.py` only gives out names."""
+    outer = {"shells", "adapters", "testing"}
+    return module.parts[0] not in outer and module not in (Path("cli.py"), Path("__init__.py"))
