@@ -102,7 +102,7 @@ def test_a_run_ends_with_the_essentials_of_its_report(tmp_path, capsys):
     assert cli.main(_run(tmp_path)) == 0
     told = capsys.readouterr()
     assert "events: 1\n" in told.out
-    assert f"rejected: 1, see {tmp_path}/state/rejects.jsonl" in told.out
+    assert f"rejected: 1 (not_json 1), see {tmp_path}/state/rejects.jsonl" in told.out
     assert "accuracy: no label yet that judges" in told.out
     assert told.err == ""
 
@@ -122,6 +122,25 @@ def test_what_is_yours_to_mend_is_one_message_and_ends_with_2(tmp_path, capsys):
     assert err.startswith("headrace: ")
     assert "is not there" in err
     assert "Traceback" not in err
+
+
+def test_a_state_that_is_a_file_and_requests_to_a_pipe_are_told_with_a_sentence(tmp_path, capsys):
+    (tmp_path / "events.jsonl").write_text("")
+    (tmp_path / "state").write_text("")
+    assert cli.main(_run(tmp_path)) == 2
+    assert "state is a file; --state has to be a folder" in capsys.readouterr().err
+    (tmp_path / "state").unlink()
+    assert cli.main([*_run(tmp_path), "--requests", "-"]) == 2
+    assert "--requests is -; must be a file" in capsys.readouterr().err
+
+
+def test_an_error_of_the_system_is_told_without_its_number(monkeypatch, capsys, tmp_path):
+    def full(arguments):
+        raise OSError(28, "No space left on device", "somewhere")
+
+    monkeypatch.setattr("headrace.cli._check", full)
+    assert cli.main(["check", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "headrace: somewhere: No space left on device\n"
 
 
 def test_a_fault_of_ours_asks_for_a_report_and_ends_with_70(monkeypatch, capsys, tmp_path):

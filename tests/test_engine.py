@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from river import linear_model, preprocessing
 
@@ -29,8 +31,10 @@ from headrace import (
 )
 from headrace.learn.retrain import retrain
 from headrace.messages import Output
+from headrace.observe.decode import batch_of
 from headrace.query.strategies.uncertainty import margin
 from headrace.settings import Settings, parse
+from headrace.shard import SEEN_MAX
 
 GENEROUS: dict[str, Any] = {
     "query": {
@@ -494,3 +498,29 @@ def test_a_jump_in_time_is_crossed_in_few_steps() -> None:
 def test_a_tick_that_is_no_time_is_refused() -> None:
     with pytest.raises(BadSettings, match="tick"):
         hr.Engine().feed([hr.Tick(at=float("inf"))])
+
+
+def test_the_feeder_may_reuse_its_matrix_after_a_feed() -> None:
+    kept, reused = Engine(settings=settings_with()), Engine(settings=settings_with())
+    matrix = np.empty((3, 2))
+    for start in range(0, 90, 3):
+        batch = batch_of(events(3, start))
+        matrix[:] = batch.numbers
+        kept.feed([batch])
+        reused.feed([dataclasses.replace(batch, numbers=matrix)])
+        matrix[:] = -1.0
+    expected, found = kept.shard.window.since(0).rows, reused.shard.window.since(0).rows
+    assert np.array_equal(expected, found)
+
+
+def test_what_waits_to_be_written_down_is_bounded_and_in_no_snapshot() -> None:
+    engine = Engine(settings=parse({"query": {"control_share": 0.01}}))
+    waiting_n = []
+    for event in events(1_500):
+        engine.feed([event])
+        waiting_n.append(len(engine.shard._seen))
+    assert 1 < max(waiting_n) < SEEN_MAX
+    engine.feed(events(1, start=1_500))
+    engine.snapshot()
+    assert engine.shard._seen == []
+    assert len(engine.shard.reservoir) == 1_501

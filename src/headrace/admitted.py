@@ -148,6 +148,7 @@ OWN = (
     "headrace.observe.payloads:Layout",
     "headrace.observe.reservoir:Reservoir",
     "headrace.observe.schema:Schema",
+    "headrace.observe.seen:Seen",
     "headrace.observe.watches:Watch",
     "headrace.observe.window:Columns",
     "headrace.observe.window:Store",
@@ -181,7 +182,6 @@ OWN = (
     "headrace.settings:Settings",
     "headrace.settings:WatchSettings",
     "headrace.shard:Shard",
-    "headrace.shard:_Scored",
 )
 
 # River's: everything a classifier, transformer or drift detector may consist of, without the

@@ -36,8 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         code: int = arguments.func(arguments)
-    except (BadSettings, BadInput, OSError) as error:
+    except (BadSettings, BadInput) as error:
         print(f"headrace: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"headrace: {where}{error.strerror or error}", file=sys.stderr)
         return 2
     except BrokenInvariant as error:
         print(

@@ -159,18 +159,20 @@ class Engine:
     def _events(self, batch: EventBatch, wake_at: Callable[[], float]) -> Iterator[list[Output]]:
         for run in self.shard.runs(batch):
             if isinstance(run, InputRejected):
+                self._report = None
                 yield [run]
                 continue
             while run.i < len(run):
                 now = float(run.clock[run.i])
-                deadline = self.next_deadline()
-                while deadline is not None and deadline <= now:
-                    if outputs := self._advanced(deadline):
-                        yield outputs
-                    deadline = self.next_deadline()
-                wake = wake_at()
-                if wake <= now:
+                deadline, wake = self.next_deadline(), wake_at()
+                if wake <= now and (deadline is None or wake <= deadline):
                     yield []
+                    continue
+                if deadline is not None and deadline <= now:
+                    outputs = self._advanced(deadline)
+                    self._report = None
+                    if outputs:
+                        yield outputs
                     continue
                 until = min(wake, np.inf if deadline is None else deadline)
                 stop = int(np.searchsorted(run.clock, until, side="left"))

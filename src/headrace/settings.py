@@ -22,7 +22,10 @@ Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
 ShareOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
-NotNegative: TypeAlias = Annotated[float, Meta(ge=0)]
+
+
+COMPARED_MIN = 10
+"""Fewer control labels than this decide nothing between two models, and the champion stays."""
 
 
 def about(text: str) -> Any:
@@ -195,7 +198,7 @@ class QuerySettings(Section, frozen=True, kw_only=True):
         ),
     ] = 0.2
     sharpness: Annotated[
-        NotNegative,
+        Annotated[float, Meta(ge=0, le=10)],
         about(
             "How strongly a round prefers high utility: the chance of the candidate ranked r from "
             "the top is proportional to (1 + r) to the power of minus this. 0 is random."
@@ -389,8 +392,10 @@ def load(path: Path) -> Settings:
     """Read a TOML file. Raises `BadSettings` with every fault, `BadInput` if it is not TOML."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} can't be read: {error}") from error
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8: {error.reason}; save it as UTF-8") from error
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -433,6 +438,17 @@ def check(settings: Settings) -> list[str]:
         faults.append(
             f"query.rounds.every_n is {rounds.every_n}; must be at most observe.window_n, which "
             f"is {settings.observe.window_n}, or candidates leave before they are considered"
+        )
+    learn = settings.learn
+    if learn.adopt_labels_n < COMPARED_MIN:
+        faults.append(
+            f"learn.adopt_labels_n is {learn.adopt_labels_n}; must be at least {COMPARED_MIN}, "
+            "fewer control labels decide nothing"
+        )
+    if learn.memory_n < learn.retrain_labels_min:
+        faults.append(
+            f"learn.memory_n is {learn.memory_n}; must be at least learn.retrain_labels_min, "
+            f"which is {learn.retrain_labels_min}, or nothing is ever retrained"
         )
     if len(set(settings.schema.classes)) != len(settings.schema.classes):
         faults.append("schema.classes names a class twice")

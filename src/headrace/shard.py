@@ -7,7 +7,7 @@ learns of labels from the same log as the trainer (`ended`), and sees the model 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from .observe.detectors import DriftLevel
 from .observe.drift import DriftMonitor
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
+from .observe.seen import Seen, columns_of, stacked
 from .observe.signals import is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.asking import Asking, Candidate, Decision, FirstChance
@@ -38,13 +39,8 @@ from .settings import Settings
 
 SCORED_MAX = 1024
 
-
-class _Scored(NamedTuple):
-    """n events as they were judged on arrival: (n, k), (n,) and (n,)."""
-
-    probabilities: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    predicted: NDArray[np.int64]
+SEEN_MAX = 256
+"""Stretches of events that wait to be written down; then they are."""
 
 
 class ModelView(Protocol):
@@ -69,14 +65,16 @@ class Shard:
         self.chance = chance
         observe = settings.observe
         self.admission = Admission(settings.input, observe, chance)
-        self.window = Window(observe.window_n, observe.window_s)
-        self.reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
         self.drift = DriftMonitor(settings.drift, chance)
-        self.evaluation = Evaluation(settings.evaluation.window_n)
+        # What is told of every event; written down late, and so read by the properties only.
+        self._seen: list[Seen] = []
+        self._window = Window(observe.window_n, observe.window_s)
+        self._reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
+        self._evaluation = Evaluation(settings.evaluation.window_n)
+        self._predicted_n: dict[str, int] = {}
         # The clock at the last event observed; admission's may be ahead by the rest of a run.
         self.now = -np.inf
         self.events_n = 0
-        self.predicted_n: dict[str, int] = {}
         self.fresh_from = 0
         self._round_at: float | None = None
         self._idle_n = 0
@@ -105,20 +103,21 @@ class Shard:
         stop = min(stop, start + self._counted_n())
         probabilities = self._scores(run, start, stop)
         stop = start + len(probabilities)
-        luck = self.chance.uniforms("control", run.keys[start:stop])
-        hits = np.flatnonzero(luck < self.asking.control_p)
+        hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
         if hits.size:
             stop = start + int(hits[0]) + 1
         judged = self._judged(probabilities[: stop - start], run.served[start:stop])
         predicted = predicted_classes(judged)
-        confidence = judged.max(axis=1, initial=0.0)
+        confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
         consumed_n, change = self.drift.confidences(
             confidence, predicted, run.clock[start:stop], self.events_n
         )
         stop = start + consumed_n
         is_drawn = bool(hits.size) and stop == start + int(hits[0]) + 1
         n = consumed_n
-        self._take(run, stop, _Scored(probabilities[:n], confidence[:n], predicted[:n]))
+        # The rows may be the feeder's own, who is free to reuse them after this feed.
+        rows = run.rows[start:stop].copy()
+        self._take(Seen(run, start, stop, rows, probabilities[:n], confidence[:n], predicted[:n]))
         self.now = now = float(run.clock[stop - 1])
         outputs: list[Output] = []
         if is_drawn:
@@ -155,33 +154,15 @@ class Shard:
         known = ~np.isnan(served[:, :1])
         return np.where(known, served, _widened(probabilities, served.shape[1]))
 
-    def _take(self, run: Run, stop: int, scored: _Scored) -> None:
-        """Keep the run's events up to `stop`, and count them wherever events are counted."""
-        start, run.i = run.i, stop
-        n = stop - start
-        guesses = self.evaluation.guess(scored.confidence)
-        block = Columns.of(
-            seq0=self.events_n,
-            ids=run.ids[start:stop],
-            at=run.at[start:stop],
-            keys=run.keys[start:stop],
-            rows=run.rows[start:stop],
-            probabilities=scored.probabilities,
-            confidence=scored.confidence,
-            guess=guesses,
-            served=run.served[start:stop],
-            origins=run.origins(start, stop),
-        )
-        self.window.append(block)
-        self.reservoir.offer(block)
-        self.evaluation.seen(guesses)
-        for code, count in enumerate(np.bincount(scored.predicted).tolist()):
-            if count and code < len(self.schema.classes):
-                name = self.schema.classes[code]
-                self.predicted_n[name] = self.predicted_n.get(name, 0) + count
+    def _take(self, seen: Seen) -> None:
+        """Count the events; they wait to be written down until somebody reads what they change."""
+        seen.run.i = seen.stop
+        n = seen.stop - seen.start
+        self._seen.append(seen)
         self.events_n += n
-        now = float(run.clock[stop - 1])
-        if self.asking.budget.events_passed(n, now):
+        if len(self._seen) == SEEN_MAX:
+            self._write_down()
+        if self.asking.budget.events_passed(n, float(seen.run.clock[seen.stop - 1])):
             self.asking.take_gap(self.events_n)
 
     def _control(self, now: float) -> list[Output]:
@@ -206,6 +187,52 @@ class Shard:
         if rounds.every_n is not None and self.events_n % rounds.every_n == 0:
             outputs += self._regular_round(now)
         return outputs
+
+    # ----------------------------------------------------------------- what is told of events
+
+    @property
+    def window(self) -> Window:
+        """The last events."""
+        self._write_down()
+        return self._window
+
+    @property
+    def reservoir(self) -> Reservoir:
+        """A sample of all events."""
+        self._write_down()
+        return self._reservoir
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How right the predictions are."""
+        self._write_down()
+        return self._evaluation
+
+    @property
+    def predicted_n(self) -> dict[str, int]:
+        """How often each class was predicted."""
+        self._write_down()
+        return self._predicted_n
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._write_down()
+        return self.__dict__
+
+    def _write_down(self) -> None:
+        """Enter what was seen since the last time: many events cost little more than one."""
+        if not self._seen:
+            return
+        seen, self._seen = self._seen, []
+        block = columns_of(seen, self.events_n, self._evaluation.guess)
+        self._window.append(block)
+        self._reservoir.offer(block)
+        self._evaluation.seen(block.guess)
+        # Before the first class was known nothing was predicted.
+        predicted = [part.predicted for part in seen if part.probabilities.shape[1]]
+        counts = np.bincount(stacked(predicted)).tolist() if predicted else []
+        for name, count in zip(self.schema.classes, counts, strict=False):
+            if count:
+                self._predicted_n[name] = self._predicted_n.get(name, 0) + count
 
     # ----------------------------------------------------------------------------- rounds
 
@@ -240,10 +267,12 @@ class Shard:
     def _regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
         outputs: list[Output] = [*self.asking.waiting(now)]
-        self._settle(self.asking.gone(self.window.first_seq))
+        self._settle(self.asking.gone(self.events_n - self.settings.observe.window_n))
         wanted_n = self.asking.regular_n
+        if wanted_n < 1:
+            return outputs
         fresh = self.window.since(self.fresh_from)
-        if wanted_n < 1 or len(fresh) == 0:
+        if len(fresh) == 0:
             return outputs
         pool = self._pool(fresh, wanted_n)
         decision = self.asking.round(

@@ -1,6 +1,7 @@
 """Lines are the same however they are read; what stands in a file is not written again."""
 
 import os
+import pathlib
 from contextlib import closing
 
 import pytest
@@ -118,3 +119,8 @@ def test_a_pipe_is_copied_and_a_torn_line_of_the_run_before_is_closed(tmp_path):
         assert pipe.has_ended
     os.close(reader)
     assert path.read_bytes() == b"one\ntw\nthree\n"
+
+
+def test_only_a_regular_file_is_appended_to():
+    with pytest.raises(BadInput, match="not a regular file"):
+        Appender(pathlib.Path("/dev/null"), position=0)

@@ -106,3 +106,11 @@ def test_an_unknown_suffix_names_the_known(tmp_path: Path) -> None:
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         read_table(tmp_path / "a.csv")
+
+
+def test_what_cannot_be_read_is_told_once_and_in_words(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"a\.csv can't be read: No such file or directory$"):
+        read_table(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_bytes("x,y\n1,\u00e9\n".encode("latin-1"))
+    with pytest.raises(BadInput, match=r"b\.csv is not UTF-8: .*; save it as UTF-8"):
+        read_table(tmp_path / "b.csv")

@@ -1,5 +1,6 @@
 """Nothing is asked twice and no answer is lost, however a run is cut up, killed or read."""
 
+import dataclasses
 import json
 import os
 import random
@@ -363,6 +364,15 @@ def test_a_second_process_is_refused(stream):
 def test_no_events_are_told_with_a_sentence(stream):
     with pytest.raises(BadInput, match=r"events\.jsonl is not there"):
         stream.run()
+
+
+@pytest.mark.parametrize("roles", [("events", "answers"), ("events", "requests")])
+def test_one_file_in_two_roles_is_refused(stream, roles):
+    stream.write_events(0, 10)
+    places = dataclasses.replace(stream.places, **dict.fromkeys(roles, stream.places.events))
+    with pytest.raises(BadSettings, match="give each a file of its own"):
+        files.run_files(places, parse({}))
+    assert not places.state.exists()
 
 
 def test_events_that_were_replaced_are_refused(stream):

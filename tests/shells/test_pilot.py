@@ -376,6 +376,14 @@ def test_rows_that_are_none_are_refused(rows: str, tmp_path: Path) -> None:
         run_command(str(tmp_path / "past.csv"), f"--rows={rows}")
 
 
+def test_a_page_that_cannot_be_written_is_told_before_any_run(tmp_path: Path) -> None:
+    for name in ("--json", "--html"):
+        with pytest.raises(BadSettings, match="a folder that is there"):
+            run_command(str(tmp_path / "past.csv"), name, str(tmp_path / "none" / "page"))
+    with pytest.raises(BadSettings, match="--processes is 0; must be at least 1"):
+        run_command(str(tmp_path / "past.csv"), "--processes", "0")
+
+
 def test_the_page_has_every_part_and_the_json_reads_back() -> None:
     pytest.importorskip("matplotlib")
     found = run_pilot(

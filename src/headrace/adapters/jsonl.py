@@ -133,6 +133,9 @@ class Appender:
     def __init__(self, path: Path, *, position: int) -> None:
         self.path = path
         self.position = position
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            # What it holds already could not be compared, so a restart would write it twice.
+            raise BadInput(f"{path} can't be written: it is not a regular file; give one")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b")

@@ -49,14 +49,18 @@ def read_table(path: Path, rows: tuple[int, int | None] = (0, None)) -> Table:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise BadSettings(f"{path.name} is of no known format; known are {', '.join(SUFFIXES)}")
+        raise BadSettings(f"{path} is of no known format; known are {', '.join(SUFFIXES)}")
     try:
         if suffix == ".parquet":
             return _from_parquet(path, rows)
         if suffix in (".jsonl", ".ndjson"):
             return _from_json_lines(path, rows)
         return _from_csv(path, rows, "\t" if suffix == ".tsv" else None)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8: {error.reason}; save it as UTF-8") from error
+    except csv.Error as error:
         raise BadInput(f"{path} can't be read: {error}") from error
 
 

@@ -9,6 +9,7 @@ Limits: the first `annotators_max` annotators have counts of their own, all othe
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -164,5 +165,5 @@ class Turnaround:
 
     def add(self, latency_s: float) -> None:
         """Count one answer; seconds."""
-        self.counts[sum(latency_s > bound for bound in TURNAROUND_BOUNDS_S)] += 1
+        self.counts[bisect_left(TURNAROUND_BOUNDS_S, latency_s)] += 1
         self.sum_s += latency_s

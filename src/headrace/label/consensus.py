@@ -102,7 +102,7 @@ def latest(answers: Iterable[Answer]) -> Answer:
     return max(answers, key=_moment)
 
 
-def standing(answers: Iterable[Answer], wanted_n: int) -> list[Answer]:
+def standing(answers: Sequence[Answer], wanted_n: int) -> list[Answer]:
     """The answer that counts of each voice, in the order in which they are heard.
 
     >>> first = Answer(request_id="r", annotator="al", label="ham", at=1.0)
@@ -111,6 +111,8 @@ def standing(answers: Iterable[Answer], wanted_n: int) -> list[Answer]:
     >>> [(a.annotator, a.label) for a in standing([second, other, first], wanted_n=1)]
     [('al', 'spam'), ('bo', 'ham')]
     """
+    if len(answers) < 2:
+        return [*answers]
     voices: dict[tuple[str, float, str], list[Answer]] = {}
     for answer in answers:
         voices.setdefault(voice(answer, wanted_n), []).append(answer)

@@ -265,10 +265,11 @@ def _first_words(model: RiverClassifier) -> tuple[bool, bool]:
 
 def _normalised(found: Floats) -> tuple[Floats, int]:
     """Rows that sum to 1, those that are no distribution made uniform; and how many had a NaN."""
-    total, lowest = found.sum(axis=1), found.min(axis=1)
+    # For one row, the reductions by name cost half of what the methods of an array do.
+    total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
     # A NaN makes every comparison false.
     is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
-    if is_good.all():
+    if np.logical_and.reduce(is_good):
         return found / total[:, np.newaxis], 0
     safe = np.where(is_good, total, 1.0)[:, np.newaxis]
     answers = np.where(is_good[:, np.newaxis], found / safe, 1.0 / found.shape[1])

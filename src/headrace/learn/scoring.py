@@ -199,7 +199,7 @@ class _LinearScorer(Scorer):
     def _raw(self, X: Floats) -> Floats:
         numbers, is_missing = self._numbers(X)
         numbers[is_missing] = 0.0
-        raw = (numbers[:, np.newaxis, :] * self._weights).sum(axis=2)
+        raw = np.add.reduce(numbers[:, np.newaxis, :] * self._weights, axis=2)
         self._add_categories(X, raw)
         return np.asarray(raw)
 

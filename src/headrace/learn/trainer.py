@@ -34,7 +34,7 @@ from ..messages import (
     RetrainRequested,
 )
 from ..observe.schema import Schema
-from ..settings import LearnSettings
+from ..settings import COMPARED_MIN, LearnSettings
 from .learner import Learner
 from .memory import Example, Memory
 from .retrain import Challenger, RetrainJob, compare, retrain
@@ -55,8 +55,6 @@ AFTER_DRIFT_N = (25, 50, 100, 200)
 FRESH_MIN = 20
 """The newest so many examples weigh at least one half, however short ago the drift was."""
 
-COMPARED_MIN = 10
-"""Fewer control labels than this decide nothing, and the champion stays."""
 
 
 @dataclass
@@ -215,7 +213,9 @@ class Trainer:
             self._adopted(entry, challenger)
         elif isinstance(entry, ModelKept):
             self.kept_n += 1
-            self._open = self._outrun = None
+            self._outrun = None
+            if self._open is not None and self._open.job.job_id == entry.job_id:
+                self._open = None
 
     def _settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
@@ -263,6 +263,7 @@ class Trainer:
             adopt_labels_n=self.settings.adopt_labels_n,
         )
         self._jobs_n = entry.job_id + 1
+        self._outrun = None
         self._labels_since_retrain_n = 0
         self._open = OpenJob(job)
         self.retrained_n += 1

@@ -25,16 +25,17 @@ class Run:
 
     `clock`, shape (n,), is the engine's time at each event: the largest `at` so far. `served`,
     shape (n, k), holds the served model's probabilities over the schema's classes, NaN where the
-    log had none.
+    log had none. `luck`, shape (n,), is each event's in the control draw, `origins`, shape (n,),
+    what requests hand on: (key, version of the served model), or None.
     """
 
-    def __init__(self, batch: EventBatch, places: NDArray[np.intp], now: float) -> None:
-        self.batch = batch
-        self.places = places
-        self.ids = [batch.ids[place] for place in places]
-        self.at = batch.at[places]
-        self.clock = np.maximum.accumulate(np.concatenate([[now], self.at]))[1:]
+    def __init__(self, batch: EventBatch, start: int, stop: int, now: float) -> None:
+        self.ids = np.array(batch.ids[start:stop], dtype=np.object_)
+        self.at = batch.at[start:stop].copy()
+        self.clock = np.maximum(np.maximum.accumulate(self.at), now)
+        self.origins = _origins(batch, start, stop)
         self.keys: NDArray[np.uint64]
+        self.luck: NDArray[np.float64]
         self.rows: NDArray[np.float64]
         self.served: NDArray[np.float64]
         self.i = 0
@@ -46,17 +47,6 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def origins(self, start: int, stop: int) -> list[tuple[str | None, str | None]] | None:
-        """What requests about events [start, stop) hand on: key and version of the served model."""
-        keys, versions = self.batch.keys, self.batch.model_versions
-        if keys is None and versions is None:
-            return None
-        places = self.places[start:stop].tolist()
-        return [
-            (keys[place] if keys else None, versions[place] if versions else None)
-            for place in places
-        ]
 
 
 class Admission:
@@ -82,11 +72,12 @@ class Admission:
         while start < n:
             stop, rejection = self._admit(batch, keys, start, first_served)
             if stop > start:
-                run = Run(batch, np.arange(start, stop), self.now)
+                run = Run(batch, start, stop, self.now)
                 for new in [name for name, row in first_served.items() if row == start]:
                     schema.class_code(new)
                     del first_served[new]
                 run.keys = keys[start:stop]
+                run.luck = self._luck(run.keys)
                 run.rows = schema.rows(_rows_of(batch, start, stop))
                 run.served = _served(batch, start, stop, schema)
                 self.now = float(run.clock[-1])
@@ -97,6 +88,12 @@ class Admission:
                 first_served = _first_rows_of_new_classes(batch, schema, stop)
                 yield rejection
             start = stop
+
+    def _luck(self, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
+        if len(keys) == 1:
+            # The same bits; for one event at a time a tenth of the cost.
+            return np.array([self.chance.uniform_of_key("control", int(keys[0]))])
+        return self.chance.uniforms("control", keys)
 
     def _admit(
         self,
@@ -133,6 +130,15 @@ class Admission:
         return InputRejected(
             reason=reason, detail=detail, at=at, input_id=batch.ids[i][:ID_LENGTH_MAX]
         )
+
+
+def _origins(batch: EventBatch, start: int, stop: int) -> NDArray[np.object_]:
+    origins = np.empty(stop - start, dtype=np.object_)
+    keys, versions = batch.keys, batch.model_versions
+    if keys is not None or versions is not None:
+        for i, place in enumerate(range(start, stop)):
+            origins[i] = (keys[place] if keys else None, versions[place] if versions else None)
+    return origins
 
 
 def _first_rows_of_new_classes(batch: EventBatch, schema: Schema, start: int) -> dict[str, int]:

@@ -80,11 +80,7 @@ class Reservoir:
 
     def sort_keys(self, keys: NDArray[np.uint64], at: NDArray[np.float64]) -> NDArray[np.float64]:
         """Sort keys of n events by hashed id and time; shape (n,), the smallest are kept."""
-        if len(keys) == 1:
-            # The same bits; for one event at a time a tenth of the cost.
-            uniforms = np.array([self.chance.uniform_of_key("reservoir", int(keys[0]))])
-        else:
-            uniforms = self.chance.uniforms("reservoir", keys)
+        uniforms = self.chance.uniforms("reservoir", keys)
         if self.half_life_s is None:
             return uniforms
         # Luck is never below half a step, so that the outer logarithm stays finite.
@@ -122,7 +118,7 @@ class Reservoir:
 
     def columns(self) -> Columns:
         """Copies of the events in the sample, in an order that means nothing."""
-        return self._store.take(np.arange(len(self)))
+        return self._store.take(slice(0, len(self)))
 
     def mark_asked(self, seq: int) -> bool:
         """Note that a label was requested for event `seq`; false if it is not in the sample."""

@@ -126,8 +126,9 @@ class Schema:
         columns, codes = self._columns, self._codes
         new = [] if self.is_declared else sorted(features.keys() - columns.keys())
         found = [(name, kind) for name in new if (kind := kind_of(features[name])) is not None]
-        self._add(found[: self.features_max - self.width])
-        row = np.full(self.width, np.nan)
+        if found:
+            self._add(found[: self.features_max - self.width])
+        row = [math.nan] * self.width
         for name, value in features.items():
             j = columns.get(name)
             if j is None or value is None:
@@ -138,7 +139,7 @@ class Schema:
             elif not isinstance(value, str):
                 number = number_of(value)
                 row[j] = number if math.isfinite(number) else math.nan
-        return row
+        return np.array(row)
 
     def features(self, row: NDArray[np.float64]) -> Features:
         """One row as river wants it: missing left out, categories as their text.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ _WIDE: tuple[tuple[str, float], ...] = (
     ("probabilities", 0.0),
     ("served", np.nan),
 )
+
+
+Slots: TypeAlias = NDArray[np.intp] | slice
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -149,7 +152,7 @@ class Store:
                 # The record is frozen for its readers; its one owner is here.
                 object.__setattr__(self._columns, name, wider)
 
-    def put(self, slots: NDArray[np.intp], block: Columns) -> None:
+    def put(self, slots: Slots, block: Columns) -> None:
         """Write the block's events to those slots, each of which is named once."""
         self.widen(block)
         for name, _ in _FLAT:
@@ -162,14 +165,16 @@ class Store:
             if values.shape[1]:
                 column[slots, : values.shape[1]] = values
 
-    def take(self, slots: NDArray[np.intp]) -> Columns:
+    def take(self, *slots: Slots) -> Columns:
         """Copies of the events in those slots, in that order, C-contiguous."""
-        flat = {name: getattr(self._columns, name)[slots] for name, _ in _FLAT}
-        wide = {
-            name: np.ascontiguousarray(getattr(self._columns, name)[slots, :width])
-            for name, width in self._widths.items()
-        }
-        return Columns(**flat, **wide)
+        flat = {name: getattr(self._columns, name) for name, _ in _FLAT}
+        wide = {name: getattr(self._columns, name)[:, :n] for name, n in self._widths.items()}
+        return Columns(
+            **{
+                name: np.ascontiguousarray(np.concatenate([column[part] for part in slots]))
+                for name, column in (flat | wide).items()
+            }
+        )
 
     @property
     def at(self) -> NDArray[np.float64]:
@@ -228,7 +233,11 @@ class Window:
         if last - first != n - 1 or (self._filled_n and first != self.next_seq):
             raise BrokenInvariant(f"the window expects event {self.next_seq}, got {first}..{last}")
         kept = block if n <= self.window_n else block.take(slice(n - self.window_n, n))
-        self._store.put(kept.seq % self.window_n, kept)
+        done = 0
+        for slots in self._spans(last + 1 - len(kept), last + 1):
+            size = slots.stop - slots.start
+            self._store.put(slots, kept.take(slice(done, done + size)))
+            done += size
         self._filled_n = min(self.window_n, self._filled_n + n)
         self.next_seq = last + 1
         self.tick(float(block.at.max()))
@@ -252,7 +261,18 @@ class Window:
 
     def since(self, seq: int = 0) -> Columns:
         """Copies of the events in the window numbered `seq` and above, in order of arrival."""
-        return self._store.take(self.slots(seq))
+        if self.window_s is not None:
+            return self._store.take(self.slots(seq))
+        first = min(max(seq, self.first_seq), self.next_seq)
+        return self._store.take(*self._spans(first, self.next_seq))
+
+    def _spans(self, first: int, end: int) -> list[slice]:
+        """Slots of at most `window_n` events [first, end), in order of arrival."""
+        start = first % self.window_n
+        stop = start + end - first
+        if stop <= self.window_n:
+            return [slice(start, stop)]
+        return [slice(start, self.window_n), slice(0, stop - self.window_n)]
 
     def find(self, seq: int) -> int | None:
         """The slot of event `seq`, or none if it is not in the window."""

@@ -245,6 +245,7 @@ class Asking:
             wanted_n=len(candidates),
         )
         outputs: list[RoundOpened | LabelRequested | RoundClosed] = [opened]
+        self.threshold = decision.threshold
         for row, candidate in zip(decision.chosen, candidates, strict=True):
             if self._is_known(candidate):
                 # One id, twice in the pool: the first was asked a moment ago.
@@ -254,16 +255,15 @@ class Asking:
                 propensity=float(decision.inclusion[row]),
                 strategy=decision.strategy,
                 utility=float(decision.utilities[row]),
-                threshold=decision.threshold,
+                threshold=self.threshold,
                 round_n=decision.round_n,
             )
             outputs.append(self._request(candidate, why, model_version, decision.now))
-        self.threshold = decision.threshold
         closed = RoundClosed(
             round_n=decision.round_n,
             at=decision.now,
             asked_n=len(outputs) - 1,
-            threshold=decision.threshold,
+            threshold=self.threshold,
         )
         outputs.append(closed)
         return outputs

@@ -79,8 +79,12 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
             _play_live(show, batches, console, pace, served.url)
         show.finish()
         console.print(closing(show.duel, is_plain))
-        _say(console, show.duel.verdict())
-        _say(console, "One run is one throw of the dice: docs/DEMO.md has five of them.")
+        for line in (
+            show.duel.verdict(),
+            "One run is one throw of the dice: docs/DEMO.md has five of them.",
+        ):
+            # On a terminal words are kept whole; for a file a line stays a line.
+            console.print(line, markup=False, highlight=False, soft_wrap=is_plain)
     except KeyboardInterrupt:
         seen_n = show.duel.ours.engine.shard.events_n
         console.print(f"Interrupted after {seen_n:,} of {show.events_n:,} events.", highlight=False)

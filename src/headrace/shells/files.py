@@ -42,7 +42,7 @@ from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
 from ..adapters.jsonl import Appender, Pipe, Tail
 from ..adapters.snapshots import SnapshotStore
 from ..engine import Engine
-from ..errors import BadInput
+from ..errors import BadInput, BadSettings
 from ..learn.retrain import Challenger, RetrainJob, retrain
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..report import Report
@@ -94,6 +94,19 @@ def run_files(
         return runner.report
 
 
+def _refuse_the_same(places: Places) -> None:
+    """One file in two roles would be read as what it is not, or grow by what it leads to."""
+    named = {
+        "--events": places.events,
+        "--answers": places.answers,
+        "--requests": places.requests,
+    }
+    roles: dict[Path, str] = {}
+    for role, path in named.items():
+        if path is not None and (other := roles.setdefault(path.resolve(), role)) != role:
+            raise BadSettings(f"{other} and {role} are both {path}; give each a file of its own")
+
+
 class Runner:
     """One run, from opening to closing."""
 
@@ -118,6 +131,7 @@ class Runner:
         self._times: list[float] = []
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
+        _refuse_the_same(places)
         with ExitStack() as opened:
             folder = opened.enter_context(closing(RunFolder(places.state, settings)))
             self.journal = folder.journal

@@ -124,12 +124,17 @@ class Simulation:
                     classes = sorted(self.engine.schema.classes)
                     for answer in self.oracle.answers(output, truth, classes):
                         self._push(answer.at, answer)
-            elif isinstance(output, RetrainRequested):
+            elif isinstance(output, RetrainRequested) and self._is_open(output.job_id):
                 at = output.at + self.retrain_s
                 challenger = retrain(self.engine.job(output.job_id))
                 finished = RetrainFinished(job_id=output.job_id, at=at, challenger=challenger)
                 self._push(at, finished)
         return outputs
+
+    def _is_open(self, job_id: int) -> bool:
+        """Drift may have ordered another job since, within the same piece."""
+        job = self.engine.open_job
+        return job is not None and job.job_id == job_id
 
     def _push(self, at: float, message: Input) -> None:
         self._n += 1
@@ -144,9 +149,11 @@ class Simulation:
     def _settle(self) -> Iterator[list[Output]]:
         while self._due or self.engine.desk.open_n:
             deadline = self.engine.next_deadline()
-            at = min(self._wake_at(), float("inf") if deadline is None else deadline)
-            yield self._follow(self.engine.feed([Tick(at=at)]))
-            yield from self._deliver(at)
+            wake, due = self._wake_at(), float("inf") if deadline is None else deadline
+            # What comes at the deadline itself is still in time.
+            if wake != due:
+                yield self._follow(self.engine.feed([Tick(at=min(wake, due))]))
+            yield from self._deliver(wake if wake <= due else due)
 
 
 def _batches(events: Iterable[Labelled]) -> Iterator[tuple[EventBatch, list[str]]]:

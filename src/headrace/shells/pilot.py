@@ -44,6 +44,8 @@ GRID_NEAR = 1.3
 DEFAULT_STRATEGIES = ("random", "margin", "hybrid")
 DEFAULT_BUDGETS = (0.01, 0.05)
 
+PLAIN_WIDTH = 120
+
 
 def run_pilot(
     history: History,
@@ -243,9 +245,10 @@ def register(subparsers: Any) -> None:
     add("--at", metavar="COL", help="column of the time (default: one second an event)")
     add("--rows", metavar="A:B", default=":", help="rows A to B, B not included; either may lack")
     add("--budget", type=float, nargs="+", default=list(DEFAULT_BUDGETS), metavar="SHARE",
-        help="labels per event (default: %(default)s)")  # fmt: skip
+        help=f"labels per event (default: {' '.join(map(str, DEFAULT_BUDGETS))})")  # fmt: skip
     add("--strategies", nargs="+", default=list(DEFAULT_STRATEGIES), metavar="NAME",
-        help="query strategies; random always runs (default: %(default)s)")  # fmt: skip
+        help="query strategies; random always runs "
+        f"(default: {' '.join(DEFAULT_STRATEGIES)})")  # fmt: skip
     add("--latency", type=float, nargs="+", default=[0.0], metavar="N",
         help="events from request to answer; seconds with --at (default: 0)")  # fmt: skip
     add("--seeds", type=int, default=3, metavar="N", help="runs of each (default: %(default)s)")
@@ -260,6 +263,13 @@ def register(subparsers: Any) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace pilot`; 0 when the comparison was made."""
     console = Console()
+    # Lines for a file or another program are not broken to fit a screen.
+    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    for page in (arguments.json, arguments.html):
+        if page is not None and (page.is_dir() or not page.parent.is_dir()):
+            raise BadSettings(f"{page} can't be written: give a file in a folder that is there")
+    if arguments.processes is not None and arguments.processes < 1:
+        raise BadSettings(f"--processes is {arguments.processes}; must be at least 1")
     settings = settings_module.load(arguments.settings) if arguments.settings else Settings()
     if arguments.model:
         model = msgspec.structs.replace(settings.model, name=arguments.model)
@@ -278,6 +288,7 @@ def command(arguments: argparse.Namespace) -> int:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     ) as bar:
         task = bar.add_task("playing", total=None, pace="")
 

@@ -188,10 +188,10 @@ def _watched(
 
     No batch is longer than the window, so that none has left it by then.
     """
-    window = engine.shard.window
-    for batch, truths in history.batches(min(BATCH_N, window.window_n)):
+    for batch, truths in history.batches(min(BATCH_N, engine.settings.observe.window_n)):
         before_n = engine.shard.events_n
         yield batch, truths
+        window = engine.shard.window
         # How old a candidate may be is the query's affair; here every event is looked at.
         age_max_s, window.window_s = window.window_s, None
         seen = window.since(before_n)

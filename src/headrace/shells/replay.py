@@ -56,7 +56,12 @@ class RunFolder:
     def __init__(self, path: Path, settings: Settings | None = None) -> None:
         self.path = path
         if settings is not None:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except FileExistsError:
+                raise BadSettings(f"{path} is a file; --state has to be a folder") from None
+            except OSError as error:
+                raise BadSettings(f"{path} can't be made: {error.strerror}") from error
         elif not (path / "settings.json").exists():
             raise BadInput(f"{path} holds no recorded run; give the --state of a `headrace run`")
         self._lock = _locked(path)

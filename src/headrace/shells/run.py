@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ..errors import BadSettings
 from ..report import Report
 from ..settings import Settings, load
 from .files import Places, run_files
@@ -47,7 +48,9 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML; see headrace check")
     parser.add_argument(
-        "--follow", action="store_true", help="go on at the end of the files, until SIGTERM"
+        "--follow",
+        action="store_true",
+        help="go on at the end of the files, until SIGTERM or Ctrl-C",
     )
     parser.set_defaults(func=main)
 
@@ -55,6 +58,8 @@ def register(subparsers: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace run`; the exit code."""
     settings = Settings() if arguments.settings is None else load(arguments.settings)
+    if str(arguments.requests) == "-":
+        raise BadSettings("--requests is -; must be a file, which a restart compares with")
     places = Places(
         events=None if arguments.events == "-" else Path(arguments.events),
         answers=arguments.answers,
@@ -126,7 +131,11 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
     rejected_n = sum(report.rejected_n.values()) + report.answers_rejected_n
     rejects = "none"
     if rejected_n:
-        rejects = f"{rejected_n:,}, see {places.state / 'rejects.jsonl'}"
+        kinds = dict(sorted(report.rejected_n.items(), key=lambda kind: -kind[1]))
+        if report.answers_rejected_n:
+            kinds["answers"] = report.answers_rejected_n
+        told = ", ".join(f"{name} {n:,}" for name, n in kinds.items())
+        rejects = f"{rejected_n:,} ({told}), see {places.state / 'rejects.jsonl'}"
     ends = f"{report.disputed_n:,} disputed, {report.expired_n:,} expired"
     models = f"{report.learned_n:,} labels learned, {report.adopted_n:,} retrained models adopted"
     alarms_n = sum(report.drift_alarms_n.values())

@@ -1,0 +1,71 @@
+"""Events observed and still to be written down: many at once cost little more than one.
+
+When that is done, and into what, is the shard's to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .admission import Run
+from .window import Columns
+
+
+class Seen(NamedTuple):
+    """Events [start, stop) of a run, with their rows and how they were judged on arrival."""
+
+    run: Run
+    start: int
+    stop: int
+    rows: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    predicted: NDArray[np.int64]
+
+    def of(self, column: NDArray[Any]) -> NDArray[Any]:
+        """These events' part of a column of their run."""
+        return column[self.start : self.stop]
+
+
+def columns_of(
+    seen: Sequence[Seen],
+    end_seq: int,
+    guess: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+) -> Columns:
+    """All of them as one block that ends before event `end_seq`; `guess` is of the confidences."""
+    confidence = stacked([part.confidence for part in seen])
+    return Columns(
+        seq=np.arange(end_seq - len(confidence), end_seq, dtype=np.int64),
+        ids=stacked([part.of(part.run.ids) for part in seen]),
+        at=stacked([part.of(part.run.at) for part in seen]),
+        keys=stacked([part.of(part.run.keys) for part in seen]),
+        confidence=confidence,
+        guess=guess(confidence),
+        is_asked=np.zeros(len(confidence), dtype=np.bool_),
+        origins=stacked([part.of(part.run.origins) for part in seen]),
+        rows=stacked([part.rows for part in seen], np.nan),
+        probabilities=stacked([part.probabilities for part in seen]),
+        served=stacked([part.of(part.run.served) for part in seen], np.nan),
+    )
+
+
+def stacked(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
+    """The parts of one column, one below the other, as wide as the widest; C-contiguous.
+
+    >>> stacked([np.ones((1, 1)), np.ones((1, 2))], np.nan)
+    array([[ 1., nan],
+           [ 1.,  1.]])
+    """
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.shape[-1] for part in parts) if parts[0].ndim > 1 else 0
+    if width and any(part.shape[1] < width for part in parts):
+        parts = [
+            np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=fill)
+            for part in parts
+        ]
+    return np.concatenate(parts)
