@@ -76,6 +76,7 @@ class Shard:
         self.now = -np.inf
         self.events_n = 0
         self.fresh_from = 0
+        self._drift_from = 0
         self._round_at: float | None = None
         self._idle_n = 0
         if settings.query.cold_start.per_class_n == 0:
@@ -118,7 +119,7 @@ class Shard:
         # The rows may be the feeder's own, who is free to reuse them after this feed.
         rows = run.rows[start:stop].copy()
         self._take(Seen(run, start, stop, rows, probabilities[:n], confidence[:n], predicted[:n]))
-        self.now = now = float(run.clock[stop - 1])
+        self.now = now = max(self.now, float(run.clock[stop - 1]))
         outputs: list[Output] = []
         if is_drawn:
             outputs += self._control(now)
@@ -260,7 +261,8 @@ class Shard:
         """A round on demand, over window and reservoir."""
         kept = self._past(self.window.since(0), self.reservoir.columns())
         wanted_n = self.asking.can_ask_n if order.labels_n is None else order.labels_n
-        outputs = self._extra_round(kept, "ordered", wanted_n, max(self.now, order.at))
+        now, anew = max(self.now, order.at), self.model.probabilities(kept.rows)
+        outputs = self._round(kept, "ordered", wanted_n, now, anew)
         self.asking.budget.use_reserve()
         return outputs
 
@@ -268,45 +270,45 @@ class Shard:
         """The round over the events since the last one: everybody's second first chance."""
         outputs: list[Output] = [*self.asking.waiting(now)]
         self._settle(self.asking.gone(self.events_n - self.settings.observe.window_n))
-        wanted_n = self.asking.regular_n
-        if wanted_n < 1:
-            return outputs
-        fresh = self.window.since(self.fresh_from)
-        if len(fresh) == 0:
-            return outputs
-        pool = self._pool(fresh, wanted_n)
-        decision = self.asking.round(
-            pool,
-            fresh.is_asked | self.asking.are_known(fresh.keys),
-            reason="schedule",
-            at_random=self._at_random(),
-            wanted_n=wanted_n,
-            now=now,
-        )
-        self.fresh_from = self.events_n
-        chosen = [pool.ids[row] for row in decision.chosen]
-        outputs += self._asked(decision, fresh)
-        for row in decision.chosen:
-            self._expect(fresh, int(row))
-        self._settle(self.asking.first_chances(decision, fresh.seq, chosen))
+        if self.asking.regular_n >= 1:
+            fresh = self.window.since(self.fresh_from)
+            outputs += self._round(fresh, "schedule", self.asking.regular_n, now)
         return outputs
 
-    def _extra_round(self, kept: Columns, reason: str, wanted_n: int, now: float) -> list[Output]:
-        """A round over what is kept of the past, scored anew: its labels teach, and don't judge."""
-        kept = kept.take(np.flatnonzero(~(kept.is_asked | self.asking.are_known(kept.keys))))
+    def _round(
+        self,
+        events: Columns,
+        reason: str,
+        wanted_n: int,
+        now: float,
+        anew: NDArray[np.float64] | None = None,
+    ) -> list[Output]:
+        """One decision over these events, in order of number; `anew` are newer probabilities.
+
+        It is the first chance of those that came since the last round, so their labels judge. Those
+        of older events teach only.
+        """
+        is_asked = events.is_asked | self.asking.are_known(events.keys)
         wanted_n = min(wanted_n, self.asking.can_ask_n)
-        if wanted_n < 1 or len(kept) == 0:
+        if wanted_n < 1 or is_asked.all():
             return []
-        pool = self._pool(kept, wanted_n, self.model.probabilities(kept.rows))
+        pool = self._pool(events, wanted_n, anew)
         decision = self.asking.round(
             pool,
-            kept.is_asked,
+            is_asked,
             reason=reason,
             at_random=self._at_random(),
             wanted_n=wanted_n,
             now=now,
         )
-        return self._asked(decision, kept)
+        outputs = self._asked(decision, events)
+        for row in decision.chosen:
+            if events.seq[row] >= self.fresh_from:
+                self._expect(events, int(row))
+        chances = self.asking.first_chances(decision, events.seq, pool.ids, self.fresh_from)
+        self._settle(chances)
+        self.fresh_from = self.events_n
+        return outputs
 
     def _at_random(self) -> str | None:
         """Why the strategy has no say now, if so.
@@ -316,7 +318,8 @@ class Shard:
         """
         if self.asking.is_cold(self.schema.classes):
             return "cold start"
-        return "drift" if self.drift.level is DriftLevel.DRIFT else None
+        is_new = self.events_n - self._drift_from <= self.settings.drift.hold_n
+        return "drift" if is_new and self.drift.level is DriftLevel.DRIFT else None
 
     def _past(self, recent: Columns, sample: Columns) -> Columns:
         """The recent events, then those of the sample that are not among them."""
@@ -375,7 +378,8 @@ class Shard:
         key, served_model = events.origins[row] or (None, None)
         served = None
         if events.served.shape[1] and not np.isnan(events.served[row, 0]):
-            served = self._named(events.served[row])
+            # A class that was unknown when the event arrived was given nothing.
+            served = self._named(np.nan_to_num(events.served[row], nan=0.0))
         return Candidate(
             seq=int(events.seq[row]),
             id=str(events.ids[row]),
@@ -413,12 +417,13 @@ class Shard:
         outputs: list[Output] = [change]
         if change.level != DriftLevel.DRIFT.name:
             return outputs
+        self._drift_from = self.events_n
         self.asking.budget.use_reserve()
         if self.settings.query.rounds.drift_n:
             newer = self.window.since(self.events_n - self.settings.drift.check_every_n)
             half = (self.asking.can_ask_n + 1) // 2
             wanted_n = min(self.settings.query.rounds.drift_n, half)
-            outputs += self._extra_round(newer, "drift", wanted_n, now)
+            outputs += self._round(newer, "drift", wanted_n, now)
         return outputs
 
     def adopted(self) -> None:
@@ -439,7 +444,9 @@ class Shard:
             return []
         if is_first:
             self.asking.ended(entry.event_id, is_refunded=False)
-        self._count(entry)
+            self._count(entry)
+        else:
+            self.asking.settled_late(entry.event_id)
         judged = entry.prediction
         if self.settings.evaluation.judged == "served" and entry.served is not None:
             judged = entry.served
@@ -449,10 +456,11 @@ class Shard:
         if not is_first:
             return []
         changes = []
+        # Only labels of a first chance were drawn as the watches take them to be.
         if guess is not None:
             changes.append(self.drift.surprise(wrong, guess, self.now, self.events_n))
-        if entry.reason in ("control", "cold start"):
-            changes.append(self.drift.error(wrong, self.now, self.events_n))
+            if entry.reason in ("control", "cold start"):
+                changes.append(self.drift.error(wrong, self.now, self.events_n))
         outputs: list[Output] = []
         for change in changes:
             if change is not None:

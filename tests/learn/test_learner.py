@@ -196,6 +196,9 @@ ROW = np.array([1.0, 2.0])
 def test_whatever_the_model_says_becomes_a_distribution(answer, expected, failed_n):
     learner = Learner(Scripted(answer), Columns(2, 0, 3))
     assert learner.probabilities(ROW[np.newaxis])[0].tolist() == expected
+    # Rows are scored ahead and again, so only what is asked once a label is counted.
+    assert learner.failed_predictions_n == 0
+    learner.right(ROW, 0)
     assert learner.failed_predictions_n == failed_n
 
 

@@ -195,10 +195,10 @@ def test_first_chances_join_the_control_draw_and_the_round() -> None:
     subject = asking_with()
     subject.control(candidate("e2", 2), 0, 2.0)
     decision = round_over(subject, 10, 2)
-    chosen = [f"e{row}" for row in decision.chosen]
+    ids = [f"e{row}" for row in range(10)]
     found = {
         each.request_id: each.propensity
-        for each in subject.first_chances(decision, np.arange(10), chosen)
+        for each in subject.first_chances(decision, np.arange(10), ids, 0)
     }
     control_p = subject.control_p
     for row in [2, *decision.chosen.tolist()]:

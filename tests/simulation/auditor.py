@@ -38,6 +38,7 @@ class Request:
         self.revision = -1
         self.label: str | None = None
         self.is_waiting = True
+        self.is_refunded = False
 
     @property
     def has_ended(self) -> bool:
@@ -217,10 +218,17 @@ class Auditor:
             case "RequestExpired" | "RequestWithdrawn":
                 self.spent_n -= 1
                 request = self.requests.get(output["request_id"])
-                if request is not None and kind == "RequestExpired":
-                    self.check(output["at"] == request.deadline, "expired at another moment")
+                if request is not None:
+                    request.is_refunded = True
+                    if kind == "RequestExpired":
+                        self.check(output["at"] == request.deadline, "expired at another moment")
             case "LabelSettled":
                 self.settled_since_job_n += 1
+                request = self.requests.get(output["request_id"])
+                if request is not None and request.is_refunded:
+                    # A label that comes late is paid after all.
+                    request.is_refunded = False
+                    self.spent_n += 1
             case "RoundOpened" | "RoundClosed":
                 self._round(kind, output)
             case "DriftChanged":

@@ -2,7 +2,7 @@
 
 Nothing here chooses a model (models.py) or keeps examples (memory.py). Whatever river does - an
 empty answer, a NaN, an exception - the stream goes on: the row becomes uniform, and the last two
-are counted in `failed_predictions_n`.
+are counted in `failed_predictions_n`, once a label.
 """
 
 from __future__ import annotations
@@ -120,9 +120,7 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         scorer = self._scorer
         found = self._by_river(X, k) if scorer is None else self._compiled(scorer, X, k)
-        answers, failed_n = _normalised(found)
-        self.failed_predictions_n += failed_n
-        return answers
+        return _normalised(found)[0]
 
     def learn(self, row: Floats, code: int, weight: float = 1.0) -> bool:
         """Learn one example; False, and counted in `unlearnable_n`, when the model cannot.

@@ -56,7 +56,6 @@ FRESH_MIN = 20
 """The newest so many examples weigh at least one half, however short ago the drift was."""
 
 
-
 @dataclass
 class OpenJob:
     """A retraining under way, and what has been learned since it was ordered."""

@@ -1,8 +1,8 @@
 """Which events are let in: not twice, not from the future. What is let in becomes a `Run`.
 
-A run is a stretch of events with nothing between them: no rejection, no class that the schema does
-not know yet. Admission is lazy, one run at a time, so that what one run teaches the schema is known
-to the next and not to those before, however the events were batched.
+A run is a stretch of events with nothing between them: no rejection, no class or feature that the
+schema does not know yet. Admission is lazy, one run at a time, so that what one run teaches the
+schema is known to the next and not to those before, however the events were batched.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Admission:
         first_served = _first_rows_of_new_classes(batch, schema, 0)
         start, n = 0, len(batch)
         while start < n:
-            stop, rejection = self._admit(batch, keys, start, first_served)
+            news = schema.next_news(batch, start)
+            stop, rejection = self._admit(batch, keys, start, [*first_served.values(), news])
             if stop > start:
                 run = Run(batch, start, stop, self.now)
                 for new in [name for name, row in first_served.items() if row == start]:
@@ -100,10 +101,10 @@ class Admission:
         batch: EventBatch,
         keys: NDArray[np.uint64],
         start: int,
-        cuts: dict[str, int],
+        cuts: list[int],
     ) -> tuple[int, InputRejected | None]:
         """How far a run goes from `start`, and what ends it, if a rejection does."""
-        cut = min((row for row in cuts.values() if row > start), default=len(batch))
+        cut = min((row for row in cuts if row > start), default=len(batch))
         now, latest, before = self.now, self._latest, self._before
         at, identities = batch.at[start:cut].tolist(), keys[start:cut].tolist()
         for i, (when, key) in enumerate(zip(at, identities, strict=True), start):

@@ -118,6 +118,30 @@ class Schema:
         self.events_n += len(batch)
         return rows
 
+    def next_news(self, batch: EventBatch, start: int) -> int:
+        """The first event after `start` that has the first value of a feature; n if there is none.
+
+        Features of event `start` itself don't count: they are known before the event after it.
+        """
+        n = len(batch)
+        if self.is_declared or self.width >= self.features_max:
+            return n
+        unknown = [name for name in batch.names if name not in self._columns]
+        if not unknown:
+            return n
+        column_of = {name: k for k, name in enumerate(batch.number_names)}
+        news = n
+        for name in unknown:
+            if name in batch.texts:
+                values = batch.texts[name][start:news]
+                first = next((i for i, x in enumerate(values) if kind_of(x) is not None), None)
+            else:
+                present = np.flatnonzero(np.isfinite(batch.numbers[start:news, column_of[name]]))
+                first = int(present[0]) if len(present) else None
+            if first:
+                news = start + first
+        return news
+
     def row(self, features: Features) -> NDArray[np.float64]:
         """One event's features as numbers, shape (`width`,): what `features` gave, back again.
 

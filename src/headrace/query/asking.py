@@ -111,7 +111,8 @@ class Asking:
         # Hashed ids of the events with an open request, and of the latest ended: as long as the
         # desk remembers a request, an event whose id comes again must not be asked again.
         self._open: dict[int, None] = {}
-        self._ended: dict[int, None] = {}
+        # Of those that ended: whether its money came back.
+        self._ended: dict[int, bool] = {}
 
     def __getstate__(self) -> dict[str, object]:
         # A strategy is code, not state: whoever restores has it already.
@@ -149,15 +150,15 @@ class Asking:
         """The control draw fell on this event: ask now, or as soon as there is a label to spend."""
         if self._is_known(candidate):
             return []
-        identity = request_id(self.stream, candidate.id)
-        self._unweighted.append((candidate.seq, identity, self.control_p))
+        identity, p = request_id(self.stream, candidate.id), self._control_p_of(candidate.seq)
+        self._unweighted.append((candidate.seq, identity, p))
         if not self.can_ask_n:
             if len(self._waiting) == WAITING_MAX:
                 self._waiting.popleft()
                 self.given_up_n += 1
-            self._waiting.append((candidate, model_version, self.control_p))
+            self._waiting.append((candidate, model_version, p))
             return []
-        why = _Why("control", propensity=self.control_p)
+        why = _Why("control", propensity=p)
         return [self._request(candidate, why, model_version, now)]
 
     def waiting(self, now: float) -> list[LabelRequested]:
@@ -269,24 +270,25 @@ class Asking:
         return outputs
 
     def first_chances(
-        self, decision: Decision, seq_of_row: NDArray[np.int64], chosen_ids: list[str]
+        self, decision: Decision, seq_of_row: NDArray[np.int64], ids: list[str], fresh_from: int
     ) -> list[FirstChance]:
-        """Propensities that a regular round settles: of those it asked, and of those control asked.
+        """Propensities that a round settles: of those it asked, and of those control had asked.
 
-        `seq_of_row`, shape (n,), are the event numbers of the pool, ascending.
+        `seq_of_row`, shape (n,), are the event numbers of the pool, ascending, `ids` their ids.
+        Events before number `fresh_from` had their first chance in an earlier round.
         """
         found = []
-        first, last = int(seq_of_row[0]), int(seq_of_row[-1])
+        last = int(seq_of_row[-1])
         while self._unweighted and self._unweighted[0][0] <= last:
             seq, identity, control_p = self._unweighted.popleft()
-            chance = 0.0
-            if seq >= first:
-                chance = float(decision.inclusion[np.searchsorted(seq_of_row, seq)])
+            chance, row = 0.0, int(np.searchsorted(seq_of_row, seq))
+            if seq_of_row[row] == seq:
+                chance = float(decision.inclusion[row])
             found.append(FirstChance(identity, control_p + (1.0 - control_p) * chance))
-        for row, identity in zip(decision.chosen, chosen_ids, strict=True):
+        for row in decision.chosen[seq_of_row[decision.chosen] >= fresh_from].tolist():
             chance, control_p = float(decision.inclusion[row]), self._control_p_of(seq_of_row[row])
             propensity = control_p + (1.0 - control_p) * chance
-            found.append(FirstChance(request_id(self.stream, identity), propensity))
+            found.append(FirstChance(self.request_id(ids[row]), propensity))
         for chance_known in found:
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
         return found
@@ -335,20 +337,27 @@ class Asking:
 
     # ------------------------------------------------------------------------------- ends
 
+    def settled_late(self, event_id: str) -> None:
+        """A label came after its request had been refunded: it is paid after all."""
+        key = self.chance.key(event_id)
+        if self._ended.get(key):
+            self._ended[key] = False
+            self.budget.unrefund()
+
     def ended(self, event_id: str, *, is_refunded: bool) -> None:
         """The request about this event ended; without a label, its money comes back."""
         key = self.chance.key(event_id)
         if key not in self._open:
             return
         del self._open[key]
-        self._ended[key] = None
+        self._ended[key] = is_refunded
         if len(self._ended) > self.closed_n:
             del self._ended[next(iter(self._ended))]
         if is_refunded:
             self.budget.refund()
 
     def labelled(self, label: str) -> None:
-        """A label settled: cold start counts it."""
+        """A label settled for the first time: cold start counts it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
 

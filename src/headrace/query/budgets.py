@@ -210,6 +210,12 @@ class Budget:
             account.balance -= n * _LABEL
         self.asked_n += n
 
+    def unrefund(self) -> None:
+        """A label that was paid back came all the same. The balance may fall below nothing."""
+        for account in self.accounts:
+            account.balance -= _LABEL
+        self.refunded_n -= 1
+
     def use_reserve(self) -> None:
         """What was held may be spent; from now on it is set aside anew, little by little."""
         self._held_from_n = self.asked_n

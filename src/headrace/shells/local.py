@@ -153,7 +153,7 @@ class Simulation:
             # What comes at the deadline itself is still in time.
             if wake != due:
                 yield self._follow(self.engine.feed([Tick(at=min(wake, due))]))
-            yield from self._deliver(wake if wake <= due else due)
+            yield from self._deliver(min(wake, due))
 
 
 def _batches(events: Iterable[Labelled]) -> Iterator[tuple[EventBatch, list[str]]]:
