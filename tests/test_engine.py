@@ -524,3 +524,65 @@ def test_what_waits_to_be_written_down_is_bounded_and_in_no_snapshot() -> None:
     engine.snapshot()
     assert engine.shard._seen == []
     assert len(engine.shard.reservoir) == 1_501
+
+
+def test_an_answer_within_its_deadline_is_in_time_however_far_apart_events_are() -> None:
+    settings = parse(
+        {
+            "query": {"budget": {"share": 0.5}, "rounds": {"every_n": 2}},
+            "label": {"deadline_s": 100.0},
+        }
+    )
+    engine = Engine(settings=settings)
+    pairs = [
+        (Event(id=str(i), at=1_000.0 * i, features={"x": float(i % 3)}), i % 2) for i in range(60)
+    ]
+    report = hr.run(engine, pairs, oracle=hr.oracles.Delayed(delay_s=60.0)).report
+    assert report.asked_n > 20
+    assert (report.expired_n, report.late_n, report.settled_n) == (0, 0, report.asked_n)
+
+
+def test_a_label_that_comes_after_the_refund_is_paid_after_all() -> None:
+    settings = parse(
+        {
+            "query": {"budget": {"share": 0.5, "cap": 5}, "rounds": {"every_n": 2}},
+            "label": {"deadline_s": 1_000.0},
+        }
+    )
+    engine = Engine(settings=settings)
+    first = only(engine.feed(events(20)), LabelRequested)
+    engine.feed([hr.Tick(at=5_000.0)])
+    assert engine.report.refunded_n == len(first) == 5
+    late = [Answer(request_id=r.request_id, label="a", at=5_001.0) for r in first]
+    settled = only(engine.feed(late), LabelSettled)
+    assert [s.is_late for s in settled] == [True] * 5
+    assert (engine.report.refunded_n, engine.report.budget_available_n) == (0, 0)
+    assert only(engine.feed(events(20, start=6_000)), LabelRequested) == []
+
+
+def test_features_of_later_events_are_not_known_before_they_come() -> None:
+    settings = parse({"drift": {"check_every_n": 100}, "observe": {"window_n": 100}})
+    stream = [
+        Event(id=str(i), at=float(i), features={"x": float((i * 7) % 13 + i // 200)})
+        for i in range(400)
+    ]
+    news = {f"new{j}": 1.0 for j in range(60)}
+    stream.append(Event(id="news", at=400.0, features={"x": 1.0, **news}))
+    whole, single = Engine(settings=settings), Engine(settings=settings)
+    together = whole.feed(stream)
+    apart = [output for event in stream for output in single.feed([event])]
+    assert together == apart
+    assert whole.report == single.report
+
+
+def test_a_served_class_that_was_unknown_on_arrival_was_given_nothing() -> None:
+    settings = parse({"query": {"budget": {"share": 1.0}, "rounds": {"every_n": 4}}})
+    engine = Engine(settings=settings)
+    old = {"a": 0.6, "b": 0.4}
+    stream = [
+        Event(id=str(i), at=float(i), features={"x": 1.0}, probabilities=p)
+        for i, p in enumerate([old, old, old, {"a": 0.1, "b": 0.1, "z": 0.8}])
+    ]
+    served = {r.event_id: r.served for r in only(engine.feed(stream), LabelRequested)}
+    assert served["3"] == {"a": 0.1, "b": 0.1, "z": 0.8}
+    assert all(served[i] in ({**old, "z": 0.0}, old) for i in ("0", "1", "2") if i in served)

@@ -2,9 +2,9 @@
 
 Every event has two chances to be asked about. On arrival the *control draw* asks it with a small
 probability, whatever it looks like. In the first round after its arrival the strategy ranks it
-among the other new events and a sample is drawn. `first_chance` combines both into the event's
-propensity, which is what the accuracy estimate divides by. Rounds opened by drift or by a person
-give further chances over what is kept of the past: those labels teach, and don't judge.
+among the others and a sample is drawn. `first_chances` combines both into the event's propensity,
+which is what the accuracy estimate divides by. Rounds opened by drift or by a person give older
+events a further chance: those labels teach, and don't judge.
 
 An event drawn by control when the budget is empty waits for the next round and is asked then: the
 draw itself never depends on money.
