@@ -110,12 +110,11 @@ class Shard:
         judged = self._judged(probabilities[: stop - start], run.served[start:stop])
         predicted = predicted_classes(judged)
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
-        consumed_n, change = self.drift.confidences(
+        n, change = self.drift.confidences(
             confidence, predicted, run.clock[start:stop], self.events_n
         )
-        stop = start + consumed_n
+        stop = start + n
         is_drawn = bool(hits.size) and stop == start + int(hits[0]) + 1
-        n = consumed_n
         # The rows may be the feeder's own, who is free to reuse them after this feed.
         rows = run.rows[start:stop].copy()
         self._take(Seen(run, start, stop, rows, probabilities[:n], confidence[:n], predicted[:n]))
@@ -248,9 +247,7 @@ class Shard:
         self.window.tick(now)
         self.asking.budget.time_passed(now)
         every_s = self.settings.query.rounds.every_s
-        if every_s is None:
-            return []
-        if self._round_at is None or now < self._round_at:
+        if every_s is None or self._round_at is None or now < self._round_at:
             return []
         # Without events the rounds come ever more seldom, so that no gap in time is long to cross.
         self._round_at = now + every_s * 2.0**self._idle_n
@@ -432,16 +429,13 @@ class Shard:
 
     def ended(self, entry: RequestEnded) -> list[Output]:
         """One entry of the training log: money back, a label for the estimate and the detectors."""
-        is_first = not isinstance(entry, LabelSettled) or entry.revision == 0
-        if isinstance(entry, RequestExpired | RequestWithdrawn):
-            self.asking.ended(entry.event_id, is_refunded=True)
-            self.evaluation.ended(entry.request_id)
-            return []
         if not isinstance(entry, LabelSettled):
-            if entry.revision == 0:
-                self.asking.ended(entry.event_id, is_refunded=False)
+            # Of a request that ended before, as when a label is taken back, this changes nothing.
+            is_refunded = isinstance(entry, RequestExpired | RequestWithdrawn)
+            self.asking.ended(entry.event_id, is_refunded=is_refunded)
             self.evaluation.ended(entry.request_id)
             return []
+        is_first = entry.revision == 0
         if is_first:
             self.asking.ended(entry.event_id, is_refunded=False)
             self._count(entry)

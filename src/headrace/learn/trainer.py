@@ -81,7 +81,6 @@ class Trainer:
         self.retrained_n = 0
         self.adopted_n = 0
         self.kept_n = 0
-        self.last_change_at = -math.inf
         self._open: OpenJob | None = None
         self._jobs_n = 0
         self._labels_since_retrain_n = 0
@@ -233,7 +232,6 @@ class Trainer:
         if not self.learner.learn(row, code):
             self.unlearnable_n += 1
         self.learned_n += 1
-        self.last_change_at = entry.at
         self._labels_since_retrain_n += 1
         if self._retrain_at is None and self.settings.retrain_every_s is not None:
             self._retrain_at = entry.at + self.settings.retrain_every_s
@@ -303,4 +301,3 @@ class Trainer:
         self.learner.attach(self.schema)
         self._open = None
         self.adopted_n += 1
-        self.last_change_at = entry.at

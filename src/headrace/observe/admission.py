@@ -78,7 +78,7 @@ class Admission:
                     schema.class_code(new)
                     del first_served[new]
                 run.keys = keys[start:stop]
-                run.luck = self._luck(run.keys)
+                run.luck = self.chance.uniforms("control", run.keys)
                 run.rows = schema.rows(_rows_of(batch, start, stop))
                 run.served = _served(batch, start, stop, schema)
                 self.now = float(run.clock[-1])
@@ -89,12 +89,6 @@ class Admission:
                 first_served = _first_rows_of_new_classes(batch, schema, stop)
                 yield rejection
             start = stop
-
-    def _luck(self, keys: NDArray[np.uint64]) -> NDArray[np.float64]:
-        if len(keys) == 1:
-            # The same bits; for one event at a time a tenth of the cost.
-            return np.array([self.chance.uniform_of_key("control", int(keys[0]))])
-        return self.chance.uniforms("control", keys)
 
     def _admit(
         self,

@@ -34,7 +34,6 @@ from .strategies.uncertainty import random
 CONTROL_MIN = 1e-4
 """Floor of the control draw's probability, while the pace of events is not known yet."""
 
-
 PACES_MAX = 1_000
 """Changes of the control draw's probability that are remembered; a window holds fewer."""
 
@@ -129,8 +128,10 @@ class Asking:
 
     def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of these events, by hashed id, have a request that is open or remembered."""
-        known = [key in self._open or key in self._ended for key in keys.tolist()]
-        return np.array(known, dtype=np.bool_)
+        return np.array([self._has_request(key) for key in keys.tolist()], dtype=np.bool_)
+
+    def _has_request(self, key: int) -> bool:
+        return key in self._open or key in self._ended
 
     # ---------------------------------------------------------------------------- control
 
@@ -284,11 +285,10 @@ class Asking:
             chance, row = 0.0, int(np.searchsorted(seq_of_row, seq))
             if seq_of_row[row] == seq:
                 chance = float(decision.inclusion[row])
-            found.append(FirstChance(identity, control_p + (1.0 - control_p) * chance))
+            found.append(FirstChance(identity, _either(control_p, chance)))
         for row in decision.chosen[seq_of_row[decision.chosen] >= fresh_from].tolist():
             chance, control_p = float(decision.inclusion[row]), self._control_p_of(seq_of_row[row])
-            propensity = control_p + (1.0 - control_p) * chance
-            found.append(FirstChance(self.request_id(ids[row]), propensity))
+            found.append(FirstChance(self.request_id(ids[row]), _either(control_p, chance)))
         for chance_known in found:
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
         return found
@@ -302,8 +302,7 @@ class Asking:
         return found
 
     def _is_known(self, candidate: Candidate) -> bool:
-        key = self.chance.key(candidate.id)
-        return key in self._open or key in self._ended
+        return self._has_request(self.chance.key(candidate.id))
 
     def _request(
         self, candidate: Candidate, why: _Why, model_version: int, now: float
@@ -392,3 +391,8 @@ class _Why:
     utility: float = 0.0
     threshold: float = 0.0
     round_n: int = -1
+
+
+def _either(control_p: float, chance: float) -> float:
+    """The probability that the control draw or the round, independent of it, asks an event."""
+    return control_p + (1.0 - control_p) * chance
