@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench docs clean
+.PHONY: help demo broker test lint format bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,10 @@ $(READY): pyproject.toml
 demo: $(READY)  ## set up, then run the demo: a drifting stream, annotators, a live view
 	$(BIN)/headrace demo
 
-test: $(READY)  ## set up, then run all tests
+broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are Java 17 and Maven
+	PYTHONPATH=tests $(BIN)/python -m kafka.broker
+
+test: $(READY) broker  ## set up, then run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: $(READY)  ## format check, lint, types
@@ -38,4 +41,4 @@ docs: $(READY)  ## write the generated pages anew
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove what was set up
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .kafka .pytest_cache .mypy_cache .ruff_cache .hypothesis

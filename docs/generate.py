@@ -18,9 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from headrace import Engine
-from headrace.adapters.prometheus import ReportCollector
-from headrace.learn.estimate import Estimate
+from headrace.adapters.prometheus import GROUPS
 from headrace.settings import Settings
 
 HERE = Path(__file__).parent
@@ -200,57 +198,76 @@ def _toml(value: Any) -> str:
 
 # ------------------------------------------------------------------------------------ metrics
 
-_SUFFIX = {"counter": "_total", "info": "_info", "histogram": ""}
-
 
 def metrics_page() -> str:
-    """docs/METRICS.md: every metric that `headrace.adapters.prometheus` exports."""
-    # An estimate, because a metric without a value does not show its labels.
-    some = Estimate(accuracy=0.9, low=0.8, high=1.0, naive=0.9)
-    report = msgspec.structs.replace(Engine().report, accuracy=some)
-    rows = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
-    values: dict[tuple[str, str], list[str]] = {}
-    for family in ReportCollector(lambda: report).collect():
-        name = family.name + _SUFFIX.get(family.type, "")
-        labels = [label for label in _labels(family) if label != "stream"]
-        told = ", ".join(f"`{label}`" for label in labels)
-        rows.append(f"| `{name}` | {family.type} | {told} | {family.documentation} |")
-        for label in labels:
-            found = [sample.labels[label] for sample in family.samples if label in sample.labels]
-            if label in _CLOSED:
-                values[name, label] = list(dict.fromkeys(found))
+    """docs/METRICS.md: every metric of `headrace.adapters.prometheus`."""
+    parts = ["# Metrics", BY, _ABOUT_METRICS]
+    for title, group in GROUPS.items():
+        rows = [
+            "| metric | type | labels | unit | over workers | meaning |",
+            "|---|---|---|---|---|---|",
+        ]
+        for metric in group:
+            labels = ", ".join(f"`{label}`" for label in metric.labels)
+            about = metric.about.replace("|", "\\|")
+            rows.append(
+                f"| `{metric.name}` | {metric.kind} | {labels} | {metric.unit} "
+                f"| {metric.over} | {about} |"
+            )
+        parts += [f"## {title}", "\n".join(rows)]
+        if title in _ABOUT_GROUPS:
+            parts.append(_ABOUT_GROUPS[title])
     closed = [
-        f"- `{label}` of `{name}`: " + ", ".join(f"`{value}`" for value in found)
-        for (name, label), found in values.items()
-        if found
+        f"- `{label}` of `{metric.name}`: " + ", ".join(f"`{value}`" for value in values)
+        for group in GROUPS.values()
+        for metric in group
+        for label, values in metric.closed.items()
     ]
-    parts = [
-        "# Metrics",
-        BY,
-        _ABOUT_METRICS,
-        "\n".join(rows),
-        "## What the labels can be",
-        "\n".join(closed),
-        _ABOUT_LABELS,
-    ]
+    parts += ["## What the labels can be", "\n".join(closed), _ABOUT_LABELS]
     return "\n\n".join(parts) + "\n"
 
 
 _ABOUT_METRICS = """\
-What `/metrics` serves, for Prometheus. Every metric but the last has the label `stream` as well. A
-gauge without a value yet, such as an accuracy before the first label, has no sample. Labels come
-from closed sets or from bounded lists of features, classes and detectors: never an event's id,
-never an annotator. A histogram has the usual `_bucket`, `_sum` and `_count`."""
+What `/metrics` serves, for Prometheus; `[http]` in [SETTINGS.md](SETTINGS.md) says where. Every
+metric but `headrace_build_info` has the label `stream` as well. All children of counters and
+histograms are there from the start, at 0; a gauge without a value yet, such as an accuracy before
+the first label, has no sample. Ages are not exported: subtract a `_timestamp_seconds` from
+`time()`, so that a process that hangs shows. These times are those of events, as in the log; in
+"The worker" they are of the clock of the day. A histogram has the usual `_bucket`, `_sum` and
+`_count`, and bounds are written as floats: `le="30.0"`.
+
+*over workers* says how the numbers of several workers on Kafka become one: `sum`, `max` or `min`
+by stream; `each`: they only make sense side by side. Of the training log and the model each worker
+has the whole, so those are not to be added up.
+
+Beside these there are the usual `process_` metrics of the Python client: memory, CPU, open files.
+With `worker.faust_sensor` Faust's own follow under `faust_`; its times are in milliseconds."""
+_ABOUT_GROUPS = {
+    "Annotators": """\
+A `number` stands for a person in order of the first answer, and never changes while the state of
+the desk is kept; the eleventh and all later ones are `other`. No name is ever exported: who a
+number is, only `Report.annotators` tells, inside the process. Each worker numbers on its own, so
+compare within an `instance`.""",
+    "Accuracy": """\
+How the estimate is made and what it may be trusted with is in [ACCURACY.md](ACCURACY.md). *Labels
+saved* says two things that can be known while running. `all` is what the budget saves: events
+without a label. `blind` is what the choice of events does to the estimate of the accuracy: labels
+bought where the model doubts weigh unequally, so it is often below 0, and that is the price of
+teaching the model with them. Neither says how much sooner the model became good than with labels
+drawn at random: a live stream has no twin to compare with. [`headrace pilot`](PILOT.md) measures
+that on your history.""",
+    "Features and classes": """\
+They are of the latest check (`drift.check_every_n`), over the window and over the sample of what
+came before it. The 4 features that moved most have their distributions shown: in 8 bins between
+the octiles of the past, whose borders are exported beside them, and one for missing values. Of a
+feature that is a category, the bins are its most frequent values of the past, the most frequent
+first, then `other`.""",
+}
 _ABOUT_LABELS = """\
-`signal` and `detector` are those of `drift.watch` in [SETTINGS.md](SETTINGS.md); `feature` holds
-the first 50 features, `class` the first 50 classes and `other`."""
-_CLOSED = ("reason", "end", "outcome", "kind", "level", "estimate")
-
-
-def _labels(family: Any) -> list[str]:
-    if family.type == "info":
-        return list(family.samples[0].labels)
-    return list(family._labelnames)
+`signal` and `detector` are those of `drift.watch` in [SETTINGS.md](SETTINGS.md); `strategy` is
+`random` and the one of the settings; `feature` holds the first 50 features, `class` the first 10
+classes and `other`, where everything else is added up; `partition` is the number of a partition of
+the events, 0 where there are none."""
 
 
 if __name__ == "__main__":

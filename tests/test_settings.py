@@ -84,6 +84,88 @@ def test_faults_between_settings_are_told(raw: dict[str, Any], fault: str) -> No
     assert fault in found
 
 
+@pytest.mark.parametrize(
+    ("kafka", "fault"),
+    [
+        ({"servers": []}, "kafka.servers is empty; name a broker as host:port"),
+        ({"servers": ["127.0.0.1"]}, "kafka.servers[0] is '127.0.0.1'; must be host:port"),
+        ({"servers": ["localhost:1", "localhost:99999"]}, "kafka.servers[1] is 'localhost:99999'"),
+        ({"servers": ["::1:9092"]}, "kafka.servers[0] is '::1:9092'; must be host:port"),
+        ({"events": "in ference"}, "kafka.events is 'in ference'; must be 1 to 249 letters"),
+        ({"events": "x" * 250}, "must be 1 to 249 letters"),
+        ({"events": ".."}, "kafka.events is '..'; must be"),
+        ({"group": ""}, "kafka.group is ''; must be"),
+        ({"desk": "headrace.answers"}, "kafka.desk is 'headrace.answers', the same topic as"),
+        (
+            {"drift": "headrace_desk"},
+            "kafka.desk is 'headrace.desk', the same topic as kafka.drift",
+        ),
+        ({"servers": ["kafka:9092"]}, "kafka:9092, which is not on loopback, and kafka.tls is"),
+        ({"ca_file": "ca.pem"}, "kafka.ca_file is set and kafka.tls is false"),
+        ({"tls": True, "cert_file": "c.pem"}, "kafka.cert_file is set without kafka.key_file"),
+        ({"tls": True, "key_file": "k.pem"}, "kafka.key_file is set without kafka.cert_file"),
+        ({"tls": True, "sasl": "PLAIN"}, "kafka.sasl is 'PLAIN' without kafka.username"),
+        ({"username": "us"}, "kafka.username is set and kafka.sasl is 'none'"),
+        ({"password_file": "p"}, "kafka.password_file is set and kafka.sasl is 'none'"),
+        (
+            {"servers": ["kafka:1"], "sasl": "PLAIN", "username": "u", "allow_plaintext": True},
+            "SASL without TLS would send the password",
+        ),
+        ({"retention_s": 0}, "kafka.retention_s is 0; must be above 0"),
+        ({"sasl": "SCRAM"}, "kafka.sasl is 'SCRAM'; must be one of none, PLAIN, SCRAM-SHA-256"),
+    ],
+)
+def test_faults_of_the_cluster_are_told(kafka: dict[str, Any], fault: str) -> None:
+    [found] = faults_of({"kafka": kafka})
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    "kafka",
+    [
+        {"servers": ["localhost:9092", "127.1.2.3:1", "[::1]:65535"]},
+        {"servers": ["kafka-1.example.org:9092"], "allow_plaintext": True},
+        {"servers": ["kafka:9092"], "tls": True, "cert_file": "c.pem", "key_file": "k.pem"},
+        {"servers": ["kafka:9092"], "tls": True, "sasl": "SCRAM-SHA-512", "username": "us"},
+        {"servers": ["localhost:9092"], "sasl": "PLAIN", "username": "us"},
+    ],
+)
+def test_clusters_that_are_reached_safely_or_by_your_word_are_taken(kafka: dict[str, Any]) -> None:
+    parse({"kafka": kafka})
+
+
+@pytest.mark.parametrize(
+    "server", ["127.0.0.1.example.org:1", "localhost.example.org:1", "0.0.0.0:1", "128.0.0.1:1"]
+)
+def test_what_only_looks_like_loopback_is_refused(server: str) -> None:
+    assert "not on loopback" in faults_of({"kafka": {"servers": [server]}})[0]
+
+
+def test_all_faults_of_cluster_and_worker_are_told_at_once() -> None:
+    found = faults_of(
+        {
+            "kafka": {"servers": ["nowhere", "kafka:1"], "drift": "", "sasl": "PLAIN"},
+            "worker": {"decoder": "module.function", "snapshots": ""},
+        }
+    )
+    assert [fault.split(" ")[0] for fault in found] == [
+        "kafka.servers[0]",
+        "kafka.drift",
+        "kafka.sasl",
+        "kafka.sasl",
+        "worker.decoder",
+        "worker.snapshots",
+    ]
+
+
+@pytest.mark.parametrize("decoder", ["", "mine:read", "my.own.module:read_it"])
+def test_a_decoder_is_module_and_function(decoder: str) -> None:
+    assert parse({"worker": {"decoder": decoder}}).worker.decoder == decoder
+    for wrong in ("read", "my-module:read", "mine:", ":read", "mine:a.b", "mine:read "):
+        [fault] = faults_of({"worker": {"decoder": wrong}})
+        assert fault == f"worker.decoder is {wrong!r}; must be module:function"
+
+
 def test_a_round_without_a_schedule_is_told() -> None:
     rounds = msgspec.structs.replace(Settings().query.rounds, every_n=None)
     query = msgspec.structs.replace(Settings().query, rounds=rounds)

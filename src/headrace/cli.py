@@ -1,11 +1,11 @@
-"""The command line: `headrace run | replay | check | pilot | demo`.
+"""The command line: `headrace run | replay | report | check | pilot | demo | topics`.
 
 Only the module of the chosen command is imported, so that help is quick. Such a module has
 `register(subparsers)`, which adds its parser and sets `func`, called with the parsed arguments for
 the exit code.
 
-Exit codes: 0 done; 1 a replay differs, or a check found faults; 2 settings, arguments or inputs are
-wrong; 70 Headrace is wrong; 130 interrupted.
+Exit codes: 0 done; 1 a replay differs, a check found faults, or a topic is missing or differs; 2
+settings, arguments or inputs are wrong; 70 Headrace is wrong; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ from typing import Any
 COMMANDS = {
     "run": ("ask for labels of the events in a file or a pipe", "headrace.shells.run"),
     "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),
+    "report": ("write a page with the plots of a run", "headrace.shells.report"),
     "check": ("find every fault in a settings file", "headrace.cli"),
     "pilot": ("compare strategies on a past log with labels", "headrace.shells.pilot"),
     "demo": ("watch it work on a stream that drifts", "headrace.shells.demo"),
+    "topics": (
+        "show the Kafka topics, and create those that are missing",
+        "headrace.shells.kafka.topics",
+    ),
 }
 
 

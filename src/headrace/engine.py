@@ -39,7 +39,6 @@ from .messages import (
     ModelAdopted,
     ModelKept,
     Output,
-    Reason,
     RequestExpired,
     RequestWithdrawn,
     RetrainFinished,
@@ -54,7 +53,8 @@ from .observe.schema import Schema
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
 from .query.strategies import Strategy
-from .report import Report, report_of
+from .report import Report
+from .reporting import report_of
 from .settings import Settings, check
 from .shard import Shard
 
@@ -186,7 +186,7 @@ class Engine:
             case Answer():
                 return self._routed(self.desk.answered(message, self._clock))
             case Withdrawal():
-                return self._withdrawn(message)
+                return self._routed(self.desk.withdrawn(message, self._clock))
             case Tick():
                 return self._ticked(message.at)
             case RoundOrdered():
@@ -200,18 +200,6 @@ class Engine:
     def _clock(self) -> float:
         """The time to date things with; before the first event it is the epoch's start."""
         return self.now if np.isfinite(self.now) else 0.0
-
-    def _withdrawn(self, withdrawal: Withdrawal) -> list[Output]:
-        now, request_id = self._clock, withdrawal.request_id
-        if not self.desk.knows(request_id):
-            rejection = InputRejected(
-                reason=Reason.UNKNOWN_REQUEST,
-                detail="there is nothing to withdraw",
-                at=now,
-                input_id=request_id,
-            )
-            return [rejection]
-        return self._routed(self.desk.withdraw(request_id, withdrawal.reason, now))
 
     def _ticked(self, at: float) -> list[Output]:
         if not np.isfinite(at):

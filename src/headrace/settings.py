@@ -1,6 +1,7 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
-What a section is made of is told here, how one is read from a mapping in `settings_reading`.
+What a section is made of is told here (those of the worker in `settings_kafka`, `[http]` in
+`settings_http`), how one is read from a mapping in `settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
@@ -8,33 +9,27 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from .errors import BadInput, BadSettings
+from .settings_fields import (
+    Count,
+    CountOrNone,
+    Positive,
+    Seconds,
+    Section,
+    Share,
+    ShareOrNone,
+    about,
+)
+from .settings_http import HttpSettings, faults_of_http
+from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
 from .settings_reading import section_of
-
-Count: TypeAlias = Annotated[int, Meta(ge=1)]
-CountOrNone: TypeAlias = Annotated[int, Meta(ge=0)]
-Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
-Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
-ShareOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
-Positive: TypeAlias = Annotated[float, Meta(gt=0)]
-
 
 COMPARED_MIN = 10
 """Fewer control labels than this decide nothing between two models, and the champion stays."""
-
-
-def about(text: str) -> Any:
-    """The reference text of a field."""
-    return Meta(description=text)
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all sections."""
 
 
 class InputSettings(Section, frozen=True, kw_only=True):
@@ -53,7 +48,7 @@ class InputSettings(Section, frozen=True, kw_only=True):
     ] = "features"
     feature_names: Annotated[
         list[str], about("Names of the features where the log has an array.")
-    ] = []
+    ] = field(default_factory=list)
     predicted: Annotated[str, about("Path of the class the served model gave; may be absent.")] = (
         "predicted"
     )
@@ -63,7 +58,7 @@ class InputSettings(Section, frozen=True, kw_only=True):
     ] = "probabilities"
     classes: Annotated[
         list[str], about("Names of the classes where `probabilities` is an array.")
-    ] = []
+    ] = field(default_factory=list)
     key: Annotated[str, about("Path of a key to hand on with requests; may be absent.")] = "key"
     model_version: Annotated[str, about("Path of the served model's version; may be absent.")] = (
         "model_version"
@@ -98,11 +93,11 @@ class SchemaSettings(Section, frozen=True, kw_only=True):
 
     classes: Annotated[
         list[str], about("The known classes, in order. A class not listed is added when answered.")
-    ] = []
+    ] = field(default_factory=list)
     features: Annotated[
         dict[str, Literal["numeric", "categorical"]],
         about("The features and their kinds, in order. Empty: inferred as they are first seen."),
-    ] = {}
+    ] = field(default_factory=dict)
     features_max: Annotated[
         Count, about("At most so many features; what comes after is counted and ignored.")
     ] = 2_000
@@ -233,6 +228,12 @@ class LabelSettings(Section, frozen=True, kw_only=True):
     open_max: Annotated[
         Count, about("Open requests at most; at the limit nothing is asked until one ends.")
     ] = 10_000
+    cost: Annotated[
+        Annotated[float, Meta(ge=0)],
+        about(
+            "What one answer costs, in a unit of yours; only shown. With 1, answers are counted."
+        ),
+    ] = 1.0
 
 
 class LearnSettings(Section, frozen=True, kw_only=True):
@@ -293,7 +294,7 @@ class WatchSettings(Section, frozen=True, kw_only=True):
     ] = "drift"
     options: Annotated[
         dict[str, float], about("Arguments of river's detector, or `threshold` of a windowed test.")
-    ] = {}
+    ] = field(default_factory=dict)
 
 
 _ON_ERRORS = ("adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w", "fhddm")
@@ -360,10 +361,6 @@ class RunSettings(Section, frozen=True, kw_only=True):
     tick_s: Annotated[
         Seconds, about("With --follow: quiet time after which the clock is moved; seconds.")
     ] = 1.0
-    metrics_port: Annotated[CountOrNone, about("Port of /metrics; 0: none.")] = 0
-    metrics_host: Annotated[str, about("Address of /metrics; loopback unless told otherwise.")] = (
-        "127.0.0.1"
-    )
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -383,6 +380,9 @@ class Settings(Section, frozen=True, kw_only=True):
     drift: DriftSettings = DriftSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     run: RunSettings = RunSettings()
+    http: HttpSettings = HttpSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    worker: WorkerSettings = WorkerSettings()
 
 
 # ---------------------------------------------------------------------------------- reading
@@ -459,4 +459,5 @@ def check(settings: Settings) -> list[str]:
                 f"drift.watch[{i}] watches {watch.signal} with {watch.detector}; "
                 f"use {', '.join(allowed)}"
             )
-    return faults
+    faults += faults_of_http(settings.http)
+    return [*faults, *faults_of(settings.kafka, settings.worker)]

@@ -31,7 +31,7 @@ from .observe.drift import DriftMonitor
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
 from .observe.seen import Seen, columns_of, stacked
-from .observe.signals import is_wrong, predicted_classes
+from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.asking import Asking, Candidate, Decision, FirstChance
 from .query.pool import Pool, disagreement
@@ -72,6 +72,7 @@ class Shard:
         self._reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
         self._evaluation = Evaluation(settings.evaluation.window_n)
         self._predicted_n: dict[str, int] = {}
+        self._confidences = Confidences()
         # The clock at the last event observed; admission's may be ahead by the rest of a run.
         self.now = -np.inf
         self.events_n = 0
@@ -214,6 +215,12 @@ class Shard:
         self._write_down()
         return self._predicted_n
 
+    @property
+    def confidences(self) -> Confidences:
+        """How sure the predictions were."""
+        self._write_down()
+        return self._confidences
+
     def __getstate__(self) -> dict[str, Any]:
         self._write_down()
         return self.__dict__
@@ -228,8 +235,11 @@ class Shard:
         self._reservoir.offer(block)
         self._evaluation.seen(block.guess)
         # Before the first class was known nothing was predicted.
-        predicted = [part.predicted for part in seen if part.probabilities.shape[1]]
-        counts = np.bincount(stacked(predicted)).tolist() if predicted else []
+        told = [part for part in seen if part.probabilities.shape[1]]
+        counts: list[int] = []
+        if told:
+            counts = np.bincount(stacked([part.predicted for part in told])).tolist()
+            self._confidences.add(stacked([part.confidence for part in told]))
         for name, count in zip(self.schema.classes, counts, strict=False):
             if count:
                 self._predicted_n[name] = self._predicted_n.get(name, 0) + count

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import sys
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.nest import read
 from headrace.adapters import drawing, html, plots
 from headrace.adapters.html import (
     Bar,
@@ -43,48 +43,6 @@ HOSTILE = [
     "温度 🌡 👩‍🔬 d'été {braces} %s",
     "",
 ]
-VOID = {"meta", "link", "br", "img"}
-
-
-class Nest(HTMLParser):
-    """Raises at the first tag that does not close what is open; collects ids, tags and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.note(tag, attrs)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.note(tag, attrs)
-
-    def note(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        self.ids += [value for name, value in attrs if name == "id" and value]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-
-def read(document: str) -> Nest:
-    nest = Nest()
-    nest.feed(document)
-    nest.close()
-    assert nest.open == []
-    assert len(nest.ids) == len(set(nest.ids))
-    return nest
 
 
 def curves(n: int = 1000) -> list[Curve]:
@@ -249,7 +207,7 @@ def test_any_numbers_can_be_drawn(rows: list[tuple[float, float, float, float]],
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=3000))
 def test_thinning_keeps_first_last_and_extremes(values: list[float]):
     column = np.array(values)
-    kept = drawing._thin([column], 40)
+    kept = drawing.thin([column], 40)
     assert len(kept) <= 40
     assert kept[0] == 0 and kept[-1] == len(values) - 1
     assert (np.diff(kept) > 0).all()

@@ -1,82 +1,267 @@
-"""The collector: numbers of the report, closed label sets, loopback."""
+"""The metrics: numbers of the report, closed label sets, few series, names as they should be."""
 
-import urllib.request
+from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
-import headrace as hr
-from headrace.adapters.prometheus import ReportCollector, folded, serve
+from adapters.streams import CLASSES, fed, unfed
+from headrace.adapters.catalogue import Buckets, by_class
+from headrace.adapters.prometheus import CATALOGUE, GROUPS, ReportCollector, registry_of
+from headrace.adapters.timings import Timings
+from headrace.learn.estimate import Estimate
+from headrace.observe.drift import SHARES_MAX
+from headrace.observe.shares import BINS, FeatureShares
+from headrace.report import Report
 
-
-def engine_after(events_n: int) -> hr.Engine:
-    engine = hr.Engine(budget=hr.budgets.Share(0.2), classes=["no", "yes"], seed=1)
-    stream = [
-        hr.Event(id=str(i), at=float(i), features={f"f{j}": (i * j) % 7 for j in range(20)})
-        for i in range(events_n)
-    ]
-    requests = [o for o in engine.feed(stream) if isinstance(o, hr.LabelRequested)]
-    engine.feed(
-        [
-            hr.Answer(
-                request_id=r.request_id, label="yes" if i % 3 else "no", at=r.at, annotator="ann"
-            )
-            for i, r in enumerate(requests)
-        ]
-    )
-    return engine
+SERIES_MAX = 500
+LABELS = {
+    "against", "bin", "class", "detector", "end", "estimate", "feature", "judged", "kind", "level",
+    "number", "outcome", "partition", "python", "reason", "river", "side", "signal", "strategy",
+    "version",
+}  # fmt: skip
+UNITS = ("_seconds", "_ratio", "_bytes", "_labels", "_records", "_events", "_units", "_info")
 
 
-def scraped(engine: hr.Engine) -> str:
+def text_of(report: Report) -> str:
+    timings = Timings(report.stream)
+    timings.fed(100, 0.01, np.array([1.0, 70.0]))
+    timings.retrained(0.4)
+    return generate_latest(registry_of(lambda: report, timings)).decode()
+
+
+def families_of(report: Report) -> dict[str, Metric]:
+    return {family.name: family for family in text_string_to_metric_families(text_of(report))}
+
+
+def value_of(report: Report, name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
-    registry.register(ReportCollector(lambda: engine.report))
-    return generate_latest(registry).decode()
+    registry.register(ReportCollector(lambda: report))
+    return registry.get_sample_value(name, {"stream": report.stream, **labels})
 
 
-def test_an_unfed_engine_has_every_counter_at_zero() -> None:
-    text = scraped(hr.Engine())
-    assert 'headrace_events_observed_total{stream="default"} 0.0' in text
-    for reason in ("control", "cold start", "round", "drift", "ordered"):
-        assert f'headrace_label_requests_total{{reason="{reason}",stream="default"}} 0.0' in text
-    for end in ("settled", "disputed", "expired", "withdrawn"):
-        assert f'headrace_requests_ended_total{{end="{end}",stream="default"}} 0.0' in text
+def own_lines(text: str) -> list[str]:
+    """The series of the stream; the process's own stand beside them."""
+    return [line for line in text.splitlines() if line.startswith("headrace_")]
+
+
+# ------------------------------------------------------------------------------------ numbers
 
 
 def test_numbers_are_those_of_the_report() -> None:
-    engine = engine_after(1000)
-    report, text = engine.report, scraped(engine)
-    assert f'headrace_events_observed_total{{stream="default"}} {report.events_n}.0' in text
-    settled = f'headrace_requests_ended_total{{end="settled",stream="default"}} {report.settled_n}'
-    assert settled in text
-    assert f'{{estimate="value",stream="default"}} {report.accuracy.accuracy}' in text
+    report = fed()
+    assert value_of(report, "headrace_events_observed_total") == report.events_n == 3_600
+    ended = value_of(report, "headrace_label_requests_ended_total", end="settled")
+    assert ended == report.settled_n > 0
+    accuracy = value_of(report, "headrace_accuracy_ratio", judged="model", estimate="low")
+    assert accuracy == report.accuracy.low is not None
+    assert value_of(report, "headrace_accuracy_labels") == report.accuracy.labels_n > 0
+    assert value_of(report, "headrace_label_cost_units_total") == 0.5 * report.accepted_n > 0
+    assert value_of(report, "headrace_partition_lag_records", partition="2") == 20
+    assert value_of(report, "headrace_partition_lag_seconds", partition="1") == 0.5
+    assert value_of(report, "headrace_inputs_rejected_total", reason="not_json") == 3
 
 
-def test_series_stay_below_five_hundred_and_name_no_event_and_nobody() -> None:
-    text = scraped(engine_after(1200))
-    series = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert len(series) < 500
-    assert "ann" not in {part for line in series for part in line.split('"')}
+def test_requests_add_up_however_they_are_told_apart() -> None:
+    report, families = fed(), families_of(fed())
+    for name in ("headrace_label_requests", "headrace_label_requests_by_class"):
+        assert sum(sample.value for sample in families[name].samples) == report.asked_n
+    answers = families["headrace_annotator_answers"].samples
+    assert sum(sample.value for sample in answers) == report.accepted_n
+
+
+def test_drift_is_told_against_its_own_threshold_with_its_times() -> None:
+    report = fed()
+    highest = max(report.drift_statistics.values())
+    shown = value_of(report, "headrace_drift_statistic", signal="features", detector="ks")
+    assert shown == report.drift_statistics["features/ks"]
+    assert highest >= 1.0
+    dated = value_of(
+        report, "headrace_drift_last_alarm_timestamp_seconds", signal="features", detector="ks"
+    )
+    assert dated == report.drift_alarmed_at["features/ks"] >= 1_800.0
+    assert value_of(report, "headrace_feature_statistic", feature="f00") == pytest.approx(
+        report.feature_ratios["f00"]
+    )
+    assert report.feature_ratios["f00"] >= 1.0 > report.feature_ratios["shop"]
+
+
+def test_shares_of_a_feature_and_of_the_classes_add_up_to_one_on_either_side() -> None:
+    families = families_of(fed())
+    sums: dict[tuple[str, ...], float] = {}
+    for name in ("headrace_feature_share_ratio", "headrace_class_share_ratio"):
+        for sample in families[name].samples:
+            key = (name, sample.labels.get("feature", ""), sample.labels["side"])
+            sums[key] = sums.get(key, 0.0) + sample.value
+    assert len(sums) == 10
+    assert list(sums.values()) == pytest.approx([1.0] * 10)
+
+
+def test_borders_stand_between_the_bins_that_are_shown() -> None:
+    families = families_of(fed())
+    bins: dict[str, set[str]] = {}
+    for sample in families["headrace_feature_share_ratio"].samples:
+        bins.setdefault(sample.labels["feature"], set()).add(sample.labels["bin"])
+    borders: dict[str, list[float]] = {}
+    for sample in families["headrace_feature_bin_border"].samples:
+        assert sample.labels["bin"] in bins[sample.labels["feature"]]
+        borders.setdefault(sample.labels["feature"], []).append(sample.value)
+    assert borders
+    assert all(found == sorted(found) for found in borders.values())
+
+
+def test_labels_saved_compare_with_a_blind_draw_and_with_labelling_all() -> None:
+    some = Estimate(accuracy=0.9, low=0.833, high=0.942, labels_n=100)
+    report = msgspec.structs.replace(fed(), accuracy=some)
+    blind = value_of(report, "headrace_accuracy_blind_labels")
+    assert blind == pytest.approx(119, abs=1)
+    assert value_of(report, "headrace_labels_saved", against="blind") == blind - 100
+    assert value_of(report, "headrace_labels_saved", against="all") == 3_600 - report.settled_n
+
+
+def test_times_are_counted_by_event() -> None:
+    families = families_of(fed())
+    counts = {
+        (sample.name.rpartition("_")[2], sample.labels.get("le")): sample.value
+        for sample in families["headrace_event_processing_seconds"].samples
+    }
+    assert (counts["count", None], counts["sum", None]) == (100, pytest.approx(0.01))
+    assert (counts["bucket", "5e-05"], counts["bucket", "0.0001"]) == (0, 100)
+    ages = {s.labels.get("le"): s.value for s in families["headrace_event_age_seconds"].samples}
+    assert (ages["1.0"], ages["60.0"], ages["300.0"]) == (1, 1, 2)
 
 
 def test_a_scrape_changes_nothing() -> None:
-    engine = engine_after(600)
-    before = engine.report
-    assert scraped(engine) == scraped(engine)
-    assert engine.report == before
+    before = fed()
+    assert own_lines(text_of(before)) == own_lines(text_of(before))
+    assert fed() == before
 
 
-def test_what_is_beyond_the_limit_is_added_up() -> None:
-    assert folded({"a": 1, "b": 2}, 2) == [("a", 1), ("b", 2)]
-    assert folded({"a": 1, "b": 2, "c": 3, "d": 4}, 1) == [("a", 1), ("other", 9)]
+# ------------------------------------------------------------------------------------- labels
 
 
-def test_metrics_are_served_on_loopback_and_the_port_is_given_back() -> None:
-    report = engine_after(100).report
-    served = serve(lambda: report)
-    try:
-        assert served.host == "127.0.0.1"
-        with urllib.request.urlopen(served.url, timeout=5) as answer:
-            assert b"headrace_events_observed_total" in answer.read()
-    finally:
-        served.close()
-    again = serve(lambda: report, port=served.port)
-    again.close()
+def test_every_child_of_a_counter_or_histogram_is_born_at_zero() -> None:
+    def children(report: Report) -> dict[str, dict[tuple[str, ...], float]]:
+        return {
+            name: {
+                (sample.name, *sorted(map(str, sample.labels.items()))): sample.value
+                for sample in family.samples
+            }
+            for name, family in families_of(report).items()
+            if name.startswith("headrace_") and family.type in ("counter", "histogram")
+        }
+
+    # What the shell says of its own past is not the stream's.
+    worker = msgspec.structs.replace(unfed().worker, rebalances_n=0, rejected_n={})
+    newborn = msgspec.structs.replace(unfed(), worker=worker, rejected_n={})
+    born, grown = children(newborn), children(fed())
+    timed = {metric.name for metric in GROUPS["Times"]}
+    assert {name: set(found) for name, found in born.items()} == {
+        name: set(found) for name, found in grown.items()
+    }
+    for name, found in born.items():
+        if name not in timed:
+            assert set(found.values()) == {0.0}, name
+
+
+def test_series_stay_below_five_hundred_with_all_that_can_be_there() -> None:
+    # Four numbers with as many values as events would have all bins; these have fewer values.
+    sides = (1 / 9,) * 9
+    full = FeatureShares(bins=(*BINS[:8], "missing"), past=sides, now=sides, borders=(0.0,) * 7)
+    shares = dict.fromkeys(list(fed().feature_psi)[:SHARES_MAX], full)
+    report = msgspec.structs.replace(fed(), feature_shares=shares)
+    lines = own_lines(text_of(report))
+    assert len(report.feature_psi) == 20
+    assert len(report.worker.partitions) == 3
+    assert len(report.classes) > 10 < report.annotators_n
+    # Nothing is missing that would come on top: each metric of the catalogue has a sample.
+    there = set(families_of(report))
+    silent = [m.name for m in CATALOGUE if m.name.removesuffix("_total") not in there]
+    empty = [name for name, family in families_of(report).items() if not family.samples]
+    assert (silent, empty) == ([], [])
+    assert len(lines) < SERIES_MAX
+
+
+def test_labels_come_from_closed_sets_and_name_no_event_and_nobody() -> None:
+    closed = {metric.name.removesuffix("_total"): metric.closed for metric in CATALOGUE}
+    for name, family in families_of(fed()).items():
+        if not name.startswith("headrace_"):
+            continue
+        for sample in family.samples:
+            labels = {k: v for k, v in sample.labels.items() if k not in ("stream", "le")}
+            assert set(labels) <= LABELS
+            allowed = closed.get(name, {})
+            assert all(value in allowed.get(label, [value]) for label, value in labels.items())
+    text = text_of(fed())
+    for secret in ("event-", "annotator-", "town-", "shop-"):
+        assert secret not in text
+
+
+def test_the_first_classes_keep_their_place_and_the_others_are_added_up() -> None:
+    counts = {name: i for i, name in enumerate(CLASSES)}
+    found = dict(by_class(counts, CLASSES))
+    assert found[CLASSES[9]] == 9
+    assert found["other"] == 10 + 11
+    assert list(dict(by_class({}, CLASSES))) == list(found)
+    # A class that is called so is among the others, or there would be two of that name.
+    assert by_class({"other": 2, "a": 1}, ["other", "a"]) == [("a", 1), ("other", 2)]
+
+
+# -------------------------------------------------------------------------------------- names
+
+
+def test_names_end_in_what_they_are_and_are_there_once() -> None:
+    names = [metric.name for metric in CATALOGUE]
+    assert len(set(names)) == len(names)
+    for metric in CATALOGUE:
+        assert re.fullmatch(r"headrace_[a-z_]+", metric.name)
+        assert metric.name.endswith("_total") == (metric.kind == "counter")
+        if metric.kind == "histogram":
+            assert metric.name.endswith(UNITS)
+        if metric.unit == "seconds":
+            assert metric.name.removesuffix("_total").endswith("_seconds")
+        if metric.unit in ("0 to 1", "-1 to 1"):
+            assert metric.name.endswith("_ratio")
+        assert metric.about.endswith(".")
+
+
+def test_no_created_series_and_a_catalogue_that_is_all_there_is() -> None:
+    text = text_of(fed())
+    assert "_created" not in text
+    known = {metric.name for metric in CATALOGUE}
+    told = set(re.findall(r"^# TYPE (headrace_\w+) ", text, re.MULTILINE))
+    assert told == known
+
+
+@pytest.mark.parametrize("report", [unfed, fed], ids=["unfed", "fed"])
+def test_promtool_has_nothing_to_say(report: Callable[[], Report]) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not here; Debian has it in the package prometheus")
+    done = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=text_of(report()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_buckets_are_cumulated() -> None:
+    (metric,) = [m for m in CATALOGUE if m.name == "headrace_retrain_seconds"]
+    found = Buckets((1.0, 2.0), (3, 4, 5), 20.0)
+    family = replace(metric, read=lambda _: [((), found)]).family(None, "s")
+    values = [(sample.labels.get("le"), sample.value) for sample in family.samples]
+    assert values == [("1.0", 3), ("2.0", 7), ("+Inf", 12), (None, 12), (None, 20.0)]

@@ -1,292 +1,360 @@
-"""Snapshot files: what is trusted, what is refused, and what a crash leaves."""
+"""Snapshots in any place: what is trusted, what is refused, what others do at the same time."""
 
-import shutil
-import stat
-from pathlib import Path
+import hashlib
+import hmac
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from headrace.adapters import snapshots
-from headrace.adapters.snapshots import SnapshotStore, key_id, load_key, load_old_keys
+from headrace.adapters.snapshots import Keys, SnapshotStore
+from headrace.adapters.snapshots_keys import key_id
 from headrace.errors import BadSettings
+
+pytest.importorskip("fsspec", reason="pip install 'headrace[kafka]'")
+
+from adapters import places
 
 KEY = b"k" * 32
 OTHER = b"o" * 32
+THREADS_N = 4
+ROUNDS_N = 15
 
 
-def store(
-    folder: Path, *, stream: str = "s", key: bytes | None = KEY, **arguments
-) -> SnapshotStore:
-    return SnapshotStore(folder, stream=stream, key=key, **{"kept_n": 3} | arguments)
+@pytest.fixture(params=places.PROTOCOLS)
+def place(request, tmp_path):
+    with places.opened(request.param, tmp_path / "state") as place:
+        yield place
 
 
-@pytest.fixture(autouse=True)
-def no_keys_around(monkeypatch):
-    for name in (snapshots.KEY_ENV, snapshots.KEY_FILE_ENV, snapshots.OLD_KEYS_FILE_ENV):
-        monkeypatch.delenv(name, raising=False)
+def store(place, *, stream="s", key=KEY, old=(), **arguments):
+    return SnapshotStore(place.url, stream=stream, keys=Keys(key, old), **{"kept_n": 3} | arguments)
 
 
-def test_what_was_written_comes_back(tmp_path):
-    path = store(tmp_path).write(5, b"state", {"events": 12, "topic-0": "9:4"}, at=3.5)
-    found = store(tmp_path).latest()
-    assert found is not None
+def name_of(seq):
+    return f"snapshot-{seq:012d}.hr"
+
+
+def test_what_was_written_comes_back(place):
+    path = store(place).write(5, b"state", {"events": 12, "topic-0": "9:4"}, at=3.5)
+    assert path == f"{place.url}/{name_of(5)}"
+    found = store(place).latest()
     assert (found.seq, found.blob, found.path, found.at) == (5, b"state", path, 3.5)
     assert found.positions == {"events": 12, "topic-0": "9:4"}
 
 
-def test_nothing_there_is_none(tmp_path):
-    assert store(tmp_path / "new" / "folder").latest() is None
+def test_an_empty_body_and_a_large_one_come_back(place):
+    for seq, blob in enumerate([b"", bytes(range(256)) * 40_000]):
+        store(place).write(seq, blob, {})
+        assert store(place).latest().blob == blob
 
 
-def test_the_newest_is_by_number_even_past_twelve_digits(tmp_path):
-    ours = store(tmp_path, kept_n=9)
+def test_nothing_there_is_none(place):
+    ours = store(place, series="shard-3")
+    assert (ours.latest(), ours.refused) == (None, [])
+
+
+def test_the_newest_is_by_number_even_past_twelve_digits(place):
+    ours = store(place, kept_n=9)
     for seq in (10**12, 9, 10):
         ours.write(seq, b"%d" % seq, {})
     assert ours.latest().blob == b"%d" % 10**12
 
 
-def test_only_the_owner_may_read_a_snapshot_or_the_key(tmp_path):
-    path = store(tmp_path / "state", key=None).write(1, b"", {})
-    for file in (path, path.parent / "snapshot.key"):
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+def test_a_number_written_again_is_replaced(place):
+    ours = store(place)
+    for blob in (b"before", b"after and longer"):
+        ours.write(5, blob, {})
+        assert ours.latest().blob == blob
+    assert place.names() == [name_of(5)]
+
+
+def test_the_same_content_is_written_as_the_same_bytes(place):
+    kept = []
+    for _ in range(2):
+        store(place).write(5, b"state", {"b": 1, "a": 2}, at=1.5)
+        kept.append(place.read(name_of(5)))
+    assert kept[0] == kept[1]
+
+
+def test_each_series_has_a_folder_of_its_own(place):
+    for i in range(3):
+        store(place, series=f"shard-{i}").write(i, b"%d" % i, {})
+    assert [store(place, series=f"shard-{i}").latest().blob for i in range(3)] == [b"0", b"1", b"2"]
+    assert place.below("shard-1").names() == [name_of(1)]
+    assert store(place).latest() is None
 
 
 # ------------------------------------------------------------------------------ refusing
 
 
-def small_file(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    return store(folder).write(2, b"ab", {"x": 1})
+def regions(content):
+    """Bytes [start, stop) of each part of a file."""
+    header = int.from_bytes(content[16:20], "big")
+    ends = [0, 8, 16, 20, 20 + header, len(content) - 32, len(content)]
+    names = ("magic", "key id", "length", "header", "body", "signature")
+    return {name: range(*pair) for name, pair in zip(names, pairwise(ends), strict=True)}
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(st.data())
-def test_one_flipped_bit_anywhere_is_refused(tmp_path, data):
-    path = small_file(tmp_path / "flip")
-    content = bytearray(path.read_bytes())
-    at = data.draw(st.integers(0, 8 * len(content) - 1))
-    content[at // 8] ^= 1 << at % 8
-    path.write_bytes(content)
-    ours = store(path.parent)
-    assert ours.latest() is None
-    assert len(ours.refused) == 1
+@pytest.mark.parametrize("region", ["magic", "key id", "length", "header", "body", "signature"])
+def test_one_flipped_bit_anywhere_is_refused(place, region):
+    store(place).write(2, b"body", {"x": 1})
+    ours, content = store(place), place.read(name_of(2))
+    assert len(regions(content)[region]) >= 4
+    for i in regions(content)[region]:
+        place.put(name_of(2), content[:i] + bytes([content[i] ^ 1 << i % 8]) + content[i + 1 :])
+        assert ours.latest() is None
+        assert len(ours.refused) == 1
 
 
-def test_a_file_cut_short_or_grown_at_any_point_is_refused(tmp_path):
-    path = small_file(tmp_path / "cut")
-    ours, content = store(path.parent), path.read_bytes()
-    for cut in [content[:n] for n in range(len(content))] + [content + b"x", b""]:
-        path.write_bytes(cut)
+def test_a_file_cut_short_or_grown_at_any_point_is_refused(place):
+    store(place).write(2, b"ab", {"x": 1})
+    ours, content = store(place), place.read(name_of(2))
+    for cut in [content[:n] for n in range(len(content))] + [content + b"x"]:
+        place.put(name_of(2), cut)
         assert ours.latest() is None
 
 
-def test_a_refused_file_is_passed_over_for_the_next_older_and_stays(tmp_path):
-    ours = store(tmp_path)
+def test_a_refused_file_is_passed_over_for_the_next_older_and_stays(place):
+    ours = store(place)
     ours.write(1, b"one", {})
-    bad = ours.write(2, b"two", {})
-    bad.write_bytes(bad.read_bytes()[:-1])
+    ours.write(2, b"two", {})
+    place.put(name_of(2), place.read(name_of(2))[:-1])
     assert ours.latest().blob == b"one"
-    assert ours.refused == [f"{bad.name}: altered or cut short: its signature does not fit"]
-    assert bad.exists()
-    bad.unlink()
+    assert ours.refused == [f"{name_of(2)}: altered or cut short: its signature does not fit"]
+    assert name_of(2) in place.names()
+    place.remove(name_of(2))
     assert ours.latest().blob == b"one"
     assert ours.refused == []
 
 
-def test_the_file_of_another_stream_is_refused(tmp_path):
-    store(tmp_path, stream="theirs").write(1, b"", {})
-    ours = store(tmp_path, stream="ours")
+def test_the_file_of_another_stream_is_refused(place):
+    store(place, stream="theirs").write(1, b"", {})
+    ours = store(place, stream="ours")
     assert ours.latest() is None
-    assert "'theirs'" in ours.refused[0]
+    assert ours.refused == [f"{name_of(1)}: of the stream 'theirs'; this one is 'ours'"]
 
 
-def test_a_file_signed_with_an_unknown_key_is_refused(tmp_path):
-    store(tmp_path, key=OTHER).write(1, b"", {})
-    ours = store(tmp_path)
+def test_the_file_of_another_series_is_refused(place):
+    for series in ("shard-3", ""):
+        store(place, series=series).write(1, b"three", {})
+    store(place, series="shard-4").write(0, b"four", {})
+    three, four = place.below("shard-3"), place.below("shard-4")
+    four.put(name_of(1), three.read(name_of(1)))
+    four.put(name_of(2), place.read(name_of(1)))
+    ours = store(place, series="shard-4")
+    assert ours.latest().blob == b"four"
+    assert [sentence.partition(": ")[2] for sentence in ours.refused] == [
+        "of the series ''; this one is 'shard-4'",
+        "of the series 'shard-3'; this one is 'shard-4'",
+    ]
+
+
+def test_a_file_from_before_there_were_series_is_read(place):
+    blob = b"old"
+    header = msgspec.json.encode(
+        {"stream": "s", "seq": 4, "sha256": hashlib.sha256(blob).hexdigest(), "positions": {}}
+    )
+    signed = b"HRSNAP1\n" + bytes.fromhex(key_id(KEY)) + len(header).to_bytes(4, "big")
+    signed += header + blob
+    ours = store(place)
+    ours.write(3, b"newer in time, lower in number", {})
+    place.put(name_of(4), signed + hmac.digest(KEY, signed, "sha256"))
+    assert ours.latest().blob == b"old"
+
+
+def test_a_file_signed_with_an_unknown_key_is_refused(place):
+    store(place, key=OTHER).write(1, b"", {})
+    ours = store(place)
     assert ours.latest() is None
     assert key_id(OTHER) in ours.refused[0]
 
 
-def test_a_file_that_claims_our_key_without_having_it_is_refused(tmp_path):
-    path = store(tmp_path, key=OTHER).write(1, b"", {})
-    path.write_bytes(
-        path.read_bytes().replace(bytes.fromhex(key_id(OTHER)), bytes.fromhex(key_id(KEY)))
-    )
-    assert store(tmp_path).latest() is None
+def test_a_file_that_claims_our_key_without_having_it_is_refused(place):
+    store(place, key=OTHER).write(1, b"", {})
+    theirs, ours = bytes.fromhex(key_id(OTHER)), bytes.fromhex(key_id(KEY))
+    place.put(name_of(1), place.read(name_of(1)).replace(theirs, ours))
+    assert store(place).latest() is None
 
 
-def test_an_older_file_put_back_is_refused(tmp_path):
-    ours = store(tmp_path)
-    old = ours.write(3, b"old", {})
+def test_an_older_file_put_back_is_refused(place):
+    ours = store(place)
+    ours.write(3, b"old", {})
     assert ours.latest(seq_min=4) is None
     assert "older than 4" in ours.refused[0]
     assert ours.latest(seq_min=3).blob == b"old"
-    old.rename(tmp_path / "snapshot-000000000008.hr")
+    place.rename(name_of(3), name_of(8))
     assert ours.latest(seq_min=4) is None
     assert "written as number 3" in ours.refused[0]
 
 
-def test_nothing_is_decoded_before_the_signature_is_verified(tmp_path, monkeypatch):
-    path = small_file(tmp_path / "unverified")
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+def test_old_keys_verify_and_the_new_one_signs(place):
+    store(place, key=OTHER).write(1, b"old", {})
+    ours = store(place, key=KEY, old=(OTHER,))
+    assert ours.latest().blob == b"old"
+    ours.write(2, b"new", {})
+    assert store(place, key=KEY).latest().blob == b"new"
+    assert store(place, key=OTHER).latest().blob == b"old"
+
+
+def test_nothing_is_decoded_before_the_signature_is_verified(place, monkeypatch):
+    store(place).write(2, b"ab", {})
+    place.put(name_of(2), place.read(name_of(2))[:-1] + b"\0")
 
     def never(*_args, **_kwargs):
         raise AssertionError("decoded an unverified header")
 
     monkeypatch.setattr(snapshots.msgspec.json, "decode", never)
-    assert store(path.parent).latest() is None
-
-
-def test_a_file_that_cannot_be_read_is_refused_not_raised(tmp_path):
-    (tmp_path / "snapshot-000000000004.hr").mkdir()
-    ours = store(tmp_path)
+    ours = store(place)
     assert ours.latest() is None
-    assert ours.refused[0].startswith("snapshot-000000000004.hr: ")
+    assert "signature" in ours.refused[0]
 
 
-# ------------------------------------------------------------------------------- files
+def test_what_has_no_name_of_a_snapshot_is_neither_read_nor_removed(place):
+    ours = store(place, kept_n=1)
+    names = ["notes.txt", "snapshot-0000000000001.hr", "snapshot-000000000001.hr.bak"]
+    ours.write(1, b"", {})
+    for name in names:
+        place.put(name, place.read(name_of(1)))
+    place.remove(name_of(1))
+    assert (ours.latest(), ours.refused) == (None, [])
+    ours.write(2, b"", {})
+    assert place.names() == sorted([*names, name_of(2)])
 
 
-def test_only_the_newest_are_kept_and_other_files_are_left_alone(tmp_path):
-    (tmp_path / "snapshot-notes.txt").write_text("mine")
-    ours = store(tmp_path, kept_n=2)
+def test_bad_arguments_are_refused(place):
+    with pytest.raises(BadSettings, match="snapshots_kept"):
+        store(place, kept_n=0)
+    for series in ("a/b", "..", ".hidden", "snapshot.key", "a" * 201, "shard 3"):
+        with pytest.raises(BadSettings, match="the series of snapshots is"):
+            store(place, series=series)
+    with pytest.raises(BadSettings, match="number of a snapshot"):
+        store(place).write(-1, b"", {})
+    assert place.names() == []
+
+
+def test_bodies_and_keys_are_in_no_text(place):
+    ours = store(place)
+    ours.write(1, b"private body", {})
+    assert KEY.decode() not in repr(ours) + repr(ours._keys) + str(place.read(name_of(1)))
+    assert "private" not in repr(ours.latest())
+
+
+# ------------------------------------------------------------------------------ pruning
+
+
+def test_only_the_newest_are_kept(place):
+    ours = store(place, kept_n=2)
     for seq in range(5):
         ours.write(seq, b"", {})
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["snapshot-000000000003.hr", "snapshot-000000000004.hr", "snapshot-notes.txt"]
+    assert place.names() == [name_of(3), name_of(4)]
+    assert ours.not_removed == []
 
 
-def test_pruning_never_takes_the_one_just_written(tmp_path):
+def test_pruning_never_takes_a_higher_number(place):
     for seq in (100, 200):
-        store(tmp_path, key=OTHER).write(seq, b"", {})
-    ours = store(tmp_path, kept_n=1)
+        store(place, key=OTHER).write(seq, b"", {})
+    ours = store(place, kept_n=1)
     for seq in (1, 2):
         ours.write(seq, b"%d" % seq, {})
     assert ours.latest().blob == b"2"
-    assert len(list(tmp_path.iterdir())) == 3
+    assert place.names() == [name_of(2), name_of(100), name_of(200)]
 
 
-@pytest.mark.parametrize("broken", ["fsync", "replace"])
-def test_a_crash_before_the_rename_leaves_the_older_one(tmp_path, monkeypatch, broken):
-    ours = store(tmp_path)
+def test_a_file_that_another_removed_first_does_not_matter(place, monkeypatch):
+    ours = store(place, kept_n=1)
+    ours.write(1, b"", {})
+    listed = ours._folder.names
+
+    def late():
+        names = listed()
+        for name in names:
+            if name != name_of(2):
+                place.remove(name)
+        return names
+
+    monkeypatch.setattr(ours._folder, "names", late)
+    ours.write(2, b"two", {})
+    assert ours.not_removed == []
+    assert place.names() == [name_of(2)]
+
+
+def test_a_newer_one_is_found_when_the_listed_ones_are_gone(place, monkeypatch):
+    ours = store(place, kept_n=1)
     ours.write(1, b"one", {})
+    read = ours._folder.read
 
-    def crash(*_args):
-        raise KeyboardInterrupt
+    def overtaken(name):
+        monkeypatch.undo()
+        store(place, kept_n=1).write(2, b"two", {})
+        return read(name)
 
-    def killed(*_args, **_kwargs):
-        raise AssertionError("a killed process cleans nothing up")
+    monkeypatch.setattr(ours._folder, "read", overtaken)
+    assert ours.latest().blob == b"two"
 
-    with monkeypatch.context() as patch:
-        patch.setattr(snapshots.os, "fsync", crash) if broken == "fsync" else patch.setattr(
-            Path, "replace", crash
-        )
-        patch.setattr(Path, "unlink", killed)
-        with pytest.raises(AssertionError):
-            ours.write(2, b"two", {})
+
+# --------------------------------------------------------------------------- many at once
+
+
+def test_a_left_over_is_removed_before_the_first_write_and_by_no_reader(place):
+    store(place).write(1, b"one", {})
+    place.put(".snapshot-abc.tmp", b"half")
+    ours = store(place)
     assert ours.latest().blob == b"one"
-    assert len(list(tmp_path.iterdir())) == 2
-    assert store(tmp_path).latest().blob == b"one"
-    assert len(list(tmp_path.iterdir())) == 1
+    place.put(".snapshot-def.tmp", b"being written by another")
+    assert ".snapshot-abc.tmp" in place.names()
+    ours.write(2, b"two", {})
+    assert place.names() == [".snapshot-def.tmp", name_of(1), name_of(2)]
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
-    ours = store(tmp_path)
-    ours.write(1, b"one", {})
+def in_threads(calls):
+    """Run them at once; raises what any of them raised."""
+    barrier = threading.Barrier(len(calls))
 
-    def full(*_args):
-        raise OSError("no space left")
+    def run(call):
+        barrier.wait()
+        return call()
 
-    monkeypatch.setattr(snapshots.os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
-        ours.write(2, b"two", {})
-    assert [path.name for path in tmp_path.iterdir()] == ["snapshot-000000000001.hr"]
-
-
-# -------------------------------------------------------------------------------- keys
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(run, call) for call in calls]]
 
 
-def test_a_folder_without_a_key_gets_one_of_its_own_and_keeps_it(tmp_path):
-    here, there = tmp_path / "here", tmp_path / "there"
-    path = store(here, key=None).write(1, b"x", {})
-    assert store(here, key=None).latest().blob == b"x"
-    ours = store(there, key=None)
-    shutil.copy(path, there)
-    assert ours.latest() is None
-    assert load_key(here) != load_key(there)
+def test_writers_of_the_same_number_never_leave_a_torn_file(place):
+    blobs = [bytes([i]) * (1000 + i) for i in range(THREADS_N)]
+
+    def written(blob):
+        ours = store(place)
+        for seq in range(ROUNDS_N):
+            ours.write(seq, blob, {})
+
+    def looked_at():
+        ours, seen = store(place), []
+        for _ in range(ROUNDS_N):
+            found = ours.latest()
+            seen += [found] if found else []
+            assert [told for told in ours.refused if "signature" in told or "cut" in told] == []
+        return seen
+
+    calls = [lambda blob=blob: written(blob) for blob in blobs]
+    seen = in_threads([*calls, looked_at])[-1]
+    assert {found.blob for found in seen} <= set(blobs)
+    assert store(place).latest().seq == ROUNDS_N - 1
+    assert place.names() == [name_of(ROUNDS_N - n) for n in (3, 2, 1)]
 
 
-def test_the_environment_comes_before_the_folder(tmp_path, monkeypatch):
-    file = tmp_path / "key"
-    file.write_bytes(OTHER + b"\n")
-    monkeypatch.setenv(snapshots.KEY_FILE_ENV, str(file))
-    assert load_key(tmp_path) == (key_id(OTHER), OTHER)
-    monkeypatch.delenv(snapshots.KEY_FILE_ENV)
-    monkeypatch.setenv(snapshots.KEY_ENV, KEY.decode())
-    assert load_key(tmp_path) == (key_id(KEY), KEY)
-    assert not (tmp_path / "snapshot.key").exists()
-    monkeypatch.setenv(snapshots.KEY_FILE_ENV, str(file))
-    with pytest.raises(BadSettings, match="both set"):
-        load_key(tmp_path)
+def test_the_highest_number_wins_over_a_writer_that_is_behind(place):
+    def written(start):
+        ours = store(place, kept_n=1)
+        for seq in range(start, start + ROUNDS_N):
+            ours.write(seq, b"%d" % seq, {})
+            found = store(place, kept_n=1).latest()
+            # Nobody removes a number above its own, so there is always one.
+            assert found.seq >= seq
 
-
-def test_old_keys_verify_and_the_new_one_signs(tmp_path, monkeypatch):
-    store(tmp_path, key=OTHER).write(1, b"old", {})
-    file = tmp_path / "old-keys"
-    file.write_bytes(b"x" * 40 + b"\n" + OTHER + b"\n")
-    monkeypatch.setenv(snapshots.KEY_ENV, KEY.decode())
-    monkeypatch.setenv(snapshots.OLD_KEYS_FILE_ENV, str(file))
-    assert load_old_keys() == (b"x" * 40, OTHER)
-    ours = store(tmp_path, key=None)
-    assert ours.latest().blob == b"old"
-    ours.write(2, b"new", {})
-    assert store(tmp_path, key=KEY).latest().blob == b"new"
-    assert store(tmp_path, key=OTHER).latest().blob == b"old"
-
-
-def test_a_weak_missing_or_shared_key_is_refused(tmp_path, monkeypatch):
-    with pytest.raises(BadSettings, match="at least 32"):
-        store(tmp_path, key=b"short")
-    with pytest.raises(BadSettings, match="at least 32"):
-        store(tmp_path, old_keys=(b"short",))
-    monkeypatch.setenv(snapshots.KEY_FILE_ENV, str(tmp_path / "absent"))
-    with pytest.raises(BadSettings, match="can't be read"):
-        load_key(tmp_path)
-    monkeypatch.delenv(snapshots.KEY_FILE_ENV)
-    load_key(tmp_path)
-    (tmp_path / "snapshot.key").chmod(0o644)
-    with pytest.raises(BadSettings, match="chmod 600"):
-        load_key(tmp_path)
-
-
-def test_an_empty_variable_is_a_fault_not_a_missing_key(tmp_path, monkeypatch):
-    monkeypatch.setenv(snapshots.KEY_ENV, "")
-    with pytest.raises(BadSettings, match="0 bytes"):
-        load_key(tmp_path)
-
-
-def test_keys_and_bodies_are_in_no_text_and_no_file(tmp_path, monkeypatch):
-    secret = "never-to-be-seen-" * 2
-    monkeypatch.setenv(snapshots.KEY_ENV, secret)
-    ours = store(tmp_path, key=None)
-    path = ours.write(1, b"private body", {})
-    assert secret.encode() not in path.read_bytes()
-    assert secret not in repr(ours)
-    assert "private" not in repr(ours.latest())
-    monkeypatch.setenv(snapshots.KEY_ENV, "too-short-secret")
-    with pytest.raises(BadSettings) as error:
-        load_key(tmp_path)
-    assert "too-short-secret" not in str(error.value)
-
-
-def test_bad_arguments_are_refused(tmp_path):
-    with pytest.raises(BadSettings, match="snapshots_kept"):
-        store(tmp_path, kept_n=0)
-    with pytest.raises(BadSettings, match="number of a snapshot"):
-        store(tmp_path).write(-1, b"", {})
-    assert not list(tmp_path.iterdir())
+    starts = [i * ROUNDS_N for i in range(THREADS_N)]
+    in_threads([lambda start=start: written(start) for start in starts])
+    last = THREADS_N * ROUNDS_N - 1
+    assert store(place).latest().blob == b"%d" % last

@@ -175,6 +175,10 @@ def test_a_schedule_orders_when_its_time_has_come() -> None:
     assert trainer.due(start + 99.0) == []
     [entry] = trainer.due(start + 100.0)
     assert (entry.reason, entry.job_id) == ("schedule", 0)
+    # To ask twice orders nothing: only the log moves the schedule on, for every reader alike.
+    assert trainer.due(start + 100.0) == [entry]
+    trainer.fold(entry)
+    trainer.fold(kept(0))
     # Until a label comes in there is nothing to learn again, however much time passes.
     assert trainer.next_deadline() is None
     trainer.fold(settled(12))
@@ -190,6 +194,12 @@ def test_a_count_of_labels_orders() -> None:
     assert entry.reason == "labels"
     trainer.fold(entry)
     assert trainer.due(13.0) == []
+
+
+def kept(job_id: int) -> ModelKept:
+    return ModelKept(
+        job_id=job_id, at=0.0, reason="", champion_right=0.0, challenger_right=0.0, labels_n=0
+    )
 
 
 def ordered() -> tuple[Trainer, RetrainRequested]:

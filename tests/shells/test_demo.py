@@ -3,6 +3,7 @@
 import argparse
 import io
 import socket
+import time
 import urllib.request
 from itertools import chain
 
@@ -142,12 +143,18 @@ def test_metrics_are_served_while_it_plays(monkeypatch):
     served = []
     serve = demo.serve
 
-    def serving(read, **options):
-        found = serve(read, **options)
+    def serving(read_report, **options):
+        found = serve(read_report, **options)
         served.append(found.url)
         return found
 
     monkeypatch.setattr(demo, "serve", serving)
     monkeypatch.setattr(demo.Show, "play", play)
+    started_at = time.time()
     assert ran()[0] == 0
     assert 'headrace_events_observed_total{stream="demo"} 500.0' in scraped[0]
+    assert 'headrace_event_processing_seconds_count{stream="demo"} 500.0' in scraped[0]
+    # As if events came by the clock of the day: a dashboard shows them where it shows the rest.
+    name = 'headrace_last_event_timestamp_seconds{stream="demo"} '
+    (found,) = [line for line in scraped[0].splitlines() if line.startswith(name)]
+    assert started_at <= float(found.removeprefix(name)) <= time.time()

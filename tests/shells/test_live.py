@@ -3,19 +3,37 @@
 import io
 from itertools import pairwise
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from headrace import Engine, Event, LabelRequested
-from headrace.messages import Answer, DriftChanged, ModelAdopted
-from headrace.shells.live import MARKS_MAX, POINTS_MAX, REQUESTS_MAX, History, Rated, Track
-from headrace.shells.live import live_view as view
+from headrace.messages import Answer, DriftChanged, ModelAdopted, ModelKept
+from headrace.report import PartitionReport, WorkerReport
+from headrace.shells.live import DECISIONS_MAX, MARKS_MAX, History, Pulse, Rated, Track
+from headrace.shells.live import essentials as view
+from headrace.shells.live_health import concerns
+from headrace.shells.live_plot import POINTS_MAX
+
+DRIFT = DriftChanged(
+    at=1.0, level="DRIFT", previous="STABLE", signal="error", detector="ddm", statistic=1.25
+)
+ADOPTED = ModelAdopted(
+    job_id=0, at=1.0, model_version=1, champion_right=0.1, challenger_right=0.9, labels_n=50
+)
+KEPT = ModelKept(
+    job_id=1, at=1.0, reason="no better", champion_right=0.8, challenger_right=0.7, labels_n=31
+)
 
 
 def lines_of(report, history, width, height, **options):
     console = Console(file=io.StringIO(), width=width, height=height, record=True)
     console.print(view(report, history, width=width, height=height, **options))
     return console.export_text().splitlines()
+
+
+def replaced(report, **changes):
+    return msgspec.structs.replace(report, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +49,8 @@ def warm():
                 request_id=request.request_id, label=label, at=float(i), annotator="n" * 60
             )
             outputs += engine.feed([answer])
-        history.note(engine.report, outputs)
+        history.happened(outputs, engine.report.events_n)
+        history.note(engine.report)
     return engine.report, history
 
 
@@ -46,13 +65,13 @@ def test_no_line_is_wider_and_there_are_as_many_as_the_terminal_has(warm, size):
 def test_a_report_without_any_event_is_drawn(size):
     found = lines_of(Engine().report, History(), *size)
     assert len(found) == size[1]
-    assert "no label has come back yet" in found[2]
+    assert "no label has come back yet" in found[3]
 
 
 def test_everything_is_said_on_a_small_terminal(warm):
     text = "\n".join(lines_of(*warm, 80, 24, foot="http://127.0.0.1:1/metrics"))
     words = ["1,200 events", "STABLE", "paid", "open", "settled", "control", "cold start"]
-    words += ["features/psi", "error/", "agreed", "chance", "http://127.0.0.1:1/metrics"]
+    words += ["features/psi", "error/", "annotators  1, ", "chance", "http://127.0.0.1:1/metrics"]
     assert [word for word in words if word not in text] == []
 
 
@@ -60,22 +79,92 @@ def test_truth_and_rival_stand_beside_the_estimate(warm):
     report, history = warm
     rated = [Rated("ours", "red", report.accuracy, 0.25), Rated("twin", "blue", report.accuracy)]
     found = lines_of(report, history, 100, 30, rated=rated)
-    assert found[2].startswith("ours") and "true  25.0%" in found[2] and "┃" in found[2]
-    assert found[3].startswith("twin") and "true" not in found[3]
+    assert found[3].startswith("ours") and "true  25.0%" in found[3] and "┃" in found[3]
+    assert found[4].startswith("twin") and "true" not in found[4]
 
 
 def test_drift_and_adoption_leave_their_letters_under_the_plot():
-    history, report = History(), Engine().report
-    drift = DriftChanged(
-        at=1.0, level="DRIFT", previous="STABLE", signal="error", detector="ddm", statistic=1.0
-    )
-    history.note(report, [drift])
-    assert [mark.letter for mark in history.marks] == ["D"]
-    adopted = ModelAdopted(
-        job_id=0, at=1.0, model_version=1, champion_right=0.1, challenger_right=0.9, labels_n=50
-    )
-    history.note(report, [adopted])
-    assert [mark.letter for mark in history.marks] == ["D", "a"]
+    history = History()
+    history.happened([DRIFT], 5)
+    history.happened([ADOPTED, KEPT], 9)
+    assert [(mark.letter, mark.events_n) for mark in history.marks] == [("D", 5), ("a", 9)]
+
+
+def test_the_latest_decisions_say_why(warm):
+    history = History()
+    history.happened([DRIFT, ADOPTED, KEPT], 1)
+    found = lines_of(warm[0], history, 120, 30)
+    title = next(i for i, line in enumerate(found) if "latest decisions" in line)
+    assert [" ".join(line.split()) for line in found[title + 1 : title + 4]] == [
+        "model kept challenger 70%, champion 80% right on 31 labels no better",
+        "adopted challenger 90%, champion 10% right on 50 labels",
+        "drift STABLE to DRIFT error/ddm at 1.25 of its threshold",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pulse", "told"),
+    [
+        (Pulse(per_s=1234.4, lag_n=0), "1,234 events/s   up to date"),
+        (Pulse(lag_n=999), "999 B behind"),
+        (Pulse(lag_n=99_600), "100 kB behind"),
+        (Pulse(lag_n=1_234_567), "1.2 MB behind"),
+        (Pulse(lag_n=1_200, lag_unit="records"), "1,200 records behind"),
+        (Pulse(age_s=3.4), "newest event 3 s ago"),
+        (Pulse(age_s=7_300.0), "newest event 2 h ago"),
+        (Pulse(age_s=-300.0), "newest event 5 min ahead of the clock"),
+        (Pulse(age_s=1e6), "newest event at 1,199 s"),
+        (Pulse(events_n=1_300), "1,300 events"),
+    ],
+)
+def test_pace_lag_and_age_are_told(warm, pulse, told):
+    assert told in "\n".join(lines_of(*warm, 100, 24, pulse=pulse)[:2])
+
+
+def test_an_event_of_the_past_has_a_date(warm):
+    report = replaced(warm[0], now=1_700_000_000.0)
+    told = lines_of(report, warm[1], 100, 24, pulse=Pulse(age_s=9e6))[1]
+    assert "newest event 2023-11-14 22:13 UTC" in told
+
+
+def test_the_lag_of_partitions_is_added_up(warm):
+    parts = tuple(PartitionReport(partition=i, lag_n=n) for i, n in enumerate([700, None, 300]))
+    report = replaced(warm[0], worker=WorkerReport(partitions=parts))
+    assert "1,000 records behind" in lines_of(report, warm[1], 100, 24)[1]
+
+
+def test_a_run_without_faults_is_healthy(warm):
+    assert concerns(warm[0]) == []
+    assert lines_of(*warm, 80, 24)[1].startswith("● healthy")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"failed_predictions_n": 3}, "the model failed on 3 events"),
+        ({"rejected_n": {"no_id": 4, "not_json": 1_000}}, "1,004 rejected, most not_json"),
+        ({"vanished_features": ("age", "sex")}, "feature age vanished and 1 more"),
+        ({"settled_n": 10, "disputed_n": 0, "expired_n": 11}, "11 of 21 requests expired"),
+        ({"stale_n": 2, "open_n": 3}, "2 of 3 open requests past half of their time"),
+        ({"is_exhausted": True}, "the budget is used up"),
+        ({"worker": WorkerReport(snapshot_failed_n=2)}, "2 snapshots could not be written"),
+    ],
+)
+def test_what_is_wrong_is_said_first(warm, changes, told):
+    report = replaced(warm[0], **changes)
+    assert concerns(report) == [told]
+    assert lines_of(report, warm[1], 80, 24)[1].startswith(f"▲ {told}")
+
+
+def test_a_few_rejects_and_expiries_are_no_concern(warm):
+    changes = {"rejected_n": {"no_id": 12}, "settled_n": 5, "disputed_n": 0, "expired_n": 9}
+    assert concerns(replaced(warm[0], **changes)) == []
+
+
+def test_an_estimate_over_several_partitions_is_drawn_at_the_present(warm):
+    history, report = History(), warm[0]
+    history.note(replaced(report, accuracy=replaced(report.accuracy, to_seq=None, from_seq=None)))
+    assert history.accuracy.points == [(1_200, report.accuracy.accuracy)]
 
 
 def test_a_line_of_the_plot_keeps_its_ends_and_its_limit():
@@ -100,5 +189,5 @@ def test_a_line_of_the_plot_takes_nothing_unknown_and_nothing_old():
 
 def test_history_is_bounded(warm):
     history = warm[1]
-    assert len(history.requests) <= REQUESTS_MAX
+    assert len(history.decisions) == history.decisions.maxlen == DECISIONS_MAX
     assert history.marks.maxlen == MARKS_MAX

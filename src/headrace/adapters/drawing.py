@@ -7,6 +7,7 @@ plot.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 import xml.etree.ElementTree as ET
@@ -26,7 +27,7 @@ from .markup import Html, cleaned, escaped, note_line, percent, shortened, tick
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .plots import Bar, Curve
+    from .plots import Band, Bar, Curve
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -36,11 +37,15 @@ FLAG_ROWS_MAX = 3  # of names of marks over a plot; a name without room there is
 _LETTER = 6.2  # points; the width of a letter in the plots, taken rather too wide
 _NAME_MAX = 34  # letters of a name at the left of a plot
 INK = "#010203"  # stands for the page's text colour until `_strip` puts `currentColor`
+_LOG_MIN = 1e-12  # smaller values are no matter of a logarithmic scale
 _VALUE_MAX = 1e30  # what is larger is not drawn, since an axis would overflow
 _GREY = "#808080"
 # At least 3:1 against white and against the dark page. The first four stay apart in every kind of
 # colour blindness; the next ones are told apart by their dashes as well.
 PALETTE = ("#1f74c9", "#d55e00", "#0c9f78", "#c9579c", "#9a7d00", "#3a9bc1")
+# Shades behind a plot, and what is above its threshold.
+BAND_COLOURS = {"warning": "#d9a400", "drift": "#d8352a"}
+_BAND_ALPHA = 0.18
 _DASHES: tuple[tuple[float, ...], ...] = ((), (9, 2.5), (9, 2.5, 2, 2.5), (4, 1.5, 1, 1.5))
 
 
@@ -51,6 +56,7 @@ class Ink:
     colour: str
     dashes: tuple[float, ...]
     width: float
+    alpha: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class Frame:
     height: float
     left: float
     top: float = 8
-    right: float = 18
+    right: float = 26  # room for half of the last number on the axis
     bottom: float = 46
     width: float = 760
 
@@ -98,15 +104,20 @@ def inks_of(shown: Sequence[Curve] | Sequence[Bar]) -> list[Ink]:
     return inks
 
 
-def columns_of(curve: Curve) -> list[Floats]:
-    """xs, ys and, if there, low and high, with NaN for gaps; a row without x is dropped."""
+def columns_of(curve: Curve, is_log: bool = False) -> list[Floats]:
+    """xs, ys and, if there, low and high, with NaN for gaps; a row without x is dropped.
+
+    On a logarithmic scale there is nothing at 0 and below.
+    """
     parts = [part for part in (curve.xs, curve.ys, curve.low, curve.high) if part is not None]
-    columns = [_known(part) for part in parts]
+    columns = [known(part) for part in parts]
+    if is_log:
+        columns[1:] = [np.where(column > _LOG_MIN, column, np.nan) for column in columns[1:]]
     is_there = ~np.isnan(columns[0])
     return [column[is_there] for column in columns]
 
 
-def _known(values: Sequence[float] | Floats) -> Floats:
+def known(values: Sequence[float] | Floats) -> Floats:
     """What cannot be drawn is NaN."""
     column = np.array(values, dtype=np.float64)
     return np.where(np.abs(column) < _VALUE_MAX, column, np.nan)
@@ -117,7 +128,7 @@ def is_drawable(value: float) -> bool:
 
 
 def finite(xs: Sequence[float] | Floats) -> Floats:
-    column = _known(xs)
+    column = known(xs)
     return np.sort(column[~np.isnan(column)])
 
 
@@ -132,7 +143,7 @@ def reach_of(columns: Sequence[Floats], *, time_x: bool = False) -> tuple[float,
     return low - room, high + room
 
 
-def _thin(columns: Sequence[Floats], points_max: int) -> NDArray[np.intp]:
+def thin(columns: Sequence[Floats], points_max: int) -> NDArray[np.intp]:
     """Indices of the rows to keep: the first, the last, and in equal stretches between them each
     column's least and largest, so that no spike is lost. A stretch of gaps keeps one of them.
     """
@@ -156,7 +167,7 @@ def paint_curve(axes: Axes, columns: list[Floats], ink: Ink) -> None:
     xs, ys = columns[:2]
     if len(columns) == 4:
         low, high = columns[2:]
-        i = _thin([low, high], POINTS_MAX)
+        i = thin([low, high], POINTS_MAX)
         is_gap = ~(np.isfinite(low[i]) & np.isfinite(high[i]))
         for stretch in np.split(i, np.flatnonzero(is_gap)):
             j = stretch[np.isfinite(low[stretch]) & np.isfinite(high[stretch])]
@@ -165,13 +176,49 @@ def paint_curve(axes: Axes, columns: list[Floats], ink: Ink) -> None:
             there_and_back = np.concatenate([xs[j], xs[j][::-1]])
             around = np.concatenate([low[j], high[j][::-1]])
             axes.fill(there_and_back, around, color=ink.colour, alpha=0.14, linewidth=0)
-    i = _thin([ys], POINTS_MAX)
+    i = thin([ys], POINTS_MAX)
     (line,) = axes.plot(xs[i], ys[i], color=ink.colour, linewidth=ink.width)
     if ink.dashes:
         line.set_dashes(ink.dashes)
     if np.isfinite(ys[i]).sum() == 1:  # a line of one point would not be seen
         line.set_data(xs[i][np.isfinite(ys[i])].repeat(2), ys[i][np.isfinite(ys[i])].repeat(2))
         line.set(solid_capstyle="round", linestyle="-", linewidth=6)
+
+
+def paint_bands(axes: Axes, bands: Sequence[Band]) -> None:
+    """Shaded stretches from top to bottom, as far as they lie within the plot; one too short to be
+    seen is a line.
+    """
+    x_low, x_high = axes.get_xlim()
+    across = axes.get_xaxis_transform()
+    for band in bands:
+        low, high = max(band.low, x_low), min(band.high, x_high)
+        if low > high:
+            continue
+        corners = [low, high, high, low], [0.0, 0.0, 1.0, 1.0]
+        colour = BAND_COLOURS[band.level]
+        axes.fill(*corners, color=colour, alpha=_BAND_ALPHA, linewidth=0, transform=across)
+        axes.plot([low, low], [0, 1], color=colour, linewidth=0.8, alpha=0.5, transform=across)
+
+
+def inks_of_bands(bands: Sequence[Band]) -> list[tuple[str, Ink]]:
+    """The legend of the bands that there are."""
+    levels = {band.level for band in bands}
+    return [
+        (level.upper(), Ink(colour, (), 8.0, 2 * _BAND_ALPHA))
+        for level, colour in BAND_COLOURS.items()
+        if level in levels
+    ]
+
+
+def log_axis(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic y axis around [low, high], above 0, with ticks at round numbers."""
+    axes.set_yscale("log")
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if len(decades) <= 3 else (1,)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    axes.set_yticks([value for value in ticks if low <= value <= high])
+    axes.set_yticks([], minor=True)
 
 
 def paint_bar(axes: Axes, i: int, bar: Bar, ink: Ink, percent_x: bool) -> None:
@@ -389,7 +436,9 @@ def figure_of(title: str, svg: str, keys: Sequence[tuple[str, Ink]], lines: Sequ
 def _key(ink: Ink) -> str:
     colour = "currentColor" if ink.colour == INK else ink.colour
     dashes = " ".join(f"{dash * ink.width:g}" for dash in ink.dashes) or "none"
+    faint = f"; stroke-opacity: {ink.alpha:g}" if ink.alpha < 1.0 else ""
     return (
         '<svg viewBox="0 0 34 8" width="34" height="8" aria-hidden="true"><path d="M0 4H34" style="'
-        f'stroke: {colour}; stroke-width: {ink.width + 0.4:g}; stroke-dasharray: {dashes}"/></svg>'
+        f"stroke: {colour}; stroke-width: {ink.width + 0.4:g}; stroke-dasharray: {dashes}{faint}"
+        '"/></svg>'
     )

@@ -42,6 +42,7 @@ __all__ = [
     "events_plot",
     "interval",
     "line_plot",
+    "notice",
     "page",
     "paragraph",
     "percent",
@@ -92,6 +93,12 @@ def paragraph(text: str) -> Html:
     '<p>a &lt; b</p>'
     """
     return Html("\n".join(f"<p>{escaped(part)}</p>" for part in re.split(r"\n\s*\n", text.strip())))
+
+
+def notice(*sentences: str) -> Html:
+    """What the reader has to know before anything else, set apart: a sentence a line."""
+    lines = "".join(f"<p>{escaped(sentence)}</p>" for sentence in sentences)
+    return Html(f'<div class="notice" role="note">{lines}</div>' if sentences else "")
 
 
 def table(
@@ -228,6 +235,7 @@ th, td { padding: .4rem .9rem .4rem 0; text-align: left; border-bottom: 1px soli
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 500; position: sticky; left: 0; background: var(--page); min-width: 8rem; }
 th.number, td.number { text-align: right; padding: .4rem 0 .4rem 1.4rem; white-space: nowrap; }
+td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.4rem; }
 figure { margin: 1.5rem 0; }
 figcaption { font-weight: 600; margin-bottom: .4rem; }
 svg { stroke-linejoin: round; }
@@ -236,6 +244,18 @@ svg text { fill: currentColor; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .5rem 0;
   padding: 0; font-size: .9rem; }
 .legend svg { margin-right: .5rem; vertical-align: middle; }
+.notice { margin: 1.25rem 0; padding: .25rem 1rem; background: var(--shade);
+  border-left: .25rem solid #d9a400; }
+.notice p { margin: .5rem 0; }
 .note { color: var(--soft); font-size: .9rem; margin: .3rem 0; }
-@media print { nav { display: none; } figure, tr { break-inside: avoid; } }
+@media print {
+  :root { color-scheme: light; --ink: #000000; --soft: #444444; --line: #bbbbbb; --page: #ffffff;
+    --shade: #ffffff; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  nav { display: none; }
+  figure, tr, .notice { break-inside: avoid; }
+  h2, caption { break-after: avoid; }
+  .plot svg { min-width: 0; }
+  .scroll { overflow: visible; }
+}
 """

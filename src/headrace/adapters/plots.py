@@ -23,8 +23,11 @@ from .drawing import (
     figure_of,
     finite,
     inks_of,
+    inks_of_bands,
     is_drawable,
+    log_axis,
     names_width,
+    paint_bands,
     paint_bar,
     paint_curve,
     paint_marks,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Style: TypeAlias = Literal["strategy", "random", "all"]
+Level: TypeAlias = Literal["warning", "drift"]
 
 CURVES_MAX = 24  # of one plot; the rest is left out, and the note under the plot says so
 ROWS_DRAWN_MAX = 40  # bars or rows of events of one plot; likewise
@@ -86,6 +90,15 @@ class Bar:
     tone: int | None = None
 
 
+@dataclass(frozen=True)
+class Band:
+    """A stretch of the x axis, shaded: where the drift level stood at WARNING or DRIFT."""
+
+    low: float
+    high: float
+    level: Level
+
+
 def line_plot(
     curves: Sequence[Curve],
     *,
@@ -93,18 +106,21 @@ def line_plot(
     x_label: str,
     y_label: str,
     marks: Sequence[tuple[float, str]] = (),
+    bands: Sequence[Band] = (),
     percent_y: bool = True,
+    log_y: bool = False,
     time_x: bool = False,
     note: str = "",
 ) -> Html:
-    """Curves over counts, or over seconds since the epoch (`time_x`), with bands and marks.
+    """Curves over counts, or over seconds since the epoch (`time_x`), with intervals and marks.
 
     `marks` are upright lines (drift, adoptions); their names stand above the plot in up to
-    three rows, and a name that finds no room there is left out. At most
-    `CURVES_MAX` curves are drawn. Raises BadSettings without matplotlib.
+    three rows, and a name that finds no room there is left out. `bands` are shaded behind the
+    curves. With `log_y` what is not above 0 is a gap. At most `CURVES_MAX` curves are drawn.
+    Raises BadSettings without matplotlib.
     """
     inks = inks_of(curves[:CURVES_MAX])
-    drawn = [(columns_of(curve), ink) for curve, ink in zip(curves, inks, strict=False)]
+    drawn = [(columns_of(curve, log_y), ink) for curve, ink in zip(curves, inks, strict=False)]
     drawn = [(columns, ink) for columns, ink in drawn if not np.isnan(columns[1]).all()]
     marks = [(x, name) for x, name in marks if is_drawable(x)]
     marked = finite([x for x, _ in marks])
@@ -114,7 +130,7 @@ def line_plot(
     x_low, x_high = reach_of([*(c[0] for c, _ in drawn), marked], time_x=time_x)
     y_low, y_high = reach_of([column for c, _ in drawn for column in c[1:]])
     y_pad = 0.04 * (y_high - y_low)
-    y_limits = (y_low - y_pad, y_high + y_pad)
+    y_limits = (y_low / 1.3, y_high * 1.3) if log_y else (y_low - y_pad, y_high + y_pad)
     if percent_y and y_low >= 0.0 and y_high <= 1.0:
         y_limits = (max(y_limits[0], 0.0), min(y_limits[1], 1.0))
     frame = Frame(height=300, left=70 if percent_y else 96)
@@ -123,14 +139,18 @@ def line_plot(
 
     def paint(axes: Axes) -> None:
         x_axis(axes, x_low, x_high, x_label, time_x=time_x)
+        if log_y:
+            log_axis(axes, *y_limits)
         axes.set_ylim(*y_limits)
         axes.set_ylabel(shortened(y_label, 40))
         axes.yaxis.set_major_formatter(lambda v, _: tick(v, percent_y))
+        paint_bands(axes, bands)
         for columns, ink in drawn:
             paint_curve(axes, columns, ink)
         paint_marks(axes, flags, marked, frame)
 
     keys = [(curve.name, ink) for curve, ink in zip(curves, inks, strict=False)]
+    keys += inks_of_bands(bands)
     return figure_of(title, svg_of(frame, title, paint), keys, lines)
 
 

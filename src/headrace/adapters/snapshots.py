@@ -1,8 +1,8 @@
-"""Snapshots as files: signed, numbered, written whole or not at all.
+"""Snapshots as files: signed, numbered, written whole or not at all; here or in an object store.
 
 This module does not know what a snapshot holds: `frozen` makes the bytes and reads them. It sees to
 it that nothing of a file is looked at before its signature is verified, because to read a state is
-to trust whoever wrote it. One process writes to a folder.
+to trust whoever wrote it. How bytes get to a folder is `snapshots_folder` and `snapshots_remote`.
 
 A file is: magic, id of the key (8 bytes), length of the header (4 bytes), header (JSON), body, and
 an HMAC-SHA256 (RFC 2104) of all before it.
@@ -12,11 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import re
-import secrets
-import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,87 +20,93 @@ from pathlib import Path
 import msgspec
 
 from ..errors import BadInput, BadSettings
+from .snapshots_folder import LEFT_OVER, Folder, LocalFolder, Unreachable, local_path
+from .snapshots_keys import KEY_ID_BYTES, Keys, load_keys
+from .snapshots_remote import RemoteFolder
 
-KEY_ENV = "HEADRACE_SNAPSHOT_KEY"
-KEY_FILE_ENV = "HEADRACE_SNAPSHOT_KEY_FILE"
-OLD_KEYS_FILE_ENV = "HEADRACE_SNAPSHOT_OLD_KEYS_FILE"
-KEY_BYTES_MIN = 32
-OWN_KEY_FILE = "snapshot.key"
+__all__ = ["Keys", "Snapshot", "SnapshotStore", "Unreachable", "load_keys"]
 
 _MAGIC = b"HRSNAP1\n"
-_KEY_ID_BYTES = 8
 _LENGTH_BYTES = 4
 _TAG_BYTES = 32
-_START_BYTES = len(_MAGIC) + _KEY_ID_BYTES + _LENGTH_BYTES
-_TEMPORARY = ".snapshot-"
+_START_BYTES = len(_MAGIC) + KEY_ID_BYTES + _LENGTH_BYTES
 _NAME = re.compile(r"snapshot-(\d{12,})\.hr")
-
-
-class _Header(msgspec.Struct, frozen=True, kw_only=True):
-    stream: str
-    seq: int
-    sha256: str
-    positions: dict[str, int | str]
-    at: float | None = None
+_ATTEMPTS_N = 2
+_SERIES = re.compile(r"(?!snapshot)[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A verified snapshot: the bytes of `frozen.freeze`, and where to go on in each input."""
+    """A verified snapshot: the bytes of `frozen.freeze`, and where to go on in each input.
+
+    `path` is where it was read, a path or a URL.
+    """
 
     seq: int
     blob: bytes = field(repr=False)
     positions: dict[str, int | str]
     at: float | None
-    path: Path
+    path: str
 
 
 class SnapshotStore:
-    """The snapshots of one stream in one folder.
+    """The snapshots of one series of one stream: a folder here, or one that fsspec reaches.
 
-    `key` signs; `old_keys` only verify, while keys are changed. Without a key, `load_key` and
-    `load_old_keys` find them. `kept_n` is how many files are kept. The folder is made if need be,
-    and what a killed write left in it is removed.
+    `place` is a folder or a URL: `s3://bucket/prefix`, `gs://...`, `memory://...`; a `file://` is
+    the folder it names. `series` is one of many in a place, such as `shard-3`, and has a folder of
+    its own below it. `keys` sign and verify; without them `load_keys` finds them, which many series
+    do once. `kept_n` is how many files are kept.
 
-    `refused` says why `latest` passed over the files it passed over, one sentence each.
+    Two processes may write the same series, such as a worker that doesn't know yet that another has
+    taken over: each file is whole, the highest number is the newest, and none removes a number
+    above its own. All methods may be called from any thread. They wait for the disk or the network.
 
-    Raises `BadSettings` for a key under 32 bytes or `kept_n` under 1.
+    `refused` says why `latest` passed over the files it passed over, `not_removed` what the last
+    `write` could not remove and why; one sentence each.
+
+    Raises `BadSettings` for a place that is none, or needs a package that is not installed, a
+    series that can't be a folder, keys that can't be had, or `kept_n` under 1; `OSError` for a
+    folder that can't be made.
 
     >>> import tempfile
+    >>> keys = Keys(b"k" * 32)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     store = SnapshotStore(Path(folder), stream="clicks", key=b"k" * 32, kept_n=2)
+    ...     store = SnapshotStore(folder, stream="clicks", series="shard-3", keys=keys, kept_n=2)
     ...     path = store.write(7, b"state", {"events.jsonl": 1234})
     ...     found = store.latest()
-    >>> path.name, found.blob, found.positions
-    ('snapshot-000000000007.hr', b'state', {'events.jsonl': 1234})
+    >>> path[-32:], found.blob, found.positions
+    ('shard-3/snapshot-000000000007.hr', b'state', {'events.jsonl': 1234})
     """
 
     def __init__(
         self,
-        folder: Path,
+        place: str | Path,
         *,
         stream: str,
-        key: bytes | None = None,
-        old_keys: tuple[bytes, ...] = (),
+        series: str = "",
+        keys: Keys | None = None,
         kept_n: int,
     ) -> None:
         if kept_n < 1:
-            raise BadSettings(f"run.snapshots_kept is {kept_n}; must be above 0")
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if key is None:
-            key = load_key(folder)[1]
-            old_keys += load_old_keys()
-        self.folder = folder
+            raise BadSettings(f"snapshots_kept is {kept_n}; must be above 0")
+        if series and not _SERIES.fullmatch(series):
+            raise BadSettings(
+                f"the series of snapshots is {series!r}; must be 1 to 200 of A-Z a-z 0-9 . _ -, "
+                "begin with a letter or digit, and not with snapshot"
+            )
         self.stream = stream
+        self.series = series
         self.kept_n = kept_n
         self.refused: list[str] = []
-        self._key_id = key_id(key)
-        self._keys = {key_id(each): each for each in (*old_keys, key)}
-        for left_over in folder.glob(f"{_TEMPORARY}*.tmp"):
-            left_over.unlink(missing_ok=True)
+        self.not_removed: list[str] = []
+        self._keys = load_keys(place) if keys is None else keys
+        self._folder = _opened_folder(place, series)
+        self._left_over: list[str] = []
 
     def __repr__(self) -> str:
-        return f"SnapshotStore({str(self.folder)!r}, stream={self.stream!r})"
+        return (
+            f"SnapshotStore({self._folder.shown!r}, stream={self.stream!r}, series={self.series!r})"
+        )
 
     def write(
         self,
@@ -113,183 +115,174 @@ class SnapshotStore:
         positions: Mapping[str, int | str],
         *,
         at: float | None = None,
-    ) -> Path:
+    ) -> str:
         """Write snapshot number `seq`, then remove those that are more than `kept_n` back.
 
         `positions` says where to go on in each input, `at` is when (seconds since the epoch). When
-        this returns, the file survives a loss of power. Raises `OSError` if it can't be written;
+        this returns, a path or a URL, the file survives a loss of power here and was read back
+        there. Raises `OSError` if it can't be written, which is `Unreachable` for a remote place;
         the earlier snapshots are then still there.
         """
         if seq < 0:
             raise BadSettings(f"the number of a snapshot is {seq}; must be 0 or above")
-        header = msgspec.json.encode(
-            _Header(
-                stream=self.stream,
-                seq=seq,
-                sha256=hashlib.sha256(blob).hexdigest(),
-                positions=dict(positions),
-                at=at,
-            )
+        header = _Header(
+            stream=self.stream,
+            series=self.series,
+            seq=seq,
+            sha256=hashlib.sha256(blob).hexdigest(),
+            positions=dict(positions),
+            at=at,
         )
-        signed = b"".join(
-            (
-                _MAGIC,
-                bytes.fromhex(self._key_id),
-                len(header).to_bytes(_LENGTH_BYTES, "big"),
-                header,
-                blob,
-            )
-        )
-        path = self.folder / f"snapshot-{seq:012d}.hr"
-        _write_whole(path, signed + _tag(self._keys[self._key_id], signed))
+        self.not_removed = []
+        # Half written when `latest` looked, and still: whoever wrote it is dead.
+        self._remove(self._left_over)
+        self._left_over = []
+        self._put(seq, _sealed(header, blob, self._keys))
         self._prune(seq)
-        return path
+        return self._path(_name(seq))
 
     def latest(self, *, seq_min: int = 0) -> Snapshot | None:
         """The newest snapshot that is ours, whole and unaltered; `None` if there is none.
 
         `seq_min` is the least number that the caller knows was written: an older file that somebody
         put back is refused. Files that are refused stay where they are.
+
+        Raises `OSError` if the folder can't be listed, and `Unreachable` if none passes but there
+        is one that a remote place would not give out just now.
         """
         self.refused = []
-        for seq, path in reversed(self._numbered()):
+        tried: set[int] = set()
+        unreachable: Unreachable | None = None
+        names = self._folder.names()
+        self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
+        while waiting := _numbers(names) - tried:
+            seq = max(waiting)
+            tried.add(seq)
             try:
-                if seq < seq_min:
-                    raise BadInput(f"number {seq} is older than {seq_min}, which is known to exist")
-                return self._read(path, seq)
+                return self._read(seq, seq_min)
+            except FileNotFoundError:
+                self.refused.append(f"{_name(seq)}: gone since it was listed")
             except (BadInput, OSError) as error:
-                self.refused.append(f"{path.name}: {error}")
+                self.refused.append(f"{_name(seq)}: {error}")
+                if isinstance(error, Unreachable):
+                    unreachable = unreachable or error
+            # Meanwhile others may have written newer ones, and removed these.
+            names = self._folder.names()
+        if unreachable is not None:
+            raise unreachable
         return None
 
-    def _read(self, path: Path, seq: int) -> Snapshot:
-        content = path.read_bytes()
-        if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(_MAGIC):
-            raise BadInput("not a snapshot, or cut short")
-        signed_by = content[len(_MAGIC) : len(_MAGIC) + _KEY_ID_BYTES].hex()
-        key = self._keys.get(signed_by)
-        if key is None:
-            raise BadInput(f"signed with the key {signed_by}, which is not among ours")
-        if not hmac.compare_digest(_tag(key, content[:-_TAG_BYTES]), content[-_TAG_BYTES:]):
-            raise BadInput("altered or cut short: its signature does not fit")
-        # From here on it is what a holder of the key wrote.
-        end = _START_BYTES + int.from_bytes(
-            content[_START_BYTES - _LENGTH_BYTES : _START_BYTES], "big"
-        )
-        try:
-            header = msgspec.json.decode(content[_START_BYTES:end], type=_Header)
-        except msgspec.DecodeError as error:
-            raise BadInput(f"its header can't be read: {error}") from error
-        blob = content[end:-_TAG_BYTES]
+    def _put(self, seq: int, content: bytes) -> None:
+        for _ in range(_ATTEMPTS_N):
+            try:
+                if not self._folder.write_whole(_name(seq), content):
+                    # Another wrote the same number just now, which is as good; or it was cut short.
+                    self._read(seq, seq)
+                return
+            except FileNotFoundError as error:
+                # Another took it for a left-over; or it is further, and this one too old to keep.
+                gone = error
+            except BadInput as error:
+                raise Unreachable(f"{self._path(_name(seq))} is not as written: {error}") from error
+        if max(_numbers(self._folder.names()), default=-1) <= seq:
+            raise gone
+
+    def _read(self, seq: int, seq_min: int) -> Snapshot:
+        if seq < seq_min:
+            raise BadInput(f"number {seq} is older than {seq_min}, which is known to exist")
+        name = _name(seq)
+        header, blob = _verified(self._folder.read(name), self._keys)
         if header.stream != self.stream:
             raise BadInput(f"of the stream {header.stream!r}; this one is {self.stream!r}")
+        if header.series != self.series:
+            raise BadInput(f"of the series {header.series!r}; this one is {self.series!r}")
         if header.seq != seq:
             raise BadInput(f"renamed: it was written as number {header.seq}")
-        if hashlib.sha256(blob).hexdigest() != header.sha256:
-            raise BadInput("its body is not the one its header describes")
-        return Snapshot(seq, blob, header.positions, header.at, path)
+        return Snapshot(seq, blob, header.positions, header.at, self._path(name))
 
-    def _numbered(self) -> list[tuple[int, Path]]:
-        names = ((_NAME.fullmatch(path.name), path) for path in self.folder.iterdir())
-        return sorted((int(match[1]), path) for match, path in names if match)
+    def _path(self, name: str) -> str:
+        return f"{self._folder.shown}/{name}"
 
     def _prune(self, seq: int) -> None:
-        # Higher numbers are left from before a restart further back; this run will pass them.
-        written = [path for number, path in self._numbered() if number <= seq]
-        for path in written[: -self.kept_n]:
-            path.unlink(missing_ok=True)
+        # Higher numbers are another's, or from before a restart further back and will be passed.
+        try:
+            numbers = _numbers(self._folder.names())
+        except OSError as error:
+            self.not_removed.append(f"what is old: {error}")
+        else:
+            written = sorted(number for number in numbers if number <= seq)
+            self._remove([_name(number) for number in written[: -self.kept_n]])
+
+    def _remove(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                self._folder.remove(name)
+            except OSError as error:
+                self.not_removed.append(f"{name}: {error}")
 
 
-# -------------------------------------------------------------------------------------- keys
+def _opened_folder(place: str | Path, series: str) -> Folder:
+    path = local_path(place)
+    return RemoteFolder(str(place), series) if path is None else LocalFolder(path, series)
 
 
-def load_key(folder: Path) -> tuple[str, bytes]:
-    """The id of the key that signs, and the key.
-
-    From `HEADRACE_SNAPSHOT_KEY` or the file named by `HEADRACE_SNAPSHOT_KEY_FILE`; otherwise from
-    `snapshot.key` in `folder`, which is made with a fresh key at first. A key made there verifies
-    no file from elsewhere, and whoever can read the folder can sign: to guard against them, keep
-    the key outside.
-
-    Raises `BadSettings` if both variables are set, the file can't be read, the key is shorter than
-    32 bytes, or others may read the file in `folder`.
-    """
-    text, file = os.environ.get(KEY_ENV), os.environ.get(KEY_FILE_ENV)
-    if text is not None and file is not None:
-        raise BadSettings(f"{KEY_ENV} and {KEY_FILE_ENV} are both set; unset one of them")
-    if text is not None:
-        key = text.strip().encode()
-    elif file is not None:
-        key = _read_key_file(Path(file), KEY_FILE_ENV).strip()
-    else:
-        key = _own_key(folder / OWN_KEY_FILE)
-    return key_id(key), key
+def _name(seq: int) -> str:
+    return f"snapshot-{seq:012d}.hr"
 
 
-def load_old_keys() -> tuple[bytes, ...]:
-    """Keys that only verify: lines of the file that `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
-
-    Raises `BadSettings` if it can't be read.
-    """
-    file = os.environ.get(OLD_KEYS_FILE_ENV)
-    return () if file is None else tuple(_read_key_file(Path(file), OLD_KEYS_FILE_ENV).split())
+def _numbers(names: list[str]) -> set[int]:
+    """The numbers of those that are named exactly as snapshots are."""
+    found = ((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
+    return {seq for seq, name in found if name == _name(seq)}
 
 
-def key_id(key: bytes) -> str:
-    """Which key it is, in 16 hexadecimal digits that say nothing about it.
+# ------------------------------------------------------------------------------- the envelope
 
-    Raises `BadSettings` for a key under 32 bytes.
-    """
-    if len(key) < KEY_BYTES_MIN:
-        raise BadSettings(
-            f"the snapshot key has {len(key)} bytes; must have at least {KEY_BYTES_MIN}, "
-            "such as `openssl rand -hex 32` gives"
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    stream: str
+    series: str = ""
+    seq: int
+    sha256: str
+    positions: dict[str, int | str]
+    at: float | None = None
+
+
+def _sealed(header: _Header, blob: bytes, keys: Keys) -> bytes:
+    encoded = msgspec.json.encode(header)
+    signed = b"".join(
+        (
+            _MAGIC,
+            bytes.fromhex(keys.signing_id),
+            len(encoded).to_bytes(_LENGTH_BYTES, "big"),
+            encoded,
+            blob,
         )
-    return _tag(key, b"headrace snapshot key id")[:_KEY_ID_BYTES].hex()
+    )
+    return signed + _tag(keys.signing, signed)
+
+
+def _verified(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
+    """Header and body of a file. Raises `BadInput` if one of our keys did not sign all of it."""
+    if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(_MAGIC):
+        raise BadInput("not a snapshot, or cut short")
+    signed_by = content[len(_MAGIC) : len(_MAGIC) + KEY_ID_BYTES].hex()
+    key = keys.find(signed_by)
+    if key is None:
+        raise BadInput(f"signed with the key {signed_by}, which is not among ours")
+    if not hmac.compare_digest(_tag(key, content[:-_TAG_BYTES]), content[-_TAG_BYTES:]):
+        raise BadInput("altered or cut short: its signature does not fit")
+    # From here on it is what a holder of the key wrote.
+    end = _START_BYTES + int.from_bytes(content[_START_BYTES - _LENGTH_BYTES : _START_BYTES], "big")
+    try:
+        header = msgspec.json.decode(content[_START_BYTES:end], type=_Header)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"its header can't be read: {error}") from error
+    blob = content[end:-_TAG_BYTES]
+    if hashlib.sha256(blob).hexdigest() != header.sha256:
+        raise BadInput("its body is not the one its header describes")
+    return header, blob
 
 
 def _tag(key: bytes, signed: bytes) -> bytes:
     return hmac.digest(key, signed, "sha256")
-
-
-def _read_key_file(path: Path, named_by: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadSettings(f"{named_by} names {path}, which can't be read: {error}") from error
-
-
-def _own_key(path: Path) -> bytes:
-    if not path.exists():
-        _write_whole(path, secrets.token_bytes(KEY_BYTES_MIN).hex().encode())
-    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise BadSettings(f"others may read the key {path}; make a new one, or chmod 600 it")
-    return _read_key_file(path, "the folder of snapshots").strip()
-
-
-# ------------------------------------------------------------------------------------- files
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Put a file of mode 0600 in place, at once and to last."""
-    number, name = tempfile.mkstemp(prefix=_TEMPORARY, suffix=".tmp", dir=path.parent)
-    try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last; only POSIX systems can, and need to."""
-    if os.name != "posix":
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

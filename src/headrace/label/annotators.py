@@ -48,6 +48,14 @@ class Annotator:
     agreed_n: int = 0
     latency_s: float = 0.0
 
+    def add(self, other: Annotator) -> None:
+        """Take in the counts of another desk, or of another person."""
+        self.answers_n += other.answers_n
+        self.refused_n += other.refused_n
+        self.compared_n += other.compared_n
+        self.agreed_n += other.agreed_n
+        self.latency_s += other.latency_s
+
     @property
     def mean_latency_s(self) -> float | None:
         """Mean time from request to answer; none before the first answer."""
@@ -82,6 +90,13 @@ class Alpha:
         self.disagreeing[size] = self.disagreeing.get(size, 0) + sign * pairs_n
         for label, n in tally.items():
             self.named[label] = self.named.get(label, 0) + sign * n
+
+    def add(self, other: Alpha) -> None:
+        """Take in the requests of another desk."""
+        for size, pairs_n in other.disagreeing.items():
+            self.disagreeing[size] = self.disagreeing.get(size, 0) + pairs_n
+        for label, n in other.named.items():
+            self.named[label] = self.named.get(label, 0) + n
 
     @property
     def value(self) -> float | None:
@@ -145,6 +160,17 @@ class Annotators:
                 return self.others
             annotator = self.by_name[name] = Annotator()
         return annotator
+
+
+def joined(parts: Sequence[Annotators]) -> Annotators:
+    """The counts of several desks together; annotators in order of the desks."""
+    whole = Annotators(annotators_max=sum(part.annotators_max for part in parts))
+    for part in parts:
+        whole.others.add(part.others)
+        whole._alpha.add(part._alpha)
+        for name, annotator in part.by_name.items():
+            whole.by_name.setdefault(name, Annotator()).add(annotator)
+    return whole
 
 
 class Turnaround:

@@ -42,6 +42,7 @@ from ..messages import (
     Reason,
     RequestExpired,
     RequestWithdrawn,
+    Withdrawal,
 )
 from ..settings import LabelSettings
 from .annotators import Annotators, Turnaround
@@ -114,6 +115,8 @@ class Desk:
         self.settings = settings
         self.classes_max = classes_max
         self.counts = Counts()
+        # Labels by class, those of first outcomes.
+        self.labels_n: dict[str, int] = {}
         self.annotators = Annotators()
         self.turnaround = Turnaround()
         self._classes = dict.fromkeys(classes)
@@ -141,6 +144,10 @@ class Desk:
         """When the request that has been open longest was asked."""
         oldest = self._ledger.oldest
         return oldest.request.at if oldest is not None else None
+
+    def stale_n(self, now: float) -> int:
+        """Open requests with less than half of their time left at `now`, seconds."""
+        return self._ledger.stale_n(now)
 
     def knows(self, request_id: str) -> bool:
         """Whether an answer to it can be taken: it is open, or ended and remembered."""
@@ -202,6 +209,20 @@ class Desk:
                 self._record(entry, None)
             outputs += outcomes
         return outputs
+
+    def withdrawn(
+        self, withdrawal: Withdrawal, now: float
+    ) -> list[RequestWithdrawn | Revised | InputRejected]:
+        """As `withdraw`, for a message from outside: an unknown request is a rejection."""
+        if self.knows(withdrawal.request_id):
+            return [*self.withdraw(withdrawal.request_id, withdrawal.reason, now)]
+        rejection = InputRejected(
+            reason=Reason.UNKNOWN_REQUEST,
+            detail="there is nothing to withdraw",
+            at=now,
+            input_id=withdrawal.request_id,
+        )
+        return [rejection]
 
     def withdraw(
         self, request_id: str, reason: str, now: float
@@ -277,6 +298,7 @@ class Desk:
             self.counts.revised_n += 1
         elif outcome.label is not None:
             self.counts.settled_n += 1
+            self.labels_n[outcome.label] = self.labels_n.get(outcome.label, 0) + 1
         else:
             self.counts.disputed_n += 1
         return [_message(entry, outcome, at, is_late)]

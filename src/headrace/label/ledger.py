@@ -88,6 +88,13 @@ class Ledger:
         """The open request that was registered first."""
         return next(iter(self._open.values()), None)
 
+    def stale_n(self, now: float) -> int:
+        """Open requests that more than half of their time has passed for, at `now`; seconds."""
+        return sum(
+            now - entry.request.at > (entry.request.deadline - entry.request.at) / 2.0
+            for entry in self._open.values()
+        )
+
     def register(self, request: LabelRequested) -> bool:
         """Open a request; false, and nothing done, if its id is already known."""
         if self.find(request.request_id) is not None:

@@ -210,9 +210,7 @@ class Evaluation:
     def estimate_all(self) -> Estimate:
         """The same from the first event on, up to where labels are back."""
         _, last = self._range()
-        sums = self._sums(min(self.blocks, default=0), last)
-        sums.merge(self.past)
-        return estimate_of(sums, 0, self._end(last))
+        return estimate_of(self._sums_all(), 0, self._end(last))
 
     def _range(self) -> tuple[int, int]:
         """The blocks, first to last inclusive, that `estimate` speaks of; last < first: none."""
@@ -232,6 +230,12 @@ class Evaluation:
     def _end(self, last: int) -> int:
         return min((last + 1) * self.block_n, self.events_n)
 
+    def _sums_all(self) -> Sums:
+        _, last = self._range()
+        sums = self._sums(min(self.blocks, default=0), last)
+        sums.merge(self.past)
+        return sums
+
     def _sums(self, first: int, last: int) -> Sums:
         sums = Sums()
         for number in range(first, last + 1):
@@ -250,6 +254,14 @@ def joined(evaluations: Sequence[Evaluation]) -> Estimate:
     total = Sums()
     for evaluation in evaluations:
         total.merge(evaluation._sums(*evaluation._range()))
+    return estimate_of(total, None, None)
+
+
+def joined_all(evaluations: Sequence[Evaluation]) -> Estimate:
+    """The same from the first event of each shard on."""
+    total = Sums()
+    for evaluation in evaluations:
+        total.merge(evaluation._sums_all())
     return estimate_of(total, None, None)
 
 

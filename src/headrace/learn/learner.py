@@ -106,6 +106,11 @@ class Learner:
             self._accepts_weight = takes_weight(self._blank, names)
         return self._accepts_weight
 
+    @property
+    def is_silent(self) -> bool:
+        """It has learned nothing and has nothing to say: every row would be uniform."""
+        return self._is_silent
+
     def probabilities(self, X: Floats) -> Floats:
         """Class probabilities, shape (n, k), k the classes of the schema; each row sums to 1.
 
@@ -171,6 +176,12 @@ class Learner:
     def copy(self) -> Learner:
         """An independent learner that knows the same; the schema is shared."""
         return copy.deepcopy(self, {id(self.schema): self.schema})
+
+    def through(self, schema: SchemaView) -> Learner:
+        """The same model read through another schema, until the next label; it must not learn."""
+        seen = copy.copy(self)
+        seen.attach(schema)
+        return seen
 
     def attach(self, schema: SchemaView) -> None:
         """Read rows by this schema from now on: for a learner back from another process."""

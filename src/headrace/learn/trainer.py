@@ -81,6 +81,10 @@ class Trainer:
         self.retrained_n = 0
         self.adopted_n = 0
         self.kept_n = 0
+        # When it last learned, a retraining was ordered, a challenger adopted; seconds.
+        self.learned_at: float | None = None
+        self.ordered_at: float | None = None
+        self.adopted_at: float | None = None
         self._open: OpenJob | None = None
         self._jobs_n = 0
         self._labels_since_retrain_n = 0
@@ -101,9 +105,20 @@ class Trainer:
         """The job that waits for its `RetrainFinished`."""
         return self._open.job if self._open else None
 
+    @property
+    def jobs_n(self) -> int:
+        """Retrainings ordered so far: the id of the next job."""
+        return self._jobs_n
+
+    def awaits(self, job_id: int) -> bool:
+        """Whether this job is open, or was outrun by labels and is yet to be given up."""
+        return job_id == self._outrun or (
+            self._open is not None and self._open.job.job_id == job_id
+        )
+
     def next_deadline(self) -> float | None:
-        """When the schedule asks for a retraining; seconds."""
-        return self._retrain_at
+        """When the schedule asks for a retraining that can be ordered; seconds."""
+        return self._retrain_at if self._can_order else None
 
     def due(self, now: float) -> list[RetrainRequested | ModelKept]:
         """The retraining that the schedule or the count of labels asks for, if any.
@@ -113,9 +128,7 @@ class Trainer:
         every_n = self.settings.retrain_every_n
         if self._outrun is not None:
             return [self._given_up(self._outrun, now)]
-        if self._retrain_at is not None and now >= self._retrain_at:
-            # The next label sets the schedule going again: without one there is nothing to learn.
-            self._retrain_at = None
+        if self._retrain_at is not None and now >= self._retrain_at and self._can_order:
             return self.order("schedule", now)
         if every_n is not None and self._labels_since_retrain_n >= every_n:
             return self.order("labels", now)
@@ -139,8 +152,8 @@ class Trainer:
 
         Drift does not wait for an open one, whose challenger knows nothing of it: that is dropped.
         """
-        is_busy = self._open is not None and reason != "drift"
-        if is_busy or len(self.memory) < self.settings.retrain_labels_min:
+        is_dropping = self._open is not None and reason == "drift"
+        if not (self._can_order or (is_dropping and self._is_fit)):
             return []
         entry = RetrainRequested(
             job_id=self._jobs_n,
@@ -150,6 +163,15 @@ class Trainer:
             model_version=self.version,
         )
         return [entry]
+
+    @property
+    def _is_fit(self) -> bool:
+        """There are examples enough to train on."""
+        return len(self.memory) >= self.settings.retrain_labels_min
+
+    @property
+    def _can_order(self) -> bool:
+        return self._open is None and self._is_fit
 
     def judge(self, finished: RetrainFinished) -> ModelAdopted | ModelKept | None:
         """The entry that a finished job leads to; None for a job that is not open."""
@@ -232,6 +254,7 @@ class Trainer:
         if not self.learner.learn(row, code):
             self.unlearnable_n += 1
         self.learned_n += 1
+        self.learned_at = entry.at
         self._labels_since_retrain_n += 1
         if self._retrain_at is None and self.settings.retrain_every_s is not None:
             self._retrain_at = entry.at + self.settings.retrain_every_s
@@ -243,6 +266,9 @@ class Trainer:
                 self._open = None
 
     def _ordered(self, entry: RetrainRequested) -> None:
+        if entry.reason == "schedule":
+            # The next label sets it going again: without one there is nothing to learn.
+            self._retrain_at = None
         if entry.reason == "drift":
             self._drift_at, self._labels_since_drift_n, self._follow_ups_n = entry.at, 0, 0
         elif entry.reason == "after drift":
@@ -264,6 +290,7 @@ class Trainer:
         self._labels_since_retrain_n = 0
         self._open = OpenJob(job)
         self.retrained_n += 1
+        self.ordered_at = entry.at
 
     def _apart(self, learner: Learner) -> Learner:
         """The learner with a schema of its own: the stream's goes on growing while it trains."""
@@ -301,3 +328,4 @@ class Trainer:
         self.learner.attach(self.schema)
         self._open = None
         self.adopted_n += 1
+        self.adopted_at = entry.at

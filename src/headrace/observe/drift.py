@@ -16,10 +16,14 @@ from ..settings import DriftSettings
 from . import signals
 from .detectors import ROWS_MIN, DriftLevel, ks, ks_noise, psi, psi_noise
 from .schema import Schema
+from .shares import FeatureShares, shares_of_categories, shares_of_numbers
 from .watches import NEVER, Watch
 from .window import Columns
 
 _STABLE, _, _DRIFT = DriftLevel
+
+SHARES_MAX = 4
+"""Features whose distribution is kept to be looked at: those that moved most."""
 
 
 class DriftMonitor:
@@ -47,9 +51,17 @@ class DriftMonitor:
         self.features_max = settings.features_max
         self.level = _STABLE
         self.is_cold = True
+        # Of the latest check, by feature: its PSI, the highest of its statistics over their
+        # thresholds, and the distributions of those that moved most. And predictions by class.
         self.feature_psi: dict[str, float] = {}
+        self.feature_ratios: dict[str, float] = {}
+        self.feature_shares: dict[str, FeatureShares] = {}
+        self.class_counts: tuple[list[int], list[int]] = ([], [])
         # Alarms by signal, detector and level; one that prolongs another is not counted.
         self.alarms_n: dict[tuple[str, str, str], int] = {}
+        self.alarmed_at: dict[tuple[str, str], float] = {}
+        self.changes_n: dict[str, int] = {}
+        self.changed_at: dict[str, float] = {}
         self.watches: list[Watch] = []
         self._seq = -1
         self._fall_seq = NEVER
@@ -152,34 +164,39 @@ class DriftMonitor:
         if len(window):
             past = reservoir.take(reservoir.seq < window.seq.min())
         alarms: list[tuple[Watch, int]] = []
-        for watch in self.watches:
-            if not watch.is_windowed:
-                continue
+        windowed = [watch for watch in self.watches if watch.is_windowed]
+        for watch in windowed:
             watch.statistic = 0.0
-            if watch.signal == "features":
-                continue
-            if not self.is_cold:
-                alarms.append((watch, self._compare_predictions(watch, past, window)))
-        on_features = [w for w in self.watches if w.is_windowed and w.signal == "features"]
+        on_features = [watch for watch in windowed if watch.signal == "features"]
+        on_predictions = [watch for watch in windowed if watch.signal != "features"]
+        if not self.is_cold:
+            alarms += self._compare_predictions(on_predictions, past, window)
         if on_features and min(len(past), len(window)) >= ROWS_MIN:
             alarms += self._compare_features(on_features, past, window, schema)
         return self._settle(at, seq, alarms)
 
-    def _compare_predictions(self, watch: Watch, past: Columns, window: Columns) -> int:
-        before = past.take(past.seq >= self._model_seq)
-        after = window.take(window.seq >= self._model_seq)
-        n, m = len(before), len(after)
+    def _compare_predictions(
+        self, watches: list[Watch], past: Columns, window: Columns
+    ) -> list[tuple[Watch, int]]:
+        # Of another model they would say nothing of this one.
+        lately, before = window.seq >= self._model_seq, past.seq >= self._model_seq
+        n, m = int(before.sum()), int(lately.sum())
         if min(n, m) < ROWS_MIN:
-            return 0
-        if watch.detector == "ks":
-            doubts = np.sort(1.0 - before.confidence), np.sort(1.0 - after.confidence)
-            return watch.compare(ks(*doubts, is_one_sided=True), ks_noise(n, m, 1))
-        classes_n = max(before.probabilities.shape[1], after.probabilities.shape[1], 1)
-        counts = [
-            signals.class_counts(signals.predicted_classes(side.probabilities), classes_n)
-            for side in (before, after)
-        ]
-        return watch.compare(psi(*counts), psi_noise(*counts))
+            return [(watch, 0) for watch in watches]
+        counts = _class_counts(past.probabilities[before], window.probabilities[lately])
+        self.class_counts = (counts[0].tolist(), counts[1].tolist())
+        alarms = []
+        for watch in watches:
+            if watch.detector == "ks":
+                doubts = (
+                    np.sort(1.0 - past.confidence[before]),
+                    np.sort(1.0 - window.confidence[lately]),
+                )
+                ratio = watch.over_threshold(ks(*doubts, is_one_sided=True), ks_noise(n, m, 1))
+            else:
+                ratio = watch.over_threshold(psi(*counts), psi_noise(*counts))
+            alarms.append((watch, watch.compare(ratio)))
+        return alarms
 
     def _compare_features(
         self,
@@ -193,6 +210,7 @@ class DriftMonitor:
         before, after = _ordered(past.rows, features_n), _ordered(window.rows, features_n)
         detectors = {watch.detector: watch for watch in watches}
         alarms = []
+        ratios = dict.fromkeys(names[:features_n], 0.0)
         for j in range(features_n):
             if "psi" in detectors:
                 count = (
@@ -200,14 +218,20 @@ class DriftMonitor:
                 )
                 counts = count(before[j], after[j])
                 self.feature_psi[names[j]] = index = psi(*counts)
-                alarm = detectors["psi"].compare(index, psi_noise(*counts))
-                alarms.append((detectors["psi"], alarm))
+                ratio = detectors["psi"].over_threshold(index, psi_noise(*counts))
+                alarms.append((detectors["psi"], detectors["psi"].compare(ratio)))
+                ratios[names[j]] = ratio
             if "ks" in detectors and kinds[j] != "categorical":
                 known = signals.known(before[j]), signals.known(after[j])
                 n, m = known[0].size, known[1].size
                 if min(n, m) >= ROWS_MIN:
-                    alarm = detectors["ks"].compare(ks(*known), ks_noise(n, m, features_n))
-                    alarms.append((detectors["ks"], alarm))
+                    noise = ks_noise(n, m, features_n)
+                    ratio = detectors["ks"].over_threshold(ks(*known), noise)
+                    alarms.append((detectors["ks"], detectors["ks"].compare(ratio)))
+                    ratios[names[j]] = max(ratios[names[j]], ratio)
+        self.feature_ratios = ratios
+        moved = sorted(range(features_n), key=lambda j: (-ratios[names[j]], j))[:SHARES_MAX]
+        self.feature_shares = {names[j]: _SHARES_OF[kinds[j]](before[j], after[j]) for j in moved}
         return alarms
 
     # -------------------------------------------------------------------- the state machine
@@ -244,12 +268,15 @@ class DriftMonitor:
                 continue
             name = (watch.signal, watch.detector, raised.name)
             self.alarms_n[name] = self.alarms_n.get(name, 0) + 1
+            self.alarmed_at[name[:2]] = at
             if raised > highest:
                 cause, highest = watch, raised
         self._fall_seq = min((w.falls_at(seq) for w in self.watches), default=NEVER)
         previous, self.level = self.level, self._level_at(seq)
         if self.level == previous or cause is None:
             return None
+        self.changes_n[self.level.name] = self.changes_n.get(self.level.name, 0) + 1
+        self.changed_at[self.level.name] = at
         # A fall is told of the watch that had raised the level.
         told = cause if self.level > previous else self._raised_by or cause
         self._raised_by = told
@@ -266,6 +293,20 @@ class DriftMonitor:
         level = max((w.level_at(seq) for w in self.watches), default=_STABLE)
         agreeing = {w.signal: True for w in self.watches if w.level_at(seq) > _STABLE}
         return _DRIFT if len(agreeing) >= self.agree_n else level
+
+
+_SHARES_OF = {"numeric": shares_of_numbers, "categorical": shares_of_categories}
+
+
+def _class_counts(
+    past: NDArray[np.float64], window: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each class was predicted, shape (k,) on either side, from (n, k) probabilities."""
+    classes_n = max(past.shape[1], window.shape[1], 1)
+    before, after = (
+        signals.class_counts(signals.predicted_classes(side), classes_n) for side in (past, window)
+    )
+    return before, after
 
 
 def _ordered(rows: NDArray[np.float64], features_n: int) -> NDArray[np.float64]:

@@ -10,6 +10,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+WAITING_MAX = 64
+"""Arrays of confidences that wait to be counted; then they are."""
+
 
 def predicted_classes(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     """The likeliest class of each row of (n, k) probabilities; the first of equals, 0 if k is 0.
@@ -35,6 +40,56 @@ def is_wrong(prediction: dict[str, float], label: str) -> bool:
     True
     """
     return not prediction or max(prediction, key=lambda name: prediction[name]) != label
+
+
+class Confidences:
+    """How sure predictions were: a histogram of fixed size, ready for Prometheus.
+
+    `counts[i]` is the number of confidences up to `CONFIDENCE_BOUNDS[i]`, above the bound before.
+
+    >>> confidences = Confidences()
+    >>> confidences.add(np.array([0.5, 0.95, 1.0, np.nan]))
+    >>> confidences.counts, confidences.sum
+    ([0, 0, 0, 0, 1, 0, 0, 0, 0, 2], 2.45)
+    """
+
+    def __init__(self) -> None:
+        self._counts = [0] * len(CONFIDENCE_BOUNDS)
+        # In billionths, so that no order of adding shows.
+        self._sum = 0
+        # To be counted: many at once cost little more than one.
+        self._waiting: list[NDArray[np.float64]] = []
+
+    def add(self, values: NDArray[np.float64]) -> None:
+        """Count values in [0, 1], shape (n,); NaN is passed over. Nobody may change them later."""
+        self._waiting.append(values)
+        if len(self._waiting) == WAITING_MAX:
+            self._count()
+
+    @property
+    def counts(self) -> list[int]:
+        self._count()
+        return self._counts
+
+    @property
+    def sum(self) -> float:
+        self._count()
+        return self._sum / 1e9
+
+    def __getstate__(self) -> dict[str, object]:
+        self._count()
+        return self.__dict__
+
+    def _count(self) -> None:
+        if not self._waiting:
+            return
+        values = np.concatenate(self._waiting)
+        self._waiting = []
+        there = np.clip(values[~np.isnan(values)], 0.0, 1.0)
+        bins = np.searchsorted(CONFIDENCE_BOUNDS, there, side="left")
+        added = np.bincount(bins, minlength=len(self._counts)).tolist()
+        self._counts = [n + more_n for n, more_n in zip(self._counts, added, strict=True)]
+        self._sum += int(np.rint(there * 1e9).astype(np.int64).sum())
 
 
 def class_counts(predicted: NDArray[np.int64], classes_n: int) -> NDArray[np.int64]:
@@ -80,7 +135,7 @@ def decile_counts(
 
 def known(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     """The part of a sorted column that is not NaN."""
-    return ordered[: ordered.size - int(np.isnan(ordered).sum())]
+    return ordered[: ordered.searchsorted(np.inf, side="right")]
 
 
 def _binned(

@@ -78,10 +78,13 @@ class Watch:
             self._add_feed()
         return max([feed.step(float(c == predicted)) for c, feed in enumerate(self.feeds)])
 
-    def compare(self, statistic: float, noise: float) -> int:
-        """Take in a windowed test; alarms must be above chance as well as above the threshold."""
-        threshold = max(self.options.get("threshold", _THRESHOLDS[self.detector]), noise)
-        self.statistic = max(self.statistic, statistic / threshold)
+    def over_threshold(self, statistic: float, noise: float) -> float:
+        """A windowed test's; alarms must be above chance as well as above the threshold."""
+        return statistic / max(self.options.get("threshold", _THRESHOLDS[self.detector]), noise)
+
+    def compare(self, ratio: float) -> int:
+        """Take in a windowed test, a statistic over its threshold; the level of the alarm."""
+        self.statistic = max(self.statistic, ratio)
         return 2 if self.statistic >= 1.0 else 0
 
     def fire(self, level: int, seq: int) -> DriftLevel | None:

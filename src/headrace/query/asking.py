@@ -27,7 +27,7 @@ from ..messages import Features, LabelRequested, RoundClosed, RoundOpened
 from ..settings import LabelSettings, QuerySettings
 from .budgets import Budget
 from .pool import Pool
-from .rounds import choose, inclusion
+from .rounds import choose, inclusion, redundancy
 from .strategies import Strategy, resolve, utilities_of
 from .strategies.uncertainty import random
 
@@ -96,7 +96,14 @@ class Asking:
         self.stream = stream
         self.closed_n = label.closed_n
         self.rounds_n = 0
-        self.asked_by_reason: dict[str, int] = {}
+        # Requests by reason and strategy, and by the class that was predicted ("" for none).
+        self.asked_by: dict[tuple[str, str], int] = {}
+        self.asked_by_class: dict[str, int] = {}
+        self.rounds_by_reason: dict[str, int] = {}
+        self.last_round_at: dict[str, float] = {}
+        self._redundancy: float | None = None
+        # The last round, until somebody wants to know how alike those are that it chose.
+        self._last_round: tuple[Pool, NDArray[np.intp]] | None = None
         self.class_labels_n: dict[str, int] = {}
         self.labels_n = 0
         self.control_p = max(CONTROL_MIN, settings.control_share * budget.labels_per_event())
@@ -115,11 +122,27 @@ class Asking:
 
     def __getstate__(self) -> dict[str, object]:
         # A strategy is code, not state: whoever restores has it already.
+        self._redundancy = self.redundancy
         return {name: value for name, value in self.__dict__.items() if name != "strategy"}
 
     def request_id(self, event_id: str) -> str:
         """The id of the one request there can be about this event of this stream."""
         return request_id(self.stream, event_id)
+
+    @property
+    def asked_by_reason(self) -> dict[str, int]:
+        """Requests by the reason of the decision, in order of its first."""
+        by_reason: dict[str, int] = {}
+        for (reason, _), n in self.asked_by.items():
+            by_reason[reason] = by_reason.get(reason, 0) + n
+        return by_reason
+
+    @property
+    def redundancy(self) -> float | None:
+        """How alike the events are that the last round chose; see `rounds.redundancy`."""
+        if self._last_round is not None:
+            self._redundancy, self._last_round = redundancy(*self._last_round), None
+        return self._redundancy
 
     @property
     def open_n(self) -> int:
@@ -205,7 +228,7 @@ class Asking:
         wanted_n: int,
         now: float,
     ) -> Decision:
-        """Choose `wanted_n` of those in the pool that are not asked. Pure but for the round number.
+        """Choose `wanted_n` of those in the pool that are not asked. It only counts.
 
         `at_random` says why the strategy has no say ("cold start", "drift"), if it has none.
         `is_asked`, shape (n,): events that control already asked take part in the ranking, so that
@@ -221,6 +244,7 @@ class Asking:
         chosen = rows[picked]
         chosen = chosen[np.lexsort((pool.keys[chosen], -utilities[chosen]))]
         self.rounds_n += 1
+        self._last_round = (pool, chosen)
         by_strategy = "control" if strategy is random else "round"
         why = at_random or (by_strategy if reason == "schedule" else reason)
         return Decision(
@@ -248,6 +272,9 @@ class Asking:
         )
         outputs: list[RoundOpened | LabelRequested | RoundClosed] = [opened]
         self.threshold = decision.threshold
+        rounds_n = self.rounds_by_reason.get(decision.reason, 0)
+        self.rounds_by_reason[decision.reason] = rounds_n + 1
+        self.last_round_at[decision.reason] = decision.now
         for row, candidate in zip(decision.chosen, candidates, strict=True):
             if self._is_known(candidate):
                 # One id, twice in the pool: the first was asked a moment ago.
@@ -311,7 +338,10 @@ class Asking:
             raise BrokenInvariant(f"event {candidate.id!r} would be asked without a label to spend")
         self.budget.charge()
         self._open[self.chance.key(candidate.id)] = None
-        self.asked_by_reason[why.reason] = self.asked_by_reason.get(why.reason, 0) + 1
+        by, prediction = (why.reason, why.strategy), candidate.prediction
+        predicted = max(prediction, key=lambda name: prediction[name], default="")
+        self.asked_by[by] = self.asked_by.get(by, 0) + 1
+        self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
         return LabelRequested(
             request_id=request_id(self.stream, candidate.id),
             event_id=candidate.id,

@@ -160,6 +160,12 @@ class Budget:
         return min(self.reserve, (self.asked_n - self._held_from_n) // 10)
 
     @property
+    def cap_n(self) -> int | None:
+        """Labels in all that may ever be asked; none without a cap."""
+        caps = [account.cap for account in self.accounts if isinstance(account, Cap)]
+        return min(caps, default=None)
+
+    @property
     def is_exhausted(self) -> bool:
         """A cap is reached: nothing will be asked again unless labels come back."""
         return any(

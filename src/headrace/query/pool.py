@@ -32,6 +32,29 @@ class Pool:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def spread(self, rows: NDArray[np.intp] | slice) -> float:
+        """The mean squared distance of two of those rows; a missing value is a category of its own.
+
+        Numbers are scaled by the pool's own deviation; two categories that differ are 1 apart, as
+        in `points`. At least two rows.
+        """
+        numbers = self.X[:, ~self.is_category]
+        known = ~np.isnan(numbers)
+        filled = np.where(known, numbers, 0.0)
+        n = np.maximum(known.sum(axis=0), 1)
+        mean = filled.sum(axis=0) / n
+        centred = np.where(known, filled - mean, 0.0)
+        variance = (centred * centred).sum(axis=0) / n
+        of_rows = centred[rows]
+        m = len(of_rows)
+        shifted = of_rows - of_rows.sum(axis=0) / m
+        squares = (shifted * shifted).sum(axis=0) / (m - 1)
+        total = 2.0 * float((squares / np.where(variance > 0, variance, 1.0)).sum())
+        for codes in self.X[rows][:, self.is_category].T:
+            _, times = np.unique(codes, return_counts=True, equal_nan=True)
+            total += 1.0 - float((times * (times - 1)).sum()) / (m * (m - 1))
+        return total
+
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Those rows as points for distances, shape (len(rows), d').
 

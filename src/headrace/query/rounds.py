@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
+from .pool import Pool
 
 
 def inclusion(
@@ -78,3 +79,21 @@ def choose(
     places = np.maximum.accumulate(places - np.arange(k)) + np.arange(k)
     found: NDArray[np.intp] = order[np.minimum(places, len(ends) - k + np.arange(k))]
     return found
+
+
+def redundancy(pool: Pool, chosen: NDArray[np.intp]) -> float | None:
+    """How much alike the chosen are: 1 all the same, 0 as different as a blind draw, below 0 more.
+
+    One less the mean squared distance of two of them over that of two of the pool, and not below
+    -1. None where there are no two, or where the whole pool is the same.
+
+    >>> X = np.array([[0.0], [0.0], [0.0], [4.0]])
+    >>> pool = Pool(ids=list("abcd"), keys=np.arange(4, dtype=np.uint64), at=np.zeros(4), X=X,
+    ...     is_category=np.zeros(1, bool), probabilities=np.ones((4, 1)), wanted_n=2)
+    >>> redundancy(pool, np.array([0, 1])), redundancy(pool, np.arange(4))
+    (1.0, 0.0)
+    """
+    if len(chosen) < 2:
+        return None
+    whole = pool.spread(slice(None))
+    return max(-1.0, 1.0 - pool.spread(chosen) / whole) if whole > 0 else None

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 from rich import box
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from ..adapters.prometheus import Served, serve
+from ..adapters.serving import Served, serve
+from ..adapters.timings import Timings
 from ..errors import BadSettings
 from ..messages import DriftChanged, ModelAdopted, Output
-from ..report import Report
+from ..reporting import redated
+from ..settings_http import HttpSettings
 from .demo_duel import EVENTS_MIN, Batch, Duel, Side, stream
-from .live import OURS, THEIRS, TRUE, History, Mark, Rated, Track, live_view
+from .demo_page import Told
+from .live import OURS, THEIRS, TRUE, History, Mark, Rated, Track, essentials
+from .report import check_page, write_page
 
 EVENTS_N = 12_000
 SPEED = 250.0
@@ -55,6 +61,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--plain", action="store_true", help="lines of text, no live view")
     parser.add_argument("--seed", type=int, default=7, help="seed (default %(default)s)")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a page with the plots at the end"
+    )
     parser.set_defaults(func=run)
 
 
@@ -68,7 +77,10 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
     speed = args.speed if args.speed is not None else SPEED if console.is_terminal else 0.0
     _check(args.events, args.port, speed, args.seed)
     show = Show(Duel.of(args.events, args.seed), args.events)
-    served = _served(lambda: show.report, args.port)
+    if args.report is not None:
+        check_page(args.report)
+        show.told = Told.of(show.duel, args.events)
+    served = _served(show, args.port)
     try:
         for line in show.opening(served.url):
             _say(console, line)
@@ -85,6 +97,9 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
         ):
             # On a terminal words are kept whole; for a file a line stays a line.
             console.print(line, markup=False, highlight=False, soft_wrap=is_plain)
+        if show.told is not None:
+            write_page(args.report, show.told.as_html())
+            _say(console, f"The page with the plots: {args.report}")
     except KeyboardInterrupt:
         seen_n = show.duel.ours.engine.shard.events_n
         console.print(f"Interrupted after {seen_n:,} of {show.events_n:,} events.", highlight=False)
@@ -108,9 +123,9 @@ def _check(events_n: int, port: int, speed: float, seed: int) -> None:
         raise BadSettings(faults)
 
 
-def _served(read: Callable[[], Report], port: int) -> Served:
+def _served(show: Show, port: int) -> Served:
     try:
-        return serve(read, port=port)
+        return serve(lambda: show.dated, http=HttpSettings(port=port), timings=show.timings)
     except BadSettings as error:
         why = error.__cause__ or error
         raise BadSettings(
@@ -169,28 +184,55 @@ class _Pace:
 
 @dataclass
 class Show:
-    """A duel under way and what is told of it. `report` is the one that /metrics shows."""
+    """A duel under way and what is told of it.
+
+    `dated` is the report that /metrics shows: as if events came by the clock of the day, each when
+    it was played.
+    """
 
     duel: Duel
     events_n: int
+    told: Told | None = None
     history: History = field(default_factory=History)
     ours_true: Track = field(default_factory=lambda: Track("true", TRUE))
     twin_true: Track = field(default_factory=lambda: Track("random twin, true", THEIRS))
 
     def __post_init__(self) -> None:
-        self.report = self.duel.ours.engine.report
+        self.timings = Timings(self.duel.ours.engine.settings.stream)
+        # When the stream stood where, by its own time and by the clock of the day.
+        self._stream_at: list[float] = []
+        self._day_at: list[float] = []
+        self._look()
+
+    def _look(self) -> None:
+        self.report = report = self.duel.ours.engine.report
+        if report.now is not None:
+            self._stream_at.append(report.now)
+            self._day_at.append(time.time())
+        # Put there whole: another thread may read it at any instant.
+        self.dated = redated(report, self._date)
+
+    def _date(self, at: float) -> float:
+        return float(np.interp(at, self._stream_at, self._day_at))
 
     def play(self, batch: Batch) -> list[str]:
         """One batch; returns what is worth a line."""
         before_n = self.report.events_n
-        outputs = self.duel.play(batch)
-        self.report = report = self.duel.ours.engine.report
+        started = time.perf_counter()
+        outputs = self.duel.ours.play(batch)
+        self.timings.fed(len(batch[0]), time.perf_counter() - started, 0.0)
+        self.duel.twin.play(batch)
+        self._look()
+        report = self.report
         half_n = self.events_n // 2
         lines = []
         if before_n < half_n <= report.events_n:
             self.history.marks.append(Mark(half_n, "▲", "bold red", is_line=True))
             lines.append(f"{half_n:>7,}  the columns are shifted: the drift begins")
-        self.history.note(report, outputs)
+        if self.told is not None:
+            self.told.note(outputs)
+        self.history.note(report)
+        self.history.happened(outputs, report.events_n)
         for side, track in zip(self.duel.sides, (self.ours_true, self.twin_true), strict=True):
             found = side.engine.report.accuracy
             if found.accuracy is not None and found.to_seq is not None:
@@ -203,12 +245,14 @@ class Show:
 
     def finish(self) -> None:
         """Time passes until every request has ended."""
-        self.duel.finish()
-        self.report = self.duel.ours.engine.report
+        outputs = self.duel.finish()
+        if self.told is not None:
+            self.told.note(outputs, is_last=True)
+        self._look()
 
     def view(self, width: int, height: int, foot: str) -> Group:
         """The live view as it stands."""
-        return live_view(
+        return essentials(
             self.report,
             self.history,
             width=width,

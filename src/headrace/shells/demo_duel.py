@@ -210,9 +210,11 @@ class Duel:
         self.twin.play(batch)
         return outputs
 
-    def finish(self) -> None:
-        self.ours.finish()
+    def finish(self) -> list[Output]:
+        """Until every request has ended; returns what left our engine."""
+        outputs = self.ours.finish()
         self.twin.finish()
+        return outputs
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The closing table: what, headrace, random twin."""

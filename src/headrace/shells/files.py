@@ -48,13 +48,13 @@ from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..report import Report
 from ..settings import Settings
 from .replay import Player, RunFolder, encoded
+from .shown import Shown
 from .waiting import PIECE_N, Answers
 
 PIECE_WAITING_N = 32
 """The same while answers wait for a request that one of these events may lead to."""
 
 POLL_S = 0.05
-REPORT_S = 1.0
 
 LIVE_WITHIN_S = 86_400.0
 """What is overdue by more than this belongs to the past: the wall clock says nothing about it."""
@@ -78,19 +78,30 @@ def run_files(
     stop: threading.Event | None = None,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
     on_note: Callable[[str], None] = lambda sentence: None,
+    on_outputs: Callable[[Sequence[Output]], None] = lambda outputs: None,
+    on_turn: Callable[[Runner], None] = lambda runner: None,
     clock: Callable[[], float] = time.time,
 ) -> Report:
     """Feed an engine from files until their end, or with `follow` until `stop` is set.
 
     `on_progress` gets the bytes of the events that are done, and all of them; `on_note` what should
-    be known and is no error; `clock` is the time of day, seconds.
+    be known and is no error; `on_outputs` everything that is let out; `on_turn` the runner after
+    each step and in quiet times, to look at; `clock` is the time of day, seconds.
 
     Raises `BadSettings` and `BadInput` with a sentence that says what to do, and `BrokenInvariant`
     if a file holds something else than what the journal gives.
     """
-    runner = Runner(places, settings, follow=follow, stop=stop, on_note=on_note, clock=clock)
+    runner = Runner(
+        places,
+        settings,
+        follow=follow,
+        stop=stop,
+        on_note=on_note,
+        on_outputs=on_outputs,
+        clock=clock,
+    )
     with closing(runner):
-        runner.run(on_progress)
+        runner.run(on_progress, on_turn)
         return runner.report
 
 
@@ -118,6 +129,7 @@ class Runner:
         follow: bool,
         stop: threading.Event | None,
         on_note: Callable[[str], None],
+        on_outputs: Callable[[Sequence[Output]], None],
         clock: Callable[[], float],
     ) -> None:
         self.follow = follow
@@ -125,6 +137,7 @@ class Runner:
         self.settings = settings
         self._clock = clock
         self._note = on_note
+        self._on_outputs = on_outputs
         self._answers = Answers()
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
         # The times of the lines that wait in `_events`, as far as they were wanted.
@@ -141,6 +154,7 @@ class Runner:
                 stream=settings.stream,
                 kept_n=settings.run.snapshots_kept,
             )
+            self._shown = Shown(settings, clock)
             positions = self._restored()
             self._snapshot_at = int(positions.get("journal", 0))
             self._snapshot_events_n = self.engine.shard.events_n
@@ -152,8 +166,9 @@ class Runner:
             self._pool = ThreadPoolExecutor(1) if follow else None
             if self._pool is not None:
                 opened.callback(self._pool.shutdown, cancel_futures=True)
-            self._report, self._reported_at = self._reported(), time.monotonic()
-            self._serve(opened)
+            self._look()
+            if (served := self._shown.serve(on_note)) is not None:
+                opened.callback(served.close)
             self._opened = opened.pop_all()
 
     def _open_logs(
@@ -191,15 +206,6 @@ class Runner:
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known)
 
-    def _serve(self, opened: ExitStack) -> None:
-        """/metrics, from a report made between two steps."""
-        run = self.settings.run
-        if run.metrics_port:
-            from ..adapters.prometheus import serve  # noqa: PLC0415 - few runs want it
-
-            served = serve(lambda: self._report, host=run.metrics_host, port=run.metrics_port)
-            opened.callback(served.close)
-
     @property
     def engine(self) -> Engine:
         return self.player.engine
@@ -207,15 +213,26 @@ class Runner:
     @property
     def report(self) -> Report:
         """The engine's report, with the lines that hold no event or answer among the rejected."""
-        self._report = self._reported()
-        return self._report
+        return self._look()
+
+    @property
+    def latest(self) -> Report:
+        """The report that /metrics shows: at most about a second old, and made already."""
+        return self._shown.report
+
+    @property
+    def lag_bytes(self) -> int:
+        """Bytes of the events' file that were not fed yet."""
+        return max(0, self._events.size - self._events.position)
 
     def close(self) -> None:
         self._opened.close()
 
     # ------------------------------------------------------------------------------- the loop
 
-    def run(self, on_progress: Callable[[int, int], None]) -> None:
+    def run(
+        self, on_progress: Callable[[int, int], None], on_turn: Callable[[Runner], None]
+    ) -> None:
         """Step until the end, then write a snapshot."""
         self._retrain()
         quiet_from = time.monotonic()
@@ -227,8 +244,9 @@ class Runner:
                 self.settings.run.snapshot_every_n
             ):
                 self.snapshot()
-            if time.monotonic() - self._reported_at >= REPORT_S:
-                self._report, self._reported_at = self._reported(), time.monotonic()
+            if self._shown.is_due:
+                self._look()
+            on_turn(self)
             if is_fed:
                 on_progress(self._events.position, self._events.size)
                 quiet_from = time.monotonic()
@@ -275,7 +293,8 @@ class Runner:
     ) -> None:
         """The one way in: first the journal, then the engine, then the outputs."""
         self.journal.append(record)
-        outputs = self.player.play(record, content, challenger)
+        with self._shown.feeding(self.engine):
+            outputs = self.player.play(record, content, challenger)
         self._let_out(outputs)
         for output in outputs:
             if isinstance(output, LabelRequested):
@@ -286,6 +305,7 @@ class Runner:
         for name, kinds in _LOGS.items():
             if content := b"".join(line for output, line in lines if isinstance(output, kinds)):
                 self._logs[name].write(content)
+        self._on_outputs(outputs)
 
     def _times_of(self, lines: Sequence[bytes]) -> list[float]:
         """The time of the first event at or after each line; minus infinity after the last."""
@@ -307,7 +327,7 @@ class Runner:
     def _retrain(self) -> None:
         """Run what the engine ordered: at once, or with `--follow` in a thread."""
         while self._pool is None and (job := self.engine.open_job) is not None:
-            challenger, error = _retrained(job)
+            challenger, error = self._retrained(job)
             self._finish(job.job_id, challenger, error)
         if self._pool is None:
             return
@@ -317,7 +337,11 @@ class Runner:
             self._finish(job_id, *future.result())
         job = self.engine.open_job
         if self._job is None and job is not None:
-            self._job = (job.job_id, self._pool.submit(_retrained, job))
+            self._job = (job.job_id, self._pool.submit(self._retrained, job))
+
+    def _retrained(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+        with self._shown.retraining():
+            return _retrained(job)
 
     def _finish(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
         self._feed(Retrained(job_id=job_id, at=self.engine.now, error=error), None, challenger)
@@ -346,9 +370,9 @@ class Runner:
         positions: dict[str, int | str] = {name: log.position for name, log in self._logs.items()}
         positions["journal"] = size
         positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
-        self.store.write(
-            size, self.engine.snapshot(), positions, at=now if math.isfinite(now) else None
-        )
+        blob = self.engine.snapshot()
+        self.store.write(size, blob, positions, at=now if math.isfinite(now) else None)
+        self._shown.wrote(blob)
         self._snapshot_at, self._snapshot_events_n = size, self.engine.shard.events_n
 
     # --------------------------------------------------------------------------------- opening
@@ -356,6 +380,7 @@ class Runner:
     def _restored(self) -> dict[str, int | str]:
         """Bring the engine to the newest snapshot; the positions that stand in it."""
         snapshot = self.store.latest()
+        self._shown.refused(len(self.store.refused))
         for sentence in self.store.refused:
             self._note(f"a snapshot is passed over: {sentence}")
         if snapshot is None:
@@ -370,6 +395,7 @@ class Runner:
         except BadInput as error:
             self._note(f"{snapshot.path} is passed over, and the journal fed again: {error}")
             return {}
+        self._shown.found(snapshot.path, snapshot.blob)
         self.player.rejected_n = msgspec.json.decode(
             str(snapshot.positions["rejected_n"]), type=dict[str, int]
         )
@@ -384,12 +410,13 @@ class Runner:
     def _is_known(self, request_id: str) -> bool:
         return self.engine.desk.knows(request_id)
 
-    def _reported(self) -> Report:
-        report = self.engine.report
-        rejected_n = dict(report.rejected_n)
-        for reason, n in self.player.rejected_n.items():
-            rejected_n[reason] = rejected_n.get(reason, 0) + n
-        return msgspec.structs.replace(report, rejected_n=rejected_n)
+    def _look(self) -> Report:
+        return self._shown.look(
+            self.engine,
+            rejected_n=self.player.rejected_n,
+            read_bytes=self._events.position,
+            lag_bytes=self.lag_bytes,
+        )
 
 
 _LOGS: dict[str, Any] = {

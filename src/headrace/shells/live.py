@@ -1,7 +1,8 @@
-"""The live terminal view: a `Report` and what is remembered of earlier ones, as lines of text.
+"""The live view: the essentials of a `Report`, and what is remembered of earlier ones, as text.
 
-It draws and decides nothing, reads no clock, and writes nowhere: `live_view` returns something that
-rich can print. Every line is cut to the width and the lines are as many as the height, so that no
+What the demo, `headrace run --live` and a worker show. It draws and decides nothing, reads no clock
+and writes nowhere: `essentials` returns something that rich can print, `live_screen` puts it on a
+terminal. Every line is cut to the width and the lines are as many as the height, so that no
 terminal wraps or scrolls; below 60 columns or 20 lines the end is missing.
 """
 
@@ -9,68 +10,39 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.console import Group
 from rich.text import Text
 
 from ..learn.estimate import Estimate
-from ..messages import DriftChanged, LabelRequested, ModelAdopted, Output
+from ..messages import DriftChanged, LabelRequested, ModelAdopted, ModelKept, Output
 from ..report import Report
+from .live_health import Pulse, health_line, span
+from .live_plot import BAND, Mark, Track, plot_lines
 
-POINTS_MAX = 2_000
-"""Points of one track; at the limit every other one is dropped."""
+__all__ = ["History", "Mark", "Pulse", "Rated", "Track", "essentials"]
+
 MARKS_MAX = 500
 """Marks on the axis; at the limit the oldest is dropped."""
-REQUESTS_MAX = 30
+DECISIONS_MAX = 30
 
-OURS, TRUE, THEIRS, BAND = "bold cyan", "green", "magenta", "dim cyan"
+OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
 LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
+LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
 REASONS = ("control", "cold start", "round", "drift", "ordered")
 
-
-@dataclass
-class Track:
-    """One line of the plot: points (events, share), at most `POINTS_MAX` of them."""
-
-    name: str
-    style: str
-    points: list[tuple[int, float]] = field(default_factory=list)
-
-    def add(self, events_n: int, share: float | None) -> None:
-        """One more point; a share not known, or too near the last one to be seen, is left out."""
-        if share is None:
-            return
-        if self.points:
-            first_n, last_n = self.points[0][0], self.points[-1][0]
-            if events_n <= last_n or (events_n - last_n) * POINTS_MAX < events_n - first_n:
-                return
-        self.points.append((events_n, share))
-        if len(self.points) > POINTS_MAX:
-            del self.points[1::2]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that happened when so many events had been seen: a letter under the plot.
-
-    One with `is_line` is drawn through the plot as well.
-    """
-
-    events_n: int
-    letter: str
-    style: str
-    is_line: bool = False
+Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept
 
 
 class History:
-    """What the view remembers: estimates with their intervals, marks, the latest requests.
+    """What the view remembers: estimates with their intervals, marks, the latest decisions.
 
     >>> from headrace import Engine
     >>> history = History()
-    >>> history.note(Engine().report, [])
-    >>> history.accuracy.points, list(history.requests)
+    >>> history.note(Engine().report)
+    >>> history.accuracy.points, list(history.decisions)
     ([], [])
     """
 
@@ -79,23 +51,27 @@ class History:
         self.low = Track("", BAND)
         self.high = Track("", BAND)
         self.marks: deque[Mark] = deque(maxlen=MARKS_MAX)
-        self.requests: deque[LabelRequested] = deque(maxlen=REQUESTS_MAX)
+        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_MAX)
 
-    def note(self, report: Report, outputs: Iterable[Output]) -> None:
-        """Take in a report, and what left the engine since the one before."""
+    def note(self, report: Report) -> None:
+        """Take in the estimate of a report."""
         found = report.accuracy
-        if found.to_seq is not None:
-            self.accuracy.add(found.to_seq, found.accuracy)
-            self.low.add(found.to_seq, found.low)
-            self.high.add(found.to_seq, found.high)
+        # An estimate over several partitions speaks of no one stretch of events.
+        events_n = report.events_n if found.to_seq is None else found.to_seq
+        self.accuracy.add(events_n, found.accuracy)
+        self.low.add(events_n, found.low)
+        self.high.add(events_n, found.high)
+
+    def happened(self, outputs: Iterable[Output], events_n: int) -> None:
+        """Take in what left the engine when so many events had been seen."""
         for output in outputs:
-            if isinstance(output, LabelRequested):
-                self.requests.append(output)
-            elif isinstance(output, DriftChanged):
-                letter = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}[output.level]
-                self.marks.append(Mark(report.events_n, letter, LEVEL_STYLES[output.level]))
+            if isinstance(output, Decision):
+                self.decisions.append(output)
+            if isinstance(output, DriftChanged):
+                level = output.level
+                self.marks.append(Mark(events_n, LEVEL_LETTERS[level], LEVEL_STYLES[level]))
             elif isinstance(output, ModelAdopted):
-                self.marks.append(Mark(report.events_n, "a", "bold blue"))
+                self.marks.append(Mark(events_n, "a", "bold blue"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +84,13 @@ class Rated:
     true: float | None = None
 
 
-def live_view(
+def essentials(
     report: Report,
     history: History,
     *,
     width: int,
     height: int,
+    pulse: Pulse | None = None,
     rated: Sequence[Rated] = (),
     tracks: Sequence[Track] = (),
     until_n: int | None = None,
@@ -124,16 +101,26 @@ def live_view(
     `rated` are the rows of accuracy (none: the report's own), `tracks` further lines of the plot,
     `until_n` the events at its right end where that is known, `foot` the text of the last line.
     """
+    pulse = pulse or Pulse()
     rows = rated or [Rated("estimated", OURS, report.accuracy)]
-    # What the fixed lines leave is shared: to the columns first, then the plot, then requests.
-    spare = max(0, height - 6 - len(rows))
+    # What the fixed lines leave is shared: to the columns first, then the plot, then decisions.
+    spare = max(0, height - 7 - len(rows))
     column_n = min(12, max(8, spare * 4 // 10))
     plot_n = min(16, max(4, (spare - column_n) * 6 // 10))
-    requests_n = max(0, spare - plot_n - column_n)
+    decisions_n = max(0, spare - plot_n - column_n)
     half = (width - 2) // 2
-    lines = [_head(report, width), _rule("accuracy", width, _legend(history, tracks))]
+    events_n = max(report.events_n, pulse.events_n or 0)
+    lines = [_head(report, events_n, width), health_line(report, pulse)]
+    lines.append(_rule("accuracy", width, _legend(history, tracks)))
     lines += [_rated(row, width) for row in rows]
-    lines += _plot([history.accuracy, *tracks], history, width, plot_n, until_n or report.events_n)
+    lines += plot_lines(
+        [history.accuracy, *tracks],
+        (history.low, history.high),
+        history.marks,
+        width=width,
+        rows=plot_n,
+        until_n=until_n or events_n,
+    )
     level = report.drift_level
     left = [_rule("budget and labels", half), *_spending(report, half)]
     right = [
@@ -141,8 +128,8 @@ def live_view(
         *_watched(report, width - half - 2, column_n),
     ]
     lines += _beside(left, right, half, column_n + 1)
-    lines.append(_rule("latest requests", width))
-    lines += [_request(request) for request in list(history.requests)[::-1][:requests_n]]
+    lines.append(_rule("latest decisions", width))
+    lines += [_decision(decision) for decision in list(history.decisions)[::-1][:decisions_n]]
     lines = lines[: height - 1]
     lines += [Text("")] * (height - 1 - len(lines))
     lines.append(_justified(Text(foot, style="dim"), Text(LETTERS, style="dim"), width))
@@ -155,12 +142,12 @@ def live_view(
 # ------------------------------------------------------------------------------- head and rows
 
 
-def _head(report: Report, width: int) -> Text:
+def _head(report: Report, events_n: int, width: int) -> Text:
     state = "cold start" if report.is_cold else "retraining" if report.is_retraining else "warm"
     left = Text.assemble(
         ("headrace", "bold"),
         f" {report.stream}  ",
-        (f"{report.events_n:,}", "bold"),
+        (f"{events_n:,}", "bold"),
         " events",
     )
     right = Text.assemble(
@@ -212,108 +199,29 @@ def _rated(row: Rated, width: int) -> Text:
     return line.append(tail)
 
 
-# ------------------------------------------------------------------------------------ the plot
-
-# Braille: bit of the dot in column c (0, 1) and row r (0 to 3) of a cell.
-_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_AXIS = 6
-
-
-class _Grid:
-    """Cells of two by four dots over events [0, until_n] and shares [floor, 1]."""
-
-    def __init__(self, width: int, rows: int, until_n: int, floor: float) -> None:
-        self.width, self.rows, self.until_n, self.floor = width, rows, max(1, until_n), floor
-        self.bits = [[0] * width for _ in range(rows)]
-        self.styles = [[""] * width for _ in range(rows)]
-
-    def x(self, events_n: int) -> int:
-        return min(2 * self.width - 1, events_n * 2 * self.width // self.until_n)
-
-    def y(self, share: float) -> int:
-        above = (1.0 - share) / (1.0 - self.floor)
-        return min(4 * self.rows - 1, max(0, int(above * 4 * self.rows)))
-
-    def draw(self, track: Track) -> None:
-        before: tuple[int, int] | None = None
-        for events_n, share in track.points:
-            x, y = self.x(events_n), self.y(share)
-            x0, y0 = before or (x, y)
-            for step in range(x0, x + 1):
-                there = y if x == x0 else y0 + round((y - y0) * (step - x0) / (x - x0))
-                self.bits[there // 4][step // 2] |= _DOTS[step % 2][there % 4]
-                self.styles[there // 4][step // 2] = track.style
-            before = x, y
-
-    def band(self, low: Track, high: Track) -> dict[int, tuple[int, int]]:
-        """By column, the rows (top, bottom) of the interval; it holds until the next point."""
-        found: dict[int, tuple[int, int]] = {}
-        for (events_n, lo), (_, hi) in zip(low.points, high.points, strict=False):
-            cell = self.x(events_n) // 2
-            for between in range(max(found, default=cell) + 1, cell):
-                found[between] = found[between - 1]
-            found[cell] = self.y(hi) // 4, self.y(lo) // 4
-        return found
-
-
-def _plot(
-    tracks: Sequence[Track], history: History, width: int, rows: int, until_n: int
-) -> list[Text]:
-    # The first few labels say next to nothing: the lowest twentieth may lie below the floor.
-    shares = sorted(share for track in tracks for _, share in track.points) or [0.5]
-    floor = min(0.9, int(shares[len(shares) // 20] * 10) / 10)
-    grid = _Grid(max(1, width - _AXIS), rows, until_n, floor)
-    for track in reversed(tracks):
-        grid.draw(track)
-    band = grid.band(history.low, history.high)
-    verticals = {grid.x(mark.events_n) // 2: mark for mark in history.marks if mark.is_line}
-    lines = []
-    for row in range(rows):
-        share = 1.0 - (1.0 - grid.floor) * row / rows
-        line = Text(f"{share:4.0%} ┤" if row % 2 == 0 else "     │", style="dim")
-        for cell in range(grid.width):
-            top, bottom = band.get(cell, (rows, -1))
-            if grid.bits[row][cell]:
-                line.append(chr(0x2800 + grid.bits[row][cell]), style=grid.styles[row][cell])
-            elif cell in verticals:
-                line.append("│", style=verticals[cell].style)
-            elif top <= row <= bottom:
-                line.append("░", style=BAND)
-            else:
-                line.append(" ")
-        lines.append(line)
-    return [*lines, _axis(grid, history)]
-
-
-def _axis(grid: _Grid, history: History) -> Text:
-    """The lower edge with a letter for each mark, and the number of events at its end."""
-    end = f" {grid.until_n:,}"
-    letters = {grid.x(mark.events_n) // 2: mark for mark in history.marks}
-    line = Text(f"{grid.floor:4.0%} └", style="dim")
-    for cell in range(grid.width - len(end)):
-        if cell in letters:
-            line.append(letters[cell].letter, style=letters[cell].style)
-        else:
-            line.append("─", style="dim")
-    return line.append(end, style="dim")
-
-
 # --------------------------------------------------------------------------------- the columns
 
 
 def _spending(report: Report, width: int) -> list[Text]:
     paid_n = report.asked_n - report.refunded_n
     earned_n = paid_n + report.budget_available_n
-    unsettled_n = report.disputed_n + report.expired_n + report.withdrawn_n
+    unsettled_n = report.disputed_n + report.withdrawn_n
+    oldest = ""
+    if report.oldest_open_at is not None and report.now is not None:
+        oldest = f", oldest {span(max(0.0, report.now - report.oldest_open_at))}"
     lines = [
         Text.assemble(
             f"{'paid':<11}", *_bar(paid_n / max(1, earned_n), width - 27, "cyan"), f" {paid_n:,}"
         ).append(f" of {earned_n:,}"),
-        Text.assemble(f"{'requests':<11}", (f"{report.open_n:,}", "bold"), " open, ").append(
-            f"{report.rounds_n:,} rounds"
+        Text.assemble(f"{'open':<11}", (f"{report.open_n:,}", "bold"), " requests", oldest),
+        Text(
+            f"{'ended':<11}{report.settled_n:,} settled, {report.expired_n:,} expired"
+            + (f", {unsettled_n:,} else" if unsettled_n else "")
         ),
-        Text(f"{'ended':<11}{report.settled_n:,} settled, {unsettled_n:,} unsettled"),
-        Text(f"{'retrained':<11}{report.retrained_n:,}, adopted {report.adopted_n:,}"),
+        Text(
+            f"{'rounds':<11}{report.rounds_n:,}; retrained {report.retrained_n:,}, "
+            f"adopted {report.adopted_n:,}"
+        ),
     ]
     most_n = max(report.asked_by_reason.values(), default=1)
     for reason in REASONS:
@@ -329,21 +237,29 @@ def _watched(report: Report, width: int, rows: int) -> list[Text]:
     """Statistics, the highest first, each against its own threshold; then the annotators."""
     lines = []
     statistics = sorted(report.drift_statistics.items(), key=lambda pair: (-pair[1], pair[0]))
-    are_listed = rows >= min(5, len(statistics)) + len(report.annotators) and width >= 60
-    for name, ratio in statistics[: rows if are_listed else rows - 1]:
+    are_listed = rows > min(5, len(statistics)) + len(report.annotators) and width >= 60
+    shown_n = rows - 1 - (len(report.annotators) if are_listed else 0)
+    for name, ratio in statistics[:shown_n]:
         style = "red" if ratio >= 1.0 else "yellow" if ratio >= 0.75 else "green"
         bar = _bar(min(1.0, ratio / 2.0), width - 25, style)
         lines.append(Text.assemble(f"{name[:17]:<18}", *bar, f" {ratio:5.2f}"))
-    if not are_listed:
-        shares = [
-            f"{a.agreed_n / a.compared_n:.0%}" if a.compared_n else "-" for a in report.annotators
-        ]
-        return [*lines, Text(f"{'agreed':<11}{' '.join(shares) or 'nobody yet'}")]
-    for a in report.annotators:
+    lines.append(_annotators(report))
+    for a in report.annotators if are_listed else ():
         agreed = f"{a.agreed_n / a.compared_n:4.0%}" if a.compared_n else "   -"
         late = f"{a.mean_latency_s:6,.0f} s late" if a.mean_latency_s is not None else ""
-        lines.append(Text(f"{a.name[:17]:<18}{a.answers_n:5,} answers {agreed} agreed{late}"))
+        lines.append(Text(f"  {a.name[:15]:<16}{a.answers_n:5,} answers {agreed} agreed{late}"))
     return lines
+
+
+def _annotators(report: Report) -> Text:
+    """All of them in one line: how many, their answers, how often they met the settled label."""
+    found = report.annotators
+    if not found:
+        return Text("annotators  nobody has answered yet")
+    compared_n = sum(a.compared_n for a in found)
+    agreed = f", {sum(a.agreed_n for a in found) / compared_n:.0%} agreed" if compared_n else ""
+    answers_n = sum(a.answers_n for a in found)
+    return Text(f"annotators  {len(found):,}, {answers_n:,} answers{agreed}")
 
 
 def _bar(share: float, width: int, style: str) -> list[tuple[str, str]]:
@@ -352,12 +268,41 @@ def _bar(share: float, width: int, style: str) -> list[tuple[str, str]]:
     return [("█" * full, style), ("░" * (width - full), "dim")]
 
 
+def _decision(decision: Decision) -> Text:
+    """One line: what was decided, and why."""
+    match decision:
+        case LabelRequested():
+            return _request(decision)
+        case DriftChanged(level=level, previous=previous):
+            return Text.assemble(
+                (f"{'drift':<13}", "bold"),
+                f"{previous} to ",
+                (level, LEVEL_STYLES[level]),
+                f"  {decision.signal}/{decision.detector} "
+                f"at {decision.statistic:.2f} of its threshold",
+            )
+        case ModelAdopted():
+            return Text.assemble((f"{'adopted':<13}", "bold blue"), _compared(decision))
+        case ModelKept():
+            why = decision.reason
+            if decision.labels_n:
+                why = f"{_compared(decision)}  {why}"
+            return Text.assemble((f"{'model kept':<13}", "blue"), why)
+
+
+def _compared(decision: ModelAdopted | ModelKept) -> str:
+    return (
+        f"challenger {decision.challenger_right:.0%}, champion {decision.champion_right:.0%} right "
+        f"on {decision.labels_n:,} labels"
+    )
+
+
 def _request(request: LabelRequested) -> Text:
     likely = max(request.prediction, key=lambda name: request.prediction[name], default="")
     guess = f"{likely} {request.prediction[likely]:.0%}" if likely else "no prediction"
     return Text.assemble(
+        (f"{request.reason:<13}", "blue"),
         f"event {request.event_id[:14]:<8} ",
-        (f"{request.reason:<11}", "blue"),
         f" chance {request.propensity:7.2%}",
         f"  utility {request.utility:6.3f}  ",
         (guess, "dim"),

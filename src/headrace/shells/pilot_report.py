@@ -350,10 +350,14 @@ def _honesty(pilot: Pilot, tones: dict[str, int]) -> Section:
 
 
 def _settings(pilot: Pilot) -> Section:
-    changed = _changed(msgspec.to_builtins(pilot.settings), msgspec.to_builtins(Settings()), "")
-    rows: list[list[str | None]] = [[name, value] for name, value in changed]
+    rows: list[list[str | None]] = [list(pair) for pair in changed_settings(pilot.settings)]
     used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
     return section("Settings used", used, "Budget, latency, strategy and seed vary by run.")
+
+
+def changed_settings(settings: Settings) -> list[tuple[str, str]]:
+    """The settings that are not at their defaults: dotted name and value."""
+    return _changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
 
 
 def _changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:

@@ -47,13 +47,16 @@ class RunFolder:
     """The folder that holds all that is known of a run; one process at a time has it.
 
     With `settings` the folder is made if need be, and keeps them; without, it must be there, and
-    its journal is only read. [run] may change from one start to the next, nothing else may.
+    its journal is only read, which with `is_shared` is done while a run may go on. [run] may change
+    from one start to the next, nothing else may.
 
     Raises `BadSettings` if another process has the folder or the settings differ from those that
     it was begun with, `BadInput` if it holds no run.
     """
 
-    def __init__(self, path: Path, settings: Settings | None = None) -> None:
+    def __init__(
+        self, path: Path, settings: Settings | None = None, *, is_shared: bool = False
+    ) -> None:
         self.path = path
         if settings is not None:
             try:
@@ -64,12 +67,12 @@ class RunFolder:
                 raise BadSettings(f"{path} can't be made: {error.strerror}") from error
         elif not (path / "settings.json").exists():
             raise BadInput(f"{path} holds no recorded run; give the --state of a `headrace run`")
-        self._lock = _locked(path)
+        self._lock = None if is_shared else _locked(path)
         try:
             self.settings = self._kept() if settings is None else self._agreed(settings)
             self.journal = Journal(path / "journal", is_read_only=settings is None)
         except BaseException:
-            self._lock.close()
+            self._unlock()
             raise
 
     @property
@@ -79,7 +82,11 @@ class RunFolder:
 
     def close(self) -> None:
         self.journal.close()
-        self._lock.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
 
     def _kept(self) -> Settings:
         path = self.path / "settings.json"
@@ -100,7 +107,7 @@ class RunFolder:
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
             for where, then, now in _differences(there, here, "")
-            if not where.startswith("run.")
+            if not where.startswith(("run.", "http.")) and where != "label.cost"
         ]
         if faults:
             raise BadSettings(faults)

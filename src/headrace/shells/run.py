@@ -7,7 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from rich.table import Table
 from ..errors import BadSettings
 from ..report import Report
 from ..settings import Settings, load
-from .files import Places, run_files
+from .files import Places, Runner, run_files
+from .live_screen import Screen
 
 
 def register(subparsers: Any) -> None:
@@ -52,6 +54,12 @@ def register(subparsers: Any) -> None:
         action="store_true",
         help="go on at the end of the files, until SIGTERM or Ctrl-C",
     )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show health, accuracy, drift, labels and the latest decisions while it runs; needs a "
+        "terminal",
+    )
     parser.set_defaults(func=main)
 
 
@@ -66,21 +74,45 @@ def main(arguments: argparse.Namespace) -> int:
         requests=arguments.requests,
         state=arguments.state,
     )
+    with _told_to_stop() as stop, Screen() if arguments.live else nullcontext() as screen:
+        if screen is not None and screen.is_shown:
+            report = run_files(
+                places,
+                settings,
+                follow=arguments.follow,
+                stop=stop,
+                on_note=screen.note,
+                on_outputs=screen.happened,
+                on_turn=partial(_draw, screen),
+            )
+        else:
+            report = _run_with_bar(places, settings, arguments.follow, stop)
+    show(report, places)
+    return 0
+
+
+def _run_with_bar(
+    places: Places, settings: Settings, follow: bool, stop: threading.Event
+) -> Report:
+    """Run with a progress bar, where there is a terminal and an end to come."""
     console = Console(stderr=True)
-    is_bar = console.is_terminal and not arguments.follow and places.events is not None
-    bars = Progress(console=console, transient=True, disable=not is_bar)
-    with _told_to_stop() as stop, bars as progress:
+    is_bar = console.is_terminal and not follow and places.events is not None
+    with Progress(console=console, transient=True, disable=not is_bar) as progress:
         bar = progress.add_task("events", total=None)
-        report = run_files(
+        return run_files(
             places,
             settings,
-            follow=arguments.follow,
+            follow=follow,
             stop=stop,
             on_progress=lambda done, of: progress.update(bar, completed=done, total=of),
             on_note=_tell,
         )
-    show(report, places)
-    return 0
+
+
+def _draw(screen: Screen, runner: Runner) -> None:
+    if screen.is_due:
+        events_n = runner.engine.shard.events_n
+        screen.update(runner.latest, events_n=events_n, lag_n=runner.lag_bytes)
 
 
 def _tell(sentence: str) -> None:

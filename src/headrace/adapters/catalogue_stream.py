@@ -1,0 +1,213 @@
+"""The metrics of events, partitions and the worker itself."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from importlib.metadata import version
+
+from ..messages import Reason
+from ..observe.signals import CONFIDENCE_BOUNDS
+from ..report import PartitionReport, Report
+from .catalogue import Buckets, Exported, Over, by, by_class, plain
+
+IGNORED = ("unknown", "mistyped", "not_finite")
+SNAPSHOT_FAULTS = ("write", "refused")
+
+
+def _ignored(report: Report) -> list[tuple[str, float]]:
+    counts = (report.unknown_features_n, report.mistyped_n, report.not_finite_n)
+    return list(zip(IGNORED, counts, strict=True))
+
+
+def _of_partitions(
+    name: str,
+    unit: str,
+    about: str,
+    value: Callable[[PartitionReport], float | None],
+    over: Over = "max",
+) -> Exported:
+    return by(
+        "partition",
+        name,
+        unit,
+        about,
+        lambda report: [(str(p.partition), value(p)) for p in report.worker.partitions],
+        over=over,
+    )
+
+
+EVENTS = (
+    plain(
+        "headrace_events_observed_total", "events", "Events scored and kept.", lambda r: r.events_n
+    ),
+    by(
+        "reason",
+        "headrace_inputs_rejected_total",
+        "inputs",
+        "Inputs that could not be used, by reason.",
+        lambda r: [(reason.value, r.rejected_n.get(reason.value, 0)) for reason in Reason],
+        closed=[reason.value for reason in Reason],
+    ),
+    plain(
+        "headrace_last_event_timestamp_seconds",
+        "seconds",
+        "Time of the newest event.",
+        lambda r: r.now,
+        over="max",
+    ),
+    plain("headrace_window_events", "events", "Events in the window.", lambda r: r.window_n),
+    plain(
+        "headrace_reservoir_events",
+        "events",
+        "Events in the sample of the past.",
+        lambda r: r.reservoir_n,
+    ),
+    by(
+        "class",
+        "headrace_predictions_total",
+        "predictions",
+        "Predictions, by predicted class.",
+        lambda r: by_class(r.predicted_n, r.classes),
+    ),
+    Exported(
+        name="headrace_prediction_confidence_ratio",
+        kind="histogram",
+        unit="0 to 1",
+        about="Probability of the predicted class.",
+        read=lambda r: [((), Buckets(CONFIDENCE_BOUNDS, r.confidence_counts, r.confidence_sum))],
+    ),
+    plain(
+        "headrace_predictions_failed_total",
+        "predictions",
+        "Predictions that the model failed to give.",
+        lambda r: r.failed_predictions_n,
+        over="max",
+    ),
+    plain("headrace_features", "features", "Features known.", lambda r: r.features_n, over="max"),
+    plain(
+        "headrace_features_vanished",
+        "features",
+        "Features known that no event in the window has a value for.",
+        lambda r: len(r.vanished_features),
+        over="max",
+    ),
+    by(
+        "kind",
+        "headrace_feature_values_ignored_total",
+        "values",
+        "Values not used: of a feature too many, of another kind than its feature, or infinite.",
+        _ignored,
+        closed=IGNORED,
+    ),
+)
+
+PARTITIONS = (
+    _of_partitions(
+        "headrace_partition_events_total",
+        "events",
+        "Events scored and kept, by partition.",
+        lambda p: p.events_n,
+    ),
+    _of_partitions(
+        "headrace_partition_last_event_timestamp_seconds",
+        "seconds",
+        "Time of the newest event, by partition; the event age is what the clock is ahead of it.",
+        lambda p: p.last_event_at,
+    ),
+    _of_partitions(
+        "headrace_partition_lag_records",
+        "records",
+        "Records that are there and not fed yet.",
+        lambda p: p.lag_n,
+    ),
+    _of_partitions(
+        "headrace_partition_lag_seconds",
+        "seconds",
+        "How far the clock is ahead of the record fed last; 0 where none waits.",
+        lambda p: p.lag_s,
+    ),
+    _of_partitions(
+        "headrace_partition_drift_level",
+        "level",
+        "0 STABLE, 1 WARNING, 2 DRIFT, by partition.",
+        lambda p: ("STABLE", "WARNING", "DRIFT").index(p.drift_level),
+    ),
+)
+
+WORKER = (
+    plain(
+        "headrace_desk_partitions",
+        "partitions",
+        "Partitions of requests and answers that are looked after here.",
+        lambda r: len(r.worker.desk_partitions),
+    ),
+    plain(
+        "headrace_training_log_offset",
+        "records",
+        "Place in the training log that comes next; the same on every worker that keeps up.",
+        lambda r: r.worker.training_offset,
+        over="each",
+    ),
+    plain(
+        "headrace_training_log_lag_records",
+        "records",
+        "Records of the training log that are there and not folded yet.",
+        lambda r: r.worker.training_lag_n,
+        over="max",
+    ),
+    plain(
+        "headrace_worker_is_decider",
+        "0 or 1",
+        "1: orders retraining and judges challengers; one worker does.",
+        lambda r: r.worker.is_decider,
+    ),
+    plain(
+        "headrace_rebalances_total",
+        "rebalances",
+        "Times that partitions were handed out anew.",
+        lambda r: r.worker.rebalances_n,
+        over="max",
+    ),
+    plain(
+        "headrace_last_rebalance_timestamp_seconds",
+        "seconds",
+        "When that was last.",
+        lambda r: r.worker.rebalanced_at,
+        over="max",
+    ),
+    plain(
+        "headrace_snapshot_last_timestamp_seconds",
+        "seconds",
+        "When the last snapshot was written.",
+        lambda r: r.worker.snapshot_at,
+        over="min",
+    ),
+    plain(
+        "headrace_snapshot_size_bytes",
+        "bytes",
+        "Size of the last snapshot.",
+        lambda r: r.worker.snapshot_bytes,
+        over="max",
+    ),
+    by(
+        "kind",
+        "headrace_snapshot_failures_total",
+        "snapshots",
+        "Snapshots that could not be written, or were there and not trusted: damaged, or tampered.",
+        lambda r: [
+            ("write", r.worker.snapshot_failed_n),
+            ("refused", r.worker.snapshot_refused_n),
+        ],
+        closed=SNAPSHOT_FAULTS,
+    ),
+    Exported(
+        name="headrace_build_info",
+        kind="info",
+        unit="1",
+        about="Always 1; what is running.",
+        read=lambda _: [((version("headrace"), platform.python_version(), version("river")), 1.0)],
+        labels=("version", "python", "river"),
+        over="each",
+    ),
+)

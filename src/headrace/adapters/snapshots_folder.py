@@ -1,0 +1,171 @@
+"""Where the snapshots of one series are: what is asked of a folder, and folders of this machine.
+
+This module knows names and bytes. Numbers, signatures and what to keep are `snapshots`; folders
+elsewhere are `snapshots_remote`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from ..errors import BadSettings
+
+LEFT_OVER = re.compile(r"\.snapshot-.*\.tmp")
+"""Names of files that are being written, or that a killed write left."""
+
+_URL = re.compile(r"(?P<protocol>[A-Za-z][\w+.-]+):/(?P<rest>/.+)?")
+_LOCAL = ("file", "local")
+
+
+class Unreachable(OSError):  # noqa: N818 - what has happened to the folder, not to the program
+    """A folder elsewhere did not do what was asked, for now or for good; the text says what."""
+
+
+class Folder(Protocol):
+    """What a store needs of a folder. `shown` is where it is, for people.
+
+    Each raises `OSError` if it can't, and a remote folder `Unreachable`.
+    """
+
+    shown: str
+
+    def read(self, name: str) -> bytes:
+        """A file's content. `FileNotFoundError` if there is none of that name."""
+
+    def write_whole(self, name: str, content: bytes) -> bool:
+        """Put a file in place, at once and to last; in the place of one of that name, if any.
+
+        False if something else is there when it is looked at again. `FileNotFoundError` if another
+        took it away meanwhile: worth a second attempt.
+        """
+
+    def names(self) -> list[str]:
+        """Names of all files, of folders perhaps too, in any order."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or find that it is gone."""
+
+
+class LocalFolder:
+    """A folder of this machine, made if need be: mode 0700, files 0600, made to survive a loss of
+    power.
+    """
+
+    def __init__(self, root: Path, series: str) -> None:
+        made_folder(root)
+        self.path = made_folder(root / series)
+        self.shown = str(self.path)
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def write_whole(self, name: str, content: bytes) -> bool:
+        temporary = _synced(self.path, ".snapshot-", content)
+        try:
+            temporary.replace(self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(self.path)
+        return True
+
+    def names(self) -> list[str]:
+        return [path.name for path in self.path.iterdir()]
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+
+def local_path(place: str | Path) -> Path | None:
+    """The folder, if the place is one of this machine; `None` for the URL of another.
+
+    Raises `BadSettings` for a URL that is cut, chained, or may hold a secret.
+
+    >>> local_path("state/snapshots").name, local_path("file:///var/lib/a%20b").name
+    ('snapshots', 'a b')
+    >>> local_path("s3://bucket/prefix") is None
+    True
+    >>> local_path("s3:/bucket/prefix")
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: s3:/bucket/prefix is no folder and no URL; must be such as
+    s3://bucket/prefix
+    """
+    text = str(place)
+    match = _URL.match(text)
+    if "::" in text and "://" in text:
+        raise BadSettings(f"{text} is a chain of file systems; name one, as s3://bucket/prefix")
+    if match is None:
+        return Path(place)
+    protocol = match["protocol"]
+    if match["rest"] is None:
+        raise BadSettings(
+            f"{text} is no folder and no URL; must be such as {protocol}://bucket/prefix"
+        )
+    try:
+        url = urlsplit(text)
+    except ValueError as error:
+        raise BadSettings(f"{text} is no URL: {error}") from error
+    if url.password is not None or url.query or url.fragment:
+        raise BadSettings(
+            f"the {protocol}:// place of snapshots has a password, ? or # in it; give what is "
+            "secret through the environment (docs/SNAPSHOTS.md)"
+        )
+    if protocol not in _LOCAL:
+        return None
+    if url.netloc not in ("", "localhost"):
+        raise BadSettings(f"{text} names the host {url.netloc}; write {protocol}:///{url.netloc}")
+    return Path(url2pathname(url.path))
+
+
+def made_folder(folder: Path) -> Path:
+    """The folder, made for its owner alone if it is not there."""
+    if not folder.is_dir():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sync_folder(folder.parent)
+    return folder
+
+
+def write_first(path: Path, content: bytes) -> None:
+    """Put a file of mode 0600 in place unless there is one: of many who try, one does."""
+    temporary = _synced(path.parent, f".{path.name}-", content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return
+    except OSError:
+        # A file system without hard links; there, of two at once the last one does.
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _synced(folder: Path, prefix: str, content: bytes) -> Path:
+    """A temporary file of mode 0600 that survives a loss of power, yet without its name."""
+    number, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
+    try:
+        with os.fdopen(number, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last; only POSIX systems can, and need to."""
+    if os.name != "posix":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

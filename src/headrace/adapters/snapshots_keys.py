@@ -1,0 +1,119 @@
+"""The keys of snapshots: where they are found, and which of them signs.
+
+This module signs nothing. Keys are in no `repr`, no log and no error.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..errors import BadSettings
+from .snapshots_folder import local_path, made_folder, write_first
+
+KEY_ENV = "HEADRACE_SNAPSHOT_KEY"
+KEY_FILE_ENV = "HEADRACE_SNAPSHOT_KEY_FILE"
+OLD_KEYS_FILE_ENV = "HEADRACE_SNAPSHOT_OLD_KEYS_FILE"
+KEY_BYTES_MIN = 32
+KEY_ID_BYTES = 8
+OWN_KEY_FILE = "snapshot.key"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """The key that signs, and old ones that only verify, while keys are changed.
+
+    Raises `BadSettings` for a key under 32 bytes.
+
+    >>> Keys(b"n" * 32, old=(b"o" * 32,))
+    Keys(signing '59814d8e7915b19f', 1 old)
+    """
+
+    signing: bytes
+    old: tuple[bytes, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for key in self:
+            key_id(key)
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield self.signing
+        yield from self.old
+
+    def __repr__(self) -> str:
+        return f"Keys(signing {self.signing_id!r}, {len(self.old)} old)"
+
+    @property
+    def signing_id(self) -> str:
+        return key_id(self.signing)
+
+    def find(self, wanted_id: str) -> bytes | None:
+        """The key with this id; `None` if it is not among ours."""
+        return next((key for key in self if key_id(key) == wanted_id), None)
+
+
+def load_keys(place: str | Path) -> Keys:
+    """The keys for a place of snapshots: one look, for all series in it.
+
+    The key that signs is from `HEADRACE_SNAPSHOT_KEY`, or the file that
+    `HEADRACE_SNAPSHOT_KEY_FILE` names; otherwise, in a local folder, from its `snapshot.key`, which
+    is made with a fresh key at first. A key made there verifies no file from elsewhere, and whoever
+    can read the folder can sign: to guard against them, keep the key outside. The old ones are the
+    lines of the file that `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
+
+    Raises `BadSettings` if both variables are set, if neither is and the place is remote, if a file
+    can't be read, a key is shorter than 32 bytes, or others may read the file in the folder.
+    """
+    text, file = os.environ.get(KEY_ENV), os.environ.get(KEY_FILE_ENV)
+    if text is not None and file is not None:
+        raise BadSettings(f"{KEY_ENV} and {KEY_FILE_ENV} are both set; unset one of them")
+    if text is not None:
+        key = text.strip().encode()
+    elif file is not None:
+        key = _read_key_file(Path(file), KEY_FILE_ENV).strip()
+    else:
+        key = _own_key(place)
+    old = os.environ.get(OLD_KEYS_FILE_ENV)
+    olds = () if old is None else tuple(_read_key_file(Path(old), OLD_KEYS_FILE_ENV).split())
+    return Keys(key, olds)
+
+
+def key_id(key: bytes) -> str:
+    """Which key it is, in 16 hexadecimal digits that say nothing about it.
+
+    Raises `BadSettings` for a key under 32 bytes.
+    """
+    if len(key) < KEY_BYTES_MIN:
+        raise BadSettings(
+            f"the snapshot key has {len(key)} bytes; must have at least {KEY_BYTES_MIN}, "
+            "such as `openssl rand -hex 32` gives"
+        )
+    return hmac.digest(key, b"headrace snapshot key id", "sha256")[:KEY_ID_BYTES].hex()
+
+
+def _read_key_file(path: Path, named_by: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadSettings(f"{named_by} names {path}, which can't be read: {error}") from error
+
+
+def _own_key(place: str | Path) -> bytes:
+    folder = local_path(place)
+    if folder is None:
+        raise BadSettings(
+            f"{place} holds no key of its own, or whoever can write there could sign; set "
+            f"{KEY_ENV} or {KEY_FILE_ENV}, the same for all workers (`openssl rand -hex 32`)"
+        )
+    path = made_folder(folder) / OWN_KEY_FILE
+    if not path.exists():
+        # Of two that start at once, one makes the key and both read it.
+        write_first(path, secrets.token_bytes(KEY_BYTES_MIN).hex().encode())
+    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise BadSettings(f"others may read the key {path}; make a new one, or chmod 600 it")
+    return _read_key_file(path, "the folder of snapshots").strip()

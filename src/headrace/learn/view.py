@@ -1,0 +1,99 @@
+"""What a shard sees of a trainer that is not its own: the model, through the shard's schema.
+
+In one process a shard and the trainer share a schema. On many workers they must not: which feature
+comes first depends on the events a shard reads, and the trainer has to be the same everywhere. So
+the trainer's schema grows by the training log alone, each shard's by its own events and that log,
+and a view joins them: columns by their names, classes by theirs. It learns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..observe.schema import Schema
+from .learner import Learner
+from .trainer import Trainer
+
+
+class View:
+    """A trainer's champion for the rows of one shard. A snapshot of it holds no trainer.
+
+    >>> from river import naive_bayes
+    >>> from headrace.chance import Chance
+    >>> from headrace.settings import LearnSettings, SchemaSettings
+    >>> schema = Schema(SchemaSettings(classes=["ham", "spam"]))
+    >>> learner = Learner(naive_bayes.GaussianNB(), schema)
+    >>> trainer = Trainer(learner, schema, LearnSettings(), Chance(0))
+    >>> View(trainer, Schema(SchemaSettings(classes=["spam"]))).probabilities(np.zeros((1, 0)))
+    array([[1.]])
+    """
+
+    def __init__(self, trainer: Trainer, schema: Schema) -> None:
+        self.schema = schema
+        self.attach(trainer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"schema": self.schema}
+
+    def attach(self, trainer: Trainer) -> None:
+        """See this trainer from now on: another one at the same version, or after a restore."""
+        self._trainer = trainer
+        self._seen: Learner | None = None
+        self._seen_version = -1
+
+    @property
+    def version(self) -> int:
+        """The trainer's."""
+        return self._trainer.version
+
+    def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
+
+        A class that the trainer does not know gets 0; while it knows nothing, all get the same.
+        """
+        champion, n, k = self._trainer.learner, len(X), len(self.schema.classes)
+        if champion.is_silent or not self._trainer.schema.classes:
+            return np.full((n, k), 1.0 / k if k else 0.0)
+        if self._seen is None or self._seen_version != self.version:
+            self._seen = champion.through(_Joined(self.schema, self._trainer.schema))
+            self._seen_version = self.version
+        found = self._seen.probabilities(X)
+        if self.schema.classes == self._trainer.schema.classes:
+            return found
+        answers = np.zeros((n, k))
+        for code, name in enumerate(self._trainer.schema.classes):
+            mine = self.schema.code_of(name)
+            if mine is not None:
+                answers[:, mine] = found[:, code]
+        return answers
+
+
+class _Joined:
+    """Columns of the shard, classes of the trainer."""
+
+    def __init__(self, shard: Schema, trainer: Schema) -> None:
+        self._shard = shard
+        self._trainer = trainer
+
+    @property
+    def names(self) -> Sequence[str]:
+        return self._shard.names
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        return self._shard.kinds
+
+    @property
+    def width(self) -> int:
+        return self._shard.width
+
+    @property
+    def classes(self) -> Sequence[str]:
+        return self._trainer.classes
+
+    def features(self, row: NDArray[np.float64]) -> dict[str, Any]:
+        return self._shard.features(row)

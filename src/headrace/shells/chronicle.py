@@ -1,0 +1,303 @@
+"""What is remembered of a run for its page: bounded, however long the run.
+
+A `Chronicle` is told what left an engine and, now and then, a report. It decides nothing, reads no
+file and draws nothing: `chronicle_reading` fills it from the folder of a run, the demo from its
+engine, `report_page` makes the page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+import numpy as np
+
+from ..learn.estimate import Estimate
+from ..learn.evaluation import Evaluation
+from ..messages import (
+    DriftChanged,
+    InputRejected,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    ModelAdopted,
+    ModelKept,
+    Output,
+    RequestEnded,
+    RequestExpired,
+    RequestWithdrawn,
+    RoundOpened,
+)
+from ..observe.signals import is_wrong
+from ..report import Report
+from ..settings import Settings
+from .live_health import DATED_FROM
+
+SAMPLES_MAX = 500
+"""Points of a curve; at the limit every other one is dropped."""
+CHANGES_MAX = 2_000
+"""Changes of the drift level, trials of challengers, rounds out of turn: each; the oldest goes."""
+REQUESTS_MAX = 40
+REJECTS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of some numbers above 0: how many, the least, the greatest, and the geometric mean."""
+
+    n: int
+    least: float
+    greatest: float
+    log_sum: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread | None:
+        """None of nothing."""
+        ones = [cls(1, value, value, math.log(value)) for value in values]
+        return reduce(cls.joined, ones) if ones else None
+
+    @property
+    def mean(self) -> float:
+        return math.exp(self.log_sum / self.n)
+
+    def joined(self, other: Spread) -> Spread:
+        """Of both together."""
+        return Spread(
+            self.n + other.n,
+            min(self.least, other.least),
+            max(self.greatest, other.greatest),
+            self.log_sum + other.log_sum,
+        )
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many requests there were, and how they ended at first: no later answer changes it."""
+
+    asked_by_reason: dict[str, int] = field(default_factory=dict)
+    settled_n: int = 0
+    disputed_n: int = 0
+    expired_n: int = 0
+    withdrawn_n: int = 0
+
+    @property
+    def asked_n(self) -> int:
+        return sum(self.asked_by_reason.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How things stood when `events_n` events had been seen, at `at` by their clock, seconds.
+
+    `statistics` are the highest since the sample before, each divided by its threshold;
+    `propensities` those of what was asked since then, None where nothing was. `control` is the
+    accuracy that the control draws alone tell. There is no `report` where only the outputs of a run
+    are known.
+    """
+
+    at: float
+    events_n: int
+    counts: Counts
+    control: Estimate
+    statistics: Mapping[str, float]
+    propensities: Spread | None
+    report: Report | None
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and what became of it: None while it is open."""
+
+    request: LabelRequested
+    end: Output | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An output, and how many events had been seen by then."""
+
+    events_n: int
+    output: Output
+
+    @property
+    def at(self) -> float:
+        return self.output.at
+
+
+class Chronicle:
+    """A run as its page tells it.
+
+    `gaps` says what could not be told, a sentence each; `report` is the latest that is known.
+
+    >>> from headrace import Engine, Event
+    >>> engine = Engine(seed=1)
+    >>> chronicle = Chronicle(engine.settings)
+    >>> events = [Event(id=str(i), at=60.0 * i, features={"x": i}) for i in range(200)]
+    >>> chronicle.happened(engine.feed(events), 200)
+    >>> chronicle.sample(engine.report)
+    >>> chronicle.samples[-1].counts.asked_n == engine.report.asked_n > 0
+    True
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.report: Report | None = None
+        self.gaps: list[str] = []
+        self.samples: list[Sample] = []
+        self.changes: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.trials: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.rounds: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.rejects: deque[InputRejected] = deque(maxlen=REJECTS_MAX)
+        self.rejected_n: dict[str, int] = {}
+        self.requests: dict[str, Asked] = {}
+        self.counts = Counts()
+        self.changes_n = 0
+        self.outputs_n = 0
+        self._control = Evaluation(settings.evaluation.window_n)
+        self._statistics: dict[str, float] = {}
+        self._propensities: list[float] = []
+
+    @property
+    def is_dated(self) -> bool:
+        """The events have dates, and more than one."""
+        if not self.samples:
+            return False
+        first, last = self.samples[0].at, self.samples[-1].at
+        return first >= DATED_FROM and last > first
+
+    @property
+    def control(self) -> Estimate:
+        """Accuracy over the latest window, from what was drawn on arrival at random, alone.
+
+        The share right among these labels, each weighing 1 / its chance: what one would know who
+        asks at random and nothing else.
+        """
+        return self._control.estimate()
+
+    @property
+    def control_all(self) -> Estimate:
+        """The same over the whole stream."""
+        return self._control.estimate_all()
+
+    def is_later(self, at: float, n: int) -> bool:
+        """A sample at `at` would be more than one n-th of the time so far after the last one."""
+        if not self.samples:
+            return True
+        first, last = self.samples[0].at, self.samples[-1].at
+        return (at - last) * n > at - first
+
+    # ----------------------------------------------------------------------- what it is told
+
+    def happened(self, outputs: Iterable[Output], events_n: int) -> None:
+        """Take in what left the engine until so many events had been seen."""
+        if (fresh_n := events_n - self._control.events_n) > 0:
+            self._control.seen(np.zeros(fresh_n))
+        for output in outputs:
+            self.outputs_n += 1
+            self._take(output, events_n)
+
+    def watched(self, statistics: Mapping[str, float]) -> None:
+        """Take in drift statistics between two samples: of each, the highest is kept."""
+        for name, ratio in statistics.items():
+            if ratio >= self._statistics.get(name, 0.0):
+                self._statistics[name] = ratio
+
+    def sample(self, report: Report | None, *, at: float | None = None) -> None:
+        """Take in a report; where there is none, how things stand by the outputs at `at`."""
+        at = report.now if report is not None else at
+        if at is None:
+            return
+        if report is not None:
+            self.report = report
+            self.watched(report.drift_statistics)
+        self.samples.append(
+            Sample(
+                at=at,
+                events_n=self._control.events_n,
+                counts=replace(self.counts, asked_by_reason=dict(self.counts.asked_by_reason)),
+                control=self.control,
+                statistics=self._statistics,
+                propensities=Spread.of(self._propensities),
+                report=report,
+            )
+        )
+        self._statistics, self._propensities = {}, []
+        if len(self.samples) > SAMPLES_MAX:
+            self._thin()
+
+    # ------------------------------------------------------------------------------- parts
+
+    def _take(self, output: Output, events_n: int) -> None:
+        match output:
+            case LabelRequested():
+                self._asked(output)
+            case LabelSettled() | LabelDisputed() | RequestExpired() | RequestWithdrawn():
+                self._ended(output)
+            case DriftChanged():
+                self.changes_n += 1
+                self.changes.append(Happened(events_n, output))
+                self.watched({f"{output.signal}/{output.detector}": output.statistic})
+            case ModelAdopted() | ModelKept():
+                self.trials.append(Happened(events_n, output))
+            case RoundOpened() if output.reason != "schedule":
+                self.rounds.append(Happened(events_n, output))
+            case InputRejected():
+                self.rejected_n[output.reason] = self.rejected_n.get(output.reason, 0) + 1
+                self.rejects.append(output)
+
+    def _asked(self, request: LabelRequested) -> None:
+        by_reason = self.counts.asked_by_reason
+        by_reason[request.reason] = by_reason.get(request.reason, 0) + 1
+        self._propensities.append(request.propensity)
+        self.requests[request.request_id] = Asked(request)
+        if len(self.requests) > REQUESTS_MAX:
+            del self.requests[next(iter(self.requests))]
+        # The control draw on arrival, that is: rounds of the strategy `random` have numbers.
+        if request.reason == "control" and request.round_n < 0:
+            self._control.asked(request.seq, request.request_id, 0.0, 0.0)
+            self._control.chance(request.request_id, request.propensity)
+
+    def _ended(self, end: RequestEnded) -> None:
+        if end.request_id in self.requests:
+            self.requests[end.request_id].end = end
+        is_first = getattr(end, "revision", 0) == 0
+        match end:
+            case LabelSettled():
+                judged = end.prediction
+                if self.settings.evaluation.judged == "served" and end.served is not None:
+                    judged = end.served
+                self._control.labelled(end.request_id, not is_wrong(judged, end.label))
+                self.counts.settled_n += is_first
+                return
+            case LabelDisputed():
+                self.counts.disputed_n += is_first
+            case RequestExpired():
+                self.counts.expired_n += 1
+            case RequestWithdrawn():
+                self.counts.withdrawn_n += 1
+        self._control.ended(end.request_id)
+
+    def _thin(self) -> None:
+        """Every other sample goes; what it alone knows is handed to the next."""
+        kept = [
+            replace(
+                two,
+                statistics=_highest(one.statistics, two.statistics),
+                propensities=joined_spread([one, two]),
+            )
+            for one, two in zip(self.samples[1::2], self.samples[2::2], strict=False)
+        ]
+        self.samples = [self.samples[0], *kept, *self.samples[2 * len(kept) + 1 :]]
+
+
+def joined_spread(samples: Iterable[Sample]) -> Spread | None:
+    """The propensities of several samples together."""
+    found = [sample.propensities for sample in samples if sample.propensities is not None]
+    return reduce(Spread.joined, found) if found else None
+
+
+def _highest(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(one.get(name, 0.0), two.get(name, 0.0)) for name in {**one, **two}}

@@ -1,0 +1,1 @@
+"""Headrace on Kafka: the worker, its topics, and how both reach the brokers."""

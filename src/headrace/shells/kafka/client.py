@@ -1,0 +1,277 @@
+"""How every client of Headrace reaches the brokers: addresses, TLS, passwords, and our defaults.
+
+The one place that meets aiokafka's and Faust's options for security, so that no consumer is safe
+while another is not. Clients are returned before they are started; who starts them stops them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ...errors import BadInput, BadSettings
+from ...settings_kafka import KafkaSettings, faults_of_kafka, is_loopback
+from .assigning import Steady
+
+PASSWORD = "HEADRACE_KAFKA_PASSWORD"
+"""The environment variable of the password, where `kafka.password_file` names no file."""
+
+SESSION_S = 10
+HEARTBEAT_S = 1
+"""Also how late a worker learns that another came or went."""
+
+BETWEEN_POLLS_MAX_S = 300
+REBALANCE_MAX_S = 60
+"""How long the others wait for a worker that flushes and snapshots before it lets go."""
+
+ANSWER_MAX_S = 15
+"""How long a broker may take for its first answer."""
+
+CLOSE_MAX_S = 1
+
+PRODUCE_MAX_S = 120
+"""An outage shorter than this raises nothing: what is to be sent waits."""
+
+LINGER_S = 0.005
+BATCH_BYTES_MAX = 131_072
+
+
+class NoBroker(BadInput):
+    """No broker can be spoken to now; it may be another time."""
+
+
+class Secret(str):
+    """A password that does not show itself where a mapping that holds it is printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def client_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """Arguments that aiokafka's consumer, producer and admin client share.
+
+    Raises `BadSettings` for settings that don't fit together, a file that can't be read or a
+    password that is missing; no secret is in the text.
+
+    >>> client_options(KafkaSettings())["security_protocol"]
+    'PLAINTEXT'
+    """
+    faults = faults_of_kafka(kafka)
+    if faults:
+        raise BadSettings(faults)
+    transport = "SSL" if kafka.tls else "PLAINTEXT"
+    options: dict[str, Any] = {
+        "bootstrap_servers": list(kafka.servers),
+        "client_id": f"headrace-{kafka.group}",
+        "security_protocol": transport if kafka.sasl == "none" else f"SASL_{transport}",
+    }
+    if kafka.tls:
+        options["ssl_context"] = tls_context(kafka)
+    if kafka.sasl != "none":
+        # At the level DEBUG aiokafka logs every request, and one of them is the password.
+        logging.getLogger("aiokafka.conn").addFilter(_has_no_secret)
+        options["sasl_mechanism"] = kafka.sasl
+        options["sasl_plain_username"] = kafka.username
+        options["sasl_plain_password"] = password(kafka)
+    return options
+
+
+def faust_credentials(kafka: KafkaSettings) -> Any:
+    """What Faust's setting `broker_credentials` must be; None for plaintext.
+
+    `SASLCredentials` without a context would silently mean plaintext: it has one wherever `tls` is
+    set, and `client_options` has refused SASL without `tls` beyond loopback.
+    """
+    options = client_options(kafka)
+    auth = library("faust.auth")
+    if kafka.sasl == "none":
+        return auth.SSLCredentials(context=options["ssl_context"]) if kafka.tls else None
+    return auth.SASLCredentials(
+        username=options["sasl_plain_username"],
+        password=options["sasl_plain_password"],
+        mechanism=options["sasl_mechanism"],
+        ssl_context=options.get("ssl_context"),
+    )
+
+
+def faust_brokers(kafka: KafkaSettings) -> list[str]:
+    """What Faust's setting `broker` must be.
+
+    >>> faust_brokers(KafkaSettings(servers=["127.0.0.1:9092", "[::1]:9093"]))
+    ['kafka://127.0.0.1:9092', 'kafka://[::1]:9093']
+    """
+    return [f"kafka://{server}" for server in kafka.servers]
+
+
+def producer(kafka: KafkaSettings, **changes: Any) -> Any:
+    """An `AIOKafkaProducer`, not started: all replicas acknowledge, a retry writes nothing twice.
+
+    While the brokers are away, `stop` waits for them: give it a deadline.
+    """
+    options = {
+        "acks": "all",
+        "enable_idempotence": True,
+        "linger_ms": int(LINGER_S * 1000),
+        "max_batch_size": BATCH_BYTES_MAX,
+        "max_request_size": kafka.request_bytes_max,
+        "request_timeout_ms": PRODUCE_MAX_S * 1000,
+    }
+    return library("aiokafka").AIOKafkaProducer(**client_options(kafka), **(options | changes))
+
+
+def consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) -> Any:
+    """An `AIOKafkaConsumer`, not started, that commits nothing by itself.
+
+    With a `group` it shares partitions with the others (`subscribe` it); without one it reads what
+    it is told to (`assign` it). Without a committed offset it begins at the earliest record.
+    """
+    options: dict[str, Any] = {
+        "enable_auto_commit": False,
+        "isolation_level": "read_uncommitted",
+        "auto_offset_reset": "earliest",
+        "max_partition_fetch_bytes": kafka.fetch_bytes_max,
+    }
+    if group is not None:
+        options |= {
+            "group_id": group,
+            "partition_assignment_strategy": [Steady()],
+            "session_timeout_ms": SESSION_S * 1000,
+            "heartbeat_interval_ms": HEARTBEAT_S * 1000,
+            "max_poll_interval_ms": BETWEEN_POLLS_MAX_S * 1000,
+            "rebalance_timeout_ms": REBALANCE_MAX_S * 1000,
+        }
+    return library("aiokafka").AIOKafkaConsumer(**client_options(kafka), **(options | changes))
+
+
+def admin(kafka: KafkaSettings, **changes: Any) -> Any:
+    """An `AIOKafkaAdminClient`, not started; it is `close`d, not stopped."""
+    return library("aiokafka.admin").AIOKafkaAdminClient(**client_options(kafka), **changes)
+
+
+async def check_brokers(kafka: KafkaSettings) -> None:
+    """Find out whether the brokers can be spoken to, and that none leads us off loopback unsafely.
+
+    The settings know the first addresses only; the brokers there tell the others. Only the first
+    are spoken to here. Raises `NoBroker` with each one's reason, which aiokafka would only log, and
+    `BadSettings` where brokers on loopback send their clients away from it without TLS.
+    """
+    reasons = []
+    for server in kafka.servers:
+        try:
+            told = await _brokers_of(kafka, server)
+        except (OSError, library("aiokafka.errors").KafkaError) as error:
+            reasons.append(f"{server}: {str(error) or type(error).__name__}")
+            continue
+        beyond = sorted(broker for broker in told if not is_loopback(broker))
+        if beyond and not kafka.tls and (kafka.sasl != "none" or not kafka.allow_plaintext):
+            raise BadSettings(
+                f"kafka.tls is false and the broker at {server} sends its clients on to "
+                f"{', '.join(beyond)}, which is not on loopback; set tls, or give the brokers "
+                "advertised listeners on loopback"
+            )
+        return
+    raise NoBroker(f"no broker can be spoken to; {'; '.join(reasons)}")
+
+
+async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
+    """The addresses that the broker at this one tells its clients."""
+    options = client_options(kafka) | {"request_timeout_ms": ANSWER_MAX_S * 1000}
+    del options["bootstrap_servers"]
+    host, _, port = server.rpartition(":")
+    connection = library("aiokafka.conn").AIOKafkaConnection(host.strip("[]"), int(port), **options)
+    is_open = True
+    try:
+        await connection.connect()
+        response = await connection.send(library("aiokafka.protocol.metadata").MetadataRequest([]))
+    except OSError:
+        # Nobody is there who would see it closed.
+        is_open = False
+        raise
+    finally:
+        closed = connection.close()
+        if is_open:
+            await asyncio.wait({closed}, timeout=CLOSE_MAX_S)
+    return [f"{host}:{port}" for _, host, port, *_ in response.brokers]
+
+
+# ------------------------------------------------------------------------------------ parts
+
+
+def library(name: str) -> ModuleType:
+    """A module of an optional library. Raises `BadSettings` where the extra is not installed."""
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("aiokafka", "faust", "mode"):
+            raise
+        raise BadSettings(
+            f"Kafka needs {error.name}, which is not here; run pip install 'headrace[kafka]'"
+        ) from error
+
+
+def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
+    """TLS 1.2 or later that checks the brokers' certificates and names. Raises `BadSettings`."""
+    try:
+        context = ssl.create_default_context(cafile=kafka.ca_file or None)
+    except OSError as error:
+        raise BadSettings(f"kafka.ca_file is {kafka.ca_file!r}: {_why(error)}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if kafka.cert_file:
+        try:
+            context.load_cert_chain(kafka.cert_file, kafka.key_file, password=_no_passphrase)
+        except OSError as error:
+            raise BadSettings(
+                f"kafka.cert_file is {kafka.cert_file!r} and kafka.key_file is "
+                f"{kafka.key_file!r}: {_why(error)}"
+            ) from error
+    return context
+
+
+def _has_no_secret(record: logging.LogRecord) -> bool:
+    said = record.args if isinstance(record.args, tuple) else ()
+    return not any(type(one).__name__.startswith("SaslAuthenticate") for one in said)
+
+
+def _no_passphrase() -> str:
+    # Without this the library asks on the terminal, and a worker has none.
+    raise BadSettings("kafka.key_file is encrypted; must be a key without a passphrase")
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"not what PEM files hold, or key and certificate differ ({error.reason})"
+    return f"can't be read ({error.strerror})"
+
+
+def password(kafka: KafkaSettings) -> Secret:
+    """The password, from its file or the environment, without white space around it.
+
+    Raises `BadSettings` where there is none.
+    """
+    if not kafka.password_file:
+        found = os.environ.get(PASSWORD, "").strip()
+        if not found:
+            raise BadSettings(
+                f"kafka.sasl is {kafka.sasl!r} and there is no password; set kafka.password_file, "
+                f"or the environment variable {PASSWORD}"
+            )
+        return Secret(found)
+    where = f"kafka.password_file is {kafka.password_file!r}"
+    try:
+        found = Path(kafka.password_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSettings(f"{where}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        # Without the cause: its text would show bytes of the password.
+        raise BadSettings(f"{where}: not UTF-8") from None
+    if not found:
+        raise BadSettings(f"{where}: empty; must hold the password")
+    return Secret(found)

@@ -1,0 +1,113 @@
+"""One partition of the desk log: a desk, folded from its inputs in the order they were logged.
+
+Sans I/O. The log holds requests, answers, withdrawals and moments of the clock, each with the time
+at which it was written. A desk has no other inputs, so the same log gives the same ends on any
+worker, at any time; which of them were said before, their origin tells (`learn.training_log`).
+
+A request is in this log before it is sent to the annotators. So an answer never comes before its
+request, however the topics are read.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import xxhash
+
+from ... import frozen
+from ...errors import BadInput
+from ...label.desk import Desk
+from ...learn.training_log import NOWHERE, Origin, Place
+from ...messages import (
+    Answer,
+    InputRejected,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    RequestExpired,
+    RequestWithdrawn,
+    Tick,
+    Withdrawal,
+)
+from ...settings import Settings
+
+DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick
+End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn
+
+
+def desk_of(request_id: str, desks_n: int) -> int:
+    """The partition of the desk log that everything about this request goes to.
+
+    >>> desk_of("8a04c3416f459c72de7412b5dd1ee580", 4)
+    1
+    """
+    return xxhash.xxh64_intdigest(request_id.encode("utf-8", "surrogatepass")) % desks_n
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What an entry of the desk log led to; `origin` is None for what was rejected."""
+
+    output: End | InputRejected
+    origin: Origin | None
+
+
+class PartitionDesk:
+    """A desk with its place in its log: `position` is the offset of the next entry."""
+
+    def __init__(self, settings: Settings, partition: int) -> None:
+        self.partition = partition
+        self.position = 0
+        self.now = -math.inf
+        self._last: Place = NOWHERE
+        self.desk = Desk(settings.label, settings.schema.classes, settings.schema.classes_max)
+        # The clock that was asked for and has not come back in the log yet.
+        self.asked_at = -math.inf
+
+    def fold(self, entry: DeskInput, written_at: float, offset: int) -> list[Said]:
+        """Take the next entry of the log; what fell due by its time comes first."""
+        self.position = offset + 1
+        if math.isfinite(written_at):
+            self.now = max(self.now, written_at)
+        now = self.now if math.isfinite(self.now) else 0.0
+        outputs: list[End | InputRejected] = [*self.desk.advanced(now)]
+        match entry:
+            case LabelRequested():
+                self.desk.requested(entry)
+            case Answer():
+                outputs += self.desk.answered(entry, now)
+            case Withdrawal():
+                outputs += self.desk.withdrawn(entry, now)
+        return self._said(outputs, offset)
+
+    def _said(self, outputs: list[End | InputRejected], offset: int) -> list[Said]:
+        said, number = [], 0
+        for output in outputs:
+            if isinstance(output, InputRejected):
+                said.append(Said(output, None))
+                continue
+            place = (offset, number)
+            said.append(Said(output, Origin(self.partition, place, self._last)))
+            self._last, number = place, number + 1
+        return said
+
+    def due(self, now: float) -> Tick | None:
+        """The moment to log, if a deadline passed and the log does not know of it yet."""
+        deadline = self.desk.next_deadline()
+        if deadline is None or deadline > now or self.asked_at >= deadline:
+            return None
+        self.asked_at = now
+        return Tick(at=now)
+
+    def freeze(self) -> bytes:
+        """The desk as bytes."""
+        return frozen.freeze((self.desk, self.now, self._last), kind="desk")
+
+    def thaw(self, blob: bytes, position: int) -> None:
+        """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
+        desk, now, last = frozen.thaw(blob, kind="desk")
+        if not isinstance(desk, Desk) or not isinstance(now, float):
+            raise BadInput("the state is not that of a desk on Kafka")
+        self.desk, self.now, self._last, self.position = desk, now, last, position

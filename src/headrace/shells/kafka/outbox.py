@@ -1,0 +1,103 @@
+"""What a worker has decided, carried out in an order that a kill at any instant can't spoil.
+
+A parcel goes out in three strides, each acknowledged by the brokers before the next begins: the
+step in the journal; requests into the log of their desk; requests to the annotators and all else.
+Then its offsets may be committed. Parcels that wait are carried out together, so that the three
+waits are shared, and while they last the next events are decided.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Post(NamedTuple):
+    """One record to be sent; without a partition its key decides."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    partition: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class FencedError(Exception):
+    """Somebody else wrote to the journal of a partition that this worker took for its own."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """What follows from one step, or from some entries of a desk's log.
+
+    `offset` is the one that the journal's record must get. `arrived` is called when all is there.
+    """
+
+    arrived: Callable[[], None]
+    journal: Post | None = None
+    offset: int = -1
+    to_desks: list[Post] = field(default_factory=list)
+    to_others: list[Post] = field(default_factory=list)
+
+
+class Outbox:
+    """A bounded queue of parcels and the task that carries them out."""
+
+    def __init__(self, producer: Any, waiting_max: int) -> None:
+        self._producer = producer
+        self._queue: asyncio.Queue[Parcel] = asyncio.Queue(waiting_max)
+
+    async def put(self, parcel: Parcel) -> None:
+        """Hand over a parcel; waits while too many are on their way."""
+        await self._queue.put(parcel)
+
+    async def drained(self) -> None:
+        """Returns when everything handed over has arrived."""
+        await self._queue.join()
+
+    async def run(self) -> None:
+        """Carry out for ever. Raises `FencedError`, or what the producer raises."""
+        while True:
+            parcels = [await self._queue.get()]
+            while not self._queue.empty():
+                parcels.append(self._queue.get_nowait())
+            await self._carry_out(parcels)
+            for parcel in parcels:
+                parcel.arrived()
+                self._queue.task_done()
+
+    async def _carry_out(self, parcels: list[Parcel]) -> None:
+        steps = [parcel for parcel in parcels if parcel.journal is not None]
+        written = await self.send([parcel.journal for parcel in steps if parcel.journal])
+        for parcel, found in zip(steps, written, strict=True):
+            if found.offset != parcel.offset:
+                raise FencedError(
+                    f"the journal of partition {found.partition} was written by another worker: "
+                    f"offset {parcel.offset} is its own"
+                )
+        await self.send([post for parcel in parcels for post in parcel.to_desks])
+        await self.send([post for parcel in parcels for post in parcel.to_others])
+
+    async def send(self, posts: Sequence[Post]) -> list[Any]:
+        """Send these, in order, and wait until the brokers have them; what they say of each."""
+        futures = [
+            await self._producer.send(
+                post.topic,
+                post.value,
+                key=post.key,
+                partition=post.partition,
+                headers=list(post.headers),
+            )
+            for post in posts
+        ]
+        return list(await asyncio.gather(*futures))
+
+
+async def started(stack: AsyncExitStack, asleep: Any) -> Any:
+    """A client, started, and stopped with the stack."""
+    stack.push_async_callback(asleep.stop)
+    await asleep.start()
+    return asleep

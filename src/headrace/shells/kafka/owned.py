@@ -1,0 +1,195 @@
+"""What a worker owns of the group's partitions, and the parcels that its decisions become.
+
+No clients here: records come in, parcels go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from ...messages import (
+    DriftChanged,
+    InputRejected,
+    LabelRequested,
+    Output,
+    Reason,
+    RequestWithdrawn,
+    Tick,
+    Withdrawal,
+)
+from ...settings_kafka import KafkaSettings
+from . import wire
+from .desks import DeskInput, PartitionDesk, Said, desk_of
+from .outbox import Parcel, Post
+from .shards import PartitionShard, Taken
+
+OVERHEAD_BYTES = 4_096
+"""More than what a record needs beside a request, and a label beside it."""
+
+
+@dataclass(slots=True)
+class OwnedShard:
+    """A shard of ours. `end` is the offset its next step must get in the journal, `done` that of
+    the last step of which all arrived, `arrived` the offset up to which its events are done with.
+    `writer` wrote the last step. `read_at` is when the last event was written to its
+    topic, seconds.
+    """
+
+    shard: PartitionShard
+    end: int
+    done: int
+    arrived: int = 0
+    writer: str = ""
+    read_at: float | None = None
+
+
+@dataclass(slots=True)
+class OwnedDesk:
+    """A desk of ours. What it says of entries before offset `said_to` has been said before."""
+
+    desk: PartitionDesk
+    said_to: int
+    arrived: int = 0
+
+
+@dataclass(slots=True)
+class Mail:
+    """Turns what was decided into records on the topics of these settings.
+
+    `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
+    what no part ever saw: records and answers that can't be read.
+    """
+
+    kafka: KafkaSettings
+    writer: str = "w"
+    rejected_n: dict[str, int] = field(default_factory=dict)
+
+    def of_step(self, owned: OwnedShard, training: int) -> Parcel:
+        """The step that an owned shard is due, on its way; the next one follows it."""
+        is_first = owned.writer != self.writer
+        taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
+        offset, owned.writer = owned.end, self.writer
+        owned.end += 1
+        owned.shard.journal = offset
+        parcel = self.of_outputs(owned, taken, offset)
+        parcel.journal = Post(
+            self.kafka.journal, wire.value_of(taken.step), partition=owned.shard.partition
+        )
+        parcel.offset = offset
+        return parcel
+
+    def of_outputs(
+        self, owned: OwnedShard, taken: Taken, offset: int, sent: frozenset[bytes] = frozenset()
+    ) -> Parcel:
+        """The outputs of a step that is in the journal, less the requests that were `sent`."""
+
+        def arrived() -> None:
+            owned.done, owned.arrived = offset, max(owned.arrived, taken.step.stop)
+
+        now = owned.shard.shard.now
+        parcel = Parcel(arrived)
+        for output in taken.outputs:
+            if isinstance(output, LabelRequested):
+                if output.request_id.encode() in sent:
+                    continue
+                if len(wire.value_of(output)) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
+                    self._refuse(output, now, parcel)
+                    continue
+                parcel.to_desks.append(self.to_desk(output, now))
+            if isinstance(output, InputRejected) and output.source:
+                self.count(output)
+            parcel.to_others += self._to_others(output)
+        return parcel
+
+    def _refuse(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
+        """A request that no record can hold ends as withdrawn, and its label is paid back."""
+        slim = msgspec.structs.replace(request, features={}, prediction={}, served=None)
+        detail = f"its request is above kafka.request_bytes_max, {self.kafka.request_bytes_max}"
+        withdrawal = Withdrawal(request_id=request.request_id, at=now, reason="too large to send")
+        parcel.to_desks += [self.to_desk(slim, now), self.to_desk(withdrawal, now)]
+        parcel.to_others += self._to_others(
+            InputRejected(reason=Reason.OVERSIZE, detail=detail, at=now, input_id=request.event_id)
+        )
+
+    def to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
+        """An entry for the log of the desk that has its request, or of this one."""
+        if desk is None:
+            assert not isinstance(entry, Tick)
+            desk = desk_of(entry.request_id, self.kafka.desk_partitions)
+        return Post(
+            self.kafka.desk,
+            wire.value_of(entry),
+            partition=desk,
+            headers=wire.now_headers(now),
+        )
+
+    def _to_others(self, output: Output) -> list[Post]:
+        """Where an output goes beside a desk; rounds are told in the metrics only."""
+        kafka, value = self.kafka, wire.value_of(output)
+        match output:
+            case LabelRequested() | RequestWithdrawn():
+                return [Post(kafka.requests, value, output.request_id.encode())]
+            case DriftChanged():
+                return [Post(kafka.drift, value, output.signal.encode(), 0)]
+            case InputRejected():
+                return [Post(kafka.rejects, value)]
+        return []
+
+    def _unread(self, record: Any) -> Post:
+        source = f"{self.kafka.desk}, partition {record.partition}"
+        return self.rejected(
+            InputRejected(
+                reason=Reason.NOT_JSON,
+                detail="no entry of a desk's log",
+                at=record.timestamp / 1_000,
+                source=source,
+                position=record.offset,
+            )
+        )
+
+    def rejected(self, rejection: InputRejected) -> Post:
+        """A dead letter of what no part ever saw."""
+        self.count(rejection)
+        return Post(self.kafka.rejects, wire.value_of(rejection))
+
+    def count(self, rejection: InputRejected) -> None:
+        """One more that no part saw."""
+        self.rejected_n[rejection.reason] = self.rejected_n.get(rejection.reason, 0) + 1
+
+    def of_desk(self, owned: OwnedDesk, records: Sequence[Any]) -> Parcel:
+        """Fold these records of the desk's log; what has to be said of them."""
+        parcel = Parcel(lambda: None)
+        for record in records:
+            entry = wire.desk_input_of(record)
+            if entry is None:
+                # Only a stranger writes what we can't read; every worker passes over it.
+                owned.desk.position = record.offset + 1
+                parcel.to_others.append(self._unread(record))
+                continue
+            for said in owned.desk.fold(*entry, record.offset):
+                if record.offset >= owned.said_to:
+                    parcel.to_others += self._of_said(said)
+        position = owned.desk.position
+
+        def arrived() -> None:
+            owned.arrived = position
+
+        parcel.arrived = arrived
+        return parcel
+
+    def _of_said(self, said: Said) -> list[Post]:
+        if said.origin is None:
+            return self._to_others(said.output)
+        entry = Post(
+            self.kafka.training,
+            wire.value_of(said.output),
+            partition=0,
+            headers=wire.origin_headers(said.origin),
+        )
+        # Whoever annotates must hear that a question is moot.
+        more = self._to_others(said.output) if isinstance(said.output, RequestWithdrawn) else []
+        return [entry, *more]

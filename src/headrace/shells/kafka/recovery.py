@@ -1,0 +1,205 @@
+"""A shard made anew: its newest snapshot, then every step of its journal decided again.
+
+The events and the entries of the training log are read once more and interleaved as the journal
+says, so what comes out is what the last owner had, and the requests it decided in its last moments
+are decided again, the same: those that never reached the annotators are sent now.
+
+Where the events of a step are no longer in their topic, the shard goes on without them; where a
+replay asks otherwise than the journal has it (other versions of a library, another machine), what
+was asked then holds. Both are told, and neither can make an event be asked twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import BadInput
+from ...learn.retrain import retrain
+from ...learn.training_log import TrainingLog
+from ...messages import ModelAdopted
+from ...observe.decode import Decoder
+from ...settings import Settings
+from . import wire
+from .reading import Tapes, partition_of
+from .shards import PartitionShard, Step, Taken
+
+
+@dataclass(slots=True)
+class Recovered:
+    """A shard at the end of its journal, with the log it saw, and what may not have been sent.
+
+    `journal_end` is the offset that the next step must get. `unsent` holds the outputs of all steps
+    after `done`, the last of which everything is known to have arrived; `since_ms` is when the
+    first of them was written. None: there are no such outputs.
+    """
+
+    shard: PartitionShard
+    log: TrainingLog
+    writer: str
+    journal_end: int
+    done: int
+    unsent: Taken | None
+    since_ms: int
+    events_n: int
+
+
+class UnusableError(Exception):
+    """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
+
+
+class Recovery:
+    """Makes one shard anew, with a consumer of its own that the caller starts and stops."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        decoder: Decoder,
+        consumer: Any,
+        threads: Executor,
+        note: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._decoder = decoder
+        self._consumer = consumer
+        self._threads = threads
+        self._note = note
+        self._in_doubt: deque[tuple[int, int, Taken]] = deque()
+        self._events_n = 0
+
+    async def run(
+        self, shard: PartitionShard, log: TrainingLog, *, writer: str, until: int | None = None
+    ) -> Recovered:
+        """Take a shard and the log it saw from where they stand to the end of the journal.
+
+        `writer` wrote its last step. With `until`, to the journal's step of that offset. Raises
+        `UnusableError`, `BadInput` if the training log was cut off.
+        """
+        self._writer = writer
+        kafka, partition = self._settings.kafka, shard.partition
+        self._events = partition_of(kafka.events, partition)
+        self._training = partition_of(kafka.training, 0)
+        self._journal = partition_of(kafka.journal, partition)
+        self._tapes = tapes = Tapes(
+            self._consumer,
+            {
+                self._events: shard.position,
+                self._training: shard.training,
+                self._journal: shard.journal + 1,
+            },
+        )
+        await tapes.open()
+        if tapes.lost[self._training]:
+            raise BadInput(
+                f"{kafka.training} begins {tapes.lost[self._training]} entries after the newest "
+                "snapshot: it must be kept for ever (retention.ms=-1). Put it back, or start anew "
+                "with headrace reset"
+            )
+        end = (await self._consumer.end_offsets([self._journal]))[self._journal]
+        async for offset, written_ms, step in self._steps(tapes, shard, end):
+            if until is not None and offset > until:
+                break
+            if step.training < shard.training:
+                raise UnusableError(
+                    f"it has the training log up to {shard.training}, and the step after it only "
+                    f"up to {step.training}"
+                )
+            await self.catch_up(shard, log, step.training)
+            shard = await self._again(tapes, shard, log, step)
+            self._settle(shard, step, offset, written_ms)
+        return self._recovered(shard, log, end)
+
+    def _recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
+        doubted = [(at, ms, taken) for at, ms, taken in self._in_doubt if taken.outputs]
+        if not doubted:
+            return Recovered(shard, log, self._writer, end, shard.journal, None, 0, self._events_n)
+        outputs = [output for _, _, taken in doubted for output in taken.outputs]
+        unsent = Taken(doubted[-1][2].step, outputs)
+        done, since_ms = doubted[0][0] - 1, doubted[0][1]
+        return Recovered(shard, log, self._writer, end, done, unsent, since_ms, self._events_n)
+
+    async def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> None:
+        """Fold the training log up to this offset, and tell the shard."""
+        async for records in self._tapes.until(self._training, training):
+            for record in records:
+                entry, origin = wire.entry_of(record) or (None, None)
+                if entry is None:
+                    continue
+                challenger, job = None, log.trainer.open_job
+                if isinstance(entry, ModelAdopted) and job is not None and log.counts(entry):
+                    loop = asyncio.get_running_loop()
+                    challenger = await loop.run_in_executor(self._threads, retrain, job)
+                if log.fold(entry, origin, challenger):
+                    shard.ended(entry)
+        shard.training = max(shard.training, training)
+
+    async def _steps(
+        self, tapes: Tapes, shard: PartitionShard, end: int
+    ) -> AsyncIterator[tuple[int, int, Step]]:
+        """The steps of the chain: offset, moment of writing in milliseconds, step."""
+        previous = shard.journal
+        is_any = tapes.lost[self._journal] > 0
+        while (record := await tapes.next(self._journal, end)) is not None:
+            step = wire.step_of(record)
+            if step is None or not (is_any or step.follows(previous, self._writer)):
+                # Written by a worker that had lost the partition, and that has seen so since.
+                continue
+            if is_any:
+                self._note(
+                    f"the journal of partition {shard.partition} begins at {record.offset}: what "
+                    "its shard knew before is lost"
+                )
+            previous, is_any, self._writer = record.offset, False, step.writer
+            yield record.offset, record.timestamp, step
+
+    async def _again(
+        self, tapes: Tapes, shard: PartitionShard, log: TrainingLog, step: Step
+    ) -> PartitionShard:
+        """One step decided again; another shard where it was reset."""
+        if step.is_reset or step.partitions != shard.partitions_n:
+            fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
+            async for _ in tapes.until(self._events, step.stop):
+                pass
+            fresh.seek(step.stop)
+            return fresh
+        if shard.position < step.start:
+            shard.seek(step.start)
+        read_n = 0
+        async for records in tapes.until(self._events, step.stop):
+            read_n += len(records)
+            shard.feed(
+                self._decoder,
+                [record.value or b"" for record in records],
+                [record.offset for record in records],
+                step.stop,
+            )
+        self._events_n += read_n
+        if read_n == 0 and step.stop > step.start:
+            self._note(
+                f"events {step.start} to {step.stop} of partition {shard.partition} are gone: its "
+                "window and budget go on without them"
+            )
+            shard.seek(step.stop)
+            shard.shard.asking.budget.charge(len(step.asked))
+        if step.tick is not None:
+            shard.tick(step.tick)
+        return shard
+
+    def _settle(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
+        """The step is taken again; keep its outputs while they may not have been sent."""
+        taken = shard.take(step.training, step.done)
+        shard.journal = offset
+        if taken.step.asked != step.asked:
+            self._note(
+                f"partition {shard.partition}, events {step.start} to {step.stop}: decided again, "
+                f"{len(taken.step.asked)} requests follow, and {len(step.asked)} did then; what "
+                "was asked then holds"
+            )
+            taken.outputs = []
+        self._in_doubt.append((offset, written_ms, taken))
+        while self._in_doubt and self._in_doubt[0][0] <= step.done:
+            self._in_doubt.popleft()

@@ -1,0 +1,386 @@
+"""One life of a worker's connections: from joining the group to leaving it, or to the first error.
+
+The loop is: fold what the training log brought, read events and entries of the desk log, feed them,
+hand over what follows. All state changes happen in this one task, between two awaits; everything
+else (sending, reading ahead, making shards anew, writing snapshots) runs beside it. After an error
+nothing is mended: the next session begins from snapshots and logs, as after a kill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from typing import Any
+
+from ...errors import BadInput
+from ...learn.trainer import Entry
+from ...messages import InputRejected
+from ...observe.decode import Decoder, decode_answers
+from ...settings import Settings
+from . import client, wire
+from .outbox import Outbox, Parcel, Post, started
+from .owned import Mail, OwnedDesk, OwnedShard
+from .reading import partition_of
+from .saving import Saver
+from .standby import Standby
+from .states import States
+from .takeover import take_over
+from .training import Training
+
+POLL_MS = 50
+COMMIT_S = 1.0
+LIVE_WITHIN_S = 86_400.0
+"""What is overdue by more than this belongs to the past: the wall clock says nothing about it."""
+
+
+class Session:
+    """See the module. `note` is told what an operator should know, from any thread.
+
+    `partitions_n` is how many partitions each topic has, by the name of its setting.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        states: States,
+        decoder: Decoder,
+        threads: Executor,
+        *,
+        partitions_n: Mapping[str, int],
+        clock: Callable[[], float],
+        note: Callable[[str], None],
+    ) -> None:
+        self.settings = settings
+        self.partitions_n = partitions_n["events"]
+        self.request_partitions_n = partitions_n["requests"]
+        self.states = states
+        self.decoder = decoder
+        self.threads = threads
+        self.clock = clock
+        self.note = note
+        self.mail = Mail(settings.kafka, writer=secrets.token_hex(8))
+        self.shards: dict[int, OwnedShard] = {}
+        self.desks: dict[int, OwnedDesk] = {}
+        self.standby = Standby(settings.kafka.desk)
+        self.now = -math.inf
+        self.rebalances_n = 0
+        self.rebalanced_at: float | None = None
+        self.saver = Saver(self)
+        self.is_joined = False
+        self.is_caught_up = False
+        self.training: Training
+        self.outbox: Outbox
+        self.held: set[Any] = set()
+        self._turn = asyncio.Lock()
+        self._recovering: asyncio.Task[None] | None = None
+        self._event_at = self._listened_at = time.monotonic()
+        self._is_quiet = False
+        self._committed_at = time.monotonic()
+        self._committed: dict[Any, int] = {}
+
+    # -------------------------------------------------------------------------------- its life
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+        """Live until `stop` is set. Raises whatever went wrong, as an exception group."""
+        kafka = self.settings.kafka
+        async with AsyncExitStack() as stack:
+            self._producer = await started(stack, client.producer(kafka))
+            self._tail = await started(stack, client.consumer(kafka))
+            self.reader = await started(stack, client.consumer(kafka))
+            await self._open_training()
+            self.consumer = client.consumer(kafka, group=kafka.group)
+            self.outbox = Outbox(self._producer, self.settings.worker.batches_in_flight_max)
+            async with asyncio.TaskGroup() as tasks:
+                beside = [
+                    tasks.create_task(self.outbox.run()),
+                    tasks.create_task(self.training.read(self._tail)),
+                ]
+                self._tasks = tasks
+                if self.settings.worker.standby:
+                    follower = await started(stack, client.consumer(kafka))
+                    beside.append(tasks.create_task(self.standby.run(follower, self.note)))
+                try:
+                    await started(stack, self.consumer)
+                    self.consumer.subscribe([kafka.events, kafka.desk], listener=_listener(self))
+                    self.is_joined = True
+                    on_ready()
+                    await self._loop(stop)
+                    await self._leave()
+                finally:
+                    for task in [*beside, *([self._recovering] if self._recovering else [])]:
+                        task.cancel()
+
+    async def _open_training(self) -> None:
+        log, position = await self.in_thread(self.states.training)
+        topic = partition_of(self.settings.kafka.training, 0)
+        self._tail.assign([topic])
+        first = (await self._tail.beginning_offsets([topic]))[topic]
+        if first > position:
+            raise BadInput(
+                f"{topic.topic} begins at {first}, and the newest snapshot stands at {position}: "
+                "it must be kept for ever (retention.ms=-1)"
+            )
+        self._tail.seek(topic, position)
+        self._training_end = (await self._tail.end_offsets([topic]))[topic]
+        self.training = Training(log, position, self.threads)
+
+    async def _leave(self) -> None:
+        """Carry out what is decided, commit, and save."""
+        async with self._turn:
+            await self.outbox.drained()
+            await self._commit()
+            await self.saver.save()
+
+    def why_not_ready(self) -> str:
+        """Why this session does not do its work yet, as a sentence; empty when it does."""
+        if not self.is_caught_up:
+            at, end = self.training.position, self._training_end
+            return f"the training log is folded up to {at} of {end}"
+        waiting = [tp for tp in self.held if not self._is_owned(tp)]
+        if waiting:
+            return f"{len(waiting)} partitions are being taken over"
+        return "" if self.rebalances_n else "no partition was assigned yet"
+
+    def _is_owned(self, tp: Any) -> bool:
+        mine = self.shards if tp.topic == self.settings.kafka.events else self.desks
+        return tp.partition in mine
+
+    # -------------------------------------------------------------------------------- the loop
+
+    async def _loop(self, stop: asyncio.Event) -> None:
+        batch_max = self.settings.worker.batch_max
+        while not stop.is_set():
+            async with self._turn:
+                self.training.fold_ready(self._on_entry)
+                self.is_caught_up |= self.training.position >= self._training_end
+                await self.hand_over()
+            shared_n = self.rebalances_n
+            found = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=batch_max)
+            async with self._turn:
+                if self.rebalances_n != shared_n:
+                    # What was read before the group shared out anew is read again.
+                    found = {}
+                for tp, records in found.items():
+                    await self._feed(tp, records)
+                    # Everything else of this process has its turn.
+                    await asyncio.sleep(0)
+                await self._due()
+                if time.monotonic() - self._committed_at >= COMMIT_S:
+                    await self._commit()
+                every_s = self.settings.worker.snapshot_every_s
+                if time.monotonic() - self.saver.began_at >= every_s:
+                    await self.outbox.drained()
+                    await self.saver.save()
+
+    def shards_now(self) -> list[OwnedShard]:
+        """The shards that may write: none while the group shares out. Others may join meanwhile."""
+        events = self.settings.kafka.events
+        return [
+            owned
+            for number, owned in self.shards.items()
+            if partition_of(events, number) in self.held
+        ]
+
+    def _on_entry(self, entry: Entry) -> None:
+        """The trainer has just folded this entry: the shards hear of it before anything else."""
+        self.now = max(self.now, entry.at)
+        for owned in self.shards.values():
+            owned.shard.ended(entry)
+
+    async def hand_over(self) -> None:
+        """What labels led to, and what the decider has to say."""
+        for owned in self.shards_now():
+            if owned.shard.is_due:
+                await self.outbox.put(self.mail.of_step(owned, self.training.position))
+        if math.isfinite(self.now):
+            topic = self.settings.kafka.training
+            for entry in self.training.decisions(self._now_or_wall(self._trainer_deadline())):
+                post = Post(topic, wire.value_of(entry), partition=0)
+                await self.outbox.put(Parcel(lambda: None, to_others=[post]))
+
+    async def _feed(self, tp: Any, records: list[Any]) -> None:
+        """A piece of one partition, fed and handed over."""
+        if tp.topic == self.settings.kafka.desk:
+            desk = self.desks.get(tp.partition)
+            if desk is not None and tp in self.held:
+                await self.outbox.put(self.mail.of_desk(desk, records))
+                self.now = max(self.now, desk.desk.now)
+            return
+        owned = self.shards.get(tp.partition)
+        if owned is None or tp not in self.held:
+            return
+        # Labels that led to something come first: the step says entries, then events.
+        if owned.shard.is_due:
+            await self.outbox.put(self.mail.of_step(owned, self.training.position))
+        owned.shard.feed(
+            self.decoder,
+            [record.value or b"" for record in records],
+            [record.offset for record in records],
+            records[-1].offset + 1,
+        )
+        self._event_at, owned.read_at = time.monotonic(), records[-1].timestamp / 1_000
+        self.now = max(self.now, owned.shard.shard.now)
+        await self.outbox.put(self.mail.of_step(owned, self.training.position))
+
+    # ---------------------------------------------------------------------------------- time
+
+    def _now_or_wall(self, deadline: float | None) -> float:
+        """The clock of the events; in a quiet hour, once something is overdue, that of the day."""
+        wall = self.clock()
+        is_live = deadline is not None and 0.0 <= wall - deadline <= LIVE_WITHIN_S
+        return max(self.now, wall) if is_live and self._is_quiet else self.now
+
+    async def _listen(self) -> None:
+        """Whether nobody in the group has an event to feed: only then does the day's clock count.
+
+        While there is a backlog anywhere, what is due by the clock of the day may be far ahead of
+        the events that lead to it.
+        """
+        quiet_s = self.settings.worker.quiet_tick_s
+        if time.monotonic() - max(self._event_at, self._listened_at) < quiet_s:
+            self._is_quiet &= time.monotonic() - self._event_at >= quiet_s
+            return
+        self._listened_at = time.monotonic()
+        tps = [partition_of(self.settings.kafka.events, n) for n in range(self.partitions_n)]
+        ends = await self.reader.end_offsets(tps)
+        firsts = await self.reader.beginning_offsets(tps)
+        self._is_quiet = True
+        for tp in tps:
+            committed = await self.consumer.committed(tp)
+            self._is_quiet &= max(committed or 0, firsts[tp]) >= ends[tp]
+
+    def _trainer_deadline(self) -> float | None:
+        return self.training.trainer.next_deadline()
+
+    async def _due(self) -> None:
+        """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
+        await self._listen()
+        for number, owned in list(self.desks.items()):
+            if partition_of(self.settings.kafka.desk, number) not in self.held:
+                continue
+            tick = owned.desk.due(self._now_or_wall(owned.desk.desk.next_deadline()))
+            if tick is not None:
+                post = self.mail.to_desk(tick, tick.at, number)
+                await self.outbox.put(Parcel(lambda: None, to_desks=[post]))
+        for shard in self.shards_now():
+            deadline = shard.shard.shard.next_deadline()
+            now = self._now_or_wall(deadline)
+            if deadline is not None and deadline <= now and now > self.now:
+                shard.shard.tick(now)
+                await self.outbox.put(self.mail.of_step(shard, self.training.position))
+
+    # ------------------------------------------------------------------------------- answers
+
+    async def answered(self, value: bytes, source: str, offset: int) -> None:
+        """An answer from anywhere into the log of its desk; returns when the brokers have it."""
+        longest = self.settings.input.line_bytes_max
+        posts = []
+        for answer in decode_answers([value], source, [offset], line_bytes_max=longest):
+            if isinstance(answer, InputRejected):
+                posts.append(self.mail.rejected(answer))
+            else:
+                posts.append(self.mail.to_desk(answer, self.now))
+        await self.outbox.send(posts)
+
+    # ----------------------------------------------------------------------------- the group
+
+    async def revoked(self) -> None:
+        """The group is about to share out anew: finish what is under way, and save it."""
+        async with self._turn:
+            if self._recovering is not None:
+                self._recovering.cancel()
+            await self.outbox.drained()
+            await self._commit()
+            self.held = set()
+
+    async def assigned(self, partitions: set[Any]) -> None:
+        """What is ours from now on. What was ours before goes on; the rest is made anew."""
+        self.rebalances_n += 1
+        self.rebalanced_at = self.clock()
+        kafka = self.settings.kafka
+        async with self._turn:
+            events = {tp.partition for tp in partitions if tp.topic == kafka.events}
+            desks = {tp.partition for tp in partitions if tp.topic == kafka.desk}
+            leaving = [number for number in self.shards if number not in events]
+            self.shards = {n: owned for n, owned in self.shards.items() if n in events}
+            self._release_desks(desks)
+            await self._check_journals()
+            for tp in partitions:
+                mine = self.shards if tp.topic == kafka.events else self.desks
+                if tp.partition in mine:
+                    self.consumer.seek(tp, self._position(tp))
+                else:
+                    self.consumer.pause(tp)
+            self.held, self._committed = set(partitions), {}
+            if self._recovering is not None:
+                self._recovering.cancel()
+            self._recovering = self._tasks.create_task(take_over(self, events, desks))
+            if leaving:
+                self.note(f"partitions {sorted(leaving)} of the events went to other workers")
+
+    def _release_desks(self, kept: set[int]) -> None:
+        """Let go of all desks but these; a standby goes on following them."""
+        for number in self.desks.keys() - kept:
+            desk = self.desks.pop(number).desk
+            if self.settings.worker.standby:
+                self.standby.keep(desk)
+
+    def _position(self, tp: Any) -> int:
+        if tp.topic == self.settings.kafka.events:
+            return self.shards[tp.partition].shard.position
+        return self.desks[tp.partition].desk.position
+
+    async def _check_journals(self) -> None:
+        """Let go of shards that another worker had meanwhile: theirs are the newer steps."""
+        tps = {partition_of(self.settings.kafka.journal, n): n for n in self.shards}
+        if tps:
+            ends = await self.reader.end_offsets(list(tps))
+            for tp, number in tps.items():
+                if ends[tp] != self.shards[number].end:
+                    del self.shards[number]
+
+    # ------------------------------------------------------------------- commits and snapshots
+
+    async def _commit(self) -> None:
+        """Commit what has arrived; a rebalance may refuse it, and nothing is lost by that."""
+        kafka = self.settings.kafka
+        offsets = {partition_of(kafka.events, n): o.arrived for n, o in self.shards.items()}
+        offsets |= {partition_of(kafka.desk, n): o.arrived for n, o in self.desks.items()}
+        changed = {
+            tp: offset
+            for tp, offset in offsets.items()
+            if tp in self.held and offset > self._committed.get(tp, -1)
+        }
+        self._committed_at = time.monotonic()
+        if not changed:
+            return
+        try:
+            await self.consumer.commit(changed)
+        except client.library("aiokafka.errors").CommitFailedError as error:
+            self.note(f"offsets were not committed, the group shares out anew: {error}")
+        else:
+            self._committed.update(changed)
+
+    async def in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call this beside the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self.threads, call, *arguments)
+
+
+def _listener(session: Session) -> Any:
+    """The session's ears, as aiokafka wants them."""
+    base = client.library("aiokafka").ConsumerRebalanceListener
+
+    class Listener(base):  # type: ignore[misc, valid-type]  # its base is known at run time only
+        async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+            if revoked:
+                await session.revoked()
+
+        async def on_partitions_assigned(self, assigned: set[Any]) -> None:
+            await session.assigned(assigned)
+
+    return Listener()

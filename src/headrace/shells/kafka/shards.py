@@ -1,0 +1,251 @@
+"""One partition of the inference log: its shard, and where that stands in every log.
+
+Sans I/O. What a shard decides follows from three things: the events of its partition, the training
+log, and how both were interleaved. The first two are topics; the third is what a `Step` says, one
+record of the journal. So whoever reads the journal can decide everything again, bit for bit: that
+is how a shard moves to another worker, and how one that was killed goes on.
+
+A step is written before anything of it is sent. Its `previous` makes the journal a chain: of two
+workers that both believe they own the partition, only the one whose record came first is followed,
+and the other sees it in the offset that the broker gave its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from ... import frozen
+from ...chance import Chance
+from ...errors import BadInput, BadSettings
+from ...learn.trainer import Entry, Trainer
+from ...learn.view import View
+from ...messages import (
+    EventBatch,
+    InputRejected,
+    LabelRequested,
+    ModelAdopted,
+    Output,
+    RequestEnded,
+)
+from ...observe.decode import Decoder
+from ...observe.schema import Schema
+from ...query.asking import Asking
+from ...query.budgets import from_settings
+from ...settings import Settings
+from ...shard import Shard
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a shard took in at once: entries of the training log, then events, then the time.
+
+    `training` is the offset up to which it has the training log, `start` and `stop` are offsets of
+    its events, `tick` the time of day it was told in a quiet hour. `asked` are the ids of the
+    requests that followed, in order. `previous` is the offset of the step before, -1 for none, and
+    `done` that of the last step whose outputs all arrived when this one was written. `partitions`
+    is how many the events had: with another number, each shard has another part of the budget.
+    With `is_reset` the shard forgot everything before `stop`.
+
+    `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
+    cut off with several steps on their way may meet, in the offset where it expected its own first
+    one, the step of another.
+    """
+
+    previous: int
+    training: int
+    start: int
+    stop: int
+    done: int = -1
+    asked: list[str] = []
+    tick: float | None = None
+    partitions: int = 1
+    writer: str = ""
+    is_first: bool = False
+    is_reset: bool = False
+
+    def follows(self, previous: int, writer: str) -> bool:
+        """Whether it continues the chain whose last step has this offset and writer."""
+        return self.previous == previous and (self.is_first or self.writer == writer)
+
+
+@dataclass(slots=True)
+class Taken:
+    """A step on its way: what is to be written, and what is to be sent when it is."""
+
+    step: Step
+    outputs: list[Output]
+
+
+def share_of(settings: Settings, partitions_n: int) -> Settings:
+    """The settings of one shard of so many: its part of every limit that is meant for all.
+
+    A share of events needs no dividing. Caps and the room for open requests are rounded down: the
+    sum of the parts must not exceed the whole. Raises `BadSettings` when nothing would be left.
+
+    >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
+    >>> share_of(settings, 4).query.budget.per_hour
+    15.0
+    """
+    n, budget = partitions_n, settings.query.budget
+    faults = [
+        f"{path} is {value}; must be at least {n}, one for each partition of the events"
+        for path, value in (
+            ("query.budget.cap", budget.cap),
+            ("label.open_max", settings.label.open_max),
+        )
+        if value is not None and value < n
+    ]
+    if faults:
+        raise BadSettings(faults)
+    part = msgspec.structs.replace(
+        budget,
+        per_hour=None if budget.per_hour is None else budget.per_hour / n,
+        cap=None if budget.cap is None else budget.cap // n,
+        burst=math.ceil(budget.burst / n),
+        start=budget.start // n,
+        reserve=math.ceil(budget.reserve / n),
+    )
+    return msgspec.structs.replace(
+        settings,
+        query=msgspec.structs.replace(settings.query, budget=part),
+        label=msgspec.structs.replace(settings.label, open_max=settings.label.open_max // n),
+    )
+
+
+class PartitionShard:
+    """A shard with its place in the events (`position`), training log, and journal.
+
+    `ended`, `feed` and `tick` take things in; `take` gives the step that says what was taken in,
+    with all that followed. Offsets are of the next record to read; `journal` is that of the last
+    step, -1 for none.
+    """
+
+    def __init__(
+        self, settings: Settings, partition: int, partitions_n: int, trainer: Trainer
+    ) -> None:
+        self.partition = partition
+        self.partitions_n = partitions_n
+        self.position = 0
+        self.training = 0
+        self.journal = -1
+        part = share_of(settings, partitions_n)
+        schema, chance = Schema(settings.schema), Chance(settings.seed)
+        asking = Asking(
+            part.query,
+            part.label,
+            strategy=settings.query.strategy,
+            budget=from_settings(part.query.budget),
+            chance=chance,
+            stream=settings.stream,
+        )
+        self.shard = Shard(part, schema, View(trainer, schema), asking, chance)
+        self._outputs: list[Output] = []
+        self._start = 0
+        self._tick: float | None = None
+        self._is_moved = False
+
+    # ------------------------------------------------------------------------------- taking in
+
+    def ended(self, entry: Entry) -> None:
+        """The trainer has just folded this entry."""
+        if isinstance(entry, ModelAdopted):
+            self.shard.adopted()
+        elif isinstance(entry, RequestEnded):
+            schema = self.shard.schema
+            label = getattr(entry, "label", None)
+            if label is not None:
+                schema.class_code(label)
+            self._outputs += self.shard.ended(entry)
+
+    def feed(
+        self, decoder: Decoder, values: Sequence[bytes], offsets: Sequence[int], stop: int
+    ) -> None:
+        """Take the records of the partition from `position` up to offset `stop`."""
+        decoded = decoder.decode(values, source=f"partition {self.partition}", positions=offsets)
+        self._outputs += decoded.rejected
+        self._outputs += self._events(decoded.batch)
+        self.position = stop
+        self._is_moved = True
+
+    def _events(self, batch: EventBatch) -> list[Output]:
+        outputs: list[Output] = []
+        shard = self.shard
+        for run in shard.runs(batch):
+            if isinstance(run, InputRejected):
+                outputs.append(run)
+                continue
+            while run.i < len(run):
+                deadline = shard.next_deadline()
+                if deadline is not None and deadline <= run.clock[run.i]:
+                    outputs += shard.advanced(deadline)
+                    continue
+                stop = len(run)
+                if deadline is not None:
+                    stop = int(run.clock.searchsorted(deadline, side="left"))
+                outputs += shard.observe(run, stop)
+        return outputs
+
+    def tick(self, now: float) -> None:
+        """Nothing came, and by the time of day something is due."""
+        deadline = self.shard.next_deadline()
+        while deadline is not None and deadline <= now:
+            self._outputs += self.shard.advanced(deadline)
+            deadline = self.shard.next_deadline()
+        self._outputs += self.shard.advanced(max(now, self.shard.now))
+        self._tick = now
+        self._is_moved = True
+
+    # ------------------------------------------------------------------------------ giving out
+
+    @property
+    def is_due(self) -> bool:
+        """There is something to write: events were fed, or labels led to outputs."""
+        return self._is_moved or bool(self._outputs)
+
+    def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
+        """The step up to here, which the caller writes to the journal; nothing is left over."""
+        outputs, self._outputs = self._outputs, []
+        step = Step(
+            previous=self.journal,
+            training=training,
+            start=self._start,
+            stop=self.position,
+            done=done,
+            asked=[o.request_id for o in outputs if isinstance(o, LabelRequested)],
+            tick=self._tick,
+            partitions=self.partitions_n,
+            writer=writer,
+            is_first=is_first,
+        )
+        self.training, self._start = training, self.position
+        self._tick, self._is_moved = None, False
+        return Taken(step, outputs)
+
+    def seek(self, position: int) -> None:
+        """Go on from this offset; what lies between is not seen."""
+        self.position = self._start = position
+
+    # ---------------------------------------------------------------------------------- state
+
+    def freeze(self) -> bytes:
+        """The shard as bytes, without its trainer; between a `take` and what comes in next."""
+        return frozen.freeze((self.shard.schema, self.shard), kind="shard")
+
+    def thaw(self, blob: bytes, allowed: frozenset[str], trainer: Trainer) -> None:
+        """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
+        strategy = self.shard.asking.strategy
+        schema, shard = frozen.thaw(blob, kind="shard", allowed=allowed)
+        if shard.schema is not schema or not isinstance(shard.model, View):
+            raise BadInput("the state is not that of a shard on Kafka")
+        shard.asking.strategy = strategy
+        shard.model.attach(trainer)
+        self.shard = shard
+
+    def attach(self, trainer: Trainer) -> None:
+        """See the model of this trainer from now on; it must be at the same version."""
+        view = self.shard.model
+        assert isinstance(view, View)
+        view.attach(trainer)

@@ -1,0 +1,162 @@
+"""What a worker saves and finds again: a shard with its trainer, a desk, and where they stood.
+
+A snapshot is only a shortcut past reading the logs again. One that is refused, for whatever reason,
+is passed over with a sentence, and the state made from the logs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from ... import frozen
+from ...adapters.snapshots import SnapshotStore, load_keys
+from ...errors import BadInput
+from ...learn.models import build
+from ...learn.training_log import TrainingLog
+from ...query.budgets import from_settings
+from ...settings import Settings
+from .desks import PartitionDesk
+from .shards import PartitionShard
+from .training import new_log
+
+
+class _ShardState(msgspec.Struct, frozen=True):
+    """A shard and the trainer it saw."""
+
+    training: bytes
+    shard: bytes
+
+
+class States:
+    """The snapshots of all parts of one stream, whoever wrote them.
+
+    `note` is told why a snapshot was passed over, and `refused_n` counts them. Every call reads or
+    writes a file or an object store, so a worker calls from a thread. Raises `OSError` when the
+    store can't be reached.
+    """
+
+    def __init__(self, settings: Settings, note: Callable[[str], None]) -> None:
+        self.settings = settings
+        self.refused_n = 0
+        self._note = note
+        self._keys = load_keys(settings.worker.snapshots)
+        self._stores: dict[str, SnapshotStore] = {}
+        model = build(settings.model.name, 0, len(settings.schema.classes))
+        self._allowed = frozen.allowed_by((model, from_settings(settings.query.budget)))
+
+    # -------------------------------------------------------------------------------- writing
+
+    def write_shard(
+        self, partition: int, blob: bytes, training: bytes, positions: Mapping[str, int | str]
+    ) -> None:
+        """Save a shard, frozen, with the frozen training log that it had seen."""
+        state = msgspec.msgpack.encode(_ShardState(training, blob))
+        self._store(f"shard-{partition}").write(int(positions["events"]), state, positions)
+
+    def write_desk(self, partition: int, blob: bytes, position: int) -> None:
+        """Save a desk, frozen."""
+        self._store(f"desk-{partition}").write(position, blob, {"desk": position})
+
+    def write_training(self, blob: bytes, position: int) -> None:
+        """Save the training log's state, frozen, for workers that start."""
+        self._store("training").write(position, blob, {"training": position})
+
+    # -------------------------------------------------------------------------------- finding
+
+    def training(self) -> tuple[TrainingLog, int]:
+        """The newest state of the training log and its offset; that of nothing, and 0."""
+        found = self._found("training", lambda snapshot: self._thawed_log(snapshot.blob))
+        return (
+            (new_log(self.settings), 0) if found is None else (found[0], int(found[1]["training"]))
+        )
+
+    def shard(
+        self, partition: int, partitions_n: int
+    ) -> tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]:
+        """A shard as it was saved last, the training log it saw, and where both stood.
+
+        Positions are `events`, `training` (next offsets), and `journal` and `writer` of its last
+        step.
+        """
+
+        def read(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
+            if int(snapshot.positions["partitions"]) != partitions_n:
+                raise BadInput(
+                    f"of {snapshot.positions['partitions']} partitions; the events have "
+                    f"{partitions_n} now, so each shard's part of the budget is another"
+                )
+            state = msgspec.msgpack.decode(snapshot.blob, type=_ShardState)
+            log = self._thawed_log(state.training)
+            shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)
+            shard.thaw(state.shard, self._allowed, log.trainer)
+            return shard, log
+
+        found = self._found(f"shard-{partition}", read)
+        if found is None:
+            return self.unborn(partition, partitions_n)
+        (shard, log), positions = found
+        shard.seek(int(positions["events"]))
+        shard.training, shard.journal = int(positions["training"]), int(positions["journal"])
+        return shard, log, positions
+
+    def unborn(
+        self, partition: int, partitions_n: int
+    ) -> tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]:
+        """The same before the first event."""
+        log = new_log(self.settings)
+        shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)
+        return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
+
+    def desk(self, partition: int) -> PartitionDesk:
+        """A desk as it was saved last, or one that knows nothing."""
+        desk = PartitionDesk(self.settings, partition)
+        found = self._found(
+            f"desk-{partition}",
+            lambda snapshot: desk.thaw(snapshot.blob, int(snapshot.positions["desk"])),
+        )
+        # What could not be read may have been read in part.
+        return desk if found is not None else PartitionDesk(self.settings, partition)
+
+    def _thawed_log(self, blob: bytes) -> TrainingLog:
+        log = frozen.thaw(blob, kind="training", allowed=self._allowed)
+        if not isinstance(log, TrainingLog):
+            raise BadInput("the state is not that of a training log")
+        return log
+
+    def _found(
+        self, series: str, read: Callable[[Any], Any]
+    ) -> tuple[Any, Mapping[str, int | str]] | None:
+        store = self._store(series)
+        snapshot = store.latest()
+        self.refused_n += len(store.refused)
+        for sentence in store.refused:
+            self._note(f"a snapshot of {series} is passed over: {sentence}")
+        if snapshot is None:
+            return None
+        try:
+            state = read(snapshot)
+        except (BadInput, msgspec.DecodeError) as error:
+            self.refused_n += 1
+            self._note(f"the snapshot {snapshot.seq} of {series} is passed over: {error}")
+            return None
+        return state, snapshot.positions
+
+    def _store(self, series: str) -> SnapshotStore:
+        if series not in self._stores:
+            worker = self.settings.worker
+            self._stores[series] = SnapshotStore(
+                worker.snapshots,
+                series=series,
+                stream=self.settings.stream,
+                keys=self._keys,
+                kept_n=worker.snapshots_kept,
+            )
+        return self._stores[series]
+
+
+def frozen_log(log: TrainingLog) -> bytes:
+    """The state of a training log as bytes."""
+    return frozen.freeze(log, kind="training")

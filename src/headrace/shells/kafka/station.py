@@ -1,0 +1,168 @@
+"""The worker without Faust: sessions one after the other, and what the outside may ask of it.
+
+A session that fails for a reason that passes (brokers away, a partition lost to another worker)
+is followed by another one, which begins from snapshots and logs. What does not pass ends the
+process, so that whoever runs it sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from ...observe.decode import Decoder
+from ...settings import Settings
+from . import client, wire
+from .outbox import FencedError
+from .session import Session
+from .states import States
+from .takeover import GrownError
+from .topics import ensure
+
+PAUSES_S = (0.2, 1.0, 2.0, 5.0, 10.0)
+"""Between a session that failed and the next one; the last holds from then on."""
+
+LASTING_S = 60.0
+"""A session that lived so long is forgiven: the next pause is the first again."""
+
+LOGGER = logging.getLogger("headrace.worker")
+
+
+class Station:
+    """Everything of a worker on Kafka but its agents."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        note: Callable[[str], None] = LOGGER.info,
+    ) -> None:
+        self.settings = settings
+        self.session: Session | None = None
+        self.sessions_n = 0
+        self._clock = clock
+        self._note = note
+        self._is_decider = False
+        self._up = asyncio.Event()
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
+        self._states = States(settings, note)
+        # A request repeats what its event said, so that one must fit into a record with room left.
+        longest = min(settings.input.line_bytes_max, settings.kafka.request_bytes_max // 4)
+        self._decoder = Decoder(msgspec.structs.replace(settings.input, line_bytes_max=longest))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; returns when all is carried out, committed and saved."""
+        failures_n = 0
+        try:
+            while not stop.is_set():
+                began = time.monotonic()
+                try:
+                    await self._live(stop)
+                except BaseExceptionGroup as group:
+                    lasting = group.split(_passing())[1]
+                    if lasting is not None:
+                        raise lasting from None
+                    self._note(f"starting again after: {_told(group)}")
+                except _passing() as error:
+                    self._note(f"starting again after: {error or type(error).__name__}")
+                else:
+                    return
+                failures_n = 0 if time.monotonic() - began > LASTING_S else failures_n
+                pause_s = PAUSES_S[min(failures_n, len(PAUSES_S) - 1)]
+                failures_n += 1
+                with_stop = asyncio.ensure_future(stop.wait())
+                await asyncio.wait([with_stop], timeout=pause_s)
+                with_stop.cancel()
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _live(self, stop: asyncio.Event) -> None:
+        found = await ensure(self.settings)
+        self.session = Session(
+            self.settings,
+            self._states,
+            self._decoder,
+            self._threads,
+            partitions_n={
+                state.topic.setting: state.found.partitions_n for state in found if state.found
+            },
+            clock=self._clock,
+            note=self._note,
+        )
+        self.sessions_n += 1
+        try:
+            await self.session.run(stop, self._joined)
+        finally:
+            self._up.clear()
+
+    def _joined(self) -> None:
+        assert self.session is not None
+        self.session.training.is_decider = self._is_decider
+        self._up.set()
+
+    # --------------------------------------------------------------------- what agents bring
+
+    async def answered(self, value: bytes, partition: int, offset: int) -> None:
+        """An answer; returns when it is in its desk's log, which may take as long as an outage."""
+        while True:
+            await self._up.wait()
+            session = self.session
+            assert session is not None
+            source = f"{self.settings.kafka.answers}, partition {partition}"
+            try:
+                await session.answered(value, source, offset)
+            except _passing() as error:
+                self._note(f"an answer waits: {error or type(error).__name__}")
+                await asyncio.sleep(PAUSES_S[1])
+            else:
+                return
+
+    async def drifted(self, value: bytes) -> None:
+        """A change of the drift level, for whoever orders retraining."""
+        change = wire.drift_of(value)
+        await self._up.wait()
+        if change is not None and self.session is not None:
+            self.session.training.drifted(change)
+
+    def decide(self, is_decider: bool) -> None:
+        """Whether this worker is the one that orders retraining."""
+        self._is_decider = is_decider
+        if self.session is not None and self._up.is_set():
+            self.session.training.is_decider = is_decider
+
+    # -------------------------------------------------------------------------------- health
+
+    def why_not_ready(self) -> str:
+        """Why this worker does not do its work yet; empty when it does."""
+        session = self.session
+        if session is None or not self._up.is_set():
+            return "not connected to the brokers"
+        return session.why_not_ready()
+
+
+def _passing() -> tuple[type[BaseException], ...]:
+    """What another session may be free of."""
+    return (
+        client.library("aiokafka.errors").KafkaError,
+        FencedError,
+        GrownError,
+        OSError,
+        TimeoutError,
+    )
+
+
+def _told(group: BaseExceptionGroup[BaseException]) -> str:
+    """The reasons in a group, each once."""
+    found: list[str] = []
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            found.append(_told(error))
+        else:
+            found.append(f"{type(error).__name__}: {error}")
+    return "; ".join(dict.fromkeys(found))

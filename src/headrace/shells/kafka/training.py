@@ -1,0 +1,185 @@
+"""The worker's trainer: the training log is read ahead, and folded between two feeds.
+
+Every worker reads the whole log and so holds the same model at the same offset. Each runs every
+retraining itself, in a thread, and takes its own challenger when the log says so. One worker at a
+time, the one that reads the drift topic, also writes the entries that order and adopt; should two
+believe it is them, the rule of `learn.training_log` makes the second entry void.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+from ...chance import Chance
+from ...learn.learner import Learner
+from ...learn.models import build, check_model
+from ...learn.retrain import Challenger, RetrainJob, retrain
+from ...learn.trainer import Entry, Trainer
+from ...learn.training_log import Origin, TrainingLog
+from ...messages import (
+    DriftChanged,
+    ModelAdopted,
+    ModelKept,
+    RetrainFinished,
+    RetrainRequested,
+)
+from ...observe.detectors import DriftLevel
+from ...observe.schema import Schema
+from ...settings import Settings
+from . import wire
+
+READ_AHEAD_MAX = 5_000
+"""Entries read and not yet folded; then reading waits."""
+
+FOLDED_AT_ONCE_MAX = 50
+"""Entries folded before events have their turn again."""
+
+
+def new_log(settings: Settings) -> TrainingLog:
+    """The state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
+    schema, chance = Schema(settings.schema), Chance(settings.seed)
+    model = build(settings.model.name, chance.integer("model"), len(schema.classes))
+    check_model(model)
+    return TrainingLog(Trainer(Learner(model, schema), schema, settings.learn, chance))
+
+
+class Training:
+    """A training log and the offset up to which it is folded: `position`, of the next entry."""
+
+    def __init__(self, log: TrainingLog, position: int, threads: Executor) -> None:
+        self.log = log
+        self.position = position
+        self.unreadable_n = 0
+        self.is_decider = False
+        self._threads = threads
+        self._ahead: deque[tuple[int, Entry | None, Origin | None]] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._job: tuple[int, asyncio.Future[tuple[Challenger | None, str | None]]] | None = None
+        self._said: set[tuple[str, int]] = set()
+        self._drifts: list[DriftChanged] = []
+        self._is_for_drift = False
+        self._start_job()
+
+    @property
+    def trainer(self) -> Trainer:
+        return self.log.trainer
+
+    @property
+    def waiting_n(self) -> int:
+        """Entries that were read and are not folded yet."""
+        return len(self._ahead)
+
+    # -------------------------------------------------------------------------------- reading
+
+    async def read(self, consumer: Any) -> None:
+        """Read ahead for ever from a consumer that stands at `position`."""
+        while True:
+            await self._room.wait()
+            found = await consumer.getmany(timeout_ms=1_000, max_records=1_000)
+            for records in found.values():
+                for record in records:
+                    entry, origin = wire.entry_of(record) or (None, None)
+                    self._ahead.append((record.offset, entry, origin))
+            if len(self._ahead) >= READ_AHEAD_MAX:
+                self._room.clear()
+
+    # -------------------------------------------------------------------------------- folding
+
+    def fold_ready(self, on_entry: Callable[[Entry], None]) -> None:
+        """Fold what was read, telling of each entry that counts; some at a time.
+
+        Stops before an adoption whose challenger is still in training here: until then the shards
+        go on with the champion, at a version that they name.
+        """
+        for _ in range(min(FOLDED_AT_ONCE_MAX, len(self._ahead))):
+            offset, entry, origin = self._ahead[0]
+            challenger = None
+            if isinstance(entry, ModelAdopted) and self.log.counts(entry):
+                future = self._future(entry.job_id)
+                if future is not None and not future.done():
+                    return
+                challenger = future.result()[0] if future is not None else None
+            self._ahead.popleft()
+            self.position = offset + 1
+            if entry is None:
+                self.unreadable_n += 1
+            elif self.log.fold(entry, origin, challenger):
+                self._folded(entry)
+                on_entry(entry)
+        if len(self._ahead) < READ_AHEAD_MAX:
+            self._room.set()
+
+    def _folded(self, entry: Entry) -> None:
+        if isinstance(entry, RetrainRequested):
+            self._is_for_drift = entry.reason == "drift"
+            self._start_job()
+        if isinstance(entry, RetrainRequested | ModelAdopted | ModelKept):
+            self._said.discard(_question(entry))
+
+    def _start_job(self) -> None:
+        """Run the retraining that is open, if any; the result of an earlier one is let go."""
+        job = self.trainer.open_job
+        if job is not None:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, _retrained, job)
+            self._job = (job.job_id, future)
+
+    # ------------------------------------------------------------------------------- deciding
+
+    def drifted(self, change: DriftChanged) -> None:
+        """A shard's drift level changed: the decider will order a retraining."""
+        if change.level == DriftLevel.DRIFT.name:
+            self._drifts.append(change)
+
+    def decisions(self, now: float) -> list[Entry]:
+        """What the decider has to write to the log now; nothing for anybody else.
+
+        A drift that many partitions see within one retraining for drift leads to one, not to many.
+        """
+        drifts, self._drifts = self._drifts, []
+        if not self.is_decider:
+            return []
+        trainer, found = self.trainer, list[Entry]()
+        if drifts and not (trainer.open_job is not None and self._is_for_drift):
+            found += trainer.order("drift", drifts[-1].at)
+        if not found:
+            found += trainer.due(now)
+        job = trainer.open_job
+        future = self._future(job.job_id) if job is not None else None
+        if job is not None and future is not None and future.done():
+            challenger, error = future.result()
+            verdict = trainer.judge(
+                RetrainFinished(job_id=job.job_id, at=now, challenger=challenger, error=error)
+            )
+            found += [verdict] if verdict is not None else []
+        return [entry for entry in found if self._is_unsaid(entry)]
+
+    def _future(self, job_id: int) -> asyncio.Future[tuple[Challenger | None, str | None]] | None:
+        """The retraining of this number, if it is the one that was started here last."""
+        return self._job[1] if self._job is not None and self._job[0] == job_id else None
+
+    def _is_unsaid(self, entry: Entry) -> bool:
+        """It was not written already, and is on its way back."""
+        assert isinstance(entry, RetrainRequested | ModelAdopted | ModelKept)
+        question = _question(entry)
+        if question in self._said:
+            return False
+        self._said.add(question)
+        return True
+
+
+def _question(entry: RetrainRequested | ModelAdopted | ModelKept) -> tuple[str, int]:
+    """What an entry decides: whether a job is to be run, or whether its model is adopted."""
+    return ("order" if isinstance(entry, RetrainRequested) else "verdict", entry.job_id)
+
+
+def _retrained(job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
+    try:
+        return retrain(job), None
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"[:500]

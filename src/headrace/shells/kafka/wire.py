@@ -1,0 +1,128 @@
+"""Our messages as Kafka records and back: JSON as the value, what is only for us in headers.
+
+A record that can't be read gives None, alike in every worker: logs that are folded must mean the
+same to all, and one bad record must not stop them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+from ...learn.trainer import Entry
+from ...learn.training_log import Origin
+from ...messages import (
+    Answer,
+    DriftChanged,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    ModelAdopted,
+    ModelKept,
+    Output,
+    RequestExpired,
+    RequestWithdrawn,
+    RetrainRequested,
+    Tick,
+    Withdrawal,
+)
+from .desks import DeskInput
+from .shards import Step
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+
+NOW, ORIGIN = "headrace-now", "headrace-origin"
+
+_ENCODER = msgspec.json.Encoder()
+_ENTRIES = msgspec.json.Decoder(
+    LabelSettled
+    | LabelDisputed
+    | RequestExpired
+    | RequestWithdrawn
+    | RetrainRequested
+    | ModelAdopted
+    | ModelKept
+)
+_DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick)
+_STEPS = msgspec.json.Decoder(Step)
+_DRIFTS = msgspec.json.Decoder(DriftChanged)
+
+T = TypeVar("T")
+
+
+class Record(Protocol):
+    """What aiokafka gives of a record, as far as it is read here."""
+
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Headers: ...
+
+
+def value_of(message: Output | DeskInput | Step) -> bytes:
+    """A message as the value of a record."""
+    return _ENCODER.encode(message)
+
+
+def now_headers(now: float) -> list[tuple[str, bytes]]:
+    """The clock of whoever writes, exact to the bit; nothing before there is one."""
+    return [(NOW, float(now).hex().encode())] if math.isfinite(now) else []
+
+
+def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:
+    """Where an end came from."""
+    return [(ORIGIN, b"%d %d %d %d %d" % (origin.desk, *origin.place, *origin.before))]
+
+
+def entry_of(record: Record) -> tuple[Entry, Origin | None] | None:
+    """An entry of the training log."""
+    entry = _decoded(_ENTRIES, record)
+    header = _header(record, ORIGIN)
+    if entry is None or header is None:
+        return None if entry is None else (entry, None)
+    try:
+        desk, *places = map(int, header.split())
+        offset, number, offset_before, number_before = places
+    except ValueError:
+        return None
+    return entry, Origin(desk, (offset, number), (offset_before, number_before))
+
+
+def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
+    """An entry of a desk's log, and the time at which it was written; minus infinity for none."""
+    entry = _decoded(_DESK_INPUTS, record)
+    if entry is None:
+        return None
+    header = _header(record, NOW)
+    try:
+        now = float.fromhex(header.decode()) if header is not None else -math.inf
+    except ValueError:
+        return None
+    return entry, now
+
+
+def step_of(record: Record) -> Step | None:
+    """A step of a shard's journal."""
+    return _decoded(_STEPS, record)
+
+
+def drift_of(value: bytes) -> DriftChanged | None:
+    """A change of the drift level."""
+    try:
+        return _DRIFTS.decode(value)
+    except msgspec.DecodeError:
+        return None
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], record: Record) -> T | None:
+    try:
+        return decoder.decode(record.value or b"")
+    except msgspec.DecodeError:
+        return None
+
+
+def _header(record: Record, name: str) -> bytes | None:
+    return next((value for key, value in record.headers if key == name), None)

@@ -1,0 +1,569 @@
+"""The page of a run: what a `Chronicle` remembers, as sections of text, plots and tables.
+
+Nothing is decided or read here. The first section says how things stand; each of the others answers
+one question. `report_parts` has the words and the axis that they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..adapters.html import (
+    Bar,
+    Curve,
+    Html,
+    Number,
+    Section,
+    bar_plot,
+    count,
+    line_plot,
+    notice,
+    page,
+    percent,
+    section,
+    table,
+)
+from ..adapters.timelines import layers_plot, strips_plot
+from ..learn.estimate import Estimate
+from ..messages import DriftChanged, ModelAdopted, ModelKept
+from .chronicle import Chronicle, Sample, joined_spread
+from .pilot_report import changed_settings
+from .report_parts import (
+    Axis,
+    bands_of,
+    control_told,
+    half_blind,
+    half_of,
+    outcome,
+    prediction_told,
+    sureness,
+    when,
+)
+
+ROWS_MAX = 30
+"""Rows of a table of things that happened; the latest."""
+FEATURES_MAX = 15
+SPREADS_N = 40
+"""Stretches for which chances are told: of fewer requests each they would only flicker."""
+CLASSES_MAX = 40
+REASONS = {
+    "control": "drawn by lot on arrival, whatever it looks like: what honest estimates need",
+    "cold start": "drawn by lot while there are too few labels of some class",
+    "round": "chosen by the strategy",
+    "drift": "drawn by lot from the newest events after a drift",
+    "ordered": "chosen in a round that somebody ordered",
+}
+
+Cells = list[str | None]
+
+
+@dataclass
+class Twin:
+    """What only a simulation knows: a second engine that asks at random, and the truth.
+
+    The truths are shares right of the very events that an estimate speaks of. `rows` is a closing
+    table (what, ours, the twin's), `verdict` a sentence on who won, `marks` what was done to the
+    stream (events, name).
+    """
+
+    estimates: list[Estimate] = field(default_factory=list)
+    true: list[float] = field(default_factory=list)
+    ours: list[Estimate] = field(default_factory=list)
+    ours_true: list[float] = field(default_factory=list)
+    rows: Sequence[tuple[str, str, str]] = ()
+    verdict: str = ""
+    marks: Sequence[tuple[float, str]] = ()
+
+    def note(
+        self, ours: tuple[Estimate, float | None], theirs: tuple[Estimate, float | None]
+    ) -> None:
+        """Both sides' estimates, each with the truth, at one moment."""
+        for (found, true), estimates, truths in (
+            (ours, self.ours, self.ours_true),
+            (theirs, self.estimates, self.true),
+        ):
+            if found.accuracy is not None and true is not None:
+                estimates.append(found)
+                truths.append(true)
+
+
+def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
+    """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
+    axis = Axis(chronicle)
+    sections = [
+        _short(chronicle, axis, twin),
+        _quality(chronicle, axis, twin),
+        _drift(chronicle, axis),
+        _labels(chronicle, axis),
+        _asked(chronicle, axis),
+        _models(chronicle, axis),
+        _people(chronicle),
+        _rejects(chronicle),
+        _settings(chronicle),
+    ]
+    settings = chronicle.settings
+    subtitle = f"{settings.query.strategy}, model {settings.model.name}"
+    if chronicle.samples:
+        first, last = chronicle.samples[0], chronicle.samples[-1]
+        at_least = "at least " if last.report is None else ""
+        subtitle = f"{at_least}{count(last.events_n)} events; {subtitle}"
+        if chronicle.is_dated:
+            subtitle += f"; {when(first.at)} to {when(last.at)}"
+    return page(f"Headrace report: {settings.stream}", subtitle, sections)
+
+
+# -------------------------------------------------------------------------------- in short
+
+
+def _short(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+    blocks: list[str] = []
+    if chronicle.gaps:
+        blocks.append(notice(*chronicle.gaps))
+    if twin is not None:
+        blocks.append(twin.verdict)
+    if not chronicle.samples:
+        return section("In short", *blocks, "Nothing was decided yet.")
+    blocks += [_accuracy_told(chronicle), _level_told(chronicle, axis), _labels_told(chronicle)]
+    if twin is not None:
+        rows: list[Cells] = [list(row) for row in twin.rows]
+        caption = "Both engines, on the same events"
+        blocks.append(table(["", "headrace", "random twin"], rows, caption=caption))
+    return section("In short", *blocks)
+
+
+def _accuracy_told(chronicle: Chronicle) -> str:
+    report = chronicle.report
+    if report is None:
+        found, whose = chronicle.control, "By the control draws alone, the"
+    else:
+        found, whose = report.accuracy, "The"
+    if found.accuracy is None or found.low is None or found.high is None:
+        return "How right the model is can't be said: no label that judges has come back."
+    told = (
+        f"{whose} predictions were right for {percent(found.accuracy)} of the last "
+        f"{count(found.events_n)} events whose labels are back (95 % interval "
+        f"{percent(found.low)} to {percent(found.high)}, from {count(found.labels_n)} labels)"
+    )
+    whole = chronicle.control_all if report is None else report.accuracy_all
+    if whole.accuracy is None or whole.low is None or whole.high is None:
+        return f"{told}."
+    return (
+        f"{told}, and for {percent(whole.accuracy)} of all events so far "
+        f"({percent(whole.low)} to {percent(whole.high)})."
+    )
+
+
+def _level_told(chronicle: Chronicle, axis: Axis) -> str:
+    changes = [change.output for change in chronicle.changes]
+    drifts = [
+        change
+        for change in chronicle.changes
+        if isinstance(change.output, DriftChanged) and change.output.level == "DRIFT"
+    ]
+    level = next((c.level for c in reversed(changes) if isinstance(c, DriftChanged)), "STABLE")
+    if not drifts:
+        return f"The drift level is {level}; it never rose to DRIFT."
+    last = drifts[-1]
+    times = "once" if len(drifts) == 1 else f"{count(len(drifts))} times"
+    cause = last.output
+    by = f", by {cause.signal}/{cause.detector}" if isinstance(cause, DriftChanged) else ""
+    return f"The drift level is {level}; it rose to DRIFT {times}, last: {axis.told(last)}{by}."
+
+
+def _labels_told(chronicle: Chronicle) -> str:
+    counts, events_n = chronicle.counts, max(1, chronicle.samples[-1].events_n)
+    ends_n = counts.settled_n + counts.disputed_n + counts.expired_n + counts.withdrawn_n
+    told = (
+        f"{count(counts.asked_n)} labels were asked ({percent(counts.asked_n / events_n)} of the "
+        f"events): {count(counts.settled_n)} settled, {count(counts.disputed_n)} disputed, "
+        f"{count(counts.expired_n)} expired, {count(counts.withdrawn_n)} withdrawn, "
+        f"{count(counts.asked_n - ends_n)} open."
+    )
+    report = chronicle.report
+    if report is None or not report.accepted_n:
+        return told
+    told += f" {count(report.accepted_n)} answers came in"
+    if report.cost_per_answer not in (0.0, 1.0):
+        told += f", which cost {count(report.accepted_n * report.cost_per_answer)}"
+    return f"{told}."
+
+
+# --------------------------------------------------------------------------------- quality
+
+
+def _quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+    marks = [
+        (axis.of(trial), "adopted")
+        for trial in chronicle.trials
+        if isinstance(trial.output, ModelAdopted)
+    ]
+    bands = bands_of(chronicle, axis)
+    estimates = [s.report.accuracy for s in chronicle.samples if s.report is not None]
+    if not estimates and chronicle.report is not None:
+        estimates = [chronicle.report.accuracy]
+    controls = [sample.control for sample in chronicle.samples]
+    curves = [_estimated("estimated, all labels", estimates, axis)]
+    if twin is None:
+        curves.append(_estimated("control draws alone", controls, axis, is_random=True))
+    else:
+        curves += _twin_curves(twin, axis)
+        marks += [(axis.of_seq(events_n), name) for events_n, name in twin.marks]
+    window_n = chronicle.settings.evaluation.window_n
+    accuracy = line_plot(
+        _told(curves),
+        title="Accuracy on arrival, with its 95 % interval",
+        x_label=axis.label,
+        y_label="share right",
+        marks=marks,
+        bands=bands,
+        time_x=axis.is_time,
+        note=f"Each point stands at the end of the {count(window_n)} events, at most, that it "
+        "speaks of, as far as labels were back.",
+    )
+    blind = axis.points([(e, half_blind(e)) for e in estimates])
+    halves = line_plot(
+        _told(
+            [
+                _halves("all labels", estimates, axis),
+                _halves("control draws alone", controls, axis, is_random=True),
+                Curve("as many labels, drawn blindly (calculated)", *blind, style="all"),
+            ]
+        ),
+        title="How unsure: half the width of the interval",
+        x_label=axis.label,
+        y_label="half width",
+        bands=bands,
+        time_x=axis.is_time,
+    )
+    return section(
+        "How right is the model?", accuracy, *control_told(twin is not None), _sureness(chronicle),
+        halves,
+    )  # fmt: skip
+
+
+def _told(curves: Sequence[Curve]) -> list[Curve]:
+    """Without those that have no point: their names would promise something."""
+    return [curve for curve in curves if np.isfinite(curve.ys).any()]
+
+
+def _estimated(
+    name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
+) -> Curve:
+    xs, ys = axis.points([(e, e.accuracy) for e in estimates])
+    low = axis.points([(e, e.low) for e in estimates])[1]
+    high = axis.points([(e, e.high) for e in estimates])[1]
+    return Curve(name, xs, ys, low, high, style="random" if is_random else "strategy", tone=0)
+
+
+def _twin_curves(twin: Twin, axis: Axis) -> list[Curve]:
+    ours = axis.points(list(zip(twin.ours, twin.ours_true, strict=True)))
+    theirs = axis.points(list(zip(twin.estimates, twin.true, strict=True)))
+    return [
+        Curve("in truth", *ours, tone=2),
+        _estimated("random twin, estimated", twin.estimates, axis, is_random=True),
+        Curve("random twin, in truth", *theirs, tone=3),
+    ]
+
+
+def _halves(
+    name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
+) -> Curve:
+    points = axis.points([(e, half_of(e)) for e in estimates])
+    return Curve(name, *points, style="random" if is_random else "strategy", tone=0)
+
+
+def _sureness(chronicle: Chronicle) -> Html:
+    rows: list[Cells] = []
+    report = chronicle.report
+    for stretch, control, found in (
+        ("latest window", chronicle.control, report.accuracy if report else None),
+        ("whole stream", chronicle.control_all, report.accuracy_all if report else None),
+    ):
+        if found is not None:
+            rows.append(sureness(f"{stretch}: all labels that judge", found))
+        rows.append(sureness(f"{stretch}: control draws alone", control))
+        if found is not None and (half := half_blind(found)) is not None:
+            width = Number(f"± {100 * half:.1f}", half)
+            blind = f"{stretch}: as many drawn blindly (calculated)"
+            rows.append([blind, count(found.labels_n), None, None, width])
+    header = ["", "labels", "accuracy", "95 % interval, %", "half width, points"]
+    return table(header, rows, caption="How sure, by which labels")
+
+
+# ----------------------------------------------------------------------------------- drift
+
+
+def _drift(chronicle: Chronicle, axis: Axis) -> Section:
+    samples = [sample for sample in chronicle.samples if sample.report is not None]
+    names = sorted({name for sample in samples for name in sample.statistics})
+    strips = strips_plot(
+        [(name, [sample.statistics.get(name, np.nan) for sample in samples]) for name in names],
+        [axis.of(sample) for sample in samples],
+        title="Drift statistics by signal and detector, each divided by its threshold",
+        x_label=axis.label,
+        bands=bands_of(chronicle, axis),
+        time_x=axis.is_time,
+        note="Dashed: the threshold; above it the watch fires. Right: the highest value. The "
+        "strip is the highest of each stretch, so that no peak is lost; ADWIN has no statistic "
+        "but its alarm.",
+    )
+    changes = [change for change in chronicle.changes if isinstance(change.output, DriftChanged)]
+    rows: list[Cells] = []
+    for change in changes[-ROWS_MAX:]:
+        output = change.output
+        assert isinstance(output, DriftChanged)
+        by = f"{output.signal}/{output.detector}"
+        rows.append([axis.told(change), output.previous, output.level, by,
+                     Number(f"{output.statistic:.2f}", output.statistic)])  # fmt: skip
+    blocks: list[str] = [strips]
+    if rows:
+        caption = "Changes of the drift level"
+        if chronicle.changes_n > len(rows):
+            caption += f": the latest of {count(chronicle.changes_n)}"
+        header = ["when", "from", "to", "by", "statistic / threshold"]
+        blocks.append(table(header, rows, caption=caption))
+    return section("Did the world drift, and where?", *blocks, *_features(chronicle))
+
+
+def _features(chronicle: Chronicle) -> list[str]:
+    report = chronicle.report
+    if report is None or not report.feature_ratios:
+        return []
+    ratios = sorted(report.feature_ratios.items(), key=lambda pair: (-pair[1], pair[0]))
+    bars = [Bar(name, round(ratio, 3), tone=0) for name, ratio in ratios[:FEATURES_MAX]]
+    blocks: list[str] = [
+        bar_plot(
+            bars,
+            title=f"Features that moved most, by the latest check ({len(bars)} of {len(ratios)})",
+            x_label="statistic / threshold",
+            percent_x=False,
+            note="1 fires. The latest events against a sample of all before them.",
+        )
+    ]
+    if report.vanished_features:
+        blocks.append(f"Gone from the latest events: {', '.join(report.vanished_features[:20])}.")
+    return blocks
+
+
+# ------------------------------------------------------------------------- labels and cost
+
+
+def _labels(chronicle: Chronicle, axis: Axis) -> Section:
+    samples = chronicle.samples
+    xs = [axis.of(sample) for sample in samples]
+    known = [(axis.of(s), s.report) for s in samples if s.report is not None]
+    curves = [
+        Curve("asked", xs, [s.counts.asked_n for s in samples], tone=0),
+        Curve("settled", xs, [s.counts.settled_n for s in samples], tone=2),
+        Curve("expired, disputed, withdrawn", xs, [_lost(sample) for sample in samples], tone=1),
+    ]
+    if known:
+        curves.insert(0, Curve(
+            "earned by the budget",
+            [x for x, _ in known],
+            [r.asked_n - r.refunded_n + r.budget_available_n for _, r in known],
+            style="random",
+        ))  # fmt: skip
+    plot = line_plot(
+        curves,
+        title="Labels so far",
+        x_label=axis.label,
+        y_label="labels",
+        bands=bands_of(chronicle, axis),
+        percent_y=False,
+        time_x=axis.is_time,
+        note="Earned: what was paid and what may still be asked. An expired request gives its "
+        "label back. Unused labels don't pile up beyond the budget's burst.",
+    )
+    blocks: list[str] = [plot]
+    if report := chronicle.report:
+        blocks.append(_cost_told(report.accepted_n, report.cost_per_answer, report.settled_n))
+        paid_n = report.asked_n - report.refunded_n
+        blocks.append(
+            f"{count(paid_n)} labels are paid or on their way, {count(report.refunded_n)} came "
+            f"back to the budget, {count(report.budget_available_n)} may be asked now."
+        )
+    return section("Are labels flowing, and what do they cost?", *blocks)
+
+
+def _lost(sample: Sample) -> int:
+    counts = sample.counts
+    return counts.expired_n + counts.disputed_n + counts.withdrawn_n
+
+
+def _cost_told(answers_n: int, cost: float, settled_n: int) -> str:
+    if not answers_n:
+        return "Nobody has answered yet."
+    each = f"; {answers_n / settled_n:.2f} for each settled label" if settled_n else ""
+    told = f"{count(answers_n)} answers came in{each}."
+    if cost in (0.0, 1.0):
+        return f"{told} What an answer costs is set by label.cost."
+    each = f", {answers_n * cost / settled_n:,.2f} for each settled label" if settled_n else ""
+    return f"{told} At {cost:g} an answer that is {answers_n * cost:,.2f}{each}."
+
+
+# -------------------------------------------------------------------------- what was asked
+
+
+def _asked(chronicle: Chronicle, axis: Axis) -> Section:
+    samples = chronicle.samples
+    xs = [axis.of(sample) for sample in samples]
+    there = chronicle.counts.asked_by_reason
+    reasons = [r for r in REASONS if r in there] + [r for r in there if r not in REASONS]
+    layers = [
+        (r, [float(sample.counts.asked_by_reason.get(r, 0)) for sample in samples]) for r in reasons
+    ]
+    stacked = layers_plot(
+        layers,
+        xs,
+        title="Labels asked so far, by reason",
+        x_label=axis.label,
+        y_label="labels",
+        bands=bands_of(chronicle, axis),
+        time_x=axis.is_time,
+    )
+    told: list[Cells] = [[r, count(there[r]), REASONS.get(r, "")] for r in reasons]
+    joined_n = max(1, len(samples) // SPREADS_N)
+    groups = [samples[i : i + joined_n] for i in range(0, len(samples), joined_n)]
+    spreads = [(axis.of(group[-1]), joined_spread(group)) for group in groups]
+    spread = [(x, found) for x, found in spreads if found is not None]
+    chances = line_plot(
+        [
+            Curve(
+                "geometric mean, from the least to the greatest",
+                [x for x, _ in spread],
+                [found.mean for _, found in spread],
+                [found.least for _, found in spread],
+                [found.greatest for _, found in spread],
+            )
+        ],
+        title="Chance with which an event was asked about (propensity)",
+        x_label=axis.label,
+        y_label="chance",
+        bands=bands_of(chronicle, axis),
+        log_y=True,
+        time_x=axis.is_time,
+        note="Each label counts 1 / chance in the estimate: few very small ones make it unsure.",
+    )
+    reasons_table = table(["reason", "labels", "what it means"], told, caption="Why")
+    return section(
+        "What was asked, and why?", stacked, reasons_table, chances,
+        *_classes(chronicle), _requests(chronicle, axis),
+    )  # fmt: skip
+
+
+def _classes(chronicle: Chronicle) -> list[str]:
+    report = chronicle.report
+    if report is None:
+        return []
+    rows: list[Cells] = [
+        [
+            name,
+            count(report.predicted_n.get(name, 0)),
+            count(report.asked_by_class.get(name, 0)),
+            count(report.labels_by_class.get(name, 0)),
+        ]
+        for name in report.classes[:CLASSES_MAX]
+    ]
+    caption = "Classes: predicted, asked about under that prediction, and what the label was"
+    return [table(["class", "predicted", "asked", "labels"], rows, caption=caption)]
+
+
+def _requests(chronicle: Chronicle, axis: Axis) -> Html:
+    rows: list[Cells] = []
+    for asked in reversed(chronicle.requests.values()):
+        request = asked.request
+        is_usual = request.strategy == chronicle.settings.query.strategy
+        strategy = "" if is_usual or request.round_n < 0 else f" ({request.strategy})"
+        rows.append(
+            [
+                request.event_id[:40],
+                axis.moment(request.at, request.seq),
+                f"{request.reason}{strategy}",
+                Number(f"{100 * request.propensity:.2f}%", request.propensity),
+                Number(f"{request.utility:.3f}", request.utility),
+                prediction_told(request.prediction),
+                outcome(asked),
+            ]
+        )
+    header = ["event", "asked", "reason", "chance", "utility", "prediction", "became"]
+    return table(header, rows, caption=f"The latest {len(rows)} requests, the newest first")
+
+
+# ---------------------------------------------------------------------------------- others
+
+
+def _models(chronicle: Chronicle, axis: Axis) -> Section:
+    rows: list[Cells] = []
+    for trial in list(chronicle.trials)[-ROWS_MAX:]:
+        output = trial.output
+        assert isinstance(output, ModelAdopted | ModelKept)
+        is_judged = output.labels_n > 0
+        rows.append(
+            [
+                axis.told(trial),
+                "adopted" if isinstance(output, ModelAdopted) else "kept the old one",
+                percent(output.challenger_right) if is_judged else None,
+                percent(output.champion_right) if is_judged else None,
+                count(output.labels_n),
+                getattr(output, "reason", ""),
+            ]
+        )
+    adopted_n = sum(isinstance(trial.output, ModelAdopted) for trial in chronicle.trials)
+    header = ["when", "", "challenger right", "champion right", "labels", "why"]
+    drift_n = sum(1 for _ in chronicle.rounds)
+    return section(
+        "What was retrained?",
+        f"{count(len(chronicle.trials))} retrainings came to an end, {count(adopted_n)} models "
+        f"were adopted; {count(drift_n)} rounds were opened by drift or by somebody. A challenger "
+        "is adopted only if it beats the champion on the latest control labels.",
+        table(header, rows) if rows else "",
+    )
+
+
+def _people(chronicle: Chronicle) -> Section:
+    report = chronicle.report
+    if report is None or not report.annotators:
+        return section("Who answered?", "Nobody, as far as is known.")
+    rows: list[Cells] = [
+        [
+            a.name or "(no name)",
+            count(a.answers_n),
+            count(a.refused_n),
+            count(a.compared_n),
+            percent(a.agreed_n / a.compared_n) if a.compared_n else None,
+            count(a.mean_latency_s) if a.mean_latency_s is not None else None,
+        ]
+        for a in report.annotators
+    ]
+    alpha = "" if report.agreement is None else (
+        f"Agreement beyond chance (Krippendorff's alpha): {report.agreement:.2f}."
+    )  # fmt: skip
+    header = ["annotator", "answers", "could not tell", "compared", "agreed", "mean delay, s"]
+    caption = "Compared: with a label that others gave too. Agreed: with that label."
+    return section("Who answered?", alpha, table(header, rows, caption=caption))
+
+
+def _rejects(chronicle: Chronicle) -> Section:
+    rejected = sorted(chronicle.rejected_n.items(), key=lambda pair: (-pair[1], pair[0]))
+    if not rejected:
+        return section("What was rejected?", "Nothing.")
+    kinds = table(["reason", "inputs"], [[reason, count(n)] for reason, n in rejected])
+    rows: list[Cells] = [
+        [one.reason, one.detail[:120], one.input_id[:40], one.source[-60:],
+         count(one.position) if one.position >= 0 else None]
+        for one in reversed(chronicle.rejects)
+    ]  # fmt: skip
+    header = ["reason", "detail", "id", "source", "byte"]
+    return section(
+        "What was rejected?", kinds, table(header, rows, caption=f"The latest {len(rows)}")
+    )
+
+
+def _settings(chronicle: Chronicle) -> Section:
+    rows: list[Cells] = [list(pair) for pair in changed_settings(chronicle.settings)]
+    used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
+    return section("Settings used", used)

@@ -1,0 +1,116 @@
+"""What an embedded run shows of itself: a report made between two steps, and the port that has it.
+
+The engine knows nothing of files, clocks or snapshots; what the report says of them is added here.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..engine import Engine
+from ..report import Report, WorkerReport
+from ..reporting import partition_of, report_of
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from ..adapters.serving import Served
+    from ..adapters.timings import Timings
+
+REPORT_S = 1.0
+"""A report that is shown is at most about so old."""
+
+
+class Shown:
+    """The latest report of a run, and the times that were taken. `clock` is the time of day."""
+
+    report: Report
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._made_at = -math.inf
+        self._snapshot_at: float | None = None
+        self._snapshot_bytes: int | None = None
+        self._refused_n = 0
+        self._timings: Timings | None = None
+
+    # ------------------------------------------------------------------------------ the report
+
+    @property
+    def is_due(self) -> bool:
+        """The report is old enough to be made anew."""
+        return time.monotonic() - self._made_at >= REPORT_S
+
+    def look(
+        self, engine: Engine, *, rejected_n: Mapping[str, int], read_bytes: int, lag_bytes: int
+    ) -> Report:
+        """Make the report. Of the events' file so many bytes are fed, and so many are not.
+
+        How many records these are is told by the mean length so far.
+        """
+        lag_n: int | None = 0
+        if lag_bytes:
+            events_n = engine.shard.events_n
+            lag_n = math.ceil(lag_bytes * events_n / read_bytes) if read_bytes else None
+        lag_s = None if lag_bytes else 0.0
+        worker = WorkerReport(
+            partitions=(partition_of(0, engine.shard, lag_n=lag_n, lag_s=lag_s),),
+            snapshot_at=self._snapshot_at,
+            snapshot_bytes=self._snapshot_bytes,
+            snapshot_refused_n=self._refused_n,
+            rejected_n=dict(rejected_n),
+        )
+        self.report, self._made_at = report_of(engine, worker), time.monotonic()
+        return self.report
+
+    def found(self, path: str | Path, blob: bytes) -> None:
+        """The run goes on from this snapshot."""
+        self._snapshot_at, self._snapshot_bytes = Path(path).stat().st_mtime, len(blob)
+
+    def wrote(self, blob: bytes) -> None:
+        """This snapshot was written just now."""
+        self._snapshot_at, self._snapshot_bytes = self._clock(), len(blob)
+
+    def refused(self, snapshots_n: int) -> None:
+        """So many snapshots were there, and were passed over."""
+        self._refused_n += snapshots_n
+
+    # ------------------------------------------------------------------------------- the times
+
+    @contextmanager
+    def feeding(self, engine: Engine) -> Iterator[None]:
+        """Whatever events the engine is fed meanwhile are timed; their age is that of the last."""
+        events_n, started = engine.shard.events_n, time.perf_counter()
+        yield
+        if self._timings is not None:
+            fed_n = engine.shard.events_n - events_n
+            age_s = self._clock() - engine.now
+            self._timings.fed(fed_n, time.perf_counter() - started, age_s)
+
+    @contextmanager
+    def retraining(self) -> Iterator[None]:
+        """What is retrained meanwhile is timed, in whichever thread."""
+        started = time.perf_counter()
+        yield
+        if self._timings is not None:
+            self._timings.retrained(time.perf_counter() - started)
+
+    # -------------------------------------------------------------------------------- the port
+
+    def serve(self, on_note: Callable[[str], None]) -> Served | None:
+        """/metrics, /healthz and /readyz as the settings say, if they do. Raises `BadSettings`."""
+        if not self.settings.http.port:
+            return None
+        # Few runs want it.
+        from ..adapters.serving import serve  # noqa: PLC0415
+        from ..adapters.timings import Timings  # noqa: PLC0415
+
+        self._timings = Timings(self.settings.stream)
+        return serve(
+            lambda: self.report, http=self.settings.http, timings=self._timings, on_note=on_note
+        )

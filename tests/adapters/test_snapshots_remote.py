@@ -1,0 +1,321 @@
+"""Folders behind fsspec: what is missing, what fails half way, and what the caller is told."""
+
+import asyncio
+import sys
+
+import pytest
+
+from headrace.adapters import snapshots_remote
+from headrace.adapters.snapshots import Keys, SnapshotStore, Unreachable
+from headrace.errors import BadSettings
+
+pytest.importorskip("fsspec", reason="pip install 'headrace[kafka]'")
+
+import fsspec
+from fsspec.registry import known_implementations
+
+from adapters import places
+from adapters.places import Disk, Objects
+
+KEYS = Keys(b"k" * 32)
+ONE, TWO = "snapshot-000000000001.hr", "snapshot-000000000002.hr"
+
+
+@pytest.fixture
+def disk(tmp_path):
+    with places.opened("disk", tmp_path / "state") as place:
+        yield place
+
+
+@pytest.fixture
+def objects(tmp_path):
+    with places.opened("objects", tmp_path / "state") as place:
+        yield place
+
+
+def store(place, **arguments):
+    url = place if isinstance(place, str) else place.url
+    return SnapshotStore(url, stream="s", keys=KEYS, **{"kept_n": 3} | arguments)
+
+
+def spoil(fs, method, spoilt, name=""):
+    """Let a method of a file system, for paths that end in `name`, do what `spoilt` does."""
+
+    def hook(called, path):
+        return spoilt() if called == method and path.endswith(name) else None
+
+    async def awaited(called, path):
+        result = hook(called, path)
+        return await result if asyncio.iscoroutine(result) else result
+
+    fs.hook = staticmethod(hook) if fs is Disk else awaited
+
+
+def unspoil(fs):
+    fs.hook = staticmethod(lambda method, path: None) if fs is Disk else None
+
+
+def raising(error):
+    def spoilt():
+        raise error
+
+    return spoilt
+
+
+# ------------------------------------------------------------------------- what is missing
+
+
+def test_without_fsspec_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    monkeypatch.setitem(sys.modules, "fsspec.core", None)
+    with pytest.raises(BadSettings, match=r"memory://x needs fsspec.*'headrace\[kafka\]'"):
+        store("memory://x")
+
+
+def test_without_the_package_of_a_protocol_it_is_named(monkeypatch):
+    known = {"class": "ghostfs_is_absent.Ghosts", "err": "Install ghostfs to reach ghosts"}
+    monkeypatch.setitem(known_implementations, "ghost", known)
+    with pytest.raises(BadSettings, match="ghost://x can't be opened: Install ghostfs"):
+        store("ghost://x")
+
+
+def test_a_protocol_that_nobody_knows_is_refused():
+    with pytest.raises(BadSettings, match="nonsense://x can't be opened: Protocol not known"):
+        store("nonsense://x")
+
+
+def test_a_file_system_that_cannot_be_opened_is_unreachable(monkeypatch):
+    class Shut(places.Disk):
+        protocol = "shut"
+
+        def __init__(self, **_):
+            raise RuntimeError("no credentials found")
+
+    fsspec.register_implementation("shut", Shut, clobber=True)
+    with pytest.raises(Unreachable, match="shut://x can't be opened: RuntimeError: no credentials"):
+        store("shut://x")
+
+
+def test_opening_and_looking_make_nothing(disk, tmp_path):
+    assert store(disk, series="shard-1").latest() is None
+    assert not (tmp_path / "state").exists()
+
+
+# ---------------------------------------------------------------------- what fails half way
+
+
+@pytest.mark.parametrize("left", [0, 10, 200])
+def test_a_put_that_breaks_half_way_leaves_the_older_one_and_nothing_else(disk, left):
+    store(disk).write(1, b"one", {})
+    ours = store(disk)
+    spoil(Disk, "put", lambda: left)
+    with pytest.raises(Unreachable, match="can't be written to: ConnectionResetError: the line"):
+        ours.write(2, b"two", {})
+    unspoil(Disk)
+    assert disk.names() == [ONE]
+    assert ours.latest().blob == b"one"
+
+
+def test_a_put_that_is_killed_half_way_leaves_no_visible_file(disk):
+    ours = store(disk)
+    ours.write(1, b"one", {})
+
+    def killed():
+        spoil(Disk, "rm", raising(KeyboardInterrupt()))
+        return 10
+
+    spoil(Disk, "put", killed)
+    with pytest.raises(KeyboardInterrupt):
+        ours.write(2, b"two", {})
+    unspoil(Disk)
+    assert [name for name in disk.names() if not name.startswith(".")] == [ONE]
+    assert len(disk.names()) == 2
+    after = store(disk)
+    assert after.latest().blob == b"one"
+    after.write(2, b"two", {})
+    assert disk.names() == [ONE, TWO]
+
+
+def test_a_put_that_silently_keeps_a_part_gets_no_name_on_a_disk(disk):
+    ours = store(disk)
+    ours.write(1, b"one", {})
+    spoil(Disk, "put", lambda: -5)
+    with pytest.raises(Unreachable, match="bytes not all were kept"):
+        ours.write(2, b"two", {})
+    unspoil(Disk)
+    assert disk.names() == [ONE]
+
+
+def test_a_put_that_silently_keeps_a_part_is_told_and_passed_over_among_objects(objects):
+    ours = store(objects, kept_n=1)
+    ours.write(1, b"one", {})
+    spoil(Objects, "put", lambda: asyncio.sleep(0, -5))
+    with pytest.raises(Unreachable, match=rf"{TWO} is not as written: altered or cut short"):
+        ours.write(2, b"two", {})
+    unspoil(Objects)
+    assert objects.names() == [ONE, TWO]
+    assert ours.latest().blob == b"one"
+    ours.write(2, b"two", {})
+    assert ours.latest().blob == b"two"
+
+
+def test_a_rename_that_cannot_replace_is_helped(disk, tmp_path):
+    ours = store(disk)
+    ours.write(1, b"one", {})
+
+    def occupied():
+        if (tmp_path / "state" / ONE).exists():
+            raise FileExistsError("the name is taken")
+
+    spoil(Disk, "mv", occupied)
+    ours.write(1, b"anew", {})
+    assert ours.latest().blob == b"anew"
+    assert disk.names() == [ONE]
+
+
+def test_a_rename_that_fails_leaves_the_older_one(disk):
+    ours = store(disk)
+    ours.write(1, b"one", {})
+    spoil(Disk, "mv", raising(PermissionError("read-only")))
+    with pytest.raises(Unreachable, match="PermissionError: read-only"):
+        ours.write(2, b"two", {})
+    unspoil(Disk)
+    assert disk.names() == [ONE]
+
+
+def test_another_of_the_same_number_that_is_whole_is_as_good(objects):
+    ours, theirs = store(objects), store(objects)
+    theirs.write(2, b"theirs, by one who writes at the same time", {})
+    content = objects.read(TWO)
+
+    async def overtaken():
+        Objects.kept[next(iter(Objects.kept))] = content
+
+    spoil(Objects, "info", overtaken)
+    ours.write(2, b"ours", {})
+    assert ours.latest().blob.startswith(b"theirs")
+
+
+def test_one_that_a_writer_ahead_removed_at_once_is_no_failure(objects):
+    ours = store(objects, kept_n=1)
+    store(objects, kept_n=1).write(2, b"two", {})
+
+    async def pruned():
+        Objects.kept.pop(next(path for path in Objects.kept if path.endswith(ONE)), None)
+
+    spoil(Objects, "info", pruned, name=ONE)
+    ours.write(1, b"one", {})
+    unspoil(Objects)
+    assert ours.latest().blob == b"two"
+
+
+def test_one_that_is_gone_at_once_with_none_ahead_is_a_failure(objects):
+    async def lost():
+        Objects.kept.clear()
+
+    ours = store(objects)
+    spoil(Objects, "info", lost)
+    with pytest.raises(FileNotFoundError):
+        ours.write(1, b"one", {})
+
+
+# ------------------------------------------------------------------------ what is told
+
+
+class WhimError(Exception):
+    """What a package behind fsspec may raise: no `OSError`."""
+
+
+@pytest.mark.parametrize("error", [WhimError("503"), PermissionError("denied"), ValueError("odd")])
+def test_whatever_a_package_raises_is_one_error_that_names_the_place(objects, error):
+    ours = store(objects, series="shard-3")
+    told = rf"{objects.url}/shard-3: .*{type(error).__name__}: {error}"
+    for method in ("put", "info", "read"):
+        spoil(Objects, method, raising(error))
+        with pytest.raises(Unreachable, match=told):
+            ours.write(1, b"", {})
+    spoil(Objects, "ls", raising(error))
+    with pytest.raises(Unreachable, match=told):
+        ours.latest()
+    assert issubclass(Unreachable, OSError)
+
+
+def test_a_bucket_that_is_not_there_is_unreachable_when_written_to(objects):
+    spoil(Objects, "put", raising(FileNotFoundError("no such bucket")))
+    ours = store(objects)
+    assert ours.latest() is None
+    with pytest.raises(Unreachable, match="can't be written to: no such bucket"):
+        ours.write(1, b"", {})
+
+
+def test_a_request_without_end_is_cut_off(objects, monkeypatch):
+    monkeypatch.setattr(snapshots_remote, "TIMEOUT_S", 0.05)
+    ours = store(objects)
+    spoil(Objects, "put", lambda: asyncio.sleep(3600))
+    with pytest.raises(Unreachable, match=r"no answer within 0\.05 s"):
+        ours.write(1, b"", {})
+    spoil(Objects, "ls", lambda: asyncio.sleep(3600))
+    with pytest.raises(Unreachable, match="can't be listed: no answer"):
+        ours.latest()
+
+
+@pytest.mark.parametrize("fs", [Disk, Objects])
+def test_one_that_cannot_be_read_just_now_is_passed_over_only_for_another(tmp_path, fs):
+    with places.opened(fs.protocol, tmp_path / "state") as place:
+        ours = store(place)
+        ours.write(1, b"one", {})
+        ours.write(2, b"two", {})
+        spoil(fs, "read", raising(WhimError("503")), name=TWO)
+        assert ours.latest().blob == b"one"
+        assert ours.refused[0].startswith(
+            f"{TWO}: {place.url}: {TWO} can't be read: WhimError: 503"
+        )
+        # Nothing is not the same as nothing that can be had.
+        spoil(fs, "read", raising(WhimError("503")))
+        with pytest.raises(Unreachable, match=f"{TWO} can't be read"):
+            ours.latest()
+        assert len(ours.refused) == 2
+
+
+@pytest.mark.parametrize("fs", [Disk, Objects])
+def test_what_may_not_be_removed_is_told_and_the_snapshot_written(tmp_path, fs):
+    with places.opened(fs.protocol, tmp_path / "state") as place:
+        ours = store(place, kept_n=1)
+        ours.write(1, b"one", {})
+        spoil(fs, "rm", raising(PermissionError("no deletes")))
+        ours.write(2, b"two", {})
+        (told,) = ours.not_removed
+        assert told.startswith(f"{ONE}: ")
+        assert "PermissionError: no deletes" in told
+        unspoil(fs)
+        ours.write(3, b"three", {})
+        assert ours.not_removed == []
+        assert len(place.names()) == 1
+
+
+def test_a_listing_that_fails_after_the_write_is_told_and_no_failure(disk):
+    ours = store(disk)
+    spoil(Disk, "ls", raising(WhimError("503")))
+    ours.write(1, b"one", {})
+    assert "can't be listed: WhimError: 503" in ours.not_removed[0]
+    unspoil(Disk)
+    assert ours.latest().blob == b"one"
+
+
+def test_a_remembered_listing_hides_no_newer_file(objects):
+    ours, theirs = store(objects), store(objects)
+    theirs.write(1, b"one", {})
+    assert ours.latest().blob == b"one"
+    theirs.write(2, b"two", {})
+    assert ours.latest().blob == b"two"
+
+
+def test_fsspecs_own_file_system_takes_the_same_road(tmp_path):
+    folder = snapshots_remote.RemoteFolder(tmp_path.as_uri(), "shard-1")
+    for content in (b"first", b"second"):
+        assert folder.write_whole(ONE, content)
+    assert (folder.read(ONE), folder.names()) == (b"second", [ONE])
+    assert (tmp_path / "shard-1" / ONE).read_bytes() == b"second"
+    folder.remove(ONE)
+    folder.remove(ONE)
+    assert folder.names() == []

@@ -1,0 +1,111 @@
+"""Strips and layers: well formed, bounded, and with every peak."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from adapters.nest import read
+from headrace.adapters import timelines
+from headrace.adapters.html import Curve, line_plot, page, section
+from headrace.adapters.plots import Band
+from headrace.adapters.timelines import layers_plot, strips_plot
+
+BANDS = [Band(10.0, 30.0, "warning"), Band(30.0, 60.0, "drift")]
+RED = timelines.BAND_COLOURS["drift"]
+XS = np.arange(100.0)
+
+
+def strips(ys, **options):
+    return strips_plot([("error/adwin", ys)], XS, title="t", x_label="x", **options)
+
+
+def layers(ys, **options):
+    return layers_plot([("control", ys), ("round", ys)], XS, title="t", x_label="x", y_label="y")
+
+
+def filled(drawing, colour):
+    """Paths that are filled with this colour."""
+    return [found for found in re.findall(r"<path[^>]*>", drawing) if f"fill: {colour}" in found]
+
+
+def test_both_are_well_formed_even_with_hostile_names():
+    name = '"><script>alert(1)</script>'
+    blocks = [
+        strips_plot([(name, XS)], XS, title=name, x_label=name, bands=BANDS),
+        layers_plot([(name, XS)], XS, title=name, x_label=name, y_label=name, bands=BANDS),
+    ]
+    nest = read(page("t", "s", [section("plots", *blocks)]))
+    assert "script" not in nest.tags
+
+
+def test_only_what_is_above_the_threshold_is_filled_in_red():
+    quiet, loud = strips(np.full(100, 0.9)), strips(np.where(XS == 50, 1.5, 0.1))
+    assert filled(quiet, RED) == []
+    ys = [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", filled(loud, RED)[0])]
+    assert max(ys) - min(ys) > 5.0
+
+
+def test_the_highest_value_is_told_though_the_strip_is_cut():
+    assert ">28<" in strips(np.where(XS == 50, 28.0, 0.1))
+    assert ">–<" in strips(np.full(100, math.nan))
+
+
+def test_a_gap_in_a_strip_is_no_fault():
+    assert "<path" in strips(np.where(XS > 50, math.nan, 0.5))
+
+
+def test_layers_lie_on_one_another():
+    one, two = (
+        [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", path)]
+        for colour in timelines.PALETTE[:2]
+        for path in filled(layers(XS), colour)
+    )
+    # Upwards is down in SVG: the second ends at half the height of the first.
+    assert min(two) < min(one)
+    assert max(one) == pytest.approx(max(two))
+
+
+def test_without_points_nothing_is_drawn_and_said_so():
+    for drawing in (
+        strips_plot([], [], title="t", x_label="x"),
+        layers_plot([("a", [])], [], title="t", x_label="x", y_label="y"),
+    ):
+        assert "No points yet." in drawing and "<svg" not in drawing
+
+
+def test_what_is_left_out_is_said():
+    many = [(f"row {i}", XS) for i in range(60)]
+    assert "Left out for want of room: 20 more." in strips_plot(many, XS, title="t", x_label="x")
+    drawing = layers_plot(many, XS, title="t", x_label="x", y_label="y")
+    assert f"Left out for want of room: {60 - timelines.LAYERS_MAX} more." in drawing
+
+
+def test_long_curves_stay_small():
+    xs = np.arange(100_000.0)
+    ys = np.abs(np.sin(xs))
+    assert len(strips_plot([("a", ys)], xs, title="t", x_label="x")) < 60_000
+    assert len(layers_plot([("a", ys)], xs, title="t", x_label="x", y_label="y")) < 40_000
+
+
+def test_bands_are_shaded_and_named_and_stay_within_the_plot():
+    far = [Band(-1e6, -1e5, "warning"), Band(50.0, 1e6, "drift")]
+    drawing = line_plot([Curve("a", XS, XS / 100)], title="t", x_label="x", y_label="y", bands=far)
+    assert "DRIFT" in drawing
+    (shade,) = filled(drawing, RED)
+    xs = [float(x) for x in re.findall(r"[ML] ([\d.-]+) ", shade)]
+    assert 0 < min(xs) < max(xs) < 760
+    assert filled(drawing, timelines.BAND_COLOURS["warning"]) == []
+
+
+def test_a_logarithmic_axis_leaves_out_what_is_not_above_0():
+    drawing = line_plot(
+        [Curve("p", [1, 2, 3, 4], [0.001, 0.1, 0.0, 1.0])],
+        title="t", x_label="x", y_label="y", log_y=True,
+    )  # fmt: skip
+    assert [told for told in ("0.1%", "1%", "10%", "100%") if f">{told}<" not in drawing] == []
+    nothing = line_plot([Curve("p", [1], [0.0])], title="t", x_label="x", y_label="y", log_y=True)
+    assert "No points yet." in nothing

@@ -1,0 +1,84 @@
+"""Our producer and our consumers on a real broker: an outage, and a group that changes."""
+
+import asyncio
+import contextlib
+import time
+
+from headrace.settings_kafka import KafkaSettings
+from headrace.shells.kafka import client
+from headrace.shells.kafka.cluster import Wanted, connected
+
+PARTITIONS = 12
+SETTLED_S_MAX = 90
+
+
+def kafka_of(broker) -> KafkaSettings:
+    return KafkaSettings(servers=[broker.servers])
+
+
+async def made(kafka: KafkaSettings, name: str, partitions_n: int) -> None:
+    async with connected(kafka) as cluster:
+        await cluster.create([Wanted(name, partitions_n, 1, {})])
+        await cluster.visible({name: partitions_n})
+
+
+def test_what_is_sent_while_the_broker_is_away_arrives_once_and_in_order(own_broker):
+    kafka = kafka_of(own_broker)
+    values = [b"%d" % i for i in range(400)]
+
+    async def run():
+        await made(kafka, "sent", 1)
+        async with client.producer(kafka) as producer:
+            first = [await producer.send("sent", value) for value in values[:100]]
+            # Some of these are on their way when the broker dies.
+            await asyncio.to_thread(own_broker.kill)
+            second = [await producer.send("sent", value) for value in values[100:300]]
+            await asyncio.to_thread(own_broker.start)
+            third = [await producer.send("sent", value) for value in values[300:]]
+            await asyncio.gather(*first, *second, *third)
+
+    asyncio.run(run())
+    assert own_broker.topics.values("sent") == values
+
+
+def test_few_partitions_move_when_a_worker_comes_or_goes(broker, prefix):
+    """Twelve over one, two, three, two, three workers: the least that must move, each time."""
+
+    async def run():
+        kafka = kafka_of(broker)
+        await made(kafka, prefix, PARTITIONS)
+        moved, owners = [], {}
+        async with contextlib.AsyncExitStack() as stack:
+            members = []
+            for step in ("comes", "comes", "comes", "goes", "comes"):
+                if step == "comes":
+                    members.append(await joined(kafka, prefix, stack))
+                else:
+                    await members.pop(0).stop()
+                settled = await shares(members)
+                moved.append(sum(owners.get(p, owner) != owner for p, owner in settled.items()))
+                owners = settled
+        return moved
+
+    assert asyncio.run(run()) == [0, 6, 4, 4, 4]
+
+
+async def joined(kafka: KafkaSettings, topic: str, stack: contextlib.AsyncExitStack):
+    member = client.consumer(kafka, group=topic)
+    member.subscribe([topic])
+    await member.start()
+    stack.push_async_callback(member.stop)
+    return member
+
+
+async def shares(members) -> dict[int, int]:
+    """Who holds each partition, once each is held by one, and as evenly as can be."""
+    deadline = time.monotonic() + SETTLED_S_MAX
+    while True:
+        held = [[at.partition for at in member.assignment()] for member in members]
+        owners = {p: id(member) for member, its in zip(members, held, strict=True) for p in its}
+        sizes = [len(its) for its in held]
+        if len(owners) == sum(sizes) == PARTITIONS and max(sizes) - min(sizes) <= 1:
+            return owners
+        assert time.monotonic() < deadline, held
+        await asyncio.sleep(0.1)

@@ -1,0 +1,279 @@
+"""The worker's parts between topics that are lists: like the engine, and the same again."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import settings as given_settings
+from hypothesis import strategies as st
+
+from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick, frozen
+from headrace.errors import BadSettings
+from headrace.learn.retrain import retrain
+from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested
+from headrace.settings import parse
+from headrace.shells.kafka.shards import PartitionShard, share_of
+from headrace.shells.kafka.states import frozen_log
+from shells.kafka.logs import World, requests_in
+
+N = 1_000
+
+
+def settings_of(**kafka: Any) -> Settings:
+    return parse(
+        {
+            "seed": 5,
+            "schema": {"classes": ["high", "low"]},
+            "observe": {"window_n": 200, "reservoir_n": 200},
+            "query": {"budget": {"share": 0.2}, "rounds": {"every_n": 20}},
+            "drift": {
+                "check_every_n": 100,
+                "hold_n": 100,
+                "watch": [{"signal": "features", "detector": "psi", "level": "drift"}],
+            },
+            "learn": {"retrain_labels_min": 20, "retrain_every_n": 40},
+            "kafka": {"desk_partitions": 1, **kafka},
+        }
+    )
+
+
+def events_of(n: int, seed: int = 1) -> list[Event]:
+    """Two numbers whose sum decides; in the middle one moves, and it decides the other way."""
+    luck = random.Random(seed)
+    return [
+        Event(
+            id=f"e{seed}-{i}",
+            at=1_000.0 + i,
+            features={"x": luck.random() + (i > n / 2), "y": luck.random()},
+        )
+        for i in range(n)
+    ]
+
+
+def label_of(features: dict[str, Any], at: float, n: int = N) -> str:
+    is_turned = at > 1_000.0 + n / 2
+    return "high" if (features["x"] - is_turned + features["y"] > 1.0) != is_turned else "low"
+
+
+def answer_to(request: LabelRequested, n: int = N) -> Answer:
+    label = label_of(request.features, request.event_at, n)
+    return Answer(request_id=request.request_id, label=label, at=request.at + 1.0, annotator="eva")
+
+
+def lived(settings: Settings, partitions_n: int, n: int, *, seed: int = 1) -> World:
+    """A world that was fed in pieces, answered in part, and retrained."""
+    world, luck, answered_n = World(settings, partitions_n), random.Random(seed), 0
+    for start in range(0, n, 50):
+        for partition in range(partitions_n):
+            world.feed(events_of(n, seed + partition)[start : start + 50], partition)
+        requests = requests_in(world.topics, settings)
+        waiting = [request for request in requests[answered_n:] if luck.random() < 0.9]
+        answered_n = len(requests)
+        world.give(*(answer_to(request, n) for request in waiting))
+        if world.log.trainer.open_job is not None:
+            world.retrain(1_000.0 + start)
+    return world
+
+
+def test_one_partition_decides_as_the_engine_does() -> None:
+    settings = settings_of()
+    world, engine = World(settings), Engine(settings=settings)
+    decided: list[Output] = []
+    events = events_of(N)
+    for start in range(0, N, 30):
+        piece = events[start : start + 30]
+        outputs = engine.feed(piece)
+        world.feed(piece)
+        requests = [output for output in outputs if isinstance(output, LabelRequested)]
+        answers = [answer_to(request) for request in requests]
+        for answer in answers:
+            outputs += engine.feed([answer])
+            world.give(answer)
+        while (job := engine.open_job) is not None:
+            finished = RetrainFinished(job_id=job.job_id, at=engine.now, challenger=retrain(job))
+            outputs += engine.feed([finished])
+            world.retrain(engine.now)
+        decided += outputs
+    kinds = {
+        settings.kafka.requests: ("LabelRequested",),
+        settings.kafka.training: (
+            "LabelSettled",
+            "LabelDisputed",
+            "RetrainRequested",
+            "ModelAdopted",
+            "ModelKept",
+        ),
+        settings.kafka.drift: ("DriftChanged",),
+    }
+    for topic, names in kinds.items():
+        theirs = [msgspec.json.encode(o) for o in decided if type(o).__name__ in names]
+        assert world.topics.values(topic) == theirs
+        assert theirs
+    assert any(isinstance(output, RetrainRequested) for output in decided)
+    assert world.log.trainer.version == engine.trainer.version
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 99))
+@given_settings(max_examples=4, deadline=None)
+def test_a_shard_made_anew_from_its_journal_is_the_one_that_lived(
+    partitions_n: int, desks_n: int, seed: int
+) -> None:
+    world = lived(settings_of(desk_partitions=desks_n), partitions_n, 400, seed=seed)
+    for number, owned in world.shards.items():
+        found = world.replayed(number)
+        assert found.position == owned.shard.position
+        assert found.shard.asking.budget.spent_n == owned.shard.shard.asking.budget.spent_n
+        assert found.shard.evaluation.estimate_all() == owned.shard.shard.evaluation.estimate_all()
+        assert found.shard.window.since(0).ids.tolist() == (
+            owned.shard.shard.window.since(0).ids.tolist()
+        )
+
+
+def test_a_saved_shard_goes_on_from_its_snapshot() -> None:
+    settings = settings_of()
+    world = World(settings)
+    events = events_of(400)
+    for start in range(0, 200, 40):
+        world.feed(events[start : start + 40])
+        world.give(*(answer_to(request) for request in requests_in(world.topics, settings)[-3:]))
+    owned = world.shards[0].shard
+    blob, log_blob = owned.freeze(), frozen_log(world.log)
+    stood = (owned.position, world.training, owned.journal)
+    for start in range(200, 400, 40):
+        world.feed(events[start : start + 40])
+        world.give(*(answer_to(request) for request in requests_in(world.topics, settings)[-3:]))
+    log = frozen.thaw(log_blob, kind="training")
+    saved = PartitionShard(settings, 0, 1, log.trainer)
+    saved.thaw(blob, frozenset(), log.trainer)
+    saved.seek(stood[0])
+    saved.training, saved.journal = stood[1], stood[2]
+    found = world.replayed(0, (saved, log))
+    assert found.shard.asking.budget.spent_n == owned.shard.asking.budget.spent_n
+    assert log.trainer.version == world.log.trainer.version
+
+
+def test_what_a_desk_says_again_changes_nothing() -> None:
+    settings = settings_of()
+    world = lived(settings, 1, 400)
+    before, repeated_n = world.log.trainer.version, world.log.repeated_n
+    entries = world.topics.of(settings.kafka.training)
+    repeated = [record for record in entries if record.headers]
+    # A desk that starts anew says its last ends again, between those of others.
+    for record in repeated[-30:]:
+        entries.append(record._replace(offset=len(entries)))
+    world.settle()
+    assert world.log.trainer.version == before
+    assert world.log.repeated_n == repeated_n + 30
+
+
+def test_two_who_order_retraining_order_it_once() -> None:
+    world = lived(settings_of(), 1, 400)
+    trainer = world.log.trainer
+    [entry] = trainer.order("drift", 2_000.0)
+    jobs_n, repeated_n = trainer.jobs_n, world.log.repeated_n
+    world.say(entry)
+    world.say(entry)
+    world.settle()
+    assert trainer.jobs_n == jobs_n + 1
+    verdict = trainer.judge(
+        RetrainFinished(job_id=entry.job_id, at=2_001.0, challenger=retrain(trainer.open_job))
+    )
+    assert verdict is not None
+    world.say(verdict)
+    world.say(verdict)
+    world.settle()
+    assert trainer.open_job is None
+    assert world.log.repeated_n == repeated_n + 2
+
+
+def test_every_request_ends_when_its_time_has_come() -> None:
+    world = lived(settings_of(desk_partitions=3), 2, 400)
+    assert sum(desk.desk.desk.open_n for desk in world.desks.values()) > 0
+    world.give(Tick(at=1_000.0 + 400 + world.settings.label.deadline_s + 1.0))
+    assert sum(desk.desk.desk.open_n for desk in world.desks.values()) == 0
+    for owned in world.shards.values():
+        assert owned.shard.shard.asking.open_n == 0
+
+
+def test_a_desk_folds_its_log_to_the_same_ends_again() -> None:
+    settings = settings_of(desk_partitions=2)
+    world = lived(settings, 1, 400)
+    again = World(settings)
+    for n in (0, 1):
+        again.topics.of(settings.kafka.desk, n).extend(world.topics.of(settings.kafka.desk, n))
+        again.carry_out(again.mail.of_desk(again.desks[n], again.topics.of(settings.kafka.desk, n)))
+
+    def ends(found: World, desk: int) -> list[tuple[bytes, Any]]:
+        records = found.topics.of(settings.kafka.training)
+        start = f"{desk} ".encode()
+        return [
+            (record.value, record.headers)
+            for record in records
+            if record.headers and record.headers[0][1].startswith(start)
+        ]
+
+    for n in (0, 1):
+        assert ends(again, n) == ends(world, n)
+        assert ends(again, n)
+
+
+def test_workers_that_see_other_events_hold_the_same_model() -> None:
+    settings = parse(
+        {
+            "query": {"budget": {"share": 0.3}, "rounds": {"every_n": 10}},
+            "kafka": {"desk_partitions": 1},
+        }
+    )
+    world = World(settings, 2)
+    # Neither classes nor features are declared, and the partitions show them in another order.
+    for i in range(200):
+        here, there = {"a": i / 7 % 1.0, "b": 1.0}, {"b": i / 7 % 1.0, "c": "red"}
+        world.feed([Event(id=f"l{i}", at=float(i), features=here)], 0)
+        world.feed([Event(id=f"r{i}", at=float(i), features=there)], 1)
+        for request in requests_in(world.topics, settings)[-2:]:
+            label = "x" if request.event_id.startswith("l") else "y"
+            world.give(
+                Answer(request_id=request.request_id, label=label, at=float(i), annotator="a")
+            )
+    other = World(settings, 2)
+    other.topics.of(settings.kafka.training).extend(world.topics.of(settings.kafka.training))
+    other.fold(orders=False)
+    assert frozen_log(other.log) == frozen_log(world.log)
+    for number in (0, 1):
+        found = world.replayed(number)
+        assert found.shard.asking.budget.spent_n > 0
+
+
+def test_a_label_settles_once_however_often_it_is_answered() -> None:
+    settings = settings_of()
+    world = World(settings)
+    world.feed(events_of(60))
+    request = requests_in(world.topics, settings)[0]
+    answer = answer_to(request)
+    world.give(answer, answer, answer)
+    settled = [v for v in world.topics.values(settings.kafka.training) if b"LabelSettled" in v]
+    assert len(settled) == 1
+    assert msgspec.json.decode(settled[0], type=LabelSettled).label == answer.label
+
+
+def test_an_answer_to_nothing_goes_to_rejects() -> None:
+    settings = settings_of()
+    world = World(settings)
+    world.feed(events_of(20))
+    world.give(Answer(request_id="nobody", label="high", at=1.0))
+    [value] = world.topics.values(settings.kafka.rejects)
+    assert b"unknown_request" in value
+
+
+def test_the_parts_of_a_budget_do_not_exceed_the_whole() -> None:
+    settings = parse({"query": {"budget": {"per_hour": 7.0, "cap": 10}}, "label": {"open_max": 7}})
+    parts = [share_of(settings, 3) for _ in range(3)]
+    assert sum(part.query.budget.cap or 0 for part in parts) <= 10
+    assert sum(part.query.budget.per_hour or 0.0 for part in parts) == pytest.approx(7.0)
+    assert sum(part.label.open_max for part in parts) <= 7
+    with pytest.raises(BadSettings, match=r"query.budget.cap is 10; must be at least 11"):
+        share_of(settings, 11)
