@@ -158,7 +158,7 @@ def test_scram_over_tls_lets_in_who_knows_the_password(secured):
 
 def test_a_wrong_password_is_told_and_not_shown(secured):
     kafka = settings_of(secured, secret="not this one").kafka
-    with pytest.raises(client.NoBroker, match=r"invalid credentials") as caught:
+    with pytest.raises(BadSettings, match="invalid credentials") as caught:
         asyncio.run(client.check_brokers(kafka))
     assert "not this one" not in str(caught.value)
 
@@ -166,7 +166,14 @@ def test_a_wrong_password_is_told_and_not_shown(secured):
 def test_a_broker_of_another_authority_is_not_given_the_password(secured, tmp_path):
     certificates.write(tmp_path)
     kafka = settings_of(secured, ca_file=str(tmp_path / "ca.pem")).kafka
-    with pytest.raises(client.NoBroker, match="CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(BadSettings, match="CERTIFICATE_VERIFY_FAILED"):
+        asyncio.run(client.check_brokers(kafka))
+
+
+def test_brokers_that_are_away_may_come_back_where_others_refuse(secured):
+    servers = [secured.servers, "127.0.0.1:9"]
+    kafka = settings_of(secured, secret="not this one", servers=servers).kafka
+    with pytest.raises(client.NoBroker, match=r"invalid credentials.*; 127\.0\.0\.1:9: "):
         asyncio.run(client.check_brokers(kafka))
 
 

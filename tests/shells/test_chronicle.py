@@ -234,3 +234,13 @@ def test_of_estimates_that_end_at_the_same_event_the_last_is_drawn():
 def test_a_blind_draw_of_labels_that_are_all_right_is_not_sure():
     assert half_blind(Estimate(accuracy=1.0, labels_n=10)) > 0.1
     assert half_blind(Estimate()) is None
+
+
+def test_control_labels_that_are_all_right_do_not_prove_perfection():
+    chronicle = Chronicle(parse({"evaluation": {"window_n": 1_000}}))
+    for i in range(16):
+        chronicle.happened([request(i), settled(i, "a")], i + 1)
+    found = chronicle.control
+    # Wilson's interval of 16 in 16.
+    assert (found.accuracy, found.high) == (1.0, 1.0)
+    assert found.low == pytest.approx(0.806, abs=0.001)

@@ -134,7 +134,7 @@ def blind_labels(estimate: Estimate) -> float | None:
     choice of events costs the estimate, or saves; of what it gains the model it says nothing.
 
     >>> round(blind_labels(Estimate(accuracy=0.9, low=0.833, high=0.942, labels_n=100)))
-    118
+    119
     """
     p, low, high = estimate.accuracy, estimate.low, estimate.high
     if p is None or low is None or high is None or high <= low:

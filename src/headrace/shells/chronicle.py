@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
+import msgspec
 import numpy as np
 
 from ..learn.estimate import Estimate
@@ -42,6 +43,8 @@ CHANGES_MAX = 2_000
 """Changes of the drift level, trials of challengers, rounds out of turn: each; the oldest goes."""
 REQUESTS_MAX = 40
 REJECTS_MAX = 20
+
+_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +175,15 @@ class Chronicle:
     def control(self) -> Estimate:
         """Accuracy over the latest window, from what was drawn on arrival at random, alone.
 
-        The share right among these labels, each weighing 1 / its chance: what one would know who
-        asks at random and nothing else.
+        The share right among these labels, each weighing 1 / its chance, with Wilson's interval:
+        what one would know who asks at random and nothing else.
         """
-        return self._control.estimate()
+        return _as_share(self._control.estimate())
 
     @property
     def control_all(self) -> Estimate:
         """The same over the whole stream."""
-        return self._control.estimate_all()
+        return _as_share(self._control.estimate_all())
 
     def is_later(self, at: float, n: int) -> bool:
         """A sample at `at` would be more than one n-th of the time so far after the last one."""
@@ -291,6 +294,28 @@ class Chronicle:
             for one, two in zip(self.samples[1::2], self.samples[2::2], strict=False)
         ]
         self.samples = [self.samples[0], *kept, *self.samples[2 * len(kept) + 1 :]]
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval (JASA 22, 1927) for a share seen in n blind draws, n above 0.
+
+    >>> [round(end, 3) for end in wilson(1.0, 16)]
+    [0.806, 1.0]
+    """
+    z = _Z * _Z / n
+    centre = (share + z / 2.0) / (1.0 + z)
+    half = math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _as_share(estimate: Estimate) -> Estimate:
+    """With the interval of a plain share: without guesses to compare with, labels that are all
+    right would else seem to have no variance.
+    """
+    if estimate.accuracy is None:
+        return estimate
+    low, high = wilson(estimate.accuracy, estimate.effective_n)
+    return msgspec.structs.replace(estimate, low=low, high=high)
 
 
 def joined_spread(samples: Iterable[Sample]) -> Spread | None:

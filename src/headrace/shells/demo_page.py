@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from ..messages import Output
 from .chronicle import Chronicle
 from .demo_duel import Duel
-from .report_page import Twin, as_html
+from .report_page import as_html
+from .report_quality import Twin
 
 SAMPLES_N = 200
 

@@ -22,11 +22,10 @@ from ..messages import (
     RequestWithdrawn,
 )
 from ..observe.signals import is_wrong
-from .chronicle import Asked, Chronicle, Happened, Sample
-
-_Z = 1.959963984540054
+from .chronicle import Asked, Chronicle, Happened, Sample, wilson
 
 Points = tuple[list[float], list[float]]
+Cells = list[str | None]
 
 
 class Axis:
@@ -66,9 +65,9 @@ class Axis:
         ends = sorted(latest)
         return [self.of_seq(end) for end in ends], [latest[end] for end in ends]
 
-    def moment(self, at: float, seq: int) -> str:
-        """When something happened, in words: a date, or the number of an event."""
-        return when(at) if self.is_time else f"after event {count(seq)}"
+    def moment(self, at: float) -> str:
+        """A time in words: a date, or seconds where the events have none."""
+        return when(at) if self.is_time else f"{count(at)} s"
 
     def told(self, thing: Happened) -> str:
         """The same; the number is that of the end of the piece in which it happened."""
@@ -122,19 +121,16 @@ def half_of(estimate: Estimate) -> float | None:
 def half_blind(estimate: Estimate) -> float | None:
     """The half width that as many labels give when their events are drawn blindly.
 
-    Wilson's interval for a share (JASA 22, 1927).
-
     >>> round(half_blind(Estimate(accuracy=0.8, labels_n=100)), 3)
     0.078
     """
-    share, n = estimate.accuracy, estimate.labels_n
-    if share is None or n == 0:
+    if estimate.accuracy is None or not estimate.labels_n:
         return None
-    z = _Z * _Z / n
-    return math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
+    low, high = wilson(estimate.accuracy, estimate.labels_n)
+    return (high - low) / 2.0
 
 
-def sureness(name: str, estimate: Estimate) -> list[str | None]:
+def sureness(name: str, estimate: Estimate) -> Cells:
     """A row: labels, accuracy, interval, half width."""
     half = half_of(estimate)
     if estimate.accuracy is None or estimate.low is None or estimate.high is None or half is None:

@@ -120,7 +120,7 @@ def producer(kafka: KafkaSettings, **changes: Any) -> Any:
         "acks": "all",
         "enable_idempotence": True,
         "linger_ms": int(LINGER_S * 1000),
-        "max_batch_size": BATCH_BYTES_MAX,
+        "max_batch_size": min(BATCH_BYTES_MAX, kafka.request_bytes_max),
         "max_request_size": kafka.request_bytes_max,
         "request_timeout_ms": PRODUCE_MAX_S * 1000,
     }
@@ -160,15 +160,19 @@ async def check_brokers(kafka: KafkaSettings) -> None:
     """Find out whether the brokers can be spoken to, and that none leads us off loopback unsafely.
 
     The settings know the first addresses only; the brokers there tell the others. Only the first
-    are spoken to here. Raises `NoBroker` with each one's reason, which aiokafka would only log, and
-    `BadSettings` where brokers on loopback send their clients away from it without TLS.
+    are spoken to here. Raises `NoBroker` with each one's reason, which aiokafka would only log;
+    `BadSettings` if all refuse us or show a certificate that we can't believe, or where brokers on
+    loopback send their clients away from it without TLS.
     """
-    reasons = []
+    failed = library("aiokafka.errors").KafkaError
+    reasons, may_pass = [], False
     for server in kafka.servers:
         try:
             told = await _brokers_of(kafka, server)
-        except (OSError, library("aiokafka.errors").KafkaError) as error:
+        except (OSError, failed) as error:
             reasons.append(f"{server}: {str(error) or type(error).__name__}")
+            is_refusal = isinstance(error, failed) and not error.retriable
+            may_pass |= not (is_refusal or isinstance(error, ssl.SSLCertVerificationError))
             continue
         beyond = sorted(broker for broker in told if not is_loopback(broker))
         if beyond and not kafka.tls and (kafka.sasl != "none" or not kafka.allow_plaintext):
@@ -178,7 +182,8 @@ async def check_brokers(kafka: KafkaSettings) -> None:
                 "advertised listeners on loopback"
             )
         return
-    raise NoBroker(f"no broker can be spoken to; {'; '.join(reasons)}")
+    kind = NoBroker if may_pass else BadSettings
+    raise kind(f"no broker can be spoken to; {'; '.join(reasons)}")
 
 
 async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:

@@ -82,10 +82,11 @@ class Session:
         self._is_quiet = False
         self._committed_at = time.monotonic()
         self._committed: dict[Any, int] = {}
+        self._routed: dict[Any, int] = {}
 
     # -------------------------------------------------------------------------------- its life
 
-    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None]) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         """Live until `stop` is set. Raises whatever went wrong, as an exception group."""
         kafka = self.settings.kafka
         async with AsyncExitStack() as stack:
@@ -106,9 +107,11 @@ class Session:
                     beside.append(tasks.create_task(self.standby.run(follower, self.note)))
                 try:
                     await started(stack, self.consumer)
-                    self.consumer.subscribe([kafka.events, kafka.desk], listener=_listener(self))
+                    self.consumer.subscribe(
+                        [kafka.events, kafka.desk, kafka.answers, kafka.drift],
+                        listener=_listener(self),
+                    )
                     self.is_joined = True
-                    on_ready()
                     await self._loop(stop)
                     await self._leave()
                 finally:
@@ -147,8 +150,9 @@ class Session:
         return "" if self.rebalances_n else "no partition was assigned yet"
 
     def _is_owned(self, tp: Any) -> bool:
-        mine = self.shards if tp.topic == self.settings.kafka.events else self.desks
-        return tp.partition in mine
+        kafka = self.settings.kafka
+        mine = self.shards if tp.topic == kafka.events else self.desks
+        return tp.topic in (kafka.answers, kafka.drift) or tp.partition in mine
 
     # -------------------------------------------------------------------------------- the loop
 
@@ -157,7 +161,7 @@ class Session:
         while not stop.is_set():
             async with self._turn:
                 self.training.fold_ready(self._on_entry)
-                self.is_caught_up |= self.training.position >= self._training_end
+                self._check_caught_up()
                 await self.hand_over()
             shared_n = self.rebalances_n
             found = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=batch_max)
@@ -176,6 +180,12 @@ class Session:
                 if time.monotonic() - self.saver.began_at >= every_s:
                     await self.outbox.drained()
                     await self.saver.save()
+
+    def _check_caught_up(self) -> None:
+        """From the end of the log on, drift may lead to orders: they depend on what it says."""
+        if not self.is_caught_up and self.training.position >= self._training_end:
+            self.is_caught_up = True
+            self.consumer.resume(*(tp for tp in self.held if tp.topic == self.settings.kafka.drift))
 
     def shards_now(self) -> list[OwnedShard]:
         """The shards that may write: none while the group shares out. Others may join meanwhile."""
@@ -205,6 +215,9 @@ class Session:
 
     async def _feed(self, tp: Any, records: list[Any]) -> None:
         """A piece of one partition, fed and handed over."""
+        if tp.topic in (self.settings.kafka.answers, self.settings.kafka.drift):
+            await self._route(tp, records)
+            return
         if tp.topic == self.settings.kafka.desk:
             desk = self.desks.get(tp.partition)
             if desk is not None and tp in self.held:
@@ -274,18 +287,39 @@ class Session:
                 shard.shard.tick(now)
                 await self.outbox.put(self.mail.of_step(shard, self.training.position))
 
-    # ------------------------------------------------------------------------------- answers
+    # -------------------------------------------------------------------- answers and drift
 
-    async def answered(self, value: bytes, source: str, offset: int) -> None:
-        """An answer from anywhere into the log of its desk; returns when the brokers have it."""
-        longest = self.settings.input.line_bytes_max
-        posts = []
-        for answer in decode_answers([value], source, [offset], line_bytes_max=longest):
-            if isinstance(answer, InputRejected):
-                posts.append(self.mail.rejected(answer))
-            else:
-                posts.append(self.mail.to_desk(answer, self.now))
-        await self.outbox.send(posts)
+    async def _route(self, tp: Any, records: list[Any]) -> None:
+        """Answers from anywhere into the logs of their desks; drift to who orders retraining."""
+        parcel, stop = Parcel(lambda: None), records[-1].offset + 1
+        if tp.topic == self.settings.kafka.answers:
+            for record in records:
+                parcel.to_desks += self._of_answer(tp, record)
+        else:
+            for record in records:
+                change = wire.drift_of(record.value or b"")
+                if change is not None:
+                    self.now = max(self.now, change.at)
+                    self.training.drifted(change)
+            await self.hand_over()
+
+        def arrived() -> None:
+            self._routed[tp] = stop
+
+        parcel.arrived = arrived
+        await self.outbox.put(parcel)
+
+    def _of_answer(self, tp: Any, record: Any) -> list[Post]:
+        source = f"{tp.topic}, partition {tp.partition}"
+        longest = self.settings.kafka.request_bytes_max // 4
+        return [
+            self.mail.rejected(answer)
+            if isinstance(answer, InputRejected)
+            else self.mail.to_desk(answer, self.now)
+            for answer in decode_answers(
+                [record.value or b""], source, [record.offset], line_bytes_max=longest
+            )
+        ]
 
     # ----------------------------------------------------------------------------- the group
 
@@ -297,6 +331,7 @@ class Session:
             await self.outbox.drained()
             await self._commit()
             self.held = set()
+            self.training.is_decider = False
 
     async def assigned(self, partitions: set[Any]) -> None:
         """What is ours from now on. What was ours before goes on; the rest is made anew."""
@@ -310,13 +345,18 @@ class Session:
             self.shards = {n: owned for n, owned in self.shards.items() if n in events}
             self._release_desks(desks)
             await self._check_journals()
+            self.training.is_decider = partition_of(kafka.drift, 0) in partitions
             for tp in partitions:
+                if tp.topic == kafka.drift and not self.is_caught_up:
+                    self.consumer.pause(tp)
+                if tp.topic in (kafka.answers, kafka.drift):
+                    continue
                 mine = self.shards if tp.topic == kafka.events else self.desks
                 if tp.partition in mine:
                     self.consumer.seek(tp, self._position(tp))
                 else:
                     self.consumer.pause(tp)
-            self.held, self._committed = set(partitions), {}
+            self.held, self._committed, self._routed = set(partitions), {}, {}
             if self._recovering is not None:
                 self._recovering.cancel()
             self._recovering = self._tasks.create_task(take_over(self, events, desks))
@@ -351,6 +391,7 @@ class Session:
         kafka = self.settings.kafka
         offsets = {partition_of(kafka.events, n): o.arrived for n, o in self.shards.items()}
         offsets |= {partition_of(kafka.desk, n): o.arrived for n, o in self.desks.items()}
+        offsets |= self._routed
         changed = {
             tp: offset
             for tp, offset in offsets.items()

@@ -1,4 +1,4 @@
-"""The worker without Faust: sessions one after the other, and what the outside may ask of it.
+"""The worker without its frame: sessions one after the other, and what it says of itself.
 
 A session that fails for a reason that passes (brokers away, a partition lost to another worker)
 is followed by another one, which begins from snapshots and logs. What does not pass ends the
@@ -17,7 +17,7 @@ import msgspec
 
 from ...observe.decode import Decoder
 from ...settings import Settings
-from . import client, wire
+from . import client
 from .outbox import FencedError
 from .session import Session
 from .states import States
@@ -34,7 +34,7 @@ LOGGER = logging.getLogger("headrace.worker")
 
 
 class Station:
-    """Everything of a worker on Kafka but its agents."""
+    """Everything of a worker on Kafka; `run` it in an event loop."""
 
     def __init__(
         self,
@@ -48,8 +48,6 @@ class Station:
         self.sessions_n = 0
         self._clock = clock
         self._note = note
-        self._is_decider = False
-        self._up = asyncio.Event()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
         # A request repeats what its event said, so that one must fit into a record with room left.
@@ -96,52 +94,14 @@ class Station:
             note=self._note,
         )
         self.sessions_n += 1
-        try:
-            await self.session.run(stop, self._joined)
-        finally:
-            self._up.clear()
-
-    def _joined(self) -> None:
-        assert self.session is not None
-        self.session.training.is_decider = self._is_decider
-        self._up.set()
-
-    # --------------------------------------------------------------------- what agents bring
-
-    async def answered(self, value: bytes, partition: int, offset: int) -> None:
-        """An answer; returns when it is in its desk's log, which may take as long as an outage."""
-        while True:
-            await self._up.wait()
-            session = self.session
-            assert session is not None
-            source = f"{self.settings.kafka.answers}, partition {partition}"
-            try:
-                await session.answered(value, source, offset)
-            except _passing() as error:
-                self._note(f"an answer waits: {error or type(error).__name__}")
-                await asyncio.sleep(PAUSES_S[1])
-            else:
-                return
-
-    async def drifted(self, value: bytes) -> None:
-        """A change of the drift level, for whoever orders retraining."""
-        change = wire.drift_of(value)
-        await self._up.wait()
-        if change is not None and self.session is not None:
-            self.session.training.drifted(change)
-
-    def decide(self, is_decider: bool) -> None:
-        """Whether this worker is the one that orders retraining."""
-        self._is_decider = is_decider
-        if self.session is not None and self._up.is_set():
-            self.session.training.is_decider = is_decider
+        await self.session.run(stop)
 
     # -------------------------------------------------------------------------------- health
 
     def why_not_ready(self) -> str:
         """Why this worker does not do its work yet; empty when it does."""
         session = self.session
-        if session is None or not self._up.is_set():
+        if session is None or not session.is_joined:
             return "not connected to the brokers"
         return session.why_not_ready()
 

@@ -266,9 +266,14 @@ def register(subparsers: Any) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace topics`; the exit code."""
     settings = load(arguments.settings) if arguments.settings else Settings()
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
     # What it would log, the exception says as well.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    states = asyncio.run(survey(settings, arguments.create))
+    logger.setLevel(logging.CRITICAL)
+    try:
+        states = asyncio.run(survey(settings, arguments.create))
+    finally:
+        logger.setLevel(level)
     show(states)
     return 0 if all(state.word == "ok" for state in states) else 1
 

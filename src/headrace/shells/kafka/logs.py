@@ -1,0 +1,47 @@
+"""Log lines of a worker: for people, or one JSON object a line; to standard error.
+
+A line says when, how bad, who and what. Nothing of a setting that holds a secret is ever logged:
+`client.Secret` does not show itself, and no other module has one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+
+from ...settings_kafka import WorkerSettings
+
+QUIET = ("aiokafka", "faust", "mode", "kafka")
+"""Libraries whose chatter is of no use to an operator: only their errors are shown."""
+
+
+class JsonLines(logging.Formatter):
+    """One object a line: at (RFC 3339), level, logger, message, and the error if there was one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "at": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up(worker: WorkerSettings) -> None:
+    """Send all logging of this process to standard error, as the settings say."""
+    handler = logging.StreamHandler(sys.stderr)
+    if worker.log_format == "json":
+        handler.setFormatter(JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(worker.log_level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,196 @@
+"""`headrace worker`: the Faust app around a station, and its command line.
+
+Faust gives the frame: an app with a command line, services that start and stop in order, signals,
+and room for agents of your own beside it (`from headrace.shells.worker import app`). Nothing of
+ours goes through its streams: docs/adr/0010-what-faust-does.md says what was measured. For those
+who know Faust, `HEADRACE_SETTINGS=F.toml faust -A headrace.shells.worker worker` is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ..adapters.serving import Served, serve
+from ..errors import BadSettings
+from ..report import Report
+from ..reporting import report_of_parts
+from ..settings import Settings, load
+from .kafka import logs
+from .kafka.client import faust_brokers, faust_credentials, library
+from .kafka.station import Station
+from .kafka.telling import report_of_session
+from .kafka.training import new_log
+
+SETTINGS = "HEADRACE_SETTINGS"
+REPORT_S = 1.0
+LOGGER = logging.getLogger("headrace.worker")
+
+
+def create_app(settings: Settings) -> Any:
+    """The Faust app of these settings, with the station as a service of it.
+
+    It listens nowhere, creates no topic and keeps no file. Raises `BadSettings`.
+    """
+    app = _app()(
+        f"{settings.kafka.group}-faust",
+        broker=faust_brokers(settings.kafka),
+        broker_credentials=faust_credentials(settings.kafka),
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        datadir="",
+        value_serializer="raw",
+    )
+    app.service(_service(settings))
+    return app
+
+
+def _app() -> type[Any]:
+    """Faust's app, which connects to the brokers itself only if it has agents: yours."""
+    faust = library("faust")
+
+    class Boot(library("faust.app").BootStrategy):  # type: ignore[misc]  # as above
+        def server(self) -> Any:
+            """The services to start with."""
+            return super().server() if self.app.agents else ()
+
+    class App(faust.App):  # type: ignore[misc, name-defined]  # as above
+        BootStrategy = Boot
+
+    return App
+
+
+def _service(settings: Settings) -> type[Any]:
+    """The station as Faust wants its services: a class, made by the app."""
+    base = library("mode").Service
+
+    class StationService(base):  # type: ignore[misc, valid-type]  # known at run time only
+        """Runs the station, tells its report, and stops it within the deadline."""
+
+        async def on_start(self) -> None:
+            self._frame = Frame(settings)
+            self._frame.start()
+
+        @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
+        async def _watch(self) -> None:
+            await self._frame.ended()
+            if not self.should_stop:
+                await self.crash(self._frame.error or RuntimeError("the station ended"))
+
+        async def on_stop(self) -> None:
+            await self._frame.stop()
+
+    return StationService
+
+
+class Frame:
+    """A station in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.station = Station(settings, note=LOGGER.info)
+        self.report: Report = report_of_parts(settings, new_log(settings).trainer, {}, {})
+        self.error: BaseException | None = None
+        self._stop = asyncio.Event()
+        self._served: Served | None = None
+        self._why_not_ready = "starting"
+
+    def start(self) -> None:
+        """Start working. Raises `BadSettings` when the port of the metrics can't be had."""
+        if self.settings.http.port:
+            self._served = serve(
+                lambda: self.report,
+                http=self.settings.http,
+                ready=lambda: self._why_not_ready,
+                on_note=LOGGER.warning,
+            )
+            LOGGER.info("metrics at %s", self._served.url)
+        self._work = asyncio.create_task(self.station.run(self._stop))
+        self._tell = asyncio.create_task(self._telling())
+
+    async def _telling(self) -> None:
+        while True:
+            session = self.station.session
+            self._why_not_ready = self.station.why_not_ready()
+            if session is not None and session.is_joined:
+                self.report = report_of_session(session)
+            await asyncio.sleep(REPORT_S)
+
+    async def ended(self) -> None:
+        """Returns when the station has ended, by itself or because it was stopped."""
+        await asyncio.wait([self._work])
+        if not self._work.cancelled():
+            self.error = self._work.exception()
+
+    async def stop(self) -> None:
+        """Let it finish what is under way, for as long as the settings allow."""
+        self._why_not_ready = "stopping"
+        self._stop.set()
+        deadline_s = self.settings.worker.stop_within_s
+        done, _ = await asyncio.wait([self._work], timeout=deadline_s)
+        if not done:
+            LOGGER.warning("not done after %s s: what is under way will be repeated", deadline_s)
+            self._work.cancel()
+        self._tell.cancel()
+        for task in (self._work, self._tell):
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+        if self._served is not None:
+            self._served.close()
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace worker`."""
+    parser = subparsers.add_parser(
+        "worker",
+        help="work on a Kafka topic, one of as many workers as you like",
+        description="Read the inference log from Kafka, ask for labels, learn from the answers. "
+        "Workers with the same settings share the partitions. Stops on SIGTERM and Ctrl-C. See "
+        "docs/KAFKA.md.",
+    )
+    parser.add_argument("--settings", required=True, type=Path, metavar="FILE", help="TOML")
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace worker`; the exit code."""
+    settings = load(arguments.settings)
+    logs.set_up(settings.worker)
+    worker = _process(settings)(
+        create_app(settings), loglevel="warning", redirect_stdouts=False, quiet=True
+    )
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+    return 0
+
+
+def _process(settings: Settings) -> type[Any]:
+    """Faust's worker with our log lines."""
+    base = library("faust").Worker
+
+    class Process(base):  # type: ignore[misc, valid-type]  # known at run time only
+        def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+            """Called when Faust has set up its own."""
+            logs.set_up(settings.worker)
+
+    return Process
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, made when Faust asks for it, from the file that `HEADRACE_SETTINGS` names."""
+    if name != "app":
+        raise AttributeError(name)
+    path = os.environ.get(SETTINGS)
+    if not path:
+        raise BadSettings(f"{SETTINGS} is not set; must name the settings' file")
+    app = create_app(load(Path(path)))
+    globals()["app"] = app
+    return app
