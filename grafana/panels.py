@@ -45,7 +45,9 @@ def told(about: str, do: str, *, red: str = "", calm: str = "") -> str:
     >>> told("Open requests.", "ask fewer", red="too many.")
     'Open requests.\\n\\n**Red:** too many.\\n\\n**Do:** ask fewer'
     """
-    return f"{about}\n\n" + (f"**Red:** {red}" if red else f"**No red:** {calm}") + f"\n\n**Do:** {do}"
+    return (
+        f"{about}\n\n" + (f"**Red:** {red}" if red else f"**No red:** {calm}") + f"\n\n**Do:** {do}"
+    )
 
 
 # -------------------------------------------------------------------------------- thresholds

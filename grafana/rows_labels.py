@@ -146,8 +146,7 @@ def asking() -> list[Json]:
             "Asked, by predicted class, last hour",
             [
                 line(
-                    "sum by (class) "
-                    "(increase(headrace_label_requests_by_class_total{S}[1h])) > 0",
+                    "sum by (class) (increase(headrace_label_requests_by_class_total{S}[1h])) > 0",
                     "{{class}}",
                 )
             ],

@@ -139,7 +139,7 @@ def stream() -> list[Json]:
             ],
             about=told(
                 "Features ever seen, and those that no event in the window has.",
-                calm="a feature may be retired; alert HeadraceFeaturesVanished says when it is new.",
+                calm="a feature may be retired. Alert HeadraceFeaturesVanished tells of a new one.",
                 do="vanished rises: a join upstream is broken.",
             ),
         ),

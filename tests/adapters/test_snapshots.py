@@ -153,17 +153,39 @@ def test_the_file_of_another_series_is_refused(place):
     ]
 
 
-def test_a_file_from_before_there_were_series_is_read(place):
-    blob = b"old"
-    header = msgspec.json.encode(
-        {"stream": "s", "seq": 4, "sha256": hashlib.sha256(blob).hexdigest(), "positions": {}}
-    )
+def signed_by_hand(header, blob):
+    """A file as a holder of the key could write it."""
     signed = b"HRSNAP1\n" + bytes.fromhex(key_id(KEY)) + len(header).to_bytes(4, "big")
     signed += header + blob
+    return signed + hmac.digest(KEY, signed, "sha256")
+
+
+def header_of(blob):
+    sha256 = hashlib.sha256(blob).hexdigest()
+    return msgspec.json.encode({"stream": "s", "seq": 4, "sha256": sha256, "positions": {}})
+
+
+def test_a_file_from_before_there_were_series_is_read(place):
     ours = store(place)
     ours.write(3, b"newer in time, lower in number", {})
-    place.put(name_of(4), signed + hmac.digest(KEY, signed, "sha256"))
+    place.put(name_of(4), signed_by_hand(header_of(b"old"), b"old"))
     assert ours.latest().blob == b"old"
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        (header_of(b"another"), "its body is not the one its header describes"),
+        (b"{", "its header can't be read"),
+        (b"{}", "its header can't be read"),
+    ],
+)
+def test_a_signed_file_that_contradicts_itself_is_refused(place, header, told):
+    ours = store(place)
+    ours.write(3, b"three", {})
+    place.put(name_of(4), signed_by_hand(header, b"body"))
+    assert ours.latest().blob == b"three"
+    assert told in ours.refused[0]
 
 
 def test_a_file_signed_with_an_unknown_key_is_refused(place):

@@ -81,6 +81,17 @@ def test_only_the_owner_may_read_a_snapshot_or_the_key(tmp_path):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_folders_are_the_owners_alone_when_the_key_is_from_elsewhere(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(snapshots_folder, "_sync_folder", synced.append)
+    state = tmp_path / "state"
+    store(state, series="shard-1")
+    for folder in (state, state / "shard-1"):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    # Their names last as well.
+    assert synced == [tmp_path, state]
+
+
 def test_nothing_of_fsspec_is_imported_for_a_folder(tmp_path):
     code = (
         "import sys; sys.modules['fsspec'] = None\n"
@@ -131,14 +142,15 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_older_one(tmp_path,
     assert names(tmp_path) == ["snapshot-000000000001.hr", "snapshot-000000000002.hr"]
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("owner", "method"), [(os, "fsync"), (Path, "replace")])
+def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch, owner, method):
     ours = store(tmp_path)
     ours.write(1, b"one", {})
 
     def full(*_args):
         raise OSError("no space left")
 
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(owner, method, full)
     with pytest.raises(OSError, match="no space"):
         ours.write(2, b"two", {})
     assert names(tmp_path) == ["snapshot-000000000001.hr"]

@@ -159,6 +159,18 @@ def test_a_put_that_silently_keeps_a_part_is_told_and_passed_over_among_objects(
     assert ours.latest().blob == b"two"
 
 
+@pytest.mark.parametrize("spoilt", [lambda b: b[:-1] + b"\0", lambda b: b + b"\0" * 40])
+def test_what_is_kept_otherwise_than_written_is_told(objects, spoilt):
+    async def rotten():
+        path = next(path for path in Objects.kept if path.endswith(ONE))
+        Objects.kept[path] = spoilt(Objects.kept[path])
+
+    ours = store(objects)
+    spoil(Objects, "info", rotten)
+    with pytest.raises(Unreachable, match=f"{ONE} is not as written"):
+        ours.write(1, b"one", {})
+
+
 def test_a_rename_that_cannot_replace_is_helped(disk, tmp_path):
     ours = store(disk)
     ours.write(1, b"one", {})
@@ -251,10 +263,10 @@ def test_a_bucket_that_is_not_there_is_unreachable_when_written_to(objects):
 def test_a_request_without_end_is_cut_off(objects, monkeypatch):
     monkeypatch.setattr(snapshots_remote, "TIMEOUT_S", 0.05)
     ours = store(objects)
-    spoil(Objects, "put", lambda: asyncio.sleep(3600))
+    spoil(Objects, "put", lambda: asyncio.sleep(20))
     with pytest.raises(Unreachable, match=r"no answer within 0\.05 s"):
         ours.write(1, b"", {})
-    spoil(Objects, "ls", lambda: asyncio.sleep(3600))
+    spoil(Objects, "ls", lambda: asyncio.sleep(20))
     with pytest.raises(Unreachable, match="can't be listed: no answer"):
         ours.latest()
 
@@ -308,6 +320,34 @@ def test_a_remembered_listing_hides_no_newer_file(objects):
     assert ours.latest().blob == b"one"
     theirs.write(2, b"two", {})
     assert ours.latest().blob == b"two"
+
+
+def test_a_remembered_size_is_not_taken_for_that_of_the_file_just_written(objects, monkeypatch):
+    ours = store(objects)
+    ours.write(1, b"before", {})
+    assert ours.latest().blob == b"before"
+
+    def whole(*_args):
+        raise AssertionError("read as if another had written it")
+
+    monkeypatch.setattr(ours, "_read", whole)
+    ours.write(1, b"after and longer", {})
+
+
+def test_a_listing_that_stumbles_over_a_removed_file_is_made_again(disk):
+    ours = store(disk)
+    ours.write(1, b"one", {})
+    stumbles = iter([KeyError(ONE), KeyError(ONE)])
+
+    def stumbling():
+        for error in stumbles:
+            raise error
+
+    spoil(Disk, "ls", stumbling)
+    assert ours.latest().blob == b"one"
+    spoil(Disk, "ls", raising(KeyError(ONE)))
+    with pytest.raises(Unreachable, match="can't be listed: KeyError"):
+        ours.latest()
 
 
 def test_fsspecs_own_file_system_takes_the_same_road(tmp_path):

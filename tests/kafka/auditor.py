@@ -1,9 +1,9 @@
-"""Recounts what workers did from the topics alone: what they sent, what they wrote, what became of it.
+"""Recounts what workers did from the topics alone: what they asked, wrote, and made of the answers.
 
-It shares no code with Headrace, on purpose, and imports nothing of it: what it knows of the rules is
-written here a second time, as plainly as possible. `audit` returns what is wrong, one sentence a
-fault, and figures. It takes for granted what the tests' world does: one annotator, one answer wanted,
-each event sent once, all settings of the budget but `share` and `start` without effect.
+It shares no code with Headrace, on purpose, and imports nothing of it: what it knows of the rules
+is written here a second time, as plainly as possible. `audit` returns what is wrong, one sentence a
+fault, and figures. It takes for granted what the tests' world does: one annotator, one answer
+wanted, each event sent once, no limit of the budget but `share` and `start`.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Record:
     value: bytes
     key: bytes | None
     headers: dict[str, bytes]
+    at_s: float
     row: Row | None
 
     @property
@@ -68,11 +69,10 @@ class Audit:
 
 
 class Book:
-    """All topics of one stream as they are now; `read` takes them anew."""
+    """All topics of one stream, each as it was when it was asked for; `read` takes them anew."""
 
     def __init__(self, topics: Topics, names: Mapping[str, str]) -> None:
         self.topics, self.names = topics, names
-        self.read()
 
     def read(self, *settings: str) -> None:
         """Read these topics again; all but the events without any."""
@@ -87,6 +87,7 @@ class Book:
                 value=found.value or b"",
                 key=found.key,
                 headers=dict(found.headers),
+                at_s=found.timestamp / 1_000,
                 row=_row(found.value or b""),
             )
             for found in self.topics.records(self.names[setting])
@@ -156,6 +157,23 @@ class Book:
             if follows(record, chain[-1] if chain else None):
                 chain.append(record)
         return found
+
+
+def stalls(book: Book, since_s: float, until_s: float) -> dict[int, float]:
+    """The longest time without a step that ends in this span, by partition; seconds.
+
+    While events keep coming, a step is never long in coming, except in a rebalance or an outage.
+    """
+    found: dict[int, float] = {}
+    for partition, chain in book.steps().items():
+        times = [step.at_s for step in chain]
+        gaps = [
+            after - before
+            for before, after in zip(times, times[1:], strict=False)
+            if since_s <= after <= until_s
+        ]
+        found[partition] = max(gaps, default=float("inf"))
+    return found
 
 
 def follows(step: Record, last: Record | None) -> bool:
@@ -366,7 +384,9 @@ def _decisions(found: Audit, book: Book) -> None:
         is_next = order.get("job_id") == jobs_n
         found.check(order.get("job_id") <= jobs_n, f"job {order.get('job_id')} comes too early")
         jobs_n += is_next
-    adopted = Counter(r.get("job_id") for r in book.of("training") if r.get("type") == "ModelAdopted")
+    adopted = Counter(
+        r.get("job_id") for r in book.of("training") if r.get("type") == "ModelAdopted"
+    )
     found.figures |= {
         "retrained": jobs_n,
         "orders_void": len(orders) - jobs_n,

@@ -309,13 +309,8 @@ def _behind(book: Book, settings: Mapping[str, Any]) -> list[str]:
     """What the groups have not committed yet, as sentences."""
     kafka = settings["kafka"]
     left = []
-    for setting, group in (
-        ("events", kafka["group"]),
-        ("desk", kafka["group"]),
-        ("answers", f"{kafka['group']}-faust"),
-    ):
-        name = kafka[setting]
-        committed = book.topics.committed(group)
+    committed = book.topics.committed(kafka["group"])
+    for name in (kafka["events"], kafka["desk"], kafka["answers"]):
         lag = sum(
             end - committed.get((name, partition), 0)
             for partition, end in book.topics.end_offsets(name).items()

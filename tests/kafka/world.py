@@ -34,7 +34,7 @@ WAIT_S_MAX = 120.0
 class World:
     """Events of three numbers; whether two of them add up to much is the class.
 
-    Every `drift_every_n` events high becomes low and low high.
+    Every `drift_every_n` events high becomes low and low high, and the numbers small or large.
     """
 
     seed: int = 1
@@ -48,12 +48,15 @@ class World:
     def label(self, event_id: str) -> str:
         i = int(event_id.removeprefix("e"))
         x, y, _ = self._numbers(i)
-        is_turned = i // self.drift_every_n % 2 == 1
-        return "high" if (x + y > 1.0) != is_turned else "low"
+        return "high" if (x + y > 1.0) != self._is_turned(i) else "low"
+
+    def _is_turned(self, i: int) -> bool:
+        return i // self.drift_every_n % 2 == 1
 
     def _numbers(self, i: int) -> tuple[float, float, float]:
         luck = random.Random(self.seed << 40 | i)
-        return luck.random(), luck.random(), luck.random()
+        x, y, z = luck.random(), luck.random(), luck.random()
+        return (x * x, y * y, z * z) if self._is_turned(i) else (x, y, z)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import msgspec
 import pytest
 
 from adapters.nest import read
@@ -62,6 +63,30 @@ def test_what_stands_in_short_is_what_the_run_ended_with(recorded, page):
     assert f"{report.asked_n} labels were asked" in told
     assert f"{report.settled_n} settled" in told and f"{report.open_n} open" in told
     assert "not_json" in told and "eva" in told
+
+
+def test_what_answers_cost_is_told_when_it_is_known(recorded):
+    chronicle = read_chronicle(recorded[0].places.state)
+    answers_n = chronicle.report.accepted_n
+    assert "What an answer costs is set by label.cost." in text_of(as_html(chronicle))
+    chronicle.report = msgspec.structs.replace(chronicle.report, cost_per_answer=0.25)
+    told = text_of(as_html(chronicle))
+    assert f"At 0.25 an answer that is {answers_n * 0.25:,.2f}, 0.25 for each label." in told
+
+
+def test_labels_that_came_late_count_as_labels(tmp_path):
+    stream = Stream(tmp_path)
+    stream.write_events(0, 100)
+    stream.run()
+    # Ten seconds lie between two events: these requests expire after a day, 8,640 events later.
+    stream.write_events(9_000, 9_010)
+    stream.run()
+    stream.answer()
+    stream.run()
+    counted = read_chronicle(stream.places.state)
+    assert counted.counts.expired_n > 0 and counted.counts.settled_n < counted.counts.asked_n
+    late_n = counted.report.accepted_n
+    assert f"With those that were answered late, {late_n} labels came." in text_of(as_html(counted))
 
 
 def test_the_reasons_of_the_latest_requests_are_listed(recorded, page):

@@ -331,7 +331,7 @@ def y_rows(axes: Axes, names: Sequence[str]) -> None:
 
 
 def names_width(names: Sequence[str]) -> float:
-    return 20 + _LETTER * max(len(shortened(name, _NAME_MAX)) for name in names)
+    return 28 + _LETTER * max(len(shortened(name, _NAME_MAX)) for name in names)
 
 
 def svg_of(frame: Frame, title: str, paint: Callable[[Axes], None]) -> str:

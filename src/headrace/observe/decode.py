@@ -24,6 +24,7 @@ from ..messages import (
 from ..settings import InputSettings
 from .columns import EventValues, batch_of, columns_of
 from .payloads import Fields, Layout, Record
+from .plain import PlainLines
 from .values import (
     Refusal,
     features_of,
@@ -84,6 +85,7 @@ class Decoder:
             raise BadSettings(faults)
         self._settings = settings
         self._layout = Layout(settings)
+        self._plain = PlainLines(settings)
 
     def decode(
         self, lines: Sequence[bytes], source: str = "", positions: Sequence[int] = ()
@@ -97,6 +99,11 @@ class Decoder:
         events_n: list[int] = []
         rejected: list[InputRejected] = []
         for i, line in enumerate(lines):
+            plain = self._plain.values(line)
+            if plain is not None:
+                events.append(plain)
+                events_n.append(1)
+                continue
             before_n = len(events)
             for fields in self._fields(line):
                 try:

@@ -25,6 +25,7 @@ from ..adapters.html import (
 )
 from ..adapters.timelines import layers_plot, strips_plot
 from ..messages import DriftChanged, ModelAdopted, ModelKept
+from ..report import Report
 from .chronicle import Chronicle, Sample, joined_spread
 from .pilot_report import changed_settings
 from .report_parts import Axis, Cells, bands_of, outcome, prediction_told, when
@@ -140,6 +141,8 @@ def _labels_told(chronicle: Chronicle) -> str:
     report = chronicle.report
     if report is None or not report.accepted_n:
         return told
+    if (labels_n := _labels_had(report)) > counts.settled_n:
+        told += f" With those that were answered late, {count(labels_n)} labels came."
     told += f" {count(report.accepted_n)} answers came in"
     if report.cost_per_answer not in (0.0, 1.0):
         told += f", which cost {count(report.accepted_n * report.cost_per_answer)}"
@@ -233,7 +236,7 @@ def _labels(chronicle: Chronicle, axis: Axis) -> Section:
     )
     blocks: list[str] = [plot]
     if report := chronicle.report:
-        blocks.append(_cost_told(report.accepted_n, report.cost_per_answer, report.settled_n))
+        blocks.append(_cost_told(report))
         paid_n = report.asked_n - report.refunded_n
         blocks.append(
             f"{count(paid_n)} labels are paid or on their way, {count(report.refunded_n)} came "
@@ -247,14 +250,20 @@ def _lost(sample: Sample) -> int:
     return counts.expired_n + counts.disputed_n + counts.withdrawn_n
 
 
-def _cost_told(answers_n: int, cost: float, settled_n: int) -> str:
+def _labels_had(report: Report) -> int:
+    """Labels that came, also after their request had expired: what was paid for."""
+    return report.asked_n - report.refunded_n - report.open_n - report.disputed_n
+
+
+def _cost_told(report: Report) -> str:
+    answers_n, labels_n, cost = report.accepted_n, _labels_had(report), report.cost_per_answer
     if not answers_n:
         return "Nobody has answered yet."
-    each = f"; {answers_n / settled_n:.2f} for each settled label" if settled_n else ""
+    each = f"; {answers_n / labels_n:.2f} for each label" if labels_n > 0 else ""
     told = f"{count(answers_n)} answers came in{each}."
     if cost in (0.0, 1.0):
         return f"{told} What an answer costs is set by label.cost."
-    each = f", {answers_n * cost / settled_n:,.2f} for each settled label" if settled_n else ""
+    each = f", {answers_n * cost / labels_n:,.2f} for each label" if labels_n > 0 else ""
     return f"{told} At {cost:g} an answer that is {answers_n * cost:,.2f}{each}."
 
 

@@ -12,10 +12,15 @@ import argparse
 import asyncio
 import logging
 import os
-from contextlib import suppress
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..adapters.faust_sensor import faust_sensor
+from ..adapters.prometheus import registry_of
 from ..adapters.serving import Served, serve
 from ..errors import BadSettings
 from ..report import Report
@@ -26,16 +31,18 @@ from .kafka.client import faust_brokers, faust_credentials, library
 from .kafka.station import Station
 from .kafka.telling import report_of_session
 from .kafka.training import new_log
+from .live_screen import REFRESH_S, Screen
 
 SETTINGS = "HEADRACE_SETTINGS"
 REPORT_S = 1.0
 LOGGER = logging.getLogger("headrace.worker")
 
 
-def create_app(settings: Settings) -> Any:
+def create_app(settings: Settings, screen: Screen | None = None) -> Any:
     """The Faust app of these settings, with the station as a service of it.
 
-    It listens nowhere, creates no topic and keeps no file. Raises `BadSettings`.
+    It listens nowhere, creates no topic and keeps no file; `screen` shows what it does. Raises
+    `BadSettings`.
     """
     app = _app()(
         f"{settings.kafka.group}-faust",
@@ -47,7 +54,10 @@ def create_app(settings: Settings) -> Any:
         datadir="",
         value_serializer="raw",
     )
-    app.service(_service(settings))
+    frame = Frame(settings, screen)
+    if settings.worker.faust_sensor:
+        faust_sensor(app, frame.registry)
+    app.service(_service(frame))
     return app
 
 
@@ -66,7 +76,7 @@ def _app() -> type[Any]:
     return App
 
 
-def _service(settings: Settings) -> type[Any]:
+def _service(frame: Frame) -> type[Any]:
     """The station as Faust wants its services: a class, made by the app."""
     base = library("mode").Service
 
@@ -74,17 +84,16 @@ def _service(settings: Settings) -> type[Any]:
         """Runs the station, tells its report, and stops it within the deadline."""
 
         async def on_start(self) -> None:
-            self._frame = Frame(settings)
-            self._frame.start()
+            frame.start()
 
         @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
         async def _watch(self) -> None:
-            await self._frame.ended()
+            await frame.ended()
             if not self.should_stop:
-                await self.crash(self._frame.error or RuntimeError("the station ended"))
+                await self.crash(frame.error or RuntimeError("the station ended"))
 
         async def on_stop(self) -> None:
-            await self._frame.stop()
+            await frame.stop()
 
     return StationService
 
@@ -92,10 +101,16 @@ def _service(settings: Settings) -> type[Any]:
 class Frame:
     """A station in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, screen: Screen | None = None) -> None:
         self.settings = settings
-        self.station = Station(settings, note=LOGGER.info)
+        self.screen = screen
+        self.station = (
+            Station(settings, note=LOGGER.info)
+            if screen is None
+            else Station(settings, note=screen.note, told=screen.happened)
+        )
         self.report: Report = report_of_parts(settings, new_log(settings).trainer, {}, {})
+        self.registry = registry_of(lambda: self.report, self.station.timings)
         self.error: BaseException | None = None
         self._stop = asyncio.Event()
         self._served: Served | None = None
@@ -108,6 +123,7 @@ class Frame:
                 lambda: self.report,
                 http=self.settings.http,
                 ready=lambda: self._why_not_ready,
+                registry=self.registry,
                 on_note=LOGGER.warning,
             )
             LOGGER.info("metrics at %s", self._served.url)
@@ -115,12 +131,15 @@ class Frame:
         self._tell = asyncio.create_task(self._telling())
 
     async def _telling(self) -> None:
+        due_at = time.monotonic()
         while True:
             session = self.station.session
             self._why_not_ready = self.station.why_not_ready()
-            if session is not None and session.is_joined:
-                self.report = report_of_session(session)
-            await asyncio.sleep(REPORT_S)
+            if session is not None and session.is_joined and time.monotonic() >= due_at:
+                self.report, due_at = report_of_session(session), time.monotonic() + REPORT_S
+            if self.screen is not None and self.screen.is_due:
+                self.screen.update(self.report)
+            await asyncio.sleep(REPORT_S if self.screen is None else REFRESH_S)
 
     async def ended(self) -> None:
         """Returns when the station has ended, by itself or because it was stopped."""
@@ -155,33 +174,41 @@ def register(subparsers: Any) -> None:
         "docs/KAFKA.md.",
     )
     parser.add_argument("--settings", required=True, type=Path, metavar="FILE", help="TOML")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show in the terminal what this worker does; warnings are shown at the end",
+    )
     parser.set_defaults(func=main)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace worker`; the exit code."""
     settings = load(arguments.settings)
-    logs.set_up(settings.worker)
-    worker = _process(settings)(
-        create_app(settings), loglevel="warning", redirect_stdouts=False, quiet=True
-    )
-    try:
-        worker.execute_from_commandline()
-    except SystemExit as stopped:
-        return int(stopped.code or 0)
+    with Screen() if arguments.live else nullcontext() as screen:
+        shown = screen if screen is not None and screen.is_shown else None
+        set_up = partial(logs.set_up, settings.worker, None if shown is None else shown.note)
+        set_up()
+        worker = _launcher(set_up)(
+            create_app(settings, shown), loglevel="warning", redirect_stdouts=False, quiet=True
+        )
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as stopped:
+            return int(stopped.code or 0)
     return 0
 
 
-def _process(settings: Settings) -> type[Any]:
+def _launcher(set_up: Callable[[], None]) -> type[Any]:
     """Faust's worker with our log lines."""
     base = library("faust").Worker
 
-    class Process(base):  # type: ignore[misc, valid-type]  # known at run time only
+    class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
         def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
             """Called when Faust has set up its own."""
-            logs.set_up(settings.worker)
+            set_up()
 
-    return Process
+    return Launcher
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 from ...settings_kafka import WorkerSettings
 
@@ -33,9 +34,20 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def set_up(worker: WorkerSettings) -> None:
-    """Send all logging of this process to standard error, as the settings say."""
-    handler = logging.StreamHandler(sys.stderr)
+class Noted(logging.Handler):
+    """Warnings and worse as sentences for whoever shows them."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._note(record.getMessage())
+
+
+def set_up(worker: WorkerSettings, note: Callable[[str], None] | None = None) -> None:
+    """Send all logging of this process to standard error, as the settings say, or to `note`."""
+    handler = logging.StreamHandler(sys.stderr) if note is None else Noted(note)
     if worker.log_format == "json":
         handler.setFormatter(JsonLines())
     else:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+STOP_S_MAX = 5.0
+"""How long a client may take to stop: a producer waits for brokers that are away."""
 
 
 class Post(NamedTuple):
@@ -97,7 +100,12 @@ class Outbox:
 
 
 async def started(stack: AsyncExitStack, asleep: Any) -> Any:
-    """A client, started, and stopped with the stack."""
-    stack.push_async_callback(asleep.stop)
+    """A client, started, and stopped with the stack, in good time even if no broker answers."""
+
+    async def stopped() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
+
+    stack.push_async_callback(stopped)
     await asleep.start()
     return asleep

@@ -5,7 +5,7 @@ No clients here: records come in, parcels go out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +66,7 @@ class Mail:
 
     kafka: KafkaSettings
     writer: str = "w"
+    told: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
 
     def of_step(self, owned: OwnedShard, training: int) -> Parcel:
@@ -73,6 +74,7 @@ class Mail:
         is_first = owned.writer != self.writer
         taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
         offset, owned.writer = owned.end, self.writer
+        self.told(taken.outputs)
         owned.end += 1
         owned.shard.journal = offset
         parcel = self.of_outputs(owned, taken, offset)

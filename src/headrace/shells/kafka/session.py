@@ -12,14 +12,15 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from typing import Any
 
+from ...adapters.timings import Timings
 from ...errors import BadInput
 from ...learn.trainer import Entry
-from ...messages import InputRejected
+from ...messages import InputRejected, Output
 from ...observe.decode import Decoder, decode_answers
 from ...settings import Settings
 from . import client, wire
@@ -52,8 +53,10 @@ class Session:
         threads: Executor,
         *,
         partitions_n: Mapping[str, int],
+        timings: Timings,
         clock: Callable[[], float],
         note: Callable[[str], None],
+        told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
         self.partitions_n = partitions_n["events"]
@@ -61,9 +64,10 @@ class Session:
         self.states = states
         self.decoder = decoder
         self.threads = threads
+        self.timings = timings
         self.clock = clock
         self.note = note
-        self.mail = Mail(settings.kafka, writer=secrets.token_hex(8))
+        self.mail = Mail(settings.kafka, writer=secrets.token_hex(8), told=told)
         self.shards: dict[int, OwnedShard] = {}
         self.desks: dict[int, OwnedDesk] = {}
         self.standby = Standby(settings.kafka.desk)
@@ -130,7 +134,7 @@ class Session:
             )
         self._tail.seek(topic, position)
         self._training_end = (await self._tail.end_offsets([topic]))[topic]
-        self.training = Training(log, position, self.threads)
+        self.training = Training(log, position, self.threads, self.timings)
 
     async def _leave(self) -> None:
         """Carry out what is decided, commit, and save."""
@@ -163,12 +167,8 @@ class Session:
                 self.training.fold_ready(self._on_entry)
                 self._check_caught_up()
                 await self.hand_over()
-            shared_n = self.rebalances_n
             found = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=batch_max)
             async with self._turn:
-                if self.rebalances_n != shared_n:
-                    # What was read before the group shared out anew is read again.
-                    found = {}
                 for tp, records in found.items():
                     await self._feed(tp, records)
                     # Everything else of this process has its turn.
@@ -199,6 +199,7 @@ class Session:
     def _on_entry(self, entry: Entry) -> None:
         """The trainer has just folded this entry: the shards hear of it before anything else."""
         self.now = max(self.now, entry.at)
+        self.mail.told([entry])
         for owned in self.shards.values():
             owned.shard.ended(entry)
 
@@ -220,21 +221,29 @@ class Session:
             return
         if tp.topic == self.settings.kafka.desk:
             desk = self.desks.get(tp.partition)
-            if desk is not None and tp in self.held:
+            records = _from(desk.desk.position, records) if desk is not None else []
+            if desk is not None and records and tp in self.held:
                 await self.outbox.put(self.mail.of_desk(desk, records))
                 self.now = max(self.now, desk.desk.now)
             return
         owned = self.shards.get(tp.partition)
-        if owned is None or tp not in self.held:
+        records = _from(owned.shard.position, records) if owned is not None else []
+        if owned is None or not records or tp not in self.held:
             return
         # Labels that led to something come first: the step says entries, then events.
         if owned.shard.is_due:
             await self.outbox.put(self.mail.of_step(owned, self.training.position))
+        began, events_n = time.perf_counter(), owned.shard.shard.events_n
         owned.shard.feed(
             self.decoder,
             [record.value or b"" for record in records],
             [record.offset for record in records],
             records[-1].offset + 1,
+        )
+        self.timings.fed(
+            owned.shard.shard.events_n - events_n,
+            time.perf_counter() - began,
+            self.clock() - owned.shard.shard.now,
         )
         self._event_at, owned.read_at = time.monotonic(), records[-1].timestamp / 1_000
         self.now = max(self.now, owned.shard.shard.now)
@@ -410,6 +419,16 @@ class Session:
     async def in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Call this beside the loop."""
         return await asyncio.get_running_loop().run_in_executor(self.threads, call, *arguments)
+
+
+def _from(position: int, records: list[Any]) -> list[Any]:
+    """The records that are still to be fed.
+
+    What was read just before the group shared out anew is read again from where we stand.
+    """
+    if records[0].offset >= position:
+        return records
+    return [record for record in records if record.offset >= position]
 
 
 def _listener(session: Session) -> Any:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from ...adapters.timings import Timings
+from ...messages import Output
 from ...observe.decode import Decoder
 from ...settings import Settings
 from . import client
@@ -34,7 +36,10 @@ LOGGER = logging.getLogger("headrace.worker")
 
 
 class Station:
-    """Everything of a worker on Kafka; `run` it in an event loop."""
+    """Everything of a worker on Kafka; `run` it in an event loop.
+
+    `note` is told what an operator should know, in sentences; `told` what was decided and learned.
+    """
 
     def __init__(
         self,
@@ -42,12 +47,15 @@ class Station:
         *,
         clock: Callable[[], float] = time.time,
         note: Callable[[str], None] = LOGGER.info,
+        told: Callable[[Sequence[Output]], None] = lambda outputs: None,
     ) -> None:
         self.settings = settings
         self.session: Session | None = None
         self.sessions_n = 0
+        self.timings = Timings(settings.stream)
         self._clock = clock
         self._note = note
+        self._told = told
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
         # A request repeats what its event said, so that one must fit into a record with room left.
@@ -90,8 +98,10 @@ class Station:
             partitions_n={
                 state.topic.setting: state.found.partitions_n for state in found if state.found
             },
+            timings=self.timings,
             clock=self._clock,
             note=self._note,
+            told=self._told,
         )
         self.sessions_n += 1
         await self.session.run(stop)

@@ -9,11 +9,13 @@ believe it is them, the rule of `learn.training_log` makes the second entry void
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
 
+from ...adapters.timings import Timings
 from ...chance import Chance
 from ...learn.learner import Learner
 from ...learn.models import build, check_model
@@ -50,12 +52,15 @@ def new_log(settings: Settings) -> TrainingLog:
 class Training:
     """A training log and the offset up to which it is folded: `position`, of the next entry."""
 
-    def __init__(self, log: TrainingLog, position: int, threads: Executor) -> None:
+    def __init__(
+        self, log: TrainingLog, position: int, threads: Executor, timings: Timings
+    ) -> None:
         self.log = log
         self.position = position
         self.unreadable_n = 0
         self.is_decider = False
         self._threads = threads
+        self._timings = timings
         self._ahead: deque[tuple[int, Entry | None, Origin | None]] = deque()
         self._room = asyncio.Event()
         self._room.set()
@@ -125,7 +130,9 @@ class Training:
         """Run the retraining that is open, if any; the result of an earlier one is let go."""
         job = self.trainer.open_job
         if job is not None:
-            future = asyncio.get_running_loop().run_in_executor(self._threads, _retrained, job)
+            future = asyncio.get_running_loop().run_in_executor(
+                self._threads, _retrained, job, self._timings
+            )
             self._job = (job.job_id, future)
 
     # ------------------------------------------------------------------------------- deciding
@@ -177,9 +184,12 @@ def _question(entry: RetrainRequested | ModelAdopted | ModelKept) -> tuple[str, 
     return ("order" if isinstance(entry, RetrainRequested) else "verdict", entry.job_id)
 
 
-def _retrained(job: RetrainJob) -> tuple[Challenger | None, str | None]:
+def _retrained(job: RetrainJob, timings: Timings) -> tuple[Challenger | None, str | None]:
     """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
+    began = time.perf_counter()
     try:
         return retrain(job), None
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"[:500]
+    finally:
+        timings.retrained(time.perf_counter() - began)

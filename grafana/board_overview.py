@@ -1,0 +1,30 @@
+"""The overview: one page that says in a minute whether all is well, and where to look if not."""
+
+from __future__ import annotations
+
+from . import rows_health, rows_labels, rows_stream
+from .board import board
+from .panels import Json
+
+ABOUT = (
+    "Is it healthy, is the model good, did the world drift, are labels flowing, is the money well "
+    "spent. Every panel says what red means and what to do: point at the i beside its title. "
+    "Red alone at the top needs a person; docs/OPERATIONS.md walks through an incident."
+)
+
+
+def overview() -> Json:
+    """The dashboard's JSON."""
+    return board(
+        "headrace-overview",
+        ABOUT,
+        [
+            ("Is it healthy?", rows_health.health()),
+            ("Model: quality, and what labels bring", rows_health.quality()),
+            ("Drift", rows_health.drift()),
+            ("Asking", rows_labels.asking()),
+            ("Labelling", rows_labels.labelling()),
+            ("Stream", rows_stream.stream()),
+            ("State", rows_stream.state()),
+        ],
+    )

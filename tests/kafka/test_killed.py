@@ -1,0 +1,81 @@
+"""Workers killed at random instants, under load, with answers flowing.
+
+`HEADRACE_KILLS=50 pytest tests/kafka/test_killed.py -s` (`make torture`) does it fifty times and
+tells what it counted; `HEADRACE_SEED` makes it other instants.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+from kafka.auditor import Book
+from kafka.broker import Address, skip_unless_kafka
+from kafka.workers import Fleet, make_events, names_of, settings_of, wait_over
+from kafka.world import HUMAN, Traffic, World
+
+KILLS = int(os.environ.get("HEADRACE_KILLS", "5"))
+SEED = int(os.environ.get("HEADRACE_SEED", "1"))
+SHARE = 0.1
+# Longer than the group waits for a member that says nothing.
+FROZEN_S = 13.0
+
+
+def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
+    broker: Address, prefix: str, tmp_path: Path
+) -> None:
+    skip_unless_kafka(broker, "records that survive a stop")
+    settings = settings_of(prefix, broker.servers, tmp_path)
+    make_events(broker, settings, partitions=4)
+    luck, working_n = random.Random(SEED), 0
+    with Fleet(settings, tmp_path) as fleet:
+        fleet.start("w0", "w1")
+        fleet.wait_ready()
+        traffic = Traffic(
+            broker.client, names_of(settings), World(drift_every_n=6_000), HUMAN, rate=300.0
+        )
+        with traffic:
+            for _ in range(KILLS):
+                # Half of the kills hit workers at work, the others whatever they do then.
+                if luck.random() < 0.5:
+                    fleet.wait_ready()
+                time.sleep(luck.random() * 3.0)
+                worker = luck.choice(fleet.running)
+                working_n += not worker.why_not_ready()
+                worker.kill()
+                time.sleep(luck.random())
+                fleet.start(worker.name)
+            fleet.wait_ready()
+            found = wait_over(fleet, traffic, Book(broker.topics, names_of(settings)), share=SHARE)
+        fleet.check()
+        fleet.stop()
+    print(f"\n{KILLS} kills, {working_n} of them at work: {found.figures}")
+    found.require()
+    assert found.figures["settled"] > 50
+    assert found.figures["expired"] > 0
+
+
+def test_worker_that_was_frozen_and_wakes_up_does_no_harm(
+    broker: Address, prefix: str, tmp_path: Path
+) -> None:
+    skip_unless_kafka(broker, "records that survive a stop")
+    settings = settings_of(prefix, broker.servers, tmp_path)
+    make_events(broker, settings, partitions=4)
+    with Fleet(settings, tmp_path) as fleet:
+        frozen, _ = fleet.start("w0", "w1")
+        fleet.wait_ready()
+        with Traffic(broker.client, names_of(settings), people=HUMAN, rate=300.0) as traffic:
+            time.sleep(3.0)
+            frozen.signal(signal.SIGSTOP)
+            time.sleep(FROZEN_S)
+            frozen.signal(signal.SIGCONT)
+            time.sleep(3.0)
+            fleet.wait_ready()
+            found = wait_over(fleet, traffic, Book(broker.topics, names_of(settings)), share=SHARE)
+        fleet.check()
+    print(f"\n{found.figures}")
+    found.require()
+    assert found.figures["settled"] > 50
