@@ -107,7 +107,6 @@ def choice(
         "label": label,
         "description": about,
         "datasource": SOURCE,
-        "definition": query(short),
         "query": {
             "query": query(short),
             "qryType": _QUERY_TYPES[short.partition("(")[0]],

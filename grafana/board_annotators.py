@@ -279,7 +279,7 @@ def _turnaround() -> list[Json]:
             ),
         ),
         heat(
-            "Turnaround",
+            "Turnaround of all answers",
             f"sum by (le) (increase({buckets}{{S}}[R]))",
             unit="s",
             width=8,

@@ -53,8 +53,8 @@ def told(about: str, do: str, *, red: str = "", calm: str = "") -> str:
 # -------------------------------------------------------------------------------- thresholds
 
 
-def above(yellow: float | None, red: float) -> list[Json]:
-    """Green, then yellow, then red as the value grows."""
+def above(yellow: float | None, red: float | None) -> list[Json]:
+    """Green, then yellow, then red as the value grows; None leaves a step out."""
     steps = [(None, GREEN), (yellow, YELLOW), (red, RED)]
     return [{"color": c, "value": v} for v, c in steps if v is not None or c == GREEN]
 

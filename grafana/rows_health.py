@@ -96,7 +96,7 @@ def health() -> list[Json]:
             ),
         ),
         stat(
-            "Drift",
+            "Drift now",
             "max(headrace_drift_level{S})",
             unit="none",
             steps=above(1, 2),
@@ -181,7 +181,7 @@ def health() -> list[Json]:
             ),
         ),
         stat(
-            "Snapshot age",
+            "Oldest snapshot",
             "time() - min(headrace_snapshot_last_timestamp_seconds{S})",
             unit="s",
             steps=above(900, 3600),
@@ -240,7 +240,7 @@ def quality() -> list[Json]:
             ),
         ),
         lines(
-            "Accuracy surely lost, last day",
+            "Accuracy surely lost against the best of a day",
             [
                 line(
                     "max(clamp_min("
@@ -362,7 +362,7 @@ def drift() -> list[Json]:
     """What moved, and how far."""
     return [
         timeline(
-            "Drift level",
+            "Drift level over time",
             [line("max(headrace_drift_level{S})", "level")],
             unit="none",
             steps=above(1, 2),
@@ -422,7 +422,7 @@ def drift() -> list[Json]:
             low=0,
             high=1,
             about=told(
-                "How sure the predictions are.",
+                "How sure the predictions are, over 5 minutes.",
                 calm="a model may be sure and wrong.",
                 do="a falling median is the earliest sign that needs no label: look at the "
                 "features.",

@@ -165,7 +165,7 @@ def asking() -> list[Json]:
             "Cold start",
             "max(headrace_query_is_cold{S})",
             unit="none",
-            steps=above(1, 2),
+            steps=above(1, None),
             mappings=mapping({"0": ("over", GREEN), "1": ("asking at random", YELLOW)}),
             graph=False,
             height=8,

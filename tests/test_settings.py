@@ -145,25 +145,26 @@ def test_all_faults_of_cluster_and_worker_are_told_at_once() -> None:
     found = faults_of(
         {
             "kafka": {"servers": ["nowhere", "kafka:1"], "drift": "", "sasl": "PLAIN"},
-            "worker": {"decoder": "module.function", "snapshots": ""},
+            "worker": {"snapshots": ""},
+            "input": {"decoder": "module.function"},
         }
     )
     assert [fault.split(" ")[0] for fault in found] == [
+        "input.decoder",
         "kafka.servers[0]",
         "kafka.drift",
         "kafka.sasl",
         "kafka.sasl",
-        "worker.decoder",
         "worker.snapshots",
     ]
 
 
 @pytest.mark.parametrize("decoder", ["", "mine:read", "my.own.module:read_it"])
 def test_a_decoder_is_module_and_function(decoder: str) -> None:
-    assert parse({"worker": {"decoder": decoder}}).worker.decoder == decoder
+    assert parse({"input": {"decoder": decoder}}).input.decoder == decoder
     for wrong in ("read", "my-module:read", "mine:", ":read", "mine:a.b", "mine:read "):
-        [fault] = faults_of({"worker": {"decoder": wrong}})
-        assert fault == f"worker.decoder is {wrong!r}; must be module:function"
+        [fault] = faults_of({"input": {"decoder": wrong}})
+        assert fault == f"input.decoder is {wrong!r}; must be module:function"
 
 
 def test_a_round_without_a_schedule_is_told() -> None:

@@ -150,6 +150,7 @@ OWN = (
     "headrace.observe.drift:DriftMonitor",
     "headrace.observe.payloads:Fields",
     "headrace.observe.payloads:Layout",
+    "headrace.observe.plain:PlainLines",
     "headrace.observe.reservoir:Reservoir",
     "headrace.observe.schema:Schema",
     "headrace.observe.seen:Seen",

@@ -310,6 +310,7 @@ class Reason(StrEnum):
     NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
+    NOT_DECODED = "not_decoded"
     NO_ID = "no_id"
     BAD_ID = "bad_id"
     DUPLICATE_ID = "duplicate_id"

@@ -7,6 +7,7 @@ docs/SETTINGS.md is generated from this module: the description beside a field i
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,12 +29,23 @@ from .settings_http import HttpSettings, faults_of_http
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
 from .settings_reading import section_of
 
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
 COMPARED_MIN = 10
 """Fewer control labels than this decide nothing between two models, and the champion stays."""
 
 
 class InputSettings(Section, frozen=True, kw_only=True):
     """[input]: how a record of the inference log becomes an event. Paths are dotted: `a.b.c`."""
+
+    decoder: Annotated[
+        str,
+        about(
+            "`module:function` that turns a record's bytes into an object, or an array of objects, "
+            "as JSON would give; the other settings here apply to each. With a parameter "
+            "`headers` it is given those of the Kafka record. Empty: records are JSON."
+        ),
+    ] = ""
 
     id: Annotated[str, about("Path of the event's id.")] = "id"
     at: Annotated[
@@ -439,7 +451,9 @@ def check(settings: Settings) -> list[str]:
             f"query.rounds.every_n is {rounds.every_n}; must be at most observe.window_n, which "
             f"is {settings.observe.window_n}, or candidates leave before they are considered"
         )
-    learn = settings.learn
+    decoder, learn = settings.input.decoder, settings.learn
+    if decoder and not _FUNCTION.fullmatch(decoder):
+        faults.append(f"input.decoder is {decoder!r}; must be module:function")
     if learn.adopt_labels_n < COMPARED_MIN:
         faults.append(
             f"learn.adopt_labels_n is {learn.adopt_labels_n}; must be at least {COMPARED_MIN}, "

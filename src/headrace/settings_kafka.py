@@ -28,7 +28,6 @@ TOPICS = (
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):([0-9]{1,5})")
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 class KafkaSettings(Section, frozen=True, kw_only=True):
@@ -141,13 +140,6 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
         bool,
         about("Every worker also follows the desk partitions of the others, to take over sooner."),
     ] = False
-    decoder: Annotated[
-        str,
-        about(
-            "`module:function` that turns a record's bytes into an object, or an array of objects, "
-            "as JSON would give; empty: records are JSON."
-        ),
-    ] = ""
     log_format: Annotated[
         Literal["text", "json"], about("Log lines for people, or one JSON object a line.")
     ] = "text"
@@ -181,8 +173,6 @@ def faults_of(kafka: KafkaSettings, worker: WorkerSettings) -> list[str]:
     (or allow_plaintext, where the network is trusted)']
     """
     faults = faults_of_kafka(kafka)
-    if worker.decoder and not _FUNCTION.fullmatch(worker.decoder):
-        faults.append(f"worker.decoder is {worker.decoder!r}; must be module:function")
     if not worker.snapshots:
         faults.append("worker.snapshots is empty; must be a folder or a URL")
     return faults

@@ -72,7 +72,7 @@ def layout_faults(board: Json) -> Iterator[str]:
     ids = [panel.get("id") for panel in panels]
     if len(set(ids)) != len(ids) or not all(isinstance(i, int) and i > 0 for i in ids):
         yield "ids of panels are not unique, or no positive numbers"
-    titles = [panel.get("title") for panel in panels]
+    titles = [panel.get("title") for panel in panels_of(board)]
     yield from (f"two panels are called {t}" for t in sorted(set(titles)) if titles.count(t) > 1)
     for panel in panels:
         place = panel["gridPos"]
@@ -224,9 +224,9 @@ def threshold_faults(board: Json) -> Iterator[str]:
         told, colors = panel.get("description", ""), [step["color"] for step in steps]
         if ("**Red:**" in told) != ("red" in colors):
             yield f"{panel['title']}: red in the description and in the thresholds do not agree"
-        if len(colors) > 1 and panel["fieldConfig"]["defaults"].get("unit") == "percentunit":
-            if any(value > 1 for value in values[1:]):
-                yield f"{panel['title']}: a threshold above 1, of a share"
+        unit = panel["fieldConfig"]["defaults"].get("unit")
+        if unit == "percentunit" and any(value > 1 for value in values[1:]):
+            yield f"{panel['title']}: a threshold above 1, of a share"
 
 
 def description_faults(board: Json) -> Iterator[str]:
@@ -260,7 +260,7 @@ def variable_faults(board: Json) -> Iterator[str]:
         yield from (f"variable {name}: {fault}" for fault in _values_faults(variable))
         defined.append(name)
     for panel in panels_of(board):
-        texts = [panel["title"], panel.get("repeat") and f"${panel['repeat']}" or ""]
+        texts = [panel["title"], f"${panel['repeat']}" if "repeat" in panel else ""]
         texts += [target["expr"] for target in panel["targets"]]
         texts += [str(target.get("datasource")) for target in panel["targets"]]
         found = {name for text in texts for name in VARIABLE.findall(text)} - builtin
@@ -290,8 +290,6 @@ def _values_faults(variable: Json) -> Iterator[str]:
     yield from (fault for fault in reading.faults if "counter" not in fault)
     if found and found[2] not in reading.reading.labels:
         yield f"{found[2]} is no label of {expr}"
-    if variable["definition"] != _query_of(variable):
-        yield "its definition is not its query"
     if variable["query"]["qryType"] != (1 if found else 3):
         yield "its qryType is that of another function"
 

@@ -19,9 +19,6 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 UNTYPED = {"expr", "step", "titleFormat", "textFormat", "tagKeys", "useValueForTime"}
 """Of an annotation: fields that Grafana's Prometheus source reads and the model leaves out."""
 
-LEFT_OUT = {("templating", "list", "skipUrlSync"), ("panels", "repeatDirection")}
-"""Keys at their default that the model does not write again."""
-
 
 @cache
 def _registered() -> None:

@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from kafka.topics import Topics
@@ -167,11 +168,7 @@ def stalls(book: Book, since_s: float, until_s: float) -> dict[int, float]:
     found: dict[int, float] = {}
     for partition, chain in book.steps().items():
         times = [step.at_s for step in chain]
-        gaps = [
-            after - before
-            for before, after in zip(times, times[1:], strict=False)
-            if since_s <= after <= until_s
-        ]
+        gaps = [after - before for before, after in pairwise(times) if since_s <= after <= until_s]
         found[partition] = max(gaps, default=float("inf"))
     return found
 

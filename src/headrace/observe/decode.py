@@ -23,6 +23,7 @@ from ..messages import (
 )
 from ..settings import InputSettings
 from .columns import EventValues, batch_of, columns_of
+from .hook import Headers, Hook
 from .payloads import Fields, Layout, Record
 from .plain import PlainLines
 from .values import (
@@ -48,7 +49,8 @@ _JSON = msgspec.json.Decoder()
 class Decoded:
     """What some lines held: `events_n[i]` events of line i, all in order; and what was rejected.
 
-    Every line that is not blank has an event or a rejection; one that holds many may have both.
+    Every line that is not blank has an event or a rejection; one that holds many may have both, and
+    one that is read by `input.decoder` none.
     """
 
     batch: EventBatch
@@ -60,7 +62,9 @@ class Decoder:
     """Reads lines of an inference log as [input] says.
 
     Raises `BadSettings` where the settings can't be followed: no path of the id or the time, a
-    name twice in `feature_names` or `classes`.
+    name twice in `feature_names` or `classes`, no function where `decoder` says.
+
+    `has_headers`: that function wants the headers of each record.
 
     >>> line = b'{"id": 7, "at": "2024-05-01T12:00:00Z", "features": {"x": 1, "colour": "red"}}'
     >>> decoded = Decoder(InputSettings()).decode([line, b"", b"{}"])
@@ -86,11 +90,20 @@ class Decoder:
         self._settings = settings
         self._layout = Layout(settings)
         self._plain = PlainLines(settings)
+        self._hook = Hook(settings.decoder, settings.line_bytes_max) if settings.decoder else None
+        self.has_headers = self._hook is not None and self._hook.has_headers
 
     def decode(
-        self, lines: Sequence[bytes], source: str = "", positions: Sequence[int] = ()
+        self,
+        lines: Sequence[bytes],
+        source: str = "",
+        positions: Sequence[int] = (),
+        headers: Sequence[Headers] = (),
     ) -> Decoded:
         """All events of these lines as one batch; `positions[i]` is where line i came from.
+
+        `headers[i]` are those of line i; they may be left out where `has_headers` is false, and
+        for lines that have none.
 
         The batch takes 8 bytes for each event and each feature that any of them has: pass some
         hundreds of lines at a time.
@@ -105,7 +118,7 @@ class Decoder:
                 events_n.append(1)
                 continue
             before_n = len(events)
-            for fields in self._fields(line):
+            for fields in self._fields(line, headers[i] if headers else {}):
                 try:
                     if isinstance(fields, Refusal):
                         raise fields
@@ -117,14 +130,33 @@ class Decoder:
             events_n.append(len(events) - before_n)
         return Decoded(columns_of(events), events_n, rejected)
 
-    def _fields(self, line: bytes) -> Sequence[Fields | Refusal]:
+    def _fields(self, line: bytes, headers: Headers) -> Sequence[Fields | Refusal]:
         """The events of one line, unread; of a blank line none."""
+        if self._hook is not None:
+            return self._hooked(self._hook, line, headers)
         if not line or line.isspace():
             return ()
         try:
             return self._layout.fields(_parsed(line, self._settings.line_bytes_max))
         except Refusal as refusal:
             return (refusal,)
+
+    def _hooked(self, hook: Hook, line: bytes, headers: Headers) -> Sequence[Fields | Refusal]:
+        """The same by the user's function; what is not laid out rightly spoils no other object."""
+        if not line:
+            return ()
+        found: list[Fields | Refusal] = []
+        try:
+            _check_size(line, self._settings.line_bytes_max)
+            records = hook.records(line, headers)
+        except Refusal as refusal:
+            return (refusal,)
+        for record in records:
+            try:
+                found += self._layout.fields(record)
+            except Refusal as refusal:
+                found.append(refusal)
+        return found
 
     def _event(self, fields: Fields) -> EventValues:
         """The values of one event. Raises `Refusal`."""
@@ -206,8 +238,7 @@ def _answer(record: Record) -> Answer | Withdrawal:
 
 def _parsed(line: bytes, bytes_max: int) -> Record:
     """The JSON object of a line. Raises `Refusal`."""
-    if len(line) > bytes_max:
-        raise Refusal(Reason.OVERSIZE, f"the line has {len(line)} bytes; at most {bytes_max}")
+    _check_size(line, bytes_max)
     try:
         record = _JSON.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -215,6 +246,11 @@ def _parsed(line: bytes, bytes_max: int) -> Record:
     if type(record) is not dict:
         raise Refusal(Reason.NOT_AN_OBJECT, f"the line is {shown(record)}; must be an object")
     return record
+
+
+def _check_size(line: bytes, bytes_max: int) -> None:
+    if len(line) > bytes_max:
+        raise Refusal(Reason.OVERSIZE, f"the line has {len(line)} bytes; at most {bytes_max}")
 
 
 def _parsed_leniently(line: bytes) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from ...learn.training_log import NOWHERE, Origin
 from ...messages import (
     DriftChanged,
     InputRejected,
@@ -23,7 +24,7 @@ from ...messages import (
 )
 from ...settings_kafka import KafkaSettings
 from . import wire
-from .desks import DeskInput, PartitionDesk, Said, desk_of
+from .desks import DeskInput, PartitionDesk, desk_of
 from .outbox import Parcel, Post
 from .shards import PartitionShard, Taken
 
@@ -49,11 +50,16 @@ class OwnedShard:
 
 @dataclass(slots=True)
 class OwnedDesk:
-    """A desk of ours. What it says of entries before offset `said_to` has been said before."""
+    """A desk of ours. What it says of entries before offset `said_to` has been said before.
+
+    With `has_lost` the beginning of its log is gone, and no snapshot made up for it: its ends can't
+    be joined to those it said before, so the next one begins anew.
+    """
 
     desk: PartitionDesk
     said_to: int
     arrived: int = 0
+    has_lost: bool = False
 
 
 @dataclass(slots=True)
@@ -173,8 +179,12 @@ class Mail:
                 parcel.to_others.append(self._unread(record))
                 continue
             for said in owned.desk.fold(*entry, record.offset):
-                if record.offset >= owned.said_to:
-                    parcel.to_others += self._of_said(said)
+                if record.offset < owned.said_to:
+                    continue
+                origin = said.origin
+                if origin is not None and owned.has_lost:
+                    origin, owned.has_lost = origin._replace(before=NOWHERE), False
+                parcel.to_others += self._of_said(said.output, origin)
         position = owned.desk.position
 
         def arrived() -> None:
@@ -183,15 +193,15 @@ class Mail:
         parcel.arrived = arrived
         return parcel
 
-    def _of_said(self, said: Said) -> list[Post]:
-        if said.origin is None:
-            return self._to_others(said.output)
+    def _of_said(self, output: Output, origin: Origin | None) -> list[Post]:
+        if origin is None:
+            return self._to_others(output)
         entry = Post(
             self.kafka.training,
-            wire.value_of(said.output),
+            wire.value_of(output),
             partition=0,
-            headers=wire.origin_headers(said.origin),
+            headers=wire.origin_headers(origin),
         )
         # Whoever annotates must hear that a question is moot.
-        more = self._to_others(said.output) if isinstance(said.output, RequestWithdrawn) else []
+        more = self._to_others(output) if isinstance(output, RequestWithdrawn) else []
         return [entry, *more]

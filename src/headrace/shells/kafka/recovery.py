@@ -176,6 +176,7 @@ class Recovery:
                 [record.value or b"" for record in records],
                 [record.offset for record in records],
                 step.stop,
+                wire.headers_of(self._decoder, records),
             )
         self._events_n += read_n
         if read_n == 0 and step.stop > step.start:

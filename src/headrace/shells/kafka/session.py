@@ -26,6 +26,7 @@ from ...settings import Settings
 from . import client, wire
 from .outbox import Outbox, Parcel, Post, started
 from .owned import Mail, OwnedDesk, OwnedShard
+from .quiet import Quiet
 from .reading import partition_of
 from .saving import Saver
 from .standby import Standby
@@ -35,8 +36,6 @@ from .training import Training
 
 POLL_MS = 50
 COMMIT_S = 1.0
-LIVE_WITHIN_S = 86_400.0
-"""What is overdue by more than this belongs to the past: the wall clock says nothing about it."""
 
 
 class Session:
@@ -82,8 +81,7 @@ class Session:
         self.held: set[Any] = set()
         self._turn = asyncio.Lock()
         self._recovering: asyncio.Task[None] | None = None
-        self._event_at = self._listened_at = time.monotonic()
-        self._is_quiet = False
+        self.quiet = Quiet(self)
         self._committed_at = time.monotonic()
         self._committed: dict[Any, int] = {}
         self._routed: dict[Any, int] = {}
@@ -209,8 +207,8 @@ class Session:
             if owned.shard.is_due:
                 await self.outbox.put(self.mail.of_step(owned, self.training.position))
         if math.isfinite(self.now):
-            topic = self.settings.kafka.training
-            for entry in self.training.decisions(self._now_or_wall(self._trainer_deadline())):
+            topic, due = self.settings.kafka.training, self.training.trainer.next_deadline()
+            for entry in self.training.decisions(self.quiet.now(due)):
                 post = Post(topic, wire.value_of(entry), partition=0)
                 await self.outbox.put(Parcel(lambda: None, to_others=[post]))
 
@@ -239,60 +237,35 @@ class Session:
             [record.value or b"" for record in records],
             [record.offset for record in records],
             records[-1].offset + 1,
+            wire.headers_of(self.decoder, records),
         )
         self.timings.fed(
             owned.shard.shard.events_n - events_n,
             time.perf_counter() - began,
             self.clock() - owned.shard.shard.now,
         )
-        self._event_at, owned.read_at = time.monotonic(), records[-1].timestamp / 1_000
+        self.quiet.fed()
+        owned.read_at = records[-1].timestamp / 1_000
         self.now = max(self.now, owned.shard.shard.now)
         await self.outbox.put(self.mail.of_step(owned, self.training.position))
 
     # ---------------------------------------------------------------------------------- time
 
-    def _now_or_wall(self, deadline: float | None) -> float:
-        """The clock of the events; in a quiet hour, once something is overdue, that of the day."""
-        wall = self.clock()
-        is_live = deadline is not None and 0.0 <= wall - deadline <= LIVE_WITHIN_S
-        return max(self.now, wall) if is_live and self._is_quiet else self.now
-
-    async def _listen(self) -> None:
-        """Whether nobody in the group has an event to feed: only then does the day's clock count.
-
-        While there is a backlog anywhere, what is due by the clock of the day may be far ahead of
-        the events that lead to it.
-        """
-        quiet_s = self.settings.worker.quiet_tick_s
-        if time.monotonic() - max(self._event_at, self._listened_at) < quiet_s:
-            self._is_quiet &= time.monotonic() - self._event_at >= quiet_s
-            return
-        self._listened_at = time.monotonic()
-        tps = [partition_of(self.settings.kafka.events, n) for n in range(self.partitions_n)]
-        ends = await self.reader.end_offsets(tps)
-        firsts = await self.reader.beginning_offsets(tps)
-        self._is_quiet = True
-        for tp in tps:
-            committed = await self.consumer.committed(tp)
-            self._is_quiet &= max(committed or 0, firsts[tp]) >= ends[tp]
-
-    def _trainer_deadline(self) -> float | None:
-        return self.training.trainer.next_deadline()
-
     async def _due(self) -> None:
         """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
-        await self._listen()
-        for number, owned in list(self.desks.items()):
-            if partition_of(self.settings.kafka.desk, number) not in self.held:
-                continue
-            tick = owned.desk.due(self._now_or_wall(owned.desk.desk.next_deadline()))
-            if tick is not None:
+        desks, shards = list(self.desks.items()), self.shards_now()
+        deadlines = [owned.desk.desk.next_deadline() for _, owned in desks]
+        deadlines += [owned.shard.shard.next_deadline() for owned in shards]
+        await self.quiet.look([*deadlines, self.training.trainer.next_deadline()])
+        for number, desk in desks:
+            tick = desk.desk.due(self.quiet.now(desk.desk.desk.next_deadline()))
+            if tick is not None and partition_of(self.settings.kafka.desk, number) in self.held:
                 post = self.mail.to_desk(tick, tick.at, number)
                 await self.outbox.put(Parcel(lambda: None, to_desks=[post]))
-        for shard in self.shards_now():
+        for shard in shards:
             deadline = shard.shard.shard.next_deadline()
-            now = self._now_or_wall(deadline)
-            if deadline is not None and deadline <= now and now > self.now:
+            now = self.quiet.now(deadline)
+            if deadline is not None and self.now < now and deadline <= now:
                 shard.shard.tick(now)
                 await self.outbox.put(self.mail.of_step(shard, self.training.position))
 

@@ -32,6 +32,7 @@ from ...messages import (
     RequestEnded,
 )
 from ...observe.decode import Decoder
+from ...observe.hook import Headers
 from ...observe.schema import Schema
 from ...query.asking import Asking
 from ...query.budgets import from_settings
@@ -161,10 +162,19 @@ class PartitionShard:
             self._outputs += self.shard.ended(entry)
 
     def feed(
-        self, decoder: Decoder, values: Sequence[bytes], offsets: Sequence[int], stop: int
+        self,
+        decoder: Decoder,
+        values: Sequence[bytes],
+        offsets: Sequence[int],
+        stop: int,
+        headers: Sequence[Headers] = (),
     ) -> None:
-        """Take the records of the partition from `position` up to offset `stop`."""
-        decoded = decoder.decode(values, source=f"partition {self.partition}", positions=offsets)
+        """Take the records of the partition from `position` up to offset `stop`.
+
+        `headers` are wanted where the decoder wants them.
+        """
+        source = f"partition {self.partition}"
+        decoded = decoder.decode(values, source, positions=offsets, headers=headers)
         self._outputs += decoded.rejected
         self._outputs += self._events(decoded.batch)
         self.position = stop

@@ -6,6 +6,7 @@ is passed over with a sentence, and the state made from the logs.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,6 +45,9 @@ class States:
         self._note = note
         self._keys = load_keys(settings.worker.snapshots)
         self._stores: dict[str, SnapshotStore] = {}
+        # Two streams that share a place must not remove each other's.
+        name = hashlib.blake2b(settings.stream.encode(), digest_size=4).hexdigest()
+        self._prefix = f"{name}-"
         model = build(settings.model.name, 0, len(settings.schema.classes))
         self._allowed = frozen.allowed_by((model, from_settings(settings.query.budget)))
 
@@ -149,7 +153,7 @@ class States:
             worker = self.settings.worker
             self._stores[series] = SnapshotStore(
                 worker.snapshots,
-                series=series,
+                series=f"{self._prefix}{series}",
                 stream=self.settings.stream,
                 keys=self._keys,
                 kept_n=worker.snapshots_kept,

@@ -62,8 +62,11 @@ async def _take_over_desk(session: Session, number: int) -> None:
             f"{tp.topic}, partition {number}, begins at {first}: requests before it are known no "
             "more"
         )
+    has_lost = first > desk.position
     desk.position = max(first, desk.position)
-    session.desks[number] = OwnedDesk(desk, said_to=committed or 0, arrived=desk.position)
+    session.desks[number] = OwnedDesk(
+        desk, said_to=committed or 0, arrived=desk.position, has_lost=has_lost
+    )
     session.consumer.seek(tp, desk.position)
     session.consumer.resume(tp)
 

@@ -7,7 +7,7 @@ same to all, and one bad record must not stop them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
@@ -29,6 +29,7 @@ from ...messages import (
     Tick,
     Withdrawal,
 )
+from ...observe.decode import Decoder
 from .desks import DeskInput
 from .shards import Step
 
@@ -102,6 +103,13 @@ def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
     except ValueError:
         return None
     return entry, now
+
+
+def headers_of(decoder: Decoder, records: Iterable[Record]) -> list[dict[str, bytes]]:
+    """What a decoder wants of the headers of events; nothing for most."""
+    if not decoder.has_headers:
+        return []
+    return [{key: value or b"" for key, value in record.headers} for record in records]
 
 
 def step_of(record: Record) -> Step | None:
