@@ -149,9 +149,7 @@ class _Shell:
     def _told(self) -> Report:
         engine = self.side.engine
         lag_s = 1.0 + 4.0 * self._chance.uniform("lag", f"{self.now:.0f}")
-        partition = msgspec.structs.replace(
-            partition_of(0, engine.shard), lag_n=int(lag_s), lag_s=lag_s
-        )
+        partition = partition_of(0, engine.shard, lag_n=int(lag_s), lag_s=lag_s)
         worker = msgspec.structs.replace(
             self._worker,
             partitions=(partition,),

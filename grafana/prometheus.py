@@ -109,7 +109,7 @@ class Prometheus:
     # --------------------------------------------------------------------------- questions
 
     def ask(self, path: str, **parameters: Any) -> Any:
-        """`data` of an answer of its API; raises `ValueError` with what it has to say if refused."""
+        """`data` of an answer of its API; raises `ValueError` with its reason if refused."""
         body = urllib.parse.urlencode(parameters, doseq=True)
         where = f"{self.url}/api/v1/{path}?{body}"
         try:

@@ -269,14 +269,14 @@ def quality() -> list[Json]:
                 line("min(headrace_accuracy_blind_labels{S})", "worth as many blind ones"),
             ],
             unit="short",
-            steps=below(30, 50),
+            steps=below(20, 40),
             width=6,
             height=9,
             low=0,
             about=told(
                 "How many labels the estimate stands on, and how many drawn blindly would say as "
                 "much.",
-                red="fewer than 30: too few to judge by.",
+                red="fewer than 20: too few to judge by.",
                 do="wait, or raise query.control_share: control labels count most.",
             ),
         ),

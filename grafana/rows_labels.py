@@ -102,13 +102,14 @@ def asking() -> list[Json]:
             ),
         ),
         lines(
-            "Redundancy of the last round",
-            [line("max(headrace_query_redundancy_ratio{S})", "redundancy")],
+            "Redundancy of rounds, mean of the last hour",
+            [line("max(avg_over_time(headrace_query_redundancy_ratio{S}[1h]))", "redundancy")],
             unit="percentunit",
             steps=above(0.5, 0.8),
             high=1,
             about=told(
-                "How alike the events of one round are: 1 the same, 0 as a blind draw.",
+                "How alike the events of one round are: 1 the same, 0 as a blind draw, below 0 "
+                "less. Single rounds of a few events jump.",
                 red="0.8: people are asked the same thing again and again.",
                 do="choose a strategy with diversity, or smaller rounds.",
             ),

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any
 
+from grafana.view import LABEL, markers_of
+
 from dashboards.exporter import exported
 from dashboards.promql import GRAFANA, Found, read
 from dashboards.typed import round_trip_faults
@@ -43,7 +45,7 @@ SCRAPE_S = 15
 SCHEMA_MIN = 39
 SCOPE = ("job", "instance", "stream")
 VARIABLE = re.compile(r"\$\{?([a-zA-Z_]\w*)(?::\w+)?\}?")
-LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
+
 TEXT_MIN = 12
 
 
@@ -266,7 +268,7 @@ def variable_faults(board: Json) -> Iterator[str]:
         found = {name for text in texts for name in VARIABLE.findall(text)} - builtin
         yield from (f"{panel['title']}: ${name} is not defined" for name in found - {*defined})
         used |= found
-    for marker in _markers(board):
+    for marker in markers_of(board):
         found = set(VARIABLE.findall(marker["expr"])) - builtin
         yield from (f"marker {marker['name']}: ${v} is not defined" for v in found - {*defined})
     yield from (f"variable {name} is used nowhere" for name in defined if name not in used)
@@ -296,7 +298,7 @@ def _values_faults(variable: Json) -> Iterator[str]:
 
 def marker_faults(board: Json) -> Iterator[str]:
     """Markers stand at the time that is their value, in milliseconds."""
-    for marker in _markers(board):
+    for marker in markers_of(board):
         found = read(marker["expr"], exported())
         told = [*found.faults, *_scope_faults(found)]
         if found.reading.measure != "unix ms":
@@ -307,10 +309,6 @@ def marker_faults(board: Json) -> Iterator[str]:
             lost = sorted(set(LABEL.findall(text)) - found.reading.labels)
             told += [f"prints {label}, which the query drops" for label in lost]
         yield from (f"marker {marker['name']}: {fault}" for fault in told)
-
-
-def _markers(board: Json) -> list[Json]:
-    return [marker for marker in board["annotations"]["list"] if "builtIn" not in marker]
 
 
 # ---------------------------------------------------------------------------------- the board
@@ -339,7 +337,7 @@ def source_faults(board: Json) -> Iterator[str]:
     """Everything asks the data source that is chosen at the top."""
     asking = [(panel["title"], panel) for panel in panels_of(board)]
     asking += [(panel["title"], target) for panel, target, _ in targets_of(board)]
-    asking += [(marker["name"], marker) for marker in _markers(board)]
+    asking += [(marker["name"], marker) for marker in markers_of(board)]
     asking += [(v["name"], v) for v in board["templating"]["list"] if v["type"] == "query"]
     for name, one in asking:
         if one.get("datasource") != {"type": "prometheus", "uid": "${datasource}"}:

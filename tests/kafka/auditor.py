@@ -191,14 +191,20 @@ def origin_of(record: Record) -> tuple[int, tuple[int, int], tuple[int, int]] | 
 
 
 def audit(
-    book: Book, *, share: float, start: int = 0, sent: Mapping[str, int] | None = None
+    book: Book,
+    *,
+    share: float,
+    start: int = 0,
+    sent: Mapping[str, int] | None = None,
+    may_repeat: bool = False,
 ) -> Audit:
     """Everything that must hold once the events are read and the requests have ended.
 
-    `sent` are the events that the broker acknowledged, with their partitions.
+    `sent` are the events that the broker acknowledged, with their partitions. With `may_repeat` a
+    request may be on its topic twice, with the same words, as when a worker was frozen.
     """
     found = Audit()
-    _asked(found, book, sent)
+    _asked(found, book, sent, may_repeat)
     _desks(found, book)
     _answers(found, book)
     _ended(found, book)
@@ -208,7 +214,7 @@ def audit(
     return found
 
 
-def _asked(found: Audit, book: Book, sent: Mapping[str, int] | None) -> None:
+def _asked(found: Audit, book: Book, sent: Mapping[str, int] | None, may_repeat: bool) -> None:
     requests = book.requests()
     of_event: dict[str, set[str]] = defaultdict(set)
     for request_id, records in requests.items():
@@ -217,7 +223,8 @@ def _asked(found: Audit, book: Book, sent: Mapping[str, int] | None) -> None:
     again = {request_id: records for request_id, records in requests.items() if len(records) > 1}
     differ = [r for r, records in again.items() if len({record.value for record in records}) > 1]
     found.none_of(differ, "requests were sent with different words")
-    found.none_of(again, "requests were sent again")
+    if not may_repeat:
+        found.none_of(again, "requests were sent again")
     wrong_key = [r for r, (first, *_) in requests.items() if first.key != r.encode()]
     found.none_of(wrong_key, "requests have another key than their id")
     if sent is not None:

@@ -41,6 +41,7 @@ TOPIC_OF = {
     "ModelKept": "training",
     "DriftChanged": "drift",
 }
+FOLDED = re.compile(r"^headrace_training_log_offset(?:{.*})? (\S+)$", re.MULTILINE)
 COMPARED = ("requests", "training", "drift")
 
 
@@ -105,9 +106,7 @@ class OnKafka:
             )
 
         def has_learned() -> bool:
-            found = re.search(
-                r"^headrace_training_log_offset(?:{.*})? (\S+)$", self.worker.metrics(), re.M
-            )
+            found = FOLDED.search(self.worker.metrics())
             return found is not None and float(found[1]) >= len(expected["training"])
 
         wait_until(has_taken, "the worker has not taken what was sent")

@@ -74,7 +74,13 @@ def test_worker_that_was_frozen_and_wakes_up_does_no_harm(
             frozen.signal(signal.SIGCONT)
             time.sleep(3.0)
             fleet.wait_ready()
-            found = wait_over(fleet, traffic, Book(broker.topics, names_of(settings)), share=SHARE)
+            found = wait_over(
+                fleet,
+                traffic,
+                Book(broker.topics, names_of(settings)),
+                share=SHARE,
+                may_repeat=True,
+            )
         fleet.check()
     print(f"\n{found.figures}")
     found.require()

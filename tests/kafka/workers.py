@@ -138,14 +138,15 @@ class Worker:
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone; nothing if it does not run."""
         self.signal(signal.SIGKILL)
-        self._wait()
+        self.wait()
 
     def stop(self) -> int:
         """SIGTERM, and wait until it is gone; its exit code."""
         self.signal(signal.SIGTERM)
-        return self._wait()
+        return self.wait()
 
-    def _wait(self) -> int:
+    def wait(self) -> int:
+        """Wait until it is gone; its exit code."""
         if self._guard is None:
             return 0
         try:
@@ -276,12 +277,18 @@ class Fleet:
         for worker in running:
             worker.signal(signal.SIGTERM)
         for worker in running:
-            code = worker.stop()
+            code = worker.wait()
             assert code == 0, f"{worker.name} ended with {code}; its log:\n{worker.tail()}"
 
 
 def wait_over(
-    fleet: Fleet, traffic: Traffic, book: Book, *, share: float, within_s: float = OVER_S_MAX
+    fleet: Fleet,
+    traffic: Traffic,
+    book: Book,
+    *,
+    share: float,
+    may_repeat: bool = False,
+    within_s: float = OVER_S_MAX,
 ) -> Audit:
     """Stop the events, wait until every request has ended, and recount it all.
 
@@ -291,10 +298,11 @@ def wait_over(
     until = time.monotonic() + within_s
     # Of a request that nobody answers, only the clock of the day says that it ends.
     while True:
-        fleet.running[0].check()
+        for worker in fleet.running:
+            worker.check()
         traffic.check()
         book.read()
-        found = audit(book, share=share, sent=traffic.sent)
+        found = audit(book, share=share, sent=traffic.sent, may_repeat=may_repeat)
         left = [] if traffic.waiting_n == 0 else [f"{traffic.waiting_n} answers are to come"]
         left += _behind(book, fleet.settings)
         if not left and not found.faults:

@@ -172,6 +172,17 @@ class SnapshotStore:
             raise unreachable
         return None
 
+    def clear(self) -> int:
+        """Remove every snapshot, those too that `latest` refuses; how many there were.
+
+        For whoever knows that no other process writes the series. Raises `OSError` if one can't be
+        removed: it may then still be found.
+        """
+        names = [_name(seq) for seq in _numbers(self._folder.names())]
+        for name in names:
+            self._folder.remove(name)
+        return len(names)
+
     def _put(self, seq: int, content: bytes) -> None:
         for _ in range(_ATTEMPTS_N):
             try:

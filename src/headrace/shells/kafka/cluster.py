@@ -1,7 +1,7 @@
-"""What the brokers say about topics, and the two things that are asked of them: create and grow.
+"""What brokers say about topics and groups, and what is asked of them: create a topic, grow it.
 
-Knows aiokafka's admin client and its answers, and no topic of ours. Asks for all topics at once,
-never for one by name: a broker may create what it is asked about.
+Knows aiokafka's admin client and its answers, and no topic or group of ours. Asks for all topics at
+once, never for one by name: a broker may create what it is asked about.
 """
 
 from __future__ import annotations
@@ -43,6 +43,15 @@ class Wanted:
     partitions_n: int
     replication: int
     rules: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a consumer group: its client id, its machine, its partitions by topic."""
+
+    name: str
+    host: str
+    partitions: dict[str, list[int]]
 
 
 @asynccontextmanager
@@ -162,6 +171,29 @@ class Cluster:
                 if not code:
                     found[name] = {key: value for key, value, *_ in entries}
         return found
+
+    async def members(self, group: str) -> list[Member]:
+        """Who is in a consumer group now; nobody where there is no such group."""
+        errors = library("aiokafka.errors")
+        kind = library("aiokafka.coordinator.protocol").ConsumerProtocolMemberAssignment
+        found = []
+        for response in await self._client.describe_consumer_groups([group]):
+            for told in response.groups:
+                failed = errors.for_code(told[0])
+                if failed is errors.GroupIdNotFound:
+                    continue
+                if failed is not errors.NoError:
+                    raise failed(f"the group {group} can't be described")
+                for _, name, host, _, share, *_ in told[5]:
+                    its = kind.decode(share).assignment if share else []
+                    partitions = {topic: sorted(numbers) for topic, numbers in its}
+                    found.append(Member(name, host.lstrip("/"), partitions))
+        return found
+
+    async def committed(self, group: str) -> dict[Any, int]:
+        """The offsets that a group committed, by partition; without those it never committed."""
+        found = await self._client.list_consumer_group_offsets(group)
+        return {tp: one.offset for tp, one in found.items() if one.offset >= 0}
 
     async def records(self, partitions: dict[str, int]) -> dict[str, int]:
         """How many records topics hold, by name, from the numbers of their partitions."""

@@ -57,6 +57,16 @@ class Tapes:
             for records in found.values():
                 ahead.extend(records)
 
+    def skip(self, tp: Any, start: int) -> None:
+        """Go on from this offset, wherever it was read up to."""
+        ahead = self._read[tp]
+        if ahead and ahead[0].offset <= start <= ahead[-1].offset:
+            while ahead[0].offset < start:
+                ahead.popleft()
+            return
+        ahead.clear()
+        self._consumer.seek(tp, start)
+
     async def next(self, tp: Any, stop: int) -> Any | None:
         """The next record before offset `stop`; None if there is none left."""
         ahead = self._read[tp]

@@ -20,6 +20,7 @@ from typing import Any
 
 from ...errors import BadInput
 from ...learn.retrain import retrain
+from ...learn.trainer import Entry
 from ...learn.training_log import TrainingLog
 from ...messages import ModelAdopted
 from ...observe.decode import Decoder
@@ -50,6 +51,18 @@ class Recovered:
 
 class UnusableError(Exception):
     """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
+
+
+async def folded(log: TrainingLog, record: wire.Record, threads: Executor) -> Entry | None:
+    """Fold the next record of the training log; its entry if it counts."""
+    entry, origin = wire.entry_of(record) or (None, None)
+    if entry is None:
+        return None
+    challenger, job = None, log.trainer.open_job
+    if isinstance(entry, ModelAdopted) and job is not None and log.counts(entry):
+        loop = asyncio.get_running_loop()
+        challenger = await loop.run_in_executor(threads, retrain, job)
+    return entry if log.fold(entry, origin, challenger) else None
 
 
 class Recovery:
@@ -111,6 +124,7 @@ class Recovery:
             await self.catch_up(shard, log, step.training)
             shard = await self._again(tapes, shard, log, step)
             self._settle(shard, step, offset, written_ms)
+            self._writer = step.writer
         return self._recovered(shard, log, end)
 
     def _recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
@@ -126,14 +140,8 @@ class Recovery:
         """Fold the training log up to this offset, and tell the shard."""
         async for records in self._tapes.until(self._training, training):
             for record in records:
-                entry, origin = wire.entry_of(record) or (None, None)
-                if entry is None:
-                    continue
-                challenger, job = None, log.trainer.open_job
-                if isinstance(entry, ModelAdopted) and job is not None and log.counts(entry):
-                    loop = asyncio.get_running_loop()
-                    challenger = await loop.run_in_executor(self._threads, retrain, job)
-                if log.fold(entry, origin, challenger):
+                entry = await folded(log, record, self._threads)
+                if entry is not None:
                     shard.ended(entry)
         shard.training = max(shard.training, training)
 
@@ -153,7 +161,7 @@ class Recovery:
                     f"the journal of partition {shard.partition} begins at {record.offset}: what "
                     "its shard knew before is lost"
                 )
-            previous, is_any, self._writer = record.offset, False, step.writer
+            previous, is_any = record.offset, False
             yield record.offset, record.timestamp, step
 
     async def _again(
@@ -162,11 +170,11 @@ class Recovery:
         """One step decided again; another shard where it was reset."""
         if step.is_reset or step.partitions != shard.partitions_n:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
-            async for _ in tapes.until(self._events, step.stop):
-                pass
+            tapes.skip(self._events, step.stop)
             fresh.seek(step.stop)
             return fresh
         if shard.position < step.start:
+            tapes.skip(self._events, step.start)
             shard.seek(step.start)
         read_n = 0
         async for records in tapes.until(self._events, step.stop):

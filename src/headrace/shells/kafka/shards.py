@@ -116,6 +116,13 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
     )
 
 
+def decoder_of(settings: Settings) -> Decoder:
+    """What reads events here. Raises `BadSettings`."""
+    # A request repeats what its event said, so that one must fit into a record with room left.
+    longest = min(settings.input.line_bytes_max, settings.kafka.request_bytes_max // 4)
+    return Decoder(msgspec.structs.replace(settings.input, line_bytes_max=longest))
+
+
 class PartitionShard:
     """A shard with its place in the events (`position`), training log, and journal.
 

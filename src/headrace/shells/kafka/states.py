@@ -68,6 +68,10 @@ class States:
         """Save the training log's state, frozen, for workers that start."""
         self._store("training").write(position, blob, {"training": position})
 
+    def clear(self, series: str) -> int:
+        """Remove all snapshots of a part: `training`, `shard-3`, `desk-0`; how many there were."""
+        return self._store(series).clear()
+
     # -------------------------------------------------------------------------------- finding
 
     def training(self) -> tuple[TrainingLog, int]:

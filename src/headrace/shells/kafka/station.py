@@ -13,15 +13,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
-
 from ...adapters.timings import Timings
 from ...messages import Output
-from ...observe.decode import Decoder
 from ...settings import Settings
 from . import client
 from .outbox import FencedError
 from .session import Session
+from .shards import decoder_of
 from .states import States
 from .takeover import GrownError
 from .topics import ensure
@@ -58,9 +56,7 @@ class Station:
         self._told = told
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
-        # A request repeats what its event said, so that one must fit into a record with room left.
-        longest = min(settings.input.line_bytes_max, settings.kafka.request_bytes_max // 4)
-        self._decoder = Decoder(msgspec.structs.replace(settings.input, line_bytes_max=longest))
+        self._decoder = decoder_of(settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; returns when all is carried out, committed and saved."""

@@ -1,0 +1,59 @@
+"""The journal of one partition read without deciding anything: where its chain of steps ends.
+
+The same rule as in `recovery`: a step counts if it follows the one before. What those commands that
+work while no worker runs need to know of a shard.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...settings import Settings
+from . import wire
+from .reading import Tapes, partition_of
+
+
+@dataclass(slots=True)
+class Chain:
+    """`last` is the offset of the last step, -1 for none, and `writer` wrote it; `end` is the
+    offset that the next record gets.
+
+    The outputs of all steps up to `done` arrived. `starts_at` is the first event that today's state
+    follows from, and `lost_n` how many steps before the first were deleted, if it follows from them.
+    """
+
+    last: int
+    writer: str
+    done: int = -1
+    starts_at: int | None = None
+    lost_n: int = 0
+    end: int = 0
+
+
+async def chain_of(
+    settings: Settings, partition: int, consumer: Any, *, last: int = -1, writer: str = ""
+) -> Chain:
+    """The chain from its beginning, or from a step that is known to be in it: `last`, of `writer`.
+
+    The consumer is started by the caller and used by nobody else.
+    """
+    tp = partition_of(settings.kafka.journal, partition)
+    tapes = Tapes(consumer, {tp: last + 1})
+    await tapes.open()
+    chain = Chain(last, writer, done=last, lost_n=tapes.lost[tp])
+    is_any, partitions_n = chain.lost_n > 0, None
+    chain.end = (await consumer.end_offsets([tp]))[tp]
+    async for records in tapes.until(tp, chain.end):
+        for record in records:
+            step = wire.step_of(record)
+            if step is None or not (is_any or step.follows(chain.last, chain.writer)):
+                continue
+            is_any, chain.last, chain.writer = False, record.offset, step.writer
+            chain.done = max(chain.done, step.done)
+            if step.is_reset or partitions_n not in (None, step.partitions):
+                chain.starts_at, chain.lost_n = step.stop, 0
+            elif chain.starts_at is None:
+                chain.starts_at = step.start
+            partitions_n = step.partitions
+    return chain
