@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo broker test lint format bench docs clean
+.PHONY: help demo broker test torture soak lint format bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ format: $(READY)  ## format and mend what can be mended
 
 bench: $(READY)  ## speed, as ratios to a bare river loop in the same run
 	$(BIN)/python bench/speed.py
+
+torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker; 10 minutes
+	HEADRACE_KILLS=50 HEADRACE_OUTAGE_S=60 $(BIN)/python -m pytest -s tests/kafka/test_killed.py tests/kafka/test_outage.py $(ARGS)
+
+soak: $(READY) broker  ## a worker at the highest rate it holds, for 20 minutes; ARGS="--minutes 5"
+	$(BIN)/python bench/soak.py $(ARGS)
 
 docs: $(READY)  ## write the generated pages anew
 	$(BIN)/python docs/generate.py

@@ -1,32 +1,23 @@
 """What one event, label, step, snapshot and rebalance cost: the worker's real parts, measured.
 
-Used by `scaling.py`, which prints what is found here and puts it into a model. Times are CPU seconds
-of this process, the best of some tries; where brokers or disks are waited for it is said. Nothing
-here is estimated.
+Used by `scaling.py`, which prints what is found here and puts it into a model. Times are CPU
+seconds of this process, mostly the best of some tries; where brokers or disks are waited for it is
+said. Nothing here is estimated.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import logging
-import os
-import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import msgspec
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from headrace import frozen
-from headrace.learn.models import build
 from headrace.learn.retrain import retrain
 from headrace.learn.training_log import TrainingLog
 from headrace.messages import (
@@ -38,19 +29,14 @@ from headrace.messages import (
 )
 from headrace.observe.decode import Decoder, decode_answers
 from headrace.settings import Settings, parse
-from headrace.shells.kafka import client, wire
-from headrace.shells.kafka.assigning import Steady
+from headrace.shells.kafka import wire
 from headrace.shells.kafka.desks import PartitionDesk
-from headrace.shells.kafka.outbox import Outbox, Post
+from headrace.shells.kafka.outbox import Post
 from headrace.shells.kafka.owned import Mail, OwnedDesk, OwnedShard
-from headrace.shells.kafka.reading import partition_of
 from headrace.shells.kafka.shards import PartitionShard
-from headrace.shells.kafka.states import States, frozen_log
 from headrace.shells.kafka.training import new_log
-from kafka.broker import Broker
 
 BODIES_N = 1_000
-GROUP_RECORD_MAX = 1_048_588
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +152,6 @@ def cpu_of(call: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def best(calls: Iterator[float]) -> float:
-    return min(calls)
-
-
 # ------------------------------------------------------------------------------ events, labels
 
 
@@ -193,6 +175,17 @@ class Costs:
     step_encoded: float = 0.0
     step_decoded: float = 0.0
     bytes_of: dict[str, int] = field(default_factory=dict)
+
+    def with_model(self, of: Costs) -> Costs:
+        """The same, with what depends on the model from another."""
+        return replace(
+            self,
+            model=of.model,
+            event=of.event,
+            feed=of.feed,
+            fold=of.fold,
+            retrain=of.retrain,
+        )
 
 
 def costs(features_n: int, model: str = "logistic") -> Costs:
@@ -246,7 +239,8 @@ def _events(found: Costs, log: TrainingLog, features_n: int, large: int) -> None
 def _asking(found: Costs, features_n: int, log: TrainingLog) -> None:
     """What 1 % asked costs above 0.01 %, by request; both in turn."""
     few, many = _watching(features_n, log, 0.0001, 4), _watching(features_n, log, 0.01, 5)
-    few.grow(4_000), many.grow(4_000)
+    few.grow(4_000)
+    many.grow(4_000)
     tries = []
     for _ in range(5):
         lines, others = few.stream.take(2_000), many.stream.take(2_000)
@@ -268,23 +262,28 @@ def _labels(found: Costs, asking: Bench, entries: list[LabelSettled], features_n
             assert read is not None
             asking.log.fold(*read)
 
-    found.fold = best(cpu_of(folded) / len(records) for _ in range(3))
+    found.fold = min(cpu_of(folded) / len(records) for _ in range(3))
     if found.model != "logistic":
         return
     shard = asking.owned.shard
-    found.own = cpu_of(lambda: [shard.ended(entry) for entry in entries]) / len(entries)
+    found.own = cpu_of(lambda: _each(shard.ended, entries)) / len(entries)
     other = _watching(features_n, asking.log, 0.0001, 6)
     other.grow(6_000)
     heard = other.owned.shard
     heard.ended(entries[0])
-    found.foreign = best(
-        cpu_of(lambda: [heard.ended(entry) for entry in entries]) / len(entries) for _ in range(3)
+    found.foreign = min(
+        cpu_of(lambda: _each(heard.ended, entries)) / len(entries) for _ in range(3)
     )
     tries = []
     for _ in range(60):
         other.feed(other.stream.take(50))
         tries.append(cpu_of(lambda: heard.ended(entries[0])))
     found.first = max(0.0, sorted(tries)[30] - found.foreign)
+
+
+def _each(call: Callable[[LabelSettled], None], entries: list[LabelSettled]) -> None:
+    for entry in entries:
+        call(entry)
 
 
 def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
@@ -321,11 +320,11 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
     step = wire.step_of(Kept(0, journal.value, ()))
     assert step is not None
     plain = msgspec.structs.replace(step, asked=[])
-    found.step_encoded = best(
+    found.step_encoded = min(
         cpu_of(lambda: [wire.value_of(plain) for _ in range(2_000)]) / 2_000 for _ in range(3)
     )
     record = Kept(0, wire.value_of(plain), ())
-    found.step_decoded = best(
+    found.step_decoded = min(
         cpu_of(lambda: [wire.step_of(record) for _ in range(2_000)]) / 2_000 for _ in range(3)
     )
     found.bytes_of |= {
@@ -336,229 +335,3 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         "answer": len(answers[0]),
         "answer in desk log": len(routed[0].value),
     }
-
-
-# ---------------------------------------------------------------------------------- snapshots
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """One part of a worker's state as bytes. Times are CPU seconds."""
-
-    part: str
-    features_n: int
-    freeze: float
-    thaw: float
-    bytes_n: int
-
-
-def frozen_parts(features_n: int) -> tuple[list[Frozen], float]:
-    """A shard and a desk with everything full, the training log by model; MiB of each shard."""
-    settings = settings_of(features_n, share=0.0001)
-    bench = Bench(settings, features_n)
-    bench.grow(settings.observe.ids_n)
-    found = [_frozen("shard", features_n, bench.owned.shard.freeze, _thaw_shard(bench))]
-    mib = _mib_of_shards(settings, features_n, 3 if features_n < 100 else 2)
-    asking = Bench(settings_of(features_n, share=0.2), features_n)
-    entries: list[LabelSettled] = []
-    while len(entries) < settings.label.closed_n:
-        asking.grow(0)
-        entries += [asking.settled(r) for r in asking.feed(asking.stream.take(2_000))]
-        for entry in entries[-400:]:
-            asking.owned.shard.ended(entry)
-    desk = asking.desk.desk
-    found.append(
-        _frozen("desk", features_n, desk.freeze, lambda blob: PartitionDesk(settings, 0).thaw(blob, 0))
-    )
-    for model in ("logistic", "tree", "forest"):
-        if model != "logistic" and features_n > 100:
-            continue
-        of_model = settings_of(features_n, model)
-        log = new_log(of_model)
-        for entry in entries[: of_model.learn.memory_n]:
-            log.fold(entry)
-        allowed = frozen.allowed_by(build(model, 0, 2))
-        found.append(
-            _frozen(
-                f"training log, {model}",
-                features_n,
-                lambda log=log: frozen_log(log),
-                lambda blob, allowed=allowed: frozen.thaw(blob, kind="training", allowed=allowed),
-            )
-        )
-    return found, mib
-
-
-def _frozen(
-    part: str, features_n: int, freeze: Callable[[], bytes], thaw: Callable[[bytes], object]
-) -> Frozen:
-    blob = freeze()
-    return Frozen(
-        part,
-        features_n,
-        best(cpu_of(freeze) for _ in range(3)),
-        best(cpu_of(lambda: thaw(blob)) for _ in range(3)),
-        len(blob),
-    )
-
-
-def _thaw_shard(bench: Bench) -> Callable[[bytes], object]:
-    shard = PartitionShard(bench.settings, 0, 1, bench.log.trainer)
-    return lambda blob: shard.thaw(blob, frozenset(), bench.log.trainer)
-
-
-def _mib_of_shards(settings: Settings, features_n: int, shards_n: int) -> float:
-    """Resident memory that each further shard with everything full takes."""
-    log, kept, sizes = new_log(settings), [], []
-    for seed in range(shards_n + 1):
-        bench = Bench(settings, features_n, seed + 10)
-        bench.log = log
-        bench.owned.shard.attach(log.trainer)
-        bench.grow(settings.observe.ids_n)
-        kept.append(bench.owned)
-        del bench
-        gc.collect()
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        sizes.append(pages * resource.getpagesize() / 2**20)
-    return (sizes[-1] - sizes[0]) / shards_n
-
-
-def written_s(folder: str, blob: bytes) -> tuple[float, float]:
-    """Seconds, waiting included, to write and to find a snapshot on this machine's disk."""
-    settings = msgspec.structs.replace(
-        settings_of(2), worker=msgspec.structs.replace(Settings().worker, snapshots=folder)
-    )
-    os.environ["HEADRACE_SNAPSHOT_KEY"] = os.urandom(32).hex()
-    states = States(settings, note=lambda sentence: None)
-    writes = []
-    for position in range(1, 6):
-        began = time.perf_counter()
-        states.write_desk(0, blob, position)
-        writes.append(time.perf_counter() - began)
-    store = states._store("desk-0")
-    began = time.perf_counter()
-    assert store.latest() is not None
-    return sorted(writes)[2], time.perf_counter() - began
-
-
-# ---------------------------------------------------------------------------------- rebalance
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """One rebalance of the group, as messages: bytes; `assign` in CPU seconds of its leader."""
-
-    partitions_n: int
-    members_n: int
-    assign: float
-    said: int  # what one member says on joining
-    joined: int  # what the leader is told of all
-    record: int  # what the brokers keep of the group, in one record
-
-
-def sharing(partitions_n: int, members_n: int) -> Sharing:
-    """One member of so many left; the others share out what it had."""
-    sizes = {"inference": partitions_n, "headrace.desk": 4, "headrace.answers": 4, "headrace.drift": 1}
-    cluster = SimpleNamespace(partitions_for_topic=lambda topic: set(range(sizes[topic])))
-    names = [f"headrace-headrace-{i:08x}-0000-4000-8000-0123456789ab" for i in range(members_n)]
-    steadies = {name: Steady() for name in names}
-    for _ in range(2):
-        said = {name: steady.metadata(sizes) for name, steady in steadies.items()}
-        began = time.process_time()
-        shares = steadies[names[0]].assign(cluster, said)
-        spent = time.process_time() - began
-        for name, share in shares.items():
-            steadies[name].on_assignment(_decoded(share))
-    one = len(said[names[0]].encode())
-    # What a member says, is given, and its names, host and times.
-    record = sum(
-        len(said[name].encode()) + len(shares[name].encode()) + 2 * len(name) + 60 for name in names
-    )
-    return Sharing(partitions_n, members_n, spent, one, (one + len(names[0])) * members_n, record)
-
-
-def _decoded(share: Any) -> Any:
-    return SimpleNamespace(assignment=share.assignment, user_data=share.user_data)
-
-
-# ------------------------------------------------------------------------------------- broker
-
-
-@dataclass
-class Wire:
-    """What the clients cost, with one broker on this machine. `_s` are seconds, waiting included."""
-
-    send: float = 0.0  # CPU, a record among many
-    stride: float = 0.0  # CPU, a stride of the outbox with one record
-    read: float = 0.0  # CPU, a record
-    ack_s: float = 0.0  # one stride of the outbox
-    committed_s: float = 0.0  # asking for one committed offset
-    client_s: float = 0.0  # a consumer started and stopped, as for each takeover
-    idle: dict[int, float] = field(default_factory=dict)  # CPU of a second, by partitions read
-
-
-def wire_costs() -> Wire:
-    """Measured with a broker of its own."""
-    # It retries while a new topic's partitions have no leader yet, and says so each time.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    with Broker() as broker:
-        broker.topics.create("headrace.journal", partitions=4)
-        broker.topics.create("inference", partitions=1_000)
-        settings = msgspec.structs.replace(Settings().kafka, servers=[broker.servers])
-        return asyncio.run(_wire(settings))
-
-
-async def _wire(settings: Any) -> Wire:
-    found = Wire()
-    producer = client.producer(settings)
-    await producer.start()
-    outbox = Outbox(producer, 4)
-    posts = [Post("headrace.journal", b"x" * 150, partition=i % 4) for i in range(2_000)]
-    await outbox.send(posts)
-    cpu = time.process_time()
-    for _ in range(5):
-        await outbox.send(posts)
-    found.send = (time.process_time() - cpu) / 5 / len(posts)
-    waits, cpu = [], time.process_time()
-    for _ in range(50):
-        began = time.perf_counter()
-        await outbox.send(posts[:1])
-        waits.append(time.perf_counter() - began)
-    found.stride, found.ack_s = (time.process_time() - cpu) / 50, sorted(waits)[25]
-    for _ in range(20):
-        await outbox.send([Post("inference", b"x" * 400, partition=i % 10) for i in range(2_000)])
-    await producer.stop()
-    began, first = time.perf_counter(), partition_of("headrace.journal", 0)
-    for _ in range(5):
-        asleep = client.consumer(settings)
-        await asleep.start()
-        asleep.assign([first])
-        await asleep.end_offsets([first])
-        await asleep.stop()
-    found.client_s = (time.perf_counter() - began) / 5
-    consumer = client.consumer(settings, group="headrace-bench")
-    await consumer.start()
-    tps = [partition_of("inference", n) for n in range(1_000)]
-    for n in (10, 100, 1_000):
-        consumer.assign(tps[:n])
-        await consumer.seek_to_end()
-        until = time.perf_counter() + 3.0
-        while time.perf_counter() < until:
-            await consumer.getmany(timeout_ms=50, max_records=2_000)
-        cpu, began = time.process_time(), time.perf_counter()
-        while time.perf_counter() < began + 3.0:
-            await consumer.getmany(timeout_ms=50, max_records=2_000)
-        found.idle[n] = (time.process_time() - cpu) / (time.perf_counter() - began)
-    consumer.assign(tps[:10])
-    await consumer.seek_to_beginning()
-    read_n, cpu = 0, time.process_time()
-    while read_n < 40_000:
-        for records in (await consumer.getmany(timeout_ms=500, max_records=2_000)).values():
-            read_n += len(records)
-    found.read = (time.process_time() - cpu) / read_n
-    began = time.perf_counter()
-    for tp in tps[:50]:
-        await consumer.committed(tp)
-    found.committed_s = (time.perf_counter() - began) / 50
-    await consumer.stop()
-    return found

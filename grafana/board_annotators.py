@@ -153,8 +153,8 @@ def _throughput() -> list[Json]:
                 line(
                     "sum by (number, instance) (increase("
                     'headrace_annotator_refused_total{S,number=~"$number"}[1h])) '
-                    "/ clamp_min(sum by (number, instance) (increase("
-                    'headrace_annotator_answers_total{S,number=~"$number"}[1h])), 1)',
+                    "/ (sum by (number, instance) (increase("
+                    'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0)',
                     WHO,
                 )
             ],
@@ -194,7 +194,6 @@ def _agreement() -> list[Json]:
             unit="percentunit",
             steps=below(0.4, 0.667),
             high=1,
-            decimals=0,
             about=told(
                 "Krippendorff's alpha over requests with two answers or more: 1 is perfect, 0 is "
                 "as by chance.",
@@ -328,7 +327,6 @@ def _cost() -> list[Json]:
             "sum(increase(headrace_label_cost_units_total{S}[$__range]))",
             unit="short",
             steps=never(),
-            decimals=0,
             graph=False,
             width=6,
             about=told(
@@ -436,13 +434,15 @@ def _everybody() -> Json:
     names = ("answers", "could not tell", "compared", "agreed", "mean turnaround")
     chosen = '{S,number=~"$number"}'
     by = "by (number, instance)"
+    answers = f"(sum {by} (increase(headrace_annotator_answers_total{chosen}[$__range])) > 0)"
+    met = f"and on (number, instance) {answers}"
     queries = (
-        f"sum {by} (increase(headrace_annotator_answers_total{chosen}[$__range]))",
-        f"sum {by} (increase(headrace_annotator_refused_total{chosen}[$__range]))",
-        f"max {by} (headrace_annotator_compared_answers{chosen})",
-        f"max {by} (headrace_annotator_agreement_ratio{chosen})",
+        answers,
+        f"sum {by} (increase(headrace_annotator_refused_total{chosen}[$__range])) {met}",
+        f"max {by} (headrace_annotator_compared_answers{chosen}) {met}",
+        f"max {by} (headrace_annotator_agreement_ratio{chosen}) {met}",
         f"sum {by} (increase(headrace_annotator_turnaround_seconds_total{chosen}[$__range])) "
-        f"/ (sum {by} (increase(headrace_annotator_answers_total{chosen}[$__range])) > 0)",
+        f"/ {answers}",
     )
     fields = [f"Value #{chr(ord('A') + i)}" for i in range(len(names))]
     units = ("short", "short", "short", "percentunit", "s")

@@ -20,7 +20,7 @@ from .panels import (
     timeline,
     told,
 )
-from .rows_health import LEVELS
+from .rows_health import BAND, LEVELS
 
 ABOUT = (
     "Which watch fired, which feature moved and how, what became of the classes, and what Headrace "
@@ -142,8 +142,9 @@ def _watches() -> list[Json]:
                     "(headrace_drift_last_alarm_timestamp_seconds{S}) * 1000"
                 )
             ],
-            unit="dateTimeFromNow",
+            unit="none",
             width=8,
+            overrides=[override("last alarm", unit="dateTimeFromNow")],
             transformations=[
                 {
                     "id": "organize",
@@ -170,7 +171,8 @@ def _features() -> list[Json]:
             "{{feature}}",
             unit="none",
             steps=above(0.8, 1),
-            height=14,
+            width=12,
+            height=12,
             high=2,
             about=told(
                 "The highest statistic of each feature over its own threshold, at the end of the "
@@ -185,7 +187,8 @@ def _features() -> list[Json]:
             "{{feature}}",
             unit="none",
             steps=above(0.1, 0.25),
-            height=14,
+            width=12,
+            height=12,
             high=1,
             about=told(
                 "Population stability index of the window against the sample of the past, at the "
@@ -205,11 +208,12 @@ def _features() -> list[Json]:
             ],
             unit="none",
             steps=above(0.8, 1),
-            height=7,
+            width=12,
             low=0,
+            high=3,
             decimals=1,
             about=told(
-                "The same over time, for the features chosen above.",
+                "The same over time, for the features chosen at the top. Cut off at 3.",
                 red="1 or more.",
                 do="a step is a release; a slope is the world; a spike a burst of odd events.",
             ),
@@ -224,11 +228,12 @@ def _features() -> list[Json]:
             ],
             unit="none",
             steps=above(0.1, 0.25),
-            height=7,
+            width=12,
             low=0,
+            high=1,
             decimals=2,
             about=told(
-                "The same over time, for the features chosen above.",
+                "The same over time, for the features chosen at the top. Cut off at 1.",
                 red="0.25 or more.",
                 do="it falls by itself as the sample of the past fills with the new world.",
             ),
@@ -339,11 +344,7 @@ def _consequences() -> list[Json]:
             steps=never(),
             low=0,
             high=1,
-            overrides=[
-                override("estimated", custom__lineWidth=3),
-                override("at least", custom__lineWidth=1),
-                override("at most", custom__lineWidth=1),
-            ],
+            overrides=BAND,
             about=told(
                 "What the drift cost, and whether it is coming back.",
                 calm="the overview says what was surely lost.",

@@ -20,7 +20,7 @@ def overview() -> Json:
         ABOUT,
         [
             ("Is it healthy?", rows_health.health()),
-            ("Model: quality, and what labels bring", rows_health.quality()),
+            ("Quality and efficiency", rows_health.quality()),
             ("Drift", rows_health.drift()),
             ("Asking", rows_labels.asking()),
             ("Labelling", rows_labels.labelling()),

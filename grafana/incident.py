@@ -39,7 +39,7 @@ from .prometheus import Prometheus, required
 EVENTS_N = 12_000
 SEED = 7
 SCRAPE_S = 15
-SNAPSHOT_S = 900
+SNAPSHOT_S = 300
 REPEATED_EVERY_N = 3_000
 JOB, INSTANCE = "headrace", "worker-0:9108"
 RULES = Path(__file__).parent / "rules" / "headrace.yml"

@@ -22,6 +22,21 @@ from .panels import (
     told,
 )
 
+FIXED_BLUE = {"mode": "fixed", "fixedColor": BLUE}
+FIXED_GREY = {"mode": "fixed", "fixedColor": GREY}
+BAND = [
+    override("estimated", color=FIXED_BLUE, custom__lineWidth=3),
+    override(
+        "at most",
+        color=FIXED_BLUE,
+        custom__lineWidth=0,
+        custom__fillOpacity=18,
+        custom__fillBelowTo="at least",
+    ),
+    override("at least", color=FIXED_BLUE, custom__lineWidth=0),
+]
+"""An estimate with its interval as a band."""
+
 LEVELS = mapping({"0": ("STABLE", GREEN), "1": ("WARNING", YELLOW), "2": ("DRIFT", RED)})
 
 
@@ -124,7 +139,7 @@ def health() -> list[Json]:
             ),
         ),
         stat(
-            "Accuracy surely lost, last day",
+            "Accuracy lost, last day",
             "max(clamp_min("
             'max_over_time(headrace_accuracy_ratio{S,estimate="low"}[1d]) '
             '- ignoring (estimate) headrace_accuracy_ratio{S,estimate="high"}, 0))',
@@ -153,7 +168,7 @@ def health() -> list[Json]:
             ),
         ),
         stat(
-            "Requests near their deadline",
+            "Open, near deadline",
             "sum(headrace_label_requests_stale{S}) "
             "/ clamp_min(sum(headrace_label_requests_open{S}), 1)",
             unit="percentunit",
@@ -171,7 +186,7 @@ def health() -> list[Json]:
             "min(headrace_budget_is_exhausted{S})",
             unit="none",
             steps=above(None, 1),
-            mappings=mapping({"0": ("not spent", GREEN), "1": ("SPENT", RED)}),
+            mappings=mapping({"0": ("open", GREEN), "1": ("SPENT", RED)}),
             graph=False,
             about=told(
                 "Whether the cap on labels is reached. Without a cap it never is.",
@@ -215,18 +230,10 @@ def quality() -> list[Json]:
             low=0,
             high=1,
             overrides=[
-                override("estimated", color=_fixed(BLUE), custom__lineWidth=3),
-                override(
-                    "at most",
-                    color=_fixed(BLUE),
-                    custom__lineWidth=0,
-                    custom__fillOpacity=18,
-                    custom__fillBelowTo="at least",
-                ),
-                override("at least", color=_fixed(BLUE), custom__lineWidth=0),
+                *BAND,
                 override(
                     "naive",
-                    color=_fixed(GREY),
+                    color=FIXED_GREY,
                     custom__lineWidth=1,
                     custom__lineStyle={"fill": "dash", "dash": [6, 6]},
                 ),
@@ -240,7 +247,7 @@ def quality() -> list[Json]:
             ),
         ),
         lines(
-            "Accuracy surely lost against the best of a day",
+            "Accuracy surely lost, against the best of a day",
             [
                 line(
                     "max(clamp_min("
@@ -291,7 +298,7 @@ def quality() -> list[Json]:
             ],
             unit="percentunit",
             steps=above(0.3, 0.5),
-            width=6,
+            width=5,
             low=0,
             about=told(
                 "From the lower to the upper bound of the 95 % interval; the widest worker.",
@@ -300,20 +307,29 @@ def quality() -> list[Json]:
             ),
         ),
         lines(
-            "Labels saved",
-            [
-                line('max(headrace_labels_saved{S,against="all"})', "against labelling all"),
-                line('min(headrace_labels_saved{S,against="blind"})', "for the estimate alone"),
-            ],
+            "Labels saved, against labelling all",
+            [line('max(headrace_labels_saved{S,against="all"})', "labels")],
             unit="short",
             steps=never(),
-            width=6,
+            width=5,
+            low=0,
             about=told(
-                "Events that needed no label; and what choosing does to the estimate of the "
-                "accuracy, against labels drawn blindly: below 0 it costs some, which is the "
-                "price of teaching the model with them.",
-                calm="there is no number that is too small.",
-                do="what choosing gains on your data, `headrace pilot` measures.",
+                "Events that needed no label.",
+                calm="it can only grow.",
+                do="what choosing gains over chance on your data, `headrace pilot` measures.",
+            ),
+        ),
+        lines(
+            "Labels saved, for the estimate",
+            [line('min(headrace_labels_saved{S,against="blind"})', "labels")],
+            unit="short",
+            steps=never(),
+            width=4,
+            about=told(
+                "Labels drawn blindly that would give as narrow an interval, less those it took. "
+                "Below 0 choosing costs the estimate some.",
+                calm="that is the price of teaching the model with them.",
+                do="more control labels (query.control_share) bring it nearer to 0.",
             ),
         ),
         lines(
@@ -326,7 +342,7 @@ def quality() -> list[Json]:
             ],
             unit="s",
             steps=above(21_600, 86_400),
-            width=6,
+            width=5,
             low=0,
             about=told(
                 "Time since a label was learned, a retraining ordered, a challenger adopted.",
@@ -336,23 +352,24 @@ def quality() -> list[Json]:
             ),
         ),
         lines(
-            "Model updates, last hour",
+            "Retraining, last hour",
             [
                 line(
-                    "max by (kind) (increase(headrace_model_updates_total{S}[1h]))",
+                    'max by (kind) (increase(headrace_model_updates_total{S,kind!="learned"}[1h]))',
                     "{{kind}}",
                 )
             ],
             unit="short",
             steps=never(),
-            width=6,
+            width=5,
             low=0,
+            decimals=0,
             about=told(
-                "Labels learned or not learnable; retraining ordered, then adopted or kept as it "
-                "was.",
+                "Retraining ordered, then the challenger adopted or the model kept; and labels "
+                "that could not be learned.",
                 calm="kept is the gate at work: the challenger was not better.",
-                do="unlearnable above 0: a label came whose features are gone, or whose class the "
-                "model refuses. Nothing adopted for days under drift: see docs/DRIFT.md.",
+                do="unlearnable above 0: the features of the event are gone, or the model refuses "
+                "the class. Nothing adopted for days under drift: see docs/DRIFT.md.",
             ),
         ),
     ]
@@ -386,9 +403,11 @@ def drift() -> list[Json]:
             steps=above(0.8, 1),
             width=12,
             low=0,
-            decimals=2,
+            high=3,
+            decimals=1,
             about=told(
-                "Every detector's statistic divided by its own threshold: at 1 it fires.",
+                "Every detector's statistic divided by its own threshold: at 1 it fires. Cut off "
+                "at 3.",
                 red="1 or more. A spike that returns was a burst; a plateau is a new world.",
                 do="error or surprise: the model is wrong, labels will tell. features alone: look "
                 "at the producer first, a broken join looks like drift.",
@@ -475,7 +494,3 @@ def drift() -> list[Json]:
 def _confidence(share: float) -> str:
     buckets = "headrace_prediction_confidence_ratio_bucket"
     return f"histogram_quantile({share}, sum by (le) (rate({buckets}{{S}}[5m])))"
-
-
-def _fixed(color: str) -> Json:
-    return {"mode": "fixed", "fixedColor": color}

@@ -248,7 +248,6 @@ def labelling() -> list[Json]:
             unit="percentunit",
             steps=below(0.4, 0.667),
             high=1,
-            decimals=0,
             about=told(
                 "Krippendorff's alpha over requests with two answers or more.",
                 red="below 40 %: people read the question differently.",
@@ -268,7 +267,6 @@ def labelling() -> list[Json]:
             unit="percentunit",
             steps=above(0.1, 0.3),
             low=0,
-            high=1,
             decimals=0,
             about=told(
                 "Share of the ends that were disputed, expired or withdrawn.",

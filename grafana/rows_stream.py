@@ -178,7 +178,7 @@ def stream() -> list[Json]:
             ),
         ),
         lines(
-            "Window and sample of the past",
+            "Events held",
             [
                 line("sum(headrace_window_events{S})", "window"),
                 line("sum(headrace_reservoir_events{S})", "sample of the past"),
@@ -344,7 +344,7 @@ def state() -> list[Json]:
             ),
         ),
         lines(
-            "Retraining, last hour",
+            "Time of a retraining, last hour",
             [
                 line(_retraining(0.5), "half within"),
                 line(_retraining(0.9), "90 % within"),

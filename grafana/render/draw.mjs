@@ -14,14 +14,27 @@ const [source, picture] = process.argv.slice(2);
 const page = JSON.parse(await readFile(source, 'utf8'));
 const folder = await mkdtemp(join(tmpdir(), 'headrace-picture-'));
 const faults = [];
+
+// A default export that esbuild, keeping to Node's rules, would hand on wrapped in an object.
+const unwrapped = {
+  name: 'unwrapped',
+  setup(plugin) {
+    plugin.onResolve({ filter: /^react-custom-scrollbars-2$/ }, (asked) =>
+      asked.namespace === 'unwrapped' ? undefined : { path: asked.path, namespace: 'unwrapped' });
+    plugin.onLoad({ filter: /.*/, namespace: 'unwrapped' }, (asked) => ({
+      contents: `export { default } from '${asked.path}'`, loader: 'js', resolveDir: here,
+    }));
+  },
+};
+
 try {
   await build({
     entryPoints: [join(here, 'page.jsx')], bundle: true, outfile: join(folder, 'page.js'),
-    format: 'iife', jsx: 'automatic', logLevel: 'error', define: { 'process.env.NODE_ENV': '"production"' },
+    format: 'iife', jsx: 'automatic', logLevel: 'error', plugins: [unwrapped], define: { 'process.env.NODE_ENV': '"production"' },
     loader: { '.svg': 'text', '.woff2': 'empty', '.woff': 'empty', '.ttf': 'empty' },
   });
   await writeFile(join(folder, 'page.html'),
-    '<!doctype html><meta charset="utf-8"><div id="page"></div>'
+    '<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="page.css"><div id="page"></div>'
     + `<script>window.PAGE = ${JSON.stringify(page).replaceAll('<', '\\u003c')}</script>`
     + '<script src="page.js"></script>');
   const browser = await chromium.launch({

@@ -7,10 +7,10 @@
 import React from 'react';
 import { createRoot } from 'react-dom/client';
 import {
-  applyFieldOverrides, createTheme, FieldType, getDisplayProcessor, getFieldDisplayName,
-  getFieldDisplayValues, dateTime, standardTransformers, standardTransformersRegistry,
+  applyFieldOverrides, createTheme, FieldType, getFieldDisplayName,
+  getFieldDisplayValues, getDisplayValueAlignmentFactors, dateTime, standardTransformers, standardTransformersRegistry,
   standardFieldConfigEditorRegistry, FieldConfigOptionsRegistry, ThemeContext, toDataFrame,
-  transformDataFrame, getActiveThreshold, getScaleCalculator, LoadingState,
+  transformDataFrame, LoadingState,
 } from '@grafana/data';
 import {
   BarGauge, BigValue, GlobalStyles, PanelChrome, PanelContextProvider, Table, TimeSeries,
@@ -35,7 +35,7 @@ const LINE = {
 };
 
 standardTransformersRegistry.setInit(() =>
-  Object.values(standardTransformers).map((one) => ({
+  [...new Set(Object.values(standardTransformers))].map((one) => ({
     id: one.id, name: one.name, transformation: one, editor: () => null,
   })),
 );
@@ -176,7 +176,9 @@ function Ranking({ panel, width, height }) {
     timeZone: 'utc', replaceVariables: (t) => t,
   });
   return (
-    <VizRepeater getValues={getValues} source={data} width={width} height={height} autoGrid
+    <VizRepeater
+      getAlignmentFactors={(values) => getDisplayValueAlignmentFactors(values)}
+      getValues={getValues} source={data} width={width} height={height} autoGrid
       itemSpacing={4} orientation="horizontal" renderCounter={0} minVizHeight={16} maxVizHeight={40}
       renderValue={({ value, width, height, alignmentFactors }) => (
         <BarGauge value={value.display} field={value.field} width={width} height={height} theme={theme}
@@ -208,10 +210,10 @@ function Timeline({ panel, width, height }) {
         return (
           <g key={row}>
             <text x={left - 8} y={band * (row + 0.5) + 4} textAnchor="end">{names[row]}</text>
-            {values.map((value, i) => value === null ? null : (
+            {runs(values.map((value) => value === null ? null : frame.fields[1].display(value).color)).map(([i, n]) => values[i] === null ? null : (
               <rect key={i} x={place(times[i])} y={band * row + 2} height={band - 4}
-                width={Math.max(0, place(times[i] + step) - place(times[i]) + 0.5)}
-                fill={frame.fields[1].display(value).color} opacity={0.8} />
+                width={Math.min(width, place(times[i] + n * step)) - place(times[i])}
+                fill={frame.fields[1].display(values[i]).color} opacity={0.8} />
             ))}
           </g>
         );
@@ -227,6 +229,16 @@ function Timeline({ panel, width, height }) {
       ))}
     </svg>
   );
+}
+
+// Where a colour begins and how often it comes: [1, 1, 2] -> [[0, 2], [2, 1]].
+function runs(values) {
+  const found = [];
+  values.forEach((value, i) => {
+    if (i && value === values[i - 1]) found.at(-1)[1] += 1;
+    else found.push([i, 1]);
+  });
+  return found;
 }
 
 function Columns({ panel, width, height }) {

@@ -1,11 +1,12 @@
-"""The command line: `headrace run | replay | report | check | pilot | demo | topics`.
+"""The command line of Headrace; `COMMANDS` has them all.
 
 Only the module of the chosen command is imported, so that help is quick. Such a module has
 `register(subparsers)`, which adds its parser and sets `func`, called with the parsed arguments for
 the exit code.
 
-Exit codes: 0 done; 1 a replay differs, a check found faults, or a topic is missing or differs; 2
-settings, arguments or inputs are wrong; 70 Headrace is wrong; 130 interrupted.
+Exit codes: 0 done; 1 done, and it found what should not be: a replay or a snapshot differs,
+settings have faults, a topic is missing, a lag is above its limit; 2 settings, arguments or inputs
+are wrong; 70 Headrace is wrong; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ COMMANDS = {
     "topics": (
         "show the Kafka topics, and create those that are missing",
         "headrace.shells.kafka.topics",
+    ),
+    "lag": ("how far the workers on Kafka are behind", "headrace.shells.kafka.lag"),
+    "rebuild": (
+        "make all state again from the logs on Kafka, and compare it with the snapshots",
+        "headrace.shells.kafka.rebuilding",
+    ),
+    "reset": (
+        "let the shards on Kafka forget everything, and go on from another place",
+        "headrace.shells.kafka.reset",
     ),
 }
 

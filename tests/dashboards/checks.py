@@ -203,10 +203,10 @@ def _unit_of(panel: Json, target: Json) -> str | None:
     for step in panel.get("transformations", []):
         if step["options"].get("excludeByName", {}).get("Value"):
             return None
-    field = f"Value #{target['refId']}"
-    name = _renamed(panel).get(field, field)
+    fields = {"Value", f"Value #{target['refId']}"}
+    fields |= {_renamed(panel).get(field, field) for field in fields}
     for made in panel["fieldConfig"]["overrides"]:
-        if made["matcher"]["options"] in (name, field):
+        if made["matcher"]["options"] in fields:
             for one in made["properties"]:
                 if one["id"] == "unit":
                     return str(one["value"])
@@ -226,7 +226,9 @@ def threshold_faults(board: Json) -> Iterator[str]:
         told, colors = panel.get("description", ""), [step["color"] for step in steps]
         if ("**Red:**" in told) != ("red" in colors):
             yield f"{panel['title']}: red in the description and in the thresholds do not agree"
-        unit = panel["fieldConfig"]["defaults"].get("unit")
+        unit = panel["fieldConfig"]["defaults"].get("unit", "")
+        if panel["type"] == "table" and unit.startswith("dateTime"):
+            yield f"{panel['title']}: a date is the unit of one column, not of all of a table"
         if unit == "percentunit" and any(value > 1 for value in values[1:]):
             yield f"{panel['title']}: a threshold above 1, of a share"
 

@@ -25,9 +25,9 @@ from kafka.topics import Topics
 from kafka.workers import Worker, make_events, settings_of
 from kafka.world import World, wait_until
 
-EVENTS_N = 1_600
+EVENTS_N = 1_000
 PIECE_N = 100
-REPLACED_AT = 800
+REPLACED_AT = 600
 # Long ago, so that the clock of the day has no say.
 BEGAN_AT = 1_000_000.0
 TOPIC_OF = {

@@ -74,14 +74,11 @@ def test_worker_that_was_frozen_and_wakes_up_does_no_harm(
             frozen.signal(signal.SIGCONT)
             time.sleep(3.0)
             fleet.wait_ready()
-            found = wait_over(
-                fleet,
-                traffic,
-                Book(broker.topics, names_of(settings)),
-                share=SHARE,
-                may_repeat=True,
-            )
+            book = Book(broker.topics, names_of(settings))
+            found = wait_over(fleet, traffic, book, share=SHARE, may_repeat=True)
         fleet.check()
     print(f"\n{found.figures}")
     found.require()
     assert found.figures["settled"] > 50
+    writers = [{step.get("writer") for step in chain} for chain in book.steps().values()]
+    assert max(map(len, writers)) > 1, "nobody took over from the worker that was frozen"

@@ -8,12 +8,14 @@ from pathlib import Path
 from kafka.auditor import Book, stalls
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, make_events, names_of, settings_of, wait_over
-from kafka.world import HUMAN, Traffic
+from kafka.world import HUMAN, Traffic, wait_until
 
 SHARE = 0.1
 # More than a worker that was killed can cost, which is the group's patience and then a recovery.
 STALL_S_MAX = 60.0
 STEADY_S = 4.0
+# Events that come in the time in which the group learns that a member is dead.
+TOLD_AFTER_N = 4_000
 
 
 def test_workers_come_and_go_and_nothing_is_lost(
@@ -44,11 +46,8 @@ def test_workers_come_and_go_and_nothing_is_lost(
             changes.append(("2 become 1, one is killed", time.time()))
             fleet.workers["w0"].kill()
             # The group does not know yet: the one that is left is ready until it is told.
-            since = len(traffic.sent)
-            while len(traffic.sent) < since + 4_500:
-                fleet.check()
-                traffic.check()
-                time.sleep(0.2)
+            told_n = len(traffic.sent) + TOLD_AFTER_N
+            wait_until(lambda: len(traffic.sent) > told_n, "no events are sent")
             settle()
             over = time.time()
             found = wait_over(fleet, traffic, book, share=SHARE)

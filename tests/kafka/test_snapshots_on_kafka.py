@@ -4,7 +4,6 @@ the same state. And what the process takes and opens while it works: memory, and
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -115,13 +114,16 @@ def test_worker_takes_no_more_memory_and_listens_on_loopback_only(
         with Traffic(broker.client, names_of(settings), people=HUMAN, rate=800.0) as traffic:
 
             def peak_mib(until_n: int) -> float:
-                peak = 0.0
-                while len(traffic.sent) < until_n:
+                seen = [0.0]
+
+                def is_sent() -> bool:
                     traffic.check()
                     worker.check()
-                    peak = max(peak, worker.rss_mib())
-                    time.sleep(0.2)
-                return peak
+                    seen.append(worker.rss_mib())
+                    return len(traffic.sent) >= until_n
+
+                wait_until(is_sent, "no events are sent")
+                return max(seen)
 
             warm = peak_mib(5_000)
             later = peak_mib(15_000)

@@ -44,7 +44,7 @@ def settings_of(prefix: str, servers: str, folder: Path, **sections: Mapping[str
         "observe": {"window_n": 500, "reservoir_n": 500},
         "query": {"budget": {"share": 0.1}, "rounds": {"every_n": 50}},
         "drift": {"check_every_n": 500, "hold_n": 500},
-        "label": {"deadline_s": 20.0},
+        "label": {"deadline_s": 10.0},
         "learn": {"retrain_every_n": 300, "memory_n": 500},
         "kafka": {
             "servers": [servers],
@@ -89,7 +89,7 @@ class Worker:
     """One worker process of these settings; `start` after `kill` is another life of it."""
 
     def __init__(self, settings: Mapping[str, Any], folder: Path, name: str = "w0") -> None:
-        self.name = name
+        self.name, self.settings = name, settings
         self.port = _free_port()
         self.log = folder / f"{name}.log"
         self.path = folder / f"{name}.toml"
@@ -267,9 +267,10 @@ class Fleet:
         return all(not worker.why_not_ready() for worker in self.running)
 
     def check(self) -> None:
-        """Fail if one has written a traceback."""
+        """Fail if one broke, or decided otherwise when it did so for the second time."""
         for worker in self.workers.values():
-            assert "Traceback" not in worker.text(), f"{worker.name}:\n{worker.tail(200)}"
+            for sign in ("Traceback", "decided again"):
+                assert sign not in worker.text(), f"{worker.name}:\n{worker.tail(200)}"
 
     def stop(self) -> None:
         """Stop all at once, as a deployment would; each must end well."""

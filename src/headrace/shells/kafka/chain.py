@@ -19,13 +19,17 @@ class Chain:
     """`last` is the offset of the last step, -1 for none, and `writer` wrote it; `end` is the
     offset that the next record gets.
 
-    The outputs of all steps up to `done` arrived. `starts_at` is the first event that today's state
-    follows from, and `lost_n` how many steps before the first were deleted, if it follows from them.
+    The outputs of all steps up to `done` arrived. The steps reach offset `stop` of the events and
+    `training` of the training log. Today's state follows from the events from `starts_at` on, and
+    from `lost_n` steps that were deleted.
     """
 
+    partition: int
     last: int
     writer: str
     done: int = -1
+    stop: int = 0
+    training: int = 0
     starts_at: int | None = None
     lost_n: int = 0
     end: int = 0
@@ -41,7 +45,7 @@ async def chain_of(
     tp = partition_of(settings.kafka.journal, partition)
     tapes = Tapes(consumer, {tp: last + 1})
     await tapes.open()
-    chain = Chain(last, writer, done=last, lost_n=tapes.lost[tp])
+    chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[tp])
     is_any, partitions_n = chain.lost_n > 0, None
     chain.end = (await consumer.end_offsets([tp]))[tp]
     async for records in tapes.until(tp, chain.end):
@@ -51,6 +55,7 @@ async def chain_of(
                 continue
             is_any, chain.last, chain.writer = False, record.offset, step.writer
             chain.done = max(chain.done, step.done)
+            chain.stop, chain.training = step.stop, step.training
             if step.is_reset or partitions_n not in (None, step.partitions):
                 chain.starts_at, chain.lost_n = step.stop, 0
             elif chain.starts_at is None:

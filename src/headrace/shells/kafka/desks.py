@@ -101,9 +101,14 @@ class PartitionDesk:
         self.asked_at = now
         return Tick(at=now)
 
+    @property
+    def state(self) -> tuple[Desk, float, Place]:
+        """What is frozen."""
+        return self.desk, self.now, self._last
+
     def freeze(self) -> bytes:
         """The desk as bytes."""
-        return frozen.freeze((self.desk, self.now, self._last), kind="desk")
+        return frozen.freeze(self.state, kind="desk")
 
     def thaw(self, blob: bytes, position: int) -> None:
         """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""

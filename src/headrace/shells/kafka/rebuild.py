@@ -8,14 +8,15 @@ shown and asked for is in `rebuilding`.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-from ...errors import BadInput
 from ...frozen_compare import Difference, differences
+from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
 from ...settings import Settings
 from . import wire
@@ -37,7 +38,7 @@ class Part:
     """What came of one part: `training`, `desk-0`, `shard-3`.
 
     `verdict` is `equal`, `no snapshot`, `cut` (it differs, and retention deleted what it follows
-    from) or `DIFFERS`; `told` says more. With `is_written` the rebuilt state is the newest snapshot.
+    from) or `DIFFERS`; `told` says more. `is_written`: what was made is the newest snapshot now.
     """
 
     name: str
@@ -66,6 +67,29 @@ class Counted:
         self.records_n += read_n
         self._on_read(read_n)
         return found
+
+
+class Once(ThreadPoolExecutor):
+    """A thread that runs each retraining once: every shard comes by the same ones again.
+
+    Beyond `KEPT_MAX` retrainings they are run again, so that memory stays bounded.
+    """
+
+    KEPT_MAX = 200
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._kept: dict[int, Any] = {}
+
+    def submit(self, call: Callable[..., Any], /, job: RetrainJob) -> Future[Any]:  # type: ignore[override]  # nothing else is run here
+        """As a pool's own, for `retrain` and its job."""
+        return super().submit(self._run, call, job)
+
+    def _run(self, call: Callable[..., Any], job: RetrainJob) -> Any:
+        if job.job_id not in self._kept and len(self._kept) < self.KEPT_MAX:
+            self._kept[job.job_id] = call(job)
+        # Who adopts a challenger goes on teaching it.
+        return copy.deepcopy(self._kept[job.job_id]) if job.job_id in self._kept else call(job)
 
 
 class Rebuild:
@@ -97,67 +121,219 @@ class Rebuild:
 
     async def training(self) -> Part:
         """The training log's state."""
-        part, began = self._begun("training")
+        part = self._begun("training")
         saved, position = self._states.training()
-        topic = partition_of(self._kafka.training, 0)
-        tapes, end = await self._tapes_of(topic)
-        log = new_log(self._settings)
-        cut = _cut(topic.topic, tapes.lost[topic])
+        tp = partition_of(self._kafka.training, 0)
+        tapes, end = await self._tapes_of(tp)
+        cut = _cut(tp, tapes.lost[tp])
         if position > end:
-            part.verdict = DIFFERS
-            part.told.append(f"the snapshot stands at {position}, and {topic.topic} ends at {end}")
-        elif not cut:
-            await self._fold(log, tapes, topic, position)
-            _judge(part, position > 0, differences(log, saved), cut)
-            await self._fold(log, tapes, topic, end)
+            _beyond(part, f"{tp.topic} ends at {end}, and the snapshot stands at {position}")
+        elif cut:
+            part.verdict, part.told = CUT, [cut]
         else:
-            _judge(part, position > 0, [Difference("", "nothing", "what was saved")], cut)
-        if self._is_to_write(part, end > position):
-            self._save(part, lambda: self._states.write_training(frozen_log(log), end))
-        return self._done(part, began)
+            log = new_log(self._settings)
+            await self._fold(log, tapes, tp, position)
+            _judge(part, position > 0, differences(log, saved))
+            await self._fold(log, tapes, tp, end)
+            if self._is_to_write(part, end > position):
+                self._clear(part)
+                self._states.write_training(frozen_log(log), end)
+                part.is_written = True
+        return self._done(part)
 
     async def desk(self, number: int) -> Part:
-        """One desk."""
-        part, began = self._begun(f"desk-{number}")
+        """One desk. What it says of entries after the committed one may not be said yet: a
+        snapshot must not stand behind that.
+        """
+        part = self._begun(f"desk-{number}")
         saved = self._states.desk(number)
         tp = partition_of(self._kafka.desk, number)
         tapes, end = await self._tapes_of(tp)
-        desk = PartitionDesk(self._settings, number)
-        # What it says of entries after the committed one may not be in the training log yet.
+        if saved.position > end:
+            told = f"{tp.topic}, partition {number}, ends at {end}"
+            return self._done(_beyond(part, f"{told}, and the snapshot stands at {saved.position}"))
+        desk, blob = PartitionDesk(self._settings, number), b""
         arrived = min(end, self._committed.get(tp, 0))
-        blob = b""
-        for stop in sorted({min(saved.position, end), arrived, end}):
+        for stop in sorted({saved.position, arrived, end}):
             await _fold_desk(desk, tapes, tp, stop)
             if stop == saved.position:
                 found = differences(desk.state, saved.state)
-                _judge(part, stop > 0, found, _cut(tp.topic, tapes.lost[tp]))
+                _judge(part, stop > 0, found, _cut(tp, tapes.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
-        if saved.position > end:
-            part.verdict = DIFFERS
-            part.told.append(f"the snapshot stands at {saved.position}, and the log ends at {end}")
         if self._is_to_write(part, arrived > saved.position):
-            self._save(part, lambda: self._states.write_desk(number, blob, arrived), arrived > 0)
-        return self._done(part, began)
+            self._clear(part)
+            self._states.write_desk(number, blob, arrived)
+            part.is_written = True
+        return self._done(part)
 
     async def shard(self, number: int) -> Part:
-        """One shard."""
-        part, began = self._begun(f"shard-{number}")
-        saved, saved_log, positions = self._states.shard(number, self._partitions_n)
+        """One shard. A snapshot may stand where all that was decided before is known to be sent."""
+        part = self._begun(f"shard-{number}")
+        saved = self._states.shard(number, self._partitions_n)
         chain = await chain_of(self._settings, number, self._consumer)
-        why_not = await self._why_not(chain, number, positions)
-        cut = await self._cut_of(chain, number)
-        if why_not or (cut and "partitions" not in positions):
-            part.verdict, part.told = (DIFFERS, [why_not]) if why_not else (UNSAVED, [cut])
-            return self._done(part, began)
-        written = _Written()
+        first, end = await self._bounds(number)
+        fault = self._impossible(chain, end, saved[2])
+        if fault:
+            return self._done(_beyond(part, fault))
+        cut = self._missing(chain, first)
+        if first[partition_of(self._kafka.training, 0)]:
+            part.verdict, part.told = CUT, [cut]
+            return self._done(part)
         try:
-            shard, log, at_snapshot = await self._to_snapshot(part, number, chain, positions, written)
-            if at_snapshot:
-                theirs = (saved.shard.schema, saved.shard)
-                found = differences((shard.shard.schema, shard.shard), theirs)
-                _judge(part, True, [*found, *differences(log, saved_log)], cut)
+            written = await self._walk(part, chain, saved, cut)
         except UnusableError as error:
-            part.verdict = DIFFERS
-            part.told.append(f"the snapshot stands at no place of the journal: {error}")
-        return self._done(part, began)
+            _beyond(part, f"the snapshot is of a worker that had lost the partition: {error}")
+            written = await self._walk(part, chain, None, cut)
+        if written is not None and self._is_to_write(part, chain.done > int(saved[2]["journal"])):
+            self._clear(part)
+            self._states.write_shard(number, *written)
+            part.is_written = True
+        return self._done(part)
+
+    async def _walk(
+        self, part: Part, chain: Chain, saved: Saved | None, cut: str
+    ) -> tuple[bytes, bytes, dict[str, int | str]] | None:
+        """The shard from its first step to its last, judged at the snapshot.
+
+        What may be written: the shard, the training log, where both stand; None before a step.
+        """
+        positions = saved[2] if saved is not None and "partitions" in saved[2] else None
+        shard, log, _ = self._states.unborn(chain.partition, self._partitions_n)
+        writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
+        for stop in sorted({at, chain.done, chain.last}):
+            recovery = Recovery(
+                self._settings, self._decoder, self._consumer, self._threads, part.told.append
+            )
+            found = await recovery.run(shard, log, writer=writer, until=stop)
+            shard, log, writer = found.shard, found.log, found.writer
+            if stop == chain.done and shard.journal >= 0:
+                written = (shard.freeze(), frozen_log(log), self._positions(shard, writer))
+            if stop == at and saved is not None and positions is not None:
+                await recovery.catch_up(shard, log, int(positions["training"]))
+                _judge(part, True, _compared(shard, log, saved), cut)
+        if positions is None:
+            _judge(part, False, [], cut)
+        return written
+
+    def _positions(self, shard: PartitionShard, writer: str) -> dict[str, int | str]:
+        return {
+            "events": shard.position,
+            "training": shard.training,
+            "journal": shard.journal,
+            "partitions": self._partitions_n,
+            "writer": writer,
+        }
+
+    async def _bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
+        """Where the logs that a shard follows from begin, and where they end."""
+        tps = [partition_of(self._kafka.events, number), partition_of(self._kafka.training, 0)]
+        first = await self._consumer.beginning_offsets(tps)
+        return first, await self._consumer.end_offsets(tps)
+
+    def _impossible(
+        self, chain: Chain, end: Mapping[Any, int], positions: Mapping[str, int | str]
+    ) -> str:
+        """Why these logs can't be those that the shard was made from; empty if they can."""
+        known = {
+            partition_of(self._kafka.events, chain.partition): chain.stop,
+            partition_of(self._kafka.training, 0): max(chain.training, int(positions["training"])),
+        }
+        return "; ".join(
+            f"{tp.topic}, partition {tp.partition}, ends at {end[tp]}, and the shard knows it up "
+            f"to {stop}: it is another log"
+            for tp, stop in known.items()
+            if stop > end[tp]
+        )
+
+    def _missing(self, chain: Chain, first: Mapping[Any, int]) -> str:
+        """What retention deleted that the shard follows from; empty if nothing."""
+        events = partition_of(self._kafka.events, chain.partition)
+        training = partition_of(self._kafka.training, 0)
+        needed = first[events] if chain.starts_at is None else chain.starts_at
+        reasons = (
+            _cut(training, first[training]),
+            _cut(partition_of(self._kafka.journal, chain.partition), chain.lost_n),
+            _cut(events, max(0, first[events] - needed)),
+        )
+        return "; ".join(filter(None, reasons))
+
+    # ----------------------------------------------------------------------------------- parts
+
+    async def _tapes_of(self, tp: Any) -> tuple[Tapes, int]:
+        """A partition from its beginning, and where it ends."""
+        tapes = Tapes(self._consumer, {tp: 0})
+        await tapes.open()
+        return tapes, (await self._consumer.end_offsets([tp]))[tp]
+
+    async def _fold(self, log: TrainingLog, tapes: Tapes, tp: Any, stop: int) -> None:
+        async for records in tapes.until(tp, stop):
+            for record in records:
+                await folded(log, record, self._threads)
+
+    def _is_to_write(self, part: Part, is_further: bool) -> bool:
+        """A cut state is never better than what was saved."""
+        is_wanted = part.verdict in (DIFFERS, UNSAVED) or (part.verdict == EQUAL and is_further)
+        return self._is_writing and is_wanted
+
+    def _clear(self, part: Part) -> None:
+        """What differs is removed: it may stand further on, and would be taken for the newest."""
+        if part.verdict == DIFFERS:
+            self._states.clear(part.name)
+
+    def _begun(self, name: str) -> Part:
+        self._read_n, self._began = self._consumer.records_n, time.monotonic()
+        return Part(name)
+
+    def _done(self, part: Part) -> Part:
+        part.records_n = self._consumer.records_n - self._read_n
+        part.took_s = time.monotonic() - self._began
+        part.told = list(dict.fromkeys(part.told))
+        return part
+
+
+Saved: TypeAlias = tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]
+
+
+def _compared(shard: PartitionShard, log: TrainingLog, saved: Saved) -> list[Difference]:
+    theirs, their_log, positions = saved
+    for name, mine in (("journal", shard.journal), ("events", shard.position)):
+        if mine != positions[name]:
+            return [Difference(f"position in {name}", str(mine), str(positions[name]))]
+    found = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
+    return found or differences(log, their_log)
+
+
+async def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: Any, stop: int) -> None:
+    async for records in tapes.until(tp, stop):
+        for record in records:
+            entry = wire.desk_input_of(record)
+            if entry is None:
+                desk.position = record.offset + 1
+            else:
+                desk.fold(*entry, record.offset)
+
+
+def _judge(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "") -> None:
+    """Equal is equal, whatever was deleted; what differs after that proves nothing."""
+    if has_snapshot and not found:
+        part.verdict = EQUAL
+    elif cut:
+        part.verdict = CUT
+        part.told.append(cut)
+    elif has_snapshot:
+        part.verdict = DIFFERS
+        part.told += [f"made again, and saved: {one}" for one in found[:SHOWN_MAX]]
+
+
+def _beyond(part: Part, fault: str) -> Part:
+    part.verdict = DIFFERS
+    part.told.append(fault)
+    return part
+
+
+def _cut(tp: Any, lost_n: int) -> str:
+    """Why a state can't be made again, as a sentence; empty if nothing is missing."""
+    if not lost_n:
+        return ""
+    return f"{tp.topic}, partition {tp.partition}: {lost_n} records before the first were deleted"

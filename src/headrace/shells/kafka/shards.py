@@ -36,7 +36,9 @@ from ...observe.hook import Headers
 from ...observe.schema import Schema
 from ...query.asking import Asking
 from ...query.budgets import from_settings
-from ...settings import Settings
+from ...settings import RunSettings, Settings
+from ...settings_http import HttpSettings
+from ...settings_kafka import KafkaSettings, WorkerSettings
 from ...shard import Shard
 
 
@@ -84,7 +86,8 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
     """The settings of one shard of so many: its part of every limit that is meant for all.
 
     A share of events needs no dividing. Caps and the room for open requests are rounded down: the
-    sum of the parts must not exceed the whole. Raises `BadSettings` when nothing would be left.
+    sum of the parts must not exceed the whole. What is only for the process is left out: a shard
+    saved by one worker is the same as that of another, with other log lines. Raises `BadSettings` when nothing would be left.
 
     >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
     >>> share_of(settings, 4).query.budget.per_hour
@@ -113,6 +116,10 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
         settings,
         query=msgspec.structs.replace(settings.query, budget=part),
         label=msgspec.structs.replace(settings.label, open_max=settings.label.open_max // n),
+        run=RunSettings(),
+        http=HttpSettings(),
+        kafka=KafkaSettings(),
+        worker=WorkerSettings(),
     )
 
 

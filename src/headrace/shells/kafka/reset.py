@@ -1,0 +1,262 @@
+"""Shards that forget everything and go on from another place; `headrace reset`.
+
+For when the window, the budget or the estimate of the past stands in the way: after a mistake in
+the settings of the input, after a gap, to decide again. What cost a person's time stays: the
+training log and with it the model, open requests, answers.
+
+A step that says so goes into the journal of every partition, the old snapshots are removed, and new
+ones say the same, so that a worker need not read again what is forgotten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import secrets
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ...errors import BadInput, BadSettings
+from ...learn.training_log import TrainingLog
+from ...settings import Settings, load
+from . import client, wire
+from .chain import Chain, chain_of
+from .cluster import connected
+from .outbox import started
+from .reading import Tapes, partition_of
+from .rebuilding import check_idle
+from .recovery import folded
+from .shards import PartitionShard, Step
+from .states import States, frozen_log
+from .topics import ensure
+
+EARLIEST, LATEST = "earliest", "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One partition, from `first` to `end`: `before` is what the group committed, None for none."""
+
+    partition: int
+    before: int | None
+    to: int
+    first: int
+    end: int
+
+    @property
+    def skipped_n(self) -> int:
+        """Events that nobody will see; negative for those that are fed again."""
+        return self.to - max(self.before or 0, self.first)
+
+
+async def planned_moves(settings: Settings, to: str) -> list[Move]:
+    """Where each partition of the events would go on.
+
+    Topics that are missing are created, as a worker would. Raises `BadInput` while workers are in
+    the group, or without an inference log, `NoBroker`, and `BadSettings`, for a time too that is
+    none.
+    """
+    kafka, since_ms = settings.kafka, _since_ms(to)
+    events_n = (await ensure(settings))[0].found
+    assert events_n is not None
+    tps = [partition_of(kafka.events, number) for number in range(events_n.partitions_n)]
+    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+        await check_idle(cluster, kafka.group)
+        committed = await cluster.committed(kafka.group)
+        reader = await started(stack, client.consumer(kafka))
+        ends = await reader.end_offsets(tps)
+        firsts = await reader.beginning_offsets(tps)
+        starts = ends if to == LATEST else firsts
+        if since_ms is not None:
+            found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
+            starts = {tp: found[tp].offset if found[tp] is not None else ends[tp] for tp in tps}
+    return [Move(tp.partition, committed.get(tp), starts[tp], firsts[tp], ends[tp]) for tp in tps]
+
+
+async def reset(settings: Settings, moves: list[Move], note: Callable[[str], None]) -> None:
+    """Carry out these moves. `note` is told why a snapshot was passed over.
+
+    Raises as `planned_moves`, and `BadInput` if a worker wrote meanwhile.
+    """
+    kafka, writer = settings.kafka, secrets.token_hex(8)
+    states = States(settings, note)
+    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+        await check_idle(cluster, kafka.group)
+        reader = await started(stack, client.consumer(kafka))
+        producer = await started(stack, client.producer(kafka))
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        log, training = await _newest_log(settings, states, reader, threads)
+        for move in moves:
+            found = states.shard(move.partition, len(moves))
+            place, author = int(found[2]["journal"]), str(found[2]["writer"])
+            chain = await chain_of(settings, move.partition, reader, last=place, writer=author)
+            step = _step(chain, move, training, len(moves), writer)
+            await _write(settings, producer, chain, step)
+            states.clear(f"shard-{move.partition}")
+            shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
+            _save(states, shard, step, chain.end, log)
+        states.write_training(frozen_log(log), training)
+        await _commit(settings, stack, moves)
+
+
+async def _newest_log(
+    settings: Settings, states: States, reader: Any, threads: ThreadPoolExecutor
+) -> tuple[TrainingLog, int]:
+    """The training log's state at its end. Raises `BadInput` if it was cut off."""
+    log, position = states.training()
+    tp = partition_of(settings.kafka.training, 0)
+    tapes = Tapes(reader, {tp: position})
+    await tapes.open()
+    if tapes.lost[tp]:
+        raise BadInput(
+            f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
+            "can't be made from it. Give kafka.training, desk and journal new names to begin anew"
+        )
+    end = (await reader.end_offsets([tp]))[tp]
+    async for records in tapes.until(tp, end):
+        for record in records:
+            await folded(log, record, threads)
+    return log, end
+
+
+def _step(chain: Chain, move: Move, training: int, partitions_n: int, writer: str) -> Step:
+    """What the journal is told, behind the last step of its chain."""
+    return Step(
+        previous=chain.last,
+        training=training,
+        start=move.to,
+        stop=move.to,
+        # Whoever has no snapshot looks for what a killed worker had not sent, and sends it.
+        done=chain.done,
+        partitions=partitions_n,
+        writer=writer,
+        is_first=True,
+        is_reset=True,
+    )
+
+
+async def _write(settings: Settings, producer: Any, chain: Chain, step: Step) -> None:
+    topic = settings.kafka.journal
+    written = await producer.send_and_wait(topic, wire.value_of(step), partition=chain.partition)
+    if written.offset != chain.end:
+        raise BadInput(
+            f"a worker wrote to {topic}, partition {chain.partition}, meanwhile; stop all workers "
+            "and reset again"
+        )
+
+
+def _save(states: States, shard: PartitionShard, step: Step, offset: int, log: TrainingLog) -> None:
+    """The shard that the step makes, so that nobody has to read what is forgotten."""
+    shard.seek(step.stop)
+    positions: dict[str, int | str] = {
+        "events": step.stop,
+        "training": step.training,
+        "journal": offset,
+        "partitions": step.partitions,
+        "writer": step.writer,
+    }
+    states.write_shard(shard.partition, shard.freeze(), frozen_log(log), positions)
+
+
+async def _commit(settings: Settings, stack: AsyncExitStack, moves: list[Move]) -> None:
+    """Move the group's offsets, which nobody reads but those who watch the lag."""
+    kafka = settings.kafka
+    consumer = client.consumer(kafka, group=kafka.group)
+    consumer.assign([partition_of(kafka.events, move.partition) for move in moves])
+    await started(stack, consumer)
+    await consumer.commit({partition_of(kafka.events, move.partition): move.to for move in moves})
+
+
+def _since_ms(to: str) -> int | None:
+    """The moment that `--to` names; None for a word. Raises `BadSettings`."""
+    if to in (EARLIEST, LATEST):
+        return None
+    try:
+        moment = datetime.fromisoformat(to)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadSettings(
+            f"--to is {to!r}; must be {EARLIEST}, {LATEST} or a time with its zone, as in "
+            "2024-05-01T12:00:00Z"
+        )
+    return max(0, int(moment.timestamp() * 1_000))
+
+
+# ------------------------------------------------------------------------------- headrace reset
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace reset`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "reset",
+        help="let the shards on Kafka forget everything, and go on from another place",
+        description="Every shard forgets its window, its budget and its estimate, and goes on "
+        "from the place named. The training log, the model, open requests and the desks are kept. "
+        "Only while no worker runs. See docs/KAFKA.md. Exit 0: done; 1: not confirmed; 2: settings "
+        "are wrong, workers run, or no broker answers.",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    parser.add_argument(
+        "--to",
+        default=LATEST,
+        metavar="earliest|latest|TIME",
+        help="go on from the first event that is there, behind the last one (default), or from "
+        "the first that was written since a time, as in 2024-05-01T12:00:00Z",
+    )
+    parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.set_defaults(func=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `headrace reset`; the exit code."""
+    settings = load(arguments.settings) if arguments.settings else Settings()
+    # What it would log, the exception says as well.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    moves = asyncio.run(planned_moves(settings, arguments.to))
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in told(settings, moves)))
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise BadSettings("nobody can be asked here whether to do this; say --yes")
+        sys.stdout.write("Type yes to do this: ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip() != "yes":
+            sys.stdout.write("Nothing was changed.\n")
+            return 1
+    notes: list[str] = []
+    asyncio.run(reset(settings, moves, notes.append))
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in notes))
+    sys.stdout.write("Done. Start the workers.\n")
+    return 0
+
+
+def told(settings: Settings, moves: list[Move]) -> list[str]:
+    """What is forgotten, what is kept and where each partition goes on, as lines."""
+    kafka = settings.kafka
+    lines = [
+        f"{kafka.events}, partition {move.partition}: goes on at {move.to} of {move.end}, "
+        + (f"was at {move.before}" if move.before is not None else "nothing was read yet")
+        for move in moves
+    ]
+    again_n = sum(max(0, -move.skipped_n) for move in moves)
+    skipped_n = sum(max(0, move.skipped_n) for move in moves)
+    lines += [f"{skipped_n:,} events are skipped"] if skipped_n else []
+    if again_n:
+        lines.append(
+            f"{again_n:,} events are fed again; if one is asked about again, its request has the "
+            "same id, and the desk counts it once"
+        )
+    return [
+        *lines,
+        "forgotten: the shards' windows, reservoirs, budgets, drift levels and estimates, and "
+        "their snapshots",
+        f"kept: the training log ({kafka.training}) and its model, the desks ({kafka.desk}), open "
+        "requests and answers to them",
+    ]
