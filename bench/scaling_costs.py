@@ -335,3 +335,25 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         "answer": len(answers[0]),
         "answer in desk log": len(routed[0].value),
     }
+
+
+def asked_of_earned(partitions_n: int, share: float, burst: int) -> tuple[float, float]:
+    """Of the labels that one of so many shards earns, the parts asked and chosen by the strategy.
+
+    Every request is answered at once.
+    """
+    settings = settings_of(20, share=share)
+    budget = msgspec.structs.replace(settings.query.budget, burst=burst)
+    settings = msgspec.structs.replace(
+        settings, query=msgspec.structs.replace(settings.query, budget=budget)
+    )
+    bench = Bench(settings, 20)
+    shard = PartitionShard(settings, 0, partitions_n, bench.log.trainer)
+    bench.owned, events_n, asked_n, chosen_n = OwnedShard(shard, 0, -1), 20_000, 0, 0
+    for _ in range(0, events_n, 500):
+        for request in bench.feed(bench.stream.take(500)):
+            asked_n += 1
+            chosen_n += request.reason == "round"
+            bench.learn(bench.settled(request))
+    earned = events_n * share
+    return asked_n / earned, chosen_n / earned

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copyreg
 import types
-from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 _SHOWN_MAX = 60
@@ -70,7 +70,7 @@ def _step(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, 
     kind = type(one)
     if kind is dict:
         return _mappings(path, one, other)
-    if kind in (list, tuple, deque):
+    if kind in (list, tuple):
         if len(one) != len(other):
             return Difference(path, f"{len(one)} values", f"{len(other)} values")
         sides = zip(one, other, strict=True)
@@ -79,6 +79,9 @@ def _step(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, 
         return Difference(path, _shown(one - other), _shown(other - one))
     if kind is np.ndarray:
         return _arrays(path, one, other)
+    if isinstance(one, msgspec.Struct):
+        names = one.__struct_fields__
+        return [(f"{path}.{name}", getattr(one, name), getattr(other, name)) for name in names]
     return [] if kind in (set, frozenset) else list(_reduced(path, one, other))
 
 

@@ -46,7 +46,7 @@ async def chain_of(
     tapes = Tapes(consumer, {tp: last + 1})
     await tapes.open()
     chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[tp])
-    is_any, partitions_n = chain.lost_n > 0, None
+    is_any, rules = chain.lost_n > 0, None
     chain.end = (await consumer.end_offsets([tp]))[tp]
     async for records in tapes.until(tp, chain.end):
         for record in records:
@@ -56,9 +56,9 @@ async def chain_of(
             is_any, chain.last, chain.writer = False, record.offset, step.writer
             chain.done = max(chain.done, step.done)
             chain.stop, chain.training = step.stop, step.training
-            if step.is_reset or partitions_n not in (None, step.partitions):
+            if step.is_reset or rules not in (None, step.rules):
                 chain.starts_at, chain.lost_n = step.stop, 0
             elif chain.starts_at is None:
                 chain.starts_at = step.start
-            partitions_n = step.partitions
+            rules = step.rules
     return chain

@@ -115,4 +115,6 @@ class PartitionDesk:
         desk, now, last = frozen.thaw(blob, kind="desk")
         if not isinstance(desk, Desk) or not isinstance(now, float):
             raise BadInput("the state is not that of a desk on Kafka")
+        # Requests cost money: they are kept when the settings change, and these hold from now on.
+        desk.settings = self.desk.settings
         self.desk, self.now, self._last, self.position = desk, now, last, position

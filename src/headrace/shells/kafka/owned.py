@@ -52,14 +52,14 @@ class OwnedShard:
 class OwnedDesk:
     """A desk of ours. What it says of entries before offset `said_to` has been said before.
 
-    With `has_lost` the beginning of its log is gone, and no snapshot made up for it: its ends can't
-    be joined to those it said before, so the next one begins anew.
+    Until it has said something here (`is_new`), what it says is not joined to what was said before:
+    a desk may come from a log whose beginning is gone, or have been told other settings.
     """
 
     desk: PartitionDesk
     said_to: int
     arrived: int = 0
-    has_lost: bool = False
+    is_new: bool = True
 
 
 @dataclass(slots=True)
@@ -182,8 +182,8 @@ class Mail:
                 if record.offset < owned.said_to:
                     continue
                 origin = said.origin
-                if origin is not None and owned.has_lost:
-                    origin, owned.has_lost = origin._replace(before=NOWHERE), False
+                if origin is not None and owned.is_new:
+                    origin, owned.is_new = origin._replace(before=NOWHERE), False
                 parcel.to_others += self._of_said(said.output, origin)
         position = owned.desk.position
 

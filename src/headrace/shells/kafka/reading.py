@@ -9,6 +9,10 @@ from typing import Any
 
 from .client import library
 
+QUICK: dict[str, Any] = {"fetch_max_wait_ms": 20}
+"""Options of a consumer that reads logs to their ends: what is asked behind a fetch that waits for
+records is answered when that is over, half a second later unless told otherwise."""
+
 
 def partition_of(topic: str, partition: int) -> Any:
     """aiokafka's name for a partition."""

@@ -198,7 +198,7 @@ class Rebuild:
 
         What may be written: the shard, the training log, where both stand; None before a step.
         """
-        positions = saved[2] if saved is not None and "partitions" in saved[2] else None
+        positions = saved[2] if saved is not None and "rules" in saved[2] else None
         shard, log, _ = self._states.unborn(chain.partition, self._partitions_n)
         writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
         for stop in sorted({at, chain.done, chain.last}):
@@ -221,7 +221,7 @@ class Rebuild:
             "events": shard.position,
             "training": shard.training,
             "journal": shard.journal,
-            "partitions": self._partitions_n,
+            "rules": shard.rules,
             "writer": writer,
         }
 

@@ -21,7 +21,7 @@ from ...settings import Settings, load
 from . import client
 from .cluster import Cluster, connected
 from .outbox import started
-from .reading import partition_of
+from .reading import QUICK, partition_of
 from .rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, Rebuild
 from .states import States
 from .topics import ensure
@@ -52,7 +52,7 @@ async def rebuilt(
         if is_writing:
             await check_idle(cluster, kafka.group)
         committed = await cluster.committed(kafka.group)
-        consumer = Counted(await started(stack, client.consumer(kafka)), on_read)
+        consumer = Counted(await started(stack, client.consumer(kafka, **QUICK)), on_read)
         threads = stack.enter_context(Once())
         work = Rebuild(
             settings,

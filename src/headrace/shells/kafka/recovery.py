@@ -168,7 +168,7 @@ class Recovery:
         self, tapes: Tapes, shard: PartitionShard, log: TrainingLog, step: Step
     ) -> PartitionShard:
         """One step decided again; another shard where it was reset."""
-        if step.is_reset or step.partitions != shard.partitions_n:
+        if step.is_reset or step.rules != shard.rules:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
             tapes.skip(self._events, step.stop)
             fresh.seek(step.stop)

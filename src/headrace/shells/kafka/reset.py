@@ -30,7 +30,7 @@ from . import client, wire
 from .chain import Chain, chain_of
 from .cluster import connected
 from .outbox import started
-from .reading import Tapes, partition_of
+from .reading import QUICK, Tapes, partition_of
 from .rebuilding import check_idle
 from .recovery import folded
 from .shards import PartitionShard, Step
@@ -89,7 +89,7 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
     states = States(settings, note)
     async with connected(kafka) as cluster, AsyncExitStack() as stack:
         await check_idle(cluster, kafka.group)
-        reader = await started(stack, client.consumer(kafka))
+        reader = await started(stack, client.consumer(kafka, **QUICK))
         producer = await started(stack, client.producer(kafka))
         threads = stack.enter_context(ThreadPoolExecutor(1))
         log, training = await _newest_log(settings, states, reader, threads)
@@ -97,10 +97,10 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
             found = states.shard(move.partition, len(moves))
             place, author = int(found[2]["journal"]), str(found[2]["writer"])
             chain = await chain_of(settings, move.partition, reader, last=place, writer=author)
-            step = _step(chain, move, training, len(moves), writer)
+            shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
+            step = _step(chain, move, training, shard.rules, writer)
             await _write(settings, producer, chain, step)
             states.clear(f"shard-{move.partition}")
-            shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
             _save(states, shard, step, chain.end, log)
         states.write_training(frozen_log(log), training)
         await _commit(settings, stack, moves)
@@ -126,7 +126,7 @@ async def _newest_log(
     return log, end
 
 
-def _step(chain: Chain, move: Move, training: int, partitions_n: int, writer: str) -> Step:
+def _step(chain: Chain, move: Move, training: int, rules: str, writer: str) -> Step:
     """What the journal is told, behind the last step of its chain."""
     return Step(
         previous=chain.last,
@@ -135,7 +135,7 @@ def _step(chain: Chain, move: Move, training: int, partitions_n: int, writer: st
         stop=move.to,
         # Whoever has no snapshot looks for what a killed worker had not sent, and sends it.
         done=chain.done,
-        partitions=partitions_n,
+        rules=rules,
         writer=writer,
         is_first=True,
         is_reset=True,
@@ -159,7 +159,7 @@ def _save(states: States, shard: PartitionShard, step: Step, offset: int, log: T
         "events": step.stop,
         "training": step.training,
         "journal": offset,
-        "partitions": step.partitions,
+        "rules": step.rules,
         "writer": step.writer,
     }
     states.write_shard(shard.partition, shard.freeze(), frozen_log(log), positions)

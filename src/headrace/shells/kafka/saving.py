@@ -59,7 +59,7 @@ class Saver:
                 "events": shard.position,
                 "training": position,
                 "journal": shard.journal,
-                "partitions": session.partitions_n,
+                "rules": shard.rules,
                 "writer": owned.writer,
             }
             blob = shard.freeze()

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
+import xxhash
 
 from ... import frozen
 from ...chance import Chance
@@ -36,7 +37,8 @@ from ...observe.hook import Headers
 from ...observe.schema import Schema
 from ...query.asking import Asking
 from ...query.budgets import from_settings
-from ...settings import RunSettings, Settings
+from ...settings import LabelSettings, RunSettings, Settings
+from ...settings_fields import Section
 from ...settings_http import HttpSettings
 from ...settings_kafka import KafkaSettings, WorkerSettings
 from ...shard import Shard
@@ -48,9 +50,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `training` is the offset up to which it has the training log, `start` and `stop` are offsets of
     its events, `tick` the time of day it was told in a quiet hour. `asked` are the ids of the
     requests that followed, in order. `previous` is the offset of the step before, -1 for none, and
-    `done` that of the last step whose outputs all arrived when this one was written. `partitions`
-    is how many the events had: with another number, each shard has another part of the budget.
-    With `is_reset` the shard forgot everything before `stop`.
+    `done` that of the last step whose outputs all arrived when this one was written. `rules` is a
+    digest of the shard's settings: under others it would decide otherwise, so it begins anew. With
+    `is_reset` the shard forgot everything before `stop`.
 
     `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
     cut off with several steps on their way may meet, in the offset where it expected its own first
@@ -64,7 +66,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: int = -1
     asked: list[str] = []
     tick: float | None = None
-    partitions: int = 1
+    rules: str = ""
     writer: str = ""
     is_first: bool = False
     is_reset: bool = False
@@ -87,7 +89,8 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
 
     A share of events needs no dividing. Caps and the room for open requests are rounded down: the
     sum of the parts must not exceed the whole. What is only for the process is left out: a shard
-    saved by one worker is the same as that of another, with other log lines. Raises `BadSettings` when nothing would be left.
+    saved by one worker is the same as that of another, with other log lines. Raises `BadSettings`
+    when nothing would be left.
 
     >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
     >>> share_of(settings, 4).query.budget.per_hour
@@ -115,12 +118,19 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
     return msgspec.structs.replace(
         settings,
         query=msgspec.structs.replace(settings.query, budget=part),
-        label=msgspec.structs.replace(settings.label, open_max=settings.label.open_max // n),
+        label=msgspec.structs.replace(
+            settings.label, open_max=settings.label.open_max // n, cost=LabelSettings().cost
+        ),
         run=RunSettings(),
         http=HttpSettings(),
         kafka=KafkaSettings(),
         worker=WorkerSettings(),
     )
+
+
+def digest_of(*settings: Section | int) -> str:
+    """What is set, as 16 digits."""
+    return xxhash.xxh64_hexdigest(b"\n".join(map(msgspec.json.encode, settings)))
 
 
 def decoder_of(settings: Settings) -> Decoder:
@@ -147,6 +157,7 @@ class PartitionShard:
         self.training = 0
         self.journal = -1
         part = share_of(settings, partitions_n)
+        self.rules = digest_of(part)
         schema, chance = Schema(settings.schema), Chance(settings.seed)
         asking = Asking(
             part.query,
@@ -240,7 +251,7 @@ class PartitionShard:
             done=done,
             asked=[o.request_id for o in outputs if isinstance(o, LabelRequested)],
             tick=self._tick,
-            partitions=self.partitions_n,
+            rules=self.rules,
             writer=writer,
             is_first=is_first,
         )
@@ -262,6 +273,8 @@ class PartitionShard:
         """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
         strategy = self.shard.asking.strategy
         schema, shard = frozen.thaw(blob, kind="shard", allowed=allowed)
+        if shard.settings != self.shard.settings:
+            raise BadInput("made under other settings, or with another number of partitions")
         if shard.schema is not schema or not isinstance(shard.model, View):
             raise BadInput("the state is not that of a shard on Kafka")
         shard.asking.strategy = strategy

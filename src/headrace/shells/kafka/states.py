@@ -20,7 +20,7 @@ from ...learn.training_log import TrainingLog
 from ...query.budgets import from_settings
 from ...settings import Settings
 from .desks import PartitionDesk
-from .shards import PartitionShard
+from .shards import PartitionShard, digest_of
 from .training import new_log
 
 
@@ -48,6 +48,8 @@ class States:
         # Two streams that share a place must not remove each other's.
         name = hashlib.blake2b(settings.stream.encode(), digest_size=4).hexdigest()
         self._prefix = f"{name}-"
+        # What the model follows from, beside the log.
+        self._learning = digest_of(settings.seed, settings.schema, settings.model, settings.learn)
         model = build(settings.model.name, 0, len(settings.schema.classes))
         self._allowed = frozen.allowed_by((model, from_settings(settings.query.budget)))
 
@@ -66,7 +68,8 @@ class States:
 
     def write_training(self, blob: bytes, position: int) -> None:
         """Save the training log's state, frozen, for workers that start."""
-        self._store("training").write(position, blob, {"training": position})
+        positions: dict[str, int | str] = {"training": position, "rules": self._learning}
+        self._store("training").write(position, blob, positions)
 
     def clear(self, series: str) -> int:
         """Remove all snapshots of a part: `training`, `shard-3`, `desk-0`; how many there were."""
@@ -76,7 +79,13 @@ class States:
 
     def training(self) -> tuple[TrainingLog, int]:
         """The newest state of the training log and its offset; that of nothing, and 0."""
-        found = self._found("training", lambda snapshot: self._thawed_log(snapshot.blob))
+
+        def read(snapshot: Any) -> TrainingLog:
+            if snapshot.positions["rules"] != self._learning:
+                raise BadInput("learned under other settings; the log is folded again")
+            return self._thawed_log(snapshot.blob)
+
+        found = self._found("training", read)
         return (
             (new_log(self.settings), 0) if found is None else (found[0], int(found[1]["training"]))
         )
@@ -91,11 +100,6 @@ class States:
         """
 
         def read(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
-            if int(snapshot.positions["partitions"]) != partitions_n:
-                raise BadInput(
-                    f"of {snapshot.positions['partitions']} partitions; the events have "
-                    f"{partitions_n} now, so each shard's part of the budget is another"
-                )
             state = msgspec.msgpack.decode(snapshot.blob, type=_ShardState)
             log = self._thawed_log(state.training)
             shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)

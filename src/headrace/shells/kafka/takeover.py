@@ -16,7 +16,7 @@ from ...messages import LabelRequested
 from . import client
 from .outbox import started
 from .owned import OwnedDesk, OwnedShard
-from .reading import keys_since, partition_of
+from .reading import QUICK, keys_since, partition_of
 from .recovery import Recovered, Recovery, UnusableError
 
 if TYPE_CHECKING:
@@ -62,11 +62,8 @@ async def _take_over_desk(session: Session, number: int) -> None:
             f"{tp.topic}, partition {number}, begins at {first}: requests before it are known no "
             "more"
         )
-    has_lost = first > desk.position
     desk.position = max(first, desk.position)
-    session.desks[number] = OwnedDesk(
-        desk, said_to=committed or 0, arrived=desk.position, has_lost=has_lost
-    )
+    session.desks[number] = OwnedDesk(desk, said_to=committed or 0, arrived=desk.position)
     session.consumer.seek(tp, desk.position)
     session.consumer.resume(tp)
 
@@ -74,7 +71,7 @@ async def _take_over_desk(session: Session, number: int) -> None:
 async def _take_over_shard(session: Session, number: int) -> None:
     began = time.monotonic()
     async with AsyncExitStack() as stack:
-        consumer = await started(stack, client.consumer(session.settings.kafka))
+        consumer = await started(stack, client.consumer(session.settings.kafka, **QUICK))
         recovery, found = await _recovered(session, number, consumer)
         shard, log = found.shard, found.log
         owned = OwnedShard(
