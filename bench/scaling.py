@@ -266,18 +266,18 @@ def tell_breaks(found: Found) -> None:
 
 def tell_asked() -> None:
     """Whether what the budget earns is asked, when its limits are divided among the partitions."""
-    rows = []
+    rows, least = [], DEFAULTS.query.budget.burst
     for partitions_n in (1, 20, 100, 200, 1_000):
         for share in (0.01, 0.05):
             found = [
                 asked_of_earned(partitions_n, share, burst)
-                for burst in (DEFAULTS.query.budget.burst, 20 * partitions_n)
+                for burst in (least, max(least, 20 * partitions_n))
             ]
             told_of = [f"{asked:.0%}, {chosen:.0%}" for asked, chosen in found]
             rows.append([f"{partitions_n:,}", f"{share:.0%}", *told_of])
     told(
         "of the labels earned: asked in all, and chosen by the strategy",
-        ["partitions", "share", "burst 200", "burst 20 x partitions"],
+        ["partitions", "share", "burst 200", "burst 200 or 20 x partitions"],
         rows,
     )
 

@@ -345,7 +345,10 @@ def asked_of_earned(partitions_n: int, share: float, burst: int) -> tuple[float,
     settings = settings_of(20, share=share)
     budget = msgspec.structs.replace(settings.query.budget, burst=burst)
     settings = msgspec.structs.replace(
-        settings, query=msgspec.structs.replace(settings.query, budget=budget)
+        settings,
+        query=msgspec.structs.replace(settings.query, budget=budget),
+        # Room is not what is looked at here.
+        label=msgspec.structs.replace(settings.label, open_max=10_000 * partitions_n),
     )
     bench = Bench(settings, 20)
     shard = PartitionShard(settings, 0, partitions_n, bench.log.trainer)

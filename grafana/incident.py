@@ -41,7 +41,7 @@ SEED = 7
 SCRAPE_S = 15
 SNAPSHOT_S = 300
 REPEATED_EVERY_N = 3_000
-JOB, INSTANCE = "headrace", "worker-0:9108"
+JOB, INSTANCE = "headrace", "worker-0:9464"
 RULES = Path(__file__).parent / "rules" / "headrace.yml"
 CONFIG = "global: {scrape_interval: 15s, evaluation_interval: 15s}"
 

@@ -79,9 +79,6 @@ def _step(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, 
         return Difference(path, _shown(one - other), _shown(other - one))
     if kind is np.ndarray:
         return _arrays(path, one, other)
-    if isinstance(one, msgspec.Struct):
-        names = one.__struct_fields__
-        return [(f"{path}.{name}", getattr(one, name), getattr(other, name)) for name in names]
     return [] if kind in (set, frozenset) else list(_reduced(path, one, other))
 
 
@@ -116,6 +113,10 @@ def _mappings(
 
 def _reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     """An object's parts as pickle takes them: how it is made, its attributes, its values."""
+    if isinstance(one, msgspec.Struct):
+        for name in one.__struct_fields__:
+            yield f"{path}.{name}", getattr(one, name), getattr(other, name)
+        return
     mine, theirs = one.__reduce_ex__(5), other.__reduce_ex__(5)
     if isinstance(mine, str) or isinstance(theirs, str):
         yield path, mine, theirs

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 FOLDER = Path(__file__).parents[2] / "grafana" / "rules"
 RULES = FOLDER / "headrace.yml"
-TESTS = FOLDER / "headrace_test.yml"
+TESTS = FOLDER / "tests" / "headrace_test.yml"
 RUNBOOK = Path(__file__).parents[2] / "docs" / "OPERATIONS.md"
 
 TEMPLATE = re.compile(r"\{\{\s*\$labels\.(\w+)")

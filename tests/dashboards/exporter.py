@@ -75,6 +75,15 @@ def exported() -> dict[str, Series]:
     return found
 
 
+def families() -> dict[str, set[str]]:
+    """Sample names by what they are samples of; a histogram has three."""
+    found: dict[str, set[str]] = {}
+    for name, series in exported().items():
+        part = series.kind if series.kind in ("bucket", "sum", "count") else ""
+        found.setdefault(name.removesuffix(f"_{part}") if part else name, set()).add(name)
+    return found
+
+
 @cache
 def played() -> CollectorRegistry:
     """The registry of an engine that has seen some events."""

@@ -1,7 +1,7 @@
 """Dashboards broken on purpose, one way each: a check that lets one pass is no check.
 
-`STATIC` have to be found without a server, by a fault that says what is wrong. `LIVE` can't be: they
-name what exists, in a way that makes sense, and are wrong all the same.
+`STATIC` have to be found without a server, by a fault that says what is wrong. `LIVE` can't be:
+they name what exists, in a way that makes sense, and are wrong all the same.
 """
 
 from __future__ import annotations
@@ -135,13 +135,14 @@ def _late_variable(board: Json) -> None:
     variables.insert(1, variables.pop(2))
 
 
+LAG = "headrace_partition_lag_seconds"
 EVENTS = "headrace_events_observed_total"
 ALL = '{job=~"$job",instance=~"$instance",stream="$stream"}'
 
 STATIC: tuple[Mutation, ...] = (
     # Metrics, labels, values
     Mutation("wrong metric", exchanged("Lag", "lag_seconds", "lag_second"), "no metric"),
-    Mutation("metric of the notes", exchanged("Drift now", "drift_level", "drift_state"), "no metric"),
+    Mutation("a metric of another name", exchanged("Drift now", "_level", "_state"), "no metric"),
     Mutation("a metric without _total", exchanged("Events a second", "_total", ""), "no metric"),
     Mutation("wrong label", exchanged("Lag, in records", "by (partition)", "by (shard)"), "shard"),
     Mutation(
@@ -174,7 +175,7 @@ STATIC: tuple[Mutation, ...] = (
     ),
     Mutation(
         "rate over a gauge",
-        exchanged("Lag", f"headrace_partition_lag_seconds{ALL}", f"rate(headrace_partition_lag_seconds{ALL}[$__rate_interval])"),
+        exchanged("Lag", f"{LAG}{ALL}", f"rate({LAG}{ALL}[$__rate_interval])"),
         "which is a gauge",
     ),
     Mutation(
@@ -206,7 +207,7 @@ STATIC: tuple[Mutation, ...] = (
     Mutation(
         "sides that never match",
         exchanged("Width of the interval", "- ignoring (estimate) ", "- "),
-        "",
+        "estimate is high and low",
     ),
     Mutation(
         "a group that can't match",
@@ -225,7 +226,9 @@ STATIC: tuple[Mutation, ...] = (
         "take $__rate_interval",
     ),
     # What is chosen at the top
-    Mutation("a panel for all streams", exchanged("Lag", 'stream="$stream"', 'stream=~".+"'), "follow"),
+    Mutation(
+        "a panel for all streams", exchanged("Lag", 'stream="$stream"', 'stream=~".+"'), "follow"
+    ),
     Mutation(
         "a panel for all workers", exchanged("Memory", 'instance=~"$instance"', 'job!=""'), "follow"
     ),
@@ -312,6 +315,11 @@ STATIC: tuple[Mutation, ...] = (
         "no label of the query",
         DRIFT,
     ),
+    Mutation(
+        "several values where one is shown",
+        exchanged("Labels, last hour", "sum(", "sum by (class) ("),
+        "series differ in class",
+    ),
     # Places and shapes
     Mutation("overlap", _moved, "overlap"),
     Mutation("two panels with one id", _same_id, "ids of panels"),
@@ -322,13 +330,19 @@ STATIC: tuple[Mutation, ...] = (
     Mutation("an instant over a range", put("Lag", "targets.0.instant", True), "either instant"),
     Mutation("a heatmap of lines", put("Confidence", "type", "timeseries"), "heatmap", DRIFT),
     # Keys that Grafana does not know
-    Mutation("misspelt option", renamed_key("Lag", "options.colorMode", "colourMode"), "model knows"),
+    Mutation(
+        "misspelt option", renamed_key("Lag", "options.colorMode", "colourMode"), "model knows"
+    ),
     Mutation(
         "misspelt default",
         renamed_key("Lag", "fieldConfig.defaults.noValue", "novalue"),
         "novalue is nothing",
     ),
-    Mutation("misspelt place", renamed_key("Lag", "gridPos", "gridpos"), ""),
+    Mutation(
+        "misspelt option of an option",
+        renamed_key("Lag", "options.reduceOptions.calcs", "calc"),
+        "calc is nothing",
+    ),
     # Markers
     Mutation("marker in seconds", on_marker("Adoptions", "expr", " * 1000", ""), "milliseconds"),
     Mutation(
@@ -356,7 +370,7 @@ STATIC: tuple[Mutation, ...] = (
 LIVE: tuple[Mutation, ...] = (
     Mutation(
         "a value that never comes",
-        exchanged("Labels, last hour", ALL, '{job=~"$job",instance=~"$instance",stream="$stream",class="wall"}'),
+        exchanged("Labels, last hour", 'stream="$stream"', 'stream="$stream",class="wall"'),
         "no data",
     ),
     Mutation(
@@ -365,14 +379,9 @@ LIVE: tuple[Mutation, ...] = (
         "nothing for the unit percentunit",
     ),
     Mutation(
-        "a share of nothing",
-        exchanged("Events a second", "sum(", "0 / 0 * sum("),
-        "NaN",
-    ),
-    Mutation(
-        "several values where one is shown",
-        exchanged("Labels, last hour", "sum(", "sum by (class) ("),
-        "values where one is shown",
+        "a marker of what nobody did",
+        on_marker("Rounds that drift or a person opened", "expr", "drift|ordered", "ordered"),
+        "no data",
     ),
     Mutation(
         "two lines with one name",

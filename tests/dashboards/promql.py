@@ -47,7 +47,8 @@ class Reading:
     """What a query gives: labels left, measure, noun, and what it is made of.
 
     `observed` is the measure of what was observed where these are still buckets. `overs` say how
-    workers may be put together, until they are. `number` is that of a literal.
+    workers may be put together, until they are. `fixed` are labels with the one value that was
+    asked for. `number` is that of a literal.
     """
 
     labels: frozenset[str] = frozenset()
@@ -55,6 +56,7 @@ class Reading:
     noun: str = ""
     observed: str = ""
     overs: frozenset[str] = frozenset()
+    fixed: frozenset[tuple[str, str]] = frozenset()
     is_scalar: bool = False
     number: float | None = None
 
@@ -122,6 +124,11 @@ class _Reader:
             "observations" if series.kind in ("bucket", "count") else series.noun,
             series.measure if series.kind == "bucket" and "le" not in matchers else "",
             frozenset({series.over}),
+            frozenset(
+                (m.name, m.value)
+                for m in node.matchers.matchers
+                if m.op == MatchOp.Equal and "$" not in m.value
+            ),
         )
 
     def _check_matchers(self, series: Series, matchers: list[Any]) -> None:
@@ -202,7 +209,8 @@ class _Reader:
         for label in sorted(named - inner.labels):
             self.fault(f"{op} by {label}, which is not there")
         labels = inner.labels - named if is_without else named & inner.labels
-        made = replace(inner, labels=labels)
+        fixed = frozenset((label, value) for label, value in inner.fixed if label in labels)
+        made = replace(inner, labels=labels, fixed=fixed)
         if op in ("count", "group"):
             return replace(made, measure="count", noun="series", observed="", overs=frozenset())
         if "instance" in inner.labels and "instance" not in labels:
@@ -245,9 +253,7 @@ class _Reader:
         modifier = node.modifier
         matching = modifier.matching if modifier else None
         if matching is None:
-            if left.labels != right.labels:
-                odd = sorted(left.labels ^ right.labels)
-                self.fault(f"the sides of {op} never match: {', '.join(odd)} on one alone")
+            self._check_sides(left, right, left.labels | right.labels, op)
             return left.labels
         named = frozenset(matching.labels)
         if matching.type == LabelModifierType.Include:
@@ -256,10 +262,20 @@ class _Reader:
             is_one_to_one = str(modifier.card).endswith("OneToOne")
             return left.labels if not is_one_to_one or op in ("and", "unless") else named
         is_many = "ManyToOne" in str(modifier.card)
-        if (left.labels - named) != (right.labels - named):
-            odd = sorted((left.labels ^ right.labels) - named)
-            self.fault(f"the sides of {op} never match: {', '.join(odd)} on one alone")
+        self._check_sides(left, right, (left.labels | right.labels) - named, op)
         return left.labels if is_many or op in ("and", "unless") else left.labels - named
+
+    def _check_sides(
+        self, left: Reading, right: Reading, compared: frozenset[str], op: str
+    ) -> None:
+        """Labels that are compared are on both sides, and not fixed to two values."""
+        odd = sorted((left.labels ^ right.labels) & compared)
+        if odd:
+            self.fault(f"the sides of {op} never match: {', '.join(odd)} on one alone")
+        values = dict(left.fixed)
+        for label, value in sorted(right.fixed):
+            if label in compared and values.get(label, value) != value:
+                self.fault(f"the sides of {op} never match: {label} is {values[label]} and {value}")
 
 
 # ---------------------------------------------------------------------------------- measures

@@ -9,14 +9,16 @@ import random
 import re
 import secrets
 import shutil
+import sys
 import time
+import types
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from headrace import cli
@@ -36,7 +38,9 @@ AT = 1_700_000_000.0
 class Stream:
     """Settings with topics of their own, events that drift half way, people who know the truth."""
 
-    def __init__(self, broker: Address, prefix: str, folder: Path) -> None:
+    def __init__(
+        self, broker: Address, prefix: str, folder: Path, **sections: dict[str, Any]
+    ) -> None:
         self.path, self.place = folder / "settings.toml", folder / "state"
         names = {name: f"{prefix}.{name}" for name in ("events", *OURS)}
         raw: dict[str, Any] = {
@@ -61,6 +65,7 @@ class Stream:
                 "snapshot_every_s": 1.0,
                 "batch_max": 50,
             },
+            **sections,
         }
         self.path.write_text(toml_of(raw))
         self.settings = load(self.path)
@@ -77,6 +82,18 @@ class Stream:
         for partition in range(PARTITIONS_N):
             values = [self.event(i) for i in range(start + partition, stop, PARTITIONS_N)]
             self.topics.produce(self.settings.kafka.events, values, partition=partition)
+
+    def produce_headed(self, stop: int) -> None:
+        """Events whose id is in a header only, all in the first partition."""
+        asyncio.run(self._produce_headed(stop))
+
+    async def _produce_headed(self, stop: int) -> None:
+        async with AIOKafkaProducer(**self.topics.client) as producer:
+            for i in range(stop):
+                headers = [("ce_id", f"e{i}".encode())]
+                await producer.send_and_wait(
+                    self.settings.kafka.events, self.event(i), partition=0, headers=headers
+                )
 
     def asked(self) -> list[dict[str, Any]]:
         found = [json.loads(value) for value in self.topics.values(self.settings.kafka.requests)]
@@ -277,6 +294,32 @@ def test_what_follows_from_deleted_records_is_not_proven_and_not_written(
     assert f"{kafka.journal}, partition 0: 1 records before the first were deleted" in told
     assert f"{kafka.events}, partition 1: 10 records before the first were deleted" in told
     assert not re.search(r"shard.*written", told)
+
+
+def headed(record: bytes, headers: dict[str, bytes]) -> Any:
+    found = json.loads(record)
+    return {"at": found["at"], "features": found["features"], "name": headers["ce_id"].decode()}
+
+
+def test_headers_reach_the_decoder_of_a_worker_and_of_a_rebuild(
+    broker: Address,
+    prefix: str,
+    tmp_path: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    skip_unless_kafka(broker, "settings of topics")
+    module = types.ModuleType("headed")
+    module.read = headed  # type: ignore[attr-defined]  # that is what is set here
+    monkeypatch.setitem(sys.modules, "headed", module)
+    stream = Stream(broker, prefix, tmp_path, input={"decoder": "headed:read", "id": "name"})
+    stream.produce_headed(300)
+    stream.work()
+    assert {request["event_id"] for request in stream.asked()} <= {f"e{i}" for i in range(300)}
+    assert len(stream.asked()) > 10
+    assert stream.topics.values(stream.settings.kafka.rejects) == []
+    assert stream.run("rebuild") == 0
+    assert "equal" in states_in(capsys.readouterr().out)["shard-0"]
 
 
 # ------------------------------------------------------------------------------- lag and reset

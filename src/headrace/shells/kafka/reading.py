@@ -92,4 +92,6 @@ async def keys_since(consumer: Any, tps: list[Any], since_ms: int) -> set[bytes]
     for tp in tps:
         async for records in tapes.until(tp, ends[tp]):
             keys.update(record.key for record in records if record.key is not None)
+    # Else it would go on fetching, and what is asked of it next would wait behind that.
+    consumer.unsubscribe()
     return keys

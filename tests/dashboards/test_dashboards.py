@@ -1,0 +1,106 @@
+"""The dashboards hold together by themselves, fit the exporter, and are what their code says."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from grafana.board import TITLES
+from grafana.build import FOLDER, boards, text_of
+
+from dashboards.alerting import RULES, alerts, names_used
+from dashboards.checks import faults, panels_of, targets_of
+from dashboards.exporter import exported, families
+from headrace.settings import Settings
+
+BUILT = {board["uid"]: board for board in boards()}
+SHIPPED = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")
+}
+PROVISIONING = FOLDER.parent / "provisioning"
+
+LEFT_OUT = {
+    "process_virtual_memory_bytes": "says nothing that resident memory does not say better",
+}
+"""Metrics that no dashboard and no rule uses, and why."""
+
+
+@pytest.mark.parametrize("uid", sorted(TITLES))
+def test_a_dashboard_has_no_fault(uid: str) -> None:
+    assert faults(SHIPPED[uid]) == []
+
+
+def test_the_files_are_what_the_code_says() -> None:
+    assert sorted(SHIPPED) == sorted(BUILT) == sorted(TITLES)
+    for uid, board in BUILT.items():
+        text = (FOLDER / f"{uid}.json").read_text(encoding="utf-8")
+        assert text == text_of(board), "make dashboards writes them anew"
+
+
+def test_every_metric_is_shown_or_left_out_with_a_reason() -> None:
+    used = {name for board in SHIPPED.values() for *_, f in targets_of(board) for name in f.names}
+    used |= names_used(RULES.read_text(encoding="utf-8"))
+    used |= {
+        name
+        for board in SHIPPED.values()
+        for marker in board["annotations"]["list"]
+        for name in exported()
+        if name in marker.get("expr", "")
+    }
+    unused = {family for family, names in families().items() if not names & used}
+    assert unused == set(LEFT_OUT)
+
+
+def test_alerts_and_settings_that_a_panel_names_exist() -> None:
+    known = alerts(RULES.read_text(encoding="utf-8"))
+    odd = []
+    for board in SHIPPED.values():
+        for panel in panels_of(board):
+            told = panel["description"]
+            odd += [name for name in re.findall(r"Headrace[A-Z]\w+", told) if name not in known]
+            odd += [path for path in SETTING.findall(told) if not is_setting(path)]
+    assert odd == []
+
+
+def test_alerts_name_settings_that_exist() -> None:
+    text = RULES.read_text(encoding="utf-8")
+    assert [path for path in SETTING.findall(text) if not is_setting(path)] == []
+
+
+SECTIONS = "|".join(Settings.__struct_fields__)
+SETTING = re.compile(rf"\b((?:{SECTIONS})(?:\.[a-z_]+)+)\b(?![/(])")
+
+
+def is_setting(path: str) -> bool:
+    """Whether there is a setting or a section of this path."""
+    inner: Any = Settings()
+    for part in path.split("."):
+        if not isinstance(inner, msgspec.Struct) or part not in inner.__struct_fields__:
+            return False
+        inner = getattr(inner, part)
+    return True
+
+
+def test_the_dashboards_lead_to_each_other() -> None:
+    for uid, board in SHIPPED.items():
+        urls = [link["url"] for link in board["links"]]
+        assert urls == [f"/d/{other}" for other in TITLES if other != uid]
+        assert all(link["includeVars"] and link["keepTime"] for link in board["links"])
+
+
+def test_grafana_finds_them_as_provisioned() -> None:
+    read = {
+        path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in PROVISIONING.glob("*/*.yml")
+    }
+    (source,) = read["datasources"]["datasources"]
+    (provider,) = read["dashboards"]["providers"]
+    scrape = yaml.safe_load((FOLDER.parent / "prometheus.yml").read_text(encoding="utf-8"))
+    assert source["type"] == "prometheus" and source["url"] == "${PROMETHEUS_URL}"
+    assert source["jsonData"]["timeInterval"] == scrape["global"]["scrape_interval"]
+    assert provider["options"]["path"] == "/etc/grafana/dashboards/headrace"
+    assert provider["allowUiUpdates"] is False
