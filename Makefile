@@ -37,7 +37,7 @@ format: $(READY)  ## format and mend what can be mended
 bench: $(READY)  ## speed, as ratios to a bare river loop in the same run
 	$(BIN)/python bench/speed.py
 
-torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker; 10 minutes
+torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker
 	HEADRACE_KILLS=50 HEADRACE_OUTAGE_S=60 $(BIN)/python -m pytest -s tests/kafka/test_killed.py tests/kafka/test_outage.py $(ARGS)
 
 soak: $(READY) broker  ## a worker at the highest rate it holds, for 20 minutes; ARGS="--minutes 5"

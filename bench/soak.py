@@ -1,6 +1,6 @@
 """The highest rate that a worker holds, held for a while: flat memory, bounded lag.
 
-    python bench/soak.py [--minutes 20] [--partitions 4] [--share 0.01] [--table FILE] [--json FILE]
+    python bench/soak.py [--minutes 20] [--rate N] [--share 0.01] [--table FILE] [--json FILE]
 
 Starts a broker and one `headrace worker`. First a backlog is worked off, which tells what the
 worker can do when nothing else runs; then events are sent at a little less, and ever less until the
@@ -238,6 +238,7 @@ def table(found: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--rate", type=float, help="events a second; default: as many as it holds")
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--share", type=float, default=0.01)
     parser.add_argument("--table", type=Path, help="write the figures as a table of Markdown")
@@ -268,7 +269,10 @@ def main() -> int:
                 soak = Soak(broker.topics, worker, sender, traffic)
                 best = soak.best()
                 print(f"a backlog is worked off at {best:,.0f}/s", flush=True)
-                soak.held(best)
+                if arguments.rate is None:
+                    soak.held(best)
+                else:
+                    sender.rate = arguments.rate
                 samples = soak.hold(arguments.minutes)
                 sender.rate = 0.0
                 wait_until(lambda: soak.lag_n() == 0, "the lag does not go", 300.0)

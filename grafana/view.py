@@ -22,16 +22,17 @@ LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 @dataclass(frozen=True)
 class View:
-    """A server, and the time in view, seconds since 1970."""
+    """A server, and the time in view, seconds since 1970; `scrape_s` is how often it scrapes."""
 
     server: Prometheus
     start: float
     end: float
+    scrape_s: float = SCRAPE_S
 
     @property
     def step_s(self) -> float:
         """Seconds from one point of a line to the next."""
-        return max(SCRAPE_S, float(int((self.end - self.start) / STEPS_N)))
+        return max(self.scrape_s, float(int((self.end - self.start) / STEPS_N)))
 
     def choices(self, board: Json) -> Choices:
         """The values of its variables, as they come up when the page is opened."""
@@ -59,7 +60,7 @@ class View:
 
     def filled(self, text: str, choices: Choices) -> str:
         """A query with its variables put in."""
-        rate_s = max(4 * SCRAPE_S, self.step_s + SCRAPE_S)
+        rate_s = max(4 * self.scrape_s, self.step_s + self.scrape_s)
         text = text.replace("$__rate_interval", f"{rate_s:.0f}s")
         text = text.replace("$__range", f"{self.end - self.start:.0f}s")
         for name, values in choices.items():
@@ -88,7 +89,7 @@ class View:
     def moments(self, marker: Json, choices: Choices) -> list[float]:
         """Where a marker stands, seconds since 1970; each moment once."""
         expr = self.filled(marker["expr"], choices)
-        found = self.server.over(expr, self.start, self.end, SCRAPE_S)
+        found = self.server.over(expr, self.start, self.end, self.scrape_s)
         return sorted({float(value) / 1_000 for one in found for _, value in one["values"]})
 
 

@@ -33,14 +33,8 @@ COMMANDS = {
         "headrace.shells.kafka.topics",
     ),
     "lag": ("how far the workers on Kafka are behind", "headrace.shells.kafka.lag"),
-    "rebuild": (
-        "make all state again from the logs on Kafka, and compare it with the snapshots",
-        "headrace.shells.kafka.rebuilding",
-    ),
-    "reset": (
-        "let the shards on Kafka forget everything, and go on from another place",
-        "headrace.shells.kafka.reset",
-    ),
+    "rebuild": ("prove the snapshots by the logs on Kafka", "headrace.shells.kafka.rebuilding"),
+    "reset": ("let the shards on Kafka begin anew", "headrace.shells.kafka.reset"),
 }
 
 

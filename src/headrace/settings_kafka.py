@@ -38,10 +38,7 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     ] = field(default_factory=lambda: ["127.0.0.1:9092"])
     group: Annotated[
         str,
-        about(
-            "Consumer group of the workers, the same in all of them; Faust's own is this with "
-            "`-faust` at the end."
-        ),
+        about("Consumer group of the workers, the same in all of them."),
     ] = "headrace"
     events: Annotated[str, about("Topic of the inference log. It is yours, and never created.")] = (
         "inference"

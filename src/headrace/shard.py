@@ -439,6 +439,11 @@ class Shard:
 
     def ended(self, entry: RequestEnded) -> list[Output]:
         """One entry of the training log: money back, a label for the estimate and the detectors."""
+        if not self._has_asked(entry):
+            # Of another shard: it only counts for the cold start.
+            if isinstance(entry, LabelSettled) and entry.revision == 0:
+                self._count(entry)
+            return []
         if not isinstance(entry, LabelSettled):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
             is_refunded = isinstance(entry, RequestExpired | RequestWithdrawn)
@@ -470,6 +475,11 @@ class Shard:
             if change is not None:
                 outputs += self._drifted(change, self.now)
         return outputs
+
+    def _has_asked(self, entry: RequestEnded) -> bool:
+        """Whether the request is ours, as far as anything here remembers it."""
+        # The estimate as it stands, not brought up to date: that changes nothing of its requests.
+        return self.asking.remembers(entry.event_id) or self._evaluation.remembers(entry.request_id)
 
     def _count(self, entry: LabelSettled) -> None:
         self.asking.labelled(entry.label)

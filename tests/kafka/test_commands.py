@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import io
 import json
 import random
 import re
@@ -359,7 +360,7 @@ def check_beside_a_worker(stream: Stream, capsys: Any) -> None:
     }
     for words in (("rebuild", "--write"), ("reset", "--yes")):
         assert stream.run(*words) == 2
-        assert "1 workers are in the group" in capsys.readouterr().err
+        assert f"1 in the group {kafka.group}" in capsys.readouterr().err
 
 
 def test_reset_goes_on_from_the_place_and_asks_nothing_twice(fresh: Stream, capsys: Any) -> None:
@@ -383,6 +384,24 @@ def test_reset_goes_on_from_the_place_and_asks_nothing_twice(fresh: Stream, caps
     capsys.readouterr()
     assert fresh.run("rebuild") == 0
     assert states_in(capsys.readouterr().out) == dict.fromkeys(PARTS, "equal")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_reset_asks_on_a_terminal_and_takes_only_yes(
+    fresh: Stream, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.produce(0, 10)
+    for answer, code in (("\n", 1), ("y\n", 1), ("no\n", 1), ("yes\n", 0)):
+        monkeypatch.setattr("sys.stdin", Terminal(answer))
+        assert fresh.run("reset") == code
+        told = capsys.readouterr().out
+        assert ("Nothing was changed." in told) == (code == 1)
+        steps = fresh.topics.values(fresh.settings.kafka.journal)
+        assert len(steps) == (0 if code else PARTITIONS_N)
 
 
 def test_reset_works_before_any_worker_did(fresh: Stream, capsys: Any) -> None:

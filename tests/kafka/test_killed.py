@@ -20,6 +20,7 @@ from kafka.world import HUMAN, Traffic, World
 KILLS = int(os.environ.get("HEADRACE_KILLS", "5"))
 SEED = int(os.environ.get("HEADRACE_SEED", "1"))
 SHARE = 0.1
+PARTITIONS = 4
 # Longer than the group waits for a member that says nothing.
 FROZEN_S = 13.0
 
@@ -29,7 +30,7 @@ def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
 ) -> None:
     skip_unless_kafka(broker, "records that survive a stop")
     settings = settings_of(prefix, broker.servers, tmp_path)
-    make_events(broker, settings, partitions=4)
+    make_events(broker, settings, PARTITIONS)
     luck, working_n = random.Random(SEED), 0
     with Fleet(settings, tmp_path) as fleet:
         fleet.start("w0", "w1")
@@ -50,12 +51,17 @@ def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
                 fleet.start(worker.name)
             fleet.wait_ready()
             found = wait_over(fleet, traffic, Book(broker.topics, names_of(settings)), share=SHARE)
-        fleet.check()
         fleet.stop()
+        fleet.check()
+        rebuilt = fleet.workers["w0"].headrace("rebuild")
     print(f"\n{KILLS} kills, {working_n} of them at work: {found.figures}")
     found.require()
     assert found.figures["settled"] > 50
     assert found.figures["expired"] > 0
+    # What the workers hold in the end is what the logs alone make.
+    parts_n = 1 + settings["kafka"]["desk_partitions"] + PARTITIONS
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    assert f"{parts_n} of {parts_n} parts are proven equal" in rebuilt.stdout
 
 
 def test_worker_that_was_frozen_and_wakes_up_does_no_harm(
@@ -63,7 +69,7 @@ def test_worker_that_was_frozen_and_wakes_up_does_no_harm(
 ) -> None:
     skip_unless_kafka(broker, "records that survive a stop")
     settings = settings_of(prefix, broker.servers, tmp_path)
-    make_events(broker, settings, partitions=4)
+    make_events(broker, settings, PARTITIONS)
     with Fleet(settings, tmp_path) as fleet:
         frozen, _ = fleet.start("w0", "w1")
         fleet.wait_ready()

@@ -27,6 +27,7 @@ from kafka.world import CLASSES, Traffic, wait_until
 GUARD = Path(__file__).with_name("guard.py")
 READY_S_MAX = 120.0
 STOP_S_MAX = 60.0
+COMMAND_S_MAX = 300.0
 OVER_S_MAX = 150.0
 LOG_TAIL_LINES = 60
 TOPICS = ("events", "requests", "answers", "training", "drift", "rejects", "desk", "journal")
@@ -160,6 +161,13 @@ class Worker:
             pipe.close()
         self._guard, self.pid = None, 0
         return code
+
+    def headrace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of Headrace with these settings."""
+        command = [sys.executable, "-m", "headrace.cli", *arguments, "--settings", str(self.path)]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_S_MAX, check=False
+        )
 
     # ------------------------------------------------------------------------------- its state
 

@@ -169,6 +169,10 @@ class Evaluation:
         request.is_ended = False
         self._settle(request_id, request)
 
+    def remembers(self, request_id: str) -> bool:
+        """Whether this request judges, or may yet."""
+        return self._known(request_id) is not None
+
     def guessed(self, request_id: str) -> float | None:
         """The chance of being right that a judging request was given; None when not known."""
         request = self._known(request_id)

@@ -153,6 +153,10 @@ class Asking:
         """Which of these events, by hashed id, have a request that is open or remembered."""
         return np.array([self._has_request(key) for key in keys.tolist()], dtype=np.bool_)
 
+    def remembers(self, event_id: str) -> bool:
+        """Whether a request about this event is open or remembered."""
+        return self._has_request(self.chance.key(event_id))
+
     def _has_request(self, key: int) -> bool:
         return key in self._open or key in self._ended
 

@@ -70,8 +70,16 @@ def _app() -> type[Any]:
             """The services to start with."""
             return super().server() if self.app.agents else ()
 
+        def _should_enable_web(self) -> bool:
+            # Faust's command line would open a port to all the world, whatever the app says.
+            return False
+
     class App(faust.App):  # type: ignore[misc, name-defined]  # as above
         BootStrategy = Boot
+
+        def _create_directories(self) -> None:
+            # Those for tables, where the worker was started: there are no tables.
+            return
 
     return App
 

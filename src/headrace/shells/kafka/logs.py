@@ -18,6 +18,12 @@ QUIET = ("aiokafka", "faust", "mode", "kafka")
 """Libraries whose chatter is of no use to an operator: only their errors are shown."""
 
 
+SELDOM_S = 30.0
+KIND_LENGTH = 40
+KINDS_MAX = 1_000
+"""Kinds of lines that are told apart; at the limit all are forgotten, and pass once more."""
+
+
 class JsonLines(logging.Formatter):
     """One object a line: at (RFC 3339), level, logger, message, and the error if there was one."""
 
@@ -32,6 +38,25 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+class Seldom(logging.Filter):
+    """Lets each kind of line of a library pass once in a while: an outage has thousands of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith(QUIET):
+            return True
+        kind = (record.name, str(record.msg)[:KIND_LENGTH])
+        if record.created - self._passed.get(kind, 0.0) < SELDOM_S:
+            return False
+        if len(self._passed) >= KINDS_MAX:
+            self._passed.clear()
+        self._passed[kind] = record.created
+        return True
 
 
 class Noted(logging.Handler):
@@ -52,6 +77,7 @@ def set_up(worker: WorkerSettings, note: Callable[[str], None] | None = None) ->
         handler.setFormatter(JsonLines())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.addFilter(Seldom())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(worker.log_level.upper())

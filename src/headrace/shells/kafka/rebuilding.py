@@ -80,7 +80,7 @@ async def check_idle(cluster: Cluster, group: str) -> None:
     if members:
         hosts = ", ".join(sorted({f"{member.name} at {member.host}" for member in members}))
         raise BadInput(
-            f"{len(members)} workers are in the group {group} ({hosts}); stop all of them first. "
+            f"{len(members)} in the group {group} ({hosts}); stop all workers first. "
             f"One that was killed leaves after {client.SESSION_S} s"
         )
 
@@ -105,7 +105,7 @@ def register(subparsers: Any) -> None:
     """Add `headrace rebuild`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "rebuild",
-        help="make all state again from the logs on Kafka, and compare it with the snapshots",
+        help="prove the snapshots by the logs on Kafka",
         description="Makes the model, every desk and every shard again from the logs alone, and "
         "compares each with its newest snapshot, bit for bit. Sends nothing and moves no offset. "
         "See docs/KAFKA.md. Exit 0: nothing differs; 1: something does; 2: settings are wrong, "

@@ -197,7 +197,7 @@ def register(subparsers: Any) -> None:
     """Add `headrace reset`."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "reset",
-        help="let the shards on Kafka forget everything, and go on from another place",
+        help="let the shards on Kafka begin anew",
         description="Every shard forgets its window, its budget and its estimate, and goes on "
         "from the place named. The training log, the model, open requests and the desks are kept. "
         "Only while no worker runs. See docs/KAFKA.md. Exit 0: done; 1: not confirmed; 2: settings "

@@ -6,6 +6,7 @@ again whether the requests of before were sent.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
@@ -26,9 +27,10 @@ class Saver:
         self.began_at = time.monotonic()
         self.failed_n = 0
         self.bytes_n: int | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     async def save(self) -> None:
-        """Freeze everything as it stands, which is quick, then write it.
+        """Freeze everything as it stands; it is then written while the loop goes on.
 
         Called by the loop, between two feeds, when all that was handed over has arrived.
         """
@@ -36,7 +38,20 @@ class Saver:
         self.began_at = time.monotonic()
         await session.hand_over()
         await session.outbox.drained()
-        writes = self._writes()
+        if self._writing is not None and not self._writing.done():
+            session.note(
+                "snapshots take longer to write than worker.snapshot_every_s; one is left out"
+            )
+            return
+        self._writing = asyncio.create_task(self._write(self._writes()))
+
+    async def finish(self) -> None:
+        """Returns when what was being written is written."""
+        if self._writing is not None:
+            await self._writing
+
+    async def _write(self, writes: list[Callable[[], object]]) -> None:
+        session = self._session
         try:
             await session.in_thread(_all, writes)
         except OSError as error:

@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from ...adapters.timings import Timings
@@ -36,6 +36,9 @@ from .training import Training
 
 POLL_MS = 50
 COMMIT_S = 1.0
+HEARD_S = 5.0
+SILENT_S_MAX = 20.0
+"""After so long without an answer from the brokers a worker is not ready."""
 
 
 class Session:
@@ -76,6 +79,7 @@ class Session:
         self.saver = Saver(self)
         self.is_joined = False
         self.is_caught_up = False
+        self._heard_at = time.monotonic()
         self.training: Training
         self.outbox: Outbox
         self.held: set[Any] = set()
@@ -102,6 +106,7 @@ class Session:
                 beside = [
                     tasks.create_task(self.outbox.run()),
                     tasks.create_task(self.training.read(self._tail)),
+                    tasks.create_task(self._hear()),
                 ]
                 self._tasks = tasks
                 if self.settings.worker.standby:
@@ -119,6 +124,16 @@ class Session:
                 finally:
                     for task in [*beside, *([self._recovering] if self._recovering else [])]:
                         task.cancel()
+
+    async def _hear(self) -> None:
+        """Ask the brokers something every so often, to know whether they answer."""
+        topic = partition_of(self.settings.kafka.training, 0)
+        errors = client.library("aiokafka.errors").KafkaError
+        while True:
+            with suppress(errors, TimeoutError):
+                await asyncio.wait_for(self.reader.end_offsets([topic]), HEARD_S)
+                self._heard_at = time.monotonic()
+            await asyncio.sleep(HEARD_S)
 
     async def _open_training(self) -> None:
         log, position = await self.in_thread(self.states.training)
@@ -140,9 +155,13 @@ class Session:
             await self.outbox.drained()
             await self._commit()
             await self.saver.save()
+            await self.saver.finish()
 
     def why_not_ready(self) -> str:
-        """Why this session does not do its work yet, as a sentence; empty when it does."""
+        """Why this session does not do its work, as a sentence; empty when it does."""
+        silent_s = time.monotonic() - self._heard_at
+        if silent_s > SILENT_S_MAX:
+            return f"the brokers have not answered for {silent_s:.0f} s"
         if not self.is_caught_up:
             at, end = self.training.position, self._training_end
             return f"the training log is folded up to {at} of {end}"

@@ -88,9 +88,10 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
     """The settings of one shard of so many: its part of every limit that is meant for all.
 
     A share of events needs no dividing. Caps and the room for open requests are rounded down: the
-    sum of the parts must not exceed the whole. What is only for the process is left out: a shard
-    saved by one worker is the same as that of another, with other log lines. Raises `BadSettings`
-    when nothing would be left.
+    sum of the parts must not exceed the whole. A part of the burst holds at least what two rounds
+    and the reserve need: with less, many partitions would never let the strategy choose. What is
+    only for the process is left out, so that a shard is the same whoever saved it. Raises
+    `BadSettings` when nothing would be left.
 
     >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
     >>> share_of(settings, 4).query.budget.per_hour
@@ -107,13 +108,15 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
     ]
     if faults:
         raise BadSettings(faults)
+    reserve = budget.reserve // n
+    per_round = (budget.share or 0.0) * (settings.query.rounds.every_n or 0)
     part = msgspec.structs.replace(
         budget,
         per_hour=None if budget.per_hour is None else budget.per_hour / n,
         cap=None if budget.cap is None else budget.cap // n,
-        burst=math.ceil(budget.burst / n),
+        burst=max(math.ceil(budget.burst / n), reserve + math.ceil(2.0 * per_round) + 1),
         start=budget.start // n,
-        reserve=math.ceil(budget.reserve / n),
+        reserve=reserve,
     )
     return msgspec.structs.replace(
         settings,

@@ -116,6 +116,7 @@ def _passing() -> tuple[type[BaseException], ...]:
     """What another session may be free of."""
     return (
         client.library("aiokafka.errors").KafkaError,
+        client.NoBroker,
         FencedError,
         GrownError,
         OSError,

@@ -1,0 +1,216 @@
+"""The dashboards and rules in a real Prometheus: on the demo's incident, and on a running demo.
+
+The incident is a run of the demo, three hours and twenty minutes of event time, back-filled in a
+few seconds; so windows of an hour are full and the colours can be judged before, in and after the
+drift. The running demo is the real command, scraped as it plays.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from grafana.build import FOLDER
+from grafana.incident import History, history
+from grafana.prometheus import Prometheus, free_port, program
+from grafana.view import View
+
+from dashboards.alerting import RULES, alerts, expanded, firing
+from dashboards.live import live_faults, reds
+from dashboards.mutations import LIVE, TURNED, Mutation
+
+pytestmark = pytest.mark.skipif(
+    program("prometheus") is None or program("promtool") is None,
+    reason="there is no prometheus; .ci/prometheus.sh unpacks one",
+)
+
+SHIPPED: dict[str, dict[str, Any]] = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")
+}
+TEXT = RULES.read_text(encoding="utf-8")
+PATIENCE_S = 240.0
+ALERT_STEP_S = 15.0
+QUICK = "global: {scrape_interval: 15s, evaluation_interval: 2s}"
+
+NO_CAP = {"headrace_budget_cap_labels": "the demo's budget has no cap"}
+"""What has no sample in the incident, and why."""
+
+NO_LOG = {
+    **NO_CAP,
+    "headrace_partition_lag": "the demo reads no log",
+    "headrace_training_log": "the demo keeps its training log in memory",
+    "headrace_last_rebalance": "the demo is alone",
+    "headrace_snapshot": "the demo writes none",
+    "headrace_retrain_seconds": "retraining is part of its play, and not timed",
+    "headrace_inputs_rejected": "its inputs are sound",
+}
+"""What has no sample in the running demo, and why."""
+
+RED_IN_DRIFT = {
+    "headrace-overview": {
+        "Drift now",
+        "Drift level over time",
+        "Accuracy lost, last day",
+        "Accuracy surely lost, against the best of a day",
+        "Statistics, over their own thresholds",
+        "Features that moved most",
+    },
+    "headrace-drift": {
+        "Drift level, by partition",
+        "Detectors: their statistics over their thresholds",
+        "Statistic by feature, top 20",
+        "PSI by feature, top 20",
+        "Statistic of the chosen features",
+        "PSI of the chosen features",
+    },
+    "headrace-annotators": set(),
+}
+"""What a person sees red 25 minutes into the drift."""
+
+
+@pytest.fixture(scope="module")
+def incident(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, History]]:
+    """A server on the incident. It is played once, whichever of several workers comes first."""
+    shared = tmp_path_factory.getbasetemp().parent / "headrace-incident"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = shared / "played.json"
+        if not told.exists():
+            made = history(shared, time.time() - 60)
+            told.write_text(json.dumps(made.start), encoding="utf-8")
+    own = tmp_path_factory.mktemp("incident")
+    shutil.copytree(shared / "blocks", own / "blocks")
+    with Prometheus(own / "blocks", QUICK, rules=[RULES]) as server:
+        yield server, History(json.loads(told.read_text(encoding="utf-8")))
+
+
+def whole(incident: tuple[Prometheus, History]) -> View:
+    """All of it in view."""
+    server, made = incident
+    return View(server, made.start + 60, made.end)
+
+
+def until(incident: tuple[Prometheus, History], minutes: float) -> View:
+    """From the beginning to some minutes after the drift, or before it."""
+    server, made = incident
+    return View(server, made.start + 60, made.drift + 60 * minutes)
+
+
+# ---------------------------------------------------------------------------- the incident
+
+
+@pytest.mark.parametrize("uid", sorted(SHIPPED))
+def test_every_query_has_an_answer(uid: str, incident: tuple[Prometheus, History]) -> None:
+    assert live_faults(SHIPPED[uid], whole(incident), NO_CAP) == []
+
+
+@pytest.mark.parametrize("uid", sorted(SHIPPED))
+def test_nothing_is_red_before_the_drift_and_after_it_healed(
+    uid: str, incident: tuple[Prometheus, History]
+) -> None:
+    assert reds(SHIPPED[uid], until(incident, -10)) == set()
+    assert reds(SHIPPED[uid], until(incident, 98)) == set()
+
+
+@pytest.mark.parametrize("uid", sorted(SHIPPED))
+def test_what_the_drift_did_is_red_and_nothing_else(
+    uid: str, incident: tuple[Prometheus, History]
+) -> None:
+    assert reds(SHIPPED[uid], until(incident, 25)) == RED_IN_DRIFT[uid]
+
+
+@pytest.mark.parametrize("mutation", LIVE, ids=lambda mutation: mutation.name)
+def test_a_broken_dashboard_is_found(
+    mutation: Mutation, incident: tuple[Prometheus, History]
+) -> None:
+    found = live_faults(mutation.of(SHIPPED), whole(incident), NO_CAP)
+    assert [fault for fault in found if mutation.fault in fault] != [], found
+
+
+def test_thresholds_upside_down_are_red_on_a_quiet_day(
+    incident: tuple[Prometheus, History],
+) -> None:
+    assert reds(TURNED.of(SHIPPED), until(incident, -10)) == {TURNED.fault}
+
+
+def test_the_incident_fires_its_alerts_and_no_other(
+    incident: tuple[Prometheus, History],
+) -> None:
+    server, made = incident
+    fired: dict[str, list[float]] = {}
+    for name, rule in alerts(TEXT).items():
+        expr = expanded(rule["expr"], TEXT)
+        for one in server.over(expr, made.start + 60, made.end, ALERT_STEP_S):
+            points = [(float(at), float(value)) for at, value in one["values"]]
+            fired[name] = fired.get(name, []) + firing(points, rule, ALERT_STEP_S)
+    times = {name: found for name, found in fired.items() if found}
+    assert sorted(times) == ["HeadraceAccuracyFell", "HeadraceDrift"]
+    assert made.drift < min(times["HeadraceDrift"]) < made.drift + 600
+    assert made.drift < min(times["HeadraceAccuracyFell"]) < made.drift + 1_800
+
+
+def test_prometheus_evaluates_every_rule(incident: tuple[Prometheus, History]) -> None:
+    server, _ = incident
+    deadline = time.monotonic() + PATIENCE_S
+    rules: list[dict[str, Any]] = []
+    while time.monotonic() < deadline:
+        rules = [rule for group in server.ask("rules")["groups"] for rule in group["rules"]]
+        if all(rule["health"] != "unknown" for rule in rules):
+            break
+        time.sleep(1)
+    assert {rule["name"]: rule["health"] for rule in rules if rule["health"] != "ok"} == {}
+    assert len(rules) == 33
+
+
+# ------------------------------------------------------------------------ the running demo
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[View]:
+    """`headrace demo` has been played and scraped; its time in view."""
+    folder = tmp_path_factory.mktemp("demo")
+    port = free_port()
+    config = (
+        "global: {scrape_interval: 1s, evaluation_interval: 1m}\n"
+        "scrape_configs:\n"
+        f"  - {{job_name: headrace, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
+    )
+    command = [sys.executable, "-m", "headrace.cli", "demo", "--plain", "--port", str(port)]
+    with (
+        Prometheus(folder / "blocks", config) as server,
+        (folder / "demo.txt").open("w") as told,
+        subprocess.Popen(
+            [*command, "--speed", "500"], stdout=told, stderr=subprocess.STDOUT
+        ) as playing,
+    ):
+        start = time.time()
+        try:
+            code = playing.wait(timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            playing.kill()
+            raise
+        end = time.time() - 2
+        assert code == 0, (folder / "demo.txt").read_text(encoding="utf-8")
+        yield View(server, start, end, scrape_s=1.0)
+
+
+@pytest.mark.parametrize("uid", sorted(SHIPPED))
+def test_every_query_has_an_answer_from_a_running_demo(uid: str, demo: View) -> None:
+    assert live_faults(SHIPPED[uid], demo, NO_LOG) == []
+
+
+def test_what_the_demo_is_said_not_to_have_it_has_not(demo: View) -> None:
+    names = demo.server.ask("label/__name__/values")
+    assert len(names) > 80
+    for part in NO_LOG:
+        for name in (name for name in names if part in name):
+            found = demo.server.at(f"max_over_time({name}[1h])", demo.end)
+            assert {float(one["value"][1]) for one in found} <= {0.0}, name
