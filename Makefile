@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo broker test torture soak lint format bench docs clean
+.PHONY: help demo broker test grafana-check dashboards torture soak lint format bench docs clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headrace needs Python 3.11 or newer; set PYTHON=")'
@@ -24,6 +24,13 @@ broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are 
 
 test: $(READY) broker  ## set up, then run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+grafana-check: $(READY)  ## set up, then check dashboards and alert rules, in a Prometheus too
+	.ci/prometheus.sh
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/dashboards $(ARGS)
+
+dashboards: $(READY)  ## write grafana/dashboards anew
+	$(BIN)/python -m grafana.build
 
 lint: $(READY)  ## format check, lint, types
 	$(BIN)/ruff format --check .
@@ -47,4 +54,4 @@ docs: $(READY)  ## write the generated pages anew
 	$(BIN)/python docs/generate.py
 
 clean:  ## remove what was set up
-	rm -rf $(VENV) .kafka .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .kafka .prometheus .pytest_cache .mypy_cache .ruff_cache .hypothesis

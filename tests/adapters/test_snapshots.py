@@ -80,6 +80,17 @@ def test_the_same_content_is_written_as_the_same_bytes(place):
     assert kept[0] == kept[1]
 
 
+def test_what_is_cleared_is_gone_and_other_series_stay(place):
+    one, other = store(place, series="a"), store(place, series="b")
+    for seq in (3, 4):
+        one.write(seq, b"state", {})
+    other.write(3, b"other", {})
+    assert one.clear() == 2
+    assert one.latest() is None
+    assert other.latest().blob == b"other"
+    assert one.clear() == 0
+
+
 def test_each_series_has_a_folder_of_its_own(place):
     for i in range(3):
         store(place, series=f"shard-{i}").write(i, b"%d" % i, {})

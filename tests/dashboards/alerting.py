@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ NO_WAIT = {
 """Alerts without `for`, and why."""
 
 
+@cache
 def groups(text: str) -> list[Json]:
     """The groups of a rule file."""
     return list(yaml.safe_load(text)["groups"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -54,6 +55,12 @@ def faults(board: Json) -> list[str]:
     return [f"{board.get('uid')}: {fault}" for check in CHECKS for fault in check(board)]
 
 
+@cache
+def reading_of(expr: str) -> Found:
+    """A query against what the exporter has."""
+    return read(expr, exported())
+
+
 def panels_of(board: Json) -> list[Json]:
     """Its panels, the heads of rows aside."""
     return [panel for panel in board["panels"] if panel["type"] != "row"]
@@ -63,7 +70,7 @@ def targets_of(board: Json) -> Iterator[tuple[Json, Json, Found]]:
     """Every query with its panel and what it reads as."""
     for panel in panels_of(board):
         for target in panel["targets"]:
-            yield panel, target, read(target["expr"], exported())
+            yield panel, target, reading_of(target["expr"])
 
 
 # ------------------------------------------------------------------------------------ places
@@ -131,7 +138,7 @@ def _scope_faults(found: Found) -> Iterator[str]:
 
 def _range_faults(panel: Json, target: Json, found: Found) -> Iterator[str]:
     told = f"{panel['title']} {panel.get('description', '')}"
-    fixed = read(re.sub(r"\[\$__\w+\]", "[7s]", target["expr"]), exported()).ranges_s - {7.0}
+    fixed = reading_of(re.sub(r"\[\$__\w+\]", "[7s]", target["expr"])).ranges_s - {7.0}
     for seconds in sorted(fixed):
         if seconds not in RANGES:
             yield f"{panel['title']}: a range of {seconds:g} s; take $__rate_interval"
@@ -171,10 +178,7 @@ def field_faults(board: Json) -> Iterator[str]:
                     yield f"{panel['title']}: fills down to {one['value']}, which is no field"
         if panel["type"] == "barchart":
             for target in targets:
-                if (
-                    panel["options"]["xField"]
-                    not in read(target["expr"], exported()).reading.labels
-                ):
+                if panel["options"]["xField"] not in reading_of(target["expr"]).reading.labels:
                     yield f"{panel['title']}: {panel['options']['xField']} is no label of the query"
 
 
@@ -290,7 +294,7 @@ def _values_faults(variable: Json) -> Iterator[str]:
         return
     found = re.fullmatch(r"label_values\((.+), (\w+)\)", _query_of(variable))
     expr = found[1] if found else _query_of(variable).removeprefix("query_result(")[:-1]
-    reading = read(f"max_over_time({expr}[1m])" if found else expr, exported())
+    reading = reading_of(f"max_over_time({expr}[1m])" if found else expr)
     yield from (fault for fault in reading.faults if "counter" not in fault)
     if found and found[2] not in reading.reading.labels:
         yield f"{found[2]} is no label of {expr}"
@@ -301,7 +305,7 @@ def _values_faults(variable: Json) -> Iterator[str]:
 def marker_faults(board: Json) -> Iterator[str]:
     """Markers stand at the time that is their value, in milliseconds."""
     for marker in markers_of(board):
-        found = read(marker["expr"], exported())
+        found = reading_of(marker["expr"])
         told = [*found.faults, *_scope_faults(found)]
         if found.reading.measure != "unix ms":
             told.append(f"gives {found.reading.measure}, not milliseconds since 1970")

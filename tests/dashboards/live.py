@@ -25,6 +25,7 @@ SECONDS_MAX = 400 * 86_400.0
 LIMITS = {"percentunit": (-1e-9, 1 + 1e-9), "s": (-60.0, SECONDS_MAX), "bytes": (0.0, 1e13)}
 """What a number in this unit can be."""
 
+NOTHING = ("no data", "nothing but NaN")
 MARKER_S = 60.0
 RECENT_S = 300.0
 
@@ -56,8 +57,9 @@ def _panel_faults(
             except ValueError as error:
                 yield f"{panel['title']}: {error}"
                 continue
-            if series or not _is_absent(target["expr"], absent):
-                yield from (f"{panel['title']}: {f}" for f in _value_faults(series, panel))
+            for fault in _value_faults(series, panel):
+                if fault not in NOTHING or not _is_absent(target["expr"], absent):
+                    yield f"{panel['title']}: {fault}"
             legends += [one["legend"] for one in series]
         yield from (f"{panel['title']}: {fault}" for fault in _legend_faults(panel, legends))
 
@@ -80,7 +82,7 @@ def _legend_faults(panel: Json, legends: list[str]) -> Iterator[str]:
 def _value_faults(series: list[Series], panel: Json) -> Iterator[str]:
     values = [v for one in series for _, v in one["points"] if math.isfinite(v)]
     if not values:
-        yield "nothing but NaN" if series else "no data"
+        yield NOTHING[1 if series else 0]
         return
     defaults = panel["fieldConfig"]["defaults"]
     low, high = LIMITS.get(defaults["unit"], (-math.inf, math.inf))

@@ -180,7 +180,7 @@ def test_auditor_finds_the_lie(lie: Callable[[Story], None], fault: str) -> None
     assert any(fault in sentence for sentence in faults_of(story)), faults_of(story)
 
 
-def test_auditor_misses_the_answer_that_reached_no_desk() -> None:
+def test_auditor_finds_the_answer_that_reached_no_desk() -> None:
     story = true_story()
     story.told.remove(
         next(t for t in story.told if t.topic == "desk" and t.row["type"] == "Answer")

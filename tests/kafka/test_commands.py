@@ -32,7 +32,7 @@ from kafka.world import wait_until
 
 OURS = ("requests", "answers", "training", "drift", "rejects", "desk", "journal")
 PARTITIONS_N = 2
-EVENTS_N = 600
+EVENTS_N = 800
 AT = 1_700_000_000.0
 
 
@@ -48,13 +48,22 @@ class Stream:
             "seed": 5,
             "schema": {"classes": ["high", "low"]},
             "observe": {"window_n": 200, "reservoir_n": 200},
-            "query": {"budget": {"share": 0.2}, "rounds": {"every_n": 20}},
+            "query": {
+                "control_share": 0.5,
+                "budget": {"share": 0.2},
+                "rounds": {"every_n": 20},
+            },
             "drift": {
                 "check_every_n": 100,
                 "hold_n": 100,
                 "watch": [{"signal": "features", "detector": "psi", "level": "drift"}],
             },
-            "learn": {"retrain_labels_min": 20, "retrain_every_n": 40},
+            "learn": {
+                "retrain_labels_min": 20,
+                "retrain_every_n": 20,
+                "adopt_labels_n": 10,
+                "adopt_margin": 0.0,
+            },
             "kafka": {
                 "servers": [broker.servers],
                 "group": prefix,
@@ -246,7 +255,9 @@ def test_a_falsified_snapshot_differs_where_it_was_changed_and_is_mended(
     assert f"shard-1: made again, and saved: [1].asking.labels_n: {right} and {wrong}" in told
     assert f"desk-0: made again, and saved: [1]: {desk.now - 1.0} and {desk.now}" in told
     assert copied.run("rebuild", "--write") == 1
-    assert "2 written" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    for part in ("desk-0", "shard-1"):
+        assert re.search(rf"{part}\t.*DIFFERS\twritten", told), told
     assert copied.run("rebuild") == 0
     assert states_in(capsys.readouterr().out) == dict.fromkeys(PARTS, "equal")
 

@@ -273,8 +273,8 @@ class Rebuild:
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:
         """A cut state is never better than what was saved."""
-        is_wanted = part.verdict in (DIFFERS, UNSAVED) or (part.verdict == EQUAL and is_further)
-        return self._is_writing and is_wanted
+        is_wanted = part.verdict == DIFFERS or is_further
+        return self._is_writing and is_wanted and part.verdict != CUT
 
     def _clear(self, part: Part) -> None:
         """What differs is removed: it may stand further on, and would be taken for the newest."""
