@@ -162,7 +162,6 @@ def _throughput() -> list[Json]:
             steps=above(0.1, 0.3),
             width=6,
             low=0,
-            decimals=0,
             about=told(
                 "Share of the answers that name no class.",
                 red="3 in 10.",
@@ -230,7 +229,6 @@ def _agreement() -> list[Json]:
             unit="percentunit",
             steps=above(0.05, 0.2),
             low=0,
-            decimals=0,
             about=told(
                 "Share of the ends where no majority came about.",
                 red="1 in 5.",

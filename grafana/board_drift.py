@@ -231,7 +231,6 @@ def _features() -> list[Json]:
             width=12,
             low=0,
             high=1,
-            decimals=2,
             about=told(
                 "The same over time, for the features chosen at the top. Cut off at 1.",
                 red="0.25 or more.",

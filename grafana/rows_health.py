@@ -320,7 +320,7 @@ def quality() -> list[Json]:
             ),
         ),
         lines(
-            "Labels saved, for the estimate",
+            "Saved for the estimate",
             [line('min(headrace_labels_saved{S,against="blind"})', "labels")],
             unit="short",
             steps=never(),
@@ -443,8 +443,8 @@ def drift() -> list[Json]:
             about=told(
                 "How sure the predictions are, over 5 minutes.",
                 calm="a model may be sure and wrong.",
-                do="a falling median is the earliest sign that needs no label: look at the "
-                "features.",
+                do="it moves as soon as the inputs do, up or down, and needs no label: compare "
+                "with the features.",
             ),
         ),
         lines(

@@ -41,7 +41,6 @@ def asking() -> list[Json]:
             unit="percentunit",
             steps=above(0.1, 0.25),
             low=0,
-            decimals=1,
             about=told(
                 "Requests for each event, and what the budget earns for each.",
                 red="a quarter of all events: there is little left to choose.",
@@ -135,7 +134,6 @@ def asking() -> list[Json]:
             steps=below(0.001, 0.005),
             width=6,
             low=0,
-            decimals=2,
             about=told(
                 "The lowest probability with which an event that was asked about would have been.",
                 red="below 1 in 1,000: single labels may weigh as much as a thousand, and the "
@@ -267,7 +265,6 @@ def labelling() -> list[Json]:
             unit="percentunit",
             steps=above(0.1, 0.3),
             low=0,
-            decimals=0,
             about=told(
                 "Share of the ends that were disputed, expired or withdrawn.",
                 red="3 in 10: attention is paid for and lost.",
@@ -303,7 +300,6 @@ def labelling() -> list[Json]:
             steps=above(0.1, 0.25),
             width=12,
             low=0,
-            decimals=0,
             about=told(
                 "For each accepted answer: how many were late, duplicates, corrections, could not "
                 "tell (refused), or could not be used (rejected).",

@@ -407,7 +407,6 @@ def state() -> list[Json]:
             steps=above(0.5, 0.8),
             width=6,
             low=0,
-            decimals=1,
             about=told(
                 "File descriptors in use.",
                 red="8 in 10: soon nothing can be opened.",

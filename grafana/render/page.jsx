@@ -18,7 +18,8 @@ import {
 } from '@grafana/ui';
 import { of } from 'rxjs';
 
-const { panels, markers, from, to, width, mode } = window.PAGE;
+const { panels, from, to, width, mode } = window.PAGE;
+const markers = [...window.PAGE.markers].reverse(); // The first is drawn last, upon the others.
 const CELL = 30, GAP = 8, HEAD = 42, PAD = 8;
 const theme = createTheme({ colors: { mode } });
 const timeRange = {

@@ -231,6 +231,9 @@ def threshold_faults(board: Json) -> Iterator[str]:
         if ("**Red:**" in told) != ("red" in colors):
             yield f"{panel['title']}: red in the description and in the thresholds do not agree"
         unit = panel["fieldConfig"]["defaults"].get("unit", "")
+        is_share = unit == "percentunit" and panel["type"] == "timeseries"
+        if is_share and "decimals" in panel["fieldConfig"]["defaults"]:
+            yield f"{panel['title']}: decimals of a share, which leave an axis of 0 % and 100 %"
         if panel["type"] == "table" and unit.startswith("dateTime"):
             yield f"{panel['title']}: a date is the unit of one column, not of all of a table"
         if unit == "percentunit" and any(value > 1 for value in values[1:]):

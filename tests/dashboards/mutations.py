@@ -270,6 +270,11 @@ STATIC: tuple[Mutation, ...] = (
         "one column",
         DRIFT,
     ),
+    Mutation(
+        "a share without decimals",
+        put("Width of the interval", "fieldConfig.defaults.decimals", 0),
+        "axis of 0 % and 100 %",
+    ),
     Mutation("no thresholds", put("Lag", "fieldConfig.defaults.thresholds", None), "threshold"),
     Mutation(
         "thresholds out of order",

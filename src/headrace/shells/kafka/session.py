@@ -184,8 +184,11 @@ class Session:
                 self.training.fold_ready(self._on_entry)
                 self._check_caught_up()
                 await self.hand_over()
+            shared_n = self.rebalances_n
             found = await self.consumer.getmany(timeout_ms=POLL_MS, max_records=batch_max)
             async with self._turn:
+                if self.rebalances_n != shared_n:
+                    found = self._put_back(found)
                 for tp, records in found.items():
                     await self._feed(tp, records)
                     # Everything else of this process has its turn.
@@ -197,6 +200,19 @@ class Session:
                 if time.monotonic() - self.saver.began_at >= every_s:
                     await self.outbox.drained()
                     await self.saver.save()
+
+    def _put_back(self, found: dict[Any, list[Any]]) -> dict[Any, list[Any]]:
+        """What was read while the group shared out, less what may not begin where we stand.
+
+        It was read from where the group stands, which another worker may have moved on.
+        """
+        kafka, kept = self.settings.kafka, {}
+        for tp, records in found.items():
+            if tp.topic in (kafka.answers, kafka.drift):
+                kept[tp] = records
+            elif tp in self.held and self._is_owned(tp):
+                self.consumer.seek(tp, self._position(tp))
+        return kept
 
     def _check_caught_up(self) -> None:
         """From the end of the log on, drift may lead to orders: they depend on what it says."""
@@ -336,7 +352,6 @@ class Session:
 
     async def assigned(self, partitions: set[Any]) -> None:
         """What is ours from now on. What was ours before goes on; the rest is made anew."""
-        self.rebalances_n += 1
         self.rebalanced_at = self.clock()
         kafka = self.settings.kafka
         async with self._turn:
@@ -358,6 +373,8 @@ class Session:
                 else:
                     self.consumer.pause(tp)
             self.held, self._committed, self._routed = set(partitions), {}, {}
+            # Only now: the loop may be waiting with records from before these seeks.
+            self.rebalances_n += 1
             if self._recovering is not None:
                 self._recovering.cancel()
             self._recovering = self._tasks.create_task(take_over(self, events, desks))
