@@ -365,7 +365,7 @@ def _consequences() -> list[Json]:
             about=told(
                 "What was asked because of drift, in the hour before.",
                 calm="it is what the reserve is for.",
-                do="none under DRIFT: the reserve is empty or the workflow is sequential.",
+                do="none under DRIFT: the reserve is empty, or query.rounds.drift_n is 0.",
             ),
         ),
         lines(

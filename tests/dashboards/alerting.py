@@ -113,11 +113,15 @@ def _alert_faults(name: str, rule: Json, known: dict[str, Series]) -> Iterator[s
 
 
 def runbook_faults(text: str, page: str) -> Iterator[str]:
-    """Every alert has a heading in the page, and every such heading an alert."""
+    """Every alert has a row and a heading in the page, and every such heading an alert."""
     headings = re.findall(r"^### (Headrace\w+)$", page, re.MULTILINE)
     yield from (f"{name} has no heading" for name in alerts(text) if name not in headings)
     yield from (f"{name} is no alert" for name in headings if name not in alerts(text))
     yield from (f"{name} has two headings" for name in headings if headings.count(name) > 1)
+    for name, rule in alerts(text).items():
+        severity, wait = rule["labels"]["severity"], rule.get("for", "0s")
+        if f"| [{name}](#{name.lower()}) | {severity} | {wait} |" not in page:
+            yield f"{name} has no row with {severity} and {wait}"
 
 
 # --------------------------------------------------------------------------------- firing

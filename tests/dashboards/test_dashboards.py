@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import yaml
 from grafana.board import TITLES
 from grafana.build import FOLDER, boards, text_of
 
-from dashboards.alerting import RULES, alerts, names_used
+from dashboards.alerting import RULES, RUNBOOK, alerts, names_used
 from dashboards.checks import faults, panels_of, targets_of
 from dashboards.exporter import exported, families
 from headrace.settings import Settings
@@ -66,13 +67,24 @@ def test_alerts_and_settings_that_a_panel_names_exist() -> None:
     assert odd == []
 
 
-def test_alerts_name_settings_that_exist() -> None:
-    text = RULES.read_text(encoding="utf-8")
-    assert [path for path in SETTING.findall(text) if not is_setting(path)] == []
+@pytest.mark.parametrize("path", [RULES, RUNBOOK], ids=lambda path: path.name)
+def test_rules_and_runbook_name_settings_that_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert [name for name in SETTING.findall(text) if not is_setting(name)] == []
+
+
+def test_panels_that_the_runbook_names_exist() -> None:
+    """What stands in italics there, with a capital, is the beginning of a title, or a variable."""
+    titles = {panel["title"] for board in SHIPPED.values() for panel in panels_of(board)}
+    titles |= {v["label"] for board in SHIPPED.values() for v in board["templating"]["list"]}
+    page = RUNBOOK.read_text(encoding="utf-8")
+    named = re.findall(r"(?<!\*)\*([A-Z][^*\n]+)\*(?!\*)", page)
+    assert len(named) > 30
+    assert [name for name in named if not any(t.startswith(name) for t in titles)] == []
 
 
 SECTIONS = "|".join(Settings.__struct_fields__)
-SETTING = re.compile(rf"\b((?:{SECTIONS})(?:\.[a-z_]+)+)\b(?![/(])")
+SETTING = re.compile(rf"(?<![-/\w])((?:{SECTIONS})(?:\.[a-z_]+)+)\b(?![/(])")
 
 
 def is_setting(path: str) -> bool:

@@ -7,6 +7,7 @@ import json
 import pytest
 from grafana.build import FOLDER
 
+from dashboards.alerting import RUNBOOK
 from dashboards.checks import faults
 from dashboards.mutations import LIVE, STATIC, TURNED, Mutation
 
@@ -19,6 +20,11 @@ SHIPPED = {
 def test_a_broken_dashboard_is_found(mutation: Mutation) -> None:
     found = faults(mutation.of(SHIPPED))
     assert [fault for fault in found if mutation.fault in fault] != [], found
+
+
+def test_the_page_says_how_many_there_are() -> None:
+    told = f"{len(STATIC)} dashboards broken on purpose without a server, {len(LIVE) + 1} with one"
+    assert told in RUNBOOK.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("mutation", [*LIVE, TURNED], ids=lambda mutation: mutation.name)
