@@ -70,7 +70,7 @@ class Prometheus:
                     "--storage.tsdb.retention.time=365d",
                     f"--web.listen-address=127.0.0.1:{self.port}",
                     # Back-filled samples have no end that says so: look back no further than one.
-                    "--query.lookback-delta=20s",
+                    "--query.lookback-delta=15s",
                     "--log.level=warn",
                 ],
                 stdout=log,

@@ -82,6 +82,7 @@ METHODS = {
 OWN = (
     "headrace.chance:Chance",
     "headrace.engine:Engine",
+    "headrace.frozen_compare:Difference",
     "headrace.label.annotators:Alpha",
     "headrace.label.annotators:Annotator",
     "headrace.label.annotators:Annotators",
@@ -150,6 +151,7 @@ OWN = (
     "headrace.observe.drift:DriftMonitor",
     "headrace.observe.payloads:Fields",
     "headrace.observe.payloads:Layout",
+    "headrace.observe.hook:Hook",
     "headrace.observe.plain:PlainLines",
     "headrace.observe.reservoir:Reservoir",
     "headrace.observe.schema:Schema",
