@@ -110,6 +110,14 @@ def retrain(job: RetrainJob) -> Challenger:
     return Challenger(job.job_id, learner, tuple(right))
 
 
+def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
+    try:
+        return retrain(job), None
+    except Exception as error:
+        return None, f"{type(error).__name__}: {error}"[:500]
+
+
 def compare(
     champion_right: Sequence[bool], challenger_right: Sequence[bool], margin: float
 ) -> bool:

@@ -43,10 +43,11 @@ from ..adapters.jsonl import Appender, Pipe, Tail
 from ..adapters.snapshots import SnapshotStore
 from ..engine import Engine
 from ..errors import BadInput, BadSettings
-from ..learn.retrain import Challenger, RetrainJob, retrain
+from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..report import Report
 from ..settings import Settings
+from .overdue import is_live
 from .replay import Player, RunFolder, encoded
 from .shown import Shown
 from .waiting import PIECE_N, Answers
@@ -55,9 +56,6 @@ PIECE_WAITING_N = 32
 """The same while answers wait for a request that one of these events may lead to."""
 
 POLL_S = 0.05
-
-LIVE_WITHIN_S = 86_400.0
-"""What is overdue by more than this belongs to the past: the wall clock says nothing about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -341,7 +339,7 @@ class Runner:
 
     def _retrained(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         with self._shown.retraining():
-            return _retrained(job)
+            return attempt(job)
 
     def _finish(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
         self._feed(Retrained(job_id=job_id, at=self.engine.now, error=error), None, challenger)
@@ -356,7 +354,7 @@ class Runner:
     def _tick(self) -> None:
         """In quiet times, move the clock to the time of day when something has fallen due."""
         due, now = self.engine.next_deadline(), self._clock()
-        if self.follow and due is not None and 0.0 <= now - due <= LIVE_WITHIN_S:
+        if self.follow and due is not None and is_live(due, now):
             self._feed(Ticked(at=now))
 
     def snapshot(self) -> None:
@@ -430,11 +428,3 @@ def _recorded(path: Path, state: Path) -> str:
     """The path as the journal has it: one in the folder of the run stays valid when that moves."""
     path, state = path.resolve(), state.resolve()
     return path.name if path.parent == state else str(path)
-
-
-def _retrained(job: RetrainJob) -> tuple[Challenger | None, str | None]:
-    """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
-    try:
-        return retrain(job), None
-    except Exception as error:
-        return None, f"{type(error).__name__}: {error}"[:500]

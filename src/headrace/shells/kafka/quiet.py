@@ -9,13 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from ..overdue import is_live
 from .reading import partition_of
 
 if TYPE_CHECKING:
     from .session import Session
-
-LIVE_WITHIN_S = 86_400.0
-"""What is overdue by more than this belongs to the past: the wall clock says nothing about it."""
 
 MARKERS_N = 1
 """Records of transactions that no consumer gets and that stand at the end of a partition."""
@@ -68,8 +66,3 @@ class Quiet:
         return [
             (max(await session.consumer.committed(tp) or 0, firsts[tp]), ends[tp]) for tp in tps
         ]
-
-
-def is_live(deadline: float, wall: float) -> bool:
-    """Overdue by the clock of the day, and not for so long that it belongs to the past."""
-    return 0.0 <= wall - deadline <= LIVE_WITHIN_S

@@ -19,7 +19,7 @@ from ...adapters.timings import Timings
 from ...chance import Chance
 from ...learn.learner import Learner
 from ...learn.models import build, check_model
-from ...learn.retrain import Challenger, RetrainJob, retrain
+from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...learn.trainer import Entry, Trainer
 from ...learn.training_log import Origin, TrainingLog
 from ...messages import (
@@ -185,11 +185,9 @@ def _question(entry: RetrainRequested | ModelAdopted | ModelKept) -> tuple[str, 
 
 
 def _retrained(job: RetrainJob, timings: Timings) -> tuple[Challenger | None, str | None]:
-    """The challenger of a job, or why there is none: a model of the user's may fail in any way."""
+    """An attempt at a job, timed."""
     began = time.perf_counter()
     try:
-        return retrain(job), None
-    except Exception as error:
-        return None, f"{type(error).__name__}: {error}"[:500]
+        return attempt(job)
     finally:
         timings.retrained(time.perf_counter() - began)
