@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo broker test grafana-check dashboards torture soak lint format bench docs clean
+.PHONY: experiments help demo broker test grafana-check dashboards torture soak lint format bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ format: $(READY)  ## format and mend what can be mended
 
 bench: $(READY)  ## speed, as ratios to a bare river loop in the same run
 	$(BIN)/python bench/speed.py
+
+experiments: $(READY)  ## the runs behind docs/RESULTS.md, resumable; ARGS="--quick" for two minutes
+	$(BIN)/python -m bench.experiments $(ARGS)
 
 torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker
 	HEADRACE_KILLS=50 HEADRACE_OUTAGE_S=60 $(BIN)/python -m pytest -s tests/kafka/test_killed.py tests/kafka/test_outage.py $(ARGS)

@@ -75,6 +75,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 Progress = Callable[[int], None]
 
+Take = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
+"""Told rows of the history, shape (n,), and the probabilities that each had on arrival, (n, k)."""
+
 
 def play(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
     """One engine over the whole history; calls `progress` with counts of events done.
@@ -87,7 +90,7 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     simulation = Simulation(engine, Delayed(delay_s=case.latency))
     judge = _Judge(history, engine.schema)
     drifts, drift_rounds, adoptions = [], [], []
-    for outputs in simulation.play(_watched(history, engine, judge, progress)):
+    for outputs in simulation.play(watched(history, engine, judge.take, progress)):
         seen_n = engine.shard.events_n
         for output in outputs:
             if isinstance(output, DriftChanged):
@@ -119,23 +122,8 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
 def play_all(history: History, settings: Settings, seed: int, progress: Progress) -> Outcome:
     """The same learner with every label, each learned right after its event was predicted."""
     started = time.perf_counter()
-    schema_settings = msgspec.structs.replace(
-        settings.schema, classes=_classes(history, settings.schema.classes)
-    )
-    schema = Schema(schema_settings)
-    chance = Chance(seed)
-    model = build(settings.model.name, chance.integer("model"), len(schema.classes))
-    learner = Learner(model, schema)
-    judge = _Judge(history, schema)
-    for batch, _ in history.batches(BATCH_N):
-        rows = schema.rows(batch)
-        first = int(batch.ids[0])
-        predicted = np.empty(len(batch), np.int64)
-        for i, truth in enumerate(judge.truths[first : first + len(batch)].tolist()):
-            predicted[i] = predicted_classes(learner.probabilities(rows[i : i + 1]))[0]
-            learner.learn(rows[i], truth)
-        judge.predicted(np.arange(first, first + len(batch)), predicted)
-        progress(len(batch))
+    judge = _Judge(history, schema_of(history, settings))
+    learn_all(history, settings, seed, judge.take, progress)
     return Outcome(
         case=Case(budget=1.0, latency=0.0, strategy=ALL, seed=seed),
         events_n=len(history),
@@ -146,6 +134,25 @@ def play_all(history: History, settings: Settings, seed: int, progress: Progress
         block_right=judge.block_right(),
         run_s=time.perf_counter() - started,
     )
+
+
+def learn_all(
+    history: History, settings: Settings, seed: int, take: Take, progress: Progress
+) -> None:
+    """Predict each event, tell `take`, then learn its label."""
+    schema = schema_of(history, settings)
+    codes = codes_of(history, schema)
+    model = build(settings.model.name, Chance(seed).integer("model"), len(schema.classes))
+    learner = Learner(model, schema)
+    for batch, _ in history.batches(BATCH_N):
+        rows = schema.rows(batch)
+        first = int(batch.ids[0])
+        found = np.empty((len(batch), len(schema.classes)))
+        for i, truth in enumerate(codes[first : first + len(batch)].tolist()):
+            found[i] = learner.probabilities(rows[i : i + 1])[0]
+            learner.learn(rows[i], truth)
+        take(np.arange(first, first + len(batch)), found)
+        progress(len(batch))
 
 
 def settings_of(history: History, settings: Settings, case: Case) -> Settings:
@@ -181,14 +188,26 @@ def _classes(history: History, declared: list[str]) -> list[str]:
     return [*declared, *(name for name in history.classes if name not in set(declared))]
 
 
-def _watched(
-    history: History, engine: Engine, judge: _Judge, progress: Progress
+def schema_of(history: History, settings: Settings) -> Schema:
+    """The schema of a run: the classes declared, then those that only the history names."""
+    classes = _classes(history, settings.schema.classes)
+    return Schema(msgspec.structs.replace(settings.schema, classes=classes))
+
+
+def codes_of(history: History, schema: Schema) -> NDArray[np.int64]:
+    """The class of each event, shape (n,), by its place in the schema; -1 where it has none."""
+    codes = [schema.class_code(name) for name in history.classes]
+    return np.array([-1 if code is None else code for code in codes])[history.codes]
+
+
+def watched(
+    history: History, engine: Engine, take: Take, progress: Progress, batch_n: int = BATCH_N
 ) -> Iterator[tuple[EventBatch, list[str]]]:
-    """The batches; when the next one is wanted, the predictions of the last one are in the window.
+    """The batches; when the next one is wanted, `take` is told what was predicted in the last one.
 
     No batch is longer than the window, so that none has left it by then.
     """
-    for batch, truths in history.batches(min(BATCH_N, engine.settings.observe.window_n)):
+    for batch, truths in history.batches(min(batch_n, engine.settings.observe.window_n)):
         before_n = engine.shard.events_n
         yield batch, truths
         window = engine.shard.window
@@ -196,10 +215,7 @@ def _watched(
         age_max_s, window.window_s = window.window_s, None
         seen = window.since(before_n)
         window.window_s = age_max_s
-        judge.predicted(
-            np.array([int(name) for name in seen.ids], np.int64),
-            predicted_classes(seen.probabilities),
-        )
+        take(np.array([int(name) for name in seen.ids], np.int64), seen.probabilities)
         progress(len(batch))
 
 
@@ -207,15 +223,14 @@ class _Judge:
     """Predictions against truths."""
 
     def __init__(self, history: History, schema: Schema) -> None:
-        codes = [schema.class_code(name) for name in history.classes]
+        self.truths = codes_of(history, schema)
         self._classes_n = len(schema.classes)
-        self.truths = np.array([-1 if code is None else code for code in codes])[history.codes]
         # What was never predicted, because the event was rejected, isn't judged.
         self._predicted = np.full(len(history), -1, np.int64)
 
-    def predicted(self, rows: NDArray[np.int64], codes: NDArray[np.int64]) -> None:
-        """These rows of the history were predicted as these classes."""
-        self._predicted[rows] = codes
+    def take(self, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+        """These rows of the history were predicted with these probabilities."""
+        self._predicted[rows] = predicted_classes(probabilities)
 
     @property
     def accuracy(self) -> float:
