@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.experiments import sections
 from bench.experiments.plan import BUDGETS, NAMES, OLD_MODELS
 from bench.experiments.plots import draw
-from bench.experiments.runs import P_MIN, Row, Run
+from bench.experiments.runs import Row, Run
 from bench.experiments.sections import enumerated, marked
 from bench.experiments.streams import DEVELOPMENT, OTHERS, QUICK, TUNING
 from bench.experiments.tables import Pick, Results, table, told
@@ -147,12 +147,7 @@ def _streams(results: Results) -> list[str]:
             "",
             *table(("labels", "random", "default"), apart),
         ]
-    return [
-        *words,
-        "",
-        f"Log-loss, balanced accuracy and more are in the rows (probabilities below {P_MIN} count "
-        f"as {P_MIN} in the log-loss).",
-    ]
+    return words
 
 
 def _rows_of(rows: tuple[int, int | None]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.experiments.runs import ALL, Run
-from bench.experiments.streams import DEVELOPMENT, QUICK, STREAMS
+from bench.experiments.streams import COST, DEVELOPMENT, QUICK, STREAMS
 from bench.experiments.variants import VARIANTS
 
 SEEDS_N = 5
@@ -30,6 +30,11 @@ def studies(seeds_n: int = SEEDS_N) -> dict[str, list[Run]]:
         + _old(NAMES, (0.05,), ("random",), seeds_n, latency=LATE_N),
         "drift": _pairs(("usenet1", "usenet2", "phishing"), 0.05, seeds_n) + _all_labels(),
         "published": _pairs(PUBLISHED, 0.20, seeds_n),
+        "cost": [
+            Run(stream=stream.name, budget=0.05, strategy="default", seed=seed)
+            for seed in range(seeds_n)
+            for stream in COST
+        ],
         "apart": [run for budget in BUDGETS for run in _pairs(("kdd99_10pct",), budget, seeds_n)],
         "old": _old(NAMES, BUDGETS, OLD_STRATEGIES, seeds_n),
         "parts": _parts(NAMES, 0.01, seeds_n) + _parts(NAMES, 0.05, seeds_n),

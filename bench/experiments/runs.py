@@ -22,12 +22,14 @@ from headrace import Engine
 from headrace.messages import (
     Answer,
     DriftChanged,
+    EventBatch,
     Input,
     LabelRequested,
     ModelAdopted,
     Output,
     RoundOpened,
 )
+from headrace.observe.decode import batch_of
 from headrace.observe.schema import Schema
 from headrace.observe.signals import predicted_classes
 from headrace.settings import Settings
@@ -47,9 +49,6 @@ from headrace.testing.oracles import Delayed
 ROOT = Path(__file__).parents[2]
 CODE = ("src/headrace/learn", "src/headrace/query")
 ALL = "all labels"
-LOOK_N = 500
-"""The live interval is looked at whenever so many events have passed."""
-
 BLOCK_N = 50
 """Rights and requests are kept by blocks of so many events where a change is known."""
 
@@ -129,14 +128,22 @@ def play(history: History, run: Run, code: str, progress: Progress) -> Row:
     scores = Scores(history, engine.schema)
     looks = _Looks(engine, scores)
 
+    judging_s = 0.0
+
     def take(rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+        nonlocal judging_s
+        began = time.process_time()
         scores.take(rows, probabilities)
         looks.look()
+        judging_s += time.process_time() - began
 
     asked = np.zeros(len(history), np.int64)
     drifts, drift_rounds, adopted_n = [], [], 0
     simulation = Simulation(engine, Delayed(delay_s=run.latency))
-    for outputs in simulation.play(watched(history, engine, take, progress, LOOK_N)):
+    stream = STREAMS[run.stream]
+    batches = watched(history, engine, take, progress, stream.batch_n)
+    started = time.process_time()
+    for outputs in simulation.play(_singly(batches) if stream.is_single else batches):
         for output in outputs:
             if isinstance(output, LabelRequested):
                 asked[int(output.event_id)] += 1
@@ -145,21 +152,30 @@ def play(history: History, run: Run, code: str, progress: Progress) -> Row:
             elif isinstance(output, RoundOpened) and output.reason == "drift":
                 drift_rounds.append(engine.shard.events_n)
             adopted_n += isinstance(output, ModelAdopted)
+    events_s = time.process_time() - started - judging_s - engine.labels_s
     report = engine.report
     labels_n = report.asked_n - report.refunded_n
     return Row(
         run=run,
         code=code,
         labels_n=labels_n,
-        us_event=round(1e6 * engine.events_s / len(history), 2),
+        us_event=round(1e6 * events_s / len(history), 2),
         ms_label=round(1e3 * engine.labels_s / max(1, labels_n), 3),
         looks=looks.summary(),
         drifts=drifts,
         drift_rounds=drift_rounds,
         adopted_n=adopted_n,
         **scores.figures(run.stream),
-        asked_n=_blocks(asked) if STREAMS[run.stream].changes else [],
+        asked_n=_blocks(asked) if stream.changes else [],
     )
+
+
+def _singly(
+    batches: Iterator[tuple[EventBatch, list[str]]],
+) -> Iterator[tuple[EventBatch, list[str]]]:
+    for batch, truths in batches:
+        for i, truth in enumerate(truths):
+            yield batch_of([batch.row(i)]), [truth]
 
 
 def _play_all(history: History, run: Run, code: str, progress: Progress) -> Row:
@@ -183,25 +199,22 @@ def _case(run: Run) -> Case:
 
 
 class ClockedEngine(Engine):
-    """An engine that adds up the processor time of its events and of its labels."""
+    """An engine that adds up the processor time that answers take it."""
 
-    events_s = 0.0
     labels_s = 0.0
 
     def flow(
         self, inputs: Sequence[Input], wake_at: Callable[[], float] = lambda: math.inf
     ) -> Iterator[list[Output]]:
         """As `Engine.flow`; what happens between two pieces is not counted."""
-        is_label = any(isinstance(message, Answer) for message in inputs)
         pieces = super().flow(inputs, wake_at)
+        if not any(isinstance(message, Answer) for message in inputs):
+            yield from pieces
+            return
         while True:
             started = time.process_time()
             piece = next(pieces, None)
-            spent = time.process_time() - started
-            if is_label:
-                self.labels_s += spent
-            else:
-                self.events_s += spent
+            self.labels_s += time.process_time() - started
             if piece is None:
                 return
             yield piece

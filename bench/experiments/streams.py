@@ -24,12 +24,16 @@ Pairs = Iterable[tuple[dict[Any, Any], Any]]
 
 SEED = 7
 
+LOOK_N = 500
+"""Events fed at once; after each batch the live interval is looked at."""
+
 
 @dataclass(frozen=True)
 class Stream:
     """Where the events come from: rows of a file, or a generator. `changes` are known abrupt ones.
 
-    `about` is a line for the reader of the page.
+    `about` is a line for the reader of the page, `batch_n` how many events are fed at once,
+    unless `is_single`: then one.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Stream:
     rows: tuple[int, int | None] = (0, None)
     make: Callable[[], Pairs] | None = None
     changes: tuple[int, ...] = ()
+    batch_n: int = LOOK_N
+    is_single: bool = False
 
     def file(self, folder: Path | None) -> Path | None:
         """The file it is read from; None for a generator or without a folder."""
@@ -92,6 +98,13 @@ def rbf(events_n: int) -> Pairs:
     ).take(events_n)
 
 
+def twenty(events_n: int) -> Pairs:
+    """Twenty features, a plane that stands still."""
+    return synth.Hyperplane(seed=SEED, n_features=20, n_drift_features=0, mag_change=0.0).take(
+        events_n
+    )
+
+
 DEVELOPMENT = (
     Stream("elec2", "electricity price up or down, half-hourly"),
     Stream("weather_noaa", "rain or not, daily over 50 years"),
@@ -123,13 +136,26 @@ OTHERS = (
     Stream("phishing", "web pages, no drift known"),
 )
 
+COST = (
+    Stream(
+        "twenty_batches",
+        "20 numbers, in batches of 1,000",
+        make=lambda: twenty(20_000),
+        batch_n=1000,
+    ),
+    Stream(
+        "twenty_singles", "20 numbers, one at a time", make=lambda: twenty(4000), is_single=True
+    ),
+)
+"""What an event and a label cost; how right the engine is there is not reported."""
+
 QUICK = (
     Stream("sea_quick", "four concepts", make=lambda: sea(6000), changes=(1500, 3000, 4500)),
     Stream("rbf_quick", "moving centres", make=lambda: rbf(5000)),
 )
 """Small ones for a look and for the tests of the harness; never reported."""
 
-STREAMS = {stream.name: stream for stream in (*DEVELOPMENT, *OTHERS, *QUICK)}
+STREAMS = {stream.name: stream for stream in (*DEVELOPMENT, *OTHERS, *COST, *QUICK)}
 
 
 @lru_cache(maxsize=1)

@@ -34,6 +34,26 @@ def accuracy_late(row: Row) -> float | None:
     return None if row.accuracy_late is None else 100.0 * row.accuracy_late
 
 
+def macro_recall(row: Row) -> float:
+    """The mean of the percent right by class."""
+    return 100.0 * row.macro_recall
+
+
+def log_loss(row: Row) -> float:
+    """Mean of minus the natural logarithm of the probability of the truth."""
+    return row.log_loss
+
+
+def us_event(row: Row) -> float:
+    """Processor microseconds an event."""
+    return row.us_event
+
+
+def ms_label(row: Row) -> float:
+    """Processor milliseconds a label."""
+    return row.ms_label
+
+
 @dataclass(frozen=True)
 class Pick:
     """What rows are wanted: all seeds of one way to run one budget."""

@@ -22,6 +22,7 @@ from bench.experiments.targets import targets
 from bench.experiments.variants import VARIANTS, WORDS, settings_of_variant
 
 from headrace import Engine
+from headrace.messages import Answer, LabelRequested
 from headrace.observe.schema import Schema
 from headrace.settings import SchemaSettings
 from headrace.shells.pilot_runs import Case, settings_of
@@ -92,15 +93,20 @@ def test_every_label_teaches_where_all_are_bought() -> None:
     assert found.accuracy > 0.75
 
 
-def test_a_clock_changes_nothing_and_counts_events_and_labels_apart() -> None:
+def test_a_clock_changes_nothing_and_counts_labels_alone() -> None:
     history = streams.load("rbf_quick", None)
     case = Case(budget=0.1, latency=0.0, strategy="random", seed=0)
     settings = settings_of(history, settings_of_variant(""), case)
     plain, clocked = Engine(settings=settings), ClockedEngine(settings=settings)
+    requests = []
     for batch, _ in history.batches(100):
-        assert plain.feed([batch]) == clocked.feed([batch])
-    assert clocked.events_s > 0.0
+        outputs = clocked.feed([batch])
+        assert plain.feed([batch]) == outputs
+        requests += [output for output in outputs if isinstance(output, LabelRequested)]
     assert clocked.labels_s == 0.0
+    answers = [Answer(request_id=r.request_id, label="0", at=clocked.now) for r in requests]
+    assert plain.feed(answers) == clocked.feed(answers)
+    assert clocked.labels_s > 0.0
 
 
 def test_scores_count_what_was_not_predicted_as_wrong() -> None:
