@@ -12,7 +12,7 @@ from bench.experiments.plots import draw
 from bench.experiments.runs import Row, Run
 from bench.experiments.sections import enumerated, marked
 from bench.experiments.streams import DEVELOPMENT, OTHERS, QUICK, TUNING
-from bench.experiments.tables import Pick, Results, table, told
+from bench.experiments.tables import Pick, Results, percent, table, told
 from bench.experiments.targets import targets
 
 
@@ -125,7 +125,7 @@ def _streams(results: Results) -> list[str]:
     lines = [[name, about, rows] for name, about, rows in lines]
     apart = [
         [
-            f"{budget:.0%}",
+            percent(budget),
             told(results.mean("kdd99_10pct", Pick(budget, "random")), 2),
             told(results.mean("kdd99_10pct", Pick(budget)), 2),
         ]

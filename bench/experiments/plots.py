@@ -17,7 +17,7 @@ from bench.experiments.plan import BUDGETS, OLD_MODELS, OLD_STRATEGIES
 from bench.experiments.references import best_all_labels
 from bench.experiments.runs import BLOCK_N
 from bench.experiments.streams import STREAMS
-from bench.experiments.tables import Pick, Results, over
+from bench.experiments.tables import Pick, Results, over, percent
 from numpy.typing import NDArray
 
 OURS, RANDOM, SINGLE, INK = "#0b6e99", "#9a9a9a", "#d08a2e", "#333333"
@@ -94,7 +94,7 @@ def curves(results: Results) -> Any:
         axes.text(1.0, mean + 0.4, "all labels, best learner of each stream", color=INK, fontsize=9)
     _label_ends(axes, ends)
     axes.set_xscale("log")
-    axes.set_xticks([100 * b for b in BUDGETS], [f"{b:.0%}" for b in BUDGETS])
+    axes.set_xticks([100 * b for b in BUDGETS], [percent(b) for b in BUDGETS])
     axes.minorticks_off()
     axes.set_xlabel("share of the events that are labelled")
     axes.set_ylabel("accuracy, %, mean of the streams")
@@ -145,7 +145,7 @@ def differences(results: Results) -> Any:
                 axes.plot([one.low, one.high], [y, y], color=colour, lw=2, alpha=0.5)
             axes.plot(one.mean, y, "o", color=colour, ms=5)
         axes.set_yticks(range(len(names)), names)
-        axes.set_title(f"{budget:.0%} of the labels", fontsize=10)
+        axes.set_title(f"{percent(budget)} of the labels", fontsize=10)
         axes.set_xlabel("points")
     return figure
 

@@ -32,6 +32,7 @@ from bench.experiments.tables import (
     ms_label,
     number,
     over,
+    percent,
     right_after,
     table,
     told,
@@ -70,7 +71,7 @@ def summary(results: Results) -> list[str]:
         best = "" if single is None else f" ({single.model}, {single.strategy})"
         lines.append(
             [
-                f"{budget:.0%}",
+                percent(budget),
                 DASH if single is None else _mean_and_kappa(results, single) + best,
                 _mean_and_kappa(results, random),
                 _mean_and_kappa(results, ours),
@@ -80,7 +81,7 @@ def summary(results: Results) -> list[str]:
         )
     others = [
         [
-            f"{budget:.0%}",
+            percent(budget),
             *(
                 told(over(results.overall(Pick(budget, strategy), figure)), digits)
                 for figure, digits in ((macro_recall, 1), (log_loss, 3))
@@ -128,11 +129,11 @@ def _needed(results: Results, ours: Pick) -> str:
     if wanted is None or not curve:
         return DASH
     if wanted.mean > max(mean for _, mean in curve):
-        return f"> {math.exp(curve[-1][0]):.0%}"
+        return f"> {percent(math.exp(curve[-1][0]))}"
     for (x0, y0), (x1, y1) in pairwise(curve):
         if y0 <= wanted.mean <= y1:
-            return f"{math.exp(x0 + (x1 - x0) * (wanted.mean - y0) / max(y1 - y0, 1e-9)):.1%}"
-    return f"< {math.exp(curve[0][0]):.0%}"
+            return percent(math.exp(x0 + (x1 - x0) * (wanted.mean - y0) / max(y1 - y0, 1e-9)), 1)
+    return f"< {percent(math.exp(curve[0][0]))}"
 
 
 def _mean_of_learner(results: Results, learner: str) -> str:
@@ -149,7 +150,7 @@ def _mean_and_kappa(results: Results, pick: Pick) -> str:
 def budget(results: Results, budget: float) -> list[str]:
     ours, random = Pick(budget), Pick(budget, "random")
     if not results.played([ours]):
-        return [f"### {budget:.0%} of the labels", "", NOT_RUN]
+        return [f"### {percent(budget)} of the labels", "", NOT_RUN]
     lines = []
     for name in results.names:
         found, best = results.mean(name, ours), best_all_labels(name)
@@ -185,7 +186,7 @@ def budget(results: Results, budget: float) -> list[str]:
             f" It is above the best learner with all labels on {sum(gap >= 0 for gap in gaps)}, "
             f"within a point of it or above on {sum(gap >= -1 for gap in gaps)}."
         )
-    return [f"### {budget:.0%} of the labels", "", words, "", *table(head, lines)]
+    return [f"### {percent(budget)} of the labels", "", words, "", *table(head, lines)]
 
 
 def _mean(results: Results, name: str, pick: Pick, figure: Figure) -> float | None:
@@ -302,7 +303,7 @@ def interval(results: Results) -> list[str]:
                 DASH if random is None else f"{found.half / random.half:.2f}",
             ]
         lines.append(cells)
-    head = ("stream", *(f"covers at {budget:.0%}, %" for budget in BUDGETS), "looks at 5 %",
+    head = ("stream", *(f"covers at {percent(budget)}, %" for budget in BUDGETS), "looks at 5 %",
             "bias", "half-width", "to blind", "to random's")  # fmt: skip
     return [
         f"Every {LOOK_N} events the live estimate is compared with the truth of the events it is "
@@ -338,8 +339,9 @@ def published(results: Results) -> list[str]:
         "",
         "Read with care: CALMID ran over the whole of Covertype (581,012 rows) and KDD99 "
         "(494,021), here it is 10,000 and 15,000 rows of them; its hyperplane is another "
-        "stream, of several classes, so that line compares nothing but a name. On Covertype and KDD99 naming the "
-        "last event's true class scores as high as any learner, if somebody tells it.",
+        "stream, of several classes, so that line compares nothing but a name. On Covertype "
+        "and KDD99 naming the last event's true class scores as high as any learner, if somebody "
+        "tells it.",
     ]
 
 
@@ -354,7 +356,7 @@ def cost(results: Results) -> list[str]:
         if results.rows(stream.name, Pick(0.05))
     ]
     measured += [
-        (f"{marked(name)}, {share:.0%}", name, share)
+        (f"{marked(name)}, {percent(share)}", name, share)
         for share in BUDGETS
         for name in results.names
         if results.rows(name, Pick(share))
@@ -410,7 +412,7 @@ def parts(results: Results) -> list[str]:
             lines.append(
                 [
                     WORDS[variant],
-                    f"{budget:.0%}",
+                    percent(budget),
                     f"{len(found)} × {seeds_n}",
                     mean,
                     f"{means[low]:+.1f} ({low})",

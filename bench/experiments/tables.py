@@ -145,6 +145,11 @@ def number(value: float | None, digits: int = 1, sign: str = "") -> str:
     return DASH if value is None else f"{value:{sign}.{digits}f}"
 
 
+def percent(share: float, digits: int = 0) -> str:
+    """5 % for 0.05."""
+    return f"{100.0 * share:.{digits}f} %"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """The lines of a Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -20,6 +20,7 @@ from bench.experiments.tables import (
     kappa,
     ms_label,
     over,
+    percent,
     right_after,
     us_event,
 )
@@ -73,7 +74,7 @@ def _budget(
     for what, least, values in wanted:
         found = over(values)
         yield Target(
-            f"{name}: mean {what}, {budget:.0%} of the labels",
+            f"{name}: mean {what}, {percent(budget)} of the labels",
             f"≥ {least:g}",
             found and f"{found.mean:.1f}",
             found and least - found.mean,
@@ -264,7 +265,7 @@ def _labels(results: Results) -> Target:
     return Target(
         "Labels bought against the budget, the run furthest off",
         "± 1 %",
-        worst and f"{labels_off(worst):+.1f} % ({worst.run.stream}, {worst.run.budget:.0%})",
+        worst and f"{labels_off(worst):+.1f} % ({worst.run.stream}, {percent(worst.run.budget)})",
         worst and abs(labels_off(worst)) - 1.0,
     )
 
