@@ -212,6 +212,7 @@ class LabelSettled(Message, frozen=True, kw_only=True):
 
     `revision` counts from 0; above 0 an earlier outcome of the same request is replaced, because an
     annotator corrected an answer, or an answer came that was given earlier or after the deadline.
+    `propensity` is that of the request: the label speaks for 1 / propensity events.
     """
 
     request_id: str
@@ -227,6 +228,7 @@ class LabelSettled(Message, frozen=True, kw_only=True):
     agreement: float
     revision: int = 0
     is_late: bool = False
+    propensity: float = 1.0
     served: dict[str, float] | None = None
 
 

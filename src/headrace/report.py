@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from .learn.evaluation import Estimate
+from .learn.quality import Quality
 from .observe.shares import FeatureShares
 
 
@@ -75,6 +76,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `accuracy` is over the latest window of events, `accuracy_all` over the whole stream; both are
     estimates from the labels bought, with the naive share beside them; `judged` says whose.
+    `quality` is over the latest window; `unpredicted_n` events came before the model had learned
+    anything and have no accuracy. `temperature` is that of the model's calibration, 1 for none.
     `asked_by` is by "reason/strategy", `asked_by_class` by predicted class, "" where none was.
     `drift_statistics` are by "signal/detector", each divided by its own threshold, as are
     `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now).
@@ -164,5 +167,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     judged: str
     accuracy: Estimate
     accuracy_all: Estimate
+    quality: Quality
+    unpredicted_n: int
+    temperature: float
 
     worker: WorkerReport

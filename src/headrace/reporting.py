@@ -16,7 +16,7 @@ import msgspec
 from .label.annotators import TURNAROUND_BOUNDS_S, Annotator, Annotators
 from .label.annotators import joined as joined_annotators
 from .label.desk import Counts, Desk
-from .learn.evaluation import Estimate, Evaluation, joined, joined_all
+from .learn.evaluation import Evaluation, joined, joined_all, joined_quality
 from .learn.trainer import Trainer
 from .observe.detectors import DriftLevel
 from .observe.drift import SHARES_MAX
@@ -247,6 +247,7 @@ def _of_model(trainer: Trainer) -> dict[str, Any]:
         "learned_at": trainer.learned_at,
         "unlearnable_n": trainer.unlearnable_n,
         "failed_predictions_n": trainer.learner.failed_predictions_n,
+        "temperature": trainer.calibration.temperature,
         "memory_n": len(trainer.memory),
         "retrained_n": trainer.retrained_n,
         "retrained_at": trainer.ordered_at,
@@ -299,13 +300,18 @@ def _class_shares(
     return {name: (past.get(name, 0.0), now.get(name, 0.0)) for name in named}
 
 
-def _of_accuracy(evaluations: Sequence[Evaluation]) -> dict[str, Estimate]:
+def _of_accuracy(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
     if len(evaluations) == 1:
-        return {
-            "accuracy": evaluations[0].estimate(),
-            "accuracy_all": evaluations[0].estimate_all(),
-        }
-    return {"accuracy": joined(evaluations), "accuracy_all": joined_all(evaluations)}
+        # A single stream's estimates also say of which of its events they speak.
+        estimates = evaluations[0].estimate(), evaluations[0].estimate_all()
+    else:
+        estimates = joined(evaluations), joined_all(evaluations)
+    return {
+        "accuracy": estimates[0],
+        "accuracy_all": estimates[1],
+        "quality": joined_quality(evaluations),
+        "unpredicted_n": sum(evaluation.unpredicted_n for evaluation in evaluations),
+    }
 
 
 # ------------------------------------------------------------------------------- annotators

@@ -30,7 +30,7 @@ from .observe.detectors import DriftLevel
 from .observe.drift import DriftMonitor
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Seen, columns_of, stacked
+from .observe.seen import Seen, are_predicted, columns_of, stacked, widened
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.asking import Asking, Candidate, Decision, FirstChance
@@ -48,6 +48,9 @@ class ModelView(Protocol):
 
     @property
     def version(self) -> int: ...
+
+    @property
+    def has_learned(self) -> bool: ...
 
     def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
@@ -118,7 +121,10 @@ class Shard:
         is_drawn = bool(hits.size) and stop == start + int(hits[0]) + 1
         # The rows may be the feeder's own, who is free to reuse them after this feed.
         rows = run.rows[start:stop].copy()
-        self._take(Seen(run, start, stop, rows, probabilities[:n], confidence[:n], predicted[:n]))
+        is_served = self.settings.evaluation.judged == "served"
+        told = are_predicted(run.served[start:stop], self.model.has_learned, is_served=is_served)
+        scores = probabilities[:n], confidence[:n], predicted[:n]
+        self._take(Seen(run, start, stop, rows, *scores, told))
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         outputs: list[Output] = []
         if is_drawn:
@@ -153,7 +159,7 @@ class Shard:
         if self.settings.evaluation.judged == "model" or served.shape[1] == 0:
             return probabilities
         known = ~np.isnan(served[:, :1])
-        return np.where(known, served, _widened(probabilities, served.shape[1]))
+        return np.where(known, served, widened(probabilities, served.shape[1]))
 
     def _take(self, seen: Seen) -> None:
         """Count the events; they wait to be written down until somebody reads what they change."""
@@ -339,10 +345,10 @@ class Shard:
         self, events: Columns, wanted_n: int, anew: NDArray[np.float64] | None = None
     ) -> Pool:
         k = len(self.schema.classes)
-        model = _widened(events.probabilities if anew is None else anew, k)
+        model = widened(events.probabilities if anew is None else anew, k)
         facing = model
         if self.settings.query.uncertainty_from != "model" and events.served.shape[1]:
-            served = _widened(events.served, k)
+            served = widened(events.served, k)
             known = ~np.isnan(events.served[:, :1])
             served = np.where(known, np.nan_to_num(served, nan=0.0), model)
             facing = served
@@ -382,7 +388,7 @@ class Shard:
         )
 
     def _candidate(self, events: Columns, row: int) -> Candidate:
-        key, served_model = events.origins[row] or (None, None)
+        (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
         served = None
         if events.served.shape[1] and not np.isnan(events.served[row, 0]):
             # A class that was unknown when the event arrived was given nothing.
@@ -392,17 +398,17 @@ class Shard:
             id=str(events.ids[row]),
             at=float(events.at[row]),
             features=self.schema.features(events.rows[row]),
-            prediction=self._named(events.probabilities[row]),
+            # What was said before a label was learned is no prediction.
+            prediction={} if np.isnan(events.guess[row]) else self._named(said),
             served=served,
             served_model=served_model,
             key=key,
         )
 
     def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
-        if not probabilities.any():
-            # It was seen before any class was known: nothing was predicted.
-            return {}
-        return dict(zip(self.schema.classes, probabilities.tolist(), strict=False))
+        # Rows of zeros were seen before any class was known: nothing was predicted.
+        named = dict(zip(self.schema.classes, probabilities.tolist(), strict=False))
+        return named if probabilities.any() else {}
 
     # ------------------------------------------------------------------------ drift and ends
 
@@ -461,7 +467,8 @@ class Shard:
             judged = entry.served
         wrong = is_wrong(judged, entry.label)
         guess = self.evaluation.guessed(entry.request_id)
-        self.evaluation.labelled(entry.request_id, not wrong)
+        predicted = max(judged, key=lambda name: judged[name]) if judged else ""
+        self.evaluation.labelled(entry.request_id, not wrong, entry.label, predicted)
         if not is_first:
             return []
         changes = []
@@ -489,11 +496,3 @@ class Shard:
     def _settle(self, chances: list[FirstChance]) -> None:
         for chance in chances:
             self.evaluation.chance(chance.request_id, chance.propensity)
-
-
-def _widened(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """The same with a column of zeros for each class that was unknown then."""
-    n, known = probabilities.shape
-    if known >= k:
-        return probabilities
-    return np.hstack([probabilities, np.zeros((n, k - known))])

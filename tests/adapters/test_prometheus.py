@@ -24,11 +24,11 @@ from headrace.observe.drift import SHARES_MAX
 from headrace.observe.shares import BINS, FeatureShares
 from headrace.report import Report
 
-SERIES_MAX = 500
+SERIES_MAX = 600
 LABELS = {
     "against", "bin", "class", "detector", "end", "estimate", "feature", "judged", "kind", "level",
-    "number", "outcome", "partition", "python", "reason", "river", "side", "signal", "strategy",
-    "version",
+    "measure", "number", "outcome", "partition", "python", "reason", "river", "side", "signal",
+    "strategy", "version",
 }  # fmt: skip
 UNITS = ("_seconds", "_ratio", "_bytes", "_labels", "_records", "_events", "_units", "_info")
 
@@ -129,6 +129,27 @@ def test_labels_saved_compare_with_a_blind_draw_and_with_labelling_all() -> None
     assert value_of(report, "headrace_labels_saved", against="all") == 3_600 - report.settled_n
 
 
+def test_quality_by_class_is_that_of_the_report_for_the_first_classes() -> None:
+    report = fed()
+    kappa = value_of(report, "headrace_quality_ratio", measure="kappa", estimate="high")
+    assert kappa == report.quality.kappa.high is not None
+    shown = {
+        sample.labels["class"]
+        for sample in families_of(report)["headrace_class_quality_ratio"].samples
+        if sample.labels["measure"] == "recall"
+    }
+    assert shown and shown <= set(report.classes[:10])
+    for name in shown:
+        labels = {"class": name, "measure": "recall", "estimate": "low"}
+        found = value_of(report, "headrace_class_quality_ratio", **labels)
+        assert found == report.quality.recall[name].low
+    error = value_of(report, "headrace_calibration_error_ratio", estimate="error")
+    assert error == report.quality.calibration_error is not None
+    assert value_of(report, "headrace_calibration_temperature_ratio") == report.temperature
+    unpredicted_n = value_of(report, "headrace_events_unpredicted_total")
+    assert unpredicted_n == report.unpredicted_n > 0
+
+
 def test_times_are_counted_by_event() -> None:
     families = families_of(fed())
     counts = {
@@ -174,7 +195,7 @@ def test_every_child_of_a_counter_or_histogram_is_born_at_zero() -> None:
             assert set(found.values()) == {0.0}, name
 
 
-def test_series_stay_below_five_hundred_with_all_that_can_be_there() -> None:
+def test_series_stay_below_six_hundred_with_all_that_can_be_there() -> None:
     # Four numbers with as many values as events would have all bins; these have fewer values.
     sides = (1 / 9,) * 9
     full = FeatureShares(bins=(*BINS[:8], "missing"), past=sides, now=sides, borders=(0.0,) * 7)

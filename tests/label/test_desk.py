@@ -88,6 +88,7 @@ def test_a_settled_label_carries_all_that_learning_needs() -> None:
             seq=7,
             answers_n=1,
             agreement=1.0,
+            propensity=0.2,
             served={"a": 1.0},
         )
     ]

@@ -1,3 +1,4 @@
+import math
 import pickle
 
 import numpy as np
@@ -313,3 +314,30 @@ def test_intervals_cover_93_to_97_times_in_100():
     assert abs(error.mean()) < 0.004
     by_doubt = np.arange(STREAMS_N) % 4 > 1
     assert found[by_doubt, 2].mean() < 0.6, "the naive interval is no rival"
+
+
+# ----------------------------------------------------------------------- before there is a model
+
+
+def test_what_was_predicted_by_nobody_has_no_accuracy():
+    evaluation = Evaluation(200)
+    evaluation.seen(np.r_[np.full(150, np.nan), np.full(50, 0.9)])
+    for i in range(0, 200, 2):
+        evaluation.asked(i, f"r{i}", math.nan if i < 150 else 0.9, 0.9)
+        evaluation.chance(f"r{i}", 0.5)
+        evaluation.labelled(f"r{i}", i >= 150)
+    found = evaluation.estimate()
+    assert found.accuracy == pytest.approx(1.0)
+    assert (found.labels_n, found.events_n) == (25, 50)
+    assert evaluation.unpredicted_n == 150
+    assert evaluation.estimate_all().events_n == 50
+
+
+def test_nothing_predicted_is_no_accuracy_at_all():
+    evaluation = Evaluation(100)
+    evaluation.seen(np.full(100, np.nan))
+    evaluation.asked(3, "r3", math.nan, 0.5)
+    evaluation.labelled("r3", False)
+    evaluation.chance("r3", 0.5)
+    assert not evaluation.remembers("r3")
+    assert evaluation.estimate().accuracy is None

@@ -113,6 +113,8 @@ def lost(tmp_path):
     stream.answer()
     stream.write_events(300, 450)
     stream.run()
+    stream.answer()
+    stream.run()
     stream.places.events.rename(tmp_path / "moved")
     return stream
 

@@ -34,6 +34,9 @@ def recorded(tmp_path_factory):
     stream.run()
     stream.answer()
     stream.write_events(300, 600)
+    stream.run()
+    # Only what was predicted after the first labels is judged.
+    stream.answer()
     report = stream.run()
     return stream, report
 

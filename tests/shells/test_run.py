@@ -2,13 +2,19 @@
 
 import io
 from functools import partial
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
-from headrace import cli
+from headrace import Engine, cli
+from headrace.learn.estimate import Estimate
+from headrace.learn.quality import Quality, Rate
 from headrace.shells import run
+from headrace.shells.files import Places
 from headrace.shells.live_screen import Screen
+from headrace.shells.run import essentials
 from shells.runs import Stream
 
 
@@ -54,3 +60,26 @@ def test_without_a_terminal_it_runs_as_ever_and_says_so(plain, tmp_path, monkeyp
     out, err = capsys.readouterr()
     assert err.count("--live needs a terminal") == 2  # Once each start.
     assert "labels asked" in out and "\x1b" not in out + err
+
+
+def test_what_came_before_the_first_label_is_no_accuracy():
+    report = Engine().report
+    report = replace(report, events_n=400, unpredicted_n=400)
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    assert dict(essentials(report, places))["accuracy"].startswith("none yet: all 400 events")
+    found = Estimate(accuracy=0.9, low=0.8, high=0.95, labels_n=30)
+    later = replace(report, unpredicted_n=150, accuracy=found)
+    assert dict(essentials(later, places))["accuracy"] == (
+        "0.900 (95 % interval 0.800 to 0.950, from 30 labels); "
+        "without 150 events before the first label"
+    )
+
+
+def test_quality_is_told_where_labels_are_enough():
+    rate = Rate(value=0.8, low=0.7, high=0.9, labels_n=50, effective_n=40.0)
+    thin = Rate(value=0.8, low=0.1, high=0.9, labels_n=3, effective_n=3.0)
+    report = replace(Engine().report, quality=Quality(balanced_accuracy=rate, kappa=thin))
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    told = dict(essentials(report, places))["quality"]
+    assert told == "balanced accuracy 0.800 (0.700 to 0.900)"
+    assert dict(essentials(Engine().report, places))["quality"] == "too few labels"

@@ -18,6 +18,7 @@ from ..report import Report
 from .catalogue import Exported
 from .catalogue_labels import ANNOTATORS, ASKING, BUDGET, LABELS
 from .catalogue_model import ACCURACY, DRIFT, MODEL, SHARES
+from .catalogue_quality import QUALITY
 from .catalogue_stream import EVENTS, PARTITIONS, WORKER
 from .timings import TIMED, Timings
 
@@ -30,6 +31,7 @@ GROUPS: dict[str, tuple[Exported, ...]] = {
     "Annotators": ANNOTATORS,
     "The model": MODEL,
     "Accuracy": ACCURACY,
+    "Quality": QUALITY,
     "Drift": DRIFT,
     "Features and classes": SHARES,
     "The worker": WORKER,

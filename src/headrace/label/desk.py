@@ -356,6 +356,7 @@ def _message(entry: Entry, outcome: Outcome, at: float, is_late: bool) -> Revise
         agreement=outcome.agreement,
         revision=entry.revision,
         is_late=is_late,
+        propensity=request.propensity,
         served=request.served,
     )
 

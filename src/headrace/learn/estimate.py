@@ -11,11 +11,11 @@ from typing import Protocol
 
 import msgspec
 
+from .intervals import Z, interval_of, variance_of, wilson
+from .quality import Cells
+
 ONE = 1 << 40
 """Guesses are added as integers of this unit, so that no order of adding shows."""
-
-_PRIOR_LABELS = 4.0  # The error's variance is mixed with a coin's, as if seen on so many labels.
-_Z = 1.959963984540054
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,14 +44,18 @@ class Judged(Protocol):
     """A request whose label and chance are both known."""
 
     guess: float
+    confidence: float
     propensity: float | None
     is_right: bool | None
+    label: str
+    predicted: str
 
 
 class Sums:
     """What an estimate needs of a set of events and labels, each set to be added to another.
 
-    `w`, `d`: sums of weights 1/p and of differences right - guess, and of their products.
+    `w`, `d`: sums of weights 1/p and of differences right - guess, and of their products. `cells`
+    are for the measures by class.
     """
 
     def __init__(self) -> None:
@@ -63,6 +67,7 @@ class Sums:
         self.w = self.ww = 0.0
         self.wd = self.wdd = 0.0
         self.wwd = self.wwdd = 0.0
+        self.cells = Cells()
 
     def add(self, request: Judged) -> None:
         assert request.propensity is not None
@@ -76,6 +81,7 @@ class Sums:
         self.wdd += w * d * d
         self.wwd += w * w * d
         self.wwdd += w * w * d * d
+        self.cells.add(request.label, request.predicted, w, request.confidence)
 
     def merge(self, other: Sums) -> None:
         for name, value in vars(other).items():
@@ -99,19 +105,17 @@ def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimat
         - 2.0 * shift * (sums.wwd - q * sums.wd)
         + shift * shift * (sums.ww - q * sums.w)
     )
-    # Few labels may all be right, which does not make the variance 0: it is mixed with that of a
-    # coin that falls as often on the right side as was seen, one of either side added.
-    coin = (effective_n * accuracy + 1.0) / (effective_n + 2.0)
-    coin_squares = coin * (1.0 - coin) * (sums.ww - q * sums.w)
-    mixed = (effective_n * max(squares, 0.0) + _PRIOR_LABELS * coin_squares) / (
-        effective_n + _PRIOR_LABELS
+    variance = variance_of(
+        accuracy,
+        squares,
+        sums.w,
+        sums.ww,
+        q=q,
+        rarer_n=min(sums.right_n, sums.labels_n - sums.right_n),
     )
-    variance = mixed / (sums.w * sums.w) * effective_n / max(effective_n - 1.0, 1.0)
-    # A share with this variance is that of so many blind draws; Wilson's interval stays in [0, 1].
-    draws_n = coin * (1.0 - coin) / variance if variance > 0.0 else math.inf
-    low, high = _wilson(accuracy, draws_n, _t_quantile(effective_n - 1.0))
+    low, high = interval_of(accuracy, variance, effective_n, effective_n - 1.0)
     naive = sums.right_n / sums.labels_n
-    naive_low, naive_high = _wilson(naive, sums.labels_n, _Z)
+    naive_low, naive_high = wilson(naive, sums.labels_n, Z)
     return Estimate(
         accuracy=accuracy,
         low=low,
@@ -144,29 +148,4 @@ def blind_labels(estimate: Estimate) -> float | None:
     if square <= 0.0:
         return 0.0
     z = (math.sqrt(linear * linear + square * (1.0 - square)) - linear) / square
-    return _Z * _Z / z
-
-
-def _wilson(share: float, draws_n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's score interval (JASA 22, 1927) for a share seen in so many draws."""
-    if math.isinf(draws_n):
-        return share, share
-    z = quantile * quantile / draws_n
-    centre = (share + z / 2.0) / (1.0 + z)
-    half = math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
-    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
-
-
-def _t_quantile(freedom: float) -> float:
-    """Student's 97.5 % quantile, to 3 % from 2 degrees of freedom on (Abramowitz, Stegun 26.7.5).
-
-    >>> round(_t_quantile(10.0), 3)
-    2.228
-    """
-    v, z = max(freedom, 2.0), _Z
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    )
+    return Z * Z / z

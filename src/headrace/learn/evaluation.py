@@ -9,7 +9,8 @@ corrects a guess that is made for every event on arrival:
 which is the self-normalised difference estimator of survey sampling (Särndal, Swensson, Wretman,
 "Model Assisted Survey Sampling", 1992, ch. 6 and 7), also known as prediction-powered (Zrnic and
 Candès, "Active statistical inference", ICML 2024). How well its intervals cover is measured by
-`bench/coverage.py` and told in docs/ACCURACY.md. This is no drift detector and no metric by class.
+`bench/coverage.py` and told in docs/ACCURACY.md. Measures by class are in `quality`. Events that
+were predicted before there was a model are left out. This is no drift detector.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 
 from ..errors import BadSettings
 from .estimate import ONE, Estimate, Sums, estimate_of
+from .quality import Quality, quality_of
 
-__all__ = ["Estimate", "Evaluation", "joined"]
+__all__ = ["Estimate", "Evaluation", "Quality", "joined", "joined_quality"]
 
 # A window is so many blocks, and moves by one block at a time.
 BLOCKS_N = 50
@@ -68,6 +70,7 @@ class Evaluation:
         self.block_n = max(1, window_n // BLOCKS_N)
         self.window_blocks_n = window_n // self.block_n
         self.events_n = 0
+        self.unpredicted_n = 0
         self.lost_n = 0
         self.bins = _Bins()
         # Block b holds the events from b * block_n on. In order of number, the oldest first.
@@ -87,14 +90,20 @@ class Evaluation:
         return self.bins.guess(confidence)
 
     def seen(self, guesses: NDArray[np.float64]) -> None:
-        """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave."""
-        units = np.rint(np.asarray(guesses, dtype=np.float64) * ONE).astype(np.int64)
+        """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave.
+
+        NaN instead for an event that was predicted before there was a model: it has no accuracy.
+        """
+        is_predicted = ~np.isnan(guesses)
+        units = np.rint(np.where(is_predicted, guesses, 0.0) * ONE).astype(np.int64)
         start = 0
         while start < len(units):
             end = min(len(units), start + self.block_n - self.events_n % self.block_n)
             block = self._block(self.events_n // self.block_n)
+            predicted_n = int(np.count_nonzero(is_predicted[start:end]))
             block.guess_sum += int(units[start:end].sum())
-            block.events_n += end - start
+            block.events_n += predicted_n
+            self.unpredicted_n += end - start - predicted_n
             self.events_n += end - start
             start = end
 
@@ -127,8 +136,11 @@ class Evaluation:
     # ----------------------------------------------------------------------------- requests
 
     def asked(self, seq: int, request_id: str, guess: float, confidence: float) -> None:
-        """The event of this number, already `seen`, was asked about at its first chance."""
-        if request_id in self.requests or request_id in self.late:
+        """The event of this number, already `seen`, was asked about at its first chance.
+
+        With a guess of NaN the event was not predicted, and its label judges nothing.
+        """
+        if math.isnan(guess) or request_id in self.requests or request_id in self.late:
             return
         request = _Request(seq, float(guess), float(confidence))
         block = self.blocks.get(seq // self.block_n)
@@ -156,9 +168,10 @@ class Evaluation:
         request.propensity = float(propensity)
         self._settle(request_id, request)
 
-    def labelled(self, request_id: str, right: bool) -> None:
+    def labelled(self, request_id: str, right: bool, label: str = "", predicted: str = "") -> None:
         """The label came; `right` tells whether the prediction made on arrival is that label.
 
+        `label` and `predicted`, its class and the one that was predicted, are for `quality`.
         Called again for the same request it revises the judgement. The bins keep what they learnt
         first: it fades anyway.
         """
@@ -166,6 +179,7 @@ class Evaluation:
         if request is None:
             return
         request.is_right = bool(right)
+        request.label, request.predicted = label, predicted
         request.is_ended = False
         self._settle(request_id, request)
 
@@ -215,6 +229,10 @@ class Evaluation:
         """The same from the first event on, up to where labels are back."""
         _, last = self._range()
         return estimate_of(self._sums_all(), 0, self._end(last))
+
+    def quality(self) -> Quality:
+        """Measures beyond accuracy, over the same range as `estimate`."""
+        return _quality_of(self._sums(*self._range()))
 
     def _range(self) -> tuple[int, int]:
         """The blocks, first to last inclusive, that `estimate` speaks of; last < first: none."""
@@ -269,6 +287,18 @@ def joined_all(evaluations: Sequence[Evaluation]) -> Estimate:
     return estimate_of(total, None, None)
 
 
+def joined_quality(evaluations: Sequence[Evaluation]) -> Quality:
+    """Measures beyond accuracy over the windows of several shards together."""
+    total = Sums()
+    for evaluation in evaluations:
+        total.merge(evaluation._sums(*evaluation._range()))
+    return _quality_of(total)
+
+
+def _quality_of(sums: Sums) -> Quality:
+    return quality_of(sums.cells, sums.labels_n / max(sums.asked_n, sums.labels_n, 1))
+
+
 # ------------------------------------------------------------------------------------- parts
 
 
@@ -287,8 +317,10 @@ class _Request:
     def __init__(self, seq: int, guess: float, confidence: float) -> None:
         self.seq = seq
         self.guess = guess
+        self.confidence = confidence
         trusted = 0.5 if math.isnan(confidence) else min(1.0, max(0.0, confidence))
         self.bin = min(int(trusted * _BINS_N), _BINS_N - 1)
+        self.label = self.predicted = ""
         self.propensity: float | None = None
         self.is_right: bool | None = None
         self.is_ended = False

@@ -160,12 +160,18 @@ class Learner:
         Among equally likely classes the lowest code is the one predicted. Always asks river: for
         one row between two labels, compiling the model anew would cost more than it saves.
         """
+        said = self.predict_row(row)
+        return len(said) > 0 and int(said.argmax()) == code
+
+    def predict_row(self, row: Floats) -> Floats:
+        """Class probabilities of one row, shape (k,), as `right` sees them: by river."""
         k = len(self.schema.classes)
         if k == 0 or self._is_silent:
-            return k > 0 and code == 0
+            return np.full(k, 1.0 / k if k else 0.0)
         answers, failed_n = _normalised(self._by_river(row[np.newaxis], k))
         self.failed_predictions_n += failed_n
-        return int(answers[0].argmax()) == code
+        said: Floats = answers[0]
+        return said
 
     def unlearned(self) -> Learner:
         """The same hyper-parameters and seed, the same schema, nothing learned."""

@@ -35,6 +35,7 @@ from ..messages import (
 )
 from ..observe.schema import Schema
 from ..settings import COMPARED_MIN, LearnSettings
+from .calibration import Calibration
 from .learner import Learner
 from .memory import Example, Memory
 from .retrain import Challenger, RetrainJob, compare, retrain
@@ -75,6 +76,8 @@ class Trainer:
         self.settings = settings
         self.chance = chance
         self.memory = Memory(settings, chance)
+        # Of the champion; one that is adopted has to earn its own.
+        self.calibration = Calibration()
         self.version = 0
         self.learned_n = 0
         self.unlearnable_n = 0
@@ -95,8 +98,13 @@ class Trainer:
         self._follow_ups_n = len(AFTER_DRIFT_N)
 
     def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The champion's class probabilities, shape (n, k), for rows of shape (n, d)."""
-        return self.learner.probabilities(X)
+        """The champion's calibrated class probabilities, shape (n, k), for rows of shape (n, d)."""
+        return self.calibration.apply(self.learner.probabilities(X))
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the champion knows anything: before its first label it predicts nothing."""
+        return self.learner.learned_n > 0
 
     # ------------------------------------------------------------------ entries are made here
 
@@ -245,11 +253,14 @@ class Trainer:
             return
         row = self.schema.row(entry.features)
         is_control = entry.reason in DRAWN_AT_RANDOM
-        champion_right = self.learner.right(row, code)
+        said = self.learner.predict_row(row)
+        champion_right = int(said.argmax()) == code
         if self.memory.revise(entry.request_id, code):
             # An outcome was corrected: the example changes, and the model learns it once more.
             is_control = False
         else:
+            if self.learner.learned_n:
+                self.calibration.learn(said, code, entry.propensity)
             self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
         if not self.learner.learn(row, code):
             self.unlearnable_n += 1
@@ -326,6 +337,7 @@ class Trainer:
         self.learner = found.learner
         # It may have been made in another process, with a copy of the schema.
         self.learner.attach(self.schema)
+        self.calibration = Calibration()
         self._open = None
         self.adopted_n += 1
         self.adopted_at = entry.at

@@ -50,8 +50,13 @@ class View:
         """The trainer's."""
         return self._trainer.version
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether the trainer's champion knows anything."""
+        return self._trainer.has_learned
+
     def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Class probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
+        """Calibrated probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
 
         A class that the trainer does not know gets 0; while it knows nothing, all get the same.
         """
@@ -61,7 +66,7 @@ class View:
         if self._seen is None or self._seen_version != self.version:
             self._seen = champion.through(_Joined(self.schema, self._trainer.schema))
             self._seen_version = self.version
-        found = self._seen.probabilities(X)
+        found = self._trainer.calibration.apply(self._seen.probabilities(X))
         if self.schema.classes == self._trainer.schema.classes:
             return found
         answers = np.zeros((n, k))

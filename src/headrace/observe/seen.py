@@ -16,7 +16,10 @@ from .window import Columns
 
 
 class Seen(NamedTuple):
-    """Events [start, stop) of a run, with their rows and how they were judged on arrival."""
+    """Events [start, stop) of a run, with their rows and how they were judged on arrival.
+
+    `is_predicted` is false before there was a model: such probabilities are no prediction.
+    """
 
     run: Run
     start: int
@@ -25,6 +28,7 @@ class Seen(NamedTuple):
     probabilities: NDArray[np.float64]
     confidence: NDArray[np.float64]
     predicted: NDArray[np.int64]
+    is_predicted: NDArray[np.bool_]
 
     def of(self, column: NDArray[Any]) -> NDArray[Any]:
         """These events' part of a column of their run."""
@@ -44,7 +48,7 @@ def columns_of(
         at=stacked([part.of(part.run.at) for part in seen]),
         keys=stacked([part.of(part.run.keys) for part in seen]),
         confidence=confidence,
-        guess=guess(confidence),
+        guess=np.where(stacked([part.is_predicted for part in seen]), guess(confidence), np.nan),
         is_asked=np.zeros(len(confidence), dtype=np.bool_),
         origins=stacked([part.of(part.run.origins) for part in seen]),
         rows=stacked([part.rows for part in seen], np.nan),
@@ -69,3 +73,27 @@ def stacked(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
             for part in parts
         ]
     return np.concatenate(parts)
+
+
+def widened(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """The same with a column of zeros for each of k classes that was unknown then."""
+    n, known = probabilities.shape
+    if known >= k:
+        return probabilities
+    return np.hstack([probabilities, np.zeros((n, k - known))])
+
+
+def are_predicted(
+    served: NDArray[np.float64], has_learned: bool, *, is_served: bool
+) -> NDArray[np.bool_]:
+    """Which events were predicted by somebody who had learned something, shape (n,).
+
+    `has_learned` says it of our model, at the version that scored them. With `is_served` the served
+    model is judged where it spoke: `served`, shape (n, k), has a row of NaN where it did not.
+
+    >>> are_predicted(np.array([[0.9], [np.nan]]), False, is_served=True)
+    array([ True, False])
+    """
+    if has_learned or not is_served or served.shape[1] == 0:
+        return np.full(len(served), has_learned)
+    return np.asarray(~np.isnan(served[:, 0]))

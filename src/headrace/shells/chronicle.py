@@ -260,7 +260,9 @@ class Chronicle:
             del self.requests[next(iter(self.requests))]
         # The control draw on arrival, that is: rounds of the strategy `random` have numbers.
         if request.reason == "control" and request.round_n < 0:
-            self._control.asked(request.seq, request.request_id, 0.0, 0.0)
+            is_predicted = bool(request.prediction or request.served)
+            guess = 0.0 if is_predicted else math.nan
+            self._control.asked(request.seq, request.request_id, guess, 0.0)
             self._control.chance(request.request_id, request.propensity)
 
     def _ended(self, end: RequestEnded) -> None:

@@ -22,6 +22,7 @@ from ..messages import (
     RequestWithdrawn,
 )
 from ..observe.signals import is_wrong
+from ..report import Report
 from .chronicle import Asked, Chronicle, Happened, Sample, wilson
 
 Points = tuple[list[float], list[float]]
@@ -159,6 +160,19 @@ def control_told(is_twin: bool) -> list[str]:
         "A run can't be its own random twin, since it has labels only for what it asked. "
         f"{told} What choosing does for the model, one run can't tell: headrace pilot can."
     ]
+
+
+def calibration_told(report: Report) -> str:
+    """How far confidences can be believed, in a sentence."""
+    error, floor = report.quality.calibration_error, report.quality.calibration_floor
+    scaled = f"The temperature that corrects the model's confidence is {report.temperature:.2f}"
+    if error is None or floor is None:
+        return f"{scaled}."
+    return (
+        f"{scaled} (above 1: it was too sure). After that, confidence and the share right differ "
+        f"by {100 * error:.1f} points on average; {100 * floor:.1f} would be chance with so few "
+        "labels."
+    )
 
 
 def prediction_told(prediction: Mapping[str, float]) -> str | None:

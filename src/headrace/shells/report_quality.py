@@ -11,11 +11,34 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..adapters.html import Curve, Html, Number, Section, count, line_plot, section, table
+from ..adapters.html import (
+    Curve,
+    Html,
+    Number,
+    Section,
+    count,
+    interval,
+    line_plot,
+    percent,
+    section,
+    table,
+)
 from ..learn.estimate import Estimate
+from ..learn.quality import Rate
 from ..messages import ModelAdopted
 from .chronicle import Chronicle
-from .report_parts import Axis, Cells, bands_of, control_told, half_blind, half_of, sureness
+from .report_parts import (
+    Axis,
+    Cells,
+    bands_of,
+    calibration_told,
+    control_told,
+    half_blind,
+    half_of,
+    sureness,
+)
+
+CLASSES_SHOWN_MAX = 30
 
 
 @dataclass
@@ -95,7 +118,7 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     )
     return section(
         "How right is the model?", accuracy, *control_told(twin is not None), _sureness(chronicle),
-        halves,
+        halves, *_by_class(chronicle),
     )  # fmt: skip
 
 
@@ -128,6 +151,37 @@ def _halves(
 ) -> Curve:
     points = axis.points([(e, half_of(e)) for e in estimates])
     return Curve(name, *points, style="random" if is_random else "strategy", tone=0)
+
+
+def _by_class(chronicle: Chronicle) -> list[Html | str]:
+    """Recall and precision of each class, and the measures over all of them."""
+    report = chronicle.report
+    if report is None or not report.quality.recall:
+        return []
+    found = report.quality
+    rows: list[Cells] = []
+    over_all = (
+        ("balanced accuracy", found.balanced_accuracy),
+        ("kappa", found.kappa),
+        ("macro F1", found.macro_f1),
+    )
+    for name, rate in over_all:
+        rows.append([name, count(rate.labels_n), *_rate_cells(rate), None, None])
+    for name in list(found.recall)[:CLASSES_SHOWN_MAX]:
+        recall, precision = found.recall[name], found.precision.get(name, Rate())
+        cells = [*_rate_cells(recall), *_rate_cells(precision)]
+        rows.append([name[:40], count(recall.labels_n), *cells])
+    header = ["", "labels", "recall, %", "95 % interval", "precision, %", "95 % interval"]
+    caption = "Quality over all classes, then by class, over the latest window"
+    return [table(header, rows, caption=caption), calibration_told(report)]
+
+
+def _rate_cells(rate: Rate) -> Cells:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return [None, None]
+    if rate.is_thin:
+        return [None, "too few labels"]
+    return [percent(rate.value), interval(rate.low, rate.high)]
 
 
 def _sureness(chronicle: Chronicle) -> Html:

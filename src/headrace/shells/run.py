@@ -151,15 +151,37 @@ def show(report: Report, places: Places) -> None:
     console.print(table)
 
 
+def _accuracy(report: Report) -> str:
+    """The estimate with its interval, in words, and what it does not speak of."""
+    found, before_n = report.accuracy, report.unpredicted_n
+    if before_n and before_n == report.events_n:
+        return f"none yet: all {before_n:,} events came before the first label was learned"
+    told = "no label yet that judges"
+    if found.accuracy is not None:
+        told = (
+            f"{found.accuracy:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}, "
+            f"from {found.labels_n:,} labels)"
+        )
+    return f"{told}; without {before_n:,} events before the first label" if before_n else told
+
+
+def _quality(report: Report) -> str:
+    """The measures over all classes, in words."""
+    found = report.quality
+    told = [
+        f"{name} {rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
+        for name, rate in (
+            ("balanced accuracy", found.balanced_accuracy),
+            ("kappa", found.kappa),
+            ("macro F1", found.macro_f1),
+        )
+        if rate.value is not None and not rate.is_thin
+    ]
+    return ", ".join(told) or "too few labels"
+
+
 def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
     """What one wants to know after a run, in words."""
-    estimate = report.accuracy
-    accuracy = "no label yet that judges"
-    if estimate.accuracy is not None and estimate.low is not None and estimate.high is not None:
-        accuracy = (
-            f"{estimate.accuracy:.3f} (95 % interval {estimate.low:.3f} to {estimate.high:.3f}, "
-            f"from {estimate.labels_n:,} labels)"
-        )
     rejected_n = sum(report.rejected_n.values()) + report.answers_rejected_n
     rejects = "none"
     if rejected_n:
@@ -176,7 +198,8 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("labels asked", f"{report.asked_n:,}, of which {report.open_n:,} open"),
         ("labels settled", f"{report.settled_n:,}; {ends}"),
         ("model", models),
-        ("accuracy", accuracy),
+        ("accuracy", _accuracy(report)),
+        ("quality", _quality(report)),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far"),
         ("rejected", rejects),
         ("requests", str(places.requests)),

@@ -1,0 +1,73 @@
+"""Variance and 95 % interval of a share estimated from weighted labels, with few-label care.
+
+What is estimated is not known here; docs/ACCURACY.md tells in words what this does.
+"""
+
+from __future__ import annotations
+
+import math
+
+Z = 1.959963984540054
+"""The normal distribution's 97.5 % quantile."""
+
+_PRIOR_LABELS = 4.0  # The error's variance is mixed with a coin's, as if seen on so many labels.
+
+
+def variance_of(
+    share: float, squares: float, w: float, ww: float, *, q: float, rarer_n: int
+) -> float:
+    """Variance of a weighted share, from the sum `squares` of w (w - q) (value - share)^2.
+
+    `w` and `ww` are the sums of the weights and of their squares, `rarer_n` is the number of labels
+    on the rarer side, right or wrong. Labels that are all right do not make the variance 0: where
+    few are on the rarer side it is mixed with that of a coin that falls as often on the right side
+    as was seen, one of either side added.
+    """
+    effective_n = w * w / ww
+    coin = _coin(share, effective_n)
+    coin_squares = coin * (1.0 - coin) * (ww - q * w)
+    known_n = min(effective_n, 2.0 * rarer_n)
+    mixed = (known_n * max(squares, 0.0) + _PRIOR_LABELS * coin_squares) / (known_n + _PRIOR_LABELS)
+    return mixed / (w * w) * effective_n / max(effective_n - 1.0, 1.0)
+
+
+def interval_of(
+    share: float, variance: float, effective_n: float, freedom: float
+) -> tuple[float, float]:
+    """Wilson's interval for a share in [0, 1], which stays there, with Student's quantile.
+
+    A share with this variance is taken as that of so many blind draws.
+    """
+    coin = _coin(share, effective_n)
+    draws_n = coin * (1.0 - coin) / variance if variance > 0.0 else math.inf
+    return wilson(share, draws_n, t_quantile(freedom))
+
+
+def _coin(share: float, effective_n: float) -> float:
+    """The share with one label of either side added, so that it is never 0 or 1."""
+    return (effective_n * share + 1.0) / (effective_n + 2.0)
+
+
+def wilson(share: float, draws_n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's score interval (JASA 22, 1927) for a share seen in so many draws."""
+    if math.isinf(draws_n):
+        return share, share
+    z = quantile * quantile / draws_n
+    centre = (share + z / 2.0) / (1.0 + z)
+    half = math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
+
+
+def t_quantile(freedom: float) -> float:
+    """Student's 97.5 % quantile, to 3 % from 2 degrees of freedom on (Abramowitz, Stegun 26.7.5).
+
+    >>> round(t_quantile(10.0), 3)
+    2.228
+    """
+    v, z = max(freedom, 2.0), Z
+    return (
+        z
+        + (z**3 + z) / (4 * v)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    )
