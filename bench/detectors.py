@@ -1,4 +1,4 @@
-"""Which detector of river finds a rise of the error soonest, and which cries wolf least?
+"""Which detector finds a rise of the error soonest, and which cries wolf least?
 
     python bench/detectors.py [--streams 200] [--jobs 2]
 
@@ -22,13 +22,19 @@ from functools import partial
 from typing import TypeAlias
 
 from headrace.chance import Chance
-from headrace.observe.detectors import Feed
+from headrace.observe.drift.detectors import Feed
+from headrace.observe.drift.glr import Glr
+from headrace.observe.drift.lines import Lines
 
 BEFORE_N, AFTER_N, STEADY_N = 500, 1_000, 20_000
 RISES = ((0.1, 0.4), (0.2, 0.4), (0.1, 0.2))
 STEADY = (0.2, 0.3, 0.45)
+LINES = Lines(every_n=10_000, check_every_n=500, watches_n=9, drift_watches_n=3)
 Detector: TypeAlias = tuple[str, str, dict[str, float]]
 DETECTORS: tuple[Detector, ...] = (
+    # The lines of the default watches at a budget of 5 %, with a fifth of it for control.
+    ("error", "glr", {"threshold": round(LINES.glr_drift(0.01), 2)}),
+    ("surprise", "glr", {"threshold": round(LINES.glr_drift(0.05), 2)}),
     ("error", "adwin", {"clock": 1, "delta": 0.02}),
     ("error", "adwin", {}),
     ("error", "hddm_w", {}),
@@ -43,22 +49,49 @@ DETECTORS: tuple[Detector, ...] = (
 )
 
 
-def fed(signal: str, seed: int, shares: list[tuple[float, int]]) -> list[float]:
+def fed(
+    signal: str, seed: int, shares: list[tuple[float, int]], is_coin: bool = False
+) -> list[float]:
     """What a watch of this signal is fed: coins of the shares of heads given, so many of each."""
     chance, coins = Chance(seed), []
     for share, n in shares:
         coins += [float(chance.uniform("error", str(len(coins) + i)) < share) for i in range(n)]
-    if signal == "error":
+    if signal == "error" or is_coin:
         return coins
     guess = 1.0 - shares[0][0]
     return [(coin + guess) / 2.0 for coin in coins]
 
 
+class Ratio:
+    """The likelihood ratio behind the same door as river's detectors."""
+
+    def __init__(self, line: float, expected: float | None) -> None:
+        self.glr = Glr()
+        self.line = line
+        self.expected = expected
+
+    def step(self, x: float) -> int:
+        """Feed one number; 2 for an alarm."""
+        self.glr.step(x > 0.5, self.expected, 0.0)
+        if self.glr.statistic < self.line:
+            return 0
+        self.glr.restart()
+        return 2
+
+
+def feed_of(detector: Detector, share: float, seed: int) -> Feed | Ratio:
+    """A feed unfed; `share` is the error that is expected of labels whose chances were guessed."""
+    signal, name, options = detector
+    if name == "glr":
+        return Ratio(options["threshold"], share if signal == "surprise" else None)
+    return Feed(name, options, is_one_sided=True, seed=seed)
+
+
 def found_after(detector: Detector, rise: tuple[float, float], seed: int) -> int:
     """Labels from the rise to the first alarm after it; -1 for none."""
-    signal, name, options = detector
-    feed = Feed(name, options, is_one_sided=True, seed=seed)
-    values = fed(signal, seed, [(rise[0], BEFORE_N), (rise[1], AFTER_N)])
+    feed = feed_of(detector, rise[0], seed)
+    steps = [(rise[0], BEFORE_N), (rise[1], AFTER_N)]
+    values = fed(detector[0], seed, steps, is_coin=detector[1] == "glr")
     for i, value in enumerate(values):
         if feed.step(value) == 2 and i >= BEFORE_N:
             return i - BEFORE_N + 1
@@ -67,9 +100,9 @@ def found_after(detector: Detector, rise: tuple[float, float], seed: int) -> int
 
 def alarms(detector: Detector, share: float, seed: int) -> int:
     """Alarms in a long steady stream."""
-    signal, name, options = detector
-    feed = Feed(name, options, is_one_sided=True, seed=seed)
-    return sum(feed.step(value) == 2 for value in fed(signal, seed, [(share, STEADY_N)]))
+    feed = feed_of(detector, share, seed)
+    values = fed(detector[0], seed, [(share, STEADY_N)], is_coin=detector[1] == "glr")
+    return sum(feed.step(value) == 2 for value in values)
 
 
 def row(detector: Detector, streams_n: int) -> str:

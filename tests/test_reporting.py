@@ -152,7 +152,7 @@ def test_a_report_is_redated_and_otherwise_the_same() -> None:
     assert after.now == (before.now or 0.0) + 1e9
     assert after.drift_changed_at["DRIFT"] == before.drift_changed_at["DRIFT"] + 1e9
     moved = {"now", "last_round_at", "oldest_open_at", "learned_at", "retrained_at", "adopted_at"}
-    moved |= {"drift_changed_at", "drift_alarmed_at", "worker"}
+    moved |= {"drift_changed_at", "drift_alarmed_at", "drift_since", "worker"}
     told, kept = msgspec.structs.asdict(after), msgspec.structs.asdict(before)
     assert {name for name in kept if told[name] != kept[name]} <= moved
     assert redated(worker_report([hr.Engine(settings=settings())]), lambda at: at).now is None

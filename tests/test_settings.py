@@ -49,9 +49,10 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         "did you mean 'model'?",
         "query.rounds is 'often'; must be a section",
         "learn.passes is 0; must be at least 1",
-        "drift.watch[0].detector is 'adwim'; must be one of adwin, page_hinkley, kswin, ddm, eddm, "
-        "hddm_a, hddm_w, fhddm, psi, ks; did you mean 'adwin'?",
         "drift.watch[1].signal is missing",
+        "drift.watch[0].detector is 'adwim'; must be one of glr, adwin, page_hinkley, kswin, ddm, "
+        "eddm, hddm_a, hddm_w, fhddm, ks, welch, psi, domain_classifier, or module:attribute; "
+        "did you mean 'adwin'?",
     ]
 
 
@@ -76,6 +77,14 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         (
             {"drift": {"watch": [{"signal": "class_mix", "detector": "ks"}]}},
             "drift.watch[0] watches class_mix with ks",
+        ),
+        (
+            {"drift": {"watch": [{"signal": "inputs", "detector": "river.drift:ADWIN"}]}},
+            "drift.watch[0] watches inputs with river.drift:ADWIN; a detector of your own can",
+        ),
+        (
+            {"drift": {"watch": [{"signal": "error", "detector": "headrace.nobody"}]}},
+            "drift.watch[0].detector is 'headrace.nobody'; must be one of",
         ),
     ],
 )

@@ -12,7 +12,7 @@ that a wrong clock on a labelling tool can't expire requests.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -48,7 +48,7 @@ from .messages import (
     Withdrawal,
 )
 from .observe.decode import batch_of
-from .observe.detectors import DriftLevel
+from .observe.drift import Detector, DriftLevel
 from .observe.schema import Schema
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
@@ -72,8 +72,10 @@ class Engine:
     `model` is a river classifier or pipeline, unlearned; without one, `settings.model` names it.
     `strategy` is a name or a callable, `budget` an account such as `budgets.Share(0.05)` or several
     in a list; both override the settings, as does `seed`. `classes` declares the classes.
+    `detectors` are detectors of drift of your own by the signal they watch, such as
+    `{"error": drift.ADWIN()}`, beside the watches of the settings.
 
-    Raises `BadSettings` for a model, strategy or budget that can't be used.
+    Raises `BadSettings` for a model, strategy, budget or detector that can't be used.
 
     >>> from river import linear_model, preprocessing
     >>> from headrace.query.budgets import Share
@@ -92,6 +94,7 @@ class Engine:
         *,
         strategy: str | Strategy | None = None,
         budget: Account | Sequence[Account] | Budget | None = None,
+        detectors: Mapping[str, Detector] | None = None,
         seed: int | None = None,
         classes: Sequence[str] | None = None,
         settings: Settings | None = None,
@@ -123,9 +126,9 @@ class Engine:
             chance=self.chance,
             stream=settings.stream,
         )
-        self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance)
+        self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
         self.desk = Desk(settings.label, settings.schema.classes, settings.schema.classes_max)
-        self._own_types = frozen.allowed_by((model, asking.budget))
+        self._own_types = frozen.allowed_by((model, asking.budget, self.shard.drift.own))
         self._report: Report | None = None
 
     # ----------------------------------------------------------------------------- feeding

@@ -244,7 +244,11 @@ class LabelDisputed(Message, frozen=True, kw_only=True):
 
 
 class DriftChanged(Message, frozen=True, kw_only=True):
-    """The drift level moved. `statistic` is divided by its own threshold: 1 is the firing line."""
+    """The drift level moved. `statistic` is divided by its own threshold: 1 is the firing line.
+
+    Of a rise also, as far as it is known: `since`, when it began (seconds), `features` that moved
+    and `classes` that come or are predicted otherwise, the clearest first, at most five of either.
+    """
 
     at: float
     level: str
@@ -252,6 +256,9 @@ class DriftChanged(Message, frozen=True, kw_only=True):
     signal: str
     detector: str
     statistic: float
+    since: float | None = None
+    features: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 class RoundOpened(Message, frozen=True, kw_only=True):

@@ -80,7 +80,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     anything and have no accuracy. `temperature` is that of the model's calibration, 1 for none.
     `asked_by` is by "reason/strategy", `asked_by_class` by predicted class, "" where none was.
     `drift_statistics` are by "signal/detector", each divided by its own threshold, as are
-    `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now).
+    `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now). While the
+    level is above STABLE, `drift_since` is when that began, as far as it is known, and
+    `drift_features` and `drift_classes` are those it is about.
     """
 
     stream: str
@@ -156,6 +158,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     drift_level: str
     drift_changes_n: dict[str, int]
     drift_changed_at: dict[str, float]
+    drift_since: float | None
+    drift_features: tuple[str, ...]
+    drift_classes: tuple[str, ...]
     drift_statistics: dict[str, float]
     drift_alarms_n: dict[str, int]
     drift_alarmed_at: dict[str, float]

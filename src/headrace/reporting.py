@@ -18,8 +18,7 @@ from .label.annotators import joined as joined_annotators
 from .label.desk import Counts, Desk
 from .learn.evaluation import Evaluation, joined, joined_all, joined_quality
 from .learn.trainer import Trainer
-from .observe.detectors import DriftLevel
-from .observe.drift import SHARES_MAX
+from .observe.drift import SHARES_MAX, DriftLevel, DriftMonitor
 from .observe.schema import Schema
 from .observe.shares import FeatureShares
 from .observe.signals import CONFIDENCE_BOUNDS
@@ -119,6 +118,7 @@ def redated(report: Report, date: Callable[[float], float]) -> Report:
         adopted_at=moved(report.adopted_at),
         drift_changed_at={level: date(at) for level, at in report.drift_changed_at.items()},
         drift_alarmed_at={watch: date(at) for watch, at in report.drift_alarmed_at.items()},
+        drift_since=moved(report.drift_since),
         worker=msgspec.structs.replace(report.worker, partitions=partitions),
     )
 
@@ -273,6 +273,7 @@ def _of_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> dict[str, An
         "drift_level": level.name,
         "drift_changes_n": _added(monitor.changes_n for monitor in monitors),
         "drift_changed_at": _highest(monitor.changed_at for monitor in monitors),
+        **_causes(monitors, level),
         "drift_statistics": _highest(_named(m.statistics) for m in monitors),
         "drift_alarms_n": _added(_named(m.alarms_n) for m in monitors),
         "drift_alarmed_at": _highest(_named(m.alarmed_at) for m in monitors),
@@ -280,6 +281,17 @@ def _of_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> dict[str, An
         "feature_ratios": ratios,
         "feature_shares": {name: shares[name] for name in worst},
         "class_shares": _class_shares(shards, classes),
+    }
+
+
+def _causes(monitors: Sequence[DriftMonitor], level: DriftLevel) -> dict[str, Any]:
+    """Why the level stands where it stands: of the partitions that hold it, the first to see it."""
+    rises = [m.last_rise for m in monitors if m.level == level > DriftLevel.STABLE and m.last_rise]
+    first = min(rises, key=lambda rise: rise.at, default=None)
+    return {
+        "drift_since": first.since if first else None,
+        "drift_features": first.features if first else (),
+        "drift_classes": first.classes if first else (),
     }
 
 

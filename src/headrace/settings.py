@@ -1,7 +1,7 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
 What a section is made of is told here (those of the worker in `settings_kafka`, `[http]` in
-`settings_http`), how one is read from a mapping in `settings_reading`.
+`settings_http`, [drift] in `settings_drift`), how one is read from a mapping in `settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
@@ -15,6 +15,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from .errors import BadInput, BadSettings
+from .settings_drift import DriftSettings as DriftSettings  # noqa: PLC0414 - imported from here
+from .settings_drift import WatchSettings as WatchSettings  # noqa: PLC0414 - imported from here
+from .settings_drift import faults_of_drift
 from .settings_fields import (
     Count,
     CountOrNone,
@@ -275,87 +278,6 @@ class LearnSettings(Section, frozen=True, kw_only=True):
     ] = 0.01
 
 
-class WatchSettings(Section, frozen=True, kw_only=True):
-    """[[drift.watch]]: one signal and what watches it."""
-
-    signal: Annotated[
-        Literal["confidence", "class_mix", "error", "surprise", "features"],
-        about(
-            "`confidence` of each prediction, `class_mix` (the predicted class), `error` of "
-            "control labels, `surprise` of all labels that judge (wrong, less the chance of it "
-            "guessed on arrival), or each of the `features`."
-        ),
-    ]
-    detector: Annotated[
-        Literal[
-            "adwin",
-            "page_hinkley",
-            "kswin",
-            "ddm",
-            "eddm",
-            "hddm_a",
-            "hddm_w",
-            "fhddm",
-            "psi",
-            "ks",
-        ],
-        about("A detector of river, or the windowed tests `psi` and `ks`."),
-    ]
-    level: Annotated[
-        Literal["warning", "drift"], about("The highest level this watch may raise.")
-    ] = "drift"
-    options: Annotated[
-        dict[str, float], about("Arguments of river's detector, or `threshold` of a windowed test.")
-    ] = field(default_factory=dict)
-
-
-_ON_ERRORS = ("adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w", "fhddm")
-DETECTORS_OF_SIGNAL = {
-    "error": _ON_ERRORS,
-    "surprise": ("adwin", "page_hinkley", "kswin"),
-    # EDDM measures the distance between errors: it needs a yes or no.
-    "confidence": (*(name for name in _ON_ERRORS if name != "eddm"), "ks"),
-    "class_mix": (*_ON_ERRORS, "psi"),
-    "features": ("psi", "ks"),
-}
-
-DEFAULT_WATCHES = (
-    # Of river's detectors this one finds small rises of the error and hardly ever a false one:
-    # docs/DRIFT.md has the table.
-    WatchSettings(
-        signal="error", detector="adwin", level="drift", options={"clock": 1, "delta": 0.02}
-    ),
-    # Predictions that the strategy chose are often wrong, which is no news; being wrong more often
-    # than guessed is, and all labels can tell.
-    WatchSettings(
-        signal="surprise",
-        detector="page_hinkley",
-        level="drift",
-        options={"delta": 0.08, "threshold": 3.0},
-    ),
-    WatchSettings(signal="confidence", detector="adwin", level="warning"),
-    WatchSettings(signal="class_mix", detector="psi", level="warning"),
-    WatchSettings(signal="features", detector="psi", level="warning"),
-    WatchSettings(signal="features", detector="ks", level="warning"),
-)
-
-
-class DriftSettings(Section, frozen=True, kw_only=True):
-    """[drift]: what is watched, and how alarms become a level."""
-
-    check_every_n: Annotated[
-        Count, about("Windowed tests compare window and reservoir every so many events.")
-    ] = 1_000
-    agree_n: Annotated[Count, about("So many signals at WARNING at once make a DRIFT.")] = 3
-    hold_n: Annotated[
-        Count, about("Events for which a level holds after its last alarm, before it falls.")
-    ] = 1_000
-    features_max: Annotated[Count, about("Only the first so many features are tested.")] = 50
-    watch: Annotated[tuple[WatchSettings, ...], about("The watches; replaces the default.")] = (
-        DEFAULT_WATCHES
-    )
-
-
 class EvaluationSettings(Section, frozen=True, kw_only=True):
     """[evaluation]: the live accuracy estimate."""
 
@@ -426,8 +348,7 @@ def parse(raw: dict[str, Any]) -> Settings:
     """
     faults: list[str] = []
     settings: Settings = section_of(Settings, raw, "", faults)
-    if not faults:
-        faults += check(settings)
+    faults += faults_of_drift(settings.drift) if faults else check(settings)
     if faults:
         raise BadSettings(faults)
     return settings
@@ -466,12 +387,6 @@ def check(settings: Settings) -> list[str]:
         )
     if len(set(settings.schema.classes)) != len(settings.schema.classes):
         faults.append("schema.classes names a class twice")
-    for i, watch in enumerate(settings.drift.watch):
-        allowed = DETECTORS_OF_SIGNAL[watch.signal]
-        if watch.detector not in allowed:
-            faults.append(
-                f"drift.watch[{i}] watches {watch.signal} with {watch.detector}; "
-                f"use {', '.join(allowed)}"
-            )
+    faults += faults_of_drift(settings.drift)
     faults += faults_of_http(settings.http)
     return [*faults, *faults_of(settings.kafka, settings.worker)]

@@ -6,7 +6,7 @@ learns of labels from the same log as the trainer (`ended`), and sees the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,8 +26,7 @@ from .messages import (
     RoundOrdered,
 )
 from .observe.admission import Admission, Run
-from .observe.detectors import DriftLevel
-from .observe.drift import DriftMonitor
+from .observe.drift import Detector, DriftLevel, DriftMonitor
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
 from .observe.seen import Seen, are_predicted, columns_of, stacked, widened
@@ -58,8 +57,14 @@ class ModelView(Protocol):
 class Shard:
     """Watches one partition and asks about it."""
 
-    def __init__(
-        self, settings: Settings, schema: Schema, model: ModelView, asking: Asking, chance: Chance
+    def __init__(  # noqa: PLR0917 - the parts of a shard
+        self,
+        settings: Settings,
+        schema: Schema,
+        model: ModelView,
+        asking: Asking,
+        chance: Chance,
+        detectors: Mapping[str, Detector] | None = None,
     ) -> None:
         self.settings = settings
         self.schema = schema
@@ -68,7 +73,7 @@ class Shard:
         self.chance = chance
         observe = settings.observe
         self.admission = Admission(settings.input, observe, chance)
-        self.drift = DriftMonitor(settings.drift, chance)
+        self.drift = DriftMonitor(settings.drift, chance, detectors)
         # What is told of every event; written down late, and so read by the properties only.
         self._seen: list[Seen] = []
         self._window = Window(observe.window_n, observe.window_s)
@@ -471,17 +476,11 @@ class Shard:
         self.evaluation.labelled(entry.request_id, not wrong, entry.label, predicted)
         if not is_first:
             return []
-        changes = []
         # Only labels of a first chance were drawn as the watches take them to be.
-        if guess is not None:
-            changes.append(self.drift.surprise(wrong, guess, self.now, self.events_n))
-            if entry.reason in ("control", "cold start"):
-                changes.append(self.drift.error(wrong, self.now, self.events_n))
-        outputs: list[Output] = []
-        for change in changes:
-            if change is not None:
-                outputs += self._drifted(change, self.now)
-        return outputs
+        if guess is None:
+            return []
+        changes = self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n)
+        return [output for change in changes for output in self._drifted(change, self.now)]
 
     def _has_asked(self, entry: RequestEnded) -> bool:
         """Whether the request is ours, as far as anything here remembers it."""

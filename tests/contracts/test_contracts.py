@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from river import compose, linear_model, naive_bayes, preprocessing
+from river import compose, drift, linear_model, naive_bayes, preprocessing
+from river.drift.binary import DDM, HDDMA, HDDMW
 
 from headrace.learn.models import PRESETS, build
 from headrace.query.budgets import Cap, PerHour, Share
 from headrace.query.strategies import STRATEGIES
-from headrace.testing import check_budget, check_model, check_strategy
+from headrace.testing import check_budget, check_detector, check_model, check_strategy
 
 REGISTERED = {
     **STRATEGIES,
@@ -201,3 +202,59 @@ def test_a_pipeline_is_fit() -> None:
 def test_a_model_that_hashes_text_is_caught_by_two_processes() -> None:
     with pytest.raises(AssertionError, match="ByHash depends on the hash seed of the process"):
         check_model(by_hash)
+
+
+# ---------------------------------------------------------------------------- detectors
+
+
+@pytest.mark.parametrize(
+    "make",
+    [drift.ADWIN, lambda: drift.KSWIN(alpha=1e-4, seed=3), DDM, HDDMA, HDDMW],
+    ids=["adwin", "kswin", "ddm", "hddm_a", "hddm_w"],
+)
+def test_river_s_detectors_keep_the_contract(make: Any) -> None:
+    check_detector(make)
+
+
+class Still:
+    """Finds nothing, ever; the others are made of it."""
+
+    drift_detected: Any = False
+
+    def update(self, x: float) -> None:
+        self.x = x
+
+
+class Nervous(Still):
+    drift_detected = True
+
+
+class Vague(Still):
+    drift_detected = "perhaps"
+
+
+class Lucky(Still):
+    @property
+    def drift_detected(self) -> bool:
+        return random.random() < 0.04
+
+
+class Strict(Still):
+    def update(self, x: float) -> None:
+        raise ValueError("only whole numbers")
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (Still, "Still does not find a rise of the errors"),
+        (Nervous, "Nervous alarms 1200 times in 1,200 steady numbers"),
+        (Vague, "Vague.drift_detected is 'perhaps'; must be True or False"),
+        (Lucky, "Lucky finds another thing the second time"),
+        (Strict, "Strict failed on .*: ValueError: only whole numbers"),
+        (dict, "'dict' is dict, which has not both update"),
+    ],
+)
+def test_a_detector_that_breaks_the_rules_is_told(make: Any, fault: str) -> None:
+    with pytest.raises(AssertionError, match=fault):
+        check_detector(make)

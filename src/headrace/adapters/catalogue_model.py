@@ -166,6 +166,13 @@ DRIFT = (
         closed=LEVELS,
         over="max",
     ),
+    plain(
+        "headrace_drift_since_timestamp_seconds",
+        "seconds",
+        "While the level is above STABLE: when that began, as far as it is known.",
+        lambda r: r.drift_since,
+        over="min",
+    ),
     Exported(
         name="headrace_drift_statistic",
         kind="gauge",

@@ -100,6 +100,7 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
         learn=LearnSettings(retrain_every_n=50),
         drift=DriftSettings(
             check_every_n=250,
+            window_n=250,
             watch=(*kept, WatchSettings(signal="features", detector="psi", level="drift")),
         ),
         evaluation=EvaluationSettings(window_n=events_n // 8),

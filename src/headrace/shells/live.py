@@ -280,6 +280,7 @@ def _decision(decision: Decision) -> Text:
                 (level, LEVEL_STYLES[level]),
                 f"  {decision.signal}/{decision.detector} "
                 f"at {decision.statistic:.2f} of its threshold",
+                "".join(f"  {name}" for name in (*decision.features, *decision.classes)),
             )
         case ModelAdopted():
             return Text.assemble((f"{'adopted':<13}", "bold blue"), _compared(decision))

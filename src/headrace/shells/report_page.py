@@ -125,7 +125,12 @@ def _level_told(chronicle: Chronicle, axis: Axis) -> str:
     last = drifts[-1]
     times = "once" if len(drifts) == 1 else f"{count(len(drifts))} times"
     cause = last.output
-    by = f", by {cause.signal}/{cause.detector}" if isinstance(cause, DriftChanged) else ""
+    by = ""
+    if isinstance(cause, DriftChanged):
+        by = f", by {cause.signal}/{cause.detector}"
+        named = [*(f"feature {name}" for name in cause.features)]
+        named += [f"class {name}" for name in cause.classes]
+        by += f" ({', '.join(named)})" if named else ""
     return f"The drift level is {level}; it rose to DRIFT {times}, last: {axis.told(last)}{by}."
 
 
@@ -173,13 +178,14 @@ def _drift(chronicle: Chronicle, axis: Axis) -> Section:
         assert isinstance(output, DriftChanged)
         by = f"{output.signal}/{output.detector}"
         rows.append([axis.told(change), output.previous, output.level, by,
-                     Number(f"{output.statistic:.2f}", output.statistic)])  # fmt: skip
+                     Number(f"{output.statistic:.2f}", output.statistic),
+                     ", ".join(output.features), ", ".join(output.classes)])  # fmt: skip
     blocks: list[str] = [strips]
     if rows:
         caption = "Changes of the drift level"
         if chronicle.changes_n > len(rows):
             caption += f": the latest of {count(chronicle.changes_n)}"
-        header = ["when", "from", "to", "by", "statistic / threshold"]
+        header = ["when", "from", "to", "by", "statistic / threshold", "features", "classes"]
         blocks.append(table(header, rows, caption=caption))
     return section("Did the world drift, and where?", *blocks, *_features(chronicle))
 

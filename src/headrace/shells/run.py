@@ -21,6 +21,7 @@ from ..report import Report
 from ..settings import Settings, load
 from .files import Places, Runner, run_files
 from .live_screen import Screen
+from .report_parts import when
 
 
 def register(subparsers: Any) -> None:
@@ -180,6 +181,18 @@ def _quality(report: Report) -> str:
     return ", ".join(told) or "too few labels"
 
 
+def causes_told(report: Report) -> str:
+    """Since when, which features and which classes, of a drift that lasts; as the end of a line."""
+    told = ""
+    if report.drift_since is not None:
+        told += f"; since {when(report.drift_since)}"
+    if report.drift_features:
+        told += f"; features {', '.join(report.drift_features)}"
+    if report.drift_classes:
+        told += f"; classes {', '.join(report.drift_classes)}"
+    return told
+
+
 def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
     """What one wants to know after a run, in words."""
     rejected_n = sum(report.rejected_n.values()) + report.answers_rejected_n
@@ -200,7 +213,7 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("model", models),
         ("accuracy", _accuracy(report)),
         ("quality", _quality(report)),
-        ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far"),
+        ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
         ("requests", str(places.requests)),
     ]

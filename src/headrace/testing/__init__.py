@@ -1,6 +1,6 @@
-"""Shipped for your tests: contracts of strategies, budgets and models, and simulated annotators."""
+"""Shipped for your tests: contracts of what may be passed in, and simulated annotators."""
 
 from . import oracles
-from .checks import check_budget, check_model, check_strategy
+from .checks import check_budget, check_detector, check_model, check_strategy
 
-__all__ = ["check_budget", "check_model", "check_strategy", "oracles"]
+__all__ = ["check_budget", "check_detector", "check_model", "check_strategy", "oracles"]

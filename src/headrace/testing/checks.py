@@ -6,6 +6,7 @@ kept on the cases tried here, and prove nothing about others; none says that a s
 
 from __future__ import annotations
 
+import copy
 import os
 import pickle
 import subprocess
@@ -23,6 +24,8 @@ from ..learn.models import RiverClassifier
 from ..learn.models import check_model as check_fitness
 from ..messages import Event
 from ..observe.decode import batch_of
+from ..observe.drift.detectors import Detector
+from ..observe.drift.detectors import check_detector as check_unfed
 from ..observe.schema import Schema
 from ..query.budgets import Account, Budget
 from ..query.pool import Pool
@@ -115,6 +118,54 @@ def _check_books(name: str, account: Account, twin: Account) -> None:
         each.time_passed(2_345.0)
     _claim(revived.balance == account.balance, f"{name} forgets something when it is pickled")
     _claim(twin.balance == account.balance, f"{name} remembers a refund")
+
+
+def check_detector(make: Callable[[], Detector]) -> None:
+    """A detector of drift keeps the rules; `make` returns a new, unfed one on each call.
+
+    It takes numbers from 0 to 1, yes and no among them; `drift_detected` is true or false after
+    each; the same numbers give the same alarms, in a copy too, and go on where they were after
+    pickling; on steady numbers it is still most of the time, and a rise from one error in ten to
+    nine in ten it finds within 1,000 numbers.
+
+    >>> from river import drift
+    >>> check_detector(drift.ADWIN)
+    """
+    name = type(make()).__name__
+    _claim(make() is not make(), f"{name} has to be made anew on each call")
+    try:
+        check_unfed(make(), name)
+    except BadSettings as error:
+        raise AssertionError(str(error)) from error
+    steady = [float(Chance(3).uniform("steady", str(i)) < 0.1) for i in range(1_000)]
+    risen = [float(Chance(3).uniform("risen", str(i)) < 0.9) for i in range(1_000)]
+    between = [Chance(3).uniform("between", str(i)) for i in range(200)]
+    alarms = _alarms(name, make(), between + steady)
+    _claim(sum(alarms) <= 60, f"{name} alarms {sum(alarms)} times in 1,200 steady numbers")
+    first, unfed = make(), make()
+    told = _alarms(name, first, steady)
+    _claim(told == _alarms(name, make(), steady), f"{name} finds another thing the second time")
+    _claim(told == _alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied")
+    revived = pickle.loads(pickle.dumps(first))
+    later = _alarms(name, first, risen)
+    _claim(later == _alarms(name, revived, risen), f"{name} forgets something when it is pickled")
+    _claim(any(later), f"{name} does not find a rise of the errors from 0.1 to 0.9")
+
+
+def _alarms(name: str, detector: Detector, numbers: list[float]) -> list[bool]:
+    found = []
+    for x in numbers:
+        try:
+            detector.update(x)
+            is_drift = detector.drift_detected
+        except Exception as error:
+            raise AssertionError(
+                f"{name} failed on {x}: {type(error).__name__}: {error}"
+            ) from error
+        is_yes_or_no = isinstance(is_drift, bool | np.bool_)
+        _claim(is_yes_or_no, f"{name}.drift_detected is {is_drift!r}; must be True or False")
+        found.append(bool(is_drift))
+    return found
 
 
 class _Plenty:

@@ -17,6 +17,7 @@ from ...adapters.snapshots import SnapshotStore, load_keys
 from ...errors import BadInput
 from ...learn.models import build
 from ...learn.training_log import TrainingLog
+from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
 from ...settings import Settings
 from .desks import PartitionDesk
@@ -51,7 +52,8 @@ class States:
         # What the model follows from, beside the log.
         self._learning = digest_of(settings.seed, settings.schema, settings.model, settings.learn)
         model = build(settings.model.name, 0, len(settings.schema.classes))
-        self._allowed = frozen.allowed_by((model, from_settings(settings.query.budget)))
+        own = [model, from_settings(settings.query.budget), own_detectors(settings.drift)]
+        self._allowed = frozen.allowed_by(own)
 
     # -------------------------------------------------------------------------------- writing
 

@@ -29,7 +29,7 @@ from ...messages import (
     RetrainFinished,
     RetrainRequested,
 )
-from ...observe.detectors import DriftLevel
+from ...observe.drift import DriftLevel
 from ...observe.schema import Schema
 from ...settings import Settings
 from . import wire

@@ -1,24 +1,30 @@
-"""What turns a signal into a number that says how close to an alarm it is: 1 is the firing line.
+"""Detectors that are fed one number at a time: river's, and your own.
 
-Two kinds: river's detectors, fed one number at a time (`Feed`), and windowed tests that compare two
-samples (`psi`, `ks`). Which signal has which, and what follows from an alarm, is in `drift`.
+What a detector has to be is `Detector`, which river's are; `Feed` is one of them at work, one-sided
+where a fall is no alarm. Our own for labels is in `glr`, windowed tests are in `comparisons`; which
+signal has which, and what follows from an alarm, is in `monitor`.
 """
 
 from __future__ import annotations
 
+import copy
 import enum
+import importlib
 import math
-from typing import Any
+from collections import deque
+from importlib.metadata import entry_points
+from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from river import drift
 from river.drift import binary
 
-from ..errors import BadSettings
+from ...errors import BadSettings
+from ...settings_drift import DETECTORS, DriftSettings
 
 RATIO_MAX = 10.0
-ROWS_MIN = 30
+
+RECENT_N = 30
+"""Numbers whose mean has to lie above what was, for an alarm of a detector of your own to count."""
 
 
 class DriftLevel(enum.IntEnum):
@@ -27,6 +33,22 @@ class DriftLevel(enum.IntEnum):
     STABLE = 0
     WARNING = 1
     DRIFT = 2
+
+
+class Detector(Protocol):
+    """What a detector of your own has to be: an object like those of `river.drift`.
+
+    It is fed numbers in [0, 1], of which more is worse, one after another. After each,
+    `drift_detected` says whether the newest ones differ from those before; an attribute
+    `warning_detected`, if there is one, that they may. It starts afresh after an alarm by itself.
+    No clock, no luck but from a seed of its own, and it has to be picklable, for it is part of the
+    state; `headrace.testing.check_detector` tells whether it keeps the rules.
+    """
+
+    @property
+    def drift_detected(self) -> bool: ...
+
+    def update(self, x: float) -> Any: ...
 
 
 # ---------------------------------------------------------------------------- river's detectors
@@ -91,15 +113,23 @@ _RIVER: dict[str, tuple[type, dict[str, type]]] = {
         {"sliding_window_size": int, "confidence_level": float, "short_window_size": int},
     ),
 }
-_WINDOWED: dict[str, type] = {"threshold": float}
+_OF_OURS: dict[str, dict[str, type]] = {
+    "glr": {"rise": float, "threshold": float},
+    "psi": {"threshold": float},
+    "ks": {"threshold": float},
+    "welch": {"threshold": float},
+    "domain_classifier": {"threshold": float},
+}
 
 
 def check_options(name: str, options: dict[str, float]) -> dict[str, float | int]:
-    """The options of a detector in the types it wants.
+    """The options of a detector in the types it wants; those of your own are yours to check.
 
     Raises `BadSettings` on an unknown option, and on a value that can't be.
     """
-    known = _WINDOWED if name in ("psi", "ks") else _RIVER[name][1]
+    if name not in DETECTORS:
+        return dict(options)
+    known = _OF_OURS[name] if name in _OF_OURS else _RIVER[name][1]
     faults, values = [], {}
     for option, value in options.items():
         if option not in known:
@@ -115,31 +145,80 @@ def check_options(name: str, options: dict[str, float]) -> dict[str, float | int
     return values
 
 
-class Feed:
-    """One of river's detectors, fed one stream of numbers in [0, 1].
+def own_detector(name: str, options: dict[str, float]) -> Detector:
+    """What `module:attribute` or an entry point of `headrace.detectors` makes of the options.
 
-    With `is_one_sided` only a rise counts. Most of them look for rises alone; ADWIN and KSWIN look
-    both ways, so the mean since their last alarm is kept beside them for comparison. Like river's,
-    a feed starts afresh after each alarm.
+    >>> type(own_detector("river.drift:ADWIN", {"delta": 0.1})).__name__
+    'ADWIN'
+    >>> own_detector("river.drift:Adwin", {})
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: detector 'river.drift:Adwin' can't be imported: module \
+'river.drift' has no attribute 'Adwin'
+    """
+    try:
+        if ":" in name:
+            module_name, _, attribute = name.partition(":")
+            make = getattr(importlib.import_module(module_name), attribute)
+        else:
+            [point] = entry_points(group="headrace.detectors", name=name)
+            make = point.load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadSettings(f"detector {name!r} can't be imported: {error}") from error
+    try:
+        made = make(**options)
+    except Exception as error:
+        raise BadSettings(
+            f"detector {name!r} can't be made with {options}: {type(error).__name__}: {error}"
+        ) from error
+    check_detector(made, name)
+    return made  # type: ignore[no-any-return]
+
+
+def own_detectors(settings: DriftSettings) -> list[Detector]:
+    """The detectors of your own that the settings name, unfed."""
+    own = [watch for watch in settings.watch if watch.detector not in DETECTORS]
+    return [own_detector(watch.detector, watch.options) for watch in own]
+
+
+def check_detector(detector: Any, name: str) -> None:
+    """Raise `BadSettings` unless it has what `Detector` asks for."""
+    if isinstance(detector, type):
+        raise BadSettings(f"detector {name!r} is a class; pass {name}() instead")
+    if not callable(getattr(detector, "update", None)) or not hasattr(detector, "drift_detected"):
+        raise BadSettings(
+            f"detector {name!r} is {type(detector).__name__}, which has not both update(x) and "
+            "drift_detected"
+        )
+
+
+class Feed:
+    """A detector of river's, or of your own, fed one stream of numbers in [0, 1].
+
+    With `is_one_sided` only a rise counts. Most of river's look for rises alone; ADWIN, KSWIN and
+    perhaps yours look both ways, so the mean since their last alarm is kept beside them for
+    comparison. Like river's, a feed starts afresh after each alarm.
     """
 
-    __slots__ = ("_detector", "_has_warning", "_n", "_name", "_total", "is_one_sided")
+    __slots__ = ("_detector", "_has_warning", "_n", "_name", "_recent", "_total", "is_one_sided")
 
     def __init__(
-        self, name: str, options: dict[str, float], *, is_one_sided: bool, seed: int = 0
+        self,
+        name: str,
+        options: dict[str, float],
+        *,
+        is_one_sided: bool,
+        seed: int = 0,
+        unfed: Detector | None = None,
     ) -> None:
-        """Raises `BadSettings` if river does not take the options."""
-        arguments: dict[str, Any] = dict(check_options(name, options))
-        if name == "kswin":
-            arguments["seed"] = seed
-        elif name == "page_hinkley":
-            arguments["mode"] = "up" if is_one_sided else "both"
-        elif name in ("hddm_a", "hddm_w"):
-            arguments["two_sided_test"] = not is_one_sided
-        try:
-            self._detector: Any = _RIVER[name][0](**arguments)
-        except ValueError as error:
-            raise BadSettings(f"river's {name} does not take {options}: {error}") from error
+        """`unfed` is one of your own, of which a copy is fed.
+
+        Raises `BadSettings` if river does not take the options.
+        """
+        self._recent: deque[float] = deque(maxlen=RECENT_N)
+        if unfed is not None:
+            self._detector: Any = copy.deepcopy(unfed)
+        else:
+            self._detector = _of_river(name, options, is_one_sided, seed)
         self._name = name
         self._has_warning = hasattr(self._detector, "warning_detected")
         self.is_one_sided = is_one_sided
@@ -152,6 +231,8 @@ class Feed:
         detector.update(x)
         self._n += 1
         self._total += x
+        if self._name not in _RIVER:
+            self._recent.append(x)
         if detector.drift_detected:
             is_alarm = not self.is_one_sided or self._is_rise()
             self._n, self._total = 0, 0.0
@@ -166,6 +247,8 @@ class Feed:
             recent = self._detector.estimation
         elif self._name == "kswin":
             recent = sum(self._detector.window) / len(self._detector.window)
+        elif self._name not in _RIVER:
+            recent = sum(self._recent) / len(self._recent)
         else:
             return True
         return bool(recent > self._total / self._n)
@@ -173,13 +256,28 @@ class Feed:
     def ratio(self) -> float | None:
         """The detector's own statistic divided by its threshold, at most `RATIO_MAX`.
 
-        None for ADWIN, which has hundreds of statistics at once and shows none of them.
+        None for ADWIN, which has hundreds of statistics at once and shows none of them, and for
+        your own.
         """
-        if self._name == "adwin":
+        if self._name == "adwin" or self._name not in _RIVER:
             return None
         if self._n == 0 and not self._detector.drift_detected:
             return 0.0
         return max(0.0, min(RATIO_MAX, float(_RATIOS[self._name](self._detector))))
+
+
+def _of_river(name: str, options: dict[str, float], is_one_sided: bool, seed: int) -> Any:
+    arguments: dict[str, Any] = dict(check_options(name, options))
+    if name == "kswin":
+        arguments["seed"] = seed
+    elif name == "page_hinkley":
+        arguments["mode"] = "up" if is_one_sided else "both"
+    elif name in ("hddm_a", "hddm_w"):
+        arguments["two_sided_test"] = not is_one_sided
+    try:
+        return _RIVER[name][0](**arguments)
+    except ValueError as error:
+        raise BadSettings(f"river's {name} does not take {options}: {error}") from error
 
 
 def _over(value: float, threshold: float) -> float:
@@ -255,60 +353,3 @@ _RATIOS = {
     "hddm_w": _hddm_w,
     "fhddm": _fhddm,
 }
-
-
-# ------------------------------------------------------------------------------- windowed tests
-
-
-def psi(past: NDArray[np.int64], recent: NDArray[np.int64]) -> float:
-    """Population stability index of two histograms, shapes (b,), one half added to each bin.
-
-    The sum over bins of (p - q) * ln(p / q), which is 0 for equal shares.
-
-    >>> round(psi(np.array([50, 50]), np.array([90, 10])), 2)
-    0.85
-    """
-    p = (past + 0.5) / (past.sum() + 0.5 * past.size)
-    q = (recent + 0.5) / (recent.sum() + 0.5 * recent.size)
-    return float(((p - q) * np.log(p / q)).sum())
-
-
-def psi_noise(past: NDArray[np.int64], recent: NDArray[np.int64]) -> float:
-    """What the index of two samples of one source exceeds once in a million times.
-
-    There it is (1/n + 1/m) times a chi-square with b - 1 degrees of freedom (Yurdakul, "Statistical
-    properties of population stability index", 2018), whose quantile is Wilson and Hilferty's.
-    """
-    freedom = max(past.size - 1, 1)
-    spread = 2.0 / (9.0 * freedom)
-    quantile = freedom * (1.0 - spread + 4.75 * math.sqrt(spread)) ** 3
-    return float(quantile * (1.0 / past.sum() + 1.0 / recent.sum()))
-
-
-def ks(
-    past: NDArray[np.float64], recent: NDArray[np.float64], *, is_one_sided: bool = False
-) -> float:
-    """Largest distance between the distribution functions of two sorted samples without NaN.
-
-    One-sided it counts only where the recent values lie above those of the past.
-
-    >>> ks(np.array([0.0, 1.0]), np.array([1.0, 2.0])), ks(np.array([1.0]), np.array([1.0]))
-    (0.5, 0.0)
-    """
-    n, m = past.size, recent.size
-    both = np.concatenate([past, recent])
-    order = np.argsort(both, kind="stable")
-    # In whole numbers of 1 / (n * m), so that equal samples are exactly 0 apart.
-    apart = np.cumsum(np.where(order < n, m, -n))
-    ordered = both[order]
-    apart = apart[np.append(ordered[1:] != ordered[:-1], True)]
-    return float((apart if is_one_sided else np.abs(apart)).max() / (n * m))
-
-
-def ks_noise(n: int, m: int, tests_n: int) -> float:
-    """What `ks` of two samples of one source exceeds once in 1,000 rounds of `tests_n` tests.
-
-    Smirnov's c(alpha) * sqrt((n + m) / (n * m)) with c(alpha) = sqrt(-ln(alpha / 2) / 2).
-    """
-    alpha = 1e-3 / max(tests_n, 1)
-    return math.sqrt(-math.log(alpha / 2.0) / 2.0) * math.sqrt((n + m) / (n * m))

@@ -1,0 +1,399 @@
+"""When the world has drifted: the state machine over all watches that makes one drift level.
+
+    STABLE ── a watch crosses its warning line ──▶ WARNING: suspected
+       ▲                                              │ its drift line, or agree_n signals at once
+       │◀── nothing holds the suspicion ──────────────┤
+       │                                              ▼
+       └── the last alarm is hold_n events ago ──── DRIFT: confirmed, and answered
+
+It decides on a level and says so once; what follows from it (labels, retraining) is not decided
+here. One watch is in `watches`, the windowed tests of a check in `windows`, reasons in `causes`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ...messages import DriftChanged, LabelSettled
+from ...settings_drift import ONE_BY_ONE, DriftSettings, WatchSettings
+from .. import signals
+from ..schema import Schema
+from ..shares import FeatureShares
+from ..window import Columns
+from .causes import missed_classes
+from .detectors import Detector, DriftLevel, check_detector
+from .glr import MEMORY_N
+from .lines import Lines
+from .watches import NEVER, Watch
+from .windows import ON_INPUTS, Windows
+
+_STABLE, _, _DRIFT = DriftLevel
+
+_ON_LABELS = ("error", "surprise", "recall")
+
+
+class DriftMonitor:
+    """All watches of a shard, and the one drift level they make.
+
+    The level is the highest that any watch holds, or DRIFT while at least `agree_n` signals stand
+    at WARNING or above. It rises at once; while it holds, further alarms only prolong it; it falls
+    when no watch holds it. Every change is returned once as a `DriftChanged`.
+
+    A model that is still cold is no reference: confidence and predicted classes are watched from
+    `warm` on. Labels of control requests are watched from the start.
+
+    >>> from headrace.settings import DriftSettings, WatchSettings
+    >>> watch = WatchSettings(signal="error", detector="hddm_w")
+    >>> monitor = DriftMonitor(DriftSettings(watch=(watch,)), Chance(1))
+    >>> wrong = [False] * 200 + [True] * 30
+    >>> changes = [monitor.error(is_wrong, at=seq, seq=seq) for seq, is_wrong in enumerate(wrong)]
+    >>> [(c.at, c.level, c.signal, c.detector) for c in changes if c]
+    [(210, 'WARNING', 'error', 'hddm_w'), (213, 'DRIFT', 'error', 'hddm_w')]
+    """
+
+    def __init__(
+        self,
+        settings: DriftSettings,
+        chance: Chance,
+        own: Mapping[str, Detector] | None = None,
+    ) -> None:
+        """`own` are detectors of your own by signal, each beside the watches of the settings.
+
+        Raises `BadSettings` with every fault of the watches.
+        """
+        self.agree_n = settings.agree_n
+        self.level = _STABLE
+        self.is_cold = True
+        self.windows = Windows(settings.features_max, settings.window_n)
+        # Alarms by signal, detector and level; one that prolongs another is not counted.
+        self.alarms_n: dict[tuple[str, str, str], int] = {}
+        self.alarmed_at: dict[tuple[str, str], float] = {}
+        self.changes_n: dict[str, int] = {}
+        self.changed_at: dict[str, float] = {}
+        # The latest change that raised the level: it has the causes.
+        self.last_rise: DriftChanged | None = None
+        self.watches = _made(settings, chance, own or {})
+        # Unfed: what a state that is read again may hold.
+        self.own = [watch.unfed for watch in self.watches if watch.unfed is not None]
+        self._seq = -1
+        self._fall_seq = NEVER
+        self._model_seq = 0
+        # Where the latest DRIFT began; what is compared with begins there once it is over.
+        self._risen_seq = 0
+        self._from_seq = 0
+        self._raised_by: Watch | None = None
+        self._labels_n = dict.fromkeys(_ON_LABELS, 0)
+        self._class_number: dict[str, int] = {}
+        # Labels that judge: when their event was, the label, and what was predicted.
+        self._judged: deque[tuple[float, str, Mapping[str, float]]] = deque(maxlen=MEMORY_N)
+        eventwise = [w for w in self.watches if not w.is_windowed]
+        self._windowed = [w for w in self.watches if w.is_windowed]
+        self._on_confidence = [w for w in eventwise if w.signal == "confidence"]
+        self._on_class_mix = [w for w in eventwise if w.signal == "class_mix"]
+        self._on_labels = {
+            signal: [w for w in eventwise if w.signal == signal] for signal in _ON_LABELS
+        }
+
+    @property
+    def statistics(self) -> dict[tuple[str, str], float]:
+        """By signal and detector, each statistic divided by its threshold: 1 is the firing line.
+
+        The highest of all features or classes. ADWIN shows no statistic: 1 while its alarm holds,
+        else 0. Capped at 10 for river's detectors.
+        """
+        return {(w.signal, w.detector): w.ratio_at(self._seq) for w in self.watches}
+
+    # ------------------------------------------------------------------------ what it is fed
+
+    def confidences(
+        self,
+        values: NDArray[np.float64],
+        predicted: NDArray[np.int64],
+        at: NDArray[np.float64],
+        seq0: int,
+    ) -> tuple[int, DriftChanged | None]:
+        """Watch a run of events, numbered from `seq0`, until the level changes.
+
+        `values` (n,) are confidences in [0, 1], `predicted` (n,) class numbers, `at` (n,) seconds.
+        Returns how many events were taken in, and the change that the last of them made. A
+        confidence that is NaN is passed over.
+        """
+        on_confidence = () if self.is_cold else self._on_confidence
+        on_class_mix = () if self.is_cold else self._on_class_mix
+        n = len(values)
+        if not on_confidence and not on_class_mix:
+            # Nothing is fed; only the end of an alarm can change the level.
+            n = min(n, max(1, self._fall_seq - seq0 + 1))
+            return n, self._passed(float(at[n - 1]), seq0 + n - 1) if n else None
+        classes = predicted.tolist() if on_class_mix else ()
+        for i, doubt in enumerate(signals.doubts(values)):
+            alarms: list[tuple[Watch, int]] | None = None
+            if doubt >= 0.0:  # NaN is not.
+                for watch in on_confidence:
+                    if level := watch.step(doubt):
+                        alarms = [*(alarms or ()), (watch, level)]
+            for watch in on_class_mix:
+                if level := watch.step_class(classes[i]):
+                    alarms = [*(alarms or ()), (watch, level)]
+            if alarms is not None or seq0 + i >= self._fall_seq:
+                change = self._settle(float(at[i]), seq0 + i, alarms or [])
+                if change is not None:
+                    return i + 1, change
+        self._seq = max(self._seq, seq0 + n - 1)
+        return n, None
+
+    def error(
+        self, is_wrong: bool, at: float, seq: int, event_at: float | None = None
+    ) -> DriftChanged | None:
+        """Watch one settled control label; `seq` is the number of the shard's latest event.
+
+        `at` is the clock, `event_at` when the event of the label was; without it, the same.
+        """
+        return self._labelled("error", is_wrong, at=at, seq=seq, event_at=event_at)
+
+    def recall(
+        self, label: str, is_wrong: bool, at: float, seq: int, event_at: float | None = None
+    ) -> DriftChanged | None:
+        """Watch whether the events of one class are found: a control label, by its class."""
+        number = self._class_number.setdefault(label, len(self._class_number))
+        return self._labelled("recall", is_wrong, at=at, seq=seq, event_at=event_at, feed_n=number)
+
+    def surprise(
+        self, is_wrong: bool, guess: float, at: float, seq: int, event_at: float | None = None
+    ) -> DriftChanged | None:
+        """Watch one settled label of any kind; `guess` is the chance it was given of being right.
+
+        It is wrong with the chance 1 - guess as long as guesses are honest, however the labels were
+        chosen. Not while the model is cold.
+        """
+        if self.is_cold:
+            return None
+        expected = 1.0 - guess
+        return self._labelled(
+            "surprise", is_wrong, at=at, seq=seq, event_at=event_at, expected=expected
+        )
+
+    def settled(
+        self,
+        entry: LabelSettled,
+        prediction: dict[str, float],
+        guess: float,
+        *,
+        at: float,
+        seq: int,
+    ) -> list[DriftChanged]:
+        """Watch a label of a first chance with all that watches labels; the changes it made.
+
+        `prediction` is the one that is judged, `guess` the chance it was given of being right.
+        """
+        wrong, event_at = signals.is_wrong(prediction, entry.label), entry.event_at
+        self._judged.append((event_at, entry.label, prediction))
+        changes = [self.surprise(wrong, guess, at, seq, event_at)]
+        if entry.reason in ("control", "cold start"):
+            changes.append(self.error(wrong, at, seq, event_at))
+            changes.append(self.recall(entry.label, wrong, at, seq, event_at))
+        return [change for change in changes if change is not None]
+
+    def _labelled(
+        self,
+        signal: str,
+        is_hit: bool,
+        *,
+        at: float,
+        seq: int,
+        event_at: float | None,
+        expected: float | None = None,
+        feed_n: int = 0,
+    ) -> DriftChanged | None:
+        self._labels_n[signal] += 1
+        alarms = [
+            (
+                watch,
+                watch.step_label(
+                    is_hit,
+                    expected=expected,
+                    at=at if event_at is None else event_at,
+                    labels_per_event=min(1.0, self._labels_n[signal] / max(1, self._seq + 1)),
+                    feed_n=feed_n,
+                ),
+            )
+            for watch in self._on_labels[signal]
+        ]
+        return self._settle(at, seq, alarms)
+
+    def check(
+        self, window: Columns, reservoir: Columns, schema: Schema, at: float, seq: int
+    ) -> DriftChanged | None:
+        """Compare the newest events with a sample of those before; every `check_every_n` events.
+
+        Features are compared with all of the past since the last drift; predictions only with what
+        came since the model was adopted.
+        """
+        alarms = self.windows.check(
+            self._windowed,
+            window,
+            reservoir,
+            schema,
+            from_seq=self._from_seq,
+            model_seq=None if self.is_cold else self._model_seq,
+            seq=seq,
+        )
+        return self._settle(at, seq, alarms)
+
+    @property
+    def feature_psi(self) -> dict[str, float]:
+        """Of the latest check: the population stability index by feature."""
+        return self.windows.feature_psi
+
+    @property
+    def feature_ratios(self) -> dict[str, float]:
+        """Of the latest check: the highest statistic over its threshold, by feature."""
+        return self.windows.feature_ratios
+
+    @property
+    def feature_shares(self) -> dict[str, FeatureShares]:
+        """Of the latest check: the distributions of the features that moved most."""
+        return self.windows.feature_shares
+
+    @property
+    def class_counts(self) -> tuple[list[int], list[int]]:
+        """Of the latest check: predictions by class, before and lately."""
+        return self.windows.class_counts
+
+    # -------------------------------------------------------------------- the state machine
+
+    def warm(self, seq: int) -> None:
+        """The model is past its cold start: its predictions are worth watching from `seq` on."""
+        if self.is_cold:
+            self.is_cold = False
+            self._model_seq = seq
+
+    def reset(self, seq: int) -> None:
+        """A new model was adopted before event `seq`: what was said about the old one is void.
+
+        The alarms about it end; the level follows at the next event. Features are not the model's
+        doing; their watches go on.
+        """
+        self._model_seq = seq
+        self._fall_seq = min(self._fall_seq, seq)
+        for watch in self.watches:
+            if watch.signal not in ON_INPUTS:
+                watch.restart()
+
+    def _passed(self, at: float, seq: int) -> DriftChanged | None:
+        self._seq = max(self._seq, seq)
+        return self._settle(at, seq, []) if self._seq >= self._fall_seq else None
+
+    def _settle(self, at: float, seq: int, alarms: list[tuple[Watch, int]]) -> DriftChanged | None:
+        """Note the alarms (0 is none) at event `seq`, and see whether the level has moved."""
+        self._seq = seq = max(self._seq, seq)
+        cause, highest = self._raised_by, _STABLE
+        for watch, level in alarms:
+            raised = watch.fire(level, seq) if level else None
+            if raised is None:
+                continue
+            name = (watch.signal, watch.detector, raised.name)
+            self.alarms_n[name] = self.alarms_n.get(name, 0) + 1
+            self.alarmed_at[name[:2]] = at
+            if raised > highest:
+                cause, highest = watch, raised
+        self._fall_seq = min((w.falls_at(seq) for w in self.watches), default=NEVER)
+        previous, self.level = self.level, self._level_at(seq)
+        if self.level == previous or cause is None:
+            return None
+        self.changes_n[self.level.name] = self.changes_n.get(self.level.name, 0) + 1
+        self.changed_at[self.level.name] = at
+        # A fall is told of the watch that had raised the level.
+        told = cause if self.level > previous else self._raised_by or cause
+        self._raised_by = told
+        is_rise = self.level > previous
+        features, classes, since = self._causes(told, seq) if is_rise else ((), (), None)
+        if self.level == _DRIFT:
+            self._risen_seq = seq
+        elif previous == _DRIFT:
+            # Stood down: the new world is what the next one is compared with.
+            self._from_seq = self._risen_seq
+        change = DriftChanged(
+            at=at,
+            level=self.level.name,
+            previous=previous.name,
+            signal=told.signal,
+            detector=told.detector,
+            statistic=told.ratio_at(seq),
+            since=since,
+            features=features,
+            classes=classes,
+        )
+        self.last_rise = change if is_rise else self.last_rise
+        return change
+
+    def _causes(
+        self, told: Watch, seq: int
+    ) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
+        """Which features, which classes, and since when, as far as it is known."""
+        since = told.since
+        if since is None:
+            held = [w.since for w in self.watches if w.level_at(seq) and w.since is not None]
+            since = min(held, default=None)
+        classes = self.windows.classes
+        if told.signal in _ON_LABELS:
+            lately = [(label, found) for at, label, found in self._judged if at >= (since or 0.0)]
+            classes = missed_classes(lately) or classes
+        return self.windows.features, classes, since
+
+    def _level_at(self, seq: int) -> DriftLevel:
+        level = max((w.level_at(seq) for w in self.watches), default=_STABLE)
+        agreeing = {w.signal: True for w in self.watches if w.level_at(seq) > _STABLE}
+        return _DRIFT if len(agreeing) >= self.agree_n else level
+
+
+def _made(settings: DriftSettings, chance: Chance, own: Mapping[str, Detector]) -> list[Watch]:
+    """The watches of the settings, then those with a detector of your own."""
+    given: list[tuple[str, WatchSettings, Detector | None]] = [
+        (f"drift.watch[{i}]", watch, None) for i, watch in enumerate(settings.watch)
+    ]
+    for signal, detector in own.items():
+        if signal not in ONE_BY_ONE:
+            near = difflib.get_close_matches(signal, ONE_BY_ONE, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise BadSettings(
+                f"detectors has {signal!r}; a detector of your own can watch "
+                f"{', '.join(ONE_BY_ONE)}{hint}"
+            )
+        check_detector(detector, signal)
+        watch = WatchSettings(signal=signal, detector=type(detector).__name__)  # type: ignore[arg-type]
+        given.append((f"detectors[{signal!r}]", watch, detector))
+    lines = Lines(
+        every_n=settings.false_alarm_every_n,
+        check_every_n=settings.check_every_n,
+        watches_n=max(1, len(given)),
+        drift_watches_n=max(1, sum(watch.level == "drift" for _, watch, _ in given)),
+    )
+    faults: list[str] = []
+    watches: list[Watch] = []
+    for where, watch, unfed in given:
+        try:
+            made = Watch(
+                watch,
+                lines,
+                hold_n=settings.hold_n,
+                confirm_n=settings.window_n,
+                seed=chance.integer(f"drift {watch.signal} {watch.detector}"),
+                unfed=unfed,
+            )
+        except BadSettings as error:
+            faults += [f"{where}: {fault}" for fault in error.faults]
+            continue
+        if any((made.signal, made.detector) == (w.signal, w.detector) for w in watches):
+            faults.append(f"{where} has {made.detector} on {made.signal} once more")
+        watches.append(made)
+    if faults:
+        raise BadSettings(faults)
+    return watches
