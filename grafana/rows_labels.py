@@ -21,11 +21,11 @@ def asking() -> list[Json]:
             low=0,
             stacked="normal",
             about=told(
-                "Label requests in the hour before: control ones are drawn blindly, for the "
-                "estimate; cold start until every class has labels; the others by rounds.",
+                "Label requests in the hour before: control ones are drawn blindly, doubt ones on "
+                "arrival by the strategy; cold start and the others in rounds.",
                 calm="the budget bounds them.",
-                do="no requests while events come: see the budget. Nothing but control: no round "
-                "opens.",
+                do="no requests while events come: see the budget. Nothing but control: labels are "
+                "few or late, or no round opens.",
             ),
         ),
         lines(
@@ -114,30 +114,31 @@ def asking() -> list[Json]:
             ),
         ),
         lines(
-            "Lowest utility chosen",
+            "Utility preferred",
             [line("headrace_query_threshold{S}", "{{instance}}")],
             unit="none",
             steps=never(),
             width=6,
             decimals=2,
             about=told(
-                "The utility above which the last round chose; by worker.",
+                "The utility above which an event is likelier asked than blindly, or above which "
+                "the last round chose; by worker.",
                 calm="its scale is the strategy's own.",
                 do="at 0 for long: nothing is doubtful, the budget may be lower. It falls after a "
-                "drift: rounds draw at random then.",
+                "drift in rounds, which draw at random then.",
             ),
         ),
         lines(
             "Lowest propensity",
             [line("min(headrace_propensity_floor_ratio{S})", "floor")],
             unit="percentunit",
-            steps=below(0.001, 0.005),
+            steps=below(0.0001, 0.0005),
             width=6,
             low=0,
             about=told(
                 "The lowest probability with which an event that was asked about would have been.",
-                red="below 1 in 1,000: single labels may weigh as much as a thousand, and the "
-                "estimate jumps.",
+                red="below 1 in 10,000: a single label may weigh as much as ten thousand events, "
+                "and the estimate jumps.",
                 do="raise query.control_share.",
             ),
         ),
@@ -165,11 +166,12 @@ def asking() -> list[Json]:
             "max(headrace_query_is_cold{S})",
             unit="none",
             steps=above(1, None),
-            mappings=mapping({"0": ("over", GREEN), "1": ("asking at random", YELLOW)}),
+            mappings=mapping({"0": ("over", GREEN), "1": ("few labels", YELLOW)}),
             graph=False,
             height=8,
             about=told(
-                "Whether all is asked at random, since some class has too few labels.",
+                "Whether some class has too few labels: rounds draw blindly, and confidence is not "
+                "watched yet.",
                 calm="it ends by itself; yellow while it lasts.",
                 do="for days: a class that hardly comes up; seed it with labels, or leave it out "
                 "of schema.classes.",

@@ -6,11 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import Settings, WatchSettings, check, load, parse
+from headrace.settings_query import asks_on_arrival
 
 
 def faults_of(raw: dict[str, Any]) -> list[str]:
@@ -176,11 +176,45 @@ def test_a_decoder_is_module_and_function(decoder: str) -> None:
         assert fault == f"input.decoder is {wrong!r}; must be module:function"
 
 
-def test_a_round_without_a_schedule_is_told() -> None:
-    rounds = msgspec.structs.replace(Settings().query.rounds, every_n=None)
-    query = msgspec.structs.replace(Settings().query, rounds=rounds)
-    settings = msgspec.structs.replace(Settings(), query=query)
-    assert check(settings) == ["query.rounds has no schedule; set every_n or every_s"]
+def test_a_round_without_a_schedule_comes_every_fifty_events() -> None:
+    assert Settings().query.rounds.regular_n == 50
+    assert parse({"query": {"rounds": {"every_n": 20}}}).query.rounds.regular_n == 20
+    assert parse({"query": {"rounds": {"every_s": 20.0}}}).query.rounds.regular_n is None
+    short = {"observe": {"window_n": 30}}
+    assert parse(short).query.ask == "auto"
+    [fault] = faults_of({**short, "query": {"ask": "rounds"}})
+    assert fault.startswith("observe.window_n is 30 and a round is due every 50 events")
+
+
+@pytest.mark.parametrize(
+    ("query", "is_by_row", "expected"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"rounds": {"every_n": 50}}, True, False),
+        ({"rounds": {"every_s": 50.0}}, True, False),
+        ({"rounds": {"drift_n": 7}}, True, True),
+        ({"ask": "rounds"}, True, False),
+        ({"ask": "arrival"}, False, True),
+    ],
+)
+def test_events_are_asked_on_arrival_unless_the_settings_or_the_strategy_want_rounds(
+    query: dict[str, Any], is_by_row: bool, expected: bool
+) -> None:
+    assert asks_on_arrival(parse({"query": query}).query, is_by_row) is expected
+
+
+@pytest.mark.parametrize(
+    ("query", "start"),
+    [
+        ({"strategy": "hybrid"}, "query.ask is arrival and query.strategy is hybrid"),
+        ({"rounds": {"every_n": 9}}, "query.rounds.every_n is 9 and query.ask is arrival"),
+        ({"rounds": {"every_s": 9.0}}, "query.rounds.every_s is 9.0 and query.ask is arrival"),
+    ],
+)
+def test_what_contradicts_asking_on_arrival_is_told(query: dict[str, Any], start: str) -> None:
+    [fault] = faults_of({"query": {"ask": "arrival", **query}})
+    assert fault.startswith(start)
 
 
 @pytest.mark.parametrize("bad", [-1, 0, 1.5, "1", True, None, float("nan"), float("inf")])

@@ -176,10 +176,20 @@ def encoded(outputs: Sequence[Output]) -> list[bytes]:
     return [msgspec.json.encode(output) for output in outputs]
 
 
+ON_ARRIVAL: dict[str, Any] = {
+    "ask": "arrival",
+    "strategy": "margin",
+    "uncertainty_from": "disagreement",
+    "budget": {"share": 0.25, "reserve": 2, "start": 3},
+    "cold_start": {"per_class_n": 3, "labels_max": 30},
+}
+
+
 @lru_cache(maxsize=32)
-def reference(seed: int, model: str, n: int = 320) -> Played:
-    """The run that others are compared with; made once."""
-    settings = settings_with(seed=seed, model={"name": model})
+def reference(seed: int, model: str, n: int = 320, *, is_arrival: bool = False) -> Played:
+    """The run that others are compared with; made once. Asked in rounds, or on arrival."""
+    asked = {"query": ON_ARRIVAL} if is_arrival else {}
+    settings = settings_with(seed=seed, model={"name": model}, **asked)
     return played(settings, events_of(seed, n), seed)
 
 

@@ -164,7 +164,9 @@ DRAWN_AT_RANDOM = ("control", "cold start", "drift")
 class LabelRequested(Message, frozen=True, kw_only=True):
     """A question for the annotators, with the reason it is asked.
 
-    `propensity` is the probability with which this event was chosen by this decision, above 0.
+    `propensity` is the probability with which this event was chosen by this decision, above 0;
+    `control_p` the part of it with which it was drawn blindly on arrival, whose requests have the
+    reason "control": 0 where a round chose.
     `seq` is the number of the event in its shard, from 0. `prediction` is the one that is judged.
     """
 
@@ -187,6 +189,7 @@ class LabelRequested(Message, frozen=True, kw_only=True):
     served: dict[str, float] | None = None
     served_model: str | None = None
     key: str | None = None
+    control_p: float = 0.0
 
 
 class RequestWithdrawn(Message, frozen=True, kw_only=True):

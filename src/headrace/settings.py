@@ -1,7 +1,8 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
-What a section is made of is told here (those of the worker in `settings_kafka`, `[http]` in
-`settings_http`, [drift] in `settings_drift`), how one is read from a mapping in `settings_reading`.
+What a section is made of is told here (`[query]` in `settings_query`, `[drift]` in
+`settings_drift`, those of the worker in `settings_kafka`, `[http]` in `settings_http`), how one is
+read from a mapping in `settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
@@ -15,22 +16,34 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from .errors import BadInput, BadSettings
-from .settings_drift import DriftSettings as DriftSettings  # noqa: PLC0414 - imported from here
-from .settings_drift import WatchSettings as WatchSettings  # noqa: PLC0414 - imported from here
-from .settings_drift import faults_of_drift
+from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
     Count,
-    CountOrNone,
-    Positive,
     Seconds,
     Section,
-    Share,
     ShareOrNone,
     about,
 )
 from .settings_http import HttpSettings, faults_of_http
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
+from .settings_query import (
+    BudgetSettings,
+    ColdStartSettings,
+    QuerySettings,
+    RoundSettings,
+    faults_of_query,
+)
 from .settings_reading import section_of
+
+# Of other modules; to be imported from here like the sections below.
+__all__ = [
+    "BudgetSettings",
+    "ColdStartSettings",
+    "DriftSettings",
+    "QuerySettings",
+    "RoundSettings",
+    "WatchSettings",
+]
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
@@ -154,76 +167,6 @@ class ObserveSettings(Section, frozen=True, kw_only=True):
     ids_n: Annotated[
         Count, about("How many of the latest ids are remembered to reject duplicates.")
     ] = 100_000
-
-
-class BudgetSettings(Section, frozen=True, kw_only=True):
-    """[query.budget]: how many labels may be asked. All that are set hold at once."""
-
-    share: Annotated[Share | None, about("Labels per event.")] = None
-    per_hour: Annotated[Positive | None, about("Labels per hour of event time.")] = None
-    cap: Annotated[Count | None, about("Labels in all.")] = None
-    burst: Annotated[
-        Count, about("Unspent labels that may pile up; what comes on top is forfeited.")
-    ] = 200
-    start: Annotated[
-        CountOrNone, about("Labels granted at the start, before any event has earned one.")
-    ] = 0
-    reserve: Annotated[
-        CountOrNone,
-        about("Labels set aside, once earned, for rounds opened by drift or on demand."),
-    ] = 20
-
-
-class RoundSettings(Section, frozen=True, kw_only=True):
-    """[query.rounds]: when the strategy chooses."""
-
-    every_n: Annotated[Count | None, about("A round every so many events.")] = 50
-    every_s: Annotated[Seconds | None, about("A round every so many seconds of event time.")] = None
-    drift_n: Annotated[
-        CountOrNone, about("Labels asked at most in a round that drift opened; 0: no such round.")
-    ] = 50
-
-
-class ColdStartSettings(Section, frozen=True, kw_only=True):
-    """[query.cold_start]: at the start everything is asked at random."""
-
-    per_class_n: Annotated[
-        CountOrNone, about("Cold until every known class has so many labels; 0: never cold.")
-    ] = 10
-    labels_max: Annotated[Count, about("Cold no longer after so many labels in all.")] = 100
-
-
-class QuerySettings(Section, frozen=True, kw_only=True):
-    """[query]: which events are worth a label."""
-
-    strategy: Annotated[
-        str,
-        about("`random`, `least_confidence`, `margin`, `entropy`, `hybrid`, or `module:function`."),
-    ] = "margin"
-    control_share: Annotated[
-        Share,
-        about(
-            "Part of the budget spent at random on arrival: what keeps every propensity above 0 "
-            "and the accuracy estimate honest."
-        ),
-    ] = 0.2
-    sharpness: Annotated[
-        Annotated[float, Meta(ge=0, le=10)],
-        about(
-            "How strongly a round prefers high utility: the chance of the candidate ranked r from "
-            "the top is proportional to (1 + r) to the power of minus this. 0 is random."
-        ),
-    ] = 1.5
-    uncertainty_from: Annotated[
-        Literal["model", "served", "disagreement"],
-        about(
-            "Whose probabilities strategies see: our model's, the served model's, or how far both "
-            "are apart. Where the log has no probabilities, our model's serve."
-        ),
-    ] = "model"
-    budget: BudgetSettings = BudgetSettings(share=0.05)
-    rounds: RoundSettings = RoundSettings()
-    cold_start: ColdStartSettings = ColdStartSettings()
 
 
 class LabelSettings(Section, frozen=True, kw_only=True):
@@ -356,21 +299,12 @@ def parse(raw: dict[str, Any]) -> Settings:
 
 def check(settings: Settings) -> list[str]:
     """Faults between settings that are each well-formed alone; empty when there are none."""
-    faults = []
-    budget, rounds, label = settings.query.budget, settings.query.rounds, settings.label
-    if budget.share is None and budget.per_hour is None and budget.cap is None:
-        faults.append("query.budget has no limit; set share, per_hour or cap")
-    if rounds.every_n is None and rounds.every_s is None:
-        faults.append("query.rounds has no schedule; set every_n or every_s")
+    faults = faults_of_query(settings.query, settings.observe.window_n)
+    label = settings.label
     if label.answers_max < label.answers_wanted:
         faults.append(
             f"label.answers_max is {label.answers_max}; must be at least label.answers_wanted, "
             f"which is {label.answers_wanted}"
-        )
-    if rounds.every_n is not None and rounds.every_n > settings.observe.window_n:
-        faults.append(
-            f"query.rounds.every_n is {rounds.every_n}; must be at most observe.window_n, which "
-            f"is {settings.observe.window_n}, or candidates leave before they are considered"
         )
     decoder, learn = settings.input.decoder, settings.learn
     if decoder and not _FUNCTION.fullmatch(decoder):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .candidates import candidate_of, pool_arriving, pool_of
 from .chance import Chance
 from .learn.evaluation import Evaluation
 from .messages import (
@@ -32,11 +33,15 @@ from .observe.schema import Schema
 from .observe.seen import Seen, are_predicted, columns_of, stacked, widened
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
-from .query.asking import Asking, Candidate, Decision, FirstChance
-from .query.pool import Pool, disagreement
+from .query.arrivals import Drawn, Look
+from .query.asking import Asking, FirstChance
+from .query.rounds import Decision
 from .settings import Settings
 
 SCORED_MAX = 1024
+
+PAID_EVERY_N = 8
+"""Events between two looks whether what waits for money can be paid; on arrival."""
 
 SEEN_MAX = 256
 """Stretches of events that wait to be written down; then they are."""
@@ -104,7 +109,7 @@ class Shard:
         control draw, drift change, round or check. So the outputs are those of its last event.
         """
         start = run.i
-        every_s = self.settings.query.rounds.every_s
+        every_s = self._every_s
         if every_s is not None and (self._round_at is None or self._idle_n):
             self._idle_n = 0
             self._round_at = float(run.clock[start]) + every_s
@@ -113,9 +118,8 @@ class Shard:
         stop = min(stop, start + self._counted_n())
         probabilities = self._scores(run, start, stop)
         stop = start + len(probabilities)
-        hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
-        if hits.size:
-            stop = start + int(hits[0]) + 1
+        look = self._look(run, start, probabilities)
+        stop = start + look.n
         judged = self._judged(probabilities[: stop - start], run.served[start:stop])
         predicted = predicted_classes(judged)
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
@@ -123,7 +127,6 @@ class Shard:
             confidence, predicted, run.clock[start:stop], self.events_n
         )
         stop = start + n
-        is_drawn = bool(hits.size) and stop == start + int(hits[0]) + 1
         # The rows may be the feeder's own, who is free to reuse them after this feed.
         rows = run.rows[start:stop].copy()
         is_served = self.settings.evaluation.judged == "served"
@@ -131,18 +134,45 @@ class Shard:
         scores = probabilities[:n], confidence[:n], predicted[:n]
         self._take(Seen(run, start, stop, rows, *scores, told))
         self.now = now = max(self.now, float(run.clock[stop - 1]))
-        outputs: list[Output] = []
-        if is_drawn:
-            outputs += self._control(now)
+        outputs = self._drawn(look, run.keys[start:stop], now)
         if change is not None:
             outputs += self._drifted(change, now)
         return outputs + self._counted(now)
 
     def _counted_n(self) -> int:
         """Events until the next counted point."""
-        every_n, check_n = self.settings.query.rounds.every_n, self.settings.drift.check_every_n
+        check_n = self.settings.drift.check_every_n
         until = min(check_n - self.events_n % check_n, self.asking.budget.next_gap_n)
+        if self.asking.arrivals is not None:
+            paid_n = PAID_EVERY_N - self.events_n % PAID_EVERY_N
+            return min(until, paid_n) if self.asking.waiting_n else until
+        every_n = self.settings.query.rounds.regular_n
         return until if every_n is None else min(until, every_n - self.events_n % every_n)
+
+    def _look(self, run: Run, start: int, probabilities: NDArray[np.float64]) -> Look:
+        """How far the run goes, of these events from `start` on, until one is drawn on arrival."""
+        arrivals, n = self.asking.arrivals, len(probabilities)
+        if arrivals is None:
+            hits = (run.luck[start : start + n] < self.asking.control_p).nonzero()[0]
+            return Look(int(hits[0]) + 1, True) if hits.size else Look(n, False)
+        arrivals.face(probabilities.shape[1])
+        probabilities = probabilities[: arrivals.counted_n]
+        source = self.settings.query.uncertainty_from
+        pool = pool_arriving(run, start, probabilities, self.schema, source)
+        return arrivals.look(self.asking.doubts(pool), pool.keys)
+
+    def _drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
+        """The events with these keys were observed: ask the last one, if the draw fell on it."""
+        arrivals = self.asking.arrivals
+        if arrivals is None:
+            return self._control(now) if look.is_drawn and len(keys) == look.n else []
+        drawn = arrivals.take(look, keys)
+        outputs = [] if drawn is None else self._control(now, drawn)
+        if self.asking.waiting_n and self.events_n % PAID_EVERY_N == 0:
+            outputs += self.asking.waiting(now)
+        if arrivals.is_due:
+            self.asking.aim()
+        return outputs
 
     def _scores(self, run: Run, start: int, stop: int) -> NDArray[np.float64]:
         """Probabilities of events [start, stop) or of fewer, shape (<= stop - start, k)."""
@@ -177,26 +207,29 @@ class Shard:
         if self.asking.budget.events_passed(n, float(seen.run.clock[seen.stop - 1])):
             self.asking.take_gap(self.events_n)
 
-    def _control(self, now: float) -> list[Output]:
-        seq = self.events_n - 1
-        newest = self.window.since(seq)
+    def _control(self, now: float, drawn: Drawn | None = None) -> list[Output]:
+        """Ask about the newest event: the control draw fell on it, or the draw on arrival did."""
+        newest = self.window.since(self.events_n - 1)
         if len(newest) == 0:
             # It was older than the window allows when it arrived.
             return []
         if self.asking.are_known(newest.keys)[0]:
             return []
-        candidate = self._candidate(newest, 0)
+        candidate = candidate_of(newest, 0, self.schema)
         self._mark_asked(newest, 0)
         self._expect(newest, 0)
-        return [*self.asking.control(candidate, self.model.version, now)]
+        if drawn is None:
+            return [*self.asking.control(candidate, self.model.version, now)]
+        self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
+        return [*self.asking.arrived(candidate, drawn, self.model.version, now)]
 
     def _counted(self, now: float) -> list[Output]:
         """What is due because so many events were observed."""
         outputs: list[Output] = []
-        rounds, drift = self.settings.query.rounds, self.settings.drift
-        if self.events_n % drift.check_every_n == 0:
+        if self.events_n % self.settings.drift.check_every_n == 0:
             outputs += self._check(now)
-        if rounds.every_n is not None and self.events_n % rounds.every_n == 0:
+        every_n = self.settings.query.rounds.regular_n
+        if self.asking.arrivals is None and every_n and self.events_n % every_n == 0:
             outputs += self._regular_round(now)
         return outputs
 
@@ -257,6 +290,12 @@ class Shard:
 
     # ----------------------------------------------------------------------------- rounds
 
+    @property
+    def _every_s(self) -> float | None:
+        """Seconds from one regular round to the next, where they go by time."""
+        is_arrival = self.asking.arrivals is not None
+        return None if is_arrival else self.settings.query.rounds.every_s
+
     def next_deadline(self) -> float | None:
         """When a dated round is due; seconds."""
         return self._round_at
@@ -267,7 +306,9 @@ class Shard:
         self.admission.now = max(self.admission.now, now)
         self.window.tick(now)
         self.asking.budget.time_passed(now)
-        every_s = self.settings.query.rounds.every_s
+        every_s = self._every_s
+        if self.asking.arrivals is not None:
+            return [*self.asking.waiting(now)]
         if every_s is None or self._round_at is None or now < self._round_at:
             return []
         # Without events the rounds come ever more seldom, so that no gap in time is long to cross.
@@ -306,11 +347,15 @@ class Shard:
         It is the first chance of those that came since the last round, so their labels judge. Those
         of older events teach only.
         """
+        if self.asking.arrivals is not None:
+            # Whoever is here had its first chance on arrival.
+            self.fresh_from = self.events_n
         is_asked = events.is_asked | self.asking.are_known(events.keys)
         wanted_n = min(wanted_n, self.asking.can_ask_n)
         if wanted_n < 1 or is_asked.all():
             return []
-        pool = self._pool(events, wanted_n, anew)
+        source = self.settings.query.uncertainty_from
+        pool = pool_of(events, self.schema, source, wanted_n, anew)
         decision = self.asking.round(
             pool,
             is_asked,
@@ -346,35 +391,10 @@ class Shard:
         order = np.argsort(older.seq, kind="stable")
         return older.take(order).followed_by(recent)
 
-    def _pool(
-        self, events: Columns, wanted_n: int, anew: NDArray[np.float64] | None = None
-    ) -> Pool:
-        k = len(self.schema.classes)
-        model = widened(events.probabilities if anew is None else anew, k)
-        facing = model
-        if self.settings.query.uncertainty_from != "model" and events.served.shape[1]:
-            served = widened(events.served, k)
-            known = ~np.isnan(events.served[:, :1])
-            served = np.where(known, np.nan_to_num(served, nan=0.0), model)
-            facing = served
-            if self.settings.query.uncertainty_from == "disagreement":
-                facing = disagreement(model, served)
-        return Pool(
-            ids=events.ids.tolist(),
-            keys=events.keys,
-            at=events.at,
-            X=events.rows,
-            is_category=np.array([kind == "categorical" for kind in self.schema.kinds], bool)[
-                : events.rows.shape[1]
-            ],
-            probabilities=facing,
-            wanted_n=wanted_n,
-        )
-
     def _asked(self, decision: Decision, events: Columns) -> list[Output]:
         candidates = []
         for row in decision.chosen:
-            candidates.append(self._candidate(events, int(row)))
+            candidates.append(candidate_of(events, int(row), self.schema))
             self._mark_asked(events, int(row))
         return [*self.asking.requests(decision, candidates, self.model.version)]
 
@@ -391,29 +411,6 @@ class Shard:
             float(events.guess[row]),
             float(events.confidence[row]),
         )
-
-    def _candidate(self, events: Columns, row: int) -> Candidate:
-        (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
-        served = None
-        if events.served.shape[1] and not np.isnan(events.served[row, 0]):
-            # A class that was unknown when the event arrived was given nothing.
-            served = self._named(np.nan_to_num(events.served[row], nan=0.0))
-        return Candidate(
-            seq=int(events.seq[row]),
-            id=str(events.ids[row]),
-            at=float(events.at[row]),
-            features=self.schema.features(events.rows[row]),
-            # What was said before a label was learned is no prediction.
-            prediction={} if np.isnan(events.guess[row]) else self._named(said),
-            served=served,
-            served_model=served_model,
-            key=key,
-        )
-
-    def _named(self, probabilities: NDArray[np.float64]) -> dict[str, float]:
-        # Rows of zeros were seen before any class was known: nothing was predicted.
-        named = dict(zip(self.schema.classes, probabilities.tolist(), strict=False))
-        return named if probabilities.any() else {}
 
     # ------------------------------------------------------------------------ drift and ends
 

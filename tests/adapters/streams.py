@@ -18,6 +18,7 @@ SETTINGS = {
     "observe": {"window_n": 300, "reservoir_n": 300},
     "query": {
         "budget": {"share": 0.2, "cap": 5_000},
+        "rounds": {"every_n": 50},
         "cold_start": {"per_class_n": 1, "labels_max": 50},
     },
     "label": {"answers_wanted": 2, "answers_max": 3, "cost": 0.5},

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace import Engine, Event
+from headrace import Engine, Event, LabelRequested
 from headrace.messages import Input
 from headrace.observe.decode import batch_of
 from worlds import digest, encoded, reference
@@ -23,23 +23,25 @@ TESTS = Path(__file__).parents[1]
 
 
 @st.composite
-def ways(draw: st.DrawFn) -> tuple[int, str, list[tuple[int, bool, bool]]]:
-    """A world, and how it is fed: pieces of so many inputs, as columns or not, restored or not."""
+def ways(draw: st.DrawFn) -> tuple[int, str, bool, list[tuple[int, bool, bool]]]:
+    """A world, asked on arrival or in rounds, and how it is fed: pieces of so many inputs, as
+    columns or not, restored or not."""
     pieces = st.tuples(st.integers(1, 90), st.booleans(), st.booleans())
     return (
         draw(st.integers(1, 3)),
         draw(st.sampled_from(MODELS)),
+        draw(st.booleans()),
         draw(st.lists(pieces, min_size=1, max_size=12)),
     )
 
 
 @given(ways())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_split_through_any_snapshots_gives_the_same_bits(
-    way: tuple[int, str, list[tuple[int, bool, bool]]],
+    way: tuple[int, str, bool, list[tuple[int, bool, bool]]],
 ) -> None:
-    seed, model, pieces = way
-    run = reference(seed, model)
+    seed, model, is_arrival, pieces = way
+    run = reference(seed, model, is_arrival=is_arrival)
     engine = Engine(settings=run.settings)
     outputs, start, turn = [], 0, 0
     while start < len(run.inputs):
@@ -69,9 +71,12 @@ def as_columns(inputs: list[Input]) -> list[Input]:
     return found + ([batch_of(stretch)] if stretch else [])
 
 
+@pytest.mark.parametrize("is_arrival", [False, True])
 @pytest.mark.parametrize("chunk", [1, 2, 7, 64, 10_000])
-def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(chunk: int) -> None:
-    run = reference(4, "adaptive-tree", 200)
+def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(
+    chunk: int, is_arrival: bool
+) -> None:
+    run = reference(4, "adaptive-tree", 200, is_arrival=is_arrival)
     engine, outputs = Engine(settings=run.settings), []
     for start in range(0, len(run.inputs), chunk):
         outputs += engine.feed(run.inputs[start : start + chunk])
@@ -79,6 +84,21 @@ def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(chunk: int) 
             engine.restore(engine.snapshot())
     assert encoded(outputs) == encoded(run.outputs)
     assert msgspec.json.encode(engine.report) == run.report
+
+
+def test_the_worlds_have_every_reason_to_ask_in_them() -> None:
+    reasons = {
+        is_arrival: {
+            output.reason
+            for seed in (1, 2, 3)
+            for output in reference(seed, "tree", is_arrival=is_arrival).outputs
+            if isinstance(output, LabelRequested)
+        }
+        for is_arrival in (False, True)
+    }
+    assert reasons[False] >= {"control", "cold start", "round", "ordered"}
+    assert reasons[True] >= {"control", "doubt", "cold start", "ordered"}
+    assert "doubt" not in reasons[False] and "round" not in reasons[True]
 
 
 def test_the_worlds_have_every_output_in_them() -> None:

@@ -173,7 +173,7 @@ def test_nothing_grows_beyond_its_limit() -> None:
             ]
         )
         engine.feed([answer_to(o) for o in outputs if isinstance(o, LabelRequested) and o.seq % 3])
-        if start in (1_950, 5_950):
+        if start % 500 == 450:
             snapshots.append(len(engine.snapshot()))
     found = sizes(engine)
     limits = {
@@ -191,7 +191,8 @@ def test_nothing_grows_beyond_its_limit() -> None:
         "categories": 9,
     }
     assert {name: n for name, n in found.items() if n > limits[name]} == {}
-    assert snapshots[1] <= 1.1 * snapshots[0]
+    # How many requests are open at the moment makes a tenth of it.
+    assert max(snapshots[8:]) <= 1.1 * max(snapshots[2:6])
 
 
 def answer_to(request: LabelRequested) -> Answer:

@@ -32,6 +32,7 @@ def request(i, *, reason="control", round_n=-1, propensity=0.1):
         utility=0.0,
         threshold=0.0,
         propensity=propensity,
+        control_p=propensity if reason == "control" and round_n < 0 else 0.0,
         model_version=0,
         prediction={"a": 0.6, "b": 0.4},
         round_n=round_n,

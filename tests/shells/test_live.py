@@ -70,7 +70,7 @@ def test_a_report_without_any_event_is_drawn(size):
 
 def test_everything_is_said_on_a_small_terminal(warm):
     text = "\n".join(lines_of(*warm, 80, 24, foot="http://127.0.0.1:1/metrics"))
-    words = ["1,200 events", "STABLE", "paid", "open", "settled", "control", "cold start"]
+    words = ["1,200 events", "STABLE", "paid", "open", "settled", "control", "doubt"]
     words += ["features/psi", "error/", "annotators  1, ", "chance", "http://127.0.0.1:1/metrics"]
     assert [word for word in words if word not in text] == []
 

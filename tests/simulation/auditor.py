@@ -237,8 +237,8 @@ class Auditor:
                 self.level = output["level"]
             case "RetrainRequested" | "ModelAdopted" | "ModelKept":
                 self._retrained(kind, output, finished)
-        # A control draw that had to wait for money is asked with the prediction of its arrival.
-        if "model_version" in output and output.get("reason") != "control":
+        # What was drawn on arrival and had to wait for money has the prediction of its arrival.
+        if "model_version" in output and output.get("reason") not in ("control", "doubt"):
             self.check(output["model_version"] >= self.version, "the model's version fell")
             self.version = output["model_version"]
 
@@ -251,6 +251,8 @@ class Auditor:
         deadline = request["at"] + self.settings["label"]["deadline_s"]
         self.check(request["deadline"] == deadline, "a deadline is not where it should be")
         self.check(0.0 < request["propensity"] <= 1.0, "a propensity is not in (0, 1]")
+        is_part = 0.0 <= request["control_p"] <= request["propensity"] + 1e-9
+        self.check(is_part, "an event was likelier drawn blindly than at all")
         total = sum(request["prediction"].values())
         self.check(not request["prediction"] or abs(total - 1) < 1e-9, "a prediction is not 1")
         if seq < len(self.accepted):

@@ -9,7 +9,7 @@ from ..report import AnnotatorReport, Report
 from ..reporting import NUMBERED_MAX
 from .catalogue import NONE, OTHER, Buckets, Exported, by, by_class, in_full, plain
 
-ASKED_REASONS = ("control", "cold start", "round", "drift", "ordered")
+ASKED_REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered")
 ROUND_REASONS = ("schedule", "drift", "ordered")
 ENDS = ("settled", "disputed", "expired", "withdrawn")
 OUTCOMES = ("late", "duplicate", "corrected", "refused", "rejected")
@@ -95,7 +95,7 @@ ASKING = (
     plain(
         "headrace_query_threshold",
         "utility",
-        "Lowest utility that the last round chose.",
+        "Utility from which on an event is likelier asked than blindly; the lowest a round chose.",
         lambda r: r.threshold,
         over="each",
     ),
@@ -109,7 +109,7 @@ ASKING = (
     plain(
         "headrace_query_is_cold",
         "0 or 1",
-        "1: too few labels of some class yet, and all is asked at random.",
+        "1: too few labels of some class yet; rounds draw blindly, confidence is not watched.",
         lambda r: r.is_cold,
         over="max",
     ),

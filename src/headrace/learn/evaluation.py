@@ -44,9 +44,9 @@ _PROPENSITY_MIN = 1e-9
 class Evaluation:
     """The state: guesses of the last events in blocks, requests that judge them, and the bins.
 
-    Only requests of an event's *first* chance (the control draw, then the first round after its
-    arrival) are announced by `asked`; a label bought later teaches, it does not judge. Two windows
-    of events are remembered, so that labels may be late by a window; later ones count in
+    Only requests of an event's *first* chance (the draw on arrival; with rounds the first round
+    after it too) are announced by `asked`; a label bought later teaches, it does not judge. Two
+    windows of events are remembered, so that labels may be late by a window; later ones count in
     `estimate_all` only, and can't be revised.
 
     >>> evaluation = Evaluation(window_n=100)
@@ -154,7 +154,7 @@ class Evaluation:
     def chance(self, request_id: str, propensity: float) -> None:
         """The probability, in (0, 1], with which a first chance asks about this event.
 
-        It becomes known in the first round after the event's arrival, before or after the label.
+        It is known on arrival, or, with rounds, in the first one after, maybe after the label.
         A request with one below 1e-9 or above 1 is forgotten: no budget has such chances.
         """
         request = self._known(request_id)

@@ -1,13 +1,15 @@
-"""From candidates to label requests: the control draw on arrival, then rounds.
+"""From candidates to label requests: on arrival, and in rounds.
 
-Every event has two chances to be asked about. On arrival the *control draw* asks it with a small
+Asked *on arrival*, an event has one first chance: the draw of `arrivals`, whose probability is its
+propensity, which is what the accuracy estimate divides by. Part of what is drawn is drawn blindly.
+
+With `query.ask = "rounds"` it has two. On arrival the *control draw* asks it with a small
 probability, whatever it looks like. In the first round after its arrival the strategy ranks it
-among the others and a sample is drawn. `first_chances` combines both into the event's propensity,
-which is what the accuracy estimate divides by. Rounds opened by drift or by a person give older
-events a further chance: those labels teach, and don't judge.
+among the others and a sample is drawn. `first_chances` combines both into the propensity.
 
-An event drawn by control when the budget is empty waits for the next round and is asked then: the
-draw itself never depends on money.
+Rounds opened by drift or by a person give older events a further chance: those labels teach, and
+don't judge. An event drawn on arrival when the budget is empty waits, and is asked when there is a
+label to spend: the draw itself does not depend on that.
 """
 
 from __future__ import annotations
@@ -22,13 +24,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..errors import BrokenInvariant
+from ..errors import BadSettings, BrokenInvariant
 from ..messages import Features, LabelRequested, RoundClosed, RoundOpened
 from ..settings import LabelSettings, QuerySettings
+from ..settings_query import asks_on_arrival
+from .arrivals import Arrivals, Drawn
 from .budgets import Budget
 from .pool import Pool
-from .rounds import choose, inclusion, redundancy
-from .strategies import Strategy, resolve, utilities_of
+from .rounds import Decision, choose, inclusion, redundancy
+from .strategies import (
+    BY_ROW,
+    Strategy,
+    faults_by_row,
+    resolve,
+    utilities_by_row,
+    utilities_of,
+)
 from .strategies.uncertainty import random
 
 CONTROL_MIN = 1e-4
@@ -112,13 +123,29 @@ class Asking:
         self.given_up_n = 0
         # From which event on which probability held, oldest first.
         self._paces: deque[tuple[int, float]] = deque([(0, self.control_p)], maxlen=PACES_MAX)
-        self._waiting: deque[tuple[Candidate, int, float]] = deque()
+        self._waiting: deque[tuple[Candidate, int, _Why]] = deque()
         self._unweighted: deque[tuple[int, str, float]] = deque()
         # Hashed ids of the events with an open request, and of the latest ended: as long as the
         # desk remembers a request, an event whose id comes again must not be asked again.
-        self._open: dict[int, None] = {}
+        # Of the open ones: how many events had been observed when they were asked.
+        self._open: dict[int, int] = {}
         # Of those that ended: whether its money came back.
         self._ended: dict[int, bool] = {}
+        self.arrivals = self._arrivals()
+
+    def _arrivals(self) -> Arrivals | None:
+        """The draw on arrival, if that is how events are asked."""
+        settings, strategy = self.settings, self.strategy
+        if not asks_on_arrival(settings, strategy in BY_ROW):
+            return None
+        faults = faults_by_row(strategy, self.strategy_name, self.chance)
+        if faults:
+            raise BadSettings(faults)
+        share = 1.0 if strategy is random else settings.control_share
+        is_doubt_given = settings.uncertainty_from == "served"
+        arrivals = Arrivals(share, self.chance, is_doubt_given=is_doubt_given)
+        self._aim(arrivals)
+        return arrivals
 
     def __getstate__(self) -> dict[str, object]:
         # A strategy is code, not state: whoever restores has it already.
@@ -180,25 +207,71 @@ class Asking:
             return []
         identity, p = request_id(self.stream, candidate.id), self._control_p_of(candidate.seq)
         self._unweighted.append((candidate.seq, identity, p))
-        if not self.can_ask_n:
-            if len(self._waiting) == WAITING_MAX:
-                self._waiting.popleft()
-                self.given_up_n += 1
-            self._waiting.append((candidate, model_version, p))
-            return []
-        why = _Why("control", propensity=p)
-        return [self._request(candidate, why, model_version, now)]
+        return self._ask_or_wait(
+            candidate, model_version, _Why("control", propensity=p, control_p=p), now
+        )
+
+    def _ask_or_wait(
+        self, candidate: Candidate, model_version: int, why: _Why, now: float
+    ) -> list[LabelRequested]:
+        if self.can_ask_n:
+            return [self._request(candidate, why, model_version, now)]
+        if len(self._waiting) == WAITING_MAX:
+            self._waiting.popleft()
+            self.given_up_n += 1
+        self._waiting.append((candidate, model_version, why))
+        return []
+
+    @property
+    def waiting_n(self) -> int:
+        """Events that were drawn on arrival and wait for money."""
+        return len(self._waiting)
 
     def waiting(self, now: float) -> list[LabelRequested]:
-        """What control drew earlier and there is money for now, oldest first."""
+        """What was drawn earlier and there is money for now, oldest first."""
         requests = []
         while self._waiting and self.can_ask_n:
-            candidate, version, propensity = self._waiting.popleft()
-            if self._is_known(candidate):
-                continue
-            why = _Why("control", propensity=propensity)
-            requests.append(self._request(candidate, why, version, now))
+            candidate, version, why = self._waiting.popleft()
+            if not self._is_known(candidate):
+                requests.append(self._request(candidate, why, version, now))
         return requests
+
+    # ---------------------------------------------------------------------------- arrival
+
+    def doubts(self, pool: Pool) -> NDArray[np.float64]:
+        """What the strategy thinks of each event alone, shape (n,)."""
+        return utilities_by_row(self.strategy, self.strategy_name, pool, self.chance)
+
+    def arrived(
+        self, candidate: Candidate, drawn: Drawn, model_version: int, now: float
+    ) -> list[LabelRequested]:
+        """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
+        self.propensity_min = min(self.propensity_min, drawn.propensity)
+        self.threshold = drawn.threshold
+        why = _Why(
+            "control" if drawn.is_blind else "doubt",
+            propensity=drawn.propensity,
+            control_p=drawn.control_p,
+            strategy="random" if drawn.is_blind else self.strategy_name,
+            utility=drawn.utility,
+            threshold=drawn.threshold,
+        )
+        return self._ask_or_wait(candidate, model_version, why, now)
+
+    def aim(self) -> None:
+        """Fit the draw on arrival to what there is to spend and what is known."""
+        if self.arrivals is not None:
+            self._aim(self.arrivals)
+
+    def _aim(self, arrivals: Arrivals) -> None:
+        arrivals.aim(
+            self.budget,
+            open_n=self.open_n,
+            room_n=max(0, self.open_max - self.open_n),
+            waiting_n=self.waiting_n,
+            labels_n=self.labels_n,
+            classes_n=len(self.class_labels_n),
+        )
 
     # ----------------------------------------------------------------------------- rounds
 
@@ -341,7 +414,7 @@ class Asking:
         if self.can_ask_n < 1:
             raise BrokenInvariant(f"event {candidate.id!r} would be asked without a label to spend")
         self.budget.charge()
-        self._open[self.chance.key(candidate.id)] = None
+        self._open[self.chance.key(candidate.id)] = self.budget.events_n
         by, prediction = (why.reason, why.strategy), candidate.prediction
         predicted = max(prediction, key=lambda name: prediction[name], default="")
         self.asked_by[by] = self.asked_by.get(by, 0) + 1
@@ -358,6 +431,7 @@ class Asking:
             utility=why.utility,
             threshold=why.threshold,
             propensity=why.propensity,
+            control_p=why.control_p,
             model_version=model_version,
             prediction=candidate.prediction,
             round_n=why.round_n,
@@ -382,37 +456,19 @@ class Asking:
         key = self.chance.key(event_id)
         if key not in self._open:
             return
-        del self._open[key]
+        asked_at = self._open.pop(key)
         self._ended[key] = is_refunded
         if len(self._ended) > self.closed_n:
             del self._ended[next(iter(self._ended))]
         if is_refunded:
             self.budget.refund()
+        elif self.arrivals is not None:
+            self.arrivals.answered(asked_at, self.budget.events_n)
 
     def labelled(self, label: str) -> None:
         """A label settled for the first time: cold start counts it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Decision:
-    """What a round decided: arrays over the pool, and the rows chosen, best first."""
-
-    round_n: int
-    reason: str
-    why: str
-    strategy: str
-    now: float
-    utilities: NDArray[np.float64]
-    inclusion: NDArray[np.float64]
-    chosen: NDArray[np.intp]
-    pool_n: int
-
-    @property
-    def threshold(self) -> float:
-        """The lowest utility that was chosen."""
-        return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,6 +477,7 @@ class _Why:
 
     reason: str
     propensity: float
+    control_p: float = 0.0
     strategy: str = "random"
     utility: float = 0.0
     threshold: float = 0.0

@@ -140,24 +140,37 @@ class Budget:
         self.refunded_n = 0
         self._events_n = 0
         self._gap_s = 0.0
+        self._gap_before_s = 0.0
         self._first_at: float | None = None
         self._gap_from: tuple[int, float] = (0, 0.0)
         self._next_gap_n = 1
-        self._held_from_n = 0
+        # Of what is granted at the start nothing is set aside.
+        self.start_n = self.available_n
+        self._held_from_n = self.start_n
+
+    @property
+    def events_n(self) -> int:
+        """Events observed so far."""
+        return self._events_n
 
     @property
     def spent_n(self) -> int:
         return self.asked_n - self.refunded_n
 
     @property
+    def balance(self) -> int:
+        """What may be spent, in billionths of a label, the reserve included; may be below 0."""
+        return min(account.balance for account in self.accounts)
+
+    @property
     def available_n(self) -> int:
         """Whole labels that may be asked now, the reserve included."""
-        return max(0, min(account.balance for account in self.accounts) // _LABEL)
+        return max(0, self.balance // _LABEL)
 
     @property
     def held_n(self) -> int:
         """Labels that a regular round leaves untouched: one in ten asked since they were used."""
-        return min(self.reserve, (self.asked_n - self._held_from_n) // 10)
+        return min(self.reserve, max(0, self.asked_n - self._held_from_n) // 10)
 
     @property
     def cap_n(self) -> int | None:
@@ -189,6 +202,7 @@ class Budget:
         is_taken = self._events_n == self._next_gap_n
         if is_taken:
             from_n, from_at = self._gap_from
+            self._gap_before_s = self._gap_s
             self._gap_s = (now - from_at) / max(1, self._events_n - from_n)
             if self._events_n % _GAP_EVERY_N == 0:
                 self._gap_from = (self._events_n, now)
@@ -208,6 +222,12 @@ class Budget:
     def labels_per_event(self) -> float:
         """The rate at which labels are earned at the present pace of events, 0 to 1."""
         rates = [account.labels_per_event(self._gap_s) for account in self.accounts]
+        return min(rate for rate in rates if rate is not None)
+
+    def steady_labels_per_event(self) -> float:
+        """The same, and not more than at the pace before: a pause is not taken for the pace."""
+        gap_s = min(self._gap_s, self._gap_before_s)
+        rates = [account.labels_per_event(gap_s) for account in self.accounts]
         return min(rate for rate in rates if rate is not None)
 
     def charge(self, n: int = 1) -> None:

@@ -32,6 +32,19 @@ class Pool:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def row(self, i: int) -> Pool:
+        """A pool of candidate i alone."""
+        one = slice(i, i + 1)
+        return Pool(
+            ids=self.ids[one],
+            keys=self.keys[one],
+            at=self.at[one],
+            X=self.X[one],
+            is_category=self.is_category,
+            probabilities=self.probabilities[one],
+            wanted_n=1,
+        )
+
     def spread(self, rows: NDArray[np.intp] | slice) -> float:
         """The mean squared distance of two of those rows; a missing value is a category of its own.
 

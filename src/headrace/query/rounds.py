@@ -8,11 +8,33 @@ makes every propensity known, which is what an honest accuracy estimate needs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
 from .pool import Pool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Decision:
+    """What a round decided: arrays over the pool, and the rows chosen, best first."""
+
+    round_n: int
+    reason: str
+    why: str
+    strategy: str
+    now: float
+    utilities: NDArray[np.float64]
+    inclusion: NDArray[np.float64]
+    chosen: NDArray[np.intp]
+    pool_n: int
+
+    @property
+    def threshold(self) -> float:
+        """The lowest utility that was chosen."""
+        return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
 
 
 def inclusion(

@@ -263,7 +263,7 @@ class Chronicle:
             is_predicted = bool(request.prediction or request.served)
             guess = 0.0 if is_predicted else math.nan
             self._control.asked(request.seq, request.request_id, guess, 0.0)
-            self._control.chance(request.request_id, request.propensity)
+            self._control.chance(request.request_id, request.control_p)
 
     def _ended(self, end: RequestEnded) -> None:
         if end.request_id in self.requests:

@@ -31,7 +31,7 @@ OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
 LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
 LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
-REASONS = ("control", "cold start", "round", "drift", "ordered")
+REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered")
 
 Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept
 

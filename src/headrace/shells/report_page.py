@@ -38,7 +38,8 @@ SPREADS_N = 40
 """Stretches for which chances are told: of fewer requests each they would only flicker."""
 CLASSES_MAX = 40
 REASONS = {
-    "control": "drawn by lot on arrival, whatever it looks like: what honest estimates need",
+    "control": "drawn by lot on arrival, whatever it looks like: what comparisons need",
+    "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
     "cold start": "drawn by lot while there are too few labels of some class",
     "round": "chosen by the strategy",
     "drift": "drawn by lot from the newest events after a drift",

@@ -119,9 +119,12 @@ def settings_of(luck: Luck) -> Settings:
         budget = {"per_hour": luck.pick("rate", (60.0, 200.0))}
     budget |= {"burst": 100_000, "start": luck.pick("start", (0, 0, 5))}
     budget["reserve"] = luck.pick("reserve", (0, 3))
+    strategy = luck.pick("strategy", ("random", "margin", "entropy", "hybrid"))
     rounds: dict[str, Any] = {"every_n": luck.pick("every", (5, 20))}
     if luck.is_hit("dated", 0.3):
         rounds["every_s"] = 1_800.0
+    if strategy != "hybrid" and luck.is_hit("on arrival", 0.6):
+        rounds = {}
     return parse(
         {
             "seed": int(luck.u("seed") * 1e9),
@@ -129,7 +132,7 @@ def settings_of(luck: Luck) -> Settings:
             "model": {"name": luck.pick("model", ("logistic", "naive-bayes"))},
             "observe": {"window_n": 100, "reservoir_n": 50},
             "query": {
-                "strategy": luck.pick("strategy", ("random", "margin", "entropy", "hybrid")),
+                "strategy": strategy,
                 "budget": budget,
                 "rounds": rounds,
                 "control_share": luck.pick("control", (0.1, 0.5)),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ...errors import BadSettings
+from ...settings_query import STRATEGIES_BY_ROW
 from ..pool import Pool
 from .hybrid import hybrid
 from .uncertainty import entropy, least_confidence, margin, random
@@ -44,6 +45,12 @@ STRATEGIES: dict[str, Strategy] = {
     "entropy": entropy,
     "hybrid": hybrid,
 }
+
+BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
+"""Those that look at each candidate alone, and give the same bits in any pool."""
+
+
+_TRIED_N = 16
 
 
 def resolve(strategy: str | Strategy) -> tuple[str, Strategy]:
@@ -92,3 +99,48 @@ def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> N
     if not np.isfinite(utilities).all():
         raise BadSettings(f"strategy {name} gave a utility that is not a finite number")
     return utilities
+
+
+def utilities_by_row(
+    strategy: Strategy, name: str, pool: Pool, chance: Chance
+) -> NDArray[np.float64]:
+    """The utilities of candidates that are looked at one by one, as on arrival; shape (n,).
+
+    A strategy of the user's is called once a candidate, with a pool of that one: then what it gives
+    can't depend on which others came in the same batch.
+    """
+    if strategy in BY_ROW:
+        return utilities_of(strategy, name, pool, chance)
+    alone = [utilities_of(strategy, name, pool.row(i), chance) for i in range(len(pool))]
+    return np.concatenate([np.empty(0), *alone])
+
+
+def faults_by_row(strategy: Strategy, name: str, chance: Chance) -> list[str]:
+    """Why a strategy can't be used on arrival; empty if nothing speaks against it.
+
+    It is tried on candidates made up for that; one that can't be tried on those is believed.
+    """
+    if strategy in BY_ROW:
+        return []
+    keys = chance.keys([f"candidate {i}" for i in range(_TRIED_N)])
+    numbers = np.column_stack([chance.uniforms(f"column {j}", keys) for j in range(4)])
+    pool = Pool(
+        ids=[f"candidate {i}" for i in range(_TRIED_N)],
+        keys=keys,
+        at=np.arange(_TRIED_N, dtype=np.float64),
+        X=numbers[:, :2],
+        is_category=np.zeros(2, dtype=np.bool_),
+        probabilities=np.column_stack([numbers[:, 2], 1.0 - numbers[:, 2]]),
+        wanted_n=1,
+    )
+    try:
+        together = utilities_of(strategy, name, pool, chance)
+        alone = utilities_by_row(strategy, name, pool, chance)
+    except Exception:
+        return []
+    if np.allclose(together, alone, rtol=1e-6, atol=1e-9):
+        return []
+    return [
+        f"strategy {name} gives a candidate another utility among others than alone, so it can't "
+        "be asked on arrival; set query.ask to rounds"
+    ]

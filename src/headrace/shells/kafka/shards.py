@@ -109,7 +109,7 @@ def share_of(settings: Settings, partitions_n: int) -> Settings:
     if faults:
         raise BadSettings(faults)
     reserve = budget.reserve // n
-    per_round = (budget.share or 0.0) * (settings.query.rounds.every_n or 0)
+    per_round = (budget.share or 0.0) * (settings.query.rounds.regular_n or 0)
     part = msgspec.structs.replace(
         budget,
         per_hour=None if budget.per_hour is None else budget.per_hour / n,

@@ -1,0 +1,106 @@
+"""Events of a shard as the query side sees them: pools for a strategy, candidates for a request."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .observe.admission import Run
+from .observe.schema import Schema
+from .observe.seen import widened
+from .observe.window import Columns
+from .query.asking import Candidate
+from .query.pool import Pool, disagreement
+
+
+def pool_of(
+    events: Columns,
+    schema: Schema,
+    uncertainty_from: str,
+    wanted_n: int,
+    anew: NDArray[np.float64] | None = None,
+) -> Pool:
+    """These events as candidates of a round; `anew` are newer probabilities of the model."""
+    model = events.probabilities if anew is None else anew
+    return Pool(
+        ids=events.ids.tolist(),
+        keys=events.keys,
+        at=events.at,
+        X=events.rows,
+        is_category=_are_categories(schema, events.rows.shape[1]),
+        probabilities=_facing(model, events.served, len(schema.classes), uncertainty_from),
+        wanted_n=wanted_n,
+    )
+
+
+def pool_arriving(
+    run: Run,
+    start: int,
+    probabilities: NDArray[np.float64],
+    schema: Schema,
+    uncertainty_from: str,
+) -> Pool:
+    """As many events of the run, from `start` on, as there are rows of probabilities."""
+    part = slice(start, start + len(probabilities))
+    return Pool(
+        ids=run.ids[part].tolist(),
+        keys=run.keys[part],
+        at=run.at[part],
+        X=run.rows[part],
+        is_category=_are_categories(schema, run.rows.shape[1]),
+        probabilities=_facing(
+            probabilities, run.served[part], len(schema.classes), uncertainty_from
+        ),
+        wanted_n=1,
+    )
+
+
+def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:
+    return np.array([kind == "categorical" for kind in schema.kinds[:width]], dtype=np.bool_)
+
+
+def _facing(
+    model: NDArray[np.float64], served: NDArray[np.float64], k: int, uncertainty_from: str
+) -> NDArray[np.float64]:
+    """The probabilities that uncertainty is read from, over k classes; each row by itself.
+
+    Where the log has no probabilities the model's serve; it is then as far from a served model as
+    from one that is sure of the class that it predicts itself.
+    """
+    model = widened(model, k)
+    if uncertainty_from == "model":
+        return model
+    wide = widened(served, k)
+    known = ~np.isnan(wide[:, :1]) if served.shape[1] else np.zeros((len(model), 1), np.bool_)
+    if uncertainty_from == "served":
+        return np.where(known, np.nan_to_num(wide, nan=0.0), model)
+    sure = np.zeros_like(model)
+    if k:
+        sure[np.arange(len(model)), model.argmax(axis=1)] = 1.0
+    return disagreement(model, np.where(known, np.nan_to_num(wide, nan=0.0), sure))
+
+
+def candidate_of(events: Columns, row: int, schema: Schema) -> Candidate:
+    """One event, with what a request says of it."""
+    (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
+    served = None
+    if events.served.shape[1] and not np.isnan(events.served[row, 0]):
+        # A class that was unknown when the event arrived was given nothing.
+        served = _named(np.nan_to_num(events.served[row], nan=0.0), schema)
+    return Candidate(
+        seq=int(events.seq[row]),
+        id=str(events.ids[row]),
+        at=float(events.at[row]),
+        features=schema.features(events.rows[row]),
+        # What was said before a label was learned is no prediction.
+        prediction={} if np.isnan(events.guess[row]) else _named(said, schema),
+        served=served,
+        served_model=served_model,
+        key=key,
+    )
+
+
+def _named(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
+    # Rows of zeros were seen before any class was known: nothing was predicted.
+    named = dict(zip(schema.classes, probabilities.tolist(), strict=False))
+    return named if probabilities.any() else {}

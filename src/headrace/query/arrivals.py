@@ -1,0 +1,180 @@
+"""The draw on arrival of one shard: what it remembers of doubts, of lateness and of the last draw.
+
+Joins the pure decisions of `online` to a budget. The doubts that an event is ranked among and the
+rate are taken anew at counted events and after each draw, so that a stretch of events between two
+of those is decided in one go, whatever batches it came in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from .budgets import Budget
+from .online import ONE, Lean, Place, RankChances, knowledge, lean, place_drawn, rate_of
+
+KNOWN_N = 1_024
+"""An event is ranked among the doubts of so many events before it."""
+
+BLOCK_N = 64
+"""The doubts are put in order every so many events; at the start at 1, 2, 4 and so on."""
+
+TRIM_MAX = 4.0
+"""The chances are raised or lowered by so much at most to hold their mean over the last events."""
+
+ANSWERS_N = 15
+"""Lateness is the median of that of so many answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One event was drawn: with which probability, with which blindly, and whether it was so."""
+
+    propensity: float
+    control_p: float
+    is_blind: bool
+    utility: float
+    threshold: float
+
+
+class Look(NamedTuple):
+    """A look at events that arrive next: n go by up to the one drawn, or all of them.
+
+    With the draw on arrival, their doubts and chances, and the place of the draw after those n.
+    """
+
+    n: int
+    is_drawn: bool
+    doubts: NDArray[np.float64] = np.empty(0)
+    chances: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+    place: Place = Place()
+
+
+class Arrivals:
+    """Decides event by event; `aim` is told what there is to spend and what is known.
+
+    `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
+    doubt is not our model's, and may be used before there are labels.
+    """
+
+    def __init__(self, share: float, chance: Chance, *, is_doubt_given: bool = False) -> None:
+        self.share = share
+        self.chance = chance
+        self.is_doubt_given = is_doubt_given
+        self.place = Place()
+        self._known = np.zeros(KNOWN_N)
+        self._known_n = 0
+        self._ordered = np.empty(0)
+        self._classes_n = 0
+        self.chances = RankChances(self._ordered, 0.0, Lean(1.0, 1.0))
+        self._latenesses: deque[int] = deque(maxlen=ANSWERS_N)
+        self._answered_at = 0
+        self.is_due = True
+        # Of the last events: what their chances should have come to, and did; in billionths.
+        self._rate = 0
+        self._wanted = 0
+        self._given = 0
+
+    # ------------------------------------------------------------------------------- events
+
+    @property
+    def counted_n(self) -> int:
+        """Events until the known doubts are put in order again."""
+        n = self._known_n
+        return (1 << n.bit_length()) - n if n < BLOCK_N else BLOCK_N - n % BLOCK_N
+
+    def face(self, classes_n: int) -> None:
+        """The doubts that follow are of a model of so many classes; others can't be compared."""
+        if classes_n != self._classes_n:
+            self._classes_n = classes_n
+            self._known_n = 0
+            self._ordered = np.empty(0)
+            self.chances = RankChances(self._ordered, self.chances.rate, self.chances.shape)
+
+    def look(self, doubts: NDArray[np.float64], keys: NDArray[np.uint64]) -> Look:
+        """How far these events go until one is drawn; changes nothing."""
+        chances = self.chances.of(doubts)
+        place, row = place_drawn(self.place, chances, keys, self.chance)
+        n = len(doubts) if row is None else row + 1
+        return Look(n, row is not None, doubts, chances, place)
+
+    def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
+        """The events with these keys arrived: of those looked at, up to the one drawn at most.
+
+        There are not more than `counted_n`.
+        """
+        n, doubts, chances = len(keys), look.doubts, look.chances
+        if n == look.n:
+            self.place, row = look.place, n - 1 if look.is_drawn else None
+        else:
+            self.place, row = place_drawn(self.place, chances[:n], keys, self.chance)
+        is_counted = n == self.counted_n
+        places = np.arange(self._known_n, self._known_n + n) % KNOWN_N
+        self._known[places] = doubts[:n]
+        self._known_n += n
+        self._wanted += self._rate * n
+        self._given += int(chances[:n].sum())
+        if is_counted:
+            self._wanted, self._given = self._wanted * 15 // 16, self._given * 15 // 16
+            self._ordered = np.sort(self._known[: self._known_n])
+        self.is_due = is_counted or row is not None
+        if row is None:
+            return None
+        p = int(chances[row])
+        luck = self.chance.uniform_of_key("control", int(keys[row]))
+        return Drawn(
+            propensity=p / ONE,
+            control_p=self.chances.blind_part(p) * p / ONE,
+            is_blind=luck < self.chances.blind_part(p),
+            utility=float(doubts[row]),
+            threshold=self.chances.preferred_from,
+        )
+
+    # ----------------------------------------------------------------------- rate and lean
+
+    def answered(self, asked_at: int, events_n: int) -> None:
+        """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
+        self._latenesses.append(events_n - asked_at)
+        self._answered_at = events_n
+
+    def late_events(self, events_n: int, open_n: int) -> int:
+        """Events that go by while an answer is on its way: the median of the latest answers.
+
+        Where requests are open and nothing comes, it is at least the events since the last answer.
+        """
+        usual = sorted(self._latenesses)[len(self._latenesses) // 2] if self._latenesses else 0
+        return max(usual, events_n - self._answered_at) if open_n else usual
+
+    def aim(
+        self,
+        budget: Budget,
+        *,
+        open_n: int,
+        room_n: int,
+        waiting_n: int,
+        labels_n: int,
+        classes_n: int,
+    ) -> None:
+        """Take rate and lean anew: at counted events, and after each draw.
+
+        `open_n` requests are open, `room_n` more may be, `waiting_n` events were drawn and wait for
+        money; `labels_n` labels have come, of `classes_n` classes.
+        """
+        self.is_due = False
+        earned = budget.steady_labels_per_event()
+        known = 1.0 if self.is_doubt_given else knowledge(labels_n, classes_n)
+        late_labels = earned * self.late_events(budget.events_n, open_n)
+        in_hand = min(budget.balance, room_n * ONE) - budget.held_n * ONE
+        credit = (in_hand - self.place.ahead - waiting_n * ONE) / ONE - 1.0
+        is_granted = budget.asked_n < budget.start_n and min(budget.available_n, room_n) > 0
+        rate = 1.0 if is_granted else rate_of(earned, credit)
+        self._rate = round(rate * ONE)
+        # Where doubts as a whole rise or fall, ranks among older ones are not evenly spread.
+        trim = min(TRIM_MAX, max(1.0 / TRIM_MAX, (self._wanted + ONE) / (self._given + ONE)))
+        shape = lean(self.share, known, late_labels)
+        self.chances = RankChances(self._ordered, min(1.0, rate * trim), shape)

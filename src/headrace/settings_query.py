@@ -1,0 +1,155 @@
+"""[query]: which events are asked about, when, and how many; a part of `settings`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from .settings_fields import (
+    Count,
+    CountOrNone,
+    Positive,
+    Seconds,
+    Section,
+    Share,
+    about,
+)
+
+ROUND_EVERY_N = 50
+"""Events from one round to the next where no setting says when."""
+
+
+class BudgetSettings(Section, frozen=True, kw_only=True):
+    """[query.budget]: how many labels may be asked. All that are set hold at once."""
+
+    share: Annotated[Share | None, about("Labels per event.")] = None
+    per_hour: Annotated[Positive | None, about("Labels per hour of event time.")] = None
+    cap: Annotated[Count | None, about("Labels in all.")] = None
+    burst: Annotated[
+        Count, about("Unspent labels that may pile up; what comes on top is forfeited.")
+    ] = 200
+    start: Annotated[
+        CountOrNone, about("Labels granted at the start, before any event has earned one.")
+    ] = 0
+    reserve: Annotated[
+        CountOrNone,
+        about("Labels set aside, once earned, for rounds opened by drift or on demand."),
+    ] = 20
+
+
+class RoundSettings(Section, frozen=True, kw_only=True):
+    """[query.rounds]: when the strategy chooses among many, and after a drift."""
+
+    every_n: Annotated[
+        Count | None,
+        about("A round every so many events. In rounds with neither schedule set: every 50."),
+    ] = None
+    every_s: Annotated[Seconds | None, about("A round every so many seconds of event time.")] = None
+    drift_n: Annotated[
+        CountOrNone, about("Labels asked at most in a round that drift opened; 0: no such round.")
+    ] = 50
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the settings say when a round is due."""
+        return self.every_n is not None or self.every_s is not None
+
+    @property
+    def regular_n(self) -> int | None:
+        """Events from one regular round to the next; none where they go by time alone."""
+        return self.every_n if self.is_scheduled else ROUND_EVERY_N
+
+
+class ColdStartSettings(Section, frozen=True, kw_only=True):
+    """[query.cold_start]: at the start rounds ask at random, and confidence is not watched."""
+
+    per_class_n: Annotated[
+        CountOrNone, about("Cold until every known class has so many labels; 0: never cold.")
+    ] = 10
+    labels_max: Annotated[Count, about("Cold no longer after so many labels in all.")] = 100
+
+
+class QuerySettings(Section, frozen=True, kw_only=True):
+    """[query]: which events are worth a label."""
+
+    strategy: Annotated[
+        str,
+        about("`random`, `least_confidence`, `margin`, `entropy`, `hybrid`, or `module:function`."),
+    ] = "margin"
+    ask: Annotated[
+        Literal["auto", "arrival", "rounds"],
+        about(
+            "When: `arrival`, each event at once or never; or `rounds`, some of many every so "
+            "often. `auto`: in rounds if `query.rounds` says when, or if the strategy looks at "
+            "many events at once (`hybrid`, functions of yours); else on arrival. With `arrival` "
+            "a function of yours is called for each event alone."
+        ),
+    ] = "auto"
+    control_share: Annotated[
+        Share,
+        about(
+            "Part of the budget spent at random on arrival: what keeps every propensity above 0 "
+            "and the accuracy estimate honest. On arrival it is the least part; while labels are "
+            "few or late it is larger."
+        ),
+    ] = 0.25
+    sharpness: Annotated[
+        Annotated[float, Meta(ge=0, le=10)],
+        about(
+            "How strongly a round prefers high utility: the chance of the candidate ranked r from "
+            "the top is proportional to (1 + r) to the power of minus this. 0 is random."
+        ),
+    ] = 1.5
+    uncertainty_from: Annotated[
+        Literal["model", "served", "disagreement"],
+        about(
+            "Whose probabilities strategies see: our model's, the served model's, or how far both "
+            "are apart. Where the log has no probabilities, our model's serve."
+        ),
+    ] = "model"
+    budget: BudgetSettings = BudgetSettings(share=0.05)
+    rounds: RoundSettings = RoundSettings()
+    cold_start: ColdStartSettings = ColdStartSettings()
+
+
+STRATEGIES_BY_ROW = ("random", "least_confidence", "margin", "entropy")
+"""Names of the strategies that look at each event alone."""
+
+
+def asks_on_arrival(query: QuerySettings, is_by_row: bool) -> bool:
+    """Whether events are asked on arrival; `is_by_row`: the strategy is known to look at each event
+    alone."""
+    is_open = query.ask == "auto" and not query.rounds.is_scheduled
+    return query.ask == "arrival" or (is_open and is_by_row)
+
+
+def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
+    """Faults between settings of this section, and with the length of the window."""
+    faults = []
+    budget, rounds = query.budget, query.rounds
+    if budget.share is None and budget.per_hour is None and budget.cap is None:
+        faults.append("query.budget has no limit; set share, per_hour or cap")
+    if query.ask == "arrival":
+        if query.strategy == "hybrid":
+            faults.append(
+                "query.ask is arrival and query.strategy is hybrid, which looks at many events at "
+                "once; use rounds, or a strategy that looks at each event alone"
+            )
+        faults += [
+            f"query.rounds.{name} is {value} and query.ask is arrival; regular rounds are for "
+            "query.ask rounds"
+            for name, value in (("every_n", rounds.every_n), ("every_s", rounds.every_s))
+            if value is not None
+        ]
+    elif rounds.every_n is not None and rounds.every_n > window_n:
+        faults.append(
+            f"query.rounds.every_n is {rounds.every_n}; must be at most observe.window_n, which "
+            f"is {window_n}, or candidates leave before they are considered"
+        )
+    if query.ask == "rounds" and not rounds.is_scheduled and window_n < ROUND_EVERY_N:
+        faults.append(
+            f"observe.window_n is {window_n} and a round is due every {ROUND_EVERY_N} events; set "
+            "query.rounds.every_n to less, or candidates leave before they are considered"
+        )
+    return faults

@@ -1,0 +1,126 @@
+"""What the draw on arrival remembers: lateness, known doubts, the rate by the budget."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from headrace.chance import Chance
+from headrace.query.arrivals import BLOCK_N, KNOWN_N, Arrivals
+from headrace.query.budgets import Budget, PerHour, Share
+from headrace.query.online import ONE
+
+
+def aimed(arrivals: Arrivals, budget: Budget, **changes: Any) -> Arrivals:
+    arguments = {"open_n": 0, "room_n": 99, "waiting_n": 0, "labels_n": 1_000, "classes_n": 2}
+    arrivals.aim(budget, **(arguments | changes))
+    return arrivals
+
+
+def passed(arrivals: Arrivals, budget: Budget, doubts: np.ndarray, **changes: Any) -> int:
+    """Let events with these doubts arrive; how many were drawn, all of them paid."""
+    keys = arrivals.chance.keys([f"e{budget.events_n + i}" for i in range(len(doubts))])
+    start, drawn_n = 0, 0
+    while start < len(doubts):
+        stop = min(len(doubts), start + arrivals.counted_n)
+        look = arrivals.look(doubts[start:stop], keys[start:stop])
+        stop = start + look.n
+        budget.events_passed(look.n, float(budget.events_n))
+        drawn = arrivals.take(look, keys[start:stop])
+        if drawn is not None:
+            budget.charge()
+            drawn_n += 1
+        if arrivals.is_due:
+            aimed(arrivals, budget, **changes)
+        start = stop
+    return drawn_n
+
+
+def test_lateness_is_the_median_of_the_answers_and_silence_counts() -> None:
+    arrivals = Arrivals(0.25, Chance(1))
+    assert arrivals.late_events(0, 0) == 0
+    assert arrivals.late_events(500, 3) == 500
+    for i in range(20):
+        arrivals.answered(i * 10, i * 10 + 30)
+    assert arrivals.late_events(225, 4) == 30
+    # One answer that came a week late says nothing about the others.
+    arrivals.answered(0, 230)
+    assert arrivals.late_events(240, 4) == 30
+    assert arrivals.late_events(1_230, 4) == 1_000
+    assert arrivals.late_events(1_230, 0) == 30
+
+
+def test_lateness_and_coldness_shape_the_chances() -> None:
+    budget = Budget([Share(0.05)], reserve=0)
+    arrivals = Arrivals(0.25, Chance(1))
+    for _ in range(15):
+        arrivals.answered(0, 1_000)
+    late = aimed(arrivals, budget).chances.shape
+    assert late.share == pytest.approx(0.5, abs=0.01)
+    assert late.sharpness == pytest.approx(3.0, abs=0.01)
+    cold = aimed(Arrivals(0.25, Chance(1)), budget, labels_n=0, classes_n=0).chances.shape
+    one = aimed(Arrivals(0.25, Chance(1)), budget, labels_n=50, classes_n=1).chances.shape
+    assert cold.share == one.share == 1.0
+    given = Arrivals(0.25, Chance(1), is_doubt_given=True)
+    assert aimed(given, budget, labels_n=0, classes_n=0).chances.shape == (0.25, 15.0)
+
+
+def test_doubts_are_put_in_order_at_counted_events_and_the_latest_are_known() -> None:
+    arrivals, budget = Arrivals(0.25, Chance(1)), Budget([Share(0.05)], reserve=0)
+    doubts = Chance(3).uniforms("doubt", Chance(3).keys([str(i) for i in range(2_000)]))
+    counted = []
+    for i in range(200):
+        counted.append(arrivals.counted_n)
+        passed(arrivals, budget, doubts[i : i + 1])
+    assert [i for i, n in enumerate(counted) if n == 1] == [0, 1, 3, 7, 15, 31, 63, 127, 191]
+    passed(arrivals, budget, doubts[200:1_984])
+    known = arrivals.chances.ordered
+    assert known.tolist() == np.sort(doubts[1_984 - KNOWN_N : 1_984]).tolist()
+    assert BLOCK_N == 64
+
+
+def test_doubts_about_other_classes_are_forgotten() -> None:
+    arrivals, budget = Arrivals(0.25, Chance(1)), Budget([Share(0.05)], reserve=0)
+    arrivals.face(2)
+    passed(arrivals, budget, np.linspace(0.0, 1.0, 300))
+    assert len(arrivals.chances.ordered) > 200
+    arrivals.face(2)
+    assert len(arrivals.chances.ordered) > 200
+    arrivals.face(3)
+    assert arrivals.counted_n == 1
+    chances = arrivals.chances.of(np.array([0.0, 0.5, 9.0]))
+    assert len(set(chances.tolist())) == 1
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
+def test_the_spending_holds_while_doubts_as_a_whole_rise_and_fall(share: float) -> None:
+    arrivals, budget = Arrivals(0.25, Chance(1)), Budget([Share(share)], reserve=0)
+    aimed(arrivals, budget)
+    t = np.arange(20_000)
+    noise = Chance(3).uniforms("doubt", Chance(3).keys([str(i) for i in t]))
+    doubts = noise + 5.0 * np.sin(t / 700.0) + (t > 9_000) * 20.0
+    drawn_n = passed(arrivals, budget, doubts)
+    assert drawn_n == pytest.approx(share * len(t), rel=0.01, abs=4)
+    assert budget.balance > -2 * ONE
+
+
+def test_a_pause_is_not_taken_for_the_pace() -> None:
+    budget = Budget([PerHour(360.0, burst=100)], reserve=0)
+    rates, now = [], 0.0
+    for i in range(2_048):
+        now += 3_600.0 if i == 1_000 else 1.0
+        budget.events_passed(1, now)
+        rates.append(budget.steady_labels_per_event())
+    assert max(rates[600:]) == pytest.approx(0.1, rel=0.01)
+    assert budget.labels_per_event() == pytest.approx(0.1, rel=0.01)
+
+
+def test_of_what_is_granted_at_the_start_nothing_is_held() -> None:
+    budget = Budget([Share(0.1, start=30)], reserve=20)
+    assert budget.start_n == 30
+    budget.charge(30)
+    assert budget.held_n == 0
+    budget.charge(25)
+    assert budget.held_n == 2
