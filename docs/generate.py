@@ -250,12 +250,12 @@ number is, only `Report.annotators` tells, inside the process. Each worker numbe
 compare within an `instance`.""",
     "Accuracy": """\
 How the estimate is made and what it may be trusted with is in [ACCURACY.md](ACCURACY.md). *Labels
-saved* says two things that can be known while running. `all` is what the budget saves: events
-without a label. `blind` is what the choice of events does to the estimate of the accuracy: labels
-bought where the model doubts weigh unequally, so it is often below 0, and that is the price of
-teaching the model with them. Neither says how much sooner the model became good than with labels
-drawn at random: a live stream has no twin to compare with. [`headrace pilot`](PILOT.md) measures
-that on your history.""",
+saved* says three things. `all` is what the budget saves: events without a label. `blind` is what
+the choice of events does to the estimate of the accuracy: labels bought where the model doubts
+weigh unequally, so it is often below 0, and that is the price of teaching the model with them.
+`random` is what it does for the model: how many more labels random would have needed, as far as
+small twins of the model tell on control labels; below 0 where choosing does not pay, and nothing
+while that can't be told. [`headrace pilot`](PILOT.md) measures more of it on your history.""",
     "Features and classes": """\
 They are of the latest check (`drift.check_every_n`), over the window and over the sample of what
 came before it. The 4 features that moved most have their distributions shown: in 8 bins between

@@ -123,6 +123,8 @@ OWN = (
     "headrace.learn.training_log:Origin",
     "headrace.learn.training_log:TrainingLog",
     "headrace.learn.trainer:Trainer",
+    "headrace.learn.twins:Choosing",
+    "headrace.learn.twins:Twins",
     "headrace.learn.view:View",
     "headrace.learn.view:_Joined",
     "headrace.messages:Answer",

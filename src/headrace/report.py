@@ -9,6 +9,7 @@ import msgspec
 
 from .learn.evaluation import Estimate
 from .learn.quality import Quality
+from .learn.twins import Choosing
 from .observe.shares import FeatureShares
 
 
@@ -78,6 +79,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     estimates from the labels bought, with the naive share beside them; `judged` says whose.
     `quality` is over the latest window; `unpredicted_n` events came before the model had learned
     anything and have no accuracy. `temperature` is that of the model's calibration, 1 for none.
+    `choosing` is what choosing is worth against asking at random.
     `asked_by` is by "reason/strategy", `asked_by_class` by predicted class, "" where none was.
     `drift_statistics` are by "signal/detector", each divided by its own threshold, as are
     `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now). While the
@@ -175,5 +177,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     quality: Quality
     unpredicted_n: int
     temperature: float
+    choosing: Choosing
 
     worker: WorkerReport

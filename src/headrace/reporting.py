@@ -248,6 +248,7 @@ def _of_model(trainer: Trainer) -> dict[str, Any]:
         "unlearnable_n": trainer.unlearnable_n,
         "failed_predictions_n": trainer.learner.failed_predictions_n,
         "temperature": trainer.calibration.temperature,
+        "choosing": trainer.twins.estimate(),
         "memory_n": len(trainer.memory),
         "retrained_n": trainer.retrained_n,
         "retrained_at": trainer.ordered_at,

@@ -219,6 +219,13 @@ class LearnSettings(Section, frozen=True, kw_only=True):
     adopt_margin: Annotated[
         ShareOrNone, about("How much better, as a share of those labels, a challenger must be.")
     ] = 0.01
+    twins_share: Annotated[
+        ShareOrNone,
+        about(
+            "Share of the labels, control labels all, that small twins of the model play through, "
+            "to tell what choosing is worth against asking at random; 0: nothing is told."
+        ),
+    ] = 0.15
 
 
 class EvaluationSettings(Section, frozen=True, kw_only=True):

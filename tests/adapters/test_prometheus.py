@@ -20,6 +20,7 @@ from headrace.adapters.catalogue import Buckets, by_class
 from headrace.adapters.prometheus import CATALOGUE, GROUPS, ReportCollector, registry_of
 from headrace.adapters.timings import Timings
 from headrace.learn.estimate import Estimate
+from headrace.learn.twins import Choosing
 from headrace.observe.drift import SHARES_MAX
 from headrace.observe.shares import BINS, FeatureShares
 from headrace.report import Report
@@ -127,6 +128,13 @@ def test_labels_saved_compare_with_a_blind_draw_and_with_labelling_all() -> None
     assert blind == pytest.approx(119, abs=1)
     assert value_of(report, "headrace_labels_saved", against="blind") == blind - 100
     assert value_of(report, "headrace_labels_saved", against="all") == 3_600 - report.settled_n
+    assert value_of(report, "headrace_labels_saved", against="random") is None
+    known = Choosing(gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5)
+    report = msgspec.structs.replace(report, choosing=known)
+    saved = value_of(report, "headrace_labels_saved", against="random")
+    assert saved == 0.5 * report.settled_n
+    assert value_of(report, "headrace_choosing_gain_ratio", estimate="low") == 0.01
+    assert value_of(report, "headrace_random_labels_ratio", estimate="value") == 1.5
 
 
 def test_quality_by_class_is_that_of_the_report_for_the_first_classes() -> None:
@@ -200,7 +208,10 @@ def test_series_stay_below_six_hundred_with_all_that_can_be_there() -> None:
     sides = (1 / 9,) * 9
     full = FeatureShares(bins=(*BINS[:8], "missing"), past=sides, now=sides, borders=(0.0,) * 7)
     shares = dict.fromkeys(list(fed().feature_psi)[:SHARES_MAX], full)
-    report = msgspec.structs.replace(fed(), feature_shares=shares)
+    known = Choosing(
+        gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5, ratio_low=1.1, ratio_high=2.0
+    )
+    report = msgspec.structs.replace(fed(), feature_shares=shares, choosing=known)
     lines = own_lines(text_of(report))
     assert len(report.feature_psi) == 20
     assert len(report.worker.partitions) == 3

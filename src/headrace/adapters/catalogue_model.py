@@ -14,7 +14,7 @@ UPDATES = ("learned", "unlearnable", "retrained", "adopted", "kept")
 DATED_UPDATES = ("learned", "retrained", "adopted")
 ESTIMATES = ("value", "low", "high", "naive")
 SIDES = ("now", "reference")
-AGAINST = ("blind", "all")
+AGAINST = ("blind", "all", "random")
 
 
 def _accuracy(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
@@ -28,6 +28,8 @@ def _saved(report: Report) -> Iterator[tuple[str, float | None]]:
     blind = blind_labels(report.accuracy)
     yield "blind", None if blind is None else blind - report.accuracy.labels_n
     yield "all", report.events_n - report.settled_n
+    ratio = report.choosing.ratio
+    yield "random", None if ratio is None else (ratio - 1.0) * report.settled_n
 
 
 def _alarms(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -134,7 +136,8 @@ ACCURACY = (
         "headrace_labels_saved",
         "labels",
         "Labels not needed. blind: for the estimate, against events drawn blindly, below 0 if more "
-        "were needed; all: against a label for every event.",
+        "were needed; all: against a label for every event; random: for the model, against "
+        "asking at random, as far as its twins tell.",
         _saved,
         closed=AGAINST,
         over="each",

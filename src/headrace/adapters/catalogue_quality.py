@@ -29,6 +29,16 @@ def _class_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | No
                 yield (name, measure, bound), getattr(rates[name], bound)
 
 
+def _choosing(report: Report) -> Iterator[tuple[str, float | None]]:
+    found = report.choosing
+    yield from zip(BOUNDS, (found.gain, found.gain_low, found.gain_high), strict=True)
+
+
+def _times(report: Report) -> Iterator[tuple[str, float | None]]:
+    found = report.choosing
+    yield from zip(BOUNDS, (found.ratio, found.ratio_low, found.ratio_high), strict=True)
+
+
 def _calibration(report: Report) -> Iterator[tuple[str, float | None]]:
     yield "error", report.quality.calibration_error
     yield "floor", report.quality.calibration_floor
@@ -79,5 +89,25 @@ QUALITY = (
         "events",
         "Events that came before the model had learned a label, and so have no accuracy.",
         lambda r: r.unpredicted_n,
+    ),
+    by(
+        "estimate",
+        "headrace_choosing_gain_ratio",
+        "-1 to 1",
+        "Accuracy of small twins that choose their labels, less that of twins that take as many at "
+        "random, with the bounds of its 95 % interval.",
+        _choosing,
+        closed=BOUNDS,
+        over="each",
+    ),
+    by(
+        "estimate",
+        "headrace_random_labels_ratio",
+        "1 is as many",
+        "How many times as many labels the twins would need at random, 0.125 to 8, with bounds; "
+        "nothing while it can't be told.",
+        _times,
+        closed=BOUNDS,
+        over="each",
     ),
 )

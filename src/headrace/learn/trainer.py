@@ -39,6 +39,7 @@ from .calibration import Calibration
 from .learner import Learner
 from .memory import Example, Memory
 from .retrain import Challenger, RetrainJob, compare, retrain
+from .twins import Twins
 
 Entry: TypeAlias = (
     LabelSettled
@@ -78,6 +79,7 @@ class Trainer:
         self.memory = Memory(settings, chance)
         # Of the champion; one that is adopted has to earn its own.
         self.calibration = Calibration()
+        self.twins = Twins(learner, settings.twins_share, chance)
         self.version = 0
         self.learned_n = 0
         self.unlearnable_n = 0
@@ -262,6 +264,7 @@ class Trainer:
             if self.learner.learned_n:
                 self.calibration.learn(said, code, entry.propensity)
             self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
+            self.twins.learn(entry, row, code)
         if not self.learner.learn(row, code):
             self.unlearnable_n += 1
         self.learned_n += 1

@@ -158,7 +158,7 @@ def control_told(is_twin: bool) -> list[str]:
         return [told]
     return [
         "A run can't be its own random twin, since it has labels only for what it asked. "
-        f"{told} What choosing does for the model, one run can't tell: headrace pilot can."
+        f"{told} What choosing does for the model, small twins tell below; headrace pilot more."
     ]
 
 
@@ -172,6 +172,15 @@ def calibration_told(report: Report) -> str:
         f"{scaled} (above 1: it was too sure). After that, confidence and the share right differ "
         f"by {100 * error:.1f} points on average; {100 * floor:.1f} would be chance with so few "
         "labels."
+    )
+
+
+def choosing_told(report: Report) -> str:
+    """Whether choosing pays, in a sentence, and by what this is known."""
+    sentence = report.choosing.sentence
+    return (
+        f"{sentence[0].upper()}{sentence[1:]}. Small twins of the model tell it on control "
+        "labels: some learn one in three by lot, the others choose one in three by their own doubt."
     )
 
 

@@ -32,6 +32,7 @@ from .report_parts import (
     Cells,
     bands_of,
     calibration_told,
+    choosing_told,
     control_told,
     half_blind,
     half_of,
@@ -173,7 +174,7 @@ def _by_class(chronicle: Chronicle) -> list[Html | str]:
         rows.append([name[:40], count(recall.labels_n), *cells])
     header = ["", "labels", "recall, %", "95 % interval", "precision, %", "95 % interval"]
     caption = "Quality over all classes, then by class, over the latest window"
-    return [table(header, rows, caption=caption), calibration_told(report)]
+    return [table(header, rows, caption=caption), calibration_told(report), choosing_told(report)]
 
 
 def _rate_cells(rate: Rate) -> Cells:

@@ -213,6 +213,7 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("model", models),
         ("accuracy", _accuracy(report)),
         ("quality", _quality(report)),
+        ("choosing", report.choosing.sentence),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
         ("requests", str(places.requests)),
