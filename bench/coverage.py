@@ -1,11 +1,13 @@
 """Does the 95 % interval of `learn.evaluation` hold the truth 95 times in 100?
 
-    python bench/coverage.py [--streams 2160] [--seed 77]
+    python bench/coverage.py [--streams 2160] [--seed 77] [--arrival]
 
 Each stream has 14,000 events of a logistic world, standing still or drifting, an online logistic
 model that learns from the labels bought, and Headrace's own way of buying: control draws, rounds by
-rank, drift rounds whose labels only teach, late and missing labels. One window a stream, its last,
-and the whole run; so trials are independent. The figures of docs/ACCURACY.md are this script's.
+rank, drift rounds whose labels only teach, late and missing labels. With `--arrival`, what asking
+on arrival does to the interval, beside rounds and blind buying on the same streams. One window a
+stream, its last, and the whole run; so trials are independent. The figures of docs/ACCURACY.md are
+this script's.
 The choices inside the estimator were made on other seeds.
 """
 
@@ -21,10 +23,13 @@ import numpy as np
 from headrace.chance import Chance
 from headrace.learn.estimate import Estimate, estimate_of
 from headrace.learn.evaluation import Evaluation
+from headrace.query.arrivals import Arrivals
+from headrace.query.budgets import Budget, Share
 from headrace.query.rounds import choose, inclusion
 
 EVENTS_N, WINDOW_N, ROUND_N, FEATURES_N = 14_000, 5_000, 50, 5
 COLD_LABELS_N = 100
+ARRIVE_N = 10  # Events that arrive together: labels come back between those.
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class Run:
         self.asked = np.zeros(EVENTS_N, dtype=bool)
         self.w, self.labels_n = np.zeros(FEATURES_N), 0
         self.pending: list[tuple[float, int, bool]] = []
+        self.asked_at: dict[str, int] = {}
         self._go()
 
     def _go(self) -> None:
@@ -176,6 +182,57 @@ class Run:
             x = self.world.X[i]
             self.w = self.w + 0.3 * (label - 1.0 / (1.0 + np.exp(-(x * self.w).sum()))) * x
             self.labels_n += 1
+
+
+class ArrivalRun(Run):
+    """The same stream, asked on arrival; what is drawn is paid at once here."""
+
+    def _go(self) -> None:
+        case = self.case
+        self.budget = Budget([Share(case.budget)], reserve=0)
+        self.arrivals = Arrivals(1.0 if case.rule == "random" else case.control_share, self.chance)
+        self.arrivals.face(2)
+        self._aim()
+        for start in range(0, EVENTS_N, ARRIVE_N):
+            end = min(EVENTS_N, start + ARRIVE_N)
+            self._observe(start, end)
+            self._draw(start, end)
+            if case.drift != "none" and end % 2500 == 0:
+                self._drift_round(end)
+            self._deliver(end)
+
+    def _aim(self) -> None:
+        self.arrivals.aim(
+            self.budget,
+            open_n=len(self.pending),
+            room_n=EVENTS_N,
+            waiting_n=0,
+            labels_n=self.labels_n,
+            classes_n=2 if self.labels_n else 0,
+        )
+
+    def _draw(self, start: int, end: int) -> None:
+        while start < end:
+            stop = min(end, start + self.arrivals.counted_n)
+            look = self.arrivals.look(1.0 - self.confidence[start:stop], self.keys[start:stop])
+            stop = start + look.n
+            self.budget.events_passed(look.n, float(stop))
+            drawn = self.arrivals.take(look, self.keys[start:stop])
+            if drawn is not None:
+                self._ask(stop - 1, stop)
+                self.evaluation.chance(f"{stop - 1}", drawn.propensity)
+                self.asked_at[f"{stop - 1}"] = stop
+                self.budget.charge()
+            if self.arrivals.is_due:
+                self._aim()
+            start = stop
+
+    def _deliver(self, now: int) -> None:
+        for due, i, is_answered in sorted(self.pending):
+            asked_at = self.asked_at.get(f"{i}")
+            if due <= now and is_answered and asked_at is not None:
+                self.arrivals.answered(asked_at, now)
+        super()._deliver(now)
 
 
 # ------------------------------------------------------------------------------------ trials
@@ -342,12 +399,39 @@ def price(seed: int, streams_n: int) -> None:
         )
 
 
+def ways_of_asking(seed: int, streams_n: int) -> None:
+    """On arrival against rounds and against blind buying, on the same streams."""
+    ways: list[tuple[str, type[Run], str, float]] = [
+        ("blind, on arrival", ArrivalRun, "random", 1.0),
+        ("rounds, control share 0.2", Run, "uncertain", 0.2),
+        ("on arrival, control share 0.25", ArrivalRun, "uncertain", 0.25),
+        ("on arrival, control share 0.5", ArrivalRun, "uncertain", 0.5),
+    ]
+    print(HEAD.format("last window"))
+    for name, kind, rule, control_share in ways:
+        found: dict[str, list[Trial]] = {"all": []}
+        for j in range(streams_n):
+            drift, delay_n = ("none", "abrupt", "gradual")[j % 3], (0, 500)[j // 3 % 2]
+            budget = (0.02, 0.05, 0.10)[j // 6 % 3]
+            case = Case(drift, rule, budget, delay_n, control_share=control_share)
+            run = kind(case, seed * 1_000_000 + 700_000 + j)
+            tried = against(run.evaluation.estimate(), run.right)["headrace"]
+            for key in ("all", "drifting" if drift != "none" else "stationary"):
+                found.setdefault(key, []).append(tried)
+        for key, trials in found.items():
+            print(row(f"{name}: {key}", trials), flush=True)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--streams", type=int, default=2160)
     parser.add_argument("--seed", type=int, default=77)
+    parser.add_argument("--arrival", action="store_true", help="only asking on arrival")
     chosen = parser.parse_args()
     began = time.perf_counter()
-    study(chosen.streams, chosen.seed)
-    price(chosen.seed, max(9, chosen.streams // 20))
+    if chosen.arrival:
+        ways_of_asking(chosen.seed, chosen.streams)
+    else:
+        study(chosen.streams, chosen.seed)
+        price(chosen.seed, max(9, chosen.streams // 20))
     print(f"\n{time.perf_counter() - began:.0f} s")
