@@ -74,11 +74,11 @@ def test_doubts_are_put_in_order_at_counted_events_and_the_latest_are_known() ->
     for i in range(200):
         counted.append(arrivals.counted_n)
         passed(arrivals, budget, doubts[i : i + 1])
-    assert [i for i, n in enumerate(counted) if n == 1] == [0, 1, 3, 7, 15, 31, 63, 127, 191]
-    passed(arrivals, budget, doubts[200:1_984])
+    assert [i for i, n in enumerate(counted) if n == 1] == [0, 1, 3, 7, 15, 31, 63, 127]
+    passed(arrivals, budget, doubts[200:1_920])
     known = arrivals.chances.ordered
-    assert known.tolist() == np.sort(doubts[1_984 - KNOWN_N : 1_984]).tolist()
-    assert BLOCK_N == 64
+    assert known.tolist() == np.sort(doubts[1_920 - KNOWN_N : 1_920]).tolist()
+    assert BLOCK_N == 128
 
 
 def test_doubts_about_other_classes_are_forgotten() -> None:

@@ -21,7 +21,7 @@ from .online import ONE, Lean, Place, RankChances, knowledge, lean, place_drawn,
 KNOWN_N = 1_024
 """An event is ranked among the doubts of so many events before it."""
 
-BLOCK_N = 64
+BLOCK_N = 128
 """The doubts are put in order every so many events; at the start at 1, 2, 4 and so on."""
 
 TRIM_MAX = 4.0
