@@ -307,8 +307,6 @@ class Shard:
         self.window.tick(now)
         self.asking.budget.time_passed(now)
         every_s = self._every_s
-        if self.asking.arrivals is not None:
-            return [*self.asking.waiting(now)]
         if every_s is None or self._round_at is None or now < self._round_at:
             return []
         # Without events the rounds come ever more seldom, so that no gap in time is long to cross.
