@@ -423,19 +423,20 @@ class Shard:
         return [] if change is None else self._drifted(change, now)
 
     def _drifted(self, change: DriftChanged, now: float) -> list[Output]:
-        """A drift opens a round over the newest events, with half of what there is to spend.
+        """A drift opens a round over the newest events: all that was held for it, at least.
 
-        The other half, what was held included, is left to the rounds that follow.
+        And at least half of all there is to spend; the rest is left to what follows.
         """
         outputs: list[Output] = [change]
         if change.level != DriftLevel.DRIFT.name:
             return outputs
         self._drift_from = self.events_n
+        held_n = self.asking.budget.held_n
         self.asking.budget.use_reserve()
         if self.settings.query.rounds.drift_n:
-            newer = self.window.since(self.events_n - self.settings.drift.check_every_n)
-            half = (self.asking.can_ask_n + 1) // 2
-            wanted_n = min(self.settings.query.rounds.drift_n, half)
+            newer = self.window.since(self.events_n - self.settings.drift.window_n)
+            wanted_n = max(held_n, (self.asking.can_ask_n + 1) // 2)
+            wanted_n = min(self.settings.query.rounds.drift_n, wanted_n)
             outputs += self._round(newer, "drift", wanted_n, now)
         return outputs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..label.annotators import TURNAROUND_BOUNDS_S
+from ..query.spread import NAME as SPREAD
 from ..report import AnnotatorReport, Report
 from ..reporting import NUMBERED_MAX
 from .catalogue import NONE, OTHER, Buckets, Exported, by, by_class, in_full, plain
@@ -17,12 +18,13 @@ NUMBERS = (*(str(n) for n in range(1, NUMBERED_MAX + 1)), OTHER)
 
 
 def _requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
-    """By reason and strategy; every reason with the strategy of the settings and with none."""
+    """By reason and strategy; every reason with the strategy of the settings, and with none."""
     counts = {
         f"{reason}/{strategy}": 0
         for reason in ASKED_REASONS
         for strategy in ("random", report.strategy)
     }
+    counts[f"drift/{SPREAD}"] = 0
     counts |= report.asked_by
     return [(tuple(key.split("/", 1)), n) for key, n in counts.items()]
 

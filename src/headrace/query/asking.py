@@ -32,6 +32,8 @@ from .arrivals import Arrivals, Drawn
 from .budgets import Budget
 from .pool import Pool
 from .rounds import Decision, choose, inclusion, redundancy
+from .spread import NAME as SPREAD
+from .spread import corners, spread_inclusion
 from .strategies import (
     BY_ROW,
     Strategy,
@@ -312,12 +314,19 @@ class Asking:
         their propensity is known too, and can't be chosen again.
         """
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
-        utilities = utilities_of(strategy, name, pool, self.chance)
         is_candidate = ~is_asked
         k = min(wanted_n, int(is_candidate.sum()))
-        p = inclusion(utilities, k, self.settings.sharpness, is_candidate)
-        rows = np.flatnonzero(is_candidate)
-        picked = choose(p[rows], k, self.chance, f"round {self.rounds_n}", pool.keys[rows])
+        rows, strata = np.flatnonzero(is_candidate), None
+        if reason == "drift":
+            # What was doubted says little of a new world: it is met wherever there is some of it.
+            name, corner = SPREAD, corners(pool, k)
+            utilities = p = spread_inclusion(corner, k, is_candidate)
+            strata = corner[rows]
+        else:
+            utilities = utilities_of(strategy, name, pool, self.chance)
+            p = inclusion(utilities, k, self.settings.sharpness, is_candidate)
+        purpose = f"round {self.rounds_n}"
+        picked = choose(p[rows], k, self.chance, purpose, pool.keys[rows], strata)
         chosen = rows[picked]
         chosen = chosen[np.lexsort((pool.keys[chosen], -utilities[chosen]))]
         self.rounds_n += 1

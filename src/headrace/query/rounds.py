@@ -73,25 +73,29 @@ def inclusion(
         sure |= over
 
 
-def choose(
+def choose(  # noqa: PLR0917 - what is drawn, and what is not always there
     inclusion_p: NDArray[np.float64],
     k: int,
     chance: Chance,
     purpose: str,
     keys: NDArray[np.uint64],
+    strata: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
     """Exactly k of n, candidate i with probability `inclusion_p[i]`; the sum of those is k.
 
     Systematic sampling in random order (Hartley and Rao, "Sampling with unequal probabilities and
     without replacement", Ann. Math. Statist. 33, 1962): the probabilities are laid end to end in
     the order of the events' luck, and whoever lies under one of k points, one apart, is chosen. The
-    first point is the round's luck.
+    first point is the round's luck. With `strata`, shape (n,), one of them is laid end to end after
+    the other: each gets what it has coming, give or take one.
 
     >>> chance = Chance(1); keys = chance.keys(["a", "b", "c"])
     >>> int(choose(np.array([1.0, 0.5, 0.5]), 2, chance, "round 0", keys).min())
     0
     """
-    order: NDArray[np.intp] = np.lexsort((keys, chance.uniforms(purpose, keys)))
+    luck = chance.uniforms(purpose, keys)
+    by = (keys, luck) if strata is None else (keys, luck, strata)
+    order: NDArray[np.intp] = np.lexsort(by)
     ends = np.cumsum(inclusion_p[order])
     if k == 0 or len(ends) == 0:
         return order[:0]

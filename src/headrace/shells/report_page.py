@@ -42,7 +42,7 @@ REASONS = {
     "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
     "cold start": "drawn by lot while there are too few labels of some class",
     "round": "chosen by the strategy",
-    "drift": "drawn by lot from the newest events after a drift",
+    "drift": "half by lot, half spread over the newest events after a drift",
     "ordered": "chosen in a round that somebody ordered",
 }
 
