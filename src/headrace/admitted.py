@@ -93,6 +93,7 @@ OWN = (
     "headrace.label.desk:Desk",
     "headrace.label.ledger:Entry",
     "headrace.label.ledger:Ledger",
+    "headrace.learn.anytime:Bets",
     "headrace.learn.calibration:Calibration",
     "headrace.learn.estimate:Estimate",
     "headrace.learn.estimate:Sums",

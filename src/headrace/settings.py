@@ -21,6 +21,7 @@ from .settings_fields import (
     Count,
     Seconds,
     Section,
+    Share,
     ShareOrNone,
     about,
 )
@@ -235,6 +236,25 @@ class EvaluationSettings(Section, frozen=True, kw_only=True):
     judged: Annotated[
         Literal["model", "served"], about("Whose predictions the headline estimate judges.")
     ] = "model"
+    interval: Annotated[
+        Literal["window", "anytime"],
+        about(
+            "`window`: 95 % are of one look. `anytime`: the interval of the accuracy of the whole "
+            "stream ever misses, at all looks together, with at most 5 %; wider."
+        ),
+    ] = "window"
+    propensity_min: Annotated[
+        Share,
+        about(
+            "For `anytime`: the smallest probability with which an event may be asked. One asked "
+            "with less breaks the guarantee; far below what is needed, intervals are wide."
+        ),
+    ] = 0.002
+
+    @property
+    def anytime_min(self) -> float | None:
+        """`propensity_min` where the interval is to hold at all times."""
+        return self.propensity_min if self.interval == "anytime" else None
 
 
 class RunSettings(Section, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ class Shard:
         self._seen: list[Seen] = []
         self._window = Window(observe.window_n, observe.window_s)
         self._reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
-        self._evaluation = Evaluation(settings.evaluation.window_n)
+        self._evaluation = Evaluation(settings.evaluation.window_n, settings.evaluation.anytime_min)
         self._predicted_n: dict[str, int] = {}
         self._confidences = Confidences()
         # The clock at the last event observed; admission's may be ahead by the rest of a run.

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from .anytime import Bets
 from .intervals import Z, interval_of, variance_of, wilson
 from .quality import Cells
 
@@ -55,10 +56,10 @@ class Sums:
     """What an estimate needs of a set of events and labels, each set to be added to another.
 
     `w`, `d`: sums of weights 1/p and of differences right - guess, and of their products. `cells`
-    are for the measures by class.
+    are for the measures by class, `bets` for an interval that holds at all times.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bets: Bets | None = None) -> None:
         self.events_n = 0
         self.guess_sum = 0
         self.asked_n = 0
@@ -68,6 +69,7 @@ class Sums:
         self.wd = self.wdd = 0.0
         self.wwd = self.wwdd = 0.0
         self.cells = Cells()
+        self.bets = bets
 
     def add(self, request: Judged) -> None:
         assert request.propensity is not None
@@ -81,11 +83,15 @@ class Sums:
         self.wdd += w * d * d
         self.wwd += w * w * d
         self.wwdd += w * w * d * d
+        if self.bets is not None:
+            self.bets.add(request.propensity, d)
         self.cells.add(request.label, request.predicted, w, request.confidence)
 
     def merge(self, other: Sums) -> None:
         for name, value in vars(other).items():
-            setattr(self, name, getattr(self, name) + value)
+            if value is not None:
+                mine = getattr(self, name)
+                setattr(self, name, value if mine is None else mine + value)
 
 
 def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimate:
@@ -114,6 +120,12 @@ def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimat
         rarer_n=min(sums.right_n, sums.labels_n - sums.right_n),
     )
     low, high = interval_of(accuracy, variance, effective_n, effective_n - 1.0)
+    if sums.bets is not None:
+        # What was won is of the labels that came: of a share q of what was asked.
+        sums_low, sums_high = (bound / q / sums.events_n for bound in sums.bets.bounds())
+        guessed = sums.guess_sum / ONE / sums.events_n
+        low = max(0.0, min(accuracy, guessed + sums_low))
+        high = min(1.0, max(accuracy, guessed + sums_high))
     naive = sums.right_n / sums.labels_n
     naive_low, naive_high = wilson(naive, sums.labels_n, Z)
     return Estimate(

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadSettings
+from .anytime import Bets
 from .estimate import ONE, Estimate, Sums, estimate_of
 from .quality import Quality, quality_of
 
@@ -63,7 +64,11 @@ class Evaluation:
     (0.46, 0.95)
     """
 
-    def __init__(self, window_n: int) -> None:
+    def __init__(self, window_n: int, anytime_min: float | None = None) -> None:
+        """`anytime_min`: the interval of `estimate_all` holds at all times; see `anytime`.
+
+        No event may be asked with a smaller probability.
+        """
         if window_n < 1:
             raise BadSettings(f"evaluation.window_n is {window_n}; must be at least 1 (events)")
         self.window_n = window_n
@@ -75,7 +80,8 @@ class Evaluation:
         self.bins = _Bins()
         # Block b holds the events from b * block_n on. In order of number, the oldest first.
         self.blocks: dict[int, _Block] = {}
-        self.past = Sums()
+        self.anytime_min = anytime_min
+        self.past = self._no_sums()
         self.requests: dict[str, _Request] = {}
         self.late: dict[str, _Request] = {}
 
@@ -252,14 +258,17 @@ class Evaluation:
     def _end(self, last: int) -> int:
         return min((last + 1) * self.block_n, self.events_n)
 
+    def _no_sums(self) -> Sums:
+        return Sums(None if self.anytime_min is None else Bets(self.anytime_min))
+
     def _sums_all(self) -> Sums:
         _, last = self._range()
-        sums = self._sums(min(self.blocks, default=0), last)
+        sums = self._sums(min(self.blocks, default=0), last, self._no_sums())
         sums.merge(self.past)
         return sums
 
-    def _sums(self, first: int, last: int) -> Sums:
-        sums = Sums()
+    def _sums(self, first: int, last: int, sums: Sums | None = None) -> Sums:
+        sums = Sums() if sums is None else sums
         for number in range(first, last + 1):
             block = self.blocks[number]
             sums.events_n += block.events_n

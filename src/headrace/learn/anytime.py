@@ -1,0 +1,90 @@
+"""An interval for the accuracy that holds at all times at once: a confidence sequence.
+
+Whoever looks at a 95 % interval a hundred times will see it miss. Here the chance that it *ever*
+misses, however often one looks and whenever one stops, is at most 5 %.
+
+Let event i be right (R = 1) or wrong (0), guessed right with chance g on arrival, and asked with
+probability p; A says whether it was. Then x = A (R - g) / p has the mean R - g, and for a fixed
+bet b below p
+
+    product of (1 + b x)  <=  in expectation  product of exp(b (R - g))
+
+so the product divided by exp(b times the sum of R - g) is a nonnegative supermartingale, which ever
+exceeds 40 with a probability of 1/40 (Ville). Solved for the sum it is a lower bound that holds for
+ever, the same with -x an upper one; a mixture of bets serves all lengths. (Betting as in
+Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86, 2024;
+for a mean that moves as in Howard, Ramdas, McAuliffe, Sekhon, "Time-uniform, nonparametric,
+nonasymptotic confidence sequences", Annals of Statistics 49, 2021.) No drift breaks it: the events
+are taken as they were, and only the draw is chance.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BETS_N = 14  # Bets, each half of the one before.
+_LARGEST = 0.9  # The largest, as a share of the smallest probability.
+_LEVEL = math.log(2.0 / 0.05)  # Each side may miss with 2.5 %.
+
+
+class Bets:
+    """Logarithms of what was won on either side by each bet; to be added to others.
+
+    `propensity_min` is the smallest probability with which an event may be asked: one asked with
+    less counts as if it were that, which leaves the guarantee.
+
+    >>> bets = Bets(propensity_min=0.05)
+    >>> for i in range(500):
+    ...     bets.add(0.1, (1.0 if i % 5 else 0.0) - 0.8)
+    >>> low, high = bets.bounds()
+    >>> round(low / 5000, 2), round(high / 5000, 2)
+    (-0.07, 0.06)
+    """
+
+    def __init__(self, propensity_min: float) -> None:
+        self.propensity_min = propensity_min
+        self._won = np.zeros((2, _BETS_N))
+
+    @property
+    def _sizes(self) -> NDArray[np.float64]:
+        return _LARGEST * self.propensity_min * np.exp2(-np.arange(_BETS_N))
+
+    def add(self, propensity: float, difference: float) -> None:
+        """One label: right (1 or 0) less what was guessed."""
+        x = difference / max(propensity, self.propensity_min)
+        self._won[0] += np.log1p(self._sizes * x)
+        self._won[1] += np.log1p(-self._sizes * x)
+
+    def __add__(self, other: Bets) -> Bets:
+        total = Bets(self.propensity_min)
+        total._won = self._won + other._won
+        return total
+
+    def bounds(self) -> tuple[float, float]:
+        """Of the sum of R - g over all events so far, labelled or not."""
+        return self._least(self._won[0]), -self._least(self._won[1])
+
+    def _least(self, won: NDArray[np.float64]) -> float:
+        """The least sum at which the mixture has not won more than it may."""
+        sizes = self._sizes
+        low, high = -1.0, 1.0
+        while self._mixture(won, sizes, low) < _LEVEL:
+            low *= 2.0
+        while self._mixture(won, sizes, high) > _LEVEL:
+            high *= 2.0
+        for _ in range(60):
+            middle = (low + high) / 2.0
+            if self._mixture(won, sizes, middle) > _LEVEL:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    @staticmethod
+    def _mixture(won: NDArray[np.float64], sizes: NDArray[np.float64], total: float) -> float:
+        logs = won - sizes * total
+        top = float(logs.max())
+        return top + math.log(float(np.exp(logs - top).mean()))
