@@ -106,6 +106,8 @@ OWN = (
     "headrace.learn.memory:Memory",
     "headrace.learn.mixed:MixedNB",
     "headrace.learn.models:Intercept",
+    "headrace.learn.noise:LabelNoise",
+    "headrace.learn.noise:Suspicion",
     "headrace.learn.quality:Cells",
     "headrace.learn.quality:Quality",
     "headrace.learn.quality:Rate",

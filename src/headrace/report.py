@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from .learn.evaluation import Estimate
+from .learn.noise import Suspicion
 from .learn.quality import Quality
 from .learn.twins import Choosing
 from .observe.shares import FeatureShares
@@ -79,7 +80,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     estimates from the labels bought, with the naive share beside them; `judged` says whose.
     `quality` is over the latest window; `unpredicted_n` events came before the model had learned
     anything and have no accuracy. `temperature` is that of the model's calibration, 1 for none.
-    `choosing` is what choosing is worth against asking at random.
+    `choosing` is what choosing is worth against asking at random. `label_noise` are a
+    lower and a higher estimate of the share of wrong labels, by the model's word, `answer_error`
+    that of answers, by how annotators disagree; `suspicious` are the latest labels that look wrong.
     `asked_by` is by "reason/strategy", `asked_by_class` by predicted class, "" where none was.
     `drift_statistics` are by "signal/detector", each divided by its own threshold, as are
     `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now). While the
@@ -178,5 +181,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unpredicted_n: int
     temperature: float
     choosing: Choosing
+    label_noise: tuple[float, float] | None
+    answer_error: float | None
+    suspicious_n: int
+    suspicious: tuple[Suspicion, ...]
 
     worker: WorkerReport

@@ -11,6 +11,7 @@ MEASURES = ("balanced_accuracy", "kappa", "macro_f1")
 CLASS_MEASURES = ("recall", "precision")
 BOUNDS = ("value", "low", "high")
 CALIBRATIONS = ("error", "floor")
+NOISE_BY = ("model_low", "model_high", "annotators")
 
 
 def _quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
@@ -37,6 +38,11 @@ def _choosing(report: Report) -> Iterator[tuple[str, float | None]]:
 def _times(report: Report) -> Iterator[tuple[str, float | None]]:
     found = report.choosing
     yield from zip(BOUNDS, (found.ratio, found.ratio_low, found.ratio_high), strict=True)
+
+
+def _label_noise(report: Report) -> Iterator[tuple[str, float | None]]:
+    low, high = report.label_noise or (None, None)
+    yield from zip(NOISE_BY, (low, high, report.answer_error), strict=True)
 
 
 def _calibration(report: Report) -> Iterator[tuple[str, float | None]]:
@@ -109,5 +115,22 @@ QUALITY = (
         _times,
         closed=BOUNDS,
         over="each",
+    ),
+    by(
+        "by",
+        "headrace_label_noise_ratio",
+        "0 to 1",
+        "Estimated share of labels that are wrong, by the word of the model before it learned them "
+        "(model_low to model_high), and of answers, by how annotators disagree (annotators).",
+        _label_noise,
+        closed=NOISE_BY,
+        over="each",
+    ),
+    plain(
+        "headrace_labels_suspicious_total",
+        "labels",
+        "Labels that look wrong to the model; the latest are on the page of `headrace report`.",
+        lambda r: r.suspicious_n,
+        over="max",
     ),
 )

@@ -38,6 +38,7 @@ from ..settings import COMPARED_MIN, LearnSettings
 from .calibration import Calibration
 from .learner import Learner
 from .memory import Example, Memory
+from .noise import LabelNoise
 from .retrain import Challenger, RetrainJob, compare, retrain
 from .twins import Twins
 
@@ -79,6 +80,7 @@ class Trainer:
         self.memory = Memory(settings, chance)
         # Of the champion; one that is adopted has to earn its own.
         self.calibration = Calibration()
+        self.noise = LabelNoise()
         self.twins = Twins(learner, settings.twins_share, chance)
         self.version = 0
         self.learned_n = 0
@@ -237,6 +239,7 @@ class Trainer:
         elif isinstance(entry, LabelDisputed):
             # Only a label that was settled before can be in the memory: this takes it back.
             self.memory.remove(entry.request_id)
+            self.noise.settled_again(entry.request_id)
         elif isinstance(entry, RetrainRequested):
             self._ordered(entry)
         elif isinstance(entry, ModelAdopted):
@@ -260,8 +263,11 @@ class Trainer:
         if self.memory.revise(entry.request_id, code):
             # An outcome was corrected: the example changes, and the model learns it once more.
             is_control = False
+            self.noise.settled_again(entry.request_id)
         else:
             if self.learner.learned_n:
+                honest = self.calibration.apply(said[np.newaxis])[0]
+                self.noise.learn(entry, honest, code, self.schema.classes)
                 self.calibration.learn(said, code, entry.propensity)
             self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
             self.twins.learn(entry, row, code)

@@ -40,6 +40,7 @@ from .report_parts import (
 )
 
 CLASSES_SHOWN_MAX = 30
+SUSPICIOUS_SHOWN_MAX = 20
 
 
 @dataclass
@@ -119,7 +120,7 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     )
     return section(
         "How right is the model?", accuracy, *control_told(twin is not None), _sureness(chronicle),
-        halves, *_by_class(chronicle),
+        halves, *_by_class(chronicle), *_suspicious(chronicle),
     )  # fmt: skip
 
 
@@ -175,6 +176,25 @@ def _by_class(chronicle: Chronicle) -> list[Html | str]:
     header = ["", "labels", "recall, %", "95 % interval", "precision, %", "95 % interval"]
     caption = "Quality over all classes, then by class, over the latest window"
     return [table(header, rows, caption=caption), calibration_told(report), choosing_told(report)]
+
+
+def _suspicious(chronicle: Chronicle) -> list[Html | str]:
+    """How many labels may be wrong, and the latest that look so."""
+    report = chronicle.report
+    if report is None or report.label_noise is None:
+        return []
+    low, high = report.label_noise
+    told = f"By the model's word {percent(low)} to {percent(high)} of the labels may be wrong"
+    if report.answer_error is not None:
+        told += f", and by how annotators disagree {percent(report.answer_error)} of the answers"
+    if not report.suspicious:
+        return [f"{told}. No label looks wrong."]
+    rows: list[Cells] = [
+        [one.event_id[:40], one.label[:40], one.likelier[:40], percent(one.confidence)]
+        for one in reversed(report.suspicious[-SUSPICIOUS_SHOWN_MAX:])
+    ]
+    header = ["event", "label", "the model said", "with probability"]
+    return [f"{told}.", table(header, rows, caption="Labels worth a second look, latest first")]
 
 
 def _rate_cells(rate: Rate) -> Cells:
