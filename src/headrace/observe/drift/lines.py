@@ -1,11 +1,12 @@
 """From "at most one false alarm in N events" to the line of each watch: closed forms, no state.
 
 A watch has two lines. All watches together cross their *drift* lines by chance less than once in
-2 N events, and their *warning* lines less than five times in N: a suspicion is cheap, what follows
-from a confirmed drift is not. Each watch that may get there has an equal part (Bonferroni), and
-divides it among the features or classes it tests. The other half of what is allowed is for
-suspicions that happen to stand at once. How often the lines are crossed in truth where nothing
-happens is measured by `bench/false_alarms.py` and told in docs/DRIFT.md.
+2 N events, and their *warning* lines less than five times in N, or twice if they were all of
+labels: a suspicion is cheap, what follows from a confirmed drift is not. Each watch that may get
+there has an equal part (Bonferroni), and divides it among the features or classes it tests. The
+other half of what is allowed is for suspicions that happen to stand at once. How often the lines
+are crossed in truth where nothing happens is measured by `bench/false_alarms.py` and told in
+docs/DRIFT.md.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 WARNINGS_IN_N = 5.0
+# Inputs may stand suspicious for long without harm; then a suspicion by labels decides alone.
+LABEL_WARNINGS_IN_N = 2.0
 DRIFTS_IN_N = 0.5
 
 # A likelihood ratio with the rise of `glr` exceeds c at a mean distance of at least
@@ -56,7 +59,7 @@ class Lines:
 
     def glr_warning(self, labels_per_event: float) -> float:
         """The line of a generalised likelihood ratio, in nats, that makes a warning."""
-        return self._nats(labels_per_event * self.watches_n / WARNINGS_IN_N)
+        return self._nats(labels_per_event * self.watches_n / LABEL_WARNINGS_IN_N)
 
     def glr_drift(self, labels_per_event: float) -> float:
         """The same for a drift."""
