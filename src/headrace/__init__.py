@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import models
     from .chance import Chance
     from .engine import Engine
     from .errors import BadInput, BadSettings, BrokenInvariant, HeadraceError
@@ -79,6 +80,7 @@ __all__ = [
     "Withdrawal",
     "budgets",
     "load",
+    "models",
     "oracles",
     "run",
     "strategies",
@@ -94,6 +96,7 @@ _FROM = {
         "LabelSettled ModelAdopted ModelKept RequestExpired RequestWithdrawn "
         "RetrainFinished RetrainRequested RoundClosed RoundOpened RoundOrdered Tick Withdrawal"
     ),
+    ".models": "models",
     ".query": "budgets strategies",
     ".query.pool": "Pool",
     ".report": "Report",
@@ -108,7 +111,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = import_module(_HOME[name], __name__)
-    found = getattr(home, name, None)
+    found = home if _HOME[name] == f".{name}" else getattr(home, name, None)
     globals()[name] = import_module(f"{_HOME[name]}.{name}", __name__) if found is None else found
     return globals()[name]
 

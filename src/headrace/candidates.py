@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .messages import Context
 from .observe.admission import Run
 from .observe.schema import Schema
 from .observe.seen import widened
@@ -80,8 +81,10 @@ def _facing(
     return disagreement(model, np.where(known, np.nan_to_num(wide, nan=0.0), sure))
 
 
-def candidate_of(events: Columns, row: int, schema: Schema) -> Candidate:
-    """One event, with what a request says of it."""
+def candidate_of(
+    events: Columns, row: int, schema: Schema, context: Context | None = None
+) -> Candidate:
+    """One event, with what a request says of it; `context` is what the model wants back."""
     (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
     served = None
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
@@ -97,6 +100,7 @@ def candidate_of(events: Columns, row: int, schema: Schema) -> Candidate:
         served=served,
         served_model=served_model,
         key=key,
+        context=context,
     )
 
 

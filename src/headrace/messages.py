@@ -58,6 +58,49 @@ class Event(Message, frozen=True, kw_only=True):
     model_version: str | None = None
 
 
+class Moments(msgspec.Struct, frozen=True, array_like=True):
+    """Count, mean and sum of squared deviations of the values of one numeric feature.
+
+    >>> Moments(2, 1.0, 2.0).joined(Moments(2, 3.0, 2.0))
+    Moments(n=4, mean=2.0, squares=8.0)
+    """
+
+    n: int
+    mean: float
+    squares: float
+
+    def joined(self, other: Moments) -> Moments:
+        """Of both sets of values (Chan, Golub and LeVeque, "Updating formulae and a pairwise
+        algorithm for computing sample variances", 1979, eq. 2.1)."""
+        n = self.n + other.n
+        if n == 0:
+            return self
+        apart = other.mean - self.mean
+        return Moments(
+            n,
+            self.mean + apart * other.n / n,
+            self.squares + other.squares + apart * apart * self.n * other.n / n,
+        )
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation, 0 for fewer than two values."""
+        return math.sqrt(max(0.0, self.squares) / self.n) if self.n > 1 else 0.0
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the model wants back with a label: it stands in the request and comes with the answer.
+
+    `opinions` are the probabilities that each member of a committee gave on the event's arrival, by
+    class. `events_n` events, whose `moments` by numeric feature these are, came since the request
+    before. Nobody who labels needs any of it.
+    """
+
+    opinions: dict[str, tuple[float, ...]] = {}
+    events_n: int = 0
+    moments: dict[str, Moments] = {}
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class EventBatch:
     """Many events as columns; means exactly what the same events mean one by one.
@@ -190,6 +233,7 @@ class LabelRequested(Message, frozen=True, kw_only=True):
     served_model: str | None = None
     key: str | None = None
     control_p: float = 0.0
+    context: Context | None = None
 
 
 class RequestWithdrawn(Message, frozen=True, kw_only=True):
@@ -233,6 +277,7 @@ class LabelSettled(Message, frozen=True, kw_only=True):
     is_late: bool = False
     propensity: float = 1.0
     served: dict[str, float] | None = None
+    context: Context | None = None
 
 
 class LabelDisputed(Message, frozen=True, kw_only=True):

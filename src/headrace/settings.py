@@ -144,10 +144,11 @@ class ModelSettings(Section, frozen=True, kw_only=True):
     name: Annotated[
         str,
         about(
-            "A preset (`logistic`, `naive-bayes`, `tree`, `adaptive-tree`, `forest`, `knn`) or "
-            "`module:function`, called without arguments, that returns a river classifier."
+            "A preset (`committee`, `logistic`, `naive-bayes`, `tree`, `adaptive-tree`, `forest`, "
+            "`knn`) or `module:function`, called without arguments, that returns a river "
+            "classifier."
         ),
-    ] = "logistic"
+    ] = "committee"
 
 
 class ObserveSettings(Section, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ learns of labels from the same log as the trainer (`ended`), and sees the model 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,17 @@ from .messages import (
     RequestWithdrawn,
     RoundOrdered,
 )
+from .model_view import ModelView
 from .observe.admission import Admission, Run
 from .observe.drift import Detector, DriftLevel, DriftMonitor
+from .observe.moments import RunningMoments
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
 from .observe.seen import Seen, are_predicted, columns_of, stacked, widened
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.arrivals import Drawn, Look
-from .query.asking import Asking, FirstChance
+from .query.asking import Asking, Candidate, FirstChance
 from .query.rounds import Decision
 from .settings import Settings
 
@@ -45,18 +47,6 @@ PAID_EVERY_N = 8
 
 SEEN_MAX = 256
 """Stretches of events that wait to be written down; then they are."""
-
-
-class ModelView(Protocol):
-    """What a shard sees of the trainer: a version, and probabilities by it."""
-
-    @property
-    def version(self) -> int: ...
-
-    @property
-    def has_learned(self) -> bool: ...
-
-    def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
 
 class Shard:
@@ -86,6 +76,7 @@ class Shard:
         self._evaluation = Evaluation(settings.evaluation.window_n, settings.evaluation.anytime_min)
         self._predicted_n: dict[str, int] = {}
         self._confidences = Confidences()
+        self._moments = RunningMoments()
         # The clock at the last event observed; admission's may be ahead by the rest of a run.
         self.now = -np.inf
         self.events_n = 0
@@ -182,7 +173,8 @@ class Shard:
             # Scoring ahead pays until the next label; how far does not change a bit of the answer.
             run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
             run.scored_n = min(run.scored_n, SCORED_MAX)
-            run.scores = self.model.probabilities(run.rows[start : start + run.scored_n])
+            ahead = slice(start, start + run.scored_n)
+            run.scores = self.model.probabilities(run.rows[ahead], run.at[ahead])
             run.scores_from, run.scores_version = start, self.model.version
             ends = start + len(run.scores)
         return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
@@ -215,7 +207,7 @@ class Shard:
             return []
         if self.asking.are_known(newest.keys)[0]:
             return []
-        candidate = candidate_of(newest, 0, self.schema)
+        candidate = self._candidate(newest, 0)
         self._mark_asked(newest, 0)
         self._expect(newest, 0)
         if drawn is None:
@@ -277,6 +269,8 @@ class Shard:
         block = columns_of(seen, self.events_n, self._evaluation.guess)
         self._window.append(block)
         self._reservoir.offer(block)
+        if self.model.wants_context:
+            self._moments.add(block.rows)
         self._evaluation.seen(block.guess)
         # Before the first class was known nothing was predicted.
         told = [part for part in seen if part.probabilities.shape[1]]
@@ -392,9 +386,17 @@ class Shard:
     def _asked(self, decision: Decision, events: Columns) -> list[Output]:
         candidates = []
         for row in decision.chosen:
-            candidates.append(candidate_of(events, int(row), self.schema))
+            candidates.append(self._candidate(events, int(row)))
             self._mark_asked(events, int(row))
         return [*self.asking.requests(decision, candidates, self.model.version)]
+
+    def _candidate(self, events: Columns, row: int) -> Candidate:
+        context = None
+        if self.model.wants_context:
+            events_n, moments = self._moments.take(self.schema.names, self.schema.kinds)
+            at = float(events.at[row])
+            context = self.model.context(events.rows[row], at, events_n, moments)
+        return candidate_of(events, row, self.schema, context)
 
     def _mark_asked(self, events: Columns, row: int) -> None:
         seq = int(events.seq[row])

@@ -41,6 +41,10 @@ def test_every_account_keeps_its_contract(account: Any) -> None:
     check_budget(arguments[type(account)])
 
 
+def committee() -> Any:
+    return build("committee", 7, 3)
+
+
 def logistic() -> Any:
     return build("logistic", 7, 3)
 
@@ -66,6 +70,7 @@ def knn() -> Any:
 
 
 MAKERS = {
+    "committee": committee,
     "logistic": logistic,
     "naive-bayes": naive_bayes_preset,
     "tree": tree,

@@ -61,7 +61,9 @@ def test_logistic_is_softmax_unless_exactly_two_classes_are_known():
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest():
-    with pytest.raises(BadSettings, match=r"known are logistic, .*did you mean 'tree'\?"):
+    with pytest.raises(
+        BadSettings, match=r"known are committee, logistic, .*did you mean 'tree'\?"
+    ):
         build("treee", 1, 2)
 
 

@@ -175,7 +175,8 @@ def test_catching_up_judges_control_labels_first_and_leaves_the_challenger_alone
     challenger = retrain(job_of(naive_bayes.GaussianNB(), control=[9]))
     before = challenger.learner.learned_n
     rows = [np.array([float(i)]) for i in range(3)]
-    since = [("s0", rows[0], 1, True), ("s1", rows[1], 1, False), ("s2", rows[2], 0, True)]
+    settled = [("s0", rows[0], 1, True), ("s1", rows[1], 1, False), ("s2", rows[2], 0, True)]
+    since = [Example(name, 20.0, *rest) for name, *rest in settled]
     first, second = challenger.learned(since), challenger.learned(since)
     assert [example_id for example_id, _ in first.right] == ["e9", "s0", "s2"]
     assert first.right == second.right

@@ -17,6 +17,7 @@ import pytest
 LIST = Path(__file__).parents[1] / "public_api.txt"
 MODULES = (
     "headrace",
+    "headrace.models",
     "headrace.query.budgets",
     "headrace.query.strategies",
     "headrace.testing",

@@ -20,6 +20,8 @@ BANNED = {
     for word in ("manager", "handler", "helper", "util", "process", "data", "info", "item")
     for plural in ("", "s")
 }
+# Terms of the field in which a banned word says something.
+TERMS = {"gaussian_process"}
 # In two parts, or this file would hold what it looks for.
 LEFT_OVERS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 MACHINE_PATHS = re.compile(
@@ -72,7 +74,8 @@ def test_no_name_is_a_word_that_says_nothing() -> None:
             if isinstance(node, ast.FunctionDef | ast.ClassDef)
         ]
         for name in names:
-            words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().split("_")
+            plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+            words = [] if plain in TERMS else plain.split("_")
             found += [f"{module}:{name}" for word in words if word in BANNED]
     assert found == []
 

@@ -13,6 +13,7 @@ from headrace.shells.files import Places, run_files
 
 SETTINGS = {
     "seed": 5,
+    "model": {"name": "logistic"},
     "schema": {"classes": ["no", "yes"]},
     "observe": {"window_n": 200, "reservoir_n": 100},
     "query": {
@@ -27,6 +28,8 @@ SETTINGS = {
 }
 TOML = """
 seed = 5
+[model]
+name = "logistic"
 [schema]
 classes = ["no", "yes"]
 [observe]

@@ -66,10 +66,10 @@ def changed(level, previous, at, statistic=1.5):
 @pytest.fixture(scope="module")
 def played():
     """A demo of 2,000 events with annotators who dispute and fall silent; its engine."""
-    engine = Engine(settings=settings_of("margin", 2_000, 3))
+    engine = Engine(settings=settings_of("margin", 2_000, 5))
     chronicle = Chronicle(engine.settings)
-    simulation = Simulation(engine, crowd(3))
-    for batch in stream(2_000, 3):
+    simulation = Simulation(engine, crowd(5))
+    for batch in stream(2_000, 5):
         for outputs in simulation.play([batch], settle=False):
             chronicle.happened(outputs, engine.shard.events_n)
         chronicle.sample(engine.report)

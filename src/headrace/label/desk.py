@@ -358,6 +358,7 @@ def _message(entry: Entry, outcome: Outcome, at: float, is_late: bool) -> Revise
         is_late=is_late,
         propensity=request.propensity,
         served=request.served,
+        context=request.context,
     )
 
 

@@ -8,45 +8,19 @@ are counted in `failed_predictions_n`, once a label.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..chance import Chance
-from .models import RiverClassifier
+from ..messages import Context, Moments
+from .committee.committee import Committee
+from .committee.discriminant import Discriminant
+from .committee.table import CommitteeTable
+from .presets import RiverClassifier
+from .schema_view import Floats, SchemaView
 from .scoring import Scorer, code_of, compile  # noqa: A004 - the word for it
-
-Floats: TypeAlias = NDArray[np.float64]
-
-
-class SchemaView(Protocol):
-    """What a learner must know of the columns; names, kinds and classes only grow at their end."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the columns."""
-        ...
-
-    @property
-    def kinds(self) -> Sequence[str]:
-        """`numeric` or `categorical`, for each column."""
-        ...
-
-    @property
-    def classes(self) -> Sequence[str]:
-        """The classes; their places are the codes."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Number of columns."""
-        ...
-
-    def features(self, row: Floats) -> dict[str, Any]:
-        """The row as river wants it: what is missing left out, categories as text."""
-        ...
 
 
 class Learner:
@@ -81,15 +55,29 @@ class Learner:
         self._is_multiclass = bool(model._multiclass)
         self._is_silent, self._gives_probabilities = _first_words(model)
         self._accepts_weight: bool | None = None
-        self._scorer: Scorer | None = compile(model, schema)
+        self._compile()
+
+    def _compile(self) -> None:
+        """Whatever of the model can be scored in batches."""
+        self._table: CommitteeTable | None = None
+        self._scorer: Scorer | None = None
+        if isinstance(self.model, Committee):
+            self._table = CommitteeTable(self.model, self.schema)
+        else:
+            self._scorer = compile(self.model, self.schema)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the scorer, which the model gives again."""
-        return {name: value for name, value in self.__dict__.items() if name != "_scorer"}
+        """All but the scorers, which the model gives again."""
+        return {k: value for k, value in self.__dict__.items() if k not in ("_scorer", "_table")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._scorer = compile(self.model, self.schema)
+        self._compile()
+
+    @property
+    def wants_context(self) -> bool:
+        """Whether labels should come back with a `Context` that `context` made."""
+        return self._table is not None
 
     @property
     def accepts_weight(self) -> bool:
@@ -111,26 +99,60 @@ class Learner:
         """It has learned nothing and has nothing to say: every row would be uniform."""
         return self._is_silent
 
-    def probabilities(self, X: Floats) -> Floats:
+    def probabilities(self, X: Floats, at: Floats | None = None) -> Floats:
         """Class probabilities, shape (n, k), k the classes of the schema; each row sums to 1.
 
-        X has shape (n, d) with d at most the schema's width. A row's answer has the same bits in
-        any batch. Where the model has no answer, the row is uniform; a class that it does not know
-        gets 0.
+        X has shape (n, d) with d at most the schema's width, `at`, shape (n,), are the events'
+        times in seconds, for models whose evidence ages; without, they are of now. A row's answer
+        has the same bits in any batch. Where the model has no answer, the row is uniform; a class
+        that it does not know gets 0.
         """
         n, k = len(X), len(self.schema.classes)
         # An unlearned model is not even asked: river's forests take the features of the first event
         # they predict for all there are, and workers that see other events would drift apart.
         if k == 0 or self._is_silent:
             return np.full((n, k), 1.0 / k if k else 0.0)
-        scorer = self._scorer
-        found = self._by_river(X, k) if scorer is None else self._compiled(scorer, X, k)
+        if self._table is not None:
+            found = _by_class(*self._table.score(X, at), k)
+        elif self._scorer is not None:
+            found = _by_class(*self._scorer.score(X), k)
+        else:
+            found = self._by_river(X, k)
         return _normalised(found)[0]
 
-    def learn(self, row: Floats, code: int, weight: float = 1.0) -> bool:
+    def context(
+        self, row: Floats, at: float, events_n: int, moments: Mapping[str, Moments]
+    ) -> Context | None:
+        """What has to come back with the label of this event, if the model wants anything.
+
+        `events_n` events, whose `moments` by numeric feature these are, came since the last one.
+        """
+        if self._table is None or self._is_silent:
+            return Context(events_n=events_n, moments=dict(moments)) if self._table else None
+        rows = self._table.rows(row[np.newaxis], np.array([at]))
+        names = self.schema.classes
+        opinions = self._table.committee.opinions_by_class(rows)
+        return Context(
+            opinions={names[code]: said for code, said in opinions.items() if code < len(names)},
+            events_n=events_n,
+            moments=dict(moments),
+        )
+
+    def learn(
+        self,
+        row: Floats,
+        code: int,
+        weight: float = 1.0,
+        *,
+        at: float | None = None,
+        key: Hashable = None,
+        context: Context | None = None,
+    ) -> bool:
         """Learn one example; False, and counted in `unlearnable_n`, when the model cannot.
 
-        A model without `accepts_weight` is never given the weight.
+        A model without `accepts_weight` is never given the weight. A committee is also told when
+        the event happened, `at` in seconds, by which `key` its label may be corrected, and the
+        `context` that came with it.
         """
         classes_n = len(self.schema.classes) if self._is_multiclass else 2
         if not 0 <= code < classes_n:
@@ -140,7 +162,10 @@ class Learner:
         label = code if self._is_multiclass else bool(code)
         x = self.schema.features(row)
         try:
-            if weight == 1.0 or not self.accepts_weight:
+            if self._table is not None:
+                context = None if context is None else self._in_codes(context)
+                self._table.committee.learn_one(x, label, weight, at=at, key=key, context=context)
+            elif weight == 1.0 or not self.accepts_weight:
                 self.model.learn_one(x, label)
             else:
                 self.model.learn_one(x, label, w=weight)
@@ -154,20 +179,41 @@ class Learner:
         self.learned_n += 1
         return True
 
-    def right(self, row: Floats, code: int) -> bool:
+    @property
+    def is_made_anew(self) -> bool:
+        """The model is solved anew from its own evidence at each label: nothing is to retrain."""
+        return self._table is not None
+
+    def novice(self) -> Learner:
+        """An unlearned learner to compare ways of asking on; of a committee one cheap member."""
+        if self._table is None:
+            return self.unlearned()
+        return Learner(Committee(members=[Discriminant()]), self.schema)
+
+    def forget(self, key: Hashable) -> None:
+        """Take a label back, as far as the model can."""
+        if self._table is not None:
+            self._table.committee.forget(key)
+
+    def right(self, row: Floats, code: int, context: Context | None = None) -> bool:
         """Whether the model, as it is now, would have said so: test, then learn.
 
         Among equally likely classes the lowest code is the one predicted. Always asks river: for
         one row between two labels, compiling the model anew would cost more than it saves.
         """
-        said = self.predict_row(row)
+        said = self.predict_row(row, context)
         return len(said) > 0 and int(said.argmax()) == code
 
-    def predict_row(self, row: Floats) -> Floats:
-        """Class probabilities of one row, shape (k,), as `right` sees them: by river."""
+    def predict_row(self, row: Floats, context: Context | None = None) -> Floats:
+        """Class probabilities of one row, shape (k,), as `right` sees them: by river.
+
+        A committee pools what its members said on arrival, if the `context` has that.
+        """
         k = len(self.schema.classes)
         if k == 0 or self._is_silent:
             return np.full(k, 1.0 / k if k else 0.0)
+        if self._table is not None:
+            return self._pooled_before(row, k, context)
         answers, failed_n = _normalised(self._by_river(row[np.newaxis], k))
         self.failed_predictions_n += failed_n
         said: Floats = answers[0]
@@ -192,17 +238,27 @@ class Learner:
     def attach(self, schema: SchemaView) -> None:
         """Read rows by this schema from now on: for a learner back from another process."""
         self.schema = schema
-        self._scorer = compile(self.model, schema)
+        self._compile()
 
-    def _compiled(self, scorer: Scorer, X: Floats, k: int) -> Floats:
-        codes, answers = scorer.score(X)
-        if codes == list(range(k)):
-            return answers
-        found = np.zeros((len(X), k))
-        for column, code in enumerate(codes):
-            if 0 <= code < k:
-                found[:, code] = answers[:, column]
-        return found
+    def _pooled_before(self, row: Floats, k: int, context: Context | None) -> Floats:
+        """What the committee says of one row without its label, shape (k,)."""
+        assert self._table is not None
+        committee = self._table.committee
+        said = None if context is None else committee.said_in(self._in_codes(context))
+        if said is None:
+            alone: Floats = self.probabilities(row[np.newaxis])[0]
+            return alone
+        pooled = committee.pool_opinions(said[:, np.newaxis])
+        answer: Floats = _by_class(committee.classes, pooled, k)[0]
+        return answer
+
+    def _in_codes(self, context: Context) -> Context:
+        """The same with the codes of the classes for their names, as the model learns them."""
+        codes = {name: code for code, name in enumerate(self.schema.classes)}
+        opinions: dict[Any, tuple[float, ...]] = {
+            codes[name]: said for name, said in context.opinions.items() if name in codes
+        }
+        return Context(opinions=opinions, events_n=context.events_n, moments=context.moments)
 
     def _by_river(self, X: Floats, k: int) -> Floats:
         found = np.zeros((len(X), k))
@@ -276,6 +332,17 @@ def _first_words(model: RiverClassifier) -> tuple[bool, bool]:
         return False, False
     except Exception:  # it wants a feature that is not there: it speaks, let it
         return False, True
+
+
+def _by_class(codes: list[Any], answers: Floats, k: int) -> Floats:
+    """Answers, shape (n, m), of these class codes as columns of the k classes."""
+    if codes == list(range(k)):
+        return answers
+    found = np.zeros((len(answers), k))
+    for column, code in enumerate(codes):
+        if 0 <= code < k:
+            found[:, code] = answers[:, column]
+    return found
 
 
 def _normalised(found: Floats) -> tuple[Floats, int]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Hashable
 from typing import Any
 
-from river import naive_bayes
+from river import naive_bayes, proba
 
 
 class MixedNB(naive_bayes.GaussianNB):
@@ -30,6 +30,13 @@ class MixedNB(naive_bayes.GaussianNB):
         super().__init__()  # type: ignore[no-untyped-call]
         self.text_counts: dict[Any, dict[Hashable, dict[str, int]]] = {}
         self.texts: dict[Hashable, dict[str, None]] = {}
+
+    @staticmethod
+    def _make_gaussian() -> proba.Gaussian:
+        # A Gaussian holds a generator, though nobody here draws from it: a seed makes states alike.
+        gaussian = proba.Gaussian(seed=0)  # type: ignore[no-untyped-call]
+        gaussian._var.ddof = 0  # as river has it here
+        return gaussian
 
     def learn_one(self, x: dict[Hashable, Any], y: Any) -> None:
         """Learn the numbers as river does, and count the texts."""

@@ -1,7 +1,8 @@
 """River classifiers by name, and the check that a classifier is fit for the core.
 
-This is not a model zoo: six presets that scale numbers and encode categories where the learner
-needs it, and the door for a model of your own, `module:function`.
+This is not a model zoo: the committee, which is the default, six presets that scale numbers and
+encode categories where the learner needs it, and the door for a model of your own,
+`module:function`.
 """
 
 from __future__ import annotations
@@ -10,34 +11,18 @@ import difflib
 import importlib
 import inspect
 import pickle
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from river import (
-    active,
-    base,
-    compose,
-    forest,
-    linear_model,
-    neighbors,
-    optim,
-    preprocessing,
-    tree,
-)
+from river import active, base, compose
 
 from ..chance import Chance
 from ..errors import BadSettings
-from .mixed import MixedNB
+from . import presets
+from .committee.committee import Committee
+from .presets import Intercept, RiverClassifier
 
-RiverClassifier: TypeAlias = Any
-"""A classifier of river, or a pipeline that ends in one: the two share no type of their own."""
-
-LEARNING_RATE = 0.1
-"""Step of the logistic preset: river's 0.01 is made for streams in which every event is labelled,
-here labels are few."""
-
-NEIGHBOURS_WINDOW_N = 500
-"""Labelled events that the `knn` preset searches, exactly."""
+__all__ = ["PRESETS", "Committee", "Intercept", "RiverClassifier", "build", "check_model"]
 
 
 def build(name_or_path: str, seed: int, classes_n: int) -> RiverClassifier:
@@ -51,8 +36,8 @@ def build(name_or_path: str, seed: int, classes_n: int) -> RiverClassifier:
     'LogisticRegression'
     >>> build("forrest", seed=7, classes_n=2)
     Traceback (most recent call last):
-    headrace.errors.BadSettings: model.name is 'forrest'; known are logistic, naive-bayes, tree, \
-adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
+    headrace.errors.BadSettings: model.name is 'forrest'; known are committee, logistic, \
+naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
     """
     if ":" in name_or_path:
         model = _imported(name_or_path)
@@ -72,6 +57,7 @@ adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
 def check_model(model: Any) -> None:
     """Raise `BadSettings` when the model is no classifier, or cannot be repeated or stored.
 
+    >>> from river import linear_model
     >>> check_model(linear_model.LinearRegression())
     Traceback (most recent call last):
     headrace.errors.BadSettings: the model is LinearRegression, which is not a river classifier; \
@@ -99,76 +85,19 @@ pass one whose last step predicts a class
         ) from error
 
 
-class Intercept(base.Transformer):
-    """A feature that is always 1, for learners without an intercept of their own.
-
-    >>> Intercept().transform_one({"amount": 12.0})
-    {'(intercept)': 1.0}
-    """
-
-    def transform_one(self, x: dict[Hashable, Any]) -> dict[Hashable, Any]:
-        """The constant alone: meant as one branch of a union."""
-        return {"(intercept)": 1.0}
-
-
-# ------------------------------------------------------------------------------------ presets
-
-
-def _logistic(seed: int, classes_n: int) -> RiverClassifier:
-    if classes_n == 2:
-        binary = linear_model.LogisticRegression(
-            optimizer=optim.SGD(LEARNING_RATE), intercept_lr=LEARNING_RATE
-        )
-        return compose.Pipeline(("features", _encoded()), ("model", binary))
-    learner = linear_model.SoftmaxRegression(optimizer=optim.SGD(LEARNING_RATE))
-    features = compose.TransformerUnion(*_branches(), ("intercept", Intercept()))
-    return compose.Pipeline(("features", features), ("model", learner))
-
-
-def _naive_bayes(seed: int, classes_n: int) -> RiverClassifier:
-    # Not scaled: a Gaussian for each class and feature has its own scale.
-    return MixedNB()
-
-
-def _tree(seed: int, classes_n: int) -> RiverClassifier:
-    return tree.HoeffdingTreeClassifier(grace_period=50)
-
-
-def _adaptive_tree(seed: int, classes_n: int) -> RiverClassifier:
-    return tree.HoeffdingAdaptiveTreeClassifier(grace_period=50, seed=seed)
-
-
-def _forest(seed: int, classes_n: int) -> RiverClassifier:
-    return forest.ARFClassifier(n_models=10, seed=seed)
-
-
-def _knn(seed: int, classes_n: int) -> RiverClassifier:
-    # An exact search: nothing is drawn, so nothing needs the seed.
-    engine = neighbors.LazySearch(window_size=NEIGHBOURS_WINDOW_N)
-    learner = neighbors.KNNClassifier(n_neighbors=5, engine=engine)
-    return compose.Pipeline(("features", _encoded()), ("model", learner))
+def _build_committee(seed: int, classes_n: int) -> RiverClassifier:
+    return Committee()
 
 
 PRESETS: dict[str, Callable[[int, int], RiverClassifier]] = {
-    "logistic": _logistic,
-    "naive-bayes": _naive_bayes,
-    "tree": _tree,
-    "adaptive-tree": _adaptive_tree,
-    "forest": _forest,
-    "knn": _knn,
+    "committee": _build_committee,
+    "logistic": presets.build_logistic,
+    "naive-bayes": presets.build_naive_bayes,
+    "tree": presets.build_tree,
+    "adaptive-tree": presets.build_adaptive_tree,
+    "forest": presets.build_forest,
+    "knn": presets.build_knn,
 }
-
-
-def _encoded() -> compose.TransformerUnion:
-    return compose.TransformerUnion(*_branches())
-
-
-def _branches() -> list[tuple[str, compose.Pipeline]]:
-    """Numbers scaled, categories as ones. Zeros are left out: they move no linear model."""
-    return [
-        ("numbers", compose.SelectType(float, int) | preprocessing.StandardScaler()),
-        ("texts", compose.SelectType(str) | preprocessing.OneHotEncoder(drop_zeros=True)),
-    ]
 
 
 # ------------------------------------------------------------------------------ models of yours

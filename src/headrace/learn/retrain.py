@@ -20,9 +20,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..chance import Chance
 from ..errors import BrokenInvariant
 from .learner import Learner
@@ -53,16 +50,16 @@ class Challenger:
     learner: Learner
     right: tuple[tuple[str, bool], ...]
 
-    def learned(self, since: Sequence[tuple[str, NDArray[np.float64], int, bool]]) -> Challenger:
+    def learned(self, since: Sequence[Example]) -> Challenger:
         """Another challenger that also learned what settled in the meantime, at full weight.
 
-        Each of `since` is (id, row, code, is_control); a control one is predicted first.
+        A control example is predicted first.
         """
         learner, right = self.learner.copy(), list(self.right)
-        for example_id, row, code, is_control in since:
-            if is_control:
-                right.append((example_id, learner.right(row, code)))
-            learner.learn(row, code)
+        for example in since:
+            if example.is_control:
+                right.append((example.id, learner.right(example.row, example.code)))
+            learner.learn(example.row, example.code, at=example.at, key=example.id)
         return Challenger(self.job_id, learner, tuple(right))
 
 
@@ -74,6 +71,7 @@ def retrain(job: RetrainJob) -> Challenger:
     the copies expected in a pass are as many as the examples. The mean over u of floor(x + u) is x,
     so each example counts by its weight on average, and recent ones are never left to luck.
 
+    >>> import numpy as np
     >>> from river import naive_bayes
     >>> class Amounts:
     ...     names, kinds, classes, width = ["amount"], ["numeric"], ["fine", "fraud"], 1
@@ -155,10 +153,13 @@ class _Replay:
         for i in indices:
             example, weight = self._examples[i], self._weights[i]
             if self._is_uniform:
-                self._learner.learn(example.row, example.code)
+                self._learn(example)
             elif self._learner.accepts_weight:
-                self._learner.learn(example.row, example.code, weight)
+                self._learn(example, weight)
             else:
                 u = self._chance.uniform(f"retrain pass {pass_number}", example.id)
                 for _ in range(math.floor(weight * self._scale + u)):
-                    self._learner.learn(example.row, example.code)
+                    self._learn(example)
+
+    def _learn(self, example: Example, weight: float = 1.0) -> None:
+        self._learner.learn(example.row, example.code, weight, at=example.at, key=example.id)

@@ -18,19 +18,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from river import compose, linear_model, naive_bayes, optim
 
 from .mixed import MixedNB
+from .schema_view import Floats, SchemaView
 from .scoring_inputs import Inputs, after
 
-if TYPE_CHECKING:
-    from .learner import SchemaView
-
-Floats: TypeAlias = NDArray[np.float64]
 CELLS_MAX = 1_000_000
 """Rows x classes x features held at once; longer batches are scored in blocks."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from river import compose, preprocessing
 
-from .models import Intercept
+from .presets import Intercept
 
 
 @dataclass(frozen=True)

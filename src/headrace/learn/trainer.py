@@ -24,10 +24,12 @@ from ..chance import Chance
 from ..errors import BrokenInvariant
 from ..messages import (
     DRAWN_AT_RANDOM,
+    Context,
     LabelDisputed,
     LabelSettled,
     ModelAdopted,
     ModelKept,
+    Moments,
     RequestExpired,
     RequestWithdrawn,
     RetrainFinished,
@@ -64,7 +66,7 @@ class OpenJob:
     """A retraining under way, and what has been learned since it was ordered."""
 
     job: RetrainJob
-    since: list[tuple[str, NDArray[np.float64], int, bool]] = field(default_factory=list)
+    since: list[Example] = field(default_factory=list)
 
 
 class Trainer:
@@ -101,9 +103,22 @@ class Trainer:
         self._labels_since_drift_n = 0
         self._follow_ups_n = len(AFTER_DRIFT_N)
 
-    def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The champion's calibrated class probabilities, shape (n, k), for rows of shape (n, d)."""
-        return self.calibration.apply(self.learner.probabilities(X))
+    def probabilities(
+        self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """The champion's calibrated probabilities, shape (n, k), of rows (n, d) at times (n,)."""
+        return self.calibration.apply(self.learner.probabilities(X, at))
+
+    @property
+    def wants_context(self) -> bool:
+        """Whether requests should carry a `Context`."""
+        return self.learner.wants_context
+
+    def context(
+        self, row: NDArray[np.float64], at: float, events_n: int, moments: dict[str, Moments]
+    ) -> Context | None:
+        """What the champion wants back with the label of this event; see `Learner.context`."""
+        return self.learner.context(row, at, events_n, moments)
 
     @property
     def has_learned(self) -> bool:
@@ -178,8 +193,10 @@ class Trainer:
 
     @property
     def _is_fit(self) -> bool:
-        """There are examples enough to train on."""
-        return len(self.memory) >= self.settings.retrain_labels_min
+        """There are examples enough, and a model that is not solved anew at each label anyway."""
+        return (
+            not self.learner.is_made_anew and len(self.memory) >= self.settings.retrain_labels_min
+        )
 
     @property
     def _can_order(self) -> bool:
@@ -240,6 +257,7 @@ class Trainer:
             # Only a label that was settled before can be in the memory: this takes it back.
             self.memory.remove(entry.request_id)
             self.noise.settled_again(entry.request_id)
+            self.learner.forget(entry.request_id)
         elif isinstance(entry, RetrainRequested):
             self._ordered(entry)
         elif isinstance(entry, ModelAdopted):
@@ -258,7 +276,7 @@ class Trainer:
             return
         row = self.schema.row(entry.features)
         is_control = entry.reason in DRAWN_AT_RANDOM
-        said = self.learner.predict_row(row)
+        said = self.learner.predict_row(row, entry.context)
         champion_right = int(said.argmax()) == code
         if self.memory.revise(entry.request_id, code):
             # An outcome was corrected: the example changes, and the model learns it once more.
@@ -271,7 +289,10 @@ class Trainer:
                 self.calibration.learn(said, code, entry.propensity)
             self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
             self.twins.learn(entry, row, code)
-        if not self.learner.learn(row, code):
+        is_learned = self.learner.learn(
+            row, code, at=entry.event_at, key=entry.request_id, context=entry.context
+        )
+        if not is_learned:
             self.unlearnable_n += 1
         self.learned_n += 1
         self.learned_at = entry.at
@@ -280,7 +301,8 @@ class Trainer:
             self._retrain_at = entry.at + self.settings.retrain_every_s
         self._labels_since_drift_n += 1
         if self._open is not None:
-            self._open.since.append((entry.request_id, row, code, is_control))
+            since = Example(entry.request_id, entry.event_at, row, code, is_control)
+            self._open.since.append(since)
             if len(self._open.since) > self.settings.memory_n:
                 self._outrun = self._open.job.job_id
                 self._open = None
@@ -293,6 +315,11 @@ class Trainer:
             self._drift_at, self._labels_since_drift_n, self._follow_ups_n = entry.at, 0, 0
         elif entry.reason == "after drift":
             self._follow_ups_n += 1
+        self._jobs_n = entry.job_id + 1
+        self._outrun = None
+        self._labels_since_retrain_n = 0
+        self.retrained_n += 1
+        self.ordered_at = entry.at
         examples = self.memory.examples()
         newest = examples[-1].at if examples else 0.0
         half_life_s = self.settings.half_life_s or self._half_life_s(examples)
@@ -305,12 +332,7 @@ class Trainer:
             passes=self.settings.passes,
             adopt_labels_n=self.settings.adopt_labels_n,
         )
-        self._jobs_n = entry.job_id + 1
-        self._outrun = None
-        self._labels_since_retrain_n = 0
         self._open = OpenJob(job)
-        self.retrained_n += 1
-        self.ordered_at = entry.at
 
     def _apart(self, learner: Learner) -> Learner:
         """The learner with a schema of its own: the stream's goes on growing while it trains."""

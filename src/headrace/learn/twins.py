@@ -136,9 +136,9 @@ class Twins:
     def __init__(self, learner: Learner, share: float, chance: Chance) -> None:
         self.share = share
         self.chance = chance
-        self.random = [learner.unlearned() for _ in range(TWINS_N)]
-        self.chosen = [learner.unlearned() for _ in range(TWINS_N)]
-        self.joint = learner.unlearned()
+        self.random = [learner.novice() for _ in range(TWINS_N)]
+        self.chosen = [learner.novice() for _ in range(TWINS_N)]
+        self.joint = learner.novice()
         self.margins: list[list[float]] = [[] for _ in range(TWINS_N)]
         self.labels_n = 0
         self.blind_n = 0

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..messages import Context, Moments
 from ..observe.schema import Schema
 from .learner import Learner
 from .trainer import Trainer
@@ -55,7 +56,20 @@ class View:
         """Whether the trainer's champion knows anything."""
         return self._trainer.has_learned
 
-    def probabilities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    @property
+    def wants_context(self) -> bool:
+        """Whether requests should carry a `Context`."""
+        return self._trainer.learner.wants_context
+
+    def context(
+        self, row: NDArray[np.float64], at: float, events_n: int, moments: dict[str, Moments]
+    ) -> Context | None:
+        """What the champion wants back with the label of this event; see `Learner.context`."""
+        return self._joined().context(row, at, events_n, moments)
+
+    def probabilities(
+        self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
 
         A class that the trainer does not know gets 0; while it knows nothing, all get the same.
@@ -63,10 +77,7 @@ class View:
         champion, n, k = self._trainer.learner, len(X), len(self.schema.classes)
         if champion.is_silent or not self._trainer.schema.classes:
             return np.full((n, k), 1.0 / k if k else 0.0)
-        if self._seen is None or self._seen_version != self.version:
-            self._seen = champion.through(_Joined(self.schema, self._trainer.schema))
-            self._seen_version = self.version
-        found = self._trainer.calibration.apply(self._seen.probabilities(X))
+        found = self._trainer.calibration.apply(self._joined().probabilities(X, at))
         if self.schema.classes == self._trainer.schema.classes:
             return found
         answers = np.zeros((n, k))
@@ -75,6 +86,14 @@ class View:
             if mine is not None:
                 answers[:, mine] = found[:, code]
         return answers
+
+    def _joined(self) -> Learner:
+        """The champion read through the shard's columns; made anew at each version."""
+        if self._seen is None or self._seen_version != self.version:
+            joined = _Joined(self.schema, self._trainer.schema)
+            self._seen = self._trainer.learner.through(joined)
+            self._seen_version = self.version
+        return self._seen
 
 
 class _Joined:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BadSettings, BrokenInvariant
-from ..messages import Features, LabelRequested, RoundClosed, RoundOpened
+from ..messages import Context, Features, LabelRequested, RoundClosed, RoundOpened
 from ..settings import LabelSettings, QuerySettings
 from ..settings_query import asks_on_arrival
 from .arrivals import Arrivals, Drawn
@@ -76,6 +76,7 @@ class Candidate:
     served: dict[str, float] | None
     served_model: str | None
     key: str | None
+    context: Context | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,6 +450,7 @@ class Asking:
             served=candidate.served,
             served_model=candidate.served_model,
             key=candidate.key,
+            context=candidate.context,
         )
 
     # ------------------------------------------------------------------------------- ends

@@ -129,7 +129,7 @@ def settings_of(luck: Luck) -> Settings:
         {
             "seed": int(luck.u("seed") * 1e9),
             "stream": "simulated",
-            "model": {"name": luck.pick("model", ("logistic", "naive-bayes"))},
+            "model": {"name": luck.pick("model", ("logistic", "naive-bayes", "committee"))},
             "observe": {"window_n": 100, "reservoir_n": 50},
             "query": {
                 "strategy": strategy,

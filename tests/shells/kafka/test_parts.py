@@ -27,6 +27,8 @@ def settings_of(**kafka: Any) -> Settings:
     return parse(
         {
             "seed": 5,
+            # A committee is made fresh from its own evidence, and orders no retraining.
+            "model": {"name": "logistic"},
             "schema": {"classes": ["high", "low"]},
             "observe": {"window_n": 200, "reservoir_n": 200},
             "query": {"budget": {"share": 0.2}, "rounds": {"every_n": 20}},

@@ -1,0 +1,400 @@
+"""The committee: a river classifier of several members that learn much from each label.
+
+It keeps the latest labelled events as evidence, hands them to members that are solved anew (a
+Gaussian process, a discriminant) and to river classifiers that learn one label at a time, and pools
+their opinions by a stacker. docs/COMMITTEE.md has the equations and the measurements.
+
+State is the evidence and the settings. Settings move at fixed places in the sequence of labels, and
+all that is solved from evidence and settings is solved when it is asked for: whoever reads the same
+labels has the same model, whether it was asked in between or not.
+"""
+
+from __future__ import annotations
+
+import bisect
+import copy
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import narwhals.stable.v2 as nw
+import numpy as np
+from river import base
+
+from ...messages import Context, Moments
+from ..presets import long_memory_members
+from .blas import one_blas_thread
+from .discriminant import Discriminant
+from .encoding import Encoder
+from .evidence import Evidence, Floats, Member, Rows
+from .gaussian_process import GaussianProcess
+from .members import RiverMember
+from .stacker import Stacker, logs_of
+
+EARLY_N = 100
+"""Up to so many labels settings move at each; then each time the labels grew by this share of 1."""
+
+Features = Mapping[Any, Any]
+
+
+class _Example(msgspec.Struct, frozen=True):
+    """A labelled event in the evidence; `order` numbers the labels."""
+
+    at: float
+    order: int
+    key: Hashable
+    x: Features
+    code: int
+    weight: float
+
+
+class Committee(base.Classifier):
+    """A Gaussian process, a discriminant and river classifiers, pooled by what they said before.
+
+    Any feature that is a number or a text will do; features and classes may come and go. Nothing
+    is random: the same calls give the same answers, bit for bit on one type of machine.
+
+    Parameters
+    ----------
+    members
+        Objects with `fit` and `predict` of `evidence.Member`, and river classifiers, unlearned.
+        By default a Gaussian process, a discriminant, river's softmax regression and naive Bayes.
+        A member that raises, or says what is no distribution, has no say for as long.
+    memory_n
+        Labelled events kept as evidence. A label costs O(memory_n^3).
+    pools
+        Whether the members' weights are learned; without, all weigh the same.
+    tunes
+        Whether the members' slow settings move.
+
+    Examples
+    --------
+    >>> from river import datasets, metrics
+    >>> model, accuracy = Committee(), metrics.Accuracy()
+    >>> for x, y in datasets.Phishing().take(300):
+    ...     accuracy.update(y, model.predict_one(x))
+    ...     model.learn_one(x, y)
+    >>> accuracy.get() > 0.85
+    True
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Any] | None = None,
+        memory_n: int = 300,
+        pools: bool = True,
+        tunes: bool = True,
+    ) -> None:
+        self.members = members
+        self.memory_n = memory_n
+        self.pools = pools
+        self.tunes = tunes
+        self.classes: list[Any] = []
+        self.labels_n = 0
+        self.events_n = 0
+        self.encoder = Encoder()
+        # Copies: what was passed stays unlearned, so that a clone of this is blank.
+        given = default_members() if members is None else members
+        self._members: list[Member | RiverMember] = [
+            RiverMember(copy.deepcopy(member))
+            if isinstance(member, base.Classifier)
+            else copy.deepcopy(member)
+            for member in given
+        ]
+        self.failures_n = [0] * len(self._members)
+        self.stacker = Stacker(len(self._members), memory_n)
+        self._codes: dict[Any, int] = {}
+        self._examples: list[_Example] = []
+        self._by_key: dict[Hashable, _Example] = {}
+        self._raw: list[Floats] = []
+        self._now = 0.0
+        self._first_at: float | None = None
+        self._event_gap = 1.0
+        self._since_label_n = 0
+        self._moves_at = 1
+        # By member, whether it could be solved for the evidence; empty while it was not tried.
+        self._is_fit: list[bool] = []
+
+    @property
+    def _multiclass(self) -> bool:
+        return True
+
+    # ---------------------------------------------------------------------------------- watching
+
+    def observe_one(self, x: Features) -> None:
+        """An event came, which may never be labelled: the clock moves, with a label the scale."""
+        moments = {
+            str(name): Moments(1, float(value), 0.0)
+            for name, value in x.items()
+            if not isinstance(value, str) and value is not None and math.isfinite(value)
+        }
+        self._observe(1, moments)
+        self._now += 1.0
+        self._since_label_n += 1
+
+    def _observe(self, events_n: int, moments: Mapping[str, Moments]) -> None:
+        self.events_n += events_n
+        self.encoder.observe(moments)
+
+    # ---------------------------------------------------------------------------------- learning
+
+    def learn_one(
+        self,
+        x: Features,
+        y: Any,
+        w: float = 1.0,
+        *,
+        at: float | None = None,
+        key: Hashable = None,
+        context: Context | None = None,
+    ) -> None:
+        """Learn one label.
+
+        `w` is its weight. `at` is when its event happened, in any one unit; without it, events are
+        counted. A label of the same `key` replaces the one before, as when an answer is corrected.
+        With `context`, members are judged by what they said when the event came.
+        """
+        self.labels_n += 1
+        is_moving = self.labels_n >= self._moves_at
+        is_known = key is not None and key in self._by_key
+        code, at = self._code_of(y), self._time_of(x, at, context)
+        opinions = self._opinions_before(x, at, context, is_moving)
+        if opinions is not None and not is_known:
+            self.stacker.add(logs_of(opinions), code, w)
+        for number, member in enumerate(self._members):
+            if isinstance(member, RiverMember):
+                self._try(number, member.learn, x, code, w)
+        self._remember(_Example(at, self.labels_n, key, dict(x), code, w))
+        self._is_fit = []
+        if is_moving:
+            self._move_settings()
+
+    def _time_of(self, x: Features, at: float | None, context: Context | None) -> float:
+        """When the labelled event happened; it is observed, unless that was done before."""
+        if context is not None:
+            self._observe(context.events_n, context.moments)
+        elif not self._since_label_n:
+            self.observe_one(x)
+        self._since_label_n = 0
+        at = self._now if at is None else float(at)
+        self._now = max(self._now, at)
+        self._first_at = at if self._first_at is None else self._first_at
+        return at
+
+    def _opinions_before(
+        self, x: Features, at: float, context: Context | None, is_moving: bool
+    ) -> Floats | None:
+        """What the members said before this label, shape (members, classes), if that is known.
+
+        Asking them anew takes a fit: it is done at those labels at which settings move.
+        """
+        said = None if context is None else self.said_in(context)
+        if said is None and is_moving and self._examples:
+            said = self.opinions(self._rows_of([x], at))[:, 0]
+        return said
+
+    def said_in(self, context: Context) -> Floats | None:
+        """The opinions of a context, shape (members, classes); None where it has none."""
+        if not context.opinions:
+            return None
+        said = np.zeros((len(self._members), len(self.classes)))
+        for name, of_members in context.opinions.items():
+            code = self._codes.get(name)
+            if code is not None and len(of_members) == len(said):
+                said[:, code] = of_members
+        return _as_distributions(said)
+
+    def _remember(self, example: _Example) -> None:
+        if example.key is not None:
+            self.forget(example.key)
+            self._by_key[example.key] = example
+        self.encoder.register(example.x)
+        place = bisect.bisect(self._examples, (example.at, example.order), key=_place_of)
+        self._examples.insert(place, example)
+        self._raw.insert(place, self.encoder.raw_rows([example.x])[0])
+        if len(self._examples) > self.memory_n:
+            self._drop(0)
+        since_first = self._now - (self._first_at or 0.0)
+        self._event_gap = max(since_first / max(1, self.events_n - 1), 1e-9)
+
+    def forget(self, key: Hashable) -> None:
+        """Take a label back, such as one that is disputed after all; river members keep it."""
+        example = self._by_key.get(key)
+        if example is not None:
+            self._drop(next(i for i, other in enumerate(self._examples) if other is example))
+            self._is_fit = []
+
+    def _drop(self, place: int) -> None:
+        example = self._examples.pop(place)
+        del self._raw[place]
+        if example.key is not None:
+            del self._by_key[example.key]
+
+    def _code_of(self, y: Any) -> int:
+        code = self._codes.get(y)
+        if code is None:
+            code = self._codes[y] = len(self.classes)
+            self.classes.append(y)
+        return code
+
+    def _move_settings(self) -> None:
+        """Members tune and the stacker learns; next after a hundredth more labels."""
+        self._moves_at = self.labels_n + max(1, self.labels_n // EARLY_N)
+        if self.pools:
+            self.stacker.fit()
+        if not self.tunes:
+            return
+        evidence = self._evidence()
+        with one_blas_thread():
+            for number, member in enumerate(self._members):
+                if not isinstance(member, RiverMember):
+                    self._try(number, member.tune, evidence)
+
+    # -------------------------------------------------------------------------------- predicting
+
+    def predict_proba_one(self, x: Features, **kwargs: Any) -> dict[Any, float]:
+        """Probabilities of the classes learned so far, as of now; {} before the first label."""
+        return self.predict_proba_rows(self._rows_of([x], self._now))[0]
+
+    def predict_proba_many(self, X: Any) -> Any:
+        """The same for a DataFrame, one row an event; answers in a frame of the same library.
+
+        A row's bits do not depend on the other rows.
+        """
+        frame = nw.from_native(X, eager_only=True)
+        answers = self.pooled(self._rows_of(frame.rows(named=True), self._now))
+        columns = {str(name): answers[:, code] for code, name in enumerate(self.classes)}
+        return nw.from_dict(columns, backend=frame.implementation).to_native()
+
+    def predict_proba_rows(self, rows: Rows) -> list[dict[Any, float]]:
+        """Probabilities by class for each of the rows."""
+        pooled = self.pooled(rows)
+        return [dict(zip(self.classes, row, strict=True)) for row in pooled.tolist()]
+
+    def pooled(self, rows: Rows) -> Floats:
+        """Probabilities, shape (n, classes), of n rows; (n, 0) before the first label."""
+        if not self._examples:
+            return np.full((len(rows), len(self.classes)), 1.0 / max(1, len(self.classes)))
+        return self.pool_opinions(self.opinions(rows))
+
+    def pool_opinions(self, opinions: Floats) -> Floats:
+        """One distribution of the members', shape (members, n, classes)."""
+        return self.stacker.pool(logs_of(opinions))
+
+    def opinions(self, rows: Rows) -> Floats:
+        """What each member says, shape (members, n, classes); uniform where it says nothing fit."""
+        shape = (len(rows), len(self.classes))
+        said = np.empty((len(self._members), *shape))
+        with one_blas_thread():
+            self._fit()
+            for number, member in enumerate(self._members):
+                opinion = None
+                if self._is_fit[number]:
+                    opinion = self._try(number, member.predict, rows)
+                is_usable = opinion is not None and np.shape(opinion) == shape
+                said[number] = opinion if is_usable else 1.0 / max(1, shape[1])
+        return _as_distributions(said)
+
+    def opinions_by_class(self, rows: Rows) -> dict[Any, tuple[float, ...]]:
+        """What each member says of one row, by class, to 6 digits: it is written to a log."""
+        said = self.opinions(rows)[:, 0]
+        return {
+            name: tuple(float(f"{p:.6g}") for p in said[:, code].tolist())
+            for code, name in enumerate(self.classes)
+        }
+
+    # ---------------------------------------------------------------------- evidence and its fit
+
+    @property
+    def now(self) -> float:
+        """The time of the newest event learned or observed."""
+        return self._now
+
+    @property
+    def has_evidence(self) -> bool:
+        """There is a label to go by."""
+        return bool(self._examples)
+
+    @property
+    def evidence_age(self) -> float | None:
+        """Mean age of the evidence, in the unit of `at`, when the newest came; None without any."""
+        if not self._examples:
+            return None
+        return self._examples[-1].at - math.fsum(e.at for e in self._examples) / len(self._examples)
+
+    def member_names(self) -> list[str]:
+        """A name for each member, in their order."""
+        return [
+            type(member.model).__name__
+            if isinstance(member, RiverMember)
+            else type(member).__name__
+            for member in self._members
+        ]
+
+    def _rows_of(self, xs: Sequence[Features], at: float) -> Rows:
+        raw = self.encoder.raw_rows(xs)
+        at_rows = np.full(len(xs), at)
+        return Rows(self.encoder.scaled(raw), at_rows, len(self.classes), lambda i: xs[i])
+
+    def _evidence(self) -> Evidence:
+        d = self.encoder.columns_n
+        raw = np.zeros((len(self._raw), d))
+        for i, row in enumerate(self._raw):
+            raw[i, : len(row)] = row
+        at = np.array([example.at for example in self._examples])
+        span = float(at[-1] - at[0])
+        return Evidence(
+            Z=self.encoder.scaled(raw),
+            codes=np.array([example.code for example in self._examples], dtype=np.intp),
+            at=at,
+            weights=np.array([example.weight for example in self._examples]),
+            classes_n=len(self.classes),
+            feature_of=self.encoder.feature_of,
+            label_gap=max(span / max(1, len(at) - 1), 1e-9),
+            event_gap=self._event_gap,
+        )
+
+    def _fit(self) -> None:
+        """Solve what evidence and settings say, unless that is done."""
+        if self._is_fit:
+            return
+        self._is_fit = [True] * len(self._members)
+        evidence = self._evidence()
+        for number, member in enumerate(self._members):
+            if not isinstance(member, RiverMember):
+                self._is_fit[number] = (
+                    self._try(number, member.fit, evidence, otherwise=False) is None
+                )
+
+    def _try(self, number: int, act: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
+        """What a member does; a failure is its own alone, and counted."""
+        try:
+            with np.errstate(all="ignore"):
+                return act(*args)
+        except Exception:  # whatever a member of the user's raises, the others go on
+            self.failures_n[number] += 1
+            return otherwise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Evidence and settings; what is solved from them is solved again."""
+        return {**self.__dict__, "_is_fit": []}
+
+
+def default_members() -> list[Any]:
+    """The members of a `Committee` that was given none."""
+    return [GaussianProcess(), Discriminant(), *long_memory_members()]
+
+
+def _place_of(example: _Example) -> tuple[float, int]:
+    return example.at, example.order
+
+
+def _as_distributions(said: Floats) -> Floats:
+    """Rows along the last axis that sum to 1; uniform where one is no distribution."""
+    total = said.sum(axis=-1, keepdims=True)
+    is_good = (
+        (said.min(axis=-1, keepdims=True, initial=0.0) >= 0.0) & (total > 0.0) & (total < np.inf)
+    )
+    uniform = 1.0 / max(1, said.shape[-1])
+    return np.where(is_good, said / np.where(is_good, total, 1.0), uniform)

@@ -1,0 +1,211 @@
+"""From features to scaled columns: numbers by the moments of every event, texts as indicators.
+
+A numeric feature becomes one column, standardised and cut off at 4 deviations. A categorical one
+becomes a column for each of its first values and a few shared ones for the rest, a free text a
+small bag of hashed words of length 1. Two categories that differ are then as far apart as two
+draws of a number, so that every feature weighs alike before anything is learned.
+
+Which columns there are is decided by labelled events alone; the scale also by those never labelled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from ...messages import Moments
+from .evidence import Floats
+
+CLIP = 4.0
+COLUMNS_MAX = 600
+"""Columns in all; features that find no room any more are ignored and counted."""
+
+VALUES_MAX, SHARED_N, WORDS_N = 24, 8, 64
+"""Columns of a categorical feature for values of their own, for all others, and of a free text."""
+
+WORDS_MIN = 4
+"""A feature whose first text has so many words is free text."""
+
+
+class Encoder:
+    """Features by name to a row of columns; learned features only.
+
+    >>> encoder = Encoder()
+    >>> encoder.observe({"amount": Moments(4, 10.0, 16.0)})
+    >>> encoder.register({"amount": 12.0, "city": "Rome"})
+    >>> encoder.scaled(encoder.raw_rows([{"amount": 14.0, "city": "Rome"}, {"city": "Oslo"}]))
+    array([[2., 1.],
+           [0., 0.]])
+    """
+
+    def __init__(self) -> None:
+        self.ignored_n = 0
+        self.moments: dict[str, Moments] = {}
+        self._numbers: dict[Any, int] = {}
+        self._values: dict[Any, dict[str, int]] = {}
+        self._shared: dict[Any, int] = {}
+        self._words: dict[Any, int] = {}
+        # The number of each feature, and that of the feature behind each column.
+        self._features: dict[Any, int] = {}
+        self._feature_of: list[int] = []
+        # Columns of numbers, their means and what their differences are multiplied with.
+        self._scale = (np.zeros(0, dtype=np.intp), np.zeros(0), np.zeros(0))
+
+    @property
+    def columns_n(self) -> int:
+        """Columns of a row."""
+        return len(self._feature_of)
+
+    @property
+    def feature_of(self) -> NDArray[np.intp]:
+        """The number of the feature behind each column, shape (columns,)."""
+        return np.array(self._feature_of, dtype=np.intp)
+
+    # ---------------------------------------------------------------------------------- learning
+
+    def observe(self, moments: Mapping[str, Moments]) -> None:
+        """More values of numeric features, of any events; from the next `rescale` on they count."""
+        for name, more in moments.items():
+            known = self.moments.get(name)
+            if known is None and len(self.moments) >= COLUMNS_MAX:
+                continue
+            self.moments[name] = more if known is None else known.joined(more)
+
+    def register(self, x: Mapping[Any, Any]) -> None:
+        """Make room for the features and categories of a labelled event, by name; then rescale."""
+        for name in sorted(x, key=str):
+            value = x[name]
+            if isinstance(value, str):
+                self._register_text(name, value)
+            elif name not in self._features and _number_of(value) is not None:
+                start = self._add_columns(name, 1)
+                if start is not None:
+                    self._numbers[name] = start
+        self.rescale()
+
+    def rescale(self) -> None:
+        """From now on numbers are scaled by all that was observed so far."""
+        found = [self.moments.get(str(name), _NOTHING) for name in self._numbers]
+        deviations = np.array([moments.deviation for moments in found])
+        means = np.array([moments.mean for moments in found])
+        varies = deviations > 1e-9 * np.maximum(1.0, np.abs(means))
+        factors = np.where(varies, 1.0 / np.where(varies, deviations, 1.0), 0.0)
+        self._scale = (np.array(list(self._numbers.values()), dtype=np.intp), means, factors)
+
+    def _register_text(self, name: Any, text: str) -> None:
+        if name not in self._features and len(text.split()) >= WORDS_MIN:
+            start = self._add_columns(name, WORDS_N)
+            if start is not None:
+                self._words[name] = start
+            return
+        if name in self._words or name in self._numbers:
+            return
+        values = self._values.setdefault(name, {})
+        if text in values or name in self._shared:
+            return
+        if len(values) < VALUES_MAX:
+            start = self._add_columns(name, 1)
+            if start is not None:
+                values[text] = start
+        else:
+            start = self._add_columns(name, SHARED_N)
+            if start is not None:
+                self._shared[name] = start
+
+    def _add_columns(self, name: Any, n: int) -> int | None:
+        """The first of n new columns of a feature; None, and counted, where there is no room."""
+        start = len(self._feature_of)
+        if start + n > COLUMNS_MAX:
+            self.ignored_n += 1
+            return None
+        self._feature_of += [self._features.setdefault(name, len(self._features))] * n
+        return start
+
+    # ------------------------------------------------------------------------------------ encoding
+
+    def raw_rows(self, xs: Iterable[Mapping[Any, Any]]) -> Floats:
+        """Unscaled rows, shape (n, columns): numbers as they are, NaN where missing."""
+        rows = []
+        for x in xs:
+            row = np.zeros(self.columns_n)
+            for name, column in self._numbers.items():
+                number = _number_of(x.get(name))
+                row[column] = math.nan if number is None else number
+            for name in (*self._values, *self._words):
+                value = x.get(name)
+                if isinstance(value, str):
+                    self._add_text(row, name, value)
+            rows.append(row)
+        return np.array(rows).reshape(len(rows), self.columns_n)
+
+    def _add_text(self, row: Floats, name: Any, text: str) -> None:
+        if name in self._words:
+            start = self._words[name]
+            words = row[start : start + WORDS_N]
+            for word in text.lower().split():
+                words[_hash(word) % WORDS_N] += 1.0
+            length = math.sqrt(float((words * words).sum()))
+            if length:
+                words /= length
+            return
+        column = self._values[name].get(text)
+        if column is None and name in self._shared:
+            column = self._shared[name] + _hash(text) % SHARED_N
+        if column is not None:
+            row[column] = 1.0
+
+    def text_row(self, name: Any, text: str) -> Floats:
+        """What a text of this feature adds to a row, shape (columns,); zeros if it is not known."""
+        row = np.zeros(self.columns_n)
+        if name in self._values or name in self._words:
+            self._add_text(row, name, text)
+        return row
+
+    def scaled(self, raw: Floats) -> Floats:
+        """Rows as members see them; of fewer columns than there are now, they are filled with 0.
+
+        A missing number stands at the mean, and so does every number that never varied.
+        """
+        Z = np.zeros((len(raw), self.columns_n))
+        Z[:, : raw.shape[1]] = raw
+        if self._numbers:
+            columns, means, factors = self._scale
+            numbers = (Z[:, columns] - means) * factors
+            numbers = np.clip(np.nan_to_num(numbers, nan=0.0), -CLIP, CLIP)
+            Z[:, columns] = numbers
+        return Z
+
+    # ------------------------------------------------------------------------------- tables of rows
+
+    @property
+    def numbers(self) -> dict[Any, int]:
+        """The column of each numeric feature."""
+        return self._numbers
+
+    @property
+    def texts(self) -> tuple[Any, ...]:
+        """Names of the categorical features and free texts."""
+        return (*self._values, *self._words)
+
+
+_NOTHING = Moments(0, 0.0, 0.0)
+
+
+def _number_of(value: Any) -> float | None:
+    """A finite number as a float; None for anything else, a missing value included."""
+    if value is None or isinstance(value, str):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _hash(text: str) -> int:
+    return int(xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")))

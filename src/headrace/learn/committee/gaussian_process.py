@@ -1,0 +1,281 @@
+"""A Gaussian process on one-hot labels that tunes itself and forgets at its own pace.
+
+Regression in closed form (Rasmussen and Williams, "Gaussian processes for machine learning", 2006,
+eq. 2.25) with one kernel for what is local, linear and recent:
+
+    k(a, b) = s1 exp(-|a - b|_r^2 / 2) e^(-t/T1) + s2 <a, b>_r e^(-t/T2) + s3 e^(-t/T3) + noise
+
+`t` is the time between the two, `r` a relevance for each feature. Relevances, the weights s, the
+noise and the three memories T follow the marginal likelihood (eq. 5.9), held by a Gaussian prior to
+their defaults, one step of Adam (Kingma and Ba, 2015) at a time. Leave-one-out predictions, which
+cost nothing here (eq. 5.12), choose how sharply scores become probabilities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dpotri
+
+from .evidence import Evidence, Floats, Rows, product_by_row, softmax
+
+SHARPNESSES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+"""Candidates for the factor between scores and log probabilities."""
+
+DEFAULTS = {
+    "local": 1.0,
+    "linear": 0.5,
+    "recent": 0.05,
+    "noise": 0.4,
+    "local_memory": 1000.0,
+    "linear_memory": 1000.0,
+    "recent_memory": 50.0,
+}
+"""Where the settings start and what holds them. The first two memories are in label gaps, the last
+in event gaps: what was seen a moment ago says more the fewer events ago it was."""
+
+RATE, STEP_MIN, TUNED_MIN = 0.07, 1e-3, 8
+_JITTER = 1e-6
+_STATE = ("has_relevance", "has_time", "_features_n", "_settings", "_moments", "_steps_n")
+
+
+class GaussianProcess:
+    """One member of a committee.
+
+    `has_relevance`, `has_time`: whether features have relevances of their own, and whether evidence
+    ages; both can be switched off to measure what they are worth.
+
+    >>> Z, codes = np.array([[-1.0], [-0.9], [1.0], [1.1]]), np.array([0, 0, 1, 1])
+    >>> evidence = Evidence(Z=Z, codes=codes, at=np.arange(4.0), weights=np.ones(4), classes_n=2,
+    ...     feature_of=np.zeros(1, int), label_gap=1.0, event_gap=1.0)
+    >>> member = GaussianProcess()
+    >>> member.fit(evidence)
+    >>> new = Rows(Z=np.array([[1.0]]), at=np.array([4.0]), classes_n=2, features=lambda i: {})
+    >>> bool(member.predict(new)[0, 1] > 0.7)
+    True
+    """
+
+    def __init__(self, *, has_relevance: bool = True, has_time: bool = True) -> None:
+        self.has_relevance = has_relevance
+        self.has_time = has_time
+        self._features_n = 0
+        # Logarithms: relevances over the default, then DEFAULTS in order; their Adam moments.
+        self._settings = np.log(np.array(list(DEFAULTS.values())))
+        self._moments = np.zeros((2, len(DEFAULTS)))
+        self._steps_n = 0
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The present weights, noise and memories by the names of `DEFAULTS`."""
+        values = np.exp(self._settings[self._features_n :]).tolist()
+        return dict(zip(DEFAULTS, values, strict=True))
+
+    @property
+    def relevances(self) -> Floats:
+        """One for each feature, shape (features,), relative to the default of 1 / features."""
+        relative: Floats = np.exp(self._settings[: self._features_n])
+        return relative
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Only what no evidence gives again."""
+        return {name: self.__dict__[name] for name in _STATE}
+
+    # ---------------------------------------------------------------------------------- learning
+
+    def tune(self, evidence: Evidence) -> None:
+        """Move the settings one step up the likelihood; O(m^3 + m^2 d) for m rows of d columns."""
+        if len(evidence) < TUNED_MIN:
+            return
+        self._know_features(evidence)
+        kernel = self._kernel(evidence)
+        inverse = _inverse(kernel.total)
+        targets, _, _ = _targets_of(evidence)
+        weights = inverse @ targets
+        # Half the outer product less half the inverse: how the likelihood moves with the kernel.
+        self._move(self._gradient(evidence, kernel, 0.5 * (weights @ weights.T - inverse)))
+
+    def fit(self, evidence: Evidence) -> None:
+        """Solve for the evidence; O(m^3 + m^2 d) for m rows of d columns."""
+        self._know_features(evidence)
+        targets, self._shares, size = _targets_of(evidence)
+        inverse = _inverse(self._kernel(evidence).total)
+        weights = inverse @ targets
+        self._prepare(evidence, weights * size)
+        left_out = size * (targets - weights / np.diag(inverse)[:, np.newaxis]) + self._shares
+        self._sharpness = _best_sharpness(left_out, evidence.codes)
+
+    def _know_features(self, evidence: Evidence) -> None:
+        """New features start at the default relevance; when that is noticed changes nothing."""
+        more_n = int(evidence.feature_of.max(initial=-1)) + 1 - self._features_n
+        if more_n > 0:
+            at = self._features_n
+            self._settings = np.insert(self._settings, at, np.zeros(more_n))
+            self._moments = np.insert(self._moments, at, np.zeros((more_n, 2)), axis=1)
+            self._features_n += more_n
+
+    def _defaults(self) -> Floats:
+        logs = np.log(np.array(list(DEFAULTS.values())))
+        return np.concatenate([np.zeros(self._features_n), logs])
+
+    def _kernel(self, evidence: Evidence) -> _Kernel:
+        values = self.settings
+        scaled = evidence.Z * self._roots(evidence)
+        inner = scaled @ scaled.T
+        squares = np.diag(inner)
+        near = np.exp(np.minimum(inner - 0.5 * squares[:, np.newaxis] - 0.5 * squares, 0.0))
+        apart = np.abs(evidence.at[:, np.newaxis] - evidence.at)
+        local, linear = values["local"] * near, values["linear"] * inner
+        fading = np.ones_like(apart)
+        if self.has_time:
+            local *= np.exp(apart / -(values["local_memory"] * evidence.label_gap))
+            fading = np.exp(apart / -(values["linear_memory"] * evidence.label_gap))
+            linear *= fading
+            recent = values["recent"] * np.exp(
+                apart / -(values["recent_memory"] * evidence.event_gap)
+            )
+        else:
+            recent = np.zeros_like(apart)
+        total = local + linear + recent
+        total[np.diag_indices(len(total))] += values["noise"] / evidence.weights + _JITTER
+        return _Kernel(total, local, linear, recent, apart, fading)
+
+    def _roots(self, evidence: Evidence) -> Floats:
+        """Square roots of the relevances, shape (d,), one for each column."""
+        default = np.sqrt(1.0 / max(1, self._features_n))
+        roots: Floats = default * np.exp(0.5 * self._settings[: self._features_n])
+        return roots[evidence.feature_of]
+
+    def _gradient(self, evidence: Evidence, kernel: _Kernel, slope: Floats) -> Floats:
+        """Of the log likelihood and the prior by the logarithms of the settings.
+
+        `slope`, shape (m, m), is the gradient by the entries of the kernel.
+        """
+        values, n = self.settings, self._features_n
+        gradient = np.zeros(len(self._settings))
+        by_local, by_linear, by_recent = (
+            slope * kernel.local,
+            slope * kernel.linear,
+            slope * kernel.recent,
+        )
+        if self.has_relevance:
+            Z, relevance = evidence.Z, self._roots(evidence) ** 2
+            by_column = (Z * (by_local @ Z)).sum(axis=0) - by_local.sum(axis=1) @ (Z * Z)
+            by_column += (Z * ((values["linear"] * slope * kernel.fading) @ Z)).sum(axis=0)
+            gradient[:n] = np.bincount(evidence.feature_of, by_column * relevance, minlength=n)
+        gradient[n : n + 4] = [
+            by_local.sum(),
+            by_linear.sum(),
+            by_recent.sum(),
+            values["noise"] * (np.diag(slope) / evidence.weights).sum(),
+        ]
+        if self.has_time:
+            gradient[n + 4 :] = [
+                (by_local * kernel.apart).sum() / (values["local_memory"] * evidence.label_gap),
+                (by_linear * kernel.apart).sum() / (values["linear_memory"] * evidence.label_gap),
+                (by_recent * kernel.apart).sum() / (values["recent_memory"] * evidence.event_gap),
+            ]
+        hold = np.ones(len(gradient))
+        hold[-1] = 2.0
+        held: Floats = gradient - hold * (self._settings - self._defaults())
+        return held
+
+    def _move(self, gradient: Floats) -> None:
+        """One step of Adam."""
+        self._steps_n += 1
+        self._moments[0] = 0.9 * self._moments[0] + 0.1 * gradient
+        self._moments[1] = 0.99 * self._moments[1] + 0.01 * gradient * gradient
+        mean = self._moments[0] / (1.0 - 0.9**self._steps_n)
+        square = self._moments[1] / (1.0 - 0.99**self._steps_n)
+        self._settings = self._settings + RATE * mean / (np.sqrt(square) + STEP_MIN)
+
+    # -------------------------------------------------------------------------------- predicting
+
+    def _prepare(self, evidence: Evidence, weights: Floats) -> None:
+        """Fold all that does not depend on a new row into a few small arrays.
+
+        For a row later than all evidence e^(-t/T) is a product of a factor of the row and one of
+        the label, so the linear part shrinks to a matrix (d, k), the recent one to a vector (k,).
+        """
+        values = self.settings
+        self._newest = newest = float(evidence.at.max())
+        age = newest - evidence.at
+        roots = self._roots(evidence)
+        scaled = evidence.Z * roots
+        self._columns = np.ascontiguousarray(scaled.T)
+        self._squares = 0.5 * (scaled * scaled).sum(axis=1)
+        self._rates = np.zeros(3)
+        faded = np.ones((3, len(evidence)))
+        if self.has_time:
+            memories = np.array(
+                [
+                    values["local_memory"] * evidence.label_gap,
+                    values["linear_memory"] * evidence.label_gap,
+                    values["recent_memory"] * evidence.event_gap,
+                ]
+            )
+            self._rates = 1.0 / memories
+            faded = np.exp(-age * self._rates[:, np.newaxis])
+        self._local = values["local"] * faded[0][:, np.newaxis] * weights
+        self._linear = values["linear"] * (scaled.T @ (faded[1][:, np.newaxis] * weights))
+        recent = values["recent"] if self.has_time else 0.0
+        self._recent = recent * (faded[2] @ weights)
+        self._row_roots = roots
+
+    def predict(self, rows: Rows) -> Floats:
+        """Probabilities, shape (n, k); rows older than the newest label are taken as of then."""
+        scaled = rows.Z * self._row_roots
+        since = np.maximum(rows.at - self._newest, 0.0)[:, np.newaxis]
+        distance = product_by_row(scaled, self._columns)
+        distance -= 0.5 * (scaled * scaled).sum(axis=1)[:, np.newaxis]
+        distance -= self._squares
+        near = np.exp(np.minimum(distance, 0.0, out=distance), out=distance)
+        scores = product_by_row(near, self._local) * np.exp(-since * self._rates[0])
+        scores += product_by_row(scaled, self._linear) * np.exp(-since * self._rates[1])
+        scores += self._recent * np.exp(-since * self._rates[2])
+        return softmax(self._sharpness * (scores + self._shares))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Kernel:
+    """The kernel matrix, its three parts, times apart and what they leave; all of shape (m, m)."""
+
+    total: Floats
+    local: Floats
+    linear: Floats
+    recent: Floats
+    apart: Floats
+    fading: Floats
+
+
+def _targets_of(evidence: Evidence) -> tuple[Floats, Floats, float]:
+    """One-hot labels less the shares of the classes, of unit size; those shares, and the size."""
+    k = evidence.classes_n
+    counts: Floats = np.bincount(evidence.codes, minlength=k).astype(np.float64)
+    shares: Floats = (counts + 1.0 / k) / (len(evidence) + 1.0)
+    targets = evidence.one_hot - shares
+    size = max(float(np.sqrt((targets * targets).sum(axis=1).mean())), 0.05)
+    return targets / size, shares, size
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Of a symmetric positive definite matrix, by its Cholesky factor."""
+    factor, failed = dpotrf(matrix, lower=1)
+    if failed:
+        # Rounding made it indefinite; a little more noise mends that.
+        return np.asarray(np.linalg.inv(matrix + 1e-3 * np.eye(len(matrix))))
+    lower, _ = dpotri(factor, lower=1)
+    half = np.tril(lower)
+    return np.asarray(half + np.tril(half, -1).T)
+
+
+def _best_sharpness(scores: Floats, codes: NDArray[np.intp]) -> float:
+    """The candidate under which left-out labels are likeliest, on the mean of their logarithms."""
+    own = np.arange(len(codes))
+    likelihoods = [
+        float(np.log(softmax(sharpness * scores)[own, codes] + 1e-9).mean())
+        for sharpness in SHARPNESSES
+    ]
+    return SHARPNESSES[int(np.argmax(likelihoods))]

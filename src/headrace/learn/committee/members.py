@@ -1,0 +1,77 @@
+"""A river classifier as a member of a committee: it learns one label at a time and forgets nothing.
+
+Where the model can be compiled (`scoring`), rows of a table are scored at once; else one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..scoring import Scorer, code_of, compile  # noqa: A004 - the word for it
+from .evidence import Floats, Rows
+
+
+class RiverMember:
+    """Class codes in and out, whatever the labels are outside.
+
+    >>> from river import naive_bayes
+    >>> member = RiverMember(naive_bayes.GaussianNB())
+    >>> member.learn({"amount": 1.0}, 0, 1.0)
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.classes_n = 0
+        self._is_multiclass = bool(model._multiclass)
+        self._scorer: Scorer | None = None
+        self._scorer_schema: Any = None
+
+    def learn(self, x: Mapping[Any, Any], code: int, weight: float) -> None:
+        """Learn one label; the weight goes to models whose `learn_one` takes one."""
+        self.classes_n = max(self.classes_n, code + 1)
+        if self._scorer is not None:
+            self._scorer.is_stale = True
+        label: int | bool = code if self._is_multiclass else bool(code)
+        if weight == 1.0:
+            self.model.learn_one(x, label)
+            return
+        try:
+            self.model.learn_one(x, label, w=weight)
+        except TypeError:
+            self.model.learn_one(x, label)
+
+    def predict(self, rows: Rows) -> Floats:
+        """Probabilities, shape (n, classes); classes it was never told of get 0."""
+        scorer = self._compiled(rows)
+        if scorer is not None and rows.X is not None:
+            codes, answers = scorer.score(rows.X)
+            return _by_code(codes, answers, rows.classes_n)
+        said = np.zeros((len(rows), rows.classes_n))
+        for i in range(len(rows)):
+            for label, p in self.model.predict_proba_one(rows.features(i)).items():
+                if 0 <= code_of(label) < rows.classes_n:
+                    said[i, code_of(label)] = p
+        return said
+
+    def _compiled(self, rows: Rows) -> Scorer | None:
+        """The scorer for the rows' table; None without a table, or if the model has none."""
+        if rows.X is None:
+            return None
+        if self._scorer_schema is not rows.schema:
+            self._scorer, self._scorer_schema = compile(self.model, rows.schema), rows.schema
+        return self._scorer
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the scorer, which the model gives again."""
+        return {**self.__dict__, "_scorer": None, "_scorer_schema": None}
+
+
+def _by_code(codes: list[int], answers: Floats, classes_n: int) -> Floats:
+    said = np.zeros((len(answers), classes_n))
+    for column, code in enumerate(codes):
+        if 0 <= code < classes_n:
+            said[:, code] = answers[:, column]
+    return said

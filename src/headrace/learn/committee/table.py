@@ -1,0 +1,91 @@
+"""A committee read from a table: rows over a schema's columns, scored many at a time.
+
+It does for a committee what `scoring` does for river's models, and gives the bits that
+`predict_proba_one` gives, in any batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..schema_view import SchemaView
+from .committee import Committee
+from .encoding import Encoder
+from .evidence import Floats, Rows
+
+BLOCK_N = 512
+"""Rows scored at once: what lies between is as large as they are many times the evidence."""
+
+
+class CommitteeTable:
+    """A committee behind the columns of a schema. Holds nothing that the two do not give again."""
+
+    def __init__(self, committee: Committee, schema: SchemaView) -> None:
+        self.committee = committee
+        self.schema = schema
+        self._read_for: tuple[int, int] = (-1, -1)
+        self._from = self._to = np.zeros(0, dtype=np.intp)
+        self._categories: dict[int, list[Floats]] = {}
+
+    def score(self, X: Floats, at: Floats | None) -> tuple[list[Any], Floats]:
+        """The classes learned so far, and pooled probabilities of rows (n, width) at times (n,)."""
+        blocks = [
+            self.committee.pooled(
+                self.rows(X[i : i + BLOCK_N], None if at is None else at[i : i + BLOCK_N])
+            )
+            for i in range(0, len(X), BLOCK_N)
+        ]
+        k = len(self.committee.classes)
+        return self.committee.classes, np.concatenate([np.zeros((0, k)), *blocks])
+
+    def rows(self, X: Floats, at: Floats | None) -> Rows:
+        """What members need to know of rows (n, width); without times, they are of now."""
+        committee, schema = self.committee, self.schema
+        times = np.full(len(X), committee.now) if at is None else at
+        Z = committee.encoder.scaled(self._raw(X))
+        return Rows(Z, times, len(committee.classes), lambda i: schema.features(X[i]), X, schema)
+
+    def _raw(self, X: Floats) -> Floats:
+        encoder, schema = self.committee.encoder, self.schema
+        if self._read_for != (encoder.columns_n, schema.width):
+            self._read(encoder)
+        raw = np.zeros((len(X), encoder.columns_n))
+        if X.shape[1] < schema.width:
+            X = np.pad(X, ((0, 0), (0, schema.width - X.shape[1])), constant_values=np.nan)
+        # A feature that the table lacks is missing in every row.
+        raw[:, list(encoder.numbers.values())] = np.nan
+        raw[:, self._to] = X[:, self._from]
+        for j, texts in self._categories.items():
+            self._add_texts(raw, j, X[:, j], texts)
+        return raw
+
+    def _read(self, encoder: Encoder) -> None:
+        """Which column of the table is which of the encoder's."""
+        schema = self.schema
+        numbers = [
+            (j, encoder.numbers[name])
+            for j, (name, kind) in enumerate(zip(schema.names, schema.kinds, strict=True))
+            if kind == "numeric" and name in encoder.numbers
+        ]
+        self._from = np.array([j for j, _ in numbers], dtype=np.intp)
+        self._to = np.array([column for _, column in numbers], dtype=np.intp)
+        texts = set(encoder.texts)
+        self._categories = {j: [] for j, name in enumerate(schema.names) if name in texts}
+        self._read_for = (encoder.columns_n, schema.width)
+
+    def _add_texts(self, raw: Floats, j: int, codes: Floats, texts: list[Floats]) -> None:
+        """What the categories in this column of the table add to the rows."""
+        is_known = ~np.isnan(codes)
+        if not is_known.any():
+            return
+        known: NDArray[np.intp] = codes[is_known].astype(np.intp)
+        name = self.schema.names[j]
+        while len(texts) <= known.max():
+            row = np.full(self.schema.width, np.nan)
+            row[j] = len(texts)
+            text = str(self.schema.features(row)[name])
+            texts.append(self.committee.encoder.text_row(name, text))
+        raw[is_known] += np.array(texts)[known]

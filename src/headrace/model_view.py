@@ -1,0 +1,44 @@
+"""What a shard sees of the trainer: the border between one partition and the model of all."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .messages import Context, Moments
+
+
+class ModelView(Protocol):
+    """A version, probabilities by it, and what the model wants back with a label."""
+
+    @property
+    def version(self) -> int:
+        """Number of entries of the training log that the model has folded."""
+        ...
+
+    @property
+    def has_learned(self) -> bool:
+        """Whether the model knows anything: before its first label it predicts nothing."""
+        ...
+
+    @property
+    def wants_context(self) -> bool:
+        """Whether requests should carry a `Context`."""
+        ...
+
+    def probabilities(
+        self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Class probabilities, shape (n, k), of rows (n, d) at times (n,), seconds; or of now."""
+        ...
+
+    def context(
+        self, row: NDArray[np.float64], at: float, events_n: int, moments: dict[str, Moments]
+    ) -> Context | None:
+        """What has to come back with the label of this event.
+
+        `events_n` events, whose `moments` by numeric feature these are, came since the last one.
+        """
+        ...

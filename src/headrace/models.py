@@ -1,0 +1,21 @@
+"""Models for `Engine(model=...)`: the committee, which is the default, and its members.
+
+Any river classifier is a model as well, and can be a member of a committee.
+"""
+
+from .learn.committee.committee import Committee
+from .learn.committee.discriminant import Discriminant
+from .learn.committee.evidence import Evidence, Member, Rows
+from .learn.committee.gaussian_process import GaussianProcess
+from .learn.models import build, check_model
+
+__all__ = [
+    "Committee",
+    "Discriminant",
+    "Evidence",
+    "GaussianProcess",
+    "Member",
+    "Rows",
+    "build",
+    "check_model",
+]
