@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -98,4 +99,6 @@ def worked(runs: list[Run], args: argparse.Namespace, console: Console) -> dict[
 
 
 if __name__ == "__main__":
+    # Asked to end, it ends its workers as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.experiments.runs import ALL, Run
 from bench.experiments.streams import COST, DEVELOPMENT, QUICK, STREAMS
-from bench.experiments.variants import VARIANTS
+from bench.experiments.variants import LATE_VARIANTS, VARIANTS
 
 SEEDS_N = 5
 LATE_N = 1000
@@ -17,6 +18,10 @@ OLD_STRATEGIES = ("random", "margin")
 BUDGETS = (0.01, 0.05, 0.10)
 CHANGING = ("arabic_digits", "sea_abrupt", "usenet1", "usenet2")
 PUBLISHED = ("covtype", "kdd99_10pct", "hyperplane_incremental")
+SIX = ("weather_noaa", "arabic_digits", "sea_abrupt", "agrawal_gradual", "hyperplane_incremental",
+       "rbf_incremental")  # fmt: skip
+"""Where labels cost seconds, parts are measured on these."""
+
 NAMES = tuple(stream.name for stream in DEVELOPMENT)
 
 
@@ -27,7 +32,8 @@ def studies(seeds_n: int = SEEDS_N) -> dict[str, list[Run]]:
         "twentieth": _pairs(NAMES, 0.05, seeds_n),
         "tenth": _pairs(NAMES, 0.10, seeds_n),
         "late": _pairs(NAMES, 0.05, seeds_n, latency=LATE_N)
-        + _old(NAMES, (0.05,), ("random",), seeds_n, latency=LATE_N),
+        + _old(NAMES, (0.05,), ("random",), seeds_n, latency=LATE_N)
+        + _parts(NAMES, 0.05, seeds_n, LATE_VARIANTS, LATE_N),
         "drift": _pairs(("usenet1", "usenet2", "phishing"), 0.05, seeds_n) + _all_labels(),
         "published": _pairs(PUBLISHED, 0.20, seeds_n),
         "cost": [
@@ -37,7 +43,8 @@ def studies(seeds_n: int = SEEDS_N) -> dict[str, list[Run]]:
         ],
         "apart": [run for budget in BUDGETS for run in _pairs(("kdd99_10pct",), budget, seeds_n)],
         "old": _old(NAMES, BUDGETS, OLD_STRATEGIES, seeds_n),
-        "parts": _parts(NAMES, 0.01, seeds_n) + _parts(NAMES, 0.05, seeds_n),
+        "parts": _parts(NAMES, 0.01, seeds_n, VARIANTS),
+        "more-parts": _parts(SIX, 0.05, seeds_n, VARIANTS),
     }
 
 
@@ -50,7 +57,7 @@ def quick() -> dict[str, list[Run]]:
         "late": _pairs(names, 0.05, 1, latency=QUICK_LATE_N),
         "old": _old(names, (0.05,), OLD_STRATEGIES, 1),
         "drift": _all_labels(("sea_quick",)),
-        "parts": _parts(names, 0.05, 1),
+        "parts": _parts(names, 0.05, 1, ("no process", "rounds")),
     }
 
 
@@ -97,11 +104,24 @@ def _all_labels(names: tuple[str, ...] = CHANGING) -> list[Run]:
     ]
 
 
-def _parts(names: tuple[str, ...], budget: float, seeds_n: int) -> list[Run]:
+def _parts(
+    names: tuple[str, ...],
+    budget: float,
+    seeds_n: int,
+    variants: Iterable[str],
+    latency: int = 0,
+) -> list[Run]:
     """The default with one thing changed."""
     return [
-        Run(stream=name, budget=budget, strategy="default", variant=variant, seed=seed)
+        Run(
+            stream=name,
+            budget=budget,
+            strategy="default",
+            variant=variant,
+            seed=seed,
+            latency=latency,
+        )
         for seed in range(seeds_n)
-        for variant in VARIANTS
+        for variant in variants
         for name in names
     ]

@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 from bench.experiments.streams import STREAMS
-from bench.experiments.variants import settings_of_variant
+from bench.experiments.variants import changed, settings_of_variant
 from numpy.typing import NDArray
 
+import headrace
 from headrace import Engine
 from headrace.messages import (
     Answer,
@@ -47,7 +48,8 @@ from headrace.shells.pilot_runs import (
 from headrace.testing.oracles import Delayed
 
 ROOT = Path(__file__).parents[2]
-CODE = ("src/headrace/learn", "src/headrace/query")
+PACKAGE = Path(headrace.__file__).parent
+CODE = ("learn", "query")
 ALL = "all labels"
 BLOCK_N = 50
 """Rights and requests are kept by blocks of so many events where a change is known."""
@@ -86,8 +88,8 @@ class Looks(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a run; shares 0 to 1, times in processor seconds.
 
-    `code` is the digest of the folders `CODE`. `right_n` and `asked_n` are counts for each block
-    of `BLOCK_N` events, for streams with known changes only.
+    `code` is the digest of the folders `CODE` of the package. `right_n` and `asked_n` are counts
+    for each block of `BLOCK_N` events, for streams with known changes only.
     """
 
     run: Run
@@ -113,16 +115,21 @@ def digest() -> str:
     """Twelve characters that change with the code of learner and query."""
     seen = hashlib.sha256()
     for folder in CODE:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            seen.update(str(file.relative_to(ROOT)).encode())
+        for file in sorted((PACKAGE / folder).rglob("*.py")):
+            seen.update(str(file.relative_to(PACKAGE)).encode())
             seen.update(file.read_bytes())
     return seen.hexdigest()[:12]
 
 
 def play(history: History, run: Run, code: str, progress: Progress) -> Row:
     """The run. `code` is what `digest` says; `progress` is told counts of events done."""
-    if run.strategy == ALL:
-        return _play_all(history, run, code, progress)
+    with changed(run.variant):
+        if run.strategy == ALL:
+            return _play_all(history, run, code, progress)
+        return _play(history, run, code, progress)
+
+
+def _play(history: History, run: Run, code: str, progress: Progress) -> Row:
     settings = settings_of(history, _settings(run), _case(run))
     engine = ClockedEngine(settings=settings)
     scores = Scores(history, engine.schema)

@@ -23,6 +23,7 @@ from bench.experiments.tables import (
     Figure,
     Pick,
     Results,
+    accuracy,
     accuracy_late,
     asked_after,
     honesty,
@@ -40,7 +41,7 @@ from bench.experiments.tables import (
     us_event,
 )
 from bench.experiments.targets import best_after, labels_off, needless
-from bench.experiments.variants import VARIANTS, WORDS
+from bench.experiments.variants import LATE_VARIANTS, VARIANTS, variant_of
 
 NOT_RUN = "Not run yet."
 
@@ -388,37 +389,14 @@ def cost(results: Results) -> list[str]:
 
 
 def parts(results: Results) -> list[str]:
-    lines = []
-    for variant in VARIANTS:
-        for budget in (0.01, 0.05):
-            ours = Pick(budget, variant=variant)
-            found = {
-                name: one
-                for name in results.names
-                if (one := results.difference(name, ours, Pick(budget)))
-            }
-            if not found:
-                continue
-            means = {name: one.mean for name, one in found.items()}
-            low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
-            seeds_n = max(len(results.rows(name, ours)) for name in found)
-            whole = len(found) == len(results.names)
-            overall = results.overall_difference(ours, Pick(budget)) if whole else None
-            mean = (
-                f"{sum(means.values()) / len(means):+.2f}"
-                if overall is None
-                else told_difference(overall, 2)
-            )
-            lines.append(
-                [
-                    WORDS[variant],
-                    percent(budget),
-                    f"{len(found)} × {seeds_n}",
-                    mean,
-                    f"{means[low]:+.1f} ({low})",
-                    f"{means[high]:+.1f} ({high})",
-                ]
-            )
+    """What is lost, or gained, when one thing is changed."""
+    kinds = [(name, budget, 0, accuracy) for name in VARIANTS for budget in (0.01, 0.05)]
+    kinds += [(name, 0.05, LATE_N, accuracy_late) for name in LATE_VARIANTS]
+    lines = [
+        line
+        for name, budget, latency, figure in kinds
+        if (line := _part(results, name, budget, latency, figure))
+    ]
     if not lines:
         return [NOT_RUN]
     head = ("changed", "labels", "streams × seeds", "accuracy, points", "worst", "best")
@@ -427,4 +405,33 @@ def parts(results: Results) -> list[str]:
         "same seed. Below 0: the part earns its place.",
         "",
         *table(head, lines),
+    ]
+
+
+def _part(
+    results: Results, name: str, budget: float, latency: int, figure: Figure
+) -> list[str] | None:
+    """A line; None where it was not run."""
+    changed, default = Pick(budget, variant=name, latency=latency), Pick(budget, latency=latency)
+    means = {
+        stream: found.mean
+        for stream in results.names
+        if (found := results.difference(stream, changed, default, figure))
+    }
+    if not means:
+        return None
+    low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    seeds_n = max(len(results.rows(stream, changed)) for stream in means)
+    overall = (
+        told_difference(results.overall_difference(changed, default, figure), 2)
+        if len(means) == len(results.names)
+        else f"{sum(means.values()) / len(means):+.2f}"
+    )
+    return [
+        variant_of(name).about,
+        percent(budget) + (f", {latency:,} late" if latency else ""),
+        f"{len(means)} × {seeds_n}",
+        overall,
+        f"{means[low]:+.1f} ({low})",
+        f"{means[high]:+.1f} ({high})",
     ]

@@ -19,11 +19,18 @@ from bench.experiments.runs import ALL, ClockedEngine, Row, Run, Scores, digest,
 from bench.experiments.store import left_to_do, make_rows, read_rows, write_rows
 from bench.experiments.tables import Pick, Results, over, told, told_difference
 from bench.experiments.targets import targets
-from bench.experiments.variants import VARIANTS, WORDS, settings_of_variant
+from bench.experiments.variants import (
+    LATE_VARIANTS,
+    VARIANTS,
+    changed,
+    settings_of_variant,
+    variant_of,
+)
 
 from headrace import Engine
 from headrace.messages import Answer, LabelRequested
 from headrace.observe.schema import Schema
+from headrace.query import online
 from headrace.settings import SchemaSettings
 from headrace.shells.pilot_runs import Case, settings_of
 from repo.tree import ROOT
@@ -181,10 +188,23 @@ def test_a_target_says_how_far_it_is_off() -> None:
     assert cells["A tenth: mean accuracy, 10 % of the labels"] == ["≥ 80.5", "not run", "–"]
 
 
-def test_every_variant_is_a_valid_change_and_has_words() -> None:
-    assert list(VARIANTS) == list(WORDS)
-    for name in VARIANTS:
-        assert settings_of_variant(name) != settings_of_variant("")
+@pytest.mark.parametrize("name", [*VARIANTS, *LATE_VARIANTS])
+def test_every_variant_differs_from_the_default_and_runs(name: str) -> None:
+    history = streams.load("rbf_quick", None)
+    latency = 200 if name in LATE_VARIANTS else 0
+    run = Run(stream="rbf_quick", budget=0.1, strategy="default", variant=name, latency=latency)
+    found = play(history, run, "code", lambda n: None)
+    assert 0.2 < found.accuracy < 1.0
+    with changed(name):
+        is_changed = settings_of_variant(name) != settings_of_variant("")
+        assert is_changed or variant_of(name).constants
+
+
+def test_constants_are_as_before_after_a_variant() -> None:
+    before = online.LATE_LABELS_SHARE
+    with changed("no leaning"):
+        assert before < online.LATE_LABELS_SHARE
+    assert before == online.LATE_LABELS_SHARE
 
 
 def test_the_page_is_made_of_the_rows() -> None:
