@@ -25,7 +25,6 @@ from ..settings import (
     DriftSettings,
     EvaluationSettings,
     LabelSettings,
-    LearnSettings,
     ObserveSettings,
     QuerySettings,
     SchemaSettings,
@@ -97,7 +96,6 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
         ),
         query=QuerySettings(strategy=strategy, budget=BudgetSettings(share=SHARE)),
         label=LabelSettings(deadline_s=900.0, answers_wanted=2, answers_max=3),
-        learn=LearnSettings(retrain_every_n=50),
         drift=DriftSettings(
             check_every_n=250,
             window_n=250,
