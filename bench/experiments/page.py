@@ -88,9 +88,9 @@ def _opening(rows: Mapping[Run, Row], results: Results) -> list[str]:
         f"{enumerated(list(TUNING))} alone (marked * below); the other streams were only "
         "reported.",
         "",
-        "**±** is half of a 95 % interval (Student's t) over the seeds, five where nothing else is "
-        "said. Differences are paired: same stream, same seed. Bold ones are beyond what the seeds "
-        "can tell apart. Seeds change the draws, not the events: an interval speaks of this "
+        "**±** is half of a 95 % interval (Student's t) over the seeds; a figure without it is of "
+        "one seed. Differences are paired: same stream, same seed. Bold ones are beyond what the "
+        "seeds can tell apart. Seeds change the draws, not the events: an interval speaks of this "
         "stream, not of streams like it.",
         "",
         "**All labels** are the best of five river learners of each stream that learned every "
@@ -109,7 +109,9 @@ def _targets(results: Results) -> list[str]:
     run_n = sum(cells[2] != "not run" for cells in found)
     return [
         "Set before this code was measured. "
-        f"{met_n} of {len(found)} are met, {run_n - met_n} missed, {len(found) - run_n} not run.",
+        f"{met_n} of {len(found)} are met, {run_n - met_n} missed, {len(found) - run_n} not run. "
+        "What rests on one seed, met or missed, is a first look: the sections below say how many "
+        "were run.",
         "",
         *table(("target", "wanted", "reached", ""), found),
     ]

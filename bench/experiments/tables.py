@@ -54,6 +54,11 @@ def ms_label(row: Row) -> float:
     return row.ms_label
 
 
+def ms_label_in_all(row: Row) -> float:
+    """Processor milliseconds of the whole run, divided by its labels."""
+    return row.ms_label + row.us_event * row.events_n / max(1, row.labels_n) / 1000.0
+
+
 @dataclass(frozen=True)
 class Pick:
     """What rows are wanted: all seeds of one way to run one budget."""

@@ -184,7 +184,11 @@ def test_a_target_says_how_far_it_is_off() -> None:
         run = Run(stream=name, budget=0.01, strategy="default")
         rows[run] = row(run, 0.66)
     cells = {target.name: target.cells[1:] for target in targets(Results(rows, NAMES))}
-    assert cells["Scarce: mean accuracy, 1 % of the labels"] == ["≥ 68", "66.0", "missed by 2.0"]
+    assert cells["Scarce: mean accuracy, 1 % of the labels"] == [
+        "≥ 68",
+        "66.0 (one seed)",
+        "missed by 2.0",
+    ]
     assert cells["A tenth: mean accuracy, 10 % of the labels"] == ["≥ 80.5", "not run", "–"]
 
 
