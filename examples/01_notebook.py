@@ -1,11 +1,10 @@
-"""The five lines: a stream, a model, a budget, an annotator who answers a minute late."""
+"""The five lines: a stream, a budget, an annotator who answers a minute late."""
 
-from river import datasets, linear_model, preprocessing
+from river import datasets
 
 import headrace as hr
 
-model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
-engine = hr.Engine(model, strategy="margin", budget=hr.budgets.Share(0.05), seed=7)
+engine = hr.Engine(budget=hr.budgets.Share(0.05), seed=7)
 result = hr.run(engine, datasets.Phishing(), oracle=hr.oracles.Delayed(delay_s=60))
 report = result.report
 

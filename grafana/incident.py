@@ -31,7 +31,8 @@ from headrace.messages import Event
 from headrace.observe.decode import batch_of
 from headrace.report import Report, WorkerReport
 from headrace.reporting import partition_of, redated, report_of
-from headrace.shells.demo_duel import Side, stream
+from headrace.settings import ModelSettings, RoundSettings, Settings
+from headrace.shells.demo_duel import Side, settings_of, stream
 
 from .prometheus import Prometheus, required
 
@@ -97,9 +98,16 @@ def _line(name: str, labels: dict[str, str], value: float, moment: float) -> str
     return f"{name}{{{inside}}} {float(value)!r} {moment:.3f}"
 
 
+def _settings() -> Settings:
+    """Those of the demo, with what the dashboards show and the demo lacks: rounds, retraining."""
+    demo = settings_of("margin", EVENTS_N, SEED)
+    rounds = msgspec.structs.replace(demo.query, rounds=RoundSettings(every_n=50))
+    return msgspec.structs.replace(demo, model=ModelSettings(name="logistic"), query=rounds)
+
+
 def _scrapes(start: float) -> Iterator[tuple[float, CollectorRegistry]]:
     """The registry as it stood at each scrape; it is another one by the next."""
-    side = Side("headrace", "margin", EVENTS_N, SEED)
+    side = Side("headrace", "margin", EVENTS_N, SEED, _settings())
     shell = _Shell(side, start)
     registry = registry_of(lambda: shell.report, shell.timings)
     events: list[Event] = []

@@ -52,6 +52,8 @@ NO_LOG = {
     "headrace_snapshot": "the demo writes none",
     "headrace_retrain_seconds": "retraining is part of its play, and not timed",
     "headrace_inputs_rejected": "its inputs are sound",
+    'kind="adopted"': "its model is solved anew at each label, and never replaced",
+    'reason="schedule"': "it asks on arrival",
 }
 """What has no sample in the running demo, and why."""
 

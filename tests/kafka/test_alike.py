@@ -159,6 +159,8 @@ def settings_for(broker: Address, prefix: str, folder: Path) -> dict[str, Any]:
         learn={"retrain_labels_min": 20, "adopt_labels_n": 10, "adopt_margin": 0.001},
     )
     found["stream"] = "alike"
+    # By this one a drift is seen, and one challenger is adopted, another refused.
+    found["seed"] = 4
     del found["learn"]["retrain_every_n"]
     make_events(broker, found, partitions=1)
     return found

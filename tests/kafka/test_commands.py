@@ -46,6 +46,7 @@ class Stream:
         names = {name: f"{prefix}.{name}" for name in ("events", *OURS)}
         raw: dict[str, Any] = {
             "seed": 5,
+            "model": {"name": "logistic"},
             "schema": {"classes": ["high", "low"]},
             "observe": {"window_n": 200, "reservoir_n": 200},
             "query": {

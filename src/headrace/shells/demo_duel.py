@@ -115,9 +115,16 @@ def crowd(seed: int) -> Crowd:
 class Side:
     """One engine with its own annotators, and what is true about it."""
 
-    def __init__(self, name: str, strategy: str, events_n: int, seed: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        strategy: str,
+        events_n: int,
+        seed: int,
+        settings: Settings | None = None,
+    ) -> None:
         self.name = name
-        self.engine = Engine(settings=settings_of(strategy, events_n, seed))
+        self.engine = Engine(settings=settings or settings_of(strategy, events_n, seed))
         self.simulation = Simulation(self.engine, crowd(seed))
         self.half_n = events_n // 2
         self.estimates: dict[str, Estimate] = {}

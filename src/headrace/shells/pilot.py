@@ -252,7 +252,7 @@ def register(subparsers: Any) -> None:
     add("--latency", type=float, nargs="+", default=[0.0], metavar="N",
         help="events from request to answer; seconds with --at (default: 0)")  # fmt: skip
     add("--seeds", type=int, default=3, metavar="N", help="runs of each (default: %(default)s)")
-    add("--model", metavar="NAME", help="preset or module:function (default: logistic)")
+    add("--model", metavar="NAME", help="preset or module:function (default: committee)")
     add("--settings", type=Path, metavar="FILE", help="settings in TOML, for all the rest")
     add("--processes", type=int, metavar="N", help="processes to share the runs (default: cores)")
     add("--json", type=Path, metavar="FILE", help="write everything, machine readable")
