@@ -231,7 +231,9 @@ def test_rebuild_proves_what_a_worker_saved(worked: Stream, capsys: Any) -> None
     entries = worked.topics.values(worked.settings.kafka.training)
     log = [json.loads(value)["type"] for value in entries]
     assert log.count("LabelSettled") > 50
-    assert log.count("ModelAdopted") > 0, Counter(log)
+    # Whether a challenger wins depends on when the answers came; test_alike has one that does.
+    assert log.count("RetrainRequested") > 1, Counter(log)
+    assert log.count("ModelAdopted") + log.count("ModelKept") > 1, Counter(log)
     assert worked.run("rebuild") == 0
     told = capsys.readouterr().out
     assert states_in(told) == dict.fromkeys(PARTS, "equal"), told
