@@ -20,7 +20,7 @@ from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
-from .scoring import Scorer, code_of, compile  # noqa: A004 - the word for it
+from .scoring import Scorer, by_class, code_of, compile  # noqa: A004 - the word for it
 
 
 class Learner:
@@ -113,9 +113,9 @@ class Learner:
         if k == 0 or self._is_silent:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
-            found = _by_class(*self._table.score(X, at), k)
+            found = by_class(*self._table.score(X, at), k)
         elif self._scorer is not None:
-            found = _by_class(*self._scorer.score(X), k)
+            found = by_class(*self._scorer.score(X), k)
         else:
             found = self._by_river(X, k)
         return _normalised(found)[0]
@@ -249,7 +249,7 @@ class Learner:
             alone: Floats = self.probabilities(row[np.newaxis])[0]
             return alone
         pooled = committee.pool_opinions(said[:, np.newaxis])
-        answer: Floats = _by_class(committee.classes, pooled, k)[0]
+        answer: Floats = by_class(committee.classes, pooled, k)[0]
         return answer
 
     def _in_codes(self, context: Context) -> Context:
@@ -332,17 +332,6 @@ def _first_words(model: RiverClassifier) -> tuple[bool, bool]:
         return False, False
     except Exception:  # it wants a feature that is not there: it speaks, let it
         return False, True
-
-
-def _by_class(codes: list[Any], answers: Floats, k: int) -> Floats:
-    """Answers, shape (n, m), of these class codes as columns of the k classes."""
-    if codes == list(range(k)):
-        return answers
-    found = np.zeros((len(answers), k))
-    for column, code in enumerate(codes):
-        if 0 <= code < k:
-            found[:, code] = answers[:, column]
-    return found
 
 
 def _normalised(found: Floats) -> tuple[Floats, int]:

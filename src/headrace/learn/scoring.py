@@ -70,6 +70,17 @@ def code_of(label: Any) -> int:
     return int(label) if isinstance(label, int | np.integer | np.bool_) else -1
 
 
+def by_class(codes: list[Any], answers: Floats, k: int) -> Floats:
+    """Answers, shape (n, m), of these class codes as columns of the k classes."""
+    if codes == list(range(k)):
+        return answers
+    found = np.zeros((len(answers), k))
+    for column, code in enumerate(codes):
+        if 0 <= code < k:
+            found[:, code] = answers[:, column]
+    return found
+
+
 class Scorer:
     """Base of the compiled models: arrays of the model's state, rebuilt when it is stale.
 

@@ -312,11 +312,6 @@ class Committee(base.Classifier):
         return self._now
 
     @property
-    def has_evidence(self) -> bool:
-        """There is a label to go by."""
-        return bool(self._examples)
-
-    @property
     def evidence_age(self) -> float | None:
         """Mean age of the evidence, in the unit of `at`, when the newest came; None without any."""
         if not self._examples:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..scoring import Scorer, code_of, compile  # noqa: A004 - the word for it
+from ..scoring import Scorer, by_class, code_of, compile  # noqa: A004 - the word for it
 from .evidence import Floats, Rows
 
 
@@ -24,14 +24,12 @@ class RiverMember:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self.classes_n = 0
         self._is_multiclass = bool(model._multiclass)
         self._scorer: Scorer | None = None
         self._scorer_schema: Any = None
 
     def learn(self, x: Mapping[Any, Any], code: int, weight: float) -> None:
         """Learn one label; the weight goes to models whose `learn_one` takes one."""
-        self.classes_n = max(self.classes_n, code + 1)
         if self._scorer is not None:
             self._scorer.is_stale = True
         label: int | bool = code if self._is_multiclass else bool(code)
@@ -48,7 +46,7 @@ class RiverMember:
         scorer = self._compiled(rows)
         if scorer is not None and rows.X is not None:
             codes, answers = scorer.score(rows.X)
-            return _by_code(codes, answers, rows.classes_n)
+            return by_class(codes, answers, rows.classes_n)
         said = np.zeros((len(rows), rows.classes_n))
         for i in range(len(rows)):
             for label, p in self.model.predict_proba_one(rows.features(i)).items():
@@ -67,11 +65,3 @@ class RiverMember:
     def __getstate__(self) -> dict[str, Any]:
         """All but the scorer, which the model gives again."""
         return {**self.__dict__, "_scorer": None, "_scorer_schema": None}
-
-
-def _by_code(codes: list[int], answers: Floats, classes_n: int) -> Floats:
-    said = np.zeros((len(answers), classes_n))
-    for column, code in enumerate(codes):
-        if 0 <= code < classes_n:
-            said[:, code] = answers[:, column]
-    return said
