@@ -1,5 +1,6 @@
 """The command line: help, exit codes, sentences instead of tracebacks."""
 
+import os
 import subprocess
 import sys
 
@@ -152,3 +153,26 @@ def test_a_fault_of_ours_asks_for_a_report_and_ends_with_70(monkeypatch, capsys,
     err = capsys.readouterr().err
     assert "two and two are five" in err
     assert "Please report it" in err
+
+
+@pytest.mark.parametrize("text", ["seed = 4\n", "sed = 4\n"])
+def test_settings_with_a_byte_order_mark_are_read(text, tmp_path, capsys):
+    path = tmp_path / "marked.toml"
+    path.write_text(text, encoding="utf-8-sig")
+    assert cli.main(["check", str(path)]) == (1 if "sed" in text else 0)
+    assert ("did you mean seed?" if "sed" in text else ": ok") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_name_that_the_encoding_lacks_is_still_told(encoding, tmp_path):
+    path = tmp_path / "named.toml"
+    path.write_text('stream = "café – 東"\n', encoding="utf-8")
+    found = subprocess.run(
+        [sys.executable, "-m", "headrace", "check", str(path)],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    shown = {"ascii": "caf? - ?", "latin-1": "café - ?", "utf-8": "café – 東"}[encoding]
+    assert f"stream {shown}," in found.stdout.decode(encoding)

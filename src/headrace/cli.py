@@ -12,11 +12,13 @@ are wrong; 70 Headrace is wrong; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
+    _write_in_any_encoding()
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser(words[0] if words else "").parse_args(words)
     from .errors import BadInput, BadSettings, BrokenInvariant  # noqa: PLC0415 - help is quick
@@ -63,6 +66,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
+
+
+_IN_ASCII = {
+    "–": "-", "—": "-", "−": "-", "±": "+/-", "≥": ">=", "≤": "<=", "·": "-", "×": "x", "→": "->",
+    "…": "...", "─": "-", "│": "|", "━": "-", "\u00a0": " ", "\u202f": " ", "’": "'",
+    "“": '"', "”": '"',
+}  # fmt: skip
+
+
+def _write_in_any_encoding() -> None:
+    """Write what the encoding of standard output or error lacks in ASCII, or as `?`."""
+    codecs.register_error("headrace", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="headrace")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(_IN_ASCII.get(mark, "?") for mark in text), error.end
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -135,7 +160,7 @@ def _faults(path: Path) -> list[str]:
         names = {"model": settings.model.name, "query": settings.query.strategy}
     except BadSettings as error:
         faults += error.faults
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         for section, key in (("model", "name"), ("query", "strategy")):
             found = raw[section].get(key) if isinstance(raw.get(section), dict) else None
             names[section] = found if isinstance(found, str) else names[section]

@@ -296,7 +296,7 @@ class Settings(Section, frozen=True, kw_only=True):
 def load(path: Path) -> Settings:
     """Read a TOML file. Raises `BadSettings` with every fault, `BadInput` if it is not TOML."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write the mark
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -174,7 +174,9 @@ def _from_arrow(column: Any, pa: Any) -> Column:
         column = column.cast(kind.value_type)
         kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        micro = np.asarray(column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None))))
+        micro = np.asarray(
+            column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
+        )
         return np.where(np.isnat(micro), np.nan, micro.astype(np.int64) / 1e6)
     if pa.types.is_decimal(kind):
         column = column.cast(pa.float64())

@@ -28,6 +28,7 @@ from ..settings_http import HttpSettings
 from .demo_duel import EVENTS_MIN, Batch, Duel, Side, stream
 from .demo_page import Told
 from .live import OURS, THEIRS, TRUE, History, Mark, Rated, Track, essentials
+from .printing import make_console
 from .report import check_page, write_page
 
 EVENTS_N = 12_000
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
 
     Raises `BadSettings` for an argument that can't be, and for a port that is taken.
     """
-    console = console or Console(soft_wrap=False)
+    console = console or make_console()
     is_plain = bool(args.plain) or not console.is_terminal
     speed = args.speed if args.speed is not None else SPEED if console.is_terminal else 0.0
     _check(args.events, args.port, speed, args.seed)

@@ -20,6 +20,7 @@ from rich.text import Text
 from ..messages import Output
 from ..report import Report
 from .live import History, Pulse, essentials
+from .printing import make_console
 
 REFRESH_S = 0.25
 PACE_S = 10.0
@@ -57,7 +58,7 @@ class Screen:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.console = console or Console()
+        self.console = console or make_console()
         self.history = History()
         self.is_shown = self.console.is_terminal and not self.console.is_dumb_terminal
         self._foot = foot

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import settings as settings_module
@@ -31,6 +31,8 @@ from .pilot_compare import RANDOM, advice, rows_of
 from .pilot_history import History, history_of
 from .pilot_report import Pilot, as_html, as_json, show
 from .pilot_runs import Case, Outcome, play, play_all, settings_of
+from .printing import decorate, make_wide_console
+from .report import write_page
 
 GRID = (0.5, 2.0, 4.0)
 """Multiples of each budget at which random is run as well, to read savings off."""
@@ -43,8 +45,6 @@ GRID_NEAR = 1.3
 
 DEFAULT_STRATEGIES = ("random", "margin", "hybrid")
 DEFAULT_BUDGETS = (0.01, 0.05)
-
-PLAIN_WIDTH = 120
 
 
 def run_pilot(
@@ -262,9 +262,7 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace pilot`; 0 when the comparison was made."""
-    console = Console()
-    # Lines for a file or another program are not broken to fit a screen.
-    console = console if console.is_terminal else Console(width=PLAIN_WIDTH)
+    console = make_wide_console()
     for page in (arguments.json, arguments.html):
         if page is not None and (page.is_dir() or not page.parent.is_dir()):
             raise BadSettings(f"{page} can't be written: give a file in a folder that is there")
@@ -306,12 +304,17 @@ def command(arguments: argparse.Namespace) -> int:
             processes_n=arguments.processes,
             progress=told,
         )
-    show(pilot, notes, console)
+    # Results first: what is drawn of them may fail, and hours of runs are not to go with it.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
-    if arguments.html:
-        arguments.html.write_text(as_html(pilot), encoding="utf-8")
-    return 0
+    is_shown = decorate("the table", lambda: show(pilot, notes, console))
+    if not is_shown and not arguments.json:
+        sys.stdout.write(as_json(pilot).decode())
+    if arguments.html and not decorate(
+        "the page", lambda: write_page(arguments.html, as_html(pilot))
+    ):
+        return 1
+    return 0 if is_shown else 1
 
 
 def _slice(text: str) -> tuple[int, int | None]:

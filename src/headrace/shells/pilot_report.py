@@ -75,10 +75,9 @@ def show(pilot: Pilot, notes: list[str], console: Console) -> None:
     """Print the table and the advice; the table fits into eighty columns."""
     varies = len({row.latency for row in pilot.rows}) > 1
     console.print(
-        f"[bold]{pilot.history}[/bold]: {pilot.events_n:,} events, {pilot.features_n} features, "
+        f"{pilot.history}: {pilot.events_n:,} events, {pilot.features_n} features, "
         f"{len(pilot.classes)} classes. Model {pilot.settings.model.name}, {pilot.seeds_n} seeds"
         f"{'' if varies else _after(pilot, pilot.rows[0].latency)}. {' '.join(notes)}",
-        highlight=False,
     )
     shown = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("budget", *(("latency",) if varies else ()), "strategy", "accuracy, %", "kappa",
@@ -105,7 +104,8 @@ def show(pilot: Pilot, notes: list[str], console: Console) -> None:
                   percent(full.accuracy).removesuffix("%"), f"{full.kappa:.2f}",
                   count(full.labels_n))  # fmt: skip
     console.print(shown)
-    console.print(f"{_estimates(pilot)}\n[bold]{pilot.advice}[/bold]", highlight=False)
+    console.print(_estimates(pilot))
+    console.print(pilot.advice, style="bold")
 
 
 def _difference(row: Row) -> str | None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from rich.console import Console
 from rich.progress import Progress
 
 from ..adapters.journal import Journal, Record, Retrained, Source, Span, Ticked, digest
@@ -29,6 +28,7 @@ from ..messages import InputRejected, Output, RetrainFinished, Tick
 from ..observe.admission import ID_LENGTH_MAX
 from ..observe.decode import Decoded, Decoder, decode_answers
 from ..settings import Settings
+from .printing import make_console
 
 LINE_SHOWN_MAX = 500
 
@@ -339,7 +339,7 @@ def register(subparsers: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace replay`; the exit code."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("deciding again", total=None)
         found = replay(

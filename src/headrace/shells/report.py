@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 
 from ..adapters.html import Curve, line_plot
 from ..errors import BadSettings
 from .chronicle_reading import read_chronicle
+from .printing import make_console
 from .report_page import as_html
 
 
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run `headrace report`; the exit code."""
     path = arguments.html or arguments.state / "report.html"
     check_page(path)
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("deciding again", total=None)
         chronicle = read_chronicle(

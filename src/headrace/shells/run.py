@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from ..report import Report
 from ..settings import Settings, load
 from .files import Places, Runner, run_files
 from .live_screen import Screen
+from .printing import make_console
 from .report_parts import when
 
 
@@ -96,7 +96,7 @@ def _run_with_bar(
     places: Places, settings: Settings, follow: bool, stop: threading.Event
 ) -> Report:
     """Run with a progress bar, where there is a terminal and an end to come."""
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     is_bar = console.is_terminal and not follow and places.events is not None
     with Progress(console=console, transient=True, disable=not is_bar) as progress:
         bar = progress.add_task("events", total=None)
@@ -139,7 +139,7 @@ def _told_to_stop() -> Iterator[threading.Event]:
 
 def show(report: Report, places: Places) -> None:
     """The essentials of a report on standard output: a table, or plain lines for no terminal."""
-    console = Console()
+    console = make_console()
     if not console.is_terminal:
         for name, value in essentials(report, places):
             sys.stdout.write(f"{name}: {value}\n")

@@ -18,11 +18,11 @@ from typing import Any
 
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from ...errors import BadInput, BadSettings
 from ...settings import Settings, load
+from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
 from .outbox import started
@@ -224,7 +224,7 @@ _COLUMNS = ("topic", "partition", "committed", "end", "records", "seconds")
 
 def show(lag: Lag, *, is_again: bool = False) -> None:
     """The lag as a table, or as plain lines where there is no terminal, which stays the same."""
-    console = Console()
+    console = make_console()
     rows = [_row(one) for one in lag.partitions]
     if console.is_terminal:
         if is_again:

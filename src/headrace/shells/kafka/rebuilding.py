@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from ...errors import BadInput
 from ...settings import Settings, load
+from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
 from .outbox import started
@@ -132,7 +132,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 async def _all(settings: Settings, is_writing: bool, notes: list[str]) -> list[Part]:
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rebuild", total=None)
         parts = rebuilt(
@@ -150,7 +150,7 @@ _COLUMNS = ("part", "records", "seconds", "state", "saved")
 
 def show(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
     """The parts as a table, or as plain lines where there is no terminal; then what is to say."""
-    console = Console()
+    console = make_console()
     if console.is_terminal:
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in _COLUMNS:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 
 from ...errors import BadInput, BadSettings
 from ...settings import Settings, load
+from ..printing import make_console
 from .cluster import Found, Wanted, connected
 
 MESSAGE_BYTES = 1_048_588
@@ -280,7 +280,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 def show(states: list[TopicState]) -> None:
     """The topics as a table, or as plain lines where there is no terminal; then what is wrong."""
-    console = Console()
+    console = make_console()
     rows = [_COLUMNS, *map(_row, states)]
     if not console.is_terminal:
         sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))

@@ -1,0 +1,46 @@
+"""How commands write to a terminal, a file or a pipe: texts from outside stand as they are.
+
+A column, a stream or a file may be called `load [kg]` or `:warning:`, which rich would read as
+marks of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+
+PLAIN_WIDTH = 120
+"""Lines for a file or another program are not broken to fit a screen."""
+
+
+def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
+    """A console that prints texts as they are, without marks, emoji names or colours for numbers.
+
+    >>> make_console(width=30).print("load [kg] [/odd] :warning:")
+    load [kg] [/odd] :warning:
+    """
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def make_wide_console() -> Console:
+    """The same on standard output, `PLAIN_WIDTH` wide where that is no terminal."""
+    console = make_console()
+    return console if console.is_terminal else make_console(width=PLAIN_WIDTH)
+
+
+def decorate(what: str, draw: Callable[[], object]) -> bool:
+    """Do what no result depends on; where it fails, say so, and go on. True when it was done.
+
+    After hours of runs the results are written first; a page or a table comes after them, and is
+    never worth a traceback.
+    """
+    try:
+        draw()
+    except Exception as error:
+        # Whatever a plot, a font or a terminal may raise: the results stand already.
+        said = f"{type(error).__name__}: {error}"[:300]
+        sys.stderr.write(f"headrace: {what} could not be made: {said}\n")
+        return False
+    return True
