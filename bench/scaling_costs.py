@@ -104,7 +104,7 @@ class Bench:
         self.owned = OwnedShard(PartitionShard(settings, 0, 1, self.log.trainer), 0, -1)
         self.desk = OwnedDesk(PartitionDesk(settings, 0), 0)
         self.mail = Mail(settings.kafka, writer="0123456789abcdef")
-        self.decoder = Decoder(settings.input)
+        self.decoder = Decoder(settings.input, settings.columns)
         self.training = 0
 
     def feed(self, lines: list[bytes]) -> list[LabelRequested]:

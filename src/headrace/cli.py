@@ -167,7 +167,7 @@ def _faults(path: Path) -> list[str]:
     trials: list[Callable[[], object]] = [
         partial(build, names["model"], 0, len(settings.schema.classes)),
         partial(resolve, names["query"]),
-        partial(Decoder, settings.input),
+        partial(Decoder, settings.input, settings.columns),
         partial(Engine, settings=settings),
     ]
     for trial in trials:

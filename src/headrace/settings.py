@@ -1,8 +1,8 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
-What a section is made of is told here (`[query]` in `settings_query`, `[drift]` in
-`settings_drift`, those of the worker in `settings_kafka`, `[http]` in `settings_http`), how one is
-read from a mapping in `settings_reading`.
+What a section is made of is told here (`[columns]` in `settings_columns`, `[query]` in
+`settings_query`, `[drift]` in `settings_drift`, those of the worker in `settings_kafka`, `[http]`
+in `settings_http`), how one is read from a mapping in `settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from .errors import BadInput, BadSettings
+from .settings_columns import ColumnsSettings, faults_of_columns
 from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
     Count,
@@ -40,6 +41,7 @@ from .settings_reading import section_of
 __all__ = [
     "BudgetSettings",
     "ColdStartSettings",
+    "ColumnsSettings",
     "DriftSettings",
     "QuerySettings",
     "RoundSettings",
@@ -276,6 +278,7 @@ class Settings(Section, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=0, lt=1 << 62)], about("Seed of every random choice.")
     ] = 0
     input: InputSettings = InputSettings()
+    columns: ColumnsSettings = ColumnsSettings()
     schema: SchemaSettings = SchemaSettings()
     model: ModelSettings = ModelSettings()
     observe: ObserveSettings = ObserveSettings()
@@ -349,6 +352,7 @@ def check(settings: Settings) -> list[str]:
         )
     if len(set(settings.schema.classes)) != len(settings.schema.classes):
         faults.append("schema.classes names a class twice")
+    faults += faults_of_columns(settings.columns)
     faults += faults_of_drift(settings.drift)
     faults += faults_of_http(settings.http)
     return [*faults, *faults_of(settings.kafka, settings.worker)]

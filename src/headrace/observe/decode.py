@@ -21,8 +21,9 @@ from ..messages import (
     Reason,
     Withdrawal,
 )
-from ..settings import InputSettings
+from ..settings import ColumnsSettings, InputSettings
 from .columns import EventValues, batch_of, columns_of
+from .declared import Declared
 from .hook import Headers, Hook
 from .payloads import Fields, Layout, Record
 from .plain import PlainLines
@@ -59,7 +60,7 @@ class Decoded:
 
 
 class Decoder:
-    """Reads lines of an inference log as [input] says.
+    """Reads lines of an inference log as [input] says, and their features as [columns] declares.
 
     Raises `BadSettings` where the settings can't be followed: no path of the id or the time, a
     name twice in `feature_names` or `classes`, no function where `decoder` says.
@@ -74,7 +75,7 @@ class Decoder:
     ([1, 0, 0], ['no_id'])
     """
 
-    def __init__(self, settings: InputSettings) -> None:
+    def __init__(self, settings: InputSettings, columns: ColumnsSettings | None = None) -> None:
         faults = [
             f"input.{name} is empty; must be a path"
             for name in ("id", "at")
@@ -90,6 +91,7 @@ class Decoder:
         self._settings = settings
         self._layout = Layout(settings)
         self._plain = PlainLines(settings)
+        self._declared = Declared(columns or ColumnsSettings())
         self._hook = Hook(settings.decoder, settings.line_bytes_max) if settings.decoder else None
         self.has_headers = self._hook is not None and self._hook.has_headers
 
@@ -114,7 +116,7 @@ class Decoder:
         for i, line in enumerate(lines):
             plain = self._plain.values(line)
             if plain is not None:
-                events.append(plain)
+                events.append(self._as_declared(plain))
                 events_n.append(1)
                 continue
             before_n = len(events)
@@ -122,7 +124,7 @@ class Decoder:
                 try:
                     if isinstance(fields, Refusal):
                         raise fields
-                    events.append(self._event(fields))
+                    events.append(self._as_declared(self._event(fields)))
                 except Refusal as refusal:
                     name = text_of(fields.id) if isinstance(fields, Fields) else None
                     position = positions[i] if i < len(positions) else -1
@@ -157,6 +159,11 @@ class Decoder:
             except Refusal as refusal:
                 found.append(refusal)
         return found
+
+    def _as_declared(self, values: EventValues) -> EventValues:
+        if not self._declared.is_any:
+            return values
+        return (*values[:2], self._declared.applied(values[2]), *values[3:])
 
     def _event(self, fields: Fields) -> EventValues:
         """The values of one event. Raises `Refusal`."""

@@ -143,7 +143,7 @@ class Player:
 
     def __init__(self, folder: RunFolder) -> None:
         self.engine = Engine(settings=folder.settings)
-        self.decoder = Decoder(folder.settings.input)
+        self.decoder = Decoder(folder.settings.input, folder.settings.columns)
         self.line_bytes_max = folder.settings.input.line_bytes_max
         self.rejected_n: dict[str, int] = {}
         self._folder = folder.path

@@ -59,7 +59,7 @@ class World:
         self.partitions_n = partitions_n
         self.topics = Topics()
         self.mail = Mail(settings.kafka)
-        self.decoder = Decoder(settings.input)
+        self.decoder = Decoder(settings.input, settings.columns)
         self.log, self.training = new_log(settings), 0
         self.shards = {
             n: OwnedShard(PartitionShard(settings, n, partitions_n, self.log.trainer), 0, -1)

@@ -140,7 +140,8 @@ def decoder_of(settings: Settings) -> Decoder:
     """What reads events here. Raises `BadSettings`."""
     # A request repeats what its event said, so that one must fit into a record with room left.
     longest = min(settings.input.line_bytes_max, settings.kafka.request_bytes_max // 4)
-    return Decoder(msgspec.structs.replace(settings.input, line_bytes_max=longest))
+    fields = msgspec.structs.replace(settings.input, line_bytes_max=longest)
+    return Decoder(fields, settings.columns)
 
 
 class PartitionShard:
