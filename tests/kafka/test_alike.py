@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from headrace import Engine, Event, LabelRequested, RetrainRequested
 from headrace.learn.retrain import retrain
@@ -42,6 +43,7 @@ TOPIC_OF = {
     "DriftChanged": "drift",
 }
 FOLDED = re.compile(r"^headrace_training_log_offset(?:{.*})? (\S+)$", re.MULTILINE)
+ROUNDS: Mapping[str, dict[str, Any]] = {"arrival": {}, "rounds": {"rounds": {"every_n": 50}}}
 COMPARED = ("requests", "training", "drift")
 
 
@@ -120,11 +122,16 @@ class OnKafka:
         return found
 
 
+@pytest.mark.parametrize(
+    ("model", "asking"), [("logistic", "arrival"), ("logistic", "rounds"), ("committee", "arrival")]
+)
 def test_engine_and_workers_decide_alike_when_inputs_are_interleaved_alike(
-    broker: Address, prefix: str, tmp_path: Path
+    broker: Address, prefix: str, tmp_path: Path, model: str, asking: str
 ) -> None:
     skip_unless_kafka(broker, "records that survive a stop")
-    settings = {name: settings_for(broker, f"{prefix}-{name}", tmp_path / name) for name in "ab"}
+    settings = {}
+    for name in "ab":
+        settings[name] = settings_for(broker, f"{prefix}-{name}", tmp_path / name, model, asking)
     embedded = Embedded(settings["a"])
     stays, moves = (OnKafka(broker.topics, settings[name], tmp_path / name) for name in "ab")
     both = (stays, moves)
@@ -142,12 +149,16 @@ def test_engine_and_workers_decide_alike_when_inputs_are_interleaved_alike(
         for player in both:
             player.worker.kill()
     kinds = [json.loads(value)["type"] for value in expected["training"]]
-    assert {"LabelSettled", "RetrainRequested", "ModelAdopted"} <= set(kinds)
+    assert "LabelSettled" in kinds
+    # A committee is solved anew at each label: it orders no retraining.
+    assert model == "committee" or {"RetrainRequested", "ModelAdopted"} <= set(kinds)
     assert len(expected["requests"]) > 50
-    assert len(expected["drift"]) > 1
+    assert expected["drift"]
 
 
-def settings_for(broker: Address, prefix: str, folder: Path) -> dict[str, Any]:
+def settings_for(
+    broker: Address, prefix: str, folder: Path, model: str, asking: str
+) -> dict[str, Any]:
     """One partition, one desk, one stream; topics and snapshots by prefix."""
     folder.mkdir()
     found = settings_of(
@@ -155,6 +166,8 @@ def settings_for(broker: Address, prefix: str, folder: Path) -> dict[str, Any]:
         broker.servers,
         folder,
         kafka={"desk_partitions": 1},
+        model={"name": model},
+        query={"budget": {"share": 0.1}} | ROUNDS[asking],
         label={"deadline_s": 1_000_000.0},
         learn={"retrain_labels_min": 20, "adopt_labels_n": 10, "adopt_margin": 0.001},
     )
@@ -205,9 +218,13 @@ def _answer(
         waiting.append(value)
         (answer,) = decode_answers([value])
         outputs = embedded.feed(answer)
-        asked += [output for output in outputs if isinstance(output, LabelRequested)]
-        if any(isinstance(output, RetrainRequested) for output in outputs):
+        more = [output for output in outputs if isinstance(output, LabelRequested)]
+        asked += more
+        is_ordered = any(isinstance(output, RetrainRequested) for output in outputs)
+        if is_ordered:
             embedded.retrain()
+        # Nobody can answer what the workers have not asked yet.
+        if is_ordered or more:
             _sync(embedded, both, "answers", waiting)
             waiting = []
     if waiting:

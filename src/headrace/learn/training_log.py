@@ -15,6 +15,7 @@ Nothing here reads Kafka; whoever does hands in entries in the order of the log.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple, TypeAlias
 
 from ..messages import ModelAdopted, ModelKept, RetrainRequested
@@ -23,6 +24,9 @@ from .trainer import Entry, Trainer
 
 Place: TypeAlias = tuple[int, int]
 """Of an end: the offset in the desk's log of the entry it follows from, its number among those."""
+
+ANSWERED_N = 64
+"""Moments of drift that are remembered as answered: a change that is read again is an old one."""
 
 NOWHERE: Place = (-1, -1)
 """Before the first end of a desk, and before the first of one that lost its memory."""
@@ -43,6 +47,14 @@ class TrainingLog:
         self.trainer = trainer
         self.repeated_n = 0
         self._heard: dict[int, Place] = {}
+        self._answered: deque[float] = deque(maxlen=ANSWERED_N)
+
+    def has_answered(self, at: float) -> bool:
+        """Whether a retraining for a drift of this moment was ordered.
+
+        A change of drift may stand in its topic twice, or be read twice, after a worker was killed.
+        """
+        return at in self._answered
 
     def counts(self, entry: Entry, origin: Origin | None = None) -> bool:
         """Whether this entry, next in the log, changes anything.
@@ -71,5 +83,7 @@ class TrainingLog:
             return False
         if origin is not None:
             self._heard[origin.desk] = origin.place
+        if isinstance(entry, RetrainRequested) and entry.reason == "drift":
+            self._answered.append(entry.at)
         self.trainer.fold(entry, challenger)
         return True

@@ -93,7 +93,10 @@ class Mail:
     def of_outputs(
         self, owned: OwnedShard, taken: Taken, offset: int, sent: frozenset[bytes] = frozenset()
     ) -> Parcel:
-        """The outputs of a step that is in the journal, less the requests that were `sent`."""
+        """The outputs of a step that is in the journal, less what was `sent` before.
+
+        `sent` are ids of requests and values of drift changes.
+        """
 
         def arrived() -> None:
             owned.done, owned.arrived = offset, max(owned.arrived, taken.step.stop)
@@ -108,6 +111,8 @@ class Mail:
                     self._refuse(output, now, parcel)
                     continue
                 parcel.to_desks.append(self.to_desk(output, now))
+            if isinstance(output, DriftChanged) and wire.value_of(output) in sent:
+                continue
             if isinstance(output, InputRejected) and output.source:
                 self.count(output)
             parcel.to_others += self._to_others(output)

@@ -81,17 +81,17 @@ class Tapes:
         return ahead.popleft() if ahead and ahead[0].offset < stop else None
 
 
-async def keys_since(consumer: Any, tps: list[Any], since_ms: int) -> set[bytes]:
-    """The keys of all records of these partitions that were written since a moment."""
+async def read_since(consumer: Any, tps: list[Any], since_ms: int) -> list[Any]:
+    """All records of these partitions that were written since a moment."""
     consumer.assign(tps)
     found = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, since_ms)))
     ends = await consumer.end_offsets(tps)
     starts = {tp: found[tp].offset if found[tp] is not None else ends[tp] for tp in tps}
-    tapes, keys = Tapes(consumer, starts), set[bytes]()
+    tapes, read = Tapes(consumer, starts), list[Any]()
     await tapes.open()
     for tp in tps:
         async for records in tapes.until(tp, ends[tp]):
-            keys.update(record.key for record in records if record.key is not None)
+            read += records
     # Else it would go on fetching, and what is asked of it next would wait behind that.
     consumer.unsubscribe()
-    return keys
+    return read

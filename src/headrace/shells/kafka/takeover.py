@@ -12,11 +12,11 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from ...messages import LabelRequested
+from ...messages import DriftChanged, LabelRequested
 from . import client
 from .outbox import started
 from .owned import OwnedDesk, OwnedShard
-from .reading import QUICK, keys_since, partition_of
+from .reading import QUICK, partition_of, read_since
 from .recovery import Recovered, Recovery, UnusableError
 
 if TYPE_CHECKING:
@@ -116,10 +116,13 @@ async def _recovered(session: Session, number: int, consumer: object) -> tuple[R
 
 
 async def _sent_since(session: Session, found: Recovered) -> frozenset[bytes]:
-    """The ids of requests that are on their topic already, if any of them is in doubt."""
-    unsent = found.unsent
-    if unsent is None or not any(isinstance(o, LabelRequested) for o in unsent.outputs):
-        return frozenset()
-    name = session.settings.kafka.requests
-    tps = [partition_of(name, number) for number in range(session.request_partitions_n)]
-    return frozenset(await keys_since(session.reader, tps, found.since_ms - DOUBT_MS))
+    """What is on its topic already of what is in doubt: ids of requests, changes of drift whole."""
+    kafka, outputs = session.settings.kafka, found.unsent.outputs if found.unsent else []
+    since_ms, sent = found.since_ms - DOUBT_MS, set[bytes]()
+    if any(isinstance(output, LabelRequested) for output in outputs):
+        tps = [partition_of(kafka.requests, n) for n in range(session.request_partitions_n)]
+        sent |= {record.key for record in await read_since(session.reader, tps, since_ms)}
+    if any(isinstance(output, DriftChanged) for output in outputs):
+        tps = [partition_of(kafka.drift, 0)]
+        sent |= {record.value for record in await read_since(session.reader, tps, since_ms)}
+    return frozenset(sent)

@@ -138,8 +138,8 @@ class Training:
     # ------------------------------------------------------------------------------- deciding
 
     def drifted(self, change: DriftChanged) -> None:
-        """A shard's drift level changed: the decider will order a retraining."""
-        if change.level == DriftLevel.DRIFT.name:
+        """A shard's drift level changed: the decider will order a retraining, once."""
+        if change.level == DriftLevel.DRIFT.name and not self.log.has_answered(change.at):
             self._drifts.append(change)
 
     def decisions(self, now: float) -> list[Entry]:
