@@ -163,7 +163,8 @@ def test_answers_do_not_move_the_clock() -> None:
 
 
 def test_a_request_expires_at_its_deadline_and_its_label_comes_back() -> None:
-    engine = Engine(settings=settings_with(label={"deadline_s": 100.0}))
+    label = {"deadline_s": 100.0, "late_answers": "refused"}
+    engine = Engine(settings=settings_with(label=label))
     requests = only(engine.feed(events(10)), LabelRequested)
     assert engine.next_deadline() == requests[0].deadline
     [expired, *_] = engine.feed([Tick(at=500.0)])
@@ -464,7 +465,8 @@ def test_the_five_lines_of_the_readme_work() -> None:
 
 
 def test_a_withdrawn_request_ends_once_and_gives_its_label_back() -> None:
-    engine = hr.Engine(budget=hr.budgets.Share(0.2), seed=1)
+    label = {"late_answers": "refused"}
+    engine = hr.Engine(budget=hr.budgets.Share(0.2), seed=1, settings=parse({"label": label}))
     events = [hr.Event(id=str(i), at=float(i), features={"x": i % 5}) for i in range(50)]
     request = next(o for o in engine.feed(events) if isinstance(o, hr.LabelRequested))
     withdrawal = hr.Withdrawal(request_id=request.request_id, at=60.0, reason="deleted")
@@ -542,22 +544,29 @@ def test_an_answer_within_its_deadline_is_in_time_however_far_apart_events_are()
     assert (report.expired_n, report.late_n, report.settled_n) == (0, 0, report.asked_n)
 
 
-def test_a_label_that_comes_after_the_refund_is_paid_after_all() -> None:
+@pytest.mark.parametrize("late_answers", ["taken", "refused"])
+def test_a_late_answer_finds_its_money_kept_back_or_is_refused(late_answers: str) -> None:
     settings = parse(
         {
             "query": {"budget": {"share": 0.5, "cap": 5}, "rounds": {"every_n": 2}},
-            "label": {"deadline_s": 1_000.0},
+            "label": {"deadline_s": 1_000.0, "late_answers": late_answers},
         }
     )
     engine = Engine(settings=settings)
     first = only(engine.feed(events(20)), LabelRequested)
     engine.feed([hr.Tick(at=5_000.0)])
-    assert engine.report.refunded_n == len(first) == 5
+    is_taken = late_answers == "taken"
+    assert len(first) == 5
+    assert engine.report.refunded_n == (0 if is_taken else 5)
     late = [Answer(request_id=r.request_id, label="a", at=5_001.0) for r in first]
-    settled = only(engine.feed(late), LabelSettled)
-    assert [s.is_late for s in settled] == [True] * 5
-    assert (engine.report.refunded_n, engine.report.budget_available_n) == (0, 0)
-    assert only(engine.feed(events(20, start=6_000)), LabelRequested) == []
+    outputs = engine.feed(late)
+    assert [s.is_late for s in only(outputs, LabelSettled)] == [True] * (5 * is_taken)
+    rejected = only(outputs, hr.InputRejected)
+    assert {r.reason for r in rejected} == (set() if is_taken else {"late_answer"})
+    assert all("label.late_answers" in r.detail for r in rejected)
+    assert engine.report.late_n == 5
+    asked_n = len(only(engine.feed(events(20, start=6_000)), LabelRequested))
+    assert asked_n == (0 if is_taken else 5)
 
 
 def test_features_of_later_events_are_not_known_before_they_come() -> None:

@@ -237,7 +237,10 @@ class LabelRequested(Message, frozen=True, kw_only=True):
 
 
 class RequestWithdrawn(Message, frozen=True, kw_only=True):
-    """The question is moot; whoever has not answered need not. The budget gets its label back."""
+    """The question is moot; whoever has not answered need not.
+
+    The budget gets its label back as for `RequestExpired`.
+    """
 
     request_id: str
     event_id: str
@@ -246,7 +249,10 @@ class RequestWithdrawn(Message, frozen=True, kw_only=True):
 
 
 class RequestExpired(Message, frozen=True, kw_only=True):
-    """Nobody answered enough in time. The budget gets its label back."""
+    """Nobody answered enough in time.
+
+    The budget gets its label back only where late answers are refused, `label.late_answers`.
+    """
 
     request_id: str
     event_id: str
@@ -380,6 +386,7 @@ class Reason(StrEnum):
     BAD_BATCH = "bad_batch"
     BAD_ANSWER = "bad_answer"
     UNKNOWN_REQUEST = "unknown_request"
+    LATE_ANSWER = "late_answer"
     TOO_MANY_CLASSES = "too_many_classes"
     TOO_MANY_ANSWERS = "too_many_answers"
 

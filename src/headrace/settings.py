@@ -187,6 +187,14 @@ class LabelSettings(Section, frozen=True, kw_only=True):
     closed_n: Annotated[
         Count, about("Ended requests remembered for late answers and corrections.")
     ] = 10_000
+    late_answers: Annotated[
+        Literal["taken", "refused"],
+        about(
+            "Answers to a request that expired or was withdrawn. `taken`: they still make a label, "
+            "so its money is kept back for good. `refused`: its money comes back at once and is "
+            "asked for another event; such an answer is rejected."
+        ),
+    ] = "taken"
     open_max: Annotated[
         Count, about("Open requests at most; at the limit nothing is asked until one ends.")
     ] = 10_000

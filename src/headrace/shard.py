@@ -19,11 +19,10 @@ from .messages import (
     DriftChanged,
     EventBatch,
     InputRejected,
+    LabelDisputed,
     LabelSettled,
     Output,
     RequestEnded,
-    RequestExpired,
-    RequestWithdrawn,
     RoundOrdered,
 )
 from .model_view import ModelView
@@ -455,16 +454,13 @@ class Shard:
             return []
         if not isinstance(entry, LabelSettled):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
-            is_refunded = isinstance(entry, RequestExpired | RequestWithdrawn)
-            self.asking.ended(entry.event_id, is_refunded=is_refunded)
+            self.asking.ended(entry.event_id, is_answered=isinstance(entry, LabelDisputed))
             self.evaluation.ended(entry.request_id)
             return []
         is_first = entry.revision == 0
         if is_first:
-            self.asking.ended(entry.event_id, is_refunded=False)
+            self.asking.ended(entry.event_id, is_answered=True)
             self._count(entry)
-        else:
-            self.asking.settled_late(entry.event_id)
         judged = entry.prediction
         if self.settings.evaluation.judged == "served" and entry.served is not None:
             judged = entry.served

@@ -9,7 +9,6 @@ wanted, each event sent once, no limit of the budget but `share` and `start`.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -356,20 +355,13 @@ def _journals(found: Audit, book: Book) -> None:
 
 
 def _spent(found: Audit, book: Book, share: float, start: int) -> None:
-    """At each step: asked, less what came back by then, is what the events before it earned."""
-    refunds: dict[str, int] = {}
-    for record in book.entries():
-        if record.get("type") in ("RequestExpired", "RequestWithdrawn"):
-            refunds.setdefault(record.get("request_id"), record.offset)
+    """At each step: what was asked is what the events before it earned; nothing comes back."""
     worst = float("-inf")
     for partition, chain in book.steps().items():
-        asked = [r for step in chain for r in step.get("asked", [])]
-        back = sorted(refunds[r] for r in asked if r in refunds)
         asked_n = 0
         for step in chain:
             asked_n += len(step.get("asked", []))
-            back_n = bisect_left(back, step.get("training"))
-            over = asked_n - back_n - start - share * step.get("stop")
+            over = asked_n - start - share * step.get("stop")
             worst = max(worst, over)
             if over > 1e-6:
                 found.faults.append(

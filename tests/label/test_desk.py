@@ -194,6 +194,23 @@ def test_a_late_answer_settles_an_expired_request() -> None:
     assert (desk.counts.expired_n, desk.counts.settled_n, desk.counts.revised_n) == (1, 0, 1)
 
 
+def test_a_request_that_was_paid_back_takes_no_late_answer() -> None:
+    desk = desk_with(
+        request("expired"), request("moot"), request("settled"), late_answers="refused"
+    )
+    fed(desk, Answer(request_id="settled", label="a", annotator="al", at=1.0))
+    desk.withdraw("moot", "deleted", 2.0)
+    desk.advanced(DEADLINE)
+    for identity in ("expired", "moot"):
+        late = Answer(request_id=identity, label="b", annotator="al", at=3.0)
+        [rejected] = desk.answered(late, now=DEADLINE + 1)
+        assert (rejected.reason, rejected.input_id) == ("late_answer", identity)
+        assert "label.deadline_s" in rejected.detail
+    correction = Answer(request_id="settled", label="b", annotator="al", at=DEADLINE)
+    [settled] = desk.answered(correction, now=DEADLINE + 2)
+    assert (settled.label, settled.is_late, desk.counts.late_n) == ("b", True, 3)
+
+
 def test_a_late_answer_of_somebody_new_changes_no_label() -> None:
     desk = desk_with(request(wanted_n=2))
     fed(desk, says("al", "a"), says("bo", "a"))

@@ -18,9 +18,11 @@ from headrace import (
     Engine,
     Event,
     LabelRequested,
+    LabelSettled,
     RequestExpired,
     RequestWithdrawn,
     Tick,
+    Withdrawal,
 )
 from headrace.messages import Input, Output
 from headrace.settings import parse
@@ -32,7 +34,7 @@ def engine_with(**budget: float) -> Engine:
     raw = {
         "seed": 3,
         "query": {"budget": budget},
-        "label": {"deadline_s": 2_000.0},
+        "label": {"deadline_s": 2_000.0, "late_answers": "refused"},
         "drift": {"watch": []},
     }
     return Engine(dummy.PriorClassifier(), settings=parse(raw))
@@ -136,3 +138,59 @@ def test_no_settings_of_a_budget_overspend(
         if quiet:
             count.add(engine.feed([Tick(at=engine.now)]), earned=start + share, per_second=share)
     assert count.excess <= 1e-6
+
+
+@given(
+    budget=st.sampled_from(
+        [{"share": 1.0, "cap": 20}, {"share": 0.05}, {"per_hour": 90.0}, {"share": 0.5, "cap": 7}]
+    ),
+    late_answers=st.sampled_from(["taken", "refused"]),
+    closed_n=st.sampled_from([1, 5, 10_000]),
+    latenesses=st.lists(st.sampled_from([None, 0, 40, 99, 100, 150, 2_000]), min_size=1),
+    is_withdrawn=st.booleans(),
+    chunk=st.integers(1, 60),
+)
+@settings(max_examples=60, deadline=None)
+def test_late_answers_overspend_nothing(
+    budget: dict[str, float],
+    late_answers: str,
+    closed_n: int,
+    latenesses: list[int | None],
+    is_withdrawn: bool,
+    chunk: int,
+) -> None:
+    """Labels that came, those of open requests and those that may still come are all allowed."""
+    label = {"deadline_s": 100.0, "late_answers": late_answers, "closed_n": closed_n}
+    cold = {"per_class_n": 0}
+    query = {"budget": {"reserve": 0, **budget}, "cold_start": cold}
+    raw = {"query": query, "label": label, "drift": {"watch": []}}
+    engine = Engine(dummy.PriorClassifier(), settings=parse(raw))
+    due: dict[int, list[Input]] = {}
+    may_cost: set[str] = set()
+    requests_n = 0
+    for start in range(0, 3_000, chunk):
+        numbers = range(start, min(start + chunk, 3_000))
+        answers = [answer for i in numbers for answer in due.pop(i, [])]
+        arriving = [Event(id=str(i), at=float(i), features={"x": i % 5}) for i in numbers]
+        for output in engine.feed([*answers, *arriving]):
+            if isinstance(output, LabelRequested):
+                lateness = latenesses[requests_n % len(latenesses)]
+                requests_n += 1
+                may_cost.add(output.request_id)
+                at = int(output.at) + chunk
+                if is_withdrawn and requests_n % 3 == 0:
+                    moot = Withdrawal(request_id=output.request_id, reason="moot", at=float(at))
+                    due.setdefault(at, []).append(moot)
+                if lateness is not None:
+                    answer = Answer(request_id=output.request_id, label="pq"[requests_n % 2], at=at)
+                    due.setdefault(at + lateness, []).append(answer)
+            elif isinstance(output, RequestExpired | RequestWithdrawn):
+                if late_answers == "refused":
+                    may_cost.discard(output.request_id)
+            elif isinstance(output, LabelSettled):
+                may_cost.add(output.request_id)
+            earned = budget.get("share", 1.0) * numbers.stop
+            if "per_hour" in budget:
+                earned = budget["per_hour"] / 3_600.0 * engine.now
+            assert len(may_cost) <= min(earned, budget.get("cap", earned)) + 1e-6
+    assert engine.report.asked_n - engine.report.refunded_n == len(may_cost)

@@ -134,13 +134,15 @@ class Auditor:
         return is_fit
 
     def _answer(self, answer: Row) -> bool:
-        """Whether the answer is to a known request; then it may decide it."""
+        """Whether the answer is to a known request that takes one; then it may decide it."""
         request = self.requests.get(answer["request_id"])
         if request is None:
             return False
         mine = {"who": answer["annotator"], "label": answer["label"], "at": answer["at"]}
         if mine in request.answers:
             return True
+        if request.is_refunded:
+            return False
         is_late = request.has_ended and (self.now or 0.0) >= request.deadline
         is_new = all(other["who"] != mine["who"] for other in request.answers)
         if is_late and request.label is not None and is_new:
@@ -216,19 +218,15 @@ class Auditor:
             case "LabelRequested":
                 self._asked(output)
             case "RequestExpired" | "RequestWithdrawn":
-                self.spent_n -= 1
+                is_refunded = self.settings["label"]["late_answers"] == "refused"
+                self.spent_n -= is_refunded
                 request = self.requests.get(output["request_id"])
                 if request is not None:
-                    request.is_refunded = True
+                    request.is_refunded = is_refunded
                     if kind == "RequestExpired":
                         self.check(output["at"] == request.deadline, "expired at another moment")
             case "LabelSettled":
                 self.settled_since_job_n += 1
-                request = self.requests.get(output["request_id"])
-                if request is not None and request.is_refunded:
-                    # A label that comes late is paid after all.
-                    request.is_refunded = False
-                    self.spent_n += 1
             case "RoundOpened" | "RoundClosed":
                 self._round(kind, output)
             case "DriftChanged":

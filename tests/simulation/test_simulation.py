@@ -100,7 +100,9 @@ def forgets_a_refund(patch: pytest.MonkeyPatch) -> None:
 def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
     ended = Asking.ended
     patch.setattr(
-        Asking, "ended", lambda self, event_id, is_refunded: ended(self, event_id, is_refunded=True)
+        Asking,
+        "ended",
+        lambda self, event_id, is_answered: ended(self, event_id, is_answered=False),
     )
 
 

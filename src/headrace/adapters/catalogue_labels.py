@@ -146,7 +146,7 @@ BUDGET = (
     plain(
         "headrace_budget_refunded_labels",
         "labels",
-        "Labels paid back so far, less those that came all the same.",
+        "Labels paid back so far: of requests that ended without one, late answers being refused.",
         lambda r: r.refunded_n,
     ),
     plain(

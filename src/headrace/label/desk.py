@@ -17,6 +17,8 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   one that has no label may still settle it, with fewer answers than wanted if need be. To one that
   has a label, a late answer is a correction if its annotator has answered before; from anybody
   else it is counted and changes nothing, for nobody was waiting for it.
+- With `late_answers = "refused"` the budget is paid back for a request that expired or was
+  withdrawn, so that an answer which would make a label of it all the same is rejected.
 - A request keeps 100 answers, or four times `answers_max` if that is more; further ones are
   rejected, and only then does the order of answers matter.
 - What falls due is dated with its deadline, not with the moment somebody looked, so that it is the
@@ -169,8 +171,8 @@ class Desk:
     def answered(self, answer: Answer, now: float) -> list[Revised | InputRejected]:
         """Take an answer; what it changed, or why it was rejected. It never raises.
 
-        Reasons of a rejection: `bad_answer`, `unknown_request`, `too_many_classes`, and
-        `too_many_answers` for a request that has more of them than could ever matter.
+        Reasons of a rejection: `bad_answer`, `unknown_request`, `late_answer`, `too_many_classes`,
+        and `too_many_answers` for a request that has more of them than could ever matter.
         """
         fault = _fault(answer)
         if fault:
@@ -183,6 +185,13 @@ class Desk:
         if answer in entry.answers:
             self.counts.duplicate_n += 1
             return []
+        if entry.is_paid_back:
+            self.counts.late_n += 1
+            detail = (
+                "its request ended without a label and the budget was paid back; give more time by "
+                "label.deadline_s, or set label.late_answers to taken"
+            )
+            return [self._rejected(answer, now, Reason.LATE_ANSWER, detail)]
         if not self._has_room_for(answer.label):
             detail = f"{answer.label!r} would be one class more than {self.classes_max}"
             return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
@@ -206,7 +215,7 @@ class Desk:
                         answers_n=len(self._standing(entry)),
                     )
                 )
-                self._record(entry, None)
+                self._close(entry)
             outputs += outcomes
         return outputs
 
@@ -239,7 +248,7 @@ class Desk:
         if outcomes:
             return [*outcomes]
         self.counts.withdrawn_n += 1
-        self._record(entry, None)
+        self._close(entry)
         return [
             RequestWithdrawn(
                 request_id=request_id, event_id=entry.request.event_id, at=now, reason=reason
@@ -302,6 +311,11 @@ class Desk:
         else:
             self.counts.disputed_n += 1
         return [_message(entry, outcome, at, is_late)]
+
+    def _close(self, entry: Entry) -> None:
+        """End a request without a label."""
+        entry.is_paid_back = self.settings.late_answers == "refused"
+        self._record(entry, None)
 
     def _record(self, entry: Entry, label: str | None, is_waiting: bool = False) -> None:
         self._ledger.record(entry, label)

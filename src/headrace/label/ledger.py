@@ -25,12 +25,14 @@ class Entry:
     `order` is its number in order of registration. `answers` are distinct and valid, in order of
     arrival. `revision` is that of its latest outcome, -1 while it is open; `label` is the class it
     has now. `is_waiting`: its deadline will still decide something. `is_withdrawn`: nobody is asked
-    any longer. `accounted` is what the annotators' statistics hold of it.
+    any longer. `is_paid_back`: it ended without a label, for good. `accounted` is what the
+    annotators' statistics hold of it.
     """
 
     __slots__ = (
         "accounted",
         "answers",
+        "is_paid_back",
         "is_waiting",
         "is_withdrawn",
         "label",
@@ -47,6 +49,7 @@ class Entry:
         self.label: str | None = None
         self.is_waiting = True
         self.is_withdrawn = False
+        self.is_paid_back = False
         self.accounted: tuple[tuple[Answer, ...], str | None] = ((), None)
 
     @property

@@ -109,6 +109,7 @@ class Asking:
         self.chance = chance
         self.stream = stream
         self.closed_n = label.closed_n
+        self.late_answers = label.late_answers
         self.rounds_n = 0
         # Requests by reason and strategy, and by the class that was predicted ("" for none).
         self.asked_by: dict[tuple[str, str], int] = {}
@@ -132,8 +133,7 @@ class Asking:
         # desk remembers a request, an event whose id comes again must not be asked again.
         # Of the open ones: how many events had been observed when they were asked.
         self._open: dict[int, int] = {}
-        # Of those that ended: whether its money came back.
-        self._ended: dict[int, bool] = {}
+        self._ended: dict[int, None] = {}
         self.arrivals = self._arrivals()
 
     def _arrivals(self) -> Arrivals | None:
@@ -455,26 +455,24 @@ class Asking:
 
     # ------------------------------------------------------------------------------- ends
 
-    def settled_late(self, event_id: str) -> None:
-        """A label came after its request had been refunded: it is paid after all."""
-        key = self.chance.key(event_id)
-        if self._ended.get(key):
-            self._ended[key] = False
-            self.budget.unrefund()
+    def ended(self, event_id: str, *, is_answered: bool) -> None:
+        """The request about this event ended: with a label or a dispute, or without an answer.
 
-    def ended(self, event_id: str, *, is_refunded: bool) -> None:
-        """The request about this event ended; without a label, its money comes back."""
+        The money of the latter comes back only if a late answer can't make a label of it: what may
+        still have to be paid is never spent twice.
+        """
         key = self.chance.key(event_id)
         if key not in self._open:
             return
         asked_at = self._open.pop(key)
-        self._ended[key] = is_refunded
+        self._ended[key] = None
         if len(self._ended) > self.closed_n:
             del self._ended[next(iter(self._ended))]
-        if is_refunded:
+        if is_answered:
+            if self.arrivals is not None:
+                self.arrivals.answered(asked_at, self.budget.events_n)
+        elif self.late_answers == "refused":
             self.budget.refund()
-        elif self.arrivals is not None:
-            self.arrivals.answered(asked_at, self.budget.events_n)
 
     def labelled(self, label: str) -> None:
         """A label settled for the first time: cold start counts it."""

@@ -2,7 +2,8 @@
 
 A budget here is an account in whole billionths of a label, so that sums are exact whatever the
 batching. It earns with events or with time, pays when something is asked, and is paid back when a
-request ends without a label. What to spend it on is decided in `rounds`.
+request has ended without a label and none can come any more. What to spend it on is decided in
+`asking`.
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ class Budget:
 
     @property
     def balance(self) -> int:
-        """What may be spent, in billionths of a label, the reserve included; may be below 0."""
+        """What may be spent, in billionths of a label, the reserve included."""
         return min(account.balance for account in self.accounts)
 
     @property
@@ -236,18 +237,12 @@ class Budget:
             account.balance -= n * _LABEL
         self.asked_n += n
 
-    def unrefund(self) -> None:
-        """A label that was paid back came all the same. The balance may fall below nothing."""
-        for account in self.accounts:
-            account.balance -= _LABEL
-        self.refunded_n -= 1
-
     def use_reserve(self) -> None:
         """What was held may be spent; from now on it is set aside anew, little by little."""
         self._held_from_n = self.asked_n
 
     def refund(self, n: int = 1) -> None:
-        """So many requests ended without a label."""
+        """So many requests ended without a label, for good."""
         for account in self.accounts:
             account.balance += n * _LABEL
         self.refunded_n += n

@@ -142,6 +142,7 @@ def settings_of(luck: Luck) -> Settings:
                 "deadline_s": luck.pick("deadline", (600.0, 3_600.0)),
                 "answers_wanted": wanted_n,
                 "answers_max": wanted_n + luck.pick("more", (0, 2)),
+                "late_answers": luck.pick("late", ("taken", "refused")),
             },
             "drift": {"check_every_n": 50, "hold_n": 100, "watch": luck.pick("watch", WATCHES)},
             "learn": {
