@@ -17,7 +17,6 @@ from river.datasets import synth
 
 from headrace.adapters.tables import read_table
 from headrace.messages import class_name
-from headrace.settings import InputSettings
 from headrace.shells.pilot_history import History, history_of
 
 Pairs = Iterable[tuple[dict[Any, Any], Any]]
@@ -165,7 +164,7 @@ def load(name: str, folder: Path | None) -> History:
     file = stream.file(folder)
     if file is not None:
         table = read_table(file, stream.rows)
-        return history_of(table, name, "label", None, InputSettings())[0]
+        return history_of(table, name, "label")[0]
     if stream.make is None:
         raise FileNotFoundError(f"{name} is a file; name its folder with --data")
     return history_of_pairs(name, stream.make())

@@ -18,7 +18,7 @@ from headrace.chance import Chance
 from headrace.engine import Engine
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import EventBatch, LabelSettled, Value
-from headrace.settings import InputSettings, Settings, parse
+from headrace.settings import Settings, parse
 from headrace.shells import pilot
 from headrace.shells.local import Simulation
 from headrace.shells.pilot import cases_of, run_pilot
@@ -285,10 +285,9 @@ def test_the_curve_of_random_never_falls(points: list[tuple[int, float]]) -> Non
 
 def test_the_label_is_the_column_of_that_name_or_the_last() -> None:
     columns = {"x": np.array([1.0, 2.0]), "label": np.array([1, 0]), "y": np.array([3.0, 4.0])}
-    named, _ = history_of(Table(dict(columns), 2), "t", None, None, InputSettings())
+    named, _ = history_of(Table(dict(columns), 2), "t")
     assert (named.names, named.codes.tolist()) == (("x", "y"), [1, 0])
-    last, _ = history_of(Table({"x": columns["x"], "y": columns["y"]}, 2), "t", None, None,
-                         InputSettings())  # fmt: skip
+    last, _ = history_of(Table({"x": columns["x"], "y": columns["y"]}, 2), "t")
     assert (last.names, last.classes) == (("x",), ("3", "4"))
 
 
@@ -298,19 +297,23 @@ def test_a_log_of_json_lines_is_read_as_events(tmp_path: Path) -> None:
         '{"id": 1, "at": 5, "features": {"x": 1, "c": "a"}, "predicted": "b", "label": "b"}\n'
         '{"id": 2, "at": 9, "features": {"x": 2, "c": "a"}, "predicted": "b", "label": null}\n'
     )
-    past, notes = history_of(read_table(path), "log", None, "at", InputSettings())
+    past, reading = history_of(read_table(path), "log", at="at")
     assert (past.names, past.classes, len(past)) == (("x", "c"), ("b",), 1)
     assert past.at is not None
     assert past.at.tolist() == [5.0]
-    assert notes[1:] == [
-        "Not used as features: id, predicted.",
-        "1 rows without a label were left out.",
+    assert reading.notes == ["1 rows without a label were left out."]
+    assert reading.rows == [
+        ("label", "'label': b 1"),
+        ("time", "at"),
+        ("categorical", "c (1 value)"),
+        ("numeric", "x"),
+        ("not used", "id, predicted"),
     ]
 
 
 def test_classes_that_are_numbers_stand_in_their_order() -> None:
     table = Table({"x": np.arange(3.0), "label": np.array([10, 9, 2])}, 3)
-    past, _ = history_of(table, "t", None, None, InputSettings())
+    past, _ = history_of(table, "t")
     assert past.classes == ("2", "9", "10")
 
 
@@ -330,12 +333,11 @@ def test_batches_hold_the_history_whatever_their_size() -> None:
 def test_what_cannot_be_a_history_says_why() -> None:
     table = Table({"x": np.arange(2.0), "when": ["soon", "later"], "label": ["a", None]}, 2)
     with pytest.raises(BadSettings, match="there is no column 'y'; known are x, when, label"):
-        history_of(table, "t", "y", None, InputSettings())
+        history_of(table, "t", "y")
     with pytest.raises(BadInput, match="--at when"):
-        history_of(table, "t", None, "when", InputSettings())
+        history_of(table, "t", None, "when")
     with pytest.raises(BadInput, match="no row with a value"):
-        history_of(Table({"x": np.arange(1.0), "label": [None]}, 1), "t", None, None,
-                   InputSettings())  # fmt: skip
+        history_of(Table({"x": np.arange(1.0), "label": [None]}, 1), "t")
 
 
 # ------------------------------------------------------------------------------ command line
@@ -396,3 +398,106 @@ def test_the_page_has_every_part_and_the_json_reads_back() -> None:
         assert part in text
     assert "<script" not in text
     assert msgspec.json.decode(as_json(found))["advice"] == found.advice
+
+
+# ---------------------------------------------------------------------- labels as they stand
+
+
+def csv(folder: Path, text: str) -> Path:
+    path = folder / "past.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def read(path: Path, **chosen: object) -> tuple[History, list[str]]:
+    found, reading = history_of(read_table(path), "past", settings=parse(chosen))
+    return found, reading.notes
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("None", "Apnea"),
+        ("NA", "EU"),
+        ("0101", "101"),
+        ("9007199254740992", "9007199254740993"),
+        ("1", "1.0"),
+        ("true", "True"),
+        ("-", "?"),
+        ("1_0", "10"),
+    ],
+)
+def test_a_class_is_the_text_that_stands_in_the_file(
+    classes: tuple[str, str], tmp_path: Path
+) -> None:
+    rows = "".join(f"{i},{classes[i % 2]}\n" for i in range(6)) + "7,\n"
+    past, notes = read(csv(tmp_path, f"x,label\n{rows}"))
+    assert sorted(past.classes) == sorted(classes)
+    assert len(past) == 6
+    assert "1 rows without a label were left out." in notes
+    doubted = [
+        name for name in classes if any(f"{name!r} is taken for a class" in n for n in notes)
+    ]
+    assert doubted == [name for name in classes if name in ("None", "NA", "-", "?")]
+
+
+def test_a_class_that_stands_for_none_is_declared(tmp_path: Path) -> None:
+    path = csv(tmp_path, "x,label\n1,NA\n2,a\n3,b\n")
+    past, notes = read(path, columns={"missing": ["NA"]})
+    assert (past.classes, notes) == (("a", "b"), ["1 rows without a label were left out."])
+
+
+@pytest.mark.parametrize("label", ["null", "NaN"])
+def test_rows_without_a_label_are_no_class_in_json_lines(label: str, tmp_path: Path) -> None:
+    path = tmp_path / "past.jsonl"
+    rows = [f'{{"x": {i}, "label": {label if i % 3 == 0 else i % 3}}}\n' for i in range(9)]
+    path.write_text("".join(rows) + '{"x": 4}\n')
+    past, notes = read(path)
+    assert (past.classes, len(past)) == (("1", "2"), 6)
+    assert notes == ["4 rows without a label were left out."]
+
+
+@pytest.mark.parametrize("label", ['{"calm": true, "sad": false}', '["calm", "sad"]'])
+def test_several_labels_are_refused(label: str, tmp_path: Path) -> None:
+    path = tmp_path / "past.jsonl"
+    path.write_text(f'{{"label": {label}, "x": 1}}\n' * 3)
+    with pytest.raises(BadSettings, match="several labels are not supported"):
+        read(path)
+
+
+def test_a_number_to_predict_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="a number can't be predicted"):
+        read(csv(tmp_path, "x,y\n" + "".join(f"{i},{i / 7:.3f}\n" for i in range(50))))
+    past, _ = read(csv(tmp_path, "x,y\n" + "".join(f"{i},{i % 3}.5\n" for i in range(50))))
+    assert past.classes == ("0.5", "1.5", "2.5")
+
+
+def test_features_beyond_the_limit_are_told(tmp_path: Path) -> None:
+    names = [f"f{i}" for i in range(30)]
+    row = ",".join(map(str, range(30)))
+    path = csv(tmp_path, f"{','.join(names)},label\n" + f"{row},a\n{row},b\n" * 3)
+    _, notes = read(path, schema={"features_max": 20})
+    assert notes == ["10 of 30 features are not used: schema.features_max is 20."]
+
+
+def test_a_column_that_is_declared_but_not_there_is_refused(tmp_path: Path) -> None:
+    path = csv(tmp_path, "amount,label\n1,a\n2,b\n")
+    with pytest.raises(BadSettings, match=r"columns\.numeric names 'amuont'.* known are amount"):
+        read(path, columns={"numeric": ["amuont"]})
+
+
+def test_a_season_without_events_is_played_as_well() -> None:
+    past = history(at=True)
+    assert past.at is not None
+    past.at[300:] += 3 * 31_622_400.0
+    found = play(past, parse({"model": {"name": "naive-bayes"}}), case("random"), nothing)
+    assert (found.events_n, found.rejected_n) == (len(past), 0)
+
+
+def test_what_a_run_rejects_is_told() -> None:
+    past = history(at=True)
+    assert past.at is not None
+    past.at[10] = math.nan
+    found = run_pilot(past, parse({"model": {"name": "naive-bayes"}}), budgets=(0.1,),
+                      strategies=("random",), seeds_n=1, processes_n=1)  # fmt: skip
+    assert found.rejects.startswith("Up to 1 of 600 events were rejected in a run, mostly as bad_t")

@@ -286,3 +286,8 @@ def _rejected(
         # No character of UTF-8 has more than four bytes.
         raw=line[: 4 * RAW_MAX].decode("utf-8", errors="replace")[:RAW_MAX],
     )
+
+
+def record_of(line: bytes, bytes_max: int) -> Record:
+    """The JSON object of one line, as every reader of a log takes it. Raises `Refusal`."""
+    return _parsed(line, bytes_max)

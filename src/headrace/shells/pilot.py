@@ -27,9 +27,9 @@ from ..errors import BadSettings
 from ..learn.models import build
 from ..query.strategies import resolve
 from ..settings import Settings
-from .pilot_compare import RANDOM, advice, rows_of
-from .pilot_history import History, history_of
-from .pilot_report import Pilot, as_html, as_json, show
+from .pilot_compare import RANDOM, advice, rejects_told, rows_of
+from .pilot_history import History, Reading, history_of
+from .pilot_report import Pilot, as_html, as_json, show, show_reading
 from .pilot_runs import Case, Outcome, play, play_all, settings_of
 from .printing import decorate, make_wide_console
 from .report import write_page
@@ -57,12 +57,14 @@ def run_pilot(
     seeds_n: int = 3,
     processes_n: int | None = None,
     progress: Callable[[int, int], None] = lambda done_n, all_n: None,
+    reading: Reading | None = None,
 ) -> Pilot:
     """Play the history under every combination and compare.
 
     Budgets are shares of the events, latencies are in events (seconds where events have a time).
-    `progress` is told events done and events in all. `processes_n` is by default the number of
-    cores; 1 stays in this process. Raises `BadSettings` for whatever can't be run, before any run.
+    `progress` is told events done and events in all; `reading` is kept for the page. `processes_n`
+    is by default the number of cores; 1 stays in this process. Raises `BadSettings` for whatever
+    can't be run, before any run.
     """
     settings = settings or Settings()
     cases = cases_of(
@@ -84,7 +86,9 @@ def run_pilot(
     return Pilot(
         history=history.name,
         events_n=len(history),
-        features_n=len(history.names),
+        features_n=min(len(history.names), settings.schema.features_max),
+        reading=reading or Reading(),
+        rejects=rejects_told(outcomes),
         classes=history.classes,
         latency_unit=unit,
         settings=settings,
@@ -240,7 +244,12 @@ def register(subparsers: Any) -> None:
         "through the engine and compares query strategies with random choice. See docs/PILOT.md.",
     )
     add = parser.add_argument
-    add("history", type=Path, metavar="DATA", help="the file: .csv, .tsv, .jsonl or .parquet")
+    add(
+        "history",
+        type=Path,
+        metavar="DATA",
+        help="the file: .csv, .tsv, .jsonl or .parquet, with .gz too",
+    )
     add("--label", metavar="COL", help="column of the class (default: label, else the last one)")
     add("--at", metavar="COL", help="column of the time (default: one second an event)")
     add("--rows", metavar="A:B", default=":", help="rows A to B, B not included; either may lack")
@@ -275,10 +284,14 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.html:
         # Minutes of runs are not to end in a plot that can't be drawn.
         line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
-    table = read_table(arguments.history, _slice(arguments.rows))
-    history, notes = history_of(
-        table, arguments.history.stem, arguments.label, arguments.at, settings.input
+    table = read_table(
+        arguments.history,
+        _slice(arguments.rows),
+        line_bytes_max=settings.input.line_bytes_max,
     )
+    name = Path(arguments.history.name.removesuffix(".gz")).stem
+    history, reading = history_of(table, name, arguments.label, arguments.at, settings)
+    show_reading(name, history, reading, console)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -303,11 +316,12 @@ def command(arguments: argparse.Namespace) -> int:
             seeds_n=arguments.seeds,
             processes_n=arguments.processes,
             progress=told,
+            reading=reading,
         )
     # Results first: what is drawn of them may fail, and hours of runs are not to go with it.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
-    is_shown = decorate("the table", lambda: show(pilot, notes, console))
+    is_shown = decorate("the table", lambda: show(pilot, console))
     if not is_shown and not arguments.json:
         sys.stdout.write(as_json(pilot).decode())
     if arguments.html and not decorate(

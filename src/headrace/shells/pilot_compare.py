@@ -230,6 +230,18 @@ def _needed(curve: Sequence[tuple[float, float]], accuracy: float) -> tuple[floa
     return max(1.0, curve[-1][0]), "at least"
 
 
+def rejects_told(outcomes: Sequence[Outcome]) -> str:
+    """What the runs did not play, in a sentence; empty when they played everything."""
+    worst = max(outcomes, key=lambda outcome: outcome.rejected_n)
+    if not worst.rejected_n:
+        return ""
+    n, of = worst.rejected_n, worst.rejected_n + worst.events_n
+    return (
+        f"Up to {n:,} of {of:,} events were rejected in a run, mostly as "
+        f"{worst.rejected_as or 'unknown'}, and are not judged: see docs/REJECTS.md."
+    )
+
+
 # -------------------------------------------------------------------------------------- advice
 
 

@@ -5,18 +5,36 @@ Reading files is the adapters'; here it is decided which columns are features, l
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..adapters.tables import Column, Table
+from ..adapters.tables import Raw, Table
+from ..adapters.tables.kinds import MISSING, Column, Kinds
+from ..adapters.tables.roles import feature_columns
+from ..adapters.tables.table import values_of
 from ..errors import BadInput, BadSettings
 from ..messages import EventBatch, Value, class_name
+from ..observe.declared import Declared, number_with_point
 from ..observe.values import Refusal, seconds_of
-from ..settings import InputSettings
+from ..settings import Settings
+
+CLASSES_SHOWN, NAMES_SHOWN = 8, 20
+
+NUMBERS_MIN = 20
+"""More classes than this that are numbers with decimals, and hardly repeat, are no classes."""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What was read as what: `rows` of (what, column names), and sentences in `notes`."""
+
+    rows: list[tuple[str, str]] = []
+    notes: list[str] = []
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,84 +78,143 @@ class History:
 
 
 def history_of(
-    table: Table, name: str, label: str | None, at: str | None, fields: InputSettings
-) -> tuple[History, list[str]]:
-    """The table as a history, and sentences about what was left out of it.
+    table: Table,
+    name: str,
+    label: str | None = None,
+    at: str | None = None,
+    settings: Settings | None = None,
+) -> tuple[History, Reading]:
+    """The table as a history, and what of it was read as what.
 
     The label is the named column, else that of [input], else the last one. Columns that [input]
     gives another meaning (id, time, prediction, ...) are no features; where there are columns
-    "features.*", only these are. Raises `BadSettings` for a missing column, `BadInput` for a time
-    that is none.
+    "features.*", only these are. A class is the text that stands in the table. Raises `BadSettings`
+    for a column that is not there, or whose values are no classes; `BadInput` for a time that is
+    none.
     """
+    settings = settings or Settings()
     columns = table.columns
-    faults = [
-        f"there is no column {wanted!r}; known are {', '.join(columns)}"
-        for wanted in (label, at)
-        if wanted is not None and wanted not in columns
-    ]
-    if faults or not columns:
-        raise BadSettings(faults or f"{name} has no columns")
-    label = label or (fields.label if fields.label in columns else next(reversed(columns)))
-    features = _features(columns, (label, at), fields)
-    if not features:
-        raise BadSettings(f"{name} has no column but the label, {label!r}, that can be a feature")
-    raw = columns[label]
-    is_labelled = np.array(
-        [v is not None and v == v for v in (raw if isinstance(raw, list) else raw.tolist())],  # noqa: PLR0124
-        dtype=bool,
-    )
-    kept = np.flatnonzero(is_labelled)
+    label = _label_of(columns, name, label, at, settings)
+    raws = feature_columns(columns, (label, at), settings.input, settings.columns)
+    if not raws:
+        raise BadSettings(
+            f"{name} has no column but the label, {label!r}, that can be a feature; values of a "
+            "line are separated by a comma, a semicolon, a tab or |"
+        )
+    named = _named(columns[label], settings)
+    kept = np.array([i for i, text in enumerate(named) if text is not None], np.intp)
     if not kept.size:
         raise BadInput(f"{name} has no row with a value in its label column, {label!r}")
-    classes, codes = _classes(raw, kept)
-    used = {label, at, *features, *(f"{fields.features}.{name}" for name in features)}
-    unused = [column for column in columns if column not in used]
-    notes = [f"The label is {label!r}."]
-    if unused:
-        notes.append(f"Not used as features: {', '.join(unused)}.")
-    if kept.size < table.rows_n:
-        notes.append(f"{table.rows_n - kept.size} rows without a label were left out.")
+    classes, codes = _classes([text for text in named if text is not None], label)
+    kinds = Kinds(table, settings.columns)
+    read = {feature: kinds.column(feature, raw) for feature, raw in raws.items()}
+    features = {feature: column for feature, column in read.items() if column is not None}
     numbers = {n: v[kept] for n, v in features.items() if not isinstance(v, list)}
     texts = {n: [v[i] for i in kept] for n, v in features.items() if isinstance(v, list)}
     times = None if at is None else _times(columns[at], kept, at)
     history = History(name, tuple(features), numbers, texts, classes, codes, times)
-    return history, notes
+    counts = Counter(codes.tolist())
+    told = [f"{text} {counts[code]:,}" for code, text in enumerate(classes)]
+    rows = [("label", f"{label!r}: {_listed(told, CLASSES_SHOWN)}")]
+    rows += [] if at is None else [("time", at)]
+    rows += _kinds_told(features, kinds)
+    used = {label, at, *raws, *(f"{settings.input.features}.{feature}" for feature in raws)}
+    if unused := [column for column in columns if column not in used]:
+        rows.append(("not used", _listed(unused, NAMES_SHOWN)))
+    notes = [*table.notes, *kinds.notes(), *_notes_of_label(label, classes, counts, settings)]
+    if kept.size < table.rows_n:
+        notes.append(f"{table.rows_n - kept.size:,} rows without a label were left out.")
+    features_max = settings.schema.features_max
+    if len(features) > features_max:
+        notes.append(
+            f"{len(features) - features_max:,} of {len(features):,} features are not used: "
+            f"schema.features_max is {features_max:,}."
+        )
+    return history, Reading(rows=rows, notes=notes)
 
 
-def _features(
-    columns: dict[str, Column], taken: tuple[str | None, ...], fields: InputSettings
-) -> dict[str, Column]:
-    """Columns that may be known when an event arrives, by the names they get."""
-    other = (fields.id, fields.at, fields.key, fields.model_version, fields.predicted, *taken)
-    features = {
-        column: values
-        for column, values in columns.items()
-        if column not in other and not column.startswith(f"{fields.probabilities}.")
-    }
-    prefix = f"{fields.features}."
-    if not fields.features or not any(column.startswith(prefix) for column in features):
-        return features
-    return {
-        column.removeprefix(prefix): values
-        for column, values in features.items()
-        if column.startswith(prefix)
-    }
+def _label_of(
+    columns: dict[str, Raw], name: str, label: str | None, at: str | None, settings: Settings
+) -> str:
+    """The label's column. Raises `BadSettings`."""
+    if not columns:
+        raise BadSettings(f"{name} has no columns")
+    wanted = label or settings.input.label
+    nested = [column for column in columns if column.startswith(f"{wanted}.")]
+    if wanted not in columns and nested:
+        raise BadSettings(
+            f"the label {wanted!r} holds objects or arrays ({_listed(nested, 3)}): an event has "
+            "one class, several labels are not supported; name one of these columns with --label"
+        )
+    faults = [
+        f"there is no column {one!r}; known are {_listed(list(columns), NAMES_SHOWN)}"
+        for one in (label, at)
+        if one is not None and one not in columns
+    ]
+    if faults:
+        raise BadSettings(faults)
+    return wanted if wanted in columns else next(reversed(columns))
 
 
-def _classes(raw: Any, kept: NDArray[np.intp]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Classes in order, numbers by their size, and the code of each row kept."""
-    values = raw if isinstance(raw, list) else raw.tolist()
-    named = [class_name(values[i]) for i in kept]
-    try:
-        classes = sorted(set(named), key=lambda text: (float(text), text))
-    except ValueError:
-        classes = sorted(set(named))
-    code_of = {text: code for code, text in enumerate(classes)}
-    return tuple(classes), np.array([code_of[text] for text in named], np.int64)
+def _named(raw: Raw, settings: Settings) -> list[str | None]:
+    """The class of each row, as text; None where there is none."""
+    declared = Declared(settings.columns)
+    return [
+        None if value is None or value == "" or declared.is_missing(value) else class_name(value)
+        for value in values_of(raw)
+    ]
 
 
-def _times(raw: Any, kept: NDArray[np.intp], name: str) -> NDArray[np.float64]:
-    values = raw if isinstance(raw, list) else raw.tolist()
+def _classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Classes in order, numbers by their size, and the code of each row."""
+    different = sorted(set(named))
+    sizes = [number_with_point(text) for text in different]
+    if all(size is not None for size in sizes):
+        decimals = [text for text in different if "." in text]
+        if decimals and len(different) > max(NUMBERS_MIN, len(named) // 2):
+            raise BadSettings(
+                f"the label {label!r} holds numbers that hardly repeat, such as {decimals[0]}: an "
+                "event has a class, a number can't be predicted; choose another with --label"
+            )
+        size_of = dict(zip(different, sizes, strict=True))
+        different.sort(key=lambda text: (size_of[text] or 0.0, text))
+    code_of = {text: code for code, text in enumerate(different)}
+    return tuple(different), np.array([code_of[text] for text in named], np.int64)
+
+
+def _notes_of_label(
+    label: str, classes: tuple[str, ...], counts: Counter[int], settings: Settings
+) -> list[str]:
+    return [
+        f"{text!r} is taken for a class of {label!r}, in {counts[code]:,} rows; if it stands for "
+        "none, name it in columns.missing."
+        for code, text in enumerate(classes)
+        if text in MISSING and text not in settings.schema.classes
+    ]
+
+
+def _kinds_told(features: dict[str, Column], kinds: Kinds) -> list[tuple[str, str]]:
+    """The features by their kinds; categories with how many there are."""
+    found: dict[str, list[str]] = {}
+    for name, values in features.items():
+        kind, told = kinds.kinds[name], name
+        if isinstance(values, list) and kind == "categorical":
+            n = len(set(values) - {None})
+            told = f"{name} ({n:,} value{'s' * (n != 1)})"
+        found.setdefault(kind, []).append(told)
+    return [(kind, _listed(names, NAMES_SHOWN)) for kind, names in sorted(found.items())]
+
+
+def _listed(names: list[str], shown_n: int) -> str:
+    more = len(names) - shown_n
+    return ", ".join(names[:shown_n]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _times(raw: Raw, kept: NDArray[np.intp], name: str) -> NDArray[np.float64]:
+    values: list[Any] = values_of(raw)
+    for i, value in enumerate(values):
+        if isinstance(value, str) and (number := number_with_point(value)) is not None:
+            values[i] = number
     try:
         return np.array([seconds_of(values[i], name) for i in kept], np.float64)
     except Refusal as refusal:

@@ -40,6 +40,7 @@ from .pilot_compare import (
     mean_curve,
 )
 from .pilot_compare import interval as over_seeds
+from .pilot_history import History, Reading
 from .pilot_runs import ALL, Outcome
 
 
@@ -47,10 +48,12 @@ class Pilot(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a pilot found; `docs/PILOT.md` explains each number.
 
     `outcomes` are all runs, those for the savings included; `all_labels` is the same learner with
-    every label at once.
+    every label at once; `rejects` says what was not played.
     """
 
     history: str
+    reading: Reading
+    rejects: str
     events_n: int
     features_n: int
     classes: tuple[str, ...]
@@ -71,13 +74,26 @@ def as_json(pilot: Pilot) -> bytes:
 # ------------------------------------------------------------------------------------ console
 
 
-def show(pilot: Pilot, notes: list[str], console: Console) -> None:
+def show_reading(name: str, history: History, reading: Reading, console: Console) -> None:
+    """Print what of a file was read as what, before any run is made of it."""
+    console.print(f"{name}: {len(history):,} events")
+    shown = RichTable(box=None, show_header=False, padding=(0, 2, 0, 2))
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for row in reading.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for note in reading.notes:
+        console.print(note)
+
+
+def show(pilot: Pilot, console: Console) -> None:
     """Print the table and the advice; the table fits into eighty columns."""
     varies = len({row.latency for row in pilot.rows}) > 1
     console.print(
         f"{pilot.history}: {pilot.events_n:,} events, {pilot.features_n} features, "
         f"{len(pilot.classes)} classes. Model {pilot.settings.model.name}, {pilot.seeds_n} seeds"
-        f"{'' if varies else _after(pilot, pilot.rows[0].latency)}. {' '.join(notes)}",
+        f"{'' if varies else _after(pilot, pilot.rows[0].latency)}.",
     )
     shown = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("budget", *(("latency",) if varies else ()), "strategy", "accuracy, %", "kappa",
@@ -105,6 +121,8 @@ def show(pilot: Pilot, notes: list[str], console: Console) -> None:
                   count(full.labels_n))  # fmt: skip
     console.print(shown)
     console.print(_estimates(pilot))
+    if pilot.rejects:
+        console.print(pilot.rejects)
     console.print(pilot.advice, style="bold")
 
 
@@ -172,7 +190,7 @@ def as_html(pilot: Pilot) -> str:
     drifts = [_drifts(pilot, budget, latency) for budget, latency in places]
     sections.append(section("Drift, rounds and adoptions", *drifts))
     sections.append(_honesty(pilot, tones))
-    sections.append(_settings(pilot))
+    sections += [_reading(pilot), _settings(pilot)]
     subtitle = (
         f"{count(pilot.events_n)} events, {pilot.features_n} features, "
         f"{len(pilot.classes)} classes; model {pilot.settings.model.name}; {pilot.seeds_n} seeds"
@@ -347,6 +365,12 @@ def _honesty(pilot: Pilot, tones: dict[str, int]) -> Section:
         bar_plot(bars, title="Estimate minus truth", x_label="points of accuracy", note=note),
         table(["run", "estimated", "95 % interval, %", "true", "holds"], rows),
     )
+
+
+def _reading(pilot: Pilot) -> Section:
+    rows: list[list[str | None]] = [list(row) for row in pilot.reading.rows]
+    told = table(["read as", "columns"], rows) if rows else "Read from a program."
+    return section("What was read as what", told, *pilot.reading.notes, pilot.rejects)
 
 
 def _settings(pilot: Pilot) -> Section:

@@ -53,7 +53,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `block_right` is the share right in each of the blocks of the stream, None where none was
     judged. `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts`
-    are (events, level, signal, detector) of each change of the drift level.
+    are (events, level, signal, detector) of each change of the drift level. `rejected_as` is the
+    reason of most of the `rejected_n` events.
     """
 
     case: Case
@@ -70,6 +71,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     drift_rounds: list[int] = []
     adoptions: list[int] = []
     retrained_n: int = 0
+    rejected_as: str = ""
     run_s: float = 0.0
 
 
@@ -115,6 +117,7 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
         drift_rounds=drift_rounds,
         adoptions=adoptions,
         retrained_n=report.retrained_n,
+        rejected_as=max(report.rejected_n, key=lambda one: report.rejected_n[one], default=""),
         run_s=time.perf_counter() - started,
     )
 
@@ -172,6 +175,11 @@ def settings_of(history: History, settings: Settings, case: Case) -> Settings:
     replace = msgspec.structs.replace
     budget = replace(settings.query.budget, share=share, start=start, per_hour=None, cap=None)
     label = settings.label
+    fields = settings.input
+    if history.at is not None and n:
+        # The whole past is known: a season without events is no wrong clock.
+        gap = np.diff(np.maximum.accumulate(history.at), prepend=history.at[0]).max()
+        fields = replace(fields, jump_max_s=max(fields.jump_max_s, float(gap) + 1.0))
     if history.at is None:
         # Without real times a deadline in seconds means nothing: no answer is to miss it.
         label = replace(label, deadline_s=max(label.deadline_s, case.latency + 1.0))
@@ -181,6 +189,7 @@ def settings_of(history: History, settings: Settings, case: Case) -> Settings:
         schema=replace(settings.schema, classes=_classes(history, settings.schema.classes)),
         query=replace(settings.query, strategy=case.strategy, budget=budget),
         label=label,
+        input=fields,
     )
 
 

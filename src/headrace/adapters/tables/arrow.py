@@ -1,0 +1,161 @@
+"""Parquet as columns: nested ones flattened with dots, times and durations in seconds.
+
+pyarrow decides what a column is, by the schema that stands in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadInput, BadSettings
+from .table import Raw, Table
+
+COLUMNS_MAX = 100_000
+"""Columns after flattening; a longer vector is not used."""
+
+EXACT_MAX = 1 << 53
+"""Whole numbers beyond this are not exact as floats: they are kept as they are."""
+
+
+def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = True) -> Table:
+    """The columns of a Parquet file; one that can't be used is told and left out."""
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra, 50 MB, wanted by this format alone
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError:
+        raise BadSettings(
+            f"{path.name} is Parquet, which pyarrow reads; install headrace[parquet]"
+        ) from None
+    if path.name.lower().endswith(".gz"):
+        raise BadInput(f"{path} is Parquet in gzip; unpack it, Parquet is compressed within")
+    try:
+        table = parquet.read_table(path)
+    except pa.ArrowException as error:
+        raise BadInput(f"{path} can't be read as Parquet: {error}") from error
+    start, stop, _ = slice(*rows).indices(table.num_rows)
+    table = table.slice(start, max(0, stop - start))
+    columns: dict[str, Raw] = {}
+    notes: list[str] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not is_flat and pa.types.is_nested(column.type):
+            columns[name] = column.to_pylist()
+            continue
+        try:
+            found = dict(_leaves(name, column, pa))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            said = " ".join(str(error).split())[:200]
+            notes.append(f"Column {name!r} is of type {column.type} and can't be used: {said}.")
+            continue
+        for leaf, raw in found.items():
+            if leaf in columns or len(columns) >= COLUMNS_MAX:
+                why = "a second one" if leaf in columns else f"one of over {COLUMNS_MAX}"
+                notes.append(f"Column {leaf!r} is {why} and not used.")
+                continue
+            columns[leaf] = raw
+    return Table(columns, table.num_rows, notes=tuple(notes))
+
+
+def _leaves(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
+    """The plain columns that a column holds, by name. Raises what pyarrow does, or ValueError."""
+    column = _unwrapped(column, pa)
+    kind = column.type
+    if pa.types.is_struct(kind):
+        pc = _compute()
+        for i in range(kind.num_fields):
+            inner = pc.struct_field(column, [i])
+            yield from _leaves(f"{name}.{kind.field(i).name}", inner, pa)
+    elif pa.types.is_map(kind):
+        rows = [None if row is None else dict(row) for row in column.to_pylist()]
+        keys = dict.fromkeys(key for row in rows if row for key in row)
+        if len(keys) > COLUMNS_MAX:
+            raise ValueError(f"it has {len(keys)} keys")
+        for key in keys:
+            values = [None if row is None else row.get(key) for row in rows]
+            part = pa.chunked_array([pa.array(values, kind.item_type)])
+            yield from _leaves(f"{name}.{key}", part, pa)
+    elif _is_list(kind, pa):
+        rows = column.to_pylist()
+        longest = max((len(row) for row in rows if row is not None), default=0)
+        if longest > COLUMNS_MAX:
+            raise ValueError(f"it holds up to {longest} values")
+        for i in range(longest):
+            values = [None if row is None or i >= len(row) else row[i] for row in rows]
+            part = pa.chunked_array([pa.array(values, kind.value_type)])
+            yield from _leaves(f"{name}.{i}", part, pa)
+    else:
+        yield name, _plain(column, pa)
+
+
+def _unwrapped(column: Any, pa: Any) -> Any:
+    """A column without what only says how its values are stored."""
+    while True:
+        kind = column.type
+        if isinstance(kind, pa.BaseExtensionType):
+            column = pa.chunked_array([c.storage for c in column.chunks], kind.storage_type)
+        elif pa.types.is_dictionary(kind):
+            column = column.cast(kind.value_type)
+        elif pa.types.is_run_end_encoded(kind):
+            column = _compute().run_end_decode(column)
+        else:
+            return column
+
+
+def _plain(column: Any, pa: Any) -> Raw:
+    """A column without parts, as an array where that loses nothing. Raises ValueError."""
+    kind, types = column.type, pa.types
+    if (seconds := _seconds(column, pa)) is not None:
+        return seconds
+    if types.is_decimal(kind) or types.is_float16(kind):
+        column = column.cast(pa.float64())
+    elif types.is_integer(kind):
+        ends = _compute().min_max(column).as_py()
+        if max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > EXACT_MAX:
+            return column.to_pylist()  # type: ignore[no-any-return]
+    elif types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+        try:
+            column = column.cast(pa.binary()).cast(pa.string())
+        except pa.ArrowException:
+            raise ValueError("its bytes are no text") from None
+    if types.is_boolean(kind) and column.null_count:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    if types.is_primitive(column.type):
+        return np.asarray(column.to_numpy())
+    if _is_text(column.type, pa) or types.is_null(kind):
+        return column.to_pylist()  # type: ignore[no-any-return]
+    raise ValueError("nothing is known of such values")
+
+
+def _seconds(column: Any, pa: Any) -> Raw | None:
+    """Times since the epoch or midnight, and durations; None for a column of other values."""
+    kind, types = column.type, pa.types
+    if types.is_timestamp(kind) or types.is_date(kind):
+        micros = column.cast(pa.timestamp("us", tz=getattr(kind, "tz", None)), safe=False)
+        found = np.asarray(micros)
+        return np.where(np.isnat(found), np.nan, found.astype(np.int64) / 1e6)
+    if types.is_duration(kind) or types.is_time(kind):
+        a_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+        whole = column.cast(pa.int32() if types.is_time32(kind) else pa.int64())
+        return np.asarray(whole.to_numpy(), np.float64) / a_second
+    return None
+
+
+def _is_text(kind: Any, pa: Any) -> bool:
+    return any(
+        is_kind(kind)
+        for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
+
+
+def _is_list(kind: Any, pa: Any) -> bool:
+    names = ("is_list", "is_large_list", "is_fixed_size_list", "is_list_view", "is_large_list_view")
+    return any(getattr(pa.types, name)(kind) for name in names if hasattr(pa.types, name))
+
+
+def _compute() -> Any:
+    import pyarrow.compute as pc  # noqa: PLC0415 - with pyarrow itself
+
+    return pc

@@ -1,0 +1,114 @@
+"""CSV as it is in the wild: other separators, names twice, empty columns, no header.
+
+Python's `csv` reads the cells; what they mean is found in `kinds`, once all of a column are there.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ...errors import BadInput
+from ...observe.declared import number_with_point
+from .table import Faults, Raw, Table
+
+SEPARATORS = (",", ";", "\t", "|")
+
+CELL_MAX = 1 << 30
+"""Characters of one cell: free text may be long."""
+
+
+def read_csv(
+    file: BinaryIO, path: Path, rows: tuple[int, int | None], separator: str | None
+) -> Table:
+    """The columns of a CSV file, texts with None where a cell is empty."""
+    csv.field_size_limit(CELL_MAX)
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        head = [text.readline(), text.readline()]
+        skipped = 0
+        if head[0].lower().startswith("sep=") and len(head[0].strip()) == len("sep=") + 1:
+            # Excel's own way to say it.
+            separator, skipped = head[0].strip()[-1], 1
+        separator = separator or _separator_of(head)
+        text.seek(0)
+        lines = csv.reader(islice(text, skipped, None), delimiter=separator, skipinitialspace=True)
+        header = [name.strip() for name in next(lines, [])]
+        if not any(header):
+            raise BadInput(f"{path} has no header: its first line must name the columns")
+        faults = Faults(path, skipped)
+        found = list(_rows(lines, len(header), rows, faults))
+    notes = [*_doubts(header), *faults.told(len(found))]
+    cells: Sequence[Sequence[str]] = list(zip(*found, strict=True)) or [()] * len(header)
+    columns: dict[str, Raw] = {}
+    for name, values in zip(_names(header, cells, notes), cells, strict=True):
+        if name:
+            columns[name] = [value.strip() or None for value in values]
+    return Table(columns, len(found), is_text=True, separator=separator, notes=tuple(notes))
+
+
+def _rows(
+    lines: Any, width: int, rows: tuple[int, int | None], faults: Faults
+) -> Iterator[list[str]]:
+    """The rows that have as many values as the header, and nothing but empty ones after them."""
+    for line in islice((line for line in lines if any(map(str.strip, line))), *rows):
+        if len(line) < width or any(map(str.strip, line[width:])):
+            faults.add(lines.line_num, f"has {len(line)} values; its header names {width}")
+            continue
+        yield line[:width]
+
+
+def _separator_of(head: Sequence[str]) -> str:
+    """That which cuts the first two lines into the most values, into equally many first."""
+
+    def widths(separator: str) -> tuple[bool, int]:
+        cut = [next(csv.reader([line], delimiter=separator), []) for line in head if line.strip()]
+        return len({len(line) for line in cut}) == 1, len(cut[0]) if cut else 0
+
+    return max(SEPARATORS, key=lambda one: (widths(one)[1] > 1, *widths(one)))
+
+
+def _doubts(header: Sequence[str]) -> list[str]:
+    numbers = [name for name in header if number_with_point(name) is not None]
+    if not numbers:
+        return []
+    return [
+        f"The first line was taken for the header, and names a column {numbers[0]!r}, which is a "
+        "number: if it is a row, put a header before it."
+    ]
+
+
+def _names(header: list[str], cells: Sequence[Sequence[str]], notes: list[str]) -> list[str]:
+    """A name of its own for each column; an empty one for a column to be left out."""
+    names: list[str] = []
+    taken = set(header)
+    for j, name in enumerate(header):
+        given = name
+        if not name:
+            if not any(map(str.strip, cells[j])):
+                names.append("")
+                continue
+            if _counts_rows(cells[j]):
+                notes.append(f"Column {j + 1} has no name and numbers the rows: it is not used.")
+                names.append("")
+                continue
+            given = f"column {j + 1}"
+            notes.append(f"Column {j + 1} has no name; it is read as {given!r}.")
+        elif name in names:
+            n = 2
+            while f"{name}.{n}" in taken:
+                n += 1
+            given = f"{name}.{n}"
+            notes.append(f"The header names {name!r} twice; column {j + 1} is read as {given!r}.")
+        taken.add(given)
+        names.append(given)
+    return names
+
+
+def _counts_rows(cells: Sequence[str]) -> bool:
+    """Whether a column is the row's number, as data frames write it."""
+    first = cells[0].strip() if cells else ""
+    return first.isdecimal() and list(cells) == [str(int(first) + i) for i in range(len(cells))]

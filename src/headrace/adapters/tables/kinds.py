@@ -1,0 +1,233 @@
+"""What the columns of a table are: numbers, categories, or nothing; and what is to be told of it.
+
+A column is judged as a whole. In CSV every value is a text: where at least nine in ten spell a
+number the column is numeric, and what spells none counts as missing. Codes are the exception: whole
+numbers with leading zeros, or with more digits than a float holds, are categories. `[columns]`
+overrides all of it. JSON and Parquet say themselves what is a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...messages import Value, class_name
+from ...observe.declared import (
+    Declared,
+    NumberOf,
+    number_with_comma,
+    number_with_groups,
+    number_with_point,
+)
+from ...observe.values import shown
+from ...settings import ColumnsSettings
+from .table import Raw, Table, values_of
+
+Column: TypeAlias = NDArray[Any] | list[Value]
+
+MISSING = frozenset(
+    ("?", "-", ".", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "NaN", "nan", "NAN", "<NA>", "NaT",
+     "null", "NULL", "Null", "None", "none", "nil", "\\N", "(null)", "missing", "unknown", "--")
+)  # fmt: skip
+"""What often stands for a missing value: so taken among numbers, and kept among categories."""
+
+ODD_SHARE = 0.1
+"""At most so many of a numeric column's values may be no numbers."""
+
+DISTINCT_SHARE, DISTINCT_MIN = 0.5, 50
+"""With more distinct values than this share, and this many, categories hardly repeat."""
+
+DIGITS_MAX = 15
+"""A float holds every whole number of so many digits."""
+
+NAMES_SHOWN = 5
+
+_SENTENCES = {
+    "odd": "Taken as missing, for it is no number: {}. columns.categorical keeps it.",
+    "word": "Taken as missing among numbers: {}.",
+    "kept": "Kept as values of their own: {}. columns.missing takes them as missing.",
+    "code": "Codes, not numbers, with leading zeros or over 15 digits: {}. "
+    "columns.numeric reads them as numbers.",
+    "mixed": "Categories, though many values are numbers: {}. "
+    "columns.numeric takes the others as missing.",
+    "spelled": "Categories, for they are texts that spell numbers: {}. "
+    "columns.numeric reads them as numbers.",
+    "comma": "With a decimal comma: {}. columns.decimal says otherwise.",
+    "groups": "With commas that group thousands: {}. columns.decimal says otherwise.",
+    "distinct": "Categories that hardly repeat: {}. columns.text or columns.ignored may fit.",
+    "empty": "Without any value, so not used: {}.",
+}
+
+
+class Kinds:
+    """Reads the columns of one table; `kinds` is what each was read as, `notes()` what to tell.
+
+    >>> kinds = Kinds(Table({}, 4, is_text=True), ColumnsSettings())
+    >>> kinds.column("x", ["1", "n/a", None, "2.5"])
+    array([1. , nan, nan, 2.5])
+    >>> kinds.column("zip", ["0101", "7", "8", "9"])
+    ['0101', '7', '8', '9']
+    >>> kinds.kinds
+    {'x': 'numeric', 'zip': 'categorical'}
+    """
+
+    def __init__(self, table: Table, columns: ColumnsSettings) -> None:
+        self.kinds: dict[str, str] = {}
+        self._columns = columns
+        self._declared = Declared(columns)
+        self._is_text = table.is_text
+        # Where commas separate the values, one within a value hardly stands before decimals.
+        self._is_comma_first = table.separator not in ("", ",")
+        self._told: dict[str, list[str]] = {}
+
+    def column(self, name: str, raw: Raw) -> Column | None:
+        """The column as numbers, shape (n,), or as texts; None where it has no value at all."""
+        if not isinstance(raw, list) and not self._is_changed(name):
+            found: Column | None = raw
+            if raw.dtype.kind == "f" and bool(np.isnan(raw).all()):
+                found = None
+        else:
+            found = self._found(name, values_of(raw))
+        if found is None:
+            self._tell("empty", name)
+            return None
+        kind = "categorical" if isinstance(found, list) else "numeric"
+        self.kinds[name] = "text" if name in self._columns.text else kind
+        return found
+
+    def notes(self) -> list[str]:
+        """One sentence for each thing that is to be known, with the columns it is about."""
+        sentences = []
+        for what, sentence in _SENTENCES.items():
+            if told := self._told.get(what):
+                names = ", ".join(told[:NAMES_SHOWN])
+                more = len(told) - NAMES_SHOWN
+                sentences.append(sentence.format(f"{names} and {more} more" if more > 0 else names))
+        return sentences
+
+    def _is_changed(self, name: str) -> bool:
+        texts = (*self._columns.categorical, *self._columns.text)
+        return bool(self._columns.missing) or name in texts
+
+    def _found(self, name: str, values: list[Any]) -> Column | None:
+        values = [None if self._declared.is_missing(value) else value for value in values]
+        present = [value for value in values if value is not None]
+        if not present:
+            return None
+        if name in self._columns.categorical or name in self._columns.text:
+            return _texts(values)
+        texts = [value for value in present if isinstance(value, str)]
+        if name in self._columns.numeric:
+            return self._numbers(name, values, self._number_of(name, texts))
+        if not texts:
+            return self._of_numbers(name, values)
+        if not self._is_text and len(texts) == len(present):
+            return self._categories(name, values, present)
+        return self._mixed(name, values, present)
+
+    def _of_numbers(self, name: str, values: list[Any]) -> Column:
+        """Numbers as JSON and Parquet have them; whole ones that no float holds are codes."""
+        whole = (v for v in values if isinstance(v, int) and abs(v) > 10**DIGITS_MAX)
+        if (code := next((v for v in whole if int(float(v)) != v), None)) is not None:
+            self._tell("code", name, code)
+            return _texts(values)
+        return self._numbers(name, values, number_with_point)
+
+    def _mixed(self, name: str, values: list[Any], present: list[Any]) -> Column:
+        """Texts that may spell numbers, and numbers with texts among them."""
+        texts = [value for value in present if isinstance(value, str)]
+        rest = [value for value in texts if value not in MISSING]
+        number_of: NumberOf = _none
+        if self._is_text:
+            number_of = self._number_of(name, rest)
+        odd = [value for value in rest if number_of(value) is None]
+        numbers_n = len(present) - len(texts) + len(rest) - len(odd)
+        if numbers_n == 0:
+            return self._categories(name, values, present)
+        if len(odd) > ODD_SHARE * (numbers_n + len(odd)):
+            if numbers_n > len(odd):
+                self._tell("mixed", name, odd[0])
+            return self._categories(name, values, present)
+        if self._is_text and (code := _code_of(rest, number_of)) is not None:
+            self._tell("code", name, code)
+            return _texts(values)
+        return self._numbers(name, values, number_of)
+
+    def _numbers(self, name: str, values: list[Any], number_of: NumberOf) -> NDArray[np.float64]:
+        found = [number_of(v) if isinstance(v, str) else _float(v) for v in values]
+        lost = [v for v, n in zip(values, found, strict=True) if n is None and v is not None]
+        odd = [value for value in lost if value not in MISSING]
+        if odd:
+            self._tell("odd", f"{name} ({len(odd):,} of {len(values):,} values", odd[0])
+        elif lost:
+            self._tell("word", f"{name} ({len(lost):,} of {len(values):,} values", lost[0])
+        return np.array([np.nan if n is None else n for n in found], np.float64)
+
+    def _categories(self, name: str, values: list[Any], present: list[Any]) -> list[Value]:
+        found = _texts(values)
+        different = set(found) - {None}
+        if word := next((one for one in present if one in MISSING), None):
+            self._tell("kept", name, word)
+        if not self._is_text and all(number_with_point(str(one)) is not None for one in different):
+            self._tell("spelled", name, present[0])
+        elif len(different) > max(DISTINCT_MIN, DISTINCT_SHARE * len(present)):
+            self._tell("distinct", f"{name} ({len(different):,} of {len(present):,} differ)")
+        return found
+
+    def _number_of(self, name: str, texts: Sequence[str]) -> NumberOf:
+        """How the numbers of a column are spelled: the way in which most are."""
+        if self._columns.decimal == ",":
+            return number_with_comma
+        ways: list[NumberOf] = [number_with_point]
+        if self._columns.decimal == "found":
+            others = [number_with_groups, number_with_comma]
+            ways += others[::-1] if self._is_comma_first else others
+        different = list(dict.fromkeys(text for text in texts if "," in text))
+        if not different:
+            return number_with_point
+        best = max(ways, key=lambda way: sum(way(text) is not None for text in different))
+        if (example := next((t for t in different if best(t) is not None), None)) is not None:
+            self._tell("comma" if best is number_with_comma else "groups", name, example)
+        return best
+
+    def _tell(self, what: str, name: str, example: object = None) -> None:
+        told = name
+        if example is not None:
+            told += (
+                f", such as {shown(example)})" if "(" in name else f" (such as {shown(example)})"
+            )
+        self._told.setdefault(what, []).append(told)
+
+
+def _none(text: str) -> None:
+    return None
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _texts(values: Sequence[Any]) -> list[Value]:
+    return [None if value is None else class_name(value) for value in values]
+
+
+def _code_of(texts: Sequence[str], number_of: Callable[[str], float | None]) -> str | None:
+    """One of the whole numbers that are codes; None where the column has decimals, or no codes."""
+    numbers = [text for text in texts if number_of(text) is not None]
+    digits = [text.lstrip("+-") for text in numbers]
+    if not all(text.isdecimal() for text in digits):
+        return None
+    return next(
+        (
+            text
+            for text, bare in zip(numbers, digits, strict=True)
+            if (len(bare) > 1 and bare[0] == "0") or len(bare) > DIGITS_MAX
+        ),
+        None,
+    )

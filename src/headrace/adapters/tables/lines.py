@@ -1,0 +1,66 @@
+"""JSON lines as columns: read as every log is (NaN and a byte order mark are fine)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ...observe.decode import record_of
+from ...observe.values import DEPTH_MAX, Refusal
+from .table import Faults, Raw, Table, values_of
+
+FIELDS_MAX = 100_000
+"""Values of one line, after flattening."""
+
+
+def read_json_lines(
+    file: BinaryIO, path: Path, rows: tuple[int, int | None], line_bytes_max: int
+) -> Table:
+    """The columns of a file of objects, flattened with dots."""
+    columns: dict[str, list[Any]] = {}
+    rows_n, faults = 0, Faults(path)
+    filled = ((number, line) for number, line in enumerate(file, start=1) if not line.isspace())
+    for number, line in islice(filled, *rows):
+        try:
+            record = flattened(record_of(line.rstrip(b"\r\n"), line_bytes_max))
+        except Refusal as refusal:
+            faults.add(number, refusal.detail.removeprefix("the line "))
+            continue
+        for name, value in record.items():
+            if name not in columns:
+                columns[name] = [None] * rows_n
+            columns[name].append(value)
+        rows_n += 1
+        for values in columns.values():
+            if len(values) < rows_n:
+                values.append(None)
+    notes = faults.told(rows_n)
+    plain: dict[str, Raw] = {name: values_of(values) for name, values in columns.items()}
+    return Table(plain, rows_n, notes=tuple(notes))
+
+
+def flattened(record: dict[str, Any]) -> dict[str, Any]:
+    """The values of an object by their dotted names. Raises `Refusal`."""
+    found: dict[str, Any] = {}
+    for name, value in _flat(record, "", 0):
+        if name in found or len(found) >= FIELDS_MAX:
+            why = f"names {name!r} twice" if name in found else f"has over {FIELDS_MAX} fields"
+            raise Refusal("bad_features", why)  # type: ignore[arg-type]
+        found[name] = value
+    return found
+
+
+def _flat(record: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if depth > DEPTH_MAX:
+        raise Refusal("bad_features", f"is nested deeper than {DEPTH_MAX}")  # type: ignore[arg-type]
+    for name, value in record.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.", depth + 1)
+        elif isinstance(value, list):
+            # An array is a value for each place: how logs write feature vectors.
+            parts = {str(i): part for i, part in enumerate(value)}
+            yield from _flat(parts, f"{prefix}{name}.", depth + 1)
+        else:
+            yield f"{prefix}{name}", value

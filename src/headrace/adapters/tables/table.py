@@ -1,0 +1,70 @@
+"""What every format is read into: named columns, and sentences about what was left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadInput
+
+Raw: TypeAlias = NDArray[Any] | list[Any]
+"""A column as its file has it: an array of numbers or booleans, or a list of values or None."""
+
+FAULTY_SHARE = 0.05
+"""With more faulty lines than this a file is refused: it is something else than it seems."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """`rows_n` rows. In an array a missing value is NaN, in a list it is None.
+
+    `is_text`: every value is a text as it stands in the file, and what it means is to be found.
+    `separator` is what stood between the values of a line.
+    """
+
+    columns: dict[str, Raw]
+    rows_n: int
+    is_text: bool = False
+    separator: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def values_of(raw: Raw) -> list[Any]:
+    """The values of a column as Python's own, missing ones as None."""
+    if isinstance(raw, list):
+        return [None if isinstance(v, float) and v != v else v for v in raw]  # noqa: PLR0124
+    if raw.dtype.kind == "f":
+        return [None if v != v else v for v in raw.tolist()]  # noqa: PLR0124
+    return list(np.asarray(raw).tolist())
+
+
+class Faults:
+    """Lines that can't be used: a few are left out and told, with many the file is refused.
+
+    `before_n` lines of the file stand before the first one that is counted.
+    """
+
+    def __init__(self, path: Path, before_n: int = 0) -> None:
+        self.n = 0
+        self._path = path
+        self._before_n = before_n
+        self._first = ""
+
+    def add(self, line: int, said: str) -> None:
+        """Line `line`, from 1, is at fault: what is said of it."""
+        self._first = self._first or f"line {line + self._before_n} of {self._path} {said}"
+        self.n += 1
+
+    def told(self, rows_n: int) -> list[str]:
+        """Sentences about what was left out. Raises `BadInput` when it is too much."""
+        if not self.n:
+            return []
+        if self.n > FAULTY_SHARE * (self.n + rows_n):
+            more = f"; {self.n} lines are at fault" if self.n > 1 else ""
+            raise BadInput(f"{self._first}{more}")
+        lines = "1 line was" if self.n == 1 else f"{self.n} lines were"
+        return [f"{lines} left out; the first: {self._first}."]
