@@ -595,3 +595,27 @@ def test_a_served_class_that_was_unknown_on_arrival_was_given_nothing() -> None:
     served = {r.event_id: r.served for r in only(engine.feed(stream), LabelRequested)}
     assert served["3"] == {"a": 0.1, "b": 0.1, "z": 0.8}
     assert all(served[i] in ({**old, "z": 0.0}, old) for i in ("0", "1", "2") if i in served)
+
+
+def test_what_was_served_does_not_depend_on_how_a_batch_was_cut() -> None:
+    settings = settings_with(
+        schema={"classes": ["a", "b"]},
+        label={"deadline_s": 10.0, "answers_wanted": 2},
+        query={"strategy": "random", "budget": {"share": 1.0, "start": 50}},
+    )
+    said = {"a": 0.5, "b": 0.5}
+    later = [
+        hr.Event(id=f"e{at}", at=float(at), features={"x": 1.0}, probabilities=said)
+        for at in (5, 15, 25, 35)
+    ]
+
+    def served(pieces: list[list[hr.Event]]) -> list[dict[str, float] | None]:
+        engine = Engine(settings=settings)
+        first = hr.Event(id="e0", at=0.0, features={"x": 1.0}, probabilities=said)
+        [request] = [o for o in engine.feed([first]) if isinstance(o, LabelRequested)]
+        # At 10 s the one answer settles as a class that nobody had named before.
+        engine.feed([hr.Answer(request_id=request.request_id, label="new", at=1.0)])
+        found = [output for piece in pieces for output in engine.feed(piece)]
+        return [o.served for o in found if isinstance(o, LabelRequested)]
+
+    assert served([later]) == served([[event] for event in later])

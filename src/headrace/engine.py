@@ -20,7 +20,7 @@ import numpy as np
 
 from . import frozen
 from .chance import Chance
-from .errors import BadSettings
+from .errors import BadInput, BadSettings
 from .label.desk import Desk
 from .learn.learner import Learner
 from .learn.models import build, check_model
@@ -49,7 +49,9 @@ from .messages import (
 )
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
+from .observe.given import Refused, given, named, plain_features
 from .observe.schema import Schema
+from .observe.values import Refusal
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
 from .query.strategies import Strategy
@@ -69,7 +71,8 @@ def never() -> float:
 class Engine:
     """Feed it events and answers; it returns label requests and what became of them.
 
-    `model` is a river classifier or pipeline, unlearned; without one, `settings.model` names it.
+    `model` is a river classifier or pipeline; without one, `settings.model` names it. The engine
+    works on a copy: the object outside learns nothing, and may be given to other engines too.
     `strategy` is a name or a callable, `budget` an account such as `budgets.Share(0.05)` or several
     in a list; both override the settings, as does `seed`. `classes` declares the classes.
     `detectors` are detectors of drift of your own by the signal they watch, such as
@@ -116,6 +119,8 @@ class Engine:
                 settings.model.name, self.chance.integer("model"), len(self.schema.classes)
             )
         check_model(model)
+        # A copy: what was passed stays as it was, whoever else is given it.
+        model = copy.deepcopy(model)
         learner = Learner(model, self.schema)
         self.trainer = Trainer(learner, self.schema, settings.learn, self.chance)
         asking = Asking(
@@ -149,7 +154,7 @@ class Engine:
         event at or after `wake_at()`, seconds, so that a simulation can answer in time; it has to
         move on then.
         """
-        for message in _in_batches(inputs):
+        for message in self._in_batches(inputs):
             if isinstance(message, EventBatch):
                 yield from self._events(message, wake_at)
             else:
@@ -184,10 +189,27 @@ class Engine:
                 if outputs:
                     yield outputs
 
-    def _one(self, message: Input) -> list[Output]:
+    def _in_batches(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
+        """The same inputs with neighbouring events joined into batches, less those refused."""
+        events: list[Event] = []
+        for message in inputs:
+            found: Input | Refused = message
+            if isinstance(message, Event):
+                found = given(message, self.settings.input)
+                if isinstance(found, Event):
+                    events.append(found)
+                    continue
+            if events:
+                yield batch_of(events)
+                events = []
+            yield found
+        if events:
+            yield batch_of(events)
+
+    def _one(self, message: Input | Refused) -> list[Output]:
         match message:
             case Answer():
-                return self._routed(self.desk.answered(message, self._clock))
+                return self._routed(self.desk.answered(named(message), self._clock))
             case Withdrawal():
                 return self._routed(self.desk.withdrawn(message, self._clock))
             case Tick():
@@ -196,8 +218,11 @@ class Engine:
                 return self._ticked(message.at) + self._routed(self.shard.ordered(message))
             case RetrainFinished():
                 return self._finished(message)
+            case Refused():
+                return [self.shard.admission.refused(message, self._clock)]
             case _:
-                raise BadSettings(f"{type(message).__name__} is not an input of the engine")
+                kind = type(message).__name__
+                raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
 
     @property
     def _clock(self) -> float:
@@ -205,8 +230,8 @@ class Engine:
         return self.now if np.isfinite(self.now) else 0.0
 
     def _ticked(self, at: float) -> list[Output]:
-        if not np.isfinite(at):
-            raise BadSettings(f"a tick's at is {at}; must be seconds since the epoch")
+        if not isinstance(at, float | int | np.number) or not np.isfinite(at):
+            raise BadSettings(f"a tick's at is {at!r}; must be seconds since the epoch")
         outputs: list[Output] = []
         deadline = self.next_deadline()
         while deadline is not None and deadline <= at:
@@ -279,12 +304,17 @@ class Engine:
             self._report = report_of(self)
         return self._report
 
-    def predict(self, features: dict[str, Any]) -> dict[str, float]:
+    def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
         """Class probabilities of the present model for one event; {} while no class is known.
 
-        A feature or a category that the stream has not shown yet counts as missing.
+        A feature or a category that the stream has not shown yet counts as missing. Raises
+        `BadInput` for features that no event could have.
         """
         schema = self.schema
+        try:
+            features = plain_features(features, self.settings.input.feature_names)
+        except Refusal as refusal:
+            raise BadInput(refusal.detail) from refusal
         row = copy.deepcopy(schema).row(features)[: schema.width]
         for j, name in enumerate(schema.names):
             if name in schema.categories and row[j] >= len(schema.categories[name]):
@@ -307,21 +337,6 @@ class Engine:
         self.schema, self.shard, self.desk, self.trainer = parts
         self.shard.asking.strategy = strategy
         self._report = None
-
-
-def _in_batches(inputs: Sequence[Input]) -> Iterator[Input]:
-    """The same inputs with neighbouring events joined into batches."""
-    events: list[Event] = []
-    for message in inputs:
-        if isinstance(message, Event):
-            events.append(message)
-            continue
-        if events:
-            yield batch_of(events)
-            events = []
-        yield message
-    if events:
-        yield batch_of(events)
 
 
 def _budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:

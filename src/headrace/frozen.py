@@ -109,9 +109,9 @@ def allowed_by(model: object) -> frozenset[str]:
     rule: a class, defined at its module's top level or in a class, in a module that is not of
     Python's library. With it come the classes that its module defines or takes from the same
     package, because a model makes its parts (a tree its leaves) only while it learns. They are
-    made empty and filled, not called. Functions are refused: one that takes a path or a command
-    is harmless in its place and a weapon as the factory of a `defaultdict`; an object of a class
-    with `__call__` does the same.
+    made empty and filled, not called. A function is admitted where the model itself names it, as a
+    step that adds a feature does, and is not called while reading. Whoever can sign a state may
+    put it elsewhere, as the factory of a `defaultdict`: it then runs later, without arguments.
 
     Raises `BadSettings` if a snapshot of `model` could be written but not read.
 
@@ -126,12 +126,12 @@ def allowed_by(model: object) -> frozenset[str]:
         if _is_listed(pair):
             continue
         try:
-            cls = _users_class(pair)
+            found = _users_own(pair)
         except pickle.UnpicklingError as error:
             faults.append(f"the model can't be restored from a snapshot: {error}")
         else:
             pairs.add(pair)
-            pairs.update(_relatives(cls))
+            pairs.update(_relatives(found) if isinstance(found, type) else ())
     if faults:
         raise BadSettings(faults)
     try:
@@ -237,16 +237,16 @@ class _Reader(pickle._Unpickler):
             found = _resolve(pair)
         else:
             found = _resolve(pair) if pair in CLASSES else self._users(pair)
-            is_made = True
-            if issubclass(found, msgspec.Struct | Enum):
+            is_made = isinstance(found, type)
+            if is_made and issubclass(found, msgspec.Struct | Enum):
                 arguments_max = _ANY_NUMBER
         self._admitted[id(found)] = (found, arguments_max, is_made)
         return found
 
-    def _users(self, pair: str) -> type:
+    def _users(self, pair: str) -> Any:
         if pair not in self._allowed:
             raise pickle.UnpicklingError(f"{pair} is not admitted in a state")
-        return _users_class(pair)
+        return _users_own(pair)
 
     def _reduce(self) -> None:
         arguments = self._stack.pop()
@@ -371,7 +371,7 @@ def _resolve(pair: str) -> Any:
     return functools.reduce(getattr, name.split("."), importlib.import_module(module))
 
 
-def _pair_of(cls: type) -> str:
+def _pair_of(cls: Any) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
@@ -379,16 +379,18 @@ def _is_listed(pair: str) -> bool:
     return pair in CALLED or pair in NAMED or pair in CLASSES
 
 
-def _users_class(pair: str) -> type:
-    """The class of that name; raises if it is no class, an alias, or of Python's library."""
+def _users_own(pair: str) -> Any:
+    """The class or function of that name; raises if it is neither, an alias, or of a library."""
     top = pair.partition(":")[0].partition(".")[0]
     if top in sys.stdlib_module_names or top in ("numpy", "msgspec"):
-        raise pickle.UnpicklingError(f"{pair} belongs to a library and is not on the list")
-    found = _resolve(pair)
-    if not isinstance(found, type) or _pair_of(found) != pair:
         raise pickle.UnpicklingError(
-            f"{pair} is not a class; in place of a function use an object of a class with __call__"
+            f"{pair} belongs to a library and is not on the list; in its place use a function or "
+            "a class of a module of your own"
         )
+    found = _resolve(pair)
+    is_function = isinstance(found, types.FunctionType) and top not in ("river", "headrace")
+    if not (isinstance(found, type) or is_function) or _pair_of(found) != pair:
+        raise pickle.UnpicklingError(f"{pair} is no class or function of that name at its top")
     return found
 
 

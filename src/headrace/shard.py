@@ -31,7 +31,7 @@ from .observe.drift import Detector, DriftLevel, DriftMonitor
 from .observe.moments import RunningMoments
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Seen, are_predicted, columns_of, stacked, widened
+from .observe.seen import Seen, are_predicted, columns_of, served_over, stacked, widened
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.arrivals import Drawn, Look
@@ -122,7 +122,9 @@ class Shard:
         is_served = self.settings.evaluation.judged == "served"
         told = are_predicted(run.served[start:stop], self.model.has_learned, is_served=is_served)
         scores = probabilities[:n], confidence[:n], predicted[:n]
-        self._take(Seen(run, start, stop, rows, *scores, told))
+        # A class that was settled within the run is known now, however the events were batched.
+        served = served_over(run.served[start:stop], len(self.schema.classes))
+        self._take(Seen(run, start, stop, rows, *scores, told, served))
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         outputs = self._drawn(look, run.keys[start:stop], now)
         if change is not None:

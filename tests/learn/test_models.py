@@ -1,3 +1,5 @@
+import copy
+import numbers
 import sys
 import types
 
@@ -10,12 +12,14 @@ from river import (
     ensemble,
     forest,
     linear_model,
+    naive_bayes,
     neighbors,
     optim,
     preprocessing,
     tree,
 )
 
+import headrace as hr
 from headrace.errors import BadSettings
 from headrace.learn.learner import Learner
 from headrace.learn.models import PRESETS, build, check_model
@@ -151,3 +155,28 @@ def test_every_unseeded_part_is_reported_at_once():
 )
 def test_a_seeded_classifier_passes(model):
     check_model(model)
+
+
+def squared(x):
+    return {**x, "a2": x["a"] ** 2}
+
+
+@pytest.mark.parametrize(
+    "kind", [numbers.Number, numbers.Real, numbers.Integral, int, float, (int, float), str]
+)
+def test_features_may_be_selected_by_any_kind_of_number(kind):
+    selected = compose.SelectType(*(kind if isinstance(kind, tuple) else (kind,)))
+    engine = hr.Engine(selected | naive_bayes.GaussianNB(), seed=1)
+    engine.restore(engine.snapshot())
+
+
+def test_a_function_at_the_top_of_a_module_is_a_step_and_a_lambda_is_told_so():
+    model = compose.FuncTransformer(squared) | linear_model.LogisticRegression()
+    engine = hr.Engine(model, budget=hr.budgets.Share(0.5), seed=1)
+    report = hr.run(engine, [({"a": float(i % 7)}, i % 7 > 3) for i in range(60)]).report
+    assert report.unlearnable_n == 0 < report.learned_n
+    engine.restore(engine.snapshot())
+    with pytest.raises(BadSettings, match="functions at the top of a module instead of lambdas"):
+        hr.Engine(compose.FuncTransformer(lambda x: x) | linear_model.LogisticRegression())
+    with pytest.raises(BadSettings, match="function or a class of a module of your own"):
+        hr.Engine(compose.FuncTransformer(copy.copy) | linear_model.LogisticRegression())

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..chance import Chance
 from ..messages import EventBatch, InputRejected, Reason
 from ..settings import InputSettings, ObserveSettings
+from .given import Refused
 from .schema import Schema
 
 ID_LENGTH_MAX = 500
@@ -118,6 +119,17 @@ class Admission:
                 before, latest = latest, {}
                 self._latest, self._before = latest, before
         return cut, None
+
+    def refused(self, refused: Refused, now: float) -> InputRejected:
+        """An event that never came so far as to be admitted."""
+        reason = refused.refusal.reason
+        self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        return InputRejected(
+            reason=reason,
+            detail=refused.refusal.detail,
+            at=now,
+            input_id=refused.id[:ID_LENGTH_MAX],
+        )
 
     def _reject(self, batch: EventBatch, i: int, reason: str, detail: str) -> InputRejected:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1

@@ -29,6 +29,7 @@ class Seen(NamedTuple):
     confidence: NDArray[np.float64]
     predicted: NDArray[np.int64]
     is_predicted: NDArray[np.bool_]
+    served: NDArray[np.float64]
 
     def of(self, column: NDArray[Any]) -> NDArray[Any]:
         """These events' part of a column of their run."""
@@ -53,7 +54,7 @@ def columns_of(
         origins=stacked([part.of(part.run.origins) for part in seen]),
         rows=stacked([part.rows for part in seen], np.nan),
         probabilities=stacked([part.probabilities for part in seen]),
-        served=stacked([part.of(part.run.served) for part in seen], np.nan),
+        served=stacked([part.served for part in seen], np.nan),
     )
 
 
@@ -81,6 +82,22 @@ def widened(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     if known >= k:
         return probabilities
     return np.hstack([probabilities, np.zeros((n, k - known))])
+
+
+def served_over(served: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+    """The served model's probabilities over k classes: 0 for one it did not name.
+
+    `served` has shape (n, m), m <= k; rows of NaN, or all for m = 0, are of events without any.
+
+    >>> served_over(np.array([[0.7], [np.nan]]), 2)
+    array([[0.7, 0. ],
+           [nan, nan]])
+    """
+    known = served.shape[1]
+    if known == 0 or known >= k:
+        return served
+    more = np.where(np.isnan(served[:, :1]), np.nan, 0.0)
+    return np.hstack([served, np.repeat(more, k - known, axis=1)])
 
 
 def are_predicted(

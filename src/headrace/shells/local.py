@@ -8,7 +8,8 @@ time after it was ordered.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -20,6 +21,7 @@ from ..messages import (
     Event,
     EventBatch,
     Input,
+    InputRejected,
     LabelRequested,
     Output,
     RetrainFinished,
@@ -27,11 +29,15 @@ from ..messages import (
     Tick,
     class_name,
 )
-from ..observe.decode import batch_of
+from ..observe.given import id_of, truth_of
+from ..observe.values import Refusal
 from ..report import Report
 from ..testing.oracles import Delayed, Oracle
 
 BATCH_N = 1024
+
+NUMBERS_MIN = 20
+"""Truths that are not whole: so many, none of them twice, are numbers to predict and no classes."""
 
 
 @dataclass
@@ -55,8 +61,13 @@ def run(
     """Feed (features, truth) pairs, as river's datasets yield them, and answer what is asked.
 
     A pair may also be (`Event`, truth). Features without an event get the id "0", "1", ... and
-    one second from one to the next. `oracle` is asked for every request; without one, `Delayed()`.
-    Ends with a tick far enough for every answer and deadline to be settled.
+    one second from one to the next; a second run on one engine goes on counting. `oracle` is asked
+    for every request; without one, `Delayed()`. A truth is one class: a text, a number or a
+    boolean; where it is missing (None, NaN), nobody answers. Ends with a tick far enough for every
+    answer and deadline to be settled.
+
+    Raises `BadInput` for truths that are no classes (several labels, numbers to predict), and when
+    not one event could be used; a single one that can't is an `InputRejected` among the outputs.
 
     >>> import headrace as hr
     >>> from river import datasets, linear_model, preprocessing
@@ -68,10 +79,17 @@ def run(
     """
     simulation = Simulation(engine, oracle or Delayed())
     outputs: list[Output] = []
-    for piece in simulation.play(_batches(events)):
+    observed_n = engine.shard.events_n
+    for piece in simulation.play(_batches(events, engine)):
         outputs += piece
         if on_outputs is not None:
             on_outputs(piece)
+    rejected = [output for output in outputs if isinstance(output, InputRejected)]
+    if rejected and engine.shard.events_n == observed_n:
+        raise BadInput(
+            f"all {len(rejected)} events were rejected, the first ({rejected[0].input_id!r}) as "
+            f"{rejected[0].reason}: {rejected[0].detail}"
+        )
     return Result(engine.report, outputs)
 
 
@@ -89,12 +107,16 @@ class Simulation:
         self._n = 0
 
     def play(
-        self, batches: Iterable[tuple[EventBatch, list[str]]], *, settle: bool = True
+        self,
+        batches: Iterable[tuple[EventBatch | Sequence[Event], Sequence[str | None]]],
+        *,
+        settle: bool = True,
     ) -> Iterator[list[Output]]:
         """The stream, a piece at a time; then, if wanted, time until every request has ended."""
         for batch, truths in batches:
             self._know(batch, truths)
-            for outputs in self.engine.flow([batch], wake_at=self._wake_at):
+            inputs = [batch] if isinstance(batch, EventBatch) else batch
+            for outputs in self.engine.flow(inputs, wake_at=self._wake_at):
                 # An empty piece says that the next event comes after what is due first.
                 until = self.engine.now if outputs else self._wake_at()
                 if outputs:
@@ -103,11 +125,13 @@ class Simulation:
         if settle:
             yield from self._settle()
 
-    def _know(self, batch: EventBatch, truths: list[str]) -> None:
+    def _know(self, batch: EventBatch | Sequence[Event], truths: Sequence[str | None]) -> None:
         observe = self.engine.settings.observe
         if len(self._truths) > observe.window_n + observe.reservoir_n:
             self._truths, self._truths_before = {}, self._truths
-        self._truths.update(zip(batch.ids, truths, strict=True))
+        ids = batch.ids if isinstance(batch, EventBatch) else [id_of(event) for event in batch]
+        known = zip(ids, truths, strict=True)
+        self._truths.update({name: truth for name, truth in known if truth is not None})
 
     def _truth(self, event_id: str) -> str | None:
         return self._truths.get(event_id) or self._truths_before.get(event_id)
@@ -156,19 +180,66 @@ class Simulation:
             yield from self._deliver(min(wake, due))
 
 
-def _batches(events: Iterable[Labelled]) -> Iterator[tuple[EventBatch, list[str]]]:
+def _batches(
+    events: Iterable[Labelled], engine: Engine
+) -> Iterator[tuple[list[Event], list[str | None]]]:
+    """Events in batches, each with its class, or None where that is missing."""
+    truths = _Truths(engine.settings.schema.classes_max)
+    # On an engine that has run before, numbers and times go on.
+    first = engine.shard.events_n + sum(engine.shard.admission.rejected.values())
+    start = math.floor(engine.now) + 1.0 if math.isfinite(engine.now) else 0.0
     numbered = enumerate(events)
     while chunk := list(islice(numbered, BATCH_N)):
-        found = [_event(i, pair) for i, pair in chunk]
-        yield batch_of([event for event, _ in found]), [truth for _, truth in found]
+        found = [_event(i, pair, first, start) for i, pair in chunk]
+        yield (
+            [event for event, _ in found],
+            [truths.named(i, truth) for (i, _), (_, truth) in zip(chunk, found, strict=True)],
+        )
+    truths.check_any()
 
 
-def _event(i: int, pair: Labelled) -> tuple[Event, str]:
+def _event(i: int, pair: Labelled, first: int, start: float) -> tuple[Event, Any]:
     try:
         features, truth = pair
     except (TypeError, ValueError):
         raise BadInput(f"item {i} of the stream is not a pair (features, truth)") from None
     if isinstance(features, Event):
-        return features, class_name(truth)
-    named = {str(name): value for name, value in features.items()}
-    return Event(id=str(i), at=float(i), features=named), class_name(truth)
+        return features, truth
+    return Event(id=str(first + i), at=start + i, features=features), truth  # type: ignore[arg-type]
+
+
+class _Truths:
+    """Truths as classes; raises `BadInput` as soon as they can be none."""
+
+    def __init__(self, classes_max: int) -> None:
+        self._classes_max = classes_max
+        self._seen_n = self._known_n = self._numbers_n = 0
+        self._numbers: set[float] = set()
+
+    def named(self, i: int, truth: Any) -> str | None:
+        """The class of event i, or None for a missing one."""
+        self._seen_n += 1
+        try:
+            found = truth_of(truth)
+        except Refusal as refusal:
+            raise BadInput(f"the truth of event {i} {refusal.detail}") from None
+        self._known_n += found is not None
+        if isinstance(found, float):
+            self._numbers_n += 1
+            self._check_number(found)
+            return class_name(found)
+        return found
+
+    def _check_number(self, number: float) -> None:
+        self._numbers.add(number)
+        distinct_n = len(self._numbers)
+        if distinct_n == self._numbers_n == NUMBERS_MIN or distinct_n > self._classes_max:
+            raise BadInput(
+                f"the truths name {distinct_n} numbers that are not whole, {number!r} the latest: "
+                "is it a class? predicting a number is not supported"
+            )
+
+    def check_any(self) -> None:
+        """At the end: somebody must have known something."""
+        if self._seen_n and not self._known_n:
+            raise BadInput(f"not one of {self._seen_n} events has a truth; each is missing")

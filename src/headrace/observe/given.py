@@ -1,0 +1,272 @@
+"""Events as a program gives them, held to what a file is held to.
+
+A database gives Decimals and dates, numpy and pandas scalars of their own, a nested record dicts
+and lists. Each becomes what it would be in a line of JSON; what has no meaning there is a
+`Refusal`, which rejects the one event. `values` has the rules that are the same for files.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import numbers
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ..messages import Answer, Event, Features, Reason, class_name
+from ..settings import InputSettings
+from .values import (
+    CLASSES_MAX,
+    DEPTH_MAX,
+    FEATURES_MAX,
+    SECONDS_MAX,
+    Refusal,
+    features_of,
+    identity_of,
+    optional_text,
+    probabilities_of,
+    seconds_of,
+    shown,
+    text_of,
+)
+
+_SCALARS = frozenset((float, int, bool, str, type(None)))
+_TEXT = frozenset((str,))
+WHOLE_MAX = Decimal(10) ** 40
+"""A whole Decimal is an integer up to here; `Decimal("1e999999")` would have a million digits."""
+
+_MISSING_TYPES = frozenset(("NAType", "NaTType"))
+
+
+class Refused(NamedTuple):
+    """An event that can't be used, as far as it is told: its id, and why."""
+
+    id: str
+    refusal: Refusal
+
+
+def given(event: Event, settings: InputSettings) -> Event | Refused:
+    """The event as `checked` has it, or why it can't be used: one fault is one event's alone."""
+    if _is_plain(event):
+        return event
+    try:
+        return checked(event, settings)
+    except Refusal as refusal:
+        return Refused(text_of(event.id) or "", refusal)
+
+
+def id_of(event: Event) -> str:
+    """The id under which the engine knows an event; empty for one that it refuses for its id."""
+    try:
+        return identity_of(_plain(event.id, "id"), "id")
+    except Refusal:
+        return ""
+
+
+def named(answer: Answer) -> Answer:
+    """An answer whose label is a number or a boolean, with the class for it; others as they are."""
+    if answer.label is None or isinstance(answer.label, str):
+        return answer
+    try:
+        label = truth_of(answer.label)
+    except Refusal:
+        return answer
+    return msgspec.structs.replace(answer, label=None if label is None else class_name(label))
+
+
+def checked(event: Event, settings: InputSettings) -> Event:
+    """The event with every value as a file would give it. Raises `Refusal`.
+
+    Arrays of features and of probabilities are named by `input.feature_names` and `input.classes`.
+
+    >>> checked(Event(id=7, at=np.int64(5), features={"a": Decimal("1.5")}), InputSettings())
+    Event(id='7', at=5.0, features={'a': 1.5}, predicted=None, probabilities=None, key=None,
+        model_version=None)
+    """
+    probabilities: Any = event.probabilities
+    if isinstance(probabilities, Mapping):
+        probabilities = {class_name(name): p for name, p in probabilities.items()}
+    probabilities = _plain(probabilities, "probabilities")
+    checked_event = Event(
+        id=identity_of(_plain(event.id, "id"), "id"),
+        at=_moment(event.at),
+        features=_features(event.features, settings.feature_names),
+        predicted=optional_text(_plain(event.predicted, "predicted"), "predicted"),
+        probabilities=probabilities_of(probabilities, settings.classes),
+        key=optional_text(_plain(event.key, "key"), "key"),
+        model_version=optional_text(_plain(event.model_version, "model_version"), "model_version"),
+    )
+    _check_texts(checked_event)
+    return checked_event
+
+
+def plain_features(features: Any, names: Sequence[str] = ()) -> Features:
+    """Features alone, as `checked` has them. Raises `Refusal`."""
+    return _features(features, names)
+
+
+def truth_of(truth: Any) -> str | float | None:
+    """A class by its name, a number that is not whole as it is, None for a missing truth.
+
+    Raises `Refusal` for what is no class: several labels, a date, an object.
+    """
+    if isinstance(truth, Mapping | set | frozenset | list | tuple) or getattr(truth, "ndim", False):
+        raise Refusal(
+            Reason.BAD_ANSWER,
+            f"is {shown(truth)}; must be one class, a text, a number or a boolean: several labels "
+            "an event are not supported, so pass one of them, or an engine for each",
+        )
+    if isinstance(truth, dt.date | dt.timedelta):
+        raise Refusal(Reason.BAD_ANSWER, f"is {shown(truth)}; must be one class, not a time")
+    value = _plain(truth, "the truth")
+    if isinstance(value, float):
+        if math.isnan(value):
+            return None
+        return class_name(value) if value.is_integer() else value
+    return None if value is None or value == "" else class_name(value)
+
+
+# ------------------------------------------------------------------------------------- parts
+
+
+def _is_plain(event: Event) -> bool:
+    """Nothing of it is unusual: the way of nearly all events."""
+    features = event.features
+    return (
+        type(event.id) is str
+        and type(event.at) in (float, int)
+        and -SECONDS_MAX <= event.at <= SECONDS_MAX
+        and type(features) is dict
+        and len(features) <= FEATURES_MAX
+        and event.id.isascii()
+        and all(map(_is_plain_text, (event.predicted, event.key, event.model_version)))
+        and (event.probabilities is None or _are_plain_shares(event.probabilities))
+        and _TEXT.issuperset(map(type, features))
+        and _SCALARS.issuperset(map(type, features.values()))
+        and all(value.isascii() for value in features.values() if type(value) is str)
+    )
+
+
+def _is_plain_text(text: Any) -> bool:
+    return text is None or (type(text) is str and text != "" and text.isascii())
+
+
+def _are_plain_shares(shares: Any) -> bool:
+    return (
+        type(shares) is dict
+        and 0 < len(shares) <= CLASSES_MAX
+        and all(type(name) is str for name in shares)
+        and all(type(p) is float and 0.0 <= p <= 1.0 for p in shares.values())
+    )
+
+
+def _moment(at: Any) -> float:
+    if isinstance(at, dt.datetime) and not _is_missing(at):
+        if at.tzinfo is None:
+            fault = "must say its zone, as with tzinfo=datetime.timezone.utc"
+            raise Refusal(Reason.BAD_TIME, f"at is {shown(at)}; {fault}")
+        return at.timestamp()
+    if isinstance(at, dt.date | dt.time | dt.timedelta | np.datetime64 | np.timedelta64):
+        fault = "must be seconds since the epoch, or a datetime with a zone"
+        raise Refusal(Reason.BAD_TIME, f"at is {shown(at)}; {fault}")
+    return seconds_of(_plain(at, "at"), "at")
+
+
+def _features(features: Any, names: Sequence[str]) -> Features:
+    if not (isinstance(features, Mapping | list | tuple) or hasattr(features, "tolist")):
+        what = "missing" if features is None else shown(features)
+        fault = "must be a dict, or a list named by input.feature_names"
+        raise Refusal(Reason.BAD_FEATURES, f"the features are {what}; {fault}")
+    return features_of(_plain(features, "features"), "features", names)
+
+
+def _plain(value: Any, name: str, depth: int = 0) -> Any:
+    """What a line of JSON would have in its place. Raises `Refusal` when there is no such thing."""
+    if type(value) in _SCALARS or _is_missing(value):
+        return None if _is_missing(value) else value
+    for kind, as_plain in _KINDS:
+        if isinstance(value, kind):
+            return as_plain(value)
+    if depth > DEPTH_MAX + 1:
+        raise Refusal(Reason.BAD_FEATURES, f"{name} is nested deeper than {DEPTH_MAX}")
+    value = _unwrapped(value)
+    if isinstance(value, Mapping):
+        named = {str(key): _plain(inner, str(key), depth + 1) for key, inner in value.items()}
+        if len(named) < len(value):
+            raise Refusal(Reason.BAD_FEATURES, f"two names in {name} are alike as text")
+        return named
+    if isinstance(value, list | tuple):
+        return [_plain(inner, f"{name}.{i}", depth + 1) for i, inner in enumerate(value)]
+    if type(value) in _SCALARS:
+        return value
+    fault = "must be a number, a text, a boolean, a time, None, or a dict or list of these"
+    raise Refusal(Reason.BAD_FEATURES, f"{name} is {shown(value)}; {fault}")
+
+
+def _unwrapped(value: Any) -> Any:
+    """What arrays, tensors, rows of a frame, values of Arrow and UUIDs hold, as Python's own."""
+    for method in ("to_dict", "tolist", "as_py"):
+        if hasattr(value, method):
+            return getattr(value, method)()
+    return str(value) if type(value).__name__ == "UUID" else value
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether it is a missing value of pandas or numpy: NA, NaT."""
+    if type(value).__name__ in _MISSING_TYPES:
+        return True
+    return isinstance(value, np.datetime64 | np.timedelta64) and bool(np.isnat(value))
+
+
+def _seconds_of_date(value: dt.date) -> float:
+    # Without a zone a time is taken as UTC, as Parquet's are.
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)  # noqa: DTZ001 - its zone is next
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
+    return aware.timestamp()
+
+
+def _seconds_of_day(value: dt.time) -> float:
+    return value.hour * 3600.0 + value.minute * 60.0 + value.second + value.microsecond / 1e6
+
+
+def _number_of(value: Decimal) -> float | int | None:
+    if value.is_nan():
+        return None
+    is_whole = abs(value) < WHOLE_MAX and value == value.to_integral_value()
+    return int(value) if is_whole else float(value)
+
+
+# In this order: a member of an IntEnum is an integer as well, a timedelta64 of numpy an Integral.
+_KINDS: tuple[tuple[Any, Any], ...] = (
+    (Enum, lambda v: _plain(v.value, v.name)),
+    (str, str.__str__),
+    (np.datetime64, lambda v: float((v - np.datetime64(0, "s")) / np.timedelta64(1, "s"))),
+    (np.timedelta64, lambda v: float(v / np.timedelta64(1, "s"))),
+    (np.bool_, bool),
+    (Decimal, _number_of),
+    (dt.date, _seconds_of_date),
+    (dt.time, _seconds_of_day),
+    (dt.timedelta, dt.timedelta.total_seconds),
+    (PurePath, str),
+    (numbers.Integral, int),
+    (numbers.Real, float),
+)
+
+
+def _check_texts(event: Event) -> None:
+    """Half a surrogate pair can be held as text, but not be written as UTF-8."""
+    texts = (event.id, event.predicted, event.key, event.model_version, *event.features)
+    for text in (*texts, *event.features.values()):
+        if isinstance(text, str) and not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                fault = f"{shown(text)} can't be written as UTF-8: {error.reason}"
+                raise Refusal(Reason.NOT_UTF8, fault) from None
