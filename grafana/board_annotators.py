@@ -18,6 +18,7 @@ from .panels import (
     table,
     told,
 )
+from .rows_labels import wrong_labels
 
 ABOUT = (
     "Throughput, agreement, turnaround and cost. A number stands for a person, in order of the "
@@ -33,7 +34,7 @@ def annotators() -> Json:
         ABOUT,
         [
             ("Throughput", _throughput()),
-            ("Agreement", _agreement()),
+            ("Agreement", [*_agreement(), *wrong_labels()]),
             ("Turnaround", _turnaround()),
             ("Cost", _cost()),
         ],

@@ -1,4 +1,4 @@
-"""Of the overview: what is asked, and what comes back."""
+"""What is asked, and what comes back: rows of the overview, and one for the annotators' board."""
 
 from __future__ import annotations
 
@@ -309,6 +309,66 @@ def labelling() -> list[Json]:
                 do="rejected: wrong project, or a class that is not in schema.classes. late: raise "
                 "label.deadline_s. refused: the question cannot be answered from what is shown. "
                 "Alert HeadraceAnswersRejected.",
+            ),
+        ),
+    ]
+
+
+def wrong_labels() -> list[Json]:
+    """For the board of the annotators: labels that look wrong, and what came of asking again."""
+    return [
+        lines(
+            "Labels that may be wrong",
+            [line("max by (by) (headrace_label_noise_ratio{S})", "{{by}}")],
+            unit="percentunit",
+            steps=above(0.1, 0.25),
+            low=0,
+            about=told(
+                "Estimated share of wrong labels: by what the model said before it learned them "
+                "(from model_low to model_high), and of wrong answers, by how annotators disagree.",
+                red="1 in 4: the model learns about as much wrong as right.",
+                do="mend the question; set label.second_opinion_share, or label.answers_wanted to "
+                "2. What the lower one says is nearer where the model is good.",
+            ),
+        ),
+        lines(
+            "Labels that look wrong, last day",
+            [
+                line(
+                    "max(increase(headrace_labels_suspicious_total{S}[1d])) "
+                    "/ clamp_min(sum(increase(headrace_labels_total{S}[1d])), 1)",
+                    "share",
+                )
+            ],
+            unit="percentunit",
+            steps=above(0.2, 0.4),
+            low=0,
+            about=told(
+                "Labels of the last day that the model does not believe, as a share of all; hard "
+                "events are among them.",
+                red="2 in 5: either many answers are wrong, or the model is.",
+                do="look at the latest ones on the page of headrace report; after a drift it "
+                "falls by itself.",
+            ),
+        ),
+        lines(
+            "Second opinions, last day",
+            [
+                line(
+                    "sum by (outcome) (increase(headrace_second_opinions_total{S}[1d]))",
+                    "{{outcome}}",
+                )
+            ],
+            unit="short",
+            steps=never(),
+            low=0,
+            stacked="normal",
+            about=told(
+                "Opinions given in the last day on labels that looked wrong: the label stayed, is "
+                "another, or is out while two disagree.",
+                calm="none without label.second_opinion_share.",
+                do="nearly all confirmed: annotators are right, lower the share. Many overruled: "
+                "see who differs, above.",
             ),
         ),
     ]

@@ -10,8 +10,8 @@ from .observe.admission import Run
 from .observe.schema import Schema
 from .observe.seen import widened
 from .observe.window import Columns
-from .query.asking import Candidate
 from .query.pool import Pool, disagreement
+from .query.requests import Candidate
 
 
 def pool_of(

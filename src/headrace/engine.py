@@ -260,7 +260,7 @@ class Engine:
         for output in outputs:
             routed.append(output)
             if isinstance(output, LabelRequested):
-                self.desk.requested(output)
+                routed += self._routed(self.desk.requested(output))
             elif isinstance(output, _ENDS):
                 self.trainer.fold(output)
                 routed += self._routed(self.shard.ended(output))

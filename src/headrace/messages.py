@@ -204,6 +204,24 @@ DRAWN_AT_RANDOM = ("control", "cold start", "drift")
 """Reasons of requests whose events were drawn without looking at them."""
 
 
+def opinion_id(request_id: str, opinion_n: int) -> str:
+    """The id of the request for the second (2) or third opinion about the label of a request.
+
+    >>> opinion_id("8a04c3416f459c72de7412b5dd1ee580", 2)
+    '8a04c3416f459c72de7412b5dd1ee580:2'
+    """
+    return f"{request_id}:{opinion_n}"
+
+
+def base_id(request_id: str) -> str:
+    """The id of the request that a request for an opinion is about; of any other, its own.
+
+    >>> base_id("8a04c3416f459c72de7412b5dd1ee580:2")
+    '8a04c3416f459c72de7412b5dd1ee580'
+    """
+    return request_id.partition(":")[0]
+
+
 class LabelRequested(Message, frozen=True, kw_only=True):
     """A question for the annotators, with the reason it is asked.
 
@@ -211,6 +229,9 @@ class LabelRequested(Message, frozen=True, kw_only=True):
     `control_p` the part of it with which it was drawn blindly on arrival, whose requests have the
     reason "control": 0 where a round chose.
     `seq` is the number of the event in its shard, from 0. `prediction` is the one that is judged.
+
+    With `opinion_n` 2 or 3 it is a second or third opinion about a label that looks wrong (see
+    `base_id`): a question for anybody but those in `not_by`, whose answers are known.
     """
 
     request_id: str
@@ -234,6 +255,8 @@ class LabelRequested(Message, frozen=True, kw_only=True):
     key: str | None = None
     control_p: float = 0.0
     context: Context | None = None
+    opinion_n: int = 1
+    not_by: tuple[str, ...] = ()
 
 
 class RequestWithdrawn(Message, frozen=True, kw_only=True):
@@ -265,7 +288,9 @@ class LabelSettled(Message, frozen=True, kw_only=True):
 
     `revision` counts from 0; above 0 an earlier outcome of the same request is replaced, because an
     annotator corrected an answer, or an answer came that was given earlier or after the deadline.
-    `propensity` is that of the request: the label speaks for 1 / propensity events.
+    `propensity` is that of the request: the label speaks for 1 / propensity events. `opinion_n` is
+    2 or 3 from the second or third opinion on; `confirms`: that opinion left the label as it was.
+    `by` names who answered, where second opinions may be asked.
     """
 
     request_id: str
@@ -283,11 +308,19 @@ class LabelSettled(Message, frozen=True, kw_only=True):
     is_late: bool = False
     propensity: float = 1.0
     served: dict[str, float] | None = None
+    served_model: str | None = None
+    key: str | None = None
     context: Context | None = None
+    opinion_n: int = 1
+    confirms: bool = False
+    by: tuple[str, ...] = ()
 
 
 class LabelDisputed(Message, frozen=True, kw_only=True):
-    """As many answers as we pay for, and no majority; or nobody could tell."""
+    """As many answers as we pay for, and no majority; or nobody could tell.
+
+    `opinion_n` and `by` as of `LabelSettled`.
+    """
 
     request_id: str
     event_id: str
@@ -295,6 +328,8 @@ class LabelDisputed(Message, frozen=True, kw_only=True):
     reason: str
     answers: dict[str, int]
     revision: int = 0
+    opinion_n: int = 1
+    by: tuple[str, ...] = ()
 
 
 class DriftChanged(Message, frozen=True, kw_only=True):

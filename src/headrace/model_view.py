@@ -28,6 +28,10 @@ class ModelView(Protocol):
         """Whether requests should carry a `Context`."""
         ...
 
+    def suspects(self, request_id: str) -> bool:
+        """Whether the label learned last is that of this request, and looks wrong."""
+        ...
+
     def probabilities(
         self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
     ) -> NDArray[np.float64]:

@@ -83,6 +83,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `choosing` is what choosing is worth against asking at random. `label_noise` are a
     lower and a higher estimate of the share of wrong labels, by the model's word, `answer_error`
     that of answers, by how annotators disagree; `suspicious` are the latest labels that look wrong.
+    `confirmed_n`, `overruled_n` and `undecided_n` count opinions on such labels by what they did.
     `asked_by` is by "reason/strategy", `asked_by_class` by predicted class, "" where none was.
     `drift_statistics` are by "signal/detector", each divided by its own threshold, as are
     `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now). While the
@@ -132,6 +133,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     disputed_n: int
     expired_n: int
     withdrawn_n: int
+    confirmed_n: int
+    overruled_n: int
+    undecided_n: int
     accepted_n: int
     late_n: int
     duplicate_n: int

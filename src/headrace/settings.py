@@ -195,6 +195,14 @@ class LabelSettings(Section, frozen=True, kw_only=True):
             "asked for another event; such an answer is rejected."
         ),
     ] = "taken"
+    second_opinion_share: Annotated[
+        Annotated[float, Meta(ge=0, le=0.5)],
+        about(
+            "Share of the labels that may be second opinions: a label that looks wrong is asked "
+            "again, of another annotator. 0, no such request: each costs a label, and pays only "
+            "where annotators err (`headrace_label_noise_ratio` tells); 0.2 suits 10 % of errors."
+        ),
+    ] = 0.0
     open_max: Annotated[
         Count, about("Open requests at most; at the limit nothing is asked until one ends.")
     ] = 10_000

@@ -35,7 +35,8 @@ from .observe.seen import Seen, are_predicted, columns_of, served_over, stacked,
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.arrivals import Drawn, Look
-from .query.asking import Asking, Candidate, FirstChance
+from .query.asking import Asking, FirstChance
+from .query.requests import Candidate
 from .query.rounds import Decision
 from .settings import Settings
 
@@ -203,10 +204,8 @@ class Shard:
     def _control(self, now: float, drawn: Drawn | None = None) -> list[Output]:
         """Ask about the newest event: the control draw fell on it, or the draw on arrival did."""
         newest = self.window.since(self.events_n - 1)
-        if len(newest) == 0:
-            # It was older than the window allows when it arrived.
-            return []
-        if self.asking.are_known(newest.keys)[0]:
+        # It may have been older than the window allows when it arrived.
+        if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
         candidate = self._candidate(newest, 0)
         self._mark_asked(newest, 0)
@@ -449,6 +448,10 @@ class Shard:
 
     def ended(self, entry: RequestEnded) -> list[Output]:
         """One entry of the training log: money back, a label for the estimate and the detectors."""
+        opinions = self.asking.opinion_ended(entry, self.model.version, self.now)
+        if opinions is not None:
+            # Neither learns of it: only what the model contradicts is asked again.
+            return [*opinions]
         if not self._has_asked(entry):
             # Of another shard: it only counts for the cold start.
             if isinstance(entry, LabelSettled) and entry.revision == 0:
@@ -470,13 +473,14 @@ class Shard:
         guess = self.evaluation.guessed(entry.request_id)
         predicted = max(judged, key=lambda name: judged[name]) if judged else ""
         self.evaluation.labelled(entry.request_id, not wrong, entry.label, predicted)
-        if not is_first:
-            return []
+        outputs: list[Output] = []
+        if is_first and self.model.suspects(entry.request_id):
+            outputs += self.asking.doubted(entry, self.model.version, self.now)
         # Only labels of a first chance were drawn as the watches take them to be.
-        if guess is None:
-            return []
-        changes = self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n)
-        return [output for change in changes for output in self._drifted(change, self.now)]
+        if is_first and guess is not None:
+            for change in self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n):
+                outputs += self._drifted(change, self.now)
+        return outputs
 
     def _has_asked(self, entry: RequestEnded) -> bool:
         """Whether the request is ours, as far as anything here remembers it."""

@@ -33,8 +33,6 @@ LEFT_OUT = {
     "headrace_class_quality_ratio": "in the report, a table by class",
     "headrace_drift_since_timestamp_seconds": "in the report, and in the lines about drift",
     "headrace_events_unpredicted_total": "in the report",
-    "headrace_label_noise_ratio": "in the report",
-    "headrace_labels_suspicious_total": "in the report, a list",
     "headrace_quality_ratio": "in the report",
     "headrace_random_labels_ratio": "in the report",
 }

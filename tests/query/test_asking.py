@@ -11,8 +11,9 @@ from headrace.chance import Chance
 from headrace.errors import BrokenInvariant
 from headrace.messages import LabelRequested, RoundClosed, RoundOpened
 from headrace.query import asking
-from headrace.query.asking import Asking, Candidate, request_id
+from headrace.query.asking import Asking
 from headrace.query.budgets import Budget, Share
+from headrace.query.requests import Candidate, request_id
 from headrace.settings import ColdStartSettings, LabelSettings, QuerySettings
 from query.pools import pool_of
 

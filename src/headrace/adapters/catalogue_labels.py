@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..label.annotators import TURNAROUND_BOUNDS_S
+from ..query.opinions import REASON as OPINION
+from ..query.opinions import STRATEGY as SUSPICION
 from ..query.spread import NAME as SPREAD
 from ..report import AnnotatorReport, Report
 from ..reporting import NUMBERED_MAX
 from .catalogue import NONE, OTHER, Buckets, Exported, by, by_class, in_full, plain
 
-ASKED_REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered")
+ASKED_REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion")
 ROUND_REASONS = ("schedule", "drift", "ordered")
+OPINIONS = ("confirmed", "overruled", "undecided")
 ENDS = ("settled", "disputed", "expired", "withdrawn")
 OUTCOMES = ("late", "duplicate", "corrected", "refused", "rejected")
 NUMBERS = (*(str(n) for n in range(1, NUMBERED_MAX + 1)), OTHER)
@@ -25,6 +28,7 @@ def _requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
         for strategy in ("random", report.strategy)
     }
     counts[f"drift/{SPREAD}"] = 0
+    counts[f"{OPINION}/{SUSPICION}"] = 0
     counts |= report.asked_by
     return [(tuple(key.split("/", 1)), n) for key, n in counts.items()]
 
@@ -35,6 +39,10 @@ def _by_class(report: Report) -> list[tuple[str, float]]:
 
 def _ends(report: Report) -> list[tuple[str, float | None]]:
     return [(end, getattr(report, f"{end}_n")) for end in ENDS]
+
+
+def _opinions(report: Report) -> list[tuple[str, float | None]]:
+    return [(outcome, getattr(report, f"{outcome}_n")) for outcome in OPINIONS]
 
 
 def _unusual(report: Report) -> list[tuple[str, float | None]]:
@@ -208,6 +216,15 @@ LABELS = (
         "Requests that ended, by how.",
         _ends,
         closed=ENDS,
+    ),
+    by(
+        "outcome",
+        "headrace_second_opinions_total",
+        "answers",
+        "Second and third opinions given, by what became of the label that looked wrong: it stayed "
+        "(confirmed), is another (overruled), or is out while they disagree (undecided).",
+        _opinions,
+        closed=OPINIONS,
     ),
     by(
         "class",

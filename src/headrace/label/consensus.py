@@ -90,10 +90,31 @@ class Majority:
         return Outcome(label, label is not None, _sorted(tally))
 
 
+def reheard(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
+    """What all answers amount to once a second opinion was given; this always decides.
+
+    The label is the class that more than half of those who named one have named: with two who
+    disagree there is none.
+
+    >>> def says(annotator, label):
+    ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
+    >>> reheard([says("al", "spam"), says("bo", "ham")], Majority())
+    Outcome(label=None, is_decided=True, tally={'ham': 1, 'spam': 1})
+    """
+    beyond_n = len(answers) + 1
+    heard = consensus.decide(answers, wanted_n=beyond_n, answers_max=beyond_n, is_closing=True)
+    return Outcome(heard.label, True, heard.tally)
+
+
 def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:
-    """Who speaks: equal for answers that replace one another."""
-    if answer.annotator or wanted_n <= 1:
+    """Who speaks: equal for answers that replace one another.
+
+    A nameless answer to a request for an opinion is not the voice that was heard first.
+    """
+    if answer.annotator:
         return (answer.annotator, 0.0, "")
+    if wanted_n <= 1:
+        return ("", 0.0, answer.request_id)
     return ("", answer.at, answer.label or "")
 
 

@@ -21,18 +21,21 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   withdrawn, so that an answer which would make a label of it all the same is rejected.
 - A request keeps 100 answers, or four times `answers_max` if that is more; further ones are
   rejected, and only then does the order of answers matter.
+- A request with `opinion_n` 2 or 3 asks somebody else about the label of a request that is
+  remembered. It is open, falls due and is withdrawn like any other; but its answer joins those of
+  the first request, of which all are then heard again: most of them are the label, for there is
+  nobody to wait for. The outcome is that of the first request, with its next revision and
+  `opinion_n`, and follows even if the label stays as it is (`confirms`). An opinion that nobody
+  gives changes nothing.
 - What falls due is dated with its deadline, not with the moment somebody looked, so that it is the
   same however events are batched.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
-
-import msgspec
 
 from ..errors import BadSettings
 from ..messages import (
@@ -45,14 +48,15 @@ from ..messages import (
     RequestExpired,
     RequestWithdrawn,
     Withdrawal,
+    base_id,
+    opinion_id,
 )
 from ..settings import LabelSettings
 from .annotators import Annotators, Turnaround
-from .consensus import Consensus, Majority, Outcome, latest, standing, voice
+from .answers import RAW_MAX, fault_of, is_text, raw_of
+from .consensus import Consensus, Majority, Outcome, latest, reheard, standing, voice
 from .ledger import Entry, Ledger
 
-TEXT_MAX = 200
-RAW_MAX = 1_000
 ANSWERS_KEPT_MIN = 100
 
 Revised: TypeAlias = LabelSettled | LabelDisputed
@@ -62,8 +66,9 @@ Revised: TypeAlias = LabelSettled | LabelDisputed
 class Counts:
     """What happened at the desk since its start.
 
-    `asked_n` is the sum of open requests and of the four ends: `settled_n`, `disputed_n`,
-    `expired_n` and `withdrawn_n`. `revised_n` counts outcomes with a revision above 0,
+    `asked_n` is the sum of open requests and of their ends: `settled_n`, `disputed_n`, `expired_n`,
+    `withdrawn_n`, and of requests for an opinion `confirmed_n`, `overruled_n` and `undecided_n`, by
+    what became of the label they were about. `revised_n` counts outcomes with a revision above 0,
     `asked_twice_n` requests delivered again. Of the answers, `accepted_n` entered a request, of
     which `refused_n` could not tell and `corrected_n` changed what their annotator had said; the
     others were `duplicate_n`, late and of no effect, or rejected. `late_n` counts all late ones.
@@ -75,6 +80,9 @@ class Counts:
     disputed_n: int = 0
     expired_n: int = 0
     withdrawn_n: int = 0
+    confirmed_n: int = 0
+    overruled_n: int = 0
+    undecided_n: int = 0
     revised_n: int = 0
     asked_twice_n: int = 0
     accepted_n: int = 0
@@ -161,12 +169,20 @@ class Desk:
 
     # ------------------------------------------------------------------------------- changing
 
-    def requested(self, request: LabelRequested) -> None:
-        """Open a request. One that is known already is counted and ignored."""
-        if self._ledger.register(request):
-            self.counts.asked_n += 1
-        else:
+    def requested(self, request: LabelRequested) -> list[RequestWithdrawn]:
+        """Open a request. One that is known already is counted and ignored.
+
+        One for an opinion about a label that is no longer remembered is withdrawn at once.
+        """
+        if not self._ledger.register(request):
             self.counts.asked_twice_n += 1
+            return []
+        self.counts.asked_n += 1
+        if request.opinion_n > 1 and self._about(request) is None:
+            entry = self._ledger.find(request.request_id)
+            assert entry is not None
+            return [self._withdrawn(entry, "its first request is forgotten", request.at)]
+        return []
 
     def answered(self, answer: Answer, now: float) -> list[Revised | InputRejected]:
         """Take an answer; what it changed, or why it was rejected. It never raises.
@@ -174,7 +190,7 @@ class Desk:
         Reasons of a rejection: `bad_answer`, `unknown_request`, `late_answer`, `too_many_classes`,
         and `too_many_answers` for a request that has more of them than could ever matter.
         """
-        fault = _fault(answer)
+        fault = fault_of(answer)
         if fault:
             return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]
         entry = self._ledger.find(answer.request_id)
@@ -195,7 +211,8 @@ class Desk:
         if not self._has_room_for(answer.label):
             detail = f"{answer.label!r} would be one class more than {self.classes_max}"
             return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
-        return self._take(entry, answer, now)
+        take = self._take_opinion if entry.request.opinion_n > 1 else self._take
+        return take(entry, answer, now)
 
     def advanced(self, now: float) -> list[Revised | RequestExpired]:
         """What falls due up to `now`, by (deadline, order of requests)."""
@@ -238,22 +255,18 @@ class Desk:
     ) -> list[RequestWithdrawn | Revised]:
         """End an open request now: with the label its answers agree on, else withdrawn.
 
-        A request that is not open is left alone.
+        Of one that has ended, open requests for an opinion are; else it is left alone.
         """
         entry = self._ledger.find(request_id)
-        if entry is None or entry.has_ended:
+        if entry is None:
             return []
+        if entry.has_ended:
+            opinions = (self._ledger.find(opinion_id(request_id, n)) for n in (2, 3))
+            open_ones = [one for one in opinions if one is not None and not one.has_ended]
+            return [self._withdrawn(one, reason, now) for one in open_ones]
         entry.is_withdrawn = True
         outcomes = self._judge(entry, now, is_closing=True, is_late=False)
-        if outcomes:
-            return [*outcomes]
-        self.counts.withdrawn_n += 1
-        self._close(entry)
-        return [
-            RequestWithdrawn(
-                request_id=request_id, event_id=entry.request.event_id, at=now, reason=reason
-            )
-        ]
+        return [*outcomes] or [self._withdrawn(entry, reason, now)]
 
     # ---------------------------------------------------------------------------------- parts
 
@@ -266,12 +279,77 @@ class Desk:
         if is_late and entry.label is not None and not before:
             self.counts.late_n += 1
             return []
-        kept_max = max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
-        if len(entry.answers) >= kept_max:
-            detail = f"the request has {kept_max} answers already"
-            return [self._rejected(answer, now, Reason.TOO_MANY_ANSWERS, detail)]
-
+        if self._is_full(entry):
+            return [self._too_many(answer, now)]
         entry.answers.append(answer)
+        self._accept(answer, before, is_late, now - entry.request.at)
+        return [*self._judge(entry, now, is_closing=is_late, is_late=is_late)]
+
+    def _take_opinion(
+        self, entry: Entry, answer: Answer, now: float
+    ) -> list[Revised | InputRejected]:
+        """Enter a valid answer to a request for an opinion: it is one about the first request."""
+        first = self._about(entry.request)
+        if first is None:
+            self.counts.unknown_n += 1
+            detail = "the request whose label this is about is no longer remembered"
+            return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
+        if answer.annotator and answer.annotator in entry.request.not_by:
+            detail = f"{answer.annotator!r} has answered before; an opinion is somebody else's"
+            return [self._rejected(answer, now, Reason.BAD_ANSWER, detail)]
+        before = [given for given in entry.answers if given.annotator == answer.annotator]
+        if entry.has_ended and not before:
+            self.counts.late_n += 1
+            return []
+        if self._is_full(first):
+            return [self._too_many(answer, now)]
+        entry.answers.append(answer)
+        first.answers.append(answer)
+        self._accept(answer, before, entry.is_late(now), now - entry.request.at)
+        if entry.has_ended:
+            return [*self._judge(first, now, is_closing=True, is_late=False)]
+        self._ledger.record(entry, answer.label)
+        self._ledger.wait(entry, False)
+        return [self._opinion(first, entry.request.opinion_n, now)]
+
+    def _opinion(self, first: Entry, opinion_n: int, at: float) -> Revised:
+        """An opinion was given: what the label is now, also if it is what it was."""
+        if first.opinion_n == 1:
+            first.asked_about = first.label
+        first.opinion_n = opinion_n
+        changed = self._judge(first, at, is_closing=True, is_late=False)
+        if first.label is None:
+            self.counts.undecided_n += 1
+        elif first.label == first.asked_about:
+            self.counts.confirmed_n += 1
+        else:
+            self.counts.overruled_n += 1
+        if changed:
+            return changed[0]
+        self._ledger.record(first, first.label)
+        outcome = reheard(self._standing(first), self._consensus)
+        return self._message(first, outcome, at, is_late=False, confirms=True)
+
+    def _about(self, request: LabelRequested) -> Entry | None:
+        """The request whose label this one is about."""
+        first = self._ledger.find(base_id(request.request_id))
+        return first if first is not None and first.has_ended else None
+
+    def _is_full(self, entry: Entry) -> bool:
+        return len(entry.answers) >= self._kept_max
+
+    @property
+    def _kept_max(self) -> int:
+        return max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
+
+    def _too_many(self, answer: Answer, now: float) -> InputRejected:
+        detail = f"the request has {self._kept_max} answers already"
+        return self._rejected(answer, now, Reason.TOO_MANY_ANSWERS, detail)
+
+    def _accept(
+        self, answer: Answer, before: Sequence[Answer], is_late: bool, waited_s: float
+    ) -> None:
+        """Count an answer that enters a request; `before` are those of the same voice."""
         if answer.label is not None:
             self._classes.setdefault(answer.label)
         self.counts.accepted_n += 1
@@ -280,20 +358,32 @@ class Desk:
         if before:
             is_new = latest([*before, answer]).label != latest(before).label
             self.counts.corrected_n += is_new
-        latency_s = max(0.0, now - entry.request.at)
+        latency_s = max(0.0, waited_s)
         self.turnaround.add(latency_s)
         self.annotators.answered(answer, latency_s)
-        return [*self._judge(entry, now, is_closing=is_late, is_late=is_late)]
+
+    def _withdrawn(self, entry: Entry, reason: str, at: float) -> RequestWithdrawn:
+        """End a request without a label."""
+        entry.is_withdrawn = True
+        self.counts.withdrawn_n += 1
+        self._close(entry)
+        request = entry.request
+        return RequestWithdrawn(
+            request_id=request.request_id, event_id=request.event_id, at=at, reason=reason
+        )
 
     def _judge(self, entry: Entry, at: float, *, is_closing: bool, is_late: bool) -> list[Revised]:
         """Hear all answers of a request again; its new outcome, if that is one."""
         answers = self._standing(entry)
-        outcome = self._consensus.decide(
-            answers,
-            wanted_n=entry.request.answers_wanted,
-            answers_max=self.settings.answers_max,
-            is_closing=is_closing,
-        )
+        if entry.opinion_n > 1:
+            outcome = reheard(answers, self._consensus)
+        else:
+            outcome = self._consensus.decide(
+                answers,
+                wanted_n=entry.request.answers_wanted,
+                answers_max=self.settings.answers_max,
+                is_closing=is_closing,
+            )
         if not entry.has_ended and not outcome.is_decided:
             return []
         # An ended request that lost its outcome to a correction waits for its deadline again.
@@ -310,7 +400,7 @@ class Desk:
             self.labels_n[outcome.label] = self.labels_n.get(outcome.label, 0) + 1
         else:
             self.counts.disputed_n += 1
-        return [_message(entry, outcome, at, is_late)]
+        return [self._message(entry, outcome, at, is_late)]
 
     def _close(self, entry: Entry) -> None:
         """End a request without a label."""
@@ -340,12 +430,22 @@ class Desk:
             reason=reason,
             detail=detail,
             at=now,
-            input_id=answer.request_id if _is_text(answer.request_id, RAW_MAX) else "",
-            raw=_raw(answer),
+            input_id=answer.request_id if is_text(answer.request_id, RAW_MAX) else "",
+            raw=raw_of(answer),
         )
 
+    def _message(
+        self, entry: Entry, outcome: Outcome, at: float, is_late: bool, confirms: bool = False
+    ) -> Revised:
+        """An outcome; who answered is told where others may be asked for their opinion."""
+        tells = self.settings.second_opinion_share > 0.0
+        named = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
+        return _message(entry, outcome, at, is_late, tuple(named), confirms)
 
-def _message(entry: Entry, outcome: Outcome, at: float, is_late: bool) -> Revised:
+
+def _message(  # noqa: PLR0917 - an outcome and what is said of it
+    entry: Entry, outcome: Outcome, at: float, is_late: bool, by: tuple[str, ...], confirms: bool
+) -> Revised:
     request = entry.request
     if outcome.label is None:
         return LabelDisputed(
@@ -355,6 +455,8 @@ def _message(entry: Entry, outcome: Outcome, at: float, is_late: bool) -> Revise
             reason=outcome.reason,
             answers=outcome.tally,
             revision=entry.revision,
+            opinion_n=entry.opinion_n,
+            by=by,
         )
     return LabelSettled(
         request_id=request.request_id,
@@ -372,39 +474,10 @@ def _message(entry: Entry, outcome: Outcome, at: float, is_late: bool) -> Revise
         is_late=is_late,
         propensity=request.propensity,
         served=request.served,
+        served_model=request.served_model,
+        key=request.key,
         context=request.context,
+        opinion_n=entry.opinion_n,
+        confirms=confirms,
+        by=by,
     )
-
-
-def _fault(answer: Answer) -> str:
-    """What is wrong with an answer by itself, as a sentence; empty when nothing is."""
-    if not isinstance(answer.request_id, str):
-        return "request_id must be text"
-    if answer.label is not None and not (_is_text(answer.label) and answer.label.strip()):
-        return f"label must be text of 1 to {TEXT_MAX} characters, or null for cannot tell"
-    if not _is_text(answer.annotator):
-        return f"annotator must be text of at most {TEXT_MAX} characters"
-    try:
-        is_moment = math.isfinite(answer.at)
-    except (TypeError, OverflowError):
-        is_moment = False
-    return "" if is_moment else "at must be a finite number of seconds"
-
-
-def _is_text(value: object, length_max: int = TEXT_MAX) -> bool:
-    """Text that is short enough, and that can be written in UTF-8: no lone surrogates."""
-    if not isinstance(value, str) or len(value) > length_max:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _raw(answer: Answer) -> str:
-    """The answer as JSON, so that a rejected label can be read and sent again; cut when long."""
-    try:
-        return msgspec.json.encode(answer).decode()[:RAW_MAX]
-    except (TypeError, ValueError, OverflowError):
-        return ""

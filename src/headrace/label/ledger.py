@@ -26,16 +26,19 @@ class Entry:
     arrival. `revision` is that of its latest outcome, -1 while it is open; `label` is the class it
     has now. `is_waiting`: its deadline will still decide something. `is_withdrawn`: nobody is asked
     any longer. `is_paid_back`: it ended without a label, for good. `accounted` is what the
-    annotators' statistics hold of it.
+    annotators' statistics hold of it. `opinion_n` is 1, 2 or 3: the latest opinion that was given;
+    `asked_about` the label that the second was asked about.
     """
 
     __slots__ = (
         "accounted",
         "answers",
+        "asked_about",
         "is_paid_back",
         "is_waiting",
         "is_withdrawn",
         "label",
+        "opinion_n",
         "order",
         "request",
         "revision",
@@ -51,6 +54,8 @@ class Entry:
         self.is_withdrawn = False
         self.is_paid_back = False
         self.accounted: tuple[tuple[Answer, ...], str | None] = ((), None)
+        self.opinion_n = 1
+        self.asked_about: str | None = None
 
     @property
     def has_ended(self) -> bool:

@@ -116,8 +116,12 @@ class LabelNoise:
             if code != sure and self._seen[code] >= _LABELS_MIN and said[code] < self._means[code]
         ]
 
+    def last_is(self, request_id: str) -> bool:
+        """Whether the newest suspicion is of this request's label."""
+        return bool(self.latest) and self.latest[-1].request_id == request_id
+
     def settled_again(self, request_id: str) -> None:
-        """The label of this request was corrected or taken back: nobody has to look at it."""
+        """The label of this request was looked at again: confirmed, corrected or taken back."""
         kept = [one for one in self.latest if one.request_id != request_id]
         if len(kept) < len(self.latest):
             self.latest = deque(kept, maxlen=LATEST_N)

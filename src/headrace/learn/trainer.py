@@ -125,6 +125,10 @@ class Trainer:
         """Whether the champion knows anything: before its first label it predicts nothing."""
         return self.learner.learned_n > 0
 
+    def suspects(self, request_id: str) -> bool:
+        """Whether the label learned last is that of this request, and looks wrong."""
+        return self.noise.last_is(request_id)
+
     # ------------------------------------------------------------------ entries are made here
 
     @property
@@ -251,7 +255,10 @@ class Trainer:
     def fold(self, entry: Entry, challenger: Challenger | None = None) -> None:
         """Take one entry of the log. `challenger` saves computing it again for a `ModelAdopted`."""
         self.version += 1
-        if isinstance(entry, LabelSettled):
+        if isinstance(entry, LabelSettled) and entry.confirms:
+            # The model has learned this label already; it looks wrong no longer.
+            self.noise.settled_again(entry.request_id)
+        elif isinstance(entry, LabelSettled):
             self._settled(entry)
         elif isinstance(entry, LabelDisputed):
             # Only a label that was settled before can be in the memory: this takes it back.
@@ -283,12 +290,14 @@ class Trainer:
             is_control = False
             self.noise.settled_again(entry.request_id)
         else:
-            if self.learner.learned_n:
+            # What a third opinion gives back was judged when it first came.
+            if self.learner.learned_n and entry.opinion_n == 1:
                 honest = self.calibration.apply(said[np.newaxis])[0]
                 self.noise.learn(entry, honest, code, self.schema.classes)
                 self.calibration.learn(said, code, entry.propensity)
             self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
-            self.twins.learn(entry, row, code)
+            if entry.opinion_n == 1:
+                self.twins.learn(entry, row, code)
         is_learned = self.learner.learn(
             row, code, at=entry.event_at, key=entry.request_id, context=entry.context
         )

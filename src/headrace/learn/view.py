@@ -56,6 +56,10 @@ class View:
         """Whether the trainer's champion knows anything."""
         return self._trainer.has_learned
 
+    def suspects(self, request_id: str) -> bool:
+        """Whether the label learned last is that of this request, and looks wrong."""
+        return self._trainer.suspects(request_id)
+
     @property
     def wants_context(self) -> bool:
         """Whether requests should carry a `Context`."""

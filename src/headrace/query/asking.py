@@ -15,22 +15,31 @@ label to spend: the draw itself does not depend on that.
 from __future__ import annotations
 
 import bisect
-import hashlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BadSettings, BrokenInvariant
-from ..messages import Context, Features, LabelRequested, RoundClosed, RoundOpened
+from ..messages import (
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    RequestEnded,
+    RoundClosed,
+    RoundOpened,
+)
 from ..settings import LabelSettings, QuerySettings
 from ..settings_query import asks_on_arrival
 from .arrivals import Arrivals, Drawn
 from .budgets import Budget
+from .opinions import Opinions
 from .pool import Pool
+from .requests import Candidate, Why, request_id, request_of
 from .rounds import Decision, choose, inclusion, redundancy
 from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
@@ -52,31 +61,6 @@ PACES_MAX = 1_000
 
 WAITING_MAX = 10_000
 """Control draws that wait for money at most; the oldest is given up and counted."""
-
-
-def request_id(stream: str, event_id: str) -> str:
-    """The id of the one request there can be about an event: 32 hexadecimal digits.
-
-    >>> request_id("payments", "e-1")
-    '8a04c3416f459c72de7412b5dd1ee580'
-    """
-    text = f"{len(stream)}:{stream}{event_id}"
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One event, with what a request says of it."""
-
-    seq: int
-    id: str
-    at: float
-    features: Features
-    prediction: dict[str, float]
-    served: dict[str, float] | None
-    served_model: str | None
-    key: str | None
-    context: Context | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +109,11 @@ class Asking:
         self.propensity_min = 1.0
         self.threshold = 0.0
         self.given_up_n = 0
+        self._opinions_waiting_n = 0
         # From which event on which probability held, oldest first.
         self._paces: deque[tuple[int, float]] = deque([(0, self.control_p)], maxlen=PACES_MAX)
-        self._waiting: deque[tuple[Candidate, int, _Why]] = deque()
+        self._waiting: deque[LabelRequested] = deque()
+        self.opinions = Opinions(label.second_opinion_share)
         self._unweighted: deque[tuple[int, str, float]] = deque()
         # Hashed ids of the events with an open request, and of the latest ended: as long as the
         # desk remembers a request, an event whose id comes again must not be asked again.
@@ -177,7 +163,7 @@ class Asking:
     @property
     def open_n(self) -> int:
         """Requests that have not ended."""
-        return len(self._open)
+        return len(self._open) + len(self.opinions.open) - self._opinions_waiting_n
 
     def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of these events, by hashed id, have a request that is open or remembered."""
@@ -210,34 +196,66 @@ class Asking:
             return []
         identity, p = request_id(self.stream, candidate.id), self._control_p_of(candidate.seq)
         self._unweighted.append((candidate.seq, identity, p))
-        return self._ask_or_wait(
-            candidate, model_version, _Why("control", propensity=p, control_p=p), now
-        )
+        why = Why("control", propensity=p, control_p=p)
+        return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
-    def _ask_or_wait(
-        self, candidate: Candidate, model_version: int, why: _Why, now: float
-    ) -> list[LabelRequested]:
-        if self.can_ask_n:
-            return [self._request(candidate, why, model_version, now)]
+    def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
+        if self._can_pay(request):
+            return [self._paid(request, now)]
         if len(self._waiting) == WAITING_MAX:
-            self._waiting.popleft()
+            oldest = self._waiting.popleft()
             self.given_up_n += 1
-        self._waiting.append((candidate, model_version, why))
+            if oldest.opinion_n > 1:
+                self._opinions_waiting_n -= 1
+                self.opinions.given_up(oldest)
+        self._waiting.append(request)
+        self._opinions_waiting_n += request.opinion_n > 1
         return []
+
+    def _can_pay(self, request: LabelRequested) -> bool:
+        """What is held for a drift is not for opinions."""
+        return (self.regular_n if request.opinion_n > 1 else self.can_ask_n) >= 1
 
     @property
     def waiting_n(self) -> int:
-        """Events that were drawn on arrival and wait for money."""
+        """Requests that wait for money: of events drawn on arrival, and for opinions."""
         return len(self._waiting)
 
     def waiting(self, now: float) -> list[LabelRequested]:
         """What was drawn earlier and there is money for now, oldest first."""
         requests = []
-        while self._waiting and self.can_ask_n:
-            candidate, version, why = self._waiting.popleft()
-            if not self._is_known(candidate):
-                requests.append(self._request(candidate, why, version, now))
+        while self._waiting and self._can_pay(self._waiting[0]):
+            request = self._waiting.popleft()
+            self._opinions_waiting_n -= request.opinion_n > 1
+            if request.opinion_n > 1 or not self.remembers(request.event_id):
+                requests.append(self._paid(request, now))
         return requests
+
+    # --------------------------------------------------------------------------- opinions
+
+    def doubted(self, entry: LabelSettled, model_version: int, now: float) -> list[LabelRequested]:
+        """This label looks wrong: ask somebody else, if there is room in the share."""
+        if not self.opinions.has_room(self.budget.asked_n):
+            return []
+        return self._ask_or_wait(self.opinions.second(entry, model_version), now)
+
+    def opinion_ended(
+        self, entry: RequestEnded, model_version: int, now: float
+    ) -> list[LabelRequested] | None:
+        """Whether this is about an opinion, and what follows; None if it is about a first request.
+
+        Where a second opinion disagrees a third is asked; one that nobody gave is paid back.
+        """
+        if self.opinions.unanswered(entry):
+            self.budget.refund()
+            return []
+        if not isinstance(entry, LabelSettled | LabelDisputed) or entry.opinion_n == 1:
+            return None
+        request = self.opinions.answered(entry)
+        is_split = isinstance(entry, LabelDisputed) and entry.opinion_n == 2
+        if request is None or not is_split:
+            return []
+        return self._ask_or_wait(self.opinions.third(request, entry, model_version), now)
 
     # ---------------------------------------------------------------------------- arrival
 
@@ -251,7 +269,7 @@ class Asking:
         """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
         self.propensity_min = min(self.propensity_min, drawn.propensity)
         self.threshold = drawn.threshold
-        why = _Why(
+        why = Why(
             "control" if drawn.is_blind else "doubt",
             propensity=drawn.propensity,
             control_p=drawn.control_p,
@@ -259,7 +277,7 @@ class Asking:
             utility=drawn.utility,
             threshold=drawn.threshold,
         )
-        return self._ask_or_wait(candidate, model_version, why, now)
+        return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
     def aim(self) -> None:
         """Fit the draw on arrival to what there is to spend and what is known."""
@@ -366,7 +384,7 @@ class Asking:
             if self._is_known(candidate):
                 # One id, twice in the pool: the first was asked a moment ago.
                 continue
-            why = _Why(
+            why = Why(
                 decision.why,
                 propensity=float(decision.inclusion[row]),
                 strategy=decision.strategy,
@@ -374,7 +392,7 @@ class Asking:
                 threshold=self.threshold,
                 round_n=decision.round_n,
             )
-            outputs.append(self._request(candidate, why, model_version, decision.now))
+            outputs.append(self._paid(self._request(candidate, why, model_version), decision.now))
         closed = RoundClosed(
             round_n=decision.round_n,
             at=decision.now,
@@ -418,40 +436,21 @@ class Asking:
     def _is_known(self, candidate: Candidate) -> bool:
         return self._has_request(self.chance.key(candidate.id))
 
-    def _request(
-        self, candidate: Candidate, why: _Why, model_version: int, now: float
-    ) -> LabelRequested:
-        if self.can_ask_n < 1:
-            raise BrokenInvariant(f"event {candidate.id!r} would be asked without a label to spend")
+    def _paid(self, request: LabelRequested, now: float) -> LabelRequested:
+        """The request, asked now and paid."""
+        if not self._can_pay(request):
+            raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
         self.budget.charge()
-        self._open[self.chance.key(candidate.id)] = self.budget.events_n
-        by, prediction = (why.reason, why.strategy), candidate.prediction
+        if request.opinion_n == 1:
+            self._open[self.chance.key(request.event_id)] = self.budget.events_n
+        by, prediction = (request.reason, request.strategy), request.prediction
         predicted = max(prediction, key=lambda name: prediction[name], default="")
         self.asked_by[by] = self.asked_by.get(by, 0) + 1
         self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
-        return LabelRequested(
-            request_id=request_id(self.stream, candidate.id),
-            event_id=candidate.id,
-            at=now,
-            event_at=candidate.at,
-            deadline=now + self.deadline_s,
-            features=candidate.features,
-            reason=why.reason,
-            strategy=why.strategy,
-            utility=why.utility,
-            threshold=why.threshold,
-            propensity=why.propensity,
-            control_p=why.control_p,
-            model_version=model_version,
-            prediction=candidate.prediction,
-            round_n=why.round_n,
-            seq=candidate.seq,
-            answers_wanted=self.answers_wanted,
-            served=candidate.served,
-            served_model=candidate.served_model,
-            key=candidate.key,
-            context=candidate.context,
-        )
+        return msgspec.structs.replace(request, at=now, deadline=now + self.deadline_s)
+
+    def _request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
+        return request_of(self.stream, candidate, why, model_version, self.answers_wanted)
 
     # ------------------------------------------------------------------------------- ends
 
@@ -478,19 +477,6 @@ class Asking:
         """A label settled for the first time: cold start counts it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Why:
-    """What a request says of the decision behind it."""
-
-    reason: str
-    propensity: float
-    control_p: float = 0.0
-    strategy: str = "random"
-    utility: float = 0.0
-    threshold: float = 0.0
-    round_n: int = -1
 
 
 def _either(control_p: float, chance: float) -> float:

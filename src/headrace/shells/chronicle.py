@@ -31,6 +31,7 @@ from ..messages import (
     RequestExpired,
     RequestWithdrawn,
     RoundOpened,
+    opinion_id,
 )
 from ..observe.signals import is_wrong
 from ..report import Report
@@ -85,6 +86,7 @@ class Counts:
     disputed_n: int = 0
     expired_n: int = 0
     withdrawn_n: int = 0
+    opinions_n: int = 0
 
     @property
     def asked_n(self) -> int:
@@ -162,6 +164,8 @@ class Chronicle:
         self._control = Evaluation(settings.evaluation.window_n)
         self._statistics: dict[str, float] = {}
         self._propensities: list[float] = []
+        # Requests for an opinion that are open.
+        self._opinions: dict[str, bool] = {}
 
     @property
     def is_dated(self) -> bool:
@@ -254,7 +258,10 @@ class Chronicle:
     def _asked(self, request: LabelRequested) -> None:
         by_reason = self.counts.asked_by_reason
         by_reason[request.reason] = by_reason.get(request.reason, 0) + 1
-        self._propensities.append(request.propensity)
+        if request.opinion_n == 1:
+            self._propensities.append(request.propensity)
+        else:
+            self._opinions[request.request_id] = True
         self.requests[request.request_id] = Asked(request)
         if len(self.requests) > REQUESTS_MAX:
             del self.requests[next(iter(self.requests))]
@@ -266,8 +273,17 @@ class Chronicle:
             self._control.chance(request.request_id, request.control_p)
 
     def _ended(self, end: RequestEnded) -> None:
+        opinion_n = getattr(end, "opinion_n", 1)
         if end.request_id in self.requests:
             self.requests[end.request_id].end = end
+        if opinion_n > 1:
+            self._opinion_given(end, opinion_n)
+            return
+        if self._opinions.pop(end.request_id, False):
+            # The end of a request for an opinion that nobody gave: the label is as it was.
+            self.counts.expired_n += isinstance(end, RequestExpired)
+            self.counts.withdrawn_n += isinstance(end, RequestWithdrawn)
+            return
         is_first = getattr(end, "revision", 0) == 0
         match end:
             case LabelSettled():
@@ -284,6 +300,14 @@ class Chronicle:
             case RequestWithdrawn():
                 self.counts.withdrawn_n += 1
         self._control.ended(end.request_id)
+
+    def _opinion_given(self, end: RequestEnded, opinion_n: int) -> None:
+        """An outcome after an opinion; of one that was given before, it is a correction."""
+        identity = opinion_id(end.request_id, opinion_n)
+        if self._opinions.pop(identity, False):
+            self.counts.opinions_n += 1
+        if identity in self.requests:
+            self.requests[identity].end = end
 
     def _thin(self) -> None:
         """Every other sample goes; what it alone knows is handed to the next."""

@@ -31,7 +31,7 @@ OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
 LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
 LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
-REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered")
+REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion")
 
 Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept
 
@@ -228,7 +228,7 @@ def _spending(report: Report, width: int) -> list[Text]:
         n = report.asked_by_reason.get(reason, 0)
         if n:
             lines.append(
-                Text.assemble(f"{reason:<11}", *_bar(n / most_n, width - 27, "blue"), f" {n:,}")
+                Text.assemble(f"{reason:<15}", *_bar(n / most_n, width - 31, "blue"), f" {n:,}")
             )
     return lines
 

@@ -44,6 +44,7 @@ REASONS = {
     "round": "chosen by the strategy",
     "drift": "half by lot, half spread over the newest events after a drift",
     "ordered": "chosen in a round that somebody ordered",
+    "second opinion": "asked again, of somebody else: the label looked wrong",
 }
 
 
@@ -138,12 +139,15 @@ def _level_told(chronicle: Chronicle, axis: Axis) -> str:
 def _labels_told(chronicle: Chronicle) -> str:
     counts, events_n = chronicle.counts, max(1, chronicle.samples[-1].events_n)
     ends_n = counts.settled_n + counts.disputed_n + counts.expired_n + counts.withdrawn_n
+    ends_n += counts.opinions_n
     told = (
         f"{count(counts.asked_n)} labels were asked ({percent(counts.asked_n / events_n)} of the "
         f"events): {count(counts.settled_n)} settled, {count(counts.disputed_n)} disputed, "
         f"{count(counts.expired_n)} expired, {count(counts.withdrawn_n)} withdrawn, "
         f"{count(counts.asked_n - ends_n)} open."
     )
+    if counts.opinions_n:
+        told += f" {count(counts.opinions_n)} of them were second opinions that were given."
     report = chronicle.report
     if report is None or not report.accepted_n:
         return told
@@ -259,7 +263,9 @@ def _lost(sample: Sample) -> int:
 
 def _labels_had(report: Report) -> int:
     """Labels that came, also after their request had expired: what was paid for."""
-    return report.asked_n - report.refunded_n - report.open_n - report.disputed_n
+    opinions_n = report.confirmed_n + report.overruled_n + report.undecided_n
+    ended_n = report.open_n + report.disputed_n + opinions_n
+    return report.asked_n - report.refunded_n - ended_n
 
 
 def _cost_told(report: Report) -> str:

@@ -187,6 +187,11 @@ def _suspicious(chronicle: Chronicle) -> list[Html | str]:
     told = f"By the model's word {percent(low)} to {percent(high)} of the labels may be wrong"
     if report.answer_error is not None:
         told += f", and by how annotators disagree {percent(report.answer_error)} of the answers"
+    if opinions_n := report.confirmed_n + report.overruled_n + report.undecided_n:
+        told += (
+            f". {count(opinions_n)} second opinions confirmed {count(report.confirmed_n)} labels, "
+            f"overruled {count(report.overruled_n)} and left {count(report.undecided_n)} undecided"
+        )
     if not report.suspicious:
         return [f"{told}. No label looks wrong."]
     rows: list[Cells] = [

@@ -39,6 +39,9 @@ class Delayed:
         return f"Delayed(delay_s={self.delay_s})"
 
     def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        if "oracle" in request.not_by:
+            # There is nobody else to give a second opinion.
+            return []
         at = request.at + self.delay_s
         return [Answer(request_id=request.request_id, label=truth, at=at, annotator="oracle")]
 
@@ -46,9 +49,9 @@ class Delayed:
 class Crowd:
     """`annotators_n` people: late by a log-normal time, sometimes wrong, unsure or silent.
 
-    Each request goes to `answers_n` of them. A delay has the median `delay_s` and a spread of
-    `spread` standard deviations of its logarithm. `wrong`, `unsure` and `silent` are shares of the
-    answers.
+    Each request goes to `answers_n` of them, none of whom gave an earlier opinion. A delay has the
+    median `delay_s` and a spread of `spread` standard deviations of its logarithm. `wrong`,
+    `unsure` and `silent` are shares of the answers.
     """
 
     def __init__(
@@ -77,8 +80,9 @@ class Crowd:
     def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
         first = int(self.chance.uniform("annotator", request.request_id) * self.annotators_n)
         answers = []
-        for turn in range(self.answers_n):
-            name = f"annotator-{(first + turn) % self.annotators_n + 1}"
+        turns = ((first + turn) % self.annotators_n + 1 for turn in range(self.annotators_n))
+        names = [name for turn in turns if (name := f"annotator-{turn}") not in request.not_by]
+        for name in names[: self.answers_n]:
             answer = self._answer(request, truth, classes, name)
             if answer is not None:
                 answers.append(answer)

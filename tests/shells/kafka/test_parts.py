@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick, frozen
 from headrace.errors import BadSettings
 from headrace.learn.retrain import retrain
-from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested
+from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested, base_id
 from headrace.settings import parse
+from headrace.shells.kafka.desks import desk_of
 from headrace.shells.kafka.shards import PartitionShard, share_of
 from headrace.shells.kafka.states import frozen_log
 from shells.kafka.logs import World, requests_in
@@ -117,6 +118,51 @@ def test_one_partition_decides_as_the_engine_does() -> None:
         assert theirs
     assert any(isinstance(output, RetrainRequested) for output in decided)
     assert world.log.trainer.version == engine.trainer.version
+
+
+def test_second_opinions_are_those_of_the_engine_and_found_again_in_the_logs() -> None:
+    settings = parse(
+        {
+            **msgspec.to_builtins(settings_of(desk_partitions=3)),
+            "query": {"budget": {"share": 0.4, "reserve": 0}},
+            "label": {"second_opinion_share": 0.2},
+            "drift": {"watch": []},
+            "learn": {"retrain_labels_min": 2000},
+        }
+    )
+    world, engine = World(settings), Engine(settings=settings)
+    decided: list[Output] = []
+    events = events_of(N)
+
+    def follow(outputs: list[Output]) -> None:
+        decided.extend(outputs)
+        for output in outputs:
+            if isinstance(output, LabelRequested):
+                label, turn = label_of(output.features, output.event_at), output.opinion_n
+                if (output.seq + turn) % 8 == 0:
+                    label = "low" if label == "high" else "high"
+                at = output.at + 1.0
+                answer = Answer(
+                    request_id=output.request_id, label=label, at=at, annotator=f"a{turn}"
+                )
+                world.give(answer)
+                follow(engine.feed([answer]))
+
+    for start in range(0, N, 30):
+        piece = events[start : start + 30]
+        world.feed(piece)
+        follow(engine.feed(piece))
+    theirs = [msgspec.json.encode(o) for o in decided if isinstance(o, LabelRequested)]
+    assert world.topics.values(settings.kafka.requests) == theirs
+    opinions = [o for o in decided if isinstance(o, LabelRequested) and o.opinion_n > 1]
+    assert {o.opinion_n for o in opinions} == {2, 3} and len(opinions) > 15
+    counts = [desk.desk.desk.counts for desk in world.desks.values()]
+    assert sum(c.confirmed_n + c.overruled_n + c.undecided_n for c in counts) == len(opinions)
+    assert [desk_of(o.request_id, 3) for o in opinions] == [
+        desk_of(base_id(o.request_id), 3) for o in opinions
+    ]
+    shard = world.shards[0].shard
+    assert world.replayed(0).freeze() == shard.freeze()
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 99))

@@ -30,6 +30,7 @@ from ...messages import (
     RequestWithdrawn,
     Tick,
     Withdrawal,
+    base_id,
 )
 from ...settings import Settings
 
@@ -40,10 +41,13 @@ End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdraw
 def desk_of(request_id: str, desks_n: int) -> int:
     """The partition of the desk log that everything about this request goes to.
 
+    Opinions about a label go where the label was settled.
+
     >>> desk_of("8a04c3416f459c72de7412b5dd1ee580", 4)
     1
     """
-    return xxhash.xxh64_intdigest(request_id.encode("utf-8", "surrogatepass")) % desks_n
+    base = base_id(request_id).encode("utf-8", "surrogatepass")
+    return xxhash.xxh64_intdigest(base) % desks_n
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class PartitionDesk:
         outputs: list[End | InputRejected] = [*self.desk.advanced(now)]
         match entry:
             case LabelRequested():
-                self.desk.requested(entry)
+                outputs += self.desk.requested(entry)
             case Answer():
                 outputs += self.desk.answered(entry, now)
             case Withdrawal():

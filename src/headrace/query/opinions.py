@@ -1,0 +1,106 @@
+"""Second opinions of one shard: which labels that look wrong are asked again, and of whom.
+
+A label that the model does not believe (`learn.noise`) is asked of somebody else. Where the two
+disagree the label is out, and a third opinion is asked, which mostly settles it. These requests
+are no draws: they repeat the event and the chance of the first one, and judge nothing; a label that
+is corrected only where the model contradicts it would make the model look better than it is.
+
+They are paid from the budget like any other request, as long as they are at most a share of all
+labels asked. Kept are the requests that wait for money or for their answer; both have limits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..messages import LabelDisputed, LabelRequested, LabelSettled, RequestEnded, opinion_id
+
+REASON = "second opinion"
+STRATEGY = "suspicion"
+
+
+class Opinions:
+    """Requests for an opinion, at most `share` of the labels asked.
+
+    `asked_n` counts those asked or waiting, less those that ended without an answer; `held_n` the
+    second opinions among them that may still lead to a third, for each of which there is room.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.asked_n = 0
+        self.held_n = 0
+        self.open: dict[str, LabelRequested] = {}
+
+    def has_room(self, labels_n: int) -> bool:
+        """Whether one more second opinion, and the third that may follow, stay within the share."""
+        return self.asked_n + self.held_n + 2 <= self.share * labels_n
+
+    def second(self, entry: LabelSettled, model_version: int) -> LabelRequested:
+        """The question whether this label is right; time and deadline are set when it is paid."""
+        return self._opened(
+            LabelRequested(
+                request_id=opinion_id(entry.request_id, 2),
+                event_id=entry.event_id,
+                at=entry.at,
+                event_at=entry.event_at,
+                deadline=entry.at,
+                features=entry.features,
+                reason=REASON,
+                strategy=STRATEGY,
+                utility=0.0,
+                threshold=0.0,
+                propensity=entry.propensity,
+                model_version=model_version,
+                prediction=entry.prediction,
+                round_n=-1,
+                seq=entry.seq,
+                served=entry.served,
+                served_model=entry.served_model,
+                key=entry.key,
+                opinion_n=2,
+                not_by=entry.by,
+            )
+        )
+
+    def third(
+        self, second: LabelRequested, entry: LabelSettled | LabelDisputed, model_version: int
+    ) -> LabelRequested:
+        """The same question once more: the second opinion was another one than the first."""
+        return self._opened(
+            msgspec.structs.replace(
+                second,
+                request_id=opinion_id(entry.request_id, 3),
+                at=entry.at,
+                model_version=model_version,
+                opinion_n=3,
+                not_by=entry.by,
+            )
+        )
+
+    def _opened(self, request: LabelRequested) -> LabelRequested:
+        self.open[request.request_id] = request
+        self.asked_n += 1
+        self.held_n += request.opinion_n == 2
+        return request
+
+    def _closed(self, request_id: str) -> LabelRequested | None:
+        request = self.open.pop(request_id, None)
+        self.held_n -= request is not None and request.opinion_n == 2
+        return request
+
+    def given_up(self, request: LabelRequested) -> None:
+        """It waited for money, and too many others did."""
+        self._closed(request.request_id)
+        self.asked_n -= 1
+
+    def answered(self, entry: LabelSettled | LabelDisputed) -> LabelRequested | None:
+        """The request whose answer led to this outcome of the first one, if it is ours."""
+        return self._closed(opinion_id(entry.request_id, entry.opinion_n))
+
+    def unanswered(self, entry: RequestEnded) -> bool:
+        """Whether this is the end of a request of ours that brought no opinion."""
+        if self._closed(entry.request_id) is None:
+            return False
+        self.asked_n -= 1
+        return True

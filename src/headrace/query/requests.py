@@ -1,0 +1,75 @@
+"""The request about one event: its id, and what it says of the event and of the decision."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from ..messages import Context, Features, LabelRequested
+
+
+def request_id(stream: str, event_id: str) -> str:
+    """The id of the one request there can be about an event: 32 hexadecimal digits.
+
+    >>> request_id("payments", "e-1")
+    '8a04c3416f459c72de7412b5dd1ee580'
+    """
+    text = f"{len(stream)}:{stream}{event_id}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One event, with what a request says of it."""
+
+    seq: int
+    id: str
+    at: float
+    features: Features
+    prediction: dict[str, float]
+    served: dict[str, float] | None
+    served_model: str | None
+    key: str | None
+    context: Context | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """What a request says of the decision behind it."""
+
+    reason: str
+    propensity: float
+    control_p: float = 0.0
+    strategy: str = "random"
+    utility: float = 0.0
+    threshold: float = 0.0
+    round_n: int = -1
+
+
+def request_of(
+    stream: str, candidate: Candidate, why: Why, model_version: int, answers_wanted: int
+) -> LabelRequested:
+    """What is asked of an event; time and deadline are set when it is paid."""
+    return LabelRequested(
+        request_id=request_id(stream, candidate.id),
+        event_id=candidate.id,
+        at=candidate.at,
+        event_at=candidate.at,
+        deadline=candidate.at,
+        features=candidate.features,
+        reason=why.reason,
+        strategy=why.strategy,
+        utility=why.utility,
+        threshold=why.threshold,
+        propensity=why.propensity,
+        control_p=why.control_p,
+        model_version=model_version,
+        prediction=candidate.prediction,
+        round_n=why.round_n,
+        seq=candidate.seq,
+        answers_wanted=answers_wanted,
+        served=candidate.served,
+        served_model=candidate.served_model,
+        key=candidate.key,
+        context=candidate.context,
+    )
