@@ -213,3 +213,24 @@ def test_the_first_of_two_writers_of_a_key_stays_where_there_are_links(
 
 def test_removing_what_is_gone_is_no_error(tmp_path):
     LocalFolder(tmp_path, "a").remove("snapshot-000000000001.hr")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "a link"),
+        (lambda path: path.symlink_to(path.with_name("elsewhere")), "a link"),
+        (Path.mkdir, "not a regular file"),
+        (lambda path: path.touch(), "not a snapshot"),
+        (lambda path: os.truncate(path, path.write_bytes(b"HRSNAP1\n") * 4 << 30), "bytes; no sn"),
+        (lambda path: os.truncate(path, path.write_bytes(b"sparse") * 0 + (1 << 29)), "not a snap"),
+    ],
+)
+def test_what_is_no_snapshot_neither_hangs_nor_takes_the_memory(tmp_path, make, told):
+    ours = store(tmp_path)
+    path = Path(ours.write(1, b"one", {}))
+    make(path.with_name("snapshot-000000000002.hr"))
+    assert ours.latest().blob == b"one"
+    [refused] = ours.refused
+    assert told in refused

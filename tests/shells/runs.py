@@ -9,7 +9,8 @@ from pathlib import Path
 
 from headrace import cli
 from headrace.settings import parse
-from headrace.shells.files import Places, run_files
+from headrace.shells.files import run_files
+from headrace.shells.places import Places
 
 SETTINGS = {
     "seed": 5,

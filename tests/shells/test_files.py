@@ -1,6 +1,7 @@
 """Nothing is asked twice and no answer is lost, however a run is cut up, killed or read."""
 
 import dataclasses
+import errno
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,6 +20,7 @@ from headrace.adapters.journal import Journal
 from headrace.errors import BadInput, BadSettings, BrokenInvariant
 from headrace.settings import parse
 from headrace.shells import files, waiting
+from headrace.shells.places import Places
 from headrace.shells.replay import RunFolder, replay
 from shells.runs import SETTINGS, START_AT, Stream, answer_to, child, event, lines_of
 
@@ -176,7 +179,7 @@ def test_a_pipe_gives_the_same_as_a_file(past, tmp_path, monkeypatch):
     feeding.start()
     with os.fdopen(reader, "rb") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        places = files.Places(
+        places = Places(
             events=None, answers=None, requests=stream.places.requests, state=stream.places.state
         )
         report = files.run_files(places, parse(SETTINGS))
@@ -481,3 +484,166 @@ def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
     _wait_for(lambda: stream.decisions("ModelKept") + stream.decisions("ModelAdopted"), tmp_path)
     following.end()
     assert replay(stream.places.state).difference == ""
+
+
+# ------------------------------------------------------------------ accidents with the files
+
+
+@pytest.mark.parametrize("cut_n", [1, 2, 30])
+@pytest.mark.parametrize("name", ["events", "answers"])
+def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, tmp_path, name, cut_n):
+    whole = copy_of(past, tmp_path / "whole")
+    whole.run()
+    torn = copy_of(past, tmp_path / "torn")
+    path = getattr(torn.places, name)
+    content = path.read_bytes()
+    path.write_bytes(content[: -1 - cut_n])
+    notes = []
+    torn.run(on_note=notes.append)
+    assert [str(path) in note and "left for the next start" in note for note in notes] == [True]
+    path.write_bytes(content)
+    notes.clear()
+    torn.run(on_note=notes.append)
+    assert notes == []
+    rejected = [len(run.decisions("InputRejected")) for run in (torn, whole)]
+    assert rejected[0] == rejected[1] >= 4
+    assert len(torn.decisions("LabelSettled")) == len(whole.decisions("LabelSettled"))
+    assert replay(torn.places.state).difference == ""
+
+
+def test_a_whole_last_line_needs_no_newline(past, tmp_path):
+    whole, bare = copy_of(past, tmp_path / "whole"), copy_of(past, tmp_path / "bare")
+    for path in (bare.places.events, bare.places.answers):
+        path.write_bytes(path.read_bytes()[:-1])
+    notes = []
+    assert told(bare.run(on_note=notes.append)).items() >= {("events_n", 1196)}
+    assert whole.run().learned_n == bare.run().learned_n
+    assert notes == []
+
+
+def followed(stream, happens, **options):
+    """Follow the stream's files; once all is fed, `happens` is called with the runner."""
+    stop, done = threading.Event(), []
+
+    def turn(runner):
+        if not runner.lag_bytes and not done and runner.engine.shard.events_n:
+            done.append(happens())
+        if done and len(done) < 100:
+            done.append(None)
+        elif done:
+            stop.set()
+
+    return stream.run(follow=True, stop=stop, on_turn=turn, **options)
+
+
+def anew(path, content):
+    """As an editor or an export writes a file: another one, moved over it."""
+    new = path.with_suffix(".tmp")
+    new.write_bytes(content)
+    new.replace(path)
+
+
+@pytest.mark.parametrize("name", ["events", "answers"])
+def test_a_file_written_anew_with_the_same_beginning_is_followed(stream, name):
+    stream.write_events(0, 100)
+    stream.run()
+    stream.answer()
+    stream.write_events(100, 140)
+    path = getattr(stream.places, name)
+
+    def happens():
+        if name == "events":
+            stream.write_events(140, 150)
+        else:
+            stream.answer()
+        anew(path, path.read_bytes())
+
+    report = followed(stream, happens)
+    assert report.events_n == (150 if name == "events" else 140)
+    assert replay(stream.places.state).difference == ""
+
+
+@pytest.mark.parametrize(
+    ("accident", "told"),
+    [
+        (lambda path: anew(path, b'{"id": "other"}\n'), "was replaced by another file"),
+        (lambda path: anew(path, b""), "was replaced by another file"),
+        (lambda path: path.rename(path.with_suffix(".1")), "was moved or removed"),
+        (lambda path: path.unlink(), "was moved or removed"),
+        (lambda path: path.write_bytes(b""), "give a file that was begun anew another name"),
+        (lambda path: path.write_bytes(b"#" * 100_000), "was written anew"),
+    ],
+)
+@pytest.mark.parametrize("name", ["events", "answers"])
+def test_a_file_that_is_another_ends_the_following(stream, monkeypatch, name, accident, told):
+    monkeypatch.setattr(jsonl, "GONE_S", 0.2)
+    stream.write_events(0, 100)
+    stream.run()
+    stream.answer()
+    stream.write_events(100, 120)
+    path = getattr(stream.places, name)
+    with pytest.raises(BadInput, match=told) as error:
+        followed(stream, lambda: accident(path))
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["requests.jsonl", "state/decisions.jsonl"])
+@pytest.mark.parametrize("is_another", [True, False])
+def test_an_output_that_is_taken_away_ends_the_following(stream, monkeypatch, name, is_another):
+    monkeypatch.setattr(files, "POLL_S", 0.01)
+    stream.write_events(0, 100)
+    path = stream.folder / name
+    kept = stream.folder / "kept"
+
+    def happens():
+        path.rename(kept)
+        if is_another:
+            path.touch()
+
+    def again():
+        happens()
+        stream.write_events(100, 400)
+
+    with pytest.raises(BadInput, match="moved, removed or replaced"):
+        followed(stream, again)
+    kept.replace(path)
+    assert stream.run().events_n == 400
+    assert replay(stream.places.state).difference == ""
+
+
+def test_told_to_stop_a_start_leaves_off_and_the_next_goes_on(past, tmp_path):
+    whole = copy_of(past, tmp_path / "whole")
+    whole.run(settings=parse(SETTINGS | {"run": {"snapshot_every_n": 10**9}}))
+    written = whole.written()
+    for snapshot in (whole.places.state / "snapshots").rglob("*.hr"):
+        snapshot.unlink()
+    stop, notes = threading.Event(), []
+    stop.set()
+    report = whole.run(stop=stop, on_note=notes.append)
+    assert report.events_n < 1196
+    assert any("the next one goes on from there" in note for note in notes)
+    assert len(list((whole.places.state / "snapshots").rglob("*.hr"))) == 1
+    assert whole.run().events_n == 1196
+    assert whole.written() == written
+    assert replay(whole.places.state).difference == ""
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError) as error:
+        jsonl.write_all(full, b"...", tmp_path / "requests.jsonl")
+    assert error.value.errno == errno.ENOSPC
+    assert error.value.filename == str(tmp_path / "requests.jsonl")
+
+
+def test_an_archived_run_is_replayed_and_nothing_is_written(past, tmp_path):
+    stream = copy_of(past, tmp_path / "archived")
+    stream.run()
+    state = stream.places.state
+    (state / "lock").unlink()
+
+    def held():
+        return {path: path.stat().st_mtime_ns for path in (state, *state.rglob("*"))}
+
+    before = held()
+    assert replay(state).difference == ""
+    assert held() == before

@@ -22,6 +22,7 @@ import msgspec
 import xxhash
 
 from ..errors import BadInput, BrokenInvariant
+from .jsonl import naming, write_all
 
 MAGIC = b"HRJOUR1\n"
 BODY_BYTES_MAX = 1 << 16
@@ -92,7 +93,7 @@ class Journal:
         self.last: dict[int, Span] = {}
         self.size = len(MAGIC)
         try:
-            self._file = path.open("rb" if is_read_only else "a+b")
+            self._file = path.open("rb" if is_read_only else "a+b", buffering=0)
         except OSError as error:
             raise BadInput(f"{path} can't be opened: {error.strerror}") from error
         try:
@@ -150,7 +151,8 @@ class Journal:
 
     def sync(self) -> None:
         """Make all that was written survive a loss of power."""
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
@@ -166,8 +168,7 @@ class Journal:
             self._file.truncate(self.size)
 
     def _write(self, content: bytes) -> None:
-        self._file.write(content)
-        self._file.flush()
+        write_all(self._file, content, self.path)
 
     def _note(self, record: Record) -> None:
         if isinstance(record, Source):

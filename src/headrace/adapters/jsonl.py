@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import os
 import select
+import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +19,11 @@ from typing import BinaryIO
 from ..errors import BadInput, BrokenInvariant
 
 CHUNK_BYTES = 1 << 20
+
+GONE_S = 5.0
+"""A file that is replaced may be missing for a moment: after so many seconds it is said."""
+
+_KEPT_BYTES = 256
 
 
 def split_lines(content: bytes, length_max: int) -> list[bytes]:
@@ -42,7 +51,12 @@ class Tail:
     """Reads the lines of a file from `position`, bytes; the file may grow, or not be there yet.
 
     `peek` looks at the next lines, `advance` takes them. How the bytes are read makes no difference
-    to the lines. Raises `BadInput` when the file is found shorter than what was read of it.
+    to the lines. `is_whole` tells of a last line without a newline whether it may count; by itself,
+    each one does.
+
+    Another file under the same name is gone on with if it begins with all that was read, as one
+    that an editor or an export has written anew. Raises `BadInput` if it does not, as after a
+    rotation of logs, if the file is gone, and if it is found shorter than what was read of it.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "events.jsonl"
@@ -60,22 +74,26 @@ class Tail:
         position: int = 0,
         length_max: int,
         chunk_bytes: int = CHUNK_BYTES,
+        is_whole: Callable[[bytes], bool] = lambda line: True,
     ) -> None:
         self.path = path
         self.position = position
+        self._is_whole = is_whole
         self._length_max = length_max
         self._chunk_bytes = chunk_bytes
         self._lines: deque[bytes] = deque()
         self._rest = b""
         self._read_to = position
         self._file: BinaryIO | None = None
+        self._gone_from: float | None = None
+        self._kept = b""
 
     def peek(self, n: int, *, is_final: bool) -> list[bytes]:
-        """The next lines, at most n; with `is_final` a last one without a newline counts too."""
+        """The next lines, at most n; with `is_final` a whole one without a newline counts too."""
         while len(self._lines) < n and self._read():
             pass
         found = list(islice(self._lines, n))
-        if is_final and self._rest and len(found) < n:
+        if is_final and self._rest and len(found) < n and self._is_whole(self._rest):
             found.append(self._rest)
         return found
 
@@ -87,6 +105,11 @@ class Tail:
             else:
                 self.position += len(self._rest)
                 self._rest = b""
+
+    @property
+    def rest_n(self) -> int:
+        """Bytes behind the last line that has a newline, as far as they were read."""
+        return len(self._rest)
 
     @property
     def size(self) -> int:
@@ -103,20 +126,93 @@ class Tail:
             if not self.path.exists():
                 return False
             self._file = open_input(self.path)
-        chunk = os.pread(self._file.fileno(), self._chunk_bytes, self._read_to)
-        if not chunk:
+        # What was read last is looked at again: a file that is written anew in its place may have
+        # grown past that before anybody looked.
+        kept_n = min(_KEPT_BYTES, len(self._kept))
+        found = os.pread(self._file.fileno(), kept_n + self._chunk_bytes, self._read_to - kept_n)
+        if len(found) <= kept_n:
             size = os.fstat(self._file.fileno()).st_size
             if size < self._read_to:
                 raise BadInput(
                     f"{self.path} has {size} bytes, and {self._read_to} were read of it before; "
                     "give a file that was begun anew another name"
                 )
-            return False
+        if found[:kept_n] != self._kept:
+            raise BadInput(
+                f"{self.path} was written anew while it was read: its bytes before "
+                f"{self._read_to} are others now; append to it, or give a new file another name"
+            )
+        chunk = found[kept_n:]
+        if not chunk:
+            return not self._lines and self._has_changed_places()
+        self._kept = (self._kept + chunk)[-_KEPT_BYTES:]
         self._read_to += len(chunk)
         lines = split_lines(self._rest + chunk, self._length_max)
         self._rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
         self._lines += lines
         return True
+
+    def _has_changed_places(self) -> bool:
+        """Whether another file has our name now, with which we have gone on."""
+        assert self._file is not None
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            self._gone_from = self._gone_from or time.monotonic()
+            if time.monotonic() - self._gone_from < GONE_S:
+                return False
+            raise BadInput(
+                f"{self.path} was moved or removed while it was read; {self._read_to} bytes of it "
+                "were. Put it back: a replay and a restart read it again. Instead of rotating it, "
+                "begin a new run with the new file"
+            ) from None
+        self._gone_from = None
+        if _is_same(there, os.fstat(self._file.fileno())):
+            return False
+        other = open_input(self.path)
+        if not _begins_alike(self._file, other, self._read_to):
+            other.close()
+            raise BadInput(
+                f"{self.path} was replaced by another file while it was read, and {self._read_to} "
+                "bytes of the one before were. Put that one back: a replay and a restart read it "
+                "again. Instead of rotating it, begin a new run with the new file"
+            )
+        self._file.close()
+        self._file = other
+        return True
+
+
+def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
+    return (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
+
+
+def _begins_alike(one: BinaryIO, other: BinaryIO, length: int) -> bool:
+    """Whether the first `length` bytes of two files are the same."""
+    for start in range(0, length, CHUNK_BYTES):
+        n = min(CHUNK_BYTES, length - start)
+        before = os.pread(one.fileno(), n, start)
+        if len(before) < n or before != os.pread(other.fileno(), n, start):
+            return False
+    return True
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an `OSError` of writing say which file it was: a full disk does not by itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def write_all(file: FileIO, content: bytes, path: Path) -> None:
+    """Write all bytes to an unbuffered file. Raises `OSError` with the name of the file."""
+    left = memoryview(content)
+    with naming(path):
+        while left:
+            left = left[file.write(left) :]
 
 
 class Appender:
@@ -138,7 +234,7 @@ class Appender:
             raise BadInput(f"{path} can't be written: it is not a regular file; give one")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b")
+            self._file = path.open("a+b", buffering=0)
         except OSError as error:
             raise BadInput(f"{path} can't be written: {error.strerror}") from error
         self.size = os.fstat(self._file.fileno()).st_size
@@ -158,14 +254,27 @@ class Appender:
             self.position += len(held)
             content = content[len(held) :]
         if content:
-            self._file.write(content)
-            self._file.flush()
+            self.check()
+            write_all(self._file, content, self.path)
             self.position += len(content)
             self.size += len(content)
 
+    def check(self) -> None:
+        """Raises `BadInput` if the file is no longer the one under its name."""
+        try:
+            is_ours = _is_same(self.path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            is_ours = False
+        if not is_ours:
+            raise BadInput(
+                f"{self.path} was moved, removed or replaced while it was written; put back the "
+                "one that was, and start again: nothing is lost"
+            )
+
     def sync(self) -> None:
         """Make all that was written survive a loss of power."""
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()
@@ -188,7 +297,8 @@ class Pipe:
 
     def __init__(self, descriptor: int, path: Path) -> None:
         self._descriptor = descriptor
-        self._file = path.open("a+b")
+        self._path = path
+        self._file = path.open("a+b", buffering=0)
         self.has_ended = False
         size = os.fstat(self._file.fileno()).st_size
         # The run before may have been killed within a line; what comes now is a new one.
@@ -211,8 +321,7 @@ class Pipe:
         self._file.close()
 
     def _copy(self, chunk: bytes) -> None:
-        self._file.write(chunk)
-        self._file.flush()
+        write_all(self._file, chunk, self._path)
 
 
 def open_input(path: Path) -> BinaryIO:

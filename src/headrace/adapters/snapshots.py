@@ -20,16 +20,15 @@ from pathlib import Path
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from .snapshots_folder import LEFT_OVER, Folder, LocalFolder, Unreachable, local_path
+from .snapshots_folder import LEFT_OVER, MAGIC, Folder, LocalFolder, Unreachable, local_path
 from .snapshots_keys import KEY_ID_BYTES, Keys, load_keys
 from .snapshots_remote import RemoteFolder
 
 __all__ = ["Keys", "Snapshot", "SnapshotStore", "Unreachable", "load_keys"]
 
-_MAGIC = b"HRSNAP1\n"
 _LENGTH_BYTES = 4
 _TAG_BYTES = 32
-_START_BYTES = len(_MAGIC) + KEY_ID_BYTES + _LENGTH_BYTES
+_START_BYTES = len(MAGIC) + KEY_ID_BYTES + _LENGTH_BYTES
 _NAME = re.compile(r"snapshot-(\d{12,})\.hr")
 _ATTEMPTS_N = 2
 _SERIES = re.compile(r"(?!snapshot)[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -263,7 +262,7 @@ def _sealed(header: _Header, blob: bytes, keys: Keys) -> bytes:
     encoded = msgspec.json.encode(header)
     signed = b"".join(
         (
-            _MAGIC,
+            MAGIC,
             bytes.fromhex(keys.signing_id),
             len(encoded).to_bytes(_LENGTH_BYTES, "big"),
             encoded,
@@ -275,9 +274,9 @@ def _sealed(header: _Header, blob: bytes, keys: Keys) -> bytes:
 
 def _verified(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
     """Header and body of a file. Raises `BadInput` if one of our keys did not sign all of it."""
-    if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(_MAGIC):
+    if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(MAGIC):
         raise BadInput("not a snapshot, or cut short")
-    signed_by = content[len(_MAGIC) : len(_MAGIC) + KEY_ID_BYTES].hex()
+    signed_by = content[len(MAGIC) : len(MAGIC) + KEY_ID_BYTES].hex()
     key = keys.find(signed_by)
     if key is None:
         raise BadInput(f"signed with the key {signed_by}, which is not among ours")

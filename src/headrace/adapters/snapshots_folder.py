@@ -6,15 +6,23 @@ elsewhere are `snapshots_remote`.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from ..errors import BadSettings
+from ..errors import BadInput, BadSettings
+from .jsonl import naming
+
+MAGIC = b"HRSNAP1\n"
+"""What a snapshot begins with."""
+
+SNAPSHOT_BYTES_MAX = 1 << 30
 
 LEFT_OVER = re.compile(r"\.snapshot-.*\.tmp")
 """Names of files that are being written, or that a killed write left."""
@@ -63,9 +71,11 @@ class LocalFolder:
         self.shown = str(self.path)
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        return read_regular(self.path / name, starts_with=MAGIC)
 
     def write_whole(self, name: str, content: bytes) -> bool:
+        if len(content) > SNAPSHOT_BYTES_MAX:
+            raise OSError(errno.EFBIG, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes", name)
         temporary = _synced(self.path, ".snapshot-", content)
         try:
             temporary.replace(self.path / name)
@@ -123,6 +133,31 @@ def local_path(place: str | Path) -> Path | None:
     return Path(url2pathname(url.path))
 
 
+def read_regular(path: Path, *, starts_with: bytes) -> bytes:
+    """The content of a regular file of at most `SNAPSHOT_BYTES_MAX` bytes with this beginning.
+
+    Whoever may write into the folder, without a key, can neither make us wait nor take our memory.
+    Raises `BadInput` for what is something else, before anything but the beginning is read.
+    """
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BadInput("a link; must be a regular file") from error
+        raise
+    found = os.fstat(number)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(number)
+        raise BadInput("not a regular file")
+    with os.fdopen(number, "rb") as file:
+        if found.st_size > SNAPSHOT_BYTES_MAX:
+            raise BadInput(f"{found.st_size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")
+        beginning = file.read(len(starts_with))
+        if beginning != starts_with:
+            raise BadInput("not a snapshot, or cut short")
+        return beginning + file.read(found.st_size)
+
+
 def made_folder(folder: Path) -> Path:
     """The folder, made for its owner alone if it is not there."""
     if not folder.is_dir():
@@ -150,7 +185,7 @@ def _synced(folder: Path, prefix: str, content: bytes) -> Path:
     """A temporary file of mode 0600 that survives a loss of power, yet without its name."""
     number, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
     try:
-        with os.fdopen(number, "wb") as file:
+        with naming(folder), os.fdopen(number, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -11,6 +11,8 @@ read or where a run was killed:
 - An answer is fed before the first event at or after it; one without `at` as soon as it can be.
 - An answer whose request was not asked yet waits for it, and after the last event is fed to be
   rejected. At most `WAITING_MAX` answers wait; then the oldest without a request is fed.
+- A last line without a newline is fed if it is whole JSON; one that is cut short waits for the next
+  start.
 - A retraining is run right after the piece that ordered it, before anything else is fed.
 
 With `--follow` what has arrived is fed, and the journal alone says in which order: answers at once
@@ -32,7 +34,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,13 @@ from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
 from ..adapters.jsonl import Appender, Pipe, Tail
 from ..adapters.snapshots import SnapshotStore
 from ..engine import Engine
-from ..errors import BadInput, BadSettings
+from ..errors import BadInput
 from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..report import Report
 from ..settings import Settings
 from .overdue import is_live
+from .places import Places, is_whole, refuse_the_same
 from .replay import Player, RunFolder, encoded
 from .shown import Shown
 from .waiting import PIECE_N, Answers
@@ -56,16 +58,6 @@ PIECE_WAITING_N = 32
 """The same while answers wait for a request that one of these events may lead to."""
 
 POLL_S = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
-    """Where everything is; `events` is None for standard input."""
-
-    events: Path | None
-    answers: Path | None
-    requests: Path
-    state: Path
 
 
 def run_files(
@@ -103,19 +95,6 @@ def run_files(
         return runner.report
 
 
-def _refuse_the_same(places: Places) -> None:
-    """One file in two roles would be read as what it is not, or grow by what it leads to."""
-    named = {
-        "--events": places.events,
-        "--answers": places.answers,
-        "--requests": places.requests,
-    }
-    roles: dict[Path, str] = {}
-    for role, path in named.items():
-        if path is not None and (other := roles.setdefault(path.resolve(), role)) != role:
-            raise BadSettings(f"{other} and {role} are both {path}; give each a file of its own")
-
-
 class Runner:
     """One run, from opening to closing."""
 
@@ -142,7 +121,7 @@ class Runner:
         self._times: list[float] = []
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
-        _refuse_the_same(places)
+        refuse_the_same(places)
         with ExitStack() as opened:
             folder = opened.enter_context(closing(RunFolder(places.state, settings)))
             self.journal = folder.journal
@@ -158,8 +137,7 @@ class Runner:
             self._snapshot_events_n = self.engine.shard.events_n
             self._logs: dict[str, Appender] = {}
             self._open_logs(places, positions, opened)
-            for record, _ in self.journal.records(self._snapshot_at):
-                self._let_out(self.player.play(record))
+            self._go_on()
             self._open_inputs(places, opened)
             self._pool = ThreadPoolExecutor(1) if follow else None
             if self._pool is not None:
@@ -186,6 +164,19 @@ class Runner:
                     "file, or the --state that wrote it"
                 )
 
+    def _go_on(self) -> None:
+        """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
+        self._fed_to = self._snapshot_at
+        for record, end in self.journal.records(self._snapshot_at):
+            self._let_out(self.player.play(record))
+            self._fed_to = end
+            if self.stop.is_set() and end < self.journal.size:
+                self._note(
+                    f"stopped at byte {end} of {self.journal.size} of {self.journal.path}, which "
+                    "is fed again at a start; the next one goes on from there"
+                )
+                break
+
     def _open_inputs(self, places: Places, opened: ExitStack) -> None:
         self._pipe: Pipe | None = None
         events = places.events
@@ -195,12 +186,16 @@ class Runner:
         length_max = self.settings.input.line_bytes_max
         self._events_source = self.journal.source("events", _recorded(events, places.state))
         fed = self._fed(self._events_source)
-        self._events = Tail(events, position=fed.first_gap, length_max=length_max)
+        self._events = Tail(
+            events, position=fed.first_gap, length_max=length_max, is_whole=is_whole
+        )
         opened.callback(self._events.close)
         if places.answers is not None:
             number = self.journal.source("answers", _recorded(places.answers, places.state))
             self._answers_source, fed = number, self._fed(number)
-            tail = Tail(places.answers, position=fed.first_gap, length_max=length_max)
+            tail = Tail(
+                places.answers, position=fed.first_gap, length_max=length_max, is_whole=is_whole
+            )
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known)
 
@@ -232,7 +227,8 @@ class Runner:
         self, on_progress: Callable[[int, int], None], on_turn: Callable[[Runner], None]
     ) -> None:
         """Step until the end, then write a snapshot."""
-        self._retrain()
+        if not self.stop.is_set():
+            self._retrain()
         quiet_from = time.monotonic()
         while not self.stop.is_set():
             is_final = not self.follow if self._pipe is None else self._pipe.has_ended
@@ -244,6 +240,8 @@ class Runner:
                 self.snapshot()
             if self._shown.is_due:
                 self._look()
+                for log in self._logs.values():
+                    log.check()
             on_turn(self)
             if is_fed:
                 on_progress(self._events.position, self._events.size)
@@ -254,8 +252,18 @@ class Runner:
                 self._wait()
                 if time.monotonic() - quiet_from >= self.settings.run.tick_s:
                     self._tick()
-        if self.journal.size > self._snapshot_at:
+        self._tell_left()
+        if self._fed_to > self._snapshot_at:
             self.snapshot()
+
+    def _tell_left(self) -> None:
+        """Say of each input whose last line has no end that it waits for it."""
+        for tail in (self._events, self._answers.tail):
+            if tail is not None and tail.rest_n:
+                self._note(
+                    f"{tail.path}: its last line, at byte {tail.position}, is cut short; it is "
+                    "left for the next start"
+                )
 
     def step(self, *, is_final: bool) -> bool:
         """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
@@ -291,6 +299,7 @@ class Runner:
     ) -> None:
         """The one way in: first the journal, then the engine, then the outputs."""
         self.journal.append(record)
+        self._fed_to = self.journal.size
         with self._shown.feeding(self.engine):
             outputs = self.player.play(record, content, challenger)
         self._let_out(outputs)
@@ -364,7 +373,7 @@ class Runner:
         self.journal.sync()
         for log in self._logs.values():
             log.sync()
-        now, size = self.engine.now, self.journal.size
+        now, size = self.engine.now, self._fed_to
         positions: dict[str, int | str] = {name: log.position for name, log in self._logs.items()}
         positions["journal"] = size
         positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()

@@ -67,7 +67,7 @@ class RunFolder:
                 raise BadSettings(f"{path} can't be made: {error.strerror}") from error
         elif not (path / "settings.json").exists():
             raise BadInput(f"{path} holds no recorded run; give the --state of a `headrace run`")
-        self._lock = None if is_shared else _locked(path)
+        self._lock = None if is_shared else _locked(path, is_made=settings is not None)
         try:
             self.settings = self._kept() if settings is None else self._agreed(settings)
             self.journal = Journal(path / "journal", is_read_only=settings is None)
@@ -114,8 +114,14 @@ class RunFolder:
         return settings
 
 
-def _locked(path: Path) -> BinaryIO:
-    lock = (path / "lock").open("ab")
+def _locked(path: Path, *, is_made: bool) -> BinaryIO | None:
+    """The folder's lock; one that is only read, an archive perhaps, need not have one."""
+    try:
+        lock = (path / "lock").open("ab" if is_made else "rb")
+    except FileNotFoundError:
+        if is_made:
+            raise
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -18,8 +18,9 @@ from rich.table import Table
 from ..errors import BadSettings
 from ..report import Report
 from ..settings import Settings, load
-from .files import Places, Runner, run_files
+from .files import Runner, run_files
 from .live_screen import Screen
+from .places import Places
 from .printing import make_console
 from .report_parts import when
 
@@ -74,6 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
         answers=arguments.answers,
         requests=arguments.requests,
         state=arguments.state,
+        settings=arguments.settings,
     )
     with _told_to_stop() as stop, Screen() if arguments.live else nullcontext() as screen:
         if screen is not None and screen.is_shown:

@@ -45,7 +45,7 @@ class Answers:
         fed: Spans | None = None,
         is_known: Callable[[str], bool] = lambda request_id: True,
     ) -> None:
-        self._tail = tail
+        self.tail = tail
         self._fed = fed or Spans()
         self._is_known = is_known
         self._known: list[Waiting] = []
@@ -67,12 +67,12 @@ class Answers:
 
     def fill(self, *, is_final: bool) -> None:
         """Read on, up to the limit."""
-        while self._tail is not None and not self.is_full:
-            lines = self._tail.peek(1, is_final=is_final)
+        while self.tail is not None and not self.is_full:
+            lines = self.tail.peek(1, is_final=is_final)
             if not lines:
                 return
-            start = self._tail.position
-            self._tail.advance(1)
+            start = self.tail.position
+            self.tail.advance(1)
             if start not in self._fed:
                 self._add(start, lines[0])
 

@@ -1,0 +1,77 @@
+"""Where the files of a run are, and that no two of them are one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BadSettings
+
+OWN = ("journal", "decisions.jsonl", "rejects.jsonl", "settings.json", "settings.new", "lock")
+"""What a run writes in its folder, beside its snapshots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where everything is; `events` is None for standard input, `settings` if there is no file."""
+
+    events: Path | None
+    answers: Path | None
+    requests: Path
+    state: Path
+    settings: Path | None = None
+
+
+def refuse_the_same(places: Places) -> None:
+    """One file in two roles would be read as what it is not, or grow by what it leads to.
+
+    Two names are one file if a link leads from one to the other, and if they differ in nothing but
+    case: there are file systems that do not tell those apart. Raises `BadSettings`.
+    """
+    given = {
+        "--events": places.events,
+        "--answers": places.answers,
+        "--requests": places.requests,
+        "--settings": places.settings,
+    }
+    own = {name: places.state / name for name in OWN}
+    if places.events is None:
+        own["stdin.jsonl"] = places.state / "stdin.jsonl"
+    named = [(role, path) for role, path in given.items() if path is not None]
+    for i, (role, path) in enumerate(named):
+        for other, there in named[:i]:
+            if _are_one(path, there):
+                raise BadSettings(
+                    f"{other} and {role} are both {path}; give each a file of its own"
+                )
+        for name, there in own.items():
+            if _are_one(path, there):
+                raise BadSettings(
+                    f"{role} is {path}, which is the run's own {name} in --state {places.state}; "
+                    "give another file"
+                )
+        if (places.state / "snapshots").resolve() in path.resolve().parents:
+            raise BadSettings(
+                f"{role} is {path}, in the folder of the run's snapshots; give a file elsewhere"
+            )
+
+
+def _are_one(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return str(path.resolve()).casefold() == str(other.resolve()).casefold()
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a last line without a newline is all that was meant: an object or array of JSON.
+
+    No beginning of one is one itself, so what is whole was not cut by whoever writes the file.
+
+    >>> is_whole(b'{"id": "e1"}'), is_whole(b'{"id": "e'), is_whole(b"12")
+    (True, False, False)
+    """
+    try:
+        return isinstance(json.loads(line), dict | list)
+    except (ValueError, RecursionError):
+        return False
