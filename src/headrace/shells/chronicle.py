@@ -151,6 +151,7 @@ class Chronicle:
         self.settings = settings
         self.report: Report | None = None
         self.gaps: list[str] = []
+        self.features: list[tuple[str, str]] = []
         self.samples: list[Sample] = []
         self.changes: deque[Happened] = deque(maxlen=CHANGES_MAX)
         self.trials: deque[Happened] = deque(maxlen=CHANGES_MAX)

@@ -25,6 +25,7 @@ from ..errors import BadInput
 from ..messages import InputRejected, LabelRequested, Output
 from .chronicle import Chronicle
 from .replay import Player, RunFolder, encoded
+from .report_parts import features_told
 
 SAMPLES_N = 200
 PIECES_N = 1_000
@@ -107,6 +108,7 @@ def _replayed(folder: RunFolder, on_progress: Progressed) -> Chronicle:
                     chronicle.sample(engine.report)
             on_progress(end, journal.size)
         chronicle.sample(engine.report)
+        chronicle.features = features_told(engine.schema)
         if not recorded.is_there:
             chronicle.gaps.append(
                 f"{folder.decisions} is gone, so the replay could not be compared with it."
@@ -208,6 +210,7 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
     except BadInput as error:
         return f"No snapshot can be read: {error}. {_UNKNOWN}, who answered, what stands now."
     chronicle.report = engine.report
+    chronicle.features = features_told(engine.schema)
     return (
         "The outputs are all there; the accuracy by all labels, the last drift statistics and the "
         f"annotators are those of the newest snapshot, after {engine.report.events_n:,} events. "

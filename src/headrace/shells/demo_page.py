@@ -9,6 +9,7 @@ from ..messages import Output
 from .chronicle import Chronicle
 from .demo_duel import Duel
 from .report_page import as_html
+from .report_parts import features_told
 from .report_quality import Twin
 
 SAMPLES_N = 200
@@ -48,6 +49,7 @@ class Told:
 
     def as_html(self) -> str:
         """The page, when all is over. Raises `BadSettings` without matplotlib."""
+        self.chronicle.features = features_told(self.duel.ours.engine.schema)
         # On the page a cell has no indent.
         rows = [(row[0].replace("  ", "… "), *row[1:]) for row in self.duel.rows()]
         begun = (float(self.duel.ours.half_n), "drift put in")

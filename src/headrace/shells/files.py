@@ -42,15 +42,18 @@ import msgspec
 from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
 from ..adapters.jsonl import Appender, Pipe, Tail
 from ..adapters.snapshots import SnapshotStore
+from ..adapters.tables.records import is_table, is_table_of_columns
 from ..engine import Engine
 from ..errors import BadInput
 from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..report import Report
 from ..settings import Settings
+from .copying import copy_table
 from .overdue import is_live
-from .places import Places, is_whole, refuse_the_same
+from .places import Places, is_whole, refuse_the_same, refuse_to_follow
 from .replay import Player, RunFolder, encoded
+from .report_parts import features_told
 from .shown import Shown
 from .waiting import PIECE_N, Answers
 
@@ -116,12 +119,15 @@ class Runner:
         self._note = on_note
         self._on_outputs = on_outputs
         self._answers = Answers()
+        self._is_told = False
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
         # The times of the lines that wait in `_events`, as far as they were wanted.
         self._times: list[float] = []
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
         refuse_the_same(places)
+        if follow:
+            refuse_to_follow(places)
         with ExitStack() as opened:
             folder = opened.enter_context(closing(RunFolder(places.state, settings)))
             self.journal = folder.journal
@@ -138,6 +144,7 @@ class Runner:
             self._logs: dict[str, Appender] = {}
             self._open_logs(places, positions, opened)
             self._go_on()
+            self._is_told = self.engine.shard.events_n > 0
             self._open_inputs(places, opened)
             self._pool = ThreadPoolExecutor(1) if follow else None
             if self._pool is not None:
@@ -183,6 +190,9 @@ class Runner:
         if events is None:
             events = places.state / "stdin.jsonl"
             self._pipe = opened.enter_context(closing(Pipe(sys.stdin.fileno(), events)))
+        elif is_table(events):
+            self._is_told |= is_table_of_columns(events)
+            events = copy_table(events, places.state, self.settings, self._note)
         length_max = self.settings.input.line_bytes_max
         self._events_source = self.journal.source("events", _recorded(events, places.state))
         fed = self._fed(self._events_source)
@@ -244,6 +254,7 @@ class Runner:
                     log.check()
             on_turn(self)
             if is_fed:
+                self._tell_features()
                 on_progress(self._events.position, self._events.size)
                 quiet_from = time.monotonic()
             elif is_final:
@@ -289,6 +300,13 @@ class Runner:
         self._events.advance(len(lines))
         del self._times[: len(lines)]
         return True
+
+    def _tell_features(self) -> None:
+        """Say once, at the beginning, what the first events' features were read as."""
+        if not self._is_told and self.engine.shard.events_n:
+            self._is_told = True
+            for kind, names in features_told(self.engine.schema):
+                self._note(f"read as {kind}: {names}")
 
     def _feed_span(self, source: int, start: int, content: bytes) -> None:
         span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))

@@ -77,7 +77,7 @@ def as_json(pilot: Pilot) -> bytes:
 def show_reading(name: str, history: History, reading: Reading, console: Console) -> None:
     """Print what of a file was read as what, before any run is made of it."""
     console.print(f"{name}: {len(history):,} events")
-    shown = RichTable(box=None, show_header=False, padding=(0, 2, 0, 2))
+    shown = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0))
     shown.add_column(no_wrap=True)
     shown.add_column(overflow="fold")
     for row in reading.rows:

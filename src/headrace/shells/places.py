@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..adapters.tables.records import is_table
 from ..errors import BadSettings
+from .copying import COPY
 
 OWN = ("journal", "decisions.jsonl", "rejects.jsonl", "settings.json", "settings.new", "lock")
 """What a run writes in its folder, beside its snapshots."""
@@ -38,6 +40,8 @@ def refuse_the_same(places: Places) -> None:
     own = {name: places.state / name for name in OWN}
     if places.events is None:
         own["stdin.jsonl"] = places.state / "stdin.jsonl"
+    elif is_table(places.events):
+        own[COPY] = places.state / COPY
     named = [(role, path) for role, path in given.items() if path is not None]
     for i, (role, path) in enumerate(named):
         for other, there in named[:i]:
@@ -55,6 +59,15 @@ def refuse_the_same(places: Places) -> None:
             raise BadSettings(
                 f"{role} is {path}, in the folder of the run's snapshots; give a file elsewhere"
             )
+
+
+def refuse_to_follow(places: Places) -> None:
+    """A table and a packed file are read whole. Raises `BadSettings` where events are in one."""
+    if places.events is not None and is_table(places.events):
+        raise BadSettings(
+            f"--follow can't read {places.events}: a table or a packed file is read whole; leave "
+            "--follow out, or give JSON lines"
+        )
 
 
 def _are_one(path: Path, other: Path) -> bool:

@@ -28,7 +28,15 @@ from ..messages import DriftChanged, ModelAdopted, ModelKept
 from ..report import Report
 from .chronicle import Chronicle, Sample, joined_spread
 from .pilot_report import changed_settings
-from .report_parts import Axis, Cells, bands_of, outcome, prediction_told, when
+from .report_parts import (
+    Axis,
+    Cells,
+    bands_of,
+    outcome,
+    prediction_told,
+    unused_told,
+    when,
+)
 from .report_quality import Twin, quality
 
 ROWS_MAX = 30
@@ -60,6 +68,7 @@ def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
         _models(chronicle, axis),
         _people(chronicle),
         _rejects(chronicle),
+        _read_as(chronicle),
         _settings(chronicle),
     ]
     settings = chronicle.settings
@@ -434,6 +443,15 @@ def _rejects(chronicle: Chronicle) -> Section:
     header = ["reason", "detail", "id", "source", "byte"]
     return section(
         "What was rejected?", kinds, table(header, rows, caption=f"The latest {len(rows)}")
+    )
+
+
+def _read_as(chronicle: Chronicle) -> Section:
+    rows: list[Cells] = [list(pair) for pair in chronicle.features]
+    told = table(["read as", "features"], rows) if rows else "No feature is known."
+    unused = "" if chronicle.report is None else unused_told(chronicle.report)
+    return section(
+        "What was read as what?", told, f"Not used: {unused}." if unused else "All is used."
     )
 
 

@@ -21,12 +21,58 @@ from ..messages import (
     RequestExpired,
     RequestWithdrawn,
 )
+from ..observe.schema import Schema
 from ..observe.signals import is_wrong
 from ..report import Report
 from .chronicle import Asked, Chronicle, Happened, Sample, wilson
 
 Points = tuple[list[float], list[float]]
 Cells = list[str | None]
+
+NAMES_MAX = 20
+"""So many features of a kind are named."""
+
+
+def features_told(schema: Schema) -> list[tuple[str, str]]:
+    """The features by their kinds, the first of each by name.
+
+    >>> from headrace.settings import SchemaSettings
+    >>> features_told(Schema(SchemaSettings(features={"x": "numeric", "y": "numeric"})))
+    [('numeric', 'x, y')]
+    """
+    named: dict[str, list[str]] = {}
+    for name, kind in zip(schema.names, schema.kinds, strict=True):
+        named.setdefault(kind, []).append(name)
+    return [
+        (kind, ", ".join(names[:NAMES_MAX]) + _and_more(len(names) - NAMES_MAX))
+        for kind, names in sorted(named.items())
+    ]
+
+
+def unused_told(report: Report) -> str:
+    """Which values of features were not used, how many, and the setting that helps; or nothing."""
+    told = [
+        f"{n:,} values {why}"
+        for n, why in (
+            (
+                report.unknown_features_n,
+                f"of features beyond the {report.features_n:,} known (schema.features_max, or "
+                "those that schema.features declares)",
+            ),
+            (
+                report.mistyped_n,
+                "of another kind than their feature has, taken as missing (columns.numeric, "
+                "columns.categorical)",
+            ),
+            (report.not_finite_n, "that are infinite, taken as missing"),
+        )
+        if n
+    ]
+    return "; ".join(told)
+
+
+def _and_more(n: int) -> str:
+    return f" and {n:,} more" if n > 0 else ""
 
 
 class Axis:

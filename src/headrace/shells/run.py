@@ -22,7 +22,7 @@ from .files import Runner, run_files
 from .live_screen import Screen
 from .places import Places
 from .printing import make_console
-from .report_parts import when
+from .report_parts import unused_told, when
 
 
 def register(subparsers: Any) -> None:
@@ -33,7 +33,12 @@ def register(subparsers: Any) -> None:
         description="Read events and answers from files of JSON lines, append label requests to a "
         "file. Started again with the same --state it goes on where it was, after a kill too.",
     )
-    parser.add_argument("--events", required=True, metavar="FILE", help="JSON lines; - for a pipe")
+    parser.add_argument(
+        "--events",
+        required=True,
+        metavar="FILE",
+        help="JSON lines, CSV or Parquet, .gz too; - for a pipe of lines",
+    )
     parser.add_argument(
         "--answers",
         type=Path,
@@ -218,5 +223,6 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("choosing", report.choosing.sentence),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
+        *([("not used", unused)] if (unused := unused_told(report)) else []),
         ("requests", str(places.requests)),
     ]
