@@ -15,7 +15,7 @@ import pytest
 
 import headrace as hr
 from headrace.adapters import serving
-from headrace.adapters.serving import AT_A_TIME_MAX, REQUEST_BYTES_MAX, Served, serve
+from headrace.adapters.serving import REQUEST_BYTES_MAX, Served, serve
 from headrace.errors import BadSettings
 from headrace.report import Report
 from headrace.settings_http import HttpSettings
@@ -151,21 +151,71 @@ def test_a_slow_client_is_cut_off_however_it_dribbles(
         served.close()
 
 
-def test_silent_clients_do_not_keep_others_out_for_ever(
-    report: Report, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("begun", [b"", b"G", b"GET /metrics HTTP/1.1\r\nHost: x\r\n"])
+@pytest.mark.parametrize("clients_n", [10, 120, 300])
+def test_slow_clients_do_not_keep_a_probe_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch, clients_n: int, begun: bytes
 ) -> None:
-    monkeypatch.setattr(serving, "REQUEST_S_MAX", 0.5)
-    served = serve(lambda: report)
-    address = ("127.0.0.1", served.port)
-    silent = [socket.create_connection(address, timeout=WAIT_S) for _ in range(AT_A_TIME_MAX + 2)]
+    # They are cut off in an hour only: it is not their end that lets the probes in.
+    monkeypatch.setattr(serving, "REQUEST_S_MAX", 3_600.0)
+    monkeypatch.setattr(serving, "CONNECTIONS_MAX", 200)
+    slow = []
     try:
-        assert got(served, "/healthz")[0] == 200
+        for _ in range(clients_n):
+            client = socket.create_connection(("127.0.0.1", served.port), timeout=WAIT_S)
+            client.sendall(begun)
+            slow.append(client)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert got(served, path)[0] == 200
+        assert len(served._waiting) <= 200
         there = [thread for thread in threading.enumerate() if "headrace-http" in thread.name]
-        assert len(there) <= AT_A_TIME_MAX + 1
+        assert len(there) <= serving.PAGES_AT_A_TIME_MAX + 1
     finally:
-        for client in silent:
+        for client in slow:
+            client.close()
+
+
+def test_a_page_that_takes_long_does_not_keep_a_probe_out(report: Report) -> None:
+    made = threading.Event()
+
+    def slow() -> Report:
+        made.wait(WAIT_S)
+        return report
+
+    served = serve(slow)
+    address = ("127.0.0.1", served.port)
+    asking = [socket.create_connection(address, timeout=WAIT_S) for _ in range(20)]
+    try:
+        for client in asking:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert got(served, "/healthz")[0] == 200
+        made.set()
+        assert all(client.recv(12) == b"HTTP/1.1 200" for client in asking)
+    finally:
+        made.set()
+        for client in asking:
             client.close()
         served.close()
+
+
+def test_what_was_begun_is_answered_before_it_closes(report: Report) -> None:
+    begun, made = threading.Event(), threading.Event()
+
+    def slow() -> Report:
+        begun.set()
+        made.wait(WAIT_S)
+        return report
+
+    served = serve(slow)
+    with socket.create_connection(("127.0.0.1", served.port), timeout=WAIT_S) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert begun.wait(WAIT_S)
+        closing = threading.Thread(target=served.close)
+        closing.start()
+        made.set()
+        assert client.recv(12) == b"HTTP/1.1 200"
+        closing.join(WAIT_S)
+        assert not closing.is_alive()
 
 
 # ----------------------------------------------------------------------------------- address

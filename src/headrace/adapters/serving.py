@@ -1,22 +1,24 @@
 """The port of a run or a worker: /metrics, /healthz and /readyz, and nothing else.
 
-Loopback unless told otherwise; TLS and client certificates by setting. A request may be 8 KiB and
-take 5 seconds, all told; eight are answered at a time, more wait. Nothing is kept open and no body
-is read, so whoever can reach the port can make it slow, and nothing more.
+Loopback unless told otherwise; TLS and client certificates by setting. The standard library's
+asyncio serves, in a thread of its own: a client that is slow costs a socket and no thread. A
+request may be 8 KiB and take 5 seconds, all told. At `CONNECTIONS_MAX` the one that has waited
+longest gives way to the next, so that no number of slow clients keeps a probe from its answer.
+/healthz is answered at once, the others are made two at a time. Nothing is kept open and no body is
+read.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
-import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from selectors import EVENT_READ, DefaultSelector
 
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -28,10 +30,10 @@ from .timings import Timings
 
 REQUEST_BYTES_MAX = 8_192
 REQUEST_S_MAX = 5.0
-AT_A_TIME_MAX = 8
+CONNECTIONS_MAX = 256
+PAGES_AT_A_TIME_MAX = 2
 LINGER_S = 0.2
-LINGER_READS_MAX = 8
-WAITING_MAX = 64
+WAITING_MAX = 128
 
 _TEXT = "text/plain; charset=utf-8"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
@@ -96,10 +98,15 @@ class Served:
         self._tls = tls
         self._listener = _listener(http)
         self.port = int(self._listener.getsockname()[1])
-        self._room = threading.Semaphore(AT_A_TIME_MAX)
-        self._pool = ThreadPoolExecutor(AT_A_TIME_MAX, thread_name_prefix="headrace-http")
-        self._bell, self._rope = socket.socketpair()
-        self._thread = threading.Thread(target=self._accept, name="headrace-http", daemon=True)
+        self._pool = ThreadPoolExecutor(PAGES_AT_A_TIME_MAX, thread_name_prefix="headrace-http")
+        # Whose request is not whole yet, longest waiting first.
+        self._waiting: dict[asyncio.StreamWriter, None] = {}
+        self._answering: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        # A client that breaks off, or speaks no TLS, is its own affair.
+        self._loop.set_exception_handler(lambda _, __: None)
+        self._closing = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="headrace-http", daemon=True)
         self._thread.start()
 
     @property
@@ -111,54 +118,59 @@ class Served:
 
     def close(self) -> None:
         """Stop listening; returns when the port is free and what was begun is answered."""
-        if self._rope.fileno() < 0:
-            return
-        self._rope.close()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._closing.set)
+            self._thread.join()
         self._pool.shutdown()
 
     # ------------------------------------------------------------------------------ the loop
 
-    def _accept(self) -> None:
-        """Hand connections to the pool, one for each free place, until the rope is pulled."""
-        with self._listener, self._bell, DefaultSelector() as waiting:
-            waiting.register(self._bell, EVENT_READ)
-            waiting.register(self._listener, EVENT_READ)
-            while True:
-                self._room.acquire()
-                rung = [key.fileobj for key, _ in waiting.select()]
-                if self._bell in rung:
-                    return
-                try:
-                    connection, _ = self._listener.accept()
-                    self._pool.submit(self._serve, connection)
-                except OSError:
-                    # It was gone before we came, or there are too many open files.
-                    self._room.release()
-                    time.sleep(0.01)
-                except RuntimeError:
-                    # The interpreter is on its way out, and nobody closed us.
-                    return
+    def _run(self) -> None:
+        with self._listener:
+            self._loop.run_until_complete(self._listen())
+        self._loop.close()
 
-    def _serve(self, connection: socket.socket) -> None:
-        deadline = time.monotonic() + REQUEST_S_MAX
-        # A client that breaks off, or speaks no TLS, is its own affair.
-        with suppress(OSError), connection:
-            try:
-                connection.settimeout(REQUEST_S_MAX)
-                if self._tls is not None:
-                    connection = self._tls.wrap_socket(connection, server_side=True)
-                with connection:
-                    answer = self._answer(_head(connection, deadline))
-                    connection.settimeout(max(0.1, deadline - time.monotonic()))
-                    connection.sendall(answer)
-                    _part(connection)
-            finally:
-                self._room.release()
+    async def _listen(self) -> None:
+        timeout_s = None if self._tls is None else REQUEST_S_MAX
+        server = await asyncio.start_server(
+            self._serve,
+            sock=self._listener,
+            limit=REQUEST_BYTES_MAX,
+            ssl=self._tls,
+            ssl_handshake_timeout=timeout_s,
+            ssl_shutdown_timeout=timeout_s,
+        )
+        await self._closing.wait()
+        server.close()
+        for writer in self._waiting:
+            writer.transport.abort()
+        await asyncio.gather(*self._answering, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._waiting) >= CONNECTIONS_MAX:
+            longest = next(iter(self._waiting))
+            del self._waiting[longest]
+            longest.transport.abort()
+        self._waiting[writer] = None
+        task = asyncio.current_task()
+        assert task is not None
+        self._answering.add(task)
+        try:
+            with suppress(OSError, TimeoutError):
+                head = await _head(reader)
+                self._waiting.pop(writer, None)
+                writer.write(await self._answer(head))
+                async with asyncio.timeout(REQUEST_S_MAX):
+                    await writer.drain()
+                    await _part(reader, writer)
+        finally:
+            self._waiting.pop(writer, None)
+            self._answering.discard(task)
+            writer.transport.abort()
 
     # ---------------------------------------------------------------------------- the answers
 
-    def _answer(self, head: bytes | int) -> bytes:
+    async def _answer(self, head: bytes | int) -> bytes:
         """The whole answer to a request's head, or to the fault with it."""
         if isinstance(head, int):
             return _response(head, _STATUS[head])
@@ -168,7 +180,12 @@ class Served:
         if words[0] not in (b"GET", b"HEAD"):
             return _response(405, "only GET and HEAD", extra="Allow: GET, HEAD\r\n")
         try:
-            status, body, kind = self._page(words[1].split(b"?", 1)[0])
+            path = words[1].split(b"?", 1)[0]
+            if path == b"/healthz":
+                status, body, kind = 200, b"alive\n", _TEXT
+            else:
+                made = self._loop.run_in_executor(self._pool, self._page, path)
+                status, body, kind = await made
         except Exception as error:
             status, body, kind = 500, f"{type(error).__name__}\n".encode(), _TEXT
         return _response(status, body, kind=kind, is_bodiless=words[0] == b"HEAD")
@@ -176,8 +193,6 @@ class Served:
     def _page(self, path: bytes) -> tuple[int, bytes, str]:
         if path == b"/metrics":
             return 200, generate_latest(self._registry), _METRICS
-        if path == b"/healthz":
-            return 200, b"alive\n", _TEXT
         if path == b"/readyz":
             why_not = self._ready()
             told = f"not ready: {why_not}\n" if why_not else "ready\n"
@@ -185,33 +200,30 @@ class Served:
         return 404, b"there are /metrics, /healthz and /readyz\n", _TEXT
 
 
-def _head(connection: socket.socket, deadline: float) -> bytes | int:
+async def _head(reader: asyncio.StreamReader) -> bytes | int:
     """A request up to its empty line; the status to answer with if it is too long or too slow."""
-    head = b""
-    while b"\r\n\r\n" not in head:
-        if len(head) > REQUEST_BYTES_MAX:
-            return 431
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            return 408
-        connection.settimeout(left_s)
-        try:
-            more = connection.recv(REQUEST_BYTES_MAX)
-        except TimeoutError:
-            return 408
-        if not more:
-            return 400
-        head += more
-    return head
+    try:
+        async with asyncio.timeout(REQUEST_S_MAX):
+            return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.LimitOverrunError:
+        return 431
+    except TimeoutError:
+        return 408
+    except asyncio.IncompleteReadError:
+        return 400
 
 
-def _part(connection: socket.socket) -> None:
+async def _part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Let the client have the answer: closed over unread bytes, a connection takes it back."""
-    connection.shutdown(socket.SHUT_WR)
-    connection.settimeout(LINGER_S)
-    for _ in range(LINGER_READS_MAX):
-        if not connection.recv(REQUEST_BYTES_MAX):
-            return
+    if writer.can_write_eof():
+        writer.write_eof()
+    else:
+        writer.close()
+        await writer.wait_closed()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while await reader.read(REQUEST_BYTES_MAX):
+                pass
 
 
 def _response(
