@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from river import naive_bayes
 
+from headrace import Answer, Engine, Event, LabelRequested
 from headrace.chance import Chance
 from headrace.learn.learner import Learner
 from headrace.learn.twins import RATIO_MAX, Choosing, Twins
 from headrace.messages import LabelSettled
 from headrace.observe.schema import Schema
-from headrace.settings import SchemaSettings
+from headrace.settings import SchemaSettings, parse
 
 
 def learner() -> Learner:
@@ -133,3 +134,31 @@ def test_they_survive_a_pickle_bit_for_bit() -> None:
         for one in (twins, again):
             one.learn(settled(1000 + i), row, int(row[0] > 0))
     assert again.estimate() == twins.estimate()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_the_setting_says_how_many_labels_are_played(share: float) -> None:
+    settings = parse(
+        {
+            "model": {"name": "naive-bayes"},
+            "schema": {"classes": ["a", "b"]},
+            # Half of what is asked is drawn blindly; only that can be played.
+            "query": {"budget": {"share": 0.5, "reserve": 0}, "control_share": 0.5},
+            "learn": {"twins_share": share},
+        }
+    )
+    engine, rng = Engine(settings=settings), np.random.default_rng(4)
+    for i in range(400):
+        x = float(rng.normal())
+        for output in engine.feed([Event(id=f"e{i}", at=float(i), features={"x": x})]):
+            if isinstance(output, LabelRequested):
+                label = "a" if x > 0 else "b"
+                answer = Answer(request_id=output.request_id, label=label, at=output.at)
+                engine.feed([answer])
+    twins, told = engine.trainer.twins, engine.report.choosing
+    assert twins.share == share and twins.labels_n == engine.report.settled_n > 180
+    wanted_n = min(twins.blind_n, share * twins.labels_n)
+    assert 90 < twins.blind_n < 130 or share == 0.0
+    assert twins.joint.learned_n == pytest.approx(wanted_n, abs=15 if share < 1.0 else 0)
+    assert (told.gain is None) is (share < 1.0) and (told.gain is None) is (twins.judged_n < 2)
+    assert told.labels_n == twins.judged_n
