@@ -489,6 +489,11 @@ def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
 # ------------------------------------------------------------------ accidents with the files
 
 
+def accidents(notes: list[str]) -> list[str]:
+    """What was told, but for what every run tells at its beginning."""
+    return [note for note in notes if not note.startswith("read as ")]
+
+
 @pytest.mark.parametrize("cut_n", [1, 2, 30])
 @pytest.mark.parametrize("name", ["events", "answers"])
 def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, tmp_path, name, cut_n):
@@ -500,11 +505,13 @@ def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, tmp_path, 
     path.write_bytes(content[: -1 - cut_n])
     notes = []
     torn.run(on_note=notes.append)
-    assert [str(path) in note and "left for the next start" in note for note in notes] == [True]
+    (note,) = accidents(notes)
+    assert str(path) in note
+    assert "left for the next start" in note
     path.write_bytes(content)
     notes.clear()
     torn.run(on_note=notes.append)
-    assert notes == []
+    assert accidents(notes) == []
     rejected = [len(run.decisions("InputRejected")) for run in (torn, whole)]
     assert rejected[0] == rejected[1] >= 4
     assert len(torn.decisions("LabelSettled")) == len(whole.decisions("LabelSettled"))
@@ -518,7 +525,7 @@ def test_a_whole_last_line_needs_no_newline(past, tmp_path):
     notes = []
     assert told(bare.run(on_note=notes.append)).items() >= {("events_n", 1196)}
     assert whole.run().learned_n == bare.run().learned_n
-    assert notes == []
+    assert accidents(notes) == []
 
 
 def followed(stream, happens, **options):
