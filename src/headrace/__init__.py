@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         LabelSettled,
         ModelAdopted,
         ModelKept,
+        ModelRolledBack,
         RequestExpired,
         RequestWithdrawn,
         RetrainFinished,
@@ -65,6 +66,7 @@ __all__ = [
     "LabelSettled",
     "ModelAdopted",
     "ModelKept",
+    "ModelRolledBack",
     "Pool",
     "Report",
     "RequestExpired",
@@ -93,7 +95,7 @@ _FROM = {
     ".errors": "BadInput BadSettings BrokenInvariant HeadraceError",
     ".messages": (
         "Answer DriftChanged Event EventBatch InputRejected LabelDisputed LabelRequested "
-        "LabelSettled ModelAdopted ModelKept RequestExpired RequestWithdrawn "
+        "LabelSettled ModelAdopted ModelKept ModelRolledBack RequestExpired RequestWithdrawn "
         "RetrainFinished RetrainRequested RoundClosed RoundOpened RoundOrdered Tick Withdrawal"
     ),
     ".models": "models",

@@ -38,6 +38,7 @@ from .messages import (
     LabelSettled,
     ModelAdopted,
     ModelKept,
+    ModelRolledBack,
     Output,
     RequestExpired,
     RequestWithdrawn,
@@ -268,8 +269,10 @@ class Engine:
             elif isinstance(output, DriftChanged):
                 if output.level == DriftLevel.DRIFT.name:
                     routed += self._routed(self.trainer.order("drift", output.at))
-            elif isinstance(output, RetrainRequested | ModelKept):
+            elif isinstance(output, RetrainRequested | ModelKept | ModelRolledBack):
                 self.trainer.fold(output)
+                if isinstance(output, ModelRolledBack):
+                    self.shard.adopted()
         return routed
 
     # ------------------------------------------------------------------------------- state

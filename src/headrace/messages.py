@@ -401,6 +401,20 @@ class ModelKept(Message, frozen=True, kw_only=True):
     labels_n: int
 
 
+class ModelRolledBack(Message, frozen=True, kw_only=True):
+    """An adopted challenger proved worse than the champion it displaced, which is back in use.
+
+    The shares are of the control labels since the adoption, of both before they learned them.
+    """
+
+    job_id: int
+    at: float
+    model_version: int
+    champion_right: float
+    challenger_right: float
+    labels_n: int
+
+
 class Reason(StrEnum):
     """Why an input was rejected: the closed list of docs/REJECTS.md."""
 
@@ -454,6 +468,7 @@ Output: TypeAlias = (
     | RetrainRequested
     | ModelAdopted
     | ModelKept
+    | ModelRolledBack
     | InputRejected
 )
 

@@ -162,6 +162,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     adopted_n: int
     adopted_at: float | None
     kept_n: int
+    rolled_back_n: int
+    parked_n: int
+    evidence_n: int | None
+    evidence_age_s: float | None
+    evidence_memory_s: float | None
     is_retraining: bool
 
     drift_level: str

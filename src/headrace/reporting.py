@@ -262,6 +262,9 @@ def _of_model(trainer: Trainer) -> dict[str, Any]:
         "adopted_n": trainer.adopted_n,
         "adopted_at": trainer.adopted_at,
         "kept_n": trainer.kept_n,
+        "rolled_back_n": trainer.rolled_back_n,
+        "parked_n": len(trainer.parked),
+        **trainer.learner.evidence_told(),
         "is_retraining": trainer.open_job is not None,
     }
 

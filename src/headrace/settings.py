@@ -239,6 +239,23 @@ class LearnSettings(Section, frozen=True, kw_only=True):
     adopt_margin: Annotated[
         ShareOrNone, about("How much better, as a share of those labels, a challenger must be.")
     ] = 0.01
+    retrain_members: Annotated[
+        bool,
+        about(
+            "Of a committee, retrain the river members as any other model is; without, they learn "
+            "each label once and forget nothing."
+        ),
+    ] = False
+    parked_max_n: Annotated[
+        Count, about("Displaced models kept, to be tried again when the inputs look like theirs.")
+    ] = 3
+    trial_labels_n: Annotated[
+        Count,
+        about(
+            "Control labels for which an adopted challenger is compared with the model it "
+            "displaced; should it prove worse beyond noise, it is rolled back."
+        ),
+    ] = 50
     twins_share: Annotated[
         ShareOrNone,
         about(

@@ -33,6 +33,8 @@ LEFT_OUT = {
     "headrace_class_quality_ratio": "in the report, a table by class",
     "headrace_drift_since_timestamp_seconds": "in the report, and in the lines about drift",
     "headrace_events_unpredicted_total": "in the report",
+    "headrace_model_evidence_age_seconds": "in the report, and in the live view",
+    "headrace_model_parked_models": "says nothing of how well it goes",
     "headrace_quality_ratio": "in the report",
     "headrace_random_labels_ratio": "in the report",
 }

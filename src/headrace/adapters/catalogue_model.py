@@ -10,7 +10,8 @@ from ..report import Report
 from .catalogue import FEATURES_MAX, Exported, by, by_class, in_full, plain
 
 LEVELS = ("STABLE", "WARNING", "DRIFT")
-UPDATES = ("learned", "unlearnable", "retrained", "adopted", "kept")
+UPDATES = ("learned", "unlearnable", "retrained", "adopted", "kept", "rolled_back")
+AGES = ("mean", "memory")
 DATED_UPDATES = ("learned", "retrained", "adopted")
 ESTIMATES = ("value", "low", "high", "naive")
 SIDES = ("now", "reference")
@@ -76,7 +77,7 @@ MODEL = (
         "headrace_model_updates_total",
         "updates",
         "What became of labels (learned, unlearnable) and of retraining (ordered, then adopted or "
-        "the model kept).",
+        "the model kept; an adoption may be rolled back).",
         lambda r: [(kind, getattr(r, f"{kind}_n")) for kind in UPDATES],
         closed=UPDATES,
         over="max",
@@ -102,6 +103,23 @@ MODEL = (
         "examples",
         "Labelled examples kept for retraining.",
         lambda r: r.memory_n,
+        over="max",
+    ),
+    plain(
+        "headrace_model_parked_models",
+        "models",
+        "Displaced models that are tried again when the inputs look like theirs.",
+        lambda r: r.parked_n,
+        over="max",
+    ),
+    by(
+        "kind",
+        "headrace_model_evidence_age_seconds",
+        "seconds",
+        "How old the labels are that a committee judges by: their mean age when the newest came, "
+        "and the age at which what is near weighs 1/e.",
+        lambda r: [("mean", r.evidence_age_s), ("memory", r.evidence_memory_s)],
+        closed=AGES,
         over="max",
     ),
 )

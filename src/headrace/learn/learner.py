@@ -184,6 +184,20 @@ class Learner:
         """The model is solved anew from its own evidence at each label: nothing is to retrain."""
         return self._table is not None
 
+    @property
+    def river_members_n(self) -> int:
+        """How many river classifiers a committee has; 0 of any other model."""
+        return len(self.model.river_places()) if self._table is not None else 0
+
+    def evidence_told(self) -> dict[str, Any]:
+        """How much evidence a committee has and how old it is, seconds; None of other models."""
+        committee = self.model if self._table is not None else None
+        return {
+            "evidence_n": committee.evidence_n if committee else None,
+            "evidence_age_s": committee.evidence_age if committee else None,
+            "evidence_memory_s": committee.evidence_memory if committee else None,
+        }
+
     def novice(self) -> Learner:
         """An unlearned learner to compare ways of asking on; of a committee one cheap member."""
         if self._table is None:

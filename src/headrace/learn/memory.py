@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
+from ..messages import Context
 from ..settings import LearnSettings
 
 
@@ -31,6 +32,7 @@ class Example:
 
     `at` is when the event happened, `row` its features over the schema's columns, `code` the class.
     `champion_right` is whether the model in use had it right before learning it; None: not known.
+    `context` is what the members of a committee said of it on arrival, kept where it is judged by.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Example:
     code: int
     is_control: bool
     champion_right: bool | None = None
+    context: Context | None = None
 
 
 class Memory:
@@ -81,11 +84,14 @@ class Memory:
         code: int,
         is_control: bool,
         champion_right: bool | None,
+        context: Context | None = None,
     ) -> None:
         """Take an example; one with the same id is replaced. The row is copied."""
         self.remove(example_id)
         kept = np.array(row, dtype=np.float64)
-        self._by_id[example_id] = Example(example_id, at, kept, code, is_control, champion_right)
+        self._by_id[example_id] = Example(
+            example_id, at, kept, code, is_control, champion_right, context
+        )
         bisect.insort(self._order, (at, example_id))
         if is_control:
             bisect.insort(self._control, (at, example_id))

@@ -9,6 +9,11 @@ latest control examples are set aside; with `cut` the first of them, by time:
 2. once over everything: a control example from the cut on is predicted, then learned;
 3. `passes` - 1 times over the examples from the cut on.
 
+Weights go by a half-life. Where the job has several sets of them, each is replayed, and the one
+with the lowest log loss on what was predicted (every example from the cut on) makes the challenger.
+A parked model whose inputs look like the present ones then takes its place if its log loss is lower
+on the control examples that neither had learned; it goes on from what it knew.
+
 So every example is learned in `passes` passes, nothing judged was seen before, nor anything later
 than it - a label from after a drift would make the judgement of the labels just after it too kind -
 and the challenger that was judged is the one that is adopted, fully trained.
@@ -18,37 +23,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..chance import Chance
 from ..errors import BrokenInvariant
-from .learner import Learner
+from ..settings import COMPARED_MIN
 from .memory import Example
+from .parked import Parked, Part
+
+LOWEST = 1e-3
+"""Below this a probability is no worse: one label must not decide between two half-lives."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class RetrainJob:
     """All that one retraining needs. `examples` are ordered by time, `weights` are above 0.
 
-    `weights[i]` is 0.5 ** (age / half life) of example i. `unlearned` gives the hyper-parameters.
+    `weights[i]` is 0.5 ** (age / half life) of example i, `alternatives` are weights by other
+    half-lives. `unlearned` gives the hyper-parameters. `parked` are models to try again.
     """
 
     job_id: int
     examples: tuple[Example, ...]
     weights: tuple[float, ...]
     seed: int
-    unlearned: Learner
+    unlearned: Part
     passes: int
     adopt_labels_n: int
+    alternatives: tuple[tuple[float, ...], ...] = ()
+    parked: tuple[Parked, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Challenger:
-    """A retrained learner, and whether it was right on each control example it was judged by."""
+    """A retrained learner, and whether it was right on each control example it was judged by.
+
+    `parked` is the number of the parked model that it was before, if it was one.
+    """
 
     job_id: int
-    learner: Learner
+    learner: Part
     right: tuple[tuple[str, bool], ...]
+    parked: int | None = None
 
     def learned(self, since: Sequence[Example]) -> Challenger:
         """Another challenger that also learned what settled in the meantime, at full weight.
@@ -58,9 +74,10 @@ class Challenger:
         learner, right = self.learner.copy(), list(self.right)
         for example in since:
             if example.is_control:
-                right.append((example.id, learner.right(example.row, example.code)))
+                is_right = learner.right(example.row, example.code, example.context)
+                right.append((example.id, is_right))
             learner.learn(example.row, example.code, at=example.at, key=example.id)
-        return Challenger(self.job_id, learner, tuple(right))
+        return Challenger(self.job_id, learner, tuple(right), self.parked)
 
 
 def retrain(job: RetrainJob) -> Challenger:
@@ -73,6 +90,7 @@ def retrain(job: RetrainJob) -> Challenger:
 
     >>> import numpy as np
     >>> from river import naive_bayes
+    >>> from headrace.learn.learner import Learner
     >>> class Amounts:
     ...     names, kinds, classes, width = ["amount"], ["numeric"], ["fine", "fraud"], 1
     ...     def features(self, row):
@@ -86,26 +104,81 @@ def retrain(job: RetrainJob) -> Challenger:
     >>> retrain(job).right
     (('4', True), ('5', True))
     """
-    if len(job.examples) != len(job.weights):
+    if any(len(job.examples) != len(weights) for weights in (job.weights, *job.alternatives)):
         raise BrokenInvariant("a retraining job has not one weight for each example")
-    learner, n = job.unlearned.unlearned(), len(job.examples)
+    best = _replayed(job, job.weights)
+    for weights in job.alternatives:
+        other = _replayed(job, weights)
+        if other.mean_loss() < best.mean_loss():
+            best = other
+    for parked in job.parked:
+        known = _continued(job, parked)
+        shared = [i for i in known.losses if i in best.losses and job.examples[i].is_control]
+        if len(shared) >= COMPARED_MIN and known.mean_loss(shared) < best.mean_loss(shared):
+            best = known
+    return Challenger(job.job_id, best.learner, tuple(best.right), best.parked)
+
+
+@dataclass(eq=False, slots=True)
+class _Trained:
+    """A learner, whether it was right on control examples, and its log loss by place."""
+
+    learner: Part
+    right: list[tuple[str, bool]] = field(default_factory=list)
+    losses: dict[int, float] = field(default_factory=dict)
+    parked: int | None = None
+
+    def predict(self, place: int, example: Example) -> None:
+        """Take down what the learner says of an example that it has not learned."""
+        said = self.learner.predict_row(example.row, example.context)
+        is_known = example.code < len(said)
+        self.losses[place] = -math.log(max(float(said[example.code]), LOWEST)) if is_known else 0.0
+        if example.is_control:
+            self.right.append((example.id, is_known and int(said.argmax()) == example.code))
+
+    def mean_loss(self, places: Sequence[int] | None = None) -> float:
+        """The mean of these losses, or of all; 0 of none."""
+        found = [self.losses[place] for place in (self.losses if places is None else places)]
+        return math.fsum(found) / max(1, len(found))
+
+
+def _judged_from(job: RetrainJob) -> int:
+    """The place of the first control example that is set aside."""
     judged = [i for i, example in enumerate(job.examples) if example.is_control]
     judged = judged[-job.adopt_labels_n :] if job.adopt_labels_n > 0 else []
-    cut = judged[0] if judged else n
-    replay = _Replay(job, learner)
+    return judged[0] if judged else len(job.examples)
+
+
+def _replayed(job: RetrainJob, weights: Sequence[float]) -> _Trained:
+    """A learner trained from nothing by these weights."""
+    trained, n = _Trained(job.unlearned.unlearned()), len(job.examples)
+    cut = _judged_from(job)
+    replay = _Replay(job, weights, trained.learner)
     for number in range(job.passes - 1):
         replay.learn(number, range(cut))
-    right: list[tuple[str, bool]] = []
     last = job.passes - 1
     replay.learn(last, range(cut))
     for i in range(cut, n):
-        example = job.examples[i]
-        if example.is_control:
-            right.append((example.id, learner.right(example.row, example.code)))
+        # Only where half-lives compete is the loss on the other examples wanted.
+        if job.examples[i].is_control or job.alternatives:
+            trained.predict(i, job.examples[i])
         replay.learn(last, range(i, i + 1))
     for number in range(job.passes - 1):
         replay.learn(number, range(cut, n))
-    return Challenger(job.job_id, learner, tuple(right))
+    return trained
+
+
+def _continued(job: RetrainJob, parked: Parked) -> _Trained:
+    """A parked model that goes on with what came since it was parked."""
+    trained = _Trained(parked.part.copy(), parked=parked.number)
+    cut = _judged_from(job)
+    for i, example in enumerate(job.examples):
+        if example.at <= parked.at:
+            continue
+        if i >= cut:
+            trained.predict(i, example)
+        trained.learner.learn(example.row, example.code, at=example.at, key=example.id)
+    return trained
 
 
 def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
@@ -139,14 +212,14 @@ def compare(
 class _Replay:
     """Teaches a learner stretches of a job's examples, each by its weight."""
 
-    def __init__(self, job: RetrainJob, learner: Learner) -> None:
+    def __init__(self, job: RetrainJob, weights: Sequence[float], learner: Part) -> None:
         self._examples = job.examples
-        self._weights = job.weights
+        self._weights = weights
         self._learner = learner
         self._chance = Chance(job.seed)
-        self._is_uniform = len(dict.fromkeys(job.weights)) <= 1
-        total = math.fsum(job.weights)
-        self._scale = len(job.weights) / total if total > 0.0 else 0.0
+        self._is_uniform = len(dict.fromkeys(weights)) <= 1
+        total = math.fsum(weights)
+        self._scale = len(weights) / total if total > 0.0 else 0.0
 
     def learn(self, pass_number: int, indices: range) -> None:
         """Learn these examples, in order, as of this pass."""

@@ -14,8 +14,8 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from ..messages import (
     LabelSettled,
     ModelAdopted,
     ModelKept,
+    ModelRolledBack,
     Moments,
     RequestExpired,
     RequestWithdrawn,
@@ -38,10 +39,13 @@ from ..messages import (
 from ..observe.schema import Schema
 from ..settings import COMPARED_MIN, LearnSettings
 from .calibration import Calibration
+from .committee.committee import Committee
 from .learner import Learner
 from .memory import Example, Memory
 from .noise import LabelNoise
+from .parked import ALIKE_MAX, Description, Parked, Part, Trial, describe, distance
 from .retrain import Challenger, RetrainJob, compare, retrain
+from .river_part import RiverPart
 from .twins import Twins
 
 Entry: TypeAlias = (
@@ -52,7 +56,10 @@ Entry: TypeAlias = (
     | RetrainRequested
     | ModelAdopted
     | ModelKept
+    | ModelRolledBack
 )
+
+P = TypeVar("P", bound=Part)
 
 AFTER_DRIFT_N = (25, 50, 100, 200)
 """Labels after a drift that each lead to one more retraining: only they know the new world."""
@@ -90,11 +97,16 @@ class Trainer:
         self.retrained_n = 0
         self.adopted_n = 0
         self.kept_n = 0
+        self.rolled_back_n = 0
+        self.parked: list[Parked] = []
         # When it last learned, a retraining was ordered, a challenger adopted; seconds.
         self.learned_at: float | None = None
         self.ordered_at: float | None = None
         self.adopted_at: float | None = None
         self._open: OpenJob | None = None
+        self._trial: Trial | None = None
+        self._parked_n = 0
+        self._described: Description = {}
         self._jobs_n = 0
         self._labels_since_retrain_n = 0
         self._retrain_at: float | None = None
@@ -151,12 +163,19 @@ class Trainer:
         """When the schedule asks for a retraining that can be ordered; seconds."""
         return self._retrain_at if self._can_order else None
 
-    def due(self, now: float) -> list[RetrainRequested | ModelKept]:
+    def is_on_trial(self, job_id: int) -> bool:
+        """Whether the challenger of this job is in use and may be rolled back."""
+        return self._trial is not None and self._trial.job_id == job_id
+
+    def due(self, now: float) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
         """The retraining that the schedule or the count of labels asks for, if any.
 
-        Or the end of one that was outrun: more labels came since than it replays.
+        Or that an adopted challenger be rolled back, or the end of a retraining that was outrun:
+        more labels came since than it replays.
         """
         every_n = self.settings.retrain_every_n
+        if self._trial is not None and self._trial.is_worse:
+            return [self._trial.rolled_back(now, self.version + 1)]
         if self._outrun is not None:
             return [self._given_up(self._outrun, now)]
         if self._retrain_at is not None and now >= self._retrain_at and self._can_order:
@@ -178,7 +197,9 @@ class Trainer:
             labels_n=0,
         )
 
-    def order(self, reason: str, now: float) -> list[RetrainRequested | ModelKept]:
+    def order(
+        self, reason: str, now: float
+    ) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
         """The entry that orders a retraining; none while one is open or examples are too few.
 
         Drift does not wait for an open one, whose challenger knows nothing of it: that is dropped.
@@ -197,10 +218,21 @@ class Trainer:
 
     @property
     def _is_fit(self) -> bool:
-        """There are examples enough, and a model that is not solved anew at each label anyway."""
-        return (
-            not self.learner.is_made_anew and len(self.memory) >= self.settings.retrain_labels_min
-        )
+        """There are examples enough, and something that is not solved anew at each label anyway."""
+        can_retrain = not self.learner.is_made_anew or self._renews_members
+        return can_retrain and len(self.memory) >= self.settings.retrain_labels_min
+
+    @property
+    def _renews_members(self) -> bool:
+        """The champion is a committee, and its river members are to be retrained."""
+        return self.settings.retrain_members and bool(self.learner.river_members_n)
+
+    def _part(self) -> Part:
+        """What a retraining makes anew; it shares the champion's state."""
+        committee = self.learner.model
+        if not isinstance(committee, Committee):
+            return self.learner
+        return RiverPart(committee, self.schema)
 
     @property
     def _can_order(self) -> bool:
@@ -274,6 +306,8 @@ class Trainer:
             self._outrun = None
             if self._open is not None and self._open.job.job_id == entry.job_id:
                 self._open = None
+        elif isinstance(entry, ModelRolledBack):
+            self._rolled_back(entry)
 
     def _settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
@@ -295,9 +329,19 @@ class Trainer:
                 honest = self.calibration.apply(said[np.newaxis])[0]
                 self.noise.learn(entry, honest, code, self.schema.classes)
                 self.calibration.learn(said, code, entry.propensity)
-            self.memory.add(entry.request_id, entry.event_at, row, code, is_control, champion_right)
+            context = None
+            if self._renews_members and is_control and self.learner.learned_n:
+                context = entry.context
+                champion_right = self._part().right(row, code, context)
+            self.memory.add(
+                entry.request_id, entry.event_at, row, code, is_control, champion_right, context
+            )
             if entry.opinion_n == 1:
                 self.twins.learn(entry, row, code)
+        example = Example(
+            entry.request_id, entry.event_at, row, code, is_control, champion_right, entry.context
+        )
+        self._try(example)
         is_learned = self.learner.learn(
             row, code, at=entry.event_at, key=entry.request_id, context=entry.context
         )
@@ -310,8 +354,7 @@ class Trainer:
             self._retrain_at = entry.at + self.settings.retrain_every_s
         self._labels_since_drift_n += 1
         if self._open is not None:
-            since = Example(entry.request_id, entry.event_at, row, code, is_control)
-            self._open.since.append(since)
+            self._open.since.append(example)
             if len(self._open.since) > self.settings.memory_n:
                 self._outrun = self._open.job.job_id
                 self._open = None
@@ -332,18 +375,46 @@ class Trainer:
         examples = self.memory.examples()
         newest = examples[-1].at if examples else 0.0
         half_life_s = self.settings.half_life_s or self._half_life_s(examples)
+        by_half_life = [
+            tuple(0.5 ** ((newest - example.at) / seconds) for example in examples)
+            for seconds in self._half_lives_s(half_life_s)
+        ]
+        if entry.reason != "after drift":
+            self._described = describe(examples, self.schema)
         job = RetrainJob(
             job_id=entry.job_id,
             examples=tuple(examples),
-            weights=tuple(0.5 ** ((newest - example.at) / half_life_s) for example in examples),
+            weights=by_half_life[0],
             seed=self.chance.seed,
-            unlearned=self._apart(self.learner.unlearned()),
-            passes=self.settings.passes,
+            unlearned=self._apart(self._part().unlearned()),
+            # Naive Bayes of a committee has to weigh each label once, as it does without.
+            passes=1 if self._renews_members else self.settings.passes,
             adopt_labels_n=self.settings.adopt_labels_n,
+            alternatives=tuple(by_half_life[1:]),
+            parked=self._alike(examples),
         )
         self._open = OpenJob(job)
 
-    def _apart(self, learner: Learner) -> Learner:
+    def _half_lives_s(self, half_life_s: float) -> tuple[float, ...]:
+        """Of river members three compete: this one, a quarter of it, and none; else this one."""
+        is_alone = self.settings.half_life_s is not None or not self._renews_members
+        return (half_life_s,) if is_alone else (half_life_s, half_life_s / 4.0, math.inf)
+
+    def _alike(self, examples: Sequence[Example]) -> tuple[Parked, ...]:
+        """Parked models whose inputs looked like the present ones, apart from what goes on here."""
+        present = describe(examples, self.schema)
+        alike = [p for p in self.parked if distance(p.description, present) <= ALIKE_MAX]
+        return tuple(replace(p, part=self._apart(self._returning(p.part))) for p in alike)
+
+    def _returning(self, part: Part) -> Part:
+        """A copy of a parked part that knows the classes that came since."""
+        if isinstance(part, RiverPart):
+            now = self._part()
+            assert isinstance(now, RiverPart)
+            return part.beside(now)
+        return part.copy()
+
+    def _apart(self, learner: P) -> P:
         """The learner with a schema of its own: the stream's goes on growing while it trains."""
         learner.attach(copy.deepcopy(self.schema))
         return learner
@@ -374,10 +445,56 @@ class Trainer:
         if self._open is None or self._open.job.job_id != entry.job_id:
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
         found = self._caught_up(challenger or retrain(self._open.job))
-        self.learner = found.learner
-        # It may have been made in another process, with a copy of the schema.
-        self.learner.attach(self.schema)
-        self.calibration = Calibration()
+        self._park(entry.job_id, examples_at=self._open.job.examples[-1].at)
+        self.parked = [parked for parked in self.parked if parked.number != found.parked]
+        self._install(found.learner)
+        if isinstance(found.learner, Learner):
+            self.calibration = Calibration()
         self._open = None
         self.adopted_n += 1
         self.adopted_at = entry.at
+
+    def _install(self, part: Part) -> None:
+        """The champion is this from now on, or has these river members."""
+        # It may have been made in another process, with a copy of the schema.
+        part.attach(self.schema)
+        if isinstance(part, RiverPart):
+            self.learner.model.take_river_members(part.members)
+        else:
+            self.learner = part
+
+    def _park(self, job_id: int, examples_at: float) -> None:
+        """Keep the champion that is about to be displaced, and put its successor on trial."""
+        self._parked_n += 1
+        part, newest = self._part().copy(), self.memory.examples()
+        at = newest[-1].at if newest else examples_at
+        calibration = copy.deepcopy(self.calibration)
+        parked = Parked(self._parked_n, at, part, calibration, self._described)
+        self.parked = [*self.parked, parked][-self.settings.parked_max_n :]
+        self._trial = Trial(job_id, parked.number, part.copy(), copy.deepcopy(calibration))
+
+    def _try(self, example: Example) -> None:
+        """Compare the champion with the one it displaced, before either learns this label."""
+        trial = self._trial
+        if trial is None:
+            return
+        # Checked with the next label, so that whoever writes the log has time to say it.
+        if trial.labels_n >= self.settings.trial_labels_n and not trial.is_worse:
+            self._trial = None
+            return
+        part = self._part()
+        if isinstance(trial.part, RiverPart) and isinstance(part, RiverPart):
+            trial.part = trial.part.beside(part)
+        is_right = part.right(example.row, example.code, example.context)
+        trial.learn(example, is_right)
+
+    def _rolled_back(self, entry: ModelRolledBack) -> None:
+        trial = self._trial
+        if trial is None or trial.job_id != entry.job_id:
+            raise BrokenInvariant(f"job {entry.job_id} is rolled back and is not on trial")
+        self.parked = [parked for parked in self.parked if parked.number != trial.number]
+        self._install(trial.part)
+        self.calibration = trial.calibration
+        # A challenger under way was to be judged against the one that has just left.
+        self._trial, self._open, self._outrun = None, None, None
+        self.rolled_back_n += 1

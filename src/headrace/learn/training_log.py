@@ -8,7 +8,7 @@ the same model at the same place in it:
   of the one before. It counts if the one before is the last that counted. So neither a repeat nor
   what follows a gap does; after a gap the desk, started anew, says everything again.
 - An order to retrain counts if it has the next number, and the trainer would have ordered it.
-- An adoption counts if its job is open, and so does its refusal.
+- An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial.
 
 Nothing here reads Kafka; whoever does hands in entries in the order of the log.
 """
@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple, TypeAlias
 
-from ..messages import ModelAdopted, ModelKept, RetrainRequested
+from ..messages import ModelAdopted, ModelKept, ModelRolledBack, RetrainRequested
 from .retrain import Challenger
 from .trainer import Entry, Trainer
 
@@ -69,6 +69,8 @@ class TrainingLog:
             return trainer.open_job is not None and trainer.open_job.job_id == entry.job_id
         if isinstance(entry, ModelKept):
             return trainer.awaits(entry.job_id)
+        if isinstance(entry, ModelRolledBack):
+            return trainer.is_on_trial(entry.job_id)
         if origin is None:
             return True
         heard = self._heard.get(origin.desk, NOWHERE)

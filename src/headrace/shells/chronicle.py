@@ -26,6 +26,7 @@ from ..messages import (
     LabelSettled,
     ModelAdopted,
     ModelKept,
+    ModelRolledBack,
     Output,
     RequestEnded,
     RequestExpired,
@@ -248,7 +249,7 @@ class Chronicle:
                 self.changes_n += 1
                 self.changes.append(Happened(events_n, output))
                 self.watched({f"{output.signal}/{output.detector}": output.statistic})
-            case ModelAdopted() | ModelKept():
+            case ModelAdopted() | ModelKept() | ModelRolledBack():
                 self.trials.append(Happened(events_n, output))
             case RoundOpened() if output.reason != "schedule":
                 self.rounds.append(Happened(events_n, output))

@@ -22,7 +22,7 @@ from rich.table import Table
 from ..adapters.serving import Served, serve
 from ..adapters.timings import Timings
 from ..errors import BadSettings
-from ..messages import DriftChanged, ModelAdopted, Output
+from ..messages import DriftChanged, ModelAdopted, ModelRolledBack, Output
 from ..reporting import redated
 from ..settings_http import HttpSettings
 from .demo_duel import EVENTS_MIN, Batch, Duel, Side, stream
@@ -289,6 +289,8 @@ class Show:
                 f"{output.challenger_right:.0%} right against {output.champion_right:.0%} "
                 f"on {output.labels_n} labels"
             )
+        if isinstance(output, ModelRolledBack):
+            return f"{self.report.events_n:>7,}  adoption rolled back: the old model does better"
         return None
 
     def _status(self) -> str:

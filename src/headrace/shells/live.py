@@ -16,7 +16,14 @@ from rich.console import Group
 from rich.text import Text
 
 from ..learn.estimate import Estimate
-from ..messages import DriftChanged, LabelRequested, ModelAdopted, ModelKept, Output
+from ..messages import (
+    DriftChanged,
+    LabelRequested,
+    ModelAdopted,
+    ModelKept,
+    ModelRolledBack,
+    Output,
+)
 from ..report import Report
 from .live_health import Pulse, health_line, span
 from .live_plot import BAND, Mark, Track, plot_lines
@@ -33,7 +40,7 @@ LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
 REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion")
 
-Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept
+Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolledBack
 
 
 class History:
@@ -70,6 +77,8 @@ class History:
             if isinstance(output, DriftChanged):
                 level = output.level
                 self.marks.append(Mark(events_n, LEVEL_LETTERS[level], LEVEL_STYLES[level]))
+            elif isinstance(output, ModelRolledBack):
+                self.marks.append(Mark(events_n, "r", "bold blue"))
             elif isinstance(output, ModelAdopted):
                 self.marks.append(Mark(events_n, "a", "bold blue"))
 
@@ -221,8 +230,12 @@ def _spending(report: Report, width: int) -> list[Text]:
         Text(
             f"{'rounds':<11}{report.rounds_n:,}; retrained {report.retrained_n:,}, "
             f"adopted {report.adopted_n:,}"
+            + (f", rolled back {report.rolled_back_n:,}" if report.rolled_back_n else "")
         ),
     ]
+    if report.evidence_n and report.evidence_age_s is not None:
+        age = f"{span(report.evidence_age_s)} old on average"
+        lines.append(Text(f"{'evidence':<11}{report.evidence_n:,} labels, {age}"))
     most_n = max(report.asked_by_reason.values(), default=1)
     for reason in REASONS:
         n = report.asked_by_reason.get(reason, 0)
@@ -284,6 +297,8 @@ def _decision(decision: Decision) -> Text:
             )
         case ModelAdopted():
             return Text.assemble((f"{'adopted':<13}", "bold blue"), _compared(decision))
+        case ModelRolledBack():
+            return Text.assemble((f"{'rolled back':<13}", "bold blue"), _compared(decision))
         case ModelKept():
             why = decision.reason
             if decision.labels_n:
@@ -291,7 +306,7 @@ def _decision(decision: Decision) -> Text:
             return Text.assemble((f"{'model kept':<13}", "blue"), why)
 
 
-def _compared(decision: ModelAdopted | ModelKept) -> str:
+def _compared(decision: ModelAdopted | ModelKept | ModelRolledBack) -> str:
     return (
         f"challenger {decision.challenger_right:.0%}, champion {decision.champion_right:.0%} right "
         f"on {decision.labels_n:,} labels"

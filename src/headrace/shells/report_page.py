@@ -24,9 +24,10 @@ from ..adapters.html import (
     table,
 )
 from ..adapters.timelines import layers_plot, strips_plot
-from ..messages import DriftChanged, ModelAdopted, ModelKept
+from ..messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
 from ..report import Report
 from .chronicle import Chronicle, Sample, joined_spread
+from .live_health import span
 from .pilot_report import changed_settings
 from .report_parts import (
     Axis,
@@ -380,16 +381,23 @@ def _requests(chronicle: Chronicle, axis: Axis) -> Html:
 # ---------------------------------------------------------------------------------- others
 
 
+DECIDED: dict[type, str] = {
+    ModelAdopted: "adopted",
+    ModelKept: "kept the old one",
+    ModelRolledBack: "rolled back to the old one",
+}
+
+
 def _models(chronicle: Chronicle, axis: Axis) -> Section:
     rows: list[Cells] = []
     for trial in list(chronicle.trials)[-ROWS_MAX:]:
         output = trial.output
-        assert isinstance(output, ModelAdopted | ModelKept)
+        assert isinstance(output, ModelAdopted | ModelKept | ModelRolledBack)
         is_judged = output.labels_n > 0
         rows.append(
             [
                 axis.told(trial),
-                "adopted" if isinstance(output, ModelAdopted) else "kept the old one",
+                DECIDED[type(output)],
                 percent(output.challenger_right) if is_judged else None,
                 percent(output.champion_right) if is_judged else None,
                 count(output.labels_n),
@@ -402,9 +410,22 @@ def _models(chronicle: Chronicle, axis: Axis) -> Section:
         "What was retrained?",
         f"Retrainings that came to an end: {count(len(chronicle.trials))}; models adopted: "
         f"{count(adopted_n)}; rounds opened by drift or by somebody: {count(len(chronicle.rounds))}"
-        ". A challenger is adopted only if it beats the champion on the latest control labels.",
+        ". A challenger is adopted only if it beats the champion on the latest control labels, and "
+        f"rolled back if it then proves worse.{_evidence_told(chronicle)}",
         table(header, rows) if rows else "",
     )
+
+
+def _evidence_told(chronicle: Chronicle) -> str:
+    """How old the evidence of a committee is."""
+    report = chronicle.report
+    if report is None or not report.evidence_n or report.evidence_age_s is None:
+        return ""
+    told = f" The committee judges by {count(report.evidence_n)} labels"
+    told += f", {span(report.evidence_age_s)} old on average"
+    if report.evidence_memory_s is not None:
+        told += f"; what is near weighs 1/e at an age of {span(report.evidence_memory_s)}"
+    return told + "."
 
 
 def _people(chronicle: Chronicle) -> Section:

@@ -318,6 +318,35 @@ class Committee(base.Classifier):
             return None
         return self._examples[-1].at - math.fsum(e.at for e in self._examples) / len(self._examples)
 
+    def river_places(self) -> list[int]:
+        """The numbers of the members that are river classifiers."""
+        return [n for n, member in enumerate(self._members) if isinstance(member, RiverMember)]
+
+    def river_members(self) -> list[RiverMember]:
+        """The members that are river classifiers, as they are."""
+        return [member for member in self._members if isinstance(member, RiverMember)]
+
+    def take_river_members(self, members: Sequence[RiverMember]) -> None:
+        """Others in their places: the same classifiers, trained in another way."""
+        for place, member in zip(self.river_places(), members, strict=True):
+            self._members[place] = member
+        self._is_fit = []
+
+    @property
+    def evidence_n(self) -> int:
+        """Labelled events that are kept as evidence."""
+        return len(self._examples)
+
+    @property
+    def evidence_memory(self) -> float | None:
+        """Age, in the unit of `at`, at which what is near weighs 1/e in the Gaussian process."""
+        for member in self._members:
+            if isinstance(member, GaussianProcess) and self._examples:
+                span = self._examples[-1].at - self._examples[0].at
+                gap = max(span / max(1, len(self._examples) - 1), 1e-9)
+                return member.settings["local_memory"] * gap
+        return None
+
     def member_names(self) -> list[str]:
         """A name for each member, in their order."""
         return [

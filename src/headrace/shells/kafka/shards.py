@@ -29,6 +29,7 @@ from ...messages import (
     InputRejected,
     LabelRequested,
     ModelAdopted,
+    ModelRolledBack,
     Output,
     RequestEnded,
 )
@@ -181,7 +182,7 @@ class PartitionShard:
 
     def ended(self, entry: Entry) -> None:
         """The trainer has just folded this entry."""
-        if isinstance(entry, ModelAdopted):
+        if isinstance(entry, ModelAdopted | ModelRolledBack):
             self.shard.adopted()
         elif isinstance(entry, RequestEnded):
             schema = self.shard.schema

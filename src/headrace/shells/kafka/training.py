@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...adapters.timings import Timings
 from ...chance import Chance
@@ -26,6 +26,7 @@ from ...messages import (
     DriftChanged,
     ModelAdopted,
     ModelKept,
+    ModelRolledBack,
     RetrainFinished,
     RetrainRequested,
 )
@@ -39,6 +40,10 @@ READ_AHEAD_MAX = 5_000
 
 FOLDED_AT_ONCE_MAX = 50
 """Entries folded before events have their turn again."""
+
+
+Decision: TypeAlias = RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack
+_DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
 
 
 def new_log(settings: Settings) -> TrainingLog:
@@ -123,7 +128,7 @@ class Training:
         if isinstance(entry, RetrainRequested):
             self._is_for_drift = entry.reason == "drift"
             self._start_job()
-        if isinstance(entry, RetrainRequested | ModelAdopted | ModelKept):
+        if isinstance(entry, _DECISIONS):
             self._said.discard(_question(entry))
 
     def _start_job(self) -> None:
@@ -171,7 +176,7 @@ class Training:
 
     def _is_unsaid(self, entry: Entry) -> bool:
         """It was not written already, and is on its way back."""
-        assert isinstance(entry, RetrainRequested | ModelAdopted | ModelKept)
+        assert isinstance(entry, _DECISIONS)
         question = _question(entry)
         if question in self._said:
             return False
@@ -179,8 +184,10 @@ class Training:
         return True
 
 
-def _question(entry: RetrainRequested | ModelAdopted | ModelKept) -> tuple[str, int]:
-    """What an entry decides: whether a job is to be run, or whether its model is adopted."""
+def _question(entry: Decision) -> tuple[str, int]:
+    """What an entry decides: whether a job is run, its model is adopted, or rolled back."""
+    if isinstance(entry, ModelRolledBack):
+        return "roll back", entry.job_id
     return ("order" if isinstance(entry, RetrainRequested) else "verdict", entry.job_id)
 
 

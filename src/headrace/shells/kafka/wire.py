@@ -22,6 +22,7 @@ from ...messages import (
     LabelSettled,
     ModelAdopted,
     ModelKept,
+    ModelRolledBack,
     Output,
     RequestExpired,
     RequestWithdrawn,
@@ -46,6 +47,7 @@ _ENTRIES = msgspec.json.Decoder(
     | RetrainRequested
     | ModelAdopted
     | ModelKept
+    | ModelRolledBack
 )
 _DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick)
 _STEPS = msgspec.json.Decoder(Step)

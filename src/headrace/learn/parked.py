@@ -1,0 +1,131 @@
+"""Models that were displaced: parked with what their inputs looked like, and watched for a while.
+
+A parked model is tried again when the inputs look as they did when it was in use, for some concepts
+return. The one displaced last also goes on learning for so many control labels: if it proves better
+than the challenger that took its place, beyond noise, the adoption is rolled back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from ..messages import ModelRolledBack
+from .calibration import Calibration
+from .learner import Learner
+from .memory import Example
+from .river_part import RiverPart
+from .schema_view import SchemaView
+
+Part: TypeAlias = Learner | RiverPart
+"""What a retraining makes anew: the model, or the river members of a committee."""
+
+DESCRIBED_N = 100
+"""Latest labelled examples that inputs are described by."""
+
+ALIKE_MAX = 0.25
+"""Mean distance over the features up to which two descriptions look alike. A feature whose mean
+moved by one standard deviation is 0.5 apart; two samples of 100 of one stream are 0.06 apart."""
+
+NOISE = 2.75
+"""Standard deviations by which verdicts that differ must favour the predecessor. Of models
+that are alike, at most 2 % are rolled back, though each of 50 labels is looked at."""
+
+Description: TypeAlias = dict[str, tuple[float, float] | dict[str, float]]
+"""By feature: mean and standard deviation of a number, or shares of the categories."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Parked:
+    """A displaced model. `at` is the time of the newest event it learned, seconds."""
+
+    number: int
+    at: float
+    part: Part
+    calibration: Calibration
+    description: Description
+
+
+@dataclass(eq=False, slots=True)
+class Trial:
+    """An adopted challenger against its predecessor, on control labels that both then learn."""
+
+    job_id: int
+    number: int
+    part: Part
+    calibration: Calibration
+    labels_n: int = 0
+    champion_right_n: int = 0
+    predecessor_right_n: int = 0
+    differing_n: int = 0
+
+    def learn(self, example: Example, champion_right: bool) -> None:
+        """A label came: a control one judges, and the predecessor learns either."""
+        if example.is_control:
+            is_right = self.part.right(example.row, example.code, example.context)
+            self.labels_n += 1
+            self.champion_right_n += champion_right
+            self.predecessor_right_n += is_right
+            self.differing_n += champion_right != is_right
+        self.part.learn(example.row, example.code, at=example.at, key=example.id)
+
+    @property
+    def is_worse(self) -> bool:
+        """The predecessor is right more often, beyond noise (a sign test, McNemar 1947)."""
+        lost_n = self.predecessor_right_n - self.champion_right_n
+        return lost_n > 0 and lost_n >= NOISE * math.sqrt(self.differing_n)
+
+    def rolled_back(self, at: float, model_version: int) -> ModelRolledBack:
+        """The entry that ends it with the predecessor back in use."""
+        return ModelRolledBack(
+            job_id=self.job_id,
+            at=at,
+            model_version=model_version,
+            champion_right=self.predecessor_right_n / self.labels_n,
+            challenger_right=self.champion_right_n / self.labels_n,
+            labels_n=self.labels_n,
+        )
+
+
+def describe(examples: Sequence[Example], schema: SchemaView) -> Description:
+    """What the features of the latest `DESCRIBED_N` examples look like."""
+    described: Description = {}
+    features = [schema.features(example.row) for example in examples[-DESCRIBED_N:]]
+    for name in schema.names:
+        values = [x[name] for x in features if x.get(name) is not None]
+        texts = [str(value) for value in values if isinstance(value, str)]
+        if texts:
+            shares = {text: texts.count(text) / len(texts) for text in sorted(set(texts))}
+            described[name] = shares
+            continue
+        numbers = np.array([float(v) for v in values if math.isfinite(v)], dtype=np.float64)
+        if len(numbers):
+            described[name] = (float(numbers.mean()), float(numbers.std()))
+    return described
+
+
+def distance(one: Description, other: Description) -> float:
+    """Mean over the features that either has, 0 to 1.
+
+    Of a number, how far the means are apart by the sum of the standard deviations; of categories,
+    the share that would have to move. A feature that one has not is 1 apart.
+
+    >>> distance({"x": (0.0, 1.0), "c": {"a": 1.0}}, {"x": (1.0, 1.0), "c": {"a": 0.5, "b": 0.5}})
+    0.5
+    """
+    names = [*one, *(name for name in other if name not in one)]
+    return sum(_apart(one.get(name), other.get(name)) for name in names) / max(1, len(names))
+
+
+def _apart(one: object, other: object) -> float:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        moved, wide = abs(one[0] - other[0]), one[1] + other[1]
+        return 0.0 if moved == 0.0 else min(1.0, moved / wide if wide > 0.0 else 1.0)
+    if isinstance(one, dict) and isinstance(other, dict):
+        names = [*one, *(name for name in other if name not in one)]
+        return float(sum(abs(one.get(name, 0.0) - other.get(name, 0.0)) for name in names)) / 2.0
+    return 1.0
