@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo broker test grafana-check dashboards torture soak lint format bench docs clean
+.PHONY: experiments help demo broker test fuzz grafana-check dashboards torture soak lint format bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are 
 
 test: $(READY) broker  ## set up, then run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+fuzz: $(READY)  ## inputs made up by hypothesis, for as long as they last; ARGS="-k settings"
+	HEADRACE_FUZZ_N=20000 $(BIN)/python -m pytest -n auto tests/fuzz $(ARGS)
 
 grafana-check: $(READY)  ## set up, then check dashboards and alert rules, in a Prometheus too
 	.ci/prometheus.sh

@@ -48,7 +48,7 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
         "query.uncertainty_from is 'modle'; must be one of model, served, disagreement; "
         "did you mean 'model'?",
         "query.rounds is 'often'; must be a section",
-        "learn.passes is 0; must be at least 1",
+        "learn.passes is 0; must be at least 1 and at most 1000",
         "drift.watch[1].signal is missing",
         "drift.watch[0].detector is 'adwim'; must be one of glr, adwin, page_hinkley, kswin, ddm, "
         "eddm, hddm_a, hddm_w, fhddm, ks, welch, psi, domain_classifier, or module:attribute; "

@@ -20,10 +20,12 @@ from .settings_columns import ColumnsSettings, faults_of_columns
 from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
     Count,
+    Few,
     Seconds,
     Section,
     Share,
     ShareOrNone,
+    Size,
     about,
 )
 from .settings_http import HttpSettings, faults_of_http
@@ -130,13 +132,13 @@ class SchemaSettings(Section, frozen=True, kw_only=True):
         about("The features and their kinds, in order. Empty: inferred as they are first seen."),
     ] = field(default_factory=dict)
     features_max: Annotated[
-        Count, about("At most so many features; what comes after is counted and ignored.")
+        Size, about("At most so many features; what comes after is counted and ignored.")
     ] = 2_000
     categories_max: Annotated[
-        Count, about("At most so many values of one categorical feature; the rest share one.")
+        Size, about("At most so many values of one categorical feature; the rest share one.")
     ] = 1_000
     classes_max: Annotated[
-        Count, about("At most so many classes; an answer with one more is rejected.")
+        Size, about("At most so many classes; an answer with one more is rejected.")
     ] = 200
 
 
@@ -156,11 +158,11 @@ class ModelSettings(Section, frozen=True, kw_only=True):
 class ObserveSettings(Section, frozen=True, kw_only=True):
     """[observe]: what is kept of the unlabelled stream."""
 
-    window_n: Annotated[Count, about("Events in the sliding window.")] = 2_000
+    window_n: Annotated[Size, about("Events in the sliding window.")] = 2_000
     window_s: Annotated[
         Seconds | None, about("Age at which an event leaves the window as well; seconds.")
     ] = None
-    reservoir_n: Annotated[Count, about("Events in the sample of the past.")] = 2_000
+    reservoir_n: Annotated[Size, about("Events in the sample of the past.")] = 2_000
     reservoir_half_life_s: Annotated[
         Seconds | None,
         about(
@@ -178,14 +180,14 @@ class LabelSettings(Section, frozen=True, kw_only=True):
 
     deadline_s: Annotated[Seconds, about("A request expires after so many seconds.")] = 86_400.0
     answers_wanted: Annotated[
-        Count, about("Answers needed before a majority may settle a request.")
+        Few, about("Answers needed before a majority may settle a request.")
     ] = 1
     answers_max: Annotated[
-        Count,
+        Few,
         about("Answers, refusals included, after which a request without a majority is disputed."),
     ] = 3
     closed_n: Annotated[
-        Count, about("Ended requests remembered for late answers and corrections.")
+        Size, about("Ended requests remembered for late answers and corrections.")
     ] = 10_000
     late_answers: Annotated[
         Literal["taken", "refused"],
@@ -204,7 +206,7 @@ class LabelSettings(Section, frozen=True, kw_only=True):
         ),
     ] = 0.0
     open_max: Annotated[
-        Count, about("Open requests at most; at the limit nothing is asked until one ends.")
+        Size, about("Open requests at most; at the limit nothing is asked until one ends.")
     ] = 10_000
     cost: Annotated[
         Annotated[float, Meta(ge=0)],
@@ -217,7 +219,7 @@ class LabelSettings(Section, frozen=True, kw_only=True):
 class LearnSettings(Section, frozen=True, kw_only=True):
     """[learn]: what is done with each label."""
 
-    memory_n: Annotated[Count, about("Labelled examples kept for retraining.")] = 2_000
+    memory_n: Annotated[Size, about("Labelled examples kept for retraining.")] = 2_000
     half_life_s: Annotated[
         Seconds | None,
         about(
@@ -232,7 +234,7 @@ class LearnSettings(Section, frozen=True, kw_only=True):
         Count | None, about("Retrain after so many labels as well as on drift.")
     ] = None
     retrain_labels_min: Annotated[Count, about("No retraining on fewer examples than this.")] = 30
-    passes: Annotated[Count, about("How often a retraining goes through the memory.")] = 2
+    passes: Annotated[Few, about("How often a retraining goes through the memory.")] = 2
     adopt_labels_n: Annotated[
         Count, about("The latest control labels on which challenger and champion are compared.")
     ] = 30
@@ -268,7 +270,7 @@ class LearnSettings(Section, frozen=True, kw_only=True):
 class EvaluationSettings(Section, frozen=True, kw_only=True):
     """[evaluation]: the live accuracy estimate."""
 
-    window_n: Annotated[Count, about("Events over which accuracy is estimated.")] = 5_000
+    window_n: Annotated[Size, about("Events over which accuracy is estimated.")] = 5_000
     judged: Annotated[
         Literal["model", "served"], about("Whose predictions the headline estimate judges.")
     ] = "model"
@@ -297,7 +299,7 @@ class RunSettings(Section, frozen=True, kw_only=True):
     """[run]: what the embedded shell does around the engine."""
 
     snapshot_every_n: Annotated[Count, about("Events between two snapshots.")] = 20_000
-    snapshots_kept: Annotated[Count, about("Snapshots kept; older ones are removed.")] = 2
+    snapshots_kept: Annotated[Few, about("Snapshots kept; older ones are removed.")] = 2
     tick_s: Annotated[
         Seconds, about("With --follow: quiet time after which the clock is moved; seconds.")
     ] = 1.0

@@ -22,7 +22,7 @@ from headrace.settings import parse
 from headrace.shells import files, waiting
 from headrace.shells.places import Places
 from headrace.shells.replay import RunFolder, replay
-from shells.runs import SETTINGS, START_AT, Stream, answer_to, child, event, lines_of
+from shells.runs import SETTINGS, START_AT, Stream, accidents, answer_to, child, event, lines_of
 
 
 def told(report):
@@ -487,11 +487,6 @@ def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
 
 
 # ------------------------------------------------------------------ accidents with the files
-
-
-def accidents(notes: list[str]) -> list[str]:
-    """What was told, but for what every run tells at its beginning."""
-    return [note for note in notes if not note.startswith("read as ")]
 
 
 @pytest.mark.parametrize("cut_n", [1, 2, 30])
