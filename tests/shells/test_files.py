@@ -501,8 +501,7 @@ def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, tmp_path, 
     notes = []
     torn.run(on_note=notes.append)
     (note,) = accidents(notes)
-    assert str(path) in note
-    assert "left for the next start" in note
+    assert str(path) in note and "left for the next start" in note
     path.write_bytes(content)
     notes.clear()
     torn.run(on_note=notes.append)
