@@ -113,7 +113,9 @@ def features_of(
         features = {k: v for k, v in features.items() if k != prefix and not k.startswith(below)}
     if len(features) > FEATURES_MAX:
         raise Refusal(
-            Reason.BAD_FEATURES, f"there are {len(features)} features; at most {FEATURES_MAX}"
+            Reason.BAD_FEATURES,
+            f"there are {len(features)} features; at most {FEATURES_MAX} in one event: let "
+            "input.features lead to fewer, or input.decoder choose them",
         )
     return features
 
