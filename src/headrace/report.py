@@ -56,7 +56,9 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     `training_offset` is the entry of the training log that comes next, `training_lag_n` how many
     are there and not folded. `is_decider`: this one orders retraining and judges challengers.
     `snapshot_refused_n` counts snapshots that were there and not trusted, `rejected_n` inputs that
-    no part ever saw, by reason. Without `partitions` those of the shards are shown, without lag.
+    no part ever saw, by reason; `restarts_n` sessions that ended early, by kind of error, `lost_n`
+    records deleted unread, by log. Without `partitions` those of the shards are shown, without
+    lag.
     """
 
     partitions: tuple[PartitionReport, ...] = ()
@@ -71,6 +73,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_failed_n: int = 0
     snapshot_refused_n: int = 0
     rejected_n: dict[str, int] = msgspec.field(default_factory=dict)
+    restarts_n: dict[str, int] = msgspec.field(default_factory=dict)
+    lost_n: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,9 +105,20 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
             "Allow a connection without TLS to a broker that is not on loopback. Never with SASL."
         ),
     ] = False
-    request_bytes_max: Annotated[Count, about("The largest record that is produced; bytes.")] = (
-        1_000_000
-    )
+    isolation: Annotated[
+        Literal["read_committed", "read_uncommitted"],
+        about(
+            "Whether records of transactions that are open or aborted are left out, of all topics "
+            "that are read."
+        ),
+    ] = "read_committed"
+    request_bytes_max: Annotated[
+        Count,
+        about(
+            "The largest record that is produced; bytes. An event or an answer may have a quarter "
+            "of it, 250 kB by default: a request repeats what its event said."
+        ),
+    ] = 1_000_000
     fetch_bytes_max: Annotated[
         Count, about("Read at most so much of a partition at a time; bytes.")
     ] = 1_048_576

@@ -96,6 +96,8 @@ def worker_report(engines: list[hr.Engine]) -> Report:
         snapshot_at=1_100.0,
         snapshot_bytes=4_096,
         rejected_n={"not_json": 3},
+        restarts_n={"network": 2},
+        lost_n={"events": 7},
     )
     desks = {i: engine.desk for i, engine in enumerate(engines)}
     return report_of_parts(settings(), engines[0].trainer, shards, desks, worker=worker)

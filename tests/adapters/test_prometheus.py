@@ -28,8 +28,8 @@ from headrace.report import Report
 SERIES_MAX = 600
 LABELS = {
     "against", "bin", "by", "class", "detector", "end", "estimate", "feature", "judged", "kind",
-    "level", "measure", "number", "outcome", "partition", "python", "reason", "river", "side",
-    "signal", "strategy", "version",
+    "level", "log", "measure", "number", "outcome", "partition", "python", "reason", "river",
+    "side", "signal", "strategy", "version",
 }  # fmt: skip
 UNITS = ("_seconds", "_ratio", "_bytes", "_labels", "_records", "_events", "_units", "_info")
 
@@ -191,7 +191,9 @@ def test_every_child_of_a_counter_or_histogram_is_born_at_zero() -> None:
         }
 
     # What the shell says of its own past is not the stream's.
-    worker = msgspec.structs.replace(unfed().worker, rebalances_n=0, rejected_n={})
+    worker = msgspec.structs.replace(
+        unfed().worker, rebalances_n=0, rejected_n={}, restarts_n={}, lost_n={}
+    )
     newborn = msgspec.structs.replace(unfed(), worker=worker, rejected_n={})
     born, grown = children(newborn), children(fed())
     timed = {metric.name for metric in GROUPS["Times"]}

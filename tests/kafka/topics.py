@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 T = TypeVar("T")
 # For the answer to one call, on a machine that does much else.
@@ -67,21 +67,57 @@ class Topics:
         *,
         keys: Sequence[bytes | None] | None = None,
         partition: int | None = None,
+        codec: str | None = None,
     ) -> None:
         """Write values in their order, all acknowledged on return.
 
-        Keys, if given, are one for each value. Without `partition` the key's hash picks it.
+        Keys, if given, are one for each value. Without `partition` the key's hash picks it. `codec`
+        compresses them.
         """
         values = list(values)
         keyed = zip(values, keys or [None] * len(values), strict=True)
 
         async def run() -> None:
-            async with AIOKafkaProducer(**self.client, acks="all", linger_ms=5) as producer:
+            async with AIOKafkaProducer(
+                **self.client, acks="all", linger_ms=5, compression_type=codec
+            ) as producer:
                 sent = [
                     await producer.send(name, value, key=key, partition=partition)
                     for value, key in keyed
                 ]
                 await asyncio.gather(*sent)
+
+        asyncio.run(run())
+
+    def abort(self, name: str, *values: bytes) -> None:
+        """Write each value in a transaction of its own that is aborted."""
+
+        async def run() -> None:
+            async with AIOKafkaProducer(**self.client, transactional_id=f"{name}-tx") as producer:
+                for value in values:
+                    await producer.begin_transaction()
+                    await producer.send_and_wait(name, value, partition=0)
+                    await producer.abort_transaction()
+
+        asyncio.run(run())
+
+    def delete_before(self, name: str, offset: int, partition: int = 0) -> None:
+        """Delete the first records of a partition, as retention does."""
+
+        async def run(admin: AIOKafkaAdminClient) -> None:
+            await admin.delete_records({TopicPartition(name, partition): RecordsToDelete(offset)})
+
+        self._admin(run)
+
+    def commit(self, group: str, name: str, offset: int, partition: int = 0) -> None:
+        """Move what a group has committed, as an operator's tool does; nobody may be in it."""
+
+        async def run() -> None:
+            consumer = AIOKafkaConsumer(**self.client, group_id=group, enable_auto_commit=False)
+            at = TopicPartition(name, partition)
+            consumer.assign([at])
+            async with consumer:
+                await consumer.commit({at: offset})
 
         asyncio.run(run())
 

@@ -112,7 +112,7 @@ def test_settings_make_all_accounts_that_are_set() -> None:
         (lambda: Share(0.0), "above 0 and at most 1"),
         (lambda: Share(1.1), "above 0 and at most 1"),
         (lambda: PerHour(0.0), "above 0"),
-        (lambda: Cap(0), "at least 1"),
+        (lambda: Cap(-1), "at least 0"),
         (lambda: Budget([Cap(5)]), "set share or per_hour as well"),
     ],
 )

@@ -13,6 +13,8 @@ from .catalogue import Buckets, Exported, Over, by, by_class, plain
 
 IGNORED = ("unknown", "mistyped", "not_finite")
 SNAPSHOT_FAULTS = ("write", "refused")
+RESTARTS = ("brokers", "network", "fenced", "partitions")
+LOGS_READ = ("events", "answers", "drift", "desk")
 
 
 def _ignored(report: Report) -> list[tuple[str, float]]:
@@ -168,6 +170,22 @@ WORKER = (
         "Times that partitions were handed out anew.",
         lambda r: r.worker.rebalances_n,
         over="max",
+    ),
+    by(
+        "reason",
+        "headrace_session_restarts_total",
+        "restarts",
+        "Times that this worker connected to Kafka anew, by why.",
+        lambda r: [(reason, r.worker.restarts_n.get(reason, 0)) for reason in RESTARTS],
+        closed=RESTARTS,
+    ),
+    by(
+        "log",
+        "headrace_records_lost_total",
+        "records",
+        "Records that were deleted before they were read, by the setting of their topic.",
+        lambda r: [(log, r.worker.lost_n.get(log, 0)) for log in LOGS_READ],
+        closed=LOGS_READ,
     ),
     plain(
         "headrace_last_rebalance_timestamp_seconds",

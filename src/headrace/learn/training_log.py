@@ -49,6 +49,10 @@ class TrainingLog:
         self._heard: dict[int, Place] = {}
         self._answered: deque[float] = deque(maxlen=ANSWERED_N)
 
+    def heard(self, desk: int) -> Place:
+        """The place of the last end of this desk that counted."""
+        return self._heard.get(desk, NOWHERE)
+
     def has_answered(self, at: float) -> bool:
         """Whether a retraining for a drift of this moment was ordered.
 
@@ -73,7 +77,7 @@ class TrainingLog:
             return trainer.is_on_trial(entry.job_id)
         if origin is None:
             return True
-        heard = self._heard.get(origin.desk, NOWHERE)
+        heard = self.heard(origin.desk)
         return origin.place > heard and origin.before in (heard, NOWHERE)
 
     def fold(

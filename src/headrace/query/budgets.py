@@ -101,8 +101,8 @@ class Cap:
     """
 
     def __init__(self, labels: int) -> None:
-        if labels < 1:
-            raise BadSettings(f"the cap is {labels}; must be at least 1 (label)")
+        if labels < 0:
+            raise BadSettings(f"the cap is {labels}; must be at least 0 (labels)")
         self.cap = labels
         self.balance = labels * _LABEL
 

@@ -113,9 +113,9 @@ class Frame:
         self.settings = settings
         self.screen = screen
         self.station = (
-            Station(settings, note=LOGGER.info)
+            Station(settings)
             if screen is None
-            else Station(settings, note=screen.note, told=screen.happened)
+            else Station(settings, note=screen.note, warn=screen.note, told=screen.happened)
         )
         self.report: Report = report_of_parts(settings, new_log(settings).trainer, {}, {})
         self.registry = registry_of(lambda: self.report, self.station.timings)
@@ -144,7 +144,8 @@ class Frame:
             session = self.station.session
             self._why_not_ready = self.station.why_not_ready()
             if session is not None and session.is_joined and time.monotonic() >= due_at:
-                self.report, due_at = report_of_session(session), time.monotonic() + REPORT_S
+                self.report = report_of_session(session, self.station.restarts_n)
+                due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:
                 self.screen.update(self.report)
             await asyncio.sleep(REPORT_S if self.screen is None else REFRESH_S)

@@ -17,8 +17,9 @@ from headrace.learn.retrain import retrain
 from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested, base_id
 from headrace.settings import parse
 from headrace.shells.kafka.desks import desk_of
-from headrace.shells.kafka.shards import PartitionShard, share_of
+from headrace.shells.kafka.shards import PartitionShard, decoder_of, share_of
 from headrace.shells.kafka.states import frozen_log
+from headrace.shells.kafka.training import new_log
 from shells.kafka.logs import World, requests_in
 
 N = 1_000
@@ -319,9 +320,25 @@ def test_an_answer_to_nothing_goes_to_rejects() -> None:
 
 def test_the_parts_of_a_budget_do_not_exceed_the_whole() -> None:
     settings = parse({"query": {"budget": {"per_hour": 7.0, "cap": 10}}, "label": {"open_max": 7}})
-    parts = [share_of(settings, 3) for _ in range(3)]
-    assert sum(part.query.budget.cap or 0 for part in parts) <= 10
+    parts = [share_of(settings, 3, partition) for partition in range(3)]
+    assert [part.query.budget.cap for part in parts] == [4, 3, 3]
     assert sum(part.query.budget.per_hour or 0.0 for part in parts) == pytest.approx(7.0)
     assert sum(part.label.open_max for part in parts) <= 7
-    with pytest.raises(BadSettings, match=r"query.budget.cap is 10; must be at least 11"):
-        share_of(settings, 11)
+    with pytest.raises(BadSettings, match=r"label.open_max is 7; must be at least 11"):
+        share_of(settings, 11, 0)
+
+
+def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> None:
+    settings = settings_of(desk_partitions=1)
+    budget = msgspec.structs.replace(settings.query.budget, cap=1, reserve=0)
+    query = msgspec.structs.replace(settings.query, budget=budget)
+    settings = msgspec.structs.replace(settings, query=query)
+    asked = []
+    for partition in range(2):
+        log = new_log(settings)
+        shard = PartitionShard(settings, partition, 2, log.trainer)
+        lines = [msgspec.json.encode(event) for event in events_of(200)]
+        shard.feed(decoder_of(settings), lines, range(200), 200)
+        outputs = shard.take(0, -1).outputs
+        asked.append(sum(isinstance(output, LabelRequested) for output in outputs))
+    assert asked == [1, 0]

@@ -26,6 +26,9 @@ SESSION_S = 10
 HEARTBEAT_S = 1
 """Also how late a worker learns that another came or went."""
 
+METADATA_S = 30
+"""How late new partitions of the events are noticed at most."""
+
 BETWEEN_POLLS_MAX_S = 300
 REBALANCE_MAX_S = 60
 """How long the others wait for a worker that flushes and snapshots before it lets go."""
@@ -131,16 +134,20 @@ def consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) 
     """An `AIOKafkaConsumer`, not started, that commits nothing by itself.
 
     With a `group` it shares partitions with the others (`subscribe` it); without one it reads what
-    it is told to (`assign` it). Without a committed offset it begins at the earliest record.
+    it is told to (`assign` it). `seek` either: one without a group never
+    chooses a place by itself.
     """
     options: dict[str, Any] = {
         "enable_auto_commit": False,
-        "isolation_level": "read_uncommitted",
-        "auto_offset_reset": "earliest",
+        "isolation_level": kafka.isolation,
+        "metadata_max_age_ms": METADATA_S * 1000,
+        "auto_offset_reset": "none",
         "max_partition_fetch_bytes": kafka.fetch_bytes_max,
     }
     if group is not None:
         options |= {
+            # It looks for a place before we can name one; `Session` sees where it jumps later.
+            "auto_offset_reset": "earliest",
             "group_id": group,
             "partition_assignment_strategy": [Steady()],
             "session_timeout_ms": SESSION_S * 1000,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ...learn.training_log import NOWHERE, Origin
+from ...learn.training_log import NOWHERE, Origin, Place
 from ...messages import (
     DriftChanged,
     InputRejected,
@@ -52,12 +52,16 @@ class OwnedShard:
 class OwnedDesk:
     """A desk of ours. What it says of entries before offset `said_to` has been said before.
 
+    Not so an end: the training log has heard of those up to the place `heard`, and of no others.
+    The offsets of a group can be moved by anybody, and an end is a label that was paid for.
+
     Until it has said something here (`is_new`), what it says is not joined to what was said before:
     a desk may come from a log whose beginning is gone, or have been told other settings.
     """
 
     desk: PartitionDesk
     said_to: int
+    heard: Place = NOWHERE
     arrived: int = 0
     is_new: bool = True
 
@@ -184,9 +188,9 @@ class Mail:
                 parcel.to_others.append(self._unread(record))
                 continue
             for said in owned.desk.fold(*entry, record.offset):
-                if record.offset < owned.said_to:
-                    continue
                 origin = said.origin
+                if record.offset < owned.said_to if origin is None else origin.place <= owned.heard:
+                    continue
                 if origin is not None and owned.is_new:
                     origin, owned.is_new = origin._replace(before=NOWHERE), False
                 parcel.to_others += self._of_said(said.output, origin)

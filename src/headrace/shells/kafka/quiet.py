@@ -15,9 +15,6 @@ from .reading import partition_of
 if TYPE_CHECKING:
     from .session import Session
 
-MARKERS_N = 1
-"""Records of transactions that no consumer gets and that stand at the end of a partition."""
-
 
 class Quiet:
     """Looks, when something is overdue by the clock of the day, at most once in a quiet time."""
@@ -53,7 +50,7 @@ class Quiet:
         self._looked_at = time.monotonic()
         seen = await self._places()
         # An event would be fed at once; what stays for a while is no event.
-        is_done = all(end - place <= MARKERS_N for place, end in seen)
+        is_done = all(place >= end for place, end in seen)
         self.holds = is_done and seen == self._seen
         self._seen = seen
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from .client import library
+from .places import check_place
 
 QUICK: dict[str, Any] = {"fetch_max_wait_ms": 20}
 """Options of a consumer that reads logs to their ends: what is asked behind a fetch that waits for
@@ -23,7 +24,7 @@ class Tapes:
     """Some partitions, each read forwards from its own place by one consumer without a group.
 
     The consumer is started by the caller and used by nobody else. `lost` says, for each partition,
-    how many records before its first were wanted and had been deleted.
+    how many records before its first were wanted and had been deleted; `ends` where each ended.
     """
 
     def __init__(self, consumer: Any, starts: Mapping[Any, int]) -> None:
@@ -31,12 +32,19 @@ class Tapes:
         self._starts = dict(starts)
         self._read: dict[Any, deque[Any]] = {}
         self.lost: dict[Any, int] = {}
+        self.ends: dict[Any, int] = {}
 
     async def open(self) -> None:
-        """Go to where each begins, or to the first record that is still there."""
+        """Go to where each begins, or to the first record that is still there.
+
+        Raises `BadInput` for a place beyond the end: that is another log.
+        """
         self._consumer.assign(list(self._starts))
-        first = await self._consumer.beginning_offsets(list(self._starts)) if self._starts else {}
+        tps = list(self._starts)
+        first = await self._consumer.beginning_offsets(tps) if tps else {}
+        self.ends = await self._consumer.end_offsets(tps) if tps else {}
         for tp, start in self._starts.items():
+            check_place(tp, start, self.ends[tp])
             self._read[tp] = deque()
             self.lost[tp] = max(0, first[tp] - start)
             self._consumer.seek(tp, max(start, first[tp]))

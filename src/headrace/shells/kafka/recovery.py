@@ -26,6 +26,7 @@ from ...messages import ModelAdopted
 from ...observe.decode import Decoder
 from ...settings import Settings
 from . import wire
+from .places import check_place
 from .reading import Tapes, partition_of
 from .shards import PartitionShard, Step, Taken
 
@@ -112,7 +113,7 @@ class Recovery:
                 "snapshot: it must be kept for ever (retention.ms=-1). Put it back, or start anew "
                 "with headrace reset"
             )
-        end = (await self._consumer.end_offsets([self._journal]))[self._journal]
+        end = tapes.ends[self._journal]
         async for offset, written_ms, step in self._steps(tapes, shard, end):
             if until is not None and offset > until:
                 break
@@ -121,6 +122,7 @@ class Recovery:
                     f"it has the training log up to {shard.training}, and the step after it only "
                     f"up to {step.training}"
                 )
+            check_place(self._training, step.training, tapes.ends[self._training])
             await self.catch_up(shard, log, step.training)
             shard = await self._again(tapes, shard, log, step)
             self._settle(shard, step, offset, written_ms)
@@ -176,6 +178,7 @@ class Recovery:
         if shard.position < step.start:
             tapes.skip(self._events, step.start)
             shard.seek(step.start)
+        check_place(self._events, step.stop, tapes.ends[self._events])
         read_n = 0
         async for records in tapes.until(self._events, step.stop):
             read_n += len(records)

@@ -26,6 +26,7 @@ from ...settings import Settings
 from . import client, wire
 from .outbox import Outbox, Parcel, Post, started
 from .owned import Mail, OwnedDesk, OwnedShard
+from .places import Places, check_place
 from .quiet import Quiet
 from .reading import partition_of
 from .saving import Saver
@@ -42,7 +43,8 @@ SILENT_S_MAX = 20.0
 
 
 class Session:
-    """See the module. `note` is told what an operator should know, from any thread.
+    """See the module. `note` is told what goes on and `warn` what an operator should look at, in
+    sentences, from any thread. `lost_n` counts, by log, records that were deleted unread.
 
     `partitions_n` is how many partitions each topic has, by the name of its setting.
     """
@@ -58,6 +60,8 @@ class Session:
         timings: Timings,
         clock: Callable[[], float],
         note: Callable[[str], None],
+        warn: Callable[[str], None],
+        lost_n: dict[str, int],
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
@@ -69,6 +73,8 @@ class Session:
         self.timings = timings
         self.clock = clock
         self.note = note
+        self.warn = warn
+        self.lost_n = lost_n
         self.mail = Mail(settings.kafka, writer=secrets.token_hex(8), told=told)
         self.shards: dict[int, OwnedShard] = {}
         self.desks: dict[int, OwnedDesk] = {}
@@ -81,6 +87,7 @@ class Session:
         self.is_caught_up = False
         self._heard_at = time.monotonic()
         self.training: Training
+        self.places: Places
         self.outbox: Outbox
         self.held: set[Any] = set()
         self._turn = asyncio.Lock()
@@ -99,6 +106,7 @@ class Session:
             self._producer = await started(stack, client.producer(kafka))
             self._tail = await started(stack, client.consumer(kafka))
             self.reader = await started(stack, client.consumer(kafka))
+            self.places = Places(kafka, self.reader, self.warn, self.lost_n)
             await self._open_training()
             self.consumer = client.consumer(kafka, group=kafka.group)
             self.outbox = Outbox(self._producer, self.settings.worker.batches_in_flight_max)
@@ -111,7 +119,7 @@ class Session:
                 self._tasks = tasks
                 if self.settings.worker.standby:
                     follower = await started(stack, client.consumer(kafka))
-                    beside.append(tasks.create_task(self.standby.run(follower, self.note)))
+                    beside.append(tasks.create_task(self.standby.run(follower, self.warn)))
                 try:
                     await started(stack, self.consumer)
                     self.consumer.subscribe(
@@ -131,22 +139,26 @@ class Session:
         errors = client.library("aiokafka.errors").KafkaError
         while True:
             with suppress(errors, TimeoutError):
-                await asyncio.wait_for(self.reader.end_offsets([topic]), HEARD_S)
+                places = {tp: self._position(tp) for tp in self.held if self._has_place(tp)}
+                asked = self.reader.end_offsets([topic, *places])
+                ends = await asyncio.wait_for(asked, HEARD_S)
                 self._heard_at = time.monotonic()
+                for tp, position in places.items():
+                    check_place(tp, position, ends[tp])
             await asyncio.sleep(HEARD_S)
 
     async def _open_training(self) -> None:
         log, position = await self.in_thread(self.states.training)
         topic = partition_of(self.settings.kafka.training, 0)
         self._tail.assign([topic])
-        first = (await self._tail.beginning_offsets([topic]))[topic]
+        first, self._training_end = await self.places.bounds(topic)
+        check_place(topic, position, self._training_end)
         if first > position:
             raise BadInput(
                 f"{topic.topic} begins at {first}, and the newest snapshot stands at {position}: "
                 "it must be kept for ever (retention.ms=-1)"
             )
         self._tail.seek(topic, position)
-        self._training_end = (await self._tail.end_offsets([topic]))[topic]
         self.training = Training(log, position, self.threads, self.timings)
 
     async def _leave(self) -> None:
@@ -171,9 +183,15 @@ class Session:
         return "" if self.rebalances_n else "no partition was assigned yet"
 
     def _is_owned(self, tp: Any) -> bool:
-        kafka = self.settings.kafka
-        mine = self.shards if tp.topic == kafka.events else self.desks
-        return tp.topic in (kafka.answers, kafka.drift) or tp.partition in mine
+        return tp.topic in (self.settings.kafka.answers, self.settings.kafka.drift) or (
+            self._has_place(tp)
+        )
+
+    def _has_place(self, tp: Any) -> bool:
+        """Whether a shard or a desk of ours stands in this partition."""
+        if tp.topic == self.settings.kafka.events:
+            return tp.partition in self.shards
+        return tp.topic == self.settings.kafka.desk and tp.partition in self.desks
 
     # -------------------------------------------------------------------------------- the loop
 
@@ -249,6 +267,8 @@ class Session:
 
     async def _feed(self, tp: Any, records: list[Any]) -> None:
         """A piece of one partition, fed and handed over."""
+        if self._has_place(tp):
+            await self.places.check_gap(tp, self._position(tp), records[0].offset)
         if tp.topic in (self.settings.kafka.answers, self.settings.kafka.drift):
             await self._route(tp, records)
             return
@@ -366,6 +386,8 @@ class Session:
                 if tp.topic == kafka.drift and not self.is_caught_up:
                     self.consumer.pause(tp)
                 if tp.topic in (kafka.answers, kafka.drift):
+                    committed = await self.consumer.committed(tp)
+                    self.consumer.seek(tp, await self.places.of_group(tp, committed))
                     continue
                 mine = self.shards if tp.topic == kafka.events else self.desks
                 if tp.partition in mine:
@@ -407,7 +429,13 @@ class Session:
     async def _commit(self) -> None:
         """Commit what has arrived; a rebalance may refuse it, and nothing is lost by that."""
         kafka = self.settings.kafka
-        offsets = {partition_of(kafka.events, n): o.arrived for n, o in self.shards.items()}
+        offsets = {}
+        for number, owned in self.shards.items():
+            tp = partition_of(kafka.events, number)
+            offsets[tp] = owned.arrived
+            if tp in self.held and owned.arrived == owned.shard.position:
+                # Behind what nobody gets: marks of transactions, and what they took back.
+                offsets[tp] = max(owned.arrived, await self.consumer.position(tp))
         offsets |= {partition_of(kafka.desk, n): o.arrived for n, o in self.desks.items()}
         offsets |= self._routed
         changed = {

@@ -85,36 +85,32 @@ class Taken:
     outputs: list[Output]
 
 
-def share_of(settings: Settings, partitions_n: int) -> Settings:
+def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
     """The settings of one shard of so many: its part of every limit that is meant for all.
 
-    A share of events needs no dividing. Caps and the room for open requests are rounded down: the
-    sum of the parts must not exceed the whole. A part of the burst holds at least what two rounds
-    and the reserve need: with less, many partitions would never let the strategy choose. What is
-    only for the process is left out, so that a shard is the same whoever saved it. Raises
+    A share of events needs no dividing. The parts of a cap are its sum, so that some partitions may
+    have nothing to spend; the room for open requests is rounded down. A part of the burst holds at
+    least what two rounds and the reserve need: with less, many partitions would never let the
+    strategy choose. What is only for the process is left out, so that a shard is the same whoever
+    saved it. Raises
     `BadSettings` when nothing would be left.
 
     >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
-    >>> share_of(settings, 4).query.budget.per_hour
+    >>> share_of(settings, 4, partition=0).query.budget.per_hour
     15.0
     """
     n, budget = partitions_n, settings.query.budget
-    faults = [
-        f"{path} is {value}; must be at least {n}, one for each partition of the events"
-        for path, value in (
-            ("query.budget.cap", budget.cap),
-            ("label.open_max", settings.label.open_max),
+    if settings.label.open_max < n:
+        raise BadSettings(
+            f"label.open_max is {settings.label.open_max}; must be at least {n}, one for each "
+            "partition of the events"
         )
-        if value is not None and value < n
-    ]
-    if faults:
-        raise BadSettings(faults)
     reserve = budget.reserve // n
     per_round = (budget.share or 0.0) * (settings.query.rounds.regular_n or 0)
     part = msgspec.structs.replace(
         budget,
         per_hour=None if budget.per_hour is None else budget.per_hour / n,
-        cap=None if budget.cap is None else budget.cap // n,
+        cap=None if budget.cap is None else budget.cap // n + (partition < budget.cap % n),
         burst=max(math.ceil(budget.burst / n), reserve + math.ceil(2.0 * per_round) + 1),
         start=budget.start // n,
         reserve=reserve,
@@ -161,7 +157,7 @@ class PartitionShard:
         self.position = 0
         self.training = 0
         self.journal = -1
-        part = share_of(settings, partitions_n)
+        part = share_of(settings, partitions_n, partition)
         self.rules = digest_of(part)
         schema, chance = Schema(settings.schema), Chance(settings.seed)
         asking = Asking(

@@ -10,18 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ...adapters.timings import Timings
 from ...messages import Output
 from ...settings import Settings
-from . import client
-from .outbox import FencedError
+from .faults import kind_of, lasting, reasons_of
 from .session import Session
 from .shards import decoder_of
 from .states import States
-from .takeover import GrownError
 from .topics import ensure
 
 PAUSES_S = (0.2, 1.0, 2.0, 5.0, 10.0)
@@ -36,7 +35,9 @@ LOGGER = logging.getLogger("headrace.worker")
 class Station:
     """Everything of a worker on Kafka; `run` it in an event loop.
 
-    `note` is told what an operator should know, in sentences; `told` what was decided and learned.
+    In sentences, `note` is told what goes on and `warn` what an operator should look at; `told` is
+    given what was decided and learned. `restarts_n` counts sessions that ended early, by the kind
+    of error, and `lost_n` records that were deleted unread, by log.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Station:
         *,
         clock: Callable[[], float] = time.time,
         note: Callable[[str], None] = LOGGER.info,
+        warn: Callable[[str], None] = LOGGER.warning,
         told: Callable[[Sequence[Output]], None] = lambda outputs: None,
     ) -> None:
         self.settings = settings
@@ -52,7 +54,10 @@ class Station:
         self.sessions_n = 0
         self.timings = Timings(settings.stream)
         self._clock = clock
+        self.restarts_n: Counter[str] = Counter()
+        self.lost_n: dict[str, int] = {}
         self._note = note
+        self._warn = warn
         self._told = told
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
@@ -66,13 +71,13 @@ class Station:
                 began = time.monotonic()
                 try:
                     await self._live(stop)
-                except BaseExceptionGroup as group:
-                    lasting = group.split(_passing())[1]
-                    if lasting is not None:
-                        raise lasting from None
-                    self._note(f"starting again after: {_told(group)}")
-                except _passing() as error:
-                    self._note(f"starting again after: {error or type(error).__name__}")
+                except Exception as error:
+                    self.session = None
+                    last = lasting(error)
+                    if last is not None:
+                        raise last from None
+                    self.restarts_n[kind_of(error)] += 1
+                    self._warn(f"starting again after {reasons_of(error)}")
                 else:
                     return
                 failures_n = 0 if time.monotonic() - began > LASTING_S else failures_n
@@ -97,6 +102,8 @@ class Station:
             timings=self.timings,
             clock=self._clock,
             note=self._note,
+            warn=self._warn,
+            lost_n=self.lost_n,
             told=self._told,
         )
         self.sessions_n += 1
@@ -110,26 +117,3 @@ class Station:
         if session is None or not session.is_joined:
             return "not connected to the brokers"
         return session.why_not_ready()
-
-
-def _passing() -> tuple[type[BaseException], ...]:
-    """What another session may be free of."""
-    return (
-        client.library("aiokafka.errors").KafkaError,
-        client.NoBroker,
-        FencedError,
-        GrownError,
-        OSError,
-        TimeoutError,
-    )
-
-
-def _told(group: BaseExceptionGroup[BaseException]) -> str:
-    """The reasons in a group, each once."""
-    found: list[str] = []
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            found.append(_told(error))
-        else:
-            found.append(f"{type(error).__name__}: {error}")
-    return "; ".join(dict.fromkeys(found))

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 from ...messages import DriftChanged, LabelRequested
 from . import client
+from .faults import GrownError
 from .outbox import started
 from .owned import OwnedDesk, OwnedShard
+from .places import check_place
 from .reading import QUICK, partition_of, read_since
 from .recovery import Recovered, Recovery, UnusableError
 
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 WAIT_S = 0.05
 DOUBT_MS = 60_000
 """How far back requests are looked for that may have been sent: clocks of two workers differ."""
-
-
-class GrownError(Exception):
-    """The events have more partitions than when the session began."""
 
 
 async def take_over(session: Session, events: set[int], desks: set[int]) -> None:
@@ -55,15 +53,18 @@ async def _take_over_desk(session: Session, number: int) -> None:
     desk = session.standby.take(number)
     if desk is None:
         desk = await session.in_thread(session.states.desk, number)
+    while not session.is_caught_up:
+        await asyncio.sleep(WAIT_S)
     committed = await session.consumer.committed(tp)
-    first = (await session.reader.beginning_offsets([tp]))[tp]
-    if first > desk.position:
-        session.note(
-            f"{tp.topic}, partition {number}, begins at {first}: requests before it are known no "
-            "more"
-        )
+    first, end = await session.places.bounds(tp)
+    heard = session.training.log.heard(number)
+    check_place(tp, max(desk.position, heard[0] + 1), end)
+    if first > desk.position > 0:
+        session.places.lose(tp, desk.position, first, "requests in them are known no more")
     desk.position = max(first, desk.position)
-    session.desks[number] = OwnedDesk(desk, said_to=committed or 0, arrived=desk.position)
+    session.desks[number] = OwnedDesk(
+        desk, said_to=committed or 0, heard=heard, arrived=desk.position
+    )
     session.consumer.seek(tp, desk.position)
     session.consumer.resume(tp)
 
@@ -74,6 +75,16 @@ async def _take_over_shard(session: Session, number: int) -> None:
         consumer = await started(stack, client.consumer(session.settings.kafka, **QUICK))
         recovery, found = await _recovered(session, number, consumer)
         shard, log = found.shard, found.log
+        tp = partition_of(session.settings.kafka.events, number)
+        first, end = await session.places.bounds(tp)
+        check_place(tp, shard.position, end)
+        if first > shard.position:
+            # A shard that has seen nothing yet begins where its log does.
+            if shard.journal >= 0:
+                session.places.lose(
+                    tp, shard.position, first, "its shard goes on without these events"
+                )
+            shard.seek(first)
         owned = OwnedShard(
             shard, found.journal_end, found.done, arrived=shard.position, writer=found.writer
         )
@@ -91,7 +102,6 @@ async def _take_over_shard(session: Session, number: int) -> None:
         shard.attach(session.training.trainer)
         session.shards[number] = owned
         session.now = max(session.now, shard.shard.now)
-        tp = partition_of(session.settings.kafka.events, number)
         session.consumer.seek(tp, shard.position)
         session.consumer.resume(tp)
     session.note(
@@ -106,12 +116,12 @@ async def _recovered(session: Session, number: int, consumer: object) -> tuple[R
     shard, log, positions = await session.in_thread(states.shard, number, partitions_n)
     while True:
         recovery = Recovery(
-            session.settings, session.decoder, consumer, session.threads, session.note
+            session.settings, session.decoder, consumer, session.threads, session.warn
         )
         try:
             return recovery, await recovery.run(shard, log, writer=str(positions["writer"]))
         except UnusableError as error:
-            session.note(f"the snapshot of partition {number} is passed over: {error}")
+            session.warn(f"the snapshot of partition {number} is passed over: {error}")
             shard, log, positions = await session.in_thread(states.unborn, number, partitions_n)
 
 

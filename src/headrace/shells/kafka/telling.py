@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...report import PartitionReport, Report, WorkerReport
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 
-def report_of_session(session: Session) -> Report:
+def report_of_session(session: Session, restarts_n: Mapping[str, int] | None = None) -> Report:
     """The numbers of what this worker owns now; to be made by the loop's own thread."""
     worker = WorkerReport(
         partitions=tuple(
@@ -31,6 +32,8 @@ def report_of_session(session: Session) -> Report:
         snapshot_failed_n=session.saver.failed_n,
         snapshot_refused_n=session.states.refused_n,
         rejected_n=dict(session.mail.rejected_n),
+        restarts_n=dict(restarts_n or {}),
+        lost_n=dict(session.lost_n),
     )
     return report_of_parts(
         session.settings,
