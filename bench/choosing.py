@@ -42,7 +42,7 @@ class Logistic:
     def predicted(self, X: np.ndarray) -> np.ndarray:
         return ((X * self.w).sum(axis=1) > 0).astype(int)
 
-    def predict_row(self, row: np.ndarray) -> np.ndarray:
+    def predict_row(self, row: np.ndarray, **_: object) -> np.ndarray:
         p = 1.0 / (1.0 + np.exp(-(row * self.w).sum()))
         if self.is_noise:
             p = 0.5 + np.copysign(0.5 * abs(np.sin(1e4 * row[0])), p - 0.5)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .messages import Context
 from .observe.admission import Run
+from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.seen import widened
 from .observe.window import Columns
@@ -86,7 +87,7 @@ def candidate_of(
 ) -> Candidate:
     """One event, with what a request says of it; `context` is what the model wants back."""
     (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
-    served = None
+    served, original = None, unpacked(events.originals[row])
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
         # A class that was unknown when the event arrived was given nothing.
         served = _named(np.nan_to_num(events.served[row], nan=0.0), schema)
@@ -94,7 +95,7 @@ def candidate_of(
         seq=int(events.seq[row]),
         id=str(events.ids[row]),
         at=float(events.at[row]),
-        features=schema.features(events.rows[row]),
+        features=schema.features(events.rows[row]) if original is None else original,
         # What was said before a label was learned is no prediction.
         prediction={} if np.isnan(events.guess[row]) else _named(said, schema),
         served=served,

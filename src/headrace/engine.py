@@ -48,6 +48,7 @@ from .messages import (
     Tick,
     Withdrawal,
 )
+from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
 from .observe.given import Refused, given, named, plain_features
@@ -114,7 +115,7 @@ class Engine:
             raise BadSettings(faults)
         self.settings = settings
         self.chance = Chance(settings.seed)
-        self.schema = Schema(settings.schema)
+        self.schema = Schema(settings.schema, settings.columns)
         if model is None:
             model = build(
                 settings.model.name, self.chance.integer("model"), len(self.schema.classes)
@@ -122,7 +123,7 @@ class Engine:
         check_model(model)
         # A copy: what was passed stays as it was, whoever else is given it.
         model = copy.deepcopy(model)
-        learner = Learner(model, self.schema)
+        learner = Learner(model, self.schema, settings.model.missing)
         self.trainer = Trainer(learner, self.schema, settings.learn, self.chance)
         asking = Asking(
             settings.query,
@@ -134,6 +135,7 @@ class Engine:
         )
         self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
         self.desk = Desk(settings.label, settings.schema.classes, settings.schema.classes_max)
+        self._declared = Declared(settings.columns)
         self._own_types = frozen.allowed_by((model, asking.budget, self.shard.drift.own))
         self._report: Report | None = None
 
@@ -198,6 +200,9 @@ class Engine:
             if isinstance(message, Event):
                 found = given(message, self.settings.input)
                 if isinstance(found, Event):
+                    if self._declared.is_any:
+                        features = self._declared.applied(found.features)
+                        found = msgspec.structs.replace(found, features=features)
                     events.append(found)
                     continue
             if events:
@@ -318,11 +323,12 @@ class Engine:
             features = plain_features(features, self.settings.input.feature_names)
         except Refusal as refusal:
             raise BadInput(refusal.detail) from refusal
+        features = self._declared.applied(features)
         row = copy.deepcopy(schema).row(features)[: schema.width]
         for j, name in enumerate(schema.names):
             if name in schema.categories and row[j] >= len(schema.categories[name]):
                 row[j] = np.nan
-        probabilities = self.trainer.probabilities(row[np.newaxis])[0]
+        probabilities = self.trainer.probabilities(row[np.newaxis], None, lambda _: features)[0]
         return dict(zip(self.schema.classes, probabilities.tolist(), strict=True))
 
     def snapshot(self) -> bytes:

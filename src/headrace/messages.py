@@ -109,6 +109,7 @@ class EventBatch:
     is NaN, an infinity stays for `Schema.rows` to count. A feature that has any value which is not
     a number stands in `texts` instead: a list of n raw values. `names` holds all features in order
     of the first event that has a value for them, and within one event in its own order.
+    `originals` are the features of each event as they came, where they came one by one.
     `probabilities` has shape (n, k) over `served_classes`, a row of NaN where the log had none.
     """
 
@@ -123,9 +124,14 @@ class EventBatch:
     probabilities: NDArray[np.float64] | None = None
     keys: list[str | None] | None = None
     model_versions: list[str | None] | None = None
+    originals: list[Features] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def original(self, i: int) -> Features:
+        """The features of event i as they came: whole numbers and booleans are what they were."""
+        return self.row(i).features if self.originals is None else self.originals[i]
 
     def row(self, i: int) -> Event:
         """Event i as a message of its own."""

@@ -7,7 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .messages import Context, Moments
+from .messages import Context, Features, Moments
+from .observe.originals import OriginalOf
 
 
 class ModelView(Protocol):
@@ -33,13 +34,24 @@ class ModelView(Protocol):
         ...
 
     def probabilities(
-        self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
+        self,
+        X: NDArray[np.float64],
+        at: NDArray[np.float64] | None = None,
+        original_of: OriginalOf | None = None,
     ) -> NDArray[np.float64]:
-        """Class probabilities, shape (n, k), of rows (n, d) at times (n,), seconds; or of now."""
+        """Class probabilities, shape (n, k), of rows (n, d) at times (n,), seconds; or of now.
+
+        `original_of(i)` are the features of event i as they came: what rows can't hold.
+        """
         ...
 
     def context(
-        self, row: NDArray[np.float64], at: float, events_n: int, moments: dict[str, Moments]
+        self,
+        row: NDArray[np.float64],
+        at: float,
+        events_n: int,
+        moments: dict[str, Moments],
+        original: Features | None = None,
     ) -> Context | None:
         """What has to come back with the label of this event.
 

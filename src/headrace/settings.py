@@ -128,7 +128,7 @@ class SchemaSettings(Section, frozen=True, kw_only=True):
         list[str], about("The known classes, in order. A class not listed is added when answered.")
     ] = field(default_factory=list)
     features: Annotated[
-        dict[str, Literal["numeric", "categorical"]],
+        dict[str, Literal["numeric", "categorical", "text"]],
         about("The features and their kinds, in order. Empty: inferred as they are first seen."),
     ] = field(default_factory=dict)
     features_max: Annotated[
@@ -153,6 +153,14 @@ class ModelSettings(Section, frozen=True, kw_only=True):
             "classifier."
         ),
     ] = "committee"
+    missing: Annotated[
+        Literal["found", "absent", "none"],
+        about(
+            "How a missing feature reaches a model that is asked event by event: `absent`, or as "
+            "`None`, river's convention for its imputers and `Select`. `found`: what works, tried "
+            "on copies at the first label. Models that are compiled need neither."
+        ),
+    ] = "found"
 
 
 class ObserveSettings(Section, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ learns of labels from the same log as the trainer (`ended`), and sees the model 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from .model_view import ModelView
 from .observe.admission import Admission, Run
 from .observe.drift import Detector, DriftLevel, DriftMonitor
 from .observe.moments import RunningMoments
+from .observe.originals import unpacked
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
 from .observe.seen import Seen, are_predicted, columns_of, served_over, stacked, widened
@@ -125,7 +127,7 @@ class Shard:
         scores = probabilities[:n], confidence[:n], predicted[:n]
         # A class that was settled within the run is known now, however the events were batched.
         served = served_over(run.served[start:stop], len(self.schema.classes))
-        self._take(Seen(run, start, stop, rows, *scores, told, served))
+        self._take(Seen(run, start, stop, rows, *scores, told, served, run.packed(start, stop)))
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         outputs = self._drawn(look, run.keys[start:stop], now)
         if change is not None:
@@ -176,7 +178,8 @@ class Shard:
             run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
             run.scored_n = min(run.scored_n, SCORED_MAX)
             ahead = slice(start, start + run.scored_n)
-            run.scores = self.model.probabilities(run.rows[ahead], run.at[ahead])
+            events = run.rows[ahead], run.at[ahead], partial(run.original, start)
+            run.scores = self.model.probabilities(*events)
             run.scores_from, run.scores_version = start, self.model.version
             ends = start + len(run.scores)
         return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
@@ -312,8 +315,8 @@ class Shard:
         """A round on demand, over window and reservoir."""
         kept = self._past(self.window.since(0), self.reservoir.columns())
         wanted_n = self.asking.can_ask_n if order.labels_n is None else order.labels_n
-        now, anew = max(self.now, order.at), self.model.probabilities(kept.rows)
-        outputs = self._round(kept, "ordered", wanted_n, now, anew)
+        anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
+        outputs = self._round(kept, "ordered", wanted_n, max(self.now, order.at), anew)
         self.asking.budget.use_reserve()
         return outputs
 
@@ -394,8 +397,8 @@ class Shard:
         context = None
         if self.model.wants_context:
             events_n, moments = self._moments.take(self.schema.names, self.schema.kinds)
-            at = float(events.at[row])
-            context = self.model.context(events.rows[row], at, events_n, moments)
+            event = events.rows[row], float(events.at[row]), events_n, moments
+            context = self.model.context(*event, unpacked(events.originals[row]))
         return candidate_of(events, row, self.schema, context)
 
     def _mark_asked(self, events: Columns, row: int) -> None:

@@ -39,8 +39,8 @@ not always the right way. Both count as not weighing, which is safe: repetition 
 
 
 def seeded(model):
-    for _, part in models._parts(model, ""):
-        if "seed" in models._parameters(part) and getattr(part, "seed", 0) is None:
+    for _, part in models.parts_of(model):
+        if "seed" in models.parameters_of(part) and getattr(part, "seed", 0) is None:
             part.seed = 1
     return model.clone()
 

@@ -57,13 +57,13 @@ def test_only_labels_drawn_blindly_are_played_and_no_more_than_the_share() -> No
 
 def test_chosen_twins_learn_the_closest_calls() -> None:
     class Doubting(Learner):
-        def predict_row(self, row: np.ndarray) -> np.ndarray:
+        def predict_row(self, row: np.ndarray, **_: object) -> np.ndarray:
             return np.array([0.5 + row[0] / 2.0, 0.5 - row[0] / 2.0])
 
         def unlearned(self) -> Doubting:
             return Doubting(self.model.clone(), self.schema)
 
-        def learn(self, row: np.ndarray, code: int, weight: float = 1.0) -> bool:
+        def learn(self, row: np.ndarray, code: int, weight: float = 1.0, **_: object) -> bool:
             rows.setdefault(id(self), []).append(row[0])
             return super().learn(row, code, weight)
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from river import preprocessing
 
 from ..chance import Chance
-from ..messages import Context, Moments
+from ..messages import Context, Features, Moments
+from ..observe.originals import OriginalOf
 from .committee.committee import Committee
 from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
+from .parts import parts_of
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
 from .scoring import Scorer, by_class, code_of, compile  # noqa: A004 - the word for it
@@ -43,7 +46,12 @@ class Learner:
     True
     """
 
-    def __init__(self, model: RiverClassifier, schema: SchemaView) -> None:
+    def __init__(
+        self,
+        model: RiverClassifier,
+        schema: SchemaView,
+        missing: Literal["found", "absent", "none"] = "found",
+    ) -> None:
         self.model = model
         self.schema = schema
         self.learned_n = 0
@@ -55,6 +63,8 @@ class Learner:
         self._is_multiclass = bool(model._multiclass)
         self._is_silent, self._gives_probabilities = _first_words(model)
         self._accepts_weight: bool | None = None
+        # Whether missing features stay away, or come as None; found out at the first label.
+        self._is_absence_kept: bool | None = {"found": None, "absent": True, "none": False}[missing]
         self._compile()
 
     def _compile(self) -> None:
@@ -99,13 +109,16 @@ class Learner:
         """It has learned nothing and has nothing to say: every row would be uniform."""
         return self._is_silent
 
-    def probabilities(self, X: Floats, at: Floats | None = None) -> Floats:
+    def probabilities(
+        self, X: Floats, at: Floats | None = None, original_of: OriginalOf | None = None
+    ) -> Floats:
         """Class probabilities, shape (n, k), k the classes of the schema; each row sums to 1.
 
         X has shape (n, d) with d at most the schema's width, `at`, shape (n,), are the events'
         times in seconds, for models whose evidence ages; without, they are of now. A row's answer
         has the same bits in any batch. Where the model has no answer, the row is uniform; a class
-        that it does not know gets 0.
+        that it does not know gets 0. `original_of(i)` are the features of event i as they came, for
+        models that are not compiled, and for free texts.
         """
         n, k = len(X), len(self.schema.classes)
         # An unlearned model is not even asked: river's forests take the features of the first event
@@ -113,15 +126,20 @@ class Learner:
         if k == 0 or self._is_silent:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
-            found = by_class(*self._table.score(X, at), k)
+            found = by_class(*self._table.score(X, at, original_of), k)
         elif self._scorer is not None:
             found = by_class(*self._scorer.score(X), k)
         else:
-            found = self._by_river(X, k)
+            found = self._by_river(X, k, original_of)
         return _normalised(found)[0]
 
     def context(
-        self, row: Floats, at: float, events_n: int, moments: Mapping[str, Moments]
+        self,
+        row: Floats,
+        at: float,
+        events_n: int,
+        moments: Mapping[str, Moments],
+        original: Features | None = None,
     ) -> Context | None:
         """What has to come back with the label of this event, if the model wants anything.
 
@@ -129,7 +147,7 @@ class Learner:
         """
         if self._table is None or self._is_silent:
             return Context(events_n=events_n, moments=dict(moments)) if self._table else None
-        rows = self._table.rows(row[np.newaxis], np.array([at]))
+        rows = self._table.rows(row[np.newaxis], np.array([at]), lambda _: original)
         names = self.schema.classes
         opinions = self._table.committee.opinions_by_class(rows)
         return Context(
@@ -147,12 +165,13 @@ class Learner:
         at: float | None = None,
         key: Hashable = None,
         context: Context | None = None,
+        original: Features | None = None,
     ) -> bool:
         """Learn one example; False, and counted in `unlearnable_n`, when the model cannot.
 
         A model without `accepts_weight` is never given the weight. A committee is also told when
         the event happened, `at` in seconds, by which `key` its label may be corrected, and the
-        `context` that came with it.
+        `context` that came with it. `original` are the event's features as they came.
         """
         classes_n = len(self.schema.classes) if self._is_multiclass else 2
         if not 0 <= code < classes_n:
@@ -160,7 +179,12 @@ class Learner:
             return False
         # Binary learners of river were written for booleans.
         label = code if self._is_multiclass else bool(code)
-        x = self.schema.features(row)
+        x = self._input(row, original)
+        if self._is_absence_kept is None and self._reads_originals:
+            self._is_absence_kept = keeps_absence(
+                self.model, {name: x.get(name) for name in self.schema.names}, label
+            )
+            x = self._input(row, original)
         try:
             if self._table is not None:
                 context = None if context is None else self._in_codes(context)
@@ -209,16 +233,24 @@ class Learner:
         if self._table is not None:
             self._table.committee.forget(key)
 
-    def right(self, row: Floats, code: int, context: Context | None = None) -> bool:
+    def right(
+        self,
+        row: Floats,
+        code: int,
+        context: Context | None = None,
+        original: Features | None = None,
+    ) -> bool:
         """Whether the model, as it is now, would have said so: test, then learn.
 
         Among equally likely classes the lowest code is the one predicted. Always asks river: for
         one row between two labels, compiling the model anew would cost more than it saves.
         """
-        said = self.predict_row(row, context)
+        said = self.predict_row(row, context, original)
         return len(said) > 0 and int(said.argmax()) == code
 
-    def predict_row(self, row: Floats, context: Context | None = None) -> Floats:
+    def predict_row(
+        self, row: Floats, context: Context | None = None, original: Features | None = None
+    ) -> Floats:
         """Class probabilities of one row, shape (k,), as `right` sees them: by river.
 
         A committee pools what its members said on arrival, if the `context` has that.
@@ -227,9 +259,11 @@ class Learner:
         if k == 0 or self._is_silent:
             return np.full(k, 1.0 / k if k else 0.0)
         if self._table is not None:
-            return self._pooled_before(row, k, context)
-        answers, failed_n = _normalised(self._by_river(row[np.newaxis], k))
-        self.failed_predictions_n += failed_n
+            return self._pooled_before(row, k, context, original)
+        answers, failed_n = _normalised(self._by_river(row[np.newaxis], k, lambda _: original))
+        is_tried = original is None or self._is_absence_kept is not None
+        # Before the first label it is not known in which form it takes what is missing.
+        self.failed_predictions_n += failed_n if is_tried or self.learned_n else 0
         said: Floats = answers[0]
         return said
 
@@ -237,6 +271,7 @@ class Learner:
         """The same hyper-parameters and seed, the same schema, nothing learned."""
         fresh = Learner(self._blank.clone(), self.schema)
         fresh._accepts_weight = self._accepts_weight
+        fresh._is_absence_kept = self._is_absence_kept
         return fresh
 
     def copy(self) -> Learner:
@@ -254,13 +289,15 @@ class Learner:
         self.schema = schema
         self._compile()
 
-    def _pooled_before(self, row: Floats, k: int, context: Context | None) -> Floats:
+    def _pooled_before(
+        self, row: Floats, k: int, context: Context | None, original: Features | None
+    ) -> Floats:
         """What the committee says of one row without its label, shape (k,)."""
         assert self._table is not None
         committee = self._table.committee
         said = None if context is None else committee.said_in(self._in_codes(context))
         if said is None:
-            alone: Floats = self.probabilities(row[np.newaxis])[0]
+            alone: Floats = self.probabilities(row[np.newaxis], None, lambda _: original)[0]
             return alone
         pooled = committee.pool_opinions(said[:, np.newaxis])
         answer: Floats = by_class(committee.classes, pooled, k)[0]
@@ -274,11 +311,31 @@ class Learner:
         }
         return Context(opinions=opinions, events_n=context.events_n, moments=context.moments)
 
-    def _by_river(self, X: Floats, k: int) -> Floats:
+    @property
+    def _reads_originals(self) -> bool:
+        """The model is asked by river, event by event, and gets what came."""
+        return self._table is None and self._scorer is None
+
+    def _input(self, row: Floats, original: Features | None) -> dict[str, Any]:
+        """What the model is given of one event.
+
+        A compiled model reads rows, so it learns what they hold. One that is not is given what
+        river would be: the event's own values, and `None` for a missing feature if it wants that.
+        """
+        is_row_enough = self._scorer is not None and not self._scorer.is_refusing_texts
+        if original is None or is_row_enough:
+            return self.schema.features(row)
+        x = self.schema.features(row, original)
+        if self._reads_originals and self._is_absence_kept is False:
+            return {name: x.get(name) for name in self.schema.names}
+        return x
+
+    def _by_river(self, X: Floats, k: int, original_of: OriginalOf | None = None) -> Floats:
         found = np.zeros((len(X), k))
         for i, row in enumerate(X):
             try:
-                for label, probability in self._answer(self.schema.features(row)).items():
+                x = self._input(row, None if original_of is None else original_of(i))
+                for label, probability in self._answer(x).items():
                     if 0 <= code_of(label) < k:
                         found[i, code_of(label)] = probability
             except Exception:  # as in learn
@@ -312,6 +369,47 @@ def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
         return plain == one and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
     except Exception:  # the argument is refused, here or further inside
         return False
+
+
+def keeps_absence(model: RiverClassifier, x: Mapping[str, Any], label: Any) -> bool:
+    """Whether the model is given nothing for a missing feature, or `None`; found out on copies.
+
+    River's models take a feature that is not there; its imputers, `Select`, and functions that look
+    a feature up want `None` in its place. So the example x, `None` where something is missing, is
+    learned without each of its features in turn: `None` is chosen where an imputer is in the model,
+    or where absence raises and `None` does not.
+
+    >>> from river import linear_model, preprocessing, stats
+    >>> imputer = preprocessing.StatImputer(("load", stats.Mean()))
+    >>> keeps_absence(imputer | linear_model.LogisticRegression(), {"load": 1.0}, True)
+    False
+    >>> keeps_absence(linear_model.LogisticRegression(), {"load": 1.0}, True)
+    True
+    """
+    if any(isinstance(part, _IMPUTERS) for _, part in parts_of(model)):
+        return False
+    for name in list(x)[:_TRIED_MAX]:
+        filled = {**x, name: None}
+        absent = {key: value for key, value in filled.items() if value is not None}
+        if not _takes(model, absent, label) and _takes(model, filled, label):
+            return False
+    return True
+
+
+_IMPUTERS = (preprocessing.StatImputer, preprocessing.PreviousImputer)
+_TRIED_MAX = 16
+
+
+def _takes(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
+    """Whether a copy can learn x, twice, and predict it."""
+    stranger = copy.deepcopy(model)
+    try:
+        stranger.learn_one(dict(x), label)
+        stranger.learn_one(dict(x), label)
+        stranger.predict_one(dict(x))
+    except Exception:  # that is what was to be found out
+        return False
+    return True
 
 
 def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:

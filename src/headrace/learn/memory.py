@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..messages import Context
+from ..messages import Context, Features
 from ..settings import LearnSettings
 
 
@@ -31,6 +31,7 @@ class Example:
     """A settled label with its event.
 
     `at` is when the event happened, `row` its features over the schema's columns, `code` the class.
+    `original` are the features as they came, for models that read them.
     `champion_right` is whether the model in use had it right before learning it; None: not known.
     `context` is what the members of a committee said of it on arrival, kept where it is judged by.
     """
@@ -42,6 +43,7 @@ class Example:
     is_control: bool
     champion_right: bool | None = None
     context: Context | None = None
+    original: Features | None = None
 
 
 class Memory:
@@ -85,12 +87,13 @@ class Memory:
         is_control: bool,
         champion_right: bool | None,
         context: Context | None = None,
+        original: Features | None = None,
     ) -> None:
         """Take an example; one with the same id is replaced. The row is copied."""
         self.remove(example_id)
         kept = np.array(row, dtype=np.float64)
         self._by_id[example_id] = Example(
-            example_id, at, kept, code, is_control, champion_right, context
+            example_id, at, kept, code, is_control, champion_right, context, original
         )
         bisect.insort(self._order, (at, example_id))
         if is_control:

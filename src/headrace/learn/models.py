@@ -11,15 +11,16 @@ import difflib
 import importlib
 import inspect
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from river import active, base, compose
+from river import active, base
 
 from ..chance import Chance
 from ..errors import BadSettings
 from . import presets
 from .committee.committee import Committee
+from .parts import is_pipeline, parameters_of, parts_of
 from .presets import Intercept, RiverClassifier
 
 __all__ = ["PRESETS", "Committee", "Intercept", "RiverClassifier", "build", "check_model"]
@@ -72,7 +73,7 @@ pass one whose last step predicts a class
             f"the model is {type(model).__name__}, which is not a river classifier; "
             "pass one whose last step predicts a class"
         )
-    faults = [fault for path, part in _parts(model, "") for fault in _part_faults(path, part)]
+    faults = [fault for path, part in parts_of(model) for fault in _part_faults(path, part)]
     if faults:
         raise BadSettings(faults)
     try:
@@ -137,40 +138,8 @@ def _imported(path: str) -> Any:
 def _part_faults(path: str, part: Any) -> list[str]:
     kind = type(part).__name__
     where = f"{path} ({kind})" if path else kind
-    if isinstance(part, active.base.ActiveLearningClassifier) and not _is_pipeline(part):
+    if isinstance(part, active.base.ActiveLearningClassifier) and not is_pipeline(part):
         return [f"{where} already decides what to ask; pass the classifier that it wraps"]
-    if "seed" in _parameters(part) and getattr(part, "seed", None) is None:
+    if "seed" in parameters_of(part) and getattr(part, "seed", None) is None:
         return [f"{where} has no seed, so no two runs are alike; write {kind}(..., seed=7)"]
     return []
-
-
-def _parts(model: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """The model and every estimator inside it, with the path on which it is found."""
-    yield path, model
-    if isinstance(model, compose.TransformerUnion) or _is_pipeline(model):
-        inner = model.transformers if hasattr(model, "transformers") else model.steps
-    else:
-        inner = {name: getattr(model, name, None) for name in _parameters(model)}
-    for name, value in inner.items():
-        below = f"{path}.{name}" if path else str(name)
-        if isinstance(value, base.Base):
-            yield from _parts(value, below)
-        elif isinstance(value, list | tuple):
-            for i, element in enumerate(value):
-                if isinstance(element, base.Base):
-                    yield from _parts(element, f"{below}[{i}]")
-        elif isinstance(value, dict):
-            for key, element in value.items():
-                if isinstance(element, base.Base):
-                    yield from _parts(element, f"{below}[{key!r}]")
-
-
-def _is_pipeline(model: Any) -> bool:
-    # river answers isinstance(pipeline, X) for the last step as well, so the type itself is asked.
-    return issubclass(type(model), compose.Pipeline)
-
-
-def _parameters(part: Any) -> list[str]:
-    if _is_pipeline(part):
-        return []
-    return list(inspect.signature(type(part).__init__).parameters)[1:]

@@ -39,6 +39,23 @@ Description: TypeAlias = dict[str, tuple[float, float] | dict[str, float]]
 """By feature: mean and standard deviation of a number, or shares of the categories."""
 
 
+def learn(part: Part, example: Example, weight: float = 1.0) -> None:
+    """Teach an example."""
+    part.learn(
+        example.row,
+        example.code,
+        weight,
+        at=example.at,
+        key=example.id,
+        original=example.original,
+    )
+
+
+def is_right(part: Part, example: Example) -> bool:
+    """Whether the part has this example right, before it learns it."""
+    return part.right(example.row, example.code, example.context, example.original)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Parked:
     """A displaced model. `at` is the time of the newest event it learned, seconds."""
@@ -66,12 +83,12 @@ class Trial:
     def learn(self, example: Example, champion_right: bool) -> None:
         """A label came: a control one judges, and the predecessor learns either."""
         if example.is_control:
-            is_right = self.part.right(example.row, example.code, example.context)
+            is_mine = is_right(self.part, example)
             self.labels_n += 1
             self.champion_right_n += champion_right
-            self.predecessor_right_n += is_right
-            self.differing_n += champion_right != is_right
-        self.part.learn(example.row, example.code, at=example.at, key=example.id)
+            self.predecessor_right_n += is_mine
+            self.differing_n += champion_right != is_mine
+        learn(self.part, example)
 
     @property
     def is_worse(self) -> bool:

@@ -29,7 +29,7 @@ from ..chance import Chance
 from ..errors import BrokenInvariant
 from ..settings import COMPARED_MIN
 from .memory import Example
-from .parked import Parked, Part
+from .parked import Parked, Part, is_right, learn
 
 LOWEST = 1e-3
 """Below this a probability is no worse: one label must not decide between two half-lives."""
@@ -74,9 +74,8 @@ class Challenger:
         learner, right = self.learner.copy(), list(self.right)
         for example in since:
             if example.is_control:
-                is_right = learner.right(example.row, example.code, example.context)
-                right.append((example.id, is_right))
-            learner.learn(example.row, example.code, at=example.at, key=example.id)
+                right.append((example.id, is_right(learner, example)))
+            learn(learner, example)
         return Challenger(self.job_id, learner, tuple(right), self.parked)
 
 
@@ -130,7 +129,7 @@ class _Trained:
 
     def predict(self, place: int, example: Example) -> None:
         """Take down what the learner says of an example that it has not learned."""
-        said = self.learner.predict_row(example.row, example.context)
+        said = self.learner.predict_row(example.row, example.context, example.original)
         is_known = example.code < len(said)
         self.losses[place] = -math.log(max(float(said[example.code]), LOWEST)) if is_known else 0.0
         if example.is_control:
@@ -177,7 +176,7 @@ def _continued(job: RetrainJob, parked: Parked) -> _Trained:
             continue
         if i >= cut:
             trained.predict(i, example)
-        trained.learner.learn(example.row, example.code, at=example.at, key=example.id)
+        learn(trained.learner, example)
     return trained
 
 
@@ -235,4 +234,4 @@ class _Replay:
                     self._learn(example)
 
     def _learn(self, example: Example, weight: float = 1.0) -> None:
-        self._learner.learn(example.row, example.code, weight, at=example.at, key=example.id)
+        learn(self._learner, example, weight)

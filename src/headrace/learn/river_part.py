@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from river import base
 
-from ..messages import Context
-from .committee.committee import Committee, default_members
+from ..messages import Context, Features
+from .committee.committee import Committee, default_members, without_free_texts
 from .committee.evidence import Floats, Rows
 from .committee.members import RiverMember
 from .committee.stacker import Stacker, logs_of
@@ -64,10 +64,11 @@ class RiverPart:
         at: float | None = None,
         key: Hashable = None,
         context: Context | None = None,
+        original: Features | None = None,
     ) -> bool:
         """Learn one example; a member that raises does not take the others along."""
         place = self._codes.setdefault(code, len(self._codes))
-        x = self.schema.features(row)
+        x = without_free_texts(self.schema.features(row, original))
         for member in self.members:
             try:
                 member.learn(x, place, weight)
@@ -75,11 +76,13 @@ class RiverPart:
                 continue
         return True
 
-    def predict_row(self, row: Floats, context: Context | None = None) -> Floats:
+    def predict_row(
+        self, row: Floats, context: Context | None = None, original: Features | None = None
+    ) -> Floats:
         """What the committee with these members says of one row, shape (k,)."""
         k = len(self.schema.classes)
         said = self._said_in(context)
-        x = self.schema.features(row)
+        x = without_free_texts(self.schema.features(row, original))
         rows = Rows(np.zeros((1, 0)), np.zeros(1), said.shape[1], lambda _: x)
         for place, member in zip(self.places, self.members, strict=True):
             try:
@@ -93,9 +96,15 @@ class RiverPart:
         found: Floats = by_class(list(self._codes), pooled, k)[0]
         return found
 
-    def right(self, row: Floats, code: int, context: Context | None = None) -> bool:
+    def right(
+        self,
+        row: Floats,
+        code: int,
+        context: Context | None = None,
+        original: Features | None = None,
+    ) -> bool:
         """Whether the committee with these members would have said so."""
-        said = self.predict_row(row, context)
+        said = self.predict_row(row, context, original)
         return len(said) > 0 and int(said.argmax()) == code
 
     def unlearned(self) -> RiverPart:

@@ -8,6 +8,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ..messages import Features
+
 Floats: TypeAlias = NDArray[np.float64]
 
 
@@ -34,6 +36,9 @@ class SchemaView(Protocol):
         """Number of columns."""
         ...
 
-    def features(self, row: Floats) -> dict[str, Any]:
-        """The row as river wants it: what is missing left out, categories as text."""
+    def features(self, row: Floats, original: Features | None = None) -> dict[str, Any]:
+        """The row as river wants it: what is missing left out, categories as text.
+
+        With the features as they came, values are those: whole numbers, booleans, whole texts.
+        """
         ...

@@ -94,6 +94,7 @@ class Scorer:
         self._schema = schema
         self._reads_texts = inputs.encoder is not None or type(final) is MixedNB
         self._reads_texts &= inputs.has_texts
+        self.is_refusing_texts = inputs.is_refusing_texts
         self._texts: dict[int, list[str]] = {}
         self._codes: list[int] = []
         self._columns = np.zeros(0, dtype=np.intp)
@@ -118,7 +119,7 @@ class Scorer:
         answers = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros((0, m))])
         if self._inputs.is_refusing_texts:
             for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
-                if kind == "categorical":
+                if kind != "numeric":
                     answers[~np.isnan(X[:, j])] = np.nan
         return self._codes, answers
 

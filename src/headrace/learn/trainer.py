@@ -15,16 +15,16 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BrokenInvariant
 from ..messages import (
     DRAWN_AT_RANDOM,
     Context,
+    Features,
     LabelDisputed,
     LabelSettled,
     ModelAdopted,
@@ -36,6 +36,7 @@ from ..messages import (
     RetrainFinished,
     RetrainRequested,
 )
+from ..observe.originals import OriginalOf
 from ..observe.schema import Schema
 from ..settings import COMPARED_MIN, LearnSettings
 from .calibration import Calibration
@@ -43,9 +44,10 @@ from .committee.committee import Committee
 from .learner import Learner
 from .memory import Example, Memory
 from .noise import LabelNoise
-from .parked import ALIKE_MAX, Description, Parked, Part, Trial, describe, distance
+from .parked import ALIKE_MAX, Description, Parked, Part, Trial, describe, distance, is_right
 from .retrain import Challenger, RetrainJob, compare, retrain
 from .river_part import RiverPart
+from .schema_view import Floats
 from .twins import Twins
 
 Entry: TypeAlias = (
@@ -116,10 +118,10 @@ class Trainer:
         self._follow_ups_n = len(AFTER_DRIFT_N)
 
     def probabilities(
-        self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
-    ) -> NDArray[np.float64]:
+        self, X: Floats, at: Floats | None = None, original_of: OriginalOf | None = None
+    ) -> Floats:
         """The champion's calibrated probabilities, shape (n, k), of rows (n, d) at times (n,)."""
-        return self.calibration.apply(self.learner.probabilities(X, at))
+        return self.calibration.apply(self.learner.probabilities(X, at, original_of))
 
     @property
     def wants_context(self) -> bool:
@@ -127,10 +129,15 @@ class Trainer:
         return self.learner.wants_context
 
     def context(
-        self, row: NDArray[np.float64], at: float, events_n: int, moments: dict[str, Moments]
+        self,
+        row: Floats,
+        at: float,
+        events_n: int,
+        moments: dict[str, Moments],
+        original: Features | None = None,
     ) -> Context | None:
         """What the champion wants back with the label of this event; see `Learner.context`."""
-        return self.learner.context(row, at, events_n, moments)
+        return self.learner.context(row, at, events_n, moments, original)
 
     @property
     def has_learned(self) -> bool:
@@ -311,13 +318,13 @@ class Trainer:
 
     def _settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
-        if code is None:
-            # The served model named so many classes that there is no room for this one.
+        if code is None:  # The served model named so many classes that there is no room for it.
             self.unlearnable_n += 1
             return
         row = self.schema.row(entry.features)
+        told = (entry.request_id, entry.event_at, row, code)
         is_control = entry.reason in DRAWN_AT_RANDOM
-        said = self.learner.predict_row(row, entry.context)
+        said = self.learner.predict_row(row, entry.context, entry.features)
         champion_right = int(said.argmax()) == code
         if self.memory.revise(entry.request_id, code):
             # An outcome was corrected: the example changes, and the model learns it once more.
@@ -332,22 +339,16 @@ class Trainer:
             context = None
             if self._renews_members and is_control and self.learner.learned_n:
                 context = entry.context
-                champion_right = self._part().right(row, code, context)
-            self.memory.add(
-                entry.request_id, entry.event_at, row, code, is_control, champion_right, context
-            )
+                champion_right = self._part().right(row, code, context, entry.features)
+            self.memory.add(*told, is_control, champion_right, context, entry.features)
             if entry.opinion_n == 1:
                 self.twins.learn(entry, row, code)
-        example = Example(
-            entry.request_id, entry.event_at, row, code, is_control, champion_right, entry.context
-        )
+        example = Example(*told, is_control, champion_right, entry.context, entry.features)
         self._try(example)
-        is_learned = self.learner.learn(
-            row, code, at=entry.event_at, key=entry.request_id, context=entry.context
-        )
-        if not is_learned:
-            self.unlearnable_n += 1
-        self.learned_n += 1
+        more: dict[str, Any] = {"context": entry.context, "original": entry.features}
+        is_learned = self.learner.learn(row, code, at=example.at, key=example.id, **more)
+        self.learned_n += is_learned
+        self.unlearnable_n += not is_learned
         self.learned_at = entry.at
         self._labels_since_retrain_n += 1
         if self._retrain_at is None and self.settings.retrain_every_s is not None:
@@ -485,8 +486,7 @@ class Trainer:
         part = self._part()
         if isinstance(trial.part, RiverPart) and isinstance(part, RiverPart):
             trial.part = trial.part.beside(part)
-        is_right = part.right(example.row, example.code, example.context)
-        trial.learn(example, is_right)
+        trial.learn(example, is_right(part, example))
 
     def _rolled_back(self, entry: ModelRolledBack) -> None:
         trial = self._trial

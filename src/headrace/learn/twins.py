@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..messages import LabelSettled
+from ..messages import Features, LabelSettled
 from .intervals import t_quantile
 from .learner import Learner
 
@@ -156,11 +156,14 @@ class Twins:
         self.blind_n += 1
         rate = self.share * self.labels_n / self.blind_n
         if self.chance.uniform("twins", entry.request_id) < rate:
-            self._play(entry.request_id, row, code)
+            self._play(entry.request_id, row, code, entry.features)
 
-    def _play(self, request_id: str, row: NDArray[np.float64], code: int) -> None:
+    def _play(
+        self, request_id: str, row: NDArray[np.float64], code: int, original: Features
+    ) -> None:
         """All are asked; then it goes by lot to a random twin, to each chosen one as it likes."""
-        said = [twin.predict_row(row) for twin in (*self.random, *self.chosen, self.joint)]
+        twins = (*self.random, *self.chosen, self.joint)
+        said = [twin.predict_row(row, original=original) for twin in twins]
         if min(twin.learned_n for twin in self.random) >= _BEGUN_N:
             self._judge([float(answer.argmax() == code) for answer in said])
         mean_n = self.joint.learned_n / TWINS_N
@@ -171,9 +174,10 @@ class Twins:
             margins.append(margin)
             del margins[:-_MARGINS_N]
             if self.chance.uniform(f"chosen twin {i}", request_id) < chance:
-                twin.learn(row, code)
-        self.random[int(self.chance.uniform("random twin", request_id) * TWINS_N)].learn(row, code)
-        self.joint.learn(row, code)
+                twin.learn(row, code, original=original)
+        drawn = int(self.chance.uniform("random twin", request_id) * TWINS_N)
+        self.random[drawn].learn(row, code, original=original)
+        self.joint.learn(row, code, original=original)
 
     def _judge(self, right: list[float]) -> None:
         v = np.array([1.0, *right])

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..messages import Context, Moments
+from ..messages import Context, Features, Moments
+from ..observe.originals import OriginalOf
 from ..observe.schema import Schema
 from .learner import Learner
 from .trainer import Trainer
@@ -66,13 +67,21 @@ class View:
         return self._trainer.learner.wants_context
 
     def context(
-        self, row: NDArray[np.float64], at: float, events_n: int, moments: dict[str, Moments]
+        self,
+        row: NDArray[np.float64],
+        at: float,
+        events_n: int,
+        moments: dict[str, Moments],
+        original: Features | None = None,
     ) -> Context | None:
         """What the champion wants back with the label of this event; see `Learner.context`."""
-        return self._joined().context(row, at, events_n, moments)
+        return self._joined().context(row, at, events_n, moments, original)
 
     def probabilities(
-        self, X: NDArray[np.float64], at: NDArray[np.float64] | None = None
+        self,
+        X: NDArray[np.float64],
+        at: NDArray[np.float64] | None = None,
+        original_of: OriginalOf | None = None,
     ) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
 
@@ -81,7 +90,7 @@ class View:
         champion, n, k = self._trainer.learner, len(X), len(self.schema.classes)
         if champion.is_silent or not self._trainer.schema.classes:
             return np.full((n, k), 1.0 / k if k else 0.0)
-        found = self._trainer.calibration.apply(self._joined().probabilities(X, at))
+        found = self._trainer.calibration.apply(self._joined().probabilities(X, at, original_of))
         if self.schema.classes == self._trainer.schema.classes:
             return found
         answers = np.zeros((n, k))
@@ -123,5 +132,7 @@ class _Joined:
     def classes(self) -> Sequence[str]:
         return self._trainer.classes
 
-    def features(self, row: NDArray[np.float64]) -> dict[str, Any]:
-        return self._shard.features(row)
+    def features(
+        self, row: NDArray[np.float64], original: Features | None = None
+    ) -> dict[str, Any]:
+        return self._shard.features(row, original)

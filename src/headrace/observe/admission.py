@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..messages import EventBatch, InputRejected, Reason
+from ..messages import EventBatch, Features, InputRejected, Reason
 from ..settings import InputSettings, ObserveSettings
 from .given import Refused
+from .originals import packed
 from .schema import Schema
 
 ID_LENGTH_MAX = 500
@@ -35,6 +36,10 @@ class Run:
         self.at = batch.at[start:stop].copy()
         self.clock = np.maximum(np.maximum.accumulate(self.at), now)
         self.origins = _origins(batch, start, stop)
+        self._batch = batch
+        self._start = start
+        # Whether the rows say all that the events said: numbers in columns, of features known.
+        self.are_rows_exact = False
         self.keys: NDArray[np.uint64]
         self.luck: NDArray[np.float64]
         self.rows: NDArray[np.float64]
@@ -48,6 +53,18 @@ class Run:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def original(self, start: int, i: int) -> Features | None:
+        """The features of event start + i as they came; None where its row says the same."""
+        return None if self.are_rows_exact else self._batch.original(self._start + start + i)
+
+    def packed(self, start: int, stop: int) -> NDArray[np.object_]:
+        """The same of events [start, stop), as bytes or None."""
+        kept = np.empty(stop - start, dtype=np.object_)
+        if not self.are_rows_exact:
+            for i in range(stop - start):
+                kept[i] = packed(self._batch.original(self._start + start + i))
+        return kept
 
 
 class Admission:
@@ -81,6 +98,9 @@ class Admission:
                 run.keys = keys[start:stop]
                 run.luck = self.chance.uniforms("control", run.keys)
                 run.rows = schema.rows(_rows_of(batch, start, stop))
+                run.are_rows_exact = (
+                    batch.originals is None and not batch.texts and schema.knows(batch.names)
+                )
                 run.served = _served(batch, start, stop, schema)
                 self.now = float(run.clock[-1])
                 yield run

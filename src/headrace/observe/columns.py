@@ -35,7 +35,7 @@ def batch_of(events: Sequence[Event]) -> EventBatch:
     >>> batch_of([Event(id="a", at=1.0, features={"x": 1}), Event(id="b", at=2.0, features={})])
     EventBatch(ids=['a', 'b'], at=array([1., 2.]), names=('x',), number_names=('x',),
         numbers=array([[ 1.], [nan]]), texts={}, predicted=None, served_classes=(),
-        probabilities=None, keys=None, model_versions=None)
+        probabilities=None, keys=None, model_versions=None, originals=[{'x': 1}, {}])
     """
     return columns_of(
         [
@@ -64,6 +64,7 @@ def columns_of(events: Sequence[EventValues]) -> EventBatch:
         probabilities=matrix,
         keys=keys if keys.count(None) < n else None,
         model_versions=model_versions if model_versions.count(None) < n else None,
+        originals=features,
     )
 
 

@@ -7,6 +7,7 @@ kept here and nothing is scaled: `rows` only says which number stands where.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,13 +15,29 @@ from numpy.typing import NDArray
 
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
-from ..settings import SchemaSettings
+from ..settings import ColumnsSettings, SchemaSettings
+from .values import is_free_text
 
-Kind: TypeAlias = Literal["numeric", "categorical"]
+Kind: TypeAlias = Literal["numeric", "categorical", "text"]
 Rows: TypeAlias = NDArray[np.float64]
 
 # The text that stands for every category beyond `categories_max`.
 OTHER = "(other)"
+
+# Texts that say "missing", in small letters: they decide no kind, and are no value of a number.
+MISSING_WORDS = frozenset(("", "-", "?", "n/a", "na", "nan", "nil", "none", "null", "<na>", "#n/a"))
+
+IGNORED_MAX = 1_000
+"""Names of features beyond `features_max` that are told apart; further ones are not counted."""
+
+
+def says_missing(text: str) -> bool:
+    """Whether a text stands for a missing value, where a number could be.
+
+    >>> says_missing("N/A"), says_missing("NaN "), says_missing("12")
+    (True, True, False)
+    """
+    return len(text) < 8 and text.strip().lower() in MISSING_WORDS
 
 
 def number_of(value: float) -> float:
@@ -36,9 +53,13 @@ def kind_of(value: object) -> Kind | None:
 
     >>> kind_of(True), kind_of("a"), kind_of(None), kind_of(float("inf")), kind_of([])
     ('numeric', 'categorical', None, None, None)
+    >>> kind_of("N/A"), kind_of("my order came late and one cup was broken")
+    (None, 'text')
     """
     if isinstance(value, str):
-        return "categorical"
+        if says_missing(value):
+            return None
+        return "text" if is_free_text(value) else "categorical"
     if isinstance(value, float | int) and math.isfinite(number_of(value)):
         return "numeric"
     return None
@@ -50,11 +71,15 @@ class Schema:
     Features are registered by their first value that is not missing, row by row, and within a row
     by name: any split of the same events, and any order of the fields in a record, gives the same
     schema. A number in a categorical feature is the category that is spelled so (`1234.0` is
-    "1234"). At
+    "1234"). A free text is kept in no table and stands in a row as 1.0. A text that says "missing"
+    decides no kind, and is missing in a numeric feature. At
     `features_max`, or when the settings declare the features, others are counted in `unknown_n`.
     A value is missing when it is absent, None or NaN (the batch's own spelling of missing); it is
     made missing and counted when it is infinite (`not_finite_n`) or not of its feature's kind
-    (`mistyped_n`). `appeared_n` counts features whose first value came after the first event.
+    (`mistyped_n`, by feature in `mistyped`; numbers in a categorical feature are counted in
+    `numbers_in_texts`). `full` are the categorical features that have reached `categories_max`,
+    `ignored` names of features that found no room. `appeared_n` counts features whose first value
+    came after the first event.
 
     Raises `BadSettings` when more features or classes are declared than are allowed.
 
@@ -69,7 +94,7 @@ class Schema:
     {'colour': 'red', 'x': 2.0}
     """
 
-    def __init__(self, settings: SchemaSettings) -> None:
+    def __init__(self, settings: SchemaSettings, columns: ColumnsSettings | None = None) -> None:
         faults = [
             f"schema.{what} declares {len(declared)}; must be at most schema.{what}_max, "
             f"which is {most}"
@@ -92,6 +117,15 @@ class Schema:
         self.classes = list(settings.classes)
         self.seen_n: NDArray[np.int64] = np.zeros(0, np.int64)
         self.events_n = self.unknown_n = self.mistyped_n = self.not_finite_n = self.appeared_n = 0
+        self.mistyped: dict[str, int] = {}
+        self.numbers_in_texts: dict[str, int] = {}
+        self.full: dict[str, None] = {}
+        self.ignored: dict[str, None] = {}
+        declared = columns or ColumnsSettings()
+        self._declared: dict[str, Kind] = dict.fromkeys(declared.numeric, "numeric")
+        self._declared.update(dict.fromkeys(declared.categorical, "categorical"))
+        self._declared.update(dict.fromkeys(declared.text, "text"))
+        self._texts: dict[str, None] = {}
         self._columns: dict[str, int] = {}
         self._codes: dict[str, dict[str, int]] = {}
         self._classes: dict[str, int] = {name: code for code, name in enumerate(self.classes)}
@@ -108,15 +142,19 @@ class Schema:
         A categorical feature holds its category's code, a boolean is 1.0 or 0.0. Read only: where
         nothing had to change, this is the batch's own matrix.
         """
-        if batch.number_names == self.names and not batch.texts and not self.categories:
+        if batch.number_names == self.names and not batch.texts and set(self.kinds) <= {"numeric"}:
             rows = self._finite(batch.numbers)
         else:
-            self._register(batch)
-            rows = self._gather(batch)
+            begun = self._register(batch)
+            rows = self._gather(batch, begun)
         present = np.isfinite(rows)
         self.seen_n += len(batch) if present.all() else np.count_nonzero(present, axis=0)
         self.events_n += len(batch)
         return rows
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether all of these are features of the schema."""
+        return names == self.names or all(name in self._columns for name in names)
 
     def next_news(self, batch: EventBatch, start: int) -> int:
         """The first event after `start` that has the first value of a feature; n if there is none.
@@ -155,20 +193,23 @@ class Schema:
         row = [math.nan] * self.width
         for name, value in features.items():
             j = columns.get(name)
-            if j is None or value is None:
+            if j is None or value is None or value != value:  # noqa: PLR0124 - NaN is missing
                 continue
             if name in codes:
                 text = value if isinstance(value, str) else class_name(number_of(value))
                 row[j] = self._code(name, codes[name], text)
+            elif name in self._texts:
+                row[j] = 1.0 if value != "" else math.nan
             elif not isinstance(value, str):
                 number = number_of(value)
                 row[j] = number if math.isfinite(number) else math.nan
         return np.array(row)
 
-    def features(self, row: NDArray[np.float64]) -> Features:
+    def features(self, row: NDArray[np.float64], original: Features | None = None) -> Features:
         """One row as river wants it: missing left out, categories as their text.
 
-        A row from when the schema was narrower is fine.
+        A row from when the schema was narrower is fine. With the event's features as they came,
+        values are those, free texts and categories beyond the limit too; without, no free text.
         """
         values = zip(self.names, row.tolist(), strict=False)
         # A NaN is the one number that differs from itself; this is the quickest way to ask.
@@ -176,6 +217,17 @@ class Schema:
         for name, texts in self.categories.items():
             if name in found:
                 found[name] = texts[int(found[name])]  # type: ignore[arg-type]
+        if original is None:
+            for name in self._texts:
+                found.pop(name, None)
+            return found
+        for name in found:
+            value = original.get(name)
+            is_text = isinstance(value, str)
+            if name in self._texts:
+                found[name] = value if is_text else class_name(value)
+            elif value is not None and is_text == (name in self.categories):
+                found[name] = value
         return found
 
     def vanished(self, window_rows: Rows) -> tuple[str, ...]:
@@ -204,8 +256,8 @@ class Schema:
 
     # ------------------------------------------------------------------------------- features
 
-    def _register(self, batch: EventBatch) -> None:
-        """Adds the features that have their first value in this batch."""
+    def _register(self, batch: EventBatch) -> dict[str, int]:
+        """Adds the features that have their first value in this batch; the events with it."""
         unknown = [] if self.is_declared or self.width >= self.features_max else batch.names
         found: list[tuple[int, str, Kind]] = []
         column_of: dict[str, int] = {}
@@ -227,9 +279,13 @@ class Schema:
         found = sorted(found)[: self.features_max - self.width]
         self.appeared_n += sum(self.events_n + i > 0 for i, _, _ in found)
         self._add([(name, kind) for _, name, kind in found])
+        return {name: i for i, name, _ in found}
 
     def _add(self, features: list[tuple[str, Kind]]) -> None:
+        features = [(name, self._declared.get(name, kind)) for name, kind in features]
         for j, (name, kind) in enumerate(features, start=self.width):
+            if kind == "text":
+                self._texts[name] = None
             self._columns[name] = j
             if kind == "categorical":
                 self.categories[name] = []
@@ -248,53 +304,78 @@ class Schema:
             numbers = np.where(infinite, np.nan, numbers)
         return np.ascontiguousarray(numbers, dtype=np.float64)
 
-    def _gather(self, batch: EventBatch) -> Rows:
+    def _gather(self, batch: EventBatch, begun: Mapping[str, int]) -> Rows:
         """Every column of the batch to its place in the schema."""
         numbers = self._finite(batch.numbers)
         rows = np.full((len(batch), self.width), np.nan)
         sources, targets = [], []
         for k, name in enumerate(batch.number_names):
             j = self._columns.get(name)
-            if j is not None and name not in self._codes:
+            if j is not None and name not in self._codes and name not in self._texts:
                 sources.append(k)
                 targets.append(j)
                 continue
             if j is None:
-                self.unknown_n += int(np.count_nonzero(np.isfinite(numbers[:, k])))
+                known_n = int(np.count_nonzero(np.isfinite(numbers[:, k])))
+                self.unknown_n += known_n
+                if known_n:
+                    self._ignore(name)
             else:
                 rows[:, j] = self._column(name, numbers[:, k].tolist())
         rows[:, targets] = numbers if len(sources) == numbers.shape[1] else numbers[:, sources]
         for name, values in batch.texts.items():
-            column = self._column(name, values)
+            column = self._column(name, values, begun.get(name, 0))
             if name in self._columns:
                 rows[:, self._columns[name]] = column
         return rows
 
-    def _column(self, name: str, values: list[float | int | bool | str | None]) -> list[float]:
-        """A column of raw values as numbers: a category's code, or the number itself."""
+    def _column(
+        self, name: str, values: list[float | int | bool | str | None], begun: int = 0
+    ) -> list[float]:
+        """A column of raw values as numbers: a category's code, 1 for a text, or the number.
+
+        What stands before the feature's first value, at `begun`, says that it is missing.
+        """
         column = [math.nan] * len(values)
         is_known, codes = name in self._columns, self._codes.get(name)
+        is_text = name in self._texts
         for i, value in enumerate(values):
-            text = value
             if isinstance(value, float | int):
                 number = number_of(value)
-                is_of_kind = True
-                text = class_name(number)
-            elif isinstance(value, str):
-                number = 0.0
-                is_of_kind = codes is not None
-            else:
+                if not math.isfinite(number):
+                    self.not_finite_n += math.isinf(number)
+                elif not is_known:
+                    self.unknown_n += 1
+                    self._ignore(name)
+                elif codes is not None:
+                    self.numbers_in_texts[name] = self.numbers_in_texts.get(name, 0) + 1
+                    column[i] = self._code(name, codes, class_name(number))
+                else:
+                    column[i] = 1.0 if is_text else number
+            elif not isinstance(value, str):
                 self.mistyped_n += value is not None
+            elif i < begun:
                 continue
-            if not math.isfinite(number):
-                self.not_finite_n += math.isinf(number)
-            elif not is_known:
-                self.unknown_n += 1
-            elif not is_of_kind:
-                self.mistyped_n += 1
-            else:
-                column[i] = number if codes is None else self._code(name, codes, str(text))
+            elif codes is not None:
+                column[i] = self._code(name, codes, value)
+            elif is_text:
+                column[i] = 1.0 if value else math.nan
+            elif not says_missing(value):
+                self._mistype(name, is_known)
         return column
+
+    def _mistype(self, name: str, is_known: bool) -> None:
+        """A text among numbers, or of a feature that is not known."""
+        if is_known:
+            self.mistyped_n += 1
+            self.mistyped[name] = self.mistyped.get(name, 0) + 1
+        else:
+            self.unknown_n += 1
+            self._ignore(name)
+
+    def _ignore(self, name: str) -> None:
+        if len(self.ignored) < IGNORED_MAX:
+            self.ignored[name] = None
 
     def _code(self, name: str, codes: dict[str, int], text: str) -> int:
         """The code of a category, which is added when it is new; the last code is shared."""
@@ -308,4 +389,5 @@ class Schema:
             return code
         if len(texts) == self.categories_max:
             texts.append(OTHER)
+            self.full[name] = None
         return self.categories_max

@@ -30,6 +30,7 @@ class Seen(NamedTuple):
     predicted: NDArray[np.int64]
     is_predicted: NDArray[np.bool_]
     served: NDArray[np.float64]
+    originals: NDArray[np.object_]
 
     def of(self, column: NDArray[Any]) -> NDArray[Any]:
         """These events' part of a column of their run."""
@@ -52,6 +53,7 @@ def columns_of(
         guess=np.where(stacked([part.is_predicted for part in seen]), guess(confidence), np.nan),
         is_asked=np.zeros(len(confidence), dtype=np.bool_),
         origins=stacked([part.of(part.run.origins) for part in seen]),
+        originals=stacked([part.originals for part in seen]),
         rows=stacked([part.rows for part in seen], np.nan),
         probabilities=stacked([part.probabilities for part in seen]),
         served=stacked([part.served for part in seen], np.nan),

@@ -16,6 +16,7 @@ from ..messages import Features, Reason, class_name
 FEATURES_MAX = 4_096  # of one event, after flattening
 DEPTH_MAX = 16  # of nested features
 CLASSES_MAX = 1_000  # with a probability each, in one event
+WORDS_MIN = 8
 SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
 
 _SCALARS = frozenset((float, int, bool, str, type(None)))
@@ -43,6 +44,15 @@ def text_of(value: object) -> str | None:
     if isinstance(value, int) or (isinstance(value, float) and not math.isnan(value)):
         return class_name(value)
     return None
+
+
+def is_free_text(text: str) -> bool:
+    """Whether a text is free: at least eight words, which no list of categories would have.
+
+    >>> is_free_text("not in universe"), is_free_text("my order came late and one cup was broken")
+    (False, True)
+    """
+    return len(text) >= 2 * WORDS_MIN - 1 and len(text.split()) >= WORDS_MIN
 
 
 def identity_of(value: object, path: str) -> str:

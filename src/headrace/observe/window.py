@@ -24,6 +24,7 @@ _FLAT: tuple[tuple[str, Any], ...] = (
     ("guess", np.float64),
     ("is_asked", np.bool_),
     ("origins", np.object_),
+    ("originals", np.object_),
 )
 # The wide columns grow while the stream runs; beside each, what stands where nothing was known.
 _WIDE: tuple[tuple[str, float], ...] = (
@@ -47,7 +48,8 @@ class Columns:
     the served model's are. `guess` (n,) is the chance, guessed at arrival, that the prediction is
     right, `is_asked` (n,) whether a label was requested. `served` (n, s) are the probabilities of
     the model that served the event; NaN where the log had none, and s may be 0.
-    `origins` (n,) holds what a request hands on: (key, version of the served model), or None.
+    `origins` (n,) holds what a request hands on: (key, version of the served model), or None;
+    `originals` (n,) the event's own features, packed, or None where the row says the same.
     """
 
     seq: NDArray[np.int64]
@@ -58,6 +60,7 @@ class Columns:
     guess: NDArray[np.float64]
     is_asked: NDArray[np.bool_]
     origins: NDArray[np.object_]
+    originals: NDArray[np.object_]
     rows: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     served: NDArray[np.float64]
@@ -99,6 +102,7 @@ class Columns:
             guess=np.zeros(n) if guess is None else guess,
             is_asked=np.zeros(n, dtype=np.bool_),
             origins=handed_on,
+            originals=np.empty(n, dtype=np.object_),
             rows=rows,
             probabilities=probabilities,
             served=np.empty((n, 0)) if served is None else served,

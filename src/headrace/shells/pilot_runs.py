@@ -146,14 +146,15 @@ def learn_all(
     schema = schema_of(history, settings)
     codes = codes_of(history, schema)
     model = build(settings.model.name, Chance(seed).integer("model"), len(schema.classes))
-    learner = Learner(model, schema)
+    learner = Learner(model, schema, settings.model.missing)
     for batch, _ in history.batches(BATCH_N):
         rows = schema.rows(batch)
         first = int(batch.ids[0])
         found = np.empty((len(batch), len(schema.classes)))
         for i, truth in enumerate(codes[first : first + len(batch)].tolist()):
-            found[i] = learner.probabilities(rows[i : i + 1])[0]
-            learner.learn(rows[i], truth)
+            original = batch.original(i) if batch.texts else None
+            found[i] = learner.probabilities(rows[i : i + 1], None, [original].__getitem__)[0]
+            learner.learn(rows[i], truth, original=original)
         take(np.arange(first, first + len(batch)), found)
         progress(len(batch))
 
@@ -200,7 +201,8 @@ def _classes(history: History, declared: list[str]) -> list[str]:
 def schema_of(history: History, settings: Settings) -> Schema:
     """The schema of a run: the classes declared, then those that only the history names."""
     classes = _classes(history, settings.schema.classes)
-    return Schema(msgspec.structs.replace(settings.schema, classes=classes))
+    schema = msgspec.structs.replace(settings.schema, classes=classes)
+    return Schema(schema, settings.columns)
 
 
 def codes_of(history: History, schema: Schema) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ import numpy as np
 from river import base
 
 from ...messages import Context, Moments
+from ...observe.values import is_free_text
 from ..presets import long_memory_members
 from .blas import one_blas_thread
 from .discriminant import Discriminant
@@ -164,7 +165,7 @@ class Committee(base.Classifier):
             self.stacker.add(logs_of(opinions), code, w)
         for number, member in enumerate(self._members):
             if isinstance(member, RiverMember):
-                self._try(number, member.learn, x, code, w)
+                self._try(number, member.learn, without_free_texts(x), code, w)
         self._remember(_Example(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
         if is_moving:
@@ -408,6 +409,17 @@ class Committee(base.Classifier):
 def default_members() -> list[Any]:
     """The members of a `Committee` that was given none."""
     return [GaussianProcess(), Discriminant(), *long_memory_members()]
+
+
+def without_free_texts(x: Features) -> Features:
+    """For river members, who would take each text for a category of its own, and keep it."""
+    if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
+        return {
+            name: value
+            for name, value in x.items()
+            if not (isinstance(value, str) and is_free_text(value))
+        }
+    return x
 
 
 def _place_of(example: _Example) -> tuple[float, int]:

@@ -6,11 +6,15 @@ It does for a committee what `scoring` does for river's models: answers agree wi
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...messages import Features
+from ...observe.originals import OriginalOf
+from ...observe.schema import OTHER
 from ..schema_view import SchemaView
 from .committee import Committee
 from .encoding import Encoder
@@ -29,26 +33,32 @@ class CommitteeTable:
         self._read_for: tuple[int, int] = (-1, -1)
         self._from = self._to = np.zeros(0, dtype=np.intp)
         self._categories: dict[int, list[Floats]] = {}
+        self._texts: list[tuple[int, str]] = []
+        self._shared: dict[int, int] = {}
 
-    def score(self, X: Floats, at: Floats | None) -> tuple[list[Any], Floats]:
+    def score(
+        self, X: Floats, at: Floats | None, original_of: OriginalOf | None = None
+    ) -> tuple[list[Any], Floats]:
         """The classes learned so far, and pooled probabilities of rows (n, width) at times (n,)."""
-        blocks = [
-            self.committee.pooled(
-                self.rows(X[i : i + BLOCK_N], None if at is None else at[i : i + BLOCK_N])
-            )
-            for i in range(0, len(X), BLOCK_N)
-        ]
+        blocks = []
+        for i in range(0, len(X), BLOCK_N):
+            times = None if at is None else at[i : i + BLOCK_N]
+            mine = None if original_of is None else partial(_shifted, original_of, i)
+            blocks.append(self.committee.pooled(self.rows(X[i : i + BLOCK_N], times, mine)))
         k = len(self.committee.classes)
         return self.committee.classes, np.concatenate([np.zeros((0, k)), *blocks])
 
-    def rows(self, X: Floats, at: Floats | None) -> Rows:
-        """What members need to know of rows (n, width); without times, they are of now."""
+    def rows(self, X: Floats, at: Floats | None, original_of: OriginalOf | None = None) -> Rows:
+        """What members need to know of rows (n, width); without times, they are of now.
+
+        `original_of(i)` are the features of event i as they came: without, free texts are missing.
+        """
         committee, schema = self.committee, self.schema
         times = np.full(len(X), committee.now) if at is None else at
-        Z = committee.encoder.scaled(self._raw(X))
+        Z = committee.encoder.scaled(self._raw(X, original_of))
         return Rows(Z, times, len(committee.classes), lambda i: schema.features(X[i]), X, schema)
 
-    def _raw(self, X: Floats) -> Floats:
+    def _raw(self, X: Floats, original_of: OriginalOf | None) -> Floats:
         encoder, schema = self.committee.encoder, self.schema
         if self._read_for != (encoder.columns_n, schema.width):
             self._read(encoder)
@@ -60,6 +70,8 @@ class CommitteeTable:
         raw[:, self._to] = X[:, self._from]
         for j, texts in self._categories.items():
             self._add_texts(raw, j, X[:, j], texts)
+        if original_of is not None:
+            self._add_originals(raw, X, original_of)
         return raw
 
     def _read(self, encoder: Encoder) -> None:
@@ -73,8 +85,23 @@ class CommitteeTable:
         self._from = np.array([j for j, _ in numbers], dtype=np.intp)
         self._to = np.array([column for _, column in numbers], dtype=np.intp)
         texts = set(encoder.texts)
-        self._categories = {j: [] for j, name in enumerate(schema.names) if name in texts}
+        known = enumerate(zip(schema.names, schema.kinds, strict=True))
+        known_texts = [(j, name, kind) for j, (name, kind) in known if name in texts]
+        self._categories = {j: [] for j, _, kind in known_texts if kind == "categorical"}
+        self._texts = [(j, name) for j, name, _ in known_texts]
         self._read_for = (encoder.columns_n, schema.width)
+
+    def _add_originals(self, raw: Floats, X: Floats, original_of: OriginalOf) -> None:
+        """What free texts, and categories beyond those that a row tells apart, add to the rows."""
+        for j, name in self._texts:
+            texts, free = self._categories.get(j), ~np.isnan(X[:, j])
+            if texts is not None:
+                # The category that stands for all others has the last code, and adds nothing.
+                free &= np.isin(X[:, j], self._shared.get(j, -1))
+            for i in np.flatnonzero(free).tolist():
+                value = (original_of(i) or {}).get(name)
+                if isinstance(value, str):
+                    raw[i] += self.committee.encoder.text_row(name, value)
 
     def _add_texts(self, raw: Floats, j: int, codes: Floats, texts: list[Floats]) -> None:
         """What the categories in this column of the table add to the rows."""
@@ -87,5 +114,13 @@ class CommitteeTable:
             row = np.full(self.schema.width, np.nan)
             row[j] = len(texts)
             text = str(self.schema.features(row)[name])
-            texts.append(self.committee.encoder.text_row(name, text))
+            if text == OTHER:
+                self._shared[j] = len(texts)
+            encoder = self.committee.encoder
+            is_other = text == OTHER
+            texts.append(np.zeros(encoder.columns_n) if is_other else encoder.text_row(name, text))
         raw[is_known] += np.array(texts)[known]
+
+
+def _shifted(original_of: OriginalOf, start: int, i: int) -> Features | None:
+    return original_of(start + i)

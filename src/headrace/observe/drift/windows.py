@@ -122,6 +122,8 @@ class Windows:
         self, watches: list[Watch], past: Columns, window: Columns, schema: Schema
     ) -> None:
         names, kinds = schema.names, schema.kinds
+        # What a free text says is in no row: as a number that never varies it moves nothing.
+        kinds = tuple("numeric" if kind == "text" else kind for kind in kinds)
         features_n = min(self.features_max, len(names))
         before, after = _columns(past.rows, features_n), _columns(window.rows, features_n)
         detectors = {watch.detector: watch for watch in watches}

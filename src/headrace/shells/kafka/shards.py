@@ -159,7 +159,7 @@ class PartitionShard:
         self.journal = -1
         part = share_of(settings, partitions_n, partition)
         self.rules = digest_of(part)
-        schema, chance = Schema(settings.schema), Chance(settings.seed)
+        schema, chance = Schema(settings.schema, settings.columns), Chance(settings.seed)
         asking = Asking(
             part.query,
             part.label,

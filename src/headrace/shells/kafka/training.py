@@ -48,10 +48,12 @@ _DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
 
 def new_log(settings: Settings) -> TrainingLog:
     """The state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
-    schema, chance = Schema(settings.schema), Chance(settings.seed)
+    schema, chance = Schema(settings.schema, settings.columns), Chance(settings.seed)
     model = build(settings.model.name, chance.integer("model"), len(schema.classes))
     check_model(model)
-    return TrainingLog(Trainer(Learner(model, schema), schema, settings.learn, chance))
+    return TrainingLog(
+        Trainer(Learner(model, schema, settings.model.missing), schema, settings.learn, chance)
+    )
 
 
 class Training:
