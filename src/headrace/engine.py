@@ -134,7 +134,12 @@ class Engine:
             stream=settings.stream,
         )
         self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
-        self.desk = Desk(settings.label, settings.schema.classes, settings.schema.classes_max)
+        self.desk = Desk(
+            settings.label,
+            settings.schema.classes,
+            settings.schema.classes_max,
+            schema=settings.schema,
+        )
         self._declared = Declared(settings.columns)
         self._own_types = frozen.allowed_by((model, asking.budget, self.shard.drift.own))
         self._report: Report | None = None

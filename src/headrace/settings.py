@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from .errors import BadInput, BadSettings
+from .settings_answers import AnswersSettings, Unit
 from .settings_columns import ColumnsSettings, faults_of_columns
 from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
@@ -41,6 +42,7 @@ from .settings_reading import section_of
 
 # Of other modules; to be imported from here like the sections below.
 __all__ = [
+    "AnswersSettings",
     "BudgetSettings",
     "ColdStartSettings",
     "ColumnsSettings",
@@ -72,6 +74,14 @@ class InputSettings(Section, frozen=True, kw_only=True):
     at: Annotated[
         str, about("Path of the event's time: seconds since the epoch, or RFC 3339 with a zone.")
     ] = "at"
+    zone: Annotated[
+        str,
+        about(
+            "The zone of times that are texts and don't say theirs, as `UTC`, `+02:00` or "
+            "`Europe/Zurich`; empty: such an event is rejected as `bad_time`."
+        ),
+    ] = ""
+    at_unit: Annotated[Unit, about("The unit of times that are numbers.")] = "s"
     features: Annotated[
         str,
         about(
@@ -87,11 +97,18 @@ class InputSettings(Section, frozen=True, kw_only=True):
     )
     probabilities: Annotated[
         str,
-        about("Path of the served model's probabilities: an object by class, or an array."),
+        about(
+            "Path of the served model's probabilities: an object by class, an array, a list of "
+            "{label, score}, or of two `classes` that of the second."
+        ),
     ] = "probabilities"
     classes: Annotated[
         list[str], about("Names of the classes where `probabilities` is an array.")
     ] = field(default_factory=list)
+    class_names: Annotated[
+        dict[str, str],
+        about('Names of the served model\'s classes where the log has codes: `{1 = "fraud"}`.'),
+    ] = field(default_factory=dict)
     key: Annotated[str, about("Path of a key to hand on with requests; may be absent.")] = "key"
     model_version: Annotated[str, about("Path of the served model's version; may be absent.")] = (
         "model_version"
@@ -127,6 +144,16 @@ class SchemaSettings(Section, frozen=True, kw_only=True):
     classes: Annotated[
         list[str], about("The known classes, in order. A class not listed is added when answered.")
     ] = field(default_factory=list)
+    classes_closed: Annotated[
+        bool, about("Another class than those listed is no answer: it is rejected.")
+    ] = False
+    class_spelling: Annotated[
+        Literal["refuse", "join", "keep"],
+        about(
+            "An answer that differs from a known class only by case or space: rejected, taken for "
+            "that class, or a class of its own. Space around a class never counts."
+        ),
+    ] = "refuse"
     features: Annotated[
         dict[str, Literal["numeric", "categorical", "text"]],
         about("The features and their kinds, in order. Empty: inferred as they are first seen."),
@@ -322,6 +349,7 @@ class Settings(Section, frozen=True, kw_only=True):
     ] = 0
     input: InputSettings = InputSettings()
     columns: ColumnsSettings = ColumnsSettings()
+    answers: AnswersSettings = AnswersSettings()
     schema: SchemaSettings = SchemaSettings()
     model: ModelSettings = ModelSettings()
     observe: ObserveSettings = ObserveSettings()

@@ -51,7 +51,7 @@ from ..messages import (
     base_id,
     opinion_id,
 )
-from ..settings import LabelSettings
+from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
 from .consensus import Consensus, Majority, Outcome, latest, reheard, standing, voice
@@ -116,6 +116,8 @@ class Desk:
         classes: Sequence[str],
         classes_max: int,
         consensus: Consensus | None = None,
+        *,
+        schema: SchemaSettings | None = None,
     ) -> None:
         if len(classes) > classes_max:
             raise BadSettings(
@@ -124,6 +126,7 @@ class Desk:
             )
         self.settings = settings
         self.classes_max = classes_max
+        self._schema = schema
         self.counts = Counts()
         # Labels by class, those of first outcomes.
         self.labels_n: dict[str, int] = {}

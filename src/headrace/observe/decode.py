@@ -21,11 +21,11 @@ from ..messages import (
     Reason,
     Withdrawal,
 )
-from ..settings import ColumnsSettings, InputSettings
+from ..settings import AnswersSettings, ColumnsSettings, InputSettings
 from .columns import EventValues, batch_of, columns_of
 from .declared import Declared
 from .hook import Headers, Hook
-from .payloads import Fields, Layout, Record
+from .payloads import Fields, Layout, Record, find
 from .plain import PlainLines
 from .values import (
     Refusal,
@@ -36,6 +36,7 @@ from .values import (
     seconds_of,
     shown,
     text_of,
+    zone_of,
 )
 
 __all__ = ["Decoded", "Decoder", "batch_of", "decode_answers"]
@@ -89,6 +90,7 @@ class Decoder:
         if faults:
             raise BadSettings(faults)
         self._settings = settings
+        self._zone = zone_of(settings.zone)
         self._layout = Layout(settings)
         self._plain = PlainLines(settings)
         self._declared = Declared(columns or ColumnsSettings())
@@ -170,13 +172,21 @@ class Decoder:
         settings = self._settings
         return (
             identity_of(fields.id, settings.id),
-            seconds_of(fields.at, settings.at),
+            seconds_of(fields.at, settings.at, self._zone, settings.at_unit),
             features_of(fields.features, settings.features, settings.feature_names, fields.hidden),
-            optional_text(fields.predicted, settings.predicted),
-            probabilities_of(fields.probabilities, settings.classes),
+            self._named(optional_text(fields.predicted, settings.predicted)),
+            self._all_named(probabilities_of(fields.probabilities, settings.classes)),
             optional_text(fields.key, settings.key),
             optional_text(fields.model_version, settings.model_version),
         )
+
+    def _named(self, served: str | None) -> str | None:
+        """A class of the served model by the name that people know."""
+        return served if served is None else self._settings.class_names.get(served, served)
+
+    def _all_named(self, served: dict[str, float] | None) -> dict[str, float] | None:
+        names = self._settings.class_names
+        return {names.get(k, k): p for k, p in served.items()} if served and names else served
 
 
 def decode_answers(
@@ -185,8 +195,12 @@ def decode_answers(
     positions: Sequence[int] = (),
     *,
     line_bytes_max: int = 1_048_576,
+    settings: AnswersSettings | None = None,
 ) -> list[Answer | Withdrawal | InputRejected]:
     """Answers, one a line: {"request_id", "label", "annotator", "at"}; blank lines are skipped.
+
+    `settings` say where these stand; by default under their names. What a tool says beside a label
+    counts: with `"answer"` other than `accept`, or `was_cancelled`, it is a refusal and no label.
 
     A label of null, or none and `"cannot_tell": true`, is a refusal; `"withdraw": "why"` instead of
     a label takes the request back. Without `at` an answer has the time 0.0: whoever takes it knows
@@ -196,24 +210,33 @@ def decode_answers(
     [Answer(request_id='r', label='true', at=0.0, annotator='eva')]
     """
     answers: list[Answer | Withdrawal | InputRejected] = []
+    settings = settings or AnswersSettings()
     for i, line in enumerate(lines):
         if not line or line.isspace():
             continue
         name = ""
         try:
             record = _parsed(line, line_bytes_max)
-            name = text_of(record.get("request_id")) or ""
-            answers.append(_answer(record))
+            name = text_of(find(record, settings.request_id)) or ""
+            answers.append(_answer(record, settings))
         except Refusal as refusal:
+            if refusal.reason in {Reason.NOT_JSON, Reason.NOT_AN_OBJECT}:
+                refusal.detail += "; an array of tasks has to be one answer a line (docs/LOGS.md)"
             position = positions[i] if i < len(positions) else -1
             answers.append(_rejected(refusal, line, name, source, position))
     return answers
 
 
-def _answer(record: Record) -> Answer | Withdrawal:
+def _answer(record: Record, settings: AnswersSettings) -> Answer | Withdrawal:
     texts: dict[str, str | None] = {}
-    for field in ("request_id", "label", "annotator", "withdraw"):
-        value = record.get(field)
+    paths = {
+        "request_id": settings.request_id,
+        "label": settings.label,
+        "annotator": settings.annotator,
+        "withdraw": "withdraw",
+    }
+    for field, path in paths.items():
+        value = find(record, path)
         text = texts[field] = text_of(value)
         is_absent = value is None and field != "request_id"
         if not is_absent and (text is None or len(text) > ANSWER_TEXT_MAX):
@@ -222,14 +245,20 @@ def _answer(record: Record) -> Answer | Withdrawal:
                 f"{field} is {shown(value)}; must be at most {ANSWER_TEXT_MAX} characters of text",
             )
     label, request_id = texts["label"], texts["request_id"]
+    label = None if label is None else label.strip()
     cannot_tell = record.get("cannot_tell") is True
+    if _is_no_label(record):
+        label, cannot_tell = None, True
     if not request_id or label == "":
         raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
-    at = 0.0 if record.get("at") is None else seconds_of(record["at"], "at")
+    found = find(record, settings.at)
+    zone, unit = zone_of(settings.zone), settings.at_unit
+    at = 0.0 if found is None else seconds_of(found, settings.at, zone, unit, "answers")
     if texts["withdraw"]:
         return Withdrawal(request_id=request_id, at=at, reason=texts["withdraw"])
-    if label is None and "label" not in record and not cannot_tell:
-        raise Refusal(Reason.BAD_ANSWER, "there is no label; a refusal says null, or cannot_tell")
+    if label is None and settings.label not in record and not cannot_tell:
+        fault = f"there is no label at {settings.label}; a refusal says null, or cannot_tell"
+        raise Refusal(Reason.BAD_ANSWER, f"{fault}. answers.label says where it stands")
     if label is not None and cannot_tell:
         raise Refusal(Reason.BAD_ANSWER, "there is a label, and cannot_tell is true")
     return Answer(
@@ -238,6 +267,22 @@ def _answer(record: Record) -> Answer | Withdrawal:
         at=at,
         annotator=texts["annotator"] or "",
     )
+
+
+def _is_no_label(record: Record) -> bool:
+    """Whether a tool says that the label beside it does not hold: rejected, skipped, cancelled.
+
+    Prodigy writes `answer`, Label Studio `was_cancelled`, in the record or in its annotation.
+    """
+    said = record.get("answer")
+    if isinstance(said, str) and said != "accept":
+        return True
+    if record.get("was_cancelled") is True:
+        return True
+    given = record.get("annotations")
+    if not (isinstance(given, list) and given and isinstance(given[0], dict)):
+        return False
+    return given[0].get("was_cancelled") is True
 
 
 # -------------------------------------------------------------------------------------- lines

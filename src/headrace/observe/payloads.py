@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..messages import Reason
 from ..settings import InputSettings
-from .values import Refusal, shown, text_of
+from .values import Refusal, opened, shown, text_of
 
 # One record may hold so many events; with more it is rejected as a whole.
 EVENTS_MAX = 10_000
@@ -52,7 +52,7 @@ def find(record: Record, path: str) -> Any:
     if found is None and "." in path:
         found = record
         for part in path.split("."):
-            found = _step(found, part)
+            found = _step(opened(found) if isinstance(found, str) else found, part)
     return found
 
 
@@ -121,7 +121,8 @@ class Layout:
         payload holds one value for each; what an element has of its own comes first.
         """
         paths = self._settings
-        elements = self._elements(find(record, paths.batch_path) if paths.batch_path else record)
+        payload = find(record, paths.batch_path) if paths.batch_path else record
+        elements = self._elements(opened(payload) if isinstance(payload, str) else payload)
         n = len(elements)
         _require(n > 0, "the payload holds no events")
         _require(n <= EVENTS_MAX, f"the payload holds {n} events; at most {EVENTS_MAX}")

@@ -6,11 +6,17 @@ to which field is in `payloads`; whether an event fits among the others is for `
 
 from __future__ import annotations
 
+import csv
 import math
+import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
+from ..errors import BadSettings
 from ..messages import Features, Reason, class_name
 
 FEATURES_MAX = 4_096  # of one event, after flattening
@@ -18,6 +24,10 @@ DEPTH_MAX = 16  # of nested features
 CLASSES_MAX = 1_000  # with a probability each, in one event
 WORDS_MIN = 8
 SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
+
+_UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+_JSON = msgspec.json.Decoder()
+_NUMBER = re.compile(r"[+-]?(?!0\d)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 _SCALARS = frozenset((float, int, bool, str, type(None)))
 
@@ -65,26 +75,64 @@ def identity_of(value: object, path: str) -> str:
     return name
 
 
-def seconds_of(value: object, path: str) -> float:
-    """Seconds since the epoch, from a number of them or RFC 3339 text."""
+def zone_of(text: str) -> tzinfo | None:
+    """The zone of a setting, None for an empty one. Raises `BadSettings`.
+
+    >>> zone_of("+02:00")
+    datetime.timezone(datetime.timedelta(seconds=7200))
+    """
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(f"2000-01-01T00:00:00{_offset(text)}").tzinfo
+    except ValueError:
+        pass
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise BadSettings(
+            f"the zone is {text!r}; must be UTC, an offset as +02:00 or a name as Europe/Zurich"
+        ) from None
+
+
+def _offset(text: str) -> str:
+    return "+00:00" if text.upper() in ("UTC", "GMT", "Z") else text
+
+
+def seconds_of(
+    value: object,
+    path: str,
+    zone: tzinfo | None = None,
+    unit: str = "s",
+    section: str = "input",
+) -> float:
+    """Seconds since the epoch, from a number of units or RFC 3339 text.
+
+    `zone` is that of texts that don't say theirs; `section` of the settings has `zone` and
+    `at_unit`, and is named where they would help.
+    """
     if isinstance(value, str):
+        text = value.strip().upper()
+        if text.endswith((" UTC", " GMT")):
+            text = f"{text[:-4]}+00:00"
         try:
-            moment = datetime.fromisoformat(value.upper())
+            moment = datetime.fromisoformat(text)
         except ValueError:
             fault = "must be a number of seconds, or RFC 3339 as in 2024-05-01T12:00:00Z"
             raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}") from None
-        if moment.tzinfo is None:
-            fault = "must say its zone, as Z or +02:00"
+        if moment.tzinfo is None and zone is None:
+            fault = f"must say its zone, as Z or +02:00; or set {section}.zone"
             raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
-        return moment.timestamp()
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     if value is None:
         raise Refusal(Reason.NO_TIME, f"there is nothing at {path}")
     if isinstance(value, bool) or not isinstance(value, float | int) or not -math.inf < value:
         raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; must be a number of seconds")
+    value = value / _UNITS[unit]
     if abs(value) > SECONDS_MAX:
-        fault = "must be seconds; divide milliseconds by 1000, microseconds by 1000000"
+        fault = f'must be seconds; for milliseconds set {section}.at_unit = "ms"'
         raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
-    return float(value)
+    return value
 
 
 def optional_text(value: object, path: str) -> str | None:
@@ -103,6 +151,8 @@ def features_of(
 
     Those whose flattened name is in `hidden`, or below one that is, are left out.
     """
+    if isinstance(found, str):
+        found = opened(found, array_names)
     if isinstance(found, list):
         if len(array_names) != len(found):
             raise Refusal(
@@ -113,7 +163,8 @@ def features_of(
         found = dict(zip(array_names, found, strict=True))
     elif not isinstance(found, dict):
         what = "missing" if found is None else shown(found)
-        raise Refusal(Reason.BAD_FEATURES, f"{path} is {what}; must be an object or an array")
+        fault = f"{path} is {what}; must be an object or an array, or read by input.decoder"
+        raise Refusal(Reason.BAD_FEATURES, fault)
     features: Features = found
     if not _SCALARS.issuperset(map(type, features.values())):
         features = {}
@@ -134,6 +185,12 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
     """Probabilities by class, each from 0 to 1; their sum is the served model's own affair."""
     if found is None:
         return None
+    if isinstance(found, str):
+        found = opened(found, array_classes)
+    if type(found) in (float, int) and len(array_classes) == 2:
+        found = [1.0 - found, found]
+    if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
+        found = _scores(found)
     if isinstance(found, list):
         if len(array_classes) != len(found):
             raise Refusal(
@@ -157,6 +214,41 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
                 f"the probability of {shown(name)} is {shown(p)}; must be from 0 to 1",
             )
     return {name: p for name, p in found.items() if p is not None and not math.isnan(p)} or None
+
+
+def opened(text: str, names: Sequence[str] = ()) -> Any:
+    """What a text holds that is JSON, or a line of CSV where its values have names; else itself."""
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            return _JSON.decode(text)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return text
+    if len(names) > 1 and "," in text:
+        (cells,) = csv.reader([text.strip()]) if "\n" not in text.strip() else ([],)
+        return [_cell(cell.strip()) for cell in cells] or text
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _cell(text: str) -> Any:
+    """A value of CSV: missing, a number that is written as one, or a text."""
+    if not text:
+        return None
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def _scores(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """A list of {label, score}, as pipelines of classifiers give it, as an object by class."""
+    scores: dict[str, Any] = {}
+    for one in found:
+        label = text_of(one.get("label"))
+        if label is None or "score" not in one or label in scores:
+            fault = f"{shown(one)} is not a label and its score, each label once"
+            raise Refusal(Reason.BAD_PROBABILITIES, fault)
+        scores[label] = one["score"]
+    return scores
 
 
 def _flatten(value: object, name: str, depth: int, features: Features) -> None:

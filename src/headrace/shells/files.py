@@ -207,7 +207,7 @@ class Runner:
                 places.answers, position=fed.first_gap, length_max=length_max, is_whole=is_whole
             )
             opened.callback(tail.close)
-            self._answers = Answers(tail, fed, self._is_known)
+            self._answers = Answers(tail, fed, self._is_known, self.settings.answers)
 
     @property
     def engine(self) -> Engine:

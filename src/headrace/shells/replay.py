@@ -223,7 +223,11 @@ class Player:
         outputs: list[Output] = []
         for position, line in lines:
             for answer in decode_answers(
-                [line], path, [position], line_bytes_max=self.line_bytes_max
+                [line],
+                path,
+                [position],
+                line_bytes_max=self.line_bytes_max,
+                settings=self.engine.settings.answers,
             ):
                 if isinstance(answer, InputRejected):
                     self.rejected_n[answer.reason] = self.rejected_n.get(answer.reason, 0) + 1

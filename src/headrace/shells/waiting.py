@@ -14,6 +14,7 @@ from ..adapters.journal import Spans
 from ..adapters.jsonl import Tail
 from ..messages import InputRejected
 from ..observe.decode import decode_answers
+from ..settings import AnswersSettings
 
 PIECE_N = 512
 """Lines fed at once."""
@@ -44,10 +45,12 @@ class Answers:
         tail: Tail | None = None,
         fed: Spans | None = None,
         is_known: Callable[[str], bool] = lambda request_id: True,
+        settings: AnswersSettings | None = None,
     ) -> None:
         self.tail = tail
         self._fed = fed or Spans()
         self._is_known = is_known
+        self._settings = settings
         self._known: list[Waiting] = []
         self._unknown: dict[int, Waiting] = {}
         self._starts: dict[str, list[int]] = {}
@@ -106,7 +109,8 @@ class Answers:
         return found
 
     def _add(self, start: int, line: bytes) -> None:
-        answer = next(iter(decode_answers([line.removesuffix(b"\n")])), None)
+        answers = decode_answers([line.removesuffix(b"\n")], settings=self._settings)
+        answer = next(iter(answers), None)
         if answer is None or isinstance(answer, InputRejected):
             heapq.heappush(self._known, Waiting(-math.inf, start, line))
             return

@@ -66,7 +66,12 @@ class PartitionDesk:
         self.position = 0
         self.now = -math.inf
         self._last: Place = NOWHERE
-        self.desk = Desk(settings.label, settings.schema.classes, settings.schema.classes_max)
+        self.desk = Desk(
+            settings.label,
+            settings.schema.classes,
+            settings.schema.classes_max,
+            schema=settings.schema,
+        )
         # The clock that was asked for and has not come back in the log yet.
         self.asked_at = -math.inf
 

@@ -354,7 +354,11 @@ class Session:
             if isinstance(answer, InputRejected)
             else self.mail.to_desk(answer, self.now)
             for answer in decode_answers(
-                [record.value or b""], source, [record.offset], line_bytes_max=longest
+                [record.value or b""],
+                source,
+                [record.offset],
+                line_bytes_max=longest,
+                settings=self.settings.answers,
             )
         ]
 
