@@ -56,6 +56,7 @@ from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
 from .consensus import Consensus, Majority, Outcome, latest, reheard, standing, voice
 from .ledger import Entry, Ledger
+from .spelling import spelt
 
 ANSWERS_KEPT_MIN = 100
 
@@ -194,6 +195,8 @@ class Desk:
         and `too_many_answers` for a request that has more of them than could ever matter.
         """
         fault = fault_of(answer)
+        if not fault and self._schema is not None:
+            answer, fault = spelt(answer, self._classes, self._schema)
         if fault:
             return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]
         entry = self._ledger.find(answer.request_id)

@@ -130,7 +130,7 @@ def seconds_of(
         raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; must be a number of seconds")
     value = value / _UNITS[unit]
     if abs(value) > SECONDS_MAX:
-        fault = f'must be seconds; for milliseconds set {section}.at_unit = "ms"'
+        fault = f'must be seconds; divide milliseconds by 1000, or set {section}.at_unit = "ms"'
         raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
     return value
 
