@@ -235,6 +235,7 @@ OWN = (
     "headrace.settings:RunSettings",
     "headrace.settings:SchemaSettings",
     "headrace.settings:Settings",
+    "headrace.settings_answers:AnswersSettings",
     "headrace.settings_columns:ColumnsSettings",
     "headrace.settings_drift:DriftSettings",
     "headrace.settings_drift:WatchSettings",
