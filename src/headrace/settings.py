@@ -28,6 +28,7 @@ from .settings_fields import (
     ShareOrNone,
     Size,
     about,
+    faults_of_zone,
 )
 from .settings_http import HttpSettings, faults_of_http
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
@@ -78,7 +79,8 @@ class InputSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "The zone of times that are texts and don't say theirs, as `UTC`, `+02:00` or "
-            "`Europe/Zurich`; empty: such an event is rejected as `bad_time`."
+            "`Europe/Zurich`; empty: such an event is rejected as `bad_time`. Of an hour that "
+            "comes twice the first is meant."
         ),
     ] = ""
     at_unit: Annotated[Unit, about("The unit of times that are numbers.")] = "s"
@@ -150,8 +152,9 @@ class SchemaSettings(Section, frozen=True, kw_only=True):
     class_spelling: Annotated[
         Literal["refuse", "join", "keep"],
         about(
-            "An answer that differs from a known class only by case or space: rejected, taken for "
-            "that class, or a class of its own. Space around a class never counts."
+            "An answer that differs from a known class only by case: rejected, taken for that "
+            "class, or a class of its own. Space around a class never counts. Each desk knows the "
+            "classes of `schema.classes` and those it was answered."
         ),
     ] = "refuse"
     features: Annotated[
@@ -423,6 +426,10 @@ def check(settings: Settings) -> list[str]:
         )
     if len(set(settings.schema.classes)) != len(settings.schema.classes):
         faults.append("schema.classes names a class twice")
+    if settings.schema.classes_closed and not settings.schema.classes:
+        faults.append("schema.classes_closed is true; schema.classes must name the classes")
+    for path, zone in (("input", settings.input.zone), ("answers", settings.answers.zone)):
+        faults += faults_of_zone(f"{path}.zone", zone)
     faults += faults_of_columns(settings.columns)
     faults += faults_of_drift(settings.drift)
     faults += faults_of_http(settings.http)

@@ -5,7 +5,9 @@ Knows no section; `settings` and `settings_kafka` both build on it.
 
 from __future__ import annotations
 
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -20,6 +22,34 @@ Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=1e11)]
 Share: TypeAlias = Annotated[float, Meta(gt=0, le=1)]
 ShareOrNone: TypeAlias = Annotated[float, Meta(ge=0, le=1)]
 Positive: TypeAlias = Annotated[float, Meta(gt=0)]
+
+
+def zone_of(text: str) -> tzinfo | None:
+    """The zone of a setting, None for an empty one. Raises `ValueError`.
+
+    >>> zone_of("+02:00")
+    datetime.timezone(datetime.timedelta(seconds=7200))
+    """
+    if not text:
+        return None
+    offset = "+00:00" if text.upper() in ("UTC", "GMT", "Z") else text
+    try:
+        if offset[0] in "+-":
+            return datetime.fromisoformat(f"2000-01-01T00:00:00{offset}").tzinfo
+        return ZoneInfo(text)
+    except (ValueError, OSError, LookupError):
+        raise ValueError(
+            f"is {text!r}; must be UTC, an offset as +02:00 or a name as Europe/Zurich"
+        ) from None
+
+
+def faults_of_zone(path: str, text: str) -> list[str]:
+    """What is wrong with a setting that is a zone."""
+    try:
+        zone_of(text)
+    except ValueError as error:
+        return [f"{path} {error}"]
+    return []
 
 
 def about(text: str) -> Any:

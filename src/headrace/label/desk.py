@@ -127,7 +127,7 @@ class Desk:
             )
         self.settings = settings
         self.classes_max = classes_max
-        self._schema = schema
+        self._schema = schema or SchemaSettings()
         self.counts = Counts()
         # Labels by class, those of first outcomes.
         self.labels_n: dict[str, int] = {}
@@ -195,7 +195,7 @@ class Desk:
         and `too_many_answers` for a request that has more of them than could ever matter.
         """
         fault = fault_of(answer)
-        if not fault and self._schema is not None:
+        if not fault:
             answer, fault = spelt(answer, self._classes, self._schema)
         if fault:
             return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]

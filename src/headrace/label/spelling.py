@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import msgspec
 
@@ -10,25 +10,30 @@ from ..messages import Answer
 from ..settings import SchemaSettings
 
 
-def spelt(answer: Answer, known: Iterable[str], schema: SchemaSettings) -> tuple[Answer, str]:
+def spelt(answer: Answer, known: Collection[str], schema: SchemaSettings) -> tuple[Answer, str]:
     """The answer with its class as in `known`; and what is wrong with that, empty if nothing.
 
-    >>> said = Answer(request_id="r", label="TRUE", at=0.0)
+    Space around a class is dropped, unless a known one has it.
+
+    >>> said = Answer(request_id="r", label=" TRUE ", at=0.0)
     >>> spelt(said, ["false", "true"], SchemaSettings(class_spelling="join"))[0].label
     'true'
     >>> spelt(said, ["ham", "spam"], SchemaSettings(classes_closed=True))[1]
-    "class 'TRUE' is none of schema.classes, which are closed"
+    "class 'TRUE' is none of schema.classes, and schema.classes_closed is true"
     """
-    label, names = answer.label, list(known)
-    if label is None or label in names:
+    if answer.label is None or answer.label in known:
         return answer, ""
-    bare = label.strip().casefold()
-    same = next((name for name in names if name.strip().casefold() == bare), None)
-    if same is not None and schema.class_spelling == "join":
-        return msgspec.structs.replace(answer, label=same), ""
-    if same is not None and schema.class_spelling == "refuse":
-        fault = f"class {label!r} is new, and {same!r} is known"
-        return answer, f"{fault}; schema.class_spelling says whether they are one"
-    if schema.classes_closed:
-        return answer, f"class {label!r} is none of schema.classes, which are closed"
-    return answer, ""
+    label = answer.label.strip()
+    same = [name for name in known if name.strip().casefold() == label.casefold()]
+    fault = ""
+    if label in known or not same or schema.class_spelling == "keep":
+        if schema.classes_closed and label not in known:
+            fault = f"class {label!r} is none of schema.classes, and schema.classes_closed is true"
+    elif len(same) > 1:
+        fault = f"class {label!r} is new; {same} are known, and which is meant can't be told"
+    elif schema.class_spelling == "join":
+        (label,) = same
+    else:
+        fault = f"class {label!r} is new, and {same[0]!r} is known; set schema.class_spelling to "
+        fault += '"join" where they are one class, to "keep" where they are two'
+    return msgspec.structs.replace(answer, label=label), fault

@@ -22,6 +22,7 @@ from ..messages import (
     Withdrawal,
 )
 from ..settings import AnswersSettings, ColumnsSettings, InputSettings
+from ..settings_fields import faults_of_zone, zone_of
 from .columns import EventValues, batch_of, columns_of
 from .declared import Declared
 from .hook import Headers, Hook
@@ -36,7 +37,6 @@ from .values import (
     seconds_of,
     shown,
     text_of,
-    zone_of,
 )
 
 __all__ = ["Decoded", "Decoder", "batch_of", "decode_answers"]
@@ -87,6 +87,7 @@ class Decoder:
             for name in ("feature_names", "classes")
             if len(set(getattr(settings, name))) < len(getattr(settings, name))
         ]
+        faults += faults_of_zone("input.zone", settings.zone)
         if faults:
             raise BadSettings(faults)
         self._settings = settings
@@ -186,7 +187,13 @@ class Decoder:
 
     def _all_named(self, served: dict[str, float] | None) -> dict[str, float] | None:
         names = self._settings.class_names
-        return {names.get(k, k): p for k, p in served.items()} if served and names else served
+        if not served or not names:
+            return served
+        named = {names.get(code, code): p for code, p in served.items()}
+        if len(named) < len(served):
+            fault = f"two of {shown(list(served))} have one name in input.class_names"
+            raise Refusal(Reason.BAD_PROBABILITIES, fault)
+        return named
 
 
 def decode_answers(
@@ -200,7 +207,7 @@ def decode_answers(
     """Answers, one a line: {"request_id", "label", "annotator", "at"}; blank lines are skipped.
 
     `settings` say where these stand; by default under their names. What a tool says beside a label
-    counts: with `"answer"` other than `accept`, or `was_cancelled`, it is a refusal and no label.
+    counts: `"answer"` of `reject` or `ignore`, or `was_cancelled`, makes it a refusal and no label.
 
     A label of null, or none and `"cannot_tell": true`, is a refusal; `"withdraw": "why"` instead of
     a label takes the request back. Without `at` an answer has the time 0.0: whoever takes it knows
@@ -220,7 +227,7 @@ def decode_answers(
             name = text_of(find(record, settings.request_id)) or ""
             answers.append(_answer(record, settings))
         except Refusal as refusal:
-            if refusal.reason in {Reason.NOT_JSON, Reason.NOT_AN_OBJECT}:
+            if refusal.reason in {Reason.NOT_JSON, Reason.NOT_AN_OBJECT, Reason.OVERSIZE}:
                 refusal.detail += "; an array of tasks has to be one answer a line (docs/LOGS.md)"
             position = positions[i] if i < len(positions) else -1
             answers.append(_rejected(refusal, line, name, source, position))
@@ -235,8 +242,11 @@ def _answer(record: Record, settings: AnswersSettings) -> Answer | Withdrawal:
         "annotator": settings.annotator,
         "withdraw": "withdraw",
     }
+    is_refused = _is_refused(record, settings)
     for field, path in paths.items():
-        value = find(record, path)
+        value = None if field == "label" and is_refused else find(record, path)
+        if field == "label" and isinstance(value, list) and len(value) == 1:
+            value = value[0]  # choices, of which one was chosen
         text = texts[field] = text_of(value)
         is_absent = value is None and field != "request_id"
         if not is_absent and (text is None or len(text) > ANSWER_TEXT_MAX):
@@ -245,11 +255,8 @@ def _answer(record: Record, settings: AnswersSettings) -> Answer | Withdrawal:
                 f"{field} is {shown(value)}; must be at most {ANSWER_TEXT_MAX} characters of text",
             )
     label, request_id = texts["label"], texts["request_id"]
-    label = None if label is None else label.strip()
-    cannot_tell = record.get("cannot_tell") is True
-    if _is_no_label(record):
-        label, cannot_tell = None, True
-    if not request_id or label == "":
+    cannot_tell = is_refused or record.get("cannot_tell") is True
+    if not request_id or (label is not None and not label.strip()):
         raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
     found = find(record, settings.at)
     zone, unit = zone_of(settings.zone), settings.at_unit
@@ -269,13 +276,12 @@ def _answer(record: Record, settings: AnswersSettings) -> Answer | Withdrawal:
     )
 
 
-def _is_no_label(record: Record) -> bool:
+def _is_refused(record: Record, settings: AnswersSettings) -> bool:
     """Whether a tool says that the label beside it does not hold: rejected, skipped, cancelled.
 
     Prodigy writes `answer`, Label Studio `was_cancelled`, in the record or in its annotation.
     """
-    said = record.get("answer")
-    if isinstance(said, str) and said != "accept":
+    if settings.label != "answer" and record.get("answer") in ("reject", "ignore"):
         return True
     if record.get("was_cancelled") is True:
         return True

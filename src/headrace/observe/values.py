@@ -12,11 +12,9 @@ import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from ..errors import BadSettings
 from ..messages import Features, Reason, class_name
 
 FEATURES_MAX = 4_096  # of one event, after flattening
@@ -75,30 +73,6 @@ def identity_of(value: object, path: str) -> str:
     return name
 
 
-def zone_of(text: str) -> tzinfo | None:
-    """The zone of a setting, None for an empty one. Raises `BadSettings`.
-
-    >>> zone_of("+02:00")
-    datetime.timezone(datetime.timedelta(seconds=7200))
-    """
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(f"2000-01-01T00:00:00{_offset(text)}").tzinfo
-    except ValueError:
-        pass
-    try:
-        return ZoneInfo(text)
-    except (ValueError, OSError, ZoneInfoNotFoundError):
-        raise BadSettings(
-            f"the zone is {text!r}; must be UTC, an offset as +02:00 or a name as Europe/Zurich"
-        ) from None
-
-
-def _offset(text: str) -> str:
-    return "+00:00" if text.upper() in ("UTC", "GMT", "Z") else text
-
-
 def seconds_of(
     value: object,
     path: str,
@@ -128,11 +102,10 @@ def seconds_of(
         raise Refusal(Reason.NO_TIME, f"there is nothing at {path}")
     if isinstance(value, bool) or not isinstance(value, float | int) or not -math.inf < value:
         raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; must be a number of seconds")
-    value = value / _UNITS[unit]
-    if abs(value) > SECONDS_MAX:
+    if abs(value) > SECONDS_MAX * _UNITS[unit]:  # a whole number may be too large to divide
         fault = f'must be seconds; divide milliseconds by 1000, or set {section}.at_unit = "ms"'
         raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}")
-    return value
+    return value / _UNITS[unit]
 
 
 def optional_text(value: object, path: str) -> str | None:
@@ -224,12 +197,12 @@ def opened(text: str, names: Sequence[str] = ()) -> Any:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return text
     if len(names) > 1 and "," in text:
-        (cells,) = csv.reader([text.strip()]) if "\n" not in text.strip() else ([],)
-        return [_cell(cell.strip()) for cell in cells] or text
-    try:
-        return float(text)
-    except ValueError:
-        return text
+        try:
+            (cells,) = csv.reader([text.strip()], strict=True)
+        except csv.Error:  # several lines in one, an open quote, a cell without end
+            return text
+        return [_cell(cell.strip()) for cell in cells]
+    return float(text) if _NUMBER.fullmatch(text.strip()) else text
 
 
 def _cell(text: str) -> Any:
