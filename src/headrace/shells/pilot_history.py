@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,12 +16,13 @@ from numpy.typing import NDArray
 from ..adapters.tables import Raw, Table
 from ..adapters.tables.kinds import MISSING, Column, Kinds
 from ..adapters.tables.roles import feature_columns
-from ..adapters.tables.table import values_of
+from ..adapters.tables.table import times_of, values_of
 from ..errors import BadInput, BadSettings
 from ..messages import EventBatch, Value, class_name
 from ..observe.declared import Declared, number_with_point
 from ..observe.values import Refusal, seconds_of
-from ..settings import Settings
+from ..settings import InputSettings, Settings
+from ..settings_fields import zone_of
 
 CLASSES_SHOWN, NAMES_SHOWN = 8, 20
 
@@ -111,7 +111,7 @@ def history_of(
     features = {feature: column for feature, column in read.items() if column is not None}
     numbers = {n: v[kept] for n, v in features.items() if not isinstance(v, list)}
     texts = {n: [v[i] for i in kept] for n, v in features.items() if isinstance(v, list)}
-    times = None if at is None else _times(columns[at], kept, at)
+    times = None if at is None else _times(table, kept, at, settings.input)
     history = History(name, tuple(features), numbers, texts, classes, codes, times)
     counts = Counter(codes.tolist())
     told = [f"{text} {counts[code]:,}" for code, text in enumerate(classes)]
@@ -210,12 +210,12 @@ def _listed(names: list[str], shown_n: int) -> str:
     return ", ".join(names[:shown_n]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _times(raw: Raw, kept: NDArray[np.intp], name: str) -> NDArray[np.float64]:
-    values: list[Any] = values_of(raw)
-    for i, value in enumerate(values):
-        if isinstance(value, str) and (number := number_with_point(value)) is not None:
-            values[i] = number
+def _times(
+    table: Table, kept: NDArray[np.intp], name: str, fields: InputSettings
+) -> NDArray[np.float64]:
+    values, zone = times_of(table, name, fields), zone_of(fields.zone)
     try:
-        return np.array([seconds_of(values[i], name) for i in kept], np.float64)
+        times = [seconds_of(values[i], name, zone, fields.at_unit) for i in kept]
+        return np.array(times, np.float64)
     except Refusal as refusal:
         raise BadInput(f"--at {name}: {refusal.detail}") from refusal

@@ -40,6 +40,7 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
     table = table.slice(start, max(0, stop - start))
     columns: dict[str, Raw] = {}
     notes: list[str] = []
+    moments: dict[str, bool] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not is_flat and pa.types.is_nested(column.type):
             columns[name] = column.to_pylist()
@@ -56,7 +57,17 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
                 notes.append(f"Column {leaf!r} is {why} and not used.")
                 continue
             columns[leaf] = raw
-    return Table(columns, table.num_rows, notes=tuple(notes))
+        moments |= dict(_moments(name, column.type, pa))
+    return Table(columns, table.num_rows, notes=tuple(notes), moments=moments)
+
+
+def _moments(name: str, kind: Any, pa: Any) -> Iterator[tuple[str, bool]]:
+    """The columns that are times since the epoch, and whether they have a zone."""
+    if pa.types.is_struct(kind):
+        for i in range(kind.num_fields):
+            yield from _moments(f"{name}.{kind.field(i).name}", kind.field(i).type, pa)
+    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        yield name, getattr(kind, "tz", None) is not None
 
 
 def _leaves(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:

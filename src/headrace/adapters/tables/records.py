@@ -5,7 +5,7 @@ So CSV, Parquet and packed files are read by the same decoder as every other log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...settings import InputSettings, Settings
 from . import format_of, open_plain, read_table
 from .kinds import Kinds
 from .roles import feature_columns
-from .table import Raw, Table, values_of
+from .table import Raw, Table, times_of, values_of
 
 CHUNK_BYTES = 1 << 20
 
@@ -58,7 +58,7 @@ def lines_of(
     table = read_table(path, is_flat=is_plain)
     for note in table.notes:
         on_note(note)
-    rows = _events(table, settings, on_note) if is_plain else _rows(table.columns, table.rows_n)
+    rows = _events(table, settings, on_note) if is_plain else _rows(table, fields)
     lines: list[bytes] = []
     for row in rows:
         lines.append(_ENCODER.encode(row))
@@ -102,7 +102,7 @@ def _events(
     for note in kinds.notes():
         on_note(note)
     others = {path: values_of(columns[path]) for path in _paths(fields) if path in columns}
-    others[fields.at] = [_seconds(value) for value in others[fields.at]]
+    others[fields.at] = times_of(table, fields.at, fields)
     prefix = f"{fields.probabilities}."
     shares = {
         name.removeprefix(prefix): [_seconds(value) for value in values_of(raw)]
@@ -138,10 +138,12 @@ def _seconds(value: Any) -> Any:
     return value if number is None else number
 
 
-def _rows(columns: Mapping[str, Raw], rows_n: int) -> Iterator[dict[str, Any]]:
+def _rows(table: Table, fields: InputSettings) -> Iterator[dict[str, Any]]:
     """Each row as it stands."""
-    values = {name: values_of(raw) for name, raw in columns.items()}
-    for i in range(rows_n):
+    values = {name: values_of(raw) for name, raw in table.columns.items()}
+    if fields.at in table.moments:
+        values[fields.at] = times_of(table, fields.at, fields)
+    for i in range(table.rows_n):
         yield {name: column[i] for name, column in values.items() if column[i] is not None}
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadInput
+from ...observe.declared import number_with_point
+from ...settings import InputSettings
 
 Raw: TypeAlias = NDArray[Any] | list[Any]
 """A column as its file has it: an array of numbers or booleans, or a list of values or None."""
@@ -23,7 +26,8 @@ class Table:
     """`rows_n` rows. In an array a missing value is NaN, in a list it is None.
 
     `is_text`: every value is a text as it stands in the file, and what it means is to be found.
-    `separator` is what stood between the values of a line.
+    `separator` is what stood between the values of a line. `moments` are the columns that the file
+    itself calls times, here in seconds, and whether they are of a known zone.
     """
 
     columns: dict[str, Raw]
@@ -31,6 +35,7 @@ class Table:
     is_text: bool = False
     separator: str = ""
     notes: tuple[str, ...] = ()
+    moments: dict[str, bool] = field(default_factory=dict)
 
 
 def values_of(raw: Raw) -> list[Any]:
@@ -40,6 +45,34 @@ def values_of(raw: Raw) -> list[Any]:
     if raw.dtype.kind == "f":
         return [None if v != v else v for v in raw.tolist()]  # noqa: PLR0124
     return list(np.asarray(raw).tolist())
+
+
+def times_of(table: Table, path: str, fields: InputSettings) -> list[Any]:
+    """The times of a column as `fields.zone` and `fields.at_unit` take them.
+
+    Moments are of no other unit than their own, and of the zone of the settings only where they
+    have none: they become texts where the settings have a unit or a zone.
+    """
+    values = values_of(table.columns[path])
+    if path not in table.moments:
+        return [value if (n := _number(value)) is None else n for value in values]
+    if fields.at_unit == "s" and not fields.zone:
+        return values
+    is_zoned = table.moments[path] or not fields.zone
+    return [None if value is None else _text_of(value, is_zoned) for value in values]
+
+
+def _number(value: Any) -> float | None:
+    return number_with_point(value) if isinstance(value, str) else None
+
+
+def _text_of(seconds: float, is_zoned: bool) -> str:
+    """RFC 3339; what is no date in it stays a text that is refused as a time."""
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+    return (moment if is_zoned else moment.replace(tzinfo=None)).isoformat()
 
 
 class Faults:
