@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from headrace import BadSettings
+from headrace import BadSettings, Engine
 from headrace.label.spelling import spelt
-from headrace.messages import Answer
+from headrace.messages import Answer, Event, InputRejected, LabelRequested, LabelSettled
 from headrace.settings import SchemaSettings, parse
 
 KNOWN = ("false", "true", "Straße")
@@ -74,3 +74,26 @@ def test_an_open_list_takes_another_class():
 def test_a_closed_list_without_classes_is_a_fault():
     with pytest.raises(BadSettings, match=r"schema\.classes must name the classes"):
         parse({"schema": {"classes_closed": True}})
+
+
+def test_an_engine_says_what_it_does_with_another_spelling_wherever_it_is_cut():
+    for spelling, settled_n in (("refuse", 1), ("join", 2), ("keep", 2)):
+        schema = {"classes": ["false", "true"], "class_spelling": spelling}
+        budget = {"share": 1.0, "start": 2}
+        settings = parse({"schema": schema, "query": {"budget": budget}})
+        events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(20)]
+        engine = Engine(settings=settings)
+        asked = [one for one in engine.feed(events) if isinstance(one, LabelRequested)]
+        said = [
+            Answer(request_id=one.request_id, label=label, at=20.0)
+            for one, label in zip(asked, ("true", "TRUE"), strict=False)
+        ]
+        cut = Engine(settings=settings)
+        cut.restore(engine.snapshot())
+        outputs = engine.feed(said)
+        assert outputs == [one for answer in said for one in cut.feed([answer])]
+        labels = [one.label for one in outputs if isinstance(one, LabelSettled)]
+        rejected = [one.reason for one in outputs if isinstance(one, InputRejected)]
+        assert len(labels) == settled_n
+        assert labels[1:] == {"refuse": [], "join": ["true"], "keep": ["TRUE"]}[spelling]
+        assert rejected == (["bad_answer"] if spelling == "refuse" else [])
