@@ -19,6 +19,7 @@ from ..messages import Features, Reason, class_name
 
 FEATURES_MAX = 4_096  # of one event, after flattening
 DEPTH_MAX = 16  # of nested features
+CSV_MAX = 131_072  # characters of a line; csv's own limit may differ from process to process
 CLASSES_MAX = 1_000  # with a probability each, in one event
 WORDS_MIN = 8
 SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
@@ -196,7 +197,7 @@ def opened(text: str, names: Sequence[str] = ()) -> Any:
             return _JSON.decode(text)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             return text
-    if len(names) > 1 and "," in text:
+    if len(names) > 1 and "," in text and len(text) <= CSV_MAX:
         try:
             (cells,) = csv.reader([text.strip()], strict=True)
         except csv.Error:  # several lines in one, an open quote, a cell without end
