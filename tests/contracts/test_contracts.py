@@ -241,7 +241,7 @@ class Vague(Still):
 class Lucky(Still):
     @property
     def drift_detected(self) -> bool:
-        return random.random() < 0.04
+        return random.random() < 0.02
 
 
 class Strict(Still):
