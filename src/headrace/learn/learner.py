@@ -23,7 +23,13 @@ from .committee.table import CommitteeTable
 from .parts import parts_of
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
-from .scoring import Scorer, by_class, code_of, compile  # noqa: A004 - the word for it
+from .scoring import (
+    Scorer,
+    by_class,
+    code_of,
+    compile,  # noqa: A004 - the word for it
+    is_likeliest,
+)
 
 
 class Learner:
@@ -246,7 +252,7 @@ class Learner:
         one row between two labels, compiling the model anew would cost more than it saves.
         """
         said = self.predict_row(row, context, original)
-        return len(said) > 0 and int(said.argmax()) == code
+        return is_likeliest(said, code)
 
     def predict_row(
         self, row: Floats, context: Context | None = None, original: Features | None = None

@@ -30,6 +30,7 @@ from ..errors import BrokenInvariant
 from ..settings import COMPARED_MIN
 from .memory import Example
 from .parked import Parked, Part, is_right, learn
+from .scoring import is_likeliest
 
 LOWEST = 1e-3
 """Below this a probability is no worse: one label must not decide between two half-lives."""
@@ -133,7 +134,7 @@ class _Trained:
         is_known = example.code < len(said)
         self.losses[place] = -math.log(max(float(said[example.code]), LOWEST)) if is_known else 0.0
         if example.is_control:
-            self.right.append((example.id, is_known and int(said.argmax()) == example.code))
+            self.right.append((example.id, is_likeliest(said, example.code)))
 
     def mean_loss(self, places: Sequence[int] | None = None) -> float:
         """The mean of these losses, or of all; 0 of none."""

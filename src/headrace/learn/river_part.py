@@ -21,7 +21,7 @@ from .committee.members import RiverMember
 from .committee.stacker import Stacker, logs_of
 from .learner import takes_weight
 from .schema_view import SchemaView
-from .scoring import by_class
+from .scoring import by_class, is_likeliest
 
 
 class RiverPart:
@@ -105,7 +105,7 @@ class RiverPart:
     ) -> bool:
         """Whether the committee with these members would have said so."""
         said = self.predict_row(row, context, original)
-        return len(said) > 0 and int(said.argmax()) == code
+        return is_likeliest(said, code)
 
     def unlearned(self) -> RiverPart:
         """The same members with nothing learned, in the same places."""

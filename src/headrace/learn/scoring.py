@@ -81,6 +81,15 @@ def by_class(codes: list[Any], answers: Floats, k: int) -> Floats:
     return found
 
 
+def is_likeliest(said: Floats, code: int) -> bool:
+    """Whether this class has the highest of these probabilities, shape (k,); ties: the lowest code.
+
+    >>> is_likeliest(np.array([0.5, 0.5]), 0), is_likeliest(np.array([]), 0)
+    (True, False)
+    """
+    return len(said) > 0 and int(said.argmax()) == code
+
+
 class Scorer:
     """Base of the compiled models: arrays of the model's state, rebuilt when it is stale.
 

@@ -291,7 +291,7 @@ def command(arguments: argparse.Namespace) -> int:
     )
     name = Path(arguments.history.name.removesuffix(".gz")).stem
     history, reading = history_of(table, name, arguments.label, arguments.at, settings)
-    show_reading(name, history, reading, console)
+    show_reading(name, history, reading, make_wide_console(stderr=True))
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),

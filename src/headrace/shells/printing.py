@@ -24,10 +24,10 @@ def make_console(*, stderr: bool = False, width: int | None = None) -> Console:
     return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
 
 
-def make_wide_console() -> Console:
-    """The same on standard output, `PLAIN_WIDTH` wide where that is no terminal."""
-    console = make_console()
-    return console if console.is_terminal else make_console(width=PLAIN_WIDTH)
+def make_wide_console(*, stderr: bool = False) -> Console:
+    """The same, `PLAIN_WIDTH` wide where it writes to no terminal."""
+    console = make_console(stderr=stderr)
+    return console if console.is_terminal else make_console(stderr=stderr, width=PLAIN_WIDTH)
 
 
 def decorate(what: str, draw: Callable[[], object]) -> bool:

@@ -26,15 +26,16 @@ ADVICE = {
     "InvalidGroupIdError": "check kafka.group",
     "InconsistentGroupProtocolError": "another program uses the group kafka.group; give it a name "
     "of its own",
-    "InvalidSessionTimeoutError": "the brokers refuse our session timeout; see kafka.options",
+    "InvalidSessionTimeoutError": "the brokers must allow a session of 10 s; see their "
+    "group.min.session.timeout.ms and group.max.session.timeout.ms",
     "UnsupportedVersionError": "the brokers are too old; 2.1 or later is needed",
     "IncompatibleBrokerVersion": "the brokers are too old; 2.1 or later is needed",
     "UnrecognizedBrokerVersion": "the brokers are too old; 2.1 or later is needed",
     "UnsupportedForMessageFormatError": "raise the topics' message.format.version",
     "PolicyViolationError": "the brokers' policy forbids it",
     "InvalidConfigurationError": "the brokers refuse a topic's configuration",
-    "KafkaConfigurationError": "check [kafka.options]",
-    "IllegalArgumentError": "check [kafka.options]",
+    "KafkaConfigurationError": "check [kafka]",
+    "IllegalArgumentError": "check [kafka]",
 }
 """By the name of aiokafka's error: those that no other connection is free of."""
 

@@ -49,7 +49,7 @@ class Places:
         It may also be what nobody gets: marks of transactions, and what they took back.
         """
         if offset > position:
-            first, _ = await self.bounds(tp)
+            first = (await self._reader.beginning_offsets([tp]))[tp]
             if first > position:
                 self.lose(tp, position, first, "what follows goes on without them")
 
