@@ -17,6 +17,7 @@ from dashboards.alerting import (
     TESTS,
     alerts,
     expanded,
+    groups,
     rule_faults,
     runbook_faults,
 )
@@ -109,7 +110,8 @@ def test_promtool_finds_no_fault_in_rules_and_configuration() -> None:
     assert promtool("check", "rules", "--lint=all", "--lint-fatal", str(RULES))[0] == 0
     code, told = promtool("check", "config", str(FOLDER.parent / "prometheus.yml"))
     assert code == 0, told
-    assert "33 rules found" in told
+    rules_n = sum(len(group["rules"]) for group in groups(TEXT))
+    assert f"{rules_n} rules found" in told
 
 
 _ASKED = r'alertname=\\"(\w+)\\",[^\n]*\n'

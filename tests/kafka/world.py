@@ -89,7 +89,7 @@ MALFORMED = (
     b'{"label": "high"}',
     b'{"request_id": 3}',
     b'["an", "array"]',
-    b'{"request_id": "r", "label": ["high"], "annotator": "eva"}',
+    b'{"request_id": "r", "label": ["high", "low"], "annotator": "eva"}',
     b'{"request_id": "r", "label": "high", "at": "yesterday"}',
     b'{"request_id": "' + b"r" * 600 + b'", "label": "high"}',
 )

@@ -102,7 +102,7 @@ class Desk:
     `classes_max`. Raises `BadSettings` if more than that are declared.
 
     >>> desk = Desk(LabelSettings(deadline_s=60), classes=["ham"], classes_max=10)
-    >>> desk.requested(LabelRequested(
+    >>> _ = desk.requested(LabelRequested(
     ...     request_id="r1", event_id="e1", at=0.0, event_at=0.0, deadline=60.0, features={"x": 1},
     ...     reason="round", strategy="margin", utility=0.9, threshold=0.5, propensity=0.3,
     ...     model_version=0, prediction={"ham": 1.0}, round_n=0, seq=0))

@@ -29,7 +29,7 @@ class RiverPart:
 
     >>> class Amounts:
     ...     names, kinds, classes, width = ["amount"], ["numeric"], ["fine", "fraud"], 1
-    ...     def features(self, row):
+    ...     def features(self, row, original=None):
     ...         return {"amount": float(row[0])}
     >>> part = RiverPart(Committee(), Amounts()).unlearned()
     >>> for x in (1.0, 4.0, 90.0, 99.0) * 3:
