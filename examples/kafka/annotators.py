@@ -88,7 +88,8 @@ class People:
 async def answer_all(settings: Settings, people: People, stop: asyncio.Event) -> int:
     """Read and answer until stopped; how many answers were written."""
     kafka, given_n = settings.kafka, 0
-    reader, writer = consumer(kafka), producer(kafka)
+    # Without a place of its own it begins with the oldest request that is there.
+    reader, writer = consumer(kafka, auto_offset_reset="earliest"), producer(kafka)
     await writer.start()
     try:
         await reader.start()

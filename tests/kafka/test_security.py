@@ -135,7 +135,7 @@ async def sent(kafka, topic: str, value: bytes) -> None:
 
 async def read(kafka, topic: str, group: str | None = None, wait_s: float = 20) -> list[bytes]:
     """What is in partition 0 of a topic; as a member of a group it commits as well."""
-    async with client.consumer(kafka, group=group) as consumer:
+    async with client.consumer(kafka, group=group, auto_offset_reset="earliest") as consumer:
         if group:
             consumer.subscribe([topic])
         else:
