@@ -429,6 +429,8 @@ class Reason(StrEnum):
     NOT_JSON = "not_json"
     NOT_AN_OBJECT = "not_an_object"
     NOT_DECODED = "not_decoded"
+    LEFT_OUT = "left_out"
+    NOT_JOINED = "not_joined"
     NO_ID = "no_id"
     BAD_ID = "bad_id"
     DUPLICATE_ID = "duplicate_id"

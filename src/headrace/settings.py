@@ -31,6 +31,7 @@ from .settings_fields import (
     faults_of_zone,
 )
 from .settings_http import HttpSettings, faults_of_http
+from .settings_join import JoinSettings
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
 from .settings_query import (
     BudgetSettings,
@@ -48,6 +49,7 @@ __all__ = [
     "ColdStartSettings",
     "ColumnsSettings",
     "DriftSettings",
+    "JoinSettings",
     "QuerySettings",
     "RoundSettings",
     "WatchSettings",
@@ -101,7 +103,8 @@ class InputSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "Path of the served model's probabilities: an object by class, an array, a list of "
-            "{label, score}, or of two `classes` that of the second."
+            "{label, score}, two arrays as {classes, scores}, or of two `classes` that of the "
+            "second."
         ),
     ] = "probabilities"
     classes: Annotated[
@@ -120,14 +123,27 @@ class InputSettings(Section, frozen=True, kw_only=True):
         about("Path of the class, when it is in the record. Only `headrace pilot` reads it."),
     ] = "label"
     batch: Annotated[
-        Literal["none", "instances", "kserve-v1", "kserve-v2", "columns"],
+        Literal["none", "instances", "kserve-v1", "kserve-v2", "columns", "seldon"],
         about(
-            "Records that hold many events: `instances` (an array under `batch_path`), `kserve-v1` "
-            "({instances: [...]}), `kserve-v2` ({inputs: [{name, shape, datatype, data}]}), "
-            "`columns` ({columns: [...], data: [[...]]}, as MLflow logs)."
+            "Records that hold many events: `instances` (an array under `batch_path`, or a text "
+            "with one event a line, as CSV or JSON), `kserve-v1` ({instances: [...]}), `kserve-v2` "
+            "({inputs: [{name, shape, datatype, data}]}), `columns` (all that MLflow takes: "
+            "{columns: [...], data: [[...]]}, dataframe_split, dataframe_records, instances, "
+            "inputs), `seldon` ({data: {names, ndarray or tensor}}, jsonData, strData)."
         ),
     ] = "none"
     batch_path: Annotated[str, about("Path of the array for `instances`, or of the payload.")] = ""
+    status: Annotated[
+        str,
+        about(
+            "Path of the request's status. A record with another than `status_ok` is left out, and "
+            "counted as `left_out`. Empty: every record counts."
+        ),
+    ] = ""
+    status_ok: Annotated[list[str], about("The statuses of requests that succeeded.")] = field(
+        default_factory=lambda: ["200"]
+    )
+    join: JoinSettings = JoinSettings()
     line_bytes_max: Annotated[Count, about("A longer record is rejected as `oversize`; bytes.")] = (
         1_048_576
     )
@@ -414,6 +430,9 @@ def check(settings: Settings) -> list[str]:
     decoder, learn = settings.input.decoder, settings.learn
     if decoder and not _FUNCTION.fullmatch(decoder):
         faults.append(f"input.decoder is {decoder!r}; must be module:function")
+    join = settings.input.join
+    if join.request == join.response:
+        faults.append(f"input.join.request and input.join.response are both {join.request!r}")
     if learn.adopt_labels_n < COMPARED_MIN:
         faults.append(
             f"learn.adopt_labels_n is {learn.adopt_labels_n}; must be at least {COMPARED_MIN}, "

@@ -16,6 +16,7 @@ from ..chance import Chance
 from ..messages import EventBatch, Features, InputRejected, Reason
 from ..settings import InputSettings, ObserveSettings
 from .given import Refused
+from .joining import Halves
 from .originals import packed
 from .schema import Schema
 
@@ -68,7 +69,7 @@ class Run:
 
 
 class Admission:
-    """Remembers the latest ids and the clock."""
+    """Remembers the latest ids and the clock; `halves` are records that wait to be joined."""
 
     def __init__(
         self, input_settings: InputSettings, observe: ObserveSettings, chance: Chance
@@ -78,6 +79,7 @@ class Admission:
         self.chance = chance
         self.now = -np.inf
         self.rejected: dict[str, int] = {}
+        self.halves = Halves()
         # Two generations: together they hold the latest ids_n ids, and at most twice as many.
         self._latest: dict[int, None] = {}
         self._before: dict[int, None] = {}

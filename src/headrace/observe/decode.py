@@ -1,6 +1,7 @@
 """Bytes to events and answers; single events to columns. A line that can't be used says why.
 
-Nothing is remembered from one line to the next, so any split of the lines gives the same events.
+Nothing is remembered from one line to the next but the `Halves` that the caller holds, so any split
+of the lines gives the same events.
 Where the fields of a record stand is in `payloads`; duplicates and the future are not judged here.
 """
 
@@ -26,6 +27,7 @@ from ..settings_fields import faults_of_zone, zone_of
 from .columns import EventValues, batch_of, columns_of
 from .declared import Declared
 from .hook import Headers, Hook
+from .joining import Halves, Join
 from .payloads import Fields, Layout, Record, find
 from .plain import PlainLines
 from .values import (
@@ -66,7 +68,8 @@ class Decoder:
     Raises `BadSettings` where the settings can't be followed: no path of the id or the time, a
     name twice in `feature_names` or `classes`, no function where `decoder` says.
 
-    `has_headers`: that function wants the headers of each record.
+    `has_headers`: that function wants the headers of each record. `is_joining`: requests and
+    responses are records of their own, so that what a line leads to depends on those before.
 
     >>> line = b'{"id": 7, "at": "2024-05-01T12:00:00Z", "features": {"x": 1, "colour": "red"}}'
     >>> decoded = Decoder(InputSettings()).decode([line, b"", b"{}"])
@@ -96,7 +99,12 @@ class Decoder:
         self._plain = PlainLines(settings)
         self._declared = Declared(columns or ColumnsSettings())
         self._hook = Hook(settings.decoder, settings.line_bytes_max) if settings.decoder else None
+        self._join = Join(settings.join) if settings.join.id else None
         self.has_headers = self._hook is not None and self._hook.has_headers
+
+    @property
+    def is_joining(self) -> bool:
+        return self._join is not None
 
     def decode(
         self,
@@ -104,11 +112,13 @@ class Decoder:
         source: str = "",
         positions: Sequence[int] = (),
         headers: Sequence[Headers] = (),
+        halves: Halves | None = None,
     ) -> Decoded:
         """All events of these lines as one batch; `positions[i]` is where line i came from.
 
         `headers[i]` are those of line i; they may be left out where `has_headers` is false, and
-        for lines that have none.
+        for lines that have none. `halves` are the records that wait to be joined (`[input.join]`),
+        and are changed; without them nothing is joined but what is in these lines.
 
         The batch takes 8 bytes for each event and each feature that any of them has: pass some
         hundreds of lines at a time.
@@ -116,6 +126,7 @@ class Decoder:
         events: list[EventValues] = []
         events_n: list[int] = []
         rejected: list[InputRejected] = []
+        halves = Halves() if halves is None else halves
         for i, line in enumerate(lines):
             plain = self._plain.values(line)
             if plain is not None:
@@ -123,45 +134,58 @@ class Decoder:
                 events_n.append(1)
                 continue
             before_n = len(events)
-            for fields in self._fields(line, headers[i] if headers else {}):
+            position = positions[i] if i < len(positions) else -1
+            records = self._records(line, headers[i] if headers else {})
+            for fields in self._fields(records, halves, line, source, position):
+                if isinstance(fields, InputRejected):
+                    rejected.append(fields)
+                    continue
                 try:
                     if isinstance(fields, Refusal):
                         raise fields
                     events.append(self._as_declared(self._event(fields)))
                 except Refusal as refusal:
                     name = text_of(fields.id) if isinstance(fields, Fields) else None
-                    position = positions[i] if i < len(positions) else -1
                     rejected.append(_rejected(refusal, line, name or "", source, position))
             events_n.append(len(events) - before_n)
         return Decoded(columns_of(events), events_n, rejected)
 
-    def _fields(self, line: bytes, headers: Headers) -> Sequence[Fields | Refusal]:
-        """The events of one line, unread; of a blank line none."""
-        if self._hook is not None:
-            return self._hooked(self._hook, line, headers)
-        if not line or line.isspace():
-            return ()
-        try:
-            return self._layout.fields(_parsed(line, self._settings.line_bytes_max))
-        except Refusal as refusal:
-            return (refusal,)
-
-    def _hooked(self, hook: Hook, line: bytes, headers: Headers) -> Sequence[Fields | Refusal]:
-        """The same by the user's function; what is not laid out rightly spoils no other object."""
-        if not line:
-            return ()
-        found: list[Fields | Refusal] = []
-        try:
-            _check_size(line, self._settings.line_bytes_max)
-            records = hook.records(line, headers)
-        except Refusal as refusal:
-            return (refusal,)
-        for record in records:
+    def _fields(
+        self,
+        records: Sequence[Record | Refusal],
+        halves: Halves,
+        line: bytes,
+        source: str,
+        position: int,
+    ) -> list[Fields | Refusal | InputRejected]:
+        """The events of the records of a line, unread; what is at fault spoils no other."""
+        whole: Sequence[Record | Refusal | InputRejected] = records
+        if self._join is not None and records:
+            nothing = Refusal(Reason.NOT_JOINED, "")
+            place = _rejected(nothing, line, "", source, position)
+            whole = self._join.joined(records, halves, place)
+        found: list[Fields | Refusal | InputRejected] = []
+        for record in whole:
+            if isinstance(record, Refusal | InputRejected):
+                found.append(record)
+                continue
             try:
                 found += self._layout.fields(record)
             except Refusal as refusal:
                 found.append(refusal)
         return found
+
+    def _records(self, line: bytes, headers: Headers) -> Sequence[Record | Refusal]:
+        """The objects of one line, or why there are none; of a blank line nothing."""
+        if not line or (self._hook is None and line.isspace()):
+            return ()
+        try:
+            if self._hook is None:
+                return [_parsed(line, self._settings.line_bytes_max)]
+            _check_size(line, self._settings.line_bytes_max)
+            return self._hook.records(line, headers)
+        except Refusal as refusal:
+            return (refusal,)
 
     def _as_declared(self, values: EventValues) -> EventValues:
         if not self._declared.is_any:

@@ -6,19 +6,17 @@ A record is JSON already parsed. What the fields mean (is this a time? a probabi
 
 from __future__ import annotations
 
-import math
+import base64
+import binascii
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 from ..messages import Reason
 from ..settings import InputSettings
+from .batches import EVENTS_MAX, Record, elements_of, require, rows_of, tensor_rows
 from .values import Refusal, opened, shown, text_of
 
-# One record may hold so many events; with more it is rejected as a whole.
-EVENTS_MAX = 10_000
-
-Record = dict[str, Any]
+__all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find"]
 
 
 class Fields(NamedTuple):
@@ -48,26 +46,50 @@ def find(record: Record, path: str) -> Any:
     """
     if not path:
         return None
-    found: Any = record.get(path)
+    found: Any = _member(record, path)
     if found is None and "." in path:
         found = record
         for part in path.split("."):
-            found = _step(opened(found) if isinstance(found, str) else found, part)
+            found = _step(found, part)
     return found
 
 
 def _step(value: Any, part: str) -> Any:
+    if isinstance(value, str):
+        value = opened(value)
     if isinstance(value, dict):
-        return value.get(part)
+        return _member(value, part)
     if not isinstance(value, list):
         return None
     if part.isdecimal():
         return value[int(part)] if int(part) < len(value) else None
     for element in value:
         if isinstance(element, dict) and element.get("name") == part and "data" in element:
-            rows = _tensor_rows(element, part)
+            rows = tensor_rows(element, part)
             return [row[0] for row in rows] if all(len(row) == 1 for row in rows) else rows
     return [_step(element, part) for element in value]
+
+
+def _member(value: Record, name: str) -> Any:
+    """A field of an object; bytes that were logged as base64 are opened where that is said.
+
+    CloudEvents say it by the name `data_base64`, SageMaker by a field `encoding` beside `data`.
+    """
+    if name != "data":
+        return value.get(name)
+    if value.get("encoding") == "BASE64":
+        return _from_base64(value.get("data"))
+    if "data_base64" in value and "data" not in value:
+        return _from_base64(value["data_base64"])
+    return value.get("data")
+
+
+def _from_base64(text: Any) -> Any:
+    """The text that was encoded; what is none stays as it is."""
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (TypeError, ValueError, binascii.Error):  # bytes that are no text are no features
+        return text
 
 
 class Layout:
@@ -83,6 +105,7 @@ class Layout:
             settings.key,
             settings.model_version,
             settings.label,
+            settings.status,
         )
         inside = settings.features + "."
         self._meant = frozenset(meant)
@@ -91,9 +114,18 @@ class Layout:
 
     def fields(self, record: Record) -> list[Fields]:
         """The events of a record, one or more. Raises `Refusal` when it is not laid out so."""
+        if self._settings.status:
+            self._check_status(record)
         if self._settings.batch == "none":
             return [self._one(record)]
         return self._many(record)
+
+    def _check_status(self, record: Record) -> None:
+        path, good = self._settings.status, self._settings.status_ok
+        found = find(record, path)
+        if text_of(found) not in good:
+            fault = f"{path} is {shown(found)}; input.status_ok has {', '.join(good)}"
+            raise Refusal(Reason.LEFT_OUT, fault)
 
     def _one(self, record: Record) -> Fields:
         paths = self._settings
@@ -122,25 +154,24 @@ class Layout:
         """
         paths = self._settings
         payload = find(record, paths.batch_path) if paths.batch_path else record
-        elements = self._elements(opened(payload) if isinstance(payload, str) else payload)
+        elements = elements_of(payload, paths.batch, paths.feature_names, self._meant)
         n = len(elements)
-        _require(n > 0, "the payload holds no events")
-        _require(n <= EVENTS_MAX, f"the payload holds {n} events; at most {EVENTS_MAX}")
+        require(n > 0, "the payload holds no events")
+        require(n <= EVENTS_MAX, f"the payload holds {n} events; at most {EVENTS_MAX}")
         identity = find(record, paths.id)
         if not isinstance(identity, list):
             name = text_of(identity)
             identity = [identity if name is None else f"{name}/{i}" for i in range(n)]
         columns = [
             _spread(identity, n, paths.id),
+            _spread(find(record, paths.at), n, paths.at),
+            [
+                _one_of(value)
+                for value in _spread(find(record, paths.predicted), n, paths.predicted)
+            ],
             *(
                 _spread(find(record, path), n, path)
-                for path in (
-                    paths.at,
-                    paths.predicted,
-                    paths.probabilities,
-                    paths.key,
-                    paths.model_version,
-                )
+                for path in (paths.probabilities, paths.key, paths.model_version)
             ),
         ]
         return [
@@ -149,6 +180,8 @@ class Layout:
         ]
 
     def _element(self, element: Any, shared: tuple[Any, ...]) -> Fields:
+        if isinstance(element, str) and element.lstrip()[:1] in ("{", "["):
+            element = opened(element)
         if not isinstance(element, dict):
             features = element if isinstance(element, list) else [element]
             return _fields(shared, features, ())
@@ -159,101 +192,21 @@ class Layout:
         best = [a if a is not None else b for a, b in zip(mine, shared, strict=True)]
         return _fields(best, own.features, own.hidden)
 
-    def _elements(self, payload: Any) -> list[Any]:
-        """The payload as a list of objects, arrays or values, one an event."""
-        batch = self._settings.batch
-        if isinstance(payload, list) and batch == "instances":
-            return payload
-        if not isinstance(payload, dict):
-            raise Refusal(Reason.BAD_BATCH, f"the payload is {shown(payload)}; must be an object")
-        if batch == "kserve-v2":
-            return self._tensors(payload.get("inputs"))
-        if batch == "columns":
-            split = payload.get("dataframe_split", payload)
-            if isinstance(split, dict) and "columns" in split:
-                return _table(split.get("columns"), split.get("data"))
-            found, wanted = payload.get("dataframe_records"), "columns and data"
-        elif batch == "kserve-v1":
-            found, wanted = payload.get("instances"), "an array `instances`"
-        else:
-            found = payload.get("instances", payload.get("dataframe_records"))
-            wanted = "an array `instances`, or input.batch_path must lead to one"
-        if not isinstance(found, list):
-            raise Refusal(Reason.BAD_BATCH, f"the payload must have {wanted}")
-        return found
-
-    def _tensors(self, inputs: Any) -> list[Record]:
-        """KServe's open inference protocol: a tensor holds one feature or many, never one event."""
-        _require(isinstance(inputs, list) and len(inputs) > 0, "inputs must be an array of tensors")
-        names: list[str] = []
-        columns: list[list[Any]] = []
-        n = -1
-        for tensor in inputs:
-            _require(isinstance(tensor, dict), "inputs must be an array of tensors")
-            name = tensor.get("name")
-            _require(isinstance(name, str), f"a tensor's name is {shown(name)}; must be a text")
-            rows = _tensor_rows(tensor, name)
-            _require(n in (-1, len(rows)), f"{name} holds {len(rows)} events, an earlier one {n}")
-            n = len(rows)
-            parts = list(zip(*rows, strict=True))
-            names += [name] if len(parts) == 1 else [f"{name}.{j}" for j in range(len(parts))]
-            columns += [list(part) for part in parts]
-        free = [j for j, name in enumerate(names) if name not in self._meant]
-        wanted = self._settings.feature_names
-        if wanted:
-            fits = len(wanted) == len(free)
-            _require(fits, f"inputs hold {len(free)} features, input.feature_names {len(wanted)}")
-            for j, name in zip(free, wanted, strict=True):
-                names[j] = name
-        _require(len(set(names)) == len(names), "two features of the inputs have one name")
-        if not columns:
-            return [{} for _ in range(n)]
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
 
 def _fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fields:
     identity, at, predicted, probabilities, key, model_version = others
     return Fields(identity, at, features, hidden, predicted, probabilities, key, model_version)
 
 
-def _require(is_so: bool, otherwise: str) -> None:
-    if not is_so:
-        raise Refusal(Reason.BAD_BATCH, otherwise)
-
-
 def _spread(value: Any, n: int, path: str) -> list[Any]:
     """One value for each of n events."""
+    value = rows_of(value, n)
     if not isinstance(value, list):
         return [value] * n
-    _require(len(value) == n, f"{path} holds {len(value)} values for {n} events")
+    require(len(value) == n, f"{path} holds {len(value)} values for {n} events")
     return value
 
 
-def _table(columns: Any, rows: Any) -> list[Record]:
-    """A frame as pandas splits it: {"columns": [...], "data": [[...], ...]}."""
-    is_named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
-    _require(is_named, "columns must be an array of texts")
-    _require(len(set(columns)) == len(columns), "columns names one twice")
-    _require(isinstance(rows, list), "data must be an array of arrays")
-    for row in rows:
-        if not isinstance(row, list) or len(row) != len(columns):
-            fault = f"a row of data is {shown(row)}; must be {len(columns)} values"
-            raise Refusal(Reason.BAD_BATCH, fault)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
-
-
-def _tensor_rows(tensor: Record, name: str) -> list[list[Any]]:
-    """The n rows of a tensor of shape [n, ...], each flattened."""
-    shape: Any = tensor.get("shape")
-    flat: Any = tensor.get("data")
-    _require(isinstance(flat, list), f"{name} has no array `data`; binary tensors can't be read")
-    while flat and isinstance(flat[0], list):
-        _require(all(isinstance(row, list) for row in flat), f"the data of {name} is ragged")
-        flat = list(chain.from_iterable(flat))
-    is_shape = isinstance(shape, list) and bool(shape)
-    is_shape = is_shape and all(type(size) is int and size >= 0 for size in shape)
-    _require(is_shape, f"the shape of {name} is {shown(shape)}; must be whole numbers from 0")
-    n, width = shape[0], math.prod(shape[1:])
-    _require(n <= EVENTS_MAX, f"{name} holds {n} events; at most {EVENTS_MAX}")
-    _require(n * width == len(flat), f"{name} has {len(flat)} values for the shape {shown(shape)}")
-    return [flat[i * width : (i + 1) * width] for i in range(n)]
+def _one_of(value: Any) -> Any:
+    """The class of an event where a response has one column: [[1], [0]]."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

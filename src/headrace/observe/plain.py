@@ -34,7 +34,8 @@ class PlainLines:
         paths = {name: getattr(settings, name) for name, _, _ in _FIELDS}
         is_plain = settings.batch == "none" and len(set(paths.values())) == len(paths)
         is_plain = is_plain and not settings.decoder and not settings.class_names
-        is_plain = is_plain and settings.at_unit == "s"
+        is_plain = is_plain and settings.at_unit == "s" and not settings.status
+        is_plain = is_plain and not settings.join.id
         if is_plain and all(path and "." not in path for path in paths.values()):
             fields = [
                 (name, kind) if is_needed else (name, kind, None)

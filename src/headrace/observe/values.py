@@ -28,6 +28,12 @@ _UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _JSON = msgspec.json.Decoder()
 _NUMBER = re.compile(r"[+-]?(?!0\d)(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
+_PAIRS = (
+    ("classes", "scores"),
+    ("classes", "probabilities"),
+    ("labels", "scores"),
+    ("displayNames", "confidences"),
+)
 _SCALARS = frozenset((float, int, bool, str, type(None)))
 
 
@@ -165,6 +171,8 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
         found = [1.0 - found, found]
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
         found = _scores(found)
+    elif isinstance(found, dict):
+        found = _paired(found)
     if isinstance(found, list):
         if len(array_classes) != len(found):
             raise Refusal(
@@ -223,6 +231,19 @@ def _scores(found: list[dict[str, Any]]) -> dict[str, Any]:
             raise Refusal(Reason.BAD_PROBABILITIES, fault)
         scores[label] = one["score"]
     return scores
+
+
+def _paired(found: dict[str, Any]) -> dict[str, Any]:
+    """Classes and their scores as two arrays, which many servers give, as an object by class."""
+    for classes, scores in _PAIRS:
+        names, values = found.get(classes), found.get(scores)
+        if isinstance(names, list) and isinstance(values, list):
+            texts = [text_of(name) for name in names]
+            if None in texts or len(set(texts)) < len(texts) or len(texts) != len(values):
+                fault = f"{classes} and {scores} are not a text and its score, each text once"
+                raise Refusal(Reason.BAD_PROBABILITIES, fault)
+            return dict(zip(texts, values, strict=True))  # type: ignore[arg-type]  # no None
+    return found
 
 
 def _flatten(value: object, name: str, depth: int, features: Features) -> None:

@@ -275,6 +275,11 @@ class Runner:
                     f"{tail.path}: its last line, at byte {tail.position}, is cut short; it is "
                     "left for the next start"
                 )
+        if halves_n := len(self.engine.shard.admission.halves.waiting):
+            self._note(
+                f"{halves_n} records wait for their request or response, as input.join says; "
+                "the next start goes on waiting"
+            )
 
     def step(self, *, is_final: bool) -> bool:
         """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
@@ -334,9 +339,14 @@ class Runner:
 
     def _times_of(self, lines: Sequence[bytes]) -> list[float]:
         """The time of the first event at or after each line; minus infinity after the last."""
+        decoder = self.player.decoder
+        if decoder.is_joining:
+            # What a line leads to depends on those before it, so none is kept.
+            self._times.clear()
         known_n = len(self._times)
         if known_n < len(lines):
-            decoded = self.player.decoder.decode(lines[known_n:])
+            ahead = self.engine.shard.admission.halves.copy()
+            decoded = decoder.decode(lines[known_n:], halves=ahead)
             event = 0
             for events_n in decoded.events_n:
                 self._times.append(float(decoded.batch.at[event]) if events_n else math.nan)

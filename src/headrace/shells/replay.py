@@ -213,7 +213,9 @@ class Player:
     def _events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
         """What could not be read, then what the events lead to."""
         texts, positions = [line for _, line in lines], [position for position, _ in lines]
-        decoded = self.decoder.decode(texts, path, positions)
+        decoded = self.decoder.decode(
+            texts, path, positions, halves=self.engine.shard.admission.halves
+        )
         for rejected in decoded.rejected:
             self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
         outputs = self.engine.feed([decoded.batch]) if len(decoded.batch) else []

@@ -54,7 +54,7 @@ def lines_of(
         yield from _unpacked(path)
         return
     fields = settings.input
-    is_plain = fields.batch == "none" and not fields.decoder
+    is_plain = fields.batch == "none" and not fields.decoder and not fields.join.id
     table = read_table(path, is_flat=is_plain)
     for note in table.notes:
         on_note(note)
@@ -119,7 +119,8 @@ def _events(
 
 
 def _paths(fields: InputSettings) -> tuple[str, ...]:
-    return (fields.id, fields.at, fields.predicted, fields.key, fields.model_version, fields.label)
+    return (fields.id, fields.at, fields.predicted, fields.key, fields.model_version, fields.label,
+            fields.status)  # fmt: skip
 
 
 def _own_values(raw: Raw, column: Any) -> list[Any]:

@@ -22,7 +22,7 @@ def feature_columns(
     a column that is not there.
     """
     other = {fields.id, fields.at, fields.key, fields.model_version, fields.predicted,
-             fields.label, *taken}  # fmt: skip
+             fields.label, fields.status, *taken}  # fmt: skip
     features = {
         column: values
         for column, values in columns.items()

@@ -200,7 +200,8 @@ class PartitionShard:
         `headers` are wanted where the decoder wants them.
         """
         source = f"partition {self.partition}"
-        decoded = decoder.decode(values, source, positions=offsets, headers=headers)
+        halves = self.shard.admission.halves
+        decoded = decoder.decode(values, source, offsets, headers, halves)
         self._outputs += decoded.rejected
         self._outputs += self._events(decoded.batch)
         self.position = stop
