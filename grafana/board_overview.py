@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import rows_health, rows_labels, rows_stream
+from . import rows_health, rows_labels, rows_quality, rows_stream
 from .board import board
 from .panels import Json
 
@@ -21,6 +21,7 @@ def overview() -> Json:
         [
             ("Is it healthy?", rows_health.health()),
             ("Quality and efficiency", rows_health.quality()),
+            ("Beyond accuracy", rows_quality.beyond_accuracy()),
             ("Drift", rows_health.drift()),
             ("Asking", rows_labels.asking()),
             ("Labelling", rows_labels.labelling()),

@@ -27,16 +27,10 @@ PROVISIONING = FOLDER.parent / "provisioning"
 LEFT_OUT = {
     "process_virtual_memory_bytes": "says nothing that resident memory does not say better",
     # What is looked at now and then stands in `headrace report`, where its words have room.
-    "headrace_calibration_error_ratio": "in the report",
     "headrace_calibration_temperature_ratio": "in the report",
-    "headrace_choosing_gain_ratio": "in the report",
-    "headrace_class_quality_ratio": "in the report, a table by class",
     "headrace_drift_since_timestamp_seconds": "in the report, and in the lines about drift",
     "headrace_events_unpredicted_total": "in the report",
-    "headrace_model_evidence_age_seconds": "in the report, and in the live view",
     "headrace_model_parked_models": "says nothing of how well it goes",
-    "headrace_quality_ratio": "in the report",
-    "headrace_random_labels_ratio": "in the report",
 }
 """Metrics that no dashboard and no rule uses, and why."""
 
