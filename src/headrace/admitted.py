@@ -178,6 +178,7 @@ OWN = (
     "headrace.messages:Withdrawal",
     "headrace.observe.admission:Admission",
     "headrace.observe.admission:Run",
+    "headrace.observe.answers:AnswersDecoder",
     "headrace.observe.decode:Decoded",
     "headrace.observe.decode:Decoder",
     "headrace.observe.drift.detectors:DriftLevel",

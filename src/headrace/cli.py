@@ -148,6 +148,7 @@ def _faults(path: Path) -> list[str]:
     from .engine import Engine  # noqa: PLC0415
     from .errors import BadSettings  # noqa: PLC0415
     from .learn.models import build  # noqa: PLC0415
+    from .observe.answers import AnswersDecoder  # noqa: PLC0415
     from .observe.decode import Decoder  # noqa: PLC0415
     from .query.strategies import resolve  # noqa: PLC0415
     from .settings import Settings, load  # noqa: PLC0415
@@ -168,6 +169,7 @@ def _faults(path: Path) -> list[str]:
         partial(build, names["model"], 0, len(settings.schema.classes)),
         partial(resolve, names["query"]),
         partial(Decoder, settings.input, settings.columns),
+        partial(AnswersDecoder, settings.answers),
         partial(Engine, settings=settings),
     ]
     for trial in trials:

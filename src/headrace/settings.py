@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, field
 
 from .errors import BadInput, BadSettings
-from .settings_answers import AnswersSettings, Unit
+from .settings_answers import AnswersSettings, Unit, faults_of_answers
 from .settings_columns import ColumnsSettings, faults_of_columns
 from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
@@ -427,9 +427,11 @@ def check(settings: Settings) -> list[str]:
             f"label.answers_max is {label.answers_max}; must be at least label.answers_wanted, "
             f"which is {label.answers_wanted}"
         )
-    decoder, learn = settings.input.decoder, settings.learn
-    if decoder and not _FUNCTION.fullmatch(decoder):
-        faults.append(f"input.decoder is {decoder!r}; must be module:function")
+    learn = settings.learn
+    for path, decoder in (("input", settings.input.decoder), ("answers", settings.answers.decoder)):
+        if decoder and not _FUNCTION.fullmatch(decoder):
+            faults.append(f"{path}.decoder is {decoder!r}; must be module:function")
+    faults += faults_of_answers(settings.answers)
     join = settings.input.join
     if join.request == join.response:
         faults.append(f"input.join.request and input.join.response are both {join.request!r}")

@@ -19,7 +19,7 @@ import pytest
 from headrace import Engine, Event, LabelRequested, RetrainRequested
 from headrace.learn.retrain import retrain
 from headrace.messages import Output, RetrainFinished
-from headrace.observe.decode import decode_answers
+from headrace.observe.answers import AnswersDecoder
 from headrace.settings import parse
 from kafka.broker import Address, skip_unless_kafka
 from kafka.topics import Topics
@@ -216,7 +216,7 @@ def _answer(
             }
         ).encode()
         waiting.append(value)
-        (answer,) = decode_answers([value])
+        (answer,) = AnswersDecoder().decode([value])
         outputs = embedded.feed(answer)
         more = [output for output in outputs if isinstance(output, LabelRequested)]
         asked += more

@@ -9,7 +9,7 @@ import pytest
 
 from headrace import Answer, BadSettings, InputRejected
 from headrace.messages import Reason
-from headrace.observe.decode import decode_answers
+from headrace.observe.answers import AnswersDecoder
 from headrace.settings import AnswersSettings, parse
 
 PRODIGY = AnswersSettings(
@@ -24,7 +24,7 @@ LABEL_STUDIO = AnswersSettings(
 
 
 def read(record: Any, settings: AnswersSettings) -> Any:
-    (answer,) = decode_answers([json.dumps(record).encode()], settings=settings)
+    (answer,) = AnswersDecoder(settings).decode([json.dumps(record).encode()])
     return answer
 
 
@@ -136,9 +136,9 @@ def test_a_path_that_leads_nowhere_names_the_setting():
     "line", [b"[", b'[{"request_id": "r", "label": "a"}]', b"[" + b" " * 200 + b"]"]
 )
 def test_an_array_of_tasks_is_told_to_be_lines(line: bytes):
-    (rejected,) = decode_answers([line], line_bytes_max=100)
+    (rejected,) = AnswersDecoder(line_bytes_max=100).decode([line])
     assert isinstance(rejected, InputRejected)
-    assert "one answer a line (docs/LOGS.md)" in rejected.detail
+    assert "an array of tasks is read from a file *.json (docs/LOGS.md)" in rejected.detail
 
 
 @pytest.mark.parametrize("zone", ["Europe/Zuerich", "2 hours", "+25:00", ".5", "Europe", "../UTC"])
@@ -146,3 +146,128 @@ def test_an_array_of_tasks_is_told_to_be_lines(line: bytes):
 def test_a_zone_that_is_none_is_a_fault(section: str, zone: str):
     with pytest.raises(BadSettings, match=rf"{section}\.zone is .*must be UTC, an offset"):
         parse({section: {"zone": zone}})
+
+
+# ------------------------------------------------------------------- several answers in a record
+
+MANY = AnswersSettings(
+    batch_path="annotations",
+    request_id="data.request_id",
+    label="result.kind.value.choices",
+    annotator="completed_by",
+    at="created_at",
+)
+
+
+def read_all(record: Any, settings: AnswersSettings) -> list[Any]:
+    return AnswersDecoder(settings).decode([json.dumps(record).encode()], "export", [7])
+
+
+def annotation(by: int, *results: tuple[str, list[str]], **change: Any) -> dict[str, Any]:
+    given = [
+        {"from_name": name, "type": "choices", "value": {"choices": choices}}
+        for name, choices in results
+    ]
+    return {"completed_by": by, "created_at": 1714557600 + by, "result": given, **change}
+
+
+def test_every_annotation_of_a_task_is_an_answer():
+    task = {
+        "data": {"request_id": "r1"},
+        "annotations": [
+            annotation(1, ("remark", ["sure"]), ("kind", ["spam"])),
+            annotation(2, ("kind", ["ham"]), was_cancelled=True),
+            annotation(3, ("kind", ["ham"])),
+        ],
+    }
+    told = [("1", "spam"), ("2", None), ("3", "ham")]
+    assert [(one.annotator, one.label) for one in read_all(task, MANY)] == told
+
+
+def test_one_annotation_that_is_no_answer_spoils_no_other():
+    task = {
+        "data": {"request_id": "r1"},
+        "annotations": [
+            annotation(1, ("kind", ["spam", "ham"])),
+            annotation(2, ("kind", ["ham"]), created_at="soon"),
+            annotation(3),
+            annotation(4, ("kind", ["ham"]), ("kind", ["spam"])),
+            annotation(5, ("kind", ["ham"])),
+        ],
+    }
+    *rejected, answer = read_all(task, MANY)
+    assert [one.reason for one in rejected] == [
+        "bad_answer",
+        "bad_time",
+        "bad_answer",
+        "bad_answer",
+    ]
+    assert [(one.input_id, one.position) for one in rejected] == [("r1", 7)] * 4
+    assert (answer.annotator, answer.label) == ("5", "ham")
+
+
+@pytest.mark.parametrize(
+    ("given", "part"),
+    [([], "nobody has answered yet"), (None, "must be an array"), ("x", "must be an array")],
+)
+def test_a_task_without_annotations_is_told(given: Any, part: str):
+    (rejected,) = read_all({"data": {"request_id": "r1"}, "annotations": given}, MANY)
+    assert (rejected.reason, rejected.input_id) == (Reason.BAD_ANSWER, "r1")
+    assert part in rejected.detail
+
+
+# ------------------------------------------------------------ what counts, codes, spans, functions
+
+
+@pytest.mark.parametrize(
+    ("human", "reason"), [("yes", None), ("no", "left_out"), (None, "left_out"), ({}, "left_out")]
+)
+def test_labels_of_a_machine_are_left_out(human: Any, reason: str | None):
+    settings = AnswersSettings(label="k.class-name", status="k.human", status_ok=["yes"])
+    answer = read({"request_id": "r", "k": {"class-name": "a", "human": human}}, settings)
+    assert getattr(answer, "reason", None) == reason
+    if reason:
+        assert "answers.status_ok has yes" in answer.detail
+
+
+def test_codes_of_classes_get_their_names():
+    settings = AnswersSettings(class_names={"3": "spam"})
+    assert read({"request_id": "r", "label": 3}, settings).label == "spam"
+    assert read({"request_id": "r", "label": [4]}, settings).label == "4"
+
+
+@pytest.mark.parametrize("label", [[[0, 4, "PER"]], [[0, 4, "PER"], [5, 9, "ORG"]], [{"start": 0}]])
+def test_spans_are_no_class(label: Any):
+    rejected = read({"request_id": "r", "label": label}, AnswersSettings())
+    assert rejected.reason == Reason.BAD_ANSWER
+    assert rejected.detail.startswith("label is [")
+    assert "no spans of a text" in rejected.detail
+
+
+def test_a_function_of_yours_reads_answers(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
+    code = 'def read(line):\n    r, *marks = line.decode().split("|")\n'
+    code += '    return [{"request_id": r, "label": mark} for mark in marks]\n'
+    (tmp_path / "marks_reader.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    decoder = AnswersDecoder(AnswersSettings(decoder="marks_reader:read"), line_bytes_max=200)
+    found = decoder.decode([b"r1|a|b", b"r2", b"x" * 201, b""])
+    assert [(one.request_id, one.label) for one in found[:2]] == [("r1", "a"), ("r1", "b")]
+    assert [one.reason for one in found[2:]] == ["oversize"]
+
+
+@pytest.mark.parametrize(
+    ("section", "part"),
+    [
+        ({"decoder": "no function"}, "answers.decoder is 'no function'; must be module:function"),
+        ({"status": "x"}, "answers.status_ok must name what counts"),
+        ({"label": ""}, "must each be a path"),
+    ],
+)
+def test_settings_that_do_not_fit_are_faults(section: Any, part: str):
+    with pytest.raises(BadSettings, match=part.replace("(", "\\(")):
+        parse({"answers": section})
+
+
+def test_a_function_that_is_not_there_names_its_setting():
+    with pytest.raises(BadSettings, match=r"answers\.decoder is 'json:lods'.*did you mean loads"):
+        AnswersDecoder(AnswersSettings(decoder="json:lods"))

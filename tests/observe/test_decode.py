@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from headrace.errors import BadSettings
 from headrace.messages import Answer, Event, EventBatch, InputRejected, Reason
-from headrace.observe.decode import Decoder, batch_of, decode_answers
+from headrace.observe.answers import AnswersDecoder
+from headrace.observe.decode import Decoder, batch_of
 from headrace.observe.payloads import EVENTS_MAX
 from headrace.observe.schema import Schema, kind_of
 from headrace.settings import InputSettings, SchemaSettings
@@ -334,7 +335,7 @@ def test_answers_and_refusals_are_told_apart():
         {"request_id": 7, "label": None, "at": 5},
         {"request_id": "r", "cannot_tell": True},
     ]
-    assert decode_answers([*map(line, records), b""]) == [
+    assert AnswersDecoder().decode([*map(line, records), b""]) == [
         Answer(request_id="r", label="1", annotator="eva", at=1714564800.0),
         Answer(request_id="7", label=None, at=5.0),
         Answer(request_id="r", label=None, at=0.0),
@@ -356,13 +357,13 @@ def test_answers_and_refusals_are_told_apart():
 )
 def test_a_bad_answer_is_rejected(change, reason):
     record = {"request_id": "r", "label": "a", **change}
-    (rejected,) = decode_answers([line(record)], "answers", [4])
+    (rejected,) = AnswersDecoder().decode([line(record)], "answers", [4])
     assert isinstance(rejected, InputRejected)
     assert (rejected.reason, rejected.source, rejected.position) == (reason, "answers", 4)
 
 
 def test_an_answer_without_label_is_no_refusal():
-    (rejected,) = decode_answers([b'{"request_id": "r"}'])
+    (rejected,) = AnswersDecoder().decode([b'{"request_id": "r"}'])
     assert isinstance(rejected, InputRejected)
     assert (rejected.reason, rejected.input_id) == (Reason.BAD_ANSWER, "r")
 
@@ -400,7 +401,7 @@ def test_no_bytes_raise_and_no_line_is_lost(lines, batch):
         assert {reject.reason for reject in found.rejected} <= set(Reason)
         assert np.isfinite(found.batch.at).all()
         Schema(SchemaSettings()).rows(found.batch)
-    assert len(decode_answers(lines)) == sum(bool(raw.strip()) for raw in lines)
+    assert len(AnswersDecoder().decode(lines)) == sum(bool(raw.strip()) for raw in lines)
 
 
 SCALARS = st.one_of(

@@ -1,4 +1,4 @@
-"""Bytes to events and answers; single events to columns. A line that can't be used says why.
+"""Bytes to events; single events to columns. A line that can't be used says why.
 
 Nothing is remembered from one line to the next but the `Halves` that the caller holds, so any split
 of the lines gives the same events.
@@ -7,29 +7,24 @@ Where the fields of a record stand is in `payloads`; duplicates and the future a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import msgspec
 
 from ..errors import BadSettings
 from ..messages import (
-    Answer,
     EventBatch,
     InputRejected,
     Reason,
-    Withdrawal,
 )
-from ..settings import AnswersSettings, ColumnsSettings, InputSettings
+from ..settings import ColumnsSettings, InputSettings
 from ..settings_fields import faults_of_zone, zone_of
 from .columns import EventValues, batch_of, columns_of
 from .declared import Declared
 from .hook import Headers, Hook
 from .joining import Halves, Join
-from .payloads import Fields, Layout, Record, find
+from .payloads import Fields, Layout, Record
 from .plain import PlainLines
+from .raw import check_size, record_of, rejected_line
 from .values import (
     Refusal,
     features_of,
@@ -41,12 +36,7 @@ from .values import (
     text_of,
 )
 
-__all__ = ["Decoded", "Decoder", "batch_of", "decode_answers"]
-
-RAW_MAX = 500  # characters of a rejected line that are kept
-ANSWER_TEXT_MAX = 500  # characters of each text of an answer
-
-_JSON = msgspec.json.Decoder()
+__all__ = ["Decoded", "Decoder", "batch_of"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -146,7 +136,7 @@ class Decoder:
                     events.append(self._as_declared(self._event(fields)))
                 except Refusal as refusal:
                     name = text_of(fields.id) if isinstance(fields, Fields) else None
-                    rejected.append(_rejected(refusal, line, name or "", source, position))
+                    rejected.append(rejected_line(refusal, line, name or "", source, position))
             events_n.append(len(events) - before_n)
         return Decoded(columns_of(events), events_n, rejected)
 
@@ -162,7 +152,7 @@ class Decoder:
         whole: Sequence[Record | Refusal | InputRejected] = records
         if self._join is not None and records:
             nothing = Refusal(Reason.NOT_JOINED, "")
-            place = _rejected(nothing, line, "", source, position)
+            place = rejected_line(nothing, line, "", source, position)
             whole = self._join.joined(records, halves, place)
         found: list[Fields | Refusal | InputRejected] = []
         for record in whole:
@@ -181,8 +171,8 @@ class Decoder:
             return ()
         try:
             if self._hook is None:
-                return [_parsed(line, self._settings.line_bytes_max)]
-            _check_size(line, self._settings.line_bytes_max)
+                return [record_of(line, self._settings.line_bytes_max)]
+            check_size(line, self._settings.line_bytes_max)
             return self._hook.records(line, headers)
         except Refusal as refusal:
             return (refusal,)
@@ -218,151 +208,3 @@ class Decoder:
             fault = f"two of {shown(list(served))} have one name in input.class_names"
             raise Refusal(Reason.BAD_PROBABILITIES, fault)
         return named
-
-
-def decode_answers(
-    lines: Sequence[bytes],
-    source: str = "",
-    positions: Sequence[int] = (),
-    *,
-    line_bytes_max: int = 1_048_576,
-    settings: AnswersSettings | None = None,
-) -> list[Answer | Withdrawal | InputRejected]:
-    """Answers, one a line: {"request_id", "label", "annotator", "at"}; blank lines are skipped.
-
-    `settings` say where these stand; by default under their names. What a tool says beside a label
-    counts: `"answer"` of `reject` or `ignore`, or `was_cancelled`, makes it a refusal and no label.
-
-    A label of null, or none and `"cannot_tell": true`, is a refusal; `"withdraw": "why"` instead of
-    a label takes the request back. Without `at` an answer has the time 0.0: whoever takes it knows
-    no better than the clock of the engine.
-
-    >>> decode_answers([b'{"request_id": "r", "label": true, "annotator": "eva"}'])
-    [Answer(request_id='r', label='true', at=0.0, annotator='eva')]
-    """
-    answers: list[Answer | Withdrawal | InputRejected] = []
-    settings = settings or AnswersSettings()
-    for i, line in enumerate(lines):
-        if not line or line.isspace():
-            continue
-        name = ""
-        try:
-            record = _parsed(line, line_bytes_max)
-            name = text_of(find(record, settings.request_id)) or ""
-            answers.append(_answer(record, settings))
-        except Refusal as refusal:
-            if refusal.reason in {Reason.NOT_JSON, Reason.NOT_AN_OBJECT, Reason.OVERSIZE}:
-                refusal.detail += "; an array of tasks has to be one answer a line (docs/LOGS.md)"
-            position = positions[i] if i < len(positions) else -1
-            answers.append(_rejected(refusal, line, name, source, position))
-    return answers
-
-
-def _answer(record: Record, settings: AnswersSettings) -> Answer | Withdrawal:
-    texts: dict[str, str | None] = {}
-    paths = {
-        "request_id": settings.request_id,
-        "label": settings.label,
-        "annotator": settings.annotator,
-        "withdraw": "withdraw",
-    }
-    is_refused = _is_refused(record, settings)
-    for field, path in paths.items():
-        value = None if field == "label" and is_refused else find(record, path)
-        if field == "label" and isinstance(value, list) and len(value) == 1:
-            value = value[0]  # choices, of which one was chosen
-        text = texts[field] = text_of(value)
-        is_absent = value is None and field != "request_id"
-        if not is_absent and (text is None or len(text) > ANSWER_TEXT_MAX):
-            raise Refusal(
-                Reason.BAD_ANSWER,
-                f"{field} is {shown(value)}; must be at most {ANSWER_TEXT_MAX} characters of text",
-            )
-    label, request_id = texts["label"], texts["request_id"]
-    cannot_tell = is_refused or record.get("cannot_tell") is True
-    if not request_id or (label is not None and not label.strip()):
-        raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
-    found = find(record, settings.at)
-    zone, unit = zone_of(settings.zone), settings.at_unit
-    at = 0.0 if found is None else seconds_of(found, settings.at, zone, unit, "answers")
-    if texts["withdraw"]:
-        return Withdrawal(request_id=request_id, at=at, reason=texts["withdraw"])
-    if label is None and settings.label not in record and not cannot_tell:
-        fault = f"there is no label at {settings.label}; a refusal says null, or cannot_tell"
-        raise Refusal(Reason.BAD_ANSWER, f"{fault}. answers.label says where it stands")
-    if label is not None and cannot_tell:
-        raise Refusal(Reason.BAD_ANSWER, "there is a label, and cannot_tell is true")
-    return Answer(
-        request_id=request_id,
-        label=label,
-        at=at,
-        annotator=texts["annotator"] or "",
-    )
-
-
-def _is_refused(record: Record, settings: AnswersSettings) -> bool:
-    """Whether a tool says that the label beside it does not hold: rejected, skipped, cancelled.
-
-    Prodigy writes `answer`, Label Studio `was_cancelled`, in the record or in its annotation.
-    """
-    if settings.label != "answer" and record.get("answer") in ("reject", "ignore"):
-        return True
-    if record.get("was_cancelled") is True:
-        return True
-    given = record.get("annotations")
-    if not (isinstance(given, list) and given and isinstance(given[0], dict)):
-        return False
-    return given[0].get("was_cancelled") is True
-
-
-# -------------------------------------------------------------------------------------- lines
-
-
-def _parsed(line: bytes, bytes_max: int) -> Record:
-    """The JSON object of a line. Raises `Refusal`."""
-    _check_size(line, bytes_max)
-    try:
-        record = _JSON.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        record = _parsed_leniently(line)
-    if type(record) is not dict:
-        raise Refusal(Reason.NOT_AN_OBJECT, f"the line is {shown(record)}; must be an object")
-    return record
-
-
-def _check_size(line: bytes, bytes_max: int) -> None:
-    if len(line) > bytes_max:
-        raise Refusal(Reason.OVERSIZE, f"the line has {len(line)} bytes; at most {bytes_max}")
-
-
-def _parsed_leniently(line: bytes) -> Any:
-    """What msgspec refuses may still do: NaN, Infinity, 1e999, a byte order mark."""
-    try:
-        record = json.loads(line.decode("utf-8-sig"))
-        # Half a surrogate pair can be escaped in JSON, but not be written as text again.
-        json.dumps(record, ensure_ascii=False).encode()
-    except UnicodeError as error:
-        raise Refusal(Reason.NOT_UTF8, f"the line is not UTF-8: {error.reason}") from None  # type: ignore[attr-defined]
-    except (ValueError, RecursionError) as error:
-        raise Refusal(Reason.NOT_JSON, f"the line is not JSON: {error}"[:200]) from None
-    return record
-
-
-def _rejected(
-    refusal: Refusal, line: bytes, name: str, source: str, position: int
-) -> InputRejected:
-    return InputRejected(
-        reason=refusal.reason,
-        detail=refusal.detail,
-        at=0.0,
-        input_id=name[:RAW_MAX],
-        source=source,
-        position=position,
-        # No character of UTF-8 has more than four bytes.
-        raw=line[: 4 * RAW_MAX].decode("utf-8", errors="replace")[:RAW_MAX],
-    )
-
-
-def record_of(line: bytes, bytes_max: int) -> Record:
-    """The JSON object of one line, as every reader of a log takes it. Raises `Refusal`."""
-    return _parsed(line, bytes_max)

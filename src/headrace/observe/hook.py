@@ -2,7 +2,7 @@
 
 For logs that are no JSON, or whose fields stand where no path leads. What it gives is made what
 JSON would give, so that nothing behind it meets a type of somebody else's, and a limit holds on its
-size. What the function must be is in docs/KAFKA.md; it runs for every record, so it sets the pace.
+size. What the function must be is in docs/LOGS.md; it runs for every record, so it sets the pace.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SAID_MAX = 200
 
 
 class Hook:
-    """The function of `input.decoder`, ready to be called.
+    """The function of `input.decoder` or `answers.decoder`, ready to be called.
 
     `has_headers`: it has a parameter `headers`, and is given those of the record by that name.
 
@@ -40,10 +40,11 @@ class Hook:
     [{'id': 1}, {'id': 2}]
     """
 
-    def __init__(self, path: str, bytes_max: int) -> None:
-        self._function = _imported(path)
+    def __init__(self, path: str, bytes_max: int, setting: str = "input.decoder") -> None:
+        said = f"{setting} is {path!r}"
+        self._function = _imported(path, said)
         self._bytes_max = bytes_max
-        self.has_headers = _has_headers(self._function, path)
+        self.has_headers = _has_headers(self._function, said)
 
     def records(self, value: bytes, headers: Headers) -> list[Record]:
         """The objects of a record, as JSON would give them; none if nothing in it is an event.
@@ -96,9 +97,8 @@ def _writable(text: str) -> str:
 # ---------------------------------------------------------------------------------- finding it
 
 
-def _imported(path: str) -> Callable[..., Any]:
+def _imported(path: str, said: str) -> Callable[..., Any]:
     module_name, _, name = path.partition(":")
-    said = f"input.decoder is {path!r}"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -131,7 +131,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _has_headers(function: Callable[..., Any], path: str) -> bool:
+def _has_headers(function: Callable[..., Any], said: str) -> bool:
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -142,7 +142,7 @@ def _has_headers(function: Callable[..., Any], path: str) -> bool:
         signature.bind(b"", **({"headers": {}} if has_headers else {}))
     except TypeError as error:
         raise BadSettings(
-            f"input.decoder is {path!r}; it can't be called with a record, and `headers` if it has "
-            f"a parameter of that name: {error}"
+            f"{said}; it can't be called with a record, and `headers` if it has a parameter of "
+            f"that name: {error}"
         ) from error
     return has_headers

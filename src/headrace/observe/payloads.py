@@ -39,7 +39,8 @@ def find(record: Record, path: str) -> Any:
     """What stands under a path: the field of that very name, else by its dots; None if nothing.
 
     A number in a path is a place in an array. Another name, in an array of tensors, is the tensor
-    of that name; in any other array it stands for this field of every element.
+    of that name, and in a result of Label Studio what `from_name` calls so; in any other array it
+    stands for this field of every element.
 
     >>> find({"a": {"b": [7, 8]}}, "a.b.1"), find({"p": [{"c": "x"}, {"c": "y"}]}, "p.c")
     (8, ['x', 'y'])
@@ -63,6 +64,9 @@ def _step(value: Any, part: str) -> Any:
         return None
     if part.isdecimal():
         return value[int(part)] if int(part) < len(value) else None
+    named = [one for one in value if isinstance(one, dict) and one.get("from_name") == part]
+    if named:
+        return named[0] if len(named) == 1 else named
     for element in value:
         if isinstance(element, dict) and element.get("name") == part and "data" in element:
             rows = tensor_rows(element, part)

@@ -1,6 +1,7 @@
 """A table as the log of a run: copied into its folder as JSON lines, which the journal refers to.
 
-The copy may grow with the table, and never changes: what was fed stands in it.
+The copy may grow with the table, and never changes: what was fed stands in it. An export of answers
+is written anew by its tool each time, in any order: what is new in it is added to the copy.
 """
 
 from __future__ import annotations
@@ -8,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..adapters.tables.records import lines_of
+import msgspec
+
+from ..adapters.journal import digest
+from ..adapters.tables.records import export_lines, lines_of
 from ..errors import BadInput
+from ..messages import InputRejected
+from ..observe.answers import AnswersDecoder
 from ..settings import Settings
 
 COPY = "table.jsonl"
+ANSWERS = "answers.jsonl"
 
 CHUNK_BYTES = 1 << 20
 
@@ -36,6 +43,34 @@ def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[s
         )
     made.replace(copy)
     return copy
+
+
+def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDecoder) -> Path:
+    """The copy of an export of answers in a run's folder, with what is new in it; its place.
+
+    An answer is the same if it says the same of the same request, whatever else its tool wrote
+    beside it. Raises `BadInput` for an export that can't be read.
+    """
+    copy = state / ANSWERS
+    before = copy.read_bytes() if copy.exists() else b""
+    known = {_answers_in(line, decoder) for line in before.splitlines()}
+    made = copy.with_name(f"{ANSWERS}.new")
+    with made.open("wb") as file:
+        file.write(before)
+        for line in export_lines(path, settings.answers):
+            if (answers := _answers_in(line, decoder)) not in known:
+                known.add(answers)
+                file.write(line + b"\n")
+    made.replace(copy)
+    return copy
+
+
+def _answers_in(line: bytes, decoder: AnswersDecoder) -> str:
+    """What a line says, as a digest; of one that holds no answer, the line itself."""
+    answers = decoder.decode([line])
+    if not answers or any(isinstance(one, InputRejected) for one in answers):
+        return digest(line)
+    return digest(msgspec.json.encode(answers))
 
 
 def _begins_with(made: Path, before: Path) -> bool:

@@ -42,14 +42,14 @@ import msgspec
 from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
 from ..adapters.jsonl import Appender, Pipe, Tail
 from ..adapters.snapshots import SnapshotStore
-from ..adapters.tables.records import is_table, is_table_of_columns
+from ..adapters.tables.records import is_export, is_table, is_table_of_columns
 from ..engine import Engine
 from ..errors import BadInput
 from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..report import Report
 from ..settings import Settings
-from .copying import copy_table
+from .copying import copy_answers, copy_table
 from .overdue import is_live
 from .places import Places, is_whole, refuse_the_same, refuse_to_follow
 from .replay import Player, RunFolder, encoded
@@ -201,13 +201,14 @@ class Runner:
         )
         opened.callback(self._events.close)
         if places.answers is not None:
-            number = self.journal.source("answers", _recorded(places.answers, places.state))
+            answers, decoder = places.answers, self.player.answers_decoder
+            if is_export(answers):
+                answers = copy_answers(answers, places.state, self.settings, decoder)
+            number = self.journal.source("answers", _recorded(answers, places.state))
             self._answers_source, fed = number, self._fed(number)
-            tail = Tail(
-                places.answers, position=fed.first_gap, length_max=length_max, is_whole=is_whole
-            )
+            tail = Tail(answers, position=fed.first_gap, length_max=length_max, is_whole=is_whole)
             opened.callback(tail.close)
-            self._answers = Answers(tail, fed, self._is_known, self.settings.answers)
+            self._answers = Answers(tail, fed, self._is_known, decoder)
 
     @property
     def engine(self) -> Engine:

@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..adapters.tables.records import is_table
+from ..adapters.tables.records import is_export, is_table
 from ..errors import BadSettings
-from .copying import COPY
+from .copying import ANSWERS, COPY
 
 OWN = ("journal", "decisions.jsonl", "rejects.jsonl", "settings.json", "settings.new", "lock")
 """What a run writes in its folder, beside its snapshots."""
@@ -42,6 +42,8 @@ def refuse_the_same(places: Places) -> None:
         own["stdin.jsonl"] = places.state / "stdin.jsonl"
     elif is_table(places.events):
         own[COPY] = places.state / COPY
+    if places.answers is not None and is_export(places.answers):
+        own[ANSWERS] = places.state / ANSWERS
     named = [(role, path) for role, path in given.items() if path is not None]
     for i, (role, path) in enumerate(named):
         for other, there in named[:i]:
@@ -62,11 +64,16 @@ def refuse_the_same(places: Places) -> None:
 
 
 def refuse_to_follow(places: Places) -> None:
-    """A table and a packed file are read whole. Raises `BadSettings` where events are in one."""
+    """Tables, exports and packed files are read whole. Raises `BadSettings` where one is given."""
     if places.events is not None and is_table(places.events):
         raise BadSettings(
             f"--follow can't read {places.events}: a table or a packed file is read whole; leave "
             "--follow out, or give JSON lines"
+        )
+    if places.answers is not None and is_export(places.answers):
+        raise BadSettings(
+            f"--follow can't read {places.answers}: an export is read whole; leave --follow out "
+            "and start again for each export, or give JSON lines"
         )
 
 

@@ -26,7 +26,8 @@ from ..errors import BadInput, BadSettings
 from ..learn.retrain import Challenger, retrain
 from ..messages import InputRejected, Output, RetrainFinished, Tick
 from ..observe.admission import ID_LENGTH_MAX
-from ..observe.decode import Decoded, Decoder, decode_answers
+from ..observe.answers import AnswersDecoder
+from ..observe.decode import Decoded, Decoder
 from ..settings import Settings
 from .printing import make_console
 
@@ -150,6 +151,9 @@ class Player:
     def __init__(self, folder: RunFolder) -> None:
         self.engine = Engine(settings=folder.settings)
         self.decoder = Decoder(folder.settings.input, folder.settings.columns)
+        self.answers_decoder = AnswersDecoder(
+            folder.settings.answers, folder.settings.input.line_bytes_max
+        )
         self.line_bytes_max = folder.settings.input.line_bytes_max
         self.rejected_n: dict[str, int] = {}
         self._folder = folder.path
@@ -224,13 +228,7 @@ class Player:
     def _answers(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
         outputs: list[Output] = []
         for position, line in lines:
-            for answer in decode_answers(
-                [line],
-                path,
-                [position],
-                line_bytes_max=self.line_bytes_max,
-                settings=self.engine.settings.answers,
-            ):
+            for answer in self.answers_decoder.decode([line], path, [position]):
                 if isinstance(answer, InputRejected):
                     self.rejected_n[answer.reason] = self.rejected_n.get(answer.reason, 0) + 1
                     outputs.append(answer)

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from ..adapters.journal import Spans
 from ..adapters.jsonl import Tail
 from ..messages import InputRejected
-from ..observe.decode import decode_answers
-from ..settings import AnswersSettings
+from ..observe.answers import AnswersDecoder
 
 PIECE_N = 512
 """Lines fed at once."""
@@ -25,12 +24,15 @@ WAITING_MAX = 10_000
 
 @dataclass(frozen=True, slots=True, order=True)
 class Waiting:
-    """A line of the answers file that was not fed yet; minus infinity if it holds no answer."""
+    """A line of the answers file that was not fed yet; minus infinity if it holds no answer.
+
+    A line with several answers is fed at the time of the last, when all their requests are known.
+    """
 
     at: float
     start: int
     line: bytes = field(compare=False)
-    request_id: str = field(compare=False, default="")
+    request_ids: tuple[str, ...] = field(compare=False, default=())
 
 
 class Answers:
@@ -45,12 +47,12 @@ class Answers:
         tail: Tail | None = None,
         fed: Spans | None = None,
         is_known: Callable[[str], bool] = lambda request_id: True,
-        settings: AnswersSettings | None = None,
+        decoder: AnswersDecoder | None = None,
     ) -> None:
         self.tail = tail
         self._fed = fed or Spans()
         self._is_known = is_known
-        self._settings = settings
+        self._decoder = decoder or AnswersDecoder()
         self._known: list[Waiting] = []
         self._unknown: dict[int, Waiting] = {}
         self._starts: dict[str, list[int]] = {}
@@ -82,7 +84,7 @@ class Answers:
     def asked(self, request_id: str) -> None:
         """A request was asked: answers to it wait no longer but for their time."""
         for start in self._starts.pop(request_id, ()):
-            heapq.heappush(self._known, self._unknown.pop(start))
+            self._place(self._unknown.pop(start), request_id)
 
     def due(self, until: float) -> list[Waiting]:
         """Take the next answers at or before `until` that stand one after the other."""
@@ -102,21 +104,29 @@ class Answers:
             found.append(waiting)
         for waiting in found:
             del self._unknown[waiting.start]
-            starts = self._starts[waiting.request_id]
-            starts.remove(waiting.start)
-            if not starts:
-                del self._starts[waiting.request_id]
+            for request_id in waiting.request_ids:
+                starts = self._starts.get(request_id, [])
+                if waiting.start in starts:
+                    starts.remove(waiting.start)
+                    if not starts:
+                        del self._starts[request_id]
         return found
 
     def _add(self, start: int, line: bytes) -> None:
-        answers = decode_answers([line.removesuffix(b"\n")], settings=self._settings)
-        answer = next(iter(answers), None)
-        if answer is None or isinstance(answer, InputRejected):
-            heapq.heappush(self._known, Waiting(-math.inf, start, line))
-            return
-        waiting = Waiting(answer.at, start, line, answer.request_id)
-        if self._is_known(answer.request_id):
-            heapq.heappush(self._known, waiting)
-        else:
-            self._unknown[start] = waiting
-            self._starts.setdefault(answer.request_id, []).append(start)
+        found = self._decoder.decode([line.removesuffix(b"\n")])
+        answers = [one for one in found if not isinstance(one, InputRejected)]
+        at = max((one.at for one in answers), default=-math.inf)
+        ids = tuple(dict.fromkeys(one.request_id for one in answers))
+        self._place(Waiting(at, start, line, ids))
+
+    def _place(self, waiting: Waiting, asked: str | None = None) -> None:
+        """Where a line waits: for its time, or for the first of its requests that is not known.
+
+        `asked` is a request that was asked just now.
+        """
+        for request_id in waiting.request_ids:
+            if request_id != asked and not self._is_known(request_id):
+                self._unknown[waiting.start] = waiting
+                self._starts.setdefault(request_id, []).append(waiting.start)
+                return
+        heapq.heappush(self._known, waiting)

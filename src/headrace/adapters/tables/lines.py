@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ...observe.decode import record_of
+from ...observe.raw import record_of
 from ...observe.values import DEPTH_MAX, Refusal
 from .table import Faults, Raw, Table, values_of
 

@@ -1,10 +1,11 @@
-"""A table as an inference log: one JSON line an event, as `[input]` expects it.
+"""A table as an inference log, or an export as a log of answers: JSON lines, one a row.
 
-So CSV, Parquet and packed files are read by the same decoder as every other log.
+So CSV, Parquet, arrays and packed files are read by the same decoders as every other log.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 
 from ...errors import BadInput, BadSettings
 from ...observe.declared import number_with_point
-from ...settings import InputSettings, Settings
+from ...settings import AnswersSettings, InputSettings, Settings
 from . import format_of, open_plain, read_table
 from .kinds import Kinds
 from .roles import feature_columns
@@ -67,6 +68,69 @@ def lines_of(
             lines.clear()
     if lines:
         yield b"\n".join([*lines, b""])
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file of answers is a table, packed, or one array of JSON; false if there is none.
+
+    Raises `BadInput` for an array that does not end.
+    """
+    return path.is_file() and (is_table(path) or _array(path) is not None)
+
+
+def export_lines(path: Path, settings: AnswersSettings) -> Iterator[bytes]:
+    """The lines of an export: each element of its array, or row of its table.
+
+    An element that holds many answers becomes a line for each. Raises `BadInput` for a file that
+    can't be read.
+    """
+    if is_table_of_columns(path):
+        table = read_table(path, is_flat=False)
+        records: Any = _rows(table, settings)
+    elif (array := _array(path)) is not None:
+        records = array
+    else:
+        yield from b"".join(_unpacked(path)).splitlines()
+        return
+    for record in records:
+        yield from map(_ENCODER.encode, _each_answer(record, settings.batch_path))
+
+
+def _array(path: Path) -> list[Any] | None:
+    """The array of JSON that a file is; None where it is none."""
+    try:
+        with open_plain(path) as file:
+            begin = file.read(CHUNK_BYTES).removeprefix(b"\xef\xbb\xbf").lstrip()
+            if not begin.startswith(b"["):
+                return None
+            content = begin + file.read()
+    except (OSError, EOFError) as error:
+        raise BadInput(f"{path} can't be read: {error}") from error
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        if _is_json(content.partition(b"\n")[0]):
+            return None
+        raise BadInput(
+            f"{path} begins as an array of JSON and is none: {error}; export it again"
+        ) from error
+    return found if isinstance(found, list) else None
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _each_answer(record: Any, path: str) -> list[Any]:
+    """The record once for each answer in the array at `path`, with that one alone in it."""
+    answers = record.get(path) if isinstance(record, dict) and path else None
+    if not isinstance(answers, list) or len(answers) < 2:
+        return [record]
+    return [{**record, path: [answer]} for answer in answers]
 
 
 def _unpacked(path: Path) -> Iterator[bytes]:
@@ -139,10 +203,11 @@ def _seconds(value: Any) -> Any:
     return value if number is None else number
 
 
-def _rows(table: Table, fields: InputSettings) -> Iterator[dict[str, Any]]:
+def _rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterator[dict[str, Any]]:
     """Each row as it stands."""
     values = {name: values_of(raw) for name, raw in table.columns.items()}
-    if fields.at in table.moments:
+    is_answers = isinstance(fields, AnswersSettings) and fields.at in values
+    if is_answers or fields.at in table.moments:
         values[fields.at] = times_of(table, fields.at, fields)
     for i in range(table.rows_n):
         yield {name: column[i] for name, column in values.items() if column[i] is not None}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import BadInput
 from ...observe.declared import number_with_point
-from ...settings import InputSettings
+from ...settings import AnswersSettings, InputSettings
 
 Raw: TypeAlias = NDArray[Any] | list[Any]
 """A column as its file has it: an array of numbers or booleans, or a list of values or None."""
@@ -47,7 +47,7 @@ def values_of(raw: Raw) -> list[Any]:
     return list(np.asarray(raw).tolist())
 
 
-def times_of(table: Table, path: str, fields: InputSettings) -> list[Any]:
+def times_of(table: Table, path: str, fields: InputSettings | AnswersSettings) -> list[Any]:
     """The times of a column as `fields.zone` and `fields.at_unit` take them.
 
     Moments are of no other unit than their own, and of the zone of the settings only where they

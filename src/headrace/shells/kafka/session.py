@@ -21,7 +21,8 @@ from ...adapters.timings import Timings
 from ...errors import BadInput
 from ...learn.trainer import Entry
 from ...messages import InputRejected, Output
-from ...observe.decode import Decoder, decode_answers
+from ...observe.answers import AnswersDecoder
+from ...observe.decode import Decoder
 from ...settings import Settings
 from . import client, wire
 from .outbox import Outbox, Parcel, Post, started
@@ -54,6 +55,7 @@ class Session:
         settings: Settings,
         states: States,
         decoder: Decoder,
+        answers_decoder: AnswersDecoder,
         threads: Executor,
         *,
         partitions_n: Mapping[str, int],
@@ -69,6 +71,7 @@ class Session:
         self.request_partitions_n = partitions_n["requests"]
         self.states = states
         self.decoder = decoder
+        self.answers_decoder = answers_decoder
         self.threads = threads
         self.timings = timings
         self.clock = clock
@@ -348,17 +351,13 @@ class Session:
 
     def _of_answer(self, tp: Any, record: Any) -> list[Post]:
         source = f"{tp.topic}, partition {tp.partition}"
-        longest = self.settings.kafka.request_bytes_max // 4
+        headers = wire.headers_of(self.answers_decoder, [record])
         return [
             self.mail.rejected(answer)
             if isinstance(answer, InputRejected)
             else self.mail.to_desk(answer, self.now)
-            for answer in decode_answers(
-                [record.value or b""],
-                source,
-                [record.offset],
-                line_bytes_max=longest,
-                settings=self.settings.answers,
+            for answer in self.answers_decoder.decode(
+                [record.value or b""], source, [record.offset], headers
             )
         ]
 

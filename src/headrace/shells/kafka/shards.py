@@ -33,6 +33,7 @@ from ...messages import (
     Output,
     RequestEnded,
 )
+from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
 from ...observe.hook import Headers
 from ...observe.schema import Schema
@@ -139,6 +140,11 @@ def decoder_of(settings: Settings) -> Decoder:
     longest = min(settings.input.line_bytes_max, settings.kafka.request_bytes_max // 4)
     fields = msgspec.structs.replace(settings.input, line_bytes_max=longest)
     return Decoder(fields, settings.columns)
+
+
+def answers_decoder_of(settings: Settings) -> AnswersDecoder:
+    """What reads answers here. Raises `BadSettings`."""
+    return AnswersDecoder(settings.answers, settings.kafka.request_bytes_max // 4)
 
 
 class PartitionShard:

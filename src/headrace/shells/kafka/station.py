@@ -19,7 +19,7 @@ from ...messages import Output
 from ...settings import Settings
 from .faults import kind_of, lasting, reasons_of
 from .session import Session
-from .shards import decoder_of
+from .shards import answers_decoder_of, decoder_of
 from .states import States
 from .topics import ensure
 
@@ -62,6 +62,7 @@ class Station:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
         self._decoder = decoder_of(settings)
+        self._answers_decoder = answers_decoder_of(settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; returns when all is carried out, committed and saved."""
@@ -95,6 +96,7 @@ class Station:
             self.settings,
             self._states,
             self._decoder,
+            self._answers_decoder,
             self._threads,
             partitions_n={
                 state.topic.setting: state.found.partitions_n for state in found if state.found

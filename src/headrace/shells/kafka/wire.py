@@ -30,6 +30,7 @@ from ...messages import (
     Tick,
     Withdrawal,
 )
+from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
 from .desks import DeskInput
 from .shards import Step
@@ -107,8 +108,10 @@ def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
     return entry, now
 
 
-def headers_of(decoder: Decoder, records: Iterable[Record]) -> list[dict[str, bytes]]:
-    """What a decoder wants of the headers of events; nothing for most."""
+def headers_of(
+    decoder: Decoder | AnswersDecoder, records: Iterable[Record]
+) -> list[dict[str, bytes]]:
+    """What a decoder wants of the headers of records; nothing for most."""
     if not decoder.has_headers:
         return []
     return [{key: value or b"" for key, value in record.headers} for record in records]

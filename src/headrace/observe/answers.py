@@ -1,0 +1,182 @@
+"""Bytes to answers, as labelling tools export them: paths, refusals, several answers in a record.
+
+Whether an answer fits an open request is judged by the desk; nothing here keeps state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import BadSettings
+from ..messages import Answer, InputRejected, Reason, Withdrawal
+from ..settings import AnswersSettings
+from ..settings_fields import faults_of_zone, zone_of
+from .batches import Record
+from .hook import Headers, Hook
+from .payloads import find
+from .raw import check_size, record_of, rejected_line
+from .values import Refusal, seconds_of, shown, text_of
+
+TEXT_MAX = 500  # characters of each text of an answer
+LINE_BYTES_MAX = 1_048_576
+
+
+class AnswersDecoder:
+    """Reads lines of answers as [answers] says.
+
+    What a tool says beside a label counts: `"answer"` of `reject` or `ignore`, or `was_cancelled`,
+    makes it a refusal and no label. A label of null, or none and `"cannot_tell": true`, is a
+    refusal; `"withdraw": "why"` instead of a label takes the request back. Without a time an answer
+    has 0.0: whoever takes it knows no better than the clock of the engine.
+
+    `has_headers`: the function of `answers.decoder` wants the headers of each record. Raises
+    `BadSettings` where there is no such function.
+
+    >>> decoder = AnswersDecoder(AnswersSettings(batch_path="marks"))
+    >>> decoder.decode([b'{"request_id": "r", "marks": [{"label": true, "annotator": "eva"}]}'])
+    [Answer(request_id='r', label='true', at=0.0, annotator='eva')]
+    """
+
+    def __init__(
+        self, settings: AnswersSettings | None = None, line_bytes_max: int = LINE_BYTES_MAX
+    ) -> None:
+        self._settings = settings or AnswersSettings()
+        faults = faults_of_zone("answers.zone", self._settings.zone)
+        if faults:
+            raise BadSettings(faults)
+        self._zone = zone_of(self._settings.zone)
+        self._bytes_max = line_bytes_max
+        path = self._settings.decoder
+        self._hook = Hook(path, line_bytes_max, "answers.decoder") if path else None
+        self.has_headers = self._hook is not None and self._hook.has_headers
+
+    def decode(
+        self,
+        lines: Sequence[bytes],
+        source: str = "",
+        positions: Sequence[int] = (),
+        headers: Sequence[Headers] = (),
+    ) -> list[Answer | Withdrawal | InputRejected]:
+        """The answers of these lines in order; blank lines are skipped.
+
+        `positions[i]` is where line i came from, `headers[i]` are those of its record.
+        """
+        found: list[Answer | Withdrawal | InputRejected] = []
+        for i, line in enumerate(lines):
+            if not line or line.isspace():
+                continue
+            position = positions[i] if i < len(positions) else -1
+            for record, answer in self._split(line, headers[i] if headers else {}):
+                name = text_of(self._find(record, answer, self._settings.request_id)) or ""
+                try:
+                    if isinstance(answer, Refusal):
+                        raise answer
+                    found.append(self._answer(record, answer))
+                except Refusal as refusal:
+                    found.append(rejected_line(refusal, line, name, source, position))
+        return found
+
+    def _split(self, line: bytes, headers: Headers) -> list[tuple[Record, Any]]:
+        """Each answer of a line, with the record that it stands in; or why there is none."""
+        path = self._settings.batch_path
+        try:
+            records = self._records(line, headers)
+        except Refusal as refusal:
+            return [({}, refusal)]
+        if not path:
+            return [(record, record) for record in records]
+        found: list[tuple[Record, Any]] = []
+        for record in records:
+            given = find(record, path)
+            if isinstance(given, list) and given and all(isinstance(one, dict) for one in given):
+                found += [(record, one) for one in given]
+            else:
+                fault = f"{path} is {shown(given)}; must be an array of answers, which are objects"
+                fault = f"nobody has answered yet: {path} is empty" if given == [] else fault
+                found.append((record, Refusal(Reason.BAD_ANSWER, fault)))
+        return found
+
+    def _records(self, line: bytes, headers: Headers) -> list[Record]:
+        if self._hook is not None:
+            check_size(line, self._bytes_max)
+            return self._hook.records(line, headers)
+        try:
+            return [record_of(line, self._bytes_max)]
+        except Refusal as refusal:
+            refusal.detail += "; an array of tasks is read from a file *.json (docs/LOGS.md)"
+            raise
+
+    @staticmethod
+    def _find(record: Record, answer: Any, path: str) -> Any:
+        """What stands at a path in an answer of its own, else in the record around it."""
+        own = find(answer, path) if isinstance(answer, dict) else None
+        return own if own is not None or answer is record else find(record, path)
+
+    def _answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
+        settings = self._settings
+        self._check_status(record, answer)
+        is_refused = self._is_refused(record, answer)
+        request_id = _text("request_id", self._find(record, answer, settings.request_id))
+        label = None if is_refused else self._label(record, answer)
+        annotator = self._find(record, answer, settings.annotator)
+        withdrawn = self._find(record, answer, "withdraw")
+        cannot_tell = is_refused or self._find(record, answer, "cannot_tell") is True
+        if not request_id or (label is not None and not label.strip()):
+            raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
+        found = self._find(record, answer, settings.at)
+        at = 0.0
+        if found is not None:
+            at = seconds_of(found, settings.at, self._zone, settings.at_unit, "answers")
+        if withdrawn is not None and (reason := _text("withdraw", withdrawn)):
+            return Withdrawal(request_id=request_id, at=at, reason=reason)
+        if label is None and settings.label not in answer and not cannot_tell:
+            fault = f"there is no label at {settings.label}; a refusal says null, or cannot_tell"
+            raise Refusal(Reason.BAD_ANSWER, f"{fault}. answers.label says where it stands")
+        if label is not None and cannot_tell:
+            raise Refusal(Reason.BAD_ANSWER, "there is a label, and cannot_tell is true")
+        return Answer(
+            request_id=request_id,
+            label=label,
+            at=at,
+            annotator="" if annotator is None else _text("annotator", annotator),
+        )
+
+    def _label(self, record: Record, answer: Record) -> str | None:
+        value = self._find(record, answer, self._settings.label)
+        if isinstance(value, list) and any(isinstance(one, list | dict) for one in value):
+            fault = f"label is {shown(value)}; must be one class, and no spans of a text"
+            raise Refusal(Reason.BAD_ANSWER, fault)
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]  # choices, of which one was chosen
+        label = None if value is None else _text("label", value)
+        return label if label is None else self._settings.class_names.get(label, label)
+
+    def _check_status(self, record: Record, answer: Record) -> None:
+        path, good = self._settings.status, self._settings.status_ok
+        if path and text_of(found := self._find(record, answer, path)) not in good:
+            fault = f"{path} is {shown(found)}; answers.status_ok has {', '.join(good)}"
+            raise Refusal(Reason.LEFT_OUT, fault)
+
+    def _is_refused(self, record: Record, answer: Record) -> bool:
+        """Whether a tool says that the label beside it does not hold: rejected, skipped, cancelled.
+
+        Prodigy writes `answer`, Label Studio `was_cancelled`, in the record or in its annotation.
+        """
+        if self._settings.label != "answer" and record.get("answer") in ("reject", "ignore"):
+            return True
+        if record.get("was_cancelled") is True or answer.get("was_cancelled") is True:
+            return True
+        given = record.get("annotations")
+        if answer is not record or not (isinstance(given, list) and given):
+            return False
+        return isinstance(given[0], dict) and given[0].get("was_cancelled") is True
+
+
+def _text(field: str, value: Any) -> str:
+    """A text of an answer. Raises `Refusal`."""
+    text = text_of(value)
+    if text is None or len(text) > TEXT_MAX:
+        fault = f"{field} is {shown(value)}; must be at most {TEXT_MAX} characters of text"
+        raise Refusal(Reason.BAD_ANSWER, fault)
+    return text
