@@ -347,8 +347,11 @@ class Engine:
         is neither Headrace's nor river's nor one of this engine's own model.
         """
         strategy = self.shard.asking.strategy
-        parts = frozen.thaw(blob, kind="engine", allowed=self._own_types)
-        self.schema, self.shard, self.desk, self.trainer = parts
+        match frozen.thaw(blob, kind="engine", allowed=self._own_types):
+            case (Schema() as schema, Shard() as shard, Desk() as desk, Trainer() as trainer):
+                self.schema, self.shard, self.desk, self.trainer = schema, shard, desk, trainer
+            case _:
+                raise BadInput("the state is not that of an engine")
         self.shard.asking.strategy = strategy
         self._report = None
 

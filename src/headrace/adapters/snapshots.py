@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -140,11 +140,14 @@ class SnapshotStore:
         self._prune(seq)
         return self._path(_name(seq))
 
-    def latest(self, *, seq_min: int = 0) -> Snapshot | None:
+    def latest(
+        self, read: Callable[[Snapshot], object] | None = None, *, seq_min: int = 0
+    ) -> Snapshot | None:
         """The newest snapshot that is ours, whole and unaltered; `None` if there is none.
 
-        `seq_min` is the least number that the caller knows was written: an older file that somebody
-        put back is refused. Files that are refused stay where they are.
+        `read` makes of it what the caller wants; where it raises `BadInput`, the snapshot is passed
+        over for the one before. `seq_min` is the least number that the caller knows was written: an
+        older file that somebody put back is refused. Files that are refused stay where they are.
 
         Raises `OSError` if the folder can't be listed, and `Unreachable` if none passes but there
         is one that a remote place would not give out just now.
@@ -158,7 +161,10 @@ class SnapshotStore:
             seq = max(waiting)
             tried.add(seq)
             try:
-                return self._read(seq, seq_min)
+                snapshot = self._read(seq, seq_min)
+                if read is not None:
+                    read(snapshot)
+                return snapshot
             except FileNotFoundError:
                 self.refused.append(f"{_name(seq)}: gone since it was listed")
             except (BadInput, OSError) as error:

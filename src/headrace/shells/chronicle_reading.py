@@ -201,14 +201,10 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
     if not any(places.glob("snapshot-*")):
         return f"There is no snapshot either. {_UNKNOWN}, who answered, what stands now."
     store = SnapshotStore(places, stream=folder.settings.stream, kept_n=1)
-    snapshot = store.latest()
     engine = Engine(settings=folder.settings)
-    try:
-        if snapshot is None:
-            raise BadInput("; ".join(store.refused))
-        engine.restore(snapshot.blob)
-    except BadInput as error:
-        return f"No snapshot can be read: {error}. {_UNKNOWN}, who answered, what stands now."
+    if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
+        why = "; ".join(store.refused)
+        return f"No snapshot can be read: {why}. {_UNKNOWN}, who answered, what stands now."
     chronicle.report = engine.report
     chronicle.features = features_told(engine.schema)
     return (

@@ -415,7 +415,7 @@ class Runner:
 
     def _restored(self) -> dict[str, int | str]:
         """Bring the engine to the newest snapshot; the positions that stand in it."""
-        snapshot = self.store.latest()
+        snapshot = self.store.latest(lambda found: self.engine.restore(found.blob))
         self._shown.refused(len(self.store.refused))
         for sentence in self.store.refused:
             self._note(f"a snapshot is passed over: {sentence}")
@@ -426,11 +426,6 @@ class Runner:
                 f"{self.journal.path} ends before {snapshot.path} was written; put it back, or "
                 "start with another --state"
             )
-        try:
-            self.engine.restore(snapshot.blob)
-        except BadInput as error:
-            self._note(f"{snapshot.path} is passed over, and the journal fed again: {error}")
-            return {}
         self._shown.found(snapshot.path, snapshot.blob)
         self.player.rejected_n = msgspec.json.decode(
             str(snapshot.positions["rejected_n"]), type=dict[str, int]

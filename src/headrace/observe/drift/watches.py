@@ -30,7 +30,6 @@ class Watch:
     __slots__ = (
         "_ceiling",
         "_crossed_seq",
-        "_feeds_n",
         "_last_seq",
         "_line",
         "_lines",

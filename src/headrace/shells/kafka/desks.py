@@ -121,9 +121,11 @@ class PartitionDesk:
 
     def thaw(self, blob: bytes, position: int) -> None:
         """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
-        desk, now, last = frozen.thaw(blob, kind="desk")
-        if not isinstance(desk, Desk) or not isinstance(now, float):
-            raise BadInput("the state is not that of a desk on Kafka")
+        match frozen.thaw(blob, kind="desk"):
+            case (Desk() as desk, float() as now, last):
+                pass
+            case _:
+                raise BadInput("the state is not that of a desk on Kafka")
         # Requests cost money: they are kept when the settings change, and these hold from now on.
         desk.settings = self.desk.settings
         self.desk, self.now, self._last, self.position = desk, now, last, position

@@ -280,7 +280,11 @@ class PartitionShard:
     def thaw(self, blob: bytes, allowed: frozenset[str], trainer: Trainer) -> None:
         """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
         strategy = self.shard.asking.strategy
-        schema, shard = frozen.thaw(blob, kind="shard", allowed=allowed)
+        match frozen.thaw(blob, kind="shard", allowed=allowed):
+            case (Schema() as schema, Shard() as shard):
+                pass
+            case _:
+                raise BadInput("the state is not that of a shard")
         if shard.settings != self.shard.settings:
             raise BadInput("made under other settings, or with another number of partitions")
         if shard.schema is not schema or not isinstance(shard.model, View):

@@ -102,7 +102,10 @@ class States:
         """
 
         def read(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
-            state = msgspec.msgpack.decode(snapshot.blob, type=_ShardState)
+            try:
+                state = msgspec.msgpack.decode(snapshot.blob, type=_ShardState)
+            except (msgspec.DecodeError, RecursionError) as error:
+                raise BadInput(f"it is not that of a shard: {error}") from error
             log = self._thawed_log(state.training)
             shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)
             shard.thaw(state.shard, self._allowed, log.trainer)
@@ -144,19 +147,12 @@ class States:
         self, series: str, read: Callable[[Any], Any]
     ) -> tuple[Any, Mapping[str, int | str]] | None:
         store = self._store(series)
-        snapshot = store.latest()
+        states: list[Any] = []
+        snapshot = store.latest(lambda found: states.append(read(found)))
         self.refused_n += len(store.refused)
         for sentence in store.refused:
             self._note(f"a snapshot of {series} is passed over: {sentence}")
-        if snapshot is None:
-            return None
-        try:
-            state = read(snapshot)
-        except (BadInput, msgspec.DecodeError) as error:
-            self.refused_n += 1
-            self._note(f"the snapshot {snapshot.seq} of {series} is passed over: {error}")
-            return None
-        return state, snapshot.positions
+        return None if snapshot is None else (states[-1], snapshot.positions)
 
     def _store(self, series: str) -> SnapshotStore:
         if series not in self._stores:

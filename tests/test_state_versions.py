@@ -1,0 +1,122 @@
+"""States that were written earlier are read: those in `tests/states`, one a way of asking.
+
+When a test here fails, the fields of a class that stands in snapshots have changed. Say how an old
+state gets the new ones (CONTRIBUTING.md, "a part of the state"), then write the states anew:
+
+    PYTHONPATH=src:tests python tests/test_state_versions.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from headrace import Engine
+from headrace.errors import BadInput
+from headrace.frozen import FORMAT, _versions
+from headrace.label.desk import Desk
+from worlds import Played, encoded, events_of, reference
+
+STATES = Path(__file__).parent / "states"
+WORLDS = {"arrival": ("committee", True), "rounds": ("naive-bayes", False)}
+
+
+def run_of(world: str) -> Played:
+    model, is_arrival = WORLDS[world]
+    return reference(5, model, 150, is_arrival=is_arrival)
+
+
+def fed(world: str) -> Engine:
+    run = run_of(world)
+    engine = Engine(settings=run.settings)
+    engine.feed(run.inputs)
+    return engine
+
+
+def parts_of(blob: bytes) -> tuple[dict[str, Any], bytes]:
+    size = 12 + int.from_bytes(blob[8:12], "big")
+    return msgspec.json.decode(blob[12:size]), blob[size:]
+
+
+def stored(world: str) -> bytes:
+    """The stored state as if today's river and numpy had written the models in it."""
+    blob = (STATES / f"{world}.hr").read_bytes()
+    header, body = parts_of(blob)
+    text = msgspec.json.encode(header | _versions())
+    return blob[:8] + len(text).to_bytes(4, "big") + text + body
+
+
+def fields_of(blob: bytes) -> dict[tuple[str, int], set[str]]:
+    """The fields of every class in a state, by its name and version."""
+    header, body = parts_of(blob)
+    shapes, _ = msgspec.msgpack.decode(body[: header["data"]])
+    fields: dict[tuple[str, int], set[str]] = {}
+    for name, version, names in shapes:
+        fields.setdefault((name, version), set()).update(names)
+    return fields
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_fields_change_only_with_the_version_of_their_class(world: str):
+    then, now = fields_of(stored(world)), fields_of(fed(world).snapshot())
+    assert len(then) > 40
+    changed = {
+        name: then[name, version] ^ fields
+        for (name, version), fields in now.items()
+        if (name, version) in then and then[name, version] != fields
+    }
+    assert not changed, f"see the top of {__file__}"
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_a_stored_state_is_read_and_the_engine_goes_on(world: str):
+    run = run_of(world)
+    engine = Engine(settings=run.settings)
+    engine.restore(stored(world))
+    assert engine.report.events_n > 100
+    assert engine.trainer.has_learned
+    events = [
+        msgspec.structs.replace(event, id=f"later {i}", at=engine.now + 1.0 + i)
+        for i, event in enumerate(events_of(6, 80))
+    ]
+    outputs = engine.feed(events)
+    assert outputs
+    # What was read is also what is written: the engine after it goes on alike.
+    twin = Engine(settings=run.settings)
+    twin.restore(stored(world))
+    again = Engine(settings=run.settings)
+    again.restore(twin.snapshot())
+    assert encoded(again.feed(events)) == encoded(outputs)
+
+
+def test_a_state_of_the_version_before_is_brought_to_the_present_one(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """As if this version had given desks a field."""
+
+    def upgraded_desk(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        assert version == 1
+        return fields | {"hints_n": 0}
+
+    engine = Engine(settings=run_of("rounds").settings)
+    monkeypatch.setattr(Desk, "STATE_VERSION", 2, raising=False)
+    with pytest.raises(BadInput, match=r"label.desk:Desk of version 1 can't be brought"):
+        engine.restore(stored("rounds"))
+    monkeypatch.setattr(Desk, "upgrade_state", staticmethod(upgraded_desk), raising=False)
+    engine.restore(stored("rounds"))
+    assert engine.desk.hints_n == 0  # type: ignore[attr-defined]  # this test's own
+    assert ("label.desk:Desk", 2) in fields_of(engine.snapshot())
+
+
+def test_the_stored_states_are_of_the_present_format():
+    for world in WORLDS:
+        assert parts_of((STATES / f"{world}.hr").read_bytes())[0]["format"] == FORMAT
+
+
+if __name__ == "__main__":
+    STATES.mkdir(exist_ok=True)
+    for name in WORLDS:
+        (STATES / f"{name}.hr").write_bytes(fed(name).snapshot())
