@@ -282,6 +282,7 @@ def test_a_thawed_model_goes_on_as_the_one_that_was_frozen():
         (b"", "not a state"),
         (b"\x80\x05N.", "not a state"),
         (freeze(1, kind="t")[:20], "header"),
+        (freeze(1, kind="t").replace(b'"t"', b'"\xff"'), "header of the state can't be read"),
         (freeze(1, kind="t")[:-1], "damaged"),
         (freeze(1, kind="t") + b"x", "damaged"),
         (freeze(1, kind="u"), "kind 'u'"),

@@ -80,6 +80,11 @@ def allowed_by(model: object) -> frozenset[str]:
     reader = _Recorder(pickled(model), frozenset())
     try:
         reader.load()
+    except pickle.UnpicklingError as error:
+        raise BadSettings(
+            f"the model can't be restored from a snapshot: {error}; use a function or a class of "
+            "a module of your own"
+        ) from error
     except Exception as error:
         raise BadSettings(f"the model can't be restored from a snapshot: {error}") from error
     return frozenset(reader.found)
