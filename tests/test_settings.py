@@ -273,3 +273,17 @@ def test_a_file_that_is_not_toml_is_theirs_to_mend(tmp_path: Path, content: byte
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"seed": "\ud800"},
+        {"stream": "a\ud800"},
+        {"schema": {"classes": ["\udfff"]}},
+        {"input": {"class_names": {"1": "\ud800"}}},
+    ],
+)
+def test_half_a_surrogate_pair_is_a_fault(raw: dict[str, object]):
+    with pytest.raises(BadSettings, match="must be text that UTF-8 can write"):
+        parse(raw)

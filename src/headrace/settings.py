@@ -396,7 +396,7 @@ def load(path: Path) -> Settings:
         raise BadInput(f"{path} is not UTF-8: {error.reason}; save it as UTF-8") from error
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}") from error
     return parse(raw)
 

@@ -55,19 +55,24 @@ def _value(annotation: Any, value: Any, where: str, faults: list[str]) -> Any:
             faults.append(f"{where} is {value!r}; must be an array of sections")
             return _FAULTY
         inner = typing.get_args(bare)[0]
-        found = [section_of(inner, v, f"{where}[{i}]", faults) for i, v in enumerate(value)]
-        return tuple(v for v in found if v is not _FAULTY)
+        sections = [section_of(inner, v, f"{where}[{i}]", faults) for i, v in enumerate(value)]
+        return tuple(section for section in sections if section is not _FAULTY)
     if isinstance(value, float) and not math.isfinite(value):
         faults.append(f"{where} is {value}; must be a finite number")
         return _FAULTY
     try:
-        return msgspec.convert(value, annotation, strict=True)
+        found = msgspec.convert(value, annotation, strict=True)
+        msgspec.json.encode(found)
+        return found
+    except UnicodeEncodeError:
+        # A text of Python's may hold half a surrogate pair, which no file can.
+        faults.append(f"{where} is {value!r}; must be text that UTF-8 can write")
     except msgspec.ValidationError:
         choices = _choices(bare)
         near = difflib.get_close_matches(str(value), choices, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         faults.append(f"{where} is {value!r}; must be {_expectation(annotation)}{hint}")
-        return _FAULTY
+    return _FAULTY
 
 
 def _bare(annotation: Any) -> Any:
