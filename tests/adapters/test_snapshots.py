@@ -189,6 +189,8 @@ def test_a_file_from_before_there_were_series_is_read(place):
         (header_of(b"another"), "its body is not the one its header describes"),
         (b"{", "its header can't be read"),
         (b"{}", "its header can't be read"),
+        (b'{"stream":"\xff"}', "its header can't be read"),
+        (b'{"x":' + b"[" * 100_000, "its header can't be read"),
     ],
 )
 def test_a_signed_file_that_contradicts_itself_is_refused(place, header, told):

@@ -1,7 +1,9 @@
 """Which key signs, where it is found, and that it is seen nowhere."""
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +122,39 @@ def test_keys_are_in_no_text_and_no_file(tmp_path, monkeypatch):
     with pytest.raises(BadSettings) as error:
         load_keys(tmp_path)
     assert "too-short-secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        Path.mkdir,
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to(path.with_name("nowhere")),
+    ],
+)
+def test_what_somebody_put_in_place_of_the_own_key_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "snapshot.key")
+    with pytest.raises(BadSettings, match=r"snapshot\.key is no regular file; remove it"):
+        load_keys(tmp_path)
+
+
+def test_a_key_of_another_user_is_not_ours(tmp_path, monkeypatch):
+    load_keys(tmp_path)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    stat = Path.lstat
+
+    def of_another(path):
+        found = list(stat(path))
+        found[4] = 4712
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "lstat", of_another)
+    with pytest.raises(BadSettings, match="another user's"):
+        load_keys(tmp_path)
+
+
+def test_a_file_of_keys_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv(keys.KEY_FILE_ENV, "/dev/zero")
+    with pytest.raises(BadSettings, match="HEADRACE_SNAPSHOT_KEY_FILE names /dev/zero, which has"):
+        load_keys(tmp_path)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from headrace.adapters import snapshots_remote
+from headrace.adapters import snapshots_folder, snapshots_remote
 from headrace.adapters.snapshots import Keys, SnapshotStore, Unreachable
 from headrace.errors import BadSettings
 
@@ -359,3 +359,18 @@ def test_fsspecs_own_file_system_takes_the_same_road(tmp_path):
     folder.remove(ONE)
     folder.remove(ONE)
     assert folder.names() == []
+
+
+def test_what_is_too_large_is_neither_written_nor_fetched(objects, monkeypatch):
+    ours = store(objects)
+    ours.write(1, b"one", {})
+    ours.write(2, b"x" * 4096, {})
+    for module in (snapshots_folder, snapshots_remote):
+        monkeypatch.setattr(module, "SNAPSHOT_BYTES_MAX", 2048)
+    spoil(Objects, "read", raising(AssertionError("fetched")), name=TWO)
+    assert ours.latest().blob == b"one"
+    [refused] = ours.refused
+    assert "no snapshot has over 2048" in refused
+    with pytest.raises(OSError, match="a snapshot of more than 2048 bytes"):
+        ours.write(3, b"x" * 4096, {})
+    assert ours.latest().blob == b"one"

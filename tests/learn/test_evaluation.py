@@ -66,6 +66,15 @@ def test_interval_stays_within_0_and_1_and_around_the_accuracy():
         assert found.high - found.low > 0.1, "ten labels of one kind prove little"
 
 
+def test_labels_of_one_kind_do_not_exclude_that_all_are_of_it():
+    # Guesses are never quite 0 or 1: neither is the estimate, but the truth may well be.
+    for right, share in ((np.ones(300), 1.0), (np.zeros(300), 0.0)):
+        evaluation = Evaluation(100)
+        feed(evaluation, np.linspace(0.5, 0.9, 300), range(0, 300, 7), right, propensity=0.14)
+        found = evaluation.estimate()
+        assert found.low <= share <= found.high
+
+
 def test_one_label_says_next_to_nothing():
     evaluation = Evaluation(100)
     feed(evaluation, np.full(100, 0.9), [50], np.ones(100), propensity=0.01)

@@ -292,7 +292,7 @@ def _verified(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
     end = _START_BYTES + int.from_bytes(content[_START_BYTES - _LENGTH_BYTES : _START_BYTES], "big")
     try:
         header = msgspec.json.decode(content[_START_BYTES:end], type=_Header)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInput(f"its header can't be read: {error}") from error
     blob = content[end:-_TAG_BYTES]
     if hashlib.sha256(blob).hexdigest() != header.sha256:

@@ -44,7 +44,8 @@ class Folder(Protocol):
     shown: str
 
     def read(self, name: str) -> bytes:
-        """A file's content. `FileNotFoundError` if there is none of that name."""
+        """A file's content. `FileNotFoundError` if there is none of that name, `BadInput` if it can
+        be none of ours, such as one of more than `SNAPSHOT_BYTES_MAX` bytes."""
 
     def write_whole(self, name: str, content: bytes) -> bool:
         """Put a file in place, at once and to last; in the place of one of that name, if any.
@@ -74,8 +75,7 @@ class LocalFolder:
         return read_regular(self.path / name, starts_with=MAGIC)
 
     def write_whole(self, name: str, content: bytes) -> bool:
-        if len(content) > SNAPSHOT_BYTES_MAX:
-            raise OSError(errno.EFBIG, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes", name)
+        check_size(name, content)
         temporary = _synced(self.path, ".snapshot-", content)
         try:
             temporary.replace(self.path / name)
@@ -156,6 +156,12 @@ def read_regular(path: Path, *, starts_with: bytes) -> bytes:
         if beginning != starts_with:
             raise BadInput("not a snapshot, or cut short")
         return beginning + file.read(found.st_size)
+
+
+def check_size(name: str, content: bytes) -> None:
+    """Raise `OSError` for what would not be read again because it is too large."""
+    if len(content) > SNAPSHOT_BYTES_MAX:
+        raise OSError(errno.EFBIG, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes", name)
 
 
 def made_folder(folder: Path) -> Path:

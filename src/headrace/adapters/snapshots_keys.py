@@ -22,6 +22,7 @@ OLD_KEYS_FILE_ENV = "HEADRACE_SNAPSHOT_OLD_KEYS_FILE"
 KEY_BYTES_MIN = 32
 KEY_ID_BYTES = 8
 OWN_KEY_FILE = "snapshot.key"
+_KEY_FILE_BYTES_MAX = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -67,7 +68,8 @@ def load_keys(place: str | Path) -> Keys:
     lines of the file that `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
 
     Raises `BadSettings` if both variables are set, if neither is and the place is remote, if a file
-    can't be read, a key is shorter than 32 bytes, or others may read the file in the folder.
+    can't be read, a key is shorter than 32 bytes, or the file in the folder is a link, another
+    user's, or readable by others.
     """
     text, file = os.environ.get(KEY_ENV), os.environ.get(KEY_FILE_ENV)
     if text is not None and file is not None:
@@ -98,9 +100,15 @@ def key_id(key: bytes) -> str:
 
 def _read_key_file(path: Path, named_by: str) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_KEY_FILE_BYTES_MAX + 1)
     except OSError as error:
         raise BadSettings(f"{named_by} names {path}, which can't be read: {error}") from error
+    if len(content) > _KEY_FILE_BYTES_MAX:
+        raise BadSettings(
+            f"{named_by} names {path}, which has over {_KEY_FILE_BYTES_MAX} bytes: no file of keys"
+        )
+    return content
 
 
 def _own_key(place: str | Path) -> bytes:
@@ -111,9 +119,15 @@ def _own_key(place: str | Path) -> bytes:
             f"{KEY_ENV} or {KEY_FILE_ENV}, the same for all workers (`openssl rand -hex 32`)"
         )
     path = made_folder(folder) / OWN_KEY_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         # Of two that start at once, one makes the key and both read it.
         write_first(path, secrets.token_bytes(KEY_BYTES_MIN).hex().encode())
-    if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
+    # Whoever may write here could have put it: a key of his own, or what never ends.
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        raise BadSettings(f"the key {path} is no regular file; remove it, and one is made")
+    if os.name == "posix" and found.st_uid not in (0, os.geteuid()):
+        raise BadSettings(f"the key {path} is another user's; remove it, or chown it")
+    if os.name == "posix" and stat.S_IMODE(found.st_mode) & 0o077:
         raise BadSettings(f"others may read the key {path}; make a new one, or chmod 600 it")
     return _read_key_file(path, "the folder of snapshots").strip()

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from ..errors import BadSettings
-from .snapshots_folder import Unreachable
+from ..errors import BadInput, BadSettings
+from .snapshots_folder import SNAPSHOT_BYTES_MAX, Unreachable, check_size
 
 TIMEOUT_S = 30.0
 """Limit for one request, where fsspec can set one: S3, GCS, Azure. Others have limits of theirs."""
@@ -46,10 +46,17 @@ class RemoteFolder:
         self._shows_whole = url.partition(":")[0] in SHOWS_WHOLE
 
     def read(self, name: str) -> bytes:
+        path = f"{self._path}/{name}"
         with self._reaching(f"{name} can't be read"):
-            return bytes(self._do("cat_file", f"{self._path}/{name}"))
+            self._fs.invalidate_cache(self._path)
+            size = self._do("info", path)["size"]
+        if size > SNAPSHOT_BYTES_MAX:
+            raise BadInput(f"{size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")
+        with self._reaching(f"{name} can't be read"):
+            return bytes(self._do("cat_file", path))
 
     def write_whole(self, name: str, content: bytes) -> bool:
+        check_size(name, content)
         path = f"{self._path}/{name}"
         if self._shows_whole:
             self._put(path, content)

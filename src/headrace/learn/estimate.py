@@ -120,6 +120,13 @@ def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimat
         rarer_n=min(sums.right_n, sums.labels_n - sums.right_n),
     )
     low, high = interval_of(accuracy, variance, effective_n, effective_n - 1.0)
+    # Guesses are never quite 0 or 1, so the estimate and its bounds are not either. Where no label
+    # was wrong nothing speaks against 1 (as in the exact interval of a coin), where none was right
+    # nothing against 0.
+    if sums.right_n == sums.labels_n:
+        high = 1.0
+    elif sums.right_n == 0:
+        low = 0.0
     if sums.bets is not None:
         # What was won is of the labels that came: of a share q of what was asked.
         sums_low, sums_high = (bound / q / sums.events_n for bound in sums.bets.bounds())
