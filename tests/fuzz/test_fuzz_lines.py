@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,9 @@ from fuzz.mutated import mutated
 from fuzz.profile import fuzzed
 from headrace import Answer, Engine, InputRejected, Withdrawal
 from headrace.messages import Reason
-from headrace.observe.decode import Decoder, decode_answers
+from headrace.observe.answers import AnswersDecoder
+from headrace.observe.decode import Decoder
+from headrace.observe.joining import Halves
 from headrace.settings import AnswersSettings, parse
 
 REASONS = frozenset(Reason)
@@ -32,11 +35,19 @@ EVENTS = {
         "features": '{"x": 1.5, "y": [1, 2]}',
         "probabilities": [{"label": "no", "score": 0.25}, {"label": "yes", "score": 0.75}],
     },
+    "request": {"id": "e4", "type": "request", "at": 1_700_000_002, "features": {"x": 1}},
+    "response": {"id": "e4", "type": "response", "outputs": [0.5]},
 }
 MAPPINGS = (
     {},
     {"probabilities": "probabilities"},
     {"features": "inputs", "batch": "instances"},
+    {
+        "join": {"id": "id", "wait_n": 2},
+        "id": "request.id",
+        "at": "request.at",
+        "features": "request.features",
+    },
     {"zone": "Europe/Zurich", "at_unit": "ns", "class_names": {"0": "no", "1": "yes"}},
     {"features": "rows", "batch": "columns"},
     {"batch": "kserve-v1"},
@@ -68,6 +79,10 @@ ANSWERS = (
     AnswersSettings(),
     AnswersSettings(request_id="meta.id", label="accept", zone="Europe/Zurich"),
     AnswersSettings(request_id="meta.id", label="results.0.value.choices", at_unit="ms"),
+    AnswersSettings(
+        batch_path="results", request_id="meta.id", label="value.choices", class_names={"yes": "no"}
+    ),
+    AnswersSettings(status="answer", status_ok=["accept"]),
 )
 
 
@@ -80,7 +95,7 @@ def known(rejected: InputRejected) -> bool:
     lines=st.lists(mutated(GOOD_EVENTS) | st.binary(max_size=60), min_size=1, max_size=5),
     mapping=st.sampled_from(MAPPINGS),
 )
-def test_lines_of_events(lines: list[bytes], mapping: dict[str, str]) -> None:
+def test_lines_of_events(lines: list[bytes], mapping: dict[str, Any]) -> None:
     settings = parse(
         {
             "input": {**mapping, "line_bytes_max": LINE_BYTES_MAX},
@@ -90,7 +105,8 @@ def test_lines_of_events(lines: list[bytes], mapping: dict[str, str]) -> None:
     )
     decoder = Decoder(settings.input)
     whole = decoder.decode(lines)
-    apart = [Decoder(settings.input).decode([line]) for line in lines]
+    halves = Halves()
+    apart = [Decoder(settings.input).decode([line], halves=halves) for line in lines]
     assert whole.events_n == [n for found in apart for n in found.events_n]
     assert list(whole.batch.ids) == [i for found in apart for i in found.batch.ids]
     assert all(known(rejected) for rejected in whole.rejected)
@@ -104,7 +120,7 @@ def test_lines_of_events(lines: list[bytes], mapping: dict[str, str]) -> None:
     fields=st.sampled_from(ANSWERS),
 )
 def test_lines_of_answers(lines: list[bytes], fields: AnswersSettings) -> None:
-    found = list(decode_answers(lines, line_bytes_max=LINE_BYTES_MAX, settings=fields))
+    found = AnswersDecoder(fields, LINE_BYTES_MAX).decode(lines)
     engine = Engine(settings=parse({"model": {"name": "naive-bayes"}, "drift": {"watch": []}}))
     for message in found:
         assert isinstance(message, Answer | Withdrawal | InputRejected)
