@@ -501,3 +501,14 @@ def test_what_a_run_rejects_is_told() -> None:
     found = run_pilot(past, parse({"model": {"name": "naive-bayes"}}), budgets=(0.1,),
                       strategies=("random",), seeds_n=1, processes_n=1)  # fmt: skip
     assert found.rejects.startswith("Up to 1 of 600 events were rejected in a run, mostly as bad_t")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"batch": "kserve-v1"}, {"decoder": "json:loads"}, {"join": {"id": "id"}}]
+)
+def test_what_a_pilot_does_not_follow_is_told(fields):
+    table = Table({"x": [1.0, 2.0], "y": ["a", "b"]}, 2)
+    _, reading = history_of(table, "t", settings=parse({"input": fields}))
+    assert any("input.join are for logs, and not used" in note for note in reading.notes)
+    _, plain = history_of(table, "t")
+    assert not any("for logs" in note for note in plain.notes)

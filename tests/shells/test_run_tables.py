@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,43 @@ def test_records_of_many_events_stand_in_parquet_as_in_json(tmp_path: Path) -> N
     parquet.write_table(pa.Table.from_pylist([row]), tmp_path / "e.parquet")
     run(tmp_path, tmp_path / "e.parquet", {**RAW, "input": {"batch": "kserve-v1"}})
     assert [one[:2] for one in requests(tmp_path)] == [("r1/0", {"a": 1.0}), ("r1/1", {"a": 2.0})]
+
+
+def test_an_inference_table_in_parquet_is_read_as_its_lines_are(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    kinds = {
+        "request_id": pa.string(),
+        "request_time": pa.timestamp("us", "UTC"),
+        "status_code": pa.int32(),
+        "request": pa.string(),
+        "response": pa.string(),
+        "request_metadata": pa.map_(pa.string(), pa.string()),
+        "timings": pa.struct([("total", pa.duration("ms")), ("steps", pa.list_(pa.int8()))]),
+    }
+    asked = json.dumps({"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"], [2, "y"]]}})
+    row = {
+        "request_id": "r1",
+        "request_time": datetime(2024, 5, 1, 10, tzinfo=UTC),
+        "status_code": 200,
+        "request": asked,
+        "response": json.dumps({"predictions": [0, 1]}),
+        "request_metadata": [("model_version", "3")],
+        "timings": {"total": timedelta(milliseconds=1500), "steps": [1, 2]},
+    }
+    failed = {**row, "request_id": "r0", "status_code": 500, "response": "oops"}
+    table = pa.Table.from_pylist([failed, row], pa.schema(list(kinds.items())))
+    parquet.write_table(table, tmp_path / "e.parquet")
+    fields = {
+        "id": "request_id", "at": "request_time", "status": "status_code", "batch": "columns",
+        "batch_path": "request", "predicted": "response.predictions",
+        "class_names": {"0": "no", "1": "yes"}, "model_version": "request_metadata.model_version",
+        "key": "timings.total",
+    }  # fmt: skip
+    run(tmp_path, tmp_path / "e.parquet", {**RAW, "input": fields})
+    lines = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
+    assert requests(tmp_path)[0] == ("r1/0", {"a": 1, "b": "x"}, {"no": 1.0}, 1714557600.0)
+    assert [one["served_model"] for one in lines] == ["3", "3"]
+    assert [one["key"] for one in lines] == ["1.5", "1.5"]
 
 
 def test_a_table_is_not_followed(tmp_path: Path) -> None:

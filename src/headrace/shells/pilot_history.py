@@ -122,6 +122,12 @@ def history_of(
     if unused := [column for column in columns if column not in used]:
         rows.append(("not used", _listed(unused, NAMES_SHOWN)))
     notes = [*table.notes, *kinds.notes(), *_notes_of_label(label, classes, counts, settings)]
+    fields = settings.input
+    if fields.batch != "none" or fields.decoder or fields.join.id:
+        notes.append(
+            "A pilot takes each row for one event, with its class beside it: input.batch, "
+            "input.decoder and input.join are for logs, and not used."
+        )
     if kept.size < table.rows_n:
         notes.append(f"{table.rows_n - kept.size:,} rows without a label were left out.")
     features_max = settings.schema.features_max

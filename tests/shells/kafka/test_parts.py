@@ -342,3 +342,35 @@ def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> N
         outputs = shard.take(0, -1).outputs
         asked.append(sum(isinstance(output, LabelRequested) for output in outputs))
     assert asked == [1, 0]
+
+
+def test_a_request_waits_for_its_response_in_the_state_of_a_shard():
+    fields = {
+        "decoder": "headrace.decoders:cloudevent",
+        "id": "request.id",
+        "at": "request.time",
+        "batch": "kserve-v1",
+        "batch_path": "request.data",
+        "predicted": "response.data.predictions",
+        "join": {"id": "id"},
+    }
+    settings = parse({"input": fields, "query": {"budget": {"share": 1.0, "start": 1}}})
+    decoder, log = decoder_of(settings), new_log(settings)
+    headers = [
+        {"ce_id": b"7", "ce_time": b"2024-05-01T10:00:00Z", "ce_type": b"a.inference." + role}
+        for role in (b"response", b"request")
+    ]
+    records = [b'{"predictions": ["a", "b"]}', b'{"instances": [{"x": 1}, {"x": 2}]}']
+
+    whole = PartitionShard(settings, 0, 1, log.trainer)
+    whole.feed(decoder, records, [4, 5], 6, headers)
+    begun = PartitionShard(settings, 0, 1, log.trainer)
+    begun.feed(decoder, records[:1], [4], 5, headers[:1])
+    assert begun.take(0, -1).outputs == []
+    other = PartitionShard(settings, 0, 1, log.trainer)
+    other.thaw(begun.freeze(), frozenset(), log.trainer)
+    other.seek(5)
+    other.feed(decoder, records[1:], [5], 6, headers[1:])
+    asked = other.take(0, -1).outputs
+    assert [one.event_id for one in asked if isinstance(one, LabelRequested)] == ["7/0", "7/1"]
+    assert asked == whole.take(0, -1).outputs

@@ -43,7 +43,7 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
     moments: dict[str, bool] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not is_flat and pa.types.is_nested(column.type):
-            columns[name] = column.to_pylist()
+            columns[name] = [_as_json(value, column.type, pa) for value in column.to_pylist()]
             continue
         try:
             found = dict(_leaves(name, column, pa))
@@ -99,6 +99,22 @@ def _leaves(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
             yield from _leaves(f"{name}.{i}", part, pa)
     else:
         yield name, _plain(column, pa)
+
+
+def _as_json(value: Any, kind: Any, pa: Any) -> Any:
+    """A nested value as JSON has it: maps as objects, durations as seconds."""
+    if value is None:
+        return None
+    if pa.types.is_map(kind):
+        return {str(key): _as_json(item, kind.item_type, pa) for key, item in value}
+    if pa.types.is_struct(kind):
+        fields = (kind.field(i) for i in range(kind.num_fields))
+        return {field.name: _as_json(value[field.name], field.type, pa) for field in fields}
+    if _is_list(kind, pa):
+        return [_as_json(item, kind.value_type, pa) for item in value]
+    if pa.types.is_duration(kind):
+        return float(value.total_seconds())
+    return value
 
 
 def _unwrapped(column: Any, pa: Any) -> Any:
