@@ -140,9 +140,9 @@ class InputSettings(Section, frozen=True, kw_only=True):
             "counted as `left_out`. Empty: every record counts."
         ),
     ] = ""
-    status_ok: Annotated[list[str], about("The statuses of requests that succeeded.")] = field(
-        default_factory=lambda: ["200"]
-    )
+    status_ok: Annotated[
+        list[str], about('The statuses of requests that succeeded; `""` stands for none at all.')
+    ] = field(default_factory=lambda: ["200"])
     join: JoinSettings = JoinSettings()
     line_bytes_max: Annotated[Count, about("A longer record is rejected as `oversize`; bytes.")] = (
         1_048_576

@@ -227,7 +227,7 @@ def test_labels_of_a_machine_are_left_out(human: Any, reason: str | None):
     answer = read({"request_id": "r", "k": {"class-name": "a", "human": human}}, settings)
     assert getattr(answer, "reason", None) == reason
     if reason:
-        assert "answers.status_ok has yes" in answer.detail
+        assert "answers.status_ok has 'yes'" in answer.detail
 
 
 def test_codes_of_classes_get_their_names():

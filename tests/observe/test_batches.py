@@ -220,7 +220,17 @@ def test_a_request_that_failed_is_left_out(status: Any, is_taken: bool, batch: A
     assert (len(found.batch), len(found.rejected)) == ((1, 0) if is_taken else (0, 1))
     if not is_taken:
         assert found.rejected[0].reason == "left_out"
-        assert "input.status_ok has 200" in found.rejected[0].detail
+        assert "input.status_ok has '200'" in found.rejected[0].detail
+
+
+@pytest.mark.parametrize(
+    ("error", "is_taken"), [(None, True), ("", True), ("late", False), ({"a": 1}, False)]
+)
+def test_an_error_that_is_not_there_is_a_good_status(error: Any, is_taken: bool):
+    record = {"id": "a", "at": 5, "features": {"x": 1}, "error": error}
+    fields = InputSettings(status="error", status_ok=[""])
+    found = Decoder(fields).decode([json.dumps(record).encode()])
+    assert len(found.batch) == is_taken
 
 
 def test_statuses_that_are_good_may_be_words():

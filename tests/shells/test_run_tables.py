@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,20 @@ def test_an_inference_table_in_parquet_is_read_as_its_lines_are(tmp_path: Path) 
     assert requests(tmp_path)[0] == ("r1/0", {"a": 1, "b": "x"}, {"no": 1.0}, 1714557600.0)
     assert [one["served_model"] for one in lines] == ["3", "3"]
     assert [one["key"] for one in lines] == ["1.5", "1.5"]
+
+
+def test_ids_that_are_large_decimals_stay_apart(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    ids = [Decimal(2**60 + i) for i in range(3)]
+    table = pa.table({
+        "id": pa.array(ids, pa.decimal128(38, 9)),
+        "at": [1.0, 2.0, 3.0],
+        "price": pa.array([Decimal("1.5"), None, Decimal("2.25")], pa.decimal128(10, 2)),
+    })  # fmt: skip
+    parquet.write_table(table, tmp_path / "e.parquet")
+    run(tmp_path, tmp_path / "e.parquet")
+    told = [(str(2**60), {"price": 1.5}), (str(2**60 + 1), {}), (str(2**60 + 2), {"price": 2.25})]
+    assert [one[:2] for one in requests(tmp_path)] == told
 
 
 def test_a_table_is_not_followed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from .batches import Record
 from .hook import Headers, Hook
 from .payloads import find
 from .raw import check_size, record_of, rejected_line
-from .values import Refusal, seconds_of, shown, text_of
+from .values import Refusal, check_status, seconds_of, shown, text_of
 
 TEXT_MAX = 500  # characters of each text of an answer
 LINE_BYTES_MAX = 1_048_576
@@ -115,7 +115,9 @@ class AnswersDecoder:
 
     def _answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
         settings = self._settings
-        self._check_status(record, answer)
+        if path := settings.status:
+            found = self._find(record, answer, path)
+            check_status(found, path, settings.status_ok, "answers.status_ok")
         is_refused = self._is_refused(record, answer)
         request_id = _text("request_id", self._find(record, answer, settings.request_id))
         label = None if is_refused else self._label(record, answer)
@@ -151,12 +153,6 @@ class AnswersDecoder:
             value = value[0]  # choices, of which one was chosen
         label = None if value is None else _text("label", value)
         return label if label is None else self._settings.class_names.get(label, label)
-
-    def _check_status(self, record: Record, answer: Record) -> None:
-        path, good = self._settings.status, self._settings.status_ok
-        if path and text_of(found := self._find(record, answer, path)) not in good:
-            fault = f"{path} is {shown(found)}; answers.status_ok has {', '.join(good)}"
-            raise Refusal(Reason.LEFT_OUT, fault)
 
     def _is_refused(self, record: Record, answer: Record) -> bool:
         """Whether a tool says that the label beside it does not hold: rejected, skipped, cancelled.

@@ -11,10 +11,9 @@ import binascii
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..messages import Reason
 from ..settings import InputSettings
 from .batches import EVENTS_MAX, Record, elements_of, require, rows_of, tensor_rows
-from .values import Refusal, opened, shown, text_of
+from .values import check_status, opened, text_of
 
 __all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find"]
 
@@ -118,18 +117,12 @@ class Layout:
 
     def fields(self, record: Record) -> list[Fields]:
         """The events of a record, one or more. Raises `Refusal` when it is not laid out so."""
-        if self._settings.status:
-            self._check_status(record)
+        if path := self._settings.status:
+            good = self._settings.status_ok
+            check_status(find(record, path), path, good, "input.status_ok")
         if self._settings.batch == "none":
             return [self._one(record)]
         return self._many(record)
-
-    def _check_status(self, record: Record) -> None:
-        path, good = self._settings.status, self._settings.status_ok
-        found = find(record, path)
-        if text_of(found) not in good:
-            fault = f"{path} is {shown(found)}; input.status_ok has {', '.join(good)}"
-            raise Refusal(Reason.LEFT_OUT, fault)
 
     def _one(self, record: Record) -> Fields:
         paths = self._settings

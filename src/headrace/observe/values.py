@@ -61,6 +61,16 @@ def text_of(value: object) -> str | None:
     return None
 
 
+def check_status(found: Any, path: str, good: Sequence[str], setting: str) -> None:
+    """Raise `Refusal` for a status that is not among the good ones; none at all is an empty text.
+
+    >>> check_status(200, "status_code", ["200"], "input.status_ok")
+    """
+    if ("" if found is None else text_of(found)) not in good:
+        fault = f"{path} is {shown(found)}; {setting} has {', '.join(map(repr, good))}"
+        raise Refusal(Reason.LEFT_OUT, fault)
+
+
 def is_free_text(text: str) -> bool:
     """Whether a text is free: at least eight words, which no list of categories would have.
 

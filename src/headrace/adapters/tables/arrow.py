@@ -137,6 +137,8 @@ def _plain(column: Any, pa: Any) -> Raw:
     if (seconds := _seconds(column, pa)) is not None:
         return seconds
     if types.is_decimal(kind) or types.is_float16(kind):
+        if types.is_decimal(kind) and (whole := _large_numbers(column)) is not None:
+            return whole
         column = column.cast(pa.float64())
     elif types.is_integer(kind):
         ends = _compute().min_max(column).as_py()
@@ -154,6 +156,16 @@ def _plain(column: Any, pa: Any) -> Raw:
     if _is_text(column.type, pa) or types.is_null(kind):
         return column.to_pylist()  # type: ignore[no-any-return]
     raise ValueError("nothing is known of such values")
+
+
+def _large_numbers(column: Any) -> list[int | None] | None:
+    """Decimals that are whole numbers too large for floats, such as ids; None for any other."""
+    values = column.to_pylist()
+    given = [value for value in values if value is not None]
+    is_large = any(abs(value) > EXACT_MAX for value in given)
+    if not is_large or any(value != value.to_integral_value() for value in given):
+        return None
+    return [None if value is None else int(value) for value in values]
 
 
 def _seconds(column: Any, pa: Any) -> Raw | None:
