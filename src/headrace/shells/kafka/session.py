@@ -87,6 +87,7 @@ class Session:
         self.rebalanced_at: float | None = None
         self.saver = Saver(self)
         self.is_joined = False
+        self.is_over = False
         self.is_caught_up = False
         self._heard_at = time.monotonic()
         self.training: Training
@@ -133,6 +134,7 @@ class Session:
                     await self._loop(stop)
                     await self._leave()
                 finally:
+                    self.is_over = True
                     for task in [*beside, *([self._recovering] if self._recovering else [])]:
                         task.cancel()
 
@@ -366,6 +368,8 @@ class Session:
     async def revoked(self) -> None:
         """The group is about to share out anew: finish what is under way, and save it."""
         async with self._turn:
+            if self.is_over:
+                return
             if self._recovering is not None:
                 self._recovering.cancel()
             await self.outbox.drained()
@@ -378,6 +382,8 @@ class Session:
         self.rebalanced_at = self.clock()
         kafka = self.settings.kafka
         async with self._turn:
+            if self.is_over:  # The consumer leaves the group last, and hears it share out anew.
+                return
             events = {tp.partition for tp in partitions if tp.topic == kafka.events}
             desks = {tp.partition for tp in partitions if tp.topic == kafka.desk}
             leaving = [number for number in self.shards if number not in events]
