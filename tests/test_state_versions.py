@@ -8,6 +8,7 @@ state gets the new ones (CONTRIBUTING.md, "a part of the state"), then write the
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,78 @@ from headrace import Engine
 from headrace.errors import BadInput
 from headrace.frozen import FORMAT, _versions
 from headrace.label.desk import Desk
-from worlds import Played, encoded, events_of, reference
+from headrace.observe.decode import Decoder
+from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
 
 STATES = Path(__file__).parent / "states"
-WORLDS = {"arrival": ("committee", True), "rounds": ("naive-bayes", False)}
+WORLDS = {"arrival": ("committee", True), "rounds": ("naive-bayes", False), "everything": None}
+SIGNALS = {
+    "error": ("glr", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w", "fhddm"),
+    "confidence": ("adwin", "ks"),
+    "expected_accuracy": ("welch",),
+    "class_mix": ("psi",),
+    "features": ("psi", "ks"),
+    "inputs": ("domain_classifier",),
+}
+RARELY_HELD = {
+    "learn.anytime:Bets",
+    "learn.parked:Parked",
+    "learn.parked:Trial",
+    "learn.retrain:RetrainJob",
+    "learn.trainer:OpenJob",
+    "observe.drift.glr:Glr",
+    "observe.joining:Half",
+    "query.budgets:Cap",
+    "query.budgets:PerHour",
+}
 
 
+@cache
 def run_of(world: str) -> Played:
-    model, is_arrival = WORLDS[world]
-    return reference(5, model, 150, is_arrival=is_arrival)
+    asked = WORLDS[world]
+    if asked is not None:
+        model, is_arrival = asked
+        return reference(5, model, 150, is_arrival=is_arrival)
+    watch = [
+        {"signal": signal, "detector": detector, "level": "warning"}
+        for signal, detectors in SIGNALS.items()
+        for detector in detectors
+    ]
+    settings = settings_with(
+        seed=2,
+        model={"name": "adaptive-tree"},
+        input={"join": {"id": "id"}},
+        query={**ON_ARRIVAL, "budget": {"share": 0.25, "per_hour": 400.0, "cap": 500}},
+        drift={**SMALL["drift"], "watch": watch},
+        learn={
+            **SMALL["learn"],
+            "retrain_every_n": 8,
+            "retrain_labels_min": 4,
+            "adopt_labels_n": 10,
+        },
+        evaluation={"window_n": 100, "interval": "anytime", "propensity_min": 0.02},
+    )
+    return played(settings, events_of(2, 400), 2)
 
 
 def fed(world: str) -> Engine:
+    """An engine after the inputs of a world; after a model was parked, amid the next retraining."""
     run = run_of(world)
     engine = Engine(settings=run.settings)
-    engine.feed(run.inputs)
+    if WORLDS[world] is not None:
+        engine.feed(run.inputs)
+        return engine
+    half = b'{"id": "e", "type": "request"}'
+    Decoder(run.settings.input).decode([half], halves=engine.shard.admission.halves)
+    for message in run.inputs:
+        engine.feed([message])
+        if engine.open_job is not None and held(engine.snapshot()) >= RARELY_HELD:
+            break
     return engine
+
+
+def held(blob: bytes) -> set[str]:
+    return {name for name, _ in fields_of(blob)}
 
 
 def parts_of(blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -108,7 +165,17 @@ def test_a_state_of_the_version_before_is_brought_to_the_present_one(
     monkeypatch.setattr(Desk, "upgrade_state", staticmethod(upgraded_desk), raising=False)
     engine.restore(stored("rounds"))
     assert engine.desk.hints_n == 0  # type: ignore[attr-defined]  # this test's own
-    assert ("label.desk:Desk", 2) in fields_of(engine.snapshot())
+    newer = engine.snapshot()
+    assert ("label.desk:Desk", 2) in fields_of(newer)
+    monkeypatch.undo()
+    with pytest.raises(
+        BadInput, match="label.desk:Desk is of version 2, this Headrace knows up to"
+    ):
+        engine.restore(newer)
+
+
+def test_what_is_seldom_held_is_in_a_stored_state_too():
+    assert held(stored("everything")) >= RARELY_HELD
 
 
 def test_the_stored_states_are_of_the_present_format():
