@@ -169,7 +169,7 @@ def test_a_state_of_the_version_before_is_brought_to_the_present_one(
     assert ("label.desk:Desk", 2) in fields_of(newer)
     monkeypatch.undo()
     with pytest.raises(
-        BadInput, match="label.desk:Desk is of version 2, this Headrace knows up to"
+        BadInput, match=r"label\.desk:Desk is of version 2, this Headrace knows up to"
     ):
         engine.restore(newer)
 
