@@ -26,6 +26,42 @@ TOPICS = (
 )
 """The settings of `[kafka]` that name a topic."""
 
+SET_HERE = {
+    "bootstrap_servers": "kafka.servers",
+    "client_id": "kafka.group",
+    "group_id": "kafka.group",
+    "security_protocol": "kafka.tls and kafka.sasl",
+    "ssl_context": "kafka.tls",
+    "sasl_mechanism": "kafka.sasl",
+    "sasl_plain_username": "kafka.username",
+    "sasl_plain_password": "kafka.password_file",
+    "sasl_oauth_token_provider": "kafka.token",
+    "isolation_level": "kafka.isolation",
+    "max_request_size": "kafka.request_bytes_max",
+    "max_partition_fetch_bytes": "kafka.fetch_bytes_max",
+    "max_poll_records": "worker.batch_max",
+}
+"""Options of aiokafka's clients that settings of ours say, and which."""
+
+DEPENDED_ON = (
+    "acks",
+    "enable_idempotence",
+    "transactional_id",
+    "partitioner",
+    "key_serializer",
+    "value_serializer",
+    "key_deserializer",
+    "value_deserializer",
+    "auto_offset_reset",
+    "enable_auto_commit",
+    "auto_commit_interval_ms",
+    "partition_assignment_strategy",
+    "consumer_timeout_ms",
+    "check_crcs",
+    "loop",
+)
+"""Options of aiokafka's clients on whose values no event being lost or asked twice depends."""
+
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):([0-9]{1,5})")
 
@@ -88,10 +124,17 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     cert_file: Annotated[str, about("PEM file of our certificate, where brokers ask for one.")] = ""
     key_file: Annotated[str, about("PEM file of its key.")] = ""
     sasl: Annotated[
-        Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        Literal["none", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
         about("How a user proves who it is. Needs `tls`, except on loopback."),
     ] = "none"
-    username: Annotated[str, about("The user, with `sasl`.")] = ""
+    username: Annotated[str, about("The user, with `PLAIN` and `SCRAM`.")] = ""
+    token: Annotated[
+        str,
+        about(
+            "With `OAUTHBEARER`: `module:function` of yours, which takes nothing and returns a "
+            "token. It is called in a thread at every new connection."
+        ),
+    ] = ""
     password_file: Annotated[
         str,
         about(
@@ -122,6 +165,13 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     fetch_bytes_max: Annotated[
         Count, about("Read at most so much of a partition at a time; bytes.")
     ] = 1_048_576
+    options: Annotated[
+        dict[str, str | int | float | bool],
+        about(
+            "Other options of aiokafka's clients, by their names there; each goes to the clients "
+            "that know it, `group_instance_id` to those of the group."
+        ),
+    ] = field(default_factory=dict)
 
 
 class WorkerSettings(Section, frozen=True, kw_only=True):
@@ -193,6 +243,7 @@ def faults_of_kafka(kafka: KafkaSettings) -> list[str]:
         *_faults_of_names(kafka),
         *_faults_of_tls(kafka),
         *_faults_of_sasl(kafka),
+        *_faults_of_options(kafka),
     ]
 
 
@@ -268,19 +319,36 @@ def _faults_of_tls(kafka: KafkaSettings) -> list[str]:
 
 
 def _faults_of_sasl(kafka: KafkaSettings) -> list[str]:
-    if kafka.sasl == "none":
-        return [
-            f"kafka.{name} is set and kafka.sasl is 'none'; set sasl, or remove {name}"
-            for name in ("username", "password_file")
-            if getattr(kafka, name)
-        ]
-    faults = []
-    if not kafka.username:
-        faults.append(f"kafka.sasl is {kafka.sasl!r} without kafka.username; set it")
+    has_password = kafka.sasl not in ("none", "OAUTHBEARER")
+    needed = {"username": has_password, "token": kafka.sasl == "OAUTHBEARER"}
+    allowed = {**needed, "password_file": has_password}
+    faults = [
+        f"kafka.{name} is set and kafka.sasl is {kafka.sasl!r}; set sasl, or remove {name}"
+        for name, is_allowed in allowed.items()
+        if getattr(kafka, name) and not is_allowed
+    ]
+    faults += [
+        f"kafka.sasl is {kafka.sasl!r} without kafka.{name}; set it"
+        for name, is_needed in needed.items()
+        if is_needed and not getattr(kafka, name)
+    ]
     beyond = beyond_loopback(kafka)
-    if beyond and not kafka.tls:
+    if kafka.sasl != "none" and beyond and not kafka.tls:
         faults.append(
             f"kafka.sasl is {kafka.sasl!r} and kafka.tls is false; SASL without TLS would send the "
-            f"password, or what it can be guessed from, in plaintext to {beyond[0]}: set tls"
+            f"secret, or what it can be guessed from, in plaintext to {beyond[0]}: set tls"
         )
+    return faults
+
+
+def _faults_of_options(kafka: KafkaSettings) -> list[str]:
+    """Options that are ours. Whether aiokafka knows the others is seen where it is installed."""
+    faults = []
+    for name in kafka.options:
+        if name in SET_HERE:
+            faults.append(f"kafka.options.{name} is set by {SET_HERE[name]}; set that instead")
+        elif name in DEPENDED_ON:
+            faults.append(
+                f"kafka.options.{name} can't be set: that nothing is lost or done twice rests on it"
+            )
     return faults

@@ -7,26 +7,20 @@ size. What the function must be is in docs/LOGS.md; it runs for every record, so
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import importlib.util
 import inspect
-import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 
 from ..errors import BadSettings
+from ..importing import SAID_MAX, imported
 from ..messages import Reason
 from .payloads import EVENTS_MAX, Record
 from .values import Refusal, shown
 
 Headers: TypeAlias = Mapping[str, bytes]
-
-SAID_MAX = 200
-"""Characters that are kept of what the function's own exception says."""
 
 
 class Hook:
@@ -42,7 +36,7 @@ class Hook:
 
     def __init__(self, path: str, bytes_max: int, setting: str = "input.decoder") -> None:
         said = f"{setting} is {path!r}"
-        self._function = _imported(path, said)
+        self._function = imported(setting, path)
         self._bytes_max = bytes_max
         self.has_headers = _has_headers(self._function, said)
 
@@ -92,43 +86,6 @@ _DECODER = msgspec.json.Decoder()
 def _writable(text: str) -> str:
     """Without halves of surrogate pairs, which no record can hold."""
     return text.encode("utf-8", errors="replace").decode()
-
-
-# ---------------------------------------------------------------------------------- finding it
-
-
-def _imported(path: str, said: str) -> Callable[..., Any]:
-    module_name, _, name = path.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
-            raise BadSettings(f"{said}; it needs {error.name}, which is not here") from error
-        hint = _nearest(error.name.rpartition(".")[2], _modules_beside(error.name))
-        raise BadSettings(
-            f"{said}; there is no module {error.name}{hint}. Its folder must be on PYTHONPATH"
-        ) from error
-    except Exception as error:
-        # A module of somebody else's may fail in any way.
-        text = f"{type(error).__name__}: {error}"[:SAID_MAX]
-        raise BadSettings(f"{said}; its module can't be imported: {text}") from error
-    found = getattr(module, name, None)
-    if not callable(found):
-        known = [one for one, value in vars(module).items() if callable(value)]
-        raise BadSettings(f"{said}; {module_name} has no such function{_nearest(name, known)}")
-    return found  # type: ignore[no-any-return]  # callable, as was just seen
-
-
-def _modules_beside(name: str) -> Iterable[str]:
-    package = name.rpartition(".")[0]
-    spec = importlib.util.find_spec(package) if package else None
-    places = spec.submodule_search_locations if spec is not None else None
-    return [module.name for module in pkgutil.iter_modules(places if package else None)]
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _has_headers(function: Callable[..., Any], said: str) -> bool:

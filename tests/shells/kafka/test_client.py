@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from headrace.errors import BadSettings
 from headrace.settings_kafka import KafkaSettings
 from headrace.shells.kafka import client
+from headrace.shells.kafka.options import passed_on
 
-pytest.importorskip("aiokafka", reason="the extra headrace[kafka] is not installed")
+aiokafka = pytest.importorskip("aiokafka", reason="the extra headrace[kafka] is not installed")
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
 certificates = pytest.importorskip("kafka.certificates")
 
@@ -221,3 +223,104 @@ def test_a_key_with_a_passphrase_is_refused_and_not_asked_for(papers: Path, tmp_
     )
     with pytest.raises(BadSettings, match=r"kafka\.key_file is encrypted"):
         client.tls_context(trusting(papers, cert_file=str(own), key_file=str(locked)))
+
+
+# --------------------------------------------------------------------- options that pass through
+
+
+def made(make: Callable[[], Any]) -> Any:
+    """What is made inside a running loop, where aiokafka wants to be."""
+
+    async def run() -> Any:
+        found = make()
+        # It was never started: there is nothing to stop, and it would complain.
+        found._closed = True
+        return found
+
+    return asyncio.run(run())
+
+
+def test_options_reach_the_clients_that_know_them() -> None:
+    kafka = KafkaSettings(
+        options={"client_rack": "a", "compression_type": "gzip", "group_instance_id": "w0"}
+    )
+    consumer, producer = aiokafka.AIOKafkaConsumer, aiokafka.AIOKafkaProducer
+    assert passed_on(kafka, consumer) == {"client_rack": "a"}
+    member = passed_on(kafka, consumer, is_member=True)
+    assert member == {"client_rack": "a", "group_instance_id": "w0"}
+    assert passed_on(kafka, producer) == {"compression_type": "gzip"}
+    assert made(lambda: client.consumer(kafka, group="g"))._group_instance_id == "w0"
+    assert made(lambda: client.consumer(kafka))._group_instance_id is None
+
+
+def test_an_option_goes_before_what_we_would_say() -> None:
+    kafka = KafkaSettings(options={"session_timeout_ms": 30_000})
+    assert made(lambda: client.consumer(kafka, group="g"))._session_timeout_ms == 30_000
+
+
+def test_an_option_that_is_ours_is_refused_with_the_setting_to_use() -> None:
+    kafka = KafkaSettings(options={"bootstrap_servers": "x:1", "acks": 0})
+    told = refused(kafka)
+    assert "kafka.options.bootstrap_servers is set by kafka.servers; set that instead" in told
+    assert "kafka.options.acks can't be set" in told
+
+
+def test_an_option_that_nobody_knows_is_refused_with_the_nearest() -> None:
+    kafka = KafkaSettings(options={"sesion_timeout_ms": 1})
+    with pytest.raises(BadSettings, match="did you mean session_timeout_ms"):
+        made(lambda: client.producer(kafka))
+
+
+# ------------------------------------------------------------------------------------- tokens
+
+
+def given_token() -> str:
+    return "a.b.c"
+
+
+def failing_token() -> str:
+    raise RuntimeError("the provider is away")
+
+
+def no_token() -> None:
+    return None
+
+
+def bearer(function: str, **changes: Any) -> KafkaSettings:
+    token = f"{__name__}:{function}"
+    return scram(**({"sasl": "OAUTHBEARER", "username": "", "token": token} | changes))
+
+
+def test_a_token_comes_from_a_function_of_the_users() -> None:
+    kafka = bearer("given_token")
+    options = client.client_options(kafka)
+    assert (options["sasl_mechanism"], options["security_protocol"]) == ("OAUTHBEARER", "SASL_SSL")
+    assert "sasl_plain_password" not in options
+    assert asyncio.run(options["sasl_oauth_token_provider"].token()) == "a.b.c"
+    credentials = client.faust_credentials(kafka)
+    assert asyncio.run(credentials.oauth_cb.token()) == "a.b.c"
+    assert credentials.ssl_context is not None
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [("failing_token", "RuntimeError: the provider is away"), ("no_token", "gave NoneType")],
+)
+def test_a_token_that_is_none_is_told(function: str, told: str) -> None:
+    options = client.client_options(bearer(function))
+    with pytest.raises(BadSettings, match=told):
+        asyncio.run(options["sasl_oauth_token_provider"].token())
+
+
+@pytest.mark.parametrize(
+    ("kafka", "told"),
+    [
+        (bearer("given_token", token=""), "kafka.sasl is 'OAUTHBEARER' without kafka.token"),
+        (bearer("given_token", username="us"), "kafka.username is set and kafka.sasl is 'OAUTH"),
+        (bearer("given_tokn"), "did you mean given_token"),
+        (bearer("given_token", tls=False), "in plaintext to kafka-1:9093"),
+        (scram(token="a:b"), "kafka.token is set and kafka.sasl is 'SCRAM-SHA-512'"),
+    ],
+)
+def test_tokens_that_do_not_fit_are_refused(kafka: KafkaSettings, told: str) -> None:
+    assert told in refused(kafka)

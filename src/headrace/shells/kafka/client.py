@@ -18,6 +18,7 @@ from typing import Any
 from ...errors import BadInput, BadSettings
 from ...settings_kafka import KafkaSettings, faults_of_kafka, is_loopback
 from .assigning import Steady
+from .options import passed_on, token_provider
 
 PASSWORD = "HEADRACE_KAFKA_PASSWORD"
 """The environment variable of the password, where `kafka.password_file` names no file."""
@@ -79,9 +80,12 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     if kafka.tls:
         options["ssl_context"] = tls_context(kafka)
     if kafka.sasl != "none":
-        # At the level DEBUG aiokafka logs every request, and one of them is the password.
+        # At the level DEBUG aiokafka logs every request, and one of them is the secret.
         logging.getLogger("aiokafka.conn").addFilter(_has_no_secret)
         options["sasl_mechanism"] = kafka.sasl
+    if kafka.sasl == "OAUTHBEARER":
+        options["sasl_oauth_token_provider"] = token_provider(kafka)
+    elif kafka.sasl != "none":
         options["sasl_plain_username"] = kafka.username
         options["sasl_plain_password"] = password(kafka)
     return options
@@ -97,6 +101,10 @@ def faust_credentials(kafka: KafkaSettings) -> Any:
     auth = library("faust.auth")
     if kafka.sasl == "none":
         return auth.SSLCredentials(context=options["ssl_context"]) if kafka.tls else None
+    if kafka.sasl == "OAUTHBEARER":
+        return auth.OAuthCredentials(
+            oauth_cb=options["sasl_oauth_token_provider"], ssl_context=options.get("ssl_context")
+        )
     return auth.SASLCredentials(
         username=options["sasl_plain_username"],
         password=options["sasl_plain_password"],
@@ -127,7 +135,8 @@ def producer(kafka: KafkaSettings, **changes: Any) -> Any:
         "max_request_size": kafka.request_bytes_max,
         "request_timeout_ms": PRODUCE_MAX_S * 1000,
     }
-    return library("aiokafka").AIOKafkaProducer(**client_options(kafka), **(options | changes))
+    kind = library("aiokafka").AIOKafkaProducer
+    return kind(**client_options(kafka), **(options | passed_on(kafka, kind) | changes))
 
 
 def consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) -> Any:
@@ -155,12 +164,15 @@ def consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) 
             "max_poll_interval_ms": BETWEEN_POLLS_MAX_S * 1000,
             "rebalance_timeout_ms": REBALANCE_MAX_S * 1000,
         }
-    return library("aiokafka").AIOKafkaConsumer(**client_options(kafka), **(options | changes))
+    kind = library("aiokafka").AIOKafkaConsumer
+    passed = passed_on(kafka, kind, is_member=group is not None)
+    return kind(**client_options(kafka), **(options | passed | changes))
 
 
 def admin(kafka: KafkaSettings, **changes: Any) -> Any:
     """An `AIOKafkaAdminClient`, not started; it is `close`d, not stopped."""
-    return library("aiokafka.admin").AIOKafkaAdminClient(**client_options(kafka), **changes)
+    kind = library("aiokafka.admin").AIOKafkaAdminClient
+    return kind(**client_options(kafka), **(passed_on(kafka, kind) | changes))
 
 
 async def check_brokers(kafka: KafkaSettings) -> None:

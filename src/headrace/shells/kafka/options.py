@@ -1,0 +1,68 @@
+"""What `[kafka]` passes through to aiokafka: options of its clients, and the user's own tokens."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import inspect
+from importlib import import_module
+from typing import Any
+
+from ...errors import BadSettings
+from ...importing import SAID_MAX, imported
+from ...settings_kafka import DEPENDED_ON, SET_HERE, KafkaSettings
+
+OF_GROUPS = ("group_instance_id",)
+"""Options of a consumer that mean nothing without a group, or two members would share them."""
+
+
+def passed_on(kafka: KafkaSettings, client: type, *, is_member: bool = False) -> dict[str, Any]:
+    """Those of `kafka.options` that this class of aiokafka's takes.
+
+    `is_member`: it is the consumer of the group. Raises `BadSettings` for a name that no client
+    knows, with the nearest one that may be set.
+    """
+    _check_names(kafka)
+    own = inspect.signature(client).parameters
+    return {
+        name: value
+        for name, value in kafka.options.items()
+        if name in own and (is_member or name not in OF_GROUPS)
+    }
+
+
+def _check_names(kafka: KafkaSettings) -> None:
+    """Every name must be of one of the clients."""
+    aiokafka, admin = import_module("aiokafka"), import_module("aiokafka.admin")
+    clients = (aiokafka.AIOKafkaConsumer, aiokafka.AIOKafkaProducer, admin.AIOKafkaAdminClient)
+    known = {name for client in clients for name in inspect.signature(client).parameters}
+    known -= {*SET_HERE, *DEPENDED_ON, "topics"}
+    faults = []
+    for name in sorted(kafka.options.keys() - known):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        faults.append(f"kafka.options.{name} is no option of aiokafka's clients; {hint}")
+    if faults:
+        raise BadSettings(faults)
+
+
+def token_provider(kafka: KafkaSettings) -> Any:
+    """What aiokafka and Faust ask for a token at every connection. Raises `BadSettings`."""
+    function = imported("kafka.token", kafka.token)
+
+    class Provider(import_module("aiokafka.abc").AbstractTokenProvider):  # type: ignore[misc]
+        async def token(self) -> str:
+            try:
+                found = await asyncio.to_thread(function)
+            except Exception as error:
+                # A function of somebody else's may fail in any way; it must not show the token.
+                text = f"{type(error).__name__}: {error}"[:SAID_MAX]
+                raise BadSettings(f"kafka.token is {kafka.token!r}, which failed: {text}") from None
+            if not isinstance(found, str) or not found:
+                raise BadSettings(
+                    f"kafka.token is {kafka.token!r}, which gave {type(found).__name__}; must give "
+                    "a token as text"
+                )
+            return found
+
+    return Provider()
