@@ -31,7 +31,7 @@ from .settings_fields import (
     faults_of_zone,
 )
 from .settings_http import HttpSettings, faults_of_http
-from .settings_join import JoinSettings
+from .settings_join import JoinSettings, faults_of_join
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
 from .settings_query import (
     BudgetSettings,
@@ -432,9 +432,9 @@ def check(settings: Settings) -> list[str]:
         if decoder and not _FUNCTION.fullmatch(decoder):
             faults.append(f"{path}.decoder is {decoder!r}; must be module:function")
     faults += faults_of_answers(settings.answers)
-    join = settings.input.join
-    if join.request == join.response:
-        faults.append(f"input.join.request and input.join.response are both {join.request!r}")
+    faults += faults_of_join(
+        settings.input.join, {"id": settings.input.id, "at": settings.input.at}
+    )
     if learn.adopt_labels_n < COMPARED_MIN:
         faults.append(
             f"learn.adopt_labels_n is {learn.adopt_labels_n}; must be at least {COMPARED_MIN}, "

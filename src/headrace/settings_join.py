@@ -28,3 +28,21 @@ class JoinSettings(Section, frozen=True, kw_only=True):
             "rejected as `not_joined`."
         ),
     ] = 10_000
+
+
+def faults_of_join(join: JoinSettings, paths: dict[str, str]) -> list[str]:
+    """What does not fit together in `[input.join]`; `paths` of `[input]` that must lead somewhere.
+
+    >>> faults_of_join(JoinSettings(id="id"), {"at": "time"})
+    ['input.at is time; with input.join it must begin with request. or response.']
+    """
+    faults = []
+    if join.request == join.response:
+        faults.append(f"input.join.request and input.join.response are both {join.request!r}")
+    if join.id:
+        faults += [
+            f"input.{name} is {path}; with input.join it must begin with request. or response."
+            for name, path in paths.items()
+            if not path.startswith(("request.", "response."))
+        ]
+    return faults

@@ -244,6 +244,20 @@ def test_spans_are_no_class(label: Any):
     assert "no spans of a text" in rejected.detail
 
 
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"label": []}, "nobody chose yet"),
+        ({"label": {"choices": ["a", "b"]}}, "must be one class"),
+        ({"annotator": {"id": 1, "email": "e@x"}}, "to which answers.annotator leads"),
+    ],
+)
+def test_what_is_no_text_says_what_is_wanted(change: Any, part: str):
+    rejected = read({"request_id": "r", "label": "a", **change}, AnswersSettings())
+    assert rejected.reason == Reason.BAD_ANSWER
+    assert part in rejected.detail
+
+
 def test_a_function_of_yours_reads_answers(tmp_path: Any, monkeypatch: pytest.MonkeyPatch):
     code = 'def read(line):\n    r, *marks = line.decode().split("|")\n'
     code += '    return [{"request_id": r, "label": mark} for mark in marks]\n'

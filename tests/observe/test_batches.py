@@ -244,3 +244,13 @@ def test_bytes_that_are_no_text_stay_as_they_are():
     raw = base64.b64encode(bytes([255, 254])).decode()
     payload = {"data": raw, "encoding": "BASE64"}
     assert "must be an object" in detail(payload, batch="kserve-v1", batch_path="payload.data")
+
+
+def test_what_leads_nowhere_names_the_setting():
+    assert "where input.batch_path leads" in detail([], batch="instances", batch_path="rows")
+    line = json.dumps({"id": "a", "at": 5, "features": "1,2\n3,4"}).encode()
+    (rejected,) = Decoder(InputSettings(feature_names=["x", "y"])).decode([line]).rejected
+    assert 'input.batch = "instances"' in rejected.detail
+    line = json.dumps({"id": "a", "at": 5, "features": {}, "probabilities": {"p": [1]}}).encode()
+    (rejected,) = Decoder(InputSettings()).decode([line]).rejected
+    assert "input.probabilities" in rejected.detail

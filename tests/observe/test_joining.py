@@ -140,9 +140,15 @@ def test_types_may_be_words_of_the_log():
     assert decoded.batch.row(0).features == {"kind": "in", "x": 3.0}
 
 
-def test_request_and_response_must_differ():
-    with pytest.raises(BadSettings, match="are both 'x'"):
-        parse({"input": {"join": {"id": "id", "request": "x", "response": "x"}}})
+def test_settings_that_can_join_nothing_are_faults():
+    fields = {"id": "request.id", "at": "time"}
+    with pytest.raises(BadSettings) as raised:
+        parse({"input": {**fields, "join": {"id": "id", "request": "x", "response": "x"}}})
+    assert raised.value.faults == [
+        "input.join.request and input.join.response are both 'x'",
+        "input.at is time; with input.join it must begin with request. or response.",
+    ]
+    assert parse({"input": fields}).input.at == "time"
 
 
 def test_cloudevents_are_the_same_in_both_modes():

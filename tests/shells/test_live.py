@@ -157,7 +157,12 @@ def test_what_is_wrong_is_said_first(warm, changes, told):
 
 
 def test_a_few_rejects_and_expiries_are_no_concern(warm):
-    changes = {"rejected_n": {"no_id": 12}, "settled_n": 5, "disputed_n": 0, "expired_n": 9}
+    changes = {
+        "rejected_n": {"no_id": 12, "left_out": 900},
+        "settled_n": 5,
+        "disputed_n": 0,
+        "expired_n": 9,
+    }
     assert concerns(replaced(warm[0], **changes)) == []
 
 

@@ -146,11 +146,11 @@ class AnswersDecoder:
 
     def _label(self, record: Record, answer: Record) -> str | None:
         value = self._find(record, answer, self._settings.label)
-        if isinstance(value, list) and any(isinstance(one, list | dict) for one in value):
-            fault = f"label is {shown(value)}; must be one class, and no spans of a text"
-            raise Refusal(Reason.BAD_ANSWER, fault)
-        if isinstance(value, list) and len(value) == 1:
+        if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list | dict):
             value = value[0]  # choices, of which one was chosen
+        if isinstance(value, list | dict):
+            wanted = "must be one class, and no spans of a text" if value else "nobody chose yet"
+            raise Refusal(Reason.BAD_ANSWER, f"label is {shown(value)}; {wanted}")
         label = None if value is None else _text("label", value)
         return label if label is None else self._settings.class_names.get(label, label)
 
@@ -174,5 +174,7 @@ def _text(field: str, value: Any) -> str:
     text = text_of(value)
     if text is None or len(text) > TEXT_MAX:
         fault = f"{field} is {shown(value)}; must be at most {TEXT_MAX} characters of text"
+        if isinstance(value, list | dict):
+            fault += f", to which answers.{field} leads"
         raise Refusal(Reason.BAD_ANSWER, fault)
     return text

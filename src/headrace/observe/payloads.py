@@ -151,6 +151,8 @@ class Layout:
         """
         paths = self._settings
         payload = find(record, paths.batch_path) if paths.batch_path else record
+        is_there = payload is not None
+        require(is_there, f"there is nothing at {paths.batch_path}, where input.batch_path leads")
         elements = elements_of(payload, paths.batch, paths.feature_names, self._meant)
         n = len(elements)
         require(n > 0, "the payload holds no events")

@@ -154,6 +154,8 @@ def features_of(
     elif not isinstance(found, dict):
         what = "missing" if found is None else shown(found)
         fault = f"{path} is {what}; must be an object or an array, or read by input.decoder"
+        if isinstance(found, str) and "\n" in found.strip():
+            fault += '; a text with an event a line is one for input.batch = "instances"'
         raise Refusal(Reason.BAD_FEATURES, fault)
     features: Features = found
     if not _SCALARS.issuperset(map(type, features.values())):
@@ -203,7 +205,8 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
         if p is not None and (not is_share or p < 0 or p > 1.000_01):
             raise Refusal(
                 Reason.BAD_PROBABILITIES,
-                f"the probability of {shown(name)} is {shown(p)}; must be from 0 to 1",
+                f"the probability of {shown(name)} is {shown(p)}; must be from 0 to 1, at "
+                "input.probabilities by class",
             )
     return {name: p for name, p in found.items() if p is not None and not math.isnan(p)} or None
 

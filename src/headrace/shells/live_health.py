@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from ..messages import Reason
 from ..report import Report
 
 REJECTED_SHARE = 0.01
@@ -50,9 +51,11 @@ def concerns(report: Report) -> list[str]:
     found = []
     if report.failed_predictions_n:
         found.append(f"the model failed on {report.failed_predictions_n:,} events")
-    rejected_n = sum(report.rejected_n.values())
+    # Failed requests that the settings leave out are as they should be.
+    rejected = {name: n for name, n in report.rejected_n.items() if name != Reason.LEFT_OUT}
+    rejected_n = sum(rejected.values())
     if rejected_n > REJECTED_SHARE * (report.events_n + rejected_n):
-        reason = max(report.rejected_n, key=lambda name: report.rejected_n[name])
+        reason = max(rejected, key=lambda name: rejected[name])
         found.append(f"{rejected_n:,} rejected, most {reason}")
     if report.vanished_features:
         more_n = len(report.vanished_features) - 1
