@@ -6,6 +6,7 @@ is written anew by its tool each time, in any order: what is new in it is added 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
             if (answers := _answers_in(line, decoder)) not in known:
                 known.add(answers)
                 file.write(line + b"\n")
+        # What the tool exports next may lack what a person said once.
+        file.flush()
+        os.fsync(file.fileno())
     made.replace(copy)
     return copy
 

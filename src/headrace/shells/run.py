@@ -43,7 +43,8 @@ def register(subparsers: Any) -> None:
         "--answers",
         type=Path,
         metavar="FILE",
-        help='JSON lines: {"request_id", "label", "annotator", "at"}; may not be there yet',
+        help='JSON lines: {"request_id", "label", "annotator", "at"}, or as [answers] says; or the '
+        "export of a labelling tool: an array of JSON, CSV, Parquet, .gz; may not be there yet",
     )
     parser.add_argument(
         "--requests", required=True, type=Path, metavar="FILE", help="appended, one JSON a line"
