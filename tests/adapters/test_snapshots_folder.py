@@ -234,3 +234,15 @@ def test_what_is_no_snapshot_neither_hangs_nor_takes_the_memory(tmp_path, make, 
     assert ours.latest().blob == b"one"
     [refused] = ours.refused
     assert told in refused
+
+
+def test_many_files_that_somebody_put_there_cost_no_listing_each(tmp_path, monkeypatch):
+    ours = store(tmp_path)
+    path = Path(ours.write(1, b"one", {}))
+    for i in range(2, 52):
+        path.with_name(f"snapshot-{i:012d}.hr").touch()
+    listed, names_of = [], LocalFolder.names
+    monkeypatch.setattr(LocalFolder, "names", lambda self: listed.append(1) or names_of(self))
+    assert ours.latest().blob == b"one"
+    assert len(ours.refused) == 50
+    assert len(listed) == 1

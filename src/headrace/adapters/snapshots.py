@@ -157,9 +157,11 @@ class SnapshotStore:
         unreachable: Unreachable | None = None
         names = self._folder.names()
         self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
-        while waiting := _numbers(names) - tried:
-            seq = max(waiting)
+        waiting = sorted(_numbers(names))
+        while waiting:
+            seq = waiting.pop()
             tried.add(seq)
+            is_gone = False
             try:
                 snapshot = self._read(seq, seq_min)
                 if read is not None:
@@ -167,12 +169,15 @@ class SnapshotStore:
                 return snapshot
             except FileNotFoundError:
                 self.refused.append(f"{_name(seq)}: gone since it was listed")
+                is_gone = True
             except (BadInput, OSError) as error:
                 self.refused.append(f"{_name(seq)}: {error}")
                 if isinstance(error, Unreachable):
                     unreachable = unreachable or error
-            # Meanwhile others may have written newer ones, and removed these.
-            names = self._folder.names()
+            # Meanwhile others may have written newer ones, and removed these. Not looked for after
+            # each one refused, of which somebody may have put many there.
+            if is_gone or not waiting:
+                waiting = sorted(_numbers(self._folder.names()) - tried)
         if unreachable is not None:
             raise unreachable
         return None
