@@ -245,4 +245,5 @@ def test_many_files_that_somebody_put_there_cost_no_listing_each(tmp_path, monke
     monkeypatch.setattr(LocalFolder, "names", lambda self: listed.append(1) or names_of(self))
     assert ours.latest().blob == b"one"
     assert len(ours.refused) == 50
+    assert ours.first_refused() == [*ours.refused[:10], "and 40 others"]
     assert len(listed) == 1

@@ -31,6 +31,7 @@ _TAG_BYTES = 32
 _START_BYTES = len(MAGIC) + KEY_ID_BYTES + _LENGTH_BYTES
 _NAME = re.compile(r"snapshot-(\d{12,})\.hr")
 _ATTEMPTS_N = 2
+_REFUSED_SHOWN_MAX = 10
 _SERIES = re.compile(r"(?!snapshot)[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -181,6 +182,12 @@ class SnapshotStore:
         if unreachable is not None:
             raise unreachable
         return None
+
+    def first_refused(self) -> list[str]:
+        """The first ten of `refused`, and how many more there are."""
+        more_n = len(self.refused) - _REFUSED_SHOWN_MAX
+        more = [f"and {more_n} others"] if more_n > 0 else []
+        return self.refused[:_REFUSED_SHOWN_MAX] + more
 
     def clear(self) -> int:
         """Remove every snapshot, those too that `latest` refuses; how many there were.

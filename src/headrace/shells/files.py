@@ -417,7 +417,7 @@ class Runner:
         """Bring the engine to the newest snapshot; the positions that stand in it."""
         snapshot = self.store.latest(lambda found: self.engine.restore(found.blob))
         self._shown.refused(len(self.store.refused))
-        for sentence in self.store.refused:
+        for sentence in self.store.first_refused():
             self._note(f"a snapshot is passed over: {sentence}")
         if snapshot is None:
             return {}

@@ -150,7 +150,7 @@ class States:
         states: list[Any] = []
         snapshot = store.latest(lambda found: states.append(read(found)))
         self.refused_n += len(store.refused)
-        for sentence in store.refused:
+        for sentence in store.first_refused():
             self._note(f"a snapshot of {series} is passed over: {sentence}")
         return None if snapshot is None else (states[-1], snapshot.positions)
 
