@@ -1,10 +1,13 @@
 """A broker with TLS, passwords and access rules: who gets in, and who may do what."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import logging
 import re
 import socket
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +18,7 @@ from aiokafka.protocol.admin import CreateAclsRequest
 
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
+from headrace.settings_kafka import KafkaSettings
 from headrace.shells.kafka import client
 from headrace.shells.kafka.cluster import connected
 from headrace.shells.kafka.topics import ensure, survey
@@ -24,12 +28,15 @@ from kafka.broker import Broker, BrokerMissing
 PAGE = Path(__file__).parents[2] / "docs" / "KAFKA.md"
 SECRETS = {user: f"secret of the {user}" for user in ("worker", "tool", "model")}
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+BEARER = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
 RULES = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     # The controller's own listener knows no users.
     "super.users": "User:headrace;User:ANONYMOUS",
     "auto.create.topics.enable": "true",
-    "sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN,OAUTHBEARER",
+    # This broker takes tokens that nobody signed; a real one checks who did.
+    "listener.name.sasl_ssl.oauthbearer.sasl.jaas.config": f"{BEARER} required;",
     "listener.name.sasl_ssl.plain.sasl.jaas.config": f'{PLAIN} user_headrace="plain and secret";',
 }
 
@@ -221,6 +228,48 @@ def test_faust_gets_in_with_its_credentials(secured):
 
     asyncio.run(run())
     assert secured.topics.values("faust") == [b"from faust"]
+
+
+def a_token() -> str:
+    """One that the broker takes for an hour, of its own user."""
+    now = time.time()
+    claims = {"sub": "headrace", "iat": now, "exp": now + 3_600}
+    return ".".join([*(in_base64(part) for part in ({"alg": "none"}, claims)), ""])
+
+
+def a_stale_token() -> str:
+    claims = {"sub": "headrace", "iat": 1.0, "exp": 2.0}
+    return ".".join([*(in_base64(part) for part in ({"alg": "none"}, claims)), ""])
+
+
+def in_base64(part: dict[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
+
+
+def bearer(broker, function: str) -> KafkaSettings:
+    return parse(
+        {
+            "kafka": {
+                "servers": [broker.servers],
+                "tls": True,
+                "ca_file": str(broker.ca),
+                "sasl": "OAUTHBEARER",
+                "token": f"{__name__}:{function}",
+            }
+        }
+    ).kafka
+
+
+def test_a_token_lets_in_and_a_stale_one_does_not(secured, caplog):
+    make(secured, "bearer")
+    kafka = bearer(secured, "a_token")
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="aiokafka"):
+        asyncio.run(client.check_brokers(kafka))
+        asyncio.run(sent(kafka, "bearer", b"hello"))
+    assert asyncio.run(read(kafka, "bearer", "bearer-readers")) == [b"hello"]
+    assert in_base64({"alg": "none"}) not in caplog.text
+    with pytest.raises(BadSettings, match="does not take our token"):
+        asyncio.run(client.check_brokers(bearer(secured, "a_stale_token")))
 
 
 # ------------------------------------------------------------------------- who may do what

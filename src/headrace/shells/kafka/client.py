@@ -193,6 +193,13 @@ async def check_brokers(kafka: KafkaSettings) -> None:
             is_refusal = isinstance(error, failed) and not error.retriable
             may_pass |= not (is_refusal or isinstance(error, ssl.SSLCertVerificationError))
             continue
+        if not told:
+            # aiokafka takes a token for accepted once it is sent; who was refused is told nothing.
+            is_token = kafka.sasl == "OAUTHBEARER"
+            said = "it does not take our token" if is_token else "it names no broker"
+            reasons.append(f"{server}: {said}")
+            may_pass |= not is_token
+            continue
         beyond = sorted(broker for broker in told if not is_loopback(broker))
         if beyond and not kafka.tls and (kafka.sasl != "none" or not kafka.allow_plaintext):
             raise BadSettings(
