@@ -59,7 +59,7 @@ def run_of(world: str) -> Played:
     settings = settings_with(
         seed=2,
         model={"name": "adaptive-tree"},
-        input={"join": {"id": "id"}},
+        input={"join": {"id": "id"}, "id": "request.id", "at": "request.at"},
         query={**ON_ARRIVAL, "budget": {"share": 0.25, "per_hour": 400.0, "cap": 500}},
         drift={**SMALL["drift"], "watch": watch},
         learn={
