@@ -254,3 +254,11 @@ def test_what_leads_nowhere_names_the_setting():
     line = json.dumps({"id": "a", "at": 5, "features": {}, "probabilities": {"p": [1]}}).encode()
     (rejected,) = Decoder(InputSettings()).decode([line]).rejected
     assert "input.probabilities" in rejected.detail
+
+
+@pytest.mark.parametrize("text", ["Zurich,CH", "a\nb", '["a", "b"]'])
+def test_a_key_of_two_events_is_no_list(text: str):
+    chosen = {"batch_path": "payload.rows", "key": "payload.key", "model_version": "payload.key"}
+    record = {"rows": FRAME, "key": text}
+    events, _ = read(record, batch="instances", **chosen)
+    assert [(one.key, one.model_version) for one in events] == [(text, text)] * 2

@@ -164,14 +164,9 @@ class Layout:
         columns = [
             _spread(identity, n, paths.id),
             _spread(find(record, paths.at), n, paths.at),
-            [
-                _one_of(value)
-                for value in _spread(find(record, paths.predicted), n, paths.predicted)
-            ],
-            *(
-                _spread(find(record, path), n, path)
-                for path in (paths.probabilities, paths.key, paths.model_version)
-            ),
+            [_one_of(one) for one in _told(find(record, paths.predicted), n, paths.predicted)],
+            _told(find(record, paths.probabilities), n, paths.probabilities),
+            *(_spread(find(record, path), n, path) for path in (paths.key, paths.model_version)),
         ]
         return [
             self._element(element, shared)
@@ -199,11 +194,15 @@ def _fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fi
 
 def _spread(value: Any, n: int, path: str) -> list[Any]:
     """One value for each of n events."""
-    value = rows_of(value, n)
     if not isinstance(value, list):
         return [value] * n
     require(len(value) == n, f"{path} holds {len(value)} values for {n} events")
     return value
+
+
+def _told(value: Any, n: int, path: str) -> list[Any]:
+    """What a response says of each of n events."""
+    return _spread(rows_of(value, n), n, path)
 
 
 def _one_of(value: Any) -> Any:
