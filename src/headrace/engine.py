@@ -1,8 +1,8 @@
 """The engine: one shard, one desk, one trainer in one process, joined by messages alone.
 
 Sans I/O: inputs go in, outputs come out, and what should happen outside is said in the outputs.
-There is no clock here: `now` is the largest `at` among events and ticks. Answers don't move it, so
-that a wrong clock on a labelling tool can't expire requests.
+There is no clock here: `now` follows the times of events (docs/TIME.md) and ticks. Answers don't
+move it, so that a wrong clock on a labelling tool can't expire requests.
 
     events ──▶ Shard ──▶ label requests ──▶ Desk ──▶ every end of a request ──▶ Trainer
                  ▲                                             │                   │
@@ -289,7 +289,7 @@ class Engine:
 
     @property
     def now(self) -> float:
-        """The largest `at` among events and ticks, seconds; minus infinity before the first."""
+        """The clock (docs/TIME.md), seconds; minus infinity before the first event."""
         return self.shard.now
 
     def next_deadline(self) -> float | None:

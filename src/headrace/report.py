@@ -82,6 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     `accuracy` is over the latest window of events, `accuracy_all` over the whole stream; both are
     estimates from the labels bought, with the naive share beside them; `judged` says whose.
+    `ahead_n` events were too far ahead of the others to move the clock, `behind_n` as far behind.
     `quality` is over the latest window; `unpredicted_n` events came before the model had learned
     anything and have no accuracy. `temperature` is that of the model's calibration, 1 for none.
     `choosing` is what choosing is worth against asking at random. `label_noise` are a
@@ -98,6 +99,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stream: str
     now: float | None
     events_n: int
+    ahead_n: int
+    behind_n: int
     rejected_n: dict[str, int]
     predicted_n: dict[str, int]
     confidence_counts: tuple[int, ...]

@@ -149,10 +149,13 @@ def _of_events(
     windows = [(shard.schema, shard.window.since(0)) for shard in shards]
     vanished = [name for schema, window in windows for name in schema.vanished(window.rows)]
     confidences = [shard.confidences for shard in shards]
+    clocks = [shard.admission.clock for shard in shards]
     rejected_n = [worker.rejected_n, *(shard.admission.rejected for shard in shards)]
     return {
         "now": max(_nows(shards), default=None),
         "events_n": sum(shard.events_n for shard in shards),
+        "ahead_n": sum(clock.ahead_n + clock.waiting_n for clock in clocks),
+        "behind_n": sum(clock.behind_n for clock in clocks),
         "rejected_n": _added(rejected_n),
         "predicted_n": {name: predicted_n[name] for name in classes if name in predicted_n},
         "confidence_counts": _columns([c.counts for c in confidences], len(CONFIDENCE_BOUNDS)),

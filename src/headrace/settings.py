@@ -150,8 +150,8 @@ class InputSettings(Section, frozen=True, kw_only=True):
     jump_max_s: Annotated[
         Seconds,
         about(
-            "An event further ahead of the newest one than this is rejected as `future`: one wrong "
-            "clock must not expire every request. Seconds."
+            "An event further ahead of the clock than this is rejected as `future`, until the "
+            "latest events bear it out (docs/TIME.md). Seconds."
         ),
     ] = 31_622_400.0
 

@@ -68,8 +68,7 @@ class Shard:
         self.model = model
         self.asking = asking
         self.chance = chance
-        observe = settings.observe
-        self.admission = Admission(settings.input, observe, chance)
+        observe, self.admission = settings.observe, Admission(settings, chance)
         self.drift = DriftMonitor(settings.drift, chance, detectors)
         # What is told of every event; written down late, and so read by the properties only.
         self._seen: list[Seen] = []
@@ -93,7 +92,12 @@ class Shard:
 
     def runs(self, batch: EventBatch) -> Iterator[Run | InputRejected]:
         """The batch as stretches to observe and rejections, in order."""
-        return self.admission.runs(batch, self.schema)
+        for run in self.admission.runs(batch, self.schema):
+            if isinstance(run, Run) and run.is_set_anew:
+                # The clock was wrong: no time has passed from what it said to what it says.
+                self.now, self._round_at = float(run.clock[0]), None
+                self.asking.budget.set_anew(self.now)
+            yield run
 
     def observe(self, run: Run, stop: int) -> list[Output]:
         """Observe events of the run from `run.i`, at most up to `stop`; moves `run.i`.
@@ -129,6 +133,7 @@ class Shard:
         served = served_over(run.served[start:stop], len(self.schema.classes))
         self._take(Seen(run, start, stop, rows, *scores, told, served, run.packed(start, stop)))
         self.now = now = max(self.now, float(run.clock[stop - 1]))
+        self.asking.came(float(run.at[stop - 1]))
         outputs = self._drawn(look, run.keys[start:stop], now)
         if change is not None:
             outputs += self._drifted(change, now)
@@ -178,7 +183,7 @@ class Shard:
             run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
             run.scored_n = min(run.scored_n, SCORED_MAX)
             ahead = slice(start, start + run.scored_n)
-            events = run.rows[ahead], run.at[ahead], partial(run.original, start)
+            events = run.rows[ahead], run.dated[ahead], partial(run.original, start)
             run.scores = self.model.probabilities(*events)
             run.scores_from, run.scores_version = start, self.model.version
             ends = start + len(run.scores)
@@ -270,8 +275,8 @@ class Shard:
             return
         seen, self._seen = self._seen, []
         block = columns_of(seen, self.events_n, self._evaluation.guess)
-        self._window.append(block)
-        self._reservoir.offer(block)
+        self._window.append(block, self.now)
+        self._reservoir.offer(block, stacked([part.of(part.run.dated) for part in seen]))
         if self.model.wants_context:
             self._moments.add(block.rows)
         self._evaluation.seen(block.guess)
@@ -300,9 +305,9 @@ class Shard:
     def advanced(self, now: float) -> list[Output]:
         """The clock moved to `now`: a dated round may be due."""
         self.now = max(self.now, now)
-        self.admission.now = max(self.admission.now, now)
-        self.window.tick(now)
-        self.asking.budget.time_passed(now)
+        self.admission.clock.ticked(now)
+        self.window.tick(self.now)
+        self.asking.budget.time_passed(self.now)
         every_s = self._every_s
         if every_s is None or self._round_at is None or now < self._round_at:
             return []
@@ -397,7 +402,7 @@ class Shard:
         context = None
         if self.model.wants_context:
             events_n, moments = self._moments.take(self.schema.names, self.schema.kinds)
-            event = events.rows[row], float(events.at[row]), events_n, moments
+            event = events.rows[row], min(float(events.at[row]), self.now), events_n, moments
             context = self.model.context(*event, unpacked(events.originals[row]))
         return candidate_of(events, row, self.schema, context)
 
@@ -418,13 +423,8 @@ class Shard:
     # ------------------------------------------------------------------------ drift and ends
 
     def _check(self, now: float) -> list[Output]:
-        change = self.drift.check(
-            self.window.since(0),
-            self.reservoir.columns(),
-            self.schema,
-            at=now,
-            seq=self.events_n,
-        )
+        kept = self.window.since(0), self.reservoir.columns()
+        change = self.drift.check(*kept, self.schema, at=now, seq=self.events_n)
         return [] if change is None else self._drifted(change, now)
 
     def _drifted(self, change: DriftChanged, now: float) -> list[Output]:

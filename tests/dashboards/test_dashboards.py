@@ -29,6 +29,7 @@ LEFT_OUT = {
     # What is looked at now and then stands in `headrace report`, where its words have room.
     "headrace_calibration_temperature_ratio": "in the report",
     "headrace_drift_since_timestamp_seconds": "in the report, and in the lines about drift",
+    "headrace_events_off_clock": "told by a run and in the log of a worker; docs/TIME.md",
     "headrace_events_unpredicted_total": "in the report",
     "headrace_model_parked_models": "says nothing of how well it goes",
 }

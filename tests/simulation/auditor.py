@@ -8,6 +8,7 @@ fault. Run as a program it takes the path of a journal.
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
@@ -54,6 +55,7 @@ class Auditor:
         self.settings: Row = {}
         self.now: float | None = None
         self.first_now = 0.0
+        self.heard: list[float] = []
         self.accepted: list[Row] = []
         self.clocks: list[float] = []
         self.accepted_ids: set[str] = set()
@@ -101,6 +103,8 @@ class Auditor:
                 case "Answer":
                     rejected_n += not self._answer(message)
                 case "Tick" | "RoundOrdered":
+                    if self.now is None or message["at"] > self.now:
+                        self.heard = [message["at"]] * 15
                     self._clock(message["at"])
                 case "RetrainFinished":
                     finished = message
@@ -118,20 +122,40 @@ class Auditor:
     def _event(self, event: Row) -> bool:
         """Whether the event is fit; then it counts."""
         at, identity = event["at"], event["id"]
-        jump_max_s = self.settings["input"]["jump_max_s"]
         is_fit = (
             identity not in self.accepted_ids
             and at is not None
             and abs(at) < 1e12
-            and (self.now is None or at <= self.now + jump_max_s)
             and 1 <= len(identity) <= 500
+            and self._is_believed(at)
         )
         if is_fit:
-            self._clock(at)
             self.accepted_ids.add(identity)
             self.accepted.append(event)
             self.clocks.append(self.now or 0.0)
         return is_fit
+
+    def _is_believed(self, at: float) -> bool:
+        """Move the clock by one more time, as docs/TIME.md says; whether it is believed."""
+        was_full = len(self.heard) == 15
+        self.heard = [*self.heard, at][-15:]
+        jump_max_s = self.settings["input"]["jump_max_s"]
+        most_s = min(self.settings["label"]["deadline_s"] / 10, jump_max_s)
+        middle = statistics.median_low(self.heard)
+        borne_out = max(time for time in self.heard if time <= middle + most_s)
+        if self.now is not None:
+            is_back = borne_out < self.now - (jump_max_s if was_full else 0.0)
+            if is_back or borne_out > self.now + jump_max_s:
+                self._set_anew(borne_out)
+        self._clock(borne_out)
+        return len(self.heard) < 15 or self.now is None or at <= self.now + jump_max_s
+
+    def _set_anew(self, now: float) -> None:
+        """The clock was wrong: no time has passed from what it said to what it says."""
+        assert self.now is not None
+        self.first_now += now - self.now
+        self.now, self.last_at = now, min(self.last_at, now)
+        self.clocks = [min(clock, now) for clock in self.clocks]
 
     def _answer(self, answer: Row) -> bool:
         """Whether the answer is to a known request that takes one; then it may decide it."""
@@ -246,8 +270,10 @@ class Auditor:
         self.check(event_id not in self.asked_events, f"event {event_id} was asked twice")
         self.asked_events.add(event_id)
         self.requests.setdefault(identity, Request(request))
-        deadline = request["at"] + self.settings["label"]["deadline_s"]
-        self.check(request["deadline"] == deadline, "a deadline is not where it should be")
+        # From the clock, or the newest event where that is ahead of it.
+        since = {request["at"], *(max(request["at"], e["at"]) for e in self.accepted)}
+        deadlines = {at + self.settings["label"]["deadline_s"] for at in since}
+        self.check(request["deadline"] in deadlines, "a deadline is not where it should be")
         self.check(0.0 < request["propensity"] <= 1.0, "a propensity is not in (0, 1]")
         is_part = 0.0 <= request["control_p"] <= request["propensity"] + 1e-9
         self.check(is_part, "an event was likelier drawn blindly than at all")

@@ -120,8 +120,8 @@ def asks_an_event_twice(patch: pytest.MonkeyPatch) -> None:
 def takes_the_time_of_the_batch(patch: pytest.MonkeyPatch) -> None:
     begin = Run.__init__
 
-    def with_one_time(self: Run, *arguments: Any) -> None:
-        begin(self, *arguments)
+    def with_one_time(self: Run, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
         self.clock[:] = self.clock[-1]
 
     patch.setattr(Run, "__init__", with_one_time)

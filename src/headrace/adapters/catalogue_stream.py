@@ -12,6 +12,7 @@ from ..report import PartitionReport, Report
 from .catalogue import Buckets, Exported, Over, by, by_class, plain
 
 IGNORED = ("unknown", "mistyped", "not_finite")
+SIDES = ("ahead", "behind")
 SNAPSHOT_FAULTS = ("write", "refused")
 RESTARTS = ("brokers", "network", "fenced", "partitions")
 LOGS_READ = ("events", "answers", "drift", "desk")
@@ -50,6 +51,14 @@ EVENTS = (
         "Inputs that could not be used, by reason.",
         lambda r: [(reason.value, r.rejected_n.get(reason.value, 0)) for reason in Reason],
         closed=[reason.value for reason in Reason],
+    ),
+    by(
+        "side",
+        "headrace_events_off_clock",
+        "events",
+        "Events so far that are further from the clock than it follows one: ahead, or behind.",
+        lambda r: [("ahead", r.ahead_n), ("behind", r.behind_n)],
+        closed=SIDES,
     ),
     plain(
         "headrace_last_event_timestamp_seconds",

@@ -25,6 +25,9 @@ from ..chance import Chance
 from ..messages import Context, Features
 from ..settings import LearnSettings
 
+SPANS_MAX = 8
+"""An event older than so many times the newer half of the examples is hardly what it says."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Example:
@@ -128,6 +131,19 @@ class Memory:
     def examples(self) -> list[Example]:
         """All, by `at`, then by id."""
         return [self._by_id[example_id] for _, example_id in self._order]
+
+    def dated(self, at: float, now: float) -> float:
+        """When an event of this time counts as having been, its label given at `now`; seconds.
+
+        A wild time must not stretch what is remembered, whose span says how fast it ages: no event
+        came after its label, and none counts as older than `SPANS_MAX` times the newer half.
+        """
+        if now <= 0.0:
+            # Nobody knew what time it was.
+            return at
+        middle = self._order[(len(self._order) - 1) // 2][0] if self._order else None
+        oldest = at if middle is None else now - SPANS_MAX * (now - middle)
+        return min(max(at, oldest), now)
 
     def latest_control(self, n: int) -> list[Example]:
         """The latest n control examples (or as many as there are), by `at`, then by id."""

@@ -322,7 +322,7 @@ class Trainer:
             self.unlearnable_n += 1
             return
         row = self.schema.row(entry.features)
-        told = (entry.request_id, entry.event_at, row, code)
+        told = (entry.request_id, self.memory.dated(entry.event_at, entry.at), row, code)
         is_control = entry.reason in DRAWN_AT_RANDOM
         said = self.learner.predict_row(row, entry.context, entry.features)
         champion_right = int(said.argmax()) == code
@@ -351,8 +351,8 @@ class Trainer:
         self.unlearnable_n += not is_learned
         self.learned_at = entry.at
         self._labels_since_retrain_n += 1
-        if self._retrain_at is None and self.settings.retrain_every_s is not None:
-            self._retrain_at = entry.at + self.settings.retrain_every_s
+        if every_s := self.settings.retrain_every_s:
+            self._retrain_at = min(self._retrain_at or math.inf, entry.at + every_s)
         self._labels_since_drift_n += 1
         if self._open is not None:
             self._open.since.append(example)

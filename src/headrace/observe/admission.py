@@ -1,4 +1,4 @@
-"""Which events are let in: not twice, not from the future. What is let in becomes a `Run`.
+"""Which events are let in: not twice, not from far in the future. What is let in becomes a `Run`.
 
 A run is a stretch of events with nothing between them: no rejection, no class or feature that the
 schema does not know yet. Admission is lazy, one run at a time, so that what one run teaches the
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..messages import EventBatch, Features, InputRejected, Reason
-from ..settings import InputSettings, ObserveSettings
+from ..settings import Settings
+from .clock import clock_of
 from .given import Refused
 from .joining import Halves
 from .originals import packed
@@ -26,16 +27,23 @@ ID_LENGTH_MAX = 500
 class Run:
     """n admitted events as columns, and how far the shard has come: `i` is the next to observe.
 
-    `clock`, shape (n,), is the engine's time at each event: the largest `at` so far. `served`,
-    shape (n, k), holds the served model's probabilities over the schema's classes, NaN where the
-    log had none. `luck`, shape (n,), is each event's in the control draw, `origins`, shape (n,),
-    what requests hand on: (key, version of the served model), or None.
+    `clock`, shape (n,), is the engine's time at each event, which never falls; with
+    `is_set_anew` it was not to be believed before. `dated`, shape (n,), is `at`, but at most the
+    clock: what is remembered by its age goes by that. `served`, shape (n, k), holds the served
+    model's probabilities over the schema's classes, NaN where the log had none. `luck`, shape (n,),
+    is each event's in the control draw, `origins`, shape (n,), what requests hand on: (key, version
+    of the served model), or None.
     """
 
-    def __init__(self, batch: EventBatch, start: int, stop: int, now: float) -> None:
+    def __init__(
+        self, batch: EventBatch, start: int, clock: NDArray[np.float64], *, is_set_anew: bool
+    ) -> None:
+        stop = start + len(clock)
         self.ids = np.array(batch.ids[start:stop], dtype=np.object_)
         self.at = batch.at[start:stop].copy()
-        self.clock = np.maximum(np.maximum.accumulate(self.at), now)
+        self.clock = clock
+        self.dated = np.minimum(self.at, clock)
+        self.is_set_anew = is_set_anew
         self.origins = _origins(batch, start, stop)
         self._batch = batch
         self._start = start
@@ -71,13 +79,13 @@ class Run:
 class Admission:
     """Remembers the latest ids and the clock; `halves` are records that wait to be joined."""
 
-    def __init__(
-        self, input_settings: InputSettings, observe: ObserveSettings, chance: Chance
-    ) -> None:
-        self.jump_max_s = input_settings.jump_max_s
-        self.ids_n = observe.ids_n
+    def __init__(self, settings: Settings, chance: Chance) -> None:
+        self.jump_max_s = settings.input.jump_max_s
+        self.ids_n = settings.observe.ids_n
         self.chance = chance
-        self.now = -np.inf
+        self.clock = clock_of(settings)
+        # Since the last run.
+        self._is_set_anew = False
         self.rejected: dict[str, int] = {}
         self.halves = Halves()
         # Two generations: together they hold the latest ids_n ids, and at most twice as many.
@@ -91,9 +99,12 @@ class Admission:
         start, n = 0, len(batch)
         while start < n:
             news = schema.next_news(batch, start)
-            stop, rejection = self._admit(batch, keys, start, [*first_served.values(), news])
+            cuts = [*first_served.values(), news]
+            clock, rejection = self._admit(batch, keys, start, cuts)
+            stop = start + len(clock)
             if stop > start:
-                run = Run(batch, start, stop, self.now)
+                run = Run(batch, start, clock, is_set_anew=self._is_set_anew)
+                self._is_set_anew = False
                 for new in [name for name, row in first_served.items() if row == start]:
                     schema.class_code(new)
                     del first_served[new]
@@ -104,7 +115,6 @@ class Admission:
                     batch.originals is None and not batch.texts and schema.knows(batch.names)
                 )
                 run.served = _served(batch, start, stop, schema)
-                self.now = float(run.clock[-1])
                 yield run
             if rejection is not None:
                 stop += 1
@@ -119,28 +129,62 @@ class Admission:
         keys: NDArray[np.uint64],
         start: int,
         cuts: list[int],
-    ) -> tuple[int, InputRejected | None]:
-        """How far a run goes from `start`, and what ends it, if a rejection does."""
+    ) -> tuple[NDArray[np.float64], InputRejected | None]:
+        """The clock at each event of a run from `start`, and the rejection that ends it, if any."""
         cut = min((row for row in cuts if row > start), default=len(batch))
-        now, latest, before = self.now, self._latest, self._before
+        latest, before = self._latest, self._before
         at, identities = batch.at[start:cut].tolist(), keys[start:cut].tolist()
+        clock, told, rejection = self.clock, [], None
+        # Where all are close, it goes by columns.
+        is_dense, now = clock.is_dense(min(at), max(at)), clock.now
         for i, (when, key) in enumerate(zip(at, identities, strict=True), start):
-            if key in latest or key in before:
-                return i, self._reject(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
-            # A comparison with NaN is false, so this also refuses a time that is no number.
-            if not (-1e12 < when < 1e12):
-                return i, self._reject(batch, i, Reason.BAD_TIME, f"at is {when}")
-            if when > now + self.jump_max_s and now > -np.inf:
-                ahead = f"at is {when - now:.0f} s ahead of the newest event"
-                return i, self._reject(batch, i, Reason.FUTURE, ahead)
-            if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
-                return i, self._reject(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")
-            now = max(now, when)
+            rejection = self._fault(batch, i, is_known=key in latest or key in before)
+            if rejection is None and not is_dense:
+                borne_out = clock.borne_out(when)
+                if clock.is_wrong(borne_out):
+                    if i > start:
+                        # The clock of a run never falls.
+                        cut = i
+                        break
+                    self._is_set_anew = True
+                clock.hear(when, borne_out)
+                rejection = self._early(batch, i)
+                told.append(clock.now)
+            if rejection is not None:
+                cut = i
+                break
             latest[key] = None
             if len(latest) >= self.ids_n:
                 before, latest = latest, {}
                 self._latest, self._before = latest, before
-        return cut, None
+        n = cut - start
+        if not is_dense:
+            return np.array(told[:n]), rejection
+        clock.hear_dense(at[:n])
+        return np.maximum(np.maximum.accumulate(batch.at[start:cut]), now), rejection
+
+    def _fault(self, batch: EventBatch, i: int, *, is_known: bool) -> InputRejected | None:
+        """What keeps event i out, whatever the clock says."""
+        if is_known:
+            return self._reject(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
+        # A comparison with NaN is false, so this also refuses a time that is no number.
+        if not (-1e12 < batch.at[i] < 1e12):
+            return self._reject(batch, i, Reason.BAD_TIME, f"at is {float(batch.at[i])}")
+        if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
+            return self._reject(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")
+        return None
+
+    def _early(self, batch: EventBatch, i: int) -> InputRejected | None:
+        """What keeps event i out, now that the clock has heard of it."""
+        ahead_s = float(batch.at[i]) - self.clock.now
+        # The first events may be right, and those before them wrong.
+        if ahead_s <= self.jump_max_s or not self.clock.is_full:
+            return None
+        detail = (
+            f"at is {ahead_s:.0f} s ahead of the latest events, and input.jump_max_s is "
+            f"{self.jump_max_s:.0f}"
+        )
+        return self._reject(batch, i, Reason.FUTURE, detail)
 
     def refused(self, refused: Refused, now: float) -> InputRejected:
         """An event that never came so far as to be admitted."""

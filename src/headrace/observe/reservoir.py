@@ -68,13 +68,16 @@ class Reservoir:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def offer(self, block: Columns) -> None:
-        """Consider n events; any split of them leaves the same bits."""
+    def offer(self, block: Columns, dated: NDArray[np.float64] | None = None) -> None:
+        """Consider n events; any split of them leaves the same bits.
+
+        `dated`, shape (n,), is when they count as having come, if that is not their own time.
+        """
         if len(block) == 0:
             return
         self.seen_n += len(block)
         self._store.widen(block)
-        sort_keys = self.sort_keys(block.keys, block.at)
+        sort_keys = self.sort_keys(block.keys, block.at if dated is None else dated)
         for start in range(0, len(block), _PIECE_N):
             self._admit(block, sort_keys, start, min(start + _PIECE_N, len(block)))
 

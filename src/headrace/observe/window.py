@@ -225,8 +225,8 @@ class Window:
         self._filled_n = 0
         self._store = Store(window_n)
 
-    def append(self, block: Columns) -> None:
-        """Take in n events in order of arrival.
+    def append(self, block: Columns, now: float | None = None) -> None:
+        """Take in n events in order of arrival; the clock is at `now` then, or at their latest.
 
         Raises `BrokenInvariant` if their numbers do not go on from the last event's by ones.
         """
@@ -244,11 +244,11 @@ class Window:
             done += size
         self._filled_n = min(self.window_n, self._filled_n + n)
         self.next_seq = last + 1
-        self.tick(float(block.at.max()))
+        self.tick(max(self.now, float(block.at.max())) if now is None else now)
 
     def tick(self, now: float) -> None:
-        """Time has passed, with an event or without."""
-        self.now = max(self.now, now)
+        """The clock is at `now`, with an event or without."""
+        self.now = now
 
     @property
     def first_seq(self) -> int:

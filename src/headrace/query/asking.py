@@ -120,6 +120,7 @@ class Asking:
         # Of the open ones: how many events had been observed when they were asked.
         self._open: dict[int, int] = {}
         self._ended: dict[int, None] = {}
+        self._newest_at = -np.inf
         self.arrivals = self._arrivals()
 
     def _arrivals(self) -> Arrivals | None:
@@ -177,6 +178,10 @@ class Asking:
         return key in self._open or key in self._ended
 
     # ---------------------------------------------------------------------------- control
+
+    def came(self, at: float) -> None:
+        """The newest event observed has this time, whatever the clock says; seconds."""
+        self._newest_at = at
 
     def take_gap(self, seq: int) -> None:
         """Adjust the control draw to the pace of events, from event `seq` on; at counted points."""
@@ -437,7 +442,11 @@ class Asking:
         return self._has_request(self.chance.key(candidate.id))
 
     def _paid(self, request: LabelRequested, now: float) -> LabelRequested:
-        """The request, asked now and paid."""
+        """The request, asked now and paid.
+
+        Where the clock is behind the newest event, as after a gap, its time counts from that: else
+        it would expire when the clock follows.
+        """
         if not self._can_pay(request):
             raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
         self.budget.charge()
@@ -447,7 +456,8 @@ class Asking:
         predicted = max(prediction, key=lambda name: prediction[name], default="")
         self.asked_by[by] = self.asked_by.get(by, 0) + 1
         self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
-        return msgspec.structs.replace(request, at=now, deadline=now + self.deadline_s)
+        deadline = max(now, self._newest_at) + self.deadline_s
+        return msgspec.structs.replace(request, at=now, deadline=deadline)
 
     def _request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
         return request_of(self.stream, candidate, why, model_version, self.answers_wanted)

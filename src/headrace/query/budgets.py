@@ -18,7 +18,10 @@ _GAP_EVERY_N = 256
 
 
 class Account(Protocol):
-    """One limit. A budget of your own needs these five and has to be picklable."""
+    """One limit. A budget of your own needs these five and has to be picklable.
+
+    `now` may fall, where the clock was wrong (docs/TIME.md).
+    """
 
     balance: int
 
@@ -88,6 +91,11 @@ class PerHour:
         if self._earned is not None and self.balance < self.burst:
             self.balance = min(self.burst, self.balance + earned - self._earned)
         self._earned = earned
+
+    def set_anew(self, now: float) -> None:
+        """It is `now`, and was never what was said before: that time earns nothing."""
+        self._earned = None
+        self.time_passed(now)
 
     def labels_per_event(self, gap_s: float) -> float:
         return min(1.0, self.per_hour * gap_s / 3_600)
@@ -209,6 +217,13 @@ class Budget:
                 self._gap_from = (self._events_n, now)
             self._next_gap_n = min(2 * self._events_n, self._events_n + _GAP_EVERY_N)
         return is_taken
+
+    def set_anew(self, now: float) -> None:
+        """The clock is at `now`; what it said before was wrong, so no time has passed."""
+        for account in self.accounts:
+            if isinstance(account, PerHour):
+                account.set_anew(now)
+        self._gap_from = (self._events_n, now)
 
     @property
     def next_gap_n(self) -> int:

@@ -34,6 +34,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ from ..engine import Engine
 from ..errors import BadInput
 from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
+from ..observe.clock import off_clock_told
 from ..report import Report
 from ..settings import Settings
 from .copying import copy_answers, copy_table
@@ -119,10 +121,10 @@ class Runner:
         self._note = on_note
         self._on_outputs = on_outputs
         self._answers = Answers()
-        self._is_told = False
+        self._is_told = self._is_off_clock_told = False
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
         # The times of the lines that wait in `_events`, as far as they were wanted.
-        self._times: list[float] = []
+        self._times: list[list[float]] = []
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
         refuse_the_same(places)
@@ -256,6 +258,7 @@ class Runner:
             on_turn(self)
             if is_fed:
                 self._tell_features()
+                self._tell_off_clock()
                 on_progress(self._events.position, self._events.size)
                 quiet_from = time.monotonic()
             elif is_final:
@@ -288,8 +291,11 @@ class Runner:
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
         lines = self._events.peek(n, is_final=is_final)
         earliest = self._answers.earliest
-        times = self._times_of(lines) if earliest is not None else []
-        until = math.inf if not lines else max([self.engine.now, *times[:1]])
+        until = self.engine.now if lines else math.inf
+        if lines and earliest is not None:
+            cut, reached = self._until(lines, earliest)
+            until = max(until, reached) if cut == 0 else until
+            lines = lines[:cut]
         answers = self._answers.due(until)
         if not answers and (self._answers.is_full or (is_final and not lines)):
             answers = self._answers.oldest_unknown(1 if lines else PIECE_N)
@@ -299,9 +305,6 @@ class Runner:
             return True
         if not lines:
             return False
-        if earliest is not None:
-            cut = next((i for i, at in enumerate(times) if at >= earliest), len(lines))
-            lines = lines[:cut]
         self._feed_span(self._events_source, self._events.position, b"".join(lines))
         self._events.advance(len(lines))
         del self._times[: len(lines)]
@@ -313,6 +316,13 @@ class Runner:
             self._is_told = True
             for kind, names in features_told(self.engine.schema):
                 self._note(f"read as {kind}: {names}")
+
+    def _tell_off_clock(self) -> None:
+        """Say once that times are far from the clock: what they are is for the report."""
+        clock = self.engine.shard.admission.clock
+        if not self._is_off_clock_told and (clock.ahead_n or clock.behind_n):
+            self._is_off_clock_told = True
+            self._note(f"the clock: {off_clock_told(clock.ahead_n, clock.behind_n)}")
 
     def _feed_span(self, source: int, start: int, content: bytes) -> None:
         span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
@@ -338,8 +348,23 @@ class Runner:
                 self._logs[name].write(content)
         self._on_outputs(outputs)
 
-    def _times_of(self, lines: Sequence[bytes]) -> list[float]:
-        """The time of the first event at or after each line; minus infinity after the last."""
+    def _until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
+        """How many lines come before the clock reaches `at`, and where it stands with the next.
+
+        It is the engine's own clock that goes ahead: one event with a wild time feeds no answer.
+        """
+        self._read_times(lines)
+        clock, before_n = self.engine.shard.admission.clock.copy(), 0
+        for i, ats in enumerate(self._times[: len(lines)]):
+            for n, when in enumerate(ats):
+                clock.hear(when)
+                if n == 0 and clock.now >= at:
+                    return before_n, clock.now
+            before_n = i + 1 if ats else before_n
+        return len(lines), -math.inf
+
+    def _read_times(self, lines: Sequence[bytes]) -> None:
+        """Note the times of the events in those lines whose times are not known yet."""
         decoder = self.player.decoder
         if decoder.is_joining:
             # What a line leads to depends on those before it, so none is kept.
@@ -348,15 +373,8 @@ class Runner:
         if known_n < len(lines):
             ahead = self.engine.shard.admission.halves.copy()
             decoded = decoder.decode(lines[known_n:], halves=ahead)
-            event = 0
-            for events_n in decoded.events_n:
-                self._times.append(float(decoded.batch.at[event]) if events_n else math.nan)
-                event += events_n
-        times, following = [], -math.inf
-        for at in reversed(self._times[: len(lines)]):
-            following = following if math.isnan(at) else at
-            times.append(following)
-        return times[::-1]
+            ats = iter(decoded.batch.at.tolist())
+            self._times += [list(islice(ats, events_n)) for events_n in decoded.events_n]
 
     # -------------------------------------------------------------- what happens beside the files
 

@@ -14,7 +14,7 @@ from ..messages import Reason
 from ..report import Report
 
 REJECTED_SHARE = 0.01
-"""More rejected events than this are a cause for concern."""
+"""More rejected events than this are a cause for concern, or more far behind the clock."""
 EXPIRED_SHARE = 0.5
 STALE_SHARE = 0.5
 ENDED_MIN = 20
@@ -57,6 +57,8 @@ def concerns(report: Report) -> list[str]:
     if rejected_n > REJECTED_SHARE * (report.events_n + rejected_n):
         reason = max(rejected, key=lambda name: rejected[name])
         found.append(f"{rejected_n:,} rejected, most {reason}")
+    if report.behind_n > REJECTED_SHARE * report.events_n:
+        found.append(f"{report.behind_n:,} events far behind the clock")
     if report.vanished_features:
         more_n = len(report.vanished_features) - 1
         more = f" and {more_n:,} more" if more_n else ""

@@ -19,6 +19,7 @@ from ..adapters.tables.roles import feature_columns
 from ..adapters.tables.table import times_of, values_of
 from ..errors import BadInput, BadSettings
 from ..messages import EventBatch, Value, class_name
+from ..observe.clock import clock_of, off_clock_told
 from ..observe.declared import Declared, number_with_point
 from ..observe.values import Refusal, seconds_of
 from ..settings import InputSettings, Settings
@@ -130,6 +131,7 @@ def history_of(
         )
     if kept.size < table.rows_n:
         notes.append(f"{table.rows_n - kept.size:,} rows without a label were left out.")
+    notes += [] if times is None else _notes_of_times(times, settings)
     features_max = settings.schema.features_max
     if len(features) > features_max:
         notes.append(
@@ -186,6 +188,15 @@ def _classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDArray[np.
         different.sort(key=lambda text: (size_of[text] or 0.0, text))
     code_of = {text: code for code, text in enumerate(different)}
     return tuple(different), np.array([code_of[text] for text in named], np.int64)
+
+
+def _notes_of_times(times: NDArray[np.float64], settings: Settings) -> list[str]:
+    """Times that are far from the clock of a run."""
+    clock = clock_of(settings)
+    for time in times.tolist():
+        clock.hear(time)
+    told = off_clock_told(clock.ahead_n + clock.waiting_n, clock.behind_n)
+    return [f"The clock: {told}."] if told else []
 
 
 def _notes_of_label(

@@ -179,8 +179,8 @@ def settings_of(history: History, settings: Settings, case: Case) -> Settings:
     fields = settings.input
     if history.at is not None and n:
         # The whole past is known: a season without events is no wrong clock.
-        gap = np.diff(np.maximum.accumulate(history.at), prepend=history.at[0]).max()
-        fields = replace(fields, jump_max_s=max(fields.jump_max_s, float(gap) + 1.0))
+        span_s = float(np.ptp(history.at))
+        fields = replace(fields, jump_max_s=max(fields.jump_max_s, span_s + 1.0))
     if history.at is None:
         # Without real times a deadline in seconds means nothing: no answer is to miss it.
         label = replace(label, deadline_s=max(label.deadline_s, case.latency + 1.0))

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ..errors import BadSettings
+from ..observe.clock import off_clock_told
 from ..report import Report
 from ..settings import Settings, load
 from .files import Runner, run_files
@@ -224,6 +225,7 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("choosing", report.choosing.sentence),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
+        *([("clock", off)] if (off := off_clock_told(report.ahead_n, report.behind_n)) else []),
         *([("not used", unused)] if (unused := unused_told(report)) else []),
         ("requests", str(places.requests)),
     ]

@@ -22,6 +22,7 @@ from ...messages import (
     Tick,
     Withdrawal,
 )
+from ...observe.clock import off_clock_told
 from ...settings_kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, PartitionDesk, desk_of
@@ -46,6 +47,16 @@ class OwnedShard:
     arrived: int = 0
     writer: str = ""
     read_at: float | None = None
+    is_off_clock_told: bool = False
+
+    def off_clock_told(self) -> str:
+        """What is to be said of events far from the clock, once."""
+        clock = self.shard.shard.admission.clock
+        if self.is_off_clock_told or not (clock.ahead_n or clock.behind_n):
+            return ""
+        self.is_off_clock_told = True
+        told = off_clock_told(clock.ahead_n, clock.behind_n)
+        return f"the clock of partition {self.shard.partition}: {told}"
 
 
 @dataclass(slots=True)
@@ -105,7 +116,7 @@ class Mail:
         def arrived() -> None:
             owned.done, owned.arrived = offset, max(owned.arrived, taken.step.stop)
 
-        now = owned.shard.shard.now
+        now = owned.shard.shard.admission.clock.sure
         parcel = Parcel(arrived)
         for output in taken.outputs:
             if isinstance(output, LabelRequested):

@@ -306,7 +306,9 @@ class Session:
         )
         self.quiet.fed()
         owned.read_at = records[-1].timestamp / 1_000
-        self.now = max(self.now, owned.shard.shard.now)
+        if told := owned.off_clock_told():
+            self.warn(told)
+        self.now = max(self.now, owned.shard.shard.admission.clock.sure)
         await self.outbox.put(self.mail.of_step(owned, self.training.position))
 
     # ---------------------------------------------------------------------------------- time

@@ -101,7 +101,7 @@ async def _take_over_shard(session: Session, number: int) -> None:
         # Nothing is awaited until the shard is one of ours, or it would miss an entry.
         shard.attach(session.training.trainer)
         session.shards[number] = owned
-        session.now = max(session.now, shard.shard.now)
+        session.now = max(session.now, shard.shard.admission.clock.sure)
         session.consumer.seek(tp, shard.position)
         session.consumer.resume(tp)
     session.note(
