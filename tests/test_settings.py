@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from headrace.errors import BadInput, BadSettings
-from headrace.settings import Settings, WatchSettings, check, load, parse
+from headrace.settings import Settings, WatchSettings, check, load, load_for_kafka, parse
 from headrace.settings_query import asks_on_arrival
 
 
@@ -287,3 +287,18 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_half_a_surrogate_pair_is_a_fault(raw: dict[str, object]):
     with pytest.raises(BadSettings, match="must be text that UTF-8 can write"):
         parse(raw)
+
+
+def test_relative_paths_of_a_worker_go_from_the_folder_of_its_settings(tmp_path: Path) -> None:
+    file = tmp_path / "headrace.toml"
+    file.write_text('[kafka]\ntls = true\nca_file = "ca.pem"\ncert_file = ""\n')
+    settings = load_for_kafka(file)
+    assert settings.worker.snapshots == str(tmp_path / "state" / "snapshots")
+    assert settings.kafka.ca_file == str(tmp_path / "ca.pem")
+    assert settings.kafka.cert_file == ""
+    file.write_text('[worker]\nsnapshots = "s3://bucket/here"\n')
+    assert load_for_kafka(file).worker.snapshots == "s3://bucket/here"
+    file.write_text('[worker]\nsnapshots = "/srv/here"\n')
+    assert load_for_kafka(file).worker.snapshots == "/srv/here"
+    # What a run keeps of its settings must not depend on where its file lay.
+    assert load(file) == parse({"worker": {"snapshots": "/srv/here"}})

@@ -27,7 +27,7 @@ from pictures import Pictures, number_of
 
 from headrace import Answer, BadInput, BadSettings, LabelRequested
 from headrace.chance import Chance
-from headrace.settings import Settings, load
+from headrace.settings import Settings, load_for_kafka
 from headrace.shells.kafka.client import check_brokers, consumer, producer
 from headrace.testing.oracles import Crowd
 
@@ -122,7 +122,7 @@ async def _partitions(writer: object, topic: str, stop: asyncio.Event) -> list[i
 
 
 async def run(options: argparse.Namespace) -> None:
-    settings = load(options.settings)
+    settings = load_for_kafka(options.settings)
     await check_brokers(settings.kafka)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

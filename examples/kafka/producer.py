@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 from pictures import Pictures, event_id
 
 from headrace import BadInput, BadSettings
-from headrace.settings import Settings, load
+from headrace.settings import Settings, load_for_kafka
 from headrace.shells.kafka.client import admin, check_brokers, producer
 
 TOPIC_ALREADY_EXISTS = 36
@@ -84,7 +84,7 @@ def say(sentence: str) -> None:
 
 
 async def run(options: argparse.Namespace) -> None:
-    settings = load(options.settings)
+    settings = load_for_kafka(options.settings)
     await check_brokers(settings.kafka)
     await make_topic(settings, options.partitions)
     if options.events == 0:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from .errors import BadInput, BadSettings
 from .settings_answers import AnswersSettings, Unit, faults_of_answers
@@ -399,6 +400,20 @@ def load(path: Path) -> Settings:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}") from error
     return parse(raw)
+
+
+def load_for_kafka(path: Path) -> Settings:
+    """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
+    settings, folder = load(path), path.parent
+    kafka, worker = settings.kafka, settings.worker
+    files = {
+        name: str(folder / getattr(kafka, name))
+        for name in ("ca_file", "cert_file", "key_file", "password_file")
+        if getattr(kafka, name)
+    }
+    if "://" not in worker.snapshots:
+        worker = replace(worker, snapshots=str(folder / worker.snapshots))
+    return replace(settings, kafka=replace(kafka, **files), worker=worker)
 
 
 def parse(raw: dict[str, Any]) -> Settings:

@@ -181,7 +181,8 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "Folder of the snapshots, or a URL that fsspec knows: `s3://...`, `gs://...`, "
-            "`memory://...`. All workers of a group must see the same one."
+            "`memory://...`. All workers of a group must see the same one. A relative path goes "
+            "from the folder of the settings' file, here and for the files of `[kafka]`."
         ),
     ] = "state/snapshots"
     snapshot_every_s: Annotated[Seconds, about("Time between two snapshots; seconds.")] = 60.0
@@ -336,7 +337,7 @@ def _faults_of_sasl(kafka: KafkaSettings) -> list[str]:
     if kafka.sasl != "none" and beyond and not kafka.tls:
         faults.append(
             f"kafka.sasl is {kafka.sasl!r} and kafka.tls is false; SASL without TLS would send the "
-            f"secret, or what it can be guessed from, in plaintext to {beyond[0]}: set tls"
+            f"password, or what it can be guessed from, in plaintext to {beyond[0]}: set tls"
         )
     return faults
 

@@ -158,3 +158,11 @@ def test_a_file_of_keys_without_end_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(keys.KEY_FILE_ENV, "/dev/zero")
     with pytest.raises(BadSettings, match="HEADRACE_SNAPSHOT_KEY_FILE names /dev/zero, which has"):
         load_keys(tmp_path)
+
+
+def test_who_only_reads_makes_no_key_and_no_folder(tmp_path):
+    with pytest.raises(BadSettings, match=r"has no snapshot\.key: nothing was ever saved there"):
+        load_keys(tmp_path / "elsewhere", makes_key=False)
+    assert list(tmp_path.iterdir()) == []
+    made = load_keys(tmp_path / "here")
+    assert load_keys(tmp_path / "here", makes_key=False) == made

@@ -103,6 +103,8 @@ def test_demo_asks_gets_answers_and_learns(broker, prefix, tmp_path) -> None:
             metrics = worker.metrics()
             assert worker.why_not_ready() == ""
         assert worker.stop() == 0
+    for line in worker.text().splitlines():
+        assert line.startswith("===") or "message" in json.loads(line), line
     assert value(metrics, "headrace_events_observed_total", stream="demo") > 0
     assert value(metrics, "headrace_label_requests_total", stream="demo") >= SETTLED_N
     check_topics(broker, prefix)

@@ -141,9 +141,13 @@ def test_a_log_made_anew_ends_the_worker_with_a_sentence(stream: Stream, setting
     wait_until(lambda: name not in stream.topics.names(), f"{name} is still there", OVER_S)
     stream.topics.create(name)
     worker.start()
-    assert worker.wait() != 0
-    assert f"{name}, partition 0, ends at 0" in worker.tail()
-    assert "headrace reset" in worker.tail()
+    assert worker.wait() == 2
+    said = [line for line in worker.tail().splitlines() if "ERROR" in line]
+    assert len(said) == 1
+    assert f"{name}, partition 0, ends at 0" in said[0]
+    assert "headrace reset" in said[0]
+    assert "Traceback" not in worker.tail()
+    assert "CRITICAL" not in worker.tail()
 
 
 def test_answers_made_anew_are_read_from_their_beginning(stream: Stream) -> None:

@@ -58,18 +58,18 @@ class Keys:
         return next((key for key in self if key_id(key) == wanted_id), None)
 
 
-def load_keys(place: str | Path) -> Keys:
+def load_keys(place: str | Path, *, makes_key: bool = True) -> Keys:
     """The keys for a place of snapshots: one look, for all series in it.
 
     The key that signs is from `HEADRACE_SNAPSHOT_KEY`, or the file that
     `HEADRACE_SNAPSHOT_KEY_FILE` names; otherwise, in a local folder, from its `snapshot.key`, which
-    is made with a fresh key at first. A key made there verifies no file from elsewhere, and whoever
-    can read the folder can sign: to guard against them, keep the key outside. The old ones are the
-    lines of the file that `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
+    is made with a fresh key at first, if `makes_key`. A key made there verifies no file from
+    elsewhere, and whoever can read the folder can sign: to guard against them, keep the key
+    outside. The old ones are the lines of the file that `HEADRACE_SNAPSHOT_OLD_KEYS_FILE` names.
 
-    Raises `BadSettings` if both variables are set, if neither is and the place is remote, if a file
-    can't be read, a key is shorter than 32 bytes, or the file in the folder is a link, another
-    user's, or readable by others.
+    Raises `BadSettings` if both variables are set, if neither is and the place is remote, if there
+    is no key and none is to be made, if a file can't be read, a key is shorter than 32 bytes, or
+    the file in the folder is a link, another user's, or readable by others.
     """
     text, file = os.environ.get(KEY_ENV), os.environ.get(KEY_FILE_ENV)
     if text is not None and file is not None:
@@ -79,7 +79,7 @@ def load_keys(place: str | Path) -> Keys:
     elif file is not None:
         key = _read_key_file(Path(file), KEY_FILE_ENV).strip()
     else:
-        key = _own_key(place)
+        key = _own_key(place, makes_key)
     old = os.environ.get(OLD_KEYS_FILE_ENV)
     olds = () if old is None else tuple(_read_key_file(Path(old), OLD_KEYS_FILE_ENV).split())
     return Keys(key, olds)
@@ -111,12 +111,17 @@ def _read_key_file(path: Path, named_by: str) -> bytes:
     return content
 
 
-def _own_key(place: str | Path) -> bytes:
+def _own_key(place: str | Path, makes_key: bool) -> bytes:
     folder = local_path(place)
     if folder is None:
         raise BadSettings(
             f"{place} holds no key of its own, or whoever can write there could sign; set "
             f"{KEY_ENV} or {KEY_FILE_ENV}, the same for all workers (`openssl rand -hex 32`)"
+        )
+    if not makes_key and not os.path.lexists(folder / OWN_KEY_FILE):
+        raise BadSettings(
+            f"{folder} has no {OWN_KEY_FILE}: nothing was ever saved there. See worker.snapshots, "
+            f"which goes from the folder of the settings' file, or set {KEY_ENV}"
         )
     path = made_folder(folder) / OWN_KEY_FILE
     if not os.path.lexists(path):

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -22,10 +23,10 @@ from typing import Any
 from ..adapters.faust_sensor import faust_sensor
 from ..adapters.prometheus import registry_of
 from ..adapters.serving import Served, serve
-from ..errors import BadSettings
+from ..errors import BadInput, BadSettings
 from ..report import Report
 from ..reporting import report_of_parts
-from ..settings import Settings, load
+from ..settings import Settings, load_for_kafka
 from .kafka import logs
 from .kafka.client import faust_brokers, faust_credentials, library
 from .kafka.station import Station
@@ -38,11 +39,10 @@ REPORT_S = 1.0
 LOGGER = logging.getLogger("headrace.worker")
 
 
-def create_app(settings: Settings, screen: Screen | None = None) -> Any:
-    """The Faust app of these settings, with the station as a service of it.
+def create_app(settings: Settings, frame: Frame | None = None) -> Any:
+    """The Faust app of these settings, with a station as a service of it, that of `frame`.
 
-    It listens nowhere, creates no topic and keeps no file; `screen` shows what it does. Raises
-    `BadSettings`.
+    It listens nowhere, creates no topic and keeps no file. Raises `BadSettings`.
     """
     app = _app()(
         f"{settings.kafka.group}-faust",
@@ -54,7 +54,7 @@ def create_app(settings: Settings, screen: Screen | None = None) -> Any:
         datadir="",
         value_serializer="raw",
     )
-    frame = Frame(settings, screen)
+    frame = frame or Frame(settings)
     if settings.worker.faust_sensor:
         faust_sensor(app, frame.registry)
     app.service(_service(frame))
@@ -97,7 +97,13 @@ def _service(frame: Frame) -> type[Any]:
         @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
         async def _watch(self) -> None:
             await frame.ended()
-            if not self.should_stop:
+            if self.should_stop:
+                return
+            if isinstance(frame.error, BadSettings | BadInput):
+                # Somebody has to do something, and a traceback would not tell them what.
+                LOGGER.error("%s", frame.error)
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
                 await self.crash(frame.error or RuntimeError("the station ended"))
 
         async def on_stop(self) -> None:
@@ -150,6 +156,11 @@ class Frame:
                 self.screen.update(self.report)
             await asyncio.sleep(REPORT_S if self.screen is None else REFRESH_S)
 
+    @property
+    def code(self) -> int:
+        """The exit code of what it ended by itself with: 2 where somebody has to do something."""
+        return 2 if isinstance(self.error, BadSettings | BadInput) else 0
+
     async def ended(self) -> None:
         """Returns when the station has ended, by itself or because it was stopped."""
         await asyncio.wait([self._work])
@@ -193,19 +204,20 @@ def register(subparsers: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace worker`; the exit code."""
-    settings = load(arguments.settings)
+    settings = load_for_kafka(arguments.settings)
     with Screen() if arguments.live else nullcontext() as screen:
         shown = screen if screen is not None and screen.is_shown else None
         set_up = partial(logs.set_up, settings.worker, None if shown is None else shown.note)
         set_up()
+        frame = Frame(settings, shown)
         worker = _launcher(set_up)(
-            create_app(settings, shown), loglevel="warning", redirect_stdouts=False, quiet=True
+            create_app(settings, frame), loglevel="warning", redirect_stdouts=False, quiet=True
         )
         try:
             worker.execute_from_commandline()
         except SystemExit as stopped:
-            return int(stopped.code or 0)
-    return 0
+            return frame.code or int(stopped.code or 0)
+    return frame.code
 
 
 def _launcher(set_up: Callable[[], None]) -> type[Any]:
@@ -213,6 +225,11 @@ def _launcher(set_up: Callable[[], None]) -> type[Any]:
     base = library("faust").Worker
 
     class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
+        def __init__(self, *services: Any, **options: Any) -> None:
+            super().__init__(*services, **options)
+            # It would end with an escape code, in front of the first line of a log.
+            self.spinner = None
+
         def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
             """Called when Faust has set up its own."""
             set_up()
@@ -227,6 +244,6 @@ def __getattr__(name: str) -> Any:
     path = os.environ.get(SETTINGS)
     if not path:
         raise BadSettings(f"{SETTINGS} is not set; must name the settings' file")
-    app = create_app(load(Path(path)))
+    app = create_app(load_for_kafka(Path(path)))
     globals()["app"] = app
     return app

@@ -21,7 +21,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ...errors import BadInput, BadSettings
-from ...settings import Settings, load
+from ...settings import Settings, load_for_kafka
 from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
@@ -200,7 +200,7 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace lag`; the exit code. With `--watch` it ends when a lag is above its limit."""
-    settings = load(arguments.settings) if arguments.settings else Settings()
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
     if arguments.watch is not None and not arguments.watch > 0:
         raise BadSettings(f"--watch is {arguments.watch}; must be above 0 (seconds)")
     # What it would log, the exception says as well.

@@ -16,7 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...errors import BadInput
-from ...settings import Settings, load
+from ...settings import Settings, load_for_kafka
 from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
@@ -47,7 +47,7 @@ async def rebuilt(
     kafka = settings.kafka
     found = {state.topic.setting: state.found for state in await ensure(settings, create=False)}
     partitions_n = {setting: one.partitions_n for setting, one in found.items() if one is not None}
-    states = States(settings, note)
+    states = States(settings, note, makes_key=is_writing)
     async with connected(kafka) as cluster, AsyncExitStack() as stack:
         if is_writing:
             await check_idle(cluster, kafka.group)
@@ -122,7 +122,7 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace rebuild`; the exit code."""
-    settings = load(arguments.settings) if arguments.settings else Settings()
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
     # What it would log, the exception says as well.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     notes: list[str] = []

@@ -25,7 +25,7 @@ from typing import Any
 
 from ...errors import BadInput, BadSettings
 from ...learn.training_log import TrainingLog
-from ...settings import Settings, load
+from ...settings import Settings, load_for_kafka
 from . import client, wire
 from .chain import Chain, chain_of
 from .cluster import connected
@@ -217,7 +217,7 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace reset`; the exit code."""
-    settings = load(arguments.settings) if arguments.settings else Settings()
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
     # What it would log, the exception says as well.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     moves = asyncio.run(planned_moves(settings, arguments.to))

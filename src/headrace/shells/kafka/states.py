@@ -35,16 +35,19 @@ class _ShardState(msgspec.Struct, frozen=True):
 class States:
     """The snapshots of all parts of one stream, whoever wrote them.
 
-    `note` is told why a snapshot was passed over, and `refused_n` counts them. Every call reads or
+    `note` is told why a snapshot was passed over, and `refused_n` counts them. Who only reads makes
+    no key (`makes_key`). Every call reads or
     writes a file or an object store, so a worker calls from a thread. Raises `OSError` when the
     store can't be reached.
     """
 
-    def __init__(self, settings: Settings, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Settings, note: Callable[[str], None], *, makes_key: bool = True
+    ) -> None:
         self.settings = settings
         self.refused_n = 0
         self._note = note
-        self._keys = load_keys(settings.worker.snapshots)
+        self._keys = load_keys(settings.worker.snapshots, makes_key=makes_key)
         self._stores: dict[str, SnapshotStore] = {}
         # Two streams that share a place must not remove each other's.
         name = hashlib.blake2b(settings.stream.encode(), digest_size=4).hexdigest()

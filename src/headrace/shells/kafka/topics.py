@@ -19,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ...errors import BadInput, BadSettings
-from ...settings import Settings, load
+from ...settings import Settings, load_for_kafka
 from ..printing import make_console
 from .cluster import Found, Wanted, connected
 
@@ -265,7 +265,7 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace topics`; the exit code."""
-    settings = load(arguments.settings) if arguments.settings else Settings()
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
     logger = logging.getLogger("aiokafka")
     level = logger.level
     # What it would log, the exception says as well.
