@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from typing import Annotated, Any, TypeAlias
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 from msgspec import Meta
@@ -38,9 +38,10 @@ def zone_of(text: str) -> tzinfo | None:
             return datetime.fromisoformat(f"2000-01-01T00:00:00{offset}").tzinfo
         return ZoneInfo(text)
     except (ValueError, OSError, LookupError):
-        raise ValueError(
-            f"is {text!r}; must be UTC, an offset as +02:00 or a name as Europe/Zurich"
-        ) from None
+        fault = "must be UTC, an offset as +02:00 or a name as Europe/Zurich"
+        if not available_timezones():
+            fault += ", and no zone has a name here: pip install tzdata"
+        raise ValueError(f"is {text!r}; {fault}") from None
 
 
 def faults_of_zone(path: str, text: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from headrace import Answer, BadSettings, InputRejected
 from headrace.messages import Reason
 from headrace.observe.answers import AnswersDecoder
+from headrace.observe.values import Refusal, seconds_of
 from headrace.settings import AnswersSettings, parse
 
 PRODIGY = AnswersSettings(
@@ -139,6 +141,18 @@ def test_an_array_of_tasks_is_told_to_be_lines(line: bytes):
     (rejected,) = AnswersDecoder(line_bytes_max=100).decode([line])
     assert isinstance(rejected, InputRejected)
     assert "an array of tasks is read from a file *.json (docs/LOGS.md)" in rejected.detail
+
+
+@pytest.mark.parametrize("at", ["1712011200123", "1712011200123456789", "1712011200"])
+def test_a_number_in_quotes_is_never_a_date_in_the_past(at: str):
+    with pytest.raises(Refusal, match="must be a number of seconds"):
+        seconds_of(at, "at", UTC)
+
+
+def test_without_zones_a_name_is_told_what_is_missing(monkeypatch):
+    monkeypatch.setattr("headrace.settings_fields.available_timezones", set)
+    with pytest.raises(BadSettings, match="pip install tzdata"):
+        parse({"input": {"zone": "Europe/Nowhere"}})
 
 
 @pytest.mark.parametrize("zone", ["Europe/Zuerich", "2 hours", "+25:00", ".5", "Europe", "../UTC"])

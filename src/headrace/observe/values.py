@@ -107,7 +107,8 @@ def seconds_of(
         if text.endswith((" UTC", " GMT")):
             text = f"{text[:-4]}+00:00"
         try:
-            moment = datetime.fromisoformat(text)
+            # Of other lengths some are taken for a date: "1712011200123" for one in the year 1712.
+            moment = datetime.fromisoformat(text if len(text) == 8 or not text.isdecimal() else "")
         except ValueError:
             fault = "must be a number of seconds, or RFC 3339 as in 2024-05-01T12:00:00Z"
             raise Refusal(Reason.BAD_TIME, f"{path} is {shown(value)}; {fault}") from None
