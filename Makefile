@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo broker test fuzz grafana-check dashboards torture soak lint format bench docs clean
+.PHONY: experiments help demo broker kafka test fuzz grafana-check dashboards torture soak lint format bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,9 @@ demo: $(READY)  ## set up, then run the demo: a drifting stream, annotators, a l
 
 broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are Java 17 and Maven
 	PYTHONPATH=tests $(BIN)/python -m kafka.broker
+
+kafka: $(READY) broker  ## a broker on loopback for a first look, until Ctrl-C, and what to run beside it
+	PYTHONPATH=tests $(BIN)/python -m kafka.look $(ARGS)
 
 test: $(READY) broker  ## set up, then run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)

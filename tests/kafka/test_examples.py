@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 
+from kafka.topics import Topics
 from kafka.workers import TOPICS, Worker
 from kafka.world import wait_until
 
@@ -163,3 +167,45 @@ def test_programs_refuse_plaintext_beyond_loopback(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "allow_plaintext" in done.stderr
+
+
+def test_the_first_look_leads_to_a_request_for_a_label(broker: Any, tmp_path: Path) -> None:
+    """`make kafka`, then what it prints, word for word but for the view of the terminal."""
+    if not broker.is_kafka:
+        pytest.skip("the stand-in Tansu keeps no groups long enough")
+    look = subprocess.Popen(
+        [sys.executable, "-m", "kafka.look", "--folder", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), *sys.path])},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    started = [look]
+    try:
+        assert look.stdout is not None
+        told = [look.stdout.readline() for _ in range(5)]
+        servers = re.search(r"127\.0\.0\.1:\d+", told[0])
+        assert servers is not None, told
+        settings = tmp_path / "headrace.toml"
+        settings.write_text(settings.read_text().replace("port = 9464", "port = 0"))
+        for command in told[1:4]:
+            words = [word for word in command.split() if word != "--live"]
+            started.append(subprocess.Popen(words, cwd=ROOT, stdout=subprocess.DEVNULL))
+        topics = Topics({"bootstrap_servers": servers[0]})
+
+        def is_asked() -> bool:
+            assert [one.poll() for one in started] == [None] * 4
+            with contextlib.suppress(KafkaError):
+                is_there = "headrace.requests" in topics.names()
+                return is_there and bool(topics.values("headrace.requests"))
+            return False
+
+        wait_until(is_asked, "nobody asks", WITHIN_S)
+    finally:
+        for one in reversed(started):
+            one.send_signal(signal.SIGTERM)
+        for one in reversed(started):
+            one.wait(60)
+        if look.stdout is not None:
+            look.stdout.close()
+    assert look.returncode == 0
