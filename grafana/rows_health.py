@@ -369,7 +369,8 @@ def quality() -> list[Json]:
                 "that could not be learned.",
                 calm="kept is the gate at work: the challenger was not better.",
                 do="unlearnable above 0: the features of the event are gone, or the model refuses "
-                "the class. Nothing adopted for days under drift: see docs/DRIFT.md.",
+                "the class, see HeadraceModelFailing. Nothing adopted for days under drift: see "
+                "docs/DRIFT.md.",
             ),
         ),
     ]

@@ -156,25 +156,29 @@ def stream() -> list[Json]:
             width=4,
             low=0,
             about=told(
-                "Single values that were not used, in the hour before: of a feature too many, of "
-                "another kind than its feature, or infinite.",
+                "Single values that were not used as they came, in the hour before: of a feature "
+                "too many, of another kind than its feature, infinite, of a category too many.",
                 red="1,000 an hour: a feature changed its type, or names are made up.",
                 do="unknown: raise schema.features_max or mend the names. mistyped: text where "
-                "numbers were.",
+                "numbers were. other_category: columns.text. Alert HeadraceLimitReached.",
             ),
         ),
         lines(
             "Predictions failed, last hour",
-            [line("max(increase(headrace_predictions_failed_total{S}[1h]))", "failed")],
+            [
+                line("sum(increase(headrace_predictions_failed_total{S}[1h]))", "failed"),
+                line("sum(headrace_model_members_failed{S})", "members of the committee"),
+            ],
             unit="short",
             steps=above(None, 1),
             width=4,
             low=0,
             about=told(
-                "Predictions that the model failed to give.",
-                red="any: the event is observed, but nothing was predicted.",
-                do="the model raises an error on some events: see the log. "
-                "Alert HeadracePredictionsFailed.",
+                "Events on which the model failed, and members of the committee that ever did.",
+                red="any: the event is observed, but nothing was predicted, and it counts as "
+                "not right.",
+                do="the model raises an error on some events: the closing table, the live view "
+                "and readiness have the first one. Alert HeadracePredictionsFailed.",
             ),
         ),
         lines(

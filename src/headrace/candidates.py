@@ -69,7 +69,7 @@ def _facing(
     Where the log has no probabilities the model's serve; it is then as far from a served model as
     from one that is sure of the class that it predicts itself.
     """
-    model = widened(model, k)
+    model = widened(_without_failures(model), k)
     if uncertainty_from == "model":
         return model
     wide = widened(served, k)
@@ -80,6 +80,17 @@ def _facing(
     if k:
         sure[np.arange(len(model)), model.argmax(axis=1)] = 1.0
     return disagreement(model, np.where(known, np.nan_to_num(wide, nan=0.0), sure))
+
+
+def _without_failures(model: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same with a sure row where the model failed: that is no doubt, and earns no label."""
+    if not model.shape[1]:
+        return model
+    has_failed = np.isnan(model[:, 0])
+    if has_failed.any():
+        model = np.where(has_failed[:, np.newaxis], 0.0, model)
+        model[has_failed, 0] = 1.0
+    return model
 
 
 def candidate_of(
@@ -106,6 +117,6 @@ def candidate_of(
 
 
 def _named(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
-    # Rows of zeros were seen before any class was known: nothing was predicted.
+    # Rows of zeros were seen before any class was known, on rows of NaN the model failed.
     named = dict(zip(schema.classes, probabilities.tolist(), strict=False))
-    return named if probabilities.any() else {}
+    return named if probabilities.any() and not np.isnan(probabilities[0]) else {}

@@ -58,7 +58,7 @@ from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
 from .query.strategies import Strategy
 from .report import Report
-from .reporting import report_of
+from .reporting import check_model_starts, report_of
 from .settings import Settings, check
 from .shard import Shard
 
@@ -317,11 +317,19 @@ class Engine:
             self._report = report_of(self)
         return self._report
 
-    def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
-        """Class probabilities of the present model for one event; {} while no class is known.
+    def check_model(self) -> None:
+        """Raise `BadSettings` if the model failed at all that it was given from the start.
 
-        A feature or a category that the stream has not shown yet counts as missing. Raises
-        `BadInput` for features that no event could have.
+        `feed` never raises by a model's failure, so every shell asks this between two feeds.
+        """
+        check_model_starts(self.trainer, [self.shard])
+
+    def predict(self, features: Mapping[str, Any]) -> dict[str, float]:
+        """Class probabilities of the present model for one event.
+
+        {} while no class is known, and where the model fails on it. A feature or a category that
+        the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
+        could have.
         """
         schema = self.schema
         try:
@@ -334,6 +342,8 @@ class Engine:
             if name in schema.categories and row[j] >= len(schema.categories[name]):
                 row[j] = np.nan
         probabilities = self.trainer.probabilities(row[np.newaxis], None, lambda _: features)[0]
+        if np.isnan(probabilities).any():
+            return {}
         return dict(zip(self.schema.classes, probabilities.tolist(), strict=True))
 
     def snapshot(self) -> bytes:

@@ -41,6 +41,8 @@ class ModelView(Protocol):
     ) -> NDArray[np.float64]:
         """Class probabilities, shape (n, k), of rows (n, d) at times (n,), seconds; or of now.
 
+        A row on which the model failed is NaN.
+
         `original_of(i)` are the features of event i as they came: what rows can't hold.
         """
         ...

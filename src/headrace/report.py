@@ -11,6 +11,7 @@ from .learn.evaluation import Estimate
 from .learn.noise import Suspicion
 from .learn.quality import Quality
 from .learn.twins import Choosing
+from .limits import Limit
 from .observe.shares import FeatureShares
 
 
@@ -50,6 +51,19 @@ class PartitionReport(msgspec.Struct, frozen=True, kw_only=True):
     drift_level: str = "STABLE"
 
 
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What `who`, the model or a member of the committee, failed at: to `learn` or to `predict`.
+
+    `n` labels or events it failed on, None where that is not counted; `error` is the first one's
+    exception, "" where it happened before this process began.
+    """
+
+    who: str
+    act: str
+    n: int | None
+    error: str
+
+
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What only the shell around the parts knows. Times are by the clock of the day, seconds.
 
@@ -84,7 +98,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     estimates from the labels bought, with the naive share beside them; `judged` says whose.
     `ahead_n` events were too far ahead of the others to move the clock, `behind_n` as far behind.
     `quality` is over the latest window; `unpredicted_n` events came before the model had learned
-    anything and have no accuracy. `temperature` is that of the model's calibration, 1 for none.
+    anything and have no accuracy. `failed_predictions_n` counts events on which a model that has
+    learned failed, which are not right; `unlearnable_n` labels that it could not learn; `failures`
+    what they were, of committee's members too. `model_fault` says that the model fails at all it is
+    given, "" while it does not. `limits` are those that were reached. `temperature` is that of the
+    model's calibration, 1 for none.
     `choosing` is what choosing is worth against asking at random. `label_noise` are a
     lower and a higher estimate of the share of wrong labels, by the model's word, `answer_error`
     that of answers, by how annotators disagree; `suspicious` are the latest labels that look wrong.
@@ -109,6 +127,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unknown_features_n: int
     mistyped_n: int
     not_finite_n: int
+    limits: tuple[Limit, ...]
     vanished_features: tuple[str, ...]
     classes: tuple[str, ...]
 
@@ -163,6 +182,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     learned_at: float | None
     unlearnable_n: int
     failed_predictions_n: int
+    failures: tuple[Failure, ...]
+    failing: tuple[str, ...]
+    model_fault: str
     memory_n: int
     retrained_n: int
     retrained_at: float | None

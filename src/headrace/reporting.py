@@ -17,12 +17,14 @@ from .label.annotators import TURNAROUND_BOUNDS_S, Annotator, Annotators
 from .label.annotators import joined as joined_annotators
 from .label.desk import Counts, Desk
 from .learn.evaluation import Evaluation, joined, joined_all, joined_quality
+from .learn.failures import FAILING_N, Act, check_start
 from .learn.trainer import Trainer
+from .limits import limits_reached
 from .observe.drift import SHARES_MAX, DriftLevel, DriftMonitor
 from .observe.schema import Schema
 from .observe.shares import FeatureShares
 from .observe.signals import CONFIDENCE_BOUNDS
-from .report import AnnotatorReport, PartitionReport, Report, WorkerReport
+from .report import AnnotatorReport, Failure, PartitionReport, Report, WorkerReport
 from .settings import Settings
 from .shard import Shard
 
@@ -74,11 +76,24 @@ def report_of_parts(
             settings, list(desks.values()), max(_nows([*shards.values()]), default=-math.inf)
         ),
         _of_model(trainer),
+        _of_failures(trainer, list(shards.values())),
         _of_drift([shard for _, shard in sorted(shards.items())], classes),
         _of_accuracy([shard.evaluation for shard in shards.values()]),
     ]
     told: dict[str, Any] = {name: value for part in parts for name, value in part.items()}
     return Report(classes=classes, worker=worker, **told)
+
+
+def check_model_starts(trainer: Trainer, shards: Iterable[Shard]) -> None:
+    """Raise `BadSettings` when the model fails at all that it was given from the start."""
+    of = list(shards)
+    check_start(
+        trainer.learner.failures,
+        learned_n=trainer.learned_n,
+        unlearnable_n=trainer.unlearnable_n,
+        failed_n=sum(shard.failed.n for shard in of),
+        failed_in_row_n=sum(shard.failed.in_row_n for shard in of),
+    )
 
 
 def partition_of(
@@ -164,6 +179,7 @@ def _of_events(
         "unknown_features_n": sum(schema.unknown_n for schema in schemas),
         "mistyped_n": sum(schema.mistyped_n for schema in schemas),
         "not_finite_n": sum(schema.not_finite_n for schema in schemas),
+        "limits": limits_reached(schemas, sum(shard.asking.given_up_n for shard in shards)),
         "vanished_features": tuple(dict.fromkeys(vanished)),
         "window_n": sum(len(window) for _, window in windows),
         "reservoir_n": sum(len(shard.reservoir) for shard in shards),
@@ -252,8 +268,6 @@ def _of_model(trainer: Trainer) -> dict[str, Any]:
         "model_version": trainer.version,
         "learned_n": trainer.learned_n,
         "learned_at": trainer.learned_at,
-        "unlearnable_n": trainer.unlearnable_n,
-        "failed_predictions_n": trainer.learner.failed_predictions_n,
         "temperature": trainer.calibration.temperature,
         "choosing": trainer.twins.estimate(),
         "label_noise": trainer.noise.shares,
@@ -270,6 +284,44 @@ def _of_model(trainer: Trainer) -> dict[str, Any]:
         **trainer.learner.evidence_told(),
         "is_retraining": trainer.open_job is not None,
     }
+
+
+def _of_failures(trainer: Trainer, shards: Sequence[Shard]) -> dict[str, Any]:
+    """What the model failed at, what its members did, and what it fails at all the time."""
+    first = trainer.learner.failures.first
+    failed_n: dict[Act, int] = {
+        "learn": trainer.unlearnable_n,
+        "predict": sum(shard.failed.n for shard in shards),
+    }
+    in_row_n: dict[Act, int] = {
+        "learn": trainer.failed_in_row_n,
+        "predict": max((shard.failed.in_row_n for shard in shards), default=0),
+    }
+    found = [
+        Failure(who="model", act=act, n=n, error=first.get(act, ""))
+        for act, n in failed_n.items()
+        if n
+    ]
+    for name, failures in trainer.learner.failures_by_member().items():
+        found += [
+            Failure(who=name, act=act, n=None, error=error) for act, error in failures.first.items()
+        ]
+    failing = tuple(act for act, n in in_row_n.items() if n >= FAILING_N)
+    faults = [
+        f"the model failed to {act} the last {in_row_n[act]:,} {_GIVEN[act]}"
+        + (f" ({first[act]})" if act in first else "")
+        for act in failing
+    ]
+    return {
+        "unlearnable_n": failed_n["learn"],
+        "failed_predictions_n": failed_n["predict"],
+        "failures": tuple(found),
+        "failing": failing,
+        "model_fault": "; ".join(faults),
+    }
+
+
+_GIVEN: dict[Act, str] = {"learn": "labels", "predict": "events"}
 
 
 def _of_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from .candidates import candidate_of, pool_arriving, pool_of
 from .chance import Chance
 from .learn.evaluation import Evaluation
+from .learn.failures import FailedEvents
 from .messages import (
     DriftChanged,
     EventBatch,
@@ -33,7 +34,7 @@ from .observe.moments import RunningMoments
 from .observe.originals import unpacked
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Seen, are_predicted, columns_of, served_over, stacked, widened
+from .observe.seen import Seen, are_predicted, columns_of, judged_of, served_over, stacked
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.arrivals import Drawn, Look
@@ -81,6 +82,7 @@ class Shard:
         # The clock at the last event observed; admission's may be ahead by the rest of a run.
         self.now = -np.inf
         self.events_n = 0
+        self.failed = FailedEvents()
         self.fresh_from = 0
         self._drift_from = 0
         self._round_at: float | None = None
@@ -117,16 +119,18 @@ class Shard:
         stop = start + len(probabilities)
         look = self._look(run, start, probabilities)
         stop = start + look.n
-        judged = self._judged(probabilities[: stop - start], run.served[start:stop])
+        is_served = self.settings.evaluation.judged == "served"
+        judged = judged_of(probabilities[: stop - start], run.served[start:stop], is_served)
         predicted = predicted_classes(judged)
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
         n, change = self.drift.confidences(
             confidence, predicted, run.clock[start:stop], self.events_n
         )
         stop = start + n
+        if self.model.has_learned:
+            self.failed.count(probabilities[:n])
         # The rows may be the feeder's own, who is free to reuse them after this feed.
         rows = run.rows[start:stop].copy()
-        is_served = self.settings.evaluation.judged == "served"
         told = are_predicted(run.served[start:stop], self.model.has_learned, is_served=is_served)
         scores = probabilities[:n], confidence[:n], predicted[:n]
         # A class that was settled within the run is known now, however the events were batched.
@@ -188,15 +192,6 @@ class Shard:
             run.scores_from, run.scores_version = start, self.model.version
             ends = start + len(run.scores)
         return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
-
-    def _judged(
-        self, probabilities: NDArray[np.float64], served: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """The probabilities whose accuracy is estimated."""
-        if self.settings.evaluation.judged == "model" or served.shape[1] == 0:
-            return probabilities
-        known = ~np.isnan(served[:, :1])
-        return np.where(known, served, widened(probabilities, served.shape[1]))
 
     def _take(self, seen: Seen) -> None:
         """Count the events; they wait to be written down until somebody reads what they change."""
@@ -284,8 +279,10 @@ class Shard:
         told = [part for part in seen if part.probabilities.shape[1]]
         counts: list[int] = []
         if told:
-            counts = np.bincount(stacked([part.predicted for part in told])).tolist()
-            self._confidences.add(stacked([part.confidence for part in told]))
+            predicted = stacked([part.predicted for part in told])
+            confidence = stacked([part.confidence for part in told])
+            counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
+            self._confidences.add(confidence)
         for name, count in zip(self.schema.classes, counts, strict=False):
             if count:
                 self._predicted_n[name] = self._predicted_n.get(name, 0) + count

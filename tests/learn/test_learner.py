@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 import pickle
 import sys
 from pathlib import Path
@@ -178,29 +179,37 @@ class Scripted(base.Classifier):
 ROW = np.array([1.0, 2.0])
 
 
+THIRD, FAILED = 1 / 3, [math.nan] * 3
+NO_SHARES = "its probabilities are no distribution"
+
+
 @pytest.mark.parametrize(
-    ("answer", "expected", "failed_n"),
+    ("answer", "expected", "failure"),
     [
-        ({}, [1 / 3, 1 / 3, 1 / 3], 0),
-        (None, [1 / 3, 1 / 3, 1 / 3], 0),
-        ({0: 0.0, 1: 0.0}, [1 / 3, 1 / 3, 1 / 3], 0),
-        ({0: 0.5, 1: float("nan")}, [1 / 3, 1 / 3, 1 / 3], 1),
-        ({0: 0.5, 1: -0.5}, [1 / 3, 1 / 3, 1 / 3], 0),
-        ({0: float("inf"), 1: 1.0}, [1 / 3, 1 / 3, 1 / 3], 0),
-        ("raise", [1 / 3, 1 / 3, 1 / 3], 1),
-        ({"text": 1.0}, [1 / 3, 1 / 3, 1 / 3], 0),
-        ({1: 0.25, 0: 0.25}, [0.5, 0.5, 0.0], 0),
-        ({False: 0.25, True: 0.75}, [0.25, 0.75, 0.0], 0),
-        ({2: 1.0, 7: 3.0}, [0.0, 0.0, 1.0], 0),
+        ({}, [THIRD, THIRD, THIRD], None),
+        (None, [THIRD, THIRD, THIRD], None),
+        ({0: 0.0, 1: 0.0}, [THIRD, THIRD, THIRD], None),
+        ({0: 0.5, 1: float("nan")}, FAILED, NO_SHARES),
+        ({0: 0.5, 1: -0.5}, FAILED, NO_SHARES),
+        ({0: float("inf"), 1: 1.0}, FAILED, NO_SHARES),
+        ("raise", FAILED, "ZeroDivisionError"),
+        ({"text": 1.0}, [THIRD, THIRD, THIRD], None),
+        ({1: 0.25, 0: 0.25}, [0.5, 0.5, 0.0], None),
+        ({False: 0.25, True: 0.75}, [0.25, 0.75, 0.0], None),
+        ({2: 1.0, 7: 3.0}, [0.0, 0.0, 1.0], None),
     ],
 )
-def test_whatever_the_model_says_becomes_a_distribution(answer, expected, failed_n):
+def test_whatever_the_model_says_becomes_a_distribution_or_nan(answer, expected, failure):
     learner = Learner(Scripted(answer), Columns(2, 0, 3))
-    assert learner.probabilities(ROW[np.newaxis])[0].tolist() == expected
-    # Rows are scored ahead and again, so only what is asked once a label is counted.
-    assert learner.failed_predictions_n == 0
-    learner.right(ROW, 0)
-    assert learner.failed_predictions_n == failed_n
+    found = learner.probabilities(ROW[np.newaxis])[0]
+    # What an unlearned model fails at is no fault of it: river's want to have seen something.
+    assert found.tolist() == ([THIRD] * 3 if expected is FAILED else expected)
+    assert learner.failures.first == {}
+    learner.learn(ROW, 1)
+    assert np.array_equal(learner.predict_row(ROW), expected, equal_nan=True)
+    assert learner.failures.first == ({} if failure is None else {"predict": failure})
+    if failure:
+        assert not any(learner.right(ROW, code) for code in range(3))
 
 
 def test_without_classes_there_are_no_columns():
@@ -248,6 +257,13 @@ def test_an_exception_while_learning_is_counted():
     assert learner.learn(ROW, 0) is True
     assert learner.learn(ROW, 1) is False
     assert learner.unlearnable_n == 1
+    assert learner.failures.first == {"learn": "ValueError: that one I will not learn"}
+
+
+def test_a_class_too_many_for_a_binary_model_is_told():
+    learner = Learner(linear_model.LogisticRegression(), Columns(2, 0, 3))
+    assert learner.learn(ROW, 2) is False
+    assert learner.failures.first["learn"].startswith("it tells 2 classes apart")
 
 
 def test_rows_from_before_a_column_was_known_are_still_scored():

@@ -46,7 +46,7 @@ def test_every_preset_learns_mixed_and_missing_features(name, classes_n):
     share_right = (learner.probabilities(X[300:]).argmax(axis=1) == y[300:]).mean()
     most_common = max((y[300:] == code).mean() for code in range(classes_n))
     assert share_right > most_common
-    assert learner.failed_predictions_n == 0
+    assert learner.failures.first == {}
 
 
 @pytest.mark.parametrize("name", PRESETS)

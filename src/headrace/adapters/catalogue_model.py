@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..learn.estimate import blind_labels
+from ..learn.failures import ACTS, FAILING_N
 from ..observe.shares import BINS
 from ..report import Report
 from .catalogue import FEATURES_MAX, Exported, by, by_class, in_full, plain
@@ -89,6 +90,27 @@ MODEL = (
         "When a label was last learned, a retraining ordered, a challenger adopted.",
         lambda r: [(kind, getattr(r, f"{kind}_at")) for kind in DATED_UPDATES],
         closed=DATED_UPDATES,
+        over="max",
+    ),
+    by(
+        "act",
+        "headrace_model_is_failing",
+        "0 or 1",
+        f"1: the model failed at the last {FAILING_N} or more that it was given: labels to learn, "
+        "events to predict.",
+        lambda r: [(act, act in r.failing) for act in ACTS],
+        closed=ACTS,
+        over="max",
+    ),
+    by(
+        "act",
+        "headrace_model_members_failed",
+        "members",
+        "Members of the committee that have failed since this process began.",
+        lambda r: [
+            (act, sum(f.act == act and f.who != "model" for f in r.failures)) for act in ACTS
+        ],
+        closed=ACTS,
         over="max",
     ),
     plain(

@@ -6,12 +6,13 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 
+from ..limits import LIMITS
 from ..messages import Reason
 from ..observe.signals import CONFIDENCE_BOUNDS
 from ..report import PartitionReport, Report
 from .catalogue import Buckets, Exported, Over, by, by_class, plain
 
-IGNORED = ("unknown", "mistyped", "not_finite")
+IGNORED = ("unknown", "mistyped", "not_finite", "other_category", "number_in_text")
 SIDES = ("ahead", "behind")
 SNAPSHOT_FAULTS = ("write", "refused")
 RESTARTS = ("brokers", "network", "fenced", "partitions")
@@ -19,7 +20,14 @@ LOGS_READ = ("events", "answers", "drift", "desk")
 
 
 def _ignored(report: Report) -> list[tuple[str, float]]:
-    counts = (report.unknown_features_n, report.mistyped_n, report.not_finite_n)
+    reached = {limit.kind: limit.n for limit in report.limits}
+    counts = (
+        report.unknown_features_n,
+        report.mistyped_n,
+        report.not_finite_n,
+        reached.get("categories", 0),
+        reached.get("numbers_in_texts", 0),
+    )
     return list(zip(IGNORED, counts, strict=True))
 
 
@@ -91,9 +99,8 @@ EVENTS = (
     plain(
         "headrace_predictions_failed_total",
         "predictions",
-        "Predictions that the model failed to give.",
+        "Events on which a model that has learned failed.",
         lambda r: r.failed_predictions_n,
-        over="max",
     ),
     plain("headrace_features", "features", "Features known.", lambda r: r.features_n, over="max"),
     plain(
@@ -107,9 +114,20 @@ EVENTS = (
         "kind",
         "headrace_feature_values_ignored_total",
         "values",
-        "Values not used: of a feature too many, of another kind than its feature, or infinite.",
+        "Values not used as they came: of a feature too many, of another kind than its feature, "
+        "infinite, of a category too many, or a number taken as a category.",
         _ignored,
         closed=IGNORED,
+    ),
+    by(
+        "limit",
+        "headrace_limit_reached",
+        "0 or 1",
+        "1: this limit was reached; the closing table, the page of a run and the live view say "
+        "which setting helps.",
+        lambda r: [(kind, any(limit.kind == kind for limit in r.limits)) for kind in LIMITS],
+        closed=LIMITS,
+        over="max",
     ),
 )
 

@@ -1,8 +1,8 @@
 """One river classifier behind a narrow border: rows and class codes in, probabilities out.
 
-Nothing here chooses a model (models.py) or keeps examples (memory.py). Whatever river does - an
-empty answer, a NaN, an exception - the stream goes on: the row becomes uniform, and the last two
-are counted in `failed_predictions_n`, once a label.
+Nothing here chooses a model (models.py) or keeps examples (memory.py). Whatever river does, the
+stream goes on: an empty answer becomes a uniform row, and an exception, or what is no distribution,
+a row of NaN - the model failed on it, which is no doubt. `failures` has the first of each kind.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..observe.originals import OriginalOf
 from .committee.committee import Committee
 from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
+from .failures import Failures
 from .parts import parts_of
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
@@ -62,7 +63,7 @@ class Learner:
         self.schema = schema
         self.learned_n = 0
         self.unlearnable_n = 0
-        self.failed_predictions_n = 0
+        self.failures = Failures()
         # A copy from before the first label: river's clone() of an ensemble that was given its
         # members in a list would keep what they have learned.
         self._blank = model.clone()
@@ -83,11 +84,13 @@ class Learner:
             self._scorer = compile(self.model, self.schema)
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the scorers, which the model gives again."""
-        return {k: value for k, value in self.__dict__.items() if k not in ("_scorer", "_table")}
+        """All but the scorers, which the model gives again, and failures, which are words."""
+        left_out = ("_scorer", "_table", "failures")
+        return {k: value for k, value in self.__dict__.items() if k not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self.failures = Failures()
         self._compile()
 
     @property
@@ -122,9 +125,9 @@ class Learner:
 
         X has shape (n, d) with d at most the schema's width, `at`, shape (n,), are the events'
         times in seconds, for models whose evidence ages; without, they are of now. A row's answer
-        has the same bits in any batch. Where the model has no answer, the row is uniform; a class
-        that it does not know gets 0. `original_of(i)` are the features of event i as they came, for
-        models that are not compiled, and for free texts.
+        has the same bits in any batch. Where the model has no answer, the row is uniform; where it
+        fails, NaN; a class that it does not know gets 0. `original_of(i)` are the features of event
+        i as they came, for models that are not compiled, and for free texts.
         """
         n, k = len(X), len(self.schema.classes)
         # An unlearned model is not even asked: river's forests take the features of the first event
@@ -137,7 +140,7 @@ class Learner:
             found = by_class(*self._scorer.score(X), k)
         else:
             found = self._by_river(X, k, original_of)
-        return _normalised(found)[0]
+        return self._distributions(found)
 
     def context(
         self,
@@ -181,6 +184,7 @@ class Learner:
         """
         classes_n = len(self.schema.classes) if self._is_multiclass else 2
         if not 0 <= code < classes_n:
+            self.failures.note("learn", f"it tells {classes_n} classes apart, this is another")
             self.unlearnable_n += 1
             return False
         # Binary learners of river were written for booleans.
@@ -199,7 +203,8 @@ class Learner:
                 self.model.learn_one(x, label)
             else:
                 self.model.learn_one(x, label, w=weight)
-        except Exception:  # whatever river or a model of the user raises, the stream goes on
+        except Exception as error:  # whatever river or a model of the user raises, we go on
+            self.failures.note("learn", error)
             self.unlearnable_n += 1
             return False
         finally:
@@ -208,6 +213,10 @@ class Learner:
         self._is_silent = False
         self.learned_n += 1
         return True
+
+    def failures_by_member(self) -> dict[str, Failures]:
+        """What the members of a committee failed at, by their names; of those that did."""
+        return self._table.committee.failures_by_member() if self._table is not None else {}
 
     @property
     def is_made_anew(self) -> bool:
@@ -259,18 +268,16 @@ class Learner:
     ) -> Floats:
         """Class probabilities of one row, shape (k,), as `right` sees them: by river.
 
-        A committee pools what its members said on arrival, if the `context` has that.
+        A committee pools what its members said on arrival, if the `context` has that. NaN where it
+        failed.
         """
         k = len(self.schema.classes)
         if k == 0 or self._is_silent:
             return np.full(k, 1.0 / k if k else 0.0)
         if self._table is not None:
             return self._pooled_before(row, k, context, original)
-        answers, failed_n = _normalised(self._by_river(row[np.newaxis], k, lambda _: original))
-        is_tried = original is None or self._is_absence_kept is not None
-        # Before the first label it is not known in which form it takes what is missing.
-        self.failed_predictions_n += failed_n if is_tried or self.learned_n else 0
-        said: Floats = answers[0]
+        found = self._by_river(row[np.newaxis], k, lambda _: original)
+        said: Floats = self._distributions(found)[0]
         return said
 
     def unlearned(self) -> Learner:
@@ -344,9 +351,31 @@ class Learner:
                 for label, probability in self._answer(x).items():
                     if 0 <= code_of(label) < k:
                         found[i, code_of(label)] = probability
-            except Exception:  # as in learn
+            except Exception as error:  # as in learn
+                if self.learned_n:
+                    self.failures.note("predict", error)
                 found[i] = np.nan
         return found
+
+    def _distributions(self, found: Floats) -> Floats:
+        """Rows that sum to 1; uniform where the model said nothing, NaN where it failed.
+
+        What an unlearned model fails at says nothing of it: that is uniform too.
+        """
+        # For one row, the reductions by name cost half of what the methods of an array do.
+        total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
+        # A NaN makes every comparison false.
+        is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
+        if np.logical_and.reduce(is_good):
+            good: Floats = found / total[:, np.newaxis]
+            return good
+        is_silent = (lowest >= 0.0) & (total == 0.0) | (not self.learned_n)
+        if not (is_good | is_silent).all():
+            self.failures.note("predict", "its probabilities are no distribution")
+        safe = np.where(is_good, total, 1.0)[:, np.newaxis]
+        otherwise = np.where(is_silent, 1.0 / found.shape[1], np.nan)[:, np.newaxis]
+        answers: Floats = np.where(is_good[:, np.newaxis], found / safe, otherwise)
+        return answers
 
     def _answer(self, x: dict[str, Any]) -> dict[Any, float]:
         if self._gives_probabilities:
@@ -450,16 +479,3 @@ def _first_words(model: RiverClassifier) -> tuple[bool, bool]:
         return False, False
     except Exception:  # it wants a feature that is not there: it speaks, let it
         return False, True
-
-
-def _normalised(found: Floats) -> tuple[Floats, int]:
-    """Rows that sum to 1, those that are no distribution made uniform; and how many had a NaN."""
-    # For one row, the reductions by name cost half of what the methods of an array do.
-    total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
-    # A NaN makes every comparison false.
-    is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)
-    if np.logical_and.reduce(is_good):
-        return found / total[:, np.newaxis], 0
-    safe = np.where(is_good, total, 1.0)[:, np.newaxis]
-    answers = np.where(is_good[:, np.newaxis], found / safe, 1.0 / found.shape[1])
-    return answers, int(np.isnan(found).any(axis=1).sum())

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,9 @@ from ..settings import LearnSettings
 
 SPANS_MAX = 8
 """An event older than so many times the newer half of the examples is hardly what it says."""
+
+FRESH_MIN = 20
+"""The newest so many examples weigh at least one half, however short ago the drift was."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -170,3 +174,17 @@ class Memory:
 def _take_out(found: list[Any], value: Any) -> None:
     """Remove a value from a sorted list that holds it."""
     del found[bisect.bisect_left(found, value)]
+
+
+def half_life_s_of(examples: Sequence[Example], drift_at: float) -> float:
+    """Half of the span that the memory covers, or a third of the time since the last drift.
+
+    So what came after a drift weighs seven times what came before it, as soon as there is enough of
+    it. `drift_at` and the answer are in seconds.
+    """
+    if not examples:
+        return 1.0
+    newest = examples[-1].at
+    fresh_s = newest - examples[-min(len(examples), FRESH_MIN)].at
+    span_s = newest - examples[0].at
+    return max(fresh_s, min(span_s / 2.0, (newest - drift_at) / 3.0), 1e-9)

@@ -26,8 +26,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..chance import Chance
-from ..errors import BrokenInvariant
+from ..errors import BadInput, BrokenInvariant
 from ..settings import COMPARED_MIN
+from .learner import Learner
 from .memory import Example
 from .parked import Parked, Part, is_right, learn
 from .scoring import is_likeliest
@@ -132,7 +133,8 @@ class _Trained:
         """Take down what the learner says of an example that it has not learned."""
         said = self.learner.predict_row(example.row, example.context, example.original)
         is_known = example.code < len(said)
-        self.losses[place] = -math.log(max(float(said[example.code]), LOWEST)) if is_known else 0.0
+        # NaN, where it failed, is no more than the lowest.
+        self.losses[place] = -math.log(max(LOWEST, float(said[example.code]))) if is_known else 0.0
         if example.is_control:
             self.right.append((example.id, is_likeliest(said, example.code)))
 
@@ -165,7 +167,15 @@ def _replayed(job: RetrainJob, weights: Sequence[float]) -> _Trained:
         replay.learn(last, range(i, i + 1))
     for number in range(job.passes - 1):
         replay.learn(number, range(cut, n))
+    _check_learned(trained.learner, n)
     return trained
+
+
+def _check_learned(learner: Part, examples_n: int) -> None:
+    """A challenger that could learn nothing is none; the reason says what it failed by."""
+    if isinstance(learner, Learner) and examples_n and not learner.learned_n:
+        said = learner.failures.first.get("learn", "")
+        raise BadInput(f"the challenger learned none of {examples_n} examples: {said}")
 
 
 def _continued(job: RetrainJob, parked: Parked) -> _Trained:

@@ -84,10 +84,12 @@ def by_class(codes: list[Any], answers: Floats, k: int) -> Floats:
 def is_likeliest(said: Floats, code: int) -> bool:
     """Whether this class has the highest of these probabilities, shape (k,); ties: the lowest code.
 
+    Of a row of NaN, where the model failed, none is.
+
     >>> is_likeliest(np.array([0.5, 0.5]), 0), is_likeliest(np.array([]), 0)
     (True, False)
     """
-    return len(said) > 0 and int(said.argmax()) == code
+    return len(said) > 0 and int(said.argmax()) == code and not math.isnan(said[0])
 
 
 class Scorer:

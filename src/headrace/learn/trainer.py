@@ -42,12 +42,13 @@ from ..settings import COMPARED_MIN, LearnSettings
 from .calibration import Calibration
 from .committee.committee import Committee
 from .learner import Learner
-from .memory import Example, Memory
+from .memory import Example, Memory, half_life_s_of
 from .noise import LabelNoise
 from .parked import ALIKE_MAX, Description, Parked, Part, Trial, describe, distance, is_right
 from .retrain import Challenger, RetrainJob, compare, retrain
 from .river_part import RiverPart
 from .schema_view import Floats
+from .scoring import is_likeliest
 from .twins import Twins
 
 Entry: TypeAlias = (
@@ -65,9 +66,6 @@ P = TypeVar("P", bound=Part)
 
 AFTER_DRIFT_N = (25, 50, 100, 200)
 """Labels after a drift that each lead to one more retraining: only they know the new world."""
-
-FRESH_MIN = 20
-"""The newest so many examples weigh at least one half, however short ago the drift was."""
 
 
 @dataclass
@@ -96,6 +94,8 @@ class Trainer:
         self.version = 0
         self.learned_n = 0
         self.unlearnable_n = 0
+        # Labels in a row that could not be learned.
+        self.failed_in_row_n = 0
         self.retrained_n = 0
         self.adopted_n = 0
         self.kept_n = 0
@@ -120,7 +120,10 @@ class Trainer:
     def probabilities(
         self, X: Floats, at: Floats | None = None, original_of: OriginalOf | None = None
     ) -> Floats:
-        """The champion's calibrated probabilities, shape (n, k), of rows (n, d) at times (n,)."""
+        """The champion's calibrated probabilities, shape (n, k), of rows (n, d) at times (n,).
+
+        A row on which it failed is NaN.
+        """
         return self.calibration.apply(self.learner.probabilities(X, at, original_of))
 
     @property
@@ -319,20 +322,21 @@ class Trainer:
     def _settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
         if code is None:  # The served model named so many classes that there is no room for it.
-            self.unlearnable_n += 1
+            self.learner.failures.note("learn", "no room for its class: raise schema.classes_max")
+            self._count_learned(False)
             return
         row = self.schema.row(entry.features)
         told = (entry.request_id, self.memory.dated(entry.event_at, entry.at), row, code)
         is_control = entry.reason in DRAWN_AT_RANDOM
         said = self.learner.predict_row(row, entry.context, entry.features)
-        champion_right = int(said.argmax()) == code
+        champion_right = is_likeliest(said, code)
         if self.memory.revise(entry.request_id, code):
             # An outcome was corrected: the example changes, and the model learns it once more.
             is_control = False
             self.noise.settled_again(entry.request_id)
         else:
             # What a third opinion gives back was judged when it first came.
-            if self.learner.learned_n and entry.opinion_n == 1:
+            if self.learner.learned_n and entry.opinion_n == 1 and not math.isnan(said[0]):
                 honest = self.calibration.apply(said[np.newaxis])[0]
                 self.noise.learn(entry, honest, code, self.schema.classes)
                 self.calibration.learn(said, code, entry.propensity)
@@ -347,9 +351,9 @@ class Trainer:
         self._try(example)
         more: dict[str, Any] = {"context": entry.context, "original": entry.features}
         is_learned = self.learner.learn(row, code, at=example.at, key=example.id, **more)
-        self.learned_n += is_learned
-        self.unlearnable_n += not is_learned
-        self.learned_at = entry.at
+        self._count_learned(is_learned)
+        if is_learned:
+            self.learned_at = entry.at
         self._labels_since_retrain_n += 1
         if every_s := self.settings.retrain_every_s:
             self._retrain_at = min(self._retrain_at or math.inf, entry.at + every_s)
@@ -359,6 +363,11 @@ class Trainer:
             if len(self._open.since) > self.settings.memory_n:
                 self._outrun = self._open.job.job_id
                 self._open = None
+
+    def _count_learned(self, is_learned: bool) -> None:
+        self.learned_n += is_learned
+        self.unlearnable_n += not is_learned
+        self.failed_in_row_n = 0 if is_learned else self.failed_in_row_n + 1
 
     def _ordered(self, entry: RetrainRequested) -> None:
         if entry.reason == "schedule":
@@ -375,7 +384,7 @@ class Trainer:
         self.ordered_at = entry.at
         examples = self.memory.examples()
         newest = examples[-1].at if examples else 0.0
-        half_life_s = self.settings.half_life_s or self._half_life_s(examples)
+        half_life_s = self.settings.half_life_s or half_life_s_of(examples, self._drift_at)
         by_half_life = [
             tuple(0.5 ** ((newest - example.at) / seconds) for example in examples)
             for seconds in self._half_lives_s(half_life_s)
@@ -420,20 +429,6 @@ class Trainer:
         learner.attach(copy.deepcopy(self.schema))
         return learner
 
-    def _half_life_s(self, examples: Sequence[Example]) -> float:
-        """Half of the span that the memory covers, or a third of the time since the last drift.
-
-        So what came after a drift weighs seven times what came before it, as soon as there is
-        enough of it.
-        """
-        if not examples:
-            return 1.0
-        newest = examples[-1].at
-        fresh_s = newest - examples[-min(len(examples), FRESH_MIN)].at
-        since_drift_s = newest - self._drift_at
-        span_s = newest - examples[0].at
-        return max(fresh_s, min(span_s / 2.0, since_drift_s / 3.0), 1e-9)
-
     def _caught_up(self, challenger: Challenger) -> Challenger:
         """The challenger after the labels that settled while it was in training."""
         if self._open is None:
@@ -462,6 +457,7 @@ class Trainer:
         if isinstance(part, RiverPart):
             self.learner.model.take_river_members(part.members)
         else:
+            part.failures = self.learner.failures
             self.learner = part
 
     def _park(self, job_id: int, examples_at: float) -> None:

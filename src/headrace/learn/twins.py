@@ -36,6 +36,7 @@ from ..chance import Chance
 from ..messages import Features, LabelSettled
 from .intervals import t_quantile
 from .learner import Learner
+from .scoring import is_likeliest
 
 HALF_LIFE_N = 500
 """A label that judges weighs one half after so many further ones."""
@@ -165,11 +166,13 @@ class Twins:
         twins = (*self.random, *self.chosen, self.joint)
         said = [twin.predict_row(row, original=original) for twin in twins]
         if min(twin.learned_n for twin in self.random) >= _BEGUN_N:
-            self._judge([float(answer.argmax() == code) for answer in said])
+            self._judge([float(is_likeliest(answer, code)) for answer in said])
         mean_n = self.joint.learned_n / TWINS_N
         for i, (twin, margins) in enumerate(zip(self.chosen, self.margins, strict=True)):
             ordered = np.sort(said[TWINS_N + i])
             margin = float(ordered[-1] - ordered[-2]) if len(ordered) > 1 else 0.0
+            # Where a twin failed it has no doubt.
+            margin = 1.0 if math.isnan(margin) else margin
             chance = _chance_of(margin, margins) * (1.0 + (mean_n - twin.learned_n) / _AHEAD_N)
             margins.append(margin)
             del margins[:-_MARGINS_N]

@@ -85,7 +85,8 @@ class View:
     ) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n, k) over the shard's classes, for its rows, (n, d).
 
-        A class that the trainer does not know gets 0; while it knows nothing, all get the same.
+        A class that the trainer does not know gets 0; while it knows nothing, all get the same. A
+        row on which the champion failed is NaN.
         """
         champion, n, k = self._trainer.learner, len(X), len(self.schema.classes)
         if champion.is_silent or not self._trainer.schema.classes:
@@ -98,6 +99,7 @@ class View:
             mine = self.schema.code_of(name)
             if mine is not None:
                 answers[:, mine] = found[:, code]
+        answers[np.isnan(found[:, 0])] = np.nan
         return answers
 
     def _joined(self) -> Learner:

@@ -77,8 +77,9 @@ class Schema:
     A value is missing when it is absent, None or NaN (the batch's own spelling of missing); it is
     made missing and counted when it is infinite (`not_finite_n`) or not of its feature's kind
     (`mistyped_n`, by feature in `mistyped`; numbers in a categorical feature are counted in
-    `numbers_in_texts`). `full` are the categorical features that have reached `categories_max`,
-    `ignored` names of features that found no room. `appeared_n` counts features whose first value
+    `numbers_in_texts`). `full` counts, by categorical feature beyond `categories_max`, the values
+    that are told apart no more; `ignored` are names of features that found no room, and
+    `classes_ignored` of classes. `appeared_n` counts features whose first value
     came after the first event.
 
     Raises `BadSettings` when more features or classes are declared than are allowed.
@@ -119,8 +120,9 @@ class Schema:
         self.events_n = self.unknown_n = self.mistyped_n = self.not_finite_n = self.appeared_n = 0
         self.mistyped: dict[str, int] = {}
         self.numbers_in_texts: dict[str, int] = {}
-        self.full: dict[str, None] = {}
+        self.full: dict[str, int] = {}
         self.ignored: dict[str, None] = {}
+        self.classes_ignored: dict[str, None] = {}
         declared = columns or ColumnsSettings()
         self._declared: dict[str, Kind] = dict.fromkeys(declared.numeric, "numeric")
         self._declared.update(dict.fromkeys(declared.categorical, "categorical"))
@@ -248,6 +250,8 @@ class Schema:
         if code is None and len(self.classes) < self.classes_max:
             code = self._classes[label] = len(self.classes)
             self.classes.append(label)
+        elif code is None and len(self.classes_ignored) < IGNORED_MAX:
+            self.classes_ignored[label] = None
         return code
 
     def code_of(self, label: str) -> int | None:
@@ -349,7 +353,7 @@ class Schema:
                     self._ignore(name)
                 elif codes is not None:
                     self.numbers_in_texts[name] = self.numbers_in_texts.get(name, 0) + 1
-                    column[i] = self._code(name, codes, class_name(number))
+                    column[i] = self._code(name, codes, class_name(number), is_counted=True)
                 else:
                     column[i] = 1.0 if is_text else number
             elif not isinstance(value, str):
@@ -357,7 +361,7 @@ class Schema:
             elif i < begun:
                 continue
             elif codes is not None:
-                column[i] = self._code(name, codes, value)
+                column[i] = self._code(name, codes, value, is_counted=True)
             elif is_text:
                 column[i] = 1.0 if value else math.nan
             elif not says_missing(value):
@@ -377,7 +381,9 @@ class Schema:
         if len(self.ignored) < IGNORED_MAX:
             self.ignored[name] = None
 
-    def _code(self, name: str, codes: dict[str, int], text: str) -> int:
+    def _code(
+        self, name: str, codes: dict[str, int], text: str, *, is_counted: bool = False
+    ) -> int:
         """The code of a category, which is added when it is new; the last code is shared."""
         code = codes.get(text)
         if code is not None:
@@ -389,5 +395,6 @@ class Schema:
             return code
         if len(texts) == self.categories_max:
             texts.append(OTHER)
-            self.full[name] = None
+        if is_counted:
+            self.full[name] = self.full.get(name, 0) + 1
         return self.categories_max

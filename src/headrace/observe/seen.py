@@ -42,8 +42,11 @@ def columns_of(
     end_seq: int,
     guess: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> Columns:
-    """All of them as one block that ends before event `end_seq`; `guess` is of the confidences."""
-    confidence = stacked([part.confidence for part in seen])
+    """All of them as one block that ends before event `end_seq`; `guess` is of the confidences.
+
+    Where the model failed there is no confidence: none is 0.
+    """
+    confidence = np.nan_to_num(stacked([part.confidence for part in seen]), nan=0.0)
     return Columns(
         seq=np.arange(end_seq - len(confidence), end_seq, dtype=np.int64),
         ids=stacked([part.of(part.run.ids) for part in seen]),
@@ -100,6 +103,19 @@ def served_over(served: NDArray[np.float64], k: int) -> NDArray[np.float64]:
         return served
     more = np.where(np.isnan(served[:, :1]), np.nan, 0.0)
     return np.hstack([served, np.repeat(more, k - known, axis=1)])
+
+
+def judged_of(
+    probabilities: NDArray[np.float64], served: NDArray[np.float64], is_served: bool
+) -> NDArray[np.float64]:
+    """The probabilities whose accuracy is estimated: with `is_served` the served model's.
+
+    Where that said nothing, and without, our model's.
+    """
+    if not is_served or served.shape[1] == 0:
+        return probabilities
+    known = ~np.isnan(served[:, :1])
+    return np.where(known, served, widened(probabilities, served.shape[1]))
 
 
 def are_predicted(

@@ -44,10 +44,11 @@ class Columns:
     `seq` (n,) numbers the events of a shard, `ids` (n,) holds texts, `at` (n,) seconds, `keys` (n,)
     the hashed ids for `Chance`. `rows` (n, d) are the features by the schema: numbers, category
     codes, NaN where missing. `probabilities` (n, k) are those given at arrival, 0 for a class that
-    was unknown then, and `confidence` (n,) is the largest of those that are judged: these, unless
-    the served model's are. `guess` (n,) is the chance, guessed at arrival, that the prediction is
-    right, `is_asked` (n,) whether a label was requested. `served` (n, s) are the probabilities of
-    the model that served the event; NaN where the log had none, and s may be 0.
+    was unknown then and NaN where the model failed; `confidence` (n,) is the largest of those that
+    are judged: these, unless the served model's are. `guess` (n,) is the chance, guessed at
+    arrival, that the prediction is right, `is_asked` (n,) whether a label was requested. `served`
+    (n, s) are the probabilities of the model that served the event; NaN where the log had none, and
+    s may be 0.
     `origins` (n,) holds what a request hands on: (key, version of the served model), or None;
     `originals` (n,) the event's own features, packed, or None where the row says the same.
     """
@@ -67,6 +68,13 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.seq)
+
+    @property
+    def has_answer(self) -> NDArray[np.bool_]:
+        """Of which events the model said something, shape (n,): it failed on a row of NaN."""
+        if not self.probabilities.shape[1]:
+            return np.ones(len(self), np.bool_)
+        return ~np.isnan(self.probabilities[:, 0])
 
     @classmethod
     def of(

@@ -178,6 +178,7 @@ class Runner:
         self._fed_to = self._snapshot_at
         for record, end in self.journal.records(self._snapshot_at):
             self._let_out(self.player.play(record))
+            self.engine.check_model()
             self._fed_to = end
             if self.stop.is_set() and end < self.journal.size:
                 self._note(
@@ -340,6 +341,7 @@ class Runner:
         for output in outputs:
             if isinstance(output, LabelRequested):
                 self._answers.asked(output.request_id)
+        self.engine.check_model()
 
     def _let_out(self, outputs: Sequence[Output]) -> None:
         lines = [(output, encoded(output)) for output in outputs]

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..messages import Reason
 from ..report import Report
+from .report_parts import failures_told
 
 REJECTED_SHARE = 0.01
 """More rejected events than this are a cause for concern, or more far behind the clock."""
@@ -49,8 +50,10 @@ def concerns(report: Report) -> list[str]:
     []
     """
     found = []
-    if report.failed_predictions_n:
-        found.append(f"the model failed on {report.failed_predictions_n:,} events")
+    if report.model_fault:
+        found.append(report.model_fault)
+    else:
+        found += failures_told(report)
     # Failed requests that the settings leave out are as they should be.
     rejected = {name: n for name, n in report.rejected_n.items() if name != Reason.LEFT_OUT}
     rejected_n = sum(rejected.values())
@@ -74,6 +77,7 @@ def concerns(report: Report) -> list[str]:
         found.append(f"{failed_n:,} snapshots could not be written")
     if report.is_exhausted:
         found.append("the budget is used up")
+    found += [limit.told for limit in report.limits]
     return found
 
 

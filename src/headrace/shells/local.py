@@ -66,7 +66,8 @@ def run(
     boolean; where it is missing (None, NaN), nobody answers. Ends with a tick far enough for every
     answer and deadline to be settled.
 
-    Raises `BadInput` for truths that are no classes (several labels, numbers to predict), and when
+    Raises `BadSettings` when the model can learn none of the first labels, and `BadInput` for
+    truths that are no classes (several labels, numbers to predict), and when
     not one event could be used; a single one that can't is an `InputRejected` among the outputs.
 
     >>> import headrace as hr
@@ -84,6 +85,7 @@ def run(
         outputs += piece
         if on_outputs is not None:
             on_outputs(piece)
+        engine.check_model()
     rejected = [output for output in outputs if isinstance(output, InputRejected)]
     if rejected and engine.shard.events_n == observed_n:
         raise BadInput(

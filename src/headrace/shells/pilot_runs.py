@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..chance import Chance
 from ..engine import Engine
 from ..errors import BadSettings
+from ..learn.failures import check_start
 from ..learn.learner import Learner
 from ..learn.models import build
 from ..messages import DriftChanged, EventBatch, ModelAdopted, RoundOpened
@@ -94,6 +95,7 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     drifts, drift_rounds, adoptions = [], [], []
     for outputs in simulation.play(watched(history, engine, judge.take, progress)):
         seen_n = engine.shard.events_n
+        engine.check_model()
         for output in outputs:
             if isinstance(output, DriftChanged):
                 drifts.append((seen_n, output.level, output.signal, output.detector))
@@ -155,6 +157,9 @@ def learn_all(
             original = batch.original(i) if batch.texts else None
             found[i] = learner.probabilities(rows[i : i + 1], None, [original].__getitem__)[0]
             learner.learn(rows[i], truth, original=original)
+        check_start(
+            learner.failures, learned_n=learner.learned_n, unlearnable_n=learner.unlearnable_n
+        )
         take(np.arange(first, first + len(batch)), found)
         progress(len(batch))
 
@@ -240,8 +245,11 @@ class _Judge:
         self._predicted = np.full(len(history), -1, np.int64)
 
     def take(self, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
-        """These rows of the history were predicted with these probabilities."""
-        self._predicted[rows] = predicted_classes(probabilities)
+        """These rows of the history were predicted with these probabilities; NaN is not right."""
+        predicted = predicted_classes(probabilities)
+        self._predicted[rows] = np.where(
+            np.isnan(probabilities).any(axis=1), self._classes_n, predicted
+        )
 
     @property
     def accuracy(self) -> float:
@@ -255,7 +263,8 @@ class _Judge:
         """Agreement beyond chance (Cohen, "A coefficient of agreement", 1960)."""
         is_judged, k = self._predicted >= 0, self._classes_n
         n = max(1, int(is_judged.sum()))
-        predicted = np.bincount(self._predicted[is_judged], minlength=k) / n
+        # The last place is that of predictions that the model failed to give.
+        predicted = np.bincount(self._predicted[is_judged], minlength=k)[:k] / n
         true = np.bincount(self.truths[is_judged], minlength=k) / n
         expected = float((predicted * true).sum())
         return (self.accuracy - expected) / (1.0 - expected) if expected < 1.0 else 0.0

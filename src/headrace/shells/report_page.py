@@ -35,7 +35,6 @@ from .report_parts import (
     bands_of,
     outcome,
     prediction_told,
-    unused_told,
     when,
 )
 from .report_quality import Twin, quality
@@ -470,10 +469,9 @@ def _rejects(chronicle: Chronicle) -> Section:
 def _read_as(chronicle: Chronicle) -> Section:
     rows: list[Cells] = [list(pair) for pair in chronicle.features]
     told = table(["read as", "features"], rows) if rows else "No feature is known."
-    unused = "" if chronicle.report is None else unused_told(chronicle.report)
-    return section(
-        "What was read as what?", told, f"Not used: {unused}." if unused else "All is used."
-    )
+    limits = () if chronicle.report is None else chronicle.report.limits
+    reached = [f"Limit reached: {limit.told}." for limit in limits] or ["All is used."]
+    return section("What was read as what?", told, *reached)
 
 
 def _settings(chronicle: Chronicle) -> Section:

@@ -49,26 +49,20 @@ def features_told(schema: Schema) -> list[tuple[str, str]]:
     ]
 
 
-def unused_told(report: Report) -> str:
-    """Which values of features were not used, how many, and the setting that helps; or nothing."""
-    told = [
-        f"{n:,} values {why}"
-        for n, why in (
-            (
-                report.unknown_features_n,
-                f"of features beyond the {report.features_n:,} known (schema.features_max, or "
-                "those that schema.features declares)",
-            ),
-            (
-                report.mistyped_n,
-                "of another kind than their feature has, taken as missing (columns.numeric, "
-                "columns.categorical)",
-            ),
-            (report.not_finite_n, "that are infinite, taken as missing"),
-        )
-        if n
-    ]
-    return "; ".join(told)
+def failures_told(report: Report) -> list[str]:
+    """What the model failed at, and members of the committee; a sentence each.
+
+    >>> from headrace import Engine
+    >>> failures_told(Engine().report)
+    []
+    """
+    given = {"learn": "labels", "predict": "events"}
+    told = []
+    for failure in report.failures:
+        on = "" if failure.n is None else f" {failure.n:,} {given[failure.act]}"
+        because = f" ({failure.error})" if failure.error else ""
+        told.append(f"{failure.who} failed to {failure.act}{on}{because}")
+    return told
 
 
 def _and_more(n: int) -> str:

@@ -23,7 +23,7 @@ from .files import Runner, run_files
 from .live_screen import Screen
 from .places import Places
 from .printing import make_console
-from .report_parts import unused_told, when
+from .report_parts import failures_told, when
 
 
 def register(subparsers: Any) -> None:
@@ -172,7 +172,11 @@ def _accuracy(report: Report) -> str:
             f"{found.accuracy:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}, "
             f"from {found.labels_n:,} labels)"
         )
-    return f"{told}; without {before_n:,} events before the first label" if before_n else told
+    if before_n:
+        told += f"; without {before_n:,} events before the first label"
+    if report.failed_predictions_n and report.judged == "model":
+        told += f"; the {report.failed_predictions_n:,} that the model failed on are not right"
+    return told
 
 
 def _quality(report: Report) -> str:
@@ -220,12 +224,13 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("labels asked", f"{report.asked_n:,}, of which {report.open_n:,} open"),
         ("labels settled", f"{report.settled_n:,}; {ends}"),
         ("model", models),
+        *([("model failed", "; ".join(failed))] if (failed := failures_told(report)) else []),
         ("accuracy", _accuracy(report)),
         ("quality", _quality(report)),
         ("choosing", report.choosing.sentence),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
         *([("clock", off)] if (off := off_clock_told(report.ahead_n, report.behind_n)) else []),
-        *([("not used", unused)] if (unused := unused_told(report)) else []),
+        *([("limits", "; ".join(limit.told for limit in report.limits))] if report.limits else []),
         ("requests", str(places.requests)),
     ]

@@ -112,5 +112,9 @@ class Shown:
 
         self._timings = Timings(self.settings.stream)
         return serve(
-            lambda: self.report, http=self.settings.http, timings=self._timings, on_note=on_note
+            lambda: self.report,
+            http=self.settings.http,
+            ready=lambda: self.report.model_fault,
+            timings=self._timings,
+            on_note=on_note,
         )

@@ -148,7 +148,7 @@ class Frame:
         due_at = time.monotonic()
         while True:
             session = self.station.session
-            self._why_not_ready = self.station.why_not_ready()
+            self._why_not_ready = self.station.why_not_ready() or self.report.model_fault
             if session is not None and session.is_joined and time.monotonic() >= due_at:
                 self.report = report_of_session(session, self.station.restarts_n)
                 due_at = time.monotonic() + REPORT_S

@@ -172,7 +172,15 @@ def test_a_broken_member_does_not_take_the_others_along(way):
     events, labels = blobs(160)
     model = Committee(members=[Broken(way), GaussianProcess(), Discriminant()])
     assert share_right(model, events, labels, 60) > 0.9
-    assert (model.failures_n[0] > 0) == (way == "raises")
+    first = model.failures_by_member()["Broken"].first
+    assert (
+        first
+        == {
+            "raises": {"learn": "RuntimeError: no"},
+            "NaN": {"predict": "its opinions are no distribution"},
+            "another shape": {"predict": "its opinions have another shape"},
+        }[way]
+    )
     said = model.opinions(model._rows_of(events[:1], 0.0))
     assert said[0].tolist() == [[1 / 3, 1 / 3, 1 / 3]]
 
@@ -183,7 +191,26 @@ def test_a_river_member_that_raises_does_not_take_the_others_along():
         x["city"] = "Rome"  # GaussianNB can't read a text
     model = Committee(members=[naive_bayes.GaussianNB(), GaussianProcess()])
     assert share_right(model, events, labels, 60) > 0.9
-    assert model.failures_n[0] > 0
+    assert list(model.failures_by_member()) == ["GaussianNB"]
+    assert "'str'" in model.failures_by_member()["GaussianNB"].first["learn"]
+
+
+def test_a_committee_of_members_that_all_fail_says_so():
+    model = Committee(members=[Broken("raises"), Broken("raises")])
+    model.learn_one({"x": 1.0}, "a")
+    model.learn_one({"x": 2.0}, "b")
+    assert model.predict_proba_one({"x": 1.0}) == {}
+    rivers = Committee(members=[naive_bayes.GaussianNB()])
+    with pytest.raises(ValueError, match="no member could learn it: "):
+        rivers.learn_one({"city": "Rome"}, "a")
+
+
+def test_what_members_failed_at_is_no_state():
+    model = Committee(members=[Broken("raises"), GaussianProcess()])
+    model.learn_one({"x": 1.0}, "a")
+    model.predict_proba_one({"x": 1.0})
+    assert list(model.failures_by_member()) == ["Broken"]
+    assert pickle.loads(pickle.dumps(model)).failures_by_member() == {}
 
 
 def test_any_river_classifier_is_a_member_and_stays_unlearned_itself():

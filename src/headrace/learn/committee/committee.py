@@ -20,10 +20,12 @@ from typing import Any
 import msgspec
 import narwhals.stable.v2 as nw
 import numpy as np
+from numpy.typing import NDArray
 from river import base
 
 from ...messages import Context, Moments
 from ...observe.values import is_free_text
+from ..failures import Act, Failures
 from ..presets import long_memory_members
 from .blas import one_blas_thread
 from .discriminant import Discriminant
@@ -37,6 +39,7 @@ EARLY_N = 100
 """Up to so many labels settings move at each; then each time the labels grew by this share of 1."""
 
 Features = Mapping[Any, Any]
+_FAILED = object()
 
 
 class _Example(msgspec.Struct, frozen=True):
@@ -103,7 +106,7 @@ class Committee(base.Classifier):
             else copy.deepcopy(member)
             for member in given
         ]
-        self.failures_n = [0] * len(self._members)
+        self.failures = [Failures() for _ in self._members]
         self.stacker = Stacker(len(self._members), memory_n)
         self._codes: dict[Any, int] = {}
         self._examples: list[_Example] = []
@@ -163,13 +166,17 @@ class Committee(base.Classifier):
         opinions = self._opinions_before(x, at, context, is_moving)
         if opinions is not None and not is_known:
             self.stacker.add(logs_of(opinions), code, w)
+        fine_n = len(self._members)
         for number, member in enumerate(self._members):
             if isinstance(member, RiverMember):
-                self._try(number, member.learn, without_free_texts(x), code, w)
+                learned = self._try(number, member.learn, without_free_texts(x), code, w)
+                fine_n -= learned is _FAILED
         self._remember(_Example(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
         if is_moving:
             self._move_settings()
+        if not fine_n:
+            raise ValueError(f"no member could learn it: {self.failures[0].first['learn']}")
 
     def _time_of(self, x: Features, at: float | None, context: Context | None) -> float:
         """When the labelled event happened; it is observed, unless that was done before."""
@@ -271,13 +278,23 @@ class Committee(base.Classifier):
     def predict_proba_rows(self, rows: Rows) -> list[dict[Any, float]]:
         """Probabilities by class for each of the rows."""
         pooled = self.pooled(rows)
-        return [dict(zip(self.classes, row, strict=True)) for row in pooled.tolist()]
+        return [
+            {} if row and math.isnan(row[0]) else dict(zip(self.classes, row, strict=True))
+            for row in pooled.tolist()
+        ]
 
     def pooled(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, classes), of n rows; (n, 0) before the first label."""
+        """Probabilities, shape (n, classes), of n rows; (n, 0) before the first label.
+
+        NaN where every member failed.
+        """
         if not self._examples:
             return np.full((len(rows), len(self.classes)), 1.0 / max(1, len(self.classes)))
-        return self.pool_opinions(self.opinions(rows))
+        said, has_failed = self._opinions(rows)
+        pooled = self.pool_opinions(said)
+        if has_failed.any():
+            pooled[has_failed] = np.nan
+        return pooled
 
     def pool_opinions(self, opinions: Floats) -> Floats:
         """One distribution of the members', shape (members, n, classes)."""
@@ -285,17 +302,26 @@ class Committee(base.Classifier):
 
     def opinions(self, rows: Rows) -> Floats:
         """What each member says, shape (members, n, classes); uniform where it says nothing fit."""
+        return self._opinions(rows)[0]
+
+    def _opinions(self, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
+        """The same, and on which of the rows every member failed, shape (n,)."""
         shape = (len(rows), len(self.classes))
-        said = np.empty((len(self._members), *shape))
+        said, is_given = np.empty((len(self._members), *shape)), [False] * len(self._members)
         with one_blas_thread():
             self._fit()
             for number, member in enumerate(self._members):
-                opinion = None
+                said[number] = np.nan
                 if self._is_fit[number]:
-                    opinion = self._try(number, member.predict, rows)
-                is_usable = opinion is not None and np.shape(opinion) == shape
-                said[number] = opinion if is_usable else 1.0 / max(1, shape[1])
-        return _as_distributions(said)
+                    opinion = self._try(number, member.predict, rows, act="predict")
+                    if np.shape(opinion) == shape:
+                        said[number], is_given[number] = opinion, True
+                    elif opinion is not _FAILED:
+                        self.failures[number].note("predict", "its opinions have another shape")
+        is_fine = (said >= 0.0).all(axis=2) & (said.sum(axis=2) < np.inf)
+        for number in np.flatnonzero(is_given & ~is_fine.all(axis=1)).tolist():
+            self.failures[number].note("predict", "its opinions are no distribution")
+        return _as_distributions(said), ~is_fine.any(axis=0)
 
     def opinions_by_class(self, rows: Rows) -> dict[Any, tuple[float, ...]]:
         """What each member says of one row, by class, to 6 digits: it is written to a log."""
@@ -388,22 +414,29 @@ class Committee(base.Classifier):
         evidence = self._evidence()
         for number, member in enumerate(self._members):
             if not isinstance(member, RiverMember):
-                self._is_fit[number] = (
-                    self._try(number, member.fit, evidence, otherwise=False) is None
-                )
+                self._is_fit[number] = self._try(number, member.fit, evidence) is not _FAILED
 
-    def _try(self, number: int, act: Callable[..., Any], *args: Any, otherwise: Any = None) -> Any:
-        """What a member does; a failure is its own alone, and counted."""
+    def _try(self, number: int, do: Callable[..., Any], *args: Any, act: Act = "learn") -> Any:
+        """What a member does, or `_FAILED`; a failure is its own alone, and the first is kept."""
         try:
             with np.errstate(all="ignore"):
-                return act(*args)
-        except Exception:  # whatever a member of the user's raises, the others go on
-            self.failures_n[number] += 1
-            return otherwise
+                return do(*args)
+        except Exception as error:  # whatever a member of the user's raises, the others go on
+            self.failures[number].note(act, error)
+            return _FAILED
+
+    def failures_by_member(self) -> dict[str, Failures]:
+        """What members failed at, by their names; of those that did."""
+        told = zip(self.member_names(), self.failures, strict=True)
+        return {name: failures for name, failures in told if failures.first}
 
     def __getstate__(self) -> dict[str, Any]:
         """Evidence and settings; what is solved from them is solved again."""
-        return {**self.__dict__, "_is_fit": []}
+        return {**self.__dict__, "_is_fit": [], "failures": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.failures = [Failures() for _ in self._members]
 
 
 def default_members() -> list[Any]:

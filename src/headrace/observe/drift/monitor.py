@@ -123,7 +123,7 @@ class DriftMonitor:
 
         `values` (n,) are confidences in [0, 1], `predicted` (n,) class numbers, `at` (n,) seconds.
         Returns how many events were taken in, and the change that the last of them made. A
-        confidence that is NaN is passed over.
+        confidence that is NaN, and its class, are passed over.
         """
         on_confidence = () if self.is_cold else self._on_confidence
         on_class_mix = () if self.is_cold else self._on_class_mix
@@ -139,9 +139,9 @@ class DriftMonitor:
                 for watch in on_confidence:
                     if level := watch.step(doubt):
                         alarms = [*(alarms or ()), (watch, level)]
-            for watch in on_class_mix:
-                if level := watch.step_class(classes[i]):
-                    alarms = [*(alarms or ()), (watch, level)]
+                for watch in on_class_mix:
+                    if level := watch.step_class(classes[i]):
+                        alarms = [*(alarms or ()), (watch, level)]
             if alarms is not None or seq0 + i >= self._fall_seq:
                 change = self._settle(float(at[i]), seq0 + i, alarms or [])
                 if change is not None:

@@ -94,7 +94,8 @@ class Windows:
         schema: Schema,
     ) -> None:
         # Of another model they would say nothing of this one.
-        lately, before = window.seq >= model_seq, past.seq >= model_seq
+        lately = (window.seq >= model_seq) & window.has_answer
+        before = (past.seq >= model_seq) & past.has_answer
         n, m = int(before.sum()), int(lately.sum())
         if min(n, m) < ROWS_MIN:
             return

@@ -23,6 +23,7 @@ from ...learn.trainer import Entry
 from ...messages import InputRejected, Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
+from ...reporting import check_model_starts
 from ...settings import Settings
 from . import client, wire
 from .outbox import Outbox, Parcel, Post, started
@@ -205,6 +206,8 @@ class Session:
         while not stop.is_set():
             async with self._turn:
                 self.training.fold_ready(self._on_entry)
+                shards = [owned.shard.shard for owned in self.shards.values()]
+                check_model_starts(self.training.trainer, shards)
                 self._check_caught_up()
                 await self.hand_over()
             shared_n = self.rebalances_n

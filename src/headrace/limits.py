@@ -1,0 +1,138 @@
+"""Limits that were reached: each once, with how much it cost and the setting that helps.
+
+Every adapter reads them off the `Report`; here the parts are asked for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from .observe.schema import Schema
+
+LIMITS = (
+    "features",
+    "categories",
+    "classes",
+    "mistyped",
+    "numbers_in_texts",
+    "not_finite",
+    "draws_waiting",
+)
+"""The closed list of kinds."""
+
+NAMES_MAX = 5
+"""So many names are shown, and how many more there are."""
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """One limit. `n` counts what it cost, in values, classes or draws; `told` is a sentence."""
+
+    kind: str
+    n: int
+    told: str
+
+
+def limits_reached(schemas: Sequence[Schema], given_up_n: int = 0) -> tuple[Limit, ...]:
+    """Those that these schemas have reached, and that of the draws that wait for money.
+
+    >>> from headrace.observe.schema import Schema
+    >>> from headrace.settings import SchemaSettings
+    >>> limits_reached([Schema(SchemaSettings())])
+    ()
+    """
+    found = (
+        _features(schemas),
+        _categories(schemas),
+        _classes(schemas),
+        _mistyped(schemas),
+        _numbers_in_texts(schemas),
+        _not_finite(schemas),
+        _draws_waiting(given_up_n),
+    )
+    return tuple(limit for limit in found if limit.n)
+
+
+def _features(schemas: Sequence[Schema]) -> Limit:
+    n = sum(schema.unknown_n for schema in schemas)
+    names = _names(dict.fromkeys(name for schema in schemas for name in schema.ignored))
+    if any(schema.is_declared for schema in schemas):
+        told = f"{n:,} values of features that schema.features does not declare ({names})"
+        return Limit(kind="features", n=n, told=f"{told}: declare them, or leave it empty")
+    most = max((schema.features_max for schema in schemas), default=0)
+    told = f"{n:,} values of features that found no room ({names}): schema.features_max is {most:,}"
+    return Limit(kind="features", n=n, told=told)
+
+
+def _categories(schemas: Sequence[Schema]) -> Limit:
+    by_name = _added(schema.full for schema in schemas)
+    n, most = sum(by_name.values()), max((s.categories_max for s in schemas), default=0)
+    told = (
+        f"{n:,} values of features with more than {most:,} categories, told apart no more "
+        f"({_names(by_name)}): raise schema.categories_max, or name them in columns.text or "
+        "columns.ignored"
+    )
+    return Limit(kind="categories", n=n, told=told)
+
+
+def _classes(schemas: Sequence[Schema]) -> Limit:
+    names = dict.fromkeys(name for schema in schemas for name in schema.classes_ignored)
+    most = max((schema.classes_max for schema in schemas), default=0)
+    told = (
+        f"{len(names):,} classes that found no room ({_names(names)}): schema.classes_max is "
+        f"{most:,}; or map them by input.class_names"
+    )
+    return Limit(kind="classes", n=len(names), told=told)
+
+
+def _mistyped(schemas: Sequence[Schema]) -> Limit:
+    by_name = _added(schema.mistyped for schema in schemas)
+    n = sum(schema.mistyped_n for schema in schemas)
+    told = (
+        f"{n:,} values of another kind than their feature has, taken as missing "
+        f"({_names(by_name)}): name the features in columns.categorical, or what stands for a "
+        "missing value in columns.missing"
+    )
+    return Limit(kind="mistyped", n=n, told=told)
+
+
+def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
+    by_name = _added(schema.numbers_in_texts for schema in schemas)
+    n = sum(by_name.values())
+    told = (
+        f"{n:,} numbers in features whose first value was a text, taken as categories "
+        f"({_names(by_name)}): name the features in columns.numeric if numbers they are, else in "
+        "columns.categorical"
+    )
+    return Limit(kind="numbers_in_texts", n=n, told=told)
+
+
+def _not_finite(schemas: Sequence[Schema]) -> Limit:
+    n = sum(schema.not_finite_n for schema in schemas)
+    return Limit(kind="not_finite", n=n, told=f"{n:,} values that are infinite, taken as missing")
+
+
+def _draws_waiting(n: int) -> Limit:
+    told = (
+        f"{n:,} events that were drawn were given up, since too many waited for money or room: "
+        "raise query.budget or label.open_max"
+    )
+    return Limit(kind="draws_waiting", n=n, told=told)
+
+
+def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in parts:
+        for name, n in part.items():
+            total[name] = total.get(name, 0) + n
+    return total
+
+
+def _names(names: Iterable[str]) -> str:
+    """The first of them, and how many more."""
+    found = [name[:60] for name in names]
+    more_n = len(found) - NAMES_MAX
+    return ", ".join(found[:NAMES_MAX]) + (f" and {more_n:,} more" if more_n > 0 else "")
