@@ -63,6 +63,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     n: int | None
     error: str
 
+    @property
+    def told(self) -> str:
+        """The same in words."""
+        given = "labels" if self.act == "learn" else "events"
+        on = "" if self.n is None else f" {self.n:,} {given}"
+        because = f" ({self.error})" if self.error else ""
+        return f"{self.who} failed to {self.act}{on}{because}"
+
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     """What only the shell around the parts knows. Times are by the clock of the day, seconds.

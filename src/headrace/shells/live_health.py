@@ -12,7 +12,6 @@ from rich.text import Text
 
 from ..messages import Reason
 from ..report import Report
-from .report_parts import failures_told
 
 REJECTED_SHARE = 0.01
 """More rejected events than this are a cause for concern, or more far behind the clock."""
@@ -53,7 +52,7 @@ def concerns(report: Report) -> list[str]:
     if report.model_fault:
         found.append(report.model_fault)
     else:
-        found += failures_told(report)
+        found += [failure.told for failure in report.failures]
     # Failed requests that the settings leave out are as they should be.
     rejected = {name: n for name, n in report.rejected_n.items() if name != Reason.LEFT_OUT}
     rejected_n = sum(rejected.values())

@@ -49,22 +49,6 @@ def features_told(schema: Schema) -> list[tuple[str, str]]:
     ]
 
 
-def failures_told(report: Report) -> list[str]:
-    """What the model failed at, and members of the committee; a sentence each.
-
-    >>> from headrace import Engine
-    >>> failures_told(Engine().report)
-    []
-    """
-    given = {"learn": "labels", "predict": "events"}
-    told = []
-    for failure in report.failures:
-        on = "" if failure.n is None else f" {failure.n:,} {given[failure.act]}"
-        because = f" ({failure.error})" if failure.error else ""
-        told.append(f"{failure.who} failed to {failure.act}{on}{because}")
-    return told
-
-
 def _and_more(n: int) -> str:
     return f" and {n:,} more" if n > 0 else ""
 

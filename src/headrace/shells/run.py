@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ..errors import BadSettings
+from ..limits import Limit
 from ..observe.clock import off_clock_told
-from ..report import Report
+from ..report import Failure, Report
 from ..settings import Settings, load
 from .files import Runner, run_files
 from .live_screen import Screen
 from .places import Places
 from .printing import make_console
-from .report_parts import failures_told, when
+from .report_parts import when
 
 
 def register(subparsers: Any) -> None:
@@ -161,6 +162,10 @@ def show(report: Report, places: Places) -> None:
     console.print(table)
 
 
+def _joined(found: Iterable[Failure | Limit]) -> str:
+    return "; ".join(one.told for one in found)
+
+
 def _accuracy(report: Report) -> str:
     """The estimate with its interval, in words, and what it does not speak of."""
     found, before_n = report.accuracy, report.unpredicted_n
@@ -224,13 +229,13 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("labels asked", f"{report.asked_n:,}, of which {report.open_n:,} open"),
         ("labels settled", f"{report.settled_n:,}; {ends}"),
         ("model", models),
-        *([("model failed", "; ".join(failed))] if (failed := failures_told(report)) else []),
+        *([("model failed", _joined(report.failures))] if report.failures else []),
         ("accuracy", _accuracy(report)),
         ("quality", _quality(report)),
         ("choosing", report.choosing.sentence),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
         *([("clock", off)] if (off := off_clock_told(report.ahead_n, report.behind_n)) else []),
-        *([("limits", "; ".join(limit.told for limit in report.limits))] if report.limits else []),
+        *([("limits", _joined(report.limits))] if report.limits else []),
         ("requests", str(places.requests)),
     ]

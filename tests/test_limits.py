@@ -1,0 +1,88 @@
+"""Limits are said when they are reached, once each, with the setting that helps."""
+
+from __future__ import annotations
+
+import pytest
+
+from headrace import Engine, Event, Settings
+from headrace.limits import LIMITS
+from headrace.settings import ColumnsSettings, SchemaSettings
+
+
+def reached(values, *, columns=None, **schema):
+    """What is told after these events' features."""
+    settings = Settings(schema=SchemaSettings(**schema), columns=columns or ColumnsSettings())
+    engine = Engine(settings=settings)
+    engine.feed([Event(id=str(i), at=float(i), features=x) for i, x in enumerate(values)])
+    return {limit.kind: (limit.n, limit.told) for limit in engine.report.limits}
+
+
+def test_nothing_is_told_of_what_fits():
+    assert reached([{"x": 1.0, "city": "Rome"}] * 50) == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "schema", "kind", "n", "words"),
+    [
+        (
+            [{"a": 1.0, "b": 2.0, "c": 3.0}] * 4,
+            {"features_max": 2},
+            "features", 4, ("(c)", "schema.features_max is 2"),
+        ),
+        (
+            [{"a": 1.0, "odd": 2.0}] * 3,
+            {"features": {"a": "numeric"}},
+            "features", 3, ("(odd)", "schema.features does not declare"),
+        ),
+        (
+            [{"sku": f"s{i % 5}"} for i in range(10)],
+            {"categories_max": 3},
+            "categories", 4, ("(sku)", "schema.categories_max", "columns.text"),
+        ),
+        (
+            [{"a": 1.0}, {"a": "seven"}, {"a": "eight"}],
+            {},
+            "mistyped", 2, ("(a)", "columns.categorical", "columns.missing"),
+        ),
+        (
+            [{"code": "AB"}, {"code": 12}, {"code": 13}],
+            {},
+            "numbers_in_texts", 2, ("(code)", "columns.numeric"),
+        ),
+        ([{"a": 1.0}, {"a": float("inf")}], {}, "not_finite", 1, ("infinite",)),
+    ],
+)  # fmt: skip
+def test_a_limit_is_told_with_the_setting_that_helps(values, schema, kind, n, words):
+    told = reached(values, **schema)
+    assert list(told) == [kind] and kind in LIMITS
+    assert told[kind][0] == n
+    assert all(word in told[kind][1] for word in words)
+
+
+def test_classes_of_the_served_model_that_find_no_room_are_told():
+    engine = Engine(settings=Settings(schema=SchemaSettings(classes_max=2)))
+    engine.feed(
+        [
+            Event(id=str(i), at=float(i), features={"x": 1.0}, predicted=f"c{i % 4}")
+            for i in range(20)
+        ]
+    )
+    (limit,) = engine.report.limits
+    assert (limit.kind, limit.n) == ("classes", 2)
+    assert "(c2, c3)" in limit.told and "schema.classes_max is 2" in limit.told
+
+
+def test_many_names_are_shortened():
+    values = [{f"f{i:03}": 1.0 for i in range(40)}]
+    told = reached(values, features_max=2)["features"][1]
+    assert "f002, f003, f004, f005, f006 and 33 more" in told
+
+
+def test_a_category_is_counted_however_events_are_batched():
+    events = [Event(id=str(i), at=float(i), features={"sku": f"s{i % 7}"}) for i in range(60)]
+    whole, single = (Engine(settings=Settings(schema=SchemaSettings(categories_max=3)))
+                     for _ in range(2))  # fmt: skip
+    whole.feed(events)
+    for event in events:
+        single.feed([event])
+    assert whole.report.limits == single.report.limits
