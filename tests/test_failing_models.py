@@ -130,8 +130,7 @@ def test_counts_do_not_depend_on_how_events_were_batched():
     for engine, found, size in zip(engines, outputs, (1, 97), strict=True):
         truths = {str(i): y for i, (_, y) in enumerate(events(400))}
         for i in range(0, len(pairs), size):
-            new = engine.feed(pairs[i : i + size])
-            found += new
+            found.extend(engine.feed(pairs[i : i + size]))
         # Labels come at the same place of both.
         answers = [
             Answer(request_id=o.request_id, label=truths[o.event_id], at=400.0)
@@ -141,7 +140,7 @@ def test_counts_do_not_depend_on_how_events_were_batched():
         engine.feed(answers)
         more = [Event(id=f"m{i}", at=500.0 + i, features=x) for i, (x, _) in enumerate(events(90))]
         for i in range(0, len(more), size):
-            found += engine.feed(more[i : i + size])
+            found.extend(engine.feed(more[i : i + size]))
     assert outputs[0] == outputs[1]
     first, second = (engine.report for engine in engines)
     assert first.failed_predictions_n == second.failed_predictions_n > 0
