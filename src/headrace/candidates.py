@@ -57,6 +57,14 @@ def pool_arriving(
     )
 
 
+def past_of(recent: Columns, sample: Columns) -> Columns:
+    """The recent events, then those of the sample that are not among them."""
+    first = int(recent.seq[0]) if len(recent) else np.inf
+    older = sample.take(np.flatnonzero(sample.seq < first))
+    order = np.argsort(older.seq, kind="stable")
+    return older.take(order).followed_by(recent)
+
+
 def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:
     return np.array([kind == "categorical" for kind in schema.kinds[:width]], dtype=np.bool_)
 

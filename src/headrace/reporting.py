@@ -294,7 +294,7 @@ def _of_failures(trainer: Trainer, shards: Sequence[Shard]) -> dict[str, Any]:
         "predict": sum(shard.failed.n for shard in shards),
     }
     in_row_n: dict[Act, int] = {
-        "learn": trainer.failed_in_row_n,
+        "learn": trainer.learner.failed_in_row_n,
         "predict": max((shard.failed.in_row_n for shard in shards), default=0),
     }
     found = [

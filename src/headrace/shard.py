@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidates import candidate_of, pool_arriving, pool_of
+from .candidates import candidate_of, past_of, pool_arriving, pool_of
 from .chance import Chance
 from .learn.evaluation import Evaluation
 from .learn.failures import FailedEvents
@@ -264,6 +264,13 @@ class Shard:
         self._write_down()
         return self.__dict__
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 events that the model failed on were not counted."""
+        return fields | {"failed": FailedEvents()}
+
     def _write_down(self) -> None:
         """Enter what was seen since the last time: many events cost little more than one."""
         if not self._seen:
@@ -315,7 +322,7 @@ class Shard:
 
     def ordered(self, order: RoundOrdered) -> list[Output]:
         """A round on demand, over window and reservoir."""
-        kept = self._past(self.window.since(0), self.reservoir.columns())
+        kept = past_of(self.window.since(0), self.reservoir.columns())
         wanted_n = self.asking.can_ask_n if order.labels_n is None else order.labels_n
         anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
         outputs = self._round(kept, "ordered", wanted_n, max(self.now, order.at), anew)
@@ -380,13 +387,6 @@ class Shard:
             return "cold start"
         is_new = self.events_n - self._drift_from <= self.settings.drift.hold_n
         return "drift" if is_new and self.drift.level is DriftLevel.DRIFT else None
-
-    def _past(self, recent: Columns, sample: Columns) -> Columns:
-        """The recent events, then those of the sample that are not among them."""
-        first = int(recent.seq[0]) if len(recent) else self.events_n
-        older = sample.take(np.flatnonzero(sample.seq < first))
-        order = np.argsort(older.seq, kind="stable")
-        return older.take(order).followed_by(recent)
 
     def _asked(self, decision: Decision, events: Columns) -> list[Output]:
         candidates = []

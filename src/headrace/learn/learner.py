@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Hashable, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from river import preprocessing
@@ -63,6 +63,8 @@ class Learner:
         self.schema = schema
         self.learned_n = 0
         self.unlearnable_n = 0
+        # Labels in a row, up to the latest, that could not be learned.
+        self.failed_in_row_n = 0
         self.failures = Failures()
         # A copy from before the first label: river's clone() of an ensemble that was given its
         # members in a list would keep what they have learned.
@@ -87,6 +89,14 @@ class Learner:
         """All but the scorers, which the model gives again, and failures, which are words."""
         left_out = ("_scorer", "_table", "failures")
         return {k: value for k, value in self.__dict__.items() if k not in left_out}
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 failures were counted otherwise."""
+        fields.pop("failed_predictions_n")
+        return fields | {"failed_in_row_n": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -184,8 +194,7 @@ class Learner:
         """
         classes_n = len(self.schema.classes) if self._is_multiclass else 2
         if not 0 <= code < classes_n:
-            self.failures.note("learn", f"it tells {classes_n} classes apart, this is another")
-            self.unlearnable_n += 1
+            self.count_unlearnable(f"it tells {classes_n} classes apart, this is another")
             return False
         # Binary learners of river were written for booleans.
         label = code if self._is_multiclass else bool(code)
@@ -204,15 +213,21 @@ class Learner:
             else:
                 self.model.learn_one(x, label, w=weight)
         except Exception as error:  # whatever river or a model of the user raises, we go on
-            self.failures.note("learn", error)
-            self.unlearnable_n += 1
+            self.count_unlearnable(error)
             return False
         finally:
             if self._scorer is not None:
                 self._scorer.is_stale = True
         self._is_silent = False
         self.learned_n += 1
+        self.failed_in_row_n = 0
         return True
+
+    def count_unlearnable(self, error: Exception | str) -> None:
+        """A label could not be learned, by this error or for this reason."""
+        self.failures.note("learn", error)
+        self.unlearnable_n += 1
+        self.failed_in_row_n += 1
 
     def failures_by_member(self) -> dict[str, Failures]:
         """What the members of a committee failed at, by their names; of those that did."""

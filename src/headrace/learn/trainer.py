@@ -94,8 +94,6 @@ class Trainer:
         self.version = 0
         self.learned_n = 0
         self.unlearnable_n = 0
-        # Labels in a row that could not be learned.
-        self.failed_in_row_n = 0
         self.retrained_n = 0
         self.adopted_n = 0
         self.kept_n = 0
@@ -322,8 +320,8 @@ class Trainer:
     def _settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
         if code is None:  # The served model named so many classes that there is no room for it.
-            self.learner.failures.note("learn", "no room for its class: raise schema.classes_max")
-            self._count_learned(False)
+            self.learner.count_unlearnable("no room for its class: raise schema.classes_max")
+            self.unlearnable_n += 1
             return
         row = self.schema.row(entry.features)
         told = (entry.request_id, self.memory.dated(entry.event_at, entry.at), row, code)
@@ -351,7 +349,8 @@ class Trainer:
         self._try(example)
         more: dict[str, Any] = {"context": entry.context, "original": entry.features}
         is_learned = self.learner.learn(row, code, at=example.at, key=example.id, **more)
-        self._count_learned(is_learned)
+        self.learned_n += is_learned
+        self.unlearnable_n += not is_learned
         if is_learned:
             self.learned_at = entry.at
         self._labels_since_retrain_n += 1
@@ -363,11 +362,6 @@ class Trainer:
             if len(self._open.since) > self.settings.memory_n:
                 self._outrun = self._open.job.job_id
                 self._open = None
-
-    def _count_learned(self, is_learned: bool) -> None:
-        self.learned_n += is_learned
-        self.unlearnable_n += not is_learned
-        self.failed_in_row_n = 0 if is_learned else self.failed_in_row_n + 1
 
     def _ordered(self, entry: RetrainRequested) -> None:
         if entry.reason == "schedule":

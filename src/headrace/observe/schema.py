@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,13 @@ class Schema:
         self._codes: dict[str, dict[str, int]] = {}
         self._classes: dict[str, int] = {name: code for code, name in enumerate(self.classes)}
         self._add(list(settings.features.items()))
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 values beyond `categories_max`, and classes without room, were not counted."""
+        return fields | {"full": dict.fromkeys(fields["full"], 0), "classes_ignored": {}}
 
     @property
     def width(self) -> int:

@@ -15,7 +15,7 @@ import bisect
 import copy
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import narwhals.stable.v2 as nw
@@ -432,7 +432,17 @@ class Committee(base.Classifier):
 
     def __getstate__(self) -> dict[str, Any]:
         """Evidence and settings; what is solved from them is solved again."""
-        return {**self.__dict__, "_is_fit": [], "failures": None}
+        state = {**self.__dict__, "_is_fit": []}
+        del state["failures"]
+        return state
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 failures of members were counted."""
+        del fields["failures_n"]
+        return fields
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
