@@ -167,7 +167,7 @@ def stream() -> list[Json]:
             "Predictions failed, last hour",
             [
                 line("sum(increase(headrace_predictions_failed_total{S}[1h]))", "failed"),
-                line("sum(headrace_model_members_failed{S})", "members of the committee"),
+                line("max(headrace_model_members_failed{S})", "members of the committee"),
             ],
             unit="short",
             steps=above(None, 1),

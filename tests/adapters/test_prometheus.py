@@ -27,8 +27,8 @@ from headrace.report import Report
 
 SERIES_MAX = 600
 LABELS = {
-    "against", "bin", "by", "class", "detector", "end", "estimate", "feature", "judged", "kind",
-    "level", "log", "measure", "number", "outcome", "partition", "python", "reason", "river",
+    "act", "against", "bin", "by", "class", "detector", "end", "estimate", "feature", "judged", "kind",
+    "level", "limit", "log", "measure", "number", "outcome", "partition", "python", "reason", "river",
     "side", "signal", "strategy", "version",
 }  # fmt: skip
 UNITS = ("_seconds", "_ratio", "_bytes", "_labels", "_records", "_events", "_units", "_info")

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from headrace import Engine, Event, LabelRequested
+from headrace.limits import Limit
 from headrace.messages import Answer, DriftChanged, ModelAdopted, ModelKept
-from headrace.report import PartitionReport, WorkerReport
+from headrace.report import Failure, PartitionReport, WorkerReport
 from headrace.shells.live import DECISIONS_MAX, MARKS_MAX, History, Pulse, Rated, Track
 from headrace.shells.live import essentials as view
 from headrace.shells.live_health import concerns
@@ -138,10 +139,15 @@ def test_a_run_without_faults_is_healthy(warm):
     assert lines_of(*warm, 80, 24)[1].startswith("● healthy")
 
 
+FAILED = Failure(who="model", act="predict", n=3, error="KeyError: 'a'")
+
+
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"failed_predictions_n": 3}, "the model failed on 3 events"),
+        ({"failures": (FAILED,)}, "model failed to predict 3 events (KeyError: 'a')"),
+        ({"failures": (FAILED,), "model_fault": "it fails"}, "it fails"),
+        ({"limits": (Limit(kind="features", n=2, told="2 values"),)}, "2 values"),
         ({"rejected_n": {"no_id": 4, "not_json": 1_000}}, "1,004 rejected, most not_json"),
         ({"vanished_features": ("age", "sex")}, "feature age vanished and 1 more"),
         ({"settled_n": 10, "disputed_n": 0, "expired_n": 11}, "11 of 21 requests expired"),
