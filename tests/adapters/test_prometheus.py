@@ -27,9 +27,9 @@ from headrace.report import Report
 
 SERIES_MAX = 600
 LABELS = {
-    "act", "against", "bin", "by", "class", "detector", "end", "estimate", "feature", "judged", "kind",
-    "level", "limit", "log", "measure", "number", "outcome", "partition", "python", "reason", "river",
-    "side", "signal", "strategy", "version",
+    "act", "against", "bin", "by", "class", "detector", "end", "estimate", "feature", "judged",
+    "kind", "level", "limit", "log", "measure", "number", "outcome", "partition", "python",
+    "reason", "river", "side", "signal", "strategy", "version",
 }  # fmt: skip
 UNITS = ("_seconds", "_ratio", "_bytes", "_labels", "_records", "_events", "_units", "_info")
 
