@@ -207,5 +207,5 @@ def test_what_is_not_used_stands_in_the_closing_table(
     arguments = ["--requests", str(tmp_path / "r.jsonl"), "--state", str(tmp_path / "state")]
     assert cli.main(["run", "--events", str(path), *arguments, "--settings", str(settings)]) == 0
     told = capsys.readouterr()
-    assert "not used: 10 values of features beyond the 2 known (schema.features_max" in told.out
+    assert "limits: 10 values of features that found no room (n): schema.features_max" in told.out
     assert "headrace: read as" in told.err
