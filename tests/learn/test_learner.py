@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import api, base, compose, ensemble, forest, linear_model, naive_bayes, tree
+from river import api, base, compose, ensemble, forest, imblearn, linear_model, naive_bayes, tree
 
 from headrace.learn import models
 from headrace.learn.learner import Learner, _tilt, takes_weight
@@ -227,6 +227,53 @@ def test_a_model_taught_elsewhere_speaks_at_once_and_its_unknown_labels_are_no_c
             model.learn_one({"x0": value}, labels[value > 5.0])
         found = Learner(model, columns).probabilities(np.array([[8.5]]))[0]
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def named(*classes):
+    """A schema of one number whose classes have these names."""
+    columns = Columns(1, 0, len(classes))
+    columns.classes = tuple(classes)
+    return columns
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [(("ham", "spam"), ("spam", "ham")), ((3, 7), ("7", "3")), ((0, 1), ("1", "0"))],
+    ids=["texts", "numbers", "numbers that look like codes"],
+)
+def test_a_model_trained_on_class_names_goes_on_with_them(labels, classes):
+    model = naive_bayes.GaussianNB()
+    for value in (1.0, 2.0, 8.0, 9.0):
+        model.learn_one({"x0": value}, labels[value > 5.0])
+    learner = Learner(model, named(*classes))
+    row = np.array([8.5])
+    # The label of high values is the second, and its class the first.
+    assert learner.probabilities(row[np.newaxis])[0].argmax() == 0
+    assert learner.learn(row, 0)
+    assert set(model.class_counts) == set(labels)
+    back = pickle.loads(pickle.dumps(learner))
+    assert np.array_equal(back.predict_row(row), learner.predict_row(row))
+    assert learner.unlearned().learn(row, 0)
+
+
+def test_a_sampler_gets_the_classes_by_the_names_it_was_told():
+    shares = {"fine": 0.5, "fraud": 0.5}
+    model = imblearn.RandomSampler(naive_bayes.GaussianNB(), desired_dist=shares, seed=1)
+    learner = Learner(model, named("fraud", "fine"))
+    for i in range(40):
+        assert learner.learn(np.array([3.0 * (i % 2) + 0.1 * (i % 5)]), i % 2)
+    assert learner.failures.first == {}
+    assert set(model.classifier.class_counts) == {"fine", "fraud"}
+    assert learner.right(np.array([3.2]), 1)
+    assert learner.right(np.array([0.2]), 0)
+
+
+def test_a_new_model_learns_codes_and_still_does_when_it_is_back():
+    learner = Learner(naive_bayes.GaussianNB(), named("1", "0"))
+    assert learner.learn(np.array([3.0]), 0)
+    back = pickle.loads(pickle.dumps(learner))
+    assert back.learn(np.array([4.0]), 1)
+    assert set(back.model.class_counts) == {0, 1}
 
 
 def test_classes_may_grow_while_running():

@@ -21,23 +21,18 @@ from .committee.committee import Committee
 from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
 from .failures import Failures
+from .own_labels import OwnLabels
 from .parts import parts_of
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
-from .scoring import (
-    Scorer,
-    by_class,
-    code_of,
-    compile,  # noqa: A004 - the word for it
-    is_likeliest,
-)
+from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
 
 
 class Learner:
     """A river classifier that learns and scores rows; classes are codes 0..k-1.
 
     Codes, not text, because some river models walk sets of labels and so depend on the hash seed of
-    the process when labels are text. Pickles with its model and its schema.
+    the process when labels are text; but a model that knows labels of its own learns those.
 
     >>> from river import naive_bayes
     >>> class Amounts:
@@ -63,16 +58,15 @@ class Learner:
         self.schema = schema
         self.learned_n = 0
         self.unlearnable_n = 0
-        # Labels in a row, up to the latest, that could not be learned.
-        self.failed_in_row_n = 0
+        self.failed_in_row_n = 0  # labels in a row, up to the latest, that could not be learned
         self.failures = Failures()
-        # A copy from before the first label: river's clone() of an ensemble that was given its
-        # members in a list would keep what they have learned.
+        # From before the first label: a later clone() of some ensembles keeps what they learned.
         self._blank = model.clone()
         self._is_multiclass = bool(model._multiclass)
+        self._own_labels = OwnLabels.of(model)
         self._is_silent, self._gives_probabilities = _first_words(model)
         self._accepts_weight: bool | None = None
-        # Whether missing features stay away, or come as None; found out at the first label.
+        # Whether missing features stay away or come as None: found out at the first label.
         self._is_absence_kept: bool | None = {"found": None, "absent": True, "none": False}[missing]
         self._compile()
 
@@ -82,7 +76,7 @@ class Learner:
         self._scorer: Scorer | None = None
         if isinstance(self.model, Committee):
             self._table = CommitteeTable(self.model, self.schema)
-        else:
+        elif not self._own_labels:
             self._scorer = compile(self.model, self.schema)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,13 +84,13 @@ class Learner:
         left_out = ("_scorer", "_table", "failures")
         return {k: value for k, value in self.__dict__.items() if k not in left_out}
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 failures were counted otherwise."""
-        fields.pop("failed_predictions_n")
-        return fields | {"failed_in_row_n": 0}
+        """Before 2 failures were counted otherwise, before 3 every model learned codes."""
+        fields.pop("failed_predictions_n", None)
+        return {"failed_in_row_n": 0} | fields | {"_own_labels": OwnLabels({})}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -125,7 +119,7 @@ class Learner:
 
     @property
     def is_silent(self) -> bool:
-        """It has learned nothing and has nothing to say: every row would be uniform."""
+        """It has nothing to say yet: every row would be uniform."""
         return self._is_silent
 
     def probabilities(
@@ -196,8 +190,7 @@ class Learner:
         if not 0 <= code < classes_n:
             self.count_unlearnable(f"it tells {classes_n} classes apart, this is another")
             return False
-        # Binary learners of river were written for booleans.
-        label = code if self._is_multiclass else bool(code)
+        label = self._label(code)
         x = self._input(row, original)
         if self._is_absence_kept is None and self._reads_originals:
             self._is_absence_kept = keeps_absence(
@@ -222,6 +215,11 @@ class Learner:
         self.learned_n += 1
         self.failed_in_row_n = 0
         return True
+
+    def _label(self, code: int) -> Any:
+        if not self._is_multiclass:
+            return bool(code)  # what river's binary learners were written for
+        return self._own_labels.label(self.schema.classes[code], code) if self._own_labels else code
 
     def count_unlearnable(self, error: Exception | str) -> None:
         """A label could not be learned, by this error or for this reason."""
@@ -275,8 +273,7 @@ class Learner:
         Among equally likely classes the lowest code is the one predicted. Always asks river: for
         one row between two labels, compiling the model anew would cost more than it saves.
         """
-        said = self.predict_row(row, context, original)
-        return is_likeliest(said, code)
+        return is_likeliest(self.predict_row(row, context, original), code)
 
     def predict_row(
         self, row: Floats, context: Context | None = None, original: Features | None = None
@@ -300,6 +297,8 @@ class Learner:
         fresh = Learner(self._blank.clone(), self.schema)
         fresh._accepts_weight = self._accepts_weight
         fresh._is_absence_kept = self._is_absence_kept
+        fresh._own_labels = self._own_labels
+        fresh._compile()
         return fresh
 
     def copy(self) -> Learner:
@@ -364,8 +363,9 @@ class Learner:
             try:
                 x = self._input(row, None if original_of is None else original_of(i))
                 for label, probability in self._answer(x).items():
-                    if 0 <= code_of(label) < k:
-                        found[i, code_of(label)] = probability
+                    code = self._own_labels.code(label, self.schema.classes)
+                    if 0 <= code < k:
+                        found[i, code] = probability
             except Exception as error:  # as in learn
                 if self.learned_n:
                     self.failures.note("predict", error)
@@ -377,7 +377,7 @@ class Learner:
 
         What an unlearned model fails at says nothing of it: that is uniform too.
         """
-        # For one row, the reductions by name cost half of what the methods of an array do.
+        # For one row these cost half of what the methods of an array do.
         total, lowest = np.add.reduce(found, axis=1), np.minimum.reduce(found, axis=1)
         # A NaN makes every comparison false.
         is_good = (lowest >= 0.0) & (total > 0.0) & (total < np.inf)

@@ -1,0 +1,87 @@
+"""What a model that knows its classes calls them.
+
+Most models learn codes, 0 to k-1. One that was trained elsewhere, or was told how often each class
+is to come (`imblearn.RandomSampler(desired_dist=...)`), has labels of its own, and codes would be
+strangers to it, or, worse, other classes.
+"""
+
+from __future__ import annotations
+
+from collections import UserList
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from river import base, dummy, linear_model
+
+from ..messages import class_name
+from .parts import parts_of
+from .scoring import code_of
+
+_KEPT_IN = ("class_counts", "classes", "classifiers", "desired_dist")
+_KEPT_ELSEWHERE = {linear_model.SoftmaxRegression: "weights", dummy.PriorClassifier: "counts"}
+"""Where river's classifiers keep the labels that they know."""
+
+
+class OwnLabels:
+    """The labels that a model has for classes, found in the model before it learns from us.
+
+    >>> from river import imblearn, naive_bayes
+    >>> shares = {"fraud": 0.5, "fine": 0.5}
+    >>> sampler = imblearn.RandomSampler(naive_bayes.GaussianNB(), desired_dist=shares, seed=1)
+    >>> own = OwnLabels.of(sampler)
+    >>> own.label("fraud", 1), own.code("fine", ["fine", "fraud"])
+    ('fraud', 0)
+    >>> own = OwnLabels.of(naive_bayes.GaussianNB())
+    >>> own.label("fraud", 1), own.code(1, ["fine", "fraud"])
+    (1, 1)
+    """
+
+    def __init__(self, by_name: Mapping[str, Any]) -> None:
+        self.by_name = dict(by_name)
+        self._are_texts = any(isinstance(label, str) for label in self.by_name.values())
+
+    @classmethod
+    def of(cls, model: Any) -> OwnLabels:
+        """Those of this model; truth values are none: so binary learners call any two classes."""
+        return cls(
+            {class_name(label): label for label in _known(model) if not isinstance(label, bool)}
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.by_name)
+
+    def label(self, name: str, code: int) -> Any:
+        """What to teach the model for a class of this name and code."""
+        if name in self.by_name:
+            return self.by_name[name]
+        return name if self._are_texts else code
+
+    def code(self, label: Any, names: Sequence[str]) -> int:
+        """The code of a label that the model said; -1 for a class that is none of ours."""
+        if not self.by_name or isinstance(label, bool):
+            return code_of(label)
+        name = class_name(label)
+        if name in names:
+            return names.index(name)
+        # Numbers are codes where none of the classes has such a name.
+        has_names = self._are_texts or not self.by_name.keys().isdisjoint(names)
+        return -1 if has_names else code_of(label)
+
+
+def _known(model: Any) -> Iterator[Any]:
+    """Every label in the model and in the classifiers inside it."""
+    for _, part in parts_of(model):
+        if not isinstance(part, base.Classifier):
+            continue
+        places = [
+            *_KEPT_IN,
+            *(name for kind, name in _KEPT_ELSEWHERE.items() if type(part) is kind),
+        ]
+        for place in places:
+            labels = getattr(part, place, None)
+            if isinstance(labels, Iterable) and not isinstance(labels, str):
+                # A set has its order from the hash seed of the process.
+                yield from sorted(labels, key=repr)
+        if isinstance(part, UserList):
+            for member in part:
+                yield from _known(member)
