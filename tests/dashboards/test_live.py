@@ -42,7 +42,15 @@ ALERT_STEP_S = 15.0
 QUICK = "global: {scrape_interval: 15s, evaluation_interval: 2s}"
 
 NO_CAP = {"headrace_budget_cap_labels": "the demo's budget has no cap"}
+IN_INCIDENT = {
+    **NO_CAP,
+    "headrace_choosing_gain": "its twins have too few labels to tell",
+    "headrace_random_labels": "its twins have too few labels to tell",
+    "headrace_model_evidence_age": "its model is no committee",
+}
 """What has no sample in the incident, and why."""
+
+MAY_LACK = {"headrace_random_labels": "the twins of a demo may have too few labels to tell"}
 
 NO_LOG = {
     **NO_CAP,
@@ -119,7 +127,7 @@ def until(incident: tuple[Prometheus, History], minutes: float) -> View:
 
 @pytest.mark.parametrize("uid", sorted(SHIPPED))
 def test_every_query_has_an_answer(uid: str, incident: tuple[Prometheus, History]) -> None:
-    assert live_faults(SHIPPED[uid], whole(incident), NO_CAP) == []
+    assert live_faults(SHIPPED[uid], whole(incident), IN_INCIDENT) == []
 
 
 @pytest.mark.parametrize("uid", sorted(SHIPPED))
@@ -142,7 +150,7 @@ def test_what_the_drift_did_is_red_and_nothing_else(
 def test_a_broken_dashboard_is_found(
     mutation: Mutation, incident: tuple[Prometheus, History]
 ) -> None:
-    found = live_faults(mutation.of(SHIPPED), whole(incident), NO_CAP)
+    found = live_faults(mutation.of(SHIPPED), whole(incident), IN_INCIDENT)
     assert [fault for fault in found if mutation.fault in fault] != [], found
 
 
@@ -197,7 +205,11 @@ def test_a_running_demo_answers_every_query_that_it_can(tmp_path: Path) -> None:
         # To the last scrape that was answered; after it, Prometheus knows that the demo is gone.
         (seen,) = server.over("headrace_events_observed_total", start, time.time(), 1.0)
         view = View(server, start, float(seen["values"][-1][0]), scrape_s=1.0)
-        assert [fault for b in SHIPPED.values() for fault in live_faults(b, view, NO_LOG)] == []
+        assert [
+            fault
+            for b in SHIPPED.values()
+            for fault in live_faults(b, view, {**NO_LOG, **MAY_LACK})
+        ] == []
         assert absences(view) == []
 
 

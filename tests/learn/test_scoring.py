@@ -161,7 +161,7 @@ def test_texts_that_river_would_choke_on_fail_in_both_ways_of_scoring():
     learner.schema.add("city", "categorical")
     X = np.array([[1.0, 2.0, np.nan], [1.0, 2.0, 3.0]])
     found = learner.probabilities(X)
-    assert found[1].tolist() == [0.5, 0.5]
+    assert np.isnan(found[1]).all()
     np.testing.assert_allclose(found, by_river(learner).probabilities(X))
 
 

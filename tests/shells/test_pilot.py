@@ -504,7 +504,12 @@ def test_what_a_run_rejects_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"batch": "kserve-v1"}, {"decoder": "json:loads"}, {"join": {"id": "id"}}]
+    "fields",
+    [
+        {"batch": "kserve-v1"},
+        {"decoder": "json:loads"},
+        {"id": "request.id", "at": "request.at", "join": {"id": "id"}},
+    ],
 )
 def test_what_a_pilot_does_not_follow_is_told(fields):
     table = Table({"x": [1.0, 2.0], "y": ["a", "b"]}, 2)
