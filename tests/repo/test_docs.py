@@ -17,7 +17,7 @@ from repo.tree import ROOT, files, modules
 
 PAGES = [path for path in files() if path.suffix == ".md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-EXAMPLE_SECONDS_MAX = 20
+EXAMPLE_SECONDS_MAX = 60
 BLOCK = re.compile(r"^```([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
 
