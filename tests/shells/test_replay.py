@@ -10,6 +10,7 @@ import pytest
 from headrace import cli
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
+from headrace.shells.files import run_files
 from headrace.shells.replay import RunFolder, replay
 from shells.runs import SETTINGS, Stream
 
@@ -120,3 +121,44 @@ def test_a_run_that_is_going_on_is_refused(stream):
     held = closing(RunFolder(stream.places.state, parse(SETTINGS)))
     with held, pytest.raises(BadSettings, match="in use by another process"):
         replay(stream.places.state)
+
+
+# ------------------------------------------------------------------------- code behind a name
+
+
+def test_code_that_was_edited_behind_a_name_is_told_once(tmp_path, monkeypatch):
+    module = tmp_path / "our_models.py"
+    text = "from river import naive_bayes\n\ndef ours():\n    return naive_bayes.GaussianNB()\n"
+    module.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    settings = parse({**SETTINGS, "model": {"name": "our_models:ours"}})
+    state, told = tmp_path / "state", "model.name is 'our_models:ours', and its file has changed"
+
+    def edited():
+        with closing(RunFolder(state, settings)) as folder:
+            return folder.edited
+
+    assert edited() == edited() == []
+    module.write_text(text + "# another one\n")
+    (sentence,) = edited()
+    assert sentence.startswith(told)
+    assert edited() == []
+    with closing(RunFolder(tmp_path / "plain", parse(SETTINGS))) as folder:
+        assert folder.edited == []
+    assert not (tmp_path / "plain" / "code.json").exists()
+
+
+def test_a_run_tells_of_edited_code_before_it_goes_on(tmp_path, monkeypatch):
+    module = tmp_path / "their_models.py"
+    text = "from river import naive_bayes\n\ndef ours():\n    return naive_bayes.GaussianNB()\n"
+    module.write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    stream, notes = Stream(tmp_path), []
+    stream.write_events(0, 50)
+    settings = parse({**SETTINGS, "model": {"name": "their_models:ours"}})
+    for _ in range(2):
+        run_files(stream.places, settings, on_note=notes.append)
+        assert not [note for note in notes if "its file has changed" in note]
+    module.write_text(text + "# another one\n")
+    run_files(stream.places, settings, on_note=notes.append)
+    assert [note for note in notes if "its file has changed" in note]

@@ -132,6 +132,8 @@ class Runner:
             refuse_to_follow(places)
         with ExitStack() as opened:
             folder = opened.enter_context(closing(RunFolder(places.state, settings)))
+            for sentence in folder.edited:
+                self._note(sentence)
             self.journal = folder.journal
             self.player = opened.enter_context(closing(Player(folder)))
             self.store = SnapshotStore(

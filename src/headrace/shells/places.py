@@ -10,7 +10,16 @@ from ..adapters.tables.records import is_export, is_table
 from ..errors import BadSettings
 from .copying import ANSWERS, COPY
 
-OWN = ("journal", "decisions.jsonl", "rejects.jsonl", "settings.json", "settings.new", "lock")
+OWN = (
+    "journal",
+    "decisions.jsonl",
+    "rejects.jsonl",
+    "settings.json",
+    "settings.new",
+    "code.json",
+    "code.new",
+    "lock",
+)
 """What a run writes in its folder, beside its snapshots."""
 
 

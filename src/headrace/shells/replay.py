@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import hashlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -71,6 +73,7 @@ class RunFolder:
         self._lock = None if is_shared else _locked(path, is_made=settings is not None)
         try:
             self.settings = self._kept() if settings is None else self._agreed(settings)
+            self.edited = [] if settings is None else self._edited(settings)
             self.journal = Journal(path / "journal", is_read_only=settings is None)
         except BaseException:
             self._unlock()
@@ -113,6 +116,50 @@ class RunFolder:
         if faults:
             raise BadSettings(faults)
         return settings
+
+    def _edited(self, settings: Settings) -> list[str]:
+        """What was edited behind a name in the settings since the last start, as sentences."""
+        if not _named_code(settings):
+            return []
+        path = self.path / "code.json"
+        now = {where: _source_digest(name) for where, name in _named_code(settings)}
+        try:
+            then = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.DecodeError):
+            then = now
+        made = path.with_suffix(".new")
+        made.write_bytes(_ENCODER.encode(now))
+        made.replace(path)
+        return [
+            f"{where} is {name!r}, and its file has changed since the last start: what was decided "
+            "stands, what follows is decided by the new code, and headrace replay can't agree "
+            "with both. Start with another --state to have all of it by the new code"
+            for where, name in _named_code(settings)
+            if then.get(where, now[where]) != now[where]
+        ]
+
+
+def _named_code(settings: Settings) -> list[tuple[str, str]]:
+    """Settings that name code of the user's, as `module:attribute`, by their paths."""
+    named = [
+        ("model.name", settings.model.name),
+        ("query.strategy", settings.query.strategy),
+        ("input.decoder", settings.input.decoder),
+        ("answers.decoder", settings.answers.decoder),
+    ]
+    watches = enumerate(settings.drift.watch)
+    named += [(f"drift.watch[{i}].detector", watch.detector) for i, watch in watches]
+    return [(where, name) for where, name in named if name and ":" in name]
+
+
+def _source_digest(name: str) -> str:
+    """A digest of the file of the module in `module:attribute`; code that it calls is not in it."""
+    try:
+        spec = importlib.util.find_spec(name.partition(":")[0])
+        text = b"" if spec is None or not spec.origin else Path(spec.origin).read_bytes()
+    except (ImportError, ValueError, OSError):
+        return ""
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def _locked(path: Path, *, is_made: bool) -> BinaryIO | None:
