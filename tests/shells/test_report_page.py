@@ -9,7 +9,9 @@ import pytest
 from adapters.nest import read
 from headrace import cli
 from headrace.adapters.drawing import BAND_COLOURS
+from headrace.limits import Limit
 from headrace.messages import DriftChanged, ModelAdopted
+from headrace.report import Failure
 from headrace.settings import Settings, parse
 from headrace.shells import report as command
 from headrace.shells.chronicle import Chronicle
@@ -225,3 +227,15 @@ def test_the_page_of_a_demo_has_the_twin_and_the_truth():
     assert "A run can't be its own random twin" not in page
     assert told.chronicle.counts.settled_n == duel.ours.engine.report.settled_n > 0
     assert told.chronicle.counts.asked_n == duel.ours.engine.report.asked_n
+
+
+def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(recorded):
+    state = recorded[0].places.state
+    chronicle = read_chronicle(state)
+    assert "fail at?" not in text_of(as_html(chronicle))
+    failure = Failure(who="the model", act="predict", n=3, error="KeyError: amount")
+    limit = Limit(kind="features", n=7, told="7 values of features beyond schema.features_max")
+    chronicle.report = msgspec.structs.replace(recorded[1], failures=(failure,), limits=(limit,))
+    told = text_of(as_html(chronicle))
+    assert failure.told in told
+    assert f"Limit reached: {limit.told}" in told

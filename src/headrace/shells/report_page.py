@@ -68,6 +68,7 @@ def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
         _models(chronicle, axis),
         _people(chronicle),
         _rejects(chronicle),
+        *_failures(chronicle),
         _read_as(chronicle),
         _settings(chronicle),
     ]
@@ -464,6 +465,12 @@ def _rejects(chronicle: Chronicle) -> Section:
     return section(
         "What was rejected?", kinds, table(header, rows, caption=f"The latest {len(rows)}")
     )
+
+
+def _failures(chronicle: Chronicle) -> list[Section]:
+    failures = () if chronicle.report is None else chronicle.report.failures
+    told = [failure.told for failure in failures]
+    return [section("What did the model fail at?", *told)] if told else []
 
 
 def _read_as(chronicle: Chronicle) -> Section:
