@@ -359,10 +359,13 @@ class Engine:
         strategy = self.shard.asking.strategy
         match frozen.thaw(blob, kind="engine", allowed=self._own_types):
             case (Schema() as schema, Shard() as shard, Desk() as desk, Trainer() as trainer):
-                self.schema, self.shard, self.desk, self.trainer = schema, shard, desk, trainer
+                try:
+                    shard.asking.strategy = strategy
+                except AttributeError as error:
+                    raise BadInput(f"the state is not whole: {error}") from error
             case _:
                 raise BadInput("the state is not that of an engine")
-        self.shard.asking.strategy = strategy
+        self.schema, self.shard, self.desk, self.trainer = schema, shard, desk, trainer
         self._report = None
 
 
