@@ -230,16 +230,18 @@ def test_faust_gets_in_with_its_credentials(secured):
     assert secured.topics.values("faust") == [b"from faust"]
 
 
-def a_token() -> str:
-    """One that the broker takes for an hour, of its own user."""
-    now = time.time()
-    claims = {"sub": "headrace", "iat": now, "exp": now + 3_600}
+def token_until(end: float) -> str:
+    """One of the broker's own user that nobody signed, from an hour before its end."""
+    claims = {"sub": "headrace", "iat": end - 3_600, "exp": end}
     return ".".join([*(in_base64(part) for part in ({"alg": "none"}, claims)), ""])
+
+
+def a_token() -> str:
+    return token_until(time.time() + 3_600)
 
 
 def a_stale_token() -> str:
-    claims = {"sub": "headrace", "iat": 1.0, "exp": 2.0}
-    return ".".join([*(in_base64(part) for part in ({"alg": "none"}, claims)), ""])
+    return token_until(3_601.0)
 
 
 def in_base64(part: dict[str, object]) -> str:

@@ -102,9 +102,7 @@ class RunFolder:
     def _agreed(self, settings: Settings) -> Settings:
         path = self.path / "settings.json"
         if not path.exists():
-            made = path.with_suffix(".new")
-            made.write_bytes(msgspec.json.format(_ENCODER.encode(settings)))
-            made.replace(path)
+            _replace(path, msgspec.json.format(_ENCODER.encode(settings)))
             return settings
         there, here = msgspec.to_builtins(self._kept()), msgspec.to_builtins(settings)
         faults = [
@@ -119,24 +117,30 @@ class RunFolder:
 
     def _edited(self, settings: Settings) -> list[str]:
         """What was edited behind a name in the settings since the last start, as sentences."""
-        if not _named_code(settings):
+        named = _named_code(settings)
+        if not named:
             return []
         path = self.path / "code.json"
-        now = {where: _source_digest(name) for where, name in _named_code(settings)}
+        now = {where: _source_digest(name) for where, name in named}
         try:
             then = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
         except (OSError, msgspec.DecodeError):
             then = now
-        made = path.with_suffix(".new")
-        made.write_bytes(_ENCODER.encode(now))
-        made.replace(path)
+        _replace(path, _ENCODER.encode(now))
         return [
             f"{where} is {name!r}, and its file has changed since the last start: what was decided "
             "stands, what follows is decided by the new code, and headrace replay can't agree "
             "with both. Start with another --state to have all of it by the new code"
-            for where, name in _named_code(settings)
+            for where, name in named
             if then.get(where, now[where]) != now[where]
         ]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a small file at once: whoever reads it sees the old one or the new one."""
+    made = path.with_suffix(".new")
+    made.write_bytes(content)
+    made.replace(path)
 
 
 def _named_code(settings: Settings) -> list[tuple[str, str]]:
