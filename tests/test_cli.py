@@ -1,6 +1,7 @@
 """The command line: help, exit codes, sentences instead of tracebacks."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -108,6 +109,19 @@ def test_a_run_ends_with_the_essentials_of_its_report(tmp_path, capsys):
     assert told.err == "headrace: read as numeric: x\n"
 
 
+def test_a_run_that_could_use_no_record_says_so_and_ends_with_1(tmp_path, capsys):
+    events = tmp_path / "events.jsonl"
+    events.write_text('{"uid": "a", "at": 1}\n' * 3 + "nothing\n")
+    assert cli.main(_run(tmp_path)) == 1
+    told = capsys.readouterr()
+    assert "rejected: 4 (no_id 3, not_json 1)" in told.out
+    assert "not one of 4 records could be used, most for no_id; [input] says" in told.err
+    events.write_text("")
+    shutil.rmtree(tmp_path / "state")
+    (tmp_path / "requests.jsonl").unlink()
+    assert cli.main(_run(tmp_path)) == 0
+
+
 def _run(folder):
     return [
         "run",
@@ -139,7 +153,7 @@ def test_an_error_of_the_system_is_told_without_its_number(monkeypatch, capsys, 
     def full(arguments):
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("headrace.cli._check", full)
+    monkeypatch.setattr("headrace.shells.check.main", full)
     assert cli.main(["check", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "headrace: somewhere: No space left on device\n"
 
@@ -148,7 +162,7 @@ def test_a_fault_of_ours_asks_for_a_report_and_ends_with_70(monkeypatch, capsys,
     def broken(arguments):
         raise BrokenInvariant("two and two are five")
 
-    monkeypatch.setattr(cli, "_check", broken)
+    monkeypatch.setattr("headrace.shells.check.main", broken)
     assert cli.main(["check", str(tmp_path / "x.toml")]) == 70
     err = capsys.readouterr().err
     assert "two and two are five" in err

@@ -14,20 +14,17 @@ from __future__ import annotations
 import argparse
 import codecs
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
-from pathlib import Path
-from typing import Any
 
 COMMANDS = {
     "run": ("ask for labels of the events in a file or a pipe", "headrace.shells.run"),
     "worker": ("work on a Kafka topic, one of many", "headrace.shells.worker"),
     "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),
     "report": ("write a page with the plots of a run", "headrace.shells.report"),
-    "check": ("find every fault in a settings file", "headrace.cli"),
+    "check": ("find every fault in a settings file", "headrace.shells.check"),
     "pilot": ("compare strategies on a past log with labels", "headrace.shells.pilot"),
     "demo": ("watch it work on a stream that drifts", "headrace.shells.demo"),
     "topics": (
@@ -105,80 +102,6 @@ def _parser(command: str) -> argparse.ArgumentParser:
         for name, (about, _) in COMMANDS.items():
             subparsers.add_parser(name, help=about)
     return parser
-
-
-# ------------------------------------------------------------------------------ headrace check
-
-
-def register(subparsers: Any) -> None:
-    """Add `headrace check`."""
-    parser = subparsers.add_parser(
-        "check",
-        help=COMMANDS["check"][0],
-        description="Find every fault in a settings file at once, names of models and strategies "
-        "included. Exit 0: none; 1: faults; 2: the file can't be read.",
-    )
-    parser.add_argument("settings", type=Path, metavar="FILE", help="TOML")
-    parser.set_defaults(func=_check)
-
-
-def _check(arguments: argparse.Namespace) -> int:
-    from .settings import load  # noqa: PLC0415 - help is quick
-
-    faults = _faults(arguments.settings)
-    for fault in faults:
-        print(f"- {fault}")
-    if faults:
-        print(f"{len(faults)} fault{'s' * (len(faults) > 1)} in {arguments.settings}")
-        return 1
-    settings = load(arguments.settings)
-    budget = settings.query.budget
-    limits = {"share": budget.share, "per_hour": budget.per_hour, "cap": budget.cap}
-    allowed = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
-    print(f"{arguments.settings}: ok")
-    print(f"stream {settings.stream}, seed {settings.seed}, model {settings.model.name}")
-    print(f"strategy {settings.query.strategy}, budget {allowed}")
-    return 0
-
-
-def _faults(path: Path) -> list[str]:
-    """Every fault of a settings file: what `load` finds, and what its names lead to."""
-    import tomllib  # noqa: PLC0415 - help is quick
-
-    from .engine import Engine  # noqa: PLC0415
-    from .errors import BadSettings  # noqa: PLC0415
-    from .learn.models import build  # noqa: PLC0415
-    from .observe.answers import AnswersDecoder  # noqa: PLC0415
-    from .observe.decode import Decoder  # noqa: PLC0415
-    from .query.strategies import resolve  # noqa: PLC0415
-    from .settings import Settings, load  # noqa: PLC0415
-
-    faults: list[str] = []
-    settings = Settings()
-    names = {"model": settings.model.name, "query": settings.query.strategy}
-    try:
-        settings = load(path)
-        names = {"model": settings.model.name, "query": settings.query.strategy}
-    except BadSettings as error:
-        faults += error.faults
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        for section, key in (("model", "name"), ("query", "strategy")):
-            found = raw[section].get(key) if isinstance(raw.get(section), dict) else None
-            names[section] = found if isinstance(found, str) else names[section]
-    trials: list[Callable[[], object]] = [
-        partial(build, names["model"], 0, len(settings.schema.classes)),
-        partial(resolve, names["query"]),
-        partial(Decoder, settings.input, settings.columns),
-        partial(AnswersDecoder, settings.answers),
-        partial(Engine, settings=settings),
-    ]
-    for trial in trials:
-        try:
-            trial()
-        except BadSettings as error:
-            # The engine finds again what was found before it, so each fault is told once.
-            faults += [fault for fault in error.faults if fault not in faults]
-    return faults
 
 
 if __name__ == "__main__":

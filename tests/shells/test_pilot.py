@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from river import naive_bayes
 
 from headrace.adapters.tables import Table, read_table
 from headrace.chance import Chance
+from headrace.cli import main
 from headrace.engine import Engine
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import EventBatch, LabelSettled, Value
@@ -370,6 +372,20 @@ def test_a_csv_file_needs_no_setting(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert {row["strategy"] for row in found["rows"]} == {"random", "margin", "hybrid"}
     assert len([o for o in found["outcomes"] if o["case"]["is_asked_for"]]) == 12
     assert len(found["all_labels"]["block_right"]) == 100
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_model_that_can_learn_nothing_ends_a_pilot_with_the_reason(
+    processes: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "past.csv"
+    rows = [f"{i % 7},{'Rome' if i % 2 else 'Oslo'},{'a' if i % 3 else 'b'}" for i in range(400)]
+    path.write_text("\n".join(["x,city,label", *rows]), encoding="utf-8")
+    model = ("--model", "river.naive_bayes:GaussianNB", "--budget", "0.2")
+    assert main(["pilot", str(path), *model, "--seeds", "1", "--processes", processes]) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"could not learn one of the first \d+ labels \(TypeError", told)
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("rows", ["5", "9:3", "-1:4", "a:b"])

@@ -4,8 +4,10 @@ import time
 import urllib.request
 
 import pytest
+from msgspec.structs import replace
 
 from headrace import Engine, Event
+from headrace.adapters import serving
 from headrace.settings import parse
 from headrace.shells.shown import Shown
 from shells.runs import SETTINGS, Stream
@@ -62,8 +64,6 @@ def test_a_run_serves_its_report_and_times_while_it_goes_on(tmp_path, monkeypatc
 
     def serve(self, on_note):
         # Port 0 would mean none: any free one is taken in its place.
-        from headrace.adapters import serving  # noqa: PLC0415 - as the module does
-
         free = serving.serve(lambda: None)
         free.close()
         http = {"http": {"port": free.port}}
@@ -100,3 +100,13 @@ def test_a_report_is_due_again_after_a_while(monkeypatch):
     assert not report.is_due
     monkeypatch.setattr(time, "monotonic", lambda: made_at + 2.0)
     assert report.is_due
+
+
+@pytest.mark.parametrize("fault", ["", "the model failed to learn the last 10 labels"])
+def test_a_run_whose_model_fails_is_not_ready(monkeypatch, fault):
+    asked = []
+    monkeypatch.setattr(serving, "serve", lambda report, **how: asked.append(how["ready"]))
+    told = shown(port=9_464)
+    told.serve(pytest.fail)
+    told.report = replace(engine_of(1).report, model_fault=fault)
+    assert asked[0]() == fault

@@ -99,6 +99,9 @@ def main(arguments: argparse.Namespace) -> int:
         else:
             report = _run_with_bar(places, settings, arguments.follow, stop)
     show(report, places)
+    if fault := nothing_read(report):
+        _tell(fault)
+        return 1
     return 0
 
 
@@ -160,6 +163,18 @@ def show(report: Report, places: Places) -> None:
     for name, value in essentials(report, places):
         table.add_row(name, value)
     console.print(table)
+
+
+def nothing_read(report: Report) -> str:
+    """What is to be said of a run that was given records, and could use none as an event."""
+    rejected_n = sum(report.rejected_n.values())
+    if report.events_n or not rejected_n:
+        return ""
+    reason = max(report.rejected_n, key=lambda name: report.rejected_n[name])
+    return (
+        f"not one of {rejected_n:,} records could be used, most for {reason}; [input] says where "
+        "the fields of an event stand, and headrace check --events tries that on a log"
+    )
 
 
 def _joined(found: Iterable[Failure | Limit]) -> str:

@@ -1,0 +1,117 @@
+"""`headrace check`: what the settings make of a log, before anything runs on it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from headrace.cli import main
+
+START = 1_700_000_000
+
+
+@pytest.fixture
+def checked(tmp_path, capsys, monkeypatch):
+    """Check settings against a log; the exit code and what was said."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def check(settings="", log="events.jsonl"):
+        path = tmp_path / "headrace.toml"
+        path.write_text(settings)
+        code = main(["check", str(path), "--events", str(tmp_path / log)])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return check
+
+
+def write_log(folder, n=300, every_bad=0, **more):
+    lines = []
+    for i in range(n):
+        event = {"id": f"e{i}", "at": START + i, "features": {"x": i % 7, "city": "Rome"}, **more}
+        lines.append(json.dumps(event))
+        if every_bad and i % every_bad == 0:
+            lines.append("nothing")
+    (folder / "events.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def test_a_log_that_fits_is_told_as_it_is_read(checked, tmp_path):
+    write_log(tmp_path, every_bad=100)
+    code, said = checked()
+    assert code == 0
+    assert "303 records tried, 300 events in them" in said
+    assert "- 3 rejected as not_json, the first in record 2: the line is not JSON" in said
+    assert "from 2023-11-14 22:13 to 2023-11-14 22:18" in said
+    assert "read as categorical: city\nread as numeric: x\n" in said
+    assert "labels that were made up, and predicts" in said
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("river.naive_bayes:GaussianNB", "could not learn one of the first 10 labels (TypeError"),
+        ("mine:silent", "failed on each of"),
+    ],
+)
+def test_a_model_that_fails_on_the_log_is_a_fault(checked, tmp_path, model, said):
+    write_log(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from river import dummy\n\n"
+        "class Silent(dummy.NoChangeClassifier):\n"
+        "    def predict_proba_one(self, x):\n"
+        "        raise OverflowError('too large')\n\n"
+        "def silent():\n"
+        "    return Silent()\n"
+    )
+    code, told = checked(f'model.name = "{model}"\n')
+    assert code == 1
+    assert "300 events in them" in told
+    assert f"- the model {said}" in told
+
+
+def test_a_model_is_tried_with_the_classes_that_are_known(checked, tmp_path):
+    write_log(tmp_path, predicted="fraud")
+    (tmp_path / "pretrained.py").write_text(
+        "from river import dummy\n\n"
+        "class Pretrained(dummy.NoChangeClassifier):\n"
+        "    def learn_one(self, x, y):\n"
+        "        if y not in (0, 1):\n"
+        "            raise ValueError(f'no such class: {y!r}')\n"
+        "        super().learn_one(x, y)\n\n"
+        "def model():\n"
+        "    return Pretrained()\n"
+    )
+    settings = 'model.name = "pretrained:model"\nschema.classes = ["fine", "fraud"]\n'
+    assert checked(settings)[0] == 0
+
+
+def test_a_log_of_which_nothing_can_be_read_is_a_fault(checked, tmp_path):
+    write_log(tmp_path)
+    code, said = checked('input.id = "uid"\n')
+    assert code == 1
+    assert "300 rejected as no_id, the first in record 1: there is nothing at uid" in said
+    assert said.endswith("not one event could be read; [input] says where its fields stand\n")
+
+
+def test_packed_lines_and_tables_are_tried_too(checked, tmp_path):
+    write_log(tmp_path, n=1_500)
+    plain = (tmp_path / "events.jsonl").read_bytes()
+    (tmp_path / "events.jsonl.gz").write_bytes(gzip.compress(plain))
+    assert "1,000 records tried, 1,000 events in them" in checked(log="events.jsonl.gz")[1]
+    rows = "\n".join(f"e{i},{START + i},{i % 5}" for i in range(50))
+    (tmp_path / "events.csv").write_text(f"id,at,x\n{rows}\n")
+    code, said = checked(log="events.csv")
+    assert code == 0 and "50 events in them" in said and "read as numeric: x" in said
+
+
+def test_a_log_that_is_not_there_is_told(checked):
+    code, said = checked(log="gone.jsonl")
+    assert code == 2 and "gone.jsonl is no file" in said
+
+
+def test_limits_that_the_log_reaches_are_told(checked, tmp_path):
+    write_log(tmp_path)
+    code, said = checked('[schema]\nfeatures = {"x" = "numeric"}\n')
+    assert code == 0 and "schema.features does not declare" in said
