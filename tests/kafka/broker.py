@@ -228,7 +228,7 @@ class Broker:
         chosen |= self.settings
         lines = [f"{name}={value}\n" for name, value in chosen.items()]
         (self.folder / "server.properties").write_text("".join(lines))
-        command = self._java("kafka.tools.StorageTool", "format", "--cluster-id", server.CLUSTER)
+        command = self.java("kafka.tools.StorageTool", "format", "--cluster-id", server.CLUSTER)
         command += ["--config", str(self.folder / "server.properties")]
         if self.security == "SASL_SSL":
             for user, password in self.users.items():
@@ -240,7 +240,8 @@ class Broker:
                 f"the broker's log can't be formatted:\n{done.stdout}{done.stderr}"
             )
 
-    def _java(self, *arguments: str) -> list[str]:
+    def java(self, *arguments: str) -> list[str]:
+        """The command that runs a class of Kafka's jars."""
         found = jars.java()
         assert found is not None, jars.HOW_TO
         path = ":".join(str(jar) for jar in self.program.jars)
@@ -252,7 +253,7 @@ class Broker:
 
     def _command(self) -> list[str]:
         if self.is_kafka:
-            return self._java("kafka.Kafka", str(self.folder / "server.properties"))
+            return self.java("kafka.Kafka", str(self.folder / "server.properties"))
         url = f"tcp://127.0.0.1:{self.port}"
         listeners = ["--listener-url", url, "--advertised-listener-url", url]
         storage = ["--storage-engine", "memory://tansu/"]
