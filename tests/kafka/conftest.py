@@ -1,5 +1,6 @@
 """Brokers for tests: one that a whole run shares, and one of a test's own to stop and kill."""
 
+import gc
 import re
 import secrets
 from collections.abc import Iterator
@@ -34,6 +35,16 @@ def own_broker(tmp_path: Path) -> Iterator[Broker]:
     with closing(broker):
         skip_unless_kafka(broker, "records that survive a stop")
         yield broker.start()
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """Collect what aiokafka leaves where a login is refused: sockets that nobody closed.
+
+    Mark the test with `filterwarnings("ignore:unclosed:ResourceWarning")` as well.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture

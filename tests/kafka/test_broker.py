@@ -1,7 +1,6 @@
 """The broker that all other tests here stand on keeps its own promises."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -272,7 +271,7 @@ def test_a_login_over_tls_is_let_in(secure):
     assert read_once(secure.client, "letters") == b"a letter"
 
 
-# A client that is refused in the middle of a login leaves its socket to the collector.
+@pytest.mark.usefixtures("collected")
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize(
     "wrong",
@@ -288,7 +287,6 @@ def test_a_login_over_tls_is_let_in(secure):
 def test_no_other_client_is_let_in(secure, wrong):
     with pytest.raises((KafkaError, ssl.SSLError)):
         read_once({**secure.client, **wrong}, "letters")
-    gc.collect()
 
 
 def test_a_user_may_do_only_what_the_access_lists_say(secure):

@@ -25,6 +25,12 @@ from headrace.shells.kafka.topics import ensure, survey
 from kafka import certificates
 from kafka.broker import Broker, BrokerMissing
 
+# Clients are refused in the middle of a login here, and leave their sockets to the collector.
+pytestmark = [
+    pytest.mark.usefixtures("collected"),
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+]
+
 PAGE = Path(__file__).parents[2] / "docs" / "KAFKA.md"
 SECRETS = {user: f"secret of the {user}" for user in ("worker", "tool", "model")}
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"

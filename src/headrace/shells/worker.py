@@ -14,11 +14,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ..adapters.faust_sensor import faust_sensor
 from ..adapters.prometheus import registry_of
@@ -42,8 +40,10 @@ LOGGER = logging.getLogger("headrace.worker")
 def create_app(settings: Settings, frame: Frame | None = None) -> Any:
     """The Faust app of these settings, with a station as a service of it, that of `frame`.
 
-    It listens nowhere, creates no topic and keeps no file. Raises `BadSettings`.
+    It listens nowhere, creates no topic and keeps no file; whoever starts it, `headrace worker` or
+    `faust worker`, it logs as the settings say. Raises `BadSettings`.
     """
+    frame = frame or Frame(settings)
     app = _app()(
         f"{settings.kafka.group}-faust",
         broker=faust_brokers(settings.kafka),
@@ -53,8 +53,8 @@ def create_app(settings: Settings, frame: Frame | None = None) -> Any:
         topic_allow_declare=False,
         datadir="",
         value_serializer="raw",
+        Worker=_launcher(frame),
     )
-    frame = frame or Frame(settings)
     if settings.worker.faust_sensor:
         faust_sensor(app, frame.registry)
     app.service(_service(frame))
@@ -129,6 +129,10 @@ class Frame:
         self._stop = asyncio.Event()
         self._served: Served | None = None
         self._why_not_ready = "starting"
+
+    def set_up_logs(self) -> None:
+        """Send all logging of this process where the settings say, or to the screen."""
+        logs.set_up(self.settings.worker, None if self.screen is None else self.screen.note)
 
     def start(self) -> None:
         """Start working. Raises `BadSettings` when the port of the metrics can't be had."""
@@ -206,33 +210,39 @@ def main(arguments: argparse.Namespace) -> int:
     """Run `headrace worker`; the exit code."""
     settings = load_for_kafka(arguments.settings)
     with Screen() if arguments.live else nullcontext() as screen:
-        shown = screen if screen is not None and screen.is_shown else None
-        set_up = partial(logs.set_up, settings.worker, None if shown is None else shown.note)
-        set_up()
-        frame = Frame(settings, shown)
-        worker = _launcher(set_up)(
-            create_app(settings, frame), loglevel="warning", redirect_stdouts=False, quiet=True
-        )
+        frame = Frame(settings, screen if screen is not None and screen.is_shown else None)
+        app = create_app(settings, frame)
         try:
-            worker.execute_from_commandline()
+            app.Worker(redirect_stdouts=False).execute_from_commandline()
         except SystemExit as stopped:
-            return frame.code or int(stopped.code or 0)
-    return frame.code
+            return int(stopped.code or 0)
+    return 0
 
 
-def _launcher(set_up: Callable[[], None]) -> type[Any]:
-    """Faust's worker with our log lines."""
+def _launcher(frame: Frame) -> type[Any]:
+    """Faust's worker, with our log lines and the exit code of the frame."""
     base = library("faust").Worker
 
     class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
-        def __init__(self, *services: Any, **options: Any) -> None:
-            super().__init__(*services, **options)
+        def __init__(self, app: Any, *services: Any, **options: Any) -> None:
+            options |= {"quiet": True, "loglevel": frame.settings.worker.log_level}
+            super().__init__(app, *services, **options)
             # It would end with an escape code, in front of the first line of a log.
             self.spinner = None
+            # Faust's command line switches on what is not served, and its banner tells of it.
+            app.conf.web_enabled = False
+            frame.set_up_logs()
 
         def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
             """Called when Faust has set up its own."""
-            set_up()
+            frame.set_up_logs()
+
+        def execute_from_commandline(self) -> NoReturn:
+            try:
+                super().execute_from_commandline()
+            except SystemExit as stopped:
+                raise SystemExit(frame.code or stopped.code) from None
+            raise SystemExit(frame.code)
 
     return Launcher
 
