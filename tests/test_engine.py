@@ -18,6 +18,7 @@ from headrace import (
     DriftChanged,
     Engine,
     Event,
+    InputRejected,
     LabelRequested,
     LabelSettled,
     ModelAdopted,
@@ -30,7 +31,7 @@ from headrace import (
     Tick,
 )
 from headrace.learn.retrain import retrain
-from headrace.messages import Output
+from headrace.messages import Output, Reason
 from headrace.observe.decode import batch_of
 from headrace.query.strategies.uncertainty import margin
 from headrace.settings import Settings, parse
@@ -211,15 +212,10 @@ def test_an_ordered_round_asks_as_many_as_wanted_and_more_than_once() -> None:
         assert len(only(outputs, LabelRequested)) == wanted_n
     rest = engine.report.budget_available_n
     assert len(only(engine.feed([RoundOrdered(at=61.0)]), LabelRequested)) == rest
-    assert engine.feed([RoundOrdered(at=62.0)]) == []
+    [rejected] = only(engine.feed([RoundOrdered(at=62.0)]), InputRejected)
+    assert rejected.reason == Reason.NO_ROUND
+    assert "no label to spend" in rejected.detail
     assert engine.now == 62.0
-
-
-@pytest.mark.parametrize("labels_n", [0, -3])
-def test_an_order_for_nothing_asks_nothing(labels_n: int) -> None:
-    engine = Engine(settings=settings_with())
-    engine.feed(events(15))
-    assert engine.feed([RoundOrdered(at=20.0, labels_n=labels_n)]) == []
 
 
 def test_a_dated_round_comes_with_the_clock() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .messages import Context
+from .model_view import ModelView
 from .observe.admission import Run
 from .observe.originals import unpacked
 from .observe.schema import Schema
@@ -13,6 +16,25 @@ from .observe.seen import widened
 from .observe.window import Columns
 from .query.pool import Pool, disagreement
 from .query.requests import Candidate
+
+SCORED_MAX = 1024
+
+
+def scores_of(model: ModelView, run: Run, start: int, stop: int) -> NDArray[np.float64]:
+    """Probabilities of events [start, stop) of the run or of fewer, shape (<= stop - start, k)."""
+    ends = run.scores_from + len(run.scores)
+    is_stale = run.scores_version != model.version
+    if is_stale or start >= ends:
+        # Scoring ahead pays until the next label; how far does not change a bit of the answer.
+        run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
+        run.scored_n = min(run.scored_n, SCORED_MAX)
+        ahead = slice(start, start + run.scored_n)
+        run.scores = model.probabilities(
+            run.rows[ahead], run.dated[ahead], partial(run.original, start)
+        )
+        run.scores_from, run.scores_version = start, model.version
+        ends = start + len(run.scores)
+    return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
 
 
 def pool_of(

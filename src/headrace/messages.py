@@ -174,10 +174,15 @@ class Tick(Message, frozen=True, kw_only=True):
 
 
 class RoundOrdered(Message, frozen=True, kw_only=True):
-    """Somebody asks for a round now; `labels_n=None` takes what the budget allows."""
+    """Somebody asks for a round now; `labels_n=None` takes what the budget allows.
+
+    Of orders with one `key` only the first is carried out. `reason` is said again by `RoundOpened`.
+    """
 
     at: float
     labels_n: int | None = None
+    key: str = ""
+    reason: str = ""
 
 
 class Withdrawal(Message, frozen=True, kw_only=True):
@@ -357,13 +362,18 @@ class DriftChanged(Message, frozen=True, kw_only=True):
 
 
 class RoundOpened(Message, frozen=True, kw_only=True):
-    """One decision begins: `wanted_n` of `pool_n` candidates are to be chosen."""
+    """One decision begins: `wanted_n` of `pool_n` candidates are to be chosen.
+
+    `order_key` and `order_reason` are those of the `RoundOrdered` that it follows.
+    """
 
     round_n: int
     at: float
     reason: str
     pool_n: int
     wanted_n: int
+    order_key: str = ""
+    order_reason: str = ""
 
 
 class RoundClosed(Message, frozen=True, kw_only=True):
@@ -446,6 +456,8 @@ class Reason(StrEnum):
     LATE_ANSWER = "late_answer"
     TOO_MANY_CLASSES = "too_many_classes"
     TOO_MANY_ANSWERS = "too_many_answers"
+    BAD_ORDER = "bad_order"
+    NO_ROUND = "no_round"
 
 
 class InputRejected(Message, frozen=True, kw_only=True):

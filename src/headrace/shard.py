@@ -7,13 +7,13 @@ learns of labels from the same log as the trainer (`ended`), and sees the model 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
-from .candidates import candidate_of, past_of, pool_arriving, pool_of
+from .candidates import candidate_of, past_of, pool_arriving, pool_of, scores_of
 from .chance import Chance
 from .learn.evaluation import Evaluation
 from .learn.failures import FailedEvents
@@ -24,7 +24,9 @@ from .messages import (
     LabelDisputed,
     LabelSettled,
     Output,
+    Reason,
     RequestEnded,
+    RoundOpened,
     RoundOrdered,
 )
 from .model_view import ModelView
@@ -39,11 +41,10 @@ from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking, FirstChance
+from .query.orders import Orders, fault_of, refused, why_no_round
 from .query.requests import Candidate
 from .query.rounds import Decision
 from .settings import Settings
-
-SCORED_MAX = 1024
 
 PAID_EVERY_N = 8
 """Events between two looks whether what waits for money can be paid; on arrival."""
@@ -83,6 +84,7 @@ class Shard:
         self.now = -np.inf
         self.events_n = 0
         self.failed = FailedEvents()
+        self._orders = Orders()
         self.fresh_from = 0
         self._drift_from = 0
         self._round_at: float | None = None
@@ -115,7 +117,7 @@ class Shard:
             due = int(np.searchsorted(run.clock, self._round_at))
             stop = min(stop, max(start + 1, due))
         stop = min(stop, start + self._counted_n())
-        probabilities = self._scores(run, start, stop)
+        probabilities = scores_of(self.model, run, start, stop)
         stop = start + len(probabilities)
         look = self._look(run, start, probabilities)
         stop = start + look.n
@@ -177,21 +179,6 @@ class Shard:
         if arrivals.is_due:
             self.asking.aim()
         return outputs
-
-    def _scores(self, run: Run, start: int, stop: int) -> NDArray[np.float64]:
-        """Probabilities of events [start, stop) or of fewer, shape (<= stop - start, k)."""
-        ends = run.scores_from + len(run.scores)
-        is_stale = run.scores_version != self.model.version
-        if is_stale or start >= ends:
-            # Scoring ahead pays until the next label; how far does not change a bit of the answer.
-            run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
-            run.scored_n = min(run.scored_n, SCORED_MAX)
-            ahead = slice(start, start + run.scored_n)
-            events = run.rows[ahead], run.dated[ahead], partial(run.original, start)
-            run.scores = self.model.probabilities(*events)
-            run.scores_from, run.scores_version = start, self.model.version
-            ends = start + len(run.scores)
-        return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
 
     def _take(self, seen: Seen) -> None:
         """Count the events; they wait to be written down until somebody reads what they change."""
@@ -264,12 +251,13 @@ class Shard:
         self._write_down()
         return self.__dict__
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 events that the model failed on were not counted."""
-        return fields | {"failed": FailedEvents()}
+        """Before 2 failed events were not counted, before 3 no order had a key."""
+        since_2 = {"failed": FailedEvents()} if version < 2 else {}
+        return fields | since_2 | {"_orders": Orders()}
 
     def _write_down(self) -> None:
         """Enter what was seen since the last time: many events cost little more than one."""
@@ -321,13 +309,26 @@ class Shard:
         return self._regular_round(now)
 
     def ordered(self, order: RoundOrdered) -> list[Output]:
-        """A round on demand, over window and reservoir."""
+        """A round on demand, over window and reservoir; or why there is none."""
+        now = max(self.now, order.at)
+        if fault := fault_of(order):
+            return [refused(order, Reason.BAD_ORDER, fault, now)]
+        if self._orders.is_known(order.key):
+            return []
         kept = past_of(self.window.since(0), self.reservoir.columns())
-        wanted_n = self.asking.can_ask_n if order.labels_n is None else order.labels_n
+        can_ask_n = self.asking.can_ask_n
+        wanted_n = can_ask_n if order.labels_n is None else order.labels_n
         anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
-        outputs = self._round(kept, "ordered", wanted_n, max(self.now, order.at), anew)
+        outputs = self._round(kept, "ordered", wanted_n, now, anew)
+        if not outputs:
+            why = why_no_round(len(kept), self.asking.budget.available_n, can_ask_n)
+            return [refused(order, Reason.NO_ROUND, why, now)]
         self.asking.budget.use_reserve()
-        return outputs
+        told = {"order_key": order.key, "order_reason": order.reason}
+        return [
+            structs.replace(output, **told) if isinstance(output, RoundOpened) else output
+            for output in outputs
+        ]
 
     def _regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""

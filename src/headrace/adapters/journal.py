@@ -28,7 +28,7 @@ MAGIC = b"HRJOUR1\n"
 BODY_BYTES_MAX = 1 << 16
 _HEAD_BYTES = 16
 
-Kind: TypeAlias = Literal["events", "answers"]
+Kind: TypeAlias = Literal["events", "answers", "orders"]
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, tag=True):

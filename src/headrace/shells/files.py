@@ -11,14 +11,15 @@ read or where a run was killed:
 - An answer is fed before the first event at or after it; one without `at` as soon as it can be.
 - An answer whose request was not asked yet waits for it, and after the last event is fed to be
   rejected. At most `WAITING_MAX` answers wait; then the oldest without a request is fed.
+- A round that was ordered (`headrace round open`) is fed after everything else.
 - A last line without a newline is fed if it is whole JSON; one that is cut short waits for the next
   start.
 - A retraining is run right after the piece that ordered it, before anything else is fed.
 
-With `--follow` what has arrived is fed, and the journal alone says in which order: answers at once
-when there is no event, a retraining when its thread is done. After `run.tick_s` of quiet the clock
-is moved to the time of day, if something has fallen due within the last day by that clock: so the
-requests of a live stream expire in time, and those of a stream of the past never do by themselves.
+With `--follow` what has arrived is fed, and the journal alone says in which order: orders of rounds
+first, answers at once when there is no event, a retraining when its thread is done. After
+`run.tick_s` of quiet the clock is moved to the time of day if something fell due within the last
+day by that clock: so requests of a live stream expire in time, those of a past stream never do.
 
 Everything written survives the death of the process. A loss of power may take from each file what
 was written since the last snapshot: a request that was sent may then be decided anew, otherwise.
@@ -52,6 +53,7 @@ from ..observe.clock import off_clock_told
 from ..report import Report
 from ..settings import Settings
 from .copying import copy_answers, copy_table
+from .orders import ORDERS
 from .overdue import is_live
 from .places import Places, is_whole, refuse_the_same, refuse_to_follow
 from .replay import Player, RunFolder, encoded
@@ -199,6 +201,10 @@ class Runner:
             self._is_told |= is_table_of_columns(events)
             events = copy_table(events, places.state, self.settings, self._note)
         length_max = self.settings.input.line_bytes_max
+        self._orders_source = self.journal.source("orders", ORDERS)
+        at = self._fed(self._orders_source).first_gap
+        self._orders = Tail(places.state / ORDERS, position=at, length_max=length_max)
+        opened.callback(self._orders.close)
         self._events_source = self.journal.source("events", _recorded(events, places.state))
         fed = self._fed(self._events_source)
         self._events = Tail(
@@ -290,6 +296,8 @@ class Runner:
 
     def step(self, *, is_final: bool) -> bool:
         """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
+        if self.follow and self._order():
+            return True
         self._answers.fill(is_final=is_final)
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
         lines = self._events.peek(n, is_final=is_final)
@@ -307,11 +315,19 @@ class Runner:
             self._feed_span(self._answers_source, answers[0].start, content)
             return True
         if not lines:
-            return False
+            return self._order()
         self._feed_span(self._events_source, self._events.position, b"".join(lines))
         self._events.advance(len(lines))
         del self._times[: len(lines)]
         return True
+
+    def _order(self) -> bool:
+        """Feed an order of a round, if there is one, and events to choose from."""
+        lines = self._orders.peek(1, is_final=False) if self.engine.shard.events_n else []
+        for line in lines:
+            self._feed_span(self._orders_source, self._orders.position, line)
+            self._orders.advance(1)
+        return bool(lines)
 
     def _tell_features(self) -> None:
         """Say once, at the beginning, what the first events' features were read as."""
@@ -369,8 +385,7 @@ class Runner:
 
     def _read_times(self, lines: Sequence[bytes]) -> None:
         """Note the times of the events in those lines whose times are not known yet."""
-        decoder = self.player.decoder
-        if decoder.is_joining:
+        if (decoder := self.player.decoder).is_joining:
             # What a line leads to depends on those before it, so none is kept.
             self._times.clear()
         known_n = len(self._times)

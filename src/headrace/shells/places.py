@@ -18,6 +18,7 @@ OWN = (
     "settings.new",
     "code.json",
     "code.new",
+    "orders.jsonl",
     "lock",
 )
 """What a run writes in its folder, beside its snapshots."""

@@ -31,6 +31,7 @@ from ..observe.admission import ID_LENGTH_MAX
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
 from ..settings import Settings
+from .orders import decode_order
 from .printing import make_console
 
 LINE_SHOWN_MAX = 500
@@ -232,9 +233,13 @@ class Player:
             case Span():
                 lines = self._lines(record, self.read(record) if content is None else content)
                 path = str(self.path_of(self._sources[record.source]))
-                if self._sources[record.source].kind == "events":
-                    return self._events(lines, path)
-                return self._answers(lines, path)
+                match self._sources[record.source].kind:
+                    case "events":
+                        return self._events(lines, path)
+                    case "answers":
+                        return self._answers(lines, path)
+                    case "orders":
+                        return self._orders(lines, path)
 
     def path_of(self, source: Source) -> Path:
         """Where a source is."""
@@ -289,6 +294,20 @@ class Player:
                         outputs.append(_at(output, path, position, line))
                     else:
                         outputs.append(output)
+        return outputs
+
+    def _orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+        """Rounds that were ordered: now, by the engine's clock, whatever the time of day was."""
+        outputs: list[Output] = []
+        for position, line in lines:
+            order = decode_order(line, self.engine.now)
+            followed = [order] if isinstance(order, InputRejected) else self.engine.feed([order])
+            for output in followed:
+                if isinstance(output, InputRejected):
+                    self.rejected_n[output.reason] = self.rejected_n.get(output.reason, 0) + 1
+                    outputs.append(_at(output, path, position, line))
+                else:
+                    outputs.append(output)
         return outputs
 
     def _retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:

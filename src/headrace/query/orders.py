@@ -1,0 +1,73 @@
+"""Rounds that a person orders: what an order must be, and that each is carried out once."""
+
+from __future__ import annotations
+
+from ..messages import InputRejected, Reason, RoundOrdered
+
+KEYS_MAX = 1_000
+"""So many of the latest keys are remembered; an order whose key is older counts as new."""
+
+TEXT_MAX = 200
+"""Characters of a key or a reason at most."""
+
+
+class Orders:
+    """Which orders were carried out, by their key.
+
+    >>> orders = Orders()
+    >>> orders.is_known("monday"), orders.is_known("monday"), orders.is_known("")
+    (False, True, False)
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[str, None] = {}
+
+    def is_known(self, key: str) -> bool:
+        """Whether an order with this key came before; it is remembered. One without a key never."""
+        if not key:
+            return False
+        if key in self._keys:
+            return True
+        self._keys[key] = None
+        if len(self._keys) > KEYS_MAX:
+            del self._keys[next(iter(self._keys))]
+        return False
+
+
+def fault_of(order: RoundOrdered) -> str:
+    """What is wrong with an order by itself, or nothing.
+
+    >>> fault_of(RoundOrdered(at=0.0, labels_n=0))
+    'labels_n is 0; must be a whole number of at least 1, or left out for all there is to spend'
+    """
+    wanted: object = order.labels_n
+    if wanted is not None and (type(wanted) is not int or wanted < 1):
+        return (
+            f"labels_n is {wanted!r}; must be a whole number of at least 1, or left out for all "
+            "there is to spend"
+        )
+    texts: tuple[tuple[str, object], ...] = (("key", order.key), ("reason", order.reason))
+    for name, text in texts:
+        if not isinstance(text, str) or len(text) > TEXT_MAX or not text.isprintable():
+            return f"{name} must be a text of at most {TEXT_MAX} characters in one line"
+    return ""
+
+
+def why_no_round(kept_n: int, labels_n: int, can_ask_n: int) -> str:
+    """Why an order leads to no round over `kept_n` events.
+
+    The budget has `labels_n` labels to spend, of which `can_ask_n` may be asked now.
+    """
+    if not kept_n:
+        return "no event was observed that could be asked about"
+    if labels_n < 1:
+        return "the budget has no label to spend; order again when it has earned some"
+    if can_ask_n < 1:
+        return "as many requests are open as label.open_max allows; wait for answers"
+    return f"each of the {kept_n:,} events that are kept was asked about already"
+
+
+def refused(order: RoundOrdered, reason: Reason, detail: str, now: float) -> InputRejected:
+    """An order that leads to nothing, and why."""
+    key = order.key if isinstance(order.key, str) else ""
+    return InputRejected(reason=reason, detail=detail, at=now, input_id=key[:TEXT_MAX])

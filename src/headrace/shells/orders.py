@@ -1,0 +1,117 @@
+"""Rounds that a person orders: `headrace round open`, and the file through which a run hears of it.
+
+An order is a line appended to `orders.jsonl` in the folder of the run. The run reads it as it reads
+events and answers: a span of the file stands in its journal, and a replay reads it there again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import BadInput, BadSettings
+from ..messages import InputRejected, Reason, RoundOrdered
+from ..query.orders import fault_of
+
+ORDERS = "orders.jsonl"
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(RoundOrdered)
+
+
+def decode_order(line: bytes, now: float) -> RoundOrdered | InputRejected:
+    """The order in a line of the file, as of `now`, seconds; or why it is none.
+
+    >>> decode_order(b'{"type": "RoundOrdered", "at": 5.0, "labels_n": 3}', 9.0)
+    RoundOrdered(at=9.0, labels_n=3, key='', reason='')
+    """
+    try:
+        order = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return InputRejected(reason=Reason.BAD_ORDER, detail=str(error), at=now)
+    return msgspec.structs.replace(order, at=now)
+
+
+def place_order(folder: Path, order: RoundOrdered) -> bool:
+    """Append an order to those of a run; false if one with its key stands there already.
+
+    When this returns the order survives a loss of power. Raises `BadInput` if the folder holds no
+    run, `BadSettings` for an order that could not be carried out.
+    """
+    if not (folder / "settings.json").exists():
+        raise BadInput(f"{folder} holds no recorded run; give the --state of a `headrace run`")
+    if fault := fault_of(order):
+        raise BadSettings(fault)
+    with (folder / ORDERS).open("a+b") as file:
+        # Two people who order at once wait for each other, so that a key stands there once.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        there = file.read()
+        if order.key and any(_key_of(line) == order.key for line in there.splitlines()):
+            return False
+        # Whoever wrote the last line may have been killed within it.
+        begin = b"" if not there or there.endswith(b"\n") else b"\n"
+        file.write(begin + _ENCODER.encode(order) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _key_of(line: bytes) -> str:
+    order = decode_order(line, 0.0)
+    return order.key if isinstance(order, RoundOrdered) else ""
+
+
+# --------------------------------------------------------------------------------- command line
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace round`."""
+    parser = subparsers.add_parser("round", help="order a round of a run")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    opens = actions.add_parser(
+        "open",
+        help="order a round now",
+        description="Order a round over the events that a run keeps: the latest, and a sample of "
+        "all. A run with --follow opens it at once; else it is opened at the end of the next "
+        "`headrace run` with this --state. It is paid from the budget, what is held for drift "
+        "included, and no event is asked twice.",
+    )
+    opens.add_argument("state", type=Path, metavar="DIR", help="the --state of a `headrace run`")
+    opens.add_argument(
+        "--labels", type=int, metavar="N", help="so many at most; else all there is to spend"
+    )
+    opens.add_argument(
+        "--reason", default="", metavar="TEXT", help="why, as the record of the round shall say"
+    )
+    opens.add_argument(
+        "--key",
+        metavar="KEY",
+        help="a name for this order: given again, nothing more is asked; else it is made of the "
+        "time of day",
+    )
+    opens.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace round open`; the exit code."""
+    at = time.time()
+    made = hashlib.blake2b(f"{at!r} {os.getpid()}".encode(), digest_size=6).hexdigest()
+    key = made if arguments.key is None else arguments.key
+    if not key:
+        raise BadSettings("--key is empty; give a name, or leave it out")
+    order = RoundOrdered(at=at, labels_n=arguments.labels, key=key, reason=arguments.reason)
+    size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
+    if place_order(arguments.state, order):
+        sys.stdout.write(f"ordered: a round, labels: {size}, key {key}\n")
+    else:
+        sys.stdout.write(f"ordered before, so nothing was done: key {key}\n")
+    return 0
