@@ -18,6 +18,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from headrace.flow import wire
+from headrace.flow.desks import PartitionDesk
+from headrace.flow.mail import Mail, OwnedDesk, OwnedShard
+from headrace.flow.parcels import Post
+from headrace.flow.shards import PartitionShard
 from headrace.learn.retrain import retrain
 from headrace.learn.training_log import TrainingLog
 from headrace.messages import (
@@ -29,11 +34,6 @@ from headrace.messages import (
 )
 from headrace.observe.decode import Decoder, decode_answers
 from headrace.settings import Settings, parse
-from headrace.shells.kafka import wire
-from headrace.shells.kafka.desks import PartitionDesk
-from headrace.shells.kafka.outbox import Post
-from headrace.shells.kafka.owned import Mail, OwnedDesk, OwnedShard
-from headrace.shells.kafka.shards import PartitionShard
 from headrace.shells.kafka.training import new_log
 
 BODIES_N = 1_000

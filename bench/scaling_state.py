@@ -23,14 +23,15 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from headrace import Settings, frozen
+from headrace.flow.desks import PartitionDesk
+from headrace.flow.parcels import Parcel, Post
+from headrace.flow.shards import PartitionShard
 from headrace.learn.models import build
 from headrace.messages import LabelSettled
 from headrace.shells.kafka import client
 from headrace.shells.kafka.assigning import Steady
-from headrace.shells.kafka.desks import PartitionDesk
-from headrace.shells.kafka.outbox import Outbox, Parcel, Post
+from headrace.shells.kafka.outbox import Outbox
 from headrace.shells.kafka.reading import partition_of
-from headrace.shells.kafka.shards import PartitionShard
 from headrace.shells.kafka.states import States, frozen_log
 from headrace.shells.kafka.training import new_log
 from kafka.broker import Broker

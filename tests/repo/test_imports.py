@@ -61,6 +61,14 @@ def test_the_core_prints_and_opens_nothing_but_a_settings_file() -> None:
     assert found == ["settings.py: read_text"]
 
 
+@pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "flow"], ids=str)
+def test_the_flow_waits_for_nothing_and_knows_no_client(module: Path) -> None:
+    tree = ast.parse((SOURCE / module).read_text(encoding="utf-8"))
+    waiting = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
+    assert [node for node in ast.walk(tree) if isinstance(node, waiting)] == []
+    assert [name for name in imported(module) if name.split(".")[0] in ("aiokafka", "faust")] == []
+
+
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "adapters"], ids=str)
 def test_adapters_import_no_shell(module: Path) -> None:
     assert outer_imports(module, "shells", "testing", "cli") == []

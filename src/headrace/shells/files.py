@@ -47,6 +47,7 @@ from ..adapters.snapshots import SnapshotStore
 from ..adapters.tables.records import is_export, is_table, is_table_of_columns
 from ..engine import Engine
 from ..errors import BadInput
+from ..flow.overdue import is_live
 from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..observe.clock import off_clock_told
@@ -54,7 +55,6 @@ from ..report import Report
 from ..settings import Settings
 from .copying import copy_answers, copy_table
 from .orders import ORDERS
-from .overdue import is_live
 from .places import Places, is_whole, refuse_the_same, refuse_to_follow
 from .replay import Player, RunFolder, encoded
 from .report_parts import features_told

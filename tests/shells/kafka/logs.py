@@ -12,16 +12,16 @@ from typing import NamedTuple
 import msgspec
 
 from headrace import Event, LabelRequested, Settings
+from headrace.flow import wire
+from headrace.flow.desks import PartitionDesk
+from headrace.flow.mail import Mail, OwnedDesk, OwnedShard
+from headrace.flow.parcels import Parcel, Post
+from headrace.flow.shards import PartitionShard
 from headrace.learn.retrain import retrain
 from headrace.learn.trainer import Entry
 from headrace.learn.training_log import TrainingLog
 from headrace.messages import Answer, RetrainFinished, Tick
 from headrace.observe.decode import Decoder
-from headrace.shells.kafka import wire
-from headrace.shells.kafka.desks import PartitionDesk
-from headrace.shells.kafka.outbox import Parcel, Post
-from headrace.shells.kafka.owned import Mail, OwnedDesk, OwnedShard
-from headrace.shells.kafka.shards import PartitionShard
 from headrace.shells.kafka.training import new_log
 
 

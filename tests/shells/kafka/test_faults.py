@@ -8,10 +8,10 @@ import pytest
 from aiokafka import errors
 
 from headrace.errors import BadInput, BadSettings
+from headrace.flow.parcels import FencedError
 from headrace.settings_kafka import KafkaSettings
 from headrace.shells.kafka.client import NoBroker
 from headrace.shells.kafka.faults import ADVICE, GrownError, kind_of, lasting, reasons_of
-from headrace.shells.kafka.outbox import FencedError
 from headrace.shells.kafka.places import Places, check_place
 from headrace.shells.kafka.reading import partition_of
 

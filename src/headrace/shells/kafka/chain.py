@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...flow import wire
 from ...settings import Settings
-from . import wire
 from .reading import Tapes, partition_of
 
 

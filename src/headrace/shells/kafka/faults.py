@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import BadInput
+from ...flow.parcels import FencedError
 from . import client
-from .outbox import FencedError
 
 ADVICE = {
     "UnsupportedCodecError": "install the codec: pip install 'headrace[kafka]'",

@@ -9,41 +9,14 @@ waits are shared, and while they last the next events are decided.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
+
+from ...flow.parcels import FencedError, Parcel, Post
 
 STOP_S_MAX = 5.0
 """How long a client may take to stop: a producer waits for brokers that are away."""
-
-
-class Post(NamedTuple):
-    """One record to be sent; without a partition its key decides."""
-
-    topic: str
-    value: bytes
-    key: bytes | None = None
-    partition: int | None = None
-    headers: Sequence[tuple[str, bytes]] = ()
-
-
-class FencedError(Exception):
-    """Somebody else wrote to the journal of a partition that this worker took for its own."""
-
-
-@dataclass(slots=True)
-class Parcel:
-    """What follows from one step, or from some entries of a desk's log.
-
-    `offset` is the one that the journal's record must get. `arrived` is called when all is there.
-    """
-
-    arrived: Callable[[], None]
-    journal: Post | None = None
-    offset: int = -1
-    to_desks: list[Post] = field(default_factory=list)
-    to_others: list[Post] = field(default_factory=list)
 
 
 class Outbox:

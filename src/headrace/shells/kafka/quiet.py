@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..overdue import is_live
+from ...flow.overdue import is_live
 from .reading import partition_of
 
 if TYPE_CHECKING:

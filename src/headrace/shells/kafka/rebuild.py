@@ -15,16 +15,16 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ...flow import wire
+from ...flow.desks import PartitionDesk
+from ...flow.shards import PartitionShard, decoder_of
 from ...frozen_compare import Difference, differences
 from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
 from ...settings import Settings
-from . import wire
 from .chain import Chain, chain_of
-from .desks import PartitionDesk
 from .reading import Tapes, partition_of
 from .recovery import Recovery, UnusableError, folded
-from .shards import PartitionShard, decoder_of
 from .states import States, frozen_log
 from .training import new_log
 

@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BadInput
+from ...flow import wire
+from ...flow.shards import PartitionShard, Step, Taken
 from ...learn.retrain import retrain
 from ...learn.trainer import Entry
 from ...learn.training_log import TrainingLog
 from ...messages import ModelAdopted
 from ...observe.decode import Decoder
 from ...settings import Settings
-from . import wire
 from .places import check_place
 from .reading import Tapes, partition_of
-from .shards import PartitionShard, Step, Taken
 
 
 @dataclass(slots=True)

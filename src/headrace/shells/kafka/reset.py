@@ -24,16 +24,17 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BadInput, BadSettings
+from ...flow import wire
+from ...flow.shards import PartitionShard, Step
 from ...learn.training_log import TrainingLog
 from ...settings import Settings, load_for_kafka
-from . import client, wire
+from . import client
 from .chain import Chain, chain_of
 from .cluster import connected
 from .outbox import started
 from .reading import QUICK, Tapes, partition_of
 from .rebuilding import check_idle
 from .recovery import folded
-from .shards import PartitionShard, Step
 from .states import States, frozen_log
 from .topics import ensure
 

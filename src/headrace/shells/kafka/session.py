@@ -19,15 +19,17 @@ from typing import Any
 
 from ...adapters.timings import Timings
 from ...errors import BadInput
+from ...flow import wire
+from ...flow.mail import Mail, OwnedDesk, OwnedShard
+from ...flow.parcels import Parcel, Post
 from ...learn.trainer import Entry
 from ...messages import InputRejected, Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
 from ...reporting import check_model_starts
 from ...settings import Settings
-from . import client, wire
-from .outbox import Outbox, Parcel, Post, started
-from .owned import Mail, OwnedDesk, OwnedShard
+from . import client
+from .outbox import Outbox, started
 from .places import Places, check_place
 from .quiet import Quiet
 from .reading import partition_of

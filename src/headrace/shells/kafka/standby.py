@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import wire
-from .desks import PartitionDesk
+from ...flow import wire
+from ...flow.desks import PartitionDesk
 from .reading import partition_of
 
 POLL_MS = 500

@@ -15,13 +15,13 @@ import msgspec
 from ... import frozen
 from ...adapters.snapshots import SnapshotStore, load_keys
 from ...errors import BadInput
+from ...flow.desks import PartitionDesk
+from ...flow.shards import PartitionShard, digest_of
 from ...learn.models import build
 from ...learn.training_log import TrainingLog
 from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
 from ...settings import Settings
-from .desks import PartitionDesk
-from .shards import PartitionShard, digest_of
 from .training import new_log
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ...adapters.timings import Timings
+from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
 from ...settings import Settings
 from .faults import kind_of, lasting, reasons_of
 from .session import Session
-from .shards import answers_decoder_of, decoder_of
 from .states import States
 from .topics import ensure
 

@@ -12,11 +12,11 @@ import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+from ...flow.mail import OwnedDesk, OwnedShard
 from ...messages import DriftChanged, LabelRequested
 from . import client
 from .faults import GrownError
 from .outbox import started
-from .owned import OwnedDesk, OwnedShard
 from .places import check_place
 from .reading import QUICK, partition_of, read_since
 from .recovery import Recovered, Recovery, UnusableError

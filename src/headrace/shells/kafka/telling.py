@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ...flow.mail import OwnedShard
 from ...report import PartitionReport, Report, WorkerReport
 from ...reporting import partition_of as told_of
 from ...reporting import report_of_parts
-from .owned import OwnedShard
 from .reading import partition_of
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 from ...adapters.timings import Timings
 from ...chance import Chance
+from ...flow import wire
 from ...learn.learner import Learner
 from ...learn.models import build, check_model
 from ...learn.retrain import Challenger, RetrainJob, attempt
@@ -33,7 +34,6 @@ from ...messages import (
 from ...observe.drift import DriftLevel
 from ...observe.schema import Schema
 from ...settings import Settings
-from . import wire
 
 READ_AHEAD_MAX = 5_000
 """Entries read and not yet folded; then reading waits."""

@@ -12,9 +12,9 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import msgspec
 
-from ...learn.trainer import Entry
-from ...learn.training_log import Origin
-from ...messages import (
+from ..learn.trainer import Entry
+from ..learn.training_log import Origin
+from ..messages import (
     Answer,
     DriftChanged,
     LabelDisputed,
@@ -30,8 +30,8 @@ from ...messages import (
     Tick,
     Withdrawal,
 )
-from ...observe.answers import AnswersDecoder
-from ...observe.decode import Decoder
+from ..observe.answers import AnswersDecoder
+from ..observe.decode import Decoder
 from .desks import DeskInput
 from .shards import Step
 

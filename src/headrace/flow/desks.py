@@ -16,11 +16,11 @@ from typing import TypeAlias
 
 import xxhash
 
-from ... import frozen
-from ...errors import BadInput
-from ...label.desk import Desk
-from ...learn.training_log import NOWHERE, Origin, Place
-from ...messages import (
+from .. import frozen
+from ..errors import BadInput
+from ..label.desk import Desk
+from ..learn.training_log import NOWHERE, Origin, Place
+from ..messages import (
     Answer,
     InputRejected,
     LabelDisputed,
@@ -32,7 +32,7 @@ from ...messages import (
     Withdrawal,
     base_id,
 )
-from ...settings import Settings
+from ..settings import Settings
 
 DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import msgspec
 import xxhash
 
-from ... import frozen
-from ...chance import Chance
-from ...errors import BadInput, BadSettings
-from ...learn.trainer import Entry, Trainer
-from ...learn.view import View
-from ...messages import (
+from .. import frozen
+from ..chance import Chance
+from ..errors import BadInput, BadSettings
+from ..learn.trainer import Entry, Trainer
+from ..learn.view import View
+from ..messages import (
     EventBatch,
     InputRejected,
     LabelRequested,
@@ -33,17 +33,17 @@ from ...messages import (
     Output,
     RequestEnded,
 )
-from ...observe.answers import AnswersDecoder
-from ...observe.decode import Decoder
-from ...observe.hook import Headers
-from ...observe.schema import Schema
-from ...query.asking import Asking
-from ...query.budgets import from_settings
-from ...settings import LabelSettings, RunSettings, Settings
-from ...settings_fields import Section
-from ...settings_http import HttpSettings
-from ...settings_kafka import KafkaSettings, WorkerSettings
-from ...shard import Shard
+from ..observe.answers import AnswersDecoder
+from ..observe.decode import Decoder
+from ..observe.hook import Headers
+from ..observe.schema import Schema
+from ..query.asking import Asking
+from ..query.budgets import from_settings
+from ..settings import LabelSettings, RunSettings, Settings
+from ..settings_fields import Section
+from ..settings_http import HttpSettings
+from ..settings_kafka import KafkaSettings, WorkerSettings
+from ..shard import Shard
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ...learn.training_log import NOWHERE, Origin, Place
-from ...messages import (
+from ..learn.training_log import NOWHERE, Origin, Place
+from ..messages import (
     DriftChanged,
     InputRejected,
     LabelRequested,
@@ -22,11 +22,11 @@ from ...messages import (
     Tick,
     Withdrawal,
 )
-from ...observe.clock import off_clock_told
-from ...settings_kafka import KafkaSettings
+from ..observe.clock import off_clock_told
+from ..settings_kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, PartitionDesk, desk_of
-from .outbox import Parcel, Post
+from .parcels import Parcel, Post
 from .shards import PartitionShard, Taken
 
 OVERHEAD_BYTES = 4_096

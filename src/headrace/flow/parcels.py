@@ -1,0 +1,35 @@
+"""Records that are to be written, by what they follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Post(NamedTuple):
+    """One record to be sent; without a partition its key decides."""
+
+    topic: str
+    value: bytes
+    key: bytes | None = None
+    partition: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class FencedError(Exception):
+    """Somebody else wrote to the journal of a partition that this worker took for its own."""
+
+
+@dataclass(slots=True)
+class Parcel:
+    """What follows from one step, or from some entries of a desk's log.
+
+    `offset` is the one that the journal's record must get. `arrived` is called when all is there.
+    """
+
+    arrived: Callable[[], None]
+    journal: Post | None = None
+    offset: int = -1
+    to_desks: list[Post] = field(default_factory=list)
+    to_others: list[Post] = field(default_factory=list)
