@@ -59,7 +59,10 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
 @pytest.mark.parametrize(
     ("raw", "fault"),
     [
-        ({"query": {"budget": {}}}, "query.budget has no limit; set share, per_hour or cap"),
+        (
+            {"query": {"budget": {}}},
+            "query.budget has no limit; set share, per_hour, per_period, cap or money",
+        ),
         ({"query": {"rounds": {"every_n": 3_000}}}, "at most observe.window_n, which is 2000"),
         (
             {"label": {"answers_wanted": 4}},

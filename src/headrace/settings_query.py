@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from .settings_fields import (
@@ -25,7 +26,37 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
 
     share: Annotated[Share | None, about("Labels per event.")] = None
     per_hour: Annotated[Positive | None, about("Labels per hour of event time.")] = None
+    per_period: Annotated[
+        Count | None, about("Labels per `period_s` of event time, given out as it begins.")
+    ] = None
+    period_s: Annotated[
+        Seconds, about("Seconds of a period, counted from the epoch: 86400 are days in UTC.")
+    ] = 86_400.0
+    carry_over: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        about("Part of what a period leaves that goes over to the next one, once."),
+    ] = 0.0
+    share_over_n: Annotated[
+        Annotated[int, Meta(ge=1, le=100_000)] | None,
+        about(
+            "Hold `share` also over about so many of the latest events, which bounds bursts "
+            "(the estimate of Zliobaite et al., 2014)."
+        ),
+    ] = None
     cap: Annotated[Count | None, about("Labels in all.")] = None
+    money: Annotated[Positive | None, about("Money for labels in all, at the prices below.")] = None
+    price: Annotated[Positive, about("What a label costs.")] = 1.0
+    price_by_class: Annotated[
+        dict[str, Positive],
+        about(
+            "What a label of a class costs, where that is another price. Until its label has come "
+            "the price of the dearest is held back."
+        ),
+    ] = msgspec.field(default_factory=dict)
+    price_doubt: Annotated[
+        Annotated[float, Meta(ge=1, le=100)],
+        about("How many times as much the event costs whose classes are all as likely."),
+    ] = 1.0
     burst: Annotated[
         Count, about("Unspent labels that may pile up; what comes on top is forfeited.")
     ] = 200
@@ -128,8 +159,14 @@ def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
     """Faults between settings of this section, and with the length of the window."""
     faults = []
     budget, rounds = query.budget, query.rounds
-    if budget.share is None and budget.per_hour is None and budget.cap is None:
-        faults.append("query.budget has no limit; set share, per_hour or cap")
+    limits = (budget.share, budget.per_hour, budget.per_period, budget.cap, budget.money)
+    if all(limit is None for limit in limits):
+        faults.append("query.budget has no limit; set share, per_hour, per_period, cap or money")
+    if budget.share_over_n is not None and budget.share is None:
+        faults.append(
+            f"query.budget.share_over_n is {budget.share_over_n} and there is no share to hold; "
+            "set query.budget.share"
+        )
     if query.ask == "arrival":
         if query.strategy == "hybrid":
             faults.append(

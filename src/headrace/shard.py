@@ -463,6 +463,7 @@ class Shard:
             self.asking.ended(entry.event_id, is_answered=isinstance(entry, LabelDisputed))
             self.evaluation.ended(entry.request_id)
             return []
+        self.asking.budget.settle(entry.request_id, entry.label)
         is_first = entry.revision == 0
         if is_first:
             self.asking.ended(entry.event_id, is_answered=True)

@@ -111,7 +111,9 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
     part = msgspec.structs.replace(
         budget,
         per_hour=None if budget.per_hour is None else budget.per_hour / n,
-        cap=None if budget.cap is None else budget.cap // n + (partition < budget.cap % n),
+        cap=_part(budget.cap, n, partition),
+        per_period=_part(budget.per_period, n, partition),
+        money=None if budget.money is None else budget.money / n,
         burst=max(math.ceil(budget.burst / n), reserve + math.ceil(2.0 * per_round) + 1),
         start=budget.start // n,
         reserve=reserve,
@@ -127,6 +129,11 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
         kafka=KafkaSettings(),
         worker=WorkerSettings(),
     )
+
+
+def _part(limit: int | None, n: int, partition: int) -> int | None:
+    """The part of a whole number of labels; the parts add up to it."""
+    return None if limit is None else limit // n + (partition < limit % n)
 
 
 def digest_of(*settings: Section | int) -> str:

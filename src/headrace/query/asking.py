@@ -39,7 +39,7 @@ from .arrivals import Arrivals, Drawn
 from .budgets import Budget
 from .opinions import Opinions
 from .pool import Pool
-from .requests import Candidate, Why, request_id, request_of
+from .requests import Candidate, Why, asked_of, request_id, request_of
 from .rounds import Decision, choose, inclusion, redundancy
 from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
@@ -252,7 +252,7 @@ class Asking:
         Where a second opinion disagrees a third is asked; one that nobody gave is paid back.
         """
         if self.opinions.unanswered(entry):
-            self.budget.refund()
+            self.budget.refund(request_id=entry.request_id)
             return []
         if not isinstance(entry, LabelSettled | LabelDisputed) or entry.opinion_n == 1:
             return None
@@ -449,7 +449,7 @@ class Asking:
         """
         if not self._can_pay(request):
             raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
-        self.budget.charge()
+        self.budget.charge(asked=asked_of(request))
         if request.opinion_n == 1:
             self._open[self.chance.key(request.event_id)] = self.budget.events_n
         by, prediction = (request.reason, request.strategy), request.prediction
@@ -481,7 +481,8 @@ class Asking:
             if self.arrivals is not None:
                 self.arrivals.answered(asked_at, self.budget.events_n)
         elif self.late_answers == "refused":
-            self.budget.refund()
+            events_n = self.budget.events_n - asked_at
+            self.budget.refund(request_id=self.request_id(event_id), asked_before_n=events_n)
 
     def labelled(self, label: str) -> None:
         """A label settled for the first time: cold start counts it."""

@@ -12,13 +12,17 @@ from typing import Protocol
 
 from ..errors import BadSettings
 from ..settings import BudgetSettings
+from .accounts import Asked, Forgetting, Money, OwnBooks, PerPeriod
 
 _LABEL = 1_000_000_000
 _GAP_EVERY_N = 256
 
 
 class Account(Protocol):
-    """One limit. A budget of your own needs these five and has to be picklable.
+    """One limit. A budget of your own needs these four and has to be picklable.
+
+    Each label that is asked takes a whole one off the balance, and gives it back when it is
+    refunded; an account that books otherwise has the methods of `accounts.OwnBooks` too.
 
     `now` may fall, where the clock was wrong (docs/TIME.md).
     """
@@ -221,7 +225,7 @@ class Budget:
     def set_anew(self, now: float) -> None:
         """The clock is at `now`; what it said before was wrong, so no time has passed."""
         for account in self.accounts:
-            if isinstance(account, PerHour):
+            if isinstance(account, PerHour | PerPeriod):
                 account.set_anew(now)
         self._gap_from = (self._events_n, now)
 
@@ -246,20 +250,36 @@ class Budget:
         rates = [account.labels_per_event(gap_s) for account in self.accounts]
         return min(rate for rate in rates if rate is not None)
 
-    def charge(self, n: int = 1) -> None:
-        """So many labels were asked."""
+    def charge(self, n: int = 1, asked: Asked | None = None) -> None:
+        """So many labels were asked; of one it may be told what is known of it."""
         for account in self.accounts:
-            account.balance -= n * _LABEL
+            if isinstance(account, OwnBooks):
+                for _ in range(n):
+                    account.charge(asked)
+            else:
+                account.balance -= n * _LABEL
         self.asked_n += n
+
+    def settle(self, request_id: str, label: str) -> None:
+        """The first label of a request came: where classes have prices, its price is known."""
+        for account in self.accounts:
+            if isinstance(account, OwnBooks):
+                account.settle(request_id, label)
 
     def use_reserve(self) -> None:
         """What was held may be spent; from now on it is set aside anew, little by little."""
         self._held_from_n = self.asked_n
 
-    def refund(self, n: int = 1) -> None:
-        """So many requests ended without a label, for good."""
+    def refund(
+        self, n: int = 1, *, request_id: str = "", asked_before_n: int | None = None
+    ) -> None:
+        """So many requests ended without a label, for good; asked so many events ago."""
         for account in self.accounts:
-            account.balance += n * _LABEL
+            if isinstance(account, OwnBooks):
+                for _ in range(n):
+                    account.refund(request_id, asked_before_n)
+            else:
+                account.balance += n * _LABEL
         self.refunded_n += n
 
 
@@ -272,4 +292,21 @@ def from_settings(settings: BudgetSettings) -> Budget:
         accounts.append(PerHour(settings.per_hour, burst=settings.burst, start=settings.start))
     if settings.cap is not None:
         accounts.append(Cap(settings.cap))
+    if settings.share is not None and settings.share_over_n is not None:
+        accounts.append(Forgetting(settings.share, window_n=settings.share_over_n))
+    if settings.per_period is not None:
+        accounts.append(
+            PerPeriod(
+                settings.per_period, period_s=settings.period_s, carry_over=settings.carry_over
+            )
+        )
+    if settings.money is not None:
+        accounts.append(
+            Money(
+                settings.money,
+                price=settings.price,
+                by_class=settings.price_by_class,
+                doubt_factor=settings.price_doubt,
+            )
+        )
     return Budget(accounts, reserve=settings.reserve)

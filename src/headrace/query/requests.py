@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from ..messages import Context, Features, LabelRequested
+from .accounts import Asked
 
 
 def request_id(stream: str, event_id: str) -> str:
@@ -44,6 +45,18 @@ class Why:
     utility: float = 0.0
     threshold: float = 0.0
     round_n: int = -1
+
+
+def asked_of(request: LabelRequested) -> Asked:
+    """What a budget is told of a label that is asked.
+
+    The doubt is 0 for a sure prediction and 1 where all classes are as likely, or none is known.
+    """
+    chances = request.prediction
+    even = 1.0 / len(chances) if len(chances) > 1 else 0.0
+    best = max(chances, key=lambda name: chances[name], default="")
+    doubt = (1.0 - chances[best]) / (1.0 - even) if len(chances) > 1 else 1.0
+    return Asked(request.request_id, best, doubt)
 
 
 def request_of(

@@ -27,6 +27,7 @@ from ..observe.decode import batch_of
 from ..observe.drift.detectors import Detector
 from ..observe.drift.detectors import check_detector as check_unfed
 from ..observe.schema import Schema
+from ..query.accounts import Asked, OwnBooks
 from ..query.budgets import Account, Budget
 from ..query.pool import Pool
 from ..query.strategies import Strategy
@@ -75,7 +76,8 @@ def check_budget(make: Callable[[], Account]) -> None:
     """A budget's account keeps exact books: `make` returns a new one on each call.
 
     Balances are whole numbers of billionths of a label; events and time earn the same in one call
-    or in many; nothing earned is ever lost again; a label paid and paid back leaves no trace; it
+    or in many; nothing earned is ever lost again; a label paid and paid back leaves no trace, and
+    where labels are not all alike none takes more than one, whenever its answer comes; it
     can be pickled, and goes on from there as if nothing had been; its rate is from 0 to 1.
 
     >>> from headrace.query.budgets import Share
@@ -107,10 +109,14 @@ def check_budget(make: Callable[[], Account]) -> None:
 def _check_books(name: str, account: Account, twin: Account) -> None:
     budget = Budget([account, _Plenty()], reserve=0)
     before = account.balance
-    budget.charge(3)
-    _claim(account.balance == before - 3 * _LABEL, f"{name} does not pay what it is charged")
-    budget.refund(3)
-    _claim(account.balance == before, f"{name} does not take back what is refunded")
+    if isinstance(account, OwnBooks):
+        for books in (account, twin):
+            _check_own_books(name, books)
+    else:
+        budget.charge(3)
+        _claim(account.balance == before - 3 * _LABEL, f"{name} does not pay what it is charged")
+        budget.refund(3)
+        _claim(account.balance == before, f"{name} does not take back what is refunded")
     _claim(budget.spent_n == 0, f"{name} upsets the count of what is spent")
     revived = pickle.loads(pickle.dumps(account))
     for each in (account, revived, twin):
@@ -118,6 +124,27 @@ def _check_books(name: str, account: Account, twin: Account) -> None:
         each.time_passed(2_345.0)
     _claim(revived.balance == account.balance, f"{name} forgets something when it is pickled")
     _claim(twin.balance == account.balance, f"{name} remembers a refund")
+
+
+def _check_own_books(name: str, account: Account) -> None:
+    """Labels that are not all alike: a whole one in hand pays for any, also when it comes late."""
+    assert isinstance(account, OwnBooks)
+    before = account.balance
+    asked = [Asked(f"r{i}", CLASSES[i % 3], i / 6) for i in range(7)]
+    for one in asked:
+        held = account.balance
+        account.charge(one)
+        _claim(0 < held - account.balance <= _LABEL, f"{name} takes no label, or more than one")
+    for one in asked[:3]:
+        held = account.balance
+        account.settle(one.request_id, one.predicted)
+        _claim(0 <= account.balance - held < _LABEL, f"{name} asks for more when a label comes")
+    for one in asked[3:]:
+        account.refund(one.request_id, 0)
+    _claim(account.balance < before, f"{name} gives back what was paid for")
+    left = account.balance
+    account.settle("never asked", "fine")
+    _claim(account.balance == left, f"{name} books a label that nobody asked for")
 
 
 def check_detector(make: Callable[[], Detector]) -> None:
