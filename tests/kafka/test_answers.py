@@ -146,7 +146,7 @@ def test_poison_goes_to_the_rejects_and_the_stream_goes_on(
     expected = Counter(reason for reason, _ in poisonous)
     assert Counter(r.get("reason") for r in others) == expected
     assert [r.get("reason") for r in bulk] == ["oversize"]
-    _check_places(others)
+    _check_places(others, names["events"], {value for _, value in poisonous})
 
 
 def _asked(book: Book) -> set[str]:
@@ -154,11 +154,15 @@ def _asked(book: Book) -> set[str]:
     return {records[0].get("event_id") for records in book.requests().values()}
 
 
-def _check_places(rejects: list[Record]) -> None:
-    """What could not be decoded says where it was, and what it held, cut short."""
+def _check_places(rejects: list[Record], topic: str, values: set[bytes]) -> None:
+    """What could not be decoded says where it was, and has it whole beside what it held."""
     for reject in rejects:
         assert reject.get("detail"), reject.value
         if reject.get("reason") not in ("duplicate_id", "future", "bad_id"):
             assert reject.get("source") == "partition 0", reject.value
             assert reject.get("position") >= EVENTS_N // 2, reject.value
             assert len(reject.value) < 5_000
+            assert reject.headers["headrace-topic"] == topic.encode()
+            assert reject.headers["headrace-partition"] == b"0"
+            assert int(reject.headers["headrace-offset"]) == reject.get("position")
+            assert reject.headers["headrace-value"] in values

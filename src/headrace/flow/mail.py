@@ -27,6 +27,7 @@ from ..settings_kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, PartitionDesk, desk_of
 from .parcels import Parcel, Post
+from .records import Record, letter_headers
 from .shards import PartitionShard, Taken
 
 OVERHEAD_BYTES = 4_096
@@ -130,6 +131,11 @@ class Mail:
                 continue
             if isinstance(output, InputRejected) and output.source:
                 self.count(output)
+                record = taken.letters.get(output.position)
+                if record is not None:
+                    letter = self._letter(output, record, self.kafka.events, owned.shard.partition)
+                    parcel.to_others.append(letter)
+                    continue
             parcel.to_others += self._to_others(output)
         return parcel
 
@@ -169,20 +175,26 @@ class Mail:
 
     def _unread(self, record: Any) -> Post:
         source = f"{self.kafka.desk}, partition {record.partition}"
-        return self.rejected(
-            InputRejected(
-                reason=Reason.NOT_JSON,
-                detail="no entry of a desk's log",
-                at=record.timestamp / 1_000,
-                source=source,
-                position=record.offset,
-            )
+        rejection = InputRejected(
+            reason=Reason.NOT_JSON,
+            detail="no entry of a desk's log",
+            at=record.timestamp / 1_000,
+            source=source,
+            position=record.offset,
         )
+        return self.rejected(rejection, record, self.kafka.desk, record.partition)
 
-    def rejected(self, rejection: InputRejected) -> Post:
-        """A dead letter of what no part ever saw."""
+    def rejected(
+        self, rejection: InputRejected, record: Record, topic: str, partition: int
+    ) -> Post:
+        """The dead letter of a record that no part ever saw."""
         self.count(rejection)
-        return Post(self.kafka.rejects, wire.value_of(rejection))
+        return self._letter(rejection, record, topic, partition)
+
+    def _letter(self, rejection: InputRejected, record: Record, topic: str, partition: int) -> Post:
+        headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)
+        value = wire.value_of(rejection)
+        return Post(self.kafka.rejects, value, key=record.key, headers=headers)
 
     def count(self, rejection: InputRejected) -> None:
         """One more that no part saw."""

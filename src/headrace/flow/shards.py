@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import xxhash
@@ -35,7 +35,6 @@ from ..messages import (
 )
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
-from ..observe.hook import Headers
 from ..observe.schema import Schema
 from ..query.asking import Asking
 from ..query.budgets import from_settings
@@ -44,6 +43,7 @@ from ..settings_fields import Section
 from ..settings_http import HttpSettings
 from ..settings_kafka import KafkaSettings, WorkerSettings
 from ..shard import Shard
+from .records import Record, headers_for
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,10 +80,14 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(slots=True)
 class Taken:
-    """A step on its way: what is to be written, and what is to be sent when it is."""
+    """A step on its way: what is to be written, and what is to be sent when it is.
+
+    `letters` are the records that could not be read, by their offset.
+    """
 
     step: Step
     outputs: list[Output]
+    letters: dict[int, Record] = field(default_factory=dict)
 
 
 def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
@@ -183,6 +187,7 @@ class PartitionShard:
         )
         self.shard = Shard(part, schema, View(trainer, schema), asking, chance)
         self._outputs: list[Output] = []
+        self._letters: dict[int, Record] = {}
         self._start = 0
         self._tick: float | None = None
         self._is_moved = False
@@ -200,21 +205,23 @@ class PartitionShard:
                 schema.class_code(label)
             self._outputs += self.shard.ended(entry)
 
-    def feed(
-        self,
-        decoder: Decoder,
-        values: Sequence[bytes],
-        offsets: Sequence[int],
-        stop: int,
-        headers: Sequence[Headers] = (),
-    ) -> None:
-        """Take the records of the partition from `position` up to offset `stop`.
-
-        `headers` are wanted where the decoder wants them.
-        """
-        source = f"partition {self.partition}"
-        halves = self.shard.admission.halves
-        decoded = decoder.decode(values, source, offsets, headers, halves)
+    def feed(self, decoder: Decoder, records: Sequence[Record], stop: int) -> None:
+        """Take these records of the partition, from `position` on; the next one is at `stop`."""
+        decoded = decoder.decode(
+            [record.value or b"" for record in records],
+            f"partition {self.partition}",
+            [record.offset for record in records],
+            headers_for(decoder, records),
+            self.shard.admission.halves,
+        )
+        if decoded.rejected:
+            # A half that was given up was in an earlier record: it is told as it was then.
+            by_offset = {record.offset: record for record in records}
+            self._letters |= {
+                rejected.position: by_offset[rejected.position]
+                for rejected in decoded.rejected
+                if rejected.position in by_offset
+            }
         self._outputs += decoded.rejected
         self._outputs += self._events(decoded.batch)
         self.position = stop
@@ -258,6 +265,7 @@ class PartitionShard:
     def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
         """The step up to here, which the caller writes to the journal; nothing is left over."""
         outputs, self._outputs = self._outputs, []
+        letters, self._letters = self._letters, {}
         step = Step(
             previous=self.journal,
             training=training,
@@ -272,7 +280,7 @@ class PartitionShard:
         )
         self.training, self._start = training, self.position
         self._tick, self._is_moved = None, False
-        return Taken(step, outputs)
+        return Taken(step, outputs, letters)
 
     def seek(self, position: int) -> None:
         """Go on from this offset; what lies between is not seen."""

@@ -7,8 +7,7 @@ same to all, and one bad record must not stop them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -30,12 +29,9 @@ from ..messages import (
     Tick,
     Withdrawal,
 )
-from ..observe.answers import AnswersDecoder
-from ..observe.decode import Decoder
 from .desks import DeskInput
+from .records import Record
 from .shards import Step
-
-Headers: TypeAlias = Sequence[tuple[str, bytes]]
 
 NOW, ORIGIN = "headrace-now", "headrace-origin"
 
@@ -55,15 +51,6 @@ _STEPS = msgspec.json.Decoder(Step)
 _DRIFTS = msgspec.json.Decoder(DriftChanged)
 
 T = TypeVar("T")
-
-
-class Record(Protocol):
-    """What aiokafka gives of a record, as far as it is read here."""
-
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Headers: ...
 
 
 def value_of(message: Output | DeskInput | Step) -> bytes:
@@ -106,15 +93,6 @@ def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
     except ValueError:
         return None
     return entry, now
-
-
-def headers_of(
-    decoder: Decoder | AnswersDecoder, records: Iterable[Record]
-) -> list[dict[str, bytes]]:
-    """What a decoder wants of the headers of records; nothing for most."""
-    if not decoder.has_headers:
-        return []
-    return [{key: value or b"" for key, value in record.headers} for record in records]
 
 
 def step_of(record: Record) -> Step | None:

@@ -30,7 +30,8 @@ class Kept(NamedTuple):
 
     offset: int
     value: bytes
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes], ...] = ()
+    key: bytes | None = None
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Topics:
 
     def send(self, post: Post) -> int:
         records = self.of(post.topic, post.partition or 0)
-        records.append(Kept(len(records), post.value, tuple(post.headers)))
+        records.append(Kept(len(records), post.value, tuple(post.headers), post.key))
         return len(records) - 1
 
     def of(self, topic: str, partition: int = 0) -> list[Kept]:
@@ -81,12 +82,7 @@ class World:
         records = self.topics.of(self.kafka.events, partition)[owned.shard.position :]
         if owned.shard.is_due:
             self.carry_out(self.mail.of_step(owned, self.training))
-        owned.shard.feed(
-            self.decoder,
-            [record.value for record in records],
-            [record.offset for record in records],
-            records[-1].offset + 1,
-        )
+        owned.shard.feed(self.decoder, records, records[-1].offset + 1)
         self.carry_out(self.mail.of_step(owned, self.training))
         self.settle()
 
@@ -178,8 +174,7 @@ class World:
                 fold_into(log, entry, [shard])
             if step.stop > step.start:
                 piece = events[step.start : step.stop]
-                values, offsets = [r.value for r in piece], [r.offset for r in piece]
-                shard.feed(self.decoder, values, offsets, step.stop)
+                shard.feed(self.decoder, piece, step.stop)
             if step.tick is not None:
                 shard.tick(step.tick)
             taken = shard.take(step.training, step.done)

@@ -20,7 +20,7 @@ from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequ
 from headrace.settings import parse
 from headrace.shells.kafka.states import frozen_log
 from headrace.shells.kafka.training import new_log
-from shells.kafka.logs import World, requests_in
+from shells.kafka.logs import Kept, World, requests_in
 
 N = 1_000
 
@@ -338,7 +338,7 @@ def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> N
         log = new_log(settings)
         shard = PartitionShard(settings, partition, 2, log.trainer)
         lines = [msgspec.json.encode(event) for event in events_of(200)]
-        shard.feed(decoder_of(settings), lines, range(200), 200)
+        shard.feed(decoder_of(settings), [Kept(i, line) for i, line in enumerate(lines)], 200)
         outputs = shard.take(0, -1).outputs
         asked.append(sum(isinstance(output, LabelRequested) for output in outputs))
     assert asked == [1, 0]
@@ -356,21 +356,22 @@ def test_a_request_waits_for_its_response_in_the_state_of_a_shard():
     }
     settings = parse({"input": fields, "query": {"budget": {"share": 1.0, "start": 1}}})
     decoder, log = decoder_of(settings), new_log(settings)
-    headers = [
-        {"ce_id": b"7", "ce_time": b"2024-05-01T10:00:00Z", "ce_type": b"a.inference." + role}
-        for role in (b"response", b"request")
+    values = [b'{"predictions": ["a", "b"]}', b'{"instances": [{"x": 1}, {"x": 2}]}']
+    common = (("ce_id", b"7"), ("ce_time", b"2024-05-01T10:00:00Z"))
+    records = [
+        Kept(4 + i, value, (*common, ("ce_type", b"a.inference." + role)))
+        for i, (value, role) in enumerate(zip(values, (b"response", b"request"), strict=True))
     ]
-    records = [b'{"predictions": ["a", "b"]}', b'{"instances": [{"x": 1}, {"x": 2}]}']
 
     whole = PartitionShard(settings, 0, 1, log.trainer)
-    whole.feed(decoder, records, [4, 5], 6, headers)
+    whole.feed(decoder, records, 6)
     begun = PartitionShard(settings, 0, 1, log.trainer)
-    begun.feed(decoder, records[:1], [4], 5, headers[:1])
+    begun.feed(decoder, records[:1], 5)
     assert begun.take(0, -1).outputs == []
     other = PartitionShard(settings, 0, 1, log.trainer)
     other.thaw(begun.freeze(), frozenset(), log.trainer)
     other.seek(5)
-    other.feed(decoder, records[1:], [5], 6, headers[1:])
+    other.feed(decoder, records[1:], 6)
     asked = other.take(0, -1).outputs
     assert [one.event_id for one in asked if isinstance(one, LabelRequested)] == ["7/0", "7/1"]
     assert asked == whole.take(0, -1).outputs

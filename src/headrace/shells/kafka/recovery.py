@@ -20,6 +20,7 @@ from typing import Any
 
 from ...errors import BadInput
 from ...flow import wire
+from ...flow.records import Record
 from ...flow.shards import PartitionShard, Step, Taken
 from ...learn.retrain import retrain
 from ...learn.trainer import Entry
@@ -54,7 +55,7 @@ class UnusableError(Exception):
     """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
 
 
-async def folded(log: TrainingLog, record: wire.Record, threads: Executor) -> Entry | None:
+async def folded(log: TrainingLog, record: Record, threads: Executor) -> Entry | None:
     """Fold the next record of the training log; its entry if it counts."""
     entry, origin = wire.entry_of(record) or (None, None)
     if entry is None:
@@ -134,7 +135,8 @@ class Recovery:
         if not doubted:
             return Recovered(shard, log, self._writer, end, shard.journal, None, 0, self._events_n)
         outputs = [output for _, _, taken in doubted for output in taken.outputs]
-        unsent = Taken(doubted[-1][2].step, outputs)
+        letters = {at: record for _, _, taken in doubted for at, record in taken.letters.items()}
+        unsent = Taken(doubted[-1][2].step, outputs, letters)
         done, since_ms = doubted[0][0] - 1, doubted[0][1]
         return Recovered(shard, log, self._writer, end, done, unsent, since_ms, self._events_n)
 
@@ -182,13 +184,7 @@ class Recovery:
         read_n = 0
         async for records in tapes.until(self._events, step.stop):
             read_n += len(records)
-            shard.feed(
-                self._decoder,
-                [record.value or b"" for record in records],
-                [record.offset for record in records],
-                step.stop,
-                wire.headers_of(self._decoder, records),
-            )
+            shard.feed(self._decoder, records, step.stop)
         self._events_n += read_n
         if read_n == 0 and step.stop > step.start:
             self._note(

@@ -22,6 +22,7 @@ from ...errors import BadInput
 from ...flow import wire
 from ...flow.mail import Mail, OwnedDesk, OwnedShard
 from ...flow.parcels import Parcel, Post
+from ...flow.records import headers_for
 from ...learn.trainer import Entry
 from ...messages import InputRejected, Output
 from ...observe.answers import AnswersDecoder
@@ -297,13 +298,7 @@ class Session:
         if owned.shard.is_due:
             await self.outbox.put(self.mail.of_step(owned, self.training.position))
         began, events_n = time.perf_counter(), owned.shard.shard.events_n
-        owned.shard.feed(
-            self.decoder,
-            [record.value or b"" for record in records],
-            [record.offset for record in records],
-            records[-1].offset + 1,
-            wire.headers_of(self.decoder, records),
-        )
+        owned.shard.feed(self.decoder, records, records[-1].offset + 1)
         self.timings.fed(
             owned.shard.shard.events_n - events_n,
             time.perf_counter() - began,
@@ -360,9 +355,9 @@ class Session:
 
     def _of_answer(self, tp: Any, record: Any) -> list[Post]:
         source = f"{tp.topic}, partition {tp.partition}"
-        headers = wire.headers_of(self.answers_decoder, [record])
+        headers = headers_for(self.answers_decoder, [record])
         return [
-            self.mail.rejected(answer)
+            self.mail.rejected(answer, record, tp.topic, tp.partition)
             if isinstance(answer, InputRejected)
             else self.mail.to_desk(answer, self.now)
             for answer in self.answers_decoder.decode(

@@ -1,0 +1,58 @@
+"""Dead letters: what can't be read goes to rejects whole."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from headrace.flow.parcels import Post
+from headrace.flow.records import OWN_BYTES, letter_headers
+from headrace.messages import InputRejected
+from headrace.settings import parse
+from shells.kafka.logs import Kept, World
+
+PLACE = {"headrace-topic": b"events", "headrace-partition": b"3", "headrace-offset": b"17"}
+
+
+def headers(record: Kept, bytes_max: int = 1_000_000) -> dict[str, bytes]:
+    return dict(letter_headers(record, "events", 3, bytes_max))
+
+
+def test_a_letter_has_the_record_whole() -> None:
+    record = Kept(17, b"\xff no JSON", (("trace", b"7"),), b"key")
+    assert headers(record) == {"trace": b"7", **PLACE, "headrace-value": b"\xff no JSON"}
+
+
+@pytest.mark.parametrize(
+    ("value_n", "header_n", "kept"),
+    [(900, 0, {"trace", "headrace-value"}), (1_000, 0, {"trace"}), (10, 2_000, {"headrace-value"})],
+)
+def test_what_does_not_fit_is_left_out(value_n: int, header_n: int, kept: set[str]) -> None:
+    record = Kept(17, b"v" * value_n, (("trace", b"t" * header_n),))
+    found = headers(record, bytes_max=OWN_BYTES + 1_000)
+    assert found.keys() - PLACE.keys() == kept
+    assert {name: found[name] for name in PLACE} == PLACE
+
+
+def test_a_tombstone_header_and_value_are_no_fault() -> None:
+    record = Kept(17, None, (("empty", None),))  # type: ignore[arg-type]  # as aiokafka gives them
+    assert headers(record) == {"empty": b"", **PLACE}
+
+
+def test_a_shard_sends_what_it_could_not_read_with_its_key() -> None:
+    world = World(parse({"query": {"budget": {"share": 1.0}}}))
+    topic = world.kafka.events
+    good = b'{"id": "e1", "at": 1.0, "features": {"x": 1}}'
+    for value in (b"a typing error", good, b'{"at": 1.0}'):
+        world.topics.send(Post(topic, value, b"the key", 0, [("trace", b"9")]))
+    world.feed([])
+    letters = world.topics.of(world.kafka.rejects)
+    assert [letter.key for letter in letters] == [b"the key"] * 2
+    told = [msgspec.json.decode(letter.value, type=InputRejected) for letter in letters]
+    assert [(one.reason, one.position) for one in told] == [("not_json", 0), ("no_id", 2)]
+    for letter, offset, value in zip(
+        letters, (0, 2), (b"a typing error", b'{"at": 1.0}'), strict=True
+    ):
+        found = dict(letter.headers)
+        assert found["trace"] == b"9" and found["headrace-topic"] == topic.encode()
+        assert found["headrace-offset"] == b"%d" % offset and found["headrace-value"] == value
