@@ -197,7 +197,7 @@ def _of_asking(
         "strategy": latest.strategy_name if latest else settings.query.strategy,
         "is_cold": any(asking.is_cold(classes) for asking in askings),
         "asked_n": sum(budget.asked_n for budget in budgets),
-        "asked_by_reason": _added(asking.asked_by_reason for asking in askings),
+        "asked_by_reason": _added(_by_reason(asking.asked_by) for asking in askings),
         "asked_by": _added(_named(asking.asked_by) for asking in askings),
         "asked_by_class": _added(asking.asked_by_class for asking in askings),
         "refunded_n": sum(budget.refunded_n for budget in budgets),
@@ -464,3 +464,11 @@ def _columns(parts: Sequence[Sequence[int]], width: int) -> tuple[int, ...]:
 def _named(values: Mapping[Any, V]) -> dict[str, V]:
     """The same by one text: keys of several parts are joined by slashes."""
     return {"/".join(key): value for key, value in values.items()}
+
+
+def _by_reason(asked_by: dict[tuple[str, str], int]) -> dict[str, int]:
+    """Requests by the reason of the decision, in order of its first."""
+    by_reason: dict[str, int] = {}
+    for (reason, _), n in asked_by.items():
+        by_reason[reason] = by_reason.get(reason, 0) + n
+    return by_reason

@@ -92,6 +92,35 @@ class RoundSettings(Section, frozen=True, kw_only=True):
         return self.every_n if self.is_scheduled else ROUND_EVERY_N
 
 
+class WorkflowSettings(Section, frozen=True, kw_only=True):
+    """[query.workflow]: how rounds and annotators take turns; with `query.ask` rounds."""
+
+    kind: Annotated[
+        Literal["parallel", "sequential", "hybrid", "adaptive"],
+        about(
+            "`parallel`: a batch at every round, answered or not. `sequential`: one question, and "
+            "the next when it has its answer. `hybrid`: so for `warm_up_n` labels, then a batch "
+            "when `enough` of the last one has ended. `adaptive`: as many as the annotators get "
+            "done in `retrain_s` at the pace of their latest answers, less what is open."
+        ),
+    ] = "parallel"
+    batch_n: Annotated[
+        Count | None,
+        about(
+            "Questions of a batch; of `adaptive` the first one. Not set: all there is to spend in "
+            "`parallel`, 10 in `hybrid` and `adaptive`."
+        ),
+    ] = None
+    batch_max: Annotated[Count, about("Open questions at most; `adaptive`.")] = 200
+    warm_up_n: Annotated[CountOrNone, about("Labels asked one by one; `hybrid`.")] = 20
+    enough: Annotated[
+        Share, about("Part of a batch that has to end before the next one; `hybrid`.")
+    ] = 0.8
+    retrain_s: Annotated[
+        Seconds, about("Seconds from labels to a model that has learned them; `adaptive`.")
+    ] = 60.0
+
+
 class ColdStartSettings(Section, frozen=True, kw_only=True):
     """[query.cold_start]: at the start rounds ask at random, and confidence is not watched."""
 
@@ -141,6 +170,7 @@ class QuerySettings(Section, frozen=True, kw_only=True):
     ] = "model"
     budget: BudgetSettings = BudgetSettings(share=0.05)
     rounds: RoundSettings = RoundSettings()
+    workflow: WorkflowSettings = WorkflowSettings()
     cold_start: ColdStartSettings = ColdStartSettings()
 
 
@@ -166,6 +196,18 @@ def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
         faults.append(
             f"query.budget.share_over_n is {budget.share_over_n} and there is no share to hold; "
             "set query.budget.share"
+        )
+    workflow = query.workflow
+    if workflow.kind == "sequential" and workflow.batch_n not in {None, 1}:
+        faults.append(
+            f"query.workflow.batch_n is {workflow.batch_n} and query.workflow.kind is sequential, "
+            "which asks one by one; leave batch_n out, or take hybrid"
+        )
+    is_by_row = query.strategy in STRATEGIES_BY_ROW
+    if workflow != WorkflowSettings() and asks_on_arrival(query, is_by_row):
+        faults.append(
+            "query.workflow is set and events are asked on arrival, where there are no batches; "
+            "set query.ask to rounds"
         )
     if query.ask == "arrival":
         if query.strategy == "hybrid":

@@ -40,10 +40,10 @@ from .observe.seen import Seen, are_predicted, columns_of, judged_of, served_ove
 from .observe.signals import Confidences, is_wrong, predicted_classes
 from .observe.window import Columns, Window
 from .query.arrivals import Drawn, Look
-from .query.asking import Asking, FirstChance
+from .query.asking import Asking
 from .query.orders import Orders, fault_of, refused, why_no_round
 from .query.requests import Candidate
-from .query.rounds import Decision
+from .query.rounds import Decision, FirstChance
 from .settings import Settings
 
 PAID_EVERY_N = 8
@@ -193,8 +193,7 @@ class Shard:
 
     def _control(self, now: float, drawn: Drawn | None = None) -> list[Output]:
         """Ask about the newest event: the control draw fell on it, or the draw on arrival did."""
-        newest = self.window.since(self.events_n - 1)
-        # It may have been older than the window allows when it arrived.
+        newest = self.window.since(self.events_n - 1)  # None if it arrived older than allowed.
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
         candidate = self._candidate(newest, 0)
@@ -256,8 +255,7 @@ class Shard:
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 failed events were not counted, before 3 no order had a key."""
-        since_2 = {"failed": FailedEvents()} if version < 2 else {}
-        return fields | since_2 | {"_orders": Orders()}
+        return {"failed": FailedEvents(), **fields, "_orders": Orders()}
 
     def _write_down(self) -> None:
         """Enter what was seen since the last time: many events cost little more than one."""
@@ -316,27 +314,24 @@ class Shard:
         if self._orders.is_known(order.key):
             return []
         kept = past_of(self.window.since(0), self.reservoir.columns())
-        can_ask_n = self.asking.can_ask_n
-        wanted_n = can_ask_n if order.labels_n is None else order.labels_n
+        can_n = self.asking.can_ask_n
+        wanted_n = can_n if order.labels_n is None else order.labels_n
         anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
         outputs = self._round(kept, "ordered", wanted_n, now, anew)
         if not outputs:
-            why = why_no_round(len(kept), self.asking.budget.available_n, can_ask_n)
+            why = why_no_round(len(kept), self.asking.budget.available_n, can_n)
             return [refused(order, Reason.NO_ROUND, why, now)]
         self.asking.budget.use_reserve()
         told = {"order_key": order.key, "order_reason": order.reason}
-        return [
-            structs.replace(output, **told) if isinstance(output, RoundOpened) else output
-            for output in outputs
-        ]
+        return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
 
     def _regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
         outputs: list[Output] = [*self.asking.waiting(now)]
         self._settle(self.asking.gone(self.events_n - self.settings.observe.window_n))
-        if self.asking.regular_n >= 1:
+        if (wanted_n := self.asking.scheduled_n(now)) >= 1:
             fresh = self.window.since(self.fresh_from)
-            outputs += self._round(fresh, "schedule", self.asking.regular_n, now)
+            outputs += self._round(fresh, "schedule", wanted_n, now)
         return outputs
 
     def _round(
@@ -373,8 +368,7 @@ class Shard:
         for row in decision.chosen:
             if events.seq[row] >= self.fresh_from:
                 self._expect(events, int(row))
-        chances = self.asking.first_chances(decision, events.seq, pool.ids, self.fresh_from)
-        self._settle(chances)
+        self._settle(self.asking.first_chances(decision, events.seq, pool.ids, self.fresh_from))
         self.fresh_from = self.events_n
         return outputs
 
@@ -391,9 +385,9 @@ class Shard:
 
     def _asked(self, decision: Decision, events: Columns) -> list[Output]:
         candidates = []
-        for row in decision.chosen:
-            candidates.append(self._candidate(events, int(row)))
-            self._mark_asked(events, int(row))
+        for row in decision.chosen.tolist():
+            candidates.append(self._candidate(events, row))
+            self._mark_asked(events, row)
         return [*self.asking.requests(decision, candidates, self.model.version)]
 
     def _candidate(self, events: Columns, row: int) -> Candidate:
@@ -460,13 +454,14 @@ class Shard:
             return []
         if not isinstance(entry, LabelSettled):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
-            self.asking.ended(entry.event_id, is_answered=isinstance(entry, LabelDisputed))
+            is_answered = isinstance(entry, LabelDisputed)
+            self.asking.ended(entry.event_id, self.now, is_answered=is_answered)
             self.evaluation.ended(entry.request_id)
-            return []
+            return self._next_batch()
         self.asking.budget.settle(entry.request_id, entry.label)
         is_first = entry.revision == 0
         if is_first:
-            self.asking.ended(entry.event_id, is_answered=True)
+            self.asking.ended(entry.event_id, self.now, is_answered=True)
             self._count(entry)
         judged = entry.prediction
         if self.settings.evaluation.judged == "served" and entry.served is not None:
@@ -482,7 +477,12 @@ class Shard:
         if is_first and guess is not None:
             for change in self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n):
                 outputs += self._drifted(change, self.now)
-        return outputs
+        return outputs + self._next_batch()
+
+    def _next_batch(self) -> list[Output]:
+        """A request has ended: what a workflow asks that waits for answers."""
+        is_due = self.asking.is_next_due(self.events_n - self.fresh_from, self.now)
+        return self._regular_round(self.now) if is_due else []
 
     def _has_asked(self, entry: RequestEnded) -> bool:
         """Whether the request is ours, as far as anything here remembers it."""
@@ -495,5 +495,5 @@ class Shard:
             self.drift.warm(self.events_n)
 
     def _settle(self, chances: list[FirstChance]) -> None:
-        for chance in chances:
-            self.evaluation.chance(chance.request_id, chance.propensity)
+        for one in chances:
+            self.evaluation.chance(one.request_id, one.propensity)

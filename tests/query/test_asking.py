@@ -138,7 +138,7 @@ def test_at_a_full_desk_nothing_can_be_asked_until_one_ends() -> None:
     subject.control(candidate("e1", 1), 0, 1.0)
     assert (subject.can_ask_n, subject.regular_n) == (0, 0)
     assert subject.control(candidate("e2", 2), 0, 2.0) == []
-    subject.ended("e0", is_answered=True)
+    subject.ended("e0", 0.0, is_answered=True)
     assert [request.event_id for request in subject.waiting(3.0)] == ["e2"]
 
 
@@ -174,26 +174,26 @@ def test_an_event_that_was_asked_before_is_known_until_it_is_forgotten() -> None
     subject.control(candidate("e0"), 0, 0.0)
     assert subject.control(candidate("e0"), 0, 1.0) == []
     assert subject.are_known(keys).tolist() == [True, False]
-    subject.ended("e0", is_answered=True)
+    subject.ended("e0", 0.0, is_answered=True)
     subject.control(candidate("e1"), 0, 2.0)
     assert subject.are_known(keys).tolist() == [True, True]
-    subject.ended("e1", is_answered=True)
+    subject.ended("e1", 0.0, is_answered=True)
     assert subject.are_known(keys).tolist() == [False, True]
 
 
 def test_the_end_of_a_request_that_is_not_ours_changes_nothing() -> None:
     subject = asking_with(labels=2, late_answers="refused")
     subject.control(candidate("e0"), 0, 0.0)
-    subject.ended("e0", is_answered=False)
-    subject.ended("e0", is_answered=False)
-    subject.ended("stranger", is_answered=False)
+    subject.ended("e0", 0.0, is_answered=False)
+    subject.ended("e0", 0.0, is_answered=False)
+    subject.ended("stranger", 0.0, is_answered=False)
     assert (subject.open_n, subject.budget.spent_n, subject.can_ask_n) == (0, 0, 2)
 
 
 def test_what_a_late_answer_may_still_cost_is_not_spent_again() -> None:
     subject = asking_with(labels=2)
     subject.control(candidate("e0"), 0, 0.0)
-    subject.ended("e0", is_answered=False)
+    subject.ended("e0", 0.0, is_answered=False)
     assert (subject.open_n, subject.budget.spent_n, subject.can_ask_n) == (0, 1, 1)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -40,7 +40,8 @@ from .budgets import Budget
 from .opinions import Opinions
 from .pool import Pool
 from .requests import Candidate, Why, asked_of, request_id, request_of
-from .rounds import Decision, choose, inclusion, redundancy
+from .rounds import Decision, FirstChance, choose, either, inclusion, redundancy
+from .schedule import Schedule, workflow_of
 from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
 from .strategies import (
@@ -61,14 +62,6 @@ PACES_MAX = 1_000
 
 WAITING_MAX = 10_000
 """Control draws that wait for money at most; the oldest is given up and counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstChance:
-    """The propensity of one asked event became known."""
-
-    request_id: str
-    propensity: float
 
 
 class Asking:
@@ -95,6 +88,7 @@ class Asking:
         self.closed_n = label.closed_n
         self.late_answers = label.late_answers
         self.rounds_n = 0
+        self.schedule = Schedule(workflow_of(settings.workflow))
         # Requests by reason and strategy, and by the class that was predicted ("" for none).
         self.asked_by: dict[tuple[str, str], int] = {}
         self.asked_by_class: dict[str, int] = {}
@@ -137,6 +131,13 @@ class Asking:
         self._aim(arrivals)
         return arrivals
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there was no workflow: batches on schedule."""
+        return fields | {"schedule": Schedule(workflow_of(fields["settings"].workflow))}
+
     def __getstate__(self) -> dict[str, object]:
         # A strategy is code, not state: whoever restores has it already.
         self._redundancy = self.redundancy
@@ -145,14 +146,6 @@ class Asking:
     def request_id(self, event_id: str) -> str:
         """The id of the one request there can be about this event of this stream."""
         return request_id(self.stream, event_id)
-
-    @property
-    def asked_by_reason(self) -> dict[str, int]:
-        """Requests by the reason of the decision, in order of its first."""
-        by_reason: dict[str, int] = {}
-        for (reason, _), n in self.asked_by.items():
-            by_reason[reason] = by_reason.get(reason, 0) + n
-        return by_reason
 
     @property
     def redundancy(self) -> float | None:
@@ -311,6 +304,18 @@ class Asking:
         """The same, less what is held for rounds that drift or a person opens."""
         return min(self.budget.available_n - self.budget.held_n, self.open_max - self.open_n)
 
+    def scheduled_n(self, now: float) -> int:
+        """How many a regular round would ask about now; 0: none is to open."""
+        return self.schedule.wanted_n(
+            now=now, can_ask_n=self.regular_n, labels_n=self.labels_n, open_n=self.open_n
+        )
+
+    def is_next_due(self, fresh_n: int, now: float) -> bool:
+        """Whether a workflow that waits for answers opens a round; so many events are new."""
+        if self.arrivals is not None or not self.schedule.workflow.waits:
+            return False
+        return fresh_n >= (self.settings.rounds.regular_n or 1) and self.scheduled_n(now) > 0
+
     def is_cold(self, classes: Iterable[str]) -> bool:
         """Too few labels of some known class for a strategy to go by."""
         cold = self.settings.cold_start
@@ -398,6 +403,9 @@ class Asking:
                 round_n=decision.round_n,
             )
             outputs.append(self._paid(self._request(candidate, why, model_version), decision.now))
+        if decision.reason == "schedule":
+            asked = [o.event_id for o in outputs if isinstance(o, LabelRequested)]
+            self.schedule.opened([self.chance.key(event_id) for event_id in asked])
         closed = RoundClosed(
             round_n=decision.round_n,
             at=decision.now,
@@ -422,10 +430,10 @@ class Asking:
             chance, row = 0.0, int(np.searchsorted(seq_of_row, seq))
             if seq_of_row[row] == seq:
                 chance = float(decision.inclusion[row])
-            found.append(FirstChance(identity, _either(control_p, chance)))
+            found.append(FirstChance(identity, either(control_p, chance)))
         for row in decision.chosen[seq_of_row[decision.chosen] >= fresh_from].tolist():
             chance, control_p = float(decision.inclusion[row]), self._control_p_of(seq_of_row[row])
-            found.append(FirstChance(self.request_id(ids[row]), _either(control_p, chance)))
+            found.append(FirstChance(self.request_id(ids[row]), either(control_p, chance)))
         for chance_known in found:
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
         return found
@@ -464,7 +472,7 @@ class Asking:
 
     # ------------------------------------------------------------------------------- ends
 
-    def ended(self, event_id: str, *, is_answered: bool) -> None:
+    def ended(self, event_id: str, now: float, *, is_answered: bool) -> None:
         """The request about this event ended: with a label or a dispute, or without an answer.
 
         The money of the latter comes back only if a late answer can't make a label of it: what may
@@ -474,6 +482,7 @@ class Asking:
         if key not in self._open:
             return
         asked_at = self._open.pop(key)
+        self.schedule.ended(key, now, self.open_n, is_answered=is_answered)
         self._ended[key] = None
         if len(self._ended) > self.closed_n:
             del self._ended[next(iter(self._ended))]
@@ -488,8 +497,3 @@ class Asking:
         """A label settled for the first time: cold start counts it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
-
-
-def _either(control_p: float, chance: float) -> float:
-    """The probability that the control draw or the round, independent of it, asks an event."""
-    return control_p + (1.0 - control_p) * chance

@@ -37,6 +37,19 @@ class Decision:
         return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class FirstChance:
+    """The propensity of one asked event became known."""
+
+    request_id: str
+    propensity: float
+
+
+def either(control_p: float, chance: float) -> float:
+    """The probability that the control draw or the round, independent of it, asks an event."""
+    return control_p + (1.0 - control_p) * chance
+
+
 def inclusion(
     utilities: NDArray[np.float64],
     k: int,

@@ -2,5 +2,13 @@
 
 from . import oracles
 from .checks import check_budget, check_detector, check_model, check_strategy
+from .team import check_workflow
 
-__all__ = ["check_budget", "check_detector", "check_model", "check_strategy", "oracles"]
+__all__ = [
+    "check_budget",
+    "check_detector",
+    "check_model",
+    "check_strategy",
+    "check_workflow",
+    "oracles",
+]

@@ -1,0 +1,129 @@
+"""A simulated team of annotators who work one after the other, and a check of workflows."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import BadSettings
+from ..messages import Answer, LabelRequested
+from ..query.schedule import Situation, Workflow
+
+
+@dataclass
+class Annotator:
+    """Somebody who takes `label_s` seconds for a label.
+
+    Of every `shift_s` seconds the last part, `absent_share`, is spent elsewhere: what was begun is
+    finished, and nothing new is begun.
+    """
+
+    name: str
+    label_s: float
+    absent_share: float = 0.0
+    shift_s: float = 7_200.0
+    free_at: float = 0.0
+    busy_s: float = 0.0
+
+    def begins(self, at: float) -> float:
+        """When a question that comes at this time is begun."""
+        start = max(at, self.free_at)
+        into = start % self.shift_s
+        if into >= (1.0 - self.absent_share) * self.shift_s:
+            start += self.shift_s - into
+        return start
+
+
+@dataclass
+class Team:
+    """An oracle: each question goes to whoever will have answered it first, all are right.
+
+    Questions are worked on in the order in which they were asked.
+
+    >>> team = Team([Annotator("ada", 30.0), Annotator("ben", 90.0)])
+    >>> team.busy_share(0.0, 100.0)
+    0.0
+    """
+
+    annotators: list[Annotator]
+    waits_s: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.annotators:
+            raise BadSettings("a team needs at least one annotator")
+
+    def answers(self, request: LabelRequested, truth: str, classes: Sequence[str]) -> list[Answer]:
+        who = min(self.annotators, key=lambda one: (one.begins(request.at) + one.label_s, one.name))
+        who.free_at = who.begins(request.at) + who.label_s
+        who.busy_s += who.label_s
+        self.waits_s.append(who.free_at - request.at)
+        answer = Answer(
+            request_id=request.request_id, label=truth, at=who.free_at, annotator=who.name
+        )
+        return [answer]
+
+    def busy_share(self, start: float, stop: float) -> float:
+        """The part of the time they were there, from start to stop, in which they worked."""
+        there_s = sum((1.0 - one.absent_share) * (stop - start) for one in self.annotators)
+        return sum(one.busy_s for one in self.annotators) / there_s
+
+
+def check_workflow(make: Callable[[], Workflow]) -> None:
+    """A workflow keeps the rules; `make` returns a new one on each call.
+
+    It says whole numbers of at least 0 in any situation; the same situations one after the other
+    lead to the same numbers, in a copy and after pickling too; with nothing open and labels to
+    spend it asks something in the end, so that no stream waits for ever.
+
+    >>> from headrace.query.schedule import Sequential
+    >>> check_workflow(Sequential)
+    """
+    name = type(make()).__name__
+    situations = _situations()
+    workflow = make()
+    _claim(isinstance(workflow.waits, bool), f"{name}.waits must be True or False")
+    said: list[int] = []
+    copies: list[Workflow] = []
+    for i, situation in enumerate(situations):
+        n = workflow.batch_n(situation)
+        _claim(type(n) is int and n >= 0, f"{name} wants {n!r} in {situation}; must be an int >= 0")
+        said.append(n)
+        if i == len(situations) // 2:
+            copies = [copy.deepcopy(workflow), pickle.loads(pickle.dumps(workflow))]
+    again = make()
+    _claim([again.batch_n(s) for s in situations] == said, f"{name} decides otherwise again")
+    rest = len(situations) // 2 + 1
+    for other in copies:
+        went_on = [other.batch_n(s) for s in situations[rest:]]
+        _claim(went_on == said[rest:], f"{name} forgets something when it is copied or pickled")
+    quiet = Situation(1e6, 50, 10, 0, 5, 0, 0.01, True)
+    workflow = make()
+    asked = [workflow.batch_n(quiet) for _ in range(10)]
+    _claim(any(asked), f"{name} asks nothing, with nothing open and 50 labels to spend")
+
+
+def _situations() -> list[Situation]:
+    """Situations of all kinds, the impossible left out."""
+    found = []
+    for i in range(240):
+        batch_n, open_n = (i * 7) % 23, (i * 5) % 31
+        found.append(
+            Situation(
+                now=60.0 * i,
+                can_ask_n=1 + (i * 11) % 40,
+                labels_n=i // 2,
+                open_n=open_n,
+                batch_n=batch_n,
+                batch_open_n=min(batch_n, open_n),
+                answers_per_s=None if i % 9 == 0 else 0.001 * ((i * 13) % 50 + 1),
+                is_idle=open_n == 0 or i % 4 == 0,
+            )
+        )
+    return found
+
+
+def _claim(is_true: bool, otherwise: str) -> None:
+    if not is_true:
+        raise AssertionError(otherwise)
