@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SITE_READY := $(VENV)/.site-ready
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo broker kafka test fuzz grafana-check dashboards torture soak lint format bench docs clean
+.PHONY: experiments help demo broker kafka test fuzz grafana-check dashboards torture soak lint format bench docs site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +62,13 @@ soak: $(READY) broker  ## a worker at the highest rate it holds, for 20 minutes;
 
 docs: $(READY)  ## write the generated pages anew
 	$(BIN)/python docs/generate.py
+
+$(SITE_READY): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+site: $(SITE_READY)  ## build the docs as a site in out/site; a warning, such as a dead link, ends it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 clean:  ## remove what was set up
 	rm -rf $(VENV) .kafka .prometheus .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace import __version__
 from headrace.cli import COMMANDS
 from headrace.settings import Settings, parse
 from repo.tree import ROOT, files, modules
@@ -51,6 +52,28 @@ def test_every_page_is_linked_from_readme_or_architecture() -> None:
     assert unlinked == ["docs/ARCHITECTURE.md"] or unlinked == []
     assert ROOT / "docs" / "ARCHITECTURE.md" in linked(ROOT / "README.md")
     assert ROOT / "docs" / "adr" in known
+
+
+def test_every_page_has_one_place_in_the_site() -> None:
+    """`index.md` is README.md there."""
+    placed = re.findall(r"([\w/.-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    folder = ROOT / "docs"
+    pages = [str(path.relative_to(folder)) for path in PAGES if path.is_relative_to(folder)]
+    assert sorted(placed) == sorted([*pages, "index.md"])
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_the_version_is_the_same_wherever_it_stands() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    composed = (ROOT / "docker" / "compose.yml").read_text(encoding="utf-8")
+    assert __version__ == version
+    assert re.findall(r"^ARG VERSION=(\S+)$", dockerfile, re.MULTILINE) == [version]
+    assert re.findall(r"image: headrace:(\S+)$", composed, re.MULTILINE) == [version]
 
 
 def test_the_generated_pages_are_current() -> None:

@@ -65,7 +65,9 @@ def read_table(
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise BadInput(f"{path} can't be unpacked: {error}") from error
     except OSError as error:
-        raise BadInput(f"{path} can't be read: {error.strerror or error}") from error
+        # pyarrow's own errors repeat the path and have no words of the system.
+        words = "No such file or directory" if isinstance(error, FileNotFoundError) else error
+        raise BadInput(f"{path} can't be read: {error.strerror or words}") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8: {error.reason}; save it as UTF-8") from error
     except csv.Error as error:
