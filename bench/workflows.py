@@ -2,19 +2,19 @@
 
     python bench/workflows.py [--seeds 5] [--events 4000]
 
-Two streams of known truth, one event a second, up to one label for every ten events. The team: one
+Two streams of known truth, one event a second, up to one label for every five events. The team: one
 annotator who takes 15 s a label, one who takes 60 s, one who takes 30 s and is away for half of
-every two hours; together they get 0.1 labels a second done, so that the budget keeps them busy and
-no more. Each question goes to whoever will have answered first. Requests expire after 30 minutes.
+every two hours; together they get 0.1 labels a second done, half of what the budget would pay for.
+Each question goes to whoever will have answered first. Requests expire after 30 minutes.
 Settings are those of `settings_of`, fixed beforehand. Columns, each a mean over streams and seeds:
 
-- cycle: the median time from question to answer, seconds
+- cycle_s: the median time from question to answer, seconds
 - idle: the part of their time at work in which the annotators had no question
 - stale: how many labels the model learned between choosing a question and its answer, on average
 - labels: those that came; right: of the 1,000 events after the last, predicted right by the model
-- per 100: how many points `right` is above the commonest class, for 100 labels
-- minus random: `right` less that of random rounds under the same workflow, with the interval of 95 %
-  of the mean over pairs of the same stream and seed
+- per_100: how many points `right` is above the commonest class, for 100 labels
+- minus_random: `right` less that of random rounds under the same workflow, stream and seed, and
+  the 95 % interval of the mean of these differences
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def settings_of(kind: str, strategy: str, seed: int) -> Settings:
                 "ask": "rounds",
                 "strategy": strategy,
                 "control_share": 0.1,
-                "budget": {"share": 0.1},
+                "budget": {"share": 0.2},
                 "rounds": {"every_n": 50},
                 "workflow": {"kind": kind},
             },
@@ -110,10 +110,18 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=4_000)
     options = parser.parse_args()
     worlds = list(itertools.product(STREAMS, range(1, options.seeds + 1)))
-    print(
-        "| workflow | strategy | cycle, s | idle | stale | labels | right | per 100 | minus random |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    columns = [
+        "workflow",
+        "strategy",
+        "cycle_s",
+        "idle",
+        "stale",
+        "labels",
+        "right",
+        "per_100",
+        "minus_random",
+    ]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
     for kind in KINDS:
         rows = {
             strategy: np.array(

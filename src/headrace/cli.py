@@ -27,6 +27,7 @@ COMMANDS = {
     "report": ("write a page with the plots of a run", "headrace.shells.report"),
     "check": ("find every fault in a settings file", "headrace.shells.check"),
     "pilot": ("compare strategies on a past log with labels", "headrace.shells.pilot"),
+    "advise": ("which settings suit your team and stream", "headrace.shells.advise"),
     "demo": ("watch it work on a stream that drifts", "headrace.shells.demo"),
     "topics": (
         "show the Kafka topics, and create those that are missing",

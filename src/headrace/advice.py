@@ -1,0 +1,369 @@
+"""Which strategy, budget, workflow and model suit a team: constraints in, settings and reasons out.
+
+A list of rules, each a line of the checklist in docs/ADVISE.md, in the order in which they are
+asked; the first of a kind that fits decides. It measures nothing: `headrace pilot` does, and what
+it found comes in as a constraint and goes before the rules of thumb.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from .errors import BadSettings
+
+DAY_S = 86_400.0
+FEW_LABELS = 100
+"""So few labels in all, or ten a class, are drawn at random: no model knows yet what it doubts."""
+
+WARM_LABELS = 1_000
+"""A budget this small is worth a warm-up of one by one before batches."""
+
+RARE = 0.05
+ROUND_N = 50
+
+
+class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is known of the task. Times in seconds, rates per hour, money in a unit of yours.
+
+    `labels_max` limits the labels in all, over `days`. `rarest_share` is the part of the events of
+    the rarest class; None: classes are about as frequent. `is_calibrated`: whether the model's
+    probabilities are what they say, None if nobody knows. `pilot_gain` is how many points above
+    random the pilot found `pilot_strategy` for sure, 0 if none was. `error_cost` is what a wrong
+    prediction costs, `error_reduction` the part of all events that better labels would get right,
+    `setup_cost` and `compute_cost` what building and running it costs, over `days`.
+    """
+
+    events_per_hour: float
+    annotators: int = 1
+    label_s: float = 60.0
+    hours_per_day: float = 8.0
+    label_cost: float = 1.0
+    retrain_s: float = 60.0
+    labels_max: int | None = None
+    days: float = 30.0
+    classes: int = 2
+    rarest_share: float | None = None
+    is_calibrated: bool | None = None
+    is_explained: bool = False
+    pilot_strategy: str | None = None
+    pilot_gain: float | None = None
+    error_cost: float = 0.0
+    error_reduction: float = 0.0
+    setup_cost: float = 0.0
+    compute_cost: float = 0.0
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting that is advised, the rule that led to it, and its reason in a sentence."""
+
+    setting: str
+    value: Any
+    rule: str
+    reason: str
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """Money over the days: what is spent, what is gained, and the reduction that pays for it.
+
+    `reduction_to_pay` is the part of all events that has to become right; None without the cost of
+    an error.
+    """
+
+    labels_n: int
+    labelling: float
+    other: float
+    gain: float
+    reduction_to_pay: float | None
+
+    @property
+    def net(self) -> float:
+        return self.gain - self.labelling - self.other
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """All choices in order, the questions of a batch, the workflow, and the balance."""
+
+    choices: tuple[Choice, ...]
+    batch_n: int
+    workflow: str
+    balance: Balance
+
+    def settings(self) -> dict[str, Any]:
+        """The choices as nested settings, as `settings.parse` takes them."""
+        nested: dict[str, Any] = {}
+        for choice in self.choices:
+            *sections, name = choice.setting.split(".")
+            at = nested
+            for section in sections:
+                at = at.setdefault(section, {})
+            at[name] = choice.value
+        return nested
+
+
+def advise(given: Constraints) -> Advice:
+    """What to take under these constraints. Raises `BadSettings` with every fault of theirs.
+
+    >>> advice = advise(Constraints(events_per_hour=3_600.0, annotators=4, retrain_s=300.0))
+    >>> advice.workflow, advice.batch_n
+    ('adaptive', 20)
+    """
+    if faults := _faults(given):
+        raise BadSettings(faults)
+    labels_n = _labels_n(given)
+    share = _share(given, labels_n)
+    strategy = _strategy(given, labels_n, share.value)
+    choices = [share, strategy, _control(given, labels_n), _model(given)]
+    workflow, batch_n = _workflow(given, labels_n, strategy.value)
+    choices += workflow
+    choices += _rare(given)
+    choices += _time(given, batch_n)
+    kinds = {choice.setting: choice.value for choice in workflow}
+    return Advice(
+        choices=tuple(choices),
+        batch_n=batch_n,
+        workflow=kinds.get("query.workflow.kind", "arrival"),
+        balance=_balance(given, labels_n),
+    )
+
+
+def _faults(given: Constraints) -> list[str]:
+    above_0 = ("events_per_hour", "label_s", "days", "hours_per_day")
+    faults = [
+        f"{name} is {getattr(given, name)}; must be a number above 0"
+        for name in above_0
+        if not 0 < getattr(given, name) < math.inf
+    ]
+    at_least_0 = ("label_cost", "retrain_s", "error_cost", "setup_cost", "compute_cost")
+    faults += [
+        f"{name} is {getattr(given, name)}; must be a number of at least 0"
+        for name in at_least_0
+        if not 0 <= getattr(given, name) < math.inf
+    ]
+    for name, least in (("annotators", 1), ("classes", 2), ("labels_max", 1)):
+        value = getattr(given, name)
+        if value is not None and value < least:
+            faults.append(f"{name} is {value}; must be at least {least}")
+    if given.hours_per_day > 24:
+        faults.append(f"hours_per_day is {given.hours_per_day}; must be at most 24")
+    if given.rarest_share is not None and not 0 < given.rarest_share <= 1 / max(1, given.classes):
+        faults.append(
+            f"rarest_share is {given.rarest_share}; must be above 0 and at most "
+            f"{1 / max(1, given.classes):.3g}, for the rarest of {given.classes} classes"
+        )
+    if not 0 <= given.error_reduction <= 1:
+        faults.append(f"error_reduction is {given.error_reduction}; must be from 0 to 1")
+    return faults
+
+
+def _per_day(given: Constraints) -> float:
+    """Labels that the annotators get done in a day."""
+    return given.annotators * given.hours_per_day * 3_600.0 / given.label_s
+
+
+def _labels_n(given: Constraints) -> int:
+    """Labels over the days: what the annotators can do, what may be asked, what there is."""
+    done = _per_day(given) * given.days
+    events = given.events_per_hour * 24.0 * given.days
+    return max(1, math.floor(min(done, events, given.labels_max or math.inf)))
+
+
+def _share(given: Constraints, labels_n: int) -> Choice:
+    events_n = given.events_per_hour * 24.0 * given.days
+    share = min(1.0, float(f"{labels_n / events_n:.2g}"))
+    if share >= 0.95:
+        return Choice(
+            setting="query.budget.share",
+            value=1.0,
+            rule="label all",
+            reason="the annotators can label every event, so that there is nothing to choose",
+        )
+    limit = "label budget" if given.labels_max == labels_n else "annotators' time"
+    return Choice(
+        setting="query.budget.share",
+        value=max(share, 1e-6),
+        rule=limit,
+        reason=f"{labels_n:,} labels of {events_n:,.0f} events in {given.days:g} days are what "
+        f"{'the label budget' if limit == 'label budget' else 'the time of those who label'} "
+        "allows",
+    )
+
+
+def _strategy(given: Constraints, labels_n: int, share: float) -> Choice:
+    gain = given.pilot_gain if given.pilot_strategy is not None else None
+    is_rare = given.rarest_share is not None and given.rarest_share < RARE
+    rules = (
+        (share >= 1.0, "random", "label all", "every event is asked about: no strategy is needed"),
+        (
+            gain is not None and gain <= 0,
+            "random",
+            "pilot",
+            "the pilot found no strategy that is better than random for sure",
+        ),
+        (
+            gain is not None,
+            given.pilot_strategy or "",
+            "pilot",
+            f"the pilot found it {gain or 0.0:.1f} points above random on your own history",
+        ),
+        (
+            labels_n < max(FEW_LABELS, 10 * given.classes),
+            "random",
+            "few labels",
+            f"{labels_n} labels of {given.classes} classes leave no model that knows its doubts",
+        ),
+        (
+            is_rare,
+            "hybrid",
+            "rare class",
+            "with a rare class doubt alone circles round what is known; half of the choice goes by "
+            "how much of the stream an event stands for",
+        ),
+        (
+            given.is_explained,
+            "least_confidence",
+            "explained",
+            "1 less the probability of the predicted class: the reason for a question can be said "
+            "in one sentence",
+        ),
+        (
+            given.is_calibrated is True and given.classes > 2,
+            "entropy",
+            "calibrated",
+            "with calibrated probabilities of several classes entropy uses all of them",
+        ),
+        (
+            True,
+            "margin",
+            "default",
+            "the two likeliest classes suffice, so that probabilities need not be calibrated",
+        ),
+    )
+    value, rule, reason = next(found for is_so, *found in rules if is_so)
+    return Choice(setting="query.strategy", value=value, rule=rule, reason=reason)
+
+
+def _control(given: Constraints, labels_n: int) -> Choice:
+    if labels_n < FEW_LABELS:
+        return Choice(
+            setting="query.control_share",
+            value=0.5,
+            rule="few labels",
+            reason="few labels must also tell how good the model is, which random ones do best",
+        )
+    if given.is_calibrated is False:
+        return Choice(
+            setting="query.control_share",
+            value=0.35,
+            rule="not calibrated",
+            reason="a model that is surer than right overlooks its errors; more is drawn blindly",
+        )
+    return Choice(
+        setting="query.control_share",
+        value=0.25,
+        rule="default",
+        reason="a quarter drawn blindly keeps every event's chance above 0 and the estimate honest",
+    )
+
+
+def _model(given: Constraints) -> Choice:
+    if given.is_explained:
+        return Choice(
+            setting="model.name",
+            value="logistic",
+            rule="explained",
+            reason="its weights say which feature speaks for which class",
+        )
+    return Choice(
+        setting="model.name",
+        value="committee",
+        rule="default",
+        reason="it weighs several models by how right they were on your stream",
+    )
+
+
+def _workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Choice], int]:
+    """The workflow's settings and the questions of a batch."""
+    n, label_s, retrain_s = given.annotators, given.label_s, given.retrain_s
+    batch_n = max(1, math.ceil(retrain_s * n / label_s))
+    told = f"{retrain_s:g} s of retraining x {n} annotators / {label_s:g} s a label = {batch_n}"
+
+    def kind(value: str, rule: str, reason: str) -> list[Choice]:
+        setting = "query.workflow.kind"
+        rounds = Choice(
+            setting="query.ask", value="rounds", rule=rule, reason="a workflow is of rounds"
+        )
+        return [rounds, Choice(setting=setting, value=value, rule=rule, reason=reason)]
+
+    def batch(n: int, reason: str) -> Choice:
+        return Choice(setting="query.workflow.batch_n", value=n, rule="batch size", reason=reason)
+
+    if strategy == "random":
+        why = "events drawn at random need no batch: each is asked about when it comes"
+        return [Choice(setting="query.ask", value="arrival", rule="random", reason=why)], 1
+    if n == 1 and retrain_s <= label_s:
+        why = f"one annotator, and the model learns ({retrain_s:g} s) before the next answer is due"
+        return kind("sequential", "one annotator", why), 1
+    if labels_n < WARM_LABELS:
+        why = f"{labels_n} labels: the first are asked one by one, so that none is wasted"
+        size = max(2, min(batch_n, labels_n // 10))
+        return [*kind("hybrid", "small budget", why), batch(size, told)], size
+    why = "as many questions as are answered while the model learns, whoever is away"
+    seconds = Choice(
+        setting="query.workflow.retrain_s",
+        value=float(max(1.0, retrain_s)),
+        rule="batch size",
+        reason="the time from labels to a model that has learned them",
+    )
+    return [*kind("adaptive", "several at work", why), batch(batch_n, told), seconds], batch_n
+
+
+def _rare(given: Constraints) -> list[Choice]:
+    if given.rarest_share is None or given.rarest_share >= RARE:
+        return []
+    return [
+        Choice(
+            setting="query.cold_start.labels_max",
+            value=min(2_000, math.ceil(10 / given.rarest_share)),
+            rule="rare class",
+            reason=f"ten labels of a class of {100 * given.rarest_share:g} % take about so many "
+            "random ones",
+        )
+    ]
+
+
+def _time(given: Constraints, batch_n: int) -> list[Choice]:
+    """Time to answer: the rest of the day and the night, and the queue before each annotator."""
+    queue_s = given.label_s * math.ceil(batch_n / given.annotators)
+    away_s = (24.0 - given.hours_per_day) * 3_600.0
+    deadline_s = float(math.ceil((4.0 * queue_s + away_s) / 60.0) * 60)
+    return [
+        Choice(
+            setting="label.deadline_s",
+            value=deadline_s,
+            rule="time to answer",
+            reason="four times the queue before an annotator, and the hours when nobody labels",
+        ),
+        Choice(
+            setting="label.cost",
+            value=given.label_cost,
+            rule="cost of a label",
+            reason="shown beside what is asked",
+        ),
+    ]
+
+
+def _balance(given: Constraints, labels_n: int) -> Balance:
+    events_n = given.events_per_hour * 24.0 * given.days
+    worth = events_n * given.error_cost
+    labelling = labels_n * given.label_cost
+    other = given.setup_cost + given.compute_cost
+    return Balance(
+        labels_n=labels_n,
+        labelling=labelling,
+        other=other,
+        gain=worth * given.error_reduction,
+        reduction_to_pay=(labelling + other) / worth if worth > 0 else None,
+    )

@@ -1,0 +1,175 @@
+"""`headrace advise`: constraints as arguments, questions or from a pilot; a settings file out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..advice import Advice, Constraints, advise
+from ..errors import BadInput, BadSettings
+
+QUESTIONS: tuple[tuple[str, str, str], ...] = (
+    ("events_per_hour", "N", "Events an hour, on average"),
+    ("annotators", "N", "People who label at the same time"),
+    ("label_s", "S", "Seconds one of them takes for a label"),
+    ("hours_per_day", "H", "Hours a day in which they label"),
+    ("label_cost", "MONEY", "Cost of a label"),
+    ("labels_max", "N", "Labels in all that may be asked; empty for no limit"),
+    ("days", "D", "Days that the budget is for"),
+    ("retrain_s", "S", "Seconds from labels to a model that has learned them"),
+    ("classes", "N", "Classes"),
+    ("rarest_share", "SHARE", "Part of the events that is of the rarest class; empty if even"),
+    ("is_calibrated", "yes|no", "Are the model's probabilities calibrated; empty if unknown"),
+    ("is_explained", "yes|no", "Must each choice be explained to somebody"),
+    ("error_cost", "MONEY", "Cost of a wrong prediction; 0 if unknown"),
+    ("error_reduction", "SHARE", "Part of all events that better labels would get right"),
+    ("setup_cost", "MONEY", "Cost of setting it up, over the days"),
+    ("compute_cost", "MONEY", "Cost of the machines, over the days"),
+)
+"""Field, what stands for its value, and the question."""
+
+
+def read_pilot(path: Path) -> dict[str, Any]:
+    """What a pilot's JSON says of the constraints: classes, and the best strategy if one is sure.
+
+    Sure is one whose whole interval of the difference to random is above 0; the best mean decides.
+    Raises `BadInput` for a file that is none.
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+        rows = [
+            (row["difference"]["mean"], row["strategy"])
+            for row in raw["rows"]
+            if row["difference"] is not None
+            and row["difference"]["low"] is not None
+            and row["difference"]["low"] > 0
+        ]
+        found: dict[str, Any] = {"classes": max(2, len(raw["classes"]))}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{path} is not the JSON of a pilot ({error!r}); write it with headrace pilot --json"
+        ) from error
+    best = max(rows, default=(0.0, "random"))
+    return {**found, "pilot_gain": float(best[0]), "pilot_strategy": str(best[1])}
+
+
+def as_toml(advice: Advice) -> str:
+    """The advice as a settings file; the reason of each setting stands above it."""
+    by_section: dict[str, list[str]] = {}
+    for choice in advice.choices:
+        section, _, name = choice.setting.rpartition(".")
+        by_section.setdefault(section, []).append(
+            f"# {choice.rule}: {choice.reason}\n{name} = {json.dumps(choice.value)}"
+        )
+    parts = [f"[{section}]\n" + "\n".join(lines) for section, lines in by_section.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def told(advice: Advice) -> str:
+    """Workflow, batch and balance in sentences."""
+    balance = advice.balance
+    lines = [
+        f"workflow: {advice.workflow}, questions of a batch: {advice.batch_n}",
+        f"labels: {balance.labels_n:,}, which cost {balance.labelling:,.2f}; setting up and "
+        f"machines cost {balance.other:,.2f}",
+    ]
+    if balance.reduction_to_pay is None:
+        lines.append("whether it pays: give --error-cost, what a wrong prediction costs")
+    else:
+        lines.append(
+            f"it pays from {100 * balance.reduction_to_pay:.3g} more right predictions in 100 on"
+        )
+        if balance.gain > 0:
+            lines.append(
+                f"gain {balance.gain:,.2f} less cost: {balance.net:,.2f}, so it "
+                f"{'pays' if balance.net > 0 else 'does not pay'}"
+            )
+    return "\n".join(lines)
+
+
+# --------------------------------------------------------------------------------- command line
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace advise`."""
+    parser = subparsers.add_parser(
+        "advise",
+        help="which settings suit your team and stream",
+        description="Say what is known of the task; get a settings file that headrace check "
+        "accepts, the reason of each choice, the size of a batch, the workflow, and what it costs "
+        "and gains. With no argument it asks. The rules: docs/ADVISE.md.",
+    )
+    for name, shown, question in QUESTIONS:
+        parser.add_argument(f"--{_flag(name)}", dest=name, metavar=shown, help=question)
+    parser.add_argument(
+        "--pilot", type=Path, metavar="FILE", help="the --json of headrace pilot on your history"
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="write the settings there; else they are printed"
+    )
+    parser.set_defaults(func=main)
+
+
+def _flag(name: str) -> str:
+    return name.removeprefix("is_").replace("_", "-")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace advise`; the exit code."""
+    given = {
+        name: text for name, _, _ in QUESTIONS if (text := getattr(arguments, name)) is not None
+    }
+    pilot = read_pilot(arguments.pilot) if arguments.pilot is not None else {}
+    if not given:
+        if not sys.stdin.isatty():
+            raise BadSettings("nothing is known of the task; give at least --events-per-hour")
+        given = ask_at_terminal(input)
+    advice = advise(constraints_of(given, pilot))
+    settings = as_toml(advice)
+    if arguments.write is None:
+        sys.stdout.write(settings + "\n".join(f"# {line}" for line in told(advice).split("\n")))
+        sys.stdout.write("\n")
+        return 0
+    if arguments.write.exists():
+        raise BadSettings(f"{arguments.write} is there already; give another file, or move it away")
+    arguments.write.write_text(settings, encoding="utf-8")
+    sys.stdout.write(f"{told(advice)}\nwritten: {arguments.write}\n")
+    return 0
+
+
+def ask_at_terminal(ask: Callable[[str], str]) -> dict[str, str]:
+    """One question after the other; an empty answer leaves what is in brackets."""
+    found = {}
+    for field in msgspec.structs.fields(Constraints):
+        for name, _, question in QUESTIONS:
+            if name == field.name:
+                default = "" if field.required or field.default is None else f" [{field.default}]"
+                if answer := ask(f"{question}{default}: ").strip():
+                    found[name] = answer
+    return found
+
+
+def constraints_of(texts: dict[str, str], pilot: dict[str, Any] | None = None) -> Constraints:
+    """What was typed, and what a pilot found, as constraints. Raises `BadSettings`."""
+    faults, found = [], dict(pilot or {})
+    types = {field.name: field.type for field in msgspec.structs.fields(Constraints)}
+    for name, text in texts.items():
+        try:
+            if name.startswith("is_"):
+                found[name] = {"yes": True, "no": False}[text.lower()]
+            else:
+                found[name] = msgspec.convert(text, types[name], strict=False)
+        except (KeyError, msgspec.ValidationError):
+            wanted = "yes or no" if name.startswith("is_") else "a number"
+            faults.append(f"--{_flag(name)} is {text!r}; must be {wanted}")
+    if "events_per_hour" not in found and not faults:
+        faults.append("--events-per-hour is missing; without it no budget can be said")
+    if faults:
+        raise BadSettings(faults)
+    return Constraints(**found)
