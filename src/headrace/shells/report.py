@@ -44,7 +44,9 @@ def register(subparsers: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace report`; the exit code."""
     if not arguments.state.is_dir():
-        raise BadSettings(f"{arguments.state} is no folder; give the --state of a `headrace run`")
+        raise BadSettings(
+            f"{arguments.state} holds no recorded run; give the --state of a `headrace run`"
+        )
     path = arguments.html or arguments.state / "report.html"
     check_page(path)
     console = make_console(stderr=True)
