@@ -27,7 +27,7 @@ from ..errors import BadSettings
 from ..learn.models import build
 from ..query.strategies import resolve
 from ..settings import Settings
-from .pilot_compare import RANDOM, advice, rejects_told, rows_of
+from .pilot_compare import RANDOM, advice, reaches_of, rejects_told, rows_of
 from .pilot_history import History, Reading, history_of
 from .pilot_report import Pilot, as_html, as_json, show, show_reading
 from .pilot_runs import Case, Outcome, play, play_all, settings_of
@@ -94,6 +94,7 @@ def run_pilot(
         settings=settings,
         seeds_n=seeds_n,
         rows=rows,
+        reaches=reaches_of(outcomes, found[0].accuracy),
         all_labels=found[0],
         outcomes=outcomes,
         advice=advice(rows, unit),

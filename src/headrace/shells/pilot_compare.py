@@ -78,6 +78,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     strategy: str
     accuracy: Interval
     kappa: float
+    balanced: float
+    macro_f1: float
+    tail: float | None
     labels_n: float
     difference: Interval | None
     saving: Saving | None
@@ -108,6 +111,9 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
                 strategy=strategy,
                 accuracy=interval([o.accuracy for o in runs]),
                 kappa=math.fsum(o.kappa for o in runs) / len(runs),
+                balanced=math.fsum(o.balanced for o in runs) / len(runs),
+                macro_f1=math.fsum(o.macro_f1 for o in runs) / len(runs),
+                tail=_mean_of([o.tail for o in runs if o.tail is not None]),
                 labels_n=math.fsum(o.labels_n for o in runs) / len(runs),
                 difference=difference,
                 saving=saving,
@@ -118,6 +124,47 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
             )
         )
     return rows
+
+
+def _mean_of(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """Labels that a strategy takes to an accuracy; `bound` as of `Saving`: "at least", "at most".
+
+    `labels_n` are read off the budgets that were run: straight lines over the log of the labels.
+    """
+
+    accuracy: float
+    part: float
+    latency: float
+    strategy: str
+    labels_n: float
+    bound: str
+
+
+PARTS = (0.9, 0.95, 0.98)
+"""Accuracies to reach, as parts of that of the same learner with every label."""
+
+
+def reaches_of(outcomes: Sequence[Outcome], all_labels: float) -> list[Reach]:
+    """How many labels each strategy takes to parts of the accuracy of all labels, random first."""
+    places = {(latency, strategy): None for _, latency, strategy in grouped(outcomes)}
+    return [
+        Reach(
+            accuracy=part * all_labels,
+            part=part,
+            latency=latency,
+            strategy=strategy,
+            labels_n=needed_n,
+            bound=bound,
+        )
+        for part in PARTS
+        for latency, strategy in places
+        if strategy != ALL
+        for needed_n, bound in [_needed(curve_of(outcomes, latency, strategy), part * all_labels)]
+    ]
 
 
 def grouped(outcomes: Sequence[Outcome]) -> dict[tuple[float, float, str], list[Outcome]]:
@@ -160,14 +207,21 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
 
 
 def random_curve(outcomes: Sequence[Outcome], latency: float) -> list[tuple[float, float]]:
-    """(labels, accuracy) of random at every budget that was run, never falling with labels.
+    """The curve of random, which is run at more budgets than those asked for."""
+    return curve_of(outcomes, latency, RANDOM)
+
+
+def curve_of(
+    outcomes: Sequence[Outcome], latency: float, strategy: str
+) -> list[tuple[float, float]]:
+    """(labels, accuracy) of a strategy at every budget that was run, never falling with labels.
 
     Where noise makes it fall, neighbours are pooled (Ayer et al., "An empirical distribution
     function for sampling with incomplete information", 1955).
     """
     points = []
-    for (_, at, strategy), runs in grouped(outcomes).items():
-        if at == latency and strategy == RANDOM:
+    for (_, at, name), runs in grouped(outcomes).items():
+        if at == latency and name == strategy:
             n = len(runs)
             points.append((sum(o.labels_n for o in runs) / n, sum(o.accuracy for o in runs) / n))
     pools: list[list[tuple[float, float]]] = []

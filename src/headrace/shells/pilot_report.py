@@ -33,6 +33,7 @@ from ..adapters.html import (
 from ..settings import Settings
 from .pilot_compare import (
     RANDOM,
+    Reach,
     Row,
     drift_points,
     grouped,
@@ -61,6 +62,7 @@ class Pilot(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     seeds_n: int
     rows: list[Row]
+    reaches: list[Reach]
     all_labels: Outcome
     outcomes: list[Outcome]
     advice: str
@@ -122,10 +124,59 @@ def show(pilot: Pilot, console: Console) -> None:
                   percent(full.accuracy).removesuffix("%"), f"{full.kappa:.2f}",
                   count(full.labels_n))  # fmt: skip
     console.print(shown)
+    console.print(_grid(*_beyond(pilot)))
+    console.print(_grid(*_reached(pilot)))
     console.print(_estimates(pilot))
     if pilot.rejects:
         console.print(pilot.rejects)
     console.print(pilot.advice, style="bold")
+
+
+def _grid(header: list[str], rows: list[list[str]]) -> RichTable:
+    shown = RichTable(box=None, padding=(0, 2, 0, 0))
+    for i, name in enumerate(header):
+        shown.add_column(name, justify="right" if i else "left")
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def _beyond(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
+    """What accuracy on arrival does not say: other measures, and the hold-out tail; in points."""
+    full = pilot.all_labels
+    figures: list[tuple[str, tuple[float | None, ...]]] = [
+        (
+            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            (row.accuracy.mean, row.balanced, row.macro_f1, row.tail),
+        )
+        for row in pilot.rows
+    ]
+    figures.append((ALL, (full.accuracy, full.balanced, full.macro_f1, full.tail)))
+    header = ["run", "accuracy", "balanced", "macro F1", "hold-out tail"]
+    rows = [
+        [name, *("" if one is None else f"{100 * one:.1f}" for one in found)]
+        for name, found in figures
+    ]
+    return header, rows
+
+
+def _reached(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
+    """Labels to reach parts of what all labels reach, a column a strategy."""
+    strategies = list(dict.fromkeys(reach.strategy for reach in pilot.reaches))
+    varies = len({reach.latency for reach in pilot.reaches}) > 1
+    places = dict.fromkeys((reach.part, reach.accuracy, reach.latency) for reach in pilot.reaches)
+    rows = []
+    for part, accuracy, latency in places:
+        found = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
+        after = f", latency {latency:g}" if varies else ""
+        level = f"{100 * accuracy:.1f} %, {100 * part:g} % of all labels{after}"
+        rows.append([level, *(_labels_told(found[name]) for name in strategies)])
+    return ["labels to reach", *strategies], rows
+
+
+def _labels_told(reach: Reach) -> str:
+    mark = {"": "", "at least": "> ", "at most": "≤ "}[reach.bound]
+    return f"{mark}{count(reach.labels_n)}"
 
 
 def _difference(row: Row) -> str | None:
@@ -183,6 +234,13 @@ def as_html(pilot: Pilot) -> str:
     strategies = list(dict.fromkeys(row.strategy for row in pilot.rows if row.strategy != RANDOM))
     tones = {name: tone for tone, name in enumerate(strategies)}
     sections = [section("In short", pilot.advice, _estimates(pilot), _table(pilot))]
+    sections.append(
+        section(
+            "Beyond accuracy on arrival",
+            table(*_beyond(pilot), caption="Tail: the last fifth, by a model that learns no more."),
+            table(*_reached(pilot), caption="Read off the budgets that were run; >: not reached."),
+        )
+    )
     places = list(dict.fromkeys((row.budget, row.latency) for row in pilot.rows))
     curves = [_learning(pilot, budget, latency, tones) for budget, latency in places]
     sections.append(section("Accuracy over the stream", *curves))

@@ -6,6 +6,7 @@ for it or not. Which runs are made and what they say together is not decided her
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,10 @@ BATCH_N = 1024
 START_MAX = 50
 ALL = "all labels"
 
+TAIL_PART = 5
+TAIL_MAX = 2_000
+"""The last fifth of a history is the hold-out tail; so many of its events are predicted at most."""
+
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """What is varied between runs. `latency` is in events, or seconds where events have a time.
@@ -52,6 +57,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one run. Shares are 0 to 1; positions are counts of events.
 
+    `balanced` is the mean recall over the classes that occurred, `macro_f1` the mean F1 over those
+    that occurred or were predicted. `tail` is the share right of the last fifth of the history by
+    the model as it stood before it, with nothing learned on the way: as a hold-out set would say.
+
     `block_right` is the share right in each of the blocks of the stream, None where none was
     judged. `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts`
     are (events, level, signal, detector) of each change of the drift level. `rejected_as` is the
@@ -65,6 +74,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     accuracy: float
     kappa: float
     block_right: list[float | None]
+    balanced: float = 0.0
+    macro_f1: float = 0.0
+    tail: float | None = None
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
@@ -93,9 +105,12 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     simulation = Simulation(engine, Delayed(delay_s=case.latency))
     judge = _Judge(history, engine.schema)
     drifts, drift_rounds, adoptions = [], [], []
+    tail, tail_from = None, len(history) - len(history) // TAIL_PART
     for outputs in simulation.play(watched(history, engine, judge.take, progress)):
         seen_n = engine.shard.events_n
         engine.check_model()
+        if tail is None and seen_n >= tail_from:
+            tail = tail_right(history, engine.schema, engine.trainer.probabilities)
         for output in outputs:
             if isinstance(output, DriftChanged):
                 drifts.append((seen_n, output.level, output.signal, output.detector))
@@ -103,6 +118,9 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
                 drift_rounds.append(seen_n)
             elif isinstance(output, ModelAdopted):
                 adoptions.append(seen_n)
+    if tail is None:
+        # Nothing was learned since the tail began.
+        tail = tail_right(history, engine.schema, engine.trainer.probabilities)
     report = engine.report
     return Outcome(
         case=case,
@@ -112,6 +130,9 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
         accuracy=judge.accuracy,
         kappa=judge.kappa,
         block_right=judge.block_right(),
+        balanced=judge.balanced,
+        macro_f1=judge.macro_f1,
+        tail=tail,
         estimate=report.accuracy_all.accuracy,
         low=report.accuracy_all.low,
         high=report.accuracy_all.high,
@@ -128,7 +149,8 @@ def play_all(history: History, settings: Settings, seed: int, progress: Progress
     """The same learner with every label, each learned right after its event was predicted."""
     started = time.perf_counter()
     judge = _Judge(history, schema_of(history, settings))
-    learn_all(history, settings, seed, judge.take, progress)
+    tails: list[float | None] = []
+    learn_all(history, settings, seed, judge.take, progress, on_tail=tails.append)
     return Outcome(
         case=Case(budget=1.0, latency=0.0, strategy=ALL, seed=seed),
         events_n=len(history),
@@ -137,16 +159,25 @@ def play_all(history: History, settings: Settings, seed: int, progress: Progress
         accuracy=judge.accuracy,
         kappa=judge.kappa,
         block_right=judge.block_right(),
+        balanced=judge.balanced,
+        macro_f1=judge.macro_f1,
+        tail=tails[0] if tails else None,
         run_s=time.perf_counter() - started,
     )
 
 
 def learn_all(
-    history: History, settings: Settings, seed: int, take: Take, progress: Progress
+    history: History,
+    settings: Settings,
+    seed: int,
+    take: Take,
+    progress: Progress,
+    *,
+    on_tail: Callable[[float | None], None] = lambda right: None,
 ) -> None:
-    """Predict each event, tell `take`, then learn its label."""
+    """Predict each event, tell `take`, then learn its label; `on_tail` gets `tail_right`."""
     schema = schema_of(history, settings)
-    codes = codes_of(history, schema)
+    codes, tail_from = codes_of(history, schema), len(history) - len(history) // TAIL_PART
     model = build(settings.model.name, Chance(seed).integer("model"), len(schema.classes))
     learner = Learner(model, schema, settings.model.missing)
     for batch, _ in history.batches(BATCH_N):
@@ -154,6 +185,8 @@ def learn_all(
         first = int(batch.ids[0])
         found = np.empty((len(batch), len(schema.classes)))
         for i, truth in enumerate(codes[first : first + len(batch)].tolist()):
+            if first + i == tail_from:
+                on_tail(tail_right(history, schema, learner.probabilities))
             original = batch.original(i) if batch.texts else None
             found[i] = learner.probabilities(rows[i : i + 1], None, [original].__getitem__)[0]
             learner.learn(rows[i], truth, original=original)
@@ -162,6 +195,37 @@ def learn_all(
         )
         take(np.arange(first, first + len(batch)), found)
         progress(len(batch))
+
+
+def tail_right(
+    history: History, schema: Schema, probabilities: Callable[..., NDArray[np.float64]]
+) -> float | None:
+    """The share right of the last fifth of the history, by a model that learns nothing of it.
+
+    At most `TAIL_MAX` events of it, evenly spaced; None where there is none.
+    """
+    codes, ahead = codes_of(history, schema), copy.deepcopy(schema)
+    tail = np.arange(len(history) - len(history) // TAIL_PART, len(history))
+    wanted = set(tail[:: max(1, -(-len(tail) // TAIL_MAX))].tolist())
+    known_n = {j: len(schema.categories[n]) for j, n in enumerate(schema.names)
+               if n in schema.categories}  # fmt: skip
+    right_n = 0
+    for batch, _ in history.batches(BATCH_N):
+        first = int(batch.ids[0])
+        rows = [i for i in range(len(batch)) if first + i in wanted]
+        if not rows:
+            continue
+        # What the stream has not shown by then is missing to the model, as in `Engine.predict`.
+        X = ahead.rows(batch)[:, : schema.width]
+        for j, n in known_n.items():
+            X[X[:, j] >= n, j] = np.nan
+        originals = [batch.original(i) for i in rows] if batch.texts else [None] * len(rows)
+        found = probabilities(X[rows], None, originals.__getitem__)
+        is_known = ~np.isnan(found).any(axis=1) if found.shape[1] else np.zeros(len(rows), bool)
+        predicted = predicted_classes(found)
+        truths = codes[first + np.array(rows)]
+        right_n += int(np.count_nonzero((predicted == truths) & is_known))
+    return right_n / len(wanted) if wanted else None
 
 
 def settings_of(history: History, settings: Settings, case: Case) -> Settings:
@@ -179,7 +243,8 @@ def settings_of(history: History, settings: Settings, case: Case) -> Settings:
             f"at least {2 / max(1, n):.2g}"
         )
     replace = msgspec.structs.replace
-    budget = replace(settings.query.budget, share=share, start=start, per_hour=None, cap=None)
+    none = dict.fromkeys(("per_hour", "per_period", "cap", "money", "share_over_n"))
+    budget = replace(settings.query.budget, share=share, start=start, **none)
     label = settings.label
     fields = settings.input
     if history.at is not None and n:
@@ -268,6 +333,32 @@ class _Judge:
         true = np.bincount(self.truths[is_judged], minlength=k) / n
         expected = float((predicted * true).sum())
         return (self.accuracy - expected) / (1.0 - expected) if expected < 1.0 else 0.0
+
+    @property
+    def _table(self) -> NDArray[np.int64]:
+        """How often each class, by row, was predicted as each, by column; the last: not at all."""
+        is_judged, k = self._predicted >= 0, self._classes_n
+        pairs = self.truths[is_judged] * (k + 1) + self._predicted[is_judged]
+        counts = np.bincount(pairs[self.truths[is_judged] >= 0], minlength=k * (k + 1))
+        return counts.reshape(k, k + 1)
+
+    @property
+    def balanced(self) -> float:
+        """The mean recall over the classes that occurred."""
+        table = self._table
+        true_n = table.sum(axis=1)
+        occurred = true_n > 0
+        recalls = np.diagonal(table)[occurred] / true_n[occurred]
+        return float(recalls.mean()) if len(recalls) else 0.0
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 over the classes that occurred or were predicted."""
+        table = self._table
+        k = self._classes_n
+        both_n = table.sum(axis=1) + table[:, :k].sum(axis=0)
+        f1 = 2.0 * np.diagonal(table)[both_n > 0] / both_n[both_n > 0]
+        return float(f1.mean()) if len(f1) else 0.0
 
     def block_right(self) -> list[float | None]:
         """The share right in each block of the stream."""
