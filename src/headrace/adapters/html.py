@@ -10,11 +10,9 @@ be had from here.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from ..errors import BadSettings
 from .markup import (
@@ -28,9 +26,20 @@ from .markup import (
     percent,
     plus_minus,
 )
-from .plots import Bar, Curve, Style, bar_plot, events_plot, line_plot
+from .plots import (
+    Band,
+    Bar,
+    Curve,
+    Style,
+    bar_plot,
+    events_plot,
+    layers_plot,
+    line_plot,
+    strips_plot,
+)
 
 __all__ = [
+    "Band",
     "Bar",
     "Curve",
     "Html",
@@ -41,6 +50,7 @@ __all__ = [
     "count",
     "events_plot",
     "interval",
+    "layers_plot",
     "line_plot",
     "notice",
     "page",
@@ -48,6 +58,7 @@ __all__ = [
     "percent",
     "plus_minus",
     "section",
+    "strips_plot",
     "table",
 ]
 
@@ -105,28 +116,20 @@ def table(
     header: Sequence[str],
     rows: Sequence[Sequence[str | None]],
     *,
-    best: Mapping[str, Literal["max", "min"]] | None = None,
     caption: str = "",
 ) -> Html:
     """A table that scrolls sideways where it does not fit; `None` is shown as a dash.
 
-    A column of `Number`s stands to the right. `best` names columns whose largest or smallest
-    numbers are set bold, with all that read the same. The first column names its row. At most
-    `ROWS_MAX` rows are shown. Raises BadSettings for a ragged row or an unknown column in `best`.
+    A column of `Number`s stands to the right. The first column names its row. At most `ROWS_MAX`
+    rows are shown. Raises BadSettings for a ragged row.
     """
     wrong = [f"table row {i} has {len(row)} cells; must have {len(header)}, as the header"
              for i, row in enumerate(rows) if len(row) != len(header)]  # fmt: skip
-    wrong += [f"best names the column {name!r}; must be one of {list(header)}"
-              for name in best or {} if name not in header]  # fmt: skip
     if wrong:
         raise BadSettings(wrong)
     shown = rows[:ROWS_MAX]
     columns = [[row[j] for row in shown] for j in range(len(header))]
     aligned = [' class="number"' if _is_numeric(column) else "" for column in columns]
-    winners = [
-        _winners(column, (best or {}).get(name))
-        for name, column in zip(header, columns, strict=True)
-    ]
     head = "".join(
         f'<th scope="col"{kind}>{escaped(name)}</th>'
         for name, kind in zip(header, aligned, strict=True)
@@ -136,8 +139,6 @@ def table(
         cells = []
         for j, cell in enumerate(row):
             text = escaped("–" if cell is None else cell)
-            if cell is not None and cell in winners[j]:
-                text = f"<strong>{text}</strong>"
             cells.append(
                 f'<th scope="row"{aligned[j]}>{text}</th>'
                 if j == 0
@@ -173,15 +174,6 @@ def _anchors(titles: Sequence[str]) -> list[str]:
 def _is_numeric(column: Sequence[str | None]) -> bool:
     known = [cell for cell in column if cell is not None]
     return bool(known) and all(isinstance(cell, Number) for cell in known)
-
-
-def _winners(column: Sequence[str | None], wanted: Literal["max", "min"] | None) -> set[str]:
-    """How the best number of a column reads; none where all read the same."""
-    numbers = [c for c in column if isinstance(c, Number) and math.isfinite(c.value)]
-    if wanted is None or len(set(numbers)) < 2:
-        return set()
-    choose = max if wanted == "max" else min
-    return {str(choose(numbers, key=lambda number: number.value))}
 
 
 _PAGE = """<!doctype html>
@@ -241,9 +233,6 @@ figcaption { font-weight: 600; margin-bottom: .4rem; }
 svg { stroke-linejoin: round; }
 .plot svg { display: block; width: 100%; min-width: 35rem; height: auto; }
 svg text { fill: currentColor; }
-.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .5rem 0;
-  padding: 0; font-size: .9rem; }
-.legend svg { margin-right: .5rem; vertical-align: middle; }
 .notice { margin: 1.25rem 0; padding: .25rem 1rem; background: var(--shade);
   border-left: .25rem solid #d9a400; }
 .notice p { margin: .5rem 0; }

@@ -1,102 +1,71 @@
-"""Plots as inline SVG for the pages of `html`: lines, bars, and events on an axis.
+"""Plots as inline SVG for the pages of `html`: lines, bars, events, strips and layers.
 
-They are drawn by matplotlib (an extra, imported at the first plot) and cleaned into bare SVG, which
-takes its ink and its font from the page. What is drawn is decided here, how in `drawing`.
+What is drawn is decided here, how in `drawing`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from ..errors import BadSettings
 from .drawing import (
     INK,
     PALETTE,
-    Floats,
-    Frame,
+    POINTS_MAX,
+    VALUE_MAX,
+    Band,
+    Bar,
+    Curve,
+    Style,
+    Values,
     apart,
     columns_of,
+    draw_svg,
     figure_of,
+    fill_between,
     finite,
-    inks_of,
-    inks_of_bands,
-    is_drawable,
-    log_axis,
-    names_width,
+    known,
+    looks_of,
     paint_bands,
     paint_bar,
     paint_curve,
+    paint_log_axis,
     paint_marks,
-    place_flags,
+    paint_rows,
+    paint_strip,
+    paint_x_axis,
+    paint_y_axis,
     reach_of,
-    svg_of,
+    thin,
     uprights,
-    x_axis,
-    y_rows,
+    write_at_right,
 )
-from .markup import Html, count, left_out, shortened, tick
+from .markup import Html, count, left_out
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-Style: TypeAlias = Literal["strategy", "random", "all"]
-Level: TypeAlias = Literal["warning", "drift"]
+    Keys: TypeAlias = list[tuple[Artist, str]]
 
-CURVES_MAX = 24  # of one plot; the rest is left out, and the note under the plot says so
-ROWS_DRAWN_MAX = 40  # bars or rows of events of one plot; likewise
+__all__ = [
+    "Band",
+    "Bar",
+    "Curve",
+    "Style",
+    "bar_plot",
+    "events_plot",
+    "layers_plot",
+    "line_plot",
+    "strips_plot",
+]
 
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """One line of a plot: `xs`, `ys` and, if known, `low` and `high` around it, all of length n.
-
-    What is not finite is a gap. `style` "random" is the baseline (grey, dashed), "all" the model
-    that learned from every label (ink, dotted). `tone` fixes the place in the palette, so that a
-    strategy keeps its colour from plot to plot; `None` takes the place among the strategies here.
-    """
-
-    name: str
-    xs: Sequence[float] | Floats
-    ys: Sequence[float] | Floats
-    low: Sequence[float] | Floats | None = None
-    high: Sequence[float] | Floats | None = None
-    style: Style = "strategy"
-    tone: int | None = None
-
-    def __post_init__(self) -> None:
-        lengths = {
-            len(part) for part in (self.xs, self.ys, self.low, self.high) if part is not None
-        }
-        if len(lengths) > 1 or (self.low is None) != (self.high is None):
-            raise BadSettings(
-                f"curve {self.name!r} is uneven; xs and ys must have one length, and low and high,"
-                " when given, both be there with the same"
-            )
-
-
-@dataclass(frozen=True)
-class Bar:
-    """One bar of `bar_plot`, with the interval [low, high] around its end; see `Curve`."""
-
-    name: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    style: Style = "strategy"
-    tone: int | None = None
-
-
-@dataclass(frozen=True)
-class Band:
-    """A stretch of the x axis, shaded: where the drift level stood at WARNING or DRIFT."""
-
-    low: float
-    high: float
-    level: Level
+# What is beyond these is left out, and the note under the plot says so.
+CURVES_MAX = 24
+ROWS_DRAWN_MAX = 40  # bars, rows of events, strips
+LAYERS_MAX = len(PALETTE)
 
 
 def line_plot(
@@ -114,53 +83,44 @@ def line_plot(
 ) -> Html:
     """Curves over counts, or over seconds since the epoch (`time_x`), with intervals and marks.
 
-    `marks` are upright lines (drift, adoptions); their names stand above the plot in up to
-    three rows, and a name that finds no room there is left out. `bands` are shaded behind the
-    curves. With `log_y` what is not above 0 is a gap. At most `CURVES_MAX` curves are drawn.
-    Raises BadSettings without matplotlib.
+    `marks` are upright lines (drift, adoptions); their names stand above the plot, and a name that
+    finds no room there is left out. `bands` are shaded behind the curves. With `log_y` what is not
+    above 0 is a gap. At most `CURVES_MAX` curves are drawn. Raises BadSettings without matplotlib.
     """
-    inks = inks_of(curves[:CURVES_MAX])
-    drawn = [(columns_of(curve, log_y), ink) for curve, ink in zip(curves, inks, strict=False)]
-    drawn = [(columns, ink) for columns, ink in drawn if not np.isnan(columns[1]).all()]
-    marks = [(x, name) for x, name in marks if is_drawable(x)]
-    marked = finite([x for x, _ in marks])
+    shown = curves[:CURVES_MAX]
+    looks = looks_of(shown)
+    drawn = [
+        (curve.name, columns_of(curve, log_y), look)
+        for curve, look in zip(shown, looks, strict=True)
+    ]
+    drawn = [one for one in drawn if not np.isnan(one[1][1]).all()]
+    marks = [(x, name) for x, name in marks if abs(x) < VALUE_MAX]
     lines = [left_out(len(curves) - CURVES_MAX), note]
     if not drawn:
-        return figure_of(title, "", [], [*lines, "No points yet."])
-    x_low, x_high = reach_of([*(c[0] for c, _ in drawn), marked], time_x=time_x)
-    y_low, y_high = reach_of([column for c, _ in drawn for column in c[1:]])
-    y_pad = 0.04 * (y_high - y_low)
-    y_limits = (y_low / 1.3, y_high * 1.3) if log_y else (y_low - y_pad, y_high + y_pad)
-    if percent_y and y_low >= 0.0 and y_high <= 1.0:
+        return figure_of(title, "", [*lines, "No points yet."])
+    at = [columns[0] for _, columns, _ in drawn]
+    x_limits = reach_of([*at, np.array([x for x, _ in marks])], time_x=time_x)
+    low, high = reach_of([column for _, columns, _ in drawn for column in columns[1:]])
+    pad = 0.04 * (high - low)
+    y_limits = (low / 1.3, high * 1.3) if log_y else (low - pad, high + pad)
+    if percent_y and low >= 0.0 and high <= 1.0:
         y_limits = (max(y_limits[0], 0.0), min(y_limits[1], 1.0))
-    frame = Frame(height=300, left=70 if percent_y else 96)
-    flags = place_flags(marks, x_low, x_high, frame.inner_width)
-    frame.top = 8 + 14 * (1 + max((flag.row for flag in flags), default=-1))
 
-    def paint(axes: Axes) -> None:
-        x_axis(axes, x_low, x_high, x_label, time_x=time_x)
+    def paint(axes: Axes) -> Keys:
+        paint_x_axis(axes, x_limits, x_label, time_x=time_x)
         if log_y:
-            log_axis(axes, *y_limits)
-        axes.set_ylim(*y_limits)
-        axes.set_ylabel(shortened(y_label, 40))
-        axes.yaxis.set_major_formatter(lambda v, _: tick(v, percent_y))
-        paint_bands(axes, bands)
-        for columns, ink in drawn:
-            paint_curve(axes, columns, ink)
-        paint_marks(axes, flags, marked, frame)
+            paint_log_axis(axes, *y_limits)
+        paint_y_axis(axes, y_limits, y_label, is_percent=percent_y)
+        shades = paint_bands(axes, bands)
+        keys = [(paint_curve(axes, columns, look), name) for name, columns, look in drawn]
+        paint_marks(axes, marks)
+        return keys + shades
 
-    keys = [(curve.name, ink) for curve, ink in zip(curves, inks, strict=False)]
-    keys += inks_of_bands(bands)
-    return figure_of(title, svg_of(frame, title, paint), keys, lines)
+    return figure_of(title, draw_svg(310, title, paint), lines)
 
 
 def bar_plot(
-    bars: Sequence[Bar],
-    *,
-    title: str,
-    x_label: str,
-    percent_x: bool = True,
-    note: str = "",
+    bars: Sequence[Bar], *, title: str, x_label: str, percent_x: bool = True, note: str = ""
 ) -> Html:
     """Horizontal bars from the top, each with its interval and its value in figures.
 
@@ -170,22 +130,21 @@ def bar_plot(
     shown = bars[:ROWS_DRAWN_MAX]
     lines = [left_out(len(bars) - len(shown)), note]
     if not shown:
-        return figure_of(title, "", [], [*lines, "No bars yet."])
+        return figure_of(title, "", [*lines, "No bars yet."])
     ends = [e for b in shown for e in (b.value, b.low, b.high, 0.0) if e is not None]
     low, high = reach_of([np.array(ends, dtype=np.float64)])
     room = 0.14 * (high - low)  # for the figures beside the bars
     limits = (low - room if low < 0 else low, high + room if high > 0 else high)
-    frame = Frame(height=58 + 28 * len(shown), left=names_width([b.name for b in shown]))
-    inks = inks_of(shown)
 
-    def paint(axes: Axes) -> None:
-        x_axis(axes, *limits, x_label, time_x=False, percent_x=percent_x)
-        y_rows(axes, [bar.name for bar in shown])
+    def paint(axes: Axes) -> Keys:
+        paint_x_axis(axes, limits, x_label, time_x=False, percent_x=percent_x)
+        paint_rows(axes, [bar.name for bar in shown])
         axes.axvline(0.0, color=INK, linewidth=0.8, alpha=0.6)
-        for i, (bar, ink) in enumerate(zip(shown, inks, strict=True)):
-            paint_bar(axes, i, bar, ink, percent_x)
+        for i, (bar, look) in enumerate(zip(shown, looks_of(shown), strict=True)):
+            paint_bar(axes, i, bar, look["color"], percent_x)
+        return []
 
-    return figure_of(title, svg_of(frame, title, paint), [], lines)
+    return figure_of(title, draw_svg(62 + 28 * len(shown), title, paint), lines)
 
 
 def events_plot(
@@ -207,20 +166,92 @@ def events_plot(
     lines = [left_out(len(rows) - len(shown)), note]
     reach = [xs for _, xs in shown] + [np.array(x_range or (), dtype=np.float64)]
     if not any(xs.size for xs in reach) or not shown:
-        return figure_of(title, "", [], [*lines, "No events yet."])
-    low, high = reach_of(reach, time_x=time_x)
-    left = names_width([name for name, _ in shown])
-    frame = Frame(height=58 + 24 * len(shown), left=left, right=52)
+        return figure_of(title, "", [*lines, "No events yet."])
+    limits = reach_of(reach, time_x=time_x)
 
-    def paint(axes: Axes) -> None:
-        x_axis(axes, low, high, x_label, time_x=time_x)
-        y_rows(axes, [name for name, _ in shown])
+    def paint(axes: Axes) -> Keys:
+        paint_x_axis(axes, limits, x_label, time_x=time_x)
+        paint_rows(axes, [name for name, _ in shown])
         for i, (_, xs) in enumerate(shown):
-            axes.plot([low, high], [i, i], color=INK, linewidth=0.8, alpha=0.2)
-            told = apart(xs, (high - low) * 2.0 / frame.inner_width)
-            axes.plot(*uprights(told, i - 0.32, i + 0.32), color=PALETTE[1], linewidth=1.8)
-            axes.annotate(
-                count(xs.size), (high, i), (8, 0), textcoords="offset points", va="center"
-            )
+            axes.axhline(i, color=INK, linewidth=0.8, alpha=0.2)
+            uprights_of_row = uprights(apart(xs, limits), i - 0.32, i + 0.32)
+            axes.plot(*uprights_of_row, color=PALETTE[1], linewidth=1.8)
+            write_at_right(axes, i, count(xs.size))
+        return []
 
-    return figure_of(title, svg_of(frame, title, paint), [], lines)
+    return figure_of(title, draw_svg(62 + 24 * len(shown), title, paint), lines)
+
+
+def strips_plot(
+    rows: Sequence[tuple[str, Values]],
+    xs: Values,
+    *,
+    title: str,
+    x_label: str,
+    bands: Sequence[Band] = (),
+    time_x: bool = False,
+    note: str = "",
+) -> Html:
+    """A strip for each name: values of 0 and above over the same `xs`, each divided by its own
+    threshold.
+
+    The dashed line is the threshold, 1; what is above it is filled. A strip ends at twice the
+    threshold; the highest value stands at its right. At most `ROWS_DRAWN_MAX` strips are drawn.
+    Raises BadSettings without matplotlib.
+    """
+    shown = [(name, known(ys)) for name, ys in rows[:ROWS_DRAWN_MAX]]
+    at = known(xs)
+    lines = [left_out(len(rows) - len(shown)), note]
+    if not shown or not np.isfinite(at).any():
+        return figure_of(title, "", [*lines, "No points yet."])
+    limits = reach_of([at], time_x=time_x)
+
+    def paint(axes: Axes) -> Keys:
+        paint_x_axis(axes, limits, x_label, time_x=time_x)
+        paint_rows(axes, [name for name, _ in shown])
+        keys = paint_bands(axes, bands)
+        for i, (_, ys) in enumerate(shown):
+            paint_strip(axes, i, at, ys)
+        return keys
+
+    return figure_of(title, draw_svg(62 + 40 * len(shown), title, paint), lines)
+
+
+def layers_plot(
+    layers: Sequence[tuple[str, Values]],
+    xs: Values,
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    bands: Sequence[Band] = (),
+    time_x: bool = False,
+    note: str = "",
+) -> Html:
+    """Layers on one another over the same `xs`, the first at the bottom; the top is their sum.
+
+    Values are 0 and above. At most `LAYERS_MAX` layers are drawn. Raises BadSettings without
+    matplotlib.
+    """
+    shown = layers[:LAYERS_MAX]
+    at = known(xs)
+    lines = [left_out(len(layers) - len(shown)), note]
+    if not shown or not np.isfinite(at).any():
+        return figure_of(title, "", [*lines, "No points yet."])
+    columns = [np.nan_to_num(known(ys)) for _, ys in shown]
+    kept = thin(columns, POINTS_MAX)
+    columns = [column[kept] for column in columns]
+    top = max(1.04 * float(np.sum(columns, axis=0).max()), 1.0)
+
+    def paint(axes: Axes) -> Keys:
+        paint_x_axis(axes, reach_of([at], time_x=time_x), x_label, time_x=time_x)
+        paint_y_axis(axes, (0.0, top), y_label, is_percent=False)
+        shades = paint_bands(axes, bands)
+        keys, bottom = [], np.zeros(len(kept))
+        for (name, _), column, colour in zip(shown, columns, PALETTE, strict=False):
+            layer = fill_between(axes, at[kept], bottom, bottom + column, color=colour, alpha=0.75)
+            keys += [(layer, name)] if layer else []
+            bottom = bottom + column
+        return keys + shades
+
+    return figure_of(title, draw_svg(310, title, paint), lines)

@@ -23,7 +23,7 @@ from ..adapters.html import (
     section,
     table,
 )
-from ..adapters.timelines import layers_plot, strips_plot
+from ..adapters.plots import layers_plot, strips_plot
 from ..messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
 from ..report import Report
 from .chronicle import Chronicle, Sample, joined_spread

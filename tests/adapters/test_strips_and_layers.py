@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 
 from adapters.nest import read
-from headrace.adapters import timelines
-from headrace.adapters.html import Curve, line_plot, page, section
-from headrace.adapters.plots import Band
-from headrace.adapters.timelines import layers_plot, strips_plot
+from headrace.adapters import drawing, plots
+from headrace.adapters.html import (
+    Band,
+    Curve,
+    layers_plot,
+    line_plot,
+    page,
+    section,
+    strips_plot,
+)
 
 BANDS = [Band(10.0, 30.0, "warning"), Band(30.0, 60.0, "drift")]
-RED = timelines.BAND_COLOURS["drift"]
+RED = drawing.BAND_COLOURS["drift"]
 XS = np.arange(100.0)
 
 
@@ -27,9 +33,9 @@ def layers(ys, **options):
     return layers_plot([("control", ys), ("round", ys)], XS, title="t", x_label="x", y_label="y")
 
 
-def filled(drawing, colour):
+def filled(plot, colour):
     """Paths that are filled with this colour."""
-    return [found for found in re.findall(r"<path[^>]*>", drawing) if f"fill: {colour}" in found]
+    return [found for found in re.findall(r"<path[^>]*>", plot) if f"fill: {colour}" in found]
 
 
 def test_both_are_well_formed_even_with_hostile_names():
@@ -61,8 +67,8 @@ def test_a_gap_in_a_strip_is_no_fault():
 def test_layers_lie_on_one_another():
     one, two = (
         [float(y) for y in re.findall(r"[ML] [\d.]+ ([\d.]+)", path)]
-        for colour in timelines.PALETTE[:2]
-        for path in filled(layers(XS), colour)
+        for colour in drawing.PALETTE[:2]
+        for path in filled(layers(XS), colour)[:1]  # the second is the key of the legend
     )
     # Upwards is down in SVG: the second ends at half the height of the first.
     assert min(two) < min(one)
@@ -70,18 +76,18 @@ def test_layers_lie_on_one_another():
 
 
 def test_without_points_nothing_is_drawn_and_said_so():
-    for drawing in (
+    for plot in (
         strips_plot([], [], title="t", x_label="x"),
         layers_plot([("a", [])], [], title="t", x_label="x", y_label="y"),
     ):
-        assert "No points yet." in drawing and "<svg" not in drawing
+        assert "No points yet." in plot and "<svg" not in plot
 
 
 def test_what_is_left_out_is_said():
     many = [(f"row {i}", XS) for i in range(60)]
     assert "Left out for want of room: 20 more." in strips_plot(many, XS, title="t", x_label="x")
-    drawing = layers_plot(many, XS, title="t", x_label="x", y_label="y")
-    assert f"Left out for want of room: {60 - timelines.LAYERS_MAX} more." in drawing
+    plot = layers_plot(many, XS, title="t", x_label="x", y_label="y")
+    assert f"Left out for want of room: {60 - plots.LAYERS_MAX} more." in plot
 
 
 def test_long_curves_stay_small():
@@ -93,19 +99,19 @@ def test_long_curves_stay_small():
 
 def test_bands_are_shaded_and_named_and_stay_within_the_plot():
     far = [Band(-1e6, -1e5, "warning"), Band(50.0, 1e6, "drift")]
-    drawing = line_plot([Curve("a", XS, XS / 100)], title="t", x_label="x", y_label="y", bands=far)
-    assert "DRIFT" in drawing
-    (shade,) = filled(drawing, RED)
+    plot = line_plot([Curve("a", XS, XS / 100)], title="t", x_label="x", y_label="y", bands=far)
+    assert "DRIFT" in plot
+    shade, _key = filled(plot, RED)
     xs = [float(x) for x in re.findall(r"[ML] ([\d.-]+) ", shade)]
     assert 0 < min(xs) < max(xs) < 760
-    assert filled(drawing, timelines.BAND_COLOURS["warning"]) == []
+    assert filled(plot, drawing.BAND_COLOURS["warning"]) == []
 
 
 def test_a_logarithmic_axis_leaves_out_what_is_not_above_0():
-    drawing = line_plot(
+    plot = line_plot(
         [Curve("p", [1, 2, 3, 4], [0.001, 0.1, 0.0, 1.0])],
         title="t", x_label="x", y_label="y", log_y=True,
     )  # fmt: skip
-    assert [told for told in ("0.1%", "1%", "10%", "100%") if f">{told}<" not in drawing] == []
+    assert [told for told in ("0.1%", "1%", "10%", "100%") if f">{told}<" not in plot] == []
     nothing = line_plot([Curve("p", [1], [0.0])], title="t", x_label="x", y_label="y", log_y=True)
     assert "No points yet." in nothing
