@@ -56,6 +56,7 @@ from .observe.schema import Schema
 from .observe.values import Refusal
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
+from .query.schedule import Workflow
 from .query.strategies import Strategy
 from .report import Report
 from .reporting import check_model_starts, report_of
@@ -78,7 +79,8 @@ class Engine:
     `strategy` is a name or a callable, `budget` an account such as `budgets.Share(0.05)` or several
     in a list; both override the settings, as does `seed`. `classes` declares the classes.
     `detectors` are detectors of drift of your own by the signal they watch, such as
-    `{"error": drift.ADWIN()}`, beside the watches of the settings.
+    `{"error": drift.ADWIN()}`, beside the watches of the settings. `workflow` says when rounds open
+    (`query.schedule`), instead of `settings.query.workflow`.
 
     Raises `BadSettings` for a model, strategy, budget or detector that can't be used.
 
@@ -100,6 +102,7 @@ class Engine:
         strategy: str | Strategy | None = None,
         budget: Account | Sequence[Account] | Budget | None = None,
         detectors: Mapping[str, Detector] | None = None,
+        workflow: Workflow | None = None,
         seed: int | None = None,
         classes: Sequence[str] | None = None,
         settings: Settings | None = None,
@@ -132,7 +135,13 @@ class Engine:
             budget=_budget(budget, settings),
             chance=self.chance,
             stream=settings.stream,
+            workflow=copy.deepcopy(workflow),
         )
+        if workflow is not None and asking.arrivals is not None:
+            raise BadSettings(
+                "a workflow was passed and events are asked on arrival, where there are no "
+                "batches; set query.ask to rounds"
+            )
         self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
         self.desk = Desk(
             settings.label,
@@ -141,7 +150,8 @@ class Engine:
             schema=settings.schema,
         )
         self._declared = Declared(settings.columns)
-        self._own_types = frozen.allowed_by((model, asking.budget, self.shard.drift.own))
+        own = (model, asking.budget, asking.schedule.workflow, self.shard.drift.own)
+        self._own_types = frozen.allowed_by(own)
         self._report: Report | None = None
 
     # ----------------------------------------------------------------------------- feeding

@@ -171,3 +171,32 @@ def test_settings_that_say_two_things_are_refused() -> None:
         parse({"query": {"workflow": {"kind": "hybrid"}}})
     with pytest.raises(BadSettings, match="one by one"):
         parse({"query": {"ask": "rounds", "workflow": {"kind": "sequential", "batch_n": 5}}})
+
+
+class EveryOther:
+    """One of somebody's own: a pair of questions at every other chance."""
+
+    waits = False
+
+    def __init__(self) -> None:
+        self.n = 0
+
+    def batch_n(self, situation: Situation) -> int:
+        self.n += 1
+        return 2 if self.n % 2 == 0 else 0
+
+
+def test_a_workflow_of_ones_own_is_passed_checked_and_goes_through_a_snapshot() -> None:
+    check_workflow(EveryOther)
+    passed = EveryOther()
+    engine = Engine(settings=settings_of("parallel"), workflow=passed)
+    outputs = engine.feed(events(100))
+    assert passed.n == 0
+    assert {o.wanted_n for o in only(outputs, RoundOpened)} <= {1, 2}
+    assert len(only(outputs, RoundOpened)) == 5
+    other = Engine(settings=settings_of("parallel"), workflow=EveryOther())
+    other.restore(engine.snapshot())
+    more = events(45, start=100)
+    assert other.feed(more) == engine.feed(more)
+    with pytest.raises(BadSettings, match="no batches"):
+        Engine(workflow=EveryOther())

@@ -38,10 +38,12 @@ from ..observe.decode import Decoder
 from ..observe.schema import Schema
 from ..query.asking import Asking
 from ..query.budgets import from_settings
+from ..query.schedule import BATCH_N
 from ..settings import LabelSettings, RunSettings, Settings
 from ..settings_fields import Section
 from ..settings_http import HttpSettings
 from ..settings_kafka import KafkaSettings, WorkerSettings
+from ..settings_query import WorkflowSettings
 from ..shard import Shard
 from .records import Record, headers_for
 
@@ -124,7 +126,9 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
     )
     return msgspec.structs.replace(
         settings,
-        query=msgspec.structs.replace(settings.query, budget=part),
+        query=msgspec.structs.replace(
+            settings.query, budget=part, workflow=_workflow_part(settings.query.workflow, n)
+        ),
         label=msgspec.structs.replace(
             settings.label, open_max=settings.label.open_max // n, cost=LabelSettings().cost
         ),
@@ -132,6 +136,19 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
         http=HttpSettings(),
         kafka=KafkaSettings(),
         worker=WorkerSettings(),
+    )
+
+
+def _workflow_part(workflow: WorkflowSettings, n: int) -> WorkflowSettings:
+    """A batch is divided among n shards, rounded up; `sequential` asks one by one in each."""
+    batch_n = workflow.batch_n
+    if batch_n is None and workflow.kind in {"hybrid", "adaptive"}:
+        batch_n = BATCH_N
+    return msgspec.structs.replace(
+        workflow,
+        batch_n=None if batch_n is None else math.ceil(batch_n / n),
+        batch_max=math.ceil(workflow.batch_max / n),
+        warm_up_n=math.ceil(workflow.warm_up_n / n),
     )
 
 

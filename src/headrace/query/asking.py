@@ -41,7 +41,7 @@ from .opinions import Opinions
 from .pool import Pool
 from .requests import Candidate, Why, asked_of, request_id, request_of
 from .rounds import Decision, FirstChance, choose, either, inclusion, redundancy
-from .schedule import Schedule, workflow_of
+from .schedule import Schedule, Workflow, workflow_of
 from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
 from .strategies import (
@@ -76,6 +76,7 @@ class Asking:
         budget: Budget,
         chance: Chance,
         stream: str,
+        workflow: Workflow | None = None,
     ) -> None:
         self.settings = settings
         self.deadline_s = label.deadline_s
@@ -88,7 +89,7 @@ class Asking:
         self.closed_n = label.closed_n
         self.late_answers = label.late_answers
         self.rounds_n = 0
-        self.schedule = Schedule(workflow_of(settings.workflow))
+        self.schedule = Schedule(workflow or workflow_of(settings.workflow))
         # Requests by reason and strategy, and by the class that was predicted ("" for none).
         self.asked_by: dict[tuple[str, str], int] = {}
         self.asked_by_class: dict[str, int] = {}

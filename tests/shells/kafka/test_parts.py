@@ -328,6 +328,20 @@ def test_the_parts_of_a_budget_do_not_exceed_the_whole() -> None:
         share_of(settings, 11, 0)
 
 
+def test_batches_and_every_limit_of_the_budget_are_divided_among_partitions() -> None:
+    raw = {
+        "query": {
+            "ask": "rounds",
+            "budget": {"share": 0.2, "per_period": 10, "money": 9.0},
+            "workflow": {"kind": "hybrid", "warm_up_n": 20},
+        }
+    }
+    parts = [share_of(parse(raw), 3, partition) for partition in range(3)]
+    assert [part.query.budget.per_period for part in parts] == [4, 3, 3]
+    assert [part.query.budget.money for part in parts] == [3.0, 3.0, 3.0]
+    assert {(p.query.workflow.batch_n, p.query.workflow.warm_up_n) for p in parts} == {(4, 7)}
+
+
 def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> None:
     settings = settings_of(desk_partitions=1)
     budget = msgspec.structs.replace(settings.query.budget, cap=1, reserve=0)
