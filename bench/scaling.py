@@ -16,7 +16,7 @@ import os
 import sys
 import tempfile
 
-from headrace.shells.kafka.training import FOLDED_AT_ONCE_MAX
+from headrace.flow.training import FOLDED_AT_ONCE_MAX
 from scaling_costs import Costs, asked_of_earned, costs
 from scaling_model import (
     DEFAULTS,

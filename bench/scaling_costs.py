@@ -23,6 +23,7 @@ from headrace.flow.desks import PartitionDesk
 from headrace.flow.mail import Mail, OwnedDesk, OwnedShard
 from headrace.flow.parcels import Post
 from headrace.flow.shards import PartitionShard
+from headrace.flow.training import new_log
 from headrace.learn.retrain import retrain
 from headrace.learn.training_log import TrainingLog
 from headrace.messages import (
@@ -34,7 +35,6 @@ from headrace.messages import (
 )
 from headrace.observe.decode import Decoder, decode_answers
 from headrace.settings import Settings, parse
-from headrace.shells.kafka.training import new_log
 
 BODIES_N = 1_000
 

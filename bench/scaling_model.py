@@ -1,7 +1,7 @@
 """One worker of many, turn by turn of its loop: a small discrete model, driven by measured costs.
 
 See `scaling.py`. What is waited for, and what takes CPU, is a number here; the order of things is
-that of `headrace.shells.kafka.session`, the defaults are the settings'.
+that of `headrace.flow.flow`, the defaults are the settings'.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from headrace import Settings
+from headrace.flow.flow import COMMIT_S
+from headrace.flow.training import FOLDED_AT_ONCE_MAX
 from headrace.shells.kafka import client
-from headrace.shells.kafka.session import COMMIT_S
-from headrace.shells.kafka.training import FOLDED_AT_ONCE_MAX
 from scaling_costs import Costs
 from scaling_state import Frozen, Sharing, Wire
 

@@ -24,16 +24,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from headrace import Settings, frozen
 from headrace.flow.desks import PartitionDesk
+from headrace.flow.effects import Produce
+from headrace.flow.outbox import Outbox
 from headrace.flow.parcels import Parcel, Post
+from headrace.flow.saving import frozen_log
 from headrace.flow.shards import PartitionShard
+from headrace.flow.training import new_log
 from headrace.learn.models import build
 from headrace.messages import LabelSettled
 from headrace.shells.kafka import client
 from headrace.shells.kafka.assigning import Steady
-from headrace.shells.kafka.outbox import Outbox
 from headrace.shells.kafka.reading import partition_of
-from headrace.shells.kafka.states import States, frozen_log
-from headrace.shells.kafka.training import new_log
+from headrace.shells.kafka.session import send
+from headrace.shells.kafka.states import States
 from kafka.broker import Broker
 from scaling_costs import Bench, cpu_of, settings_of
 
@@ -221,42 +224,52 @@ def wire_costs() -> Wire:
 
 async def _carried(producer: Any, waiting_max: int) -> float:
     """Steps a second, of four partitions in turn, that the outbox has carried out."""
-    outbox, steps_n = Outbox(producer, waiting_max), 800
-    running = asyncio.create_task(outbox.run())
+    outbox, steps_n = Outbox(waiting_max), 800
     placed = [Post("headrace.journal", b"x" * 85, partition=n) for n in range(4)]
-    ends = [record.offset + 1 for record in await outbox.send(placed)]
-    began = time.perf_counter()
-    for i in range(steps_n):
-        post, offset = placed[i % 4], ends[i % 4] + i // 4
-        await outbox.put(Parcel(lambda: None, journal=post, offset=offset))
-        await asyncio.sleep(0)
-    await outbox.drained()
+    ends = [record.offset + 1 for record in await send(producer, placed)]
+    began, i = time.perf_counter(), 0
+    while i < steps_n:
+        while i < steps_n and outbox.has_room:
+            post, offset = placed[i % 4], ends[i % 4] + i // 4
+            outbox.put(Parcel(lambda: None, journal=post, offset=offset))
+            i += 1
+        await _carry_out(producer, outbox)
     spent = time.perf_counter() - began
-    running.cancel()
     return steps_n / spent
+
+
+async def _carry_out(producer: Any, outbox: Outbox) -> None:
+    routine, offsets = outbox.carry_out(), None
+    try:
+        while True:
+            request = routine.send(offsets)
+            assert isinstance(request, Produce)
+            offsets = [record.offset for record in await send(producer, request.posts)]
+    except StopIteration:
+        return
 
 
 async def _wire(settings: Any) -> Wire:
     found = Wire()
     producer = client.producer(settings)
     await producer.start()
-    outbox = Outbox(producer, 4)
     posts = [Post("headrace.journal", b"x" * 150, partition=i % 4) for i in range(2_000)]
-    await outbox.send(posts)
+    events = [Post("inference", b"x" * 400, partition=i % 10) for i in range(2_000)]
+    await send(producer, posts)
     cpu = time.process_time()
     for _ in range(5):
-        await outbox.send(posts)
+        await send(producer, posts)
     found.send = (time.process_time() - cpu) / 5 / len(posts)
     waits, cpu = [], time.process_time()
     for _ in range(50):
         began = time.perf_counter()
-        await outbox.send(posts[:1])
+        await send(producer, posts[:1])
         waits.append(time.perf_counter() - began)
     found.stride, found.ack_s = (time.process_time() - cpu) / 50, sorted(waits)[25]
     for waiting_max in (4, 32):
         found.batches[waiting_max] = await _carried(producer, waiting_max)
     for _ in range(20):
-        await outbox.send([Post("inference", b"x" * 400, partition=i % 10) for i in range(2_000)])
+        await send(producer, events)
     await producer.stop()
     began, first = time.perf_counter(), partition_of("headrace.journal", 0)
     for _ in range(5):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta, field
 
@@ -177,6 +177,13 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
 class WorkerSettings(Section, frozen=True, kw_only=True):
     """[worker]: what the process `headrace worker` does around the engine's parts."""
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there was `standby`."""
+        return {name: value for name, value in fields.items() if name != "standby"}
+
     snapshots: Annotated[
         str,
         about(
@@ -195,10 +202,6 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
         Seconds,
         about("Deadline of a graceful stop; what is not done by then is repeated. Seconds."),
     ] = 20.0
-    standby: Annotated[
-        bool,
-        about("Every worker also follows the desk partitions of the others, to take over sooner."),
-    ] = False
     log_format: Annotated[
         Literal["text", "json"], about("Log lines for people, or one JSON object a line.")
     ] = "text"

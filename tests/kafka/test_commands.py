@@ -24,9 +24,10 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from headrace import cli
+from headrace.flow.saving import frozen_log
 from headrace.settings import load
 from headrace.shells.kafka.session import Session
-from headrace.shells.kafka.states import States, frozen_log
+from headrace.shells.kafka.states import States
 from headrace.shells.kafka.station import Station
 from kafka.broker import Address, skip_unless_kafka
 from kafka.world import wait_until
@@ -180,10 +181,10 @@ def is_over(session: Session | None, ends: dict[int, int]) -> bool:
     """All events are fed, all that was asked is answered, and the answers are learned."""
     return (
         session is not None
-        and {n: owned.arrived for n, owned in session.shards.items()} == ends
-        and len(session.desks) == 2
-        and all(not owned.desk.desk.open_n for owned in session.desks.values())
-        and all(not owned.shard.shard.asking.open_n for owned in session.shards.values())
+        and {n: owned.arrived for n, owned in session.flow.shards.items()} == ends
+        and len(session.flow.desks) == 2
+        and all(not owned.desk.desk.open_n for owned in session.flow.desks.values())
+        and all(not owned.shard.shard.asking.open_n for owned in session.flow.shards.values())
     )
 
 

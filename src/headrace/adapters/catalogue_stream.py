@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable
 from importlib.metadata import version
 
+from ..flow.places import LOGS_READ
 from ..limits import LIMITS
 from ..messages import Reason
 from ..observe.signals import CONFIDENCE_BOUNDS
@@ -16,7 +17,6 @@ IGNORED = ("unknown", "mistyped", "not_finite", "other_category", "number_in_tex
 SIDES = ("ahead", "behind")
 SNAPSHOT_FAULTS = ("write", "refused")
 RESTARTS = ("brokers", "network", "fenced", "partitions")
-LOGS_READ = ("events", "answers", "drift", "desk")
 
 
 def _ignored(report: Report) -> list[tuple[str, float]]:

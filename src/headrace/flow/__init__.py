@@ -1,1 +1,1 @@
-"""What a worker decides, without I/O: order of writing, ownership, recovery, idleness."""
+"""A worker without I/O: what it is told, and what it wants done (`flow.Flow`)."""

@@ -22,14 +22,13 @@ from ..adapters.faust_sensor import faust_sensor
 from ..adapters.prometheus import registry_of
 from ..adapters.serving import Served, serve
 from ..errors import BadInput, BadSettings
+from ..flow.training import new_log
 from ..report import Report
 from ..reporting import report_of_parts
 from ..settings import Settings, load_for_kafka
 from .kafka import logs
 from .kafka.client import faust_brokers, faust_credentials, library
 from .kafka.station import Station
-from .kafka.telling import report_of_session
-from .kafka.training import new_log
 from .live_screen import REFRESH_S, Screen
 
 SETTINGS = "HEADRACE_SETTINGS"
@@ -154,7 +153,7 @@ class Frame:
             session = self.station.session
             self._why_not_ready = self.station.why_not_ready() or self.report.model_fault
             if session is not None and session.is_joined and time.monotonic() >= due_at:
-                self.report = report_of_session(session, self.station.restarts_n)
+                self.report = session.report(self.station.restarts_n)
                 due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:
                 self.screen.update(self.report)

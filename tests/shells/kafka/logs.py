@@ -17,12 +17,12 @@ from headrace.flow.desks import PartitionDesk
 from headrace.flow.mail import Mail, OwnedDesk, OwnedShard
 from headrace.flow.parcels import Parcel, Post
 from headrace.flow.shards import PartitionShard
+from headrace.flow.training import new_log
 from headrace.learn.retrain import retrain
 from headrace.learn.trainer import Entry
 from headrace.learn.training_log import TrainingLog
 from headrace.messages import Answer, RetrainFinished, Tick
 from headrace.observe.decode import Decoder
-from headrace.shells.kafka.training import new_log
 
 
 class Kept(NamedTuple):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from aiokafka import errors
 
 from headrace.errors import BadInput, BadSettings
+from headrace.flow.effects import Bounds, Part
 from headrace.flow.parcels import FencedError
+from headrace.flow.places import Places, check_place
 from headrace.settings_kafka import KafkaSettings
 from headrace.shells.kafka.client import NoBroker
 from headrace.shells.kafka.faults import ADVICE, GrownError, kind_of, lasting, reasons_of
-from headrace.shells.kafka.places import Places, check_place
-from headrace.shells.kafka.reading import partition_of
 
 
 @pytest.mark.parametrize(
@@ -65,16 +63,6 @@ def test_reasons_of_a_group_are_told_once() -> None:
     assert reasons_of(group) == "OSError: a; KeyError: 'b'"
 
 
-class Reader:
-    """A log from 100 to 200, whichever partition is asked for."""
-
-    async def beginning_offsets(self, tps: list[object]) -> dict[object, int]:
-        return dict.fromkeys(tps, 100)
-
-    async def end_offsets(self, tps: list[object]) -> dict[object, int]:
-        return dict.fromkeys(tps, 200)
-
-
 @pytest.mark.parametrize(
     ("committed", "start", "told"),
     [
@@ -88,15 +76,15 @@ class Reader:
 def test_a_group_goes_on_where_its_log_allows(committed: int | None, start: int, told: str) -> None:
     warnings: list[str] = []
     lost_n: dict[str, int] = {}
-    places = Places(KafkaSettings(), Reader(), warnings.append, lost_n)
-    tp = partition_of("headrace.answers", 0)
-    assert asyncio.run(places.of_group(tp, committed)) == start
+    places = Places(KafkaSettings(), warnings.append, lost_n)
+    part = Part("headrace.answers", 0)
+    assert places.of_group(part, Bounds(100, 200, committed)) == start
     assert told in " ".join(warnings) and bool(told) == bool(warnings)
     assert lost_n == ({"answers": 60} if committed == 40 else {})
 
 
 def test_a_place_beyond_the_end_is_of_another_log() -> None:
-    tp = partition_of("inference", 3)
+    tp = Part("inference", 3)
     check_place(tp, 200, 200)
     with pytest.raises(BadInput, match="inference, partition 3, ends at 200, and our state"):
         check_place(tp, 201, 200)

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick, frozen
 from headrace.errors import BadSettings
 from headrace.flow.desks import desk_of
+from headrace.flow.saving import frozen_log
 from headrace.flow.shards import PartitionShard, decoder_of, share_of
+from headrace.flow.training import new_log
 from headrace.learn.retrain import retrain
 from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested, base_id
 from headrace.settings import parse
-from headrace.shells.kafka.states import frozen_log
-from headrace.shells.kafka.training import new_log
 from shells.kafka.logs import Kept, World, requests_in
 
 N = 1_000

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from headrace import Settings
+from headrace.flow.effects import Part
 from headrace.shells.kafka.session import Session
 
 
@@ -27,12 +28,12 @@ def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():
 
     async def heard() -> Session:
         found = session()
-        found.held = {"what it had"}
-        found.is_over = True
+        found.flow.held = {Part("inference", 0)}
+        found._is_over = True
         await found.revoked()
-        await found.assigned({"what it would get"})
+        await found.assigned({("inference", 1)})
         return found
 
     found = asyncio.run(heard())
-    assert found.held == {"what it had"}
-    assert found.rebalances_n == 0
+    assert found.flow.held == {Part("inference", 0)}
+    assert found.flow.rebalances_n == 0

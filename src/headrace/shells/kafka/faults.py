@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import BadInput
 from ...flow.parcels import FencedError
+from ...flow.takeover import GrownError
 from . import client
 
 ADVICE = {
@@ -38,10 +39,6 @@ ADVICE = {
     "IllegalArgumentError": "check [kafka]",
 }
 """By the name of aiokafka's error: those that no other connection is free of."""
-
-
-class GrownError(Exception):
-    """The events have more partitions than when the session began."""
 
 
 def passes(error: BaseException) -> bool:

@@ -25,8 +25,7 @@ from ...settings import Settings, load_for_kafka
 from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
-from .outbox import started
-from .reading import partition_of
+from .reading import partition_of, started
 from .topics import span
 
 SHARED = ("events", "desk", "answers", "drift")

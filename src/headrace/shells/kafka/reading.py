@@ -1,18 +1,26 @@
-"""Stretches of topics read by their offsets, for whoever makes a state anew from the logs."""
+"""What flows and routines ask of logs, carried out with one consumer without a group."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from typing import Any, TypeVar
 
+from ...flow.effects import Bounds, Find, Look, Part, Read, Retrain, Routine
+from ...learn.retrain import Challenger, RetrainJob, attempt
 from .client import library
-from .places import check_place
 
 QUICK: dict[str, Any] = {"fetch_max_wait_ms": 20}
 """Options of a consumer that reads logs to their ends: what is asked behind a fetch that waits for
 records is answered when that is over, half a second later unless told otherwise."""
+
+READ_MAX = 2_000
+
+STOP_S_MAX = 5.0
+"""How long a client may take to stop: a producer waits for brokers that are away."""
+
+T = TypeVar("T")
 
 
 def partition_of(topic: str, partition: int) -> Any:
@@ -20,86 +28,117 @@ def partition_of(topic: str, partition: int) -> Any:
     return library("aiokafka").TopicPartition(topic, partition)
 
 
-class Tapes:
-    """Some partitions, each read forwards from its own place by one consumer without a group.
+class Reader:
+    """Carries out `Look`, `Find` and `Read`, one at a time, and `Retrain` beside them.
 
-    The consumer is started by the caller and used by nobody else. `lost` says, for each partition,
-    how many records before its first were wanted and had been deleted; `ends` where each ended.
+    The consumer is started by the caller and used by nobody else. `retrain` runs a retraining
+    elsewhere than in the loop; `on_read` is told how many records were read.
     """
 
-    def __init__(self, consumer: Any, starts: Mapping[Any, int]) -> None:
+    def __init__(
+        self,
+        consumer: Any,
+        retrain: Callable[[RetrainJob], Any],
+        on_read: Callable[[int], None] = lambda n: None,
+    ) -> None:
         self._consumer = consumer
-        self._starts = dict(starts)
-        self._read: dict[Any, deque[Any]] = {}
-        self.lost: dict[Any, int] = {}
-        self.ends: dict[Any, int] = {}
+        self._retrain = retrain
+        self._on_read = on_read
+        self._turn = asyncio.Lock()
+        self._places: dict[Part, int] = {}
 
-    async def open(self) -> None:
-        """Go to where each begins, or to the first record that is still there.
-
-        Raises `BadInput` for a place beyond the end: that is another log.
-        """
-        self._consumer.assign(list(self._starts))
-        tps = list(self._starts)
-        first = await self._consumer.beginning_offsets(tps) if tps else {}
-        self.ends = await self._consumer.end_offsets(tps) if tps else {}
-        for tp, start in self._starts.items():
-            check_place(tp, start, self.ends[tp])
-            self._read[tp] = deque()
-            self.lost[tp] = max(0, first[tp] - start)
-            self._consumer.seek(tp, max(start, first[tp]))
-
-    async def until(self, tp: Any, stop: int) -> AsyncIterator[list[Any]]:
-        """The records before offset `stop` that were not read yet, a piece at a time.
-
-        They must be there already: this waits for them.
-        """
-        ahead = self._read[tp]
+    async def run(self, routine: Routine[T]) -> T:
+        """Take a routine to its end."""
+        result: Any = None
         while True:
-            piece = []
-            while ahead and ahead[0].offset < stop:
-                piece.append(ahead.popleft())
-            if piece:
-                yield piece
-                # What was read ahead must not keep the others of this process waiting.
-                await asyncio.sleep(0)
-            if ahead or await self._consumer.position(tp) >= stop:
-                return
-            found = await self._consumer.getmany(tp, timeout_ms=1_000, max_records=1_000)
-            for records in found.values():
-                ahead.extend(records)
+            try:
+                request = routine.send(result)
+            except StopIteration as ended:
+                value: T = ended.value
+                return value
+            assert isinstance(request, Look | Find | Read | Retrain)
+            result = await self.carry_out(request)
 
-    def skip(self, tp: Any, start: int) -> None:
-        """Go on from this offset, wherever it was read up to."""
-        ahead = self._read[tp]
-        if ahead and ahead[0].offset <= start <= ahead[-1].offset:
-            while ahead[0].offset < start:
-                ahead.popleft()
-            return
-        ahead.clear()
-        self._consumer.seek(tp, start)
+    async def carry_out(self, request: Look | Find | Read | Retrain) -> Any:
+        """The result that the request names."""
+        if isinstance(request, Retrain):
+            found: tuple[Challenger | None, str | None] = await self._retrain(request.job)
+            return found
+        async with self._turn:
+            match request:
+                case Look(parts=parts):
+                    return await self.look(parts)
+                case Find(parts=parts, since_ms=since_ms):
+                    return await self._find(parts, since_ms)
+                case Read(part=part, start=start, stop=stop):
+                    return await self._read(part, start, stop)
 
-    async def next(self, tp: Any, stop: int) -> Any | None:
-        """The next record before offset `stop`; None if there is none left."""
-        ahead = self._read[tp]
-        while not ahead and await self._consumer.position(tp) < stop:
-            found = await self._consumer.getmany(tp, timeout_ms=1_000, max_records=1_000)
-            for records in found.values():
-                ahead.extend(records)
-        return ahead.popleft() if ahead and ahead[0].offset < stop else None
+    async def look(self, parts: tuple[Part, ...]) -> dict[Part, Bounds]:
+        """Where these begin and end."""
+        tps = [partition_of(*part) for part in parts]
+        if not tps:
+            return {}
+        firsts = await self._consumer.beginning_offsets(tps)
+        ends = await self._consumer.end_offsets(tps)
+        return {part: Bounds(firsts[tp], ends[tp]) for part, tp in zip(parts, tps, strict=True)}
+
+    async def _find(self, parts: tuple[Part, ...], since_ms: int) -> dict[Part, int]:
+        tps = [partition_of(*part) for part in parts]
+        self._assign(tps)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
+        ends = await self._consumer.end_offsets(tps)
+        return {
+            part: found[tp].offset if found[tp] is not None else ends[tp]
+            for part, tp in zip(parts, tps, strict=True)
+        }
+
+    async def _read(self, part: Part, start: int, stop: int) -> tuple[list[Any], int]:
+        tp = partition_of(*part)
+        if part not in self._places:
+            self._assign([*(partition_of(*other) for other in self._places), tp])
+            self._places = dict.fromkeys([*self._places, part], -1)
+        if self._places[part] != start:
+            self._consumer.seek(tp, start)
+        self._places[part] = -1
+        records: list[Any] = []
+        while not records and await self._consumer.position(tp) < stop:
+            found = await self._consumer.getmany(tp, timeout_ms=1_000, max_records=READ_MAX)
+            records = found.get(tp, [])
+        self._on_read(len(records))
+        # What was read ahead must not keep the others of this process waiting.
+        await asyncio.sleep(0)
+        place: int = await self._consumer.position(tp)
+        self._places[part] = place
+        return records, place
+
+    def _assign(self, tps: list[Any]) -> None:
+        """Read these, and no others: a place that was read up to is none any more."""
+        self._consumer.assign(tps)
+        self._places = {}
+
+    def rest(self) -> None:
+        """Read nothing ahead, until something is asked for again."""
+        if self._places and not self._turn.locked():
+            self._consumer.unsubscribe()
+            self._places = {}
 
 
-async def read_since(consumer: Any, tps: list[Any], since_ms: int) -> list[Any]:
-    """All records of these partitions that were written since a moment."""
-    consumer.assign(tps)
-    found = await consumer.offsets_for_times(dict.fromkeys(tps, max(0, since_ms)))
-    ends = await consumer.end_offsets(tps)
-    starts = {tp: found[tp].offset if found[tp] is not None else ends[tp] for tp in tps}
-    tapes, read = Tapes(consumer, starts), list[Any]()
-    await tapes.open()
-    for tp in tps:
-        async for records in tapes.until(tp, ends[tp]):
-            read += records
-    # Else it would go on fetching, and what is asked of it next would wait behind that.
-    consumer.unsubscribe()
-    return read
+def retraining_in(threads: Any, call: Callable[[RetrainJob], Any] = attempt) -> Callable[..., Any]:
+    """What a `Reader` wants to run retraining with: in a thread of these."""
+
+    async def retrain(job: RetrainJob) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(threads, call, job)
+
+    return retrain
+
+
+async def started(stack: AsyncExitStack, asleep: Any) -> Any:
+    """A client, started, and stopped with the stack, in good time even if no broker answers."""
+
+    async def stopped() -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
+
+    stack.push_async_callback(stopped)
+    await asleep.start()
+    return asleep

@@ -16,17 +16,22 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ...flow import wire
+from ...flow.chain import Chain, chain_of
 from ...flow.desks import PartitionDesk
+from ...flow.effects import Part as LogPart
+from ...flow.effects import Routine
+from ...flow.recovery import Recovery, UnusableError, fold_until
+from ...flow.saving import frozen_log
 from ...flow.shards import PartitionShard, decoder_of
+from ...flow.takeover import unborn
+from ...flow.tapes import Tapes
+from ...flow.training import new_log
 from ...frozen_compare import Difference, differences
 from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
 from ...settings import Settings
-from .chain import Chain, chain_of
-from .reading import Tapes, partition_of
-from .recovery import Recovery, UnusableError, folded
-from .states import States, frozen_log
-from .training import new_log
+from .reading import Reader, partition_of, retraining_in
+from .states import States
 
 EQUAL, UNSAVED, CUT, DIFFERS = "equal", "no snapshot", "cut", "DIFFERS"
 SHOWN_MAX = 3
@@ -113,7 +118,7 @@ class Rebuild:
         self._settings, self._kafka = settings, settings.kafka
         self._states = states
         self._consumer = consumer
-        self._threads = threads
+        self._reader = Reader(consumer, retraining_in(threads))
         self._partitions_n = partitions_n
         self._committed = committed
         self._is_writing = is_writing
@@ -123,7 +128,7 @@ class Rebuild:
         """The training log's state."""
         part = self._begun("training")
         saved, position = self._states.training()
-        tp = partition_of(self._kafka.training, 0)
+        tp = LogPart(self._kafka.training, 0)
         tapes, end = await self._tapes_of(tp)
         cut = _cut(tp, tapes.lost[tp])
         if position > end:
@@ -132,9 +137,9 @@ class Rebuild:
             part.verdict, part.told = CUT, [cut]
         else:
             log = new_log(self._settings)
-            await self._fold(log, tapes, tp, position)
+            await self._reader.run(fold_until(log, tapes, tp, position))
             _judge(part, position > 0, differences(log, saved))
-            await self._fold(log, tapes, tp, end)
+            await self._reader.run(fold_until(log, tapes, tp, end))
             if self._is_to_write(part, end > position):
                 self._clear(part)
                 self._states.write_training(frozen_log(log), end)
@@ -147,7 +152,7 @@ class Rebuild:
         """
         part = self._begun(f"desk-{number}")
         saved = self._states.desk(number)
-        tp = partition_of(self._kafka.desk, number)
+        tp = LogPart(self._kafka.desk, number)
         tapes, end = await self._tapes_of(tp)
         if saved.position > end:
             told = f"{tp.topic}, partition {number}, ends at {end}"
@@ -155,7 +160,7 @@ class Rebuild:
         desk, blob = PartitionDesk(self._settings, number), b""
         arrived = min(end, self._committed.get(tp, 0))
         for stop in sorted({saved.position, arrived, end}):
-            await _fold_desk(desk, tapes, tp, stop)
+            await self._reader.run(_fold_desk(desk, tapes, tp, stop))
             if stop == saved.position:
                 found = differences(desk.state, saved.state)
                 _judge(part, stop > 0, found, _cut(tp, tapes.lost[tp]))
@@ -171,7 +176,7 @@ class Rebuild:
         """One shard. A snapshot may stand where all that was decided before is known to be sent."""
         part = self._begun(f"shard-{number}")
         saved = self._states.shard(number, self._partitions_n)
-        chain = await chain_of(self._settings, number, self._consumer)
+        chain = await self._reader.run(chain_of(self._settings, number))
         first, end = await self._bounds(number)
         fault = self._impossible(chain, end, saved[2])
         if fault:
@@ -199,18 +204,17 @@ class Rebuild:
         What may be written: the shard, the training log, where both stand; None before a step.
         """
         positions = saved[2] if saved is not None and "rules" in saved[2] else None
-        shard, log, _ = self._states.unborn(chain.partition, self._partitions_n)
+        shard, log, _ = unborn(self._settings, chain.partition, self._partitions_n)
         writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
         for stop in sorted({at, chain.done, chain.last}):
-            recovery = Recovery(
-                self._settings, self._decoder, self._consumer, self._threads, part.told.append
-            )
-            found = await recovery.run(shard, log, writer=writer, until=stop)
+            recovery = Recovery(self._settings, self._decoder, part.told.append)
+            again = recovery.run(shard, log, writer=writer, until=stop)
+            found = await self._reader.run(again)
             shard, log, writer = found.shard, found.log, found.writer
             if stop == chain.done and shard.journal >= 0:
                 written = (shard.freeze(), frozen_log(log), self._positions(shard, writer))
             if stop == at and saved is not None and positions is not None:
-                await recovery.catch_up(shard, log, int(positions["training"]))
+                await self._reader.run(recovery.catch_up(shard, log, int(positions["training"])))
                 _judge(part, True, _compared(shard, log, saved), cut)
         if positions is None:
             _judge(part, False, [], cut)
@@ -260,16 +264,11 @@ class Rebuild:
 
     # ----------------------------------------------------------------------------------- parts
 
-    async def _tapes_of(self, tp: Any) -> tuple[Tapes, int]:
+    async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
         """A partition from its beginning, and where it ends."""
-        tapes = Tapes(self._consumer, {tp: 0})
-        await tapes.open()
-        return tapes, (await self._consumer.end_offsets([tp]))[tp]
-
-    async def _fold(self, log: TrainingLog, tapes: Tapes, tp: Any, stop: int) -> None:
-        async for records in tapes.until(tp, stop):
-            for record in records:
-                await folded(log, record, self._threads)
+        tapes = Tapes({tp: 0})
+        await self._reader.run(tapes.open())
+        return tapes, tapes.ends[tp]
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:
         """A cut state is never better than what was saved."""
@@ -304,8 +303,8 @@ def _compared(shard: PartitionShard, log: TrainingLog, saved: Saved) -> list[Dif
     return found or differences(log, their_log)
 
 
-async def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: Any, stop: int) -> None:
-    async for records in tapes.until(tp, stop):
+def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:
+    while records := (yield from tapes.piece(tp, stop)):
         for record in records:
             entry = wire.desk_input_of(record)
             if entry is None:

@@ -20,8 +20,7 @@ from ...settings import Settings, load_for_kafka
 from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
-from .outbox import started
-from .reading import QUICK, partition_of
+from .reading import QUICK, partition_of, started
 from .rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, Rebuild
 from .states import States
 from .topics import ensure

@@ -25,17 +25,19 @@ from typing import Any
 
 from ...errors import BadInput, BadSettings
 from ...flow import wire
+from ...flow.chain import Chain, chain_of
+from ...flow.effects import Part
+from ...flow.recovery import fold_until
+from ...flow.saving import frozen_log
 from ...flow.shards import PartitionShard, Step
+from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
 from ...settings import Settings, load_for_kafka
 from . import client
-from .chain import Chain, chain_of
 from .cluster import connected
-from .outbox import started
-from .reading import QUICK, Tapes, partition_of
+from .reading import QUICK, Reader, partition_of, retraining_in, started
 from .rebuilding import check_idle
-from .recovery import folded
-from .states import States, frozen_log
+from .states import States
 from .topics import ensure
 
 EARLIEST, LATEST = "earliest", "latest"
@@ -93,11 +95,12 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
         reader = await started(stack, client.consumer(kafka, **QUICK))
         producer = await started(stack, client.producer(kafka))
         threads = stack.enter_context(ThreadPoolExecutor(1))
-        log, training = await _newest_log(settings, states, reader, threads)
+        reading = Reader(reader, retraining_in(threads))
+        log, training = await _newest_log(settings, states, reading)
         for move in moves:
             found = states.shard(move.partition, len(moves))
             place, author = int(found[2]["journal"]), str(found[2]["writer"])
-            chain = await chain_of(settings, move.partition, reader, last=place, writer=author)
+            chain = await reading.run(chain_of(settings, move.partition, last=place, writer=author))
             shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
             step = _step(chain, move, training, shard.rules, writer)
             await _write(settings, producer, chain, step)
@@ -108,22 +111,20 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
 
 
 async def _newest_log(
-    settings: Settings, states: States, reader: Any, threads: ThreadPoolExecutor
+    settings: Settings, states: States, reader: Reader
 ) -> tuple[TrainingLog, int]:
     """The training log's state at its end. Raises `BadInput` if it was cut off."""
     log, position = states.training()
-    tp = partition_of(settings.kafka.training, 0)
-    tapes = Tapes(reader, {tp: position})
-    await tapes.open()
+    tp = Part(settings.kafka.training, 0)
+    tapes = Tapes({tp: position})
+    await reader.run(tapes.open())
     if tapes.lost[tp]:
         raise BadInput(
             f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
             "can't be made from it. Give kafka.training, desk and journal new names to begin anew"
         )
-    end = (await reader.end_offsets([tp]))[tp]
-    async for records in tapes.until(tp, end):
-        for record in records:
-            await folded(log, record, threads)
+    end = tapes.ends[tp]
+    await reader.run(fold_until(log, tapes, tp, end))
     return log, end
 
 

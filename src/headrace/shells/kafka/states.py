@@ -16,13 +16,15 @@ from ... import frozen
 from ...adapters.snapshots import SnapshotStore, load_keys
 from ...errors import BadInput
 from ...flow.desks import PartitionDesk
+from ...flow.effects import Saving
 from ...flow.shards import PartitionShard, digest_of
+from ...flow.takeover import unborn
+from ...flow.training import new_log
 from ...learn.models import build
 from ...learn.training_log import TrainingLog
 from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
 from ...settings import Settings
-from .training import new_log
 
 
 class _ShardState(msgspec.Struct, frozen=True):
@@ -59,6 +61,15 @@ class States:
         self._allowed = frozen.allowed_by(own)
 
     # -------------------------------------------------------------------------------- writing
+
+    def write(self, part: Saving) -> None:
+        """Save one part."""
+        if part.kind == "shard":
+            self.write_shard(part.number, part.blob, part.training, part.positions)
+        elif part.kind == "desk":
+            self.write_desk(part.number, part.blob, int(part.positions["desk"]))
+        else:
+            self.write_training(part.blob, int(part.positions["training"]))
 
     def write_shard(
         self, partition: int, blob: bytes, training: bytes, positions: Mapping[str, int | str]
@@ -116,19 +127,11 @@ class States:
 
         found = self._found(f"shard-{partition}", read)
         if found is None:
-            return self.unborn(partition, partitions_n)
+            return unborn(self.settings, partition, partitions_n)
         (shard, log), positions = found
         shard.seek(int(positions["events"]))
         shard.training, shard.journal = int(positions["training"]), int(positions["journal"])
         return shard, log, positions
-
-    def unborn(
-        self, partition: int, partitions_n: int
-    ) -> tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]:
-        """The same before the first event."""
-        log = new_log(self.settings)
-        shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)
-        return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 
     def desk(self, partition: int) -> PartitionDesk:
         """A desk as it was saved last, or one that knows nothing."""
@@ -168,8 +171,3 @@ class States:
                 kept_n=worker.snapshots_kept,
             )
         return self._stores[series]
-
-
-def frozen_log(log: TrainingLog) -> bytes:
-    """The state of a training log as bytes."""
-    return frozen.freeze(log, kind="training")

@@ -11,25 +11,22 @@ was asked then holds. Both are told, and neither can make an event be asked twic
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from ...errors import BadInput
-from ...flow import wire
-from ...flow.records import Record
-from ...flow.shards import PartitionShard, Step, Taken
-from ...learn.retrain import retrain
-from ...learn.trainer import Entry
-from ...learn.training_log import TrainingLog
-from ...messages import ModelAdopted
-from ...observe.decode import Decoder
-from ...settings import Settings
+from ..errors import BadInput
+from ..learn.trainer import Entry
+from ..learn.training_log import TrainingLog
+from ..messages import ModelAdopted
+from ..observe.decode import Decoder
+from ..settings import Settings
+from . import wire
+from .effects import Part, Retrain, Routine
 from .places import check_place
-from .reading import Tapes, partition_of
+from .records import Record
+from .shards import PartitionShard, Step, Taken
+from .tapes import Tapes
 
 
 @dataclass(slots=True)
@@ -55,40 +52,39 @@ class UnusableError(Exception):
     """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
 
 
-async def folded(log: TrainingLog, record: Record, threads: Executor) -> Entry | None:
+def fold_record(log: TrainingLog, record: Record) -> Routine[Entry | None]:
     """Fold the next record of the training log; its entry if it counts."""
     entry, origin = wire.entry_of(record) or (None, None)
     if entry is None:
         return None
     challenger, job = None, log.trainer.open_job
     if isinstance(entry, ModelAdopted) and job is not None and log.counts(entry):
-        loop = asyncio.get_running_loop()
-        challenger = await loop.run_in_executor(threads, retrain, job)
+        challenger, error = yield Retrain(job)
+        if error is not None:
+            raise BadInput(f"retraining {job.job_id} was adopted, and fails here: {error}")
     return entry if log.fold(entry, origin, challenger) else None
 
 
-class Recovery:
-    """Makes one shard anew, with a consumer of its own that the caller starts and stops."""
+def fold_until(log: TrainingLog, tapes: Tapes, part: Part, stop: int) -> Routine[None]:
+    """Fold a training log up to this offset."""
+    while records := (yield from tapes.piece(part, stop)):
+        for record in records:
+            yield from fold_record(log, record)
 
-    def __init__(
-        self,
-        settings: Settings,
-        decoder: Decoder,
-        consumer: Any,
-        threads: Executor,
-        note: Callable[[str], None],
-    ) -> None:
+
+class Recovery:
+    """Makes one shard anew."""
+
+    def __init__(self, settings: Settings, decoder: Decoder, note: Callable[[str], None]) -> None:
         self._settings = settings
         self._decoder = decoder
-        self._consumer = consumer
-        self._threads = threads
         self._note = note
         self._in_doubt: deque[tuple[int, int, Taken]] = deque()
         self._events_n = 0
 
-    async def run(
+    def run(
         self, shard: PartitionShard, log: TrainingLog, *, writer: str, until: int | None = None
-    ) -> Recovered:
+    ) -> Routine[Recovered]:
         """Take a shard and the log it saw from where they stand to the end of the journal.
 
         `writer` wrote its last step. With `until`, to the journal's step of that offset. Raises
@@ -96,18 +92,17 @@ class Recovery:
         """
         self._writer = writer
         kafka, partition = self._settings.kafka, shard.partition
-        self._events = partition_of(kafka.events, partition)
-        self._training = partition_of(kafka.training, 0)
-        self._journal = partition_of(kafka.journal, partition)
+        self._events = Part(kafka.events, partition)
+        self._training = Part(kafka.training, 0)
+        self._journal = Part(kafka.journal, partition)
         self._tapes = tapes = Tapes(
-            self._consumer,
             {
                 self._events: shard.position,
                 self._training: shard.training,
                 self._journal: shard.journal + 1,
-            },
+            }
         )
-        await tapes.open()
+        yield from tapes.open()
         if tapes.lost[self._training]:
             raise BadInput(
                 f"{kafka.training} begins {tapes.lost[self._training]} entries after the newest "
@@ -115,18 +110,29 @@ class Recovery:
                 "with headrace reset"
             )
         end = tapes.ends[self._journal]
-        async for offset, written_ms, step in self._steps(tapes, shard, end):
-            if until is not None and offset > until:
+        is_any = tapes.lost[self._journal] > 0
+        while (record := (yield from tapes.next(self._journal, end))) is not None:
+            if until is not None and record.offset > until:
                 break
+            step = wire.step_of(record)
+            if step is None or not (is_any or step.follows(shard.journal, self._writer)):
+                # Written by a worker that had lost the partition, and that has seen so since.
+                continue
+            if is_any:
+                self._note(
+                    f"the journal of partition {shard.partition} begins at {record.offset}: what "
+                    "its shard knew before is lost"
+                )
+                is_any = False
             if step.training < shard.training:
                 raise UnusableError(
                     f"it has the training log up to {shard.training}, and the step after it only "
                     f"up to {step.training}"
                 )
             check_place(self._training, step.training, tapes.ends[self._training])
-            await self.catch_up(shard, log, step.training)
-            shard = await self._again(tapes, shard, log, step)
-            self._settle(shard, step, offset, written_ms)
+            yield from self.catch_up(shard, log, step.training)
+            shard = yield from self._again(tapes, shard, log, step)
+            self._settle(shard, step, record.offset, record.timestamp)
             self._writer = step.writer
         return self._recovered(shard, log, end)
 
@@ -140,37 +146,18 @@ class Recovery:
         done, since_ms = doubted[0][0] - 1, doubted[0][1]
         return Recovered(shard, log, self._writer, end, done, unsent, since_ms, self._events_n)
 
-    async def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> None:
+    def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:
         """Fold the training log up to this offset, and tell the shard."""
-        async for records in self._tapes.until(self._training, training):
+        while records := (yield from self._tapes.piece(self._training, training)):
             for record in records:
-                entry = await folded(log, record, self._threads)
+                entry = yield from fold_record(log, record)
                 if entry is not None:
                     shard.ended(entry)
         shard.training = max(shard.training, training)
 
-    async def _steps(
-        self, tapes: Tapes, shard: PartitionShard, end: int
-    ) -> AsyncIterator[tuple[int, int, Step]]:
-        """The steps of the chain: offset, moment of writing in milliseconds, step."""
-        previous = shard.journal
-        is_any = tapes.lost[self._journal] > 0
-        while (record := await tapes.next(self._journal, end)) is not None:
-            step = wire.step_of(record)
-            if step is None or not (is_any or step.follows(previous, self._writer)):
-                # Written by a worker that had lost the partition, and that has seen so since.
-                continue
-            if is_any:
-                self._note(
-                    f"the journal of partition {shard.partition} begins at {record.offset}: what "
-                    "its shard knew before is lost"
-                )
-            previous, is_any = record.offset, False
-            yield record.offset, record.timestamp, step
-
-    async def _again(
+    def _again(
         self, tapes: Tapes, shard: PartitionShard, log: TrainingLog, step: Step
-    ) -> PartitionShard:
+    ) -> Routine[PartitionShard]:
         """One step decided again; another shard where it was reset."""
         if step.is_reset or step.rules != shard.rules:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
@@ -182,7 +169,7 @@ class Recovery:
             shard.seek(step.start)
         check_place(self._events, step.stop, tapes.ends[self._events])
         read_n = 0
-        async for records in tapes.until(self._events, step.stop):
+        while records := (yield from tapes.piece(self._events, step.stop)):
             read_n += len(records)
             shard.feed(self._decoder, records, step.stop)
         self._events_n += read_n

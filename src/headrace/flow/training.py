@@ -1,29 +1,25 @@
-"""The worker's trainer: the training log is read ahead, and folded between two feeds.
+"""A worker's trainer: the training log is read ahead, and folded between two feeds.
 
 Every worker reads the whole log and so holds the same model at the same offset. Each runs every
-retraining itself, in a thread, and takes its own challenger when the log says so. One worker at a
-time, the one that reads the drift topic, also writes the entries that order and adopt; should two
+retraining itself, beside the flow, and takes its own challenger when the log says so. One worker at
+a time, the one that reads the drift topic, also writes the entries that order and adopt; should two
 believe it is them, the rule of `learn.training_log` makes the second entry void.
 """
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from ...adapters.timings import Timings
-from ...chance import Chance
-from ...flow import wire
-from ...learn.learner import Learner
-from ...learn.models import build, check_model
-from ...learn.retrain import Challenger, RetrainJob, attempt
-from ...learn.trainer import Entry, Trainer
-from ...learn.training_log import Origin, TrainingLog
-from ...messages import (
+from ..chance import Chance
+from ..learn.learner import Learner
+from ..learn.models import build, check_model
+from ..learn.retrain import Challenger, RetrainJob
+from ..learn.trainer import Entry, Trainer
+from ..learn.training_log import Origin, TrainingLog
+from ..messages import (
     DriftChanged,
     ModelAdopted,
     ModelKept,
@@ -31,9 +27,10 @@ from ...messages import (
     RetrainFinished,
     RetrainRequested,
 )
-from ...observe.drift import DriftLevel
-from ...observe.schema import Schema
-from ...settings import Settings
+from ..observe.drift import DriftLevel
+from ..observe.schema import Schema
+from ..settings import Settings
+from . import wire
 
 READ_AHEAD_MAX = 5_000
 """Entries read and not yet folded; then reading waits."""
@@ -56,22 +53,27 @@ def new_log(settings: Settings) -> TrainingLog:
     )
 
 
+@dataclass(slots=True)
+class Attempt:
+    """A retraining that runs beside the flow, and what came of it."""
+
+    job_id: int
+    is_over: bool = False
+    challenger: Challenger | None = None
+    error: str | None = None
+
+
 class Training:
     """A training log and the offset up to which it is folded: `position`, of the next entry."""
 
-    def __init__(
-        self, log: TrainingLog, position: int, threads: Executor, timings: Timings
-    ) -> None:
+    def __init__(self, log: TrainingLog, position: int, run: Callable[[RetrainJob], None]) -> None:
         self.log = log
         self.position = position
         self.unreadable_n = 0
         self.is_decider = False
-        self._threads = threads
-        self._timings = timings
+        self._run = run
         self._ahead: deque[tuple[int, Entry | None, Origin | None]] = deque()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._job: tuple[int, asyncio.Future[tuple[Challenger | None, str | None]]] | None = None
+        self._attempt: Attempt | None = None
         self._said: set[tuple[str, int]] = set()
         self._drifts: list[DriftChanged] = []
         self._is_for_drift = False
@@ -86,19 +88,16 @@ class Training:
         """Entries that were read and are not folded yet."""
         return len(self._ahead)
 
-    # -------------------------------------------------------------------------------- reading
+    @property
+    def has_room(self) -> bool:
+        """Whether more should be read yet."""
+        return len(self._ahead) < READ_AHEAD_MAX
 
-    async def read(self, consumer: Any) -> None:
-        """Read ahead for ever from a consumer that stands at `position`."""
-        while True:
-            await self._room.wait()
-            found = await consumer.getmany(timeout_ms=1_000, max_records=1_000)
-            for records in found.values():
-                for record in records:
-                    entry, origin = wire.entry_of(record) or (None, None)
-                    self._ahead.append((record.offset, entry, origin))
-            if len(self._ahead) >= READ_AHEAD_MAX:
-                self._room.clear()
+    def read(self, records: Iterable[Any]) -> None:
+        """What follows in the log; it is folded later."""
+        for record in records:
+            entry, origin = wire.entry_of(record) or (None, None)
+            self._ahead.append((record.offset, entry, origin))
 
     # -------------------------------------------------------------------------------- folding
 
@@ -112,10 +111,10 @@ class Training:
             offset, entry, origin = self._ahead[0]
             challenger = None
             if isinstance(entry, ModelAdopted) and self.log.counts(entry):
-                future = self._future(entry.job_id)
-                if future is not None and not future.done():
+                attempt = self._attempt_of(entry.job_id)
+                if attempt is not None and not attempt.is_over:
                     return
-                challenger = future.result()[0] if future is not None else None
+                challenger = attempt.challenger if attempt is not None else None
             self._ahead.popleft()
             self.position = offset + 1
             if entry is None:
@@ -123,8 +122,6 @@ class Training:
             elif self.log.fold(entry, origin, challenger):
                 self._folded(entry)
                 on_entry(entry)
-        if len(self._ahead) < READ_AHEAD_MAX:
-            self._room.set()
 
     def _folded(self, entry: Entry) -> None:
         if isinstance(entry, RetrainRequested):
@@ -137,10 +134,14 @@ class Training:
         """Run the retraining that is open, if any; the result of an earlier one is let go."""
         job = self.trainer.open_job
         if job is not None:
-            future = asyncio.get_running_loop().run_in_executor(
-                self._threads, _retrained, job, self._timings
-            )
-            self._job = (job.job_id, future)
+            self._attempt = Attempt(job.job_id)
+            self._run(job)
+
+    def retrained(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
+        """The retraining of this number is over."""
+        attempt = self._attempt_of(job_id)
+        if attempt is not None:
+            attempt.is_over, attempt.challenger, attempt.error = True, challenger, error
 
     # ------------------------------------------------------------------------------- deciding
 
@@ -163,18 +164,20 @@ class Training:
         if not found:
             found += trainer.due(now)
         job = trainer.open_job
-        future = self._future(job.job_id) if job is not None else None
-        if job is not None and future is not None and future.done():
-            challenger, error = future.result()
+        attempt = self._attempt_of(job.job_id) if job is not None else None
+        if job is not None and attempt is not None and attempt.is_over:
             verdict = trainer.judge(
-                RetrainFinished(job_id=job.job_id, at=now, challenger=challenger, error=error)
+                RetrainFinished(
+                    job_id=job.job_id, at=now, challenger=attempt.challenger, error=attempt.error
+                )
             )
             found += [verdict] if verdict is not None else []
         return [entry for entry in found if self._is_unsaid(entry)]
 
-    def _future(self, job_id: int) -> asyncio.Future[tuple[Challenger | None, str | None]] | None:
+    def _attempt_of(self, job_id: int) -> Attempt | None:
         """The retraining of this number, if it is the one that was started here last."""
-        return self._job[1] if self._job is not None and self._job[0] == job_id else None
+        attempt = self._attempt
+        return attempt if attempt is not None and attempt.job_id == job_id else None
 
     def _is_unsaid(self, entry: Entry) -> bool:
         """It was not written already, and is on its way back."""
@@ -191,12 +194,3 @@ def _question(entry: Decision) -> tuple[str, int]:
     if isinstance(entry, ModelRolledBack):
         return "roll back", entry.job_id
     return ("order" if isinstance(entry, RetrainRequested) else "verdict", entry.job_id)
-
-
-def _retrained(job: RetrainJob, timings: Timings) -> tuple[Challenger | None, str | None]:
-    """An attempt at a job, timed."""
-    began = time.perf_counter()
-    try:
-        return attempt(job)
-    finally:
-        timings.retrained(time.perf_counter() - began)

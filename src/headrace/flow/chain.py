@@ -7,11 +7,11 @@ work while no worker runs need to know of a shard.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from ...flow import wire
-from ...settings import Settings
-from .reading import Tapes, partition_of
+from ..settings import Settings
+from . import wire
+from .effects import Part, Routine
+from .tapes import Tapes
 
 
 @dataclass(slots=True)
@@ -35,20 +35,17 @@ class Chain:
     end: int = 0
 
 
-async def chain_of(
-    settings: Settings, partition: int, consumer: Any, *, last: int = -1, writer: str = ""
-) -> Chain:
-    """The chain from its beginning, or from a step that is known to be in it: `last`, of `writer`.
-
-    The consumer is started by the caller and used by nobody else.
-    """
-    tp = partition_of(settings.kafka.journal, partition)
-    tapes = Tapes(consumer, {tp: last + 1})
-    await tapes.open()
-    chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[tp])
+def chain_of(
+    settings: Settings, partition: int, *, last: int = -1, writer: str = ""
+) -> Routine[Chain]:
+    """The chain from its beginning, or from a step known to be in it: `last`, of `writer`."""
+    journal = Part(settings.kafka.journal, partition)
+    tapes = Tapes({journal: last + 1})
+    yield from tapes.open()
+    chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[journal])
     is_any, rules = chain.lost_n > 0, None
-    chain.end = (await consumer.end_offsets([tp]))[tp]
-    async for records in tapes.until(tp, chain.end):
+    chain.end = tapes.ends[journal]
+    while records := (yield from tapes.piece(journal, chain.end)):
         for record in records:
             step = wire.step_of(record)
             if step is None or not (is_any or step.follows(chain.last, chain.writer)):

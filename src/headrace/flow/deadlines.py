@@ -1,0 +1,77 @@
+"""What time brings: deadlines that pass, and a look now and then at where our logs end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .effects import Bounds, Look, Part, Routine
+from .parcels import Parcel
+from .places import check_place
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+HEARD_S = 5.0
+
+
+def clock_of(flow: Flow, deadline: float | None) -> float:
+    """The clock of the events, or in a quiet hour that of the day."""
+    return flow.quiet.now(deadline, flow.now, flow.wall)
+
+
+def say_due(flow: Flow) -> None:
+    """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
+    desks, shards = list(flow.desks.items()), flow.shards_now()
+    deadlines = [owned.desk.desk.next_deadline() for _, owned in desks]
+    deadlines += [owned.shard.shard.next_deadline() for owned in shards]
+    deadlines.append(flow.training.trainer.next_deadline())
+    if flow.quiet.wants_look(deadlines, flow.now, flow.wall, flow.elapsed):
+        flow.routines.start(_look_at_group(flow))
+    for number, desk in desks:
+        if Part(flow.settings.kafka.desk, number) not in flow.held:
+            continue
+        tick = desk.desk.due(clock_of(flow, desk.desk.desk.next_deadline()))
+        if tick is not None:
+            post = flow.mail.to_desk(tick, tick.at, number)
+            flow.outbox.put(Parcel(lambda: None, to_desks=[post]))
+    for shard in shards:
+        deadline = shard.shard.shard.next_deadline()
+        now = clock_of(flow, deadline)
+        if deadline is not None and flow.now < now and deadline <= now:
+            shard.shard.tick(now)
+            flow.outbox.put(flow.mail.of_step(shard, flow.training.position))
+
+
+def _look_at_group(flow: Flow) -> Routine[None]:
+    """Whether anybody in the group has an event to feed."""
+    name = flow.settings.kafka.events
+    parts = tuple(Part(name, number) for number in range(flow.partitions_n))
+    flow.quiet.seen((yield Look(parts, is_of_group=True)))
+
+
+def _check_route(flow: Flow, part: Part, place: int, found: Bounds) -> None:
+    """Answers and drift may be made anew: they are read from their beginning then."""
+    if place > found.end and place == flow.place_of(part):
+        flow.go_to(part, flow.places.of_group(part, found._replace(committed=place)))
+
+
+def watch(flow: Flow) -> Routine[None]:
+    """Ask the brokers something every so often: do they answer, and is our place still one?"""
+    training = Part(flow.settings.kafka.training, 0)
+    while True:
+        asked_at, places = flow.elapsed, dict[Part, int]()
+        for part in sorted(flow.held):
+            place = flow.place_of(part)
+            if place is not None:
+                places[part] = place
+        found: Mapping[Part, Bounds] | None = yield Look((training, *places), may_fail=True)
+        if found is not None:
+            flow.heard_at = flow.elapsed
+            for part, place in places.items():
+                if part in flow.routes:
+                    _check_route(flow, part, place, found[part])
+                else:
+                    check_place(part, place, found[part].end)
+        while flow.elapsed - asked_at < HEARD_S:
+            yield None

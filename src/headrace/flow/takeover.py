@@ -1,0 +1,135 @@
+"""Partitions that were just assigned, made ready one after the other while the flow goes on.
+
+A rebalance ends this wherever it stands, so the order matters: what may not have been sent goes out
+before a shard is ours, and between the last entry it hears from its own reading and the first from
+the worker's trainer nothing is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ..learn.training_log import TrainingLog
+from ..messages import DriftChanged, LabelRequested
+from ..settings import Settings
+from .effects import Load, Look, Part, Resume, Routine, Seek
+from .mail import OwnedDesk, OwnedShard
+from .places import check_place
+from .recovery import Recovered, Recovery, UnusableError
+from .shards import PartitionShard
+from .tapes import read_since
+from .training import new_log
+
+if TYPE_CHECKING:
+    from .flow import Flow
+
+DOUBT_MS = 60_000
+"""How far back requests are looked for that may have been sent: clocks of two workers differ."""
+
+Positions = Mapping[str, int | str]
+
+
+class GrownError(Exception):
+    """The events have more partitions than when the flow began."""
+
+
+def unborn(
+    settings: Settings, partition: int, partitions_n: int
+) -> tuple[PartitionShard, TrainingLog, Positions]:
+    """A shard before its first event, the training log that it sees, and where it stands."""
+    log = new_log(settings)
+    shard = PartitionShard(settings, partition, partitions_n, log.trainer)
+    return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
+
+
+def take_over(flow: Flow, events: set[int], desks: set[int]) -> Routine[None]:
+    """Make anew what is assigned and not there yet: desks first, they are quick.
+
+    Raises `GrownError` for a partition that came into being since the flow began.
+    """
+    for number in sorted(desks - flow.desks.keys()):
+        yield from _take_desk(flow, number)
+    for number in sorted(events - flow.shards.keys()):
+        if number >= flow.partitions_n:
+            name = flow.settings.kafka.events
+            raise GrownError(f"{name} has more than {flow.partitions_n} partitions now")
+        yield from _take_shard(flow, number)
+
+
+def _take_desk(flow: Flow, number: int) -> Routine[None]:
+    part = Part(flow.settings.kafka.desk, number)
+    desk = yield Load("desk", number)
+    while not flow.is_caught_up:
+        yield None
+    first, end, committed = (yield Look((part,), is_of_group=True))[part]
+    heard = flow.training.log.heard(number)
+    check_place(part, max(desk.position, heard[0] + 1), end)
+    if first > desk.position > 0:
+        flow.places.lose(part, desk.position, first, "requests in them are known no more")
+    desk.position = max(first, desk.position)
+    flow.desks[number] = OwnedDesk(desk, said_to=committed or 0, heard=heard, arrived=desk.position)
+    flow.give(Seek(part, desk.position), Resume(part))
+
+
+def _take_shard(flow: Flow, number: int) -> Routine[None]:
+    began = flow.elapsed
+    recovery, found = yield from _recovered(flow, number)
+    shard, log = found.shard, found.log
+    part = Part(flow.settings.kafka.events, number)
+    first, end, _ = (yield Look((part,)))[part]
+    check_place(part, shard.position, end)
+    if first > shard.position:
+        # A shard that has seen nothing yet begins where its log does.
+        if shard.journal >= 0:
+            flow.places.lose(part, shard.position, first, "its shard goes on without these events")
+        shard.seek(first)
+    owned = OwnedShard(
+        shard, found.journal_end, found.done, arrived=shard.position, writer=found.writer
+    )
+    sent = yield from _sent_since(flow, found)
+    if found.unsent is not None:
+        flow.outbox.put(flow.mail.of_outputs(owned, found.unsent, shard.journal, sent))
+    # The trainer of this worker goes on meanwhile, and may have been behind.
+    while shard.training != flow.training.position:
+        if shard.training < flow.training.position:
+            yield from recovery.catch_up(shard, log, flow.training.position)
+        else:
+            yield None
+    # Nothing is asked until the shard is one of ours, or it would miss an entry.
+    shard.attach(flow.training.trainer)
+    flow.shards[number] = owned
+    flow.now = max(flow.now, shard.shard.admission.clock.sure)
+    flow.give(Seek(part, shard.position), Resume(part))
+    flow.note(
+        f"partition {number} taken over in {flow.elapsed - began:.1f} s: {found.events_n} "
+        "events read again"
+    )
+
+
+def _recovered(flow: Flow, number: int) -> Routine[tuple[Recovery, Recovered]]:
+    """The shard from its newest snapshot, or from its logs alone where that can't be used."""
+    shard, log, positions = yield Load("shard", number)
+    while True:
+        recovery = Recovery(flow.settings, flow.decoder, flow.warn)
+        try:
+            found = yield from recovery.run(shard, log, writer=str(positions["writer"]))
+        except UnusableError as error:
+            flow.warn(f"the snapshot of partition {number} is passed over: {error}")
+            shard, log, positions = unborn(flow.settings, number, flow.partitions_n)
+        else:
+            return recovery, found
+
+
+def _sent_since(flow: Flow, found: Recovered) -> Routine[frozenset[bytes]]:
+    """What is on its topic already of what is in doubt: ids of requests, changes of drift whole."""
+    kafka, outputs = flow.settings.kafka, found.unsent.outputs if found.unsent else []
+    since_ms, sent = max(0, found.since_ms - DOUBT_MS), set[bytes]()
+    if any(isinstance(output, LabelRequested) for output in outputs):
+        parts = tuple(Part(kafka.requests, n) for n in range(flow.request_partitions_n))
+        sent |= {record.key for record in (yield from read_since(parts, since_ms))}
+    if any(isinstance(output, DriftChanged) for output in outputs):
+        sent |= {
+            record.value for record in (yield from read_since((Part(kafka.drift, 0),), since_ms))
+        }
+    return frozenset(sent)

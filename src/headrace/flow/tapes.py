@@ -1,0 +1,79 @@
+"""Logs read forwards from their own places, as routines: whoever carries them out does the I/O."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from .effects import Find, Look, Part, Read, Routine
+from .places import check_place
+
+
+class Tapes:
+    """Some parts, each read from its own place.
+
+    `lost` says, for each part, how many records before its first were wanted and had been deleted;
+    `ends` where each ended when it was opened.
+    """
+
+    def __init__(self, starts: Mapping[Part, int]) -> None:
+        self._places = dict(starts)
+        self._ahead: dict[Part, deque[Any]] = {part: deque() for part in starts}
+        self.lost: dict[Part, int] = {}
+        self.ends: dict[Part, int] = {}
+
+    def open(self) -> Routine[None]:
+        """Go to where each begins, or to the first record that is still there.
+
+        Raises `BadInput` for a place beyond the end: that is another log.
+        """
+        found = yield Look(tuple(self._places))
+        for part, start in self._places.items():
+            first, end = found[part].first, found[part].end
+            check_place(part, start, end)
+            self.ends[part], self.lost[part] = end, max(0, first - start)
+            self._places[part] = max(start, first)
+
+    def piece(self, part: Part, stop: int) -> Routine[list[Any]]:
+        """Records before offset `stop` that were not read yet; empty if there are none left.
+
+        They must be there already: this waits for them.
+        """
+        yield from self._fill(part, stop)
+        ahead, piece = self._ahead[part], []
+        while ahead and ahead[0].offset < stop:
+            piece.append(ahead.popleft())
+        return piece
+
+    def next(self, part: Part, stop: int) -> Routine[Any | None]:
+        """The next record before offset `stop`; None if there is none left."""
+        yield from self._fill(part, stop)
+        ahead = self._ahead[part]
+        return ahead.popleft() if ahead and ahead[0].offset < stop else None
+
+    def skip(self, part: Part, start: int) -> None:
+        """Go on from this offset, wherever it was read up to."""
+        ahead = self._ahead[part]
+        if ahead and ahead[0].offset <= start <= ahead[-1].offset:
+            while ahead[0].offset < start:
+                ahead.popleft()
+            return
+        ahead.clear()
+        self._places[part] = start
+
+    def _fill(self, part: Part, stop: int) -> Routine[None]:
+        if not self._ahead[part] and self._places[part] < stop:
+            records, self._places[part] = yield Read(part, self._places[part], stop)
+            self._ahead[part].extend(records)
+
+
+def read_since(parts: tuple[Part, ...], since_ms: int) -> Routine[list[Any]]:
+    """All records of these parts that were written since a moment."""
+    starts = yield Find(parts, since_ms)
+    tapes, read = Tapes(starts), list[Any]()
+    yield from tapes.open()
+    for part in parts:
+        while piece := (yield from tapes.piece(part, tapes.ends[part])):
+            read += piece
+    return read

@@ -1,0 +1,182 @@
+"""Counts from the logs of a cluster what its workers did; shares no code with what they run.
+
+Reads records as JSON, and follows the two chains of docs/DELIVERY.md by itself: the steps of a
+journal, and the ends of a desk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from typing import Any
+
+from headrace.frozen_compare import differences
+
+ENDS = ("LabelSettled", "LabelDisputed", "RequestExpired", "RequestWithdrawn")
+Rows = list[tuple[int, dict[str, Any], dict[str, bytes]]]
+
+
+def rows_of(log: Any) -> Rows:
+    return [
+        (record.offset, json.loads(record.value), dict(record.headers)) for record in log.records
+    ]
+
+
+def steps_of(rows: Rows) -> list[dict[str, Any]]:
+    """The steps that count: each names the one before, and who wrote that."""
+    chain: list[dict[str, Any]] = []
+    last, writer = -1, ""
+    for offset, step, _ in rows:
+        if step["previous"] == last and (step.get("is_first") or step.get("writer", "") == writer):
+            last, writer = offset, step.get("writer", "")
+            chain.append(step)
+    return chain
+
+
+def counted_ends(rows: Rows) -> tuple[list[dict[str, Any]], int]:
+    """The ends that count, in order, and how many only repeat."""
+    heard: dict[int, tuple[int, int]] = {}
+    found, repeated_n = [], 0
+    for _, entry, headers in rows:
+        if entry["type"] not in ENDS:
+            continue
+        desk, *rest = map(int, headers["headrace-origin"].split())
+        place, before = (rest[0], rest[1]), (rest[2], rest[3])
+        last = heard.get(desk, (-1, -1))
+        if place > last and before in (last, (-1, -1)):
+            heard[desk] = place
+            found.append(entry)
+        else:
+            repeated_n += 1
+    return found, repeated_n
+
+
+class Audit:
+    """What is wrong in a world, as sentences."""
+
+    def __init__(self, world: Any) -> None:
+        self.world, self.cluster = world, world.cluster
+        self.kafka = self.cluster.kafka
+        self.wrong: list[str] = []
+        self.is_refused = bool(self.cluster.refused)
+        self.requests: dict[str, bytes] = {}
+        self.asked: dict[int, list[str]] = {}
+        self._requests()
+        self._journals()
+        if not self.is_refused:
+            self._ends()
+            self._models()
+            self._ready()
+
+    def log(self, topic: str, partition: int = 0) -> Any:
+        return self.cluster.log((topic, partition))
+
+    def say(self, sentence: str) -> None:
+        self.wrong.append(sentence)
+
+    def _requests(self) -> None:
+        """No event is asked twice; a request that comes twice is the same."""
+        copies, of_event = Counter[str](), defaultdict[str, set[str]](set)
+        for record in self.log(self.kafka.requests).records:
+            row = json.loads(record.value)
+            if row["type"] != "LabelRequested":
+                continue
+            name = row["request_id"]
+            copies[name] += 1
+            of_event[row["event_id"]].add(name)
+            if self.requests.setdefault(name, record.value) != record.value:
+                self.say(f"request {name} was sent with other content")
+        for event, names in of_event.items():
+            if len(names) > 1:
+                self.say(f"event {event} was asked {len(names)} times")
+        # Only a worker that was cut off may have one on its way that nobody finds yet.
+        if not self.world.was_cut_off:
+            for name, n in copies.items():
+                if n > 1:
+                    self.say(f"request {name} was sent {n} times")
+
+    def _journals(self) -> None:
+        """What the journals say was asked, and only that, was sent; no event is left out."""
+        decided: set[str] = set()
+        for n in range(self.cluster.partitions_n):
+            steps = steps_of(rows_of(self.log(self.kafka.journal, n)))
+            events, place = self.log(self.kafka.events, n), 0
+            for step in steps:
+                decided.update(step.get("asked", []))
+                if step["start"] != place and not self._is_told(n):
+                    self.say(f"partition {n}: events {place} to {step['start']} were passed over")
+                if step["stop"] < step["start"]:
+                    self.say(f"partition {n}: a step ends before it begins")
+                place = step["stop"]
+            if place != events.end and not self.is_refused:
+                self.say(f"partition {n}: decided up to {place} of {events.end}")
+            if place > events.end and not self.is_refused:
+                self.say(f"partition {n}: {events.end} events, and {place} were decided")
+        self._commits()
+        for n in sorted(self.world.cut):
+            told = (*self.cluster.warned, *self.cluster.refused)
+            if not any(f"partition {n}: " in one and "deleted" in one for one in told):
+                self.say(f"partition {n}: events were deleted, and nobody said so")
+        for name in sorted(decided - self.requests.keys()):
+            # A shard of other settings begins anew, and decides nothing of before again.
+            if not self.is_refused and not self.world.has_grown:
+                self.say(f"request {name} is in a journal, and was never sent")
+        for name in sorted(self.requests.keys() - decided):
+            self.say(f"request {name} was sent, and is in no journal")
+
+    def _commits(self) -> None:
+        """No event is committed before its step is in the journal."""
+        for n, offset, journal_end in self.cluster.commits:
+            log = self.log(self.kafka.journal, n)
+            steps = [json.loads(record.value) for record in log.records[:journal_end]]
+            decided = max((step["stop"] for step in steps), default=0)
+            if offset > max(decided, self.log(self.kafka.events, n).first):
+                self.say(f"partition {n}: {offset} was committed, and {decided} decided")
+
+    def _is_told(self, n: int) -> bool:
+        return any(f"partition {n}" in sentence for sentence in self.cluster.warned) or (
+            self.world.has_grown
+        )
+
+    def _ends(self) -> None:
+        """Every request ends once; whoever answered in time was heard."""
+        ends, _ = counted_ends(rows_of(self.log(self.kafka.training)))
+        settled = {end["request_id"] for end in ends if end["type"] == "LabelSettled"}
+        # A label that comes after its deadline is still taken.
+        n = Counter(
+            end["request_id"]
+            for end in ends
+            if end["type"] != "RequestExpired" or end["request_id"] not in settled
+        )
+        for name in self.requests:
+            if n[name] != 1:
+                self.say(f"request {name} ended {n[name]} times")
+        for name in sorted(self.world.answered - settled):
+            self.say(f"the answer to request {name} was lost")
+        cap = self.world.settings.query.budget.cap
+        if cap is not None and not self.world.has_grown:
+            refunded_n = sum(end["type"] != "LabelSettled" for end in ends)
+            if len(self.requests) - refunded_n > cap:
+                self.say(f"{len(self.requests)} labels were asked for; the cap is {cap}")
+
+    def _models(self) -> None:
+        """Everybody holds the same model at the end of the log."""
+        end = self.log(self.kafka.training).end
+        first: Any = None
+        for worker in self.cluster.workers:
+            if worker.is_dead or worker.flow is None:
+                continue
+            if worker.flow.training.position != end:
+                self.say(f"worker {worker.number} stands at {worker.flow.training.position}/{end}")
+                continue
+            log = worker.flow.training.log
+            first = log if first is None else first
+            if found := differences(first, log):
+                self.say(f"worker {worker.number} holds another model: {found[0]}")
+
+    def _ready(self) -> None:
+        for worker in self.cluster.workers:
+            if not worker.is_dead and worker.flow is not None:
+                reason = worker.flow.why_not_ready(self.cluster.now)
+                if reason:
+                    self.say(f"worker {worker.number}: {reason}")

@@ -1,0 +1,182 @@
+"""Clusters of bad luck, audited; and broken flows that the audit must not let pass."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headrace.flow import deadlines, flow, outbox, takeover, tapes
+from headrace.flow.flow import Flow
+from headrace.flow.mail import Mail
+from headrace.flow.outbox import Outbox
+from headrace.flow.recovery import Recovery
+from simulation.cluster_audit import Audit
+from simulation.cluster_worlds import FAULTS, World
+
+SEEDS_N = int(os.environ.get("HEADRACE_CLUSTERS", "24"))
+AT_ONCE = 4
+BROKEN_SEEDS = range(12)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS_N, AT_ONCE))
+def test_every_cluster_passes_the_audit(first: int) -> None:
+    for seed in range(first, min(first + AT_ONCE, SEEDS_N)):
+        world = World(seed).live()
+        assert Audit(world).wrong == [], f"World({seed}), {world.drawn}"
+
+
+def test_the_clusters_hold_everything_that_is_audited() -> None:
+    seen: Counter[str] = Counter()
+    for name in FAULTS:
+        world = World(1_000, (name,)).live()
+        assert Audit(world).wrong == [], name
+        seen.update(world.cluster.restarts)
+        seen["refused"] += len(world.cluster.refused)
+        seen["asked"] += len(world.asked)
+        seen["answered"] += len(world.answered)
+        seen["lost"] += sum("were deleted before" in told for told in world.cluster.warned)
+        seen["taken over"] += sum("taken over" in told for told in world.cluster.told)
+        seen["retrained"] += sum(
+            b"ModelAdopted" in record.value or b"ModelKept" in record.value
+            for record in world.cluster.log((world.cluster.kafka.training, 0)).records
+        )
+    wanted = ["GrownError", "refused", "asked", "answered", "lost", "taken over", "retrained"]
+    assert [name for name in wanted if not seen[name]] == []
+
+
+# ------------------------------------------------------------------------------ broken flows
+
+
+def commits_before_it_writes(patch: pytest.MonkeyPatch) -> None:
+    put = Outbox.put
+
+    def put_early(self: Outbox, parcel: Any) -> None:
+        parcel.arrived()
+        put(self, parcel)
+
+    patch.setattr(Outbox, "put", put_early)
+
+
+def commits_what_it_has_not_fed(patch: pytest.MonkeyPatch) -> None:
+    polled = Flow._polled
+
+    def polled_early(self: Flow, one: Any) -> None:
+        if one.positions is not None:
+            self.routines.start(flow.commit(self, one.positions))
+        polled(self, one)
+
+    patch.setattr(Flow, "_polled", polled_early)
+
+
+def tells_people_before_its_journal(patch: pytest.MonkeyPatch) -> None:
+    def carry_out(self: Outbox) -> Any:
+        self._is_under_way = True
+        while self._waiting:
+            parcels = list(self._waiting)
+            self._waiting.clear()
+            for stage in ("to_others", "to_desks"):
+                posts = [post for parcel in parcels for post in getattr(parcel, stage)]
+                yield from outbox._written(posts)
+            yield from outbox._written([p.journal for p in parcels if p.journal is not None])
+            for parcel in parcels:
+                parcel.arrived()
+        self._is_under_way = False
+
+    patch.setattr(Outbox, "carry_out", carry_out)
+
+
+def fences_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(outbox, "_check_fence", lambda step, offset: None)
+
+
+def believes_any_place(patch: pytest.MonkeyPatch) -> None:
+    for module in (deadlines, flow, takeover, tapes):
+        patch.setattr(module, "check_place", lambda part, position, end: None)
+
+
+def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> None:
+    of_desk = Mail.of_desk
+
+    def of_desk_by_offset(self: Mail, owned: Any, records: Any) -> Any:
+        owned.heard = max(owned.heard, (owned.said_to - 1, 1_000))
+        return of_desk(self, owned, records)
+
+    patch.setattr(Mail, "of_desk", of_desk_by_offset)
+
+
+def forgets_what_was_not_sent(patch: pytest.MonkeyPatch) -> None:
+    recovered = Recovery._recovered
+
+    def without_unsent(self: Recovery, *arguments: Any) -> Any:
+        found = recovered(self, *arguments)
+        found.unsent = None
+        return found
+
+    patch.setattr(Recovery, "_recovered", without_unsent)
+
+
+def sends_again_without_looking(patch: pytest.MonkeyPatch) -> None:
+    def nothing_sent(flow: Flow, found: Any) -> Any:
+        yield from ()
+        return frozenset()
+
+    patch.setattr(takeover, "_sent_since", nothing_sent)
+
+
+def feeds_what_was_read_before_the_group_shared_out(patch: pytest.MonkeyPatch) -> None:
+    polled = Flow._polled
+
+    def polled_now(self: Flow, one: Any) -> None:
+        polled(self, type(one)(self.turn, one.records, one.positions))
+
+    patch.setattr(Flow, "_polled", polled_now)
+
+
+def lets_go_before_all_has_arrived(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Outbox, "is_empty", property(lambda self: True))
+
+
+def lets_no_deadline_pass(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(flow, "say_due", lambda flow: None)
+
+
+def passes_over_a_gap_in_silence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("headrace.flow.places.Places.lose", lambda self, *what: None)
+
+
+BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [
+    (commits_before_it_writes, ("kill", "join")),
+    (commits_what_it_has_not_fed, ("kill", "join")),
+    (tells_people_before_its_journal, ("kill", "freeze")),
+    (fences_nobody, ("freeze", "kill", "join")),
+    (believes_any_place, ("truncate_events", "join")),
+    (takes_what_was_said_from_committed_offsets, ("move_offsets", "kill", "join")),
+    (forgets_what_was_not_sent, ("kill", "join")),
+    (sends_again_without_looking, ("kill", "join")),
+    (feeds_what_was_read_before_the_group_shared_out, ("share_anew", "join", "kill")),
+    (lets_go_before_all_has_arrived, ("share_anew", "join", "stop")),
+    (lets_no_deadline_pass, ("join",)),
+    (passes_over_a_gap_in_silence, ("cut_events", "kill")),
+]
+
+
+@pytest.mark.parametrize(("broken", "faults"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_broken_flow_is_caught(
+    broken: Callable[[pytest.MonkeyPatch], None],
+    faults: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken(monkeypatch)
+    assert any(is_caught(seed, faults) for seed in BROKEN_SEEDS)
+
+
+def is_caught(seed: int, faults: tuple[str, ...]) -> bool:
+    """The audit sees it, or a part of the worker does before."""
+    try:
+        return bool(Audit(World(seed, faults).live()).wrong)
+    except AssertionError:
+        return True
