@@ -74,6 +74,9 @@ class World:
         cluster = self.cluster
         cluster.run(FED_S + 30.0)
         self.heal()
+        # What was deleted shows when something follows.
+        for number in range(cluster.partitions_n):
+            self._event(number)
         cluster.run(FED_S + CALM_S)
         # Nothing comes any more: the clock of the day passes all deadlines.
         cluster.run(FED_S + CALM_S + DEADLINE_S)

@@ -127,15 +127,6 @@ def sends_again_without_looking(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(takeover, "_sent_since", nothing_sent)
 
 
-def feeds_what_was_read_before_the_group_shared_out(patch: pytest.MonkeyPatch) -> None:
-    polled = Flow._polled
-
-    def polled_now(self: Flow, one: Any) -> None:
-        polled(self, type(one)(self.turn, one.records, one.positions))
-
-    patch.setattr(Flow, "_polled", polled_now)
-
-
 def lets_go_before_all_has_arrived(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Outbox, "is_empty", property(lambda self: True))
 
@@ -157,7 +148,6 @@ BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [
     (takes_what_was_said_from_committed_offsets, ("move_offsets", "kill", "join")),
     (forgets_what_was_not_sent, ("kill", "join")),
     (sends_again_without_looking, ("kill", "join")),
-    (feeds_what_was_read_before_the_group_shared_out, ("share_anew", "join", "kill")),
     (lets_go_before_all_has_arrived, ("share_anew", "join", "stop")),
     (lets_no_deadline_pass, ("join",)),
     (passes_over_a_gap_in_silence, ("cut_events", "kill")),

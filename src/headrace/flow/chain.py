@@ -41,7 +41,7 @@ def chain_of(
     """The chain from its beginning, or from a step known to be in it: `last`, of `writer`."""
     journal = Part(settings.kafka.journal, partition)
     tapes = Tapes({journal: last + 1})
-    yield from tapes.open()
+    yield from tapes.begin()
     chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[journal])
     is_any, rules = chain.lost_n > 0, None
     chain.end = tapes.ends[journal]

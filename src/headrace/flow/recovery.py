@@ -102,7 +102,7 @@ class Recovery:
                 self._journal: shard.journal + 1,
             }
         )
-        yield from tapes.open()
+        yield from tapes.begin()
         if tapes.lost[self._training]:
             raise BadInput(
                 f"{kafka.training} begins {tapes.lost[self._training]} entries after the newest "

@@ -14,7 +14,7 @@ class Tapes:
     """Some parts, each read from its own place.
 
     `lost` says, for each part, how many records before its first were wanted and had been deleted;
-    `ends` where each ended when it was opened.
+    `ends` where each ended when it was begun.
     """
 
     def __init__(self, starts: Mapping[Part, int]) -> None:
@@ -23,7 +23,7 @@ class Tapes:
         self.lost: dict[Part, int] = {}
         self.ends: dict[Part, int] = {}
 
-    def open(self) -> Routine[None]:
+    def begin(self) -> Routine[None]:
         """Go to where each begins, or to the first record that is still there.
 
         Raises `BadInput` for a place beyond the end: that is another log.
@@ -72,7 +72,7 @@ def read_since(parts: tuple[Part, ...], since_ms: int) -> Routine[list[Any]]:
     """All records of these parts that were written since a moment."""
     starts = yield Find(parts, since_ms)
     tapes, read = Tapes(starts), list[Any]()
-    yield from tapes.open()
+    yield from tapes.begin()
     for part in parts:
         while piece := (yield from tapes.piece(part, tapes.ends[part])):
             read += piece

@@ -267,7 +267,7 @@ class Rebuild:
     async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
         """A partition from its beginning, and where it ends."""
         tapes = Tapes({tp: 0})
-        await self._reader.run(tapes.open())
+        await self._reader.run(tapes.begin())
         return tapes, tapes.ends[tp]
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:

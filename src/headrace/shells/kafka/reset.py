@@ -117,7 +117,7 @@ async def _newest_log(
     log, position = states.training()
     tp = Part(settings.kafka.training, 0)
     tapes = Tapes({tp: position})
-    await reader.run(tapes.open())
+    await reader.run(tapes.begin())
     if tapes.lost[tp]:
         raise BadInput(
             f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
