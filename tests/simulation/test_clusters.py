@@ -17,7 +17,7 @@ from headrace.flow.recovery import Recovery
 from simulation.cluster_audit import Audit
 from simulation.cluster_worlds import FAULTS, World
 
-SEEDS_N = int(os.environ.get("HEADRACE_CLUSTERS", "24"))
+SEEDS_N = int(os.environ.get("HEADRACE_CLUSTERS", "16"))
 AT_ONCE = 4
 BROKEN_SEEDS = range(12)
 
