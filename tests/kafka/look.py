@@ -22,8 +22,8 @@ from .jars import BrokerMissing
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "docker" / "headrace.toml"
 NEXT = (
-    "{bin}/headrace worker --settings {settings} --live",
     "{bin}/python examples/kafka/producer.py --settings {settings}",
+    "{bin}/headrace worker --settings {settings} --live",
     "{bin}/python examples/kafka/annotators.py --settings {settings}",
 )
 PLACES = {
@@ -65,7 +65,9 @@ def main() -> int:
         settings = folder / "headrace.toml"
         settings.write_text(settings_for(broker.servers), encoding="utf-8")
         load_for_kafka(settings)
-        print(f"a broker listens at {broker.servers} until Ctrl-C; each in a terminal of its own:")
+        print(
+            f"a broker listens at {broker.servers} until Ctrl-C; each in its own terminal, in this order:"
+        )
         where = {"bin": Path(sys.executable).parent, "settings": settings}
         for command in NEXT:
             print(f"  {command.format(**where)}")
