@@ -122,7 +122,13 @@ def _told(annotation: Any) -> str:
     raise SystemExit(f"a setting of type {annotation} has no description")
 
 
-_KINDS = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+_KINDS = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "true or false",
+    Any: "anything",
+}
 
 
 def _takes(annotation: Any) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import BadSettings
 from .messages import Context
 from .model_view import ModelView
 from .observe.admission import Run
@@ -14,8 +16,9 @@ from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.seen import widened
 from .observe.window import Columns
-from .query.pool import Pool, disagreement
+from .query.pool import ASKED_MAX, Pool, disagreement
 from .query.requests import Candidate
+from .query.strategies import Strategy, declared_needs, needs_of
 
 SCORED_MAX = 1024
 
@@ -43,8 +46,14 @@ def pool_of(
     uncertainty_from: str,
     wanted_n: int,
     anew: NDArray[np.float64] | None = None,
+    *,
+    members: NDArray[np.float64] | None = None,
+    asked: NDArray[np.float64] | None = None,
 ) -> Pool:
-    """These events as candidates of a round; `anew` are newer probabilities of the model."""
+    """These events as candidates of a round; `anew` are newer probabilities of the model.
+
+    `members` and `asked` are what some strategies read beside them; see `Pool`.
+    """
     model = events.probabilities if anew is None else anew
     return Pool(
         ids=events.ids.tolist(),
@@ -54,6 +63,8 @@ def pool_of(
         is_category=_are_categories(schema, events.rows.shape[1]),
         probabilities=_facing(model, events.served, len(schema.classes), uncertainty_from),
         wanted_n=wanted_n,
+        members=members,
+        asked=asked,
     )
 
 
@@ -85,6 +96,35 @@ def past_of(recent: Columns, sample: Columns) -> Columns:
     older = sample.take(np.flatnonzero(sample.seq < first))
     order = np.argsort(older.seq, kind="stable")
     return older.take(order).followed_by(recent)
+
+
+def read_more(
+    strategy: Strategy | None, events: Columns, past: Callable[[], Columns], model: ModelView
+) -> dict[str, NDArray[np.float64] | None]:
+    """What a strategy needs of a pool beside the candidates: `members`, `asked`.
+
+    The members are asked now, the latest `ASKED_MAX` of those asked before are from the `past`.
+    Nothing for None, where no strategy has a say.
+    """
+    needs = () if strategy is None else needs_of(strategy)
+    found: dict[str, NDArray[np.float64] | None] = {}
+    if "members" in needs:
+        found["members"] = model.members(
+            events.rows, events.at, lambda i: unpacked(events.originals[i])
+        )
+    if "asked" in needs:
+        kept = past()
+        found["asked"] = kept.rows[np.flatnonzero(kept.is_asked)[-ASKED_MAX:]]
+    return found
+
+
+def check_members(strategy: Strategy, name: str, model: ModelView) -> None:
+    """Raise `BadSettings` where a strategy goes by the members of a model that has none."""
+    if "members" in (declared_needs(strategy) or ()) and not model.has_members:
+        raise BadSettings(
+            f"query.strategy is {name}, which goes by how far the members of a model disagree, and "
+            "the model has none; set model.name to committee or to one of river's ensembles"
+        )
 
 
 def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ import msgspec
 import numpy as np
 
 from . import frozen
+from .candidates import check_members
 from .chance import Chance
 from .errors import BadInput, BadSettings
 from .label.desk import Desk
@@ -142,6 +143,7 @@ class Engine:
                 "a workflow was passed and events are asked on arrival, where there are no "
                 "batches; set query.ask to rounds"
             )
+        check_members(asking.strategy, asking.strategy_name, self.trainer)
         self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
         self.desk = Desk(
             settings.label,

@@ -47,6 +47,20 @@ class ModelView(Protocol):
         """
         ...
 
+    @property
+    def has_members(self) -> bool:
+        """Whether the model is made of members that can be asked one by one."""
+        ...
+
+    def members(
+        self,
+        X: NDArray[np.float64],
+        at: NDArray[np.float64],
+        original_of: OriginalOf,
+    ) -> NDArray[np.float64] | None:
+        """The same by each member, shape (m, n, k); None where there are none yet."""
+        ...
+
     def context(
         self,
         row: NDArray[np.float64],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from .settings_fields import (
     Count,
@@ -135,8 +135,15 @@ class QuerySettings(Section, frozen=True, kw_only=True):
 
     strategy: Annotated[
         str,
-        about("`random`, `least_confidence`, `margin`, `entropy`, `hybrid`, or `module:function`."),
+        about(
+            "A name of docs/STRATEGIES.md, such as `random`, `margin`, `entropy`, `hybrid`, "
+            "`vote_entropy`, `badge`; or `module:function`."
+        ),
     ] = "margin"
+    options: Annotated[
+        dict[str, Any],
+        about("Options of the strategy by name: see docs/STRATEGIES.md for those it has."),
+    ] = field(default_factory=dict)
     ask: Annotated[
         Literal["auto", "arrival", "rounds"],
         about(

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from .candidates import candidate_of, past_of, pool_arriving, pool_of, scores_of
+from .candidates import candidate_of, past_of, pool_arriving, pool_of, read_more, scores_of
 from .chance import Chance
 from .learn.evaluation import Evaluation
 from .learn.failures import FailedEvents
@@ -325,6 +325,9 @@ class Shard:
         told = {"order_key": order.key, "order_reason": order.reason}
         return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
 
+    def _past(self) -> Columns:
+        return past_of(self.window.since(0), self.reservoir.columns())
+
     def _regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
         outputs: list[Output] = [*self.asking.waiting(now)]
@@ -354,15 +357,12 @@ class Shard:
         wanted_n = min(wanted_n, self.asking.can_ask_n)
         if wanted_n < 1 or is_asked.all():
             return []
-        source = self.settings.query.uncertainty_from
-        pool = pool_of(events, self.schema, source, wanted_n, anew)
+        source, at_random = self.settings.query.uncertainty_from, self._at_random()
+        strategy = None if at_random or reason == "drift" else self.asking.strategy
+        more = read_more(strategy, events, self._past, self.model)
+        pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
         decision = self.asking.round(
-            pool,
-            is_asked,
-            reason=reason,
-            at_random=self._at_random(),
-            wanted_n=wanted_n,
-            now=now,
+            pool, is_asked, reason=reason, at_random=at_random, wanted_n=wanted_n, now=now
         )
         outputs = self._asked(decision, events)
         for row in decision.chosen:

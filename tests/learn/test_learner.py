@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from river import api, base, compose, ensemble, forest, imblearn, linear_model, naive_bayes, tree
 
 from headrace.learn import models
-from headrace.learn.learner import Learner, _tilt, takes_weight
+from headrace.learn.habits import _tilt, takes_weight
+from headrace.learn.learner import Learner
 from headrace.learn.models import PRESETS, build
 from learn.columns import Columns, stream
 

@@ -20,6 +20,7 @@ import msgspec
 import xxhash
 
 from .. import frozen
+from ..candidates import check_members
 from ..chance import Chance
 from ..errors import BadInput, BadSettings
 from ..learn.trainer import Entry, Trainer
@@ -202,7 +203,9 @@ class PartitionShard:
             chance=chance,
             stream=settings.stream,
         )
-        self.shard = Shard(part, schema, View(trainer, schema), asking, chance)
+        view = View(trainer, schema)
+        check_members(asking.strategy, asking.strategy_name, view)
+        self.shard = Shard(part, schema, view, asking, chance)
         self._outputs: list[Output] = []
         self._letters: dict[int, Record] = {}
         self._start = 0

@@ -12,17 +12,16 @@ from collections.abc import Hashable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from river import preprocessing
 
-from ..chance import Chance
 from ..messages import Context, Features, Moments
 from ..observe.originals import OriginalOf
 from .committee.committee import Committee
 from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
 from .failures import Failures
+from .habits import first_words, keeps_absence, takes_weight
+from .members import as_distributions, ensemble_in, opinions_of
 from .own_labels import OwnLabels
-from .parts import parts_of
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
 from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
@@ -64,7 +63,7 @@ class Learner:
         self._blank = model.clone()
         self._is_multiclass = bool(model._multiclass)
         self._own_labels = OwnLabels.of(model)
-        self._is_silent, self._gives_probabilities = _first_words(model)
+        self._is_silent, self._gives_probabilities = first_words(model)
         self._accepts_weight: bool | None = None
         # Whether missing features stay away or come as None: found out at the first label.
         self._is_absence_kept: bool | None = {"found": None, "absent": True, "none": False}[missing]
@@ -145,6 +144,29 @@ class Learner:
         else:
             found = self._by_river(X, k, original_of)
         return self._distributions(found)
+
+    @property
+    def has_members(self) -> bool:
+        """Whether the model is made of members: a committee, or an ensemble of river's."""
+        return self._table is not None or ensemble_in(self.model) is not None
+
+    def members(self, X: Floats, at: Floats, original_of: OriginalOf) -> Floats | None:
+        """What `probabilities` says, by each member: shape (m, n, k); None before the first label.
+
+        A member that fails, or says nothing, says that all classes are alike.
+        """
+        k = len(self.schema.classes)
+        if k == 0 or self._is_silent:
+            return None
+        if self._table is not None:
+            committee = self._table.committee
+            said = committee.opinions(self._table.rows(X, at, original_of))
+            found = [by_class(committee.classes, opinion, k) for opinion in said]
+        else:
+            inputs = [self._input(row, original_of(i)) for i, row in enumerate(X)]
+            codes = self._own_labels.code
+            found = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
+        return np.stack([as_distributions(opinion) for opinion in found]) if found else None
 
     def context(
         self,
@@ -398,99 +420,3 @@ class Learner:
             return answer or {}
         label = self.model.predict_one(x)
         return {} if label is None else {label: 1.0}
-
-
-def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
-    """Whether `learn_one(x, y, w=...)` of this model weighs, found out on clones of it.
-
-    Signatures do not tell: some ensembles take `**kwargs` and drop them, some pass them to members
-    that raise. So 32 examples over the numeric features `names` are learned three times. The model
-    weighs if w=1 on all changes nothing, and examples of class 1 with w=4 make class 1 more likely
-    and with w=0.25 less likely than without.
-
-    >>> from river import linear_model, naive_bayes
-    >>> takes_weight(linear_model.LogisticRegression(), ["amount"])
-    True
-    >>> takes_weight(naive_bayes.GaussianNB(), ["amount"])
-    False
-    """
-    try:
-        plain, one = _tilt(model, names, None), _tilt(model, names, 1.0)
-        return plain == one and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
-    except Exception:  # the argument is refused, here or further inside
-        return False
-
-
-def keeps_absence(model: RiverClassifier, x: Mapping[str, Any], label: Any) -> bool:
-    """Whether the model is given nothing for a missing feature, or `None`; found out on copies.
-
-    River's models take a feature that is not there; its imputers, `Select`, and functions that look
-    a feature up want `None` in its place. So the example x, `None` where something is missing, is
-    learned without each of its features in turn: `None` is chosen where an imputer is in the model,
-    or where absence raises and `None` does not.
-
-    >>> from river import linear_model, preprocessing, stats
-    >>> imputer = preprocessing.StatImputer(("load", stats.Mean()))
-    >>> keeps_absence(imputer | linear_model.LogisticRegression(), {"load": 1.0}, True)
-    False
-    >>> keeps_absence(linear_model.LogisticRegression(), {"load": 1.0}, True)
-    True
-    """
-    if any(isinstance(part, _IMPUTERS) for _, part in parts_of(model)):
-        return False
-    for name in list(x)[:_TRIED_MAX]:
-        filled = {**x, name: None}
-        absent = {key: value for key, value in filled.items() if value is not None}
-        if not _takes(model, absent, label) and _takes(model, filled, label):
-            return False
-    return True
-
-
-_IMPUTERS = (preprocessing.StatImputer, preprocessing.PreviousImputer)
-_TRIED_MAX = 16
-
-
-def _takes(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
-    """Whether a copy can learn x, twice, and predict it."""
-    stranger = copy.deepcopy(model)
-    try:
-        stranger.learn_one(dict(x), label)
-        stranger.learn_one(dict(x), label)
-        stranger.predict_one(dict(x))
-    except Exception:  # that is what was to be found out
-        return False
-    return True
-
-
-def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:
-    """Mean probability of class 1 after class 1 was learned with this weight."""
-    clone, chance = model.clone(), Chance(0)
-    rows = [
-        {name: chance.uniform(f"row {i}", name) for name in names or ["a", "b", "c"]}
-        for i in range(32)
-    ]
-    for i, x in enumerate(rows):
-        # The classes overlap, so that a weight has something to move.
-        label = chance.uniform("label", str(i)) < 0.25 + 0.5 * next(iter(x.values()))
-        if weight is None:
-            clone.learn_one(x, label)
-        else:
-            clone.learn_one(x, label, w=weight if label else 1.0)
-    total = 0.0
-    for x in rows:
-        try:
-            total += float(clone.predict_proba_one(x).get(True, 0.0))
-        except NotImplementedError:
-            total += float(bool(clone.predict_one(x)))
-    return total
-
-
-def _first_words(model: RiverClassifier) -> tuple[bool, bool]:
-    """Whether the model has nothing to say yet, and whether it says probabilities; asks a copy."""
-    stranger = copy.deepcopy(model)
-    try:
-        return not stranger.predict_proba_one({}), True
-    except NotImplementedError:
-        return False, False
-    except Exception:  # it wants a feature that is not there: it speaks, let it
-        return False, True

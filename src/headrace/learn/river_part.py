@@ -19,7 +19,7 @@ from .committee.committee import Committee, default_members, without_free_texts
 from .committee.evidence import Floats, Rows
 from .committee.members import RiverMember
 from .committee.stacker import Stacker, logs_of
-from .learner import takes_weight
+from .habits import takes_weight
 from .schema_view import SchemaView
 from .scoring import by_class, is_likeliest
 

@@ -125,6 +125,15 @@ class Trainer:
         return self.calibration.apply(self.learner.probabilities(X, at, original_of))
 
     @property
+    def has_members(self) -> bool:
+        """Whether the champion is made of members."""
+        return self.learner.has_members
+
+    def members(self, X: Floats, at: Floats, original_of: OriginalOf) -> Floats | None:
+        """What each member of the champion says, shape (m, n, k); None where there are none yet."""
+        return self.learner.members(X, at, original_of)
+
+    @property
     def wants_context(self) -> bool:
         """Whether requests should carry a `Context`."""
         return self.learner.wants_context

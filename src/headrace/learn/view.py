@@ -92,14 +92,36 @@ class View:
         if champion.is_silent or not self._trainer.schema.classes:
             return np.full((n, k), 1.0 / k if k else 0.0)
         found = self._trainer.calibration.apply(self._joined().probabilities(X, at, original_of))
+        answers = self._in_own_classes(found)
+        answers[np.isnan(found[:, 0])] = np.nan
+        return answers
+
+    @property
+    def has_members(self) -> bool:
+        """Whether the trainer's champion is made of members."""
+        return self._trainer.learner.has_members
+
+    def members(
+        self,
+        X: NDArray[np.float64],
+        at: NDArray[np.float64],
+        original_of: OriginalOf,
+    ) -> NDArray[np.float64] | None:
+        """What each member says, shape (m, n, k) over the shard's classes; None: none yet."""
+        if self._trainer.learner.is_silent or not self._trainer.schema.classes:
+            return None
+        found = self._joined().members(X, at, original_of)
+        return None if found is None else self._in_own_classes(found)
+
+    def _in_own_classes(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities over the trainer's classes, (..., n, k), over the shard's."""
         if self.schema.classes == self._trainer.schema.classes:
             return found
-        answers = np.zeros((n, k))
+        answers = np.zeros((*found.shape[:-1], len(self.schema.classes)))
         for code, name in enumerate(self._trainer.schema.classes):
             mine = self.schema.code_of(name)
             if mine is not None:
-                answers[:, mine] = found[:, code]
-        answers[np.isnan(found[:, 0])] = np.nan
+                answers[..., mine] = found[..., code]
         return answers
 
     def _joined(self) -> Learner:

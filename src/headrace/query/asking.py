@@ -82,7 +82,7 @@ class Asking:
         self.deadline_s = label.deadline_s
         self.answers_wanted = label.answers_wanted
         self.open_max = label.open_max
-        self.strategy_name, self.strategy = resolve(strategy)
+        self.strategy_name, self.strategy = resolve(strategy, settings.options)
         self.budget = budget
         self.chance = chance
         self.stream = stream
@@ -96,7 +96,7 @@ class Asking:
         self.rounds_by_reason: dict[str, int] = {}
         self.last_round_at: dict[str, float] = {}
         self._redundancy: float | None = None
-        # The last round, until somebody wants to know how alike those are that it chose.
+        # Until somebody wants to know how alike those are that it chose.
         self._last_round: tuple[Pool, NDArray[np.intp]] | None = None
         self.class_labels_n: dict[str, int] = {}
         self.labels_n = 0
@@ -360,7 +360,7 @@ class Asking:
         chosen = rows[picked]
         chosen = chosen[np.lexsort((pool.keys[chosen], -utilities[chosen]))]
         self.rounds_n += 1
-        self._last_round = (pool, chosen)
+        self._last_round = (pool.alone(), chosen)
         by_strategy = "control" if strategy is random else "round"
         why = at_random or (by_strategy if reason == "schedule" else reason)
         return Decision(

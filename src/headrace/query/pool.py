@@ -5,10 +5,14 @@ A pool is made for one round and thrown away; the events live in the window and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+ASKED_MAX = 500
+"""So many events that were asked before stand beside a pool at most, the latest."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -19,6 +23,10 @@ class Pool:
     has shape (d,). `probabilities` has shape (n, k), rows summing to 1: those that uncertainty is
     read from (`query.uncertainty_from`). `keys`, shape (n,), are the hashed ids, for `Chance`.
     `at`, shape (n,), is in seconds. `wanted_n` is how many will be chosen.
+
+    What only some strategies read is None where it was not asked for (`needs`) or is not there:
+    `members`, shape (m, n, k), are the probabilities by each member of the model, `asked`, shape
+    (l, d), the features of the latest events that were asked about before, `ASKED_MAX` at most.
     """
 
     ids: list[str]
@@ -28,22 +36,38 @@ class Pool:
     is_category: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     wanted_n: int
+    members: NDArray[np.float64] | None = None
+    asked: NDArray[np.float64] | None = None
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 a pool had neither members nor what was asked before."""
+        return fields | {"members": None, "asked": None}
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def row(self, i: int) -> Pool:
         """A pool of candidate i alone."""
-        one = slice(i, i + 1)
-        return Pool(
-            ids=self.ids[one],
-            keys=self.keys[one],
-            at=self.at[one],
-            X=self.X[one],
-            is_category=self.is_category,
-            probabilities=self.probabilities[one],
-            wanted_n=1,
+        return replace(self.take(np.array([i])), wanted_n=1)
+
+    def take(self, rows: NDArray[np.intp]) -> Pool:
+        """A pool of these candidates, in this order; what was asked before stays."""
+        return replace(
+            self,
+            ids=[self.ids[i] for i in rows.tolist()],
+            keys=self.keys[rows],
+            at=self.at[rows],
+            X=self.X[rows],
+            probabilities=self.probabilities[rows],
+            members=None if self.members is None else self.members[:, rows],
         )
+
+    def alone(self) -> Pool:
+        """The candidates without what only some strategies read."""
+        return replace(self, members=None, asked=None)
 
     def spread(self, rows: NDArray[np.intp] | slice) -> float:
         """The mean squared distance of two of those rows; a missing value is a category of its own.
@@ -74,6 +98,19 @@ class Pool:
         Numbers are scaled by the pool's own mean and deviation, missing ones stand at the mean;
         each category seen among the rows becomes a column of its own.
         """
+        return self._points(self.X[rows])
+
+    def points_with_asked(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """All candidates and what was asked before, as points of one space: (n, d') and (l, d')."""
+        asked = np.empty((0, self.X.shape[1])) if self.asked is None else self.asked
+        if asked.shape[1] < self.X.shape[1]:
+            # A feature that came later was missing then.
+            lacking_n = self.X.shape[1] - asked.shape[1]
+            asked = np.pad(asked, ((0, 0), (0, lacking_n)), constant_values=np.nan)
+        both = self._points(np.vstack([self.X, asked]))
+        return both[: len(self)], both[len(self) :]
+
+    def _points(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         numbers = self.X[:, ~self.is_category]
         known = ~np.isnan(numbers)
         n = np.maximum(known.sum(axis=0), 1)
@@ -81,9 +118,10 @@ class Pool:
         mean = filled.sum(axis=0) / n
         centred = np.where(known, numbers - mean, 0.0)
         deviation = np.sqrt((centred * centred).sum(axis=0) / n)
-        scaled = centred[rows] / np.where(deviation > 0, deviation, 1.0)
-        columns = [scaled]
-        for codes in self.X[np.ix_(rows, self.is_category)].T:
+        of_rows = X[:, ~self.is_category]
+        shifted = np.where(np.isnan(of_rows), 0.0, of_rows - mean)
+        columns = [shifted / np.where(deviation > 0, deviation, 1.0)]
+        for codes in X[:, self.is_category].T:
             values = np.unique(codes[~np.isnan(codes)])
             # Two rows that differ in a category are as far apart as one deviation of a number.
             columns.append((codes[:, None] == values) / np.sqrt(2.0))

@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ def check_strategy(strategy: Strategy) -> None:
 
     Utilities are finite, float and one a candidate, for pools of one to sixty candidates with no
     class, one class or several, with missing values and without. The pool is left as it was, the
-    same pool gives the same bits, and candidates in another order get the same utilities.
+    same pool gives the same bits, and candidates in another order get the same utilities. Some
+    pools have members and events that were asked before, others have neither.
 
     >>> from headrace.query.strategies.uncertainty import margin
     >>> check_strategy(margin)
@@ -67,7 +69,7 @@ def check_strategy(strategy: Strategy) -> None:
         _claim(pickle.dumps(pool) == before, f"{name} changed {size}")
         _claim(utilities.tobytes() == again.tobytes(), f"{name} gave {size} two answers")
         turned = np.arange(len(pool))[::-1].copy()
-        other = np.asarray(strategy(_reordered(pool, turned), Chance(1)), dtype=np.float64)
+        other = np.asarray(strategy(pool.take(turned), Chance(1)), dtype=np.float64)
         is_same = np.allclose(other, utilities[turned], rtol=0.0, atol=1e-12)
         _claim(is_same, f"{name} lets the order of candidates decide, in {size}")
 
@@ -286,7 +288,19 @@ def _pools() -> Iterator[Pool]:
     for n in (1, 2, 17, 60):
         for classes_n in (0, 1, 2, 5):
             for wanted_n in (1, 5, 100):
-                yield _pool(chance, n, classes_n, wanted_n)
+                pool = _pool(chance, n, classes_n, wanted_n)
+                yield pool
+                yield _with_more(chance, pool)
+
+
+def _with_more(chance: Chance, pool: Pool) -> Pool:
+    """The pool with three members, one of which knows nothing, and candidates asked before."""
+    n, k = pool.probabilities.shape
+    members = np.stack([pool.probabilities, pool.probabilities[:, ::-1], np.ones((n, k))])
+    members[2] /= max(1, k)
+    # Of a time when there was one feature less.
+    asked = pool.X[: (n + 1) // 2, :3].copy()
+    return replace(pool, members=members, asked=asked)
 
 
 def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
@@ -306,18 +320,6 @@ def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:
     is_category = np.array([False, False, True, False])
     at = 1_000.0 + np.arange(n, dtype=np.float64)
     return Pool(ids, keys, at, X, is_category, np.ascontiguousarray(p), wanted_n)
-
-
-def _reordered(pool: Pool, order: NDArray[np.intp]) -> Pool:
-    return Pool(
-        ids=[pool.ids[i] for i in order],
-        keys=pool.keys[order],
-        at=pool.at[order],
-        X=pool.X[order],
-        is_category=pool.is_category,
-        probabilities=pool.probabilities[order],
-        wanted_n=pool.wanted_n,
-    )
 
 
 def _events(n: int) -> list[Event]:

@@ -1,18 +1,18 @@
 """Query strategies by name. A strategy is a callable `(Pool, Chance) -> utilities`, nothing else.
 
 Utilities are finite float64, one a candidate, higher is better; only their order counts. A strategy
-keeps no state and draws luck from the `Chance` it is given. Yours: pass the callable, or name it
-`module:function`, or register it under the entry point group `headrace.strategies`;
+keeps no state and draws luck from the `Chance` it is given. `needs`, an attribute it may have,
+names what it reads of a pool beside the candidates: "members", "asked". Yours: pass the callable,
+or name it `module:function`, or register it under the entry point group `headrace.strategies`;
 `headrace.testing.check_strategy` tells whether it keeps the rules.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,30 +21,80 @@ from ...chance import Chance
 from ...errors import BadSettings
 from ...settings_query import STRATEGIES_BY_ROW
 from ..pool import Pool
+from .change import ExpectedErrorReduction, ExpectedGradientLength, VarianceReduction
+from .combined import RankedBatch, TwoStage, WeightedSum
+from .committee import consensus_entropy, kl_to_consensus, variation_ratio, vote_entropy
+from .density import InformationDensity, Typicality
+from .diversity import Badge, Dpp, KCenter, KMeans, ProbCover
 from .hybrid import hybrid
-from .uncertainty import entropy, least_confidence, margin, random
+from .known import KNOWN, OF_FUNCTIONS, declared_needs, needs_of, unknown, with_options
+from .order import Strategy
+from .uncertainty import ExpectedCost, entropy, least_confidence, margin, random
 
 __all__ = [
     "STRATEGIES",
+    "Badge",
+    "Dpp",
+    "ExpectedCost",
+    "ExpectedErrorReduction",
+    "ExpectedGradientLength",
+    "InformationDensity",
+    "KCenter",
+    "KMeans",
+    "ProbCover",
+    "RankedBatch",
     "Strategy",
+    "TwoStage",
+    "Typicality",
+    "VarianceReduction",
+    "WeightedSum",
+    "consensus_entropy",
+    "declared_needs",
     "entropy",
     "hybrid",
+    "kl_to_consensus",
     "least_confidence",
     "margin",
+    "needs_of",
     "random",
     "resolve",
     "utilities_of",
+    "variation_ratio",
+    "vote_entropy",
 ]
 
-Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
+OF_FUNCTIONS.update(
+    dict.fromkeys((random, least_confidence, margin, entropy, hybrid), ())
+    | dict.fromkeys(
+        (vote_entropy, variation_ratio, consensus_entropy, kl_to_consensus), ("members",)
+    )
+)
 
-STRATEGIES: dict[str, Strategy] = {
-    "random": random,
-    "least_confidence": least_confidence,
-    "margin": margin,
-    "entropy": entropy,
-    "hybrid": hybrid,
-}
+STRATEGIES = KNOWN
+STRATEGIES["random"] = random
+STRATEGIES["least_confidence"] = least_confidence
+STRATEGIES["margin"] = margin
+STRATEGIES["entropy"] = entropy
+STRATEGIES["expected_cost"] = ExpectedCost()
+STRATEGIES["hybrid"] = hybrid
+STRATEGIES["vote_entropy"] = vote_entropy
+STRATEGIES["variation_ratio"] = variation_ratio
+STRATEGIES["consensus_entropy"] = consensus_entropy
+STRATEGIES["kl_to_consensus"] = kl_to_consensus
+STRATEGIES["bald"] = kl_to_consensus
+STRATEGIES["information_density"] = InformationDensity()
+STRATEGIES["typicality"] = Typicality()
+STRATEGIES["k_center"] = KCenter()
+STRATEGIES["k_means"] = KMeans()
+STRATEGIES["prob_cover"] = ProbCover()
+STRATEGIES["dpp"] = Dpp()
+STRATEGIES["badge"] = Badge()
+STRATEGIES["expected_gradient_length"] = ExpectedGradientLength()
+STRATEGIES["expected_error_reduction"] = ExpectedErrorReduction()
+STRATEGIES["variance_reduction"] = VarianceReduction()
+STRATEGIES["ranked_batch"] = RankedBatch()
+STRATEGIES["weighted_sum"] = WeightedSum()
+STRATEGIES["two_stage"] = TwoStage()
 
 BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
 """Those that look at each candidate alone, and give the same bits in any pool."""
@@ -53,28 +103,32 @@ BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_
 _TRIED_N = 16
 
 
-def resolve(strategy: str | Strategy) -> tuple[str, Strategy]:
+def resolve(
+    strategy: str | Strategy, options: Mapping[str, Any] | None = None
+) -> tuple[str, Strategy]:
     """The name and the callable of a strategy: a known name, `module:function`, an entry point.
+
+    `options` are for a name; a callable has its own. Raises `BadSettings` with every fault.
 
     >>> resolve("margn")
     Traceback (most recent call last):
-    headrace.errors.BadSettings: query.strategy is 'margn'; known are random, least_confidence,
-    margin, entropy, hybrid, or module:function; did you mean margin?
+    headrace.errors.BadSettings: query.strategy is 'margn'; did you mean margin? ...
+    >>> resolve("typicality", {"reach": 1})
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: query.options.reach is no option of typicality; it has none
+    >>> resolve("prob_cover", {"reach": 1.0})
+    ('prob_cover', ProbCover(reach=1.0))
     """
+    options = options or {}
     if not isinstance(strategy, str):
         return getattr(strategy, "__name__", type(strategy).__name__), strategy
     if strategy in STRATEGIES:
-        return strategy, STRATEGIES[strategy]
+        return strategy, with_options(strategy, STRATEGIES[strategy], options)
     if ":" in strategy:
-        return strategy, _imported(strategy)
+        return strategy, with_options(strategy, _imported(strategy), options)
     for point in entry_points(group="headrace.strategies", name=strategy):
-        return strategy, point.load()
-    near = difflib.get_close_matches(strategy, STRATEGIES, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    known = ", ".join(STRATEGIES)
-    raise BadSettings(
-        f"query.strategy is {strategy!r}; known are {known}, or module:function{hint}"
-    )
+        return strategy, with_options(strategy, point.load(), options)
+    raise BadSettings(unknown(strategy, "query.strategy", ", or module:function"))
 
 
 def _imported(path: str) -> Strategy:
@@ -122,6 +176,11 @@ def faults_by_row(strategy: Strategy, name: str, chance: Chance) -> list[str]:
     """
     if strategy in BY_ROW:
         return []
+    if needs := declared_needs(strategy):
+        return [
+            f"strategy {name} reads {' and '.join(needs)} of a pool, which are there in rounds "
+            "only; set query.ask to rounds"
+        ]
     keys = chance.keys([f"candidate {i}" for i in range(_TRIED_N)])
     numbers = np.column_stack([chance.uniforms(f"column {j}", keys) for j in range(4)])
     pool = Pool(

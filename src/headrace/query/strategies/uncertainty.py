@@ -5,10 +5,14 @@ Every function reads `pool.probabilities`, shape (n, k), and works row by row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ...chance import Chance
+from ...errors import BadSettings
 from ..pool import Pool
 
 
@@ -39,3 +43,57 @@ def entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     p = pool.probabilities
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
     return np.asarray(-(p * logs).sum(axis=1))
+
+
+@dataclass(frozen=True)
+class ExpectedCost:
+    """What a wrong prediction is expected to cost, with the prediction that costs least.
+
+    min over j of the sum over i of p_i C_ij (Margineantu, "Active cost-sensitive learning", IJCAI
+    2005, eq. 1). `costs` has a row for each true class and a column for each predicted one, in the
+    order of `schema.classes`; classes beyond it cost 1 where they are taken for another, as all do
+    without it, which is least confidence.
+
+    >>> pool = Pool(ids=["a"], keys=np.zeros(1, np.uint64), at=np.zeros(1), X=np.zeros((1, 1)),
+    ...     is_category=np.zeros(1, bool), probabilities=np.array([[0.9, 0.1]]), wanted_n=1)
+    >>> ExpectedCost([[0, 1], [20, 0]])(pool, Chance(0)).round(3).tolist()
+    [0.9]
+    """
+
+    costs: Sequence[Sequence[float]] = ()
+
+    needs = ()
+
+    def __post_init__(self) -> None:
+        matrix = np.array(self.costs, dtype=np.float64) if self._is_square() else None
+        if matrix is None or not np.isfinite(matrix).all() or (matrix < 0.0).any():
+            raise BadSettings(
+                "query.options.costs must be as many rows as columns of numbers of at least 0: "
+                "what it costs to take the class of the row for that of the column"
+            )
+
+    def _is_square(self) -> bool:
+        rows = self.costs
+        if not isinstance(rows, list | tuple):
+            return False
+        return all(
+            isinstance(row, list | tuple)
+            and len(row) == len(rows)
+            and all(isinstance(cost, int | float) for cost in row)
+            for row in rows
+        )
+
+    def __call__(self, pool: Pool, chance: Chance) -> NDArray[np.float64]:
+        """Utilities, shape (n,)."""
+        k = pool.probabilities.shape[1]
+        if k == 0:
+            return np.zeros(len(pool))
+        costs = 1.0 - np.eye(k)
+        given = min(k, len(self.costs))
+        if given:
+            costs[:given, :given] = np.array(self.costs, dtype=np.float64)[:given, :given]
+        # A sum in the order of the classes, so that a row has the same bits in any pool.
+        expected = np.zeros((len(pool), k))
+        for i in range(k):
+            expected += pool.probabilities[:, i : i + 1] * costs[i]
+        return np.asarray(expected.min(axis=1))

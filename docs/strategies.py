@@ -1,0 +1,216 @@
+"""Writes docs/STRATEGIES.md: each strategy with its paper, options, cost, and what it picks.
+
+    python docs/strategies.py [--check]
+
+With --check nothing is measured or written: the names and options on the page are held to the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os  # noqa: TID251 - not the core
+import re
+import sys
+import time  # noqa: TID251 - costs are measured
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+from headrace.chance import Chance
+from headrace.query.pool import Pool
+from headrace.query.strategies import STRATEGIES, needs_of
+
+HERE = Path(__file__).parent
+PAGE, PICTURE = HERE / "STRATEGIES.md", HERE / "img" / "strategies.png"
+GROUPS = {
+    "One candidate at a time": (
+        "uncertainty", "On arrival or in rounds; the same bits in any pool."
+    ),
+    "Members that disagree": (
+        "committee", "In rounds, with a committee or one of river's ensembles as the model."
+    ),
+    "Cover the space": ("diversity", "In rounds; a greedy order of as many as are wanted."),
+    "Speak for many": ("density", "In rounds."),
+    "Change the model": ("change", "In rounds; worked out without asking the model to learn."),
+    "Made of others": ("combined", "In rounds; the others by name."),
+}  # fmt: skip
+SIZES = (1_000, 10_000, 100_000)
+WANTED_N = 10
+RUNS_N = 5
+
+
+def main() -> int:
+    """Write the page and its picture, or check the page; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
+    if parser.parse_args().check:
+        stale = _told(PAGE.read_text(encoding="utf-8")) != {n: _options(n) for n in STRATEGIES}
+        sys.stdout.write("docs/STRATEGIES.md: stale; run `make docs`\n" if stale else "")
+        return int(stale)
+    PAGE.write_text(page(), encoding="utf-8")
+    draw()
+    return 0
+
+
+def _told(text: str) -> dict[str, str]:
+    """The options of each strategy, as the page has them."""
+    return dict(re.findall(r"^### `(\w+)`.*?^Options: (.*?)\.$", text, re.MULTILINE | re.DOTALL))
+
+
+def _options(name: str) -> str:
+    strategy = STRATEGIES[name]
+    if not is_dataclass(strategy):
+        return "none"
+    found = [f"`{one.name}` = {getattr(strategy, one.name)!r}" for one in fields(strategy)]
+    return ", ".join(found) or "none"
+
+
+def _module(name: str) -> str:
+    strategy: Any = STRATEGIES[name]
+    found = strategy.__module__ if inspect.isfunction(strategy) else type(strategy).__module__
+    return str(found).rsplit(".", maxsplit=1)[-1]
+
+
+def page() -> str:
+    """The page, with costs measured now."""
+    parts = [_ABOUT]
+    for title, (module, about) in GROUPS.items():
+        names = [n for n in STRATEGIES if _module(n) == module or (n, module) in _ELSEWHERE]
+        parts += [f"## {title}", about]
+        for name in names:
+            parts.append(f"### `{name}`")
+            parts.append(_doc(name))
+            needs = [_NEEDS[need] for need in needs_of(STRATEGIES[name])]
+            parts.append("\n".join([
+                f"Reads {' and '.join(['the candidates', *needs])}.",
+                f"Options: {_options(name)}.",
+                f"A round of {WANTED_N} costs {_cost(name)}.",
+            ]))  # fmt: skip
+    return "\n\n".join(parts) + "\n"
+
+
+_ELSEWHERE = {("hybrid", "combined")}
+_NEEDS = {"members": "what each member says of them", "asked": "what was asked before"}
+
+
+def _doc(name: str) -> str:
+    strategy: Any = STRATEGIES[name]
+    text = inspect.getdoc(strategy if inspect.isfunction(strategy) else type(strategy)) or ""
+    return text.split(">>>", maxsplit=1)[0].strip()
+
+
+def _pool(n: int) -> Pool:
+    """n candidates with 20 numbers, five classes and four members."""
+    chance = Chance(7)
+    keys = chance.keys(map(str, range(n)))
+    X = np.stack([chance.uniforms(f"x{j}", keys) for j in range(20)], axis=1)
+    raw = np.stack([chance.uniforms(f"p{j}", keys) for j in range(20)], axis=1) ** 3
+    members = raw.reshape(n, 4, 5).transpose(1, 0, 2)
+    members = members / members.sum(axis=2, keepdims=True)
+    return Pool(
+        ids=list(map(str, range(n))),
+        keys=keys,
+        at=np.arange(n, dtype=np.float64),
+        X=X,
+        is_category=np.zeros(20, dtype=np.bool_),
+        probabilities=members.mean(axis=0),
+        wanted_n=WANTED_N,
+        members=members,
+        asked=X[:100],
+    )
+
+
+def _cost(name: str) -> str:
+    told = []
+    for size in SIZES:
+        pool, chance = _pool(size), Chance(1)
+        seconds = []
+        for _ in range(RUNS_N):
+            began = time.perf_counter()
+            STRATEGIES[name](pool, chance)
+            seconds.append(time.perf_counter() - began)
+        told.append(f"{1e3 * min(seconds):.3g} ms with {size:,}")
+    return ", ".join(told[:-1]) + f" and {told[-1]} candidates"
+
+
+def draw() -> None:
+    """A picture of what each strategy picks of one pool of two dimensions."""
+    import matplotlib as mpl  # noqa: PLC0415 - only where the picture is made
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    chance, n = Chance(3), 300
+    keys = chance.keys(map(str, range(n)))
+    a, b, c = (chance.uniforms(name, keys) for name in ("a", "b", "c"))
+    radius, turn = np.sqrt(-2.0 * np.log(np.maximum(a, 1e-9))), 2.0 * np.pi * b
+    centre = np.where(c < 0.55, -1.6, np.where(c < 0.95, 1.6, 0.0))
+    x = centre + 0.7 * radius * np.cos(turn)
+    y = 0.9 * radius * np.sin(turn) + np.where(c >= 0.95, 4.5, 0.0)
+    steep = np.array([0.7, 1.5, 3.0])[:, None]
+    p = 1.0 / (1.0 + np.exp(-steep * (x + np.array([-0.4, 0.0, 0.4])[:, None] * y)))
+    members = np.stack([p, 1.0 - p], axis=2)
+    pool = Pool(
+        ids=list(map(str, range(n))),
+        keys=keys,
+        at=np.arange(n, dtype=np.float64),
+        X=np.stack([x, y], axis=1),
+        is_category=np.zeros(2, dtype=np.bool_),
+        probabilities=members.mean(axis=0),
+        wanted_n=12,
+        members=members,
+        asked=np.array([[-1.6, 0.0], [1.6, 0.0]]),
+    )
+    names = list(STRATEGIES)
+    columns = 6
+    rows = -(-len(names) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.0 * columns, 2.15 * rows), dpi=80)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat, names, strict=False):
+        # Equals, as all are to `random`, go by luck.
+        found = STRATEGIES[name](replace(pool), chance)
+        chosen = np.lexsort((chance.uniforms("tie", keys), -found))[: pool.wanted_n]
+        axis.scatter(x, y, c=pool.probabilities[:, 0], cmap="coolwarm", s=5, alpha=0.6, lw=0)
+        axis.scatter(*pool.asked.T, marker="s", s=22, facecolors="none", edgecolors="black")
+        axis.scatter(x[chosen], y[chosen], s=26, facecolors="none", edgecolors="black", lw=1.3)
+        axis.set_title(name, fontsize=8)
+    figure.tight_layout(pad=0.4)
+    figure.savefig(PICTURE)
+
+
+_ABOUT = """\
+# Query strategies
+
+<!-- Written by docs/strategies.py; change the code it is read from, then run `make docs`. -->
+
+`query.strategy` names one, `[query.options]` sets its options; `headrace check` tells each fault.
+What a strategy gives is a utility for each candidate; the draw of a round (`query.sharpness`) makes
+of its order the probability with which each one is asked about, so that no strategy takes from the
+accuracy estimate what it needs. Yours: a function `(Pool, Chance) -> utilities`, three lines long
+([examples/02_own_strategy.py](../examples/02_own_strategy.py)).
+
+```toml
+[query]
+strategy = "two_stage"
+options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
+```
+
+Those that compare candidates with each other compare 2,000 at most, a sample that is hashed; the
+others come last. Points of more than 64 columns are projected. Missing numbers stand at the mean;
+two categories are apart or not. Costs are for 20 numbers, five classes, four members and 100 events
+asked before, on one core: the least of five runs.
+
+What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
+squares were asked before.
+
+![a small plot for each strategy](img/strategies.png)"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""How a river model behaves, found out by trying it: weights, missing features, first words."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from river import preprocessing
+
+from ..chance import Chance
+from .parts import parts_of
+from .presets import RiverClassifier
+
+
+def takes_weight(model: RiverClassifier, names: list[str]) -> bool:
+    """Whether `learn_one(x, y, w=...)` of this model weighs, found out on clones of it.
+
+    Signatures do not tell: some ensembles take `**kwargs` and drop them, some pass them to members
+    that raise. So 32 examples over the numeric features `names` are learned three times. The model
+    weighs if w=1 on all changes nothing, and examples of class 1 with w=4 make class 1 more likely
+    and with w=0.25 less likely than without.
+
+    >>> from river import linear_model, naive_bayes
+    >>> takes_weight(linear_model.LogisticRegression(), ["amount"])
+    True
+    >>> takes_weight(naive_bayes.GaussianNB(), ["amount"])
+    False
+    """
+    try:
+        plain, one = _tilt(model, names, None), _tilt(model, names, 1.0)
+        return plain == one and _tilt(model, names, 0.25) < plain < _tilt(model, names, 4.0)
+    except Exception:  # the argument is refused, here or further inside
+        return False
+
+
+def keeps_absence(model: RiverClassifier, x: Mapping[str, Any], label: Any) -> bool:
+    """Whether the model is given nothing for a missing feature, or `None`; found out on copies.
+
+    River's models take a feature that is not there; its imputers, `Select`, and functions that look
+    a feature up want `None` in its place. So the example x, `None` where something is missing, is
+    learned without each of its features in turn: `None` is chosen where an imputer is in the model,
+    or where absence raises and `None` does not.
+
+    >>> from river import linear_model, preprocessing, stats
+    >>> imputer = preprocessing.StatImputer(("load", stats.Mean()))
+    >>> keeps_absence(imputer | linear_model.LogisticRegression(), {"load": 1.0}, True)
+    False
+    >>> keeps_absence(linear_model.LogisticRegression(), {"load": 1.0}, True)
+    True
+    """
+    if any(isinstance(part, _IMPUTERS) for _, part in parts_of(model)):
+        return False
+    for name in list(x)[:_TRIED_MAX]:
+        filled = {**x, name: None}
+        absent = {key: value for key, value in filled.items() if value is not None}
+        if not _takes(model, absent, label) and _takes(model, filled, label):
+            return False
+    return True
+
+
+_IMPUTERS = (preprocessing.StatImputer, preprocessing.PreviousImputer)
+_TRIED_MAX = 16
+
+
+def _takes(model: RiverClassifier, x: dict[str, Any], label: Any) -> bool:
+    """Whether a copy can learn x, twice, and predict it."""
+    stranger = copy.deepcopy(model)
+    try:
+        stranger.learn_one(dict(x), label)
+        stranger.learn_one(dict(x), label)
+        stranger.predict_one(dict(x))
+    except Exception:  # that is what was to be found out
+        return False
+    return True
+
+
+def _tilt(model: RiverClassifier, names: list[str], weight: float | None) -> float:
+    """Mean probability of class 1 after class 1 was learned with this weight."""
+    clone, chance = model.clone(), Chance(0)
+    rows = [
+        {name: chance.uniform(f"row {i}", name) for name in names or ["a", "b", "c"]}
+        for i in range(32)
+    ]
+    for i, x in enumerate(rows):
+        # The classes overlap, so that a weight has something to move.
+        label = chance.uniform("label", str(i)) < 0.25 + 0.5 * next(iter(x.values()))
+        if weight is None:
+            clone.learn_one(x, label)
+        else:
+            clone.learn_one(x, label, w=weight if label else 1.0)
+    total = 0.0
+    for x in rows:
+        try:
+            total += float(clone.predict_proba_one(x).get(True, 0.0))
+        except NotImplementedError:
+            total += float(bool(clone.predict_one(x)))
+    return total
+
+
+def first_words(model: RiverClassifier) -> tuple[bool, bool]:
+    """Whether the model has nothing to say yet, and whether it says probabilities; asks a copy."""
+    stranger = copy.deepcopy(model)
+    try:
+        return not stranger.predict_proba_one({}), True
+    except NotImplementedError:
+        return False, False
+    except Exception:  # it wants a feature that is not there: it speaks, let it
+        return False, True

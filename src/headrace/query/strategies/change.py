@@ -1,0 +1,133 @@
+"""Candidates whose label would change the model, or its errors, most: before the label is known.
+
+The model is not asked to learn anything. What a label would do is worked out for a model that is
+linear in the features, or for a Gaussian field over them, from the probabilities that the pool has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ..pool import Pool
+from .diversity import median_distance
+from .order import Floats, in_order, points_of, squared_distances
+
+SAMPLE_N = 200
+"""Candidates over which an expected error or variance is taken: a hashed sample."""
+
+NOISE = 0.1
+"""Variance of a label around what a Gaussian field says, as a share of the field's own."""
+
+
+@dataclass(frozen=True)
+class ExpectedGradientLength:
+    """The mean length of the gradient that the label would give, over the labels it may have.
+
+    Settles, Craven, Ray, "Multiple-instance active learning", NeurIPS 2008, eq. 5, in closed form
+    for softmax regression: sum over y of p_y ||p - e_y|| times ||(x, 1)||, x the scaled features.
+    """
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, _ = points_of(pool, chance)
+        p = pool.probabilities
+        # ||p - e_y||^2 = sum p^2 - 2 p_y + 1.
+        squares = np.maximum((p * p).sum(axis=1, keepdims=True) - 2.0 * p + 1.0, 0.0)
+        lengths = np.sqrt((points * points).sum(axis=1) + 1.0)
+        return np.asarray((p * np.sqrt(squares)).sum(axis=1) * lengths)
+
+
+@dataclass(frozen=True)
+class VarianceReduction:
+    """How much of a logistic model's variance over the candidates the label would take away.
+
+    A-optimality (Schein and Ungar, "Active learning for logistic regression: an evaluation",
+    Machine Learning 68, 2007, section 3.1): with the Fisher information F of what was asked, the
+    candidate c that most lowers the sum over a sample s of s' F^-1 s, by one rank-one update each.
+    Weights are p (1 - p) of the likeliest class; `ridge` is the prior's precision.
+    """
+
+    ridge: float = 1.0
+
+    needs: ClassVar[tuple[str, ...]] = ("asked",)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.ridge <= 1e6:
+            raise BadSettings(f"query.options.ridge is {self.ridge}; must be above 0")
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, asked = points_of(pool, chance)
+        rows = np.hstack([points, np.ones((len(points), 1))])
+        before = np.hstack([asked, np.ones((len(asked), 1))])
+        best = pool.probabilities.max(axis=1) if pool.probabilities.shape[1] else np.ones(len(pool))
+        weights = best * (1.0 - best)
+        information = self.ridge * np.eye(rows.shape[1]) + 0.25 * before.T @ before
+        inverse = np.linalg.inv(information)
+        sample = _sample(pool, chance)
+        weighted = rows[sample] * np.sqrt(weights[sample])[:, None]
+        moved = rows @ inverse
+        cross = moved @ weighted.T
+        own = (moved * rows).sum(axis=1)
+        return np.asarray(weights * (cross * cross).sum(axis=1) / (1.0 + weights * own))
+
+
+@dataclass(frozen=True)
+class ExpectedErrorReduction:
+    """How much lower the expected error over the candidates would be with the label.
+
+    Zhu, Lafferty, Ghahramani, "Combining active learning and semi-supervised learning using
+    Gaussian fields and harmonic functions", ICML 2003 workshop, eq. 4 and 5: a Gaussian field over
+    the features with the model's probabilities as its mean, given what was asked; a label y moves
+    all others by their covariance, and the error left is the mean of 1 - max p over a sample.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("asked",)
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        n, k = pool.probabilities.shape
+        if k < 2:
+            return np.zeros(n)
+        points, asked = points_of(pool, chance)
+        width = 2.0 * median_distance(points)
+        sample = _sample(pool, chance)
+        between = np.exp(-squared_distances(points, points[sample]) / width)
+        own = np.ones(n)
+        if len(asked):
+            to_asked = np.exp(-squared_distances(points, asked) / width)
+            among = np.exp(-squared_distances(asked, asked) / width) + NOISE * np.eye(len(asked))
+            solved = np.linalg.solve(among, to_asked.T)
+            between -= to_asked @ solved[:, sample]
+            own -= (to_asked * solved.T).sum(axis=1)
+        gain = between / (np.maximum(own, 0.0) + NOISE)[:, None]
+        p, of_sample = pool.probabilities, pool.probabilities[sample]
+        left = np.zeros(n)
+        for y in range(k):
+            moved = -p.copy()
+            moved[:, y] += 1.0
+            best = np.full(between.shape, -np.inf)
+            for j in range(k):
+                np.maximum(best, of_sample[:, j] + gain * moved[:, j : j + 1], out=best)
+            left += p[:, y] * (1.0 - np.clip(best, 0.0, 1.0)).mean(axis=1)
+        now = float((1.0 - of_sample.max(axis=1)).mean())
+        return np.asarray(now - left)
+
+
+def _sample(pool: Pool, chance: Chance) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    luck = chance.uniforms("sample", pool.keys)
+    return np.sort(np.argsort(luck, kind="stable")[:SAMPLE_N])

@@ -1,0 +1,145 @@
+"""Strategies made of others: a sum, one after the other, or doubt against likeness as labels come.
+
+The others are given by name, with their settings as they stand, or as callables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ..pool import Pool
+from .diversity import median_distance
+from .known import needs_of, strategy_named
+from .order import Floats, Strategy, by_place, in_order, points_of, squared_distances
+
+SHORTLIST_MAX = 1_000
+
+
+@dataclass(frozen=True)
+class RankedBatch:
+    """Next the candidate that is unsure, and unlike all that was asked before or chosen already.
+
+    Cardoso, Silva, Canuto, Moro, Gonçalves, "Ranked batch-mode active learning", Information
+    Sciences 379, 2017, eq. 1: a (1 - similarity) + (1 - a) unsure, with a the share of what has no
+    label yet, so that doubt counts for more as labels come. Similarity is Gaussian, its width the
+    median distance. `by` names the strategy that says how unsure, from 0 to 1.
+    """
+
+    by: str | Strategy = "margin"
+
+    def __post_init__(self) -> None:
+        strategy_named(self.by, "query.options.by")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it reads of a pool beside the candidates."""
+        return ("asked", *needs_of(strategy_named(self.by)))
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, asked = points_of(pool, chance)
+        width = 2.0 * median_distance(points)
+        unsure = _from_0_to_1(strategy_named(self.by)(pool, chance))
+        n, nearest = len(pool), np.zeros(len(pool))
+        if len(asked):
+            nearest = np.exp(-squared_distances(points, asked).min(axis=1) / width)
+        chosen, first = list[int](), unsure
+        for number in range(min(n, max(1, pool.wanted_n))):
+            left_n = n - number
+            share = left_n / (left_n + len(asked) + number)
+            score = share * (1.0 - nearest) + (1.0 - share) * unsure
+            first = score if number == 0 else first
+            score[chosen] = -1.0
+            found = int(score.argmax())
+            chosen.append(found)
+            apart = squared_distances(points, points[found : found + 1])[:, 0]
+            nearest = np.maximum(nearest, np.exp(-apart / width))
+        return by_place(n, chosen, first)
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """The sum of several strategies' utilities, each by rank from 0 to 1, with these weights."""
+
+    of: Mapping[str, float] = field(
+        default_factory=lambda: {"margin": 1.0, "information_density": 1.0}
+    )
+
+    def __post_init__(self) -> None:
+        if not self.of:
+            raise BadSettings("query.options.of is empty; name strategies with their weights")
+        for name, weight in self.of.items():
+            strategy_named(name, "query.options.of")
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+                raise BadSettings(f"query.options.of.{name} is {weight!r}; must be above 0")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it reads of a pool beside the candidates."""
+        return tuple(need for name in self.of for need in needs_of(strategy_named(name)))
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        total = np.zeros(len(pool))
+        for name, weight in self.of.items():
+            total = total + weight * _ranks(strategy_named(name)(pool, chance))
+        return total
+
+
+@dataclass(frozen=True)
+class TwoStage:
+    """One strategy makes a shortlist, another orders it.
+
+    `per_label` candidates are shortlisted for each label that is wanted, `SHORTLIST_MAX` at most.
+    """
+
+    first: str | Strategy = "margin"
+    then: str | Strategy = "k_center"
+    per_label: int = 10
+
+    def __post_init__(self) -> None:
+        strategy_named(self.first, "query.options.first")
+        strategy_named(self.then, "query.options.then")
+        if isinstance(self.per_label, bool) or not 1 <= self.per_label <= 1_000:
+            raise BadSettings(
+                f"query.options.per_label is {self.per_label}; must be from 1 to 1000"
+            )
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it reads of a pool beside the candidates."""
+        return (*needs_of(strategy_named(self.first)), *needs_of(strategy_named(self.then)))
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        before = strategy_named(self.first)(pool, chance)
+        wanted_n = min(SHORTLIST_MAX, self.per_label * max(1, pool.wanted_n))
+        order = np.lexsort((pool.keys, -before))
+        listed = np.sort(order[:wanted_n])
+        utilities = _ranks(before)
+        later = strategy_named(self.then)(pool.take(listed), chance)
+        utilities[listed] = 2.0 + _ranks(later)
+        return utilities
+
+
+def _from_0_to_1(utilities: Any) -> Floats:
+    low, high = float(utilities.min(initial=0.0)), float(utilities.max(initial=0.0))
+    return np.asarray((utilities - low) / (high - low) if high > low else np.zeros(len(utilities)))
+
+
+def _ranks(utilities: Any) -> Floats:
+    """From 0 for the lowest to 1 for the highest; equals share the mean of their ranks."""
+    n = len(utilities)
+    ordered = np.sort(utilities)
+    below = np.searchsorted(ordered, utilities, side="left")
+    up_to = np.searchsorted(ordered, utilities, side="right") - 1
+    return np.asarray((below + up_to) / 2.0 / max(1, n - 1))

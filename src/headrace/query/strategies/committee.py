@@ -1,0 +1,72 @@
+"""How far the members of a model disagree about one candidate; all read `pool.members`.
+
+Members are those of a committee or of one of river's ensembles. Where a pool has none, its
+probabilities stand for a single member, which agrees with itself: all candidates are then alike.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...chance import Chance
+from ..pool import Pool
+
+
+def _members(pool: Pool) -> NDArray[np.float64]:
+    return pool.probabilities[np.newaxis] if pool.members is None else pool.members
+
+
+def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+    return np.asarray(0.0 - (p * logs).sum(axis=-1))
+
+
+def _votes(pool: Pool) -> NDArray[np.float64]:
+    """The share of members whose likeliest class is each, shape (n, k); a tie is shared."""
+    members = _members(pool)
+    if members.shape[2] == 0:
+        return np.zeros((len(pool), 0))
+    is_best = members == members.max(axis=2, keepdims=True)
+    return np.asarray((is_best / is_best.sum(axis=2, keepdims=True)).mean(axis=0))
+
+
+def vote_entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
+    """The entropy of the members' votes, in nats (Dagan and Engelson, "Committee-based sampling for
+    training probabilistic classifiers", ICML 1995, eq. 1, not divided by its largest value).
+
+    >>> said = np.array([[[0.9, 0.1], [0.9, 0.1]], [[0.8, 0.2], [0.2, 0.8]]])
+    >>> pool = Pool(ids=["a", "b"], keys=np.arange(2, dtype=np.uint64), at=np.zeros(2),
+    ...     X=np.zeros((2, 1)), is_category=np.zeros(1, bool), probabilities=said.mean(axis=0),
+    ...     wanted_n=1, members=said)
+    >>> vote_entropy(pool, Chance(0)).round(3).tolist()
+    [0.0, 0.693]
+    """
+    return _entropy(_votes(pool))
+
+
+def variation_ratio(pool: Pool, chance: Chance) -> NDArray[np.float64]:
+    """The share of members who do not vote with most (Freeman, "Elementary applied statistics",
+    1965; for active learning Gal, Islam, Ghahramani, ICML 2017, section 4)."""
+    votes = _votes(pool)
+    return 1.0 - votes.max(axis=1) if votes.shape[1] else np.zeros(len(pool))
+
+
+def consensus_entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
+    """The entropy of the mean of the members' probabilities, in nats (Settles, "Active learning
+    literature survey", 2009, section 3.2: soft votes)."""
+    return _entropy(_members(pool).mean(axis=0))
+
+
+def kl_to_consensus(pool: Pool, chance: Chance) -> NDArray[np.float64]:
+    """The mean divergence of the members from their mean, in nats.
+
+    McCallum and Nigam, "Employing EM and pool-based active learning for text classification", ICML
+    1998, section 4.
+
+    It is the entropy of the mean less the mean entropy, which is what BALD maximises (Houlsby,
+    Huszár, Ghahramani, Lengyel, arXiv 1112.5745, eq. 2): `bald` is this function.
+    """
+    members = _members(pool)
+    apart = _entropy(members.mean(axis=0)) - _entropy(members).mean(axis=0)
+    return np.asarray(np.maximum(apart, 0.0))

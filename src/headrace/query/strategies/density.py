@@ -1,0 +1,85 @@
+"""Candidates that speak for many others: where the events are dense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ..pool import Pool
+from .diversity import median_distance, plus_plus
+from .order import Floats, by_place, in_order, points_of, squared_distances
+from .uncertainty import margin
+
+NEIGHBOURS_N = 20
+"""Neighbours by which a candidate is typical, as in the paper."""
+
+
+@dataclass(frozen=True)
+class InformationDensity:
+    """The margin, times the mean similarity to all candidates to the power of `beta`.
+
+    Settles and Craven, "An analysis of active learning strategies for sequence labeling tasks",
+    EMNLP 2008, eq. 13, with a Gaussian similarity whose width is the median distance.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.beta <= 10.0:
+            raise BadSettings(f"query.options.beta is {self.beta}; must be from 0 to 10")
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, _ = points_of(pool, chance)
+        width = median_distance(points)
+        alike = np.exp(-squared_distances(points, points) / (2.0 * width)).mean(axis=1)
+        return np.asarray(margin(pool, chance) * alike**self.beta)
+
+
+@dataclass(frozen=True)
+class Typicality:
+    """The most typical candidate of each cluster in which least was asked.
+
+    Hacohen, Dekel, Weinshall, "Active learning on a budget: opposite strategies suit high and low
+    budgets", ICML 2022, algorithm 1 (TypiClust), over the features: candidates and what was asked
+    before are clustered into as many groups as were asked or are wanted; typical is who is near to
+    its 20 nearest neighbours. For the very first labels, when doubt means nothing.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("asked",)
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, asked = points_of(pool, chance)
+        n, wanted_n = len(pool), min(len(pool), max(1, pool.wanted_n))
+        both = np.vstack([points, asked])
+        starts = plus_plus(both, np.ones(len(both)), wanted_n + len(asked), chance)
+        cluster = squared_distances(both, both[starts]).argmin(axis=1) if len(starts) else None
+        apart = squared_distances(points, points)
+        neighbours_n = min(NEIGHBOURS_N, n - 1)
+        typical = np.zeros(n)
+        if neighbours_n:
+            nearest = np.partition(apart, neighbours_n, axis=1)[:, : neighbours_n + 1]
+            typical = 1.0 / (np.sqrt(nearest).sum(axis=1) / neighbours_n + 1e-9)
+        if cluster is None:
+            return by_place(n, [], typical)
+        mine, theirs = cluster[:n], cluster[n:]
+        asked_n = np.bincount(theirs, minlength=len(starts))
+        size = np.bincount(mine, minlength=len(starts))
+        chosen = list[int]()
+        # Where least was asked, and of those the largest.
+        for number in np.lexsort((-size, asked_n)).tolist():
+            here = np.flatnonzero(mine == number)
+            if len(here) and len(chosen) < wanted_n:
+                chosen.append(int(here[typical[here].argmax()]))
+        return by_place(n, chosen, typical)

@@ -1,0 +1,249 @@
+"""Choices that cover the space of features: as far apart, as central, or as unlike as can be.
+
+Each is a greedy order of as many candidates as are wanted; see `order` for what they share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ..pool import Pool
+from .order import Floats, by_place, in_order, points_of, squared_distances
+from .uncertainty import margin
+
+KMEANS_ROUNDS_N = 20
+"""Rounds of Lloyd's algorithm at most."""
+
+
+@dataclass(frozen=True)
+class KCenter:
+    """Next the candidate farthest from all that was asked before or chosen already.
+
+    Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach",
+    ICLR 2018, algorithm 1 (the greedy 2-approximation of Gonzalez, 1985), over the features. Where
+    nothing was asked before it begins nearest to the mean. Costs wanted_n * n distances.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("asked",)
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, asked = points_of(pool, chance)
+        if len(asked):
+            nearest = squared_distances(points, asked).min(axis=1)
+        else:
+            # Nothing is near anything yet: the middle is where to begin.
+            nearest = -(points * points).sum(axis=1)
+        first, chosen = nearest.copy(), list[int]()
+        has_begun = bool(len(asked))
+        for _ in range(min(len(pool), max(1, pool.wanted_n))):
+            centre = int(nearest.argmax())
+            chosen.append(centre)
+            apart = squared_distances(points, points[centre : centre + 1])[:, 0]
+            nearest = np.minimum(nearest, apart) if has_begun else apart
+            has_begun = True
+            nearest[chosen] = -1.0
+        return by_place(len(pool), chosen, first)
+
+
+@dataclass(frozen=True)
+class KMeans:
+    """The candidates nearest to the centres of as many clusters as are wanted.
+
+    Lloyd's algorithm from a k-means++ start whose luck is hashed (Arthur and Vassilvitskii, SODA
+    2007); for active learning Zhdanov, "Diverse mini-batch active learning", arXiv 1901.05954,
+    algorithm 1: with `weighted` the candidates weigh as much as their margin says they are unsure.
+    """
+
+    weighted: bool = True
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, _ = points_of(pool, chance)
+        unsure = margin(pool, chance)
+        weights = np.maximum(unsure, 1e-6) if self.weighted else np.ones(len(pool))
+        k = min(len(pool), max(1, pool.wanted_n))
+        centres = points[plus_plus(points, weights, k, chance)]
+        for _ in range(KMEANS_ROUNDS_N):
+            cluster = squared_distances(points, centres).argmin(axis=1)
+            before, centres = centres, centres.copy()
+            for number in range(len(centres)):
+                is_here = cluster == number
+                if is_here.any():
+                    weight = weights[is_here, None]
+                    centres[number] = (weight * points[is_here]).sum(axis=0) / weight.sum()
+            if np.array_equal(before, centres):
+                break
+        distances = squared_distances(points, centres)
+        chosen: list[int] = []
+        # The largest clusters first: with less to spend than expected they matter most.
+        sizes = np.bincount(distances.argmin(axis=1), weights=weights, minlength=len(centres))
+        for number in np.argsort(-sizes, kind="stable").tolist():
+            alone = distances[:, number].copy()
+            alone[chosen] = np.inf
+            chosen.append(int(alone.argmin()))
+        return by_place(len(pool), chosen, unsure)
+
+
+def plus_plus(points: Floats, weights: Floats, k: int, chance: Chance) -> NDArray[np.intp]:
+    """k starts, each drawn by weight times squared distance to those before; k-means++.
+
+    The luck is hashed from the number of the draw. Fewer where the points are fewer than k.
+    """
+    chosen = list[int]()
+    nearest = np.ones(len(points))
+    for number in range(k):
+        mass = np.cumsum(weights * nearest)
+        if not len(mass) or mass[-1] <= 0.0:
+            break
+        luck = chance.uniform("k-means++", str(number)) * mass[-1]
+        found = min(int(np.searchsorted(mass, luck, side="right")), len(mass) - 1)
+        apart = squared_distances(points, points[found : found + 1])[:, 0]
+        nearest = np.minimum(nearest, apart) if chosen else apart
+        chosen.append(found)
+        nearest[chosen] = 0.0
+    return np.array(chosen, dtype=np.intp)
+
+
+@dataclass(frozen=True)
+class Badge:
+    """k-means++ over the gradients that each candidate would give with its likeliest label.
+
+    Ash, Zhang, Krishnamurthy, Langford, Agarwal, "Deep batch active learning by diverse, uncertain
+    gradient lower bounds", ICLR 2020, algorithm 1. The model's last layer is taken to be linear in
+    the features: the gradient is (p - e) x', with e the likeliest class and x' the point with a 1.
+    Its squared distances are computed without writing the gradients down.
+    """
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, _ = points_of(pool, chance)
+        n, k = pool.probabilities.shape
+        lifted = np.hstack([points, np.ones((n, 1))])
+        error = pool.probabilities.copy()
+        if k:
+            error[np.arange(n), error.argmax(axis=1)] -= 1.0
+        size = (error * error).sum(axis=1) * (lifted * lifted).sum(axis=1)
+        chosen, nearest = list[int](), size.copy()
+        for number in range(min(n, max(1, pool.wanted_n))):
+            # The first is the largest gradient, as in the authors' code; then by squared distance.
+            mass = np.cumsum(nearest)
+            if mass[-1] <= 0.0:
+                break
+            luck = chance.uniform("badge", str(number)) * mass[-1]
+            drawn = min(int(np.searchsorted(mass, luck, side="right")), n - 1)
+            found = drawn if chosen else int(size.argmax())
+            both = (error @ error[found]) * (lifted @ lifted[found])
+            apart = np.maximum(size + size[found] - 2.0 * both, 0.0)
+            nearest = np.minimum(nearest, apart) if chosen else apart
+            chosen.append(found)
+            nearest[chosen] = 0.0
+        return by_place(n, chosen, size)
+
+
+@dataclass(frozen=True)
+class Dpp:
+    """The set that is likeliest under a determinantal point process, greedily.
+
+    Chen, Zhang, Zhou, "Fast greedy MAP inference for determinantal point process to improve
+    recommendation diversity", NeurIPS 2018, algorithm 1: L = q q' S, with q the margin to the power
+    of `quality` and S a Gaussian similarity whose width is the median distance of the candidates.
+    """
+
+    quality: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.quality <= 10.0:
+            raise BadSettings(f"query.options.quality is {self.quality}; must be from 0 to 10")
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, _ = points_of(pool, chance)
+        unsure = margin(pool, chance)
+        q = np.maximum(unsure, 1e-3) ** self.quality
+        n = len(pool)
+        width = median_distance(points)
+        gain, rows = q * q, np.zeros((0, n))
+        chosen = list[int]()
+        for _ in range(min(n, max(1, pool.wanted_n))):
+            gain[chosen] = -1.0
+            found = int(gain.argmax())
+            if gain[found] <= 1e-12:
+                break
+            apart = squared_distances(points, points[found : found + 1])[:, 0]
+            alike = q * q[found] * np.exp(-apart / (2.0 * width))
+            row = (alike - rows[:, found] @ rows) / np.sqrt(gain[found])
+            rows = np.vstack([rows, row])
+            gain = gain - row * row
+            chosen.append(found)
+        return by_place(n, chosen, unsure)
+
+
+def median_distance(points: Floats) -> float:
+    """The median of the squared distances of neighbours in the order given; at least 1e-12.
+
+    n - 1 pairs that nobody chose say what all pairs would, and cost n.
+    """
+    if len(points) < 2:
+        return 1.0
+    steps = points[1:] - points[:-1]
+    return max(float(np.median((steps * steps).sum(axis=1))), 1e-12)
+
+
+@dataclass(frozen=True)
+class ProbCover:
+    """Next the candidate within whose reach most are not covered yet.
+
+    Yehuda, Dekel, Hacohen, Weinshall, "Active learning through a covering lens", NeurIPS 2022,
+    algorithm 1, over the features. `reach` is the radius, as a share of the median distance of two
+    candidates. What was asked before covers already.
+    """
+
+    reach: float = 0.5
+
+    needs: ClassVar[tuple[str, ...]] = ("asked",)
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.reach <= 10.0:
+            raise BadSettings(f"query.options.reach is {self.reach}; must be above 0, at most 10")
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return in_order(self._ordered, pool, chance)
+
+    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
+        points, asked = points_of(pool, chance)
+        radius = self.reach * self.reach * median_distance(points)
+        is_near = squared_distances(points, points) <= radius
+        is_open = np.ones(len(pool), dtype=np.bool_)
+        if len(asked):
+            is_open = squared_distances(points, asked).min(axis=1) > radius
+        first = is_near[:, is_open].sum(axis=1).astype(np.float64)
+        chosen, gain = list[int](), first.copy()
+        for _ in range(min(len(pool), max(1, pool.wanted_n))):
+            gain[chosen] = -1.0
+            found = int(gain.argmax())
+            if gain[found] <= 0.0:
+                break
+            chosen.append(found)
+            gain -= is_near[:, is_open & is_near[found]].sum(axis=1)
+            is_open &= ~is_near[found]
+        return by_place(len(pool), chosen, first)

@@ -1,0 +1,88 @@
+"""What strategies that look at many candidates share: an order that nothing decides, and limits.
+
+Sums over candidates depend on their order in the last bit, and a greedy choice on the last bit. So
+these strategies see a pool in the order of its keys, whatever order it came in, and at most
+`CANDIDATES_MAX` of it: those with the smallest luck. The others come last, by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...chance import Chance
+from ..pool import Pool
+
+Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
+Floats: TypeAlias = NDArray[np.float64]
+
+CANDIDATES_MAX = 2_000
+"""More candidates than this are not compared with each other; a hashed sample of them is."""
+
+COLUMNS_MAX = 64
+"""Points of more columns are projected to so many before distances are taken."""
+
+
+def in_order(strategy: Strategy, pool: Pool, chance: Chance) -> Floats:
+    """The utilities of a strategy that sees the pool by key, at most `CANDIDATES_MAX` of it."""
+    n = len(pool)
+    by_key = np.lexsort((pool.at, pool.keys))
+    utilities = np.empty(n)
+    seen = by_key
+    if n > CANDIDATES_MAX:
+        luck = chance.uniforms("candidates", pool.keys[by_key])
+        order = np.argsort(luck, kind="stable")
+        seen = by_key[np.sort(order[:CANDIDATES_MAX])]
+        # Below all that were seen, in the order of their luck.
+        utilities[by_key] = -1.0 - luck
+    found = strategy(pool.take(seen), chance)
+    lowest = float(found.min(initial=0.0))
+    utilities[seen] = found - min(0.0, lowest)
+    return utilities
+
+
+def by_place(n: int, chosen: list[int], otherwise: Floats) -> Floats:
+    """Utilities of n candidates of which these were chosen, best first.
+
+    From 2 down to above 1 for those, in their order; from 0 to 1 for the rest, by `otherwise`,
+    shape (n,), of which only the order counts.
+
+    >>> by_place(3, [2], np.array([0.5, 0.1, 9.0])).tolist()
+    [1.0, 0.0, 2.0]
+    """
+    low, high = float(otherwise.min(initial=0.0)), float(otherwise.max(initial=0.0))
+    rest = np.delete(otherwise, chosen)
+    if len(rest):
+        low, high = float(rest.min()), float(rest.max())
+    width = high - low
+    utilities = np.clip((otherwise - low) / width, 0.0, 1.0) if width > 0 else np.zeros(n)
+    utilities[chosen] = 2.0 - np.arange(len(chosen)) / max(1, len(chosen) + 1)
+    return utilities
+
+
+def squared_distances(points: Floats, others: Floats) -> Floats:
+    """Squared Euclidean distances, shape (n, m), of points (n, d) and (m, d)."""
+    squares = (points * points).sum(axis=1)[:, None] + (others * others).sum(axis=1)
+    return np.asarray(np.maximum(squares - 2.0 * (points @ others.T), 0.0))
+
+
+def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, Floats]:
+    """Both in at most `COLUMNS_MAX` columns, by signs that are hashed from their place.
+
+    Distances are kept but for a few per cent (Achlioptas, "Database-friendly random projections",
+    JCSS 66, 2003, theorem 1.1).
+    """
+    d = points.shape[1]
+    if d <= COLUMNS_MAX:
+        return points, others
+    luck = chance.uniforms("projection", chance.keys(map(str, range(d * COLUMNS_MAX))))
+    signs = np.where(luck < 0.5, -1.0, 1.0).reshape(d, COLUMNS_MAX) / np.sqrt(COLUMNS_MAX)
+    return points @ signs, others @ signs
+
+
+def points_of(pool: Pool, chance: Chance) -> tuple[Floats, Floats]:
+    """Candidates and what was asked before as points, shapes (n, d') and (l, d'), d' limited."""
+    return projected(*pool.points_with_asked(), chance)
