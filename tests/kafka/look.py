@@ -65,9 +65,7 @@ def main() -> int:
         settings = folder / "headrace.toml"
         settings.write_text(settings_for(broker.servers), encoding="utf-8")
         load_for_kafka(settings)
-        print(
-            f"a broker listens at {broker.servers} until Ctrl-C; each in its own terminal, in this order:"
-        )
+        print(f"a broker listens at {broker.servers} until Ctrl-C; in this order, a terminal each:")
         where = {"bin": Path(sys.executable).parent, "settings": settings}
         for command in NEXT:
             print(f"  {command.format(**where)}")
