@@ -343,16 +343,12 @@ class Engine:
         the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
         could have.
         """
-        schema = self.schema
         try:
             features = plain_features(features, self.settings.input.feature_names)
         except Refusal as refusal:
             raise BadInput(refusal.detail) from refusal
         features = self._declared.applied(features)
-        row = copy.deepcopy(schema).row(features)[: schema.width]
-        for j, name in enumerate(schema.names):
-            if name in schema.categories and row[j] >= len(schema.categories[name]):
-                row[j] = np.nan
+        row = self.schema.row(features, is_read_only=True)
         probabilities = self.trainer.probabilities(row[np.newaxis], None, lambda _: features)[0]
         if np.isnan(probabilities).any():
             return {}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2_contingency, norm, ttest_ind
 
+from headrace.observe.drift import comparisons
 from headrace.observe.drift.causes import change_point, missed_classes, moved_features
 from headrace.observe.drift.comparisons import domain_classifier, welch
 from headrace.observe.drift.glr import SCALES, Glr
@@ -179,3 +180,26 @@ def test_a_class_that_comes_as_often_as_guessed_is_not_named():
         judged.append(("x" if rng.random() < p else "y", {"x": p, "y": 1 - p}))
     assert missed_classes(judged) == ()
     assert missed_classes([*judged, *[("z", {"x": 0.5, "y": 0.5})] * 6]) == ("z",)
+
+
+@pytest.mark.parametrize("features_n", [1, 4, 20, 21])
+@pytest.mark.parametrize("n", [31, 128, 777])
+def test_columns_made_at_once_have_the_bits_of_those_made_one_by_one(n, features_n):
+    rng = np.random.default_rng(n + features_n)
+    rows = rng.normal(size=(n, features_n)) * 10.0 ** rng.integers(-6, 7, features_n)
+    rows[:, 0] = 3.0  # A column that does not vary, and one with few values.
+    rows[:, -1] = np.round(rows[:, -1])
+    kinds = ["numeric"] * features_n
+    at_once, origin = comparisons._columns(rows, kinds)
+    # A feature of which one value is missing has all of them made one by one, and comes last.
+    gappy = np.column_stack([rows, np.where(np.arange(n) == 7, np.nan, 1.0)])
+    by_one, origins = comparisons._columns(gappy, [*kinds, "numeric"])
+    if features_n != comparisons._SQUARED_MAX:  # There one feature more drops the squares.
+        width = at_once.shape[1]
+        assert np.ascontiguousarray(by_one[:, :width]).tobytes() == at_once.tobytes()
+        assert origins[:width].tolist() == origin.tolist()
+    else:
+        for j in range(features_n):
+            alone = comparisons._standardised(rows[:, j])
+            again = [comparisons._standardised(part) for part in (alone, alone * alone)]
+            assert (at_once[:, [2 * j, 2 * j + 1]] == np.column_stack(again)).all()

@@ -192,3 +192,19 @@ def test_declaring_more_than_allowed_is_a_fault():
                 classes_max=1,
             )
         )
+
+
+def test_a_row_that_is_only_read_leaves_the_schema_as_it_is():
+    schema = Schema(SchemaSettings(categories_max=2))
+    schema.rows(batch_of([Event(id="1", at=0.0, features={"x": 2.0, "colour": "red"})]))
+    before = pickle.dumps(schema)
+    row = schema.row({"x": 1.0, "colour": "new", "unknown": 3.0}, is_read_only=True)
+    assert row.shape == (2,) and math.isnan(row[0]) and row[1] == 1.0
+    assert pickle.dumps(schema) == before
+    # Once categories share the last code, one that is not known has it too.
+    for i, colour in enumerate(["blue", "green"]):
+        schema.rows(batch_of([Event(id=str(i), at=1.0, features={"x": 2.0, "colour": colour})]))
+    before = pickle.dumps(schema)
+    assert schema.row({"colour": "new"}, is_read_only=True)[0] == 2.0
+    assert schema.row({"colour": "blue"}, is_read_only=True)[0] == 1.0
+    assert pickle.dumps(schema) == before

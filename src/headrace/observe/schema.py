@@ -189,13 +189,14 @@ class Schema:
                 news = start + first
         return news
 
-    def row(self, features: Features) -> NDArray[np.float64]:
+    def row(self, features: Features, *, is_read_only: bool = False) -> NDArray[np.float64]:
         """One event's features as numbers, shape (`width`,): what `features` gave, back again.
 
-        Features that are not known yet are registered; nothing is counted.
+        Features and categories that are not known yet are registered; nothing is counted. With
+        `is_read_only` they are missing, and the schema stays as it is.
         """
         columns, codes = self._columns, self._codes
-        new = [] if self.is_declared else sorted(features.keys() - columns.keys())
+        new = [] if self.is_declared or is_read_only else sorted(features.keys() - columns.keys())
         found = [(name, kind) for name in new if (kind := kind_of(features[name])) is not None]
         if found:
             self._add(found[: self.features_max - self.width])
@@ -206,7 +207,12 @@ class Schema:
                 continue
             if name in codes:
                 text = value if isinstance(value, str) else class_name(number_of(value))
-                row[j] = self._code(name, codes[name], text)
+                if is_read_only and text not in codes[name]:
+                    # The code that further categories share is the last one, once there is any.
+                    is_shared = len(self.categories[name]) > self.categories_max
+                    row[j] = self.categories_max if is_shared else math.nan
+                else:
+                    row[j] = self._code(name, codes[name], text)
             elif name in self._texts:
                 row[j] = 1.0 if value != "" else math.nan
             elif not isinstance(value, str):

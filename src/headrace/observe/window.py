@@ -181,6 +181,9 @@ class Store:
         """Copies of the events in those slots, in that order, C-contiguous."""
         flat = {name: getattr(self._columns, name) for name, _ in _FLAT}
         wide = {name: getattr(self._columns, name)[:, :n] for name, n in self._widths.items()}
+        if len(slots) == 1:
+            part = slots[0]
+            return Columns(**{name: column[part].copy() for name, column in (flat | wide).items()})
         return Columns(
             **{
                 name: np.ascontiguousarray(np.concatenate([column[part] for part in slots]))
@@ -248,7 +251,8 @@ class Window:
         done = 0
         for slots in self._spans(last + 1 - len(kept), last + 1):
             size = slots.stop - slots.start
-            self._store.put(slots, kept.take(slice(done, done + size)))
+            part = kept if size == len(kept) else kept.take(slice(done, done + size))
+            self._store.put(slots, part)
             done += size
         self._filled_n = min(self.window_n, self._filled_n + n)
         self.next_seq = last + 1

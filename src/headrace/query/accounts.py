@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from ..errors import BadSettings
 
@@ -39,6 +39,14 @@ class OwnBooks(Protocol):
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
         """A request, asked so many events ago, ended for good without a label."""
+
+
+def keeps_own_books(account: object) -> TypeGuard[OwnBooks]:
+    """Whether the account books by itself.
+
+    Its type is asked, whose answer Python remembers; of an object it looks every method up anew.
+    """
+    return issubclass(type(account), OwnBooks)
 
 
 class PerPeriod:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from ..errors import BadSettings
 from ..settings import BudgetSettings
-from .accounts import Asked, Forgetting, Money, OwnBooks, PerPeriod
+from .accounts import Asked, Forgetting, Money, PerPeriod, keeps_own_books
 
 _LABEL = 1_000_000_000
 _GAP_EVERY_N = 256
@@ -253,7 +253,7 @@ class Budget:
     def charge(self, n: int = 1, asked: Asked | None = None) -> None:
         """So many labels were asked; of one it may be told what is known of it."""
         for account in self.accounts:
-            if isinstance(account, OwnBooks):
+            if keeps_own_books(account):
                 for _ in range(n):
                     account.charge(asked)
             else:
@@ -263,7 +263,7 @@ class Budget:
     def settle(self, request_id: str, label: str) -> None:
         """The first label of a request came: where classes have prices, its price is known."""
         for account in self.accounts:
-            if isinstance(account, OwnBooks):
+            if keeps_own_books(account):
                 account.settle(request_id, label)
 
     def use_reserve(self) -> None:
@@ -275,7 +275,7 @@ class Budget:
     ) -> None:
         """So many requests ended without a label, for good; asked so many events ago."""
         for account in self.accounts:
-            if isinstance(account, OwnBooks):
+            if keeps_own_books(account):
                 for _ in range(n):
                     account.refund(request_id, asked_before_n)
             else:

@@ -158,9 +158,12 @@ def _columns(
     rows: NDArray[np.float64], kinds: Sequence[str]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Standardised columns (n, c) for the rows, and the feature (c,) that each is of."""
+    table = np.ascontiguousarray(rows.T)
+    if set(kinds) == {"numeric"} and not np.isnan(table).any():
+        return _complete_columns(table)
     made, origin = [], []
     for j, kind in enumerate(kinds):
-        column = rows[:, j]
+        column = table[j]
         is_missing = np.isnan(column)
         parts = [is_missing.astype(np.float64)] if is_missing.any() else []
         if kind == "categorical":
@@ -173,6 +176,30 @@ def _columns(
         made += [_standardised(part) for part in parts]
         origin += [j] * len(parts)
     return np.column_stack(made), np.array(origin, dtype=np.intp)
+
+
+def _complete_columns(
+    table: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """What `_columns` makes of numeric features without a gap, (d, n), all of them at once.
+
+    The same bits: a sum along a contiguous row adds in the order in which one of that row alone
+    does.
+    """
+    z = _standardised_rows(table)
+    parts = np.stack([z, z * z], axis=1) if len(table) <= _SQUARED_MAX else z[:, np.newaxis]
+    each_n = parts.shape[1]
+    made = _standardised_rows(parts.reshape(len(table) * each_n, -1))
+    origin = np.repeat(np.arange(len(table), dtype=np.intp), each_n)
+    return np.ascontiguousarray(made.T), origin
+
+
+def _standardised_rows(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`_standardised` of each row of a table (c, n) without NaN."""
+    spread = table.std(axis=1, keepdims=True)
+    varies = spread > 0.0
+    apart = table - table.mean(axis=1, keepdims=True)
+    return np.where(varies, np.clip(apart / np.where(varies, spread, 1.0), -_CLIP, _CLIP), 0.0)
 
 
 def _standardised(column: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -22,6 +22,9 @@ BEFORE_MIN = 30
 RISE = 0.03
 """A share this little above the expected one is no news: guesses are not that exact."""
 
+_SURE = 1.0 - 1e-6
+"""No chance counts as higher than this."""
+
 
 class Glr:
     """The statistic after each number, in nats: how much likelier a higher share is than expected.
@@ -59,14 +62,16 @@ class Glr:
         self._hits.append(int(is_hit))
         self._expected.append(math.nan if expected is None else expected)
         self.statistic, self.newest_n = 0.0, 0
-        hits, expectations = list(self._hits), list(self._expected)
-        n, total = len(hits), sum(hits)
+        hits, n = list(self._hits), len(self._hits)
+        # Only where nothing is expected are the numbers before the newest looked at.
+        expectations, total = (list(self._expected), 0) if expected is not None else ([], sum(hits))
         found, sure, start = 0, 0.0, n
         for newest_n in SCALES:
             if newest_n > n:
                 break
             found += sum(hits[n - newest_n : start])
-            sure += sum(expectations[n - newest_n : start])
+            if expected is not None:
+                sure += sum(expectations[n - newest_n : start])
             start = n - newest_n
             if expected is not None:
                 gain = _told(found, newest_n, sure / newest_n + self.rise)
@@ -84,7 +89,10 @@ class Glr:
 
 
 def _told(hits_n: int, n: int, expected: float) -> float:
-    share, expected = hits_n / n, min(max(expected, 1e-6), 1.0 - 1e-6)
+    share = hits_n / n
+    if share <= expected < _SURE:  # The usual case, and the limits below change nothing of it.
+        return 0.0
+    expected = min(max(expected, 1e-6), _SURE)
     return n * _divergence(share, expected) if share > expected else 0.0
 
 

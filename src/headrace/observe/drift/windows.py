@@ -192,8 +192,10 @@ def _past(window: Columns, reservoir: Columns, newest: Columns, from_seq: int) -
     """
     first = int(newest.seq.min()) if len(newest) else from_seq
     past = reservoir.take((reservoir.seq < first) & (reservoir.seq >= from_seq))
-    older = window.take((window.seq < first) & (window.seq >= from_seq))
-    return older if from_seq and len(older) > len(past) else past
+    if not from_seq:
+        return past
+    is_older = (window.seq < first) & (window.seq >= from_seq)
+    return window.take(is_older) if np.count_nonzero(is_older) > len(past) else past
 
 
 def _class_counts(
