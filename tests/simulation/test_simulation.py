@@ -94,7 +94,7 @@ def overspends_by_one(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_a_refund(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Budget, "refund", lambda self, n=1: None)
+    patch.setattr(Budget, "refund", lambda self, n=1, **of: None)
 
 
 def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Asking,
         "ended",
-        lambda self, event_id, is_answered: ended(self, event_id, is_answered=False),
+        lambda self, event_id, now, is_answered: ended(self, event_id, now, is_answered=False),
     )
 
 
