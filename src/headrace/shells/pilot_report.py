@@ -151,7 +151,7 @@ def _beyond(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
         )
         for row in pilot.rows
     ]
-    figures.append((ALL, (full.accuracy, full.balanced, full.macro_f1, full.tail)))
+    figures.append(("every label", (full.accuracy, full.balanced, full.macro_f1, full.tail)))
     header = ["run", "accuracy", "balanced", "macro F1", "hold-out tail"]
     rows = [
         [name, *("" if one is None else f"{100 * one:.1f}" for one in found)]
@@ -169,7 +169,7 @@ def _reached(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
     for part, accuracy, latency in places:
         found = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
         after = f", latency {latency:g}" if varies else ""
-        level = f"{100 * accuracy:.1f} %, {100 * part:g} % of all labels{after}"
+        level = f"{100 * accuracy:.1f} %, {100 * part:g} % of that with every label{after}"
         rows.append([level, *(_labels_told(found[name]) for name in strategies)])
     return ["labels to reach", *strategies], rows
 
