@@ -114,8 +114,8 @@ def test_it_survives_a_pickle_bit_for_bit() -> None:
 
 
 def test_the_engine_uses_it_and_an_adopted_model_starts_anew() -> None:
-    settings = settings_with(seed=3, model={"name": "naive-bayes"})
-    run = played(settings, events_of(3, 320), 3)
+    settings = settings_with(seed=6, model={"name": "naive-bayes"})
+    run = played(settings, events_of(6, 320), 6)
     engine = Engine(settings=settings)
     engine.feed(run.inputs)
     trainer = engine.trainer
