@@ -103,7 +103,9 @@ def test_how_the_files_are_read_makes_no_difference(past, tmp_path, monkeypatch,
     whole = copy_of(past, tmp_path / "whole")
     whole.run()
     monkeypatch.setattr(
-        jsonl.Tail.__init__, "__kwdefaults__", {"position": 0, "chunk_bytes": chunk_bytes}
+        jsonl.Tail.__init__,
+        "__kwdefaults__",
+        jsonl.Tail.__init__.__kwdefaults__ | {"chunk_bytes": chunk_bytes},
     )
     pieces = copy_of(past, tmp_path / "pieces")
     pieces.run()

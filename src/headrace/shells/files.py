@@ -200,16 +200,16 @@ class Runner:
         elif is_table(events):
             self._is_told |= is_table_of_columns(events)
             events = copy_table(events, places.state, self.settings, self._note)
-        length_max = self.settings.input.line_bytes_max
+        longest = self.settings.input.line_bytes_max
         self._orders_source = self.journal.source("orders", ORDERS)
         at = self._fed(self._orders_source).first_gap
-        self._orders = Tail(places.state / ORDERS, position=at, length_max=length_max)
+        self._orders = Tail(
+            places.state / ORDERS, position=at, length_max=longest, is_whole=is_whole
+        )
         opened.callback(self._orders.close)
         self._events_source = self.journal.source("events", _recorded(events, places.state))
         fed = self._fed(self._events_source)
-        self._events = Tail(
-            events, position=fed.first_gap, length_max=length_max, is_whole=is_whole
-        )
+        self._events = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
         opened.callback(self._events.close)
         if places.answers is not None:
             answers, decoder = places.answers, self.player.answers_decoder
@@ -217,7 +217,7 @@ class Runner:
                 answers = copy_answers(answers, places.state, self.settings, decoder)
             number = self.journal.source("answers", _recorded(answers, places.state))
             self._answers_source, fed = number, self._fed(number)
-            tail = Tail(answers, position=fed.first_gap, length_max=length_max, is_whole=is_whole)
+            tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known, decoder)
 

@@ -161,8 +161,10 @@ class Session:
                 found = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=batch_max)
             else:
                 self._moved.clear()
+                # Not `wait_for`, which on Python 3.11 may pass over that the task is cancelled.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), timeout_ms / 1_000)
+                    async with asyncio.timeout(timeout_ms / 1_000):
+                        await self._moved.wait()
             records = {Part(*tp): records for tp, records in found.items()}
             self.take(Polled(turn, records, await self._positions()))
             # Everything else of this process has its turn.
