@@ -201,12 +201,6 @@ class Runner:
             self._is_told |= is_table_of_columns(events)
             events = copy_table(events, places.state, self.settings, self._note)
         longest = self.settings.input.line_bytes_max
-        self._orders_source = self.journal.source("orders", ORDERS)
-        at = self._fed(self._orders_source).first_gap
-        self._orders = Tail(
-            places.state / ORDERS, position=at, length_max=longest, is_whole=is_whole
-        )
-        opened.callback(self._orders.close)
         self._events_source = self.journal.source("events", _recorded(events, places.state))
         fed = self._fed(self._events_source)
         self._events = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
@@ -220,6 +214,10 @@ class Runner:
             tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known, decoder)
+        self._orders_source = self.journal.source("orders", ORDERS)
+        at, path = self._fed(self._orders_source).first_gap, places.state / ORDERS
+        self._orders = Tail(path, position=at, length_max=longest, is_whole=is_whole)
+        opened.callback(self._orders.close)
 
     @property
     def engine(self) -> Engine:
