@@ -204,7 +204,8 @@ options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
 Those that compare candidates with each other compare 2,000 at most, a sample that is hashed; the
 others come last. Points of more than 64 columns are projected. Missing numbers stand at the mean;
 two categories are apart or not. Costs are for 20 numbers, five classes, four members and 100 events
-asked before, on one core: the least of five runs.
+asked before, on one core: the least of five runs. Those that scikit-activeml has too (uncertainty,
+expected cost, committees, core-set as `k_center`) give what it gives, to the last choice.
 
 What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
 squares were asked before.

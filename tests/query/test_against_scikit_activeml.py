@@ -1,0 +1,85 @@
+"""What scikit-activeml gives on the same input: equal utilities, and the same choice in order.
+
+Its committee functions and `uncertainty_scores` take probabilities as they are, so that nothing but
+the rule is compared; `CoreSet` is given the points between which our distances are taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from skactiveml.pool import CoreSet, uncertainty_scores
+from skactiveml.pool import _query_by_committee as committees
+
+from headrace.chance import Chance
+from headrace.query.strategies import resolve
+from query.pools import pool_of
+
+SEEDS = range(5)
+WANTED_N = 5
+
+
+def draws(seed: int, purpose: str, *shape: int) -> Any:
+    """Numbers from 0 to 1, of this shape."""
+    chance = Chance(seed)
+    n = int(np.prod(shape))
+    return chance.uniforms(purpose, chance.keys(map(str, range(n)))).reshape(shape)
+
+
+def distributions(seed: int, *shape: int) -> Any:
+    raw = -np.log(np.maximum(draws(seed, "p", *shape), 1e-12))
+    return raw / raw.sum(axis=-1, keepdims=True)
+
+
+def ours(name: str, pool: Any, **options: Any) -> Any:
+    return resolve(name, options)[1](pool, Chance(0))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("least_confidence", "least_confident"),
+        ("margin", "margin_sampling"),
+        ("entropy", "entropy"),
+    ],
+)
+def test_uncertainty_is_the_same(name: str, method: str, seed: int) -> None:
+    p = distributions(seed, 40, 4)
+    assert ours(name, pool_of(p)) == pytest.approx(uncertainty_scores(p, method=method))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_expected_cost_is_the_same(seed: int) -> None:
+    p, costs = distributions(seed, 40, 3), 9.0 * draws(seed, "costs", 3, 3)
+    np.fill_diagonal(costs, 0.0)
+    theirs = uncertainty_scores(p, cost_matrix=costs, method="least_confident")
+    assert ours("expected_cost", pool_of(p), costs=costs.tolist()) == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_committees_disagree_alike(seed: int) -> None:
+    members = distributions(seed, 4, 30, 3)
+    pool = replace(pool_of(members.mean(axis=0)), members=members)
+    votes = members.argmax(axis=2).T
+    theirs = {
+        "kl_to_consensus": committees.average_kl_divergence(members),
+        "vote_entropy": committees.vote_entropy(votes, [0, 1, 2]),
+        "variation_ratio": committees.variation_ratios(votes),
+    }
+    for name, expected in theirs.items():
+        assert ours(name, pool) == pytest.approx(expected, abs=1e-12), name
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_core_set_is_the_same_in_the_same_order(seed: int) -> None:
+    X, asked = draws(seed, "X", 60, 3), draws(seed, "asked", 8, 3)
+    pool = replace(pool_of(np.full((60, 2), 0.5), X, wanted_n=WANTED_N), asked=asked)
+    points, before = pool.points_with_asked()
+    labels = np.concatenate([np.arange(8) % 2, np.full(60, np.nan)])
+    theirs = CoreSet(random_state=0).query(np.vstack([before, points]), labels, batch_size=WANTED_N)
+    chosen = np.argsort(-ours("k_center", pool), kind="stable")[:WANTED_N]
+    assert (theirs - 8).tolist() == chosen.tolist()
