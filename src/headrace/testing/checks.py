@@ -44,7 +44,8 @@ def check_strategy(strategy: Strategy) -> None:
     Utilities are finite, float and one a candidate, for pools of one to sixty candidates with no
     class, one class or several, with missing values and without. The pool is left as it was, the
     same pool gives the same bits, and candidates in another order get the same utilities. Some
-    pools have members and events that were asked before, others have neither.
+    pools have members and events that were asked before, others have neither; and there is one
+    without candidates, one without features, one whose candidates are all alike, one of twins.
 
     >>> from headrace.query.strategies.uncertainty import margin
     >>> check_strategy(margin)
@@ -291,6 +292,19 @@ def _pools() -> Iterator[Pool]:
                 pool = _pool(chance, n, classes_n, wanted_n)
                 yield pool
                 yield _with_more(chance, pool)
+    for pool in _odd_pools(_pool(chance, 12, 3, 4)):
+        yield pool
+        yield _with_more(chance, pool)
+
+
+def _odd_pools(pool: Pool) -> Iterator[Pool]:
+    """The pool without candidates, without features, and with what is hard to tell apart."""
+    yield pool.take(np.arange(0))
+    yield replace(pool, X=pool.X[:, :0], is_category=pool.is_category[:0])
+    yield replace(pool, X=np.full_like(pool.X, np.nan))
+    yield replace(pool, X=np.ones_like(pool.X), probabilities=np.full((12, 3), 1.0 / 3.0))
+    twins = np.arange(12) // 2 * 2
+    yield replace(pool, X=pool.X[twins], probabilities=pool.probabilities[twins])
 
 
 def _with_more(chance: Chance, pool: Pool) -> Pool:
@@ -299,7 +313,7 @@ def _with_more(chance: Chance, pool: Pool) -> Pool:
     members = np.stack([pool.probabilities, pool.probabilities[:, ::-1], np.ones((n, k))])
     members[2] /= max(1, k)
     # Of a time when there was one feature less.
-    asked = pool.X[: (n + 1) // 2, :3].copy()
+    asked = pool.X[: (n + 1) // 2, : min(3, pool.X.shape[1])].copy()
     return replace(pool, members=members, asked=asked)
 
 

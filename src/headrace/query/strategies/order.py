@@ -29,6 +29,8 @@ COLUMNS_MAX = 64
 def in_order(strategy: Strategy, pool: Pool, chance: Chance) -> Floats:
     """The utilities of a strategy that sees the pool by key, at most `CANDIDATES_MAX` of it."""
     n = len(pool)
+    if n == 0:
+        return np.zeros(0)
     by_key = np.lexsort((pool.at, pool.keys))
     utilities = np.empty(n)
     seen = by_key
