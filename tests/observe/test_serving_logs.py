@@ -64,6 +64,14 @@ def test_a_zone_knows_summer_and_winter_and_the_hour_that_comes_twice():
     assert twice == timed("2024-10-27T00:30:00Z").at
 
 
+@pytest.mark.parametrize(
+    "at",
+    ["2024-05-01 12:00:00.000 +0000", "2024-05-01 14:00:00 +02:00", "2024-05-01T07:00:00 -0500"],
+)
+def test_a_blank_before_the_offset_is_passed_over(at: str):
+    assert timed(at).at == NOON
+
+
 @pytest.mark.parametrize("at", ["2024-05-01T12:00:00", "2024-05-01 12:00:00.5", "2024-05-01"])
 def test_a_time_without_zone_is_rejected_where_none_is_set(at: str):
     rejected = timed(at)

@@ -149,7 +149,8 @@ class AnswersDecoder:
         if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list | dict):
             value = value[0]  # choices, of which one was chosen
         if isinstance(value, list | dict):
-            wanted = "must be one class, and no spans of a text" if value else "nobody chose yet"
+            wanted = "must be one class, and no spans of a text: let people choose one"
+            wanted = wanted if value else "nobody chose yet"
             raise Refusal(Reason.BAD_ANSWER, f"label is {shown(value)}; {wanted}")
         label = None if value is None else _text("label", value)
         return label if label is None else self._settings.class_names.get(label, label)

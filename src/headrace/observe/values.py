@@ -90,6 +90,10 @@ def identity_of(value: object, path: str) -> str:
     return name
 
 
+_BLANK_BEFORE_OFFSET = re.compile(r"(?<=\d) (?=[+-]\d\d:?\d\d$)")
+"""As Snowflake and Python's logs write it."""
+
+
 def seconds_of(
     value: object,
     path: str,
@@ -106,6 +110,7 @@ def seconds_of(
         text = value.strip().upper()
         if text.endswith((" UTC", " GMT")):
             text = f"{text[:-4]}+00:00"
+        text = _BLANK_BEFORE_OFFSET.sub("", text)
         try:
             # Of other lengths some are taken for a date: "1712011200123" for one in the year 1712.
             moment = datetime.fromisoformat(text if len(text) == 8 or not text.isdecimal() else "")
