@@ -102,11 +102,8 @@ def test_each_answer_is_fed_just_before_the_first_event_at_or_after_it(stream, t
 def test_how_the_files_are_read_makes_no_difference(past, tmp_path, monkeypatch, chunk_bytes):
     whole = copy_of(past, tmp_path / "whole")
     whole.run()
-    monkeypatch.setattr(
-        jsonl.Tail.__init__,
-        "__kwdefaults__",
-        jsonl.Tail.__init__.__kwdefaults__ | {"chunk_bytes": chunk_bytes},
-    )
+    defaults = jsonl.Tail.__init__.__kwdefaults__ | {"chunk_bytes": chunk_bytes}
+    monkeypatch.setattr(jsonl.Tail.__init__, "__kwdefaults__", defaults)
     pieces = copy_of(past, tmp_path / "pieces")
     pieces.run()
     assert pieces.written() == whole.written()

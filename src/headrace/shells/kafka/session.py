@@ -137,6 +137,8 @@ class Session:
                     await self._ended.wait()
                 finally:
                     self._is_over = True
+                    # Nobody will say so any more.
+                    self._released.set()
                     for task in (*beside, *self._asked):
                         task.cancel()
 
@@ -216,7 +218,9 @@ class Session:
         async def tell() -> None:
             self.take(one)
 
-        await asyncio.wait([self._tasks.create_task(tell())])
+        # It may have ended while the brokers were asked.
+        if not self._is_over:
+            await asyncio.wait([self._tasks.create_task(tell())])
 
     # ------------------------------------------------------------------ out: what is wanted
 
