@@ -31,7 +31,7 @@ def imported(setting: str, path: str) -> Callable[..., Any]:
     except ModuleNotFoundError as error:
         if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
             raise BadSettings(f"{said}; it needs {error.name}, which is not here") from error
-        hint = _nearest(error.name.rpartition(".")[2], _modules_beside(error.name))
+        hint = nearest(error.name.rpartition(".")[2], _modules_beside(error.name))
         raise BadSettings(
             f"{said}; there is no module {error.name}{hint}. Its folder must be on PYTHONPATH"
         ) from error
@@ -42,7 +42,7 @@ def imported(setting: str, path: str) -> Callable[..., Any]:
     found = getattr(module, name, None)
     if not callable(found):
         known = [one for one, value in vars(module).items() if callable(value)]
-        raise BadSettings(f"{said}; {module_name} has no such function{_nearest(name, known)}")
+        raise BadSettings(f"{said}; {module_name} has no such function{nearest(name, known)}")
     return found  # type: ignore[no-any-return]  # callable, as was just seen
 
 
@@ -53,6 +53,7 @@ def _modules_beside(name: str) -> Iterable[str]:
     return [module.name for module in pkgutil.iter_modules(places if package else None)]
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a fault that says which of the known names was meant, if one is near."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else ""

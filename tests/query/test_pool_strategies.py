@@ -25,6 +25,7 @@ from headrace.query.strategies import (
     ExpectedErrorReduction,
     KCenter,
     VarianceReduction,
+    needs_of,
     resolve,
 )
 from headrace.query.strategies.change import NOISE
@@ -133,6 +134,15 @@ def test_a_model_without_members_is_told() -> None:
         Engine(model, settings=parse({"query": {"strategy": "weighted_sum",
             "options": {"of": {"margin": 1, "bald": 1}}}}))  # fmt: skip
     Engine(strategy="vote_entropy")
+
+
+def test_what_needs_no_members_asks_for_none() -> None:
+    model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
+    needy = {"vote_entropy", "variation_ratio", "consensus_entropy", "kl_to_consensus", "bald"}
+    for name, strategy in STRATEGIES.items():
+        assert ("members" in needs_of(strategy)) == (name in needy), name
+        if name not in needy:
+            Engine(model, strategy=name)
 
 
 def test_what_reads_members_or_the_past_is_for_rounds() -> None:

@@ -166,7 +166,7 @@ class Learner:
             inputs = [self._input(row, original_of(i)) for i, row in enumerate(X)]
             codes = self._own_labels.code
             found = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
-        return np.stack([as_distributions(opinion) for opinion in found]) if found else None
+        return as_distributions(np.stack(found)) if found else None
 
     def context(
         self,

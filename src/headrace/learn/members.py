@@ -1,4 +1,4 @@
-"""What each member of one of river's ensembles says: for strategies that go by disagreement."""
+"""What members say: each one of a river ensemble, for strategies that go by disagreement."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def opinions_of(
 
 
 def as_distributions(said: Floats) -> Floats:
-    """Rows that sum to 1; uniform where they are no distribution.
+    """Rows along the last axis that sum to 1; uniform where one is no distribution.
 
     >>> as_distributions(np.array([[1.0, 3.0], [0.0, 0.0], [np.nan, 1.0]])).tolist()
     [[0.25, 0.75], [0.5, 0.5], [0.5, 0.5]]
     """
-    if not said.shape[1]:
-        return said
-    total = said.sum(axis=1, keepdims=True)
-    is_good = (said.min(axis=1, keepdims=True) >= 0.0) & (total > 0.0) & (total < np.inf)
-    answers: Floats = np.where(is_good, said / np.where(is_good, total, 1.0), 1.0 / said.shape[1])
-    return answers
+    total = said.sum(axis=-1, keepdims=True)
+    is_good = (
+        (said.min(axis=-1, keepdims=True, initial=0.0) >= 0.0) & (total > 0.0) & (total < np.inf)
+    )
+    uniform = 1.0 / max(1, said.shape[-1])
+    return np.where(is_good, said / np.where(is_good, total, 1.0), uniform)

@@ -75,14 +75,8 @@ class Pool:
         Numbers are scaled by the pool's own deviation; two categories that differ are 1 apart, as
         in `points`. At least two rows.
         """
-        numbers = self.X[:, ~self.is_category]
-        known = ~np.isnan(numbers)
-        filled = np.where(known, numbers, 0.0)
-        n = np.maximum(known.sum(axis=0), 1)
-        mean = filled.sum(axis=0) / n
-        centred = np.where(known, filled - mean, 0.0)
-        variance = (centred * centred).sum(axis=0) / n
-        of_rows = centred[rows]
+        mean, variance = self._moments()
+        of_rows = self._centred(self.X[rows], mean)
         m = len(of_rows)
         shifted = of_rows - of_rows.sum(axis=0) / m
         squares = (shifted * shifted).sum(axis=0) / (m - 1)
@@ -91,6 +85,20 @@ class Pool:
             _, times = np.unique(codes, return_counts=True, equal_nan=True)
             total += 1.0 - float((times * (times - 1)).sum()) / (m * (m - 1))
         return total
+
+    def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and variance of each number over the pool, where it is known."""
+        numbers = self.X[:, ~self.is_category]
+        known = ~np.isnan(numbers)
+        n = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, numbers, 0.0).sum(axis=0) / n
+        centred = self._centred(self.X, mean)
+        return mean, (centred * centred).sum(axis=0) / n
+
+    def _centred(self, X: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The numbers of these rows less their mean; what is missing stands at the mean."""
+        numbers = X[:, ~self.is_category]
+        return np.where(np.isnan(numbers), 0.0, numbers - mean)
 
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
         """Those rows as points for distances, shape (len(rows), d').
@@ -111,16 +119,9 @@ class Pool:
         return both[: len(self)], both[len(self) :]
 
     def _points(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        numbers = self.X[:, ~self.is_category]
-        known = ~np.isnan(numbers)
-        n = np.maximum(known.sum(axis=0), 1)
-        filled = np.where(known, numbers, 0.0)
-        mean = filled.sum(axis=0) / n
-        centred = np.where(known, numbers - mean, 0.0)
-        deviation = np.sqrt((centred * centred).sum(axis=0) / n)
-        of_rows = X[:, ~self.is_category]
-        shifted = np.where(np.isnan(of_rows), 0.0, of_rows - mean)
-        columns = [shifted / np.where(deviation > 0, deviation, 1.0)]
+        mean, variance = self._moments()
+        deviation = np.sqrt(variance)
+        columns = [self._centred(X, mean) / np.where(deviation > 0, deviation, 1.0)]
         for codes in X[:, self.is_category].T:
             values = np.unique(codes[~np.isnan(codes)])
             # Two rows that differ in a category are as far apart as one deviation of a number.

@@ -26,6 +26,7 @@ from river import base
 from ...messages import Context, Moments
 from ...observe.values import is_free_text
 from ..failures import Act, Failures
+from ..members import as_distributions
 from ..presets import long_memory_members
 from .blas import one_blas_thread
 from .discriminant import Discriminant
@@ -211,7 +212,7 @@ class Committee(base.Classifier):
             code = self._codes.get(name)
             if code is not None and len(of_members) == len(said):
                 said[:, code] = of_members
-        return _as_distributions(said)
+        return as_distributions(said)
 
     def _remember(self, example: _Example) -> None:
         if example.key is not None:
@@ -321,7 +322,7 @@ class Committee(base.Classifier):
         is_fine = (said >= 0.0).all(axis=2) & (said.sum(axis=2) < np.inf)
         for number in np.flatnonzero(is_given & ~is_fine.all(axis=1)).tolist():
             self.failures[number].note("predict", "its opinions are no distribution")
-        return _as_distributions(said), ~is_fine.any(axis=0)
+        return as_distributions(said), ~is_fine.any(axis=0)
 
     def opinions_by_class(self, rows: Rows) -> dict[Any, tuple[float, ...]]:
         """What each member says of one row, by class, to 6 digits: it is written to a log."""
@@ -467,16 +468,6 @@ def without_free_texts(x: Features) -> Features:
 
 def _place_of(example: _Example) -> tuple[float, int]:
     return example.at, example.order
-
-
-def _as_distributions(said: Floats) -> Floats:
-    """Rows along the last axis that sum to 1; uniform where one is no distribution."""
-    total = said.sum(axis=-1, keepdims=True)
-    is_good = (
-        (said.min(axis=-1, keepdims=True, initial=0.0) >= 0.0) & (total > 0.0) & (total < np.inf)
-    )
-    uniform = 1.0 / max(1, said.shape[-1])
-    return np.where(is_good, said / np.where(is_good, total, 1.0), uniform)
 
 
 def _is_of_fewer(opinion: Any, shape: tuple[int, int]) -> bool:

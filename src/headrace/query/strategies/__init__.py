@@ -70,31 +70,36 @@ OF_FUNCTIONS.update(
     )
 )
 
-STRATEGIES = KNOWN
-STRATEGIES["random"] = random
-STRATEGIES["least_confidence"] = least_confidence
-STRATEGIES["margin"] = margin
-STRATEGIES["entropy"] = entropy
-STRATEGIES["expected_cost"] = ExpectedCost()
-STRATEGIES["hybrid"] = hybrid
-STRATEGIES["vote_entropy"] = vote_entropy
-STRATEGIES["variation_ratio"] = variation_ratio
-STRATEGIES["consensus_entropy"] = consensus_entropy
-STRATEGIES["kl_to_consensus"] = kl_to_consensus
-STRATEGIES["bald"] = kl_to_consensus
-STRATEGIES["information_density"] = InformationDensity()
-STRATEGIES["typicality"] = Typicality()
-STRATEGIES["k_center"] = KCenter()
-STRATEGIES["k_means"] = KMeans()
-STRATEGIES["prob_cover"] = ProbCover()
-STRATEGIES["dpp"] = Dpp()
-STRATEGIES["badge"] = Badge()
-STRATEGIES["expected_gradient_length"] = ExpectedGradientLength()
-STRATEGIES["expected_error_reduction"] = ExpectedErrorReduction()
-STRATEGIES["variance_reduction"] = VarianceReduction()
-STRATEGIES["ranked_batch"] = RankedBatch()
-STRATEGIES["weighted_sum"] = WeightedSum()
-STRATEGIES["two_stage"] = TwoStage()
+STRATEGIES: dict[str, Strategy] = KNOWN
+STRATEGIES |= {
+    "random": random,
+    "least_confidence": least_confidence,
+    "margin": margin,
+    "entropy": entropy,
+    "expected_cost": ExpectedCost(),
+    "hybrid": hybrid,
+    "vote_entropy": vote_entropy,
+    "variation_ratio": variation_ratio,
+    "consensus_entropy": consensus_entropy,
+    "kl_to_consensus": kl_to_consensus,
+    "bald": kl_to_consensus,
+    "information_density": InformationDensity(),
+    "typicality": Typicality(),
+    "k_center": KCenter(),
+    "k_means": KMeans(),
+    "prob_cover": ProbCover(),
+    "dpp": Dpp(),
+    "badge": Badge(),
+    "expected_gradient_length": ExpectedGradientLength(),
+    "expected_error_reduction": ExpectedErrorReduction(),
+    "variance_reduction": VarianceReduction(),
+}
+# These are made of those.
+STRATEGIES |= {
+    "ranked_batch": RankedBatch(),
+    "weighted_sum": WeightedSum(),
+    "two_stage": TwoStage(),
+}
 
 BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
 """Those that look at each candidate alone, and give the same bits in any pool."""

@@ -32,11 +32,11 @@ class ExpectedGradientLength:
     for softmax regression: sum over y of p_y ||p - e_y|| times ||(x, 1)||, x the scaled features.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, _ = points_of(pool, chance)
         p = pool.probabilities
         # ||p - e_y||^2 = sum p^2 - 2 p_y + 1.
@@ -63,11 +63,9 @@ class VarianceReduction:
         if not 0.0 < self.ridge <= 1e6:
             raise BadSettings(f"query.options.ridge is {self.ridge}; must be above 0")
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, asked = points_of(pool, chance)
         rows = np.hstack([points, np.ones((len(points), 1))])
         before = np.hstack([asked, np.ones((len(asked), 1))])
@@ -95,11 +93,9 @@ class ExpectedErrorReduction:
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         n, k = pool.probabilities.shape
         if k < 2:
             return np.zeros(n)

@@ -16,7 +16,16 @@ from ...errors import BadSettings
 from ..pool import Pool
 from .diversity import median_distance
 from .known import needs_of, strategy_named
-from .order import Floats, Strategy, by_place, in_order, points_of, squared_distances
+from .order import (
+    Floats,
+    Strategy,
+    by_place,
+    chosen_n,
+    distances_to,
+    in_order,
+    points_of,
+    squared_distances,
+)
 
 SHORTLIST_MAX = 1_000
 
@@ -41,11 +50,9 @@ class RankedBatch:
         """What it reads of a pool beside the candidates."""
         return ("asked", *needs_of(strategy_named(self.by)))
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, asked = points_of(pool, chance)
         width = 2.0 * median_distance(points)
         unsure = _from_0_to_1(strategy_named(self.by)(pool, chance))
@@ -53,7 +60,7 @@ class RankedBatch:
         if len(asked):
             nearest = np.exp(-squared_distances(points, asked).min(axis=1) / width)
         chosen, first = list[int](), unsure
-        for number in range(min(n, max(1, pool.wanted_n))):
+        for number in range(chosen_n(pool)):
             left_n = n - number
             share = left_n / (left_n + len(asked) + number)
             score = share * (1.0 - nearest) + (1.0 - share) * unsure
@@ -61,7 +68,7 @@ class RankedBatch:
             score[chosen] = -1.0
             found = int(score.argmax())
             chosen.append(found)
-            apart = squared_distances(points, points[found : found + 1])[:, 0]
+            apart = distances_to(points, found)
             nearest = np.maximum(nearest, np.exp(-apart / width))
         return by_place(n, chosen, first)
 

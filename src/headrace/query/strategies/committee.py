@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ..pool import Pool
+from .uncertainty import entropies
 
 
 def _members(pool: Pool) -> NDArray[np.float64]:
@@ -18,8 +19,8 @@ def _members(pool: Pool) -> NDArray[np.float64]:
 
 
 def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-    return np.asarray(0.0 - (p * logs).sum(axis=-1))
+    # Nothing, where there is no doubt, and not minus nothing.
+    return entropies(p) + 0.0
 
 
 def _votes(pool: Pool) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from ...chance import Chance
 from ...errors import BadSettings
 from ..pool import Pool
 from .diversity import median_distance, plus_plus
-from .order import Floats, by_place, in_order, points_of, squared_distances
+from .order import Floats, by_place, chosen_n, in_order, points_of, squared_distances
 from .uncertainty import margin
 
 NEIGHBOURS_N = 20
@@ -28,15 +28,15 @@ class InformationDensity:
 
     beta: float = 1.0
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.beta <= 10.0:
             raise BadSettings(f"query.options.beta is {self.beta}; must be from 0 to 10")
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, _ = points_of(pool, chance)
         width = median_distance(points)
         alike = np.exp(-squared_distances(points, points) / (2.0 * width)).mean(axis=1)
@@ -55,13 +55,11 @@ class Typicality:
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, asked = points_of(pool, chance)
-        n, wanted_n = len(pool), min(len(pool), max(1, pool.wanted_n))
+        n, wanted_n = len(pool), chosen_n(pool)
         both = np.vstack([points, asked])
         starts = plus_plus(both, np.ones(len(both)), wanted_n + len(asked), chance)
         cluster = squared_distances(both, both[starts]).argmin(axis=1) if len(starts) else None

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from ...chance import Chance
 from ...errors import BadSettings
 from ..pool import Pool
-from .order import Floats, by_place, in_order, points_of, squared_distances
+from .order import (
+    Floats,
+    by_place,
+    chosen_n,
+    distances_to,
+    draw_by_mass,
+    in_order,
+    points_of,
+    squared_distances,
+)
 from .uncertainty import margin
 
 KMEANS_ROUNDS_N = 20
@@ -32,11 +41,9 @@ class KCenter:
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, asked = points_of(pool, chance)
         if len(asked):
             nearest = squared_distances(points, asked).min(axis=1)
@@ -45,10 +52,10 @@ class KCenter:
             nearest = -(points * points).sum(axis=1)
         first, chosen = nearest.copy(), list[int]()
         has_begun = bool(len(asked))
-        for _ in range(min(len(pool), max(1, pool.wanted_n))):
+        for _ in range(chosen_n(pool)):
             centre = int(nearest.argmax())
             chosen.append(centre)
-            apart = squared_distances(points, points[centre : centre + 1])[:, 0]
+            apart = distances_to(points, centre)
             nearest = np.minimum(nearest, apart) if has_begun else apart
             has_begun = True
             nearest[chosen] = -1.0
@@ -66,15 +73,15 @@ class KMeans:
 
     weighted: bool = True
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, _ = points_of(pool, chance)
         unsure = margin(pool, chance)
         weights = np.maximum(unsure, 1e-6) if self.weighted else np.ones(len(pool))
-        k = min(len(pool), max(1, pool.wanted_n))
+        k = chosen_n(pool)
         centres = points[plus_plus(points, weights, k, chance)]
         for _ in range(KMEANS_ROUNDS_N):
             cluster = squared_distances(points, centres).argmin(axis=1)
@@ -105,12 +112,10 @@ def plus_plus(points: Floats, weights: Floats, k: int, chance: Chance) -> NDArra
     chosen = list[int]()
     nearest = np.ones(len(points))
     for number in range(k):
-        mass = np.cumsum(weights * nearest)
-        if not len(mass) or mass[-1] <= 0.0:
+        found = draw_by_mass(weights * nearest, chance.uniform("k-means++", str(number)))
+        if found is None:
             break
-        luck = chance.uniform("k-means++", str(number)) * mass[-1]
-        found = min(int(np.searchsorted(mass, luck, side="right")), len(mass) - 1)
-        apart = squared_distances(points, points[found : found + 1])[:, 0]
+        apart = distances_to(points, found)
         nearest = np.minimum(nearest, apart) if chosen else apart
         chosen.append(found)
         nearest[chosen] = 0.0
@@ -127,11 +132,11 @@ class Badge:
     Its squared distances are computed without writing the gradients down.
     """
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, _ = points_of(pool, chance)
         n, k = pool.probabilities.shape
         lifted = np.hstack([points, np.ones((n, 1))])
@@ -140,13 +145,11 @@ class Badge:
             error[np.arange(n), error.argmax(axis=1)] -= 1.0
         size = (error * error).sum(axis=1) * (lifted * lifted).sum(axis=1)
         chosen, nearest = list[int](), size.copy()
-        for number in range(min(n, max(1, pool.wanted_n))):
+        for number in range(chosen_n(pool)):
             # The first is the largest gradient, as in the authors' code; then by squared distance.
-            mass = np.cumsum(nearest)
-            if mass[-1] <= 0.0:
+            drawn = draw_by_mass(nearest, chance.uniform("badge", str(number)))
+            if drawn is None:
                 break
-            luck = chance.uniform("badge", str(number)) * mass[-1]
-            drawn = min(int(np.searchsorted(mass, luck, side="right")), n - 1)
             found = drawn if chosen else int(size.argmax())
             both = (error @ error[found]) * (lifted @ lifted[found])
             apart = np.maximum(size + size[found] - 2.0 * both, 0.0)
@@ -167,15 +170,15 @@ class Dpp:
 
     quality: float = 1.0
 
+    needs: ClassVar[tuple[str, ...]] = ()
+
     def __post_init__(self) -> None:
         if not 0.0 <= self.quality <= 10.0:
             raise BadSettings(f"query.options.quality is {self.quality}; must be from 0 to 10")
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, _ = points_of(pool, chance)
         unsure = margin(pool, chance)
         q = np.maximum(unsure, 1e-3) ** self.quality
@@ -183,12 +186,12 @@ class Dpp:
         width = median_distance(points)
         gain, rows = q * q, np.zeros((0, n))
         chosen = list[int]()
-        for _ in range(min(n, max(1, pool.wanted_n))):
+        for _ in range(chosen_n(pool)):
             gain[chosen] = -1.0
             found = int(gain.argmax())
             if gain[found] <= 1e-12:
                 break
-            apart = squared_distances(points, points[found : found + 1])[:, 0]
+            apart = distances_to(points, found)
             alike = q * q[found] * np.exp(-apart / (2.0 * width))
             row = (alike - rows[:, found] @ rows) / np.sqrt(gain[found])
             rows = np.vstack([rows, row])
@@ -225,11 +228,9 @@ class ProbCover:
         if not 0.0 < self.reach <= 10.0:
             raise BadSettings(f"query.options.reach is {self.reach}; must be above 0, at most 10")
 
+    @in_order
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        return in_order(self._ordered, pool, chance)
-
-    def _ordered(self, pool: Pool, chance: Chance) -> Floats:
         points, asked = points_of(pool, chance)
         radius = self.reach * self.reach * median_distance(points)
         is_near = squared_distances(points, points) <= radius
@@ -238,7 +239,7 @@ class ProbCover:
             is_open = squared_distances(points, asked).min(axis=1) > radius
         first = is_near[:, is_open].sum(axis=1).astype(np.float64)
         chosen, gain = list[int](), first.copy()
-        for _ in range(min(len(pool), max(1, pool.wanted_n))):
+        for _ in range(chosen_n(pool)):
             gain[chosen] = -1.0
             found = int(gain.argmax())
             if gain[found] <= 0.0:

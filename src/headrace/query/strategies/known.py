@@ -9,6 +9,7 @@ from types import FunctionType
 from typing import Any
 
 from ...errors import BadSettings
+from ...importing import nearest
 from .order import Strategy
 
 KNOWN: dict[str, Strategy] = {}
@@ -66,9 +67,8 @@ def with_options(name: str, strategy: Strategy, options: Mapping[str, Any]) -> S
     faults = []
     for option in options:
         if option not in known:
-            meant = difflib.get_close_matches(option, known, n=1)
             has = f"it has {', '.join(known)}" if known else "it has none"
-            hint = f"; did you mean {meant[0]}?" if meant else ""
+            hint = nearest(option, known)
             faults.append(f"query.options.{option} is no option of {name}; {has}{hint}")
     if faults:
         raise BadSettings(faults)

@@ -8,7 +8,8 @@ these strategies see a pool in the order of its keys, whatever order it came in,
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from functools import wraps
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from ..pool import Pool
 
 Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
 Floats: TypeAlias = NDArray[np.float64]
+S = TypeVar("S")
 
 CANDIDATES_MAX = 2_000
 """More candidates than this are not compared with each other; a hashed sample of them is."""
@@ -26,24 +28,36 @@ COLUMNS_MAX = 64
 """Points of more columns are projected to so many before distances are taken."""
 
 
-def in_order(strategy: Strategy, pool: Pool, chance: Chance) -> Floats:
-    """The utilities of a strategy that sees the pool by key, at most `CANDIDATES_MAX` of it."""
-    n = len(pool)
-    if n == 0:
-        return np.zeros(0)
-    by_key = np.lexsort((pool.at, pool.keys))
-    utilities = np.empty(n)
-    seen = by_key
-    if n > CANDIDATES_MAX:
-        luck = chance.uniforms("candidates", pool.keys[by_key])
-        order = np.argsort(luck, kind="stable")
-        seen = by_key[np.sort(order[:CANDIDATES_MAX])]
-        # Below all that were seen, in the order of their luck.
-        utilities[by_key] = -1.0 - luck
-    found = strategy(pool.take(seen), chance)
-    lowest = float(found.min(initial=0.0))
-    utilities[seen] = found - min(0.0, lowest)
-    return utilities
+def in_order(
+    choose: Callable[[S, Pool, Chance], Floats],
+) -> Callable[[S, Pool, Chance], Floats]:
+    """Let a strategy's `__call__` see the pool by key, and at most `CANDIDATES_MAX` of it."""
+
+    @wraps(choose)
+    def call(self: S, pool: Pool, chance: Chance) -> Floats:
+        n = len(pool)
+        if n == 0:
+            return np.zeros(0)
+        by_key = np.lexsort((pool.at, pool.keys))
+        utilities = np.empty(n)
+        seen = by_key
+        if n > CANDIDATES_MAX:
+            luck = chance.uniforms("candidates", pool.keys[by_key])
+            order = np.argsort(luck, kind="stable")
+            seen = by_key[np.sort(order[:CANDIDATES_MAX])]
+            # Below all that were seen, in the order of their luck.
+            utilities[by_key] = -1.0 - luck
+        found = choose(self, pool.take(seen), chance)
+        lowest = float(found.min(initial=0.0))
+        utilities[seen] = found - min(0.0, lowest)
+        return utilities
+
+    return call
+
+
+def chosen_n(pool: Pool) -> int:
+    """How many a greedy order has to choose."""
+    return min(len(pool), max(1, pool.wanted_n))
 
 
 def by_place(n: int, chosen: list[int], otherwise: Floats) -> Floats:
@@ -69,6 +83,25 @@ def squared_distances(points: Floats, others: Floats) -> Floats:
     """Squared Euclidean distances, shape (n, m), of points (n, d) and (m, d)."""
     squares = (points * points).sum(axis=1)[:, None] + (others * others).sum(axis=1)
     return np.asarray(np.maximum(squares - 2.0 * (points @ others.T), 0.0))
+
+
+def distances_to(points: Floats, place: int) -> Floats:
+    """Squared distances, shape (n,), of points (n, d) to the one at this place."""
+    return squared_distances(points, points[place : place + 1])[:, 0]
+
+
+def draw_by_mass(mass: Floats, luck: float) -> int | None:
+    """The place in which a number from 0 to 1 falls among masses of at least 0, shape (n,).
+
+    None where there is no mass.
+
+    >>> draw_by_mass(np.array([1.0, 0.0, 3.0]), 0.5), draw_by_mass(np.zeros(2), 0.5)
+    (2, None)
+    """
+    ends = np.cumsum(mass)
+    if not len(ends) or ends[-1] <= 0.0:
+        return None
+    return min(int(np.searchsorted(ends, luck * ends[-1], side="right")), len(ends) - 1)
 
 
 def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, Floats]:

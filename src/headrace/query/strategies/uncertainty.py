@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,9 +41,13 @@ def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 def entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """-sum p log p, in nats (Shannon 1948; as a strategy, Settles, "Active learning literature
     survey", 2009, section 3.1)."""
-    p = pool.probabilities
+    return entropies(pool.probabilities)
+
+
+def entropies(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The entropy of each distribution along the last axis, in nats."""
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-    return np.asarray(-(p * logs).sum(axis=1))
+    return np.asarray(-(p * logs).sum(axis=-1))
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class ExpectedCost:
 
     costs: Sequence[Sequence[float]] = ()
 
-    needs = ()
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         matrix = np.array(self.costs, dtype=np.float64) if self._is_square() else None
