@@ -169,6 +169,13 @@ def test_a_fault_of_ours_asks_for_a_report_and_ends_with_70(monkeypatch, capsys,
     assert "Please report it" in err
 
 
+def test_every_limit_of_the_budget_is_told(tmp_path, capsys):
+    path = tmp_path / "money.toml"
+    path.write_text("[query.budget]\nmoney = 50.0\nper_period = 7\n")
+    assert cli.main(["check", str(path)]) == 0
+    assert "budget per_period 7, money 50.0\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("text", ["seed = 4\n", "sed = 4\n"])
 def test_settings_with_a_byte_order_mark_are_read(text, tmp_path, capsys):
     path = tmp_path / "marked.toml"

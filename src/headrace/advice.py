@@ -14,7 +14,6 @@ import msgspec
 
 from .errors import BadSettings
 
-DAY_S = 86_400.0
 FEW_LABELS = 100
 """So few labels in all, or ten a class, are drawn at random: no model knows yet what it doubts."""
 
@@ -22,7 +21,6 @@ WARM_LABELS = 1_000
 """A budget this small is worth a warm-up of one by one before batches."""
 
 RARE = 0.05
-ROUND_N = 50
 
 
 class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -68,6 +68,18 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         about("Labels set aside, once earned, for rounds opened by drift or on demand."),
     ] = 20
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """What limits the labels, of those that are set."""
+        named = {
+            "share": self.share,
+            "per_hour": self.per_hour,
+            "per_period": self.per_period,
+            "cap": self.cap,
+            "money": self.money,
+        }
+        return {name: limit for name, limit in named.items() if limit is not None}
+
 
 class RoundSettings(Section, frozen=True, kw_only=True):
     """[query.rounds]: when the strategy chooses among many, and after a drift."""
@@ -196,8 +208,7 @@ def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
     """Faults between settings of this section, and with the length of the window."""
     faults = []
     budget, rounds = query.budget, query.rounds
-    limits = (budget.share, budget.per_hour, budget.per_period, budget.cap, budget.money)
-    if all(limit is None for limit in limits):
+    if not budget.limits:
         faults.append("query.budget has no limit; set share, per_hour, per_period, cap or money")
     if budget.share_over_n is not None and budget.share is None:
         faults.append(

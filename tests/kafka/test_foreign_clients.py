@@ -85,20 +85,6 @@ def read_requests(broker: Any, stream: Stream, group: str) -> list[dict[str, Any
     return list(found.values())
 
 
-def answers(stream: Stream, requests: list[dict[str, Any]]) -> list[bytes]:
-    return [
-        json.dumps(
-            {
-                "request_id": one["request_id"],
-                "label": stream.world.label(one["event_id"]),
-                "annotator": "eva",
-                "at": one["at"],
-            }
-        ).encode()
-        for one in requests
-    ]
-
-
 def test_what_librdkafka_writes_in_any_codec_is_read_and_its_answers_are_learned(
     broker: Any, prefix: str, stream: Stream
 ) -> None:
@@ -114,7 +100,7 @@ def test_what_librdkafka_writes_in_any_codec_is_read_and_its_answers_are_learned
         assert len(requests) > REQUESTS_MIN
         for i, codec in enumerate(CODECS):
             client = producer(broker, **{"compression.type": codec})
-            write(stream, "answers", answers(stream, requests[i :: len(CODECS)]), client)
+            write(stream, "answers", stream.answers_to(requests[i :: len(CODECS)]), client)
         stream.wait_settled(len(requests))
         stream.fleet.stop()
     settled = stream.settled()
@@ -171,7 +157,7 @@ def test_the_console_tools_of_kafka_do_for_a_first_look(
         )
         requests = [json.loads(line) for line in read.splitlines()]
         assert len(requests) == n > 0
-        send("answers", answers(stream, requests))
+        send("answers", stream.answers_to(requests))
         stream.wait_settled(n)
         stream.fleet.stop()
     (rejected,) = stream.topics.values(stream.names["rejects"])

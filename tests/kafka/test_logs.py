@@ -56,10 +56,9 @@ class Stream:
         found = [json.loads(v or b"{}") for v in self.topics.values(self.names["requests"])]
         return [one for one in found if one["type"] == "LabelRequested"]
 
-    def answer(self, codec: str | None = None) -> int:
-        """Answer what was not answered yet; how many that was."""
-        new = [one for one in self.asked() if one["request_id"] not in self.answered]
-        values = [
+    def answers_to(self, requests: list[dict[str, Any]]) -> list[bytes]:
+        """A right answer to each."""
+        return [
             json.dumps(
                 {
                     "request_id": one["request_id"],
@@ -68,8 +67,13 @@ class Stream:
                     "at": one["at"],
                 }
             ).encode()
-            for one in new
+            for one in requests
         ]
+
+    def answer(self, codec: str | None = None) -> int:
+        """Answer what was not answered yet; how many that was."""
+        new = [one for one in self.asked() if one["request_id"] not in self.answered]
+        values = self.answers_to(new)
         self.answered |= {one["request_id"] for one in new}
         self.topics.produce(self.names["answers"], values, partition=0, codec=codec)
         return len(values)

@@ -207,10 +207,17 @@ def test_money_holds_when_answers_come_after_the_deadline(late: str) -> None:
 
 def test_settings_lead_to_accounts_and_contradictions_are_told() -> None:
     every = BudgetSettings(
-        share=0.05, share_over_n=100, per_period=20, money=50.0, price_by_class={"a": 2.0}, cap=9
+        share=0.05,
+        share_over_n=100,
+        per_period=20,
+        money=50.0,
+        price_by_class={"a": 2.0},
+        price_doubt=3.0,
+        cap=9,
     )
-    kinds = [type(account) for account in from_settings(every).accounts]
-    assert kinds == [Share, Cap, Forgetting, PerPeriod, Money]
+    accounts = from_settings(every).accounts
+    assert [type(account) for account in accounts] == [Share, Cap, Forgetting, PerPeriod, Money]
+    assert isinstance(accounts[-1], Money) and accounts[-1].doubt_factor == 3.0
     with pytest.raises(BadSettings, match="share_over_n is 100"):
         parse({"query": {"budget": {"share_over_n": 100, "per_hour": 3.0}}})
     with pytest.raises(BadSettings, match="no rate"):

@@ -12,9 +12,8 @@ from typing import Protocol
 
 from ..errors import BadSettings
 from ..settings import BudgetSettings
-from .accounts import Asked, Forgetting, Money, PerPeriod, keeps_own_books
+from .accounts import LABEL, Asked, Forgetting, Money, PerPeriod, keeps_own_books
 
-_LABEL = 1_000_000_000
 _GAP_EVERY_N = 256
 
 
@@ -51,10 +50,10 @@ class Share:
                 f"the share is {share}; must be above 0 and at most 1 (of the events)"
             )
         self.share = share
-        self.burst = burst * _LABEL
+        self.burst = burst * LABEL
         self.start = start
-        self.balance = start * _LABEL
-        self._per_event = round(share * _LABEL)
+        self.balance = start * LABEL
+        self._per_event = round(share * LABEL)
 
     def events_passed(self, n: int) -> None:
         if self.balance < self.burst:
@@ -80,9 +79,9 @@ class PerHour:
         if not per_hour > 0:
             raise BadSettings(f"the rate is {per_hour}; must be above 0 (labels per hour)")
         self.per_hour = per_hour
-        self.burst = burst * _LABEL
+        self.burst = burst * LABEL
         self.start = start
-        self.balance = start * _LABEL
+        self.balance = start * LABEL
         self._milli_per_hour = round(per_hour * 1_000)
         self._earned: int | None = None
 
@@ -116,7 +115,7 @@ class Cap:
         if labels < 0:
             raise BadSettings(f"the cap is {labels}; must be at least 0 (labels)")
         self.cap = labels
-        self.balance = labels * _LABEL
+        self.balance = labels * LABEL
 
     def events_passed(self, n: int) -> None:
         """A total does not grow."""
@@ -178,7 +177,7 @@ class Budget:
     @property
     def available_n(self) -> int:
         """Whole labels that may be asked now, the reserve included."""
-        return max(0, self.balance // _LABEL)
+        return max(0, self.balance // LABEL)
 
     @property
     def held_n(self) -> int:
@@ -195,7 +194,7 @@ class Budget:
     def is_exhausted(self) -> bool:
         """A cap is reached: nothing will be asked again unless labels come back."""
         return any(
-            account.labels_per_event(1.0) is None and account.balance < _LABEL
+            account.labels_per_event(1.0) is None and account.balance < LABEL
             for account in self.accounts
         )
 
@@ -257,7 +256,7 @@ class Budget:
                 for _ in range(n):
                     account.charge(asked)
             else:
-                account.balance -= n * _LABEL
+                account.balance -= n * LABEL
         self.asked_n += n
 
     def settle(self, request_id: str, label: str) -> None:
@@ -279,7 +278,7 @@ class Budget:
                 for _ in range(n):
                     account.refund(request_id, asked_before_n)
             else:
-                account.balance += n * _LABEL
+                account.balance += n * LABEL
         self.refunded_n += n
 
 

@@ -72,9 +72,8 @@ def main(arguments: argparse.Namespace) -> int:
         _say(f"{len(faults)} fault{'s' * (len(faults) > 1)} in {path}")
         return 1
     settings = load(path)
-    budget = settings.query.budget
-    limits = {"share": budget.share, "per_hour": budget.per_hour, "cap": budget.cap}
-    allowed = ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
+    limits = settings.query.budget.limits
+    allowed = ", ".join(f"{name} {value}" for name, value in limits.items())
     _say(f"{path}: ok")
     _say(f"stream {settings.stream}, seed {settings.seed}, model {settings.model.name}")
     _say(f"strategy {settings.query.strategy}, budget {allowed}")

@@ -20,6 +20,7 @@ import msgspec
 from ..errors import BadInput, BadSettings
 from ..messages import InputRejected, Reason, RoundOrdered
 from ..query.orders import fault_of
+from .places import no_run_told
 
 ORDERS = "orders.jsonl"
 
@@ -47,7 +48,7 @@ def place_order(folder: Path, order: RoundOrdered) -> bool:
     run, `BadSettings` for an order that could not be carried out.
     """
     if not (folder / "settings.json").exists():
-        raise BadInput(f"{folder} holds no recorded run; give the --state of a `headrace run`")
+        raise BadInput(no_run_told(folder))
     if fault := fault_of(order):
         raise BadSettings(fault)
     with (folder / ORDERS).open("a+b") as file:

@@ -105,7 +105,7 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     simulation = Simulation(engine, Delayed(delay_s=case.latency))
     judge = _Judge(history, engine.schema)
     drifts, drift_rounds, adoptions = [], [], []
-    tail, tail_from = None, len(history) - len(history) // TAIL_PART
+    tail, tail_from = None, tail_start(history)
     for outputs in simulation.play(watched(history, engine, judge.take, progress)):
         seen_n = engine.shard.events_n
         engine.check_model()
@@ -177,7 +177,7 @@ def learn_all(
 ) -> None:
     """Predict each event, tell `take`, then learn its label; `on_tail` gets `tail_right`."""
     schema = schema_of(history, settings)
-    codes, tail_from = codes_of(history, schema), len(history) - len(history) // TAIL_PART
+    codes, tail_from = codes_of(history, schema), tail_start(history)
     model = build(settings.model.name, Chance(seed).integer("model"), len(schema.classes))
     learner = Learner(model, schema, settings.model.missing)
     for batch, _ in history.batches(BATCH_N):
@@ -197,6 +197,11 @@ def learn_all(
         progress(len(batch))
 
 
+def tail_start(history: History) -> int:
+    """The first event of the last part, which `tail_right` holds out."""
+    return len(history) - len(history) // TAIL_PART
+
+
 def tail_right(
     history: History, schema: Schema, probabilities: Callable[..., NDArray[np.float64]]
 ) -> float | None:
@@ -205,7 +210,7 @@ def tail_right(
     At most `TAIL_MAX` events of it, evenly spaced; None where there is none.
     """
     codes, ahead = codes_of(history, schema), copy.deepcopy(schema)
-    tail = np.arange(len(history) - len(history) // TAIL_PART, len(history))
+    tail = np.arange(tail_start(history), len(history))
     wanted = set(tail[:: max(1, -(-len(tail) // TAIL_MAX))].tolist())
     known_n = {j: len(schema.categories[n]) for j, n in enumerate(schema.names)
                if n in schema.categories}  # fmt: skip

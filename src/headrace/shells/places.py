@@ -35,6 +35,11 @@ class Places:
     settings: Path | None = None
 
 
+def no_run_told(folder: Path) -> str:
+    """What is said of a folder that is no run's."""
+    return f"{folder} holds no recorded run; give the --state of a `headrace run`"
+
+
 def refuse_the_same(places: Places) -> None:
     """One file in two roles would be read as what it is not, or grow by what it leads to.
 

@@ -13,7 +13,7 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,6 +32,7 @@ from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
 from ..settings import Settings
 from .orders import decode_order
+from .places import no_run_told
 from .printing import make_console
 
 LINE_SHOWN_MAX = 500
@@ -70,7 +71,7 @@ class RunFolder:
             except OSError as error:
                 raise BadSettings(f"{path} can't be made: {error.strerror}") from error
         elif not (path / "settings.json").exists():
-            raise BadInput(f"{path} holds no recorded run; give the --state of a `headrace run`")
+            raise BadInput(no_run_told(path))
         self._lock = None if is_shared else _locked(path, is_made=settings is not None)
         try:
             self.settings = self._kept() if settings is None else self._agreed(settings)
@@ -277,7 +278,7 @@ class Player:
             texts, path, positions, halves=self.engine.shard.admission.halves
         )
         for rejected in decoded.rejected:
-            self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
+            self._count(rejected)
         outputs = self.engine.feed([decoded.batch]) if len(decoded.batch) else []
         return [*decoded.rejected, *_placed(outputs, decoded, lines, path)]
 
@@ -286,14 +287,10 @@ class Player:
         for position, line in lines:
             for answer in self.answers_decoder.decode([line], path, [position]):
                 if isinstance(answer, InputRejected):
-                    self.rejected_n[answer.reason] = self.rejected_n.get(answer.reason, 0) + 1
+                    self._count(answer)
                     outputs.append(answer)
-                    continue
-                for output in self.engine.feed([answer]):
-                    if isinstance(output, InputRejected):
-                        outputs.append(_at(output, path, position, line))
-                    else:
-                        outputs.append(output)
+                else:
+                    outputs += _placed_at(self.engine.feed([answer]), path, position, line)
         return outputs
 
     def _orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
@@ -304,11 +301,13 @@ class Player:
             followed = [order] if isinstance(order, InputRejected) else self.engine.feed([order])
             for output in followed:
                 if isinstance(output, InputRejected):
-                    self.rejected_n[output.reason] = self.rejected_n.get(output.reason, 0) + 1
-                    outputs.append(_at(output, path, position, line))
-                else:
-                    outputs.append(output)
+                    self._count(output)
+            outputs += _placed_at(followed, path, position, line)
         return outputs
+
+    def _count(self, rejected: InputRejected) -> None:
+        """One more that the engine does not count itself."""
+        self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
 
     def _retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
         job = self.engine.open_job
@@ -340,6 +339,14 @@ def _placed(
         else:
             placed.append(output)
     return placed[::-1]
+
+
+def _placed_at(outputs: Sequence[Output], path: str, position: int, line: bytes) -> list[Output]:
+    """What followed from a line; rejections with the place of it."""
+    return [
+        _at(output, path, position, line) if isinstance(output, InputRejected) else output
+        for output in outputs
+    ]
 
 
 def _at(rejected: InputRejected, path: str, position: int, line: bytes) -> InputRejected:

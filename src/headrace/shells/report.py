@@ -15,6 +15,7 @@ from rich.progress import Progress
 from ..adapters.html import Curve, line_plot
 from ..errors import BadSettings
 from .chronicle_reading import read_chronicle
+from .places import no_run_told
 from .printing import make_console
 from .report_page import as_html
 
@@ -44,9 +45,7 @@ def register(subparsers: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace report`; the exit code."""
     if not arguments.state.is_dir():
-        raise BadSettings(
-            f"{arguments.state} holds no recorded run; give the --state of a `headrace run`"
-        )
+        raise BadSettings(no_run_told(arguments.state))
     path = arguments.html or arguments.state / "report.html"
     check_page(path)
     console = make_console(stderr=True)

@@ -129,10 +129,6 @@ class Frame:
         self._served: Served | None = None
         self._why_not_ready = "starting"
 
-    def set_up_logs(self) -> None:
-        """Send all logging of this process where the settings say, or to the screen."""
-        logs.set_up(self.settings.worker, None if self.screen is None else self.screen.note)
-
     def start(self) -> None:
         """Start working. Raises `BadSettings` when the port of the metrics can't be had."""
         if self.settings.http.port:
@@ -209,13 +205,21 @@ def main(arguments: argparse.Namespace) -> int:
     """Run `headrace worker`; the exit code."""
     settings = load_for_kafka(arguments.settings)
     with Screen() if arguments.live else nullcontext() as screen:
-        frame = Frame(settings, screen if screen is not None and screen.is_shown else None)
+        shown = screen if screen is not None and screen.is_shown else None
+        # Before anything else has something to say.
+        set_up_logs(settings, shown)
+        frame = Frame(settings, shown)
         app = create_app(settings, frame)
         try:
             app.Worker(redirect_stdouts=False).execute_from_commandline()
         except SystemExit as stopped:
             return int(stopped.code or 0)
     return 0
+
+
+def set_up_logs(settings: Settings, screen: Screen | None) -> None:
+    """Send all logging of this process where the settings say, or to the screen."""
+    logs.set_up(settings.worker, None if screen is None else screen.note)
 
 
 def _launcher(frame: Frame) -> type[Any]:
@@ -230,11 +234,11 @@ def _launcher(frame: Frame) -> type[Any]:
             self.spinner = None
             # Faust's command line switches on what is not served, and its banner tells of it.
             app.conf.web_enabled = False
-            frame.set_up_logs()
+            set_up_logs(frame.settings, frame.screen)
 
         def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
             """Called when Faust has set up its own."""
-            frame.set_up_logs()
+            set_up_logs(frame.settings, frame.screen)
 
         def execute_from_commandline(self) -> NoReturn:
             try:

@@ -28,14 +28,13 @@ from ..observe.decode import batch_of
 from ..observe.drift.detectors import Detector
 from ..observe.drift.detectors import check_detector as check_unfed
 from ..observe.schema import Schema
-from ..query.accounts import Asked, OwnBooks
+from ..query.accounts import LABEL, Asked, OwnBooks
 from ..query.budgets import Account, Budget
 from ..query.pool import Pool
 from ..query.strategies import Strategy
 from ..settings import SchemaSettings
 
 CLASSES = ["fine", "fraud", "unseen"]
-_LABEL = 1_000_000_000
 
 
 def check_strategy(strategy: Strategy) -> None:
@@ -117,7 +116,7 @@ def _check_books(name: str, account: Account, twin: Account) -> None:
             _check_own_books(name, books)
     else:
         budget.charge(3)
-        _claim(account.balance == before - 3 * _LABEL, f"{name} does not pay what it is charged")
+        _claim(account.balance == before - 3 * LABEL, f"{name} does not pay what it is charged")
         budget.refund(3)
         _claim(account.balance == before, f"{name} does not take back what is refunded")
     _claim(budget.spent_n == 0, f"{name} upsets the count of what is spent")
@@ -137,11 +136,11 @@ def _check_own_books(name: str, account: Account) -> None:
     for one in asked:
         held = account.balance
         account.charge(one)
-        _claim(0 < held - account.balance <= _LABEL, f"{name} takes no label, or more than one")
+        _claim(0 < held - account.balance <= LABEL, f"{name} takes no label, or more than one")
     for one in asked[:3]:
         held = account.balance
         account.settle(one.request_id, one.predicted)
-        _claim(0 <= account.balance - held < _LABEL, f"{name} asks for more when a label comes")
+        _claim(0 <= account.balance - held < LABEL, f"{name} asks for more when a label comes")
     for one in asked[3:]:
         account.refund(one.request_id, 0)
     _claim(account.balance < before, f"{name} gives back what was paid for")

@@ -58,7 +58,7 @@ from ...reporting import partition_of as told_of
 from ...reporting import report_of_parts
 from ...settings import Settings
 from . import client
-from .reading import QUICK, Reader, partition_of, started
+from .reading import QUICK, Reader, partition_of, retraining_in, started
 from .states import States
 
 POLL_MS = 50
@@ -117,8 +117,9 @@ class Session:
             self._tail = await started(stack, client.consumer(kafka))
             looking = await started(stack, client.consumer(kafka))
             reading = await started(stack, client.consumer(kafka, **QUICK))
-            self._looker = Reader(looking, self._retrain)
-            self._reader = Reader(reading, self._retrain)
+            retrain = retraining_in(self._threads, self._attempt)
+            self._looker = Reader(looking, retrain)
+            self._reader = Reader(reading, retrain)
             async with asyncio.TaskGroup() as self._tasks:
                 self.take()
                 await self._joining.wait()
@@ -300,10 +301,6 @@ class Session:
                 except OSError as error:
                     return str(error)
         return None
-
-    async def _retrain(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
-        found: tuple[Challenger | None, str | None] = await self._in_thread(self._attempt, job)
-        return found
 
     def _attempt(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         began = time.perf_counter()
