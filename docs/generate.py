@@ -176,6 +176,8 @@ def _block(section: Any, path: str) -> Iterator[str]:
         value = getattr(section, field.name)
         if value is None:
             yield f"# {field.name} ="
+        elif value == {} and not path:
+            yield f"# sections [{field.name}.NAME] may follow below"
         elif _inner(field) is None:
             yield f"{field.name} = {_toml(value)}"
     for field in fields:

@@ -382,6 +382,13 @@ class Settings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
+    bridges: Annotated[
+        dict[str, dict[str, Any]],
+        about(
+            "Bridges to labelling tools, a section `[bridges.NAME]` each; `kind` says which tool, "
+            "if the name does not. docs/BRIDGES.md has their settings."
+        ),
+    ] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------------------------- reading

@@ -18,6 +18,7 @@ from typing import Any
 
 from ..adapters.jsonl import Tail
 from ..adapters.tables.records import is_table, lines_of
+from ..bridges import faults_of_bridges
 from ..engine import Engine
 from ..errors import BadInput, BadSettings
 from ..learn.models import build
@@ -114,7 +115,7 @@ def faults_of(path: Path) -> list[str]:
         except BadSettings as error:
             # The engine finds again what was found before it, so each fault is told once.
             faults += [fault for fault in error.faults if fault not in faults]
-    return faults
+    return faults + faults_of_bridges(settings.bridges)
 
 
 # ------------------------------------------------------------------------------ a log of yours

@@ -45,6 +45,7 @@ from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
 from ..adapters.jsonl import Appender, Pipe, Tail
 from ..adapters.snapshots import SnapshotStore
 from ..adapters.tables.records import is_export, is_table, is_table_of_columns
+from ..bridges.folder import remember_places
 from ..engine import Engine
 from ..errors import BadInput
 from ..flow.overdue import is_live
@@ -134,6 +135,7 @@ class Runner:
             refuse_to_follow(places)
         with ExitStack() as opened:
             folder = opened.enter_context(closing(RunFolder(places.state, settings)))
+            remember_places(places.state, places.requests, places.answers)
             for sentence in folder.edited:
                 self._note(sentence)
             self.journal = folder.journal

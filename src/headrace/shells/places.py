@@ -19,6 +19,8 @@ OWN = (
     "code.json",
     "code.new",
     "orders.jsonl",
+    "places.json",
+    "report.json",
     "lock",
 )
 """What a run writes in its folder, beside its snapshots."""

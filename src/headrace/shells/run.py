@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from .live_screen import Screen
 from .places import Places
 from .printing import make_console
 from .report_parts import when
+from .stopping import told_to_stop
 
 
 def register(subparsers: Any) -> None:
@@ -85,7 +85,7 @@ def main(arguments: argparse.Namespace) -> int:
         state=arguments.state,
         settings=arguments.settings,
     )
-    with _told_to_stop() as stop, Screen() if arguments.live else nullcontext() as screen:
+    with told_to_stop() as stop, Screen() if arguments.live else nullcontext() as screen:
         if screen is not None and screen.is_shown:
             report = run_files(
                 places,
@@ -131,23 +131,6 @@ def _draw(screen: Screen, runner: Runner) -> None:
 
 def _tell(sentence: str) -> None:
     sys.stderr.write(f"headrace: {sentence}\n")
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Set by SIGTERM and by Ctrl-C; the same once more ends the process at once."""
-    stop = threading.Event()
-
-    def told(number: int, _: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    before = {n: signal.signal(n, told) for n in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, taken in before.items():
-            signal.signal(number, taken)
 
 
 def show(report: Report, places: Places) -> None:

@@ -1,10 +1,12 @@
 """Shipped for your tests: contracts of what may be passed in, and simulated annotators."""
 
 from . import oracles
+from .bridges import check_bridge
 from .checks import check_budget, check_detector, check_model, check_strategy
 from .team import check_workflow
 
 __all__ = [
+    "check_bridge",
     "check_budget",
     "check_detector",
     "check_model",

@@ -1,0 +1,168 @@
+"""Carries label requests from a log to a bridge, and replies from the bridge to the log of answers.
+
+The order of the acts is what makes it at-least-once: a request is remembered before the log's place
+is, under way before it is sent, sent only when the tool has it; a reply is remembered with the
+tool's mark before it is written, and handed on only when the log has it. So whatever is cut is done
+again, and the desk takes the same answer twice for one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from .bridge import Bridge, Reply, Unreachable
+from .outbox import Outbox
+
+PIECE_N = 100
+"""Requests sent at once, and answers written at once."""
+
+WAIT_S, WAIT_S_MAX = 0.2, 30.0
+FAULTS_SAID_MAX = 5
+
+Record = LabelRequested | RequestWithdrawn
+
+
+class End(Protocol):
+    """Where requests come from and answers go: the files of a run, or topics.
+
+    `place` is the end's own text for how far it was read, empty at first.
+    """
+
+    def read(self, place: str, n: int) -> tuple[Sequence[Record], str]:
+        """The next records behind `place`, about n at most, and the place behind them."""
+
+    def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
+        """Append; when this returns they survive a loss of power, or the death of a broker."""
+
+    def close(self) -> None: ...
+
+
+class Carrier:
+    """One bridge, one end and the memory between them.
+
+    `note` is told what a person should know. `on_act` is called before each act, with its name:
+    tests of crashes raise there.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        end: End,
+        outbox: Outbox,
+        *,
+        note: Callable[[str], None] = lambda sentence: None,
+        clock: Callable[[], float] = time.time,
+        on_act: Callable[[str], None] = lambda act: None,
+    ) -> None:
+        self.bridge = bridge
+        self.end = end
+        self.outbox = outbox
+        self.replies_n = 0
+        self.faults_n = 0
+        self._note = note
+        self._clock = clock
+        self._act = on_act
+        self._away_s = 0.0
+
+    def step(self) -> bool:
+        """Carry what there is, both ways; whether there was anything.
+
+        Raises `Unreachable` when the tool is away; what could be done without it is done.
+        """
+        # First what is paid for: a tool that is away must not keep answers from the log.
+        moved = self._hand_on()
+        moved |= self._take_in()
+        self._act("expire")
+        self.outbox.expire(self._clock())
+        moved |= self._send()
+        moved |= self._receive()
+        return self._hand_on() or moved
+
+    def run(self, stop: threading.Event, every_s: float) -> None:
+        """Step until told to stop, `every_s` seconds apart while there is nothing to carry."""
+        while not stop.is_set():
+            try:
+                moved = self.step()
+            except Unreachable as error:
+                self._wait_for_tool(stop, error)
+                continue
+            if self._away_s:
+                self._note("the tool is back")
+                self._away_s = 0.0
+            if not moved:
+                stop.wait(every_s)
+        # The last answers: people may have given them while we were told to stop.
+        with suppress(Unreachable):
+            self._receive()
+        self._hand_on()
+
+    def _wait_for_tool(self, stop: threading.Event, error: Unreachable) -> None:
+        if not self._away_s:
+            self._note(f"the tool is away: {error}; trying again until it is back")
+        self._away_s = min(WAIT_S_MAX, 2 * self._away_s or WAIT_S)
+        wanted_s = self._away_s if error.after_s is None else error.after_s
+        stop.wait(min(WAIT_S_MAX, wanted_s))
+
+    def _take_in(self) -> bool:
+        self._act("read requests")
+        place = self.outbox.mark("log")
+        records, reached = self.end.read(place, PIECE_N)
+        if reached == place:
+            return False
+        self._act("remember requests")
+        self.outbox.take_in(records, reached, self._clock())
+        return True
+
+    def _send(self) -> bool:
+        self._act("choose what to send")
+        deliveries = self.outbox.to_send(PIECE_N)
+        if not deliveries:
+            return False
+        self._act("send")
+        try:
+            self.bridge.send(deliveries)
+        except BaseException:
+            self.outbox.not_sent(deliveries)
+            raise
+        self._act("remember what was sent")
+        self.outbox.sent(deliveries)
+        return True
+
+    def _receive(self) -> bool:
+        self._act("receive")
+        mark = self.outbox.mark("tool")
+        receipt = self.bridge.receive(mark)
+        for fault in receipt.faults[:FAULTS_SAID_MAX]:
+            self._note(fault)
+        if (more_n := len(receipt.faults) - FAULTS_SAID_MAX) > 0:
+            self._note(f"and {more_n} more like these")
+        self.faults_n += len(receipt.faults)
+        if not receipt.replies and receipt.mark == mark:
+            return False
+        self._act("remember replies")
+        self.replies_n += self.outbox.take_replies(receipt)
+        return bool(receipt.replies)
+
+    def _hand_on(self) -> bool:
+        self._act("choose what to write")
+        waiting = self.outbox.to_hand_on(PIECE_N)
+        if not waiting:
+            return False
+        self._act("write answers")
+        self.end.write([_answer(reply) for _, reply in waiting])
+        self._act("remember what was written")
+        self.outbox.handed_on([reply_id for reply_id, _ in waiting])
+        return True
+
+
+def _answer(reply: Reply) -> Answer | Withdrawal:
+    if reply.withdraw:
+        return Withdrawal(request_id=reply.request_id, at=reply.at, reason=reply.withdraw)
+    return Answer(
+        request_id=reply.request_id, label=reply.label, at=reply.at, annotator=reply.annotator
+    )

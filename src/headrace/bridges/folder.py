@@ -1,0 +1,162 @@
+"""The end of a bridge at a `headrace run`: its file of requests, and its file of answers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..adapters.jsonl import Tail
+from ..errors import BadInput, BadSettings
+from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from ..settings import AnswersSettings, Settings
+
+PLACES = "places.json"
+"""Where a run reads and writes: in its folder, written at each of its starts."""
+
+LINE_BYTES_MAX = 16 << 20
+
+_RECORDS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+_PLACES = msgspec.json.Decoder(dict[str, str | None])
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlaces:
+    """The files of a run that a bridge needs, and the settings that it runs with."""
+
+    requests: Path
+    answers: Path
+    settings: Settings
+
+
+def remember_places(state: Path, requests: Path, answers: Path | None) -> None:
+    """Write where the run with this folder is, for bridges to find it."""
+    content = {
+        "requests": str(requests.resolve()),
+        "answers": None if answers is None else str(answers.resolve()),
+    }
+    new = state / f"{PLACES}.new"
+    new.write_bytes(msgspec.json.encode(content) + b"\n")
+    new.replace(state / PLACES)
+
+
+def places_of(state: Path) -> RunPlaces:
+    """The files of the run with this folder.
+
+    Raises `BadInput` where there is no run, or none that a bridge can answer, and `BadSettings`
+    where it expects answers in a shape that only a tool of its own writes.
+    """
+    try:
+        found = _PLACES.decode((state / PLACES).read_bytes())
+        settings = msgspec.json.decode((state / "settings.json").read_bytes(), type=Settings)
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"{state} holds no run that a bridge could join; start `headrace run --follow --state "
+            f"{state} --answers FILE` first"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"{state} can't be read: {error}") from error
+    requests, answers = found.get("requests"), found.get("answers")
+    if requests is None or answers is None:
+        raise BadInput(
+            f"the run in {state} reads no answers, so nobody could give any; start it again with "
+            "--answers FILE"
+        )
+    check_answers(settings.answers)
+    return RunPlaces(Path(requests), Path(answers), settings)
+
+
+def check_answers(settings: AnswersSettings) -> None:
+    """Whether answers as a bridge writes them can be read. Raises `BadSettings` if not."""
+    free = ("zone", "class_names")
+    changed = [
+        f"answers.{name}"
+        for name in settings.__struct_fields__
+        if name not in free and getattr(settings, name) != getattr(AnswersSettings(), name)
+    ]
+    if changed:
+        raise BadSettings(
+            f"{', '.join(changed)} say that answers come from a tool in a shape of its own, and a "
+            "bridge writes them in ours; leave them out to use a bridge"
+        )
+
+
+class FolderEnd:
+    """Reads requests from a file as it grows, and appends answers to another.
+
+    Several bridges may append to one file: each waits for the others. A record that is none is
+    passed over, and `faults` says so.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> end = FolderEnd(folder / "requests.jsonl", folder / "answers.jsonl")
+    >>> end.read("", 10)
+    ([], '')
+    >>> end.write([Answer(request_id="r1", label="ham", at=1.0)])
+    >>> (folder / "answers.jsonl").read_text()
+    '{"type":"Answer","request_id":"r1","label":"ham","at":1.0}\\n'
+    >>> end.close()
+    """
+
+    def __init__(self, requests: Path, answers: Path) -> None:
+        self.requests = requests
+        self.answers = answers
+        self.faults: list[str] = []
+        self._tail: Tail | None = None
+
+    def read(self, place: str, n: int) -> tuple[list[LabelRequested | RequestWithdrawn], str]:
+        """The next requests and withdrawals behind byte `place`. Raises `BadInput` as `Tail`."""
+        position = int(place or 0)
+        if self._tail is None or self._tail.position != position:
+            self.close()
+            if position > (self.requests.stat().st_size if self.requests.exists() else 0):
+                raise BadInput(
+                    f"{self.requests} is shorter than what was read of it, {position} bytes; put "
+                    "it back, or give the bridge another --folder"
+                )
+            self._tail = Tail(self.requests, position=position, length_max=LINE_BYTES_MAX)
+        records: list[LabelRequested | RequestWithdrawn] = []
+        lines = self._tail.peek(n, is_final=False)
+        for line in lines:
+            try:
+                records.append(_RECORDS.decode(line))
+            except (msgspec.MsgspecError, UnicodeError) as error:
+                self.faults.append(f"{self.requests}: a line is no request: {error}")
+        self._tail.advance(len(lines))
+        return records, str(self._tail.position) if lines else place
+
+    def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
+        content = b"".join(encode_answer(answer) + b"\n" for answer in answers)
+        self.answers.parent.mkdir(parents=True, exist_ok=True)
+        with closing(self.answers.open("a+b", buffering=0)) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            size = os.fstat(file.fileno()).st_size
+            if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+                # Whoever wrote the last line may have been killed within it.
+                content = b"\n" + content
+            left = memoryview(content)
+            while left:
+                left = left[file.write(left) :]
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        if self._tail is not None:
+            self._tail.close()
+            self._tail = None
+
+
+def encode_answer(answer: Answer | Withdrawal) -> bytes:
+    """As the logs of answers have it: what `AnswersDecoder` reads with default settings.
+
+    >>> encode_answer(Withdrawal(request_id="r1", at=2.0, reason="a twin of r0"))
+    b'{"request_id":"r1","withdraw":"a twin of r0","at":2.0}'
+    """
+    if isinstance(answer, Withdrawal):
+        fields = {"request_id": answer.request_id, "withdraw": answer.reason, "at": answer.at}
+        return msgspec.json.encode(fields)
+    return msgspec.json.encode(answer)

@@ -1,0 +1,235 @@
+"""What a bridge has done and has still to do, in an SQLite file: it survives the bridge.
+
+A request is `new`, then `sending`, then `sent`; one that is to go from the tool is `leaving`, then
+`gone`. Each change is written before or after the act it stands for, so that whatever was cut can
+be told from what was done. Replies wait here until the log of answers has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..errors import BadInput
+from ..messages import LabelRequested, RequestWithdrawn
+from .bridge import Delivery, Receipt, Reply
+
+KEPT_N = 100_000
+"""So many requests are remembered after their end; an answer to an older one still passes."""
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS requests (
+    request_id TEXT PRIMARY KEY, n INTEGER NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
+    expires REAL NOT NULL, reason TEXT NOT NULL DEFAULT '', was_cut INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS by_state ON requests (state, n);
+CREATE INDEX IF NOT EXISTS by_end ON requests (expires) WHERE state IN ('new', 'sending', 'sent');
+CREATE TABLE IF NOT EXISTS replies (
+    reply_id TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB, is_handed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS by_handed ON replies (is_handed, n);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+_REQUEST = msgspec.json.Decoder(LabelRequested)
+_REPLY = msgspec.json.Decoder(Reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests in the outbox by where they are, and replies that wait for the log of answers."""
+
+    waiting_n: int
+    sent_n: int
+    gone_n: int
+    replies_n: int
+    to_hand_on_n: int
+
+
+class Outbox:
+    """The memory of one bridge. Raises `BadInput` for a file that is not one.
+
+    What is remembered outlives the process, and a loss of power unless told otherwise.
+
+    >>> import tempfile
+    >>> outbox = Outbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
+    >>> outbox.counts().waiting_n
+    0
+    >>> outbox.close()
+    """
+
+    def __init__(self, path: Path, *, outlives_power: bool = True) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise BadInput(
+                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
+                )
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise BadInput(f"{path} is no outbox of a bridge: {error}") from error
+        path.chmod(0o600)
+        # What was under way when the bridge ended may have reached the tool.
+        self._db.execute("UPDATE requests SET was_cut = 1 WHERE state IN ('sending', 'leaving')")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def mark(self, name: str) -> str:
+        """A place that was reached: "log" in the log of requests, "tool" in the tool."""
+        found = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
+        return str(found[0]) if found else ""
+
+    # ------------------------------------------------------------------------------- requests
+
+    def take_in(
+        self, records: Sequence[LabelRequested | RequestWithdrawn], place: str, now: float
+    ) -> None:
+        """Remember records of the log of requests, and the place up to which it was read.
+
+        A request expires at its deadline, but is open at least as long as it was meant to be from
+        when it is taken in, `now`: a bridge that was away asks late rather than never.
+        """
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for record in records:
+                if isinstance(record, LabelRequested):
+                    lasts_s = max(0.0, record.deadline - record.at)
+                    self._db.execute(
+                        "INSERT OR IGNORE INTO requests (request_id, n, state, body, expires) "
+                        "VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM requests), 'new', ?, ?)",
+                        (
+                            record.request_id,
+                            msgspec.json.encode(record),
+                            max(record.deadline, now + lasts_s),
+                        ),
+                    )
+                else:
+                    self._leave("request_id = ?", (record.request_id,), record.reason)
+            self._remember("log", place)
+
+    def expire(self, now: float) -> None:
+        """Let all requests leave the tool whose time is over."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._leave("expires <= ?", (now,), "expired")
+
+    def _leave(self, which: str, values: tuple[str | float, ...], reason: str) -> None:
+        # One that no tool has seen is gone at once.
+        self._db.execute(
+            f"UPDATE requests SET state = 'gone', reason = ? WHERE state = 'new' AND {which}",
+            (reason, *values),
+        )
+        self._db.execute(
+            "UPDATE requests SET state = 'leaving', reason = ?, was_cut = 0 "
+            f"WHERE state IN ('sending', 'sent') AND {which}",
+            (reason, *values),
+        )
+
+    def to_send(self, n: int) -> list[Delivery]:
+        """The next deliveries, at most n, the oldest first; they count as under way from here."""
+        rows = self._db.execute(
+            "SELECT request_id, state, body, reason, was_cut FROM requests "
+            "WHERE state IN ('new', 'sending', 'leaving') ORDER BY n LIMIT ?",
+            (n,),
+        ).fetchall()
+        self._db.executemany(
+            "UPDATE requests SET state = 'sending' WHERE request_id = ? AND state = 'new'",
+            [(row[0],) for row in rows],
+        )
+        return [
+            Delivery(
+                request_id=request_id,
+                request=None if state == "leaving" else _REQUEST.decode(body),
+                reason=reason,
+                may_be_there=bool(was_cut),
+            )
+            for request_id, state, body, reason, was_cut in rows
+        ]
+
+    def not_sent(self, deliveries: Iterable[Delivery]) -> None:
+        """Remember that these were under way when something went wrong."""
+        self._db.executemany(
+            "UPDATE requests SET was_cut = 1 WHERE request_id = ?",
+            [(one.request_id,) for one in deliveries],
+        )
+
+    def sent(self, deliveries: Iterable[Delivery]) -> None:
+        """Remember that the tool has taken these."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "UPDATE requests SET state = CASE state WHEN 'leaving' THEN 'gone' ELSE 'sent' END,"
+                " was_cut = 0 WHERE request_id = ?",
+                [(one.request_id,) for one in deliveries],
+            )
+            self._db.execute(
+                "DELETE FROM requests WHERE state = 'gone' AND "
+                "n <= (SELECT MAX(n) FROM requests) - ?",
+                (KEPT_N,),
+            )
+
+    # -------------------------------------------------------------------------------- replies
+
+    def take_replies(self, receipt: Receipt) -> int:
+        """Remember what the tool gave, and its mark, at once; how many replies are new."""
+        new_n = 0
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for reply in receipt.replies:
+                body = msgspec.json.encode(reply)
+                reply_id = reply.reply_id or hashlib.blake2b(body, digest_size=16).hexdigest()
+                new_n += self._db.execute(
+                    "INSERT OR IGNORE INTO replies (reply_id, n, body) "
+                    "VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM replies), ?)",
+                    (reply_id, body),
+                ).rowcount
+            self._remember("tool", receipt.mark)
+        return new_n
+
+    def to_hand_on(self, n: int) -> list[tuple[str, Reply]]:
+        """The next replies for the log of answers, each with its id, at most n, in order."""
+        rows = self._db.execute(
+            "SELECT reply_id, body FROM replies WHERE is_handed = 0 ORDER BY n LIMIT ?", (n,)
+        ).fetchall()
+        return [(reply_id, _REPLY.decode(body)) for reply_id, body in rows]
+
+    def handed_on(self, reply_ids: Sequence[str]) -> None:
+        """Remember that the log of answers has these; only their ids are kept, for a while."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "UPDATE replies SET is_handed = 1, body = NULL WHERE reply_id = ?",
+                [(one,) for one in reply_ids],
+            )
+            self._db.execute(
+                "DELETE FROM replies WHERE is_handed = 1 AND n <= (SELECT MAX(n) FROM replies) - ?",
+                (KEPT_N,),
+            )
+
+    def counts(self) -> Counts:
+        by_state = dict(self._db.execute("SELECT state, COUNT(*) FROM requests GROUP BY state"))
+        handed = dict(
+            self._db.execute("SELECT is_handed, COUNT(*) FROM replies GROUP BY is_handed")
+        )
+        return Counts(
+            waiting_n=by_state.get("new", 0) + by_state.get("sending", 0),
+            sent_n=by_state.get("sent", 0) + by_state.get("leaving", 0),
+            gone_n=by_state.get("gone", 0),
+            replies_n=sum(handed.values()),
+            to_hand_on_n=handed.get(0, 0),
+        )
+
+    def _remember(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)", (name, value))

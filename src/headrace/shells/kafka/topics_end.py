@@ -1,0 +1,135 @@
+"""The end of a bridge on Kafka: the topic of requests, and the topic of answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+import msgspec
+
+from ...bridges.bridge import Unreachable
+from ...bridges.folder import encode_answer
+from ...errors import BadInput
+from ...messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from ...settings_kafka import KafkaSettings
+from .client import NoBroker, check_brokers, consumer, library, producer
+from .faults import lasting, passes
+from .reading import partition_of, started
+
+READ_S = 0.2
+"""How long a read waits for requests where there are none."""
+
+_RECORDS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+
+
+class KafkaEnd:
+    """Reads all partitions of the requests without a group, and writes answers keyed by request.
+
+    The place is the offset of each partition, in JSON. One behind what the topic still holds, or
+    ahead of its end, is not believed: what is there is read from its beginning, and `faults` says
+    so. Raises `Unreachable` while the brokers are away.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._runner = asyncio.Runner()
+        self._opened: AsyncExitStack | None = None
+        self._consumer: Any = None
+        self._producer: Any = None
+        self._places: dict[int, int] = {}
+        self.faults: list[str] = []
+
+    def read(self, place: str, n: int) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
+        found: tuple[list[LabelRequested | RequestWithdrawn], str]
+        found = self._runner.run(self._reached(self._read(place, n)))
+        return found
+
+    def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
+        self._runner.run(self._reached(self._write(answers)))
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._runner.run(self._opened.aclose())
+        self._runner.close()
+
+    async def _reached(self, act: Any) -> Any:
+        """What an act gives, with clients that are there. Raises `Unreachable`."""
+        kafka_error = library("aiokafka.errors").KafkaError
+        try:
+            if self._opened is None:
+                await self._open()
+            return await act
+        except (NoBroker, OSError, TimeoutError, kafka_error) as error:
+            act.close()
+            if not passes(error):
+                raise BadInput(f"Kafka: {lasting(error)}") from error
+            if self._opened is not None:
+                await self._opened.aclose()
+                self._opened = None
+            raise Unreachable(f"Kafka: {str(error) or type(error).__name__}") from error
+
+    async def _open(self) -> None:
+        await check_brokers(self._settings)
+        async with AsyncExitStack() as stack:
+            self._consumer = await started(stack, consumer(self._settings))
+            self._producer = await started(stack, producer(self._settings))
+            self._places = {}
+            self._opened = stack.pop_all()
+
+    async def _read(
+        self, place: str, n: int
+    ) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
+        places = {int(part): offset for part, offset in msgspec.json.decode(place or "{}").items()}
+        if places != self._places or len(self._places) != len(self._numbers()):
+            await self._seek(places)
+        records: list[LabelRequested | RequestWithdrawn] = []
+        found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
+        for tp, held in found.items():
+            for record in held:
+                self._places[tp.partition] = record.offset + 1
+                try:
+                    records.append(_RECORDS.decode(record.value or b""))
+                except msgspec.MsgspecError as error:
+                    self.faults.append(
+                        f"{tp.topic}, partition {tp.partition}, offset {record.offset} is no "
+                        f"request: {error}"
+                    )
+        if not found:
+            return [], place
+        return records, msgspec.json.encode(self._places).decode()
+
+    async def _seek(self, places: dict[int, int]) -> None:
+        topic = self._settings.requests
+        await self._consumer.topics()
+        numbers = self._numbers()
+        if not numbers:
+            raise Unreachable(f"Kafka has no topic {topic}; headrace topics --create makes it")
+        tps = [partition_of(topic, number) for number in numbers]
+        self._consumer.assign(tps)
+        firsts = await self._consumer.beginning_offsets(tps)
+        ends = await self._consumer.end_offsets(tps)
+        for tp in tps:
+            wanted = places.get(tp.partition, firsts[tp])
+            if not firsts[tp] <= wanted <= ends[tp]:
+                self.faults.append(
+                    f"{topic}, partition {tp.partition} holds offsets {firsts[tp]} to {ends[tp]}, "
+                    f"and {wanted} was to be read next: it was cut or made anew, and is read from "
+                    "its beginning"
+                )
+                wanted = firsts[tp]
+            self._consumer.seek(tp, wanted)
+            self._places[tp.partition] = wanted
+
+    def _numbers(self) -> list[int]:
+        """The partitions of the requests, as far as the consumer knows; it looks now and then."""
+        return sorted(self._consumer.partitions_for_topic(self._settings.requests) or ())
+
+    async def _write(self, answers: Sequence[Answer | Withdrawal]) -> None:
+        topic = self._settings.answers
+        waiting = [
+            await self._producer.send(topic, encode_answer(one), key=one.request_id.encode())
+            for one in answers
+        ]
+        await asyncio.gather(*waiting)

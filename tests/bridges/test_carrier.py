@@ -1,0 +1,228 @@
+"""The outbox and the carrier: nothing lost, nothing twice in the tool, faults said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from headrace.bridges.bridge import Delivery, Receipt, Reply, Unreachable
+from headrace.bridges.carrier import Carrier
+from headrace.bridges.outbox import KEPT_N, Outbox
+from headrace.errors import BadInput
+from headrace.messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from headrace.testing import check_bridge
+from headrace.testing.bridges import ListRig, MemoryEnd
+
+
+def request(name: str, *, at: float = 0.0, deadline: float = 1e9) -> LabelRequested:
+    return LabelRequested(
+        request_id=name, event_id=f"of {name}", at=at, event_at=at, deadline=deadline,
+        features={"x": 1}, reason="doubt", strategy="margin", utility=0.5, threshold=0.0,
+        propensity=0.5, model_version=0, prediction={"a": 1.0}, round_n=0, seq=0,
+    )  # fmt: skip
+
+
+def withdrawn(name: str) -> RequestWithdrawn:
+    return RequestWithdrawn(request_id=name, event_id=f"of {name}", at=1.0, reason="moot")
+
+
+class Tool:
+    """Takes what it is sent, gives the receipts it was told to, and may be away."""
+
+    def __init__(self) -> None:
+        self.got: list[Delivery] = []
+        self.receipts: list[Receipt] = []
+        self.marks: list[str] = []
+        self.is_away = False
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        if self.is_away:
+            raise Unreachable("no route to the tool")
+        self.got += deliveries
+
+    def receive(self, mark: str) -> Receipt:
+        self.marks.append(mark)
+        return self.receipts.pop(0) if self.receipts else Receipt(mark=mark)
+
+
+@pytest.fixture
+def outbox(tmp_path):
+    with closing(Outbox(tmp_path / "one.sqlite")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tool():
+    return Tool()
+
+
+@pytest.fixture
+def end():
+    return MemoryEnd()
+
+
+def test_a_request_reaches_the_tool_once_however_often_the_log_has_it(tool, end, outbox):
+    carrier = Carrier(tool, end, outbox, clock=lambda: 5.0)
+    end.requests += [request("r1"), request("r1"), request("r2")]
+    while carrier.step():
+        pass
+    assert [one.request_id for one in tool.got] == ["r1", "r2"]
+    assert not any(one.may_be_there for one in tool.got)
+
+
+def test_a_request_withdrawn_before_it_was_sent_is_never_sent(tool, end, outbox):
+    end.requests += [request("r1"), withdrawn("r1"), withdrawn("unknown")]
+    Carrier(tool, end, outbox).step()
+    assert tool.got == []
+    assert outbox.counts().gone_n == 1
+
+
+def test_a_request_withdrawn_and_one_expired_leave_the_tool_with_the_reason(tool, end, outbox):
+    now = [0.0]
+    carrier = Carrier(tool, end, outbox, clock=lambda: now[0])
+    end.requests += [request("r1"), request("r2", deadline=60.0)]
+    carrier.step()
+    end.requests.append(withdrawn("r1"))
+    now[0] = 59.0
+    carrier.step()
+    now[0] = 60.0
+    carrier.step()
+    gone = [(one.request_id, one.reason) for one in tool.got if one.request is None]
+    assert gone == [("r1", "moot"), ("r2", "expired")]
+
+
+def test_a_late_bridge_gives_people_the_time_that_was_meant(tool, end, outbox):
+    now = [1_000.0]
+    carrier = Carrier(tool, end, outbox, clock=lambda: now[0])
+    end.requests.append(request("r1", at=0.0, deadline=60.0))
+    carrier.step()
+    now[0] = 1_059.0
+    carrier.step()
+    assert outbox.counts().sent_n == 1
+    now[0] = 1_061.0
+    carrier.step()
+    assert outbox.counts().gone_n == 1
+
+
+def test_a_tool_that_is_away_loses_nothing_and_is_told_what_may_be_there(tool, end, outbox):
+    said: list[str] = []
+    carrier = Carrier(tool, end, outbox, note=said.append)
+    end.requests.append(request("r1"))
+    tool.is_away = True
+    stop = threading.Event()
+    runner = threading.Thread(target=carrier.run, args=(stop, 0.01))
+    runner.start()
+    while not said:
+        pass
+    tool.is_away = False
+    while len(said) < 2:
+        pass
+    stop.set()
+    runner.join(10)
+    assert said == [
+        "the tool is away: no route to the tool; trying again until it is back",
+        "the tool is back",
+    ]
+    assert [(one.request_id, one.may_be_there) for one in tool.got] == [("r1", True)]
+
+
+def test_answers_reach_the_log_while_the_tool_is_away_for_tasks(tool, end, outbox):
+    outbox.take_replies(Receipt((Reply("r0", "a", 3.0, "eva"),), "m"))
+    tool.is_away = True
+    end.requests.append(request("r1"))
+    with pytest.raises(Unreachable):
+        Carrier(tool, end, outbox).step()
+    assert end.answers == [Answer(request_id="r0", label="a", at=3.0, annotator="eva")]
+
+
+def test_replies_come_once_by_their_id_and_the_mark_goes_on(tool, end, outbox):
+    same = Reply("r1", "a", 3.0, "eva", reply_id="17:1")
+    nameless = Reply("r1", None, 4.0)
+    moot = Reply("r2", None, 5.0, withdraw="a twin")
+    tool.receipts = [Receipt((same, nameless), "m1"), Receipt((same, nameless, moot), "m2")]
+    carrier = Carrier(tool, end, outbox)
+    while carrier.step():
+        pass
+    assert end.answers == [
+        Answer(request_id="r1", label="a", at=3.0, annotator="eva"),
+        Answer(request_id="r1", label=None, at=4.0),
+        Withdrawal(request_id="r2", at=5.0, reason="a twin"),
+    ]
+    assert tool.marks == ["", "m1", "m2"]
+    assert carrier.replies_n == 3
+
+
+def test_faults_of_the_tool_are_said_and_counted_and_stop_nothing(tool, end, outbox):
+    said: list[str] = []
+    faults = tuple(f"task {i} has no class" for i in range(8))
+    tool.receipts = [Receipt((Reply("r1", "a", 1.0),), "m", faults)]
+    carrier = Carrier(tool, end, outbox, note=said.append)
+    carrier.step()
+    assert said == [*faults[:5], "and 3 more like these"]
+    assert carrier.faults_n == 8
+    assert len(end.answers) == 1
+
+
+def test_the_outbox_forgets_the_oldest_that_are_over(outbox, monkeypatch):
+    monkeypatch.setattr("headrace.bridges.outbox.KEPT_N", 3)
+    assert KEPT_N > 3
+    for i in range(10):
+        outbox.take_in([request(f"r{i}"), withdrawn(f"r{i}")], str(i), 0.0)
+        outbox.take_replies(Receipt((Reply(f"r{i}", "a", float(i)),), "m"))
+        outbox.handed_on([reply_id for reply_id, _ in outbox.to_hand_on(10)])
+        outbox.sent([])
+    counts = outbox.counts()
+    assert counts.gone_n == 3
+    assert counts.replies_n == 3
+
+
+def test_a_file_that_is_no_outbox_is_refused(tmp_path):
+    path = tmp_path / "notes.sqlite"
+    path.write_text("milk, eggs, bread" * 100)
+    with pytest.raises(BadInput, match="no outbox of a bridge"):
+        Outbox(path)
+
+
+class Forgetful(ListRig):
+    """A bridge that gives its replies out once, and not again after a crash."""
+
+    def receive(self, mark: str) -> Receipt:
+        receipt = super().receive("0")
+        self._replies = []
+        return receipt
+
+
+class Clinging(ListRig):
+    """A bridge that never takes a task away."""
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        super().send([one for one in deliveries if one.request is not None])
+
+
+class Eager(ListRig):
+    """A bridge that says it has sent what it drops when it is cut."""
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        super().send([one for one in deliveries if not one.may_be_there])
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (Forgetful, "bob to r1 was lost|the log has fine last"),
+        (Clinging, "still has tasks for r5"),
+        (Eager, "has no task for"),
+        (lambda folder: ListRig(folder, looks=False), "has 2 tasks for"),
+    ],
+)
+def test_check_bridge_catches_what_is_broken(broken, told):
+    with pytest.raises(AssertionError, match=told):
+        check_bridge(broken)
+
+
+def test_check_bridge_lets_a_queue_repeat_tasks(tmp_path: Path):
+    check_bridge(lambda folder: ListRig(folder, looks=False), may_repeat=True, acts=range(5, 9))
