@@ -65,6 +65,7 @@ soak: $(READY) broker  ## a worker at the highest rate it holds, for 20 minutes;
 docs: $(READY)  ## write the generated pages anew
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/strategies.py
+	$(BIN)/python docs/arrivals.py
 
 $(SITE_READY): $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'

@@ -16,8 +16,10 @@ from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.seen import widened
 from .observe.window import Columns
+from .query.asking import Asking
 from .query.pool import ASKED_MAX, Pool, disagreement
 from .query.requests import Candidate
+from .query.ruled import RuledArrivals
 from .query.strategies import Strategy, declared_needs, needs_of
 
 SCORED_MAX = 1024
@@ -74,9 +76,17 @@ def pool_arriving(
     probabilities: NDArray[np.float64],
     schema: Schema,
     uncertainty_from: str,
+    *,
+    members_of: ModelView | None = None,
 ) -> Pool:
-    """As many events of the run, from `start` on, as there are rows of probabilities."""
-    part = slice(start, start + len(probabilities))
+    """As many events of the run, from `start` on, as there are rows of probabilities.
+
+    With what the members of a model say of them, if it is given.
+    """
+    part, members = slice(start, start + len(probabilities)), None
+    if members_of is not None:
+        original_of = partial(run.original, start)
+        members = members_of.members(run.rows[part], run.dated[part], original_of)
     return Pool(
         ids=run.ids[part].tolist(),
         keys=run.keys[part],
@@ -87,6 +97,7 @@ def pool_arriving(
             probabilities, run.served[part], len(schema.classes), uncertainty_from
         ),
         wanted_n=1,
+        members=members,
     )
 
 
@@ -118,13 +129,20 @@ def read_more(
     return found
 
 
-def check_members(strategy: Strategy, name: str, model: ModelView) -> None:
-    """Raise `BadSettings` where a strategy goes by the members of a model that has none."""
-    if "members" in (declared_needs(strategy) or ()) and not model.has_members:
-        raise BadSettings(
-            f"query.strategy is {name}, which goes by how far the members of a model disagree, and "
-            "the model has none; set model.name to committee or to one of river's ensembles"
-        )
+def check_members(asking: Asking, model: ModelView) -> None:
+    """Raise `BadSettings` where what asks goes by the members of a model that has none."""
+    if model.has_members:
+        return
+    found: list[tuple[str, str, object]] = [("strategy", asking.strategy_name, asking.strategy)]
+    if isinstance(asking.arrivals, RuledArrivals):
+        found.append(("arrival.rule", asking.arrivals.name, asking.arrivals.rule))
+    for setting, name, what in found:
+        if "members" in (declared_needs(what) or ()):
+            raise BadSettings(
+                f"query.{setting} is {name}, which goes by how far the members of a model disagree,"
+                " and the model has none; set model.name to committee or to one of river's "
+                "ensembles"
+            )
 
 
 def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:

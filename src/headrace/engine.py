@@ -57,6 +57,7 @@ from .observe.schema import Schema
 from .observe.values import Refusal
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
+from .query.ruled import own_rule
 from .query.schedule import Workflow
 from .query.strategies import Strategy
 from .report import Report
@@ -143,7 +144,7 @@ class Engine:
                 "a workflow was passed and events are asked on arrival, where there are no "
                 "batches; set query.ask to rounds"
             )
-        check_members(asking.strategy, asking.strategy_name, self.trainer)
+        check_members(asking, self.trainer)
         self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
         self.desk = Desk(
             settings.label,
@@ -152,7 +153,8 @@ class Engine:
             schema=settings.schema,
         )
         self._declared = Declared(settings.columns)
-        own = (model, asking.budget, asking.schedule.workflow, self.shard.drift.own)
+        rule = own_rule(settings.query.arrival)
+        own = (model, asking.budget, asking.schedule.workflow, self.shard.drift.own, rule)
         self._own_types = frozen.allowed_by(own)
         self._report: Report | None = None
 

@@ -104,6 +104,23 @@ class RoundSettings(Section, frozen=True, kw_only=True):
         return self.every_n if self.is_scheduled else ROUND_EVERY_N
 
 
+class ArrivalSettings(Section, frozen=True, kw_only=True):
+    """[query.arrival]: by which rule events are asked on arrival."""
+
+    rule: Annotated[
+        str,
+        about(
+            "`rank`: the likelier, the higher its doubt ranks among the last ones. Or a rule of "
+            "docs/ARRIVALS.md, such as `split` or `variable_uncertainty`, or `module:attribute`; "
+            "beside those `query.control_share` is drawn blindly."
+        ),
+    ] = "rank"
+    options: Annotated[
+        dict[str, Any],
+        about("Options of the rule by name: see docs/ARRIVALS.md for those it has."),
+    ] = field(default_factory=dict)
+
+
 class WorkflowSettings(Section, frozen=True, kw_only=True):
     """[query.workflow]: how rounds and annotators take turns; with `query.ask` rounds."""
 
@@ -188,6 +205,7 @@ class QuerySettings(Section, frozen=True, kw_only=True):
         ),
     ] = "model"
     budget: BudgetSettings = BudgetSettings(share=0.05)
+    arrival: ArrivalSettings = ArrivalSettings()
     rounds: RoundSettings = RoundSettings()
     workflow: WorkflowSettings = WorkflowSettings()
     cold_start: ColdStartSettings = ColdStartSettings()

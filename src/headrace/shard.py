@@ -164,8 +164,9 @@ class Shard:
         arrivals.face(probabilities.shape[1])
         probabilities = probabilities[: arrivals.counted_n]
         source = self.settings.query.uncertainty_from
-        pool = pool_arriving(run, start, probabilities, self.schema, source)
-        return arrivals.look(self.asking.doubts(pool), pool.keys)
+        members_of = self.model if arrivals.needs_members else None
+        pool = pool_arriving(run, start, probabilities, self.schema, source, members_of=members_of)
+        return arrivals.look(self.asking.doubts(pool), pool.keys, pool)
 
     def _drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
         """The events with these keys were observed: ask the last one, if the draw fell on it."""

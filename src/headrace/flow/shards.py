@@ -204,7 +204,7 @@ class PartitionShard:
             stream=settings.stream,
         )
         view = View(trainer, schema)
-        check_members(asking.strategy, asking.strategy_name, view)
+        check_members(asking, view)
         self.shard = Shard(part, schema, view, asking, chance)
         self._outputs: list[Output] = []
         self._letters: dict[int, Record] = {}

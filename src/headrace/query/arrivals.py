@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from ..chance import Chance
 from .budgets import Budget
 from .online import ONE, Lean, Place, RankChances, knowledge, lean, place_drawn, rate_of
+from .pool import Pool
+from .rules.rule import Rule
 
 KNOWN_N = 1_024
 """An event is ranked among the doubts of so many events before it."""
@@ -33,19 +35,36 @@ ANSWERS_N = 15
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One event was drawn: with which probability, with which blindly, and whether it was so."""
+    """One event was drawn: with which probability, with which blindly, and whether it was so.
+
+    `rule` is the name of the rule that may have drawn it; empty where ranks decide.
+    """
 
     propensity: float
     control_p: float
     is_blind: bool
     utility: float
     threshold: float
+    rule: str = ""
+
+
+class Walk(NamedTuple):
+    """Where a rule stands after a look: its copy that was led over these events, and the draw.
+
+    `propensities` are those of the events gone by, the one drawn among them.
+    """
+
+    pool: Pool
+    rule: Rule
+    propensities: list[float]
+    drawn: Drawn | None
 
 
 class Look(NamedTuple):
     """A look at events that arrive next: n go by up to the one drawn, or all of them.
 
-    With the draw on arrival, their doubts and chances, and the place of the draw after those n.
+    With the draw on arrival, their doubts and chances, and the place of the draw after those n; by
+    a rule, what the walk over them led to.
     """
 
     n: int
@@ -53,6 +72,7 @@ class Look(NamedTuple):
     doubts: NDArray[np.float64] = np.empty(0)
     chances: NDArray[np.int64] = np.empty(0, dtype=np.int64)
     place: Place = Place()
+    walk: Walk | None = None
 
 
 class Arrivals:
@@ -61,6 +81,8 @@ class Arrivals:
     `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
     doubt is not our model's, and may be used before there are labels.
     """
+
+    needs_members: ClassVar[bool] = False
 
     def __init__(self, share: float, chance: Chance, *, is_doubt_given: bool = False) -> None:
         self.share = share
@@ -96,8 +118,10 @@ class Arrivals:
             self._ordered = np.empty(0)
             self.chances = RankChances(self._ordered, self.chances.rate, self.chances.shape)
 
-    def look(self, doubts: NDArray[np.float64], keys: NDArray[np.uint64]) -> Look:
-        """How far these events go until one is drawn; changes nothing."""
+    def look(
+        self, doubts: NDArray[np.float64], keys: NDArray[np.uint64], pool: Pool | None = None
+    ) -> Look:
+        """How far these events go until one is drawn; changes nothing. Nobody reads the pool."""
         chances = self.chances.of(doubts)
         place, row = place_drawn(self.place, chances, keys, self.chance)
         n = len(doubts) if row is None else row + 1

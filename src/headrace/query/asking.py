@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..errors import BadSettings, BrokenInvariant
+from ..errors import BrokenInvariant
 from ..messages import (
     LabelDisputed,
     LabelRequested,
@@ -34,24 +34,17 @@ from ..messages import (
     RoundOpened,
 )
 from ..settings import LabelSettings, QuerySettings
-from ..settings_query import asks_on_arrival
-from .arrivals import Arrivals, Drawn
+from .arrivals import Drawn
 from .budgets import Budget
 from .opinions import Opinions
 from .pool import Pool
 from .requests import Candidate, Why, asked_of, request_id, request_of
 from .rounds import Decision, FirstChance, choose, either, inclusion, redundancy
+from .ruled import arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
-from .strategies import (
-    BY_ROW,
-    Strategy,
-    faults_by_row,
-    resolve,
-    utilities_by_row,
-    utilities_of,
-)
+from .strategies import Strategy, resolve, utilities_by_row, utilities_of
 from .strategies.uncertainty import random
 
 CONTROL_MIN = 1e-4
@@ -116,21 +109,8 @@ class Asking:
         self._open: dict[int, int] = {}
         self._ended: dict[int, None] = {}
         self._newest_at = -np.inf
-        self.arrivals = self._arrivals()
-
-    def _arrivals(self) -> Arrivals | None:
-        """The draw on arrival, if that is how events are asked."""
-        settings, strategy = self.settings, self.strategy
-        if not asks_on_arrival(settings, strategy in BY_ROW):
-            return None
-        faults = faults_by_row(strategy, self.strategy_name, self.chance)
-        if faults:
-            raise BadSettings(faults)
-        share = 1.0 if strategy is random else settings.control_share
-        is_doubt_given = settings.uncertainty_from == "served"
-        arrivals = Arrivals(share, self.chance, is_doubt_given=is_doubt_given)
-        self._aim(arrivals)
-        return arrivals
+        self.arrivals = arrivals_of(settings, self.strategy_name, self.strategy, chance)
+        self.aim()
 
     STATE_VERSION: ClassVar[int] = 2
 
@@ -272,7 +252,7 @@ class Asking:
             "control" if drawn.is_blind else "doubt",
             propensity=drawn.propensity,
             control_p=drawn.control_p,
-            strategy="random" if drawn.is_blind else self.strategy_name,
+            strategy="random" if drawn.is_blind else drawn.rule or self.strategy_name,
             utility=drawn.utility,
             threshold=drawn.threshold,
         )
@@ -280,11 +260,9 @@ class Asking:
 
     def aim(self) -> None:
         """Fit the draw on arrival to what there is to spend and what is known."""
-        if self.arrivals is not None:
-            self._aim(self.arrivals)
-
-    def _aim(self, arrivals: Arrivals) -> None:
-        arrivals.aim(
+        if self.arrivals is None:
+            return
+        self.arrivals.aim(
             self.budget,
             open_n=self.open_n,
             room_n=max(0, self.open_max - self.open_n),

@@ -3,6 +3,7 @@
 from . import oracles
 from .bridges import check_bridge
 from .checks import check_budget, check_detector, check_model, check_strategy
+from .online import check_online
 from .team import check_workflow
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "check_budget",
     "check_detector",
     "check_model",
+    "check_online",
     "check_strategy",
     "check_workflow",
     "oracles",

@@ -24,6 +24,7 @@ from ...learn.models import build
 from ...learn.training_log import TrainingLog
 from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
+from ...query.ruled import own_rule
 from ...settings import Settings
 
 
@@ -57,7 +58,8 @@ class States:
         # What the model follows from, beside the log.
         self._learning = digest_of(settings.seed, settings.schema, settings.model, settings.learn)
         model = build(settings.model.name, 0, len(settings.schema.classes))
-        own = [model, from_settings(settings.query.budget), own_detectors(settings.drift)]
+        budget, rule = from_settings(settings.query.budget), own_rule(settings.query.arrival)
+        own = [model, budget, own_detectors(settings.drift), rule]
         self._allowed = frozen.allowed_by(own)
 
     # -------------------------------------------------------------------------------- writing

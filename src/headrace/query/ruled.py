@@ -1,0 +1,203 @@
+"""The draw on arrival of one shard by a rule: events in order, luck by hash, money by the budget.
+
+Each event has two chances at once, of which one suffices. The *control draw* asks it with the share
+of the rate that is drawn blindly, whatever it looks like; the rule asks it with the probability
+that it gives. So the propensity is 1 - (1 - c)(1 - p), which is known, and above 0 however sure of
+itself a rule is:
+
+    c = control_share * rate,    p by the rule, at the rate that is left, (1 - control_share) * rate
+
+While no second class has come the whole rate is drawn blindly, as a model of one class doubts
+nothing, and while there is no label in hand the rule asks nothing. The walk over events stops at
+the first one asked: its label may move the model, and with it what the rule sees of the next.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..errors import BadSettings, BrokenInvariant
+from ..settings_query import ArrivalSettings, QuerySettings, asks_on_arrival
+from .arrivals import Arrivals, Drawn, Look, Walk
+from .budgets import Budget
+from .online import ONE, rate_of
+from .pool import Pool
+from .rules import RANK, made
+from .rules.rule import Arriving, Draw, Rule
+from .strategies import BY_ROW, Strategy, faults_by_row
+from .strategies.uncertainty import random
+
+BLOCK_N = 32
+"""The rate is taken anew every so many events, and after each draw."""
+
+UNIT_DOUBTS = ("least_confidence", "margin")
+"""Strategies whose doubt is from 0 to 1, so that a threshold of confidence can be compared."""
+
+
+class RuledArrivals:
+    """Decides event by event; `aim` is told what there is to spend and what is known.
+
+    `share` is the part of the rate that is drawn blindly; `is_doubt_given` says that the doubt is
+    not our model's, and may be used before there are labels.
+    """
+
+    def __init__(
+        self, name: str, rule: Rule, share: float, chance: Chance, *, is_doubt_given: bool = False
+    ) -> None:
+        self.name = name
+        self.rule = rule
+        self.share = share
+        self.chance = chance
+        self.is_doubt_given = is_doubt_given
+        self.is_due = True
+        self.rule_rate = 0.0
+        self.control_p = 0.0
+        self._passed_n = 0
+        self._is_known = False
+
+    # ------------------------------------------------------------------------------- events
+
+    @property
+    def counted_n(self) -> int:
+        """Events until the rate is taken anew."""
+        return BLOCK_N - self._passed_n % BLOCK_N
+
+    @property
+    def needs_members(self) -> bool:
+        """Whether the rule reads what the members of the model say."""
+        return "members" in getattr(self.rule, "needs", ())
+
+    def face(self, classes_n: int) -> None:
+        """The doubts that follow are of a model of so many classes: the rule is told of each."""
+
+    def look(self, doubts: NDArray[np.float64], keys: NDArray[np.uint64], pool: Pool) -> Look:
+        """How far these events go until one is drawn; changes nothing."""
+        rule = copy.deepcopy(self.rule) if self._is_known else self.rule
+        walk = self._walk(rule, pool, doubts)
+        return Look(len(walk.propensities), walk.drawn is not None, doubts, walk=walk)
+
+    def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
+        """The events with these keys arrived: of those looked at, up to the one drawn at most.
+
+        There are not more than `counted_n`.
+        """
+        n = len(keys)
+        if look.walk is None:
+            raise BrokenInvariant("events were looked at by ranks and are taken by a rule")
+        if n == look.n:
+            self.rule, drawn = look.walk.rule, look.walk.drawn
+        else:
+            # Something of the drift ended the run before: the rule goes that far only.
+            first = look.walk.pool.take(np.arange(n))
+            drawn = self._walk(self.rule, first, look.doubts[:n]).drawn
+        is_counted = n == self.counted_n
+        self._passed_n += n
+        self.is_due = is_counted or drawn is not None
+        return drawn
+
+    def _walk(self, rule: Rule, pool: Pool, doubts: NDArray[np.float64]) -> Walk:
+        """Lead the rule over these events, up to the first one asked."""
+        control_p, propensities = self.control_p, []
+        is_blind = self.chance.uniforms("control", pool.keys) < control_p
+        if not self._is_known:
+            hits = is_blind.nonzero()[0]
+            n = int(hits[0]) + 1 if hits.size else len(doubts)
+            drawn = Drawn(control_p, control_p, True, float(doubts[n - 1]), 0.0)
+            return Walk(pool, rule, [control_p] * n, drawn if hits.size else None)
+        lucks = self.chance.uniforms("rule", pool.keys).tolist()
+        for i, event in enumerate(self._events(pool, doubts)):
+            p = self._chance(rule, event)
+            threshold = float(getattr(rule, "threshold", 0.0))
+            is_chosen, is_hit = lucks[i] < p, bool(is_blind[i])
+            rule.passed(event, Draw(lucks[i], is_chosen, is_chosen or is_hit))
+            propensities.append(1.0 - (1.0 - control_p) * (1.0 - p))
+            if is_chosen or is_hit:
+                said = event.doubt, threshold, self.name
+                return Walk(
+                    pool, rule, propensities, Drawn(propensities[-1], control_p, is_hit, *said)
+                )
+        return Walk(pool, rule, propensities, None)
+
+    def _events(self, pool: Pool, doubts: NDArray[np.float64]) -> Iterator[Arriving]:
+        for i, doubt in enumerate(doubts.tolist()):
+            members = None if pool.members is None else pool.members[:, i]
+            row = pool.probabilities[i], pool.X[i], pool.is_category
+            yield Arriving(doubt, *row, self.rule_rate, members)
+
+    def _chance(self, rule: Rule, event: Arriving) -> float:
+        p = rule.chance(event)
+        if not 0.0 <= p <= 1.0:
+            raise BadSettings(
+                f"query.arrival.rule {self.name} gave an event the probability {p!r}; must be from "
+                "0 to 1"
+            )
+        return float(p) if event.rate > 0.0 else 0.0
+
+    # ----------------------------------------------------------------------------------- rate
+
+    def answered(self, asked_at: int, events_n: int) -> None:
+        """A label came; rules are published without regard to when."""
+
+    def aim(
+        self,
+        budget: Budget,
+        *,
+        open_n: int,
+        room_n: int,
+        waiting_n: int,
+        labels_n: int,
+        classes_n: int,
+    ) -> None:
+        """Take the rate anew: at counted events, and after each draw. Arguments: `Arrivals.aim`."""
+        self.is_due = False
+        earned = budget.steady_labels_per_event()
+        in_hand = min(budget.balance, room_n * ONE) - (budget.held_n + waiting_n) * ONE
+        credit = in_hand / ONE - 1.0
+        is_granted = budget.asked_n < budget.start_n and min(budget.available_n, room_n) > 0
+        rate = 1.0 if is_granted else rate_of(earned, credit)
+        self._is_known = classes_n > 1 or self.is_doubt_given
+        is_blind = is_granted or not self._is_known
+        self.control_p = rate if is_blind else self.share * rate
+        # Without a label in hand what a rule asks would wait, and be stale when it is asked.
+        self.rule_rate = (1.0 - self.share) * rate if credit >= 0.0 else 0.0
+
+
+def own_rule(arrival: ArrivalSettings) -> Rule | None:
+    """The rule that the settings name, where it is none of this package's: states may hold it."""
+    return made(arrival.rule, arrival.options) if ":" in arrival.rule else None
+
+
+def arrivals_of(
+    settings: QuerySettings, name: str, strategy: Strategy, chance: Chance
+) -> Arrivals | RuledArrivals | None:
+    """What draws on arrival, if that is how events are asked. Raises `BadSettings`."""
+    rule_name, is_doubt_given = settings.arrival.rule, settings.uncertainty_from == "served"
+    if not asks_on_arrival(settings, strategy in BY_ROW):
+        if settings.arrival != ArrivalSettings():
+            raise BadSettings(
+                f"query.arrival.rule is {rule_name} and events are asked in rounds; set query.ask "
+                "to arrival, or leave the rule out"
+            )
+        return None
+    if faults := faults_by_row(strategy, name, chance):
+        raise BadSettings(faults)
+    if rule_name == RANK:
+        if settings.arrival.options:
+            raise BadSettings(
+                "query.arrival.options are set and query.arrival.rule is rank, which has none"
+            )
+        share = 1.0 if strategy is random else settings.control_share
+        return Arrivals(share, chance, is_doubt_given=is_doubt_given)
+    rule = made(rule_name, settings.arrival.options)
+    if getattr(rule, "is_of_unit_doubt", False) and name not in UNIT_DOUBTS:
+        raise BadSettings(
+            f"query.arrival.rule is {rule_name}, which compares doubts from 0 to 1, and "
+            f"query.strategy is {name}; set it to {' or '.join(UNIT_DOUBTS)}"
+        )
+    share = settings.control_share
+    return RuledArrivals(rule_name, rule, share, chance, is_doubt_given=is_doubt_given)

@@ -1,0 +1,118 @@
+"""Without a threshold: by lot, at even distances, and the closer the call, the likelier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from .rule import Arriving, Draw, Spent, option
+
+_WHOLE = 1_000_000_000
+_WINDOW = "Events over which what is spent is estimated; nothing is asked while it is the rate."
+
+
+@dataclass
+class Random:
+    """Ask each event with the same probability, the rate: what every other rule has to beat.
+
+    With `window` it is the random strategy of Zliobaite and others (IEEE Transactions on Neural
+    Networks and Learning Systems 25 (1), 2014, section IV-A), which asks nothing while as many of
+    the latest events were asked as the rate allows.
+    """
+
+    window: int = option(0, 0, 100_000, "Events over which spending is held down too; 0: none.")
+    spent: Spent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(max(1, self.window))
+
+    def chance(self, event: Arriving) -> float:
+        is_allowed = self.window == 0 or self.spent.allows(event.rate)
+        return event.rate if is_allowed else 0.0
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.spent.passed(draw.is_chosen)
+
+
+@dataclass
+class Periodic:
+    """Ask whenever a whole label has been earned: at a steady rate b, one event in 1/b.
+
+    Systematic sampling (Madow and Madow, "On the theory of systematic sampling", Annals of
+    Mathematical Statistics 15, 1944) without its random start. What is earned is in whole
+    billionths, so that a tenth ten times is one.
+    """
+
+    earned: int = field(init=False, default=0)
+
+    def chance(self, event: Arriving) -> float:
+        self.earned += round(event.rate * _WHOLE)
+        return float(self.earned >= _WHOLE)
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        if draw.is_chosen:
+            self.earned -= _WHOLE
+        # What could not be spent is not saved up: labels in a row are not periodic.
+        self.earned = min(self.earned, _WHOLE)
+
+
+@dataclass
+class SelectiveSampling:
+    """Ask with probability b / (b + margin).
+
+    Cesa-Bianchi, Gentile, Zaniboni, "Worst-case analysis of selective sampling for linear
+    classification", Journal of Machine Learning Research 7, 2006, figure 1. The margin there is
+    that of a linear classifier; here it is by how much the likeliest class is ahead of the next
+    one, for any number of classes and any model. `scale` is b there, whose place the rate takes at
+    0. Nothing is asked while as many of the latest events were asked as the rate allows.
+    """
+
+    scale: float = option(0.0, 0.0, 100.0, "The number b; 0: the rate.")
+    window: int = option(100, 1, 100_000, _WINDOW)
+    spent: Spent = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    def chance(self, event: Arriving) -> float:
+        if not self.spent.allows(event.rate):
+            return 0.0
+        scale = self.scale or event.rate
+        return scale / (scale + event.margin)
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.spent.passed(draw.is_chosen)
+
+
+@dataclass
+class ImportanceWeighted:
+    """Ask the likelier, the further the members of the model are apart.
+
+        p = p_min + (1 - p_min) max over y, i, j of L(h_i, y) - L(h_j, y)
+
+    Beygelzimer, Dasgupta, Langford, "Importance weighted active learning", ICML 2009: the rejection
+    threshold by loss (algorithm 2), with the members of the model as its set of hypotheses, as the
+    bootstrap does in its section 7.2. The loss is 1 less the probability of the class y, so that p
+    is how far two members are apart about any class, and is 0 where all agree. The weight is that
+    of every request: labels weigh 1 / propensity where `learn` is told to. Nothing is asked while
+    as many of the latest events were asked as the rate allows.
+    """
+
+    least: float = option(0.0, 0.0, 1.0, "The probability p_min of events that all agree on.")
+    window: int = option(100, 1, 100_000, _WINDOW)
+    spent: Spent = field(init=False)
+
+    needs: ClassVar[tuple[str, ...]] = ("members",)
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    def chance(self, event: Arriving) -> float:
+        members = event.members
+        if members is None or members.shape[1] == 0 or not self.spent.allows(event.rate):
+            return 0.0
+        apart = float((members.max(axis=0) - members.min(axis=0)).max())
+        return min(1.0, self.least + (1.0 - self.least) * apart)
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.spent.passed(draw.is_chosen)

@@ -1,0 +1,174 @@
+"""Doubt against a threshold: the strategies of Zliobaite and others.
+
+Zliobaite, Bifet, Pfahringer, Holmes, "Active learning with drifting streaming data", IEEE
+Transactions on Neural Networks and Learning Systems 25 (1), 2014, sections III and IV. Confidence
+is 1 - doubt: with `query.strategy` least_confidence it is the probability of the likeliest class,
+as there. Nothing is asked while as many of the latest events were asked as the rate allows
+(`Spent`), and no threshold moves then.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from .rule import Arriving, Draw, Spent, option
+
+THRESHOLD_LEAST, THRESHOLD_MOST = 1e-6, 1e6
+"""A threshold that is moved stays within these: from 0 it would never come back."""
+
+_WINDOW = "Events over which what is spent is estimated."
+_STEP = "By which part the threshold falls when an event is asked and rises when none is."
+
+
+@dataclass
+class FixedUncertainty:
+    """Ask where the likeliest class has at most a fixed probability.
+
+    Section IV-B: p_max <= theta, whatever `query.strategy` doubts. Where `limit` is 0, theta is
+    1/k + b (1 - 1/k) for k classes and rate b: the part b of what the probability of the likeliest
+    class can be.
+    """
+
+    limit: float = option(0.0, 0.0, 1.0, "The threshold theta; 0: by the rate.")
+    window: int = option(100, 1, 100_000, _WINDOW)
+    spent: Spent = field(init=False)
+    threshold: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    def chance(self, event: Arriving) -> float:
+        k = len(event.probabilities)
+        if k < 2 or not self.spent.allows(event.rate):
+            return 0.0
+        limit = self.limit or 1.0 / k + event.rate * (1.0 - 1.0 / k)
+        self.threshold = 1.0 - limit
+        return float(event.probabilities.max() <= limit)
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.spent.passed(draw.is_chosen)
+
+
+@dataclass
+class VariableUncertainty:
+    """Ask where the confidence is below a threshold that follows the spending.
+
+    Algorithm 2: theta (1 - s) when an event is asked, theta (1 + s) when none is, so that the rate
+    is spent on the closest calls of the moment whatever the model's confidence.
+    """
+
+    step: float = option(0.01, 1e-6, 0.5, _STEP)
+    window: int = option(100, 1, 100_000, _WINDOW)
+    theta: float = field(init=False, default=1.0)
+    spent: Spent = field(init=False)
+
+    is_of_unit_doubt: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    @property
+    def threshold(self) -> float:
+        return 1.0 - self.theta
+
+    def chance(self, event: Arriving) -> float:
+        return float(self.spent.allows(event.rate) and 1.0 - event.doubt < self.theta)
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        if self.spent.allows(event.rate):
+            self.theta = moved(self.theta, self.step, draw.is_chosen)
+        self.spent.passed(draw.is_chosen)
+
+
+@dataclass
+class RandomisedVariableUncertainty:
+    """The same with a threshold that is multiplied by chance for each event.
+
+    Algorithm 3: confidence < theta eta with eta normal, of mean 1 and deviation `delta`. Nothing is
+    drawn for eta: the probability of that is 1 - Phi((confidence / theta - 1) / delta), which is
+    known, and events of any confidence have some of it.
+    """
+
+    delta: float = option(1.0, 1e-3, 10.0, "The deviation of the factor eta.")
+    step: float = option(0.01, 1e-6, 0.5, _STEP)
+    window: int = option(100, 1, 100_000, _WINDOW)
+    theta: float = field(init=False, default=1.0)
+    spent: Spent = field(init=False)
+
+    is_of_unit_doubt: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    @property
+    def threshold(self) -> float:
+        return 1.0 - self.theta
+
+    def chance(self, event: Arriving) -> float:
+        if not self.spent.allows(event.rate):
+            return 0.0
+        return chance_below(1.0 - event.doubt, self.theta, self.delta)
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        if self.spent.allows(event.rate):
+            self.theta = moved(self.theta, self.step, draw.is_chosen)
+        self.spent.passed(draw.is_chosen)
+
+
+@dataclass
+class Split:
+    """A part of the events is asked by lot, the others by `variable_uncertainty`.
+
+    Algorithm 4: with probability `share` the event is asked with probability b, the rate, and else
+    where its confidence is below theta, which only the latter move. So an event that the threshold
+    passes over still has the chance share b. (The second classifier there, which learns the lot
+    alone to detect change, is no part of this: what is drawn by lot judges drift here anyway.)
+    """
+
+    share: float = option(0.1, 0.0, 1.0, "Part of the events that is asked by lot.")
+    step: float = option(0.01, 1e-6, 0.5, _STEP)
+    window: int = option(100, 1, 100_000, _WINDOW)
+    theta: float = field(init=False, default=1.0)
+    spent: Spent = field(init=False)
+
+    is_of_unit_doubt: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    @property
+    def threshold(self) -> float:
+        return 1.0 - self.theta
+
+    def chance(self, event: Arriving) -> float:
+        if not self.spent.allows(event.rate):
+            return 0.0
+        return self._by_lot(event) + (1.0 - self.share) * (1.0 - event.doubt < self.theta)
+
+    def _by_lot(self, event: Arriving) -> float:
+        return self.share * event.rate
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        # The luck is cut into three: asked by lot, by the threshold, and passed over by lot.
+        start = self._by_lot(event)
+        is_by_threshold = start <= draw.luck < start + (1.0 - self.share)
+        if is_by_threshold and self.spent.allows(event.rate):
+            self.theta = moved(self.theta, self.step, draw.is_chosen)
+        self.spent.passed(draw.is_chosen)
+
+
+def moved(theta: float, step: float, is_asked: bool) -> float:
+    """The threshold after an event that could have been asked."""
+    theta *= 1.0 - step if is_asked else 1.0 + step
+    return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, theta))
+
+
+def chance_below(confidence: float, theta: float, delta: float) -> float:
+    """The probability that a confidence is below theta times a normal factor of mean 1.
+
+    >>> chance_below(0.5, 0.5, 1.0)
+    0.5
+    """
+    return 0.5 * math.erfc((confidence / theta - 1.0) / (delta * math.sqrt(2.0)))

@@ -1,0 +1,156 @@
+"""What scikit-activeml chooses on the same stream, asked one event at a time: the same events.
+
+Its luck is taken from ours (`Lent`), so that rules that draw can be compared too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from skactiveml.stream import PeriodicSampling
+from skactiveml.stream import budgetmanager as managers
+
+from headrace.chance import Chance
+from headrace.query.rules import Arriving, Draw, Rule, made
+
+EVENTS_N = 1_500
+RATE = 0.1
+SEEDS = range(3)
+
+
+class Lent(np.random.RandomState):
+    """A generator of theirs that returns what was put in, however often it is rewound."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.uniforms: tuple[float, ...] = (0.0,)
+        self.factor = 1.0
+        self.calls_n = 0
+
+    def begin(self) -> None:
+        self.calls_n = 0
+
+    def random_sample(self, size: Any = None) -> Any:
+        found = self.uniforms[min(self.calls_n, len(self.uniforms) - 1)]
+        self.calls_n += 1
+        return found if size is None else np.full(size, found)
+
+    def normal(self, *_: Any) -> float:
+        return self.factor
+
+    def __deepcopy__(self, memo: Any) -> Lent:
+        return self
+
+
+def stream(seed: int, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of each event, which grow surer, and its luck."""
+    chance = Chance(seed)
+    keys = chance.keys(map(str, range(EVENTS_N)))
+    raw = np.stack([-np.log(1.0 - chance.uniforms(f"p{j}", keys)) for j in range(k)], axis=1)
+    raw **= np.linspace(1.0, 4.0, EVENTS_N)[:, None]
+    return raw / raw.sum(axis=1, keepdims=True), chance.uniforms("luck", keys)
+
+
+def chosen_by(rule: Rule, p: np.ndarray, lucks: np.ndarray, rate: float = RATE) -> list[int]:
+    found = []
+    for i, (row, luck) in enumerate(zip(p, lucks.tolist(), strict=True)):
+        doubt = float(1.0 - row.max())
+        event = Arriving(doubt, row, np.zeros(1), np.zeros(1, np.bool_), rate)
+        is_chosen = luck < rule.chance(event)
+        rule.passed(event, Draw(luck, is_chosen, is_chosen))
+        if is_chosen:
+            found.append(i)
+    return found
+
+
+def chosen_by_theirs(
+    manager: Any, p: np.ndarray, lend: Callable[[int], None] = lambda i: None
+) -> list[int]:
+    found = []
+    for i, row in enumerate(p):
+        utilities = np.array([1.0 - row.max()])
+        lend(i)
+        asked = manager.query_by_utility(utilities)
+        lend(i)
+        manager.update(np.zeros((1, 1)), asked)
+        if len(asked):
+            found.append(i)
+    return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_fixed_threshold_chooses_the_same(seed: int) -> None:
+    p, lucks = stream(seed)
+    theirs = managers.FixedUncertaintyBudgetManager(classes=[0, 1, 2], budget=RATE)
+    ours = chosen_by(made("fixed_uncertainty", {}), p, lucks)
+    assert len(ours) > 20 and ours == chosen_by_theirs(theirs, p)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_variable_threshold_chooses_the_same(seed: int) -> None:
+    p, lucks = stream(seed)
+    theirs = managers.VariableUncertaintyBudgetManager(budget=RATE)
+    ours = chosen_by(made("variable_uncertainty", {}), p, lucks)
+    assert len(ours) > 80 and ours == chosen_by_theirs(theirs, p)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_random_threshold_chooses_the_same_by_the_same_factors(seed: int) -> None:
+    p, lucks = stream(seed)
+    lent = Lent()
+
+    def lend(i: int) -> None:
+        # Luck below 1 - Phi((c / theta - 1) / delta) is a factor above c / theta.
+        lent.factor = float(norm.ppf(1.0 - lucks[i], loc=1.0, scale=0.5))
+
+    theirs = managers.RandomVariableUncertaintyBudgetManager(
+        budget=RATE, delta=0.5, random_state=lent
+    )
+    ours = chosen_by(made("randomised_variable_uncertainty", {"delta": 0.5}), p, lucks)
+    assert len(ours) > 80 and ours == chosen_by_theirs(theirs, p, lend)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_split_chooses_the_same_by_the_same_lot(seed: int) -> None:
+    p, lucks = stream(seed)
+    lent, share = Lent(), 0.3
+
+    def lend(i: int) -> None:
+        lent.begin()
+        start = share * RATE
+        is_lot = not start <= lucks[i] < start + 1.0 - share
+        lent.uniforms = (0.0 if is_lot else 0.99, 0.0 if lucks[i] < start else 0.99)
+
+    theirs = managers.SplitBudgetManager(budget=RATE, v=share, random_state=lent)
+    ours = chosen_by(made("split", {"share": share}), p, lucks)
+    assert len(ours) > 80 and ours == chosen_by_theirs(theirs, p, lend)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_with_a_window_chooses_the_same_by_the_same_luck(seed: int) -> None:
+    p, lucks = stream(seed)
+    lent = Lent()
+
+    def lend(i: int) -> None:
+        lent.uniforms = (lucks[i],)
+
+    theirs = managers.RandomBudgetManager(budget=RATE, random_state=lent)
+    ours = chosen_by(made("random", {"window": 100}), p, lucks)
+    assert len(ours) > 60 and ours == chosen_by_theirs(theirs, p, lend)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.25, 0.05])
+def test_periods_are_the_same(rate: float) -> None:
+    p, lucks = stream(0)
+    theirs, found = PeriodicSampling(budget=rate), []
+    for i in range(EVENTS_N):
+        asked = theirs.query(np.zeros((1, 1)))
+        theirs.update(np.zeros((1, 1)), asked)
+        found += [i] * len(asked)
+    # Theirs sums in floating point, and is an event late where that falls short of a whole label.
+    ours = chosen_by(made("periodic", {}), p, lucks, rate)
+    assert len(ours) == len(found) and max(np.abs(np.subtract(ours, found))) <= 1
