@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from headrace.adapters.prometheus import GROUPS
+from headrace.bridges import BRIDGES, bridge_class
 from headrace.settings import Settings
 
 HERE = Path(__file__).parent
@@ -48,9 +49,14 @@ def main() -> int:
 
 
 def settings_page() -> str:
-    """docs/SETTINGS.md: every section and field of `headrace.settings`, in order."""
+    """docs/SETTINGS.md: every section and field of `headrace.settings`, then of bridges."""
     parts = ["# Settings", BY, _ABOUT_SETTINGS]
-    for path, kind, doc in _sections(Settings, ""):
+    of_bridges = [
+        section
+        for name in sorted(BRIDGES)
+        for section in _sections(bridge_class(name, "BRIDGES").Settings, f"bridges.{name}")
+    ]
+    for path, kind, doc in [*_sections(Settings, ""), *of_bridges]:
         rows = [_row(path, field) for field in msgspec.structs.fields(kind) if not _inner(field)]
         if not rows:
             continue

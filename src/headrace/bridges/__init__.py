@@ -13,7 +13,9 @@ from ..importing import imported, nearest
 from ..settings_reading import section_of
 from .bridge import Bridge
 
-BRIDGES: dict[str, str] = {}
+BRIDGES: dict[str, str] = {
+    "label-studio": "headrace.bridges.label_studio:LabelStudio",
+}
 """Kinds of bridges by name: `module:class`, each with its struct `Settings`."""
 
 

@@ -1,0 +1,420 @@
+"""`LabelStudio`: sends requests as tasks, polls for annotations, removes tasks that are moot.
+
+- A task is imported once: after a call that was cut, the project is searched for the request before
+  it is imported again. A server may finish such a call after the search; then there are two tasks,
+  which the poll sees, and it removes the one that nobody has begun.
+- The poll reads the tasks that changed since the newest change of the poll before, less
+  `OVERLAP_S`, in the order of their ids: changes made while it reads neither shift nor hide a task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...errors import BadInput, BadSettings
+from ..bridge import Delivery, Receipt, Reply, Unreachable
+from .memory import Known, Memory
+from .server import Refused, Server
+from .settings import LabelStudioSettings, checked
+from .shapes import Imported, ProjectFound, ProjectPage, Task, TaskPage
+from .tasks import MODEL_VERSION, label_config, task_of
+from .votes import replies_of, seconds, votes_of
+
+OVERLAP_S = 60.0
+"""A change is seen by others only when its transaction ends; it takes no longer than this."""
+
+LISTED_N = 200
+"""Tasks in one page of the poll."""
+
+PAGES_MAX = 20
+"""Pages of one `receive` at most; the next call goes on behind them."""
+
+SOUGHT_N = 20
+"""Requests sought by one call: their ids stand in its address, which servers limit to some 4 kB."""
+
+_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far the poll is: changes up to `since` are read. Where one is under way, `newest` is the
+    newest change at its start, and `after` the task up to which it is. `n` counts those with news.
+    """
+
+    since: str = ""
+    newest: str = ""
+    after: int = 0
+    n: int = 0
+
+
+_MARK = msgspec.json.Decoder(Mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What was found out about the project."""
+
+    id: int
+    classes: frozenset[str]  # that count
+    choices: frozenset[str]  # that its form offers
+    to_name: str
+    answers_max: int
+    orders_by_us: bool
+
+
+class LabelStudio:
+    """A bridge to a project in Label Studio; `folder` is for a file of its own.
+
+    Raises `BadSettings` for settings that cannot be, and for a token that is not there.
+    """
+
+    Settings = LabelStudioSettings
+
+    def __init__(self, settings: LabelStudioSettings, folder: Path) -> None:
+        self._settings = settings
+        self._server = Server(settings, checked(settings))
+        self._memory = Memory(folder / "label-studio.sqlite")
+        self._project: Project | None = None
+        self._polled: float | None = None
+        self._given = ""
+        # When each task had changed that was read lately, so that the overlap is read once.
+        self._read: dict[int, str] = {}
+
+    def close(self) -> None:
+        self._memory.close()
+
+    # ------------------------------------------------------------------------------- sending
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        """Import tasks for requests, and delete those of the others that nobody has begun."""
+        project = self._open()
+        cut = [one.request_id for one in deliveries if one.request and one.may_be_there]
+        there = self._find(project, cut)
+        wanted = [one.request for one in deliveries if one.request and one.request_id not in there]
+        for request in wanted:
+            if request.answers_wanted > project.answers_max:
+                raise BadSettings(
+                    f"request {request.request_id} wants {request.answers_wanted} answers, and "
+                    f"bridges.label-studio.answers_wanted is {project.answers_max}; raise it"
+                )
+        if wanted:
+            self._import(
+                project,
+                [
+                    task_of(request, self._settings, project.to_name, project.choices)
+                    for request in wanted
+                ],
+            )
+        moot = [one.request_id for one in deliveries if one.request is None]
+        found = self._find(project, moot)
+        self._delete(project, [task for tasks in found.values() for task in tasks])
+
+    def _import(self, project: Project, tasks: list[dict[str, Any]]) -> None:
+        made = self._server.call(
+            "POST",
+            f"/api/projects/{project.id}/import",
+            Imported,
+            query={"return_task_ids": "true", "commit_to_project": "true"},
+            body=tasks,
+        )
+        if len(made.task_ids) != len(tasks):
+            # Other editions import later; the search before the next try finds what is there.
+            raise Unreachable("Label Studio has not yet said that it has imported the tasks", 5.0)
+        if not project.orders_by_us:
+            # It takes a version only when there are predictions of it.
+            self._change(project.id, {"model_version": MODEL_VERSION})
+            self._project = None
+
+    def _find(self, project: Project, request_ids: Sequence[str]) -> dict[str, list[Task]]:
+        """The tasks of these requests, by request, the oldest first."""
+        found: dict[str, list[Task]] = {}
+        for start in range(0, len(request_ids), SOUGHT_N):
+            some = list(request_ids[start : start + SOUGHT_N])
+            tasks = self._tasks(
+                project,
+                [_filter("data.request_id", "in_list", "String", some)],
+                include="id,data,draft_exists,total_annotations,cancelled_annotations",
+                fields="all",
+            )
+            for task in tasks:
+                found.setdefault(task.request_id, []).append(task)
+        return found
+
+    def _delete(self, project: Project, tasks: Sequence[Task]) -> None:
+        idle = [task.id for task in tasks if not task.is_begun]
+        if not idle:
+            return  # a list without ids would mean all tasks
+        self._server.call(
+            "POST",
+            "/api/dm/actions",
+            dict[str, Any],
+            query={"id": "delete_tasks", "project": project.id},
+            body={"selectedItems": {"all": False, "included": idle}},
+        )
+
+    # ----------------------------------------------------------------------------- receiving
+
+    def receive(self, mark: str) -> Receipt:
+        """New, corrected and retracted answers, `poll_s` after the last look."""
+        place = _place(mark)
+        self._memory.confirm(mark)
+        if mark != self._given:
+            self._read.clear()  # what was given last has not arrived
+            self._given = mark
+        if not place.newest:
+            if self._is_early():
+                return Receipt(mark=mark)
+            newest = self._newest(self._open())
+            self._polled = time.monotonic()
+            if not newest:
+                return Receipt(mark=mark)
+            place = Mark(since=place.since, newest=newest, n=place.n)
+        return self._scan(self._open(), place)
+
+    def _is_early(self) -> bool:
+        return self._polled is not None and time.monotonic() - self._polled < self._settings.poll_s
+
+    def _newest(self, project: Project) -> str:
+        """When the task that changed last did, empty without tasks."""
+        tasks = self._tasks(project, [], order="-tasks:updated_at", page_size=1)
+        return tasks[0].updated_at if tasks else ""
+
+    def _scan(self, project: Project, place: Mark) -> Receipt:
+        """Read on behind `place`, to the first page with news, or to the end of the poll."""
+        replies: list[Reply] = []
+        faults: list[str] = []
+        known: list[Known] = []
+        since = _earlier(place.newest, OVERLAP_S)
+        for _ in range(PAGES_MAX):
+            page = self._page(project, place)
+            changed = [task.id for task in page if self._read.get(task.id) != task.updated_at]
+            for task in self._details(project, changed):
+                self._take(project, task, known, replies, faults)
+                if task.updated_at > since:
+                    self._read[task.id] = task.updated_at
+            if len(page) < LISTED_N:
+                place = Mark(since=max(since, place.since), n=place.n)
+                self._read = {i: at for i, at in self._read.items() if at > since}
+                break
+            place = Mark(since=place.since, newest=place.newest, after=page[-1].id, n=place.n)
+            if replies or faults:
+                break
+        if known:
+            place = msgspec.structs.replace(place, n=place.n + 1)
+        self._given = msgspec.json.encode(place).decode()
+        if known:
+            self._memory.give(self._given, known)
+        return Receipt(tuple(replies), self._given, tuple(faults))
+
+    def _page(self, project: Project, place: Mark) -> list[Task]:
+        filters = [_filter("id", "greater", "Number", place.after)]
+        if place.since:
+            filters.append(_filter("updated_at", "greater", "Datetime", place.since))
+        return self._tasks(project, filters, page_size=LISTED_N)
+
+    def _details(self, project: Project, ids: list[int]) -> list[Task]:
+        if not ids:
+            return []
+        return self._tasks(
+            project,
+            [],
+            chosen=ids,
+            # Label Studio applies the list to what is nested too.
+            include="id,data,updated_at,annotations,result,completed_by,was_cancelled",
+            fields="all",
+            page_size=LISTED_N,
+        )
+
+    def _take(
+        self,
+        project: Project,
+        task: Task,
+        known: list[Known],
+        replies: list[Reply],
+        faults: list[str],
+    ) -> None:
+        """What is new on one task, added to `known`, `replies` and `faults`."""
+        before = self._memory.votes(task.id)
+        request_id = task.request_id
+        if not request_id:
+            if before is None and task.annotations:
+                faults.append(f"task {task.id} of Label Studio is no request of ours; left alone")
+                known.append(Known(task.id, "", {}))
+            return
+        votes = votes_of(task, self._settings.choices, project.classes)
+        if before == votes:
+            return
+        new, wrong = replies_of(request_id, before or {}, task, votes)
+        replies += new
+        faults += wrong
+        is_second = before is None and (
+            self._memory.has_another(request_id, task.id)
+            or any(one.request_id == request_id for one in known)
+        )
+        known.append(Known(task.id, request_id, votes))
+        if is_second:
+            faults += self._remove_doubles(project, request_id)
+
+    def _remove_doubles(self, project: Project, request_id: str) -> list[str]:
+        """Keep one task of a request, the one that is begun or the oldest, and say so."""
+        tasks = self._find(project, [request_id]).get(request_id, [])
+        kept = next((task for task in tasks if task.is_begun), tasks[0] if tasks else None)
+        others = [task for task in tasks if task is not kept and not task.is_begun]
+        self._delete(project, others)
+        return [
+            f"task {task.id} of Label Studio was a second task of request {request_id}; removed"
+            for task in others
+        ]
+
+    # ------------------------------------------------------------------------------- project
+
+    def _open(self) -> Project:
+        """The project, found or made at the first call; it is kept as the settings want it."""
+        if self._project is not None:
+            return self._project
+        wanted = {
+            "maximum_annotations": self._settings.answers_wanted,
+            "show_collab_predictions": self._settings.show_guess,
+            "sampling": "Uncertainty sampling",
+        }
+        found = self._look_up()
+        if found is None:
+            if not self._settings.classes:
+                raise BadSettings(
+                    f"there is no project {self._settings.project!r} in Label Studio; to make one, "
+                    "bridges.label-studio.classes has to name the classes"
+                )
+            config = label_config(self._settings, self._settings.classes)
+            found = self._server.call(
+                "POST",
+                "/api/projects/",
+                ProjectFound,
+                body={
+                    **wanted,
+                    "title": self._settings.project,
+                    "label_config": config,
+                    "model_version": MODEL_VERSION,
+                },
+            )
+        elif any(getattr(found, name) != value for name, value in wanted.items()):
+            found = self._change(found.id, wanted)
+        self._project = self._understood(found)
+        return self._project
+
+    def _look_up(self) -> ProjectFound | None:
+        """The project as Label Studio describes it; None where no title is the one wanted."""
+        project = self._settings.project
+        if isinstance(project, int):
+            return self._described(project)
+        # The filter of the API finds titles that hold this one.
+        found = self._server.call(
+            "GET",
+            "/api/projects/",
+            ProjectPage,
+            query={"title": project, "include": "id,title", "page_size": 1000},
+        )
+        ids = [one.id for one in found.results if one.title == project]
+        if len(ids) > 1:
+            raise BadSettings(
+                f"Label Studio has {len(ids)} projects {project!r}: set "
+                f"bridges.label-studio.project to the id of one, {sorted(ids)}"
+            )
+        return self._described(ids[0]) if ids else None
+
+    def _described(self, project_id: int) -> ProjectFound:
+        try:
+            return self._server.call("GET", f"/api/projects/{project_id}/", ProjectFound)
+        except Refused as refused:
+            if refused.status != 404:
+                raise
+            raise BadSettings(
+                f"bridges.label-studio.project is {project_id}, and Label Studio has none with "
+                "this id that the owner of the token may see"
+            ) from None
+
+    def _change(self, project_id: int, wanted: dict[str, Any]) -> ProjectFound:
+        path = f"/api/projects/{project_id}/"
+        return self._server.call("PATCH", path, ProjectFound, body=wanted)
+
+    def _understood(self, found: ProjectFound) -> Project:
+        """What of a project matters here. Raises `BadSettings` where we can't work with it."""
+        name = self._settings.choices
+        tags = found.parsed_label_config
+        tag = tags.get(name)
+        if tag is None or tag.type != "Choices":
+            others = sorted(one for one, other in tags.items() if other.type == "Choices")
+            raise BadSettings(
+                f"project {found.id} of Label Studio has no Choices tag {name!r}; "
+                f"bridges.label-studio.choices has to be one of {others}"
+            )
+        offered = frozenset(tag.labels)
+        classes = frozenset(self._settings.classes) or offered
+        if missing := sorted(classes - offered):
+            raise BadSettings(
+                f"project {found.id} of Label Studio does not offer {missing} to choose; add "
+                "them to its labelling configuration, or take them out of "
+                "bridges.label-studio.classes"
+            )
+        return Project(
+            id=found.id,
+            classes=classes,
+            choices=offered,
+            to_name=tag.to_name[0],
+            answers_max=found.maximum_annotations,
+            orders_by_us=found.model_version in ("", None, MODEL_VERSION),
+        )
+
+    def _tasks(
+        self,
+        project: Project,
+        filters: list[dict[str, Any]],
+        *,
+        order: str = "tasks:id",
+        chosen: Collection[int] = (),
+        include: str = "id,updated_at",
+        fields: str = "task_only",
+        page_size: int = 1000,
+    ) -> list[Task]:
+        """Tasks of the project that pass all filters; one page of them."""
+        query: dict[str, Any] = {"ordering": [order]}
+        if filters:
+            query["filters"] = {"conjunction": "and", "items": filters}
+        if chosen:
+            query["selectedItems"] = {"all": False, "included": list(chosen)}
+        found = self._server.call(
+            "GET",
+            "/api/tasks",
+            TaskPage,
+            query={
+                "project": project.id,
+                "fields": fields,
+                "include": include,
+                "page_size": page_size,
+                "query": msgspec.json.encode(query).decode(),
+            },
+        )
+        return found.tasks
+
+
+def _filter(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
+    return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
+
+
+def _earlier(text: str, by_s: float) -> str:
+    """A time of Label Studio's, so much earlier, in the one form that its filters take."""
+    return datetime.fromtimestamp(seconds(text) - by_s, UTC).strftime(_TIME)
+
+
+def _place(mark: str) -> Mark:
+    if not mark:
+        return Mark()
+    try:
+        return _MARK.decode(mark)
+    except msgspec.MsgspecError as error:
+        raise BadInput(f"{mark!r} is no mark of a bridge to Label Studio: {error}") from None

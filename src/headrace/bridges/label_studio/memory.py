@@ -1,0 +1,115 @@
+"""What the bridge has read from Label Studio: the votes on each task, in an SQLite file.
+
+With it an answer that was taken back can be told from one that was never given. What is read counts
+only when the carrier comes again with the mark that it was given for it: then it has the replies.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ...errors import BadInput
+from .votes import Votes
+
+KEPT_N = 200_000
+"""So many tasks are remembered. What changes in an older one is read as if it were new: nothing is
+lost, but that an answer to it was taken back is not noticed."""
+
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+    task_id INTEGER PRIMARY KEY, request_id TEXT NOT NULL, votes BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS by_request ON tasks (request_id);
+CREATE TABLE IF NOT EXISTS given (
+    task_id INTEGER PRIMARY KEY, request_id TEXT NOT NULL, votes BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+_VOTES = msgspec.json.Decoder(Votes)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A task as it was read: whose request it is, empty for nobody's, and the votes on it."""
+
+    task_id: int
+    request_id: str
+    votes: Votes
+
+
+class Memory:
+    """Raises `BadInput` for a file that is not one."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise BadInput(
+                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
+                )
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise BadInput(f"{path} is no memory of a bridge: {error}") from error
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def confirm(self, mark: str) -> None:
+        """Keep what was given for this mark, or forget it where another one came back.
+
+        With an empty mark all is forgotten: whoever asks knows nothing.
+        """
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            if not mark:
+                self._db.execute("DELETE FROM tasks")
+            elif mark == self._given_mark():
+                self._db.execute("INSERT OR REPLACE INTO tasks SELECT * FROM given")
+                self._db.execute(
+                    "DELETE FROM tasks WHERE task_id <= (SELECT task_id FROM tasks "
+                    "ORDER BY task_id DESC LIMIT 1 OFFSET ?)",
+                    (KEPT_N,),
+                )
+            self._db.execute("DELETE FROM given")
+
+    def votes(self, task_id: int) -> Votes | None:
+        """The votes on a task when it was read last; None for one that never was."""
+        found = self._db.execute("SELECT votes FROM tasks WHERE task_id = ?", (task_id,)).fetchone()
+        return None if found is None else _VOTES.decode(found[0])
+
+    def has_another(self, request_id: str, task_id: int) -> bool:
+        """Whether a task was read that is of the same request and is not this one."""
+        found = self._db.execute(
+            "SELECT 1 FROM tasks WHERE request_id = ? AND task_id != ? LIMIT 1",
+            (request_id, task_id),
+        ).fetchone()
+        return found is not None
+
+    def give(self, mark: str, tasks: list[Known]) -> None:
+        """Remember what was read, for when this mark comes back."""
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(
+                "INSERT OR REPLACE INTO given VALUES (?, ?, ?)",
+                [(one.task_id, one.request_id, msgspec.json.encode(one.votes)) for one in tasks],
+            )
+            self._db.execute(
+                "INSERT INTO marks VALUES ('given', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (mark,),
+            )
+
+    def _given_mark(self) -> str:
+        found = self._db.execute("SELECT value FROM marks WHERE name = 'given'").fetchone()
+        return "" if found is None else str(found[0])

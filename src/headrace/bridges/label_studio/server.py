@@ -1,0 +1,207 @@
+"""Calls of Label Studio's HTTP API: one connection a call, JSON both ways, tokens, and what to do
+about every way in which a call can fail.
+
+No call is repeated here but for a token that has expired: a call that failed may have been carried
+out, and only who made it knows what to do about that.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlencode
+
+import msgspec
+
+from ...errors import BadSettings
+from ..bridge import Unreachable
+from .settings import TOKEN_VARIABLE, LabelStudioSettings
+from .shapes import Access
+
+ANSWER_BYTES_MAX = 100_000_000
+"""A longer answer is no answer: bytes."""
+
+DETAIL_N_MAX = 300
+BUSY = (408, 425, 429)
+
+_Shape = TypeVar("_Shape")
+
+
+class Refused(BadSettings):
+    """Label Studio understood the call and says no: asking again would change nothing.
+
+    >>> Refused("GET", "/api/projects/9/", 404, "No Project matches the given query.").status
+    404
+    """
+
+    def __init__(self, method: str, path: str, status: int, detail: str) -> None:
+        super().__init__(f"Label Studio refuses {method} {path}: {status}, {detail}")
+        self.status = status
+        self.detail = detail
+
+
+class Server:
+    """A Label Studio, by the settings of the bridge and its address."""
+
+    def __init__(self, settings: LabelStudioSettings, url: SplitResult) -> None:
+        self._settings = settings
+        self._url = url
+        self._tls: ssl.SSLContext | None = None
+        if url.scheme == "https":
+            try:
+                self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
+            except (OSError, ssl.SSLError) as error:
+                raise BadSettings(
+                    f"bridges.label-studio.ca_file is {settings.ca_file!r}: {error}"
+                ) from None
+        self._authorization = ""
+        _ = self._token()  # a fault in it is said at the start, not at the first request
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        shape: type[_Shape],
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+    ) -> _Shape:
+        """What Label Studio answers, read as `shape`.
+
+        Raises `Unreachable` where asking later may help, `Refused` where it would not, and
+        `BadSettings` for a token, a certificate or an answer that is not what it should be.
+        """
+        if not self._authorization:
+            self._authorize()
+        status, answer = self._exchange(method, path, query, body)
+        if status == http.client.UNAUTHORIZED:
+            # A personal token buys 5 minutes; one in a file may have been renewed.
+            self._authorize()
+            status, answer = self._exchange(method, path, query, body)
+        return _judged(method, path, status, answer, shape)
+
+    # -------------------------------------------------------------------------------- tokens
+
+    def _token(self) -> str:
+        where = self._settings.token_file
+        if where:
+            try:
+                token = Path(where).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise BadSettings(
+                    f"bridges.label-studio.token_file is {where!r}: {error}"
+                ) from None
+        else:
+            where = TOKEN_VARIABLE
+            token = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            raise BadSettings(
+                f"there is no token for Label Studio in {where}; set {TOKEN_VARIABLE}, or "
+                "bridges.label-studio.token_file to a file with one"
+            )
+        return token
+
+    def _authorize(self) -> None:
+        """Find out what to send as `Authorization`, from the token as it is now."""
+        token = self._token()
+        if token.count(".") != 2:
+            self._authorization = f"Token {token}"  # a legacy one
+            return
+        self._authorization = ""
+        path = "/api/token/refresh/"
+        status, answer = self._exchange("POST", path, None, {"refresh": token})
+        access = _judged("POST", path, status, answer, Access).access
+        if not access.isascii() or not access.isprintable():
+            raise BadSettings("Label Studio gave no access for a personal token; is url right?")
+        self._authorization = f"Bearer {access}"
+
+    # ------------------------------------------------------------------------------ one call
+
+    def _exchange(
+        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any
+    ) -> tuple[int, bytes]:
+        target = self._url.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json"}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
+        content = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            content = msgspec.json.encode(body)
+        connection = self._connection()
+        try:
+            connection.request(method, target, content, headers)
+            response = connection.getresponse()
+            answer = response.read(ANSWER_BYTES_MAX + 1)
+        except ssl.SSLCertVerificationError as error:
+            raise BadSettings(
+                f"the certificate of {self._url.hostname} is not accepted: "
+                f"{error.verify_message}; bridges.label-studio.ca_file names who may vouch for it"
+            ) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise Unreachable(f"{self._url.netloc} does not answer: {reason}") from None
+        finally:
+            connection.close()
+        if response.status in BUSY or response.status >= http.client.INTERNAL_SERVER_ERROR:
+            raise Unreachable(
+                f"{self._url.netloc} answers {response.status} to {method} {path}",
+                _seconds(response.headers.get("Retry-After")),
+            )
+        if http.client.MULTIPLE_CHOICES <= response.status < http.client.BAD_REQUEST:
+            # Not followed: the token would go wherever an answer says.
+            raise BadSettings(
+                f"bridges.label-studio.url leads on to {response.headers.get('Location')!r}; "
+                "set it to the address of Label Studio itself"
+            )
+        return response.status, answer
+
+    def _connection(self) -> http.client.HTTPConnection:
+        host = self._url.hostname or ""
+        timeout_s = self._settings.timeout_s
+        if self._tls is not None:
+            return http.client.HTTPSConnection(
+                host, self._url.port, timeout=timeout_s, context=self._tls
+            )
+        return http.client.HTTPConnection(host, self._url.port, timeout=timeout_s)
+
+
+def _judged(method: str, path: str, status: int, answer: bytes, shape: type[_Shape]) -> _Shape:
+    if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+        raise BadSettings(
+            f"Label Studio does not accept the token for {method} {path}: {status}, "
+            f"{_detail(answer)}; a legacy token has to be enabled in its organization, a personal "
+            "one is made under Account & Settings, and its owner has to see the project"
+        )
+    if status >= http.client.BAD_REQUEST:
+        raise Refused(method, path, status, _detail(answer))
+    if len(answer) > ANSWER_BYTES_MAX:
+        raise BadSettings(f"{path} answers with more than {ANSWER_BYTES_MAX} bytes; is url right?")
+    try:
+        return msgspec.json.decode(answer, type=shape)
+    except msgspec.DecodeError as error:
+        raise BadSettings(
+            f"what answers to {method} {path} is no Label Studio that we know: {error}; is "
+            "bridges.label-studio.url right?"
+        ) from None
+
+
+def _detail(answer: bytes) -> str:
+    """What Label Studio says about a refusal, without the tasks that it repeats behind `::`."""
+    try:
+        found = msgspec.json.decode(answer)
+    except msgspec.DecodeError:
+        return "with a page instead of a reason"
+    if not isinstance(found, dict):
+        return "without a reason"
+    said = found.get("validation_errors") or found.get("detail") or "without a reason"
+    return str(said).partition(" :: ")[0][:DETAIL_N_MAX]
+
+
+def _seconds(text: str | None) -> float | None:
+    """Of a `Retry-After`; one that is a date is left to our own waits."""
+    return float(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -1,0 +1,148 @@
+"""The section of a bridge to Label Studio, `[bridges.label-studio]`, and the faults in it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Meta, field
+
+from ...errors import BadSettings
+from ...settings_fields import Few, Section, about
+from ...settings_http import is_loopback
+
+TOKEN_VARIABLE = "HEADRACE_LABEL_STUDIO_TOKEN"
+
+TITLE_N_MIN, TITLE_N_MAX = 3, 50
+"""Label Studio's own bounds on the title of a project, characters."""
+
+
+class LabelStudioSettings(Section, frozen=True, kw_only=True):
+    """[bridges.label-studio]: where Label Studio is, and what its tasks look like."""
+
+    url: Annotated[
+        str,
+        about("Address of Label Studio. Beyond this machine it has to begin with https://."),
+    ] = "http://127.0.0.1:8080"
+    allow_http: Annotated[
+        bool,
+        about("Speak plain HTTP with another machine too: the token and all answers can be read."),
+    ] = False
+    ca_file: Annotated[
+        str,
+        about("PEM file of the authorities that may vouch for the server; empty: the system's."),
+    ] = ""
+    token_file: Annotated[
+        str,
+        about(
+            "File with an access token, a personal or a legacy one, read again when it is "
+            f"refused. Empty: the token is in the environment variable {TOKEN_VARIABLE}."
+        ),
+    ] = ""
+    project: Annotated[
+        int | str,
+        about(
+            "Title of the project, which is made where there is none, or the id of one that is "
+            "there, as a number. One project for one run."
+        ),
+    ] = "Headrace"
+    classes: Annotated[
+        list[str],
+        about(
+            "The classes to choose from; any other answer is reported and not handed on. Empty: "
+            "those of the project, which then has to be there."
+        ),
+    ] = field(default_factory=list)
+    features: Annotated[
+        list[str],
+        about("The features that are sent and shown in a table, in this order; empty: all."),
+    ] = field(default_factory=list)
+    texts: Annotated[
+        list[str], about("Features shown as running text above the table, each on its own.")
+    ] = field(default_factory=list)
+    images: Annotated[
+        list[str], about("Features that are addresses of images, shown above the table.")
+    ] = field(default_factory=list)
+    choices: Annotated[
+        str, about("Name of the Choices tag in the labelling configuration of the project.")
+    ] = "label"
+    show_guess: Annotated[
+        bool,
+        about("Show annotators the class that the model predicts, already chosen in the form."),
+    ] = False
+    answers_wanted: Annotated[
+        Few, about("How many people answer each task; as `label.answers_wanted`, or more.")
+    ] = 1
+    poll_s: Annotated[
+        Annotated[float, Meta(ge=0, le=3600)],
+        about("Time between two looks for new answers; seconds. 0: whenever there is time."),
+    ] = 15.0
+    timeout_s: Annotated[
+        Annotated[float, Meta(ge=1, le=600)],
+        about("Label Studio counts as away when it does not answer for so long; seconds."),
+    ] = 60.0
+
+
+def checked(settings: LabelStudioSettings) -> SplitResult:
+    """The address of Label Studio, where the settings fit together.
+
+    Raises `BadSettings` with every fault.
+
+    >>> checked(LabelStudioSettings(url="http://labels.example.org"))
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: bridges.label-studio.url is plain HTTP to labels.example.org: ...
+    """
+    faults: list[str] = []
+    url = _address(settings, faults)
+    project = settings.project
+    if isinstance(project, str) and not TITLE_N_MIN <= len(project.strip()) <= TITLE_N_MAX:
+        faults.append(
+            f"bridges.label-studio.project is {project!r}; must be a title of {TITLE_N_MIN} to "
+            f"{TITLE_N_MAX} characters, or the id of a project"
+        )
+    for name in ("classes", "features", "texts", "images"):
+        faults += _faults_of_names(name, getattr(settings, name))
+    if not settings.choices.strip():
+        faults.append("bridges.label-studio.choices is empty; must be the name of a Choices tag")
+    if faults:
+        raise BadSettings(faults)
+    assert url is not None
+    return url
+
+
+def _address(settings: LabelStudioSettings, faults: list[str]) -> SplitResult | None:
+    try:
+        url = urlsplit(settings.url)
+        _ = url.port  # a port that is no number is found only here
+    except ValueError as error:
+        faults.append(f"bridges.label-studio.url is {settings.url!r}: {error}")
+        return None
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        faults.append(
+            f"bridges.label-studio.url is {settings.url!r}; must be an address such as "
+            "https://labels.example.org"
+        )
+    elif url.username is not None or url.password is not None:
+        # Not said again: the address may hold a password.
+        faults.append(
+            "bridges.label-studio.url holds a name or a password; the token belongs into "
+            f"bridges.label-studio.token_file or {TOKEN_VARIABLE}"
+        )
+    elif url.scheme == "http" and not settings.allow_http and not is_loopback(url.hostname):
+        faults.append(
+            f"bridges.label-studio.url is plain HTTP to {url.hostname}: the token could be read "
+            "on the way; use https://, or set bridges.label-studio.allow_http"
+        )
+    if settings.ca_file and url.scheme == "http":
+        faults.append("bridges.label-studio.ca_file is set, and url is not https://; mend either")
+    return url
+
+
+def _faults_of_names(setting: str, names: list[str]) -> list[str]:
+    """What a labelling configuration, which is XML with variables, could not show as it is."""
+    where = f"bridges.label-studio.{setting}"
+    twice = sorted({name for name in names if names.count(name) > 1})
+    odd = [name for name in names if not name or name != name.strip() or not name.isprintable()]
+    return [f"{where} names {name!r} twice" for name in twice] + [
+        f"{where} has {name!r}; must be printable text, with no blank around it" for name in odd
+    ]

@@ -1,0 +1,134 @@
+"""What people said about a task, from its annotations, and what is new in it as replies.
+
+An annotator has one vote a task, the latest of their annotations: over the API the same person may
+annotate a task twice. Pure: what was known before is passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import msgspec
+
+from ..bridge import Reply
+from .shapes import Annotation, Task
+
+FAULT_N_MAX = 80
+
+
+class Vote(msgspec.Struct, frozen=True, array_like=True):
+    """The latest annotation of one annotator: its id, when it was last changed, as Label Studio
+    writes times, and the class; None for "cannot tell". `fault` says why it can't be used."""
+
+    annotation_id: int
+    changed: str
+    label: str | None
+    fault: str = ""
+
+
+Votes: TypeAlias = dict[str, Vote]
+
+
+def votes_of(task: Task, choices: str, classes: Collection[str]) -> Votes:
+    """The votes on a task as Label Studio gives it with its annotations, by annotator.
+
+    `choices` is the name of the tag in which a class is chosen.
+    """
+    votes: Votes = {}
+    for annotation in task.annotations:
+        vote = _vote(annotation, choices, classes)
+        who = _annotator(annotation)
+        known = votes.get(who)
+        if known is None or _order(vote) > _order(known):
+            votes[who] = vote
+    return votes
+
+
+def replies_of(
+    request_id: str, before: Votes, task: Task, now: Votes
+) -> tuple[list[Reply], list[str]]:
+    """What is new on a task since `before`: replies, and sentences about what can't be used.
+
+    An answer that was taken back, or corrected to something that can't be used, is a reply with a
+    label of None. The ids of replies are those of the annotation and its revision; where an
+    annotation became the latest because a later one was deleted, the id says so.
+    """
+    left = {one.id for one in task.annotations}
+    replies: list[Reply] = []
+    faults: list[str] = []
+    for who in sorted(before | now):
+        old, new = before.get(who), now.get(who)
+        if new == old:
+            continue
+        fault = new.fault if new is not None else ""
+        if fault:
+            faults.append(
+                f"task {task.id} of Label Studio, request {request_id}: {who} {fault}; "
+                "not handed on"
+            )
+        counted = old is not None and not old.fault and old.label is not None
+        if (new is None or fault) and not counted:
+            continue
+        latest = new if new is not None else old
+        assert latest is not None
+        reply_id, at = f"{latest.annotation_id}:{latest.changed}", latest.changed
+        if old is not None and old.annotation_id not in left:
+            # The time of the deletion, or what was said before would count as the later word.
+            reply_id, at = f"{reply_id}:without {old.annotation_id}", task.updated_at
+        if fault:
+            reply_id += ":unusable"  # with other settings the same revision may be an answer
+        label = new.label if new is not None and not fault else None
+        replies.append(
+            Reply(
+                request_id=request_id, label=label, at=seconds(at), annotator=who, reply_id=reply_id
+            )
+        )
+    return replies, faults
+
+
+def seconds(text: str) -> float:
+    """A time of Label Studio's, in seconds since the epoch.
+
+    >>> seconds("2026-11-29T09:10:41.906821Z")
+    1795943441.906821
+    """
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _vote(annotation: Annotation, choices: str, classes: Collection[str]) -> Vote:
+    label, fault = None, ""
+    if not annotation.was_cancelled:
+        label, fault = _label(annotation.result, choices, classes)
+    return Vote(annotation.id, annotation.updated_at, label, fault)
+
+
+def _label(result: Any, choices: str, classes: Collection[str]) -> tuple[str | None, str]:
+    """The one class that was chosen, or what is wrong."""
+    chosen: list[Any] = []
+    for region in result if isinstance(result, list) else []:
+        if isinstance(region, dict) and region.get("from_name") == choices:
+            value = region.get("value")
+            found = value.get("choices") if isinstance(value, dict) else None
+            chosen += found if isinstance(found, list) else []
+    if not chosen:
+        return None, "has chosen no class"
+    if len(chosen) > 1:
+        return None, f"has chosen {len(chosen)} classes"
+    if not isinstance(chosen[0], str) or chosen[0] not in classes:
+        return None, f"has chosen {str(chosen[0])[:FAULT_N_MAX]!r}, which is none of the classes"
+    return chosen[0], ""
+
+
+def _order(vote: Vote) -> tuple[float, int]:
+    return seconds(vote.changed), vote.annotation_id
+
+
+def _annotator(annotation: Annotation) -> str:
+    """A name that stays, and says nothing about the person."""
+    who = annotation.completed_by
+    if isinstance(who, dict):
+        who = who.get("id")
+    # Without an account any more: each annotation counts as somebody's own.
+    return f"label-studio:{who}" if who is not None else f"label-studio:of {annotation.id}"
