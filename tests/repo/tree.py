@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "headrace"
 TEXTS = {".md", ".py", ".toml", ".sh", ".txt", ".yml", ".yaml", ".json", ".jsonl", ".svg", ""}
+TEXTS |= {".html", ".css", ".js"}
 
 
 def files() -> list[Path]:

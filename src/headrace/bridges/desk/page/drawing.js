@@ -1,0 +1,45 @@
+// Small tools for the page: elements, numbers as people read them, lines of SVG. All text goes in as text.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const find = (id) => document.getElementById(id);
+
+/** An element of HTML. Children are elements or texts; a text never becomes markup. */
+export function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "class") made.className = value;
+    else if (key.startsWith("aria-") || key === "role") made.setAttribute(key, value);
+    else made[key] = value;
+  }
+  made.append(...children);
+  return made;
+}
+
+/** An element of SVG. */
+export function shape(name, attributes = {}, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const WHOLE = new Intl.NumberFormat("en");
+
+/** Whole numbers in full, others to four digits; very large and very small ones as powers of ten. */
+export function told(value) {
+  if (typeof value !== "number") return String(value);
+  const size = Math.abs(value);
+  if (!Number.isFinite(value)) return String(value);
+  if (size >= 1e12 || (size > 0 && size < 1e-4)) return value.toExponential(2).replace("e+", "e");
+  return Number.isInteger(value) ? WHOLE.format(value) : ROUNDED.format(value);
+}
+
+export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;
+
+export function span(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")} min`;
+}

@@ -1,0 +1,534 @@
+"""The desk's page in a real Chromium: labelling by keys alone, hostile values, faults."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridges.chromium import Chromium, Page, find_chromium
+from bridges.fake_desk import TOKEN, FakeDesk, number
+
+pytestmark = pytest.mark.skipif(
+    find_chromium() is None, reason="the page is tried in Chromium, which is not here"
+)
+
+ASKING = "document.body.dataset.state === 'asking'"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    folder = Path(tempfile.mkdtemp(prefix="headrace-chromium-"))
+    browser = Chromium(folder)
+    yield browser
+    browser.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def desk() -> Iterator[FakeDesk]:
+    features = [[number("amount", 9120.5, 0.99, 0.8), number("age", 20.0 + i)] for i in range(30)]
+    made = FakeDesk(features, ["ham", "spam", "phishing"])
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(chromium: Chromium) -> Iterator[Page]:
+    opened = chromium.open_page()
+    yield opened
+    opened.close()
+
+
+def log_in(page: Page, desk: FakeDesk) -> None:
+    page.go(f"{desk.url}#token={TOKEN}")
+    wait_ready(page)
+
+
+def wait_ready(page: Page) -> None:
+    page.wait(f"{ASKING} && document.body.dataset.ready === 'yes'")
+
+
+def answer(page: Page, desk: FakeDesk, key: str) -> dict[str, Any]:
+    """Press it when the question takes answers; what reached the server."""
+    before_n = len(desk.answers)
+    wait_ready(page)
+    page.press(key)
+    page.wait(f"{ASKING} || document.body.dataset.state === 'idle'")
+    assert len(desk.answers) == before_n + 1
+    return desk.answers[-1]
+
+
+def interval(page: Page) -> float:
+    low, high = page.text("#interval").replace(" %", "").split(" to ")
+    return float(high) - float(low)
+
+
+# ------------------------------------------------------------------------------------ labelling
+
+
+def test_twenty_questions_by_keys_alone_narrow_the_interval(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    page.wait("document.getElementById('interval').innerText !== ''")
+    before = interval(page)
+    for i in range(20):
+        given = answer(page, desk, "12"[i % 2])
+        assert (given["request_id"], given["label"]) == (f"r/{i}", ("ham", "spam")[i % 2])
+        assert 0 < given["took_s"] < 10
+        assert given["seen_guess"] is False
+    page.wait("document.getElementById('mine').innerText === '20'")
+    assert interval(page) < before * 0.75
+    assert "from 30 labels" in page.text("#estimate-told")
+    assert page.run("document.querySelectorAll('#curve path').length") == 2
+    assert page.text("#sitting-n") == "20"
+    assert "71 %" in page.text("#bought")
+    assert page.faults == []
+
+
+def test_the_token_leaves_the_address_and_its_history(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    assert page.run("location.href") == desk.url
+    history = page.send("Page.getNavigationHistory")["entries"]
+    assert [entry["url"] for entry in history if TOKEN in entry["url"]] == []
+
+
+def test_a_stranger_types_a_token_and_a_wrong_one_is_told(page: Page, desk: FakeDesk) -> None:
+    page.go(desk.url)
+    page.wait("document.body.dataset.state === 'stranger'")
+    assert page.text("#question") == ""
+    assert page.text("#status") == ""
+    assert page.run("document.activeElement.id") == "token"
+    page.write("wrong")
+    page.press("Enter")
+    page.wait("!document.getElementById('fault').hidden")
+    assert page.text("#fault-text") == "This token is not known."
+    page.run("document.getElementById('token').value = ''")
+    page.write(TOKEN)
+    page.press("Enter")
+    page.wait(ASKING)
+    assert page.text("#fault") == ""
+
+
+def test_cannot_tell_skip_and_undo(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    assert answer(page, desk, "x")["label"] is None
+    wait_ready(page)
+    page.press("s")
+    page.wait("document.getElementById('said').textContent.startsWith('Skipped')")
+    assert desk.skipped == ["r/1"]
+    assert answer(page, desk, "3")["request_id"] == "r/2"
+    wait_ready(page)
+    page.press("u")
+    page.wait("document.getElementById('said').textContent.includes('taken back')")
+    assert [a["request_id"] for a in desk.answers] == ["r/0"]
+    corrected = answer(page, desk, "2")
+    assert (corrected["request_id"], corrected["label"]) == ("r/2", "spam")
+
+
+def test_undo_without_an_answer_says_so_and_the_question_stays(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    page.press("u")
+    page.wait("!document.getElementById('fault').hidden")
+    assert page.text("#fault-text") == "There is no answer to take back."
+    assert answer(page, desk, "1")["request_id"] == "r/0"
+
+
+def test_the_guess_is_hidden_until_asked_for_and_that_is_told(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    assert "62 %" not in page.text("body")
+    assert not any("guess" in call for call in desk.calls)
+    page.press("g")
+    page.wait("document.getElementById('guess').innerText.includes('62 %')")
+    assert "GET /v1/questions/r%2F0/guess" in desk.calls
+    page.press("g")
+    assert page.text("#guess") == ""
+    assert answer(page, desk, "1")["seen_guess"] is True
+    assert answer(page, desk, "1")["seen_guess"] is False
+
+
+def test_a_note_is_typed_without_answering_and_goes_out(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    page.press("n")
+    assert page.run("document.activeElement.id") == "note"
+    for letter in "12 sux":
+        page.press(letter)
+    page.press("Escape")
+    assert desk.answers == []
+    assert answer(page, desk, "1")["note"] == "12 sux"
+    assert "note" not in answer(page, desk, "1")
+
+
+def test_the_pointer_does_all_that_keys_do(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    page.click("#guess-open")
+    page.wait("!document.getElementById('guess').hidden")
+    page.click(".class:nth-child(2)")
+    page.wait(f"{ASKING} && document.getElementById('said').textContent.startsWith('Answered')")
+    wait_ready(page)
+    page.click("#skip")
+    page.wait("document.getElementById('said').textContent.startsWith('Skipped')")
+    wait_ready(page)
+    page.click("#undo")
+    page.wait("document.getElementById('said').textContent.includes('taken back')")
+    assert (desk.answers, desk.skipped) == ([], ["r/1"])
+    page.click("#help-open")
+    assert "phishing" in page.text("#help")
+    page.press("1")
+    assert desk.answers == []
+
+
+def test_a_key_pressed_twice_answers_one_question(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    page.run(
+        "for (let i = 0; i < 3; i++)"
+        " document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '1', bubbles: true}))"
+    )
+    page.wait("document.getElementById('said').textContent.startsWith('Answered')")
+    page.press("1")
+    assert len(desk.answers) == 1
+
+
+def test_keys_can_be_switched_off(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    page.press("?", shift=True)
+    page.click("#keys-on")
+    page.press("Escape")
+    page.wait("!document.getElementById('help').open")
+    page.press("1")
+    page.click("#cannot")
+    page.wait("document.getElementById('said').textContent.startsWith('Cannot tell')")
+    assert [given["label"] for given in desk.answers] == [None]
+
+
+def test_more_classes_are_found_by_typing_and_new_ones_added(page: Page, desk: FakeDesk) -> None:
+    many = [f"kind {i}" for i in range(40)]
+    desk.me |= {"keys": {str(i + 1): many[i] for i in range(9)}, "can_add_class": True}
+    for each in desk.questions:
+        each["classes"] = many
+    log_in(page, desk)
+    wait_ready(page)
+    page.press("/")
+    page.press("Enter")
+    assert desk.answers == []
+    page.write("37")
+    page.wait("document.querySelectorAll('#find-list [role=option]').length === 2")
+    page.press("Enter")
+    page.wait("document.getElementById('said').textContent.startsWith('Answered kind 37')")
+    wait_ready(page)
+    page.press("/")
+    page.write("brand new")
+    assert page.text("#find-list") == "Add the class “brand new”"
+    page.press("Enter")
+    page.wait("document.getElementById('said').textContent.startsWith('Answered brand new')")
+    assert [given["label"] for given in desk.answers] == ["kind 37", "brand new"]
+
+
+# ------------------------------------------------------------------------------- what is shown
+
+
+def test_features_stand_in_order_against_what_is_usual(page: Page, desk: FakeDesk) -> None:
+    rare = {"name": "country", "value": "NZ", "kind": "category", "usual": {"share": 0.004}}
+    desk.questions[0]["features"] += [
+        rare | {"unusual": 0.95, "influence": None},
+        number("small", 1.0),
+        number("same", 5.0) | {"usual": {"low": 5.0, "middle": 5.0, "high": 5.0}},
+        number("gone", 0.0) | {"value": None},
+    ]
+    log_in(page, desk)
+    rows = page.run("[...document.querySelectorAll('.feature')].map((row) => row.innerText)")
+    assert [row.split("\n")[0] for row in rows] == [
+        "amount",
+        "age",
+        "country",
+        "small",
+        "same",
+        "gone",
+    ]
+    assert "9,121" in rows[0]
+    assert "far above usual" in rows[0]
+    assert "3 to 90" in rows[0]
+    assert "usual" not in rows[1]
+    assert "rare" in rows[2]
+    assert "0.4 % of events" in rows[2]
+    assert "below usual" in rows[3]
+    assert "usual" not in rows[4]
+    assert "missing" in rows[5]
+    # The value sticks to the edge of its bar, the bar keeps the usual stretch readable.
+    assert page.run("document.querySelector('.feature .dot').tagName") == "path"
+    assert (
+        page.run("document.querySelectorAll('.feature')[1].querySelector('.dot').tagName")
+        == "circle"
+    )
+    announced = page.run("document.getElementById('said').textContent")
+    assert "amount 9,121, far above usual; age 20; country NZ, rare; and 3 more." in announced
+
+
+def test_many_features_are_shown_on_demand(page: Page, desk: FakeDesk) -> None:
+    desk.questions[0]["features"] = [number(f"f{i}", 10.0) for i in range(300)]
+    log_in(page, desk)
+    assert page.run("document.querySelectorAll('.feature').length") == 12
+    assert page.text("#more") == "Show 288 more features"
+    page.press("m")
+    assert page.run("document.querySelectorAll('.feature').length") == 300
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "javascript:alert(1)",
+    "JaVaScRiPt:alert(1)//https://x.example",
+    "data:text/html,<script>alert(1)</script>",
+    "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+    'https://x.example/"onmouseover="alert(1)',
+    "file:///etc/passwd",
+    "\u202egnp.exe\u0000\u200b",
+    "</dd></dl><h1>gone</h1>",
+    "a" * 100_000,
+    "{{7*7}}${alert(1)}",
+]
+
+
+def test_hostile_values_are_text(page: Page, desk: FakeDesk) -> None:
+    kinds = ("text", "category", "link", "image", "number")
+    desk.questions[0]["features"] = [
+        {"name": value[:200], "value": value, "kind": kind, "usual": None, "unusual": 0.5}
+        for value in HOSTILE
+        for kind in kinds
+    ]
+    desk.questions[0]["classes"] = HOSTILE[:4]
+    desk.questions[0]["why"] = {"reason": HOSTILE[0], "strategy": HOSTILE[1], "utility": None}
+    desk.me |= {"name": HOSTILE[0], "keys": {str(i + 1): HOSTILE[i] for i in range(4)}}
+    desk.refusals["/v1/answers/undo"] = (409, HOSTILE[0])
+    log_in(page, desk)
+    page.press("m")
+    page.wait(f"document.querySelectorAll('.feature').length === {len(HOSTILE) * len(kinds)}")
+    page.press("u")
+    page.wait("!document.getElementById('fault').hidden")
+    assert page.text("#fault-text") == HOSTILE[0]
+    assert page.text("#why") == HOSTILE[0]
+    assert page.dialogs == []
+    assert page.run("document.querySelectorAll('h1').length") == 3
+    assert page.run("document.querySelectorAll('script').length") == 1
+    links = page.run("[...document.querySelectorAll('.feature a')].map((a) => [a.href, a.rel])")
+    assert {rel for _, rel in links} == {"noopener noreferrer nofollow"}
+    assert [href for href, _ in links if not href.startswith(("http://", "https://"))] == []
+    attributes = "[...document.querySelectorAll('*')].flatMap((e) => e.getAttributeNames())"
+    assert [name for name in page.run(attributes) if name.startswith("on")] == []
+    assert page.run("document.documentElement.scrollWidth <= innerWidth") is True
+    page.press("2")
+    page.wait("document.body.dataset.state !== 'asking' || true")
+    page.wait(f"{ASKING} && document.getElementById('said').textContent.startsWith('Answered')")
+    assert desk.answers[0]["label"] == HOSTILE[1]
+    page.press("?", shift=True)
+    assert HOSTILE[1] in page.text("#help")
+    assert page.dialogs == []
+
+
+def contrast(page: Page, selector: str) -> float:
+    """Of its text against the first opaque ground behind it, as WCAG 2.2 counts it."""
+    return page.run(f"""(() => {{
+      const pen = document.createElement('canvas').getContext('2d', {{willReadFrequently: true}});
+      const rgb = (colour) => {{
+        pen.clearRect(0, 0, 1, 1); pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1);
+        return [...pen.getImageData(0, 0, 1, 1).data];
+      }};
+      const light = (colour) => {{
+        const [r, g, b] = rgb(colour).slice(0, 3).map((c) => c / 255)
+          .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+      }};
+      const found = document.querySelector({json.dumps(selector)});
+      let ground = found;
+      while (rgb(getComputedStyle(ground).backgroundColor)[3] < 255) ground = ground.parentElement;
+      const colours = [getComputedStyle(found).color, getComputedStyle(ground).backgroundColor];
+      const both = colours.map(light);
+      return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+    }})()""")
+
+
+TEXTS = (
+    *("#question-title", "#why-long", ".chip", ".class", ".class kbd", ".others button", ".counts"),
+    *(".feature.unusual dt", ".feature.unusual .flag", ".feature:nth-child(2) dt", ".ends", ".who"),
+    *("#estimate-told", "#bought b"),
+)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_texts_stand_out_from_their_ground(chromium: Chromium, desk: FakeDesk, dark: bool) -> None:
+    page = chromium.open_page(dark=dark)
+    log_in(page, desk)
+    page.wait("document.querySelector('#bought b') !== null")
+    ground = page.run("getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(13, 19, 23)") is dark
+    assert {s: c for s in TEXTS if (c := contrast(page, s)) < 4.5} == {}
+    page.close()
+
+
+def test_a_phone_shows_all_without_scrolling_sideways(chromium: Chromium, desk: FakeDesk) -> None:
+    page = chromium.open_page(360, 740, touch=True)
+    long = {"name": "x" * 80, "value": "y" * 300, "kind": "category", "usual": {"share": 0.2}}
+    desk.questions[0]["features"].append(long | {"unusual": 0.1, "influence": 0.3})
+    desk.questions[1]["classes"] = desk.questions[0]["classes"] = ["ham", "spam", "z" * 60]
+    log_in(page, desk)
+    assert page.run("document.documentElement.scrollWidth") == 360
+    boxes = "map((e) => e.getBoundingClientRect())"
+    rights = page.run(f"[...document.querySelectorAll('main *')].{boxes}.map((box) => box.right)")
+    assert max(rights) <= 360
+    buttons = "[...document.querySelectorAll('.answers button')]"
+    heights = page.run(f"{buttons}.{boxes}.map((box) => box.height)")
+    assert min(heights) >= 40
+    # The answers stay within reach of a thumb, whatever stands above.
+    assert (
+        page.run("document.getElementById('answers').getBoundingClientRect().bottom <= 740") is True
+    )
+    page.click(".class")
+    page.wait("document.getElementById('said').textContent.startsWith('Answered ham')")
+    page.close()
+
+
+def test_a_screen_reader_finds_names_for_everything(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    page.wait("document.querySelector('#curve svg') !== null")
+    nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+    shown = [node for node in nodes if not node["ignored"]]
+    roles = {"button", "textbox", "combobox", "image", "checkbox", "region", "complementary"}
+    unnamed = [
+        node["role"]["value"]
+        for node in shown
+        if node["role"]["value"] in roles and not node["name"]["value"]
+    ]
+    assert unnamed == []
+    named = {(node["role"]["value"], node["name"]["value"]) for node in shown}
+    assert ("button", "1 ham") in named
+    assert any(role == "image" and name.startswith("Accuracy from 5") for role, name in named)
+    assert page.run("document.getElementById('said').getAttribute('aria-live')") == "polite"
+    assert page.run("document.activeElement.id") == "question-title"
+
+
+def test_nothing_is_fetched_from_elsewhere(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    names = page.run("performance.getEntriesByType('resource').map((entry) => entry.name)")
+    assert [name for name in names if not name.startswith((desk.url, "data:"))] == []
+
+
+# --------------------------------------------------------------------------- what may go wrong
+
+
+def test_an_answer_outlives_a_server_that_is_away(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    desk.is_away = True
+    page.press("2")
+    page.wait("!document.getElementById('away').hidden")
+    assert "Your answer is kept" in page.text("#away")
+    assert desk.answers == []
+    desk.is_away = False
+    page.click("#away-now")
+    page.wait(f"{ASKING} && document.getElementById('away').hidden")
+    assert [(a["request_id"], a["label"]) for a in desk.answers] == [("r/0", "spam")]
+
+
+def test_an_answer_on_its_way_can_be_taken_back(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    desk.is_away = True
+    page.press("2")
+    page.wait("!document.getElementById('away').hidden")
+    page.press("u")
+    page.wait(f"{ASKING} && document.getElementById('away').hidden")
+    desk.is_away = False
+    assert answer(page, desk, "1")["label"] == "ham"
+    assert len(desk.answers) == 1
+
+
+def test_an_answer_outlives_a_reload(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    desk.is_away = True
+    page.press("2")
+    page.wait("!document.getElementById('away').hidden")
+    desk.is_away = False
+    page.go(desk.url)
+    page.wait(ASKING)
+    assert [(a["request_id"], a["label"]) for a in desk.answers] == [("r/0", "spam")]
+
+
+def test_after_a_session_ended_the_answer_goes_out_under_the_same_name(
+    page: Page, desk: FakeDesk
+) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    desk.is_logged_in = False
+    page.press("2")
+    page.wait("document.body.dataset.state === 'stranger'")
+    assert "Your answer is kept" in page.text("#login-why")
+    assert page.text("#question") == ""
+    desk.me["name"] = "bob"
+    page.write(TOKEN)
+    page.press("Enter")
+    page.wait(ASKING)
+    assert desk.answers == []
+    desk.is_logged_in = False
+    desk.me["name"] = "ann"
+    page.go(f"{desk.url}#token={TOKEN}")
+    page.wait("document.getElementById('said').textContent.startsWith('Answered spam')")
+    assert [(a["request_id"], a["label"]) for a in desk.answers] == [("r/0", "spam")]
+
+
+def test_a_question_that_went_to_somebody_else_is_told_and_the_next_comes(
+    page: Page, desk: FakeDesk
+) -> None:
+    desk.questions[0]["leased_until"] -= 400
+    log_in(page, desk)
+    page.wait("!document.getElementById('lease').hidden")
+    assert "may go to somebody else" in page.text("#lease")
+    desk.refusals["/v1/answers"] = (409, "Your time was over: somebody else has the question.")
+    desk.skipped.append("r/0")
+    page.press("1")
+    page.wait("!document.getElementById('fault').hidden")
+    assert page.text("#fault-text") == "Your time was over: somebody else has the question."
+    assert answer(page, desk, "1")["request_id"] == "r/1"
+    assert page.text("#fault") == ""
+
+
+def test_a_refused_label_leaves_the_question(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    wait_ready(page)
+    desk.refusals["/v1/answers"] = (422, "There is no class of that name.")
+    page.press("1")
+    page.wait("!document.getElementById('fault').hidden")
+    assert answer(page, desk, "2")["request_id"] == "r/0"
+
+
+def test_without_questions_it_waits_for_the_next(page: Page, desk: FakeDesk) -> None:
+    waiting, desk.questions = desk.questions, []
+    page.go(f"{desk.url}#token={TOKEN}")
+    page.wait("document.body.dataset.state === 'idle'")
+    assert "Nothing to label now" in page.text("#idle")
+    desk.questions = waiting
+    page.wait(ASKING)
+
+
+def test_a_viewer_sees_figures_and_no_question(page: Page, desk: FakeDesk) -> None:
+    desk.me["role"] = "viewer"
+    page.go(f"{desk.url}#token={TOKEN}")
+    page.wait("document.body.dataset.state === 'viewing'")
+    page.wait("document.getElementById('accuracy').innerText === '90.0 %'")
+    assert "POST /v1/questions/next" not in desk.calls
+    assert page.text("#question") == ""
+
+
+def test_before_the_first_labels_no_accuracy_is_told(page: Page, desk: FakeDesk) -> None:
+    desk.extra_status = {"estimate": None, "series": [], "bought": None}
+    log_in(page, desk)
+    page.wait("document.getElementById('estimate-told').innerText !== ''")
+    assert page.text("#accuracy") == "–"
+    assert page.text("#bought-card") == ""
