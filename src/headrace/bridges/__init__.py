@@ -15,6 +15,7 @@ from .bridge import Bridge
 
 BRIDGES: dict[str, str] = {
     "label-studio": "headrace.bridges.label_studio:LabelStudio",
+    "files": "headrace.bridges.files:Files",
 }
 """Kinds of bridges by name: `module:class`, each with its struct `Settings`."""
 

@@ -1,0 +1,297 @@
+"""A folder as a bridge: tasks in files in `tasks/`, answers in files that people put in `answers/`.
+
+A file of tasks is written once, whole or not at all. It is written anew without a task that has
+ended, and goes with the last one, unless somebody has changed it: then it is left alone. A file of
+answers is read when it has not changed for a while, and again when it changes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BadInput, BadSettings
+from ..importing import nearest
+from ..label.answers import fault_of
+from ..messages import Answer
+from .bridge import Delivery, Receipt, Unreachable
+from .formats import FORMATS, FilesSettings, Given, Reading
+from .formats.memory import FolderMemory, TaskFile, digest_of
+
+REPLIES_MAX = 1_000
+"""Replies in one receipt."""
+
+_UNFINISHED = (".part", ".partial", ".tmp", ".crdownload", ".download", ".new", ".swp", "~")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file of answers: its path below `answers/`, how it looks, whose folder it is in."""
+
+    name: str
+    path: Path
+    look: str
+    size: int
+    at: float
+    annotator: str
+
+
+class Files:
+    """A bridge to people who work with files; see docs/FORMATS.md.
+
+    Raises `BadSettings` for settings that don't fit together or are not those with which the folder
+    was begun, and `BadInput` for a folder that can't be used.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> bridge = Files(FilesSettings(format="csv"), folder)
+    >>> bridge.receive("").replies
+    ()
+    >>> bridge.close()
+    """
+
+    Settings = FilesSettings
+
+    def __init__(
+        self,
+        settings: FilesSettings,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        outlives_power: bool = True,
+    ) -> None:
+        self._section = f"bridges.{folder.name}"
+        faults = [f"{self._section}.{fault}" for fault in _faults_of(settings)]
+        if faults:
+            raise BadSettings(faults)
+        self._settings = settings
+        self._format = FORMATS[settings.format](settings)
+        self._clock = clock
+        self._outlives_power = outlives_power
+        home = Path(settings.folder).expanduser() if settings.folder else folder
+        self.tasks = home / "tasks"
+        self.answers = home / "answers"
+        self._quiet_since: dict[str, tuple[str, float]] = {}
+        self._classes = {_folded(name): name for name in settings.classes}
+        try:
+            self.tasks.mkdir(parents=True, exist_ok=True)
+            self.answers.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput(f"{error.filename} can't be made: {error.strerror}") from error
+        self._memory = FolderMemory(folder / "files.sqlite", outlives_power=outlives_power)
+        begun_with = self._memory.replies.noted("format", settings.format)
+        if begun_with != settings.format:
+            self.close()
+            raise BadSettings(
+                f"{self._section}.format is {settings.format!r}, and {folder} was begun with "
+                f"{begun_with!r}; give the other format a bridge of its own, with another name"
+            )
+
+    def close(self) -> None:
+        self._memory.close()
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        """Remember the tasks, and write them when there are enough of them or it is time."""
+        self._memory.take(deliveries, self._clock())
+        self._write_tasks()
+
+    def receive(self, mark: str) -> Receipt:
+        """What the files of answers have that is new, and what is wrong with them, once."""
+        self._write_tasks()
+        faults: list[str] = []
+        replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
+        if not replies:
+            self._read_answers(faults)
+            replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
+        return Receipt(replies=replies, mark=reached, faults=tuple(faults))
+
+    # ---------------------------------------------------------------------------------- tasks
+
+    def _write_tasks(self) -> None:
+        settings = self._settings
+        self._memory.gather(
+            self._format.suffix, settings.tasks_max, settings.gather_s, self._clock()
+        )
+        for file in self._memory.stale():
+            with _reaching():
+                self._write(file)
+
+    def _write(self, file: TaskFile) -> None:
+        """Make one file what it should be, unless somebody took or changed it."""
+        path = self.tasks / file.name
+        content = self._format.tasks_of(file.requests) if file.requests else b""
+        digest = digest_of(content)
+        there = digest_of(path.read_bytes()) if path.is_file() else ""
+        if not (there in file.ours if there else not file.was_written):
+            digest = file.ours[0] or digest  # It is no longer ours; what we wrote last stays known.
+        elif file.requests:
+            self._memory.will_write(file, digest)
+            new = path.with_name(f".{file.name}.new")
+            with new.open("wb") as out:
+                out.write(content)
+                out.flush()
+                if self._outlives_power:
+                    os.fsync(out.fileno())
+            new.replace(path)
+            if self._outlives_power:
+                _sync(self.tasks)
+        else:
+            path.unlink(missing_ok=True)
+        self._memory.has_written(file, digest)
+
+    # -------------------------------------------------------------------------------- answers
+
+    def _read_answers(self, faults: list[str]) -> None:
+        before = self._memory.read_before()
+        with _reaching():
+            found = {file.name: file for file in _files_in(self.answers)}
+        if gone := [name for name in before if name not in found]:
+            self._memory.forget_files(gone)
+        self._quiet_since = {n: v for n, v in self._quiet_since.items() if n in found}
+        for name, file in found.items():
+            look, digest = before.get(name, ("", ""))
+            if look != file.look and self._is_quiet(file):
+                with _reaching():
+                    self._read(file, digest, faults)
+
+    def _is_quiet(self, file: _Found) -> bool:
+        """Whether a file has looked the same for long enough."""
+        look, since = self._quiet_since.get(file.name, ("", 0.0))
+        now = time.monotonic()
+        if look != file.look:
+            self._quiet_since[file.name] = (file.look, now)
+            return self._settings.quiet_s == 0
+        return now - since >= self._settings.quiet_s
+
+    def _read(self, file: _Found, digest_before: str, faults: list[str]) -> None:
+        if file.size > self._settings.file_bytes_max:
+            faults.append(
+                f"answers/{file.name} has {file.size} bytes and is not read; cut it in pieces, or "
+                f"raise {self._section}.file_bytes_max"
+            )
+            self._memory.looked_at(file.name, file.look, "")
+            return
+        content = file.path.read_bytes()
+        if _look_of(file.path.stat()) != file.look:
+            return  # It changes again.
+        digest = digest_of(content)
+        if digest == digest_before:
+            self._memory.looked_at(file.name, file.look, digest)
+            return
+        reading = self._format.replies_of(content)
+        given = [one for one in (self._checked(g, file, reading) for g in reading.given) if one]
+        at = min(file.at, self._clock())
+        self._memory.take_answers((file.name, file.look, digest), given, reading.blank, at)
+        faults += [f"answers/{file.name}: {fault}" for fault in reading.faults]
+        if (more_n := reading.faults_n - len(reading.faults)) > 0:
+            faults.append(f"answers/{file.name}: and {more_n} more faults")
+
+    def _checked(self, given: Given, file: _Found, reading: Reading) -> Given | None:
+        """An answer with its class as we spell it and its annotator; None, and a fault, if bad."""
+        label = given.label
+        if label is not None and label.strip() == self._settings.cannot_tell:
+            label = None
+        if label is not None and self._classes and label not in self._settings.classes:
+            meant = self._classes.get(_folded(label))
+            if meant is None:
+                known = self._settings.classes
+                reading.fault(
+                    f"class {label[:60]!r} is none of {', '.join(known)[:200]}"
+                    f"{nearest(label, known)}",
+                    given.line,
+                )
+                return None
+            label = meant
+        who = given.annotator or file.annotator
+        answer = Answer(
+            request_id=given.request_id, label=label, at=given.at or file.at, annotator=who
+        )
+        if fault := fault_of(answer):
+            reading.fault(fault, given.line)
+            return None
+        if not self._memory.knows(given.request_id):
+            reading.fault(
+                f"request {given.request_id[:60]!r} is none that was asked here", given.line
+            )
+            return None
+        return Given(given.line, given.request_id, label, given.at, who)
+
+
+def _faults_of(settings: FilesSettings) -> list[str]:
+    """What does not fit together, each beginning with the name of a setting."""
+    faults = []
+    folded = [_folded(name) for name in settings.classes]
+    if len(set(folded)) < len(folded):
+        faults.append("classes has two that differ by case or space alone")
+    if any(not name.strip() for name in settings.classes):
+        faults.append("classes has an empty one")
+    if settings.cannot_tell in settings.classes:
+        faults.append(
+            f"cannot_tell is {settings.cannot_tell!r}, which is one of the classes; give it "
+            "another text"
+        )
+    if settings.image and settings.format in ("csv", "doccano"):
+        faults.append(f"image is set, and {settings.format} shows no pictures; leave it out")
+    if settings.show_guess and settings.format in ("doccano", "ground-truth"):
+        faults.append(
+            f"show_guess is true, and {settings.format} has no place for it; leave it out"
+        )
+    if not settings.request_id:
+        faults.append("request_id must be the name of a column or key")
+    return faults
+
+
+def _folded(name: str) -> str:
+    """A class as people mean it: whatever the case, the space around it, the form of accents."""
+    return unicodedata.normalize("NFC", name.strip()).casefold()
+
+
+def _look_of(found: os.stat_result) -> str:
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
+
+
+def _files_in(folder: Path) -> Iterator[_Found]:
+    """The files of answers in order: in the folder itself, and in the folders of annotators."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            for inner in sorted(path.iterdir()):
+                yield from _file_at(inner, path.name)
+        else:
+            yield from _file_at(path, "")
+
+
+def _file_at(path: Path, annotator: str) -> Iterator[_Found]:
+    if path.name.startswith((".", "~")) or path.name.endswith(_UNFINISHED):
+        return
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return  # It was there a moment ago.
+    if stat.S_ISREG(found.st_mode):
+        name = f"{annotator}/{path.name}" if annotator else path.name
+        yield _Found(name, path, _look_of(found), found.st_size, found.st_mtime, annotator)
+
+
+class _reaching:  # noqa: N801 - it reads as a word of the statement
+    """Says of a folder that can't be used what the carrier knows how to wait for."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise Unreachable(f"{error.filename or 'the folder'}: {error.strerror}") from error
+
+
+def _sync(folder: Path) -> None:
+    """Make a new name in a folder survive a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,121 @@
+"""Argilla 2: an array of records, as `records.to_json` and `rg.Dataset.records.from_json` have it.
+
+`responses` are by question: a value and who gave it. A response has its status only where the
+export wrote one; see docs/FORMATS.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ...messages import LabelRequested
+from .format import (
+    Given,
+    Reading,
+    annotator_in,
+    guess_of,
+    image_of,
+    label_in,
+    parsed,
+    text_of,
+    time_in,
+)
+from .settings import FilesSettings
+
+
+class Argilla:
+    """Records of Argilla; the id of a record is the request's.
+
+    >>> reading = Argilla(FilesSettings()).replies_of(
+    ...     b'[{"id": "r1", "responses": {"label": [{"value": "ham", "user_id": "7f3a"}]}}]'
+    ... )
+    >>> reading.given
+    [Given(line=1, request_id='r1', label='ham', at=None, annotator='7f3a')]
+    """
+
+    suffix = ".json"
+
+    def __init__(self, settings: FilesSettings) -> None:
+        self._settings = settings
+        self._question = settings.label or "label"
+
+    def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
+        records = [json.dumps(self._record(request)) for request in requests]
+        return ("[\n" + ",\n".join(records) + "\n]\n").encode()
+
+    def _record(self, request: LabelRequested) -> dict[str, Any]:
+        fields = {"text": text_of(request, self._settings)}
+        image = image_of(request, self._settings)
+        if image:
+            fields["image"] = image
+        suggestions = {}
+        guess = guess_of(request, self._settings)
+        if guess is not None:
+            agent = f"headrace {request.model_version}"
+            suggestions[self._question] = {"value": guess[0], "score": guess[1], "agent": agent}
+        return {
+            "id": request.request_id,
+            "fields": fields,
+            "metadata": {},
+            "suggestions": suggestions,
+            "responses": {},
+            "vectors": {},
+        }
+
+    def replies_of(self, content: bytes) -> Reading:
+        """As of any format; a record's number in the array, from 1, stands for a line."""
+        reading = Reading()
+        records = parsed(content.removeprefix(b"\xef\xbb\xbf"))
+        if not isinstance(records, list):
+            reading.fault("this is no file of Argilla: it is no JSON array of records")
+            return reading
+        for n, record in enumerate(records, start=1):
+            if isinstance(record, dict):
+                self._read(n, record, reading)
+            else:
+                reading.fault("this is no record", n)
+        return reading
+
+    def _read(self, n: int, record: dict[str, Any], reading: Reading) -> None:
+        request_id = record.get("id")
+        if not isinstance(request_id, str) or not request_id:
+            reading.fault("the record has no id; the dataset has to keep it", n)
+            return
+        responses = self._responses(record, n, reading)
+        if not responses:
+            reading.blank.append(request_id)
+        for response in responses:
+            status = response.get("status")
+            if status == "draft":
+                continue
+            value = response.get("value")
+            faults_n = reading.faults_n
+            is_discarded = status == "discarded" or value is None
+            label = None if is_discarded else label_in(value, n, reading)
+            if reading.faults_n > faults_n:
+                continue
+            at = time_in(response.get(self._settings.at or "at"), n, reading)
+            who = annotator_in(response, self._settings.annotator or "user_id")
+            reading.given.append(Given(n, request_id, label, at, who))
+
+    def _responses(self, record: dict[str, Any], n: int, reading: Reading) -> list[dict[str, Any]]:
+        """The responses to our question, from nested records or from flat ones."""
+        name = self._question
+        by_question = record.get("responses")
+        if isinstance(by_question, dict):
+            found = by_question.get(name, [])
+        else:
+            values = record.get(f"{name}.responses") or []
+            users = record.get(f"{name}.responses.users") or []
+            statuses = record.get(f"{name}.responses.status") or [None] * len(values)
+            if not (len(values) == len(users) == len(statuses)):
+                reading.fault(f"{name}.responses and its users are not as many", n)
+                return []
+            rows = zip(values, users, statuses, strict=True)
+            found = [{"value": v, "user_id": u, "status": s} for v, u, s in rows]
+        if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+            return found
+        reading.fault(f"the responses to {name} are no list of responses", n)
+        return []

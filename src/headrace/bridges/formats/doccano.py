@@ -1,0 +1,94 @@
+"""doccano: text classification as JSONL or JSON, in and out.
+
+What doccano 1.8 does not know of an imported line it keeps as metadata, and writes out again
+beside `text` and `label`: the request's id comes back that way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...messages import LabelRequested
+from .format import (
+    Given,
+    Reading,
+    annotator_in,
+    id_in,
+    label_in,
+    lines_of,
+    object_lines,
+    parsed,
+    text_of,
+    time_in,
+)
+from .settings import FilesSettings
+
+
+class Doccano:
+    """Files of doccano, for projects of document classification.
+
+    >>> reading = Doccano(FilesSettings()).replies_of(
+    ...     b'{"id": 1, "text": "hi", "request_id": "r1", "label": ["ham"], "Comments": []}'
+    ... )
+    >>> reading.given
+    [Given(line=1, request_id='r1', label='ham', at=None, annotator='')]
+    """
+
+    suffix = ".jsonl"
+
+    def __init__(self, settings: FilesSettings) -> None:
+        self._settings = settings
+        self._label = settings.label or "label"
+
+    def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
+        return object_lines([self._task(request) for request in requests])
+
+    def _task(self, request: LabelRequested) -> dict[str, Any]:
+        return {
+            # doccano refuses an empty text.
+            "text": text_of(request, self._settings) or "-",
+            # Without the column doccano finds fault with the file. A guess in it would come back as
+            # if a person had given it.
+            self._label: [],
+            self._settings.request_id: request.request_id,
+        }
+
+    def replies_of(self, content: bytes) -> Reading:
+        reading = Reading()
+        for line, found in self._records(content, reading):
+            self._read(line, found, reading)
+        return reading
+
+    def _records(self, content: bytes, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
+        whole = parsed(content.removeprefix(b"\xef\xbb\xbf"))
+        if not isinstance(whole, list):
+            yield from lines_of(content, "doccano", reading)
+            return
+        for n, found in enumerate(whole, start=1):
+            if isinstance(found, dict):
+                yield n, found
+            else:
+                reading.fault("this is no example", n)
+
+    def _read(self, line: int, found: dict[str, Any], reading: Reading) -> None:
+        request_id = id_in(found, self._settings.request_id, line, reading)
+        if not request_id:
+            return
+        labels = found.get(self._label)
+        labels = [labels] if isinstance(labels, str) and labels else labels
+        if not labels:
+            reading.blank.append(request_id)
+            return
+        if not isinstance(labels, list):
+            reading.fault(f"{self._label} is no list of labels", line)
+            return
+        if len(labels) > 1:
+            reading.fault(f"{len(labels)} classes were chosen; one can be right", line)
+            return
+        label = label_in(labels[0], line, reading)
+        if label is None:
+            return
+        at = time_in(found.get(self._settings.at or "at"), line, reading)
+        who = annotator_in(found, self._settings.annotator or "annotator")
+        reading.given.append(Given(line, request_id, label, at, who))

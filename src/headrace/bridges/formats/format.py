@@ -1,0 +1,193 @@
+"""What a file format of a labelling tool is, and what all of them share.
+
+A format turns requests into the bytes of a file of tasks, and the bytes of a file of answers into
+answers. It opens no file, knows no clock and remembers nothing: which requests there are, which
+classes, and what was read before is for `Files`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any, Protocol
+
+import msgspec
+
+from ...messages import LabelRequested, Value, class_name
+from ...observe.values import Refusal, seconds_of
+from .settings import FilesSettings
+
+FAULTS_MAX = 1_000
+"""So many faults of a file are told; the rest are counted."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One answer as a file has it.
+
+    `line` counts from 1. `label` is a class, or None where the annotator cannot tell. `at`, in
+    seconds since the epoch, is None and `annotator` is empty where the file does not say.
+    """
+
+    line: int
+    request_id: str
+    label: str | None
+    at: float | None = None
+    annotator: str = ""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of a file: answers, requests that nobody has answered yet, and faults."""
+
+    given: list[Given] = field(default_factory=list)
+    blank: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    faults_n: int = 0
+
+    def fault(self, sentence: str, line: int = 0) -> None:
+        """Note what is wrong, with a line or with the whole file."""
+        self.faults_n += 1
+        if self.faults_n <= FAULTS_MAX:
+            self.faults.append(f"line {line}: {sentence}" if line else sentence)
+
+
+class Format(Protocol):
+    """How one tool writes tasks and answers; its class takes the settings."""
+
+    suffix: str
+
+    def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
+        """A file of tasks: the same bytes for the same requests."""
+
+    def replies_of(self, content: bytes) -> Reading:
+        """The answers in a file of the tool's. Whatever the bytes are, nothing is raised."""
+
+
+# -------------------------------------------------------------------------------------- tasks
+
+
+def classes_of(request: LabelRequested, settings: FilesSettings) -> list[str]:
+    """The classes to choose among: those of the settings, or those of the prediction."""
+    return list(settings.classes) or sorted(request.prediction)
+
+
+def guess_of(request: LabelRequested, settings: FilesSettings) -> tuple[str, float] | None:
+    """The most likely class with its probability, where it is to be shown and there is one."""
+    if not settings.show_guess or not request.prediction:
+        return None
+    return max(request.prediction.items(), key=lambda one: (one[1], one[0]))
+
+
+def shown(value: Value, chars_max: int) -> str:
+    """A value of a feature as people read it, cut where it is long.
+
+    >>> shown(0.1 + 0.2, 100), shown(True, 100), shown(None, 100), shown("abcdefghijklm", 10)
+    ('0.3', 'true', '', 'abcdefghi…')
+    """
+    if value is None:
+        return ""
+    is_fraction = isinstance(value, float) and not value.is_integer()
+    text = format(value, ".10g") if is_fraction else class_name(value)
+    # Half a surrogate pair has no UTF-8.
+    text = text.encode(errors="replace").decode()
+    return text if len(text) <= chars_max else f"{text[: chars_max - 1]}…"
+
+
+def text_of(request: LabelRequested, settings: FilesSettings) -> str:
+    """The text of a task: one feature, or all of them, a line each."""
+    features = request.features
+    if settings.text:
+        return shown(features.get(settings.text), settings.chars_max)
+    lines = (f"{name}: {shown(value, settings.chars_max)}" for name, value in features.items())
+    return shown("\n".join(lines), settings.chars_max)
+
+
+def image_of(request: LabelRequested, settings: FilesSettings) -> str:
+    """The address of the picture of a task; empty without one."""
+    value = request.features.get(settings.image) if settings.image else None
+    return value if isinstance(value, str) else ""
+
+
+def object_lines(objects: Sequence[dict[str, Any]]) -> bytes:
+    """One JSON object a line, in ASCII: no tool can take it for another encoding."""
+    return b"".join(json.dumps(one).encode() + b"\n" for one in objects)
+
+
+# ------------------------------------------------------------------------------------ answers
+
+
+def lines_of(content: bytes, tool: str, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file with one a line, each with its line from 1.
+
+    A line that is none is a fault; where not even the first one is, the file is another tool's, and
+    that is the only fault.
+    """
+    lines = content.removeprefix(_BOM).split(b"\n")
+    is_first = True
+    for line_n, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        found = parsed(line)
+        if isinstance(found, dict):
+            yield line_n, found
+        elif is_first:
+            reading.fault(f"this is no file of {tool}: line {line_n} is no JSON object")
+            return
+        else:
+            reading.fault("this is no JSON object", line_n)
+        is_first = False
+
+
+def parsed(content: bytes) -> Any:
+    """The JSON value of some bytes; None where they are not JSON."""
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+def id_in(found: dict[str, Any], name: str, line: int, reading: Reading) -> str:
+    """The id of the request that a record is about; empty where it has none, which is a fault."""
+    value = found.get(name)
+    if isinstance(value, str) and value:
+        return value
+    reading.fault(f"there is no {name}; the tool has to keep it from the task", line)
+    return ""
+
+
+def label_in(value: object, line: int, reading: Reading) -> str | None:
+    """A class that a tool wrote as text or number; None, and a fault, for anything else."""
+    if isinstance(value, str | int | float):
+        return class_name(value)
+    reading.fault(f"the label is {_said(value)}; must be a text", line)
+    return None
+
+
+def annotator_in(found: dict[str, Any], name: str) -> str:
+    """Who answered, as text; empty where the record does not say."""
+    value = found.get(name)
+    return class_name(value) if isinstance(value, str | int | float) else ""
+
+
+def time_in(value: object, line: int, reading: Reading) -> float | None:
+    """When it was answered: a number of seconds, or RFC 3339, in UTC if it does not say its zone.
+
+    None where there is nothing; a fault, and None, where it can't be read.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        return seconds_of(value, "the time", UTC)
+    except (Refusal, OverflowError) as error:
+        reading.fault(f"{error}; the time of the file is taken", line)
+        return None
+
+
+def _said(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,137 @@
+"""Prodigy: a task an object a line, for its `choice` interface; answers as `db-out` writes them.
+
+Keys of Prodigy's documentation ("Annotation interfaces", "Input data"): `text` or `image`,
+`options`, `meta`; back come `answer` (accept, reject, ignore), `accept`, `_annotator_id`,
+`_session_id`, `_timestamp`. Keys that it does not know it keeps: the request's id is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ...messages import LabelRequested
+from .format import (
+    Given,
+    Reading,
+    annotator_in,
+    classes_of,
+    guess_of,
+    id_in,
+    image_of,
+    label_in,
+    lines_of,
+    object_lines,
+    text_of,
+    time_in,
+)
+from .settings import FilesSettings
+
+
+class Prodigy:
+    """Files of Prodigy.
+
+    A task has no hashes: Prodigy makes its own from what is shown, so two events that look alike
+    are one task to it, and the second is not shown.
+
+    >>> reading = Prodigy(FilesSettings()).replies_of(
+    ...     b'{"request_id": "r1", "options": [{"id": "ham"}], "accept": ["ham"], '
+    ...     b'"answer": "accept"}'
+    ... )
+    >>> reading.given
+    [Given(line=1, request_id='r1', label='ham', at=None, annotator='')]
+    """
+
+    suffix = ".jsonl"
+
+    def __init__(self, settings: FilesSettings) -> None:
+        self._settings = settings
+
+    def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
+        return object_lines([self._task(request) for request in requests])
+
+    def _task(self, request: LabelRequested) -> dict[str, Any]:
+        settings = self._settings
+        image = image_of(request, settings)
+        task: dict[str, Any] = {"image": image} if image else {"text": text_of(request, settings)}
+        classes = classes_of(request, settings)
+        if classes:
+            task["options"] = [{"id": name, "text": name} for name in classes]
+        task[settings.request_id] = request.request_id
+        meta: dict[str, Any] = {"asked": request.reason}
+        guess = guess_of(request, settings)
+        if guess is not None:
+            meta |= {"guess": guess[0], "score": round(guess[1], 4)}
+        task["meta"] = meta
+        return task
+
+    def replies_of(self, content: bytes) -> Reading:
+        reading = Reading()
+        for line, found in lines_of(content, "Prodigy", reading):
+            self._read(line, found, reading)
+        return reading
+
+    def _read(self, line: int, found: dict[str, Any], reading: Reading) -> None:
+        request_id = id_in(found, self._settings.request_id, line, reading)
+        if not request_id:
+            return
+        answer = found.get("answer")
+        if answer is None:
+            reading.blank.append(request_id)
+            return
+        faults_n = reading.faults_n
+        label = self._label(answer, found, line, reading)
+        if reading.faults_n > faults_n:
+            return
+        # A session is named after its data set; the annotator, where Prodigy knows one, is not.
+        who = self._settings.annotator or "_annotator_id"
+        reading.given.append(
+            Given(
+                line=line,
+                request_id=request_id,
+                label=label,
+                at=time_in(found.get(self._settings.at or "_timestamp"), line, reading),
+                annotator=annotator_in(found, who) or annotator_in(found, "_session_id"),
+            )
+        )
+
+    def _label(
+        self, answer: object, found: dict[str, Any], line: int, reading: Reading
+    ) -> str | None:
+        if answer not in ("accept", "reject", "ignore"):
+            reading.fault("answer must be accept, reject or ignore", line)
+            return None
+        if answer == "ignore":
+            return None
+        chosen = found.get("accept")
+        if isinstance(chosen, list) and "options" in found:
+            # Rejected, with options: the task as a whole was turned down.
+            return None if answer == "reject" else _only(chosen, line, reading)
+        name = self._settings.label or "label"
+        if name not in found:
+            reading.fault(f"there is neither `accept` with options nor `{name}`", line)
+            return None
+        label = label_in(found[name], line, reading)
+        return label if answer == "accept" else self._other(label, line, reading)
+
+    def _other(self, label: str | None, line: int, reading: Reading) -> str | None:
+        """The class that is meant by turning one down: of two it is the other one."""
+        others = [name for name in self._settings.classes if name != label]
+        if len(self._settings.classes) == 2 and len(others) == 1:
+            return others[0]
+        reading.fault(
+            f"that it is not {label!r} does not say what it is; ask with options, or set `classes` "
+            "to two",
+            line,
+        )
+        return None
+
+
+def _only(chosen: list[Any], line: int, reading: Reading) -> str | None:
+    if len(chosen) == 1:
+        return label_in(chosen[0], line, reading)
+    if chosen:
+        reading.fault(f"{len(chosen)} classes were chosen; one can be right", line)
+    else:
+        reading.fault("it was accepted without a choice; ignore says that one can't tell", line)
+    return None

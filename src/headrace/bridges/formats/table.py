@@ -1,0 +1,186 @@
+"""CSV for a spreadsheet: a row a task, with an empty column for the label.
+
+What a spreadsheet would take for a formula is written as text ("CSV Injection", OWASP): a cell that
+begins with =, +, -, @, a tab or a line break gets an apostrophe before it. Read are commas,
+semicolons and tabs, UTF-8 and UTF-16, as spreadsheets save them.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from ...importing import nearest
+from ...messages import LabelRequested, Value
+from .format import Given, Reading, classes_of, guess_of, shown, time_in
+from .settings import FilesSettings
+
+CELL_CHARS_MAX = 32_767
+"""A longer cell is spread over others, or cut, by spreadsheets."""
+
+# Full-width ones are formulas where Chinese or Japanese is typed.
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
+_NUMBER = re.compile(r"[\d.,]+([eE]\d+)?")
+_DELIMITERS = ",;\t"
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
+
+def guarded(text: str) -> str:
+    """Text as a cell that no spreadsheet calculates; `unguarded` takes it back.
+
+    >>> guarded("=1+1"), guarded("ham"), guarded("'tis"), unguarded(guarded("=1+1"))
+    ("'=1+1", 'ham', "''tis", '=1+1')
+    """
+    return f"'{text}" if _FORMULA.match(text) or text.startswith("'") else text
+
+
+def unguarded(cell: str) -> str:
+    """The text of a cell that `guarded` wrote, or that a person did."""
+    return cell.removeprefix("'")
+
+
+class Table:
+    """A table of tasks.
+
+    >>> table = Table(FilesSettings())
+    >>> table.replies_of(b"request_id;label;annotator\\nr1;ham;ada\\nr2;;\\n").given
+    [Given(line=2, request_id='r1', label='ham', at=None, annotator='ada')]
+    """
+
+    suffix = ".csv"
+
+    def __init__(self, settings: FilesSettings) -> None:
+        self._settings = settings
+        self._id = settings.request_id
+        self._label = settings.label or "label"
+        self._annotator = settings.annotator or "annotator"
+        self._at = settings.at or "at"
+
+    # ---------------------------------------------------------------------------------- tasks
+
+    def tasks_of(self, requests: Sequence[LabelRequested]) -> bytes:
+        settings = self._settings
+        names = [settings.text] if settings.text else _features_of(requests)
+        own = [self._id, self._label, self._annotator, "choices"]
+        own += ["guess"] if settings.show_guess else []
+        # A feature may have the name of a column of ours.
+        heads = [f"feature {name}" if name in {*own, self._at} else name for name in names]
+        out = io.StringIO(newline="")
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow([guarded(shown(cell, CELL_CHARS_MAX)) for cell in (*own, *heads)])
+        for request in requests:
+            cells = [_id_cell(request.request_id), "", ""]
+            cells.append(guarded(shown(" | ".join(classes_of(request, settings)), CELL_CHARS_MAX)))
+            if settings.show_guess:
+                guess = guess_of(request, settings)
+                cells.append(guarded(guess[0]) if guess is not None else "")
+            cells += [self._cell(request.features.get(name)) for name in names]
+            writer.writerow(cells)
+        # Without the mark, spreadsheets read UTF-8 as something else.
+        return codecs.BOM_UTF8 + out.getvalue().encode()
+
+    def _cell(self, value: Value) -> str:
+        # The apostrophe needs its place.
+        text = shown(value, min(self._settings.chars_max, CELL_CHARS_MAX - 1))
+        # A number that is negative is no formula.
+        return guarded(text) if isinstance(value, str) else text
+
+    # -------------------------------------------------------------------------------- answers
+
+    def replies_of(self, content: bytes) -> Reading:
+        reading = Reading()
+        if content.startswith(_WORKBOOKS):
+            reading.fault("this is a workbook; save it as CSV UTF-8")
+            return reading
+        rows = _rows(_decoded(content), reading)
+        _, head = next(rows, (0, []))
+        names = [unguarded(name.strip()) for name in head]
+        missing = [name for name in (self._id, self._label) if names.count(name) != 1]
+        if missing:
+            there = ", ".join(names)[:200]
+            reading.fault(
+                f"line 1 must name one column {missing[0]}, and names: {there}"
+                f"{nearest(missing[0], names)}"
+            )
+            return reading
+        for line, cells in rows:
+            if any(cell.strip() for cell in cells):
+                self._read(line, dict(zip(names, cells, strict=False)), reading)
+        return reading
+
+    def _read(self, line: int, row: dict[str, str], reading: Reading) -> None:
+        request_id = unguarded(row.get(self._id, "").strip())
+        label = unguarded(row.get(self._label, "").strip())
+        who = unguarded(row.get(self._annotator, "").strip())
+        if not request_id:
+            reading.fault(f"there is nothing in {self._id}", line)
+            return
+        if not label:
+            reading.blank.append(request_id)
+            return
+        if not _is_utf8(request_id + label + who):
+            reading.fault("this is not UTF-8; save the table as CSV UTF-8", line)
+            return
+        when = row.get(self._at, "").strip()
+        at = time_in(_number_in(when), line, reading)
+        reading.given.append(Given(line, request_id, label, at, who))
+
+
+def _features_of(requests: Sequence[LabelRequested]) -> list[str]:
+    """The names of all features, in the order in which they are first seen."""
+    return list(dict.fromkeys(name for request in requests for name in request.features))
+
+
+def _id_cell(request_id: str) -> str:
+    """An id that a spreadsheet does not take for a number: 12e45 would come back as infinity."""
+    text = shown(request_id, CELL_CHARS_MAX)
+    return f"'{text}" if _NUMBER.fullmatch(text) else guarded(text)
+
+
+def _number_in(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _decoded(content: bytes) -> str:
+    """The text of a file; bytes that are no UTF-8 stay as halves of surrogate pairs."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    return content.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
+
+
+def _rows(text: str, reading: Reading) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table, each with the line on which it begins."""
+    head = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=head.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    limit = csv.field_size_limit()
+    line = 1
+    while True:
+        # The limit is the whole program's: it is put back before anything else can run.
+        csv.field_size_limit(max(limit, len(text) + 1))
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            reading.fault(f"this is no row of a table: {error}", line)
+            line = reader.line_num + 1
+            continue
+        finally:
+            csv.field_size_limit(limit)
+        yield line, cells
+        line = reader.line_num + 1

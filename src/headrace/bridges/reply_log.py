@@ -1,0 +1,92 @@
+"""Replies that a bridge has made and the carrier may not have yet, in an SQLite file of the bridge.
+
+For bridges whose tool is not asked again: what was read once, or computed once, is kept here until
+the carrier says that it is safe. A mark is the file's own id and a number, so that a file that was
+lost and begun anew is told from the one before.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from ..errors import BadInput
+from .bridge import Reply
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS replies (n INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+"""
+
+_REPLY = msgspec.json.Decoder(Reply)
+
+
+def opened(path: Path, schema: str = "", *, outlives_power: bool = True) -> sqlite3.Connection:
+    """An SQLite file with the tables of a `ReplyLog` and those of `schema`, made where it is new.
+
+    `outlives_power` is for tests that need not wait for the disk. Raises `BadInput` for a file that
+    is not one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA journal_mode=WAL")
+        # With FULL a transaction that has ended survives a loss of power.
+        db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
+        db.executescript(_SCHEMA + schema)
+    except sqlite3.DatabaseError as error:
+        raise BadInput(f"{path} can't be used as the memory of a bridge: {error}") from error
+    path.chmod(0o600)
+    return db
+
+
+class ReplyLog:
+    """Replies in order, each with a number; those that are safe are forgotten.
+
+    >>> import tempfile
+    >>> log = ReplyLog(opened(Path(tempfile.mkdtemp()) / "replies.sqlite"))
+    >>> log.add(Reply("r1", "ham", 1.0, "ada"))
+    >>> replies, mark = log.after("", 10)
+    >>> [(reply.request_id, reply.label) for reply in replies], log.after(mark, 10) == ((), mark)
+    ([('r1', 'ham')], True)
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self.id = self.noted("id", uuid.uuid4().hex)
+
+    def noted(self, name: str, default: str) -> str:
+        """A note that was made once and stays: the one there, or this one from now on."""
+        self._db.execute("INSERT OR IGNORE INTO notes VALUES (?, ?)", (name, default))
+        found = self._db.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        return str(found[0])
+
+    def add(self, reply: Reply) -> None:
+        """Append a reply, in the transaction that is open."""
+        self._db.execute("INSERT INTO replies (body) VALUES (?)", (msgspec.json.encode(reply),))
+
+    def after(self, mark: str, n: int) -> tuple[tuple[Reply, ...], str]:
+        """The next replies behind a mark, at most n, and the mark behind them.
+
+        What stands before the mark is forgotten: the carrier has it. A mark of another file counts
+        as none.
+        """
+        whose, _, number = mark.partition(":")
+        start = int(number) if whose == self.id else 0
+        self._db.execute("DELETE FROM replies WHERE n <= ?", (start,))
+        rows = self._db.execute("SELECT n, body FROM replies ORDER BY n LIMIT ?", (n,)).fetchall()
+        replies = tuple(self._named(number, body) for number, body in rows)
+        return replies, f"{self.id}:{rows[-1][0]}" if rows else mark
+
+    def _named(self, number: int, body: bytes) -> Reply:
+        reply = _REPLY.decode(body)
+        return Reply(
+            request_id=reply.request_id,
+            label=reply.label,
+            at=reply.at,
+            annotator=reply.annotator,
+            reply_id=f"{self.id}:{number}",
+        )
