@@ -9,21 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from bridges.requests import request
 from headrace.bridges.bridge import Delivery, Receipt, Reply, Unreachable
 from headrace.bridges.carrier import Carrier
 from headrace.bridges.outbox import KEPT_N, Outbox
 from headrace.errors import BadInput
-from headrace.messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from headrace.messages import Answer, RequestWithdrawn, Withdrawal
 from headrace.testing import check_bridge
 from headrace.testing.bridges import ListRig, MemoryEnd
-
-
-def request(name: str, *, at: float = 0.0, deadline: float = 1e9) -> LabelRequested:
-    return LabelRequested(
-        request_id=name, event_id=f"of {name}", at=at, event_at=at, deadline=deadline,
-        features={"x": 1}, reason="doubt", strategy="margin", utility=0.5, threshold=0.0,
-        propensity=0.5, model_version=0, prediction={"a": 1.0}, round_n=0, seq=0,
-    )  # fmt: skip
 
 
 def withdrawn(name: str) -> RequestWithdrawn:

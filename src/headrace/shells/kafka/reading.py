@@ -136,8 +136,14 @@ async def started(stack: AsyncExitStack, asleep: Any) -> Any:
     """A client, started, and stopped with the stack, in good time even if no broker answers."""
 
     async def stopped() -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
+        except asyncio.CancelledError:
+            # A consumer cancels its fetches, and one that waits to try again lets that out.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
 
     stack.push_async_callback(stopped)
     await asleep.start()

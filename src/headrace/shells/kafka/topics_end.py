@@ -21,6 +21,9 @@ from .reading import partition_of, started
 READ_S = 0.2
 """How long a read waits for requests where there are none."""
 
+WRITE_S_MAX = 10.0
+"""How long brokers may take to have answers; then it is tried again, with a new connection."""
+
 _RECORDS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
 
 
@@ -29,7 +32,7 @@ class KafkaEnd:
 
     The place is the offset of each partition, in JSON. One behind what the topic still holds, or
     ahead of its end, is not believed: what is there is read from its beginning, and `faults` says
-    so. Raises `Unreachable` while the brokers are away.
+    so. `places` are those that were reached. Raises `Unreachable` while the brokers are away.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -38,7 +41,7 @@ class KafkaEnd:
         self._opened: AsyncExitStack | None = None
         self._consumer: Any = None
         self._producer: Any = None
-        self._places: dict[int, int] = {}
+        self.places: dict[int, int] = {}
         self.faults: list[str] = []
 
     def read(self, place: str, n: int) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
@@ -61,34 +64,39 @@ class KafkaEnd:
             if self._opened is None:
                 await self._open()
             return await act
-        except (NoBroker, OSError, TimeoutError, kafka_error) as error:
+        except (Unreachable, NoBroker, OSError, TimeoutError, kafka_error) as error:
             act.close()
-            if not passes(error):
-                raise BadInput(f"Kafka: {lasting(error)}") from error
             if self._opened is not None:
                 await self._opened.aclose()
                 self._opened = None
+            if isinstance(error, Unreachable):
+                raise
+            if not passes(error):
+                raise BadInput(f"Kafka: {lasting(error)}") from error
             raise Unreachable(f"Kafka: {str(error) or type(error).__name__}") from error
 
     async def _open(self) -> None:
         await check_brokers(self._settings)
         async with AsyncExitStack() as stack:
-            self._consumer = await started(stack, consumer(self._settings))
+            # Without a group it has all partitions, and those that are added; `_seek` chooses.
+            reader = consumer(self._settings, auto_offset_reset="earliest")
+            self._consumer = await started(stack, reader)
+            self._consumer.subscribe([self._settings.requests])
             self._producer = await started(stack, producer(self._settings))
-            self._places = {}
+            self.places = {}
             self._opened = stack.pop_all()
 
     async def _read(
         self, place: str, n: int
     ) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
         places = {int(part): offset for part, offset in msgspec.json.decode(place or "{}").items()}
-        if places != self._places or len(self._places) != len(self._numbers()):
+        if not self.places or places != self.places or self.places.keys() != self._numbers():
             await self._seek(places)
         records: list[LabelRequested | RequestWithdrawn] = []
         found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
         for tp, held in found.items():
             for record in held:
-                self._places[tp.partition] = record.offset + 1
+                self.places[tp.partition] = record.offset + 1
                 try:
                     records.append(_RECORDS.decode(record.value or b""))
                 except msgspec.MsgspecError as error:
@@ -96,18 +104,14 @@ class KafkaEnd:
                         f"{tp.topic}, partition {tp.partition}, offset {record.offset} is no "
                         f"request: {error}"
                     )
-        if not found:
-            return [], place
-        return records, msgspec.json.encode(self._places).decode()
+        return records, msgspec.json.encode(self.places).decode()
 
     async def _seek(self, places: dict[int, int]) -> None:
         topic = self._settings.requests
-        await self._consumer.topics()
         numbers = self._numbers()
         if not numbers:
             raise Unreachable(f"Kafka has no topic {topic}; headrace topics --create makes it")
-        tps = [partition_of(topic, number) for number in numbers]
-        self._consumer.assign(tps)
+        tps = [partition_of(topic, number) for number in sorted(numbers)]
         firsts = await self._consumer.beginning_offsets(tps)
         ends = await self._consumer.end_offsets(tps)
         for tp in tps:
@@ -120,16 +124,22 @@ class KafkaEnd:
                 )
                 wanted = firsts[tp]
             self._consumer.seek(tp, wanted)
-            self._places[tp.partition] = wanted
+            self.places[tp.partition] = wanted
 
-    def _numbers(self) -> list[int]:
+    def _numbers(self) -> set[int]:
         """The partitions of the requests, as far as the consumer knows; it looks now and then."""
-        return sorted(self._consumer.partitions_for_topic(self._settings.requests) or ())
+        return {tp.partition for tp in self._consumer.assignment()}
 
     async def _write(self, answers: Sequence[Answer | Withdrawal]) -> None:
         topic = self._settings.answers
-        waiting = [
-            await self._producer.send(topic, encode_answer(one), key=one.request_id.encode())
-            for one in answers
-        ]
-        await asyncio.gather(*waiting)
+        async with asyncio.timeout(WRITE_S_MAX):
+            waiting = [
+                await self._producer.send(topic, encode_answer(one), key=one.request_id.encode())
+                for one in answers
+            ]
+        # One that is cancelled would cancel the producer's stop as well.
+        done, late = await asyncio.wait(waiting, timeout=WRITE_S_MAX)
+        for one in done:
+            one.result()
+        if late:
+            raise TimeoutError(f"{len(late)} answers were not taken within {WRITE_S_MAX:g} s")

@@ -1,0 +1,148 @@
+"""The end of a bridge on a real broker: places, answers, a broker that goes, a topic made anew."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from typing import Any
+
+import msgspec
+import pytest
+
+from bridges.requests import request
+from headrace.bridges.bridge import Receipt, Reply, Unreachable
+from headrace.bridges.carrier import Carrier
+from headrace.bridges.outbox import Outbox
+from headrace.settings import parse
+from headrace.shells.kafka.topics_end import KafkaEnd
+from headrace.testing.bridges import ListRig
+
+WITHIN_S = 30.0
+
+
+class Labelled(ListRig):
+    """A tool in which every task is labelled as soon as it is there."""
+
+    def send(self, deliveries: Any) -> None:
+        before = len(self.tasks())
+        super().send(deliveries)
+        for request_id in self.tasks()[before:]:
+            self.answer(request_id, "a", "eva")
+
+
+def kafka_of(broker: Any, prefix: str) -> Any:
+    names = {name: f"{prefix}.{name}" for name in ("requests", "answers")}
+    return parse({"kafka": {"servers": [broker.servers], **names}}).kafka
+
+
+def ask(broker: Any, prefix: str, *numbers: int) -> None:
+    values = [msgspec.json.encode(request(f"r{i}")) for i in numbers]
+    broker.topics.produce(f"{prefix}.requests", values)
+
+
+def answers(broker: Any, prefix: str) -> list[dict[str, Any]]:
+    return [json.loads(value) for value in broker.topics.values(f"{prefix}.answers")]
+
+
+def carry(carrier: Carrier, outbox: Outbox, n: int) -> None:
+    until = time.monotonic() + WITHIN_S
+    while outbox.counts().replies_n < n or outbox.counts().to_hand_on_n:
+        assert time.monotonic() < until, f"{outbox.counts()} after {WITHIN_S:g} s"
+        try:
+            carrier.step()
+        except Unreachable:
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def topics(broker, prefix):
+    for name in ("requests", "answers"):
+        broker.topics.create(f"{prefix}.{name}", partitions=3)
+    return broker
+
+
+def test_every_request_is_answered_on_the_topic_of_answers(topics, prefix, tmp_path):
+    ask(topics, prefix, *range(40))
+    rig = Labelled(tmp_path)
+    for first in (True, False):
+        with (
+            closing(KafkaEnd(kafka_of(topics, prefix))) as end,
+            closing(Outbox(tmp_path / "one.sqlite")) as outbox,
+        ):
+            carry(Carrier(rig, end, outbox), outbox, 40 if first else 60)
+            assert end.faults == []
+        if first:
+            ask(topics, prefix, *range(40, 60))
+    found = answers(topics, prefix)
+    assert sorted(one["request_id"] for one in found) == sorted(f"r{i}" for i in range(60))
+    assert {(one["label"], one["annotator"]) for one in found} == {("a", "eva")}
+    assert len(rig.tasks()) == 60
+
+
+def test_what_is_no_request_is_passed_over_and_said(topics, prefix, tmp_path):
+    topics.topics.produce(f"{prefix}.requests", [b"not JSON", b'{"type": "Other"}'])
+    ask(topics, prefix, 1)
+    with (
+        closing(KafkaEnd(kafka_of(topics, prefix))) as end,
+        closing(Outbox(tmp_path / "one.sqlite")) as outbox,
+    ):
+        carry(Carrier(Labelled(tmp_path), end, outbox), outbox, 1)
+        assert sum("is no request" in fault for fault in end.faults) == 2
+
+
+def test_a_topic_without_what_was_to_be_read_next_is_read_from_its_beginning(
+    topics, prefix, tmp_path
+):
+    ask(topics, prefix, 1, 2)
+    with closing(KafkaEnd(kafka_of(topics, prefix))) as end:
+        records, _ = end.read('{"0": 70, "1": 0, "2": 0}', 10)
+        until = time.monotonic() + WITHIN_S
+        while len(records) < 2 and time.monotonic() < until:
+            records = [*records, *end.read(json.dumps(end.places), 10)[0]]
+        assert {one.request_id for one in records} == {"r1", "r2"}
+        [fault] = end.faults
+        assert "partition 0 holds offsets" in fault
+        assert "70 was to be read next" in fault
+
+
+def test_a_missing_topic_is_waited_for(broker, prefix):
+    with closing(KafkaEnd(kafka_of(broker, prefix))) as end:
+        with pytest.raises(Unreachable, match=f"no topic {prefix}.requests"):
+            end.read("", 10)
+        for name in ("requests", "answers"):
+            broker.topics.create(f"{prefix}.{name}", partitions=1)
+        ask(broker, prefix, 1)
+        until = time.monotonic() + WITHIN_S
+        while time.monotonic() < until:
+            try:
+                records, _ = end.read("", 10)
+            except Unreachable:
+                continue
+            if records:
+                return
+        raise AssertionError("the topic was made, and nothing is read of it")
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.usefixtures("collected")
+def test_a_broker_that_goes_and_comes_again_costs_nothing(own_broker, prefix, tmp_path):
+    for name in ("requests", "answers"):
+        own_broker.topics.create(f"{prefix}.{name}", partitions=1)
+    ask(own_broker, prefix, 1)
+    with (
+        closing(KafkaEnd(kafka_of(own_broker, prefix))) as end,
+        closing(Outbox(tmp_path / "one.sqlite")) as outbox,
+    ):
+        carrier = Carrier(Labelled(tmp_path), end, outbox)
+        carry(carrier, outbox, 1)
+        own_broker.kill()
+        outbox.take_replies(Receipt((Reply("r0", None, 1.0),), "1"))
+        with pytest.raises(Unreachable, match="Kafka: "):
+            carrier.step()
+        assert outbox.counts().to_hand_on_n == 1
+        own_broker.start()
+        ask(own_broker, prefix, 2)
+        carry(carrier, outbox, 3)
+    found = {(one["request_id"], one.get("label")) for one in answers(own_broker, prefix)}
+    assert found == {("r1", "a"), ("r2", "a"), ("r0", None)}
