@@ -184,6 +184,14 @@ class Page:
         elif method == "Page.javascriptDialogOpening":
             self.dialogs.append(params["message"])
 
+    def forget(self) -> None:
+        """Leave, without cookies, and with nothing heard."""
+        self.send("Network.clearBrowserCookies")
+        self.send("Page.navigate", {"url": "about:blank"})
+        self.wait("location.href === 'about:blank'")
+        self.faults.clear()
+        self.dialogs.clear()
+
     def go(self, url: str) -> None:
         self.send("Page.navigate", {"url": url})
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")

@@ -144,6 +144,8 @@ class FakeDesk:
             return 200, {"request_id": self.answers.pop()["request_id"]}
         if path == "/v1/answers":
             self.answers.append(body)
+            if body["label"] is not None and body["label"] not in self.me["classes"]:
+                self.add_class(body["label"])
             return 201, {
                 "request_id": body["request_id"],
                 "label": body["label"],
@@ -151,6 +153,15 @@ class FakeDesk:
             }
         assert path == "/v1/status", path
         return 200, self.status()
+
+    def add_class(self, name: str) -> None:
+        classes = [*self.me["classes"], name]
+        self.me |= {
+            "classes": classes,
+            "keys": {str(i + 1): each for i, each in enumerate(classes[:9])},
+        }
+        for each in self.questions:
+            each["classes"] = classes
 
     def status(self) -> dict[str, Any]:
         """Nine of ten are right, with the interval that so many labels allow."""

@@ -38,11 +38,18 @@ def desk() -> Iterator[FakeDesk]:
     made.close()
 
 
-@pytest.fixture
-def page(chromium: Chromium) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def shared_page(chromium: Chromium) -> Iterator[Page]:
     opened = chromium.open_page()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def page(shared_page: Page) -> Page:
+    """Empty, and a stranger everywhere: each desk has a port, and so a storage, of its own."""
+    shared_page.forget()
+    return shared_page
 
 
 def log_in(page: Page, desk: FakeDesk) -> None:
@@ -210,7 +217,8 @@ def test_keys_can_be_switched_off(page: Page, desk: FakeDesk) -> None:
 
 def test_more_classes_are_found_by_typing_and_new_ones_added(page: Page, desk: FakeDesk) -> None:
     many = [f"kind {i}" for i in range(40)]
-    desk.me |= {"keys": {str(i + 1): many[i] for i in range(9)}, "can_add_class": True}
+    keys = {str(i + 1): many[i] for i in range(9)}
+    desk.me |= {"classes": many, "keys": keys, "can_add_class": True}
     for each in desk.questions:
         each["classes"] = many
     log_in(page, desk)
@@ -229,6 +237,20 @@ def test_more_classes_are_found_by_typing_and_new_ones_added(page: Page, desk: F
     page.press("Enter")
     page.wait("document.getElementById('said').textContent.startsWith('Answered brand new')")
     assert [given["label"] for given in desk.answers] == ["kind 37", "brand new"]
+
+
+def test_the_first_class_is_typed_and_has_a_key_from_then_on(page: Page, desk: FakeDesk) -> None:
+    desk.me |= {"classes": [], "keys": {}, "can_add_class": True}
+    for each in desk.questions:
+        each["classes"] = []
+    log_in(page, desk)
+    page.press("/")
+    page.write("ham")
+    page.press("Enter")
+    page.wait("document.getElementById('said').textContent.startsWith('Answered ham')")
+    assert page.text("#last") == "Last: ham"
+    assert page.text("#classes").split() == ["1", "ham"]
+    assert answer(page, desk, "1")["label"] == "ham"
 
 
 # ------------------------------------------------------------------------------- what is shown
@@ -252,7 +274,7 @@ def test_features_stand_in_order_against_what_is_usual(page: Page, desk: FakeDes
         "same",
         "gone",
     ]
-    assert "9,121" in rows[0]
+    assert "9,120.5" in rows[0]
     assert "far above usual" in rows[0]
     assert "3 to 90" in rows[0]
     assert "usual" not in rows[1]
@@ -268,7 +290,7 @@ def test_features_stand_in_order_against_what_is_usual(page: Page, desk: FakeDes
         == "circle"
     )
     announced = page.run("document.getElementById('said').textContent")
-    assert "amount 9,121, far above usual; age 20; country NZ, rare; and 3 more." in announced
+    assert "amount 9,120.5, far above usual; age 20; country NZ, rare; and 3 more." in announced
 
 
 def test_many_features_are_shown_on_demand(page: Page, desk: FakeDesk) -> None:
@@ -304,6 +326,7 @@ def test_hostile_values_are_text(page: Page, desk: FakeDesk) -> None:
         for kind in kinds
     ]
     desk.questions[0]["classes"] = HOSTILE[:4]
+    desk.me["classes"] = HOSTILE[:4] + desk.me["classes"]
     desk.questions[0]["why"] = {"reason": HOSTILE[0], "strategy": HOSTILE[1], "utility": None}
     desk.me |= {"name": HOSTILE[0], "keys": {str(i + 1): HOSTILE[i] for i in range(4)}}
     desk.refusals["/v1/answers/undo"] = (409, HOSTILE[0])
@@ -376,7 +399,8 @@ def test_a_phone_shows_all_without_scrolling_sideways(chromium: Chromium, desk: 
     page = chromium.open_page(360, 740, touch=True)
     long = {"name": "x" * 80, "value": "y" * 300, "kind": "category", "usual": {"share": 0.2}}
     desk.questions[0]["features"].append(long | {"unusual": 0.1, "influence": 0.3})
-    desk.questions[1]["classes"] = desk.questions[0]["classes"] = ["ham", "spam", "z" * 60]
+    classes = ["ham", "spam", "z" * 60]
+    desk.questions[1]["classes"] = desk.questions[0]["classes"] = desk.me["classes"] = classes
     log_in(page, desk)
     assert page.run("document.documentElement.scrollWidth") == 360
     boxes = "map((e) => e.getBoundingClientRect())"

@@ -42,7 +42,7 @@ function enter(next) {
   find("login").hidden = next !== "stranger";
   find("question").hidden = !(question && (next === "asking" || next === "sending"));
   find("idle").hidden = !(next === "idle" || next === "viewing" || (next === "sending" && !question));
-  for (const part of ["status", "counts", "who"]) find(part).hidden = me === null || next === "stranger";
+  for (const part of ["status", "counts", "who", "help-open"]) find(part).hidden = me === null || next === "stranger";
   find("question").setAttribute("aria-busy", String(next === "sending"));
   clearTimeout(idle_timer);
 }
@@ -102,7 +102,7 @@ async function act(action) {
     await action();
   } catch (fault) {
     if (fault.name === "AbortError") return;
-    if (fault instanceof Stranger) return log_out(fault.message);
+    if (fault instanceof Stranger) return log_out();
     complain(fault.message);
     if (!(fault instanceof Refused || fault instanceof Away)) throw fault;
   }
@@ -110,12 +110,12 @@ async function act(action) {
 
 // ------------------------------------------------------------------------------------ logging in
 
-function log_out(why) {
-  const was_in = me !== null;
+function log_out() {
   give_up();
-  find("login-why").textContent = was_in
-    ? `Your session has ended. ${kept ? "Your answer is kept and goes out when you are back." : "Log in again to go on."}`
-    : why || find("login-why").textContent;
+  if (me !== null) {
+    const next = kept ? "Your answer is kept and goes out when you are back." : "Log in again to go on.";
+    find("login-why").textContent = `Your session has ended. ${next}`;
+  }
   enter("stranger");
   find("token").focus();
   say(find("login-why").textContent);
@@ -179,6 +179,10 @@ async function ask_next(before = "") {
   const got = await reach("POST", "/v1/questions/next", {});
   if (got === null) return rest(before);
   idle_n = 0;
+  if (got.classes.some((name) => !me.classes.includes(name))) {
+    me = await reach("GET", "/v1/me"); // somebody added a class: keys may lead to others now
+    show_keys();
+  }
   show(got);
   say(`${before} New question, ${REASONS[got.why?.reason]?.[0] ?? "asked"}. ${sentence(got.features)}`.trim());
 }
@@ -206,6 +210,7 @@ function show(got) {
     find("guess-bars").replaceChildren();
   }
   enter("asking");
+  tick();
   if (!document.hidden) window.scrollTo({ top: 0 });
   const lost = document.activeElement === document.body || !document.activeElement;
   if (lost) find("question-title").focus({ preventScroll: true });
@@ -253,7 +258,7 @@ async function deliver() {
     await reach("POST", "/v1/answers", message);
     sitting.push(message.took_s);
     tick();
-    find("undo").title = `Takes back: ${message.label ?? "cannot tell"}`;
+    find("last").textContent = `Last: ${message.label ?? "cannot tell"}`;
   } catch (fault) {
     if (!(fault instanceof Refused)) throw fault;
     // 400 and 422: this answer is wrong, another one may not be. All else: the question is gone.
@@ -302,6 +307,7 @@ async function undo() {
     else if (fault instanceof Refused) rest("");
     throw fault;
   }
+  find("last").textContent = "";
   act(refresh_status);
   await ask_next("Your last answer is taken back.");
 }

@@ -24,10 +24,10 @@ export function shape(name, attributes = {}, ...children) {
   return made;
 }
 
-const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const WHOLE = new Intl.NumberFormat("en");
 
-/** Whole numbers in full, others to four digits; very large and very small ones as powers of ten. */
+/** Whole numbers in full, others to six digits; very large and very small ones as powers of ten. */
 export function told(value) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);

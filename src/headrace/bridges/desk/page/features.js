@@ -177,8 +177,8 @@ function weight_of({ influence }, weight_max) {
   const bar = shape(
     "svg",
     { class: "bar", viewBox: "0 0 48 22", "aria-hidden": "true" },
-    shape("rect", { class: "rail", width: 48, y: 7, height: 8, rx: 4 }),
-    shape("rect", { class: "weighs", width: Math.max(3, 48 * share), y: 7, height: 8, rx: 4 }),
+    shape("rect", { class: "rail", width: 48, y: 8, height: 6, rx: 3 }),
+    shape("rect", { class: "weighs", width: Math.max(3, 48 * share), y: 8, height: 6, rx: 3 }),
   );
   const words = `influence ${Math.round(share * 100)} of 100`;
   return [bar, element("span", { class: "unseen", textContent: words })];

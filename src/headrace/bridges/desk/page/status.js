@@ -39,10 +39,10 @@ function show_estimate(estimate, series) {
 export function curve_of(series) {
   const { width, height, left, right, top, bottom } = CURVE;
   const [first, last] = [series[0], series.at(-1)];
-  const step = Math.max(...series.map((r) => r[3])) - Math.min(...series.map((r) => r[2])) > 0.3 ? 0.2 : 0.1;
-  const floor = Math.max(0, Math.floor(Math.min(...series.map((r) => r[2])) / step + 1e-9) * step);
-  const ceiling = Math.min(1, Math.ceil(Math.max(...series.map((r) => r[3])) / step - 1e-9) * step);
-  const tall = ceiling - floor || step;
+  const floor = Math.max(0, Math.floor(Math.min(...series.map((r) => r[2])) * 10 + 1e-9) / 10);
+  const ceiling = Math.min(1, Math.ceil(Math.max(...series.map((r) => r[3])) * 10 - 1e-9) / 10);
+  const tall = ceiling - floor || 0.1;
+  const step = tall > 0.45 ? 0.2 : 0.1;
   const wide = last[0] - first[0] || 1;
   const x = (labels_n) => left + ((labels_n - first[0]) / wide) * (width - left - right);
   const y = (share) => top + ((ceiling - share) / tall) * (height - top - bottom);
@@ -50,8 +50,7 @@ export function curve_of(series) {
   const upper = series.map((r) => point(r[0], r[3]));
   const lower = series.map((r) => point(r[0], r[2])).reverse();
   const lines = [];
-  for (let i = 0; i <= Math.round(tall / step); i++) {
-    const at = floor + i * step;
+  for (let at = ceiling; at > floor - 1e-9; at -= step) {
     lines.push(
       shape("line", { class: "grid", x1: left, x2: width - right, y1: y(at), y2: y(at) }),
       shape("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end" }, `${Math.round(at * 100)} %`),
