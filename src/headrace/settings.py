@@ -41,6 +41,7 @@ from .settings_query import (
     RoundSettings,
     faults_of_query,
 )
+from .settings_queue import QueueSettings
 from .settings_reading import section_of
 
 # Of other modules; to be imported from here like the sections below.
@@ -382,6 +383,7 @@ class Settings(Section, frozen=True, kw_only=True):
     http: HttpSettings = HttpSettings()
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
+    queue: QueueSettings = QueueSettings()
     bridges: Annotated[
         dict[str, dict[str, Any]],
         about(

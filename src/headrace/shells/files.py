@@ -23,13 +23,13 @@ day by that clock: so requests of a live stream expire in time, those of a past 
 
 Everything written survives the death of the process. A loss of power may take from each file what
 was written since the last snapshot: a request that was sent may then be decided anew, otherwise.
-What was read from a pipe and not copied to the folder yet is lost with the process.
+What was read from a pipe and not copied to the folder yet is lost with the process; of a stream or
+a queue nothing is, which is acknowledged when its copy is safe.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,9 +42,9 @@ from typing import Any
 import msgspec
 
 from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
-from ..adapters.jsonl import Appender, Pipe, Tail
+from ..adapters.jsonl import Appender, Tail
 from ..adapters.snapshots import SnapshotStore
-from ..adapters.tables.records import is_export, is_table, is_table_of_columns
+from ..adapters.tables.records import is_export, is_table_of_columns
 from ..bridges.folder import remember_places
 from ..engine import Engine
 from ..errors import BadInput
@@ -54,7 +54,8 @@ from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..observe.clock import off_clock_told
 from ..report import Report
 from ..settings import Settings
-from .copying import copy_answers, copy_table
+from .copying import copy_answers
+from .inputs import open_events
 from .orders import ORDERS
 from .places import Places, is_whole, refuse_the_same, refuse_to_follow
 from .replay import Player, RunFolder, encoded
@@ -194,14 +195,10 @@ class Runner:
                 break
 
     def _open_inputs(self, places: Places, opened: ExitStack) -> None:
-        self._pipe: Pipe | None = None
-        events = places.events
-        if events is None:
-            events = places.state / "stdin.jsonl"
-            self._pipe = opened.enter_context(closing(Pipe(sys.stdin.fileno(), events)))
-        elif is_table(events):
-            self._is_told |= is_table_of_columns(events)
-            events = copy_table(events, places.state, self.settings, self._note)
+        events, self._pipe = open_events(places, self.settings, self.follow, self._note)
+        if self._pipe is not None:
+            opened.callback(self._pipe.close)
+        self._is_told |= places.events is not None and is_table_of_columns(places.events)
         longest = self.settings.input.line_bytes_max
         self._events_source = self.journal.source("events", _recorded(events, places.state))
         fed = self._fed(self._events_source)

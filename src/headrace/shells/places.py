@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..adapters.brokers.copying import COPY as QUEUE_COPY
+from ..adapters.brokers.copying import MARK as QUEUE_MARK
 from ..adapters.tables.records import is_export, is_table
 from ..errors import BadSettings
 from .copying import ANSWERS, COPY
@@ -28,13 +30,18 @@ OWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where everything is; `events` is None for standard input, `settings` if there is no file."""
+    """Where everything is.
+
+    `events` is None for standard input, and where `queue` is the URL of a stream or queue;
+    `settings` if there is no file.
+    """
 
     events: Path | None
     answers: Path | None
     requests: Path
     state: Path
     settings: Path | None = None
+    queue: str | None = None
 
 
 def no_run_told(folder: Path) -> str:
@@ -55,7 +62,9 @@ def refuse_the_same(places: Places) -> None:
         "--settings": places.settings,
     }
     own = {name: places.state / name for name in OWN}
-    if places.events is None:
+    if places.queue is not None:
+        own |= {name: places.state / name for name in (QUEUE_COPY, QUEUE_MARK)}
+    elif places.events is None:
         own["stdin.jsonl"] = places.state / "stdin.jsonl"
     elif is_table(places.events):
         own[COPY] = places.state / COPY

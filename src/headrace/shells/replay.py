@@ -111,7 +111,8 @@ class RunFolder:
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
             for where, then, now in _differences(there, here, "")
-            if not where.startswith(("run.", "http.", "bridges")) and where != "label.cost"
+            if not where.startswith(("run.", "http.", "queue.", "bridges"))
+            and where != "label.cost"
         ]
         if faults:
             raise BadSettings(faults)

@@ -14,6 +14,7 @@ from typing import Any
 from rich.progress import Progress
 from rich.table import Table
 
+from ..adapters.brokers.address import is_address
 from ..errors import BadSettings
 from ..limits import Limit
 from ..observe.clock import off_clock_told
@@ -39,7 +40,8 @@ def register(subparsers: Any) -> None:
         "--events",
         required=True,
         metavar="FILE",
-        help="JSON lines, CSV or Parquet, .gz too; - for a pipe of lines",
+        help="JSON lines, CSV or Parquet, .gz too; - for a pipe of lines; a stream or a queue, "
+        "redis://HOST/STREAM or amqp://HOST/QUEUE",
     )
     parser.add_argument(
         "--answers",
@@ -78,8 +80,10 @@ def main(arguments: argparse.Namespace) -> int:
     settings = Settings() if arguments.settings is None else load(arguments.settings)
     if str(arguments.requests) == "-":
         raise BadSettings("--requests is -; must be a file, which a restart compares with")
+    queue = arguments.events if is_address(arguments.events) else None
     places = Places(
-        events=None if arguments.events == "-" else Path(arguments.events),
+        events=None if arguments.events == "-" or queue else Path(arguments.events),
+        queue=queue,
         answers=arguments.answers,
         requests=arguments.requests,
         state=arguments.state,

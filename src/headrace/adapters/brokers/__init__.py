@@ -1,0 +1,1 @@
+"""Redis and RabbitMQ: where they are, how they are reached, and messages copied from them."""

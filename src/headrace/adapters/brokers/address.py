@@ -1,0 +1,199 @@
+"""The address of a broker as a URL, and the secrets that go with it. Opens nothing but files."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ...errors import BadSettings
+from ...settings_http import is_loopback
+from ...settings_queue import ConnectionSettings
+
+SCHEMES: dict[str, tuple[Literal["redis", "rabbitmq"], bool, int]] = {
+    "redis": ("redis", False, 6379),
+    "rediss": ("redis", True, 6379),
+    "amqp": ("rabbitmq", False, 5672),
+    "amqps": ("rabbitmq", True, 5671),
+}
+"""Of each scheme: the kind of broker, whether it is TLS, the usual port."""
+
+PASSWORDS = {"redis": "HEADRACE_REDIS_PASSWORD", "rabbitmq": "HEADRACE_RABBITMQ_PASSWORD"}
+"""Environment variables of the passwords, where `password_file` names no file."""
+
+
+class BrokerAway(Exception):  # noqa: N818 - as BadInput and the others
+    """The broker can't be reached now, or ended the connection: try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a broker is, whom we are there, and the stream or queue that is meant; no secret.
+
+    `name` is empty where the URL names none; `space` is the number of the database in Redis, and
+    the virtual host in RabbitMQ.
+    """
+
+    kind: Literal["redis", "rabbitmq"]
+    is_tls: bool
+    host: str
+    port: int
+    user: str
+    name: str
+    space: str
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.kind} at {host}:{self.port}"
+
+
+def is_address(text: str) -> bool:
+    """Whether a text names a broker by its scheme, well-formed or not.
+
+    >>> is_address("rediss://events:6379/log"), is_address("events.jsonl")
+    (True, False)
+    """
+    scheme, mark, _ = text.partition("://")
+    return bool(mark) and scheme.lower() in SCHEMES
+
+
+def parse_address(text: str, setting: str) -> Address:
+    """An address from its URL; `setting` names where that stands, for faults.
+
+    Raises `BadSettings`, whose text never repeats the URL: there may be a password in it.
+
+    >>> parse_address("amqp://eva@rabbit/inference?vhost=team", "--events")
+    Address(kind='rabbitmq', is_tls=False, host='rabbit', port=5672, user='eva', name='inference',
+    space='team')
+    >>> parse_address("redis://:secret@127.0.0.1/log", "--events")
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: --events holds a password, which others could see; put it into a
+    file (password_file) or into the environment variable HEADRACE_REDIS_PASSWORD
+    """
+    try:
+        parts = urlsplit(text)
+        kind, is_tls, usual_port = SCHEMES[parts.scheme]
+        host, port = parts.hostname, parts.port
+        query = (
+            dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True))
+            if (parts.query)
+            else {}
+        )
+    except (ValueError, KeyError):
+        raise BadSettings(f"{setting} is no address; must be such as {_example(setting)}") from None
+    if parts.password is not None:
+        raise BadSettings(
+            f"{setting} holds a password, which others could see; put it into a file "
+            f"(password_file) or into the environment variable {PASSWORDS[kind]}"
+        )
+    if not host or parts.fragment:
+        raise BadSettings(f"{setting} is {text!r}; must be such as {_example(setting)}")
+    where, default = ("db", "0") if kind == "redis" else ("vhost", "/")
+    if unknown := sorted(set(query) - {where}):
+        raise BadSettings(
+            f"{setting} has ?{unknown[0]}=, which is not known; with {parts.scheme}:// there is "
+            f"?{where}= alone, and [queue] or the section of the bridge has the rest"
+        )
+    space = query.get(where, default)
+    if kind == "redis" and not (space.isascii() and space.isdigit() and len(space) < 6):
+        raise BadSettings(f"{setting} has ?db={space}; must be the number of a database")
+    return Address(
+        kind=kind,
+        is_tls=is_tls,
+        host=host,
+        port=usual_port if port is None else port,
+        user=unquote(parts.username or ""),
+        name=unquote(parts.path.removeprefix("/")),
+        space=space,
+    )
+
+
+def _example(setting: str) -> str:
+    if setting == "--events":
+        return "redis://HOST:PORT/STREAM or amqp://USER@HOST:PORT/QUEUE"
+    return "redis://HOST:PORT or amqp://USER@HOST:PORT"
+
+
+def faults_of_connection(address: Address, settings: ConnectionSettings, section: str) -> list[str]:
+    """What does not fit together of an address and the settings beside it; empty when nothing."""
+    faults = []
+    if not address.is_tls:
+        faults += [
+            f"{section}.{name} is set, and the address is without TLS; write "
+            f"{'rediss' if address.kind == 'redis' else 'amqps'}://, or remove {name}"
+            for name in ("ca_file", "cert_file", "key_file")
+            if getattr(settings, name)
+        ]
+        if not is_loopback(address.host) and not settings.allow_plaintext:
+            secure = "rediss" if address.kind == "redis" else "amqps"
+            faults.append(
+                f"{address} is not on loopback, and without TLS the password and every message "
+                f"could be read on the way; write {secure}://, or set {section}.allow_plaintext, "
+                "where the network is trusted"
+            )
+    for name, other in (("cert_file", "key_file"), ("key_file", "cert_file")):
+        if getattr(settings, name) and not getattr(settings, other):
+            faults.append(f"{section}.{name} is set without {section}.{other}; set both or neither")
+    return faults
+
+
+def read_password(address: Address, settings: ConnectionSettings, section: str) -> str:
+    """The password, from its file or the environment; empty where there is none.
+
+    Raises `BadSettings` for a file that can't be read, and for a user without a password.
+    """
+    variable = PASSWORDS[address.kind]
+    if not settings.password_file:
+        found = os.environ.get(variable, "").strip()
+        if address.user and not found:
+            raise BadSettings(
+                f"{address} is to know us as {address.user}, and there is no password; set "
+                f"{section}.password_file, or the environment variable {variable}"
+            )
+        return found
+    where = f"{section}.password_file is {settings.password_file!r}"
+    try:
+        found = Path(settings.password_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSettings(f"{where}: can't be read ({error.strerror})") from error
+    except UnicodeDecodeError:
+        # Without the cause: its text would show bytes of the password.
+        raise BadSettings(f"{where}: not UTF-8") from None
+    if not found:
+        raise BadSettings(f"{where}: empty; must hold the password")
+    return found
+
+
+def make_tls(settings: ConnectionSettings, section: str) -> ssl.SSLContext:
+    """TLS 1.2 or later that checks the server's name. Raises `BadSettings` for files of no use."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if settings.ca_file:
+            context = ssl.create_default_context(cafile=settings.ca_file)
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+    except OSError as error:
+        raise BadSettings(
+            f"{section}.ca_file is {settings.ca_file!r}: {error.strerror or 'no PEM certificates'}"
+        ) from error
+    try:
+        if settings.cert_file:
+            context.load_cert_chain(settings.cert_file, settings.key_file, password="")
+    except OSError as error:
+        raise BadSettings(
+            f"{section}.cert_file and key_file can't be used: {error.strerror or 'no PEM pair'}"
+        ) from error
+    return context
+
+
+def import_client(name: Literal["redis", "pika"], extra: str) -> None:
+    """Raises `BadSettings` where the client of a broker is not installed."""
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        raise BadSettings(
+            f"{name} is not installed, the client of this broker: pip install 'headrace[{extra}]'"
+        ) from error

@@ -1,0 +1,199 @@
+"""RabbitMQ: a connection, and a queue as the source of events.
+
+A queue forgets what was acknowledged and gives again what was not, perhaps in another order. So the
+mark of the source is the keys of the latest messages: RabbitMQ may give again at most as many as it
+sends ahead (`queue.batch_max`), and twice that many are remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...errors import BadInput, BadSettings
+from ...settings_queue import ConnectionSettings, QueueSettings
+from .address import (
+    Address,
+    BrokerAway,
+    faults_of_connection,
+    import_client,
+    make_tls,
+    read_password,
+)
+from .copying import Batch
+
+if TYPE_CHECKING:
+    from pika import BlockingConnection
+    from pika.adapters.blocking_connection import BlockingChannel
+
+TIMEOUT_S = 10.0
+HEARTBEAT_S = 60
+
+_KEYS = msgspec.json.Decoder(list[str])
+
+
+def connect_rabbitmq(
+    address: Address, settings: ConnectionSettings, section: str
+) -> BlockingConnection:
+    """An open connection to this server.
+
+    Raises `BadSettings` for what does not fit together or is refused, without any secret, and
+    `BrokerAway`.
+    """
+    import_client("pika", "rabbitmq")
+    import pika  # noqa: PLC0415 - an extra
+
+    if faults := faults_of_connection(address, settings, section):
+        raise BadSettings(faults)
+    password = read_password(address, settings, section)
+    user = address.user or "guest"
+    tls = None
+    if address.is_tls:
+        tls = pika.SSLOptions(make_tls(settings, section), address.host)
+    parameters = pika.ConnectionParameters(
+        host=address.host,
+        port=address.port,
+        virtual_host=address.space,
+        credentials=pika.PlainCredentials(user, password or "guest"),
+        ssl_options=tls,
+        heartbeat=HEARTBEAT_S,
+        socket_timeout=TIMEOUT_S,
+        stack_timeout=2 * TIMEOUT_S,
+        blocked_connection_timeout=TIMEOUT_S,
+        client_properties={"connection_name": "headrace"},
+    )
+    with telling_rabbitmq(address):
+        return pika.BlockingConnection(parameters)
+
+
+@contextmanager
+def telling_rabbitmq(address: Address) -> Iterator[None]:
+    """Let what pika raises become `BrokerAway`, or `BadSettings` where we are refused."""
+    from pika import exceptions  # noqa: PLC0415 - an extra
+
+    try:
+        yield
+    except (
+        exceptions.ProbableAuthenticationError,
+        exceptions.AuthenticationError,
+        exceptions.ProbableAccessDeniedError,
+    ) as error:
+        raise BadSettings(
+            f"{address} refuses us as {address.user or 'guest'}, or in the virtual host "
+            f"{address.space}; set the user in the address, and its password"
+        ) from error
+    except exceptions.ChannelClosedByBroker as error:
+        raise BadInput(f"{address}: {error.reply_text}") from error
+    except (exceptions.AMQPError, OSError) as error:
+        reason = str(error) or repr(error)
+        raise BrokerAway(reason) from error
+
+
+def key_of(body: bytes, message_id: str | None) -> str:
+    """What tells a message that comes again from one that is new: its id, if any, and its body."""
+    found = hashlib.blake2b((message_id or "").encode(), digest_size=8)
+    found.update(b"\0")
+    found.update(body)
+    return found.hexdigest()
+
+
+class RabbitSource:
+    """A queue of events, taken and acknowledged in batches; the mark is the latest keys."""
+
+    def __init__(self, address: Address, settings: QueueSettings, *, follow: bool) -> None:
+        if not address.name:
+            raise BadSettings("--events names no queue; must be amqp://HOST:PORT/QUEUE")
+        self._address, self._settings, self._follow = address, settings, follow
+        self._connection: BlockingConnection | None = None
+        self._channel: BlockingChannel | None = None
+        self._waiting: deque[tuple[int, str, bytes]] = deque()
+        self._taken_to = 0
+        self._known: dict[str, None] = {}
+        self._known_max = 2 * settings.batch_max
+
+    def read(self, mark: str, timeout_s: float) -> Batch:
+        if mark and not self._known:
+            self._known = dict.fromkeys(_KEYS.decode(mark))
+            # A run before may have let more be sent ahead.
+            self._known_max = max(self._known_max, len(self._known))
+        with self._telling():
+            channel = self._opened()
+            if not self._waiting:
+                channel.connection.process_data_events(timeout_s)
+            is_end = not self._waiting and not self._follow and not self._get(channel)
+        bodies = []
+        for _ in range(min(len(self._waiting), self._settings.batch_max)):
+            tag, key, body = self._waiting.popleft()
+            self._taken_to = tag
+            if key in self._known:
+                # Given again: as fresh in our memory as in RabbitMQ's.
+                del self._known[key]
+            else:
+                bodies.append(body)
+            self._known[key] = None
+        for key in list(self._known)[: -self._known_max]:
+            del self._known[key]
+        if not self._taken_to:
+            return Batch(mark=mark, is_end=is_end)
+        return Batch(bodies=tuple(bodies), mark=msgspec.json.encode(list(self._known)).decode())
+
+    def _opened(self) -> BlockingChannel:
+        if self._channel is not None and self._channel.is_open:
+            return self._channel
+        self._forget()
+        self._connection = connect_rabbitmq(self._address, self._settings, "queue")
+        self._channel = channel = self._connection.channel()
+        channel.basic_qos(prefetch_count=self._settings.batch_max)
+        # The queue is not ours: where there is none, this says so.
+        channel.queue_declare(self._address.name, passive=True)
+        channel.add_on_cancel_callback(lambda _: channel.close())
+        channel.basic_consume(self._address.name, self._take)
+        return channel
+
+    def _take(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
+        key = key_of(body, properties.message_id)
+        self._waiting.append((method.delivery_tag, key, body))
+
+    def _get(self, channel: BlockingChannel) -> bool:
+        """Ask for one message by hand: that there is none is the one way to know of an end."""
+        method, properties, body = channel.basic_get(self._address.name)
+        # What was on its way to us came before the reply.
+        channel.connection.process_data_events(0)
+        if method is not None and properties is not None and body is not None:
+            self._take(channel, method, properties, body)
+            # Acknowledged is up to a tag: in their order.
+            self._waiting = deque(sorted(self._waiting))
+        return bool(self._waiting)
+
+    def acknowledge(self) -> None:
+        if not self._taken_to or self._channel is None:
+            return
+        with self._telling():
+            self._channel.basic_ack(self._taken_to, multiple=True)
+        self._taken_to = 0
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """As `telling_rabbitmq`; what was sent ahead is forgotten, since it comes again."""
+        try:
+            with telling_rabbitmq(self._address):
+                yield
+        except BrokerAway:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self.close()
+        self._waiting.clear()
+        self._taken_to = 0
+
+    def close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None and connection.is_open:
+            with suppress(Exception):
+                connection.close()

@@ -1,0 +1,203 @@
+"""Redis: a connection, and a stream as the source of events.
+
+The stream is read by ids, each entry once, and a consumer group shows how far: its last delivered
+id is moved to the last entry whose copy is safe. No entry is ever pending, so none can be left.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...errors import BadInput, BadSettings
+from ...settings_queue import ConnectionSettings, QueueSettings
+from .address import (
+    Address,
+    BrokerAway,
+    faults_of_connection,
+    import_client,
+    make_tls,
+    read_password,
+)
+from .copying import Batch
+
+if TYPE_CHECKING:
+    import redis
+
+TIMEOUT_S = 10.0
+CONNECT_S = 5.0
+
+
+def connect_redis(address: Address, settings: ConnectionSettings, section: str) -> redis.Redis:
+    """A client of this server; it connects when it is first used, and again when it was cut.
+
+    Raises `BadSettings` for what does not fit together, without any secret.
+    """
+    import_client("redis", "redis")
+    import redis  # noqa: PLC0415 - an extra
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
+    if faults := faults_of_connection(address, settings, section):
+        raise BadSettings(faults)
+    tls: dict[str, Any] = {}
+    if address.is_tls:
+        make_tls(settings, section)
+        tls = {
+            "ssl": True,
+            "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+            "ssl_ca_certs": settings.ca_file or None,
+            "ssl_certfile": settings.cert_file or None,
+            "ssl_keyfile": settings.key_file or None,
+        }
+    password = read_password(address, settings, section)
+    return redis.Redis(
+        host=address.host,
+        port=address.port,
+        db=int(address.space),
+        username=address.user or None,
+        password=password or None,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=CONNECT_S,
+        # What is tried again must know what it did: never the client by itself.
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+        client_name="headrace",
+        **tls,
+    )
+
+
+@contextmanager
+def telling_redis(address: Address) -> Iterator[None]:
+    """Let what redis-py raises become `BrokerAway`, or `BadSettings` where we are refused."""
+    import redis  # noqa: PLC0415 - an extra
+
+    try:
+        yield
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise BadSettings(f"{address} refuses us: {error}") from error
+    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
+        raise BrokerAway(str(error)) from error
+    except redis.ResponseError as error:
+        raise BadInput(f"{address}: {error}") from error
+
+
+def id_of(text: bytes | str) -> tuple[int, int]:
+    """The id of an entry as a pair that is ordered as the stream is.
+
+    >>> id_of(b"1700000000000-2") < id_of("1700000000000-10")
+    True
+    """
+    plain = text.decode() if isinstance(text, bytes) else text
+    at, _, number = plain.partition("-")
+    return int(at), int(number or 0)
+
+
+class RedisSource:
+    """A stream of events, read from an id on; the mark is the last id, and how many came before."""
+
+    def __init__(self, address: Address, settings: QueueSettings) -> None:
+        if not address.name:
+            raise BadSettings("--events names no stream; must be redis://HOST:PORT/STREAM")
+        self._address, self._settings = address, settings
+        self._stream = address.name
+        self._client = connect_redis(address, settings, "queue")
+        self._safe = ("", 0)
+        self._shown = ""
+        self._lost_to = (0, 0)
+
+    def read(self, mark: str, timeout_s: float) -> Batch:
+        last, _, count = (mark or "0-0 0").partition(" ")
+        with telling_redis(self._address):
+            info, entries = self._look(last)
+            if info is not None and not self._safe[0] and mark:
+                # A process that was killed may have told the group less than it had copied.
+                self._safe = (last, int(count))
+            if info is None or not entries:
+                notes = self._check(info, last)
+                self._client.xread({self._stream: last}, 1, int(1000 * timeout_s) or 1)
+                return Batch(mark=mark, notes=notes, is_end=True)
+        reached = entries[-1][0].decode()
+        read_n = int(count) + len(entries)
+        if not int(count):
+            # What was trimmed before we came counts as read, or the group's lag would be wrong.
+            read_n += info["entries-added"] - info["length"]
+        if len(entries) < self._settings.batch_max:
+            read_n = info["entries-added"]
+        self._safe = (reached, read_n)
+        return Batch(
+            bodies=tuple(self._body(fields) for _, fields in entries),
+            mark=f"{reached} {read_n}",
+            notes=self._check(info, last),
+        )
+
+    def _look(self, last: str) -> tuple[dict[str, Any] | None, list[tuple[bytes, Any]]]:
+        """The state of the stream and what is behind `last`, at one instant."""
+        import redis  # noqa: PLC0415 - an extra
+
+        with self._client.pipeline(transaction=True) as both:
+            both.xinfo_stream(self._stream)
+            both.xread({self._stream: last}, self._settings.batch_max)
+            info, found = both.execute(raise_on_error=False)
+        if isinstance(info, redis.ResponseError) and "no such key" in str(info):
+            return None, []
+        for one in (info, found):
+            if isinstance(one, Exception):
+                raise one
+        return info, found[0][1] if found else []
+
+    def _check(self, info: dict[str, Any] | None, last: str) -> tuple[str, ...]:
+        """What was removed before it was read. Raises `BadInput` for a stream begun anew."""
+        read_to = id_of(last)
+        if info is None or read_to == (0, 0):
+            return ()
+        if "max-deleted-entry-id" not in info:
+            raise BadInput(f"{self._address} is older than Redis 7, and does not say what it trims")
+        if id_of(info["last-generated-id"]) < read_to:
+            raise BadInput(
+                f"the stream {self._stream} of {self._address} ends before {last}, up to which it "
+                "was read: it was begun anew; start with another --state"
+            )
+        removed = id_of(info["max-deleted-entry-id"])
+        if removed <= max(read_to, self._lost_to):
+            return ()
+        self._lost_to = removed
+        return (
+            f"entries of the stream {self._stream} between {last} and {removed[0]}-{removed[1]} "
+            "were removed before they were read; trim it by MINID, below the last delivered id of "
+            f"the group {self._settings.group}",
+        )
+
+    def _body(self, fields: dict[bytes, bytes] | None) -> bytes:
+        fields = fields or {}
+        found = fields.get(self._settings.field.encode())
+        if found is not None:
+            return found
+        try:
+            return msgspec.json.encode({k.decode(): v.decode() for k, v in fields.items()})
+        except UnicodeDecodeError:
+            # No JSON, so it is rejected, with all that it says.
+            return b" ".join(part for pair in fields.items() for part in pair)
+
+    def acknowledge(self) -> None:
+        reached, read_n = self._safe
+        if reached == self._shown:
+            return
+        with telling_redis(self._address):
+            import redis  # noqa: PLC0415 - an extra
+
+            name = self._settings.group
+            try:
+                self._client.xgroup_setid(self._stream, name, reached, entries_read=read_n)
+            except redis.ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                self._client.xgroup_create(self._stream, name, reached, entries_read=read_n)
+        self._shown = reached
+
+    def close(self) -> None:
+        self._client.close()

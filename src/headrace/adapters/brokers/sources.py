@@ -1,0 +1,22 @@
+"""The source of events that an address names; only the client that it needs is imported."""
+
+from __future__ import annotations
+
+from ...settings_queue import QueueSettings
+from .address import Address, parse_address
+from .copying import Source
+
+
+def open_source(url: str, settings: QueueSettings, *, follow: bool) -> tuple[Address, Source]:
+    """A source of events, which is not connected yet, and its address; with `follow` without end.
+
+    Raises `BadSettings` for a URL, settings or secrets that are of no use.
+    """
+    address = parse_address(url, "--events")
+    if address.kind == "redis":
+        from .redis import RedisSource  # noqa: PLC0415 - an extra
+
+        return address, RedisSource(address, settings)
+    from .rabbitmq import RabbitSource  # noqa: PLC0415 - an extra
+
+    return address, RabbitSource(address, settings, follow=follow)
