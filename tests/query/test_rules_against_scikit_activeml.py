@@ -11,11 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import norm
-from skactiveml.stream import PeriodicSampling
+from skactiveml.classifier import ParzenWindowClassifier
+from skactiveml.pool import cost_reduction
+from skactiveml.stream import (
+    CognitiveDualQueryStrategy,
+    PeriodicSampling,
+    StreamDensityBasedAL,
+    StreamProbabilisticAL,
+)
 from skactiveml.stream import budgetmanager as managers
 
 from headrace.chance import Chance
 from headrace.query.rules import Arriving, Draw, Rule, made
+from headrace.query.rules.quantile import gain
 
 EVENTS_N = 1_500
 RATE = 0.1
@@ -154,3 +162,137 @@ def test_periods_are_the_same(rate: float) -> None:
     # Theirs sums in floating point, and is an event late where that falls short of a whole label.
     ours = chosen_by(made("periodic", {}), p, lucks, rate)
     assert len(ours) == len(found) and max(np.abs(np.subtract(ours, found))) <= 1
+
+
+# ------------------------------------------------------------------ with features of the events
+
+POINTS_N = 500
+
+
+def points(seed: int) -> np.ndarray:
+    chance = Chance(seed)
+    keys = chance.keys(map(str, range(POINTS_N)))
+    drawn = np.stack([chance.uniforms(f"x{j}", keys) for j in range(4)], axis=1)
+    return drawn + np.arange(POINTS_N)[:, None] / POINTS_N
+
+
+class Told:
+    """A classifier of theirs that says what it was given, one event at a time."""
+
+    def __init__(self, p: np.ndarray) -> None:
+        self.classifier = ParzenWindowClassifier(classes=list(range(p.shape[1])))
+        self.classifier.fit(np.zeros((1, 4)), [0])
+        self.p, self.i = p, 0
+        self.classifier.predict_proba = lambda X: self.p[[self.i]]
+
+
+def chosen_with_points(
+    rule: Rule, p: np.ndarray, X: np.ndarray, lucks: np.ndarray, *, by_margin: bool = False
+) -> list[int]:
+    found = []
+    for i, luck in enumerate(lucks[: len(X)].tolist()):
+        ordered = np.sort(p[i])
+        confidence = ordered[-1] - ordered[-2] if by_margin else ordered[-1]
+        event = Arriving(float(1.0 - confidence), p[i], X[i], np.zeros(4, np.bool_), RATE)
+        is_chosen = luck < rule.chance(event)
+        rule.passed(event, Draw(luck, is_chosen, is_chosen))
+        if is_chosen:
+            found.append(i)
+    return found
+
+
+def chosen_by_strategy(
+    strategy: Any, p: np.ndarray, X: np.ndarray, lend: Callable[[int], None] = lambda i: None
+) -> list[int]:
+    told, found = Told(p), []
+    for i, x in enumerate(X):
+        told.i = i
+        lend(i)
+        asked = strategy.query(x[None], clf=told.classifier)
+        lend(i)
+        strategy.update(x[None], asked)
+        if len(asked):
+            found.append(i)
+    return found
+
+
+def factor_of(lent: Lent, lucks: np.ndarray) -> Callable[[int], None]:
+    def lend(i: int) -> None:
+        lent.begin()
+        lent.uniforms = (lucks[i],)
+        lent.factor = float(norm.ppf(1.0 - lucks[i], loc=1.0, scale=1.0))
+
+    return lend
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_dense_events_below_a_random_threshold_are_the_same(seed: int) -> None:
+    (p, lucks), X, lent = stream(seed), points(seed), Lent()
+    manager = managers.DensityBasedSplitBudgetManager(budget=RATE, random_state=lent)
+    theirs = StreamDensityBasedAL(budget_manager=manager, budget=RATE, random_state=0)
+    rule = made("density", {"distance": "plain"})
+    ours = chosen_with_points(rule, p, X, lucks, by_margin=True)
+    assert len(ours) > 25 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
+
+
+@pytest.mark.filterwarnings("ignore:force_full_budget is set to False")
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("random", lambda lent: managers.RandomBudgetManager(budget=RATE, random_state=lent)),
+        ("fixed", lambda _: managers.FixedUncertaintyBudgetManager([0, 1, 2], budget=RATE)),
+        ("variable", lambda _: managers.VariableUncertaintyBudgetManager(budget=RATE)),
+        (
+            "randomised",
+            lambda lent: managers.RandomVariableUncertaintyBudgetManager(
+                budget=RATE, random_state=lent
+            ),
+        ),
+    ],
+)
+def test_the_cognitive_dual_strategies_choose_the_same(name: str, make: Any, full: bool) -> None:
+    (p, lucks), X, lent = stream(1), points(1), Lent()
+    theirs = CognitiveDualQueryStrategy(
+        budget_manager=make(lent), budget=RATE, force_full_budget=full, random_state=0
+    )
+    rule = made(f"cognitive_{name}", {"distance": "plain", "full_budget": full})
+    ours = chosen_with_points(rule, p, X, lucks)
+    assert len(ours) > 5 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_quantile_filter_chooses_the_same(seed: int) -> None:
+    p, lucks = stream(seed)
+    manager, theirs = managers.BalancedIncrementalQuantileFilter(budget=RATE), []
+    for i, row in enumerate(p):
+        utilities = np.array([1.0 - row.max()])
+        asked = manager.query_by_utility(utilities)
+        manager.update(np.zeros((1, 1)), asked, utilities)
+        theirs += [i] * len(asked)
+    assert len(theirs) > 100 and chosen_by(made("quantile_filter", {}), p, lucks) == theirs
+
+
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_the_expected_gain_is_the_same(m: int) -> None:
+    counts = 4.0 * stream(3, k=4)[0][:40]
+    theirs = cost_reduction(counts, m_max=m, prior=0.01)
+    assert [gain(row, m, 0.01) for row in counts] == pytest.approx(theirs, abs=1e-12)
+
+
+def test_probabilistic_active_learning_chooses_the_same() -> None:
+    (p, lucks), X = stream(2), points(2)[:300]
+    told, theirs = Told(p), []
+    strategy = StreamProbabilisticAL(metric="rbf", metric_dict={"gamma": 2.0 / 4.0}, budget=RATE)
+    for i, x in enumerate(X):
+        told.i = i
+        known = X[theirs] if theirs else np.zeros((1, 4))
+        labels = np.zeros(len(theirs)) if theirs else np.array([np.nan])
+        asked, utilities = strategy.query(
+            x[None], clf=told.classifier, X=known, y=labels, return_utilities=True
+        )
+        strategy.update(x[None], asked, budget_manager_param_dict={"utilities": utilities})
+        theirs += [i] * len(asked)
+    rule = made("probabilistic", {"distance": "plain", "gamma": 2.0})
+    ours = chosen_with_points(rule, p, X, lucks)
+    assert len(ours) > 20 and ours == theirs

@@ -13,6 +13,14 @@ from typing import Any
 
 from ...errors import BadSettings
 from ...importing import imported, nearest
+from .density import (
+    CognitiveDual,
+    CognitiveFixed,
+    CognitiveRandom,
+    CognitiveRandomised,
+    DensityStream,
+)
+from .quantile import ProbabilisticStream, QuantileFilter
 from .rule import Arriving, Bounds, Draw, Rule, Spent, check_options, options_of
 from .sampling import ImportanceWeighted, Periodic, Random, SelectiveSampling
 from .threshold import (
@@ -46,6 +54,13 @@ RULES: dict[str, Callable[..., Rule]] = {
     "split": Split,
     "selective_sampling": SelectiveSampling,
     "iwal": ImportanceWeighted,
+    "quantile_filter": QuantileFilter,
+    "probabilistic": ProbabilisticStream,
+    "density": DensityStream,
+    "cognitive_random": CognitiveRandom,
+    "cognitive_fixed": CognitiveFixed,
+    "cognitive_variable": CognitiveDual,
+    "cognitive_randomised": CognitiveRandomised,
 }
 
 

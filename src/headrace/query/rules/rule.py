@@ -79,7 +79,7 @@ class Spent:
         u <- u (w - 1) / w + asked
 
     (Zliobaite, Bifet, Pfahringer, Holmes, "Active learning with drifting streaming data", IEEE
-    Transactions on Neural Networks and Learning Systems 25 (1), 2014, eq. 2.) Labels may be asked
+    Transactions on Neural Networks and Learning Systems 25 (1), 2014.) Labels may be asked
     while u / w is below the rate.
 
     >>> spent = Spent(100)

@@ -16,7 +16,7 @@ class Random:
     """Ask each event with the same probability, the rate: what every other rule has to beat.
 
     With `window` it is the random strategy of Zliobaite and others (IEEE Transactions on Neural
-    Networks and Learning Systems 25 (1), 2014, section IV-A), which asks nothing while as many of
+    Networks and Learning Systems 25 (1), 2014), which asks nothing while as many of
     the latest events were asked as the rate allows.
     """
 
@@ -61,7 +61,8 @@ class SelectiveSampling:
     """Ask with probability b / (b + margin).
 
     Cesa-Bianchi, Gentile, Zaniboni, "Worst-case analysis of selective sampling for linear
-    classification", Journal of Machine Learning Research 7, 2006, figure 1. The margin there is
+    classification", Journal of Machine Learning Research 7, 2006: the perceptron that asks with
+    b / (b + |margin|). The margin there is
     that of a linear classifier; here it is by how much the likeliest class is ahead of the next
     one, for any number of classes and any model. `scale` is b there, whose place the rate takes at
     0. Nothing is asked while as many of the latest events were asked as the rate allows.
@@ -91,10 +92,10 @@ class ImportanceWeighted:
         p = p_min + (1 - p_min) max over y, i, j of L(h_i, y) - L(h_j, y)
 
     Beygelzimer, Dasgupta, Langford, "Importance weighted active learning", ICML 2009: the rejection
-    threshold by loss (algorithm 2), with the members of the model as its set of hypotheses, as the
-    bootstrap does in its section 7.2. The loss is 1 less the probability of the class y, so that p
-    is how far two members are apart about any class, and is 0 where all agree. The weight is that
-    of every request: labels weigh 1 / propensity where `learn` is told to. Nothing is asked while
+    threshold by loss, with the members of the model as its set of hypotheses, as in the experiments
+    there with bootstrap. The loss is 1 less the probability of the class y, so that p
+    is how far two members are apart about any class, and is p_min where all agree. The
+    weight 1 / propensity that goes with it is known of every request. Nothing is asked while
     as many of the latest events were asked as the rate allows.
     """
 

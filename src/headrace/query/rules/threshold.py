@@ -1,7 +1,7 @@
 """Doubt against a threshold: the strategies of Zliobaite and others.
 
 Zliobaite, Bifet, Pfahringer, Holmes, "Active learning with drifting streaming data", IEEE
-Transactions on Neural Networks and Learning Systems 25 (1), 2014, sections III and IV. Confidence
+Transactions on Neural Networks and Learning Systems 25 (1), 2014. Confidence
 is 1 - doubt: with `query.strategy` least_confidence it is the probability of the likeliest class,
 as there. Nothing is asked while as many of the latest events were asked as the rate allows
 (`Spent`), and no threshold moves then.
@@ -26,9 +26,9 @@ _STEP = "By which part the threshold falls when an event is asked and rises when
 class FixedUncertainty:
     """Ask where the likeliest class has at most a fixed probability.
 
-    Section IV-B: p_max <= theta, whatever `query.strategy` doubts. Where `limit` is 0, theta is
-    1/k + b (1 - 1/k) for k classes and rate b: the part b of what the probability of the likeliest
-    class can be.
+    The fixed uncertainty strategy of Zliobaite et al. 2014: p_max <= theta, whatever
+    `query.strategy` doubts. Where `limit` is 0, theta is 1/k + b (1 - 1/k) for k classes and rate
+    b: the part b of what the probability of the likeliest class can be.
     """
 
     limit: float = option(0.0, 0.0, 1.0, "The threshold theta; 0: by the rate.")
@@ -55,8 +55,9 @@ class FixedUncertainty:
 class VariableUncertainty:
     """Ask where the confidence is below a threshold that follows the spending.
 
-    Algorithm 2: theta (1 - s) when an event is asked, theta (1 + s) when none is, so that the rate
-    is spent on the closest calls of the moment whatever the model's confidence.
+    The variable uncertainty strategy of Zliobaite et al. 2014: theta <- theta (1 - s) when an event
+    is asked, theta (1 + s) when none is, so that the rate is spent on the closest calls of the
+    moment whatever the model's confidence.
     """
 
     step: float = option(0.01, 1e-6, 0.5, _STEP)
@@ -84,11 +85,12 @@ class VariableUncertainty:
 
 @dataclass
 class RandomisedVariableUncertainty:
-    """The same with a threshold that is multiplied by chance for each event.
+    """`variable_uncertainty` with a threshold that is multiplied by chance for each event.
 
-    Algorithm 3: confidence < theta eta with eta normal, of mean 1 and deviation `delta`. Nothing is
-    drawn for eta: the probability of that is 1 - Phi((confidence / theta - 1) / delta), which is
-    known, and events of any confidence have some of it.
+    The uncertainty strategy with randomisation of Zliobaite et al. 2014: confidence < theta eta
+    with eta normal, of mean 1 and deviation `delta`. Nothing is drawn for eta: the probability of
+    that is 1 - Phi((confidence / theta - 1) / delta), which is known, and events of any confidence
+    have some of it.
     """
 
     delta: float = option(1.0, 1e-3, 10.0, "The deviation of the factor eta.")
@@ -121,10 +123,11 @@ class RandomisedVariableUncertainty:
 class Split:
     """A part of the events is asked by lot, the others by `variable_uncertainty`.
 
-    Algorithm 4: with probability `share` the event is asked with probability b, the rate, and else
-    where its confidence is below theta, which only the latter move. So an event that the threshold
-    passes over still has the chance share b. (The second classifier there, which learns the lot
-    alone to detect change, is no part of this: what is drawn by lot judges drift here anyway.)
+    The split strategy of Zliobaite et al. 2014: with probability `share` the event is asked with
+    probability b, the rate, and else where its confidence is below theta, which only the latter
+    move. So an event that the threshold passes over still has the chance share b. (The second
+    classifier there, which learns the lot alone to detect change, is no part of this: what is drawn
+    by lot judges drift here anyway.)
     """
 
     share: float = option(0.1, 0.0, 1.0, "Part of the events that is asked by lot.")

@@ -1,0 +1,209 @@
+"""A quantile of what was seen of late as the threshold, kept to the budget: BIQF, and PAL by it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .rule import Arriving, Draw, choice, option
+from .space import OF_DISTANCE, PLAIN, SCALED, Space, stacked
+
+_WHOLE = 1_000_000_000
+_WINDOW = "Events whose utilities give the quantile."
+_TOLERANCE = "Events over which a label too few or too many is made good."
+
+
+@dataclass
+class BalancedQuantile:
+    """The balanced incremental quantile filter.
+
+    Kottke, Krempl, Spiliopoulou, "Probabilistic active learning in datastreams", IDA 2015: with
+    b the rate, an event is asked whose utility is at least the (1 - b) quantile of the last
+    `window` utilities, its own among them, less
+
+        (max - min) (earned - asked) / tolerance
+
+    so that what was asked stays within `tolerance` events of what the rate earned. The utilities
+    are kept in order: a new one finds its place by O(log w) comparisons and one move of memory,
+    where sorting anew takes O(w log w).
+    """
+
+    window: int
+    tolerance: float
+    earned: int = 0
+    seen_n: int = 0
+    latest: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    ordered: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.latest, self.ordered = np.empty(self.window), np.empty(self.window)
+
+    def allows(self, utility: float, rate: float) -> bool:
+        """Whether an event of this utility is to be asked; it is in the window from now on."""
+        known = self._put(utility)
+        self.earned += round(rate * _WHOLE)
+        spread = float(known[-1] - known[0])
+        over = spread * (self.earned / _WHOLE) / self.tolerance
+        self.threshold = quantile(known, 1.0 - rate) - over
+        return utility >= self.threshold
+
+    def _put(self, utility: float) -> NDArray[np.float64]:
+        n, slot = min(self.seen_n, self.window), self.seen_n % self.window
+        if n == self.window:
+            at = int(np.searchsorted(self.ordered, self.latest[slot]))
+            self.ordered[at:-1] = self.ordered[at + 1 :]
+            n -= 1
+        at = int(np.searchsorted(self.ordered[:n], utility))
+        self.ordered[at + 1 : n + 1] = self.ordered[at:n]
+        self.ordered[at] = self.latest[slot] = utility
+        self.seen_n += 1
+        return self.ordered[: n + 1]
+
+    def passed(self, is_asked: bool) -> None:
+        self.earned -= _WHOLE * is_asked
+
+
+def quantile(ordered: NDArray[np.float64], q: float) -> float:
+    """The quantile q of ascending numbers, between two of them by line; what `np.quantile` gives.
+
+    >>> quantile(np.array([1.0, 2.0, 4.0]), 0.75)
+    3.0
+    """
+    place = (len(ordered) - 1) * q
+    below = min(int(place), len(ordered) - 1)
+    above = min(below + 1, len(ordered) - 1)
+    low, high, part = float(ordered[below]), float(ordered[above]), place - below
+    step = high - low
+    return low + step * part if part < 0.5 else high - step * (1.0 - part)
+
+
+@dataclass
+class QuantileFilter:
+    """Ask the events whose doubt is in the highest part of the latest, kept to the budget: BIQF.
+
+    The balanced incremental quantile filter (Kottke, Krempl, Spiliopoulou, "Probabilistic active
+    learning in datastreams", IDA 2015) over the doubt of any `query.strategy`.
+    """
+
+    window: int = option(100, 1, 100_000, _WINDOW)
+    tolerance: float = option(50.0, 1.0, 1e6, _TOLERANCE)
+    filter: BalancedQuantile = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.filter = BalancedQuantile(self.window, self.tolerance)
+
+    @property
+    def threshold(self) -> float:
+        return self.filter.threshold
+
+    def chance(self, event: Arriving) -> float:
+        return float(self.filter.allows(event.doubt, event.rate))
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.filter.passed(draw.is_chosen)
+
+
+@dataclass
+class ProbabilisticStream:
+    """Probabilistic active learning on a stream: what a label here is expected to gain, by BIQF.
+
+    Kottke, Krempl, Spiliopoulou, IDA 2015, with the gain for many classes of Kottke, Krempl, Lang,
+    Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI 2016 (`gain`). The
+    labels near an event are counted by a Gaussian kernel over the latest `memory` events asked,
+    answered or not, so that what is on order is not ordered twice, and shared out by the
+    probabilities of the model. As in scikit-activeml the gain is not weighted by density.
+    """
+
+    window: int = option(100, 1, 100_000, _WINDOW)
+    tolerance: float = option(50.0, 1.0, 1e6, _TOLERANCE)
+    labels_max: int = option(2, 1, 3, "Labels that are thought of at once (m_max).")
+    prior: float = option(1e-3, 1e-6, 10.0, "Labels of each class that are taken for granted.")
+    gamma: float = option(1.0, 1e-3, 1e3, "The kernel is exp(-gamma mean squared difference).")
+    memory: int = option(500, 1, 10_000, "Events asked whose neighbourhood is remembered.")
+    distance: str = choice(SCALED, (PLAIN,), OF_DISTANCE)
+    filter: BalancedQuantile = field(init=False)
+    space: Space = field(init=False)
+    asked: NDArray[np.float64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.filter = BalancedQuantile(self.window, self.tolerance)
+        self.space = Space(self.distance == SCALED)
+        self.asked = np.empty((0, 0))
+
+    @property
+    def threshold(self) -> float:
+        return self.filter.threshold
+
+    def chance(self, event: Arriving) -> float:
+        self.space.take(event.x, event.is_category)
+        if len(event.probabilities) == 0:
+            return 0.0
+        counts = self._labels_near(event) * event.probabilities
+        utility = gain(counts, self.labels_max, self.prior)
+        return float(self.filter.allows(utility, event.rate))
+
+    def _labels_near(self, event: Arriving) -> float:
+        if not len(self.asked):
+            return 0.0
+        known = self.asked
+        if known.shape[1] < len(event.x):
+            known = stacked(known, event.x)[:-1]
+        squares = self.space.squares(known, event.x, event.is_category)
+        return float(np.exp(-self.gamma * squares / max(1, len(event.x))).sum())
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        self.filter.passed(draw.is_chosen)
+        if draw.is_asked:
+            empty = np.empty((0, len(event.x)))
+            known = self.asked if len(self.asked) else empty
+            self.asked = stacked(known, event.x)[-self.memory :]
+
+
+def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
+    """By how much some labels are expected to better the decision at one place, per label.
+
+        max over m of (right after m labels - right now) / m
+
+    `counts`, shape (k,), are the labels of each class near by. The class probabilities there are a
+    Dirichlet distribution of counts + prior; the decision is for the class with most labels, the
+    first of several (Kottke et al., ECAI 2016, for losses of 0 and 1).
+
+    >>> gain(np.array([0.0, 0.0]), 1, 1e-3) > gain(np.array([5.0, 1.0]), 1, 1e-3)
+    True
+    """
+    alpha = counts + prior
+    total = float(alpha.sum())
+    now = float(alpha[counts.argmax()]) / total
+    best, rising = -math.inf, 1.0
+    for m in range(1, labels_max + 1):
+        rising *= total + m - 1.0
+        drawn, earlier, ways, given = _outcomes(len(counts), m)
+        weight = ways * (alpha[drawn] + earlier).prod(axis=1) / rising
+        chosen = (counts + given).argmax(axis=1)
+        rows = np.arange(len(chosen))
+        right = weight * (alpha[chosen] + given[rows, chosen]) / (total + m)
+        best = max(best, (float(right.sum()) - now) / m)
+    return best
+
+
+@lru_cache(maxsize=64)
+def _outcomes(k: int, m: int) -> tuple[NDArray[np.intp], ...]:
+    """All that m labels of k classes can be.
+
+    The classes of each, shape (l, m); how often each occurred before in its row, (l, m); in how
+    many orders it can come, (l,); how many of each class, (l, k).
+    """
+    drawn = np.array(list(itertools.combinations_with_replacement(range(k), m)), dtype=np.intp)
+    earlier = np.array(
+        [[row[:t].count(row[t]) for t in range(m)] for row in map(tuple, drawn)], dtype=np.intp
+    )
+    given = np.stack([(drawn == c).sum(axis=1) for c in range(k)], axis=1)
+    factorials = np.array([math.factorial(i) for i in range(m + 1)])
+    ways = math.factorial(m) // factorials[given].prod(axis=1)
+    return drawn, earlier, ways, given

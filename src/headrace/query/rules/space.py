@@ -1,0 +1,101 @@
+"""How far two events of a stream are apart, and where the stream is dense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCALED, PLAIN = "scaled", "plain"
+OF_DISTANCE = (
+    "`scaled`: each number in deviations of the events so far. `plain`: numbers as they are."
+)
+
+
+@dataclass
+class Space:
+    """Distances between events, as they come.
+
+    A number is measured in the deviation of those so far, unless `is_scaled` is false; a missing
+    one stands at their mean. Two categories that differ are 1 apart, a missing one is a category of
+    its own. A feature that came later was missing before.
+
+    >>> space, no = Space(is_scaled=True), np.array([False])
+    >>> for x in (1.0, 5.0): space.take(np.array([x]), no)
+    >>> space.squares(np.array([[1.0]]), np.array([5.0]), no)
+    array([4.])
+    """
+
+    is_scaled: bool
+    n: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    mean: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    moment: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def take(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> None:
+        """Count an event in mean and deviation (Welford, Technometrics 4 (3), 1962)."""
+        lacking_n = len(x) - len(self.n)
+        if lacking_n > 0:
+            zeros = np.zeros(lacking_n)
+            self.n = np.concatenate([self.n, zeros])
+            self.mean = np.concatenate([self.mean, zeros])
+            self.moment = np.concatenate([self.moment, zeros])
+        is_known = ~(np.isnan(x) | is_category)
+        self.n = self.n + is_known
+        change = np.where(is_known, x - self.mean, 0.0)
+        self.mean = self.mean + change / np.maximum(self.n, 1.0)
+        self.moment = self.moment + change * np.where(is_known, x - self.mean, 0.0)
+
+    def squares(
+        self, points: NDArray[np.float64], x: NDArray[np.float64], is_category: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """The squared distance of each of these points, shape (m, d), to x; shape (m,)."""
+        gap = np.where(np.isnan(points), self.mean, points) - np.where(np.isnan(x), self.mean, x)
+        if self.is_scaled:
+            deviation = np.sqrt(self.moment / np.maximum(self.n, 1.0))
+            gap = gap / np.where(deviation > 0.0, deviation, 1.0)
+        if is_category.any():
+            is_same = (points == x) | (np.isnan(points) & np.isnan(x))
+            gap = np.where(is_category, 1.0 - is_same, gap)
+        return np.asarray((gap * gap).sum(axis=1))
+
+
+def stacked(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """These points with x below them; a feature that came later is missing in those before."""
+    lacking_n = len(x) - points.shape[1]
+    if lacking_n:
+        points = np.pad(points, ((0, 0), (0, lacking_n)), constant_values=np.nan)
+    return np.vstack([points, x])
+
+
+@dataclass
+class Neighbours:
+    """A window of events, and how far each was from the nearest event that came after it.
+
+    The *local density factor* of an event is of how many in the window it is the new nearest
+    neighbour (Ienco, Zliobaite, Pfahringer, "High density-focused uncertainty sampling for active
+    learning over evolving stream data", BigMine 2014).
+    """
+
+    space: Space
+    points: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    nearest: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    def meet(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Those in the window that have x for their new nearest neighbour; then x is the last."""
+        self.space.take(x, is_category)
+        n = len(self.points)
+        if n == 0:
+            self.points, self.nearest = x[np.newaxis].copy(), np.array([np.inf])
+            return np.empty(0, dtype=np.intp)
+        self.points = stacked(self.points, x)
+        distances = np.sqrt(self.space.squares(self.points[:n], x, is_category))
+        closer = np.flatnonzero(distances < self.nearest)
+        self.nearest = np.append(self.nearest, distances.min())
+        self.nearest[closer] = distances[closer]
+        return closer
+
+    def drop(self, i: int) -> None:
+        """Forget event i of the window."""
+        self.points = np.delete(self.points, i, axis=0)
+        self.nearest = np.delete(self.nearest, i)
