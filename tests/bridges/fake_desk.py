@@ -62,6 +62,7 @@ class FakeDesk:
         self.is_away = False
         self.is_logged_in = False
         self.extra_status: dict[str, Any] = {}
+        self.rounds: dict[str, dict[str, Any]] = {}
         outer = self
 
         class Reply(BaseHTTPRequestHandler):
@@ -101,6 +102,10 @@ class FakeDesk:
         elif http.path in self.refusals:
             status, words = self.refusals.pop(http.path)
             said = {"error": words, "fault": "yours"}
+        elif http.path == "/v1/rounds":
+            key = http.headers["Idempotency-Key"]
+            self.rounds.setdefault(key, {"state": "ordered", "asked": json.loads(body)})
+            status, said = 202, {"key": key, "state": "ordered"}
         else:
             status, said = self.decide(http.path, json.loads(body or b"{}"))
         self.send(http, status, b"" if said is None else json.dumps(said).encode())
@@ -151,6 +156,8 @@ class FakeDesk:
                 "label": body["label"],
                 "at": time.time(),
             }
+        if path.startswith("/v1/rounds/"):
+            return 200, self.rounds[path.split("/")[3]]
         assert path == "/v1/status", path
         return 200, self.status()
 

@@ -283,6 +283,8 @@ def test_features_stand_in_order_against_what_is_usual(page: Page, desk: FakeDes
     assert "below usual" in rows[3]
     assert "usual" not in rows[4]
     assert "missing" in rows[5]
+    marked = "[...document.querySelectorAll('.feature.unusual dt')].map((dt) => dt.innerText)"
+    assert page.run(marked) == ["amount", "country"]
     # The value sticks to the edge of its bar, the bar keeps the usual stretch readable.
     assert page.run("document.querySelector('.feature .dot').tagName") == "path"
     assert (
@@ -548,6 +550,39 @@ def test_a_viewer_sees_figures_and_no_question(page: Page, desk: FakeDesk) -> No
     page.wait("document.getElementById('accuracy').innerText === '90.0 %'")
     assert "POST /v1/questions/next" not in desk.calls
     assert page.text("#question") == ""
+
+
+def test_an_operator_orders_a_round_once_and_sees_who_labels(page: Page, desk: FakeDesk) -> None:
+    desk.me["role"] = "operator"
+    people = [{"name": "ann", "answered_n": 1200, "leased_n": 1, "mean_s": 4.2}]
+    desk.extra_status = {"annotators": people}
+    log_in(page, desk)
+    page.wait("document.querySelector('#people td') !== null")
+    assert "1,200" in page.text("#people")
+    page.click("#round-labels")
+    page.press("1")
+    assert desk.answers == []
+    page.run("document.getElementById('round-labels').value = '7'")
+    page.click("#round-order")
+    page.wait("document.getElementById('round-told').innerText === 'Ordered.'")
+    ((key, order),) = desk.rounds.items()
+    assert order["asked"] == {"labels": 7, "reason": "ordered at the desk"}
+    # The server goes away before the end is known: ordered again, it is the same order.
+    desk.is_away = True
+    page.wait("document.getElementById('round-told').innerText.includes('cannot be reached')")
+    desk.is_away = False
+    desk.rounds[key] |= {"state": "asked", "asked_n": 7, "round_n": 1, "why": ""}
+    page.click("#round-order")
+    page.wait("document.getElementById('round-told').innerText === '7 questions are asked.'")
+    assert list(desk.rounds) == [key]
+    page.click("#round-order")
+    page.wait("document.getElementById('round-told').innerText === 'Ordered.'")
+    assert len(desk.rounds) == 2
+
+
+def test_who_only_labels_orders_nothing(page: Page, desk: FakeDesk) -> None:
+    log_in(page, desk)
+    assert page.text("#round-card") == page.text("#people-card") == ""
 
 
 def test_before_the_first_labels_no_accuracy_is_told(page: Page, desk: FakeDesk) -> None:

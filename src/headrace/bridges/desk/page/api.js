@@ -26,12 +26,16 @@ const WAIT_S_MAX = 30;
 export let clock_ahead_ms = 0;
 
 /** The reply's JSON; null where it has none. */
-export async function call(method, path, body) {
+export async function call(method, path, body, headers = {}) {
   let reply, text;
   try {
     reply = await fetch(path, {
       method,
-      headers: { "X-Headrace": "1", ...(body === undefined ? {} : { "Content-Type": "application/json" }) },
+      headers: {
+        "X-Headrace": "1", // a form of another site cannot send it
+        ...(body === undefined ? {} : { "Content-Type": "application/json" }),
+        ...headers,
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",

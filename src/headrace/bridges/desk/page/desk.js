@@ -5,6 +5,7 @@ import { Away, Refused, Stranger, call, clock_ahead_ms, insist } from "./api.js"
 import { clear_find, open_find, show_classes } from "./classes.js";
 import { element, find, percent, span, told } from "./drawing.js";
 import { sentence, show_features } from "./features.js";
+import { order_round, show_rounds } from "./rounds.js";
 import { show_status } from "./status.js";
 
 const READ_MS = 250; // a key pressed sooner after a question came up was meant for the one before
@@ -147,6 +148,7 @@ async function begin() {
   me = await reach("GET", "/v1/me");
   find("who").textContent = me.role === "annotator" ? me.name : `${me.name}, ${me.role}`;
   show_keys();
+  show_rounds(me.role === "operator");
   kept = read_kept();
   act(refresh_status);
   if (me.role === "viewer") {
@@ -452,6 +454,10 @@ find("away-back").addEventListener("click", () => act(undo));
 find("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
   act(() => log_in(find("token").value.trim()));
+});
+find("round-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  act(() => order_round(say));
 });
 find("keys-on").checked = localStorage.getItem("headrace-keys") !== "off";
 find("keys-on").addEventListener("change", () =>

@@ -5,7 +5,7 @@ import { element, percent, shape, told } from "./drawing.js";
 
 const SHOWN_N = 12;
 const TEXT_LENGTH = 600;
-const UNUSUAL = 0.9;
+const RARE = 0.05;
 const BAR = { width: 200, height: 22, edge: 8 };
 
 /** Fill the list; `more` is the button that shows the rest. */
@@ -28,7 +28,7 @@ export function show_features(list, more, features) {
 /** One sentence for who hears the page: the first three features, and how many there are. */
 export function sentence(features) {
   const first = features.slice(0, 3).map((f) => {
-    const away = departure(f);
+    const away = departure(f).words;
     return `${f.name} ${short(f.value)}${away ? `, ${away}` : ""}`;
   });
   const rest = features.length - first.length;
@@ -42,10 +42,10 @@ const short = (value) => {
 
 function row(feature, weight_max) {
   const away = departure(feature);
-  const flag = away ? [element("span", { class: "flag", textContent: away })] : [];
+  const flag = away.words ? [element("span", { class: "flag", textContent: away.words })] : [];
   const wide = ["text", "image", "link"].includes(feature.kind) && feature.value !== null;
   const made = element("div", { class: "feature" });
-  made.classList.toggle("unusual", feature.unusual >= UNUSUAL);
+  made.classList.toggle("unusual", away.is_far);
   made.classList.toggle("wide", wide);
   made.append(
     element("dt", {}, element("bdi", { textContent: feature.name })),
@@ -114,19 +114,27 @@ function image(value, name) {
 // -------------------------------------------------------------------------- against the usual
 
 /** How the value stands to the usual ones, in words; "" if it is one of them or that is unknown. */
-function departure({ value, usual, unusual }) {
-  if (!usual) return unusual >= UNUSUAL ? "unusual" : "";
-  if (usual.share !== undefined) return unusual >= UNUSUAL ? "rare" : "";
-  if (typeof value !== "number") return value === null && unusual >= UNUSUAL ? "rarely missing" : "";
+function departure({ value, usual }) {
+  const told_as = (words, is_far) => ({ words, is_far });
+  if (!usual || value === null) return told_as("", false);
+  if (usual.share !== undefined) return usual.share <= RARE ? told_as("rare", true) : told_as("", false);
+  if (typeof value !== "number") return told_as("", false);
   const width = usual.high - usual.low;
-  if (value > usual.high) return value > usual.high + width ? "far above usual" : "above usual";
-  if (value < usual.low) return value < usual.low - width ? "far below usual" : "below usual";
-  return "";
+  if (value > usual.high) {
+    const is_far = value > usual.high + width;
+    return told_as(is_far ? "far above usual" : "above usual", is_far);
+  }
+  if (value < usual.low) {
+    const is_far = value < usual.low - width;
+    return told_as(is_far ? "far below usual" : "below usual", is_far);
+  }
+  return told_as("", false);
 }
 
 function usual_of({ value, usual }) {
   if (!usual) return [];
   if (usual.share !== undefined) {
+    if (value === null) return []; // a share is of the values that were there
     const words = `${percent(usual.share, usual.share < 0.1 ? 1 : 0)} of events`;
     return [share_bar(usual.share), element("span", { class: "ends" }, words)];
   }

@@ -1,6 +1,6 @@
 // What the labels bought: counts, the accuracy with its interval, the curve, who labels.
 
-import { element, find, percent, shape, told } from "./drawing.js";
+import { element, find, percent, shape, span, told } from "./drawing.js";
 
 const CURVE = { width: 300, height: 150, left: 44, right: 8, top: 10, bottom: 24 };
 
@@ -91,14 +91,15 @@ function show_people(annotators) {
   const people = Array.isArray(annotators) ? annotators : [];
   find("people-card").hidden = people.length === 0;
   if (people.length === 0) return;
-  const head = ["Name", "Answers", "Now"].map((words) => element("th", { scope: "col", textContent: words }));
+  const head = ["Name", "Answers", "Mean time", "Now"].map((words) => element("th", { scope: "col", textContent: words }));
   const rows = people.map((p) =>
     element(
       "tr",
       {},
       element("th", { scope: "row", textContent: p.name }),
       element("td", { textContent: told(p.answered_n ?? 0) }),
-      element("td", { textContent: p.leased_n ? "has a question" : "–" }),
+      element("td", { textContent: typeof p.mean_s === "number" ? span(p.mean_s) : "–" }),
+      element("td", { textContent: p.leased_n ? "labels" : "–" }),
     ),
   );
   find("people").replaceChildren(
