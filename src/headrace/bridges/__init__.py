@@ -16,6 +16,7 @@ from .bridge import Bridge
 BRIDGES: dict[str, str] = {
     "label-studio": "headrace.bridges.label_studio:LabelStudio",
     "files": "headrace.bridges.files:Files",
+    "functions": "headrace.bridges.functions:Functions",
 }
 """Kinds of bridges by name: `module:class`, each with its struct `Settings`."""
 

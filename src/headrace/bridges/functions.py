@@ -1,0 +1,237 @@
+"""Labelling functions as a bridge: rules of yours answer requests, each as an annotator `lf:NAME`.
+
+After Ratner et al., "Snorkel: Rapid Training Data Creation with Weak Supervision" (VLDB 2018): a
+rule sees the features of an event and names a class, or abstains. How often each is right is not
+declared but learned, by the consensus (docs/FORMATS.md).
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import field
+
+from ..errors import BadSettings
+from ..importing import SAID_MAX, imported
+from ..label.answers import fault_of
+from ..messages import Answer, LabelRequested, class_name
+from ..settings_fields import Section, about
+from .bridge import Delivery, Receipt, Reply
+from .reply_log import ReplyLog, opened
+
+REPLIES_MAX = 1_000
+KEPT_N = 100_000
+"""So many requests are remembered, so that none is answered twice."""
+
+ABSTAINED = -1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answered (n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE);
+"""
+_PATH = re.compile(r"[\w.]+:\w+")
+
+
+class FunctionsSettings(Section, frozen=True, kw_only=True):
+    """[bridges.functions]: labelling functions of yours, which answer as annotators."""
+
+    functions: Annotated[
+        list[str],
+        about(
+            "Each a `module:function` that takes the features of an event and returns a class, or "
+            "None or -1 where it has no opinion. It answers as the annotator `lf:` and its name."
+        ),
+    ] = field(default_factory=list)
+    classes: Annotated[
+        list[str],
+        about(
+            "The classes: a function that returns a whole number names the class at that place, "
+            "from 0, and a text that is none of them is a fault. Empty: functions return texts."
+        ),
+    ] = field(default_factory=list)
+    alone: Annotated[
+        bool,
+        about(
+            "Functions may settle a request by themselves. Without it they answer a request only "
+            "where `label.answers_wanted` is more than the functions with an opinion, so that a "
+            "person has to agree."
+        ),
+    ] = False
+
+
+class Row(dict[str, Any]):
+    """The features of an event, as a mapping and, for functions written for Snorkel, as attributes.
+
+    >>> row = Row(subject="hello", n=3)
+    >>> row["subject"], row.n
+    ('hello', 3)
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the event has no feature {name!r}") from None
+
+
+class Functions:
+    """A bridge to labelling functions.
+
+    Raises `BadSettings` for a function that can't be imported, and two of one name.
+
+    >>> import tempfile
+    >>> settings = FunctionsSettings(functions=["builtins:len"], classes=["short", "long"])
+    >>> bridge = Functions(settings, Path(tempfile.mkdtemp()))
+    >>> bridge.names
+    ['len']
+    >>> bridge.close()
+    """
+
+    Settings = FunctionsSettings
+
+    def __init__(
+        self,
+        settings: FunctionsSettings,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        outlives_power: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._functions = _functions_of(settings, f"bridges.{folder.name}")
+        self._faults: list[str] = []
+        self._told: set[str] = set()
+        self._db = opened(folder / "functions.sqlite", _SCHEMA, outlives_power=outlives_power)
+        self._replies = ReplyLog(self._db)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the functions, in order."""
+        return list(self._functions)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        """Let each function say what it thinks of each request; what they said is kept."""
+        now = self._clock()
+        said = [
+            (one.request_id, self._asked(one.request, now)) for one in deliveries if one.request
+        ]
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for request_id, replies in said:
+                is_new = self._db.execute(
+                    "INSERT OR IGNORE INTO answered (request_id) VALUES (?)", (request_id,)
+                ).rowcount
+                for reply in replies if is_new else ():
+                    self._replies.add(reply)
+            self._db.execute(
+                "DELETE FROM answered WHERE n <= (SELECT MAX(n) FROM answered) - ?", (KEPT_N,)
+            )
+
+    def receive(self, mark: str) -> Receipt:
+        """What the functions said, and what went wrong with them, each kind once."""
+        replies, reached = self._replies.after(mark, REPLIES_MAX)
+        faults, self._faults = tuple(self._faults), []
+        return Receipt(replies=replies, mark=reached, faults=faults)
+
+    def _asked(self, request: LabelRequested, now: float) -> list[Reply]:
+        replies = []
+        for name, function in self._functions.items():
+            label = self._label(name, function, request)
+            if label is None:
+                continue
+            reply = Reply(request.request_id, label, now, f"lf:{name}")
+            answer = Answer(
+                request_id=reply.request_id, label=label, at=now, annotator=reply.annotator
+            )
+            if fault := fault_of(answer):
+                self._fault(f"lf:{name}: {fault}")
+            else:
+                replies.append(reply)
+        if not self._settings.alone and len(replies) >= request.answers_wanted:
+            self._fault(
+                f"{len(replies)} functions have an opinion, and {request.answers_wanted} answers "
+                "are wanted, so no person would be heard: such requests are left to people. Set "
+                f"label.answers_wanted to {len(self._functions) + 1}, or `alone` of this bridge"
+            )
+            return []
+        return replies
+
+    def _label(
+        self, name: str, function: Callable[[Row], Any], request: LabelRequested
+    ) -> str | None:
+        try:
+            said = function(Row(request.features))
+        except Exception as error:
+            # A function of somebody else's may fail in any way, and the others go on.
+            text = f"{type(error).__name__}: {error}"[:SAID_MAX]
+            self._fault(
+                f"lf:{name} failed: {text} (request {request.request_id}); it has no opinion there",
+                kind=f"{name} {type(error).__name__}",
+            )
+            return None
+        label = self._class(said)
+        if label == "":
+            known = ", ".join(self._settings.classes)[:SAID_MAX]
+            known = known or "a text; set `classes` where it returns numbers"
+            self._fault(
+                f"lf:{name} returned {repr(said)[:SAID_MAX]}; must be None, -1 or one of {known}",
+                kind=f"{name} returned",
+            )
+        return label or None
+
+    def _class(self, said: object) -> str | None:
+        """The class that a function means; None where it has no opinion, empty if it is none."""
+        classes = self._settings.classes
+        if isinstance(said, str | bool | np.bool_):
+            # Of an enumeration of texts, the text itself.
+            label = str.__str__(said) if isinstance(said, str) else class_name(said)
+            return label if not classes or label in classes else ""
+        try:
+            number = ABSTAINED if said is None else operator.index(said)  # type: ignore[arg-type]
+        except TypeError:
+            return ""
+        if number == ABSTAINED:
+            return None
+        return classes[number] if 0 <= number < len(classes) else ""
+
+    def _fault(self, sentence: str, kind: str = "") -> None:
+        """Tell what is wrong, each kind once in the life of the process."""
+        if (kind or sentence) not in self._told:
+            self._told.add(kind or sentence)
+            self._faults.append(sentence)
+
+
+def _functions_of(settings: FunctionsSettings, section: str) -> dict[str, Callable[[Row], Any]]:
+    """The functions by name, in order. Raises `BadSettings` with every fault."""
+    functions: dict[str, Callable[[Row], Any]] = {}
+    faults = []
+    if not settings.functions:
+        faults.append(f"{section}.functions is empty; must name one module:function at least")
+    if len(set(settings.classes)) < len(settings.classes):
+        faults.append(f"{section}.classes names a class twice")
+    for path in settings.functions:
+        if not _PATH.fullmatch(path):
+            faults.append(f"{section}.functions has {path!r}; must be module:function")
+            continue
+        try:
+            function = imported(f"{section}.functions", path)
+        except BadSettings as error:
+            faults += error.faults
+            continue
+        name = getattr(function, "name", None) or getattr(function, "__name__", None)
+        name = name if isinstance(name, str) else path.partition(":")[2]
+        if name in functions:
+            faults.append(f"{section}.functions has two of the name {name}; name them apart")
+        functions[name] = function
+    if faults:
+        raise BadSettings(faults)
+    return functions
