@@ -62,6 +62,8 @@ def settings_of(name: str, sections: dict[str, dict[str, Any]]) -> tuple[Any, An
     found = bridge_class(kind, f"bridges.{name}.kind")
     faults: list[str] = []
     settings = section_of(found.Settings, fields, f"bridges.{name}", faults)
+    if not faults and hasattr(found, "faults_of"):
+        faults += [f"bridges.{name}.{fault}" for fault in found.faults_of(settings)]
     if faults:
         raise BadSettings(faults)
     return found, settings

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import time
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import BadInput, BadSettings
 from ..importing import nearest
@@ -22,6 +23,7 @@ from ..messages import Answer
 from .bridge import Delivery, Receipt, Unreachable
 from .formats import FORMATS, FilesSettings, Given, Reading
 from .formats.memory import FolderMemory, TaskFile, digest_of
+from .formats.settings import faults_of_files, folded
 
 REPLIES_MAX = 1_000
 """Replies in one receipt."""
@@ -66,8 +68,7 @@ class Files:
         outlives_power: bool = True,
     ) -> None:
         self._section = f"bridges.{folder.name}"
-        faults = [f"{self._section}.{fault}" for fault in _faults_of(settings)]
-        if faults:
+        if faults := [f"{self._section}.{fault}" for fault in self.faults_of(settings)]:
             raise BadSettings(faults)
         self._settings = settings
         self._format = FORMATS[settings.format](settings)
@@ -76,14 +77,17 @@ class Files:
         home = Path(settings.folder).expanduser() if settings.folder else folder
         self.tasks = home / "tasks"
         self.answers = home / "answers"
+        self._deep: list[str] = []
         self._quiet_since: dict[str, tuple[str, float]] = {}
-        self._classes = {_folded(name): name for name in settings.classes}
+        self._classes = {folded(name): name for name in settings.classes}
         try:
             self.tasks.mkdir(parents=True, exist_ok=True)
             self.answers.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise BadInput(f"{error.filename} can't be made: {error.strerror}") from error
         self._memory = FolderMemory(folder / "files.sqlite", outlives_power=outlives_power)
+        # Other settings may find other things in the files that are there: they are read again.
+        self._memory.use_settings(digest_of(msgspec.json.encode(settings)))
         begun_with = self._memory.replies.noted("format", settings.format)
         if begun_with != settings.format:
             self.close()
@@ -91,6 +95,11 @@ class Files:
                 f"{self._section}.format is {settings.format!r}, and {folder} was begun with "
                 f"{begun_with!r}; give the other format a bridge of its own, with another name"
             )
+
+    @staticmethod
+    def faults_of(settings: FilesSettings) -> list[str]:
+        """What does not fit together, each beginning with the name of a setting."""
+        return faults_of_files(settings)
 
     def close(self) -> None:
         self._memory.close()
@@ -149,7 +158,14 @@ class Files:
     def _read_answers(self, faults: list[str]) -> None:
         before = self._memory.read_before()
         with _reaching():
-            found = {file.name: file for file in _files_in(self.answers)}
+            deep: list[str] = []
+            found = {file.name: file for file in _files_in(self.answers, deep)}
+        faults += [
+            f"answers/{name} is a folder in the folder of an annotator, and is not read"
+            for name in deep
+            if name not in self._deep
+        ]
+        self._deep = deep
         if gone := [name for name in before if name not in found]:
             self._memory.forget_files(gone)
         self._quiet_since = {n: v for n, v in self._quiet_since.items() if n in found}
@@ -197,7 +213,7 @@ class Files:
         if label is not None and label.strip() == self._settings.cannot_tell:
             label = None
         if label is not None and self._classes and label not in self._settings.classes:
-            meant = self._classes.get(_folded(label))
+            meant = self._classes.get(folded(label))
             if meant is None:
                 known = self._settings.classes
                 reading.fault(
@@ -222,44 +238,20 @@ class Files:
         return Given(given.line, given.request_id, label, given.at, who)
 
 
-def _faults_of(settings: FilesSettings) -> list[str]:
-    """What does not fit together, each beginning with the name of a setting."""
-    faults = []
-    folded = [_folded(name) for name in settings.classes]
-    if len(set(folded)) < len(folded):
-        faults.append("classes has two that differ by case or space alone")
-    if any(not name.strip() for name in settings.classes):
-        faults.append("classes has an empty one")
-    if settings.cannot_tell in settings.classes:
-        faults.append(
-            f"cannot_tell is {settings.cannot_tell!r}, which is one of the classes; give it "
-            "another text"
-        )
-    if settings.image and settings.format in ("csv", "doccano"):
-        faults.append(f"image is set, and {settings.format} shows no pictures; leave it out")
-    if settings.show_guess and settings.format in ("doccano", "ground-truth"):
-        faults.append(
-            f"show_guess is true, and {settings.format} has no place for it; leave it out"
-        )
-    if not settings.request_id:
-        faults.append("request_id must be the name of a column or key")
-    return faults
-
-
-def _folded(name: str) -> str:
-    """A class as people mean it: whatever the case, the space around it, the form of accents."""
-    return unicodedata.normalize("NFC", name.strip()).casefold()
-
-
 def _look_of(found: os.stat_result) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
-def _files_in(folder: Path) -> Iterator[_Found]:
-    """The files of answers in order: in the folder itself, and in the folders of annotators."""
+def _files_in(folder: Path, deep: list[str]) -> Iterator[_Found]:
+    """The files of answers in order: in the folder itself, and in the folders of annotators.
+
+    Folders in those are added to `deep`: they are whose?
+    """
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
             for inner in sorted(path.iterdir()):
+                if inner.is_dir() and not inner.name.startswith("."):
+                    deep.append(f"{path.name}/{inner.name}")
                 yield from _file_at(inner, path.name)
         else:
             yield from _file_at(path, "")

@@ -104,11 +104,18 @@ class Functions:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._functions = _functions_of(settings, f"bridges.{folder.name}")
+        self._functions, faults = _functions_of(settings)
+        if faults:
+            raise BadSettings([f"bridges.{folder.name}.{fault}" for fault in faults])
         self._faults: list[str] = []
         self._told: set[str] = set()
         self._db = opened(folder / "functions.sqlite", _SCHEMA, outlives_power=outlives_power)
         self._replies = ReplyLog(self._db)
+
+    @staticmethod
+    def faults_of(settings: FunctionsSettings) -> list[str]:
+        """What is wrong with the functions, each beginning with the name of a setting."""
+        return _functions_of(settings)[1]
 
     @property
     def names(self) -> list[str]:
@@ -210,28 +217,28 @@ class Functions:
             self._faults.append(sentence)
 
 
-def _functions_of(settings: FunctionsSettings, section: str) -> dict[str, Callable[[Row], Any]]:
-    """The functions by name, in order. Raises `BadSettings` with every fault."""
+def _functions_of(
+    settings: FunctionsSettings,
+) -> tuple[dict[str, Callable[[Row], Any]], list[str]]:
+    """The functions by name, in order, and what is wrong with them."""
     functions: dict[str, Callable[[Row], Any]] = {}
     faults = []
     if not settings.functions:
-        faults.append(f"{section}.functions is empty; must name one module:function at least")
+        faults.append("functions is empty; must name one module:function at least")
     if len(set(settings.classes)) < len(settings.classes):
-        faults.append(f"{section}.classes names a class twice")
+        faults.append("classes names a class twice")
     for path in settings.functions:
         if not _PATH.fullmatch(path):
-            faults.append(f"{section}.functions has {path!r}; must be module:function")
+            faults.append(f"functions has {path!r}; must be module:function")
             continue
         try:
-            function = imported(f"{section}.functions", path)
+            function = imported("functions", path)
         except BadSettings as error:
             faults += error.faults
             continue
         name = getattr(function, "name", None) or getattr(function, "__name__", None)
         name = name if isinstance(name, str) else path.partition(":")[2]
         if name in functions:
-            faults.append(f"{section}.functions has two of the name {name}; name them apart")
+            faults.append(f"functions has two of the name {name}; name them apart")
         functions[name] = function
-    if faults:
-        raise BadSettings(faults)
-    return functions
+    return functions, faults

@@ -274,6 +274,16 @@ def test_a_file_that_is_too_large_is_not_read_and_said_once(tmp_path):
     folder.bridge.close()
 
 
+def test_files_are_read_again_with_other_settings(folder):
+    folder.ask("r1", "r2")
+    folder.save("a.csv", HEAD + "r1,eggs,ada\nr2,ham,ada\n")
+    found, faults = folder.look()
+    assert (found, len(faults)) == ([("r2", "ham", "ada")], 1)
+    folder.settings["classes"] = ["ham", "spam", "eggs"]
+    folder.restart()
+    assert folder.look() == ([("r1", "eggs", "ada")], [])
+
+
 def test_a_file_is_read_when_it_is_quiet(tmp_path, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("headrace.bridges.files.time.monotonic", lambda: now[0])
@@ -299,7 +309,11 @@ def test_what_is_not_finished_and_what_is_no_file_is_passed_over(folder):
     folder.save("deep/x.csv", "")
     (folder.bridge.answers / "deep" / "deeper").mkdir()
     found, faults = folder.look()
-    assert (found, [fault.partition(":")[0] for fault in faults]) == ([], ["answers/deep/x.csv"])
+    assert found == []
+    assert [fault.partition(":")[0].split(" is ")[0] for fault in faults] == [
+        "answers/deep/deeper", "answers/deep/x.csv",
+    ]  # fmt: skip
+    assert folder.look() == ([], [])
 
 
 def test_answers_to_what_ended_still_pass(folder):

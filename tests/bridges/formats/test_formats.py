@@ -59,8 +59,8 @@ def test_a_table_has_every_feature_once_and_none_takes_the_place_of_a_column_of_
     ]
 
 
-@pytest.mark.parametrize("name", ["12e45", "00012", "1234567890123456", "1.5"])
-def test_an_id_that_looks_like_a_number_is_text_in_a_table(name):
+@pytest.mark.parametrize("name", ["12e45", "00012", "1234567890123456", "1.5", "12:2", "1/2", "5%"])
+def test_an_id_that_looks_like_a_number_or_a_date_is_text_in_a_table(name):
     cell = rows_of(format_of("csv").tasks_of([request(name)]))[1][0]
     assert cell == f"'{name}"
 
@@ -89,6 +89,21 @@ def test_a_column_is_found_by_the_name_that_is_set():
         ("ham", "ada", 1772359200.0),
         ("spam", "bob", 1000.5),
     ]
+
+
+def test_a_class_that_begins_with_an_apostrophe_is_meant_as_it_stands():
+    content = b"request_id,label\nr1,'tis\nr2,'=1\n"
+    reading = format_of("csv", classes=["'tis", "=1"]).replies_of(content)
+    assert labels(reading) == [("r1", "'tis"), ("r2", "=1")]
+
+
+def test_a_second_opinion_says_who_has_answered_before():
+    asked = [request("r1:2", not_by=("ada", "=bob")), request("r2")]
+    assert [row[4] for row in rows_of(format_of("csv").tasks_of(asked))] == [
+        "not by", "ada, =bob", "",
+    ]  # fmt: skip
+    tasks = format_of("prodigy").tasks_of(asked).splitlines()
+    assert [json.loads(task)["meta"].get("not by") for task in tasks] == ["ada, =bob", None]
 
 
 def test_faults_of_a_table_say_the_line_and_the_rest_is_read():

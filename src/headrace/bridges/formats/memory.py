@@ -79,6 +79,13 @@ class FolderMemory:
             self._db.execute("BEGIN IMMEDIATE")
             yield
 
+    def use_settings(self, digest: str) -> None:
+        """Forget how files looked that were read with other settings: they are read again."""
+        if self.replies.noted("settings", digest) != digest:
+            with self._changing():
+                self._db.execute("DELETE FROM answer_files")
+                self._db.execute("UPDATE notes SET value = ? WHERE name = 'settings'", (digest,))
+
     # ---------------------------------------------------------------------------------- tasks
 
     def take(self, deliveries: Sequence[Delivery], now: float) -> None:

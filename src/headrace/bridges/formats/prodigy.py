@@ -59,6 +59,9 @@ class Prodigy:
             task["options"] = [{"id": name, "text": name} for name in classes]
         task[settings.request_id] = request.request_id
         meta: dict[str, Any] = {"asked": request.reason}
+        if request.not_by:
+            # A second opinion, which somebody else than these has to give.
+            meta["not by"] = ", ".join(request.not_by)
         guess = guess_of(request, settings)
         if guess is not None:
             meta |= {"guess": guess[0], "score": round(guess[1], 4)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, field
@@ -112,3 +113,32 @@ class FilesSettings(Section, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1_000, le=2_000_000_000)],
         about("A larger file of answers is a fault, and isn't read."),
     ] = 100_000_000
+
+
+def faults_of_files(settings: FilesSettings) -> list[str]:
+    """What does not fit together, each beginning with the name of a setting."""
+    faults = []
+    names = [folded(name) for name in settings.classes]
+    if len(set(names)) < len(names):
+        faults.append("classes has two that differ by case or space alone")
+    if any(not name.strip() for name in settings.classes):
+        faults.append("classes has an empty one")
+    if settings.cannot_tell in settings.classes:
+        faults.append(
+            f"cannot_tell is {settings.cannot_tell!r}, which is one of the classes; give it "
+            "another text"
+        )
+    if settings.image and settings.format in ("csv", "doccano"):
+        faults.append(f"image is set, and {settings.format} shows no pictures; leave it out")
+    if settings.show_guess and settings.format in ("doccano", "ground-truth"):
+        faults.append(
+            f"show_guess is true, and {settings.format} has no place for it; leave it out"
+        )
+    if not settings.request_id:
+        faults.append("request_id must be the name of a column or key")
+    return faults
+
+
+def folded(name: str) -> str:
+    """A class as people mean it: whatever the case, the space around it, the form of accents."""
+    return unicodedata.normalize("NFC", name.strip()).casefold()

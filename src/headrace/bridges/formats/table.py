@@ -23,7 +23,8 @@ CELL_CHARS_MAX = 32_767
 
 # Full-width ones are formulas where Chinese or Japanese is typed.
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")
-_NUMBER = re.compile(r"[\d.,]+([eE]\d+)?")
+# Without a letter but e it may be a number, a date or a time.
+_NUMBER = re.compile(r"[^A-DF-Za-df-z]+")
 _DELIMITERS = ",;\t"
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
@@ -66,6 +67,8 @@ class Table:
         names = [settings.text] if settings.text else _features_of(requests)
         own = [self._id, self._label, self._annotator, "choices"]
         own += ["guess"] if settings.show_guess else []
+        # Second opinions, which somebody else than these has to give.
+        own += ["not by"] if any(one.not_by for one in requests) else []
         # A feature may have the name of a column of ours.
         heads = [f"feature {name}" if name in {*own, self._at} else name for name in names]
         out = io.StringIO(newline="")
@@ -77,6 +80,8 @@ class Table:
             if settings.show_guess:
                 guess = guess_of(request, settings)
                 cells.append(guarded(guess[0]) if guess is not None else "")
+            if "not by" in own:
+                cells.append(guarded(shown(", ".join(request.not_by), CELL_CHARS_MAX)))
             cells += [self._cell(request.features.get(name)) for name in names]
             writer.writerow(cells)
         # Without the mark, spreadsheets read UTF-8 as something else.
@@ -113,7 +118,8 @@ class Table:
 
     def _read(self, line: int, row: dict[str, str], reading: Reading) -> None:
         request_id = unguarded(row.get(self._id, "").strip())
-        label = unguarded(row.get(self._label, "").strip())
+        label = row.get(self._label, "").strip()
+        label = label if label in self._settings.classes else unguarded(label)
         who = unguarded(row.get(self._annotator, "").strip())
         if not request_id:
             reading.fault(f"there is nothing in {self._id}", line)
