@@ -15,6 +15,8 @@ from .bridge import Bridge
 
 BRIDGES: dict[str, str] = {
     "label-studio": "headrace.bridges.label_studio:LabelStudio",
+    "rabbitmq": "headrace.bridges.rabbitmq:RabbitMQ",
+    "redis": "headrace.bridges.redis:Redis",
     "files": "headrace.bridges.files:Files",
     "functions": "headrace.bridges.functions:Functions",
 }

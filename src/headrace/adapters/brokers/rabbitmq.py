@@ -8,6 +8,7 @@ sends ahead (`queue.batch_max`), and twice that many are remembered.
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,6 +51,8 @@ def connect_rabbitmq(
 
     if faults := faults_of_connection(address, settings, section):
         raise BadSettings(faults)
+    # It logs a failure several times, as errors with traces, and raises it as well: that is said.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
     password = read_password(address, settings, section)
     user = address.user or "guest"
     tls = None

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TIMEOUT_S = 10.0
 CONNECT_S = 5.0
 
+PASSING = ("maxmemory", "MISCONF", "READONLY", "NOREPLICAS", "LOADING", "MASTERDOWN")
+"""Words in what a Redis says that will be otherwise: no memory, no disk, a replica, a start."""
+
 
 def connect_redis(address: Address, settings: ConnectionSettings, section: str) -> redis.Redis:
     """A client of this server; it connects when it is first used, and again when it was cut.
@@ -83,6 +86,8 @@ def telling_redis(address: Address) -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
         raise BrokerAway(str(error)) from error
     except redis.ResponseError as error:
+        if any(word in str(error) for word in PASSING):
+            raise BrokerAway(str(error)) from error
         raise BadInput(f"{address}: {error}") from error
 
 

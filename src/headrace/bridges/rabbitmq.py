@@ -1,0 +1,258 @@
+"""RabbitMQ between Headrace and annotators: a quorum queue of tasks, another of answers.
+
+Every task is confirmed by the broker before it counts as sent; an answer is acknowledged when it is
+safe. A queue can't be searched: after a crash a task may be there twice, with the same message id,
+and one that was withdrawn stays; what is withdrawn is published to whoever listens.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ..adapters.brokers.address import BrokerAway, parse_address
+from ..adapters.brokers.rabbitmq import connect_rabbitmq, key_of, telling_rabbitmq
+from ..errors import BadSettings
+from ..messages import LabelRequested
+from ..settings_fields import Few, about
+from ..settings_queue import ConnectionSettings
+from .bridge import Delivery, Receipt, Reply, Unreachable
+from .replies import decode_answer, make_reply
+
+if TYPE_CHECKING:
+    from pika import BlockingConnection
+    from pika.adapters.blocking_connection import BlockingChannel
+
+READ_N = 200
+"""Answers read at a time."""
+
+RETURNED_MAX = 1_000_000
+
+LOOK_S = 10.0
+"""Seconds between two looks at the dead letters."""
+
+NORMAL, HIGH = 4, 5
+"""Quorum queues know these two priorities, from RabbitMQ 4.0 on; those before pass them over."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class RabbitSettings(ConnectionSettings, frozen=True, kw_only=True):
+    """[bridges.rabbitmq]: tasks and answers as queues of RabbitMQ. See [QUEUES.md](QUEUES.md)."""
+
+    url: Annotated[
+        str, about("The server: `amqp://USER@HOST:PORT?vhost=NAME`, or `amqps://...` over TLS.")
+    ] = "amqp://127.0.0.1:5672"
+    tasks: Annotated[
+        Name,
+        about(
+            "Quorum queue of the tasks. Beside it are the queue `TASKS.dead` and the exchange "
+            "`TASKS.withdrawn`. All belong to one bridge."
+        ),
+    ] = "headrace.tasks"
+    answers: Annotated[
+        Name, about("Quorum queue of the answers, of one bridge; `ANSWERS.dead` is beside it.")
+    ] = "headrace.answers"
+    deliveries_max: Annotated[
+        Few,
+        about(
+            "A task given out so often and never acknowledged goes to the dead letters, "
+            "`TASKS.dead`. Can't be changed while the queue is there."
+        ),
+    ] = 3
+    high_utility: Annotated[
+        float | None,
+        about(
+            "Requests whose utility is at least this have a high priority, all others a normal "
+            "one: from RabbitMQ 4.0 on two of the first come for one of the others. None: all "
+            "are alike."
+        ),
+    ] = None
+    declare: Annotated[
+        bool,
+        about("Make queues and the exchange at the start; false: they are there, made by you."),
+    ] = True
+
+
+class RabbitMQ:
+    """The bridge; see the module."""
+
+    Settings = RabbitSettings
+
+    def __init__(
+        self,
+        settings: RabbitSettings,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        address = parse_address(settings.url, "bridges.rabbitmq.url")
+        if address.kind != "rabbitmq" or address.name:
+            raise BadSettings(
+                "bridges.rabbitmq.url must be amqp://HOST:PORT or amqps://HOST:PORT, without a "
+                "queue: bridges.rabbitmq.tasks and answers name those"
+            )
+        if settings.tasks == settings.answers:
+            raise BadSettings(
+                f"bridges.rabbitmq.tasks and answers are both {settings.tasks!r}; each needs its "
+                "own"
+            )
+        self._address = address
+        self._clock = clock
+        self._connection: BlockingConnection | None = None
+        self._channel: BlockingChannel | None = None
+        # What was given and not called safe yet, and the tag up to which it is acknowledged then.
+        self._given: Receipt | None = None
+        self._given_to = 0
+        self._look_at = 0.0
+        self._dead_n = 0
+
+    def close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        self._given = None
+        if connection is not None and connection.is_open:
+            with suppress(Exception):
+                connection.close()
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        with self._telling() as channel:
+            for one in deliveries:
+                if one.request is None:
+                    self._announce(channel, one)
+                else:
+                    self._publish(channel, one.request)
+
+    def _publish(self, channel: BlockingChannel, request: LabelRequested) -> None:
+        import pika  # noqa: PLC0415 - an extra
+
+        least = self._settings.high_utility
+        properties = pika.BasicProperties(
+            content_type="application/json",
+            delivery_mode=2,
+            message_id=request.request_id,
+            type="LabelRequested",
+            priority=HIGH if least is not None and request.utility >= least else NORMAL,
+        )
+        body = msgspec.json.encode(request)
+        # Raises unless the broker has it: this waits for its word.
+        channel.basic_publish("", self._settings.tasks, body, properties, mandatory=True)
+
+    def _announce(self, channel: BlockingChannel, gone: Delivery) -> None:
+        import pika  # noqa: PLC0415 - an extra
+
+        properties = pika.BasicProperties(
+            content_type="application/json", message_id=gone.request_id, type="withdrawn"
+        )
+        body = msgspec.json.encode({"request_id": gone.request_id, "reason": gone.reason})
+        exchange = f"{self._settings.tasks}.withdrawn"
+        channel.basic_publish(exchange, gone.request_id, body, properties)
+
+    def receive(self, mark: str) -> Receipt:
+        with self._telling() as channel:
+            faults = self._look_at_dead(channel)
+            if self._given is not None:
+                if mark != self._given.mark:
+                    # What was given is not safe yet, and is all that may be given.
+                    return self._given
+                channel.basic_ack(self._given_to, multiple=True)
+                self._given = None
+            replies: list[Reply] = []
+            for _ in range(READ_N):
+                method, properties, body = channel.basic_get(self._settings.answers)
+                if method is None or properties is None or body is None:
+                    break
+                try:
+                    replies.append(_reply(body, properties))
+                    self._given_to = method.delivery_tag
+                except ValueError as error:
+                    channel.basic_reject(method.delivery_tag, requeue=False)
+                    dead = f"{self._settings.answers}.dead"
+                    faults.append(
+                        f"an answer in {self._settings.answers}: {error}; moved to {dead}"
+                    )
+        if not replies:
+            return Receipt((), mark, tuple(faults))
+        # A mark that no process before had: what it gave comes again, with other tags.
+        self._given = Receipt(tuple(replies), secrets.token_hex(8), tuple(faults))
+        return self._given
+
+    # ------------------------------------------------------------------------------ the server
+
+    @contextmanager
+    def _telling(self) -> Iterator[BlockingChannel]:
+        """The open channel; with a connection that failed goes what was given and not safe."""
+        try:
+            with telling_rabbitmq(self._address):
+                yield self._opened()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, BrokerAway):
+                raise Unreachable(f"{self._address}: {error}") from error
+            raise
+
+    def _opened(self) -> BlockingChannel:
+        if self._connection is not None and self._channel is not None and self._channel.is_open:
+            # Heartbeats, and the news that the connection is gone.
+            self._connection.process_data_events(0)
+            return self._channel
+        self.close()
+        self._connection = connect_rabbitmq(self._address, self._settings, "bridges.rabbitmq")
+        self._channel = channel = self._connection.channel()
+        self._declare(channel)
+        channel.confirm_delivery()
+        return channel
+
+    def _declare(self, channel: BlockingChannel) -> None:
+        is_there = not self._settings.declare
+        returned_max = {
+            self._settings.tasks: self._settings.deliveries_max - 1,
+            # A bridge that is killed gives back answers that are good.
+            self._settings.answers: RETURNED_MAX,
+        }
+        for name, limit in returned_max.items():
+            dead = f"{name}.dead"
+            kind: dict[str, Any] = {"x-queue-type": "quorum"}
+            channel.queue_declare(dead, durable=True, arguments=kind, passive=is_there)
+            limits = {
+                "x-delivery-limit": limit,
+                "x-dead-letter-exchange": "",
+                "x-dead-letter-routing-key": dead,
+                # A dead letter leaves its queue when the other one has confirmed it.
+                "x-dead-letter-strategy": "at-least-once",
+                "x-overflow": "reject-publish",
+            }
+            channel.queue_declare(name, durable=True, arguments=kind | limits, passive=is_there)
+        exchange = f"{self._settings.tasks}.withdrawn"
+        channel.exchange_declare(exchange, "fanout", durable=True, passive=is_there)
+
+    def _look_at_dead(self, channel: BlockingChannel) -> list[str]:
+        """From time to time: a sentence if more tasks went to the dead letters."""
+        if self._clock() < self._look_at:
+            return []
+        self._look_at = self._clock() + LOOK_S
+        dead = f"{self._settings.tasks}.dead"
+        n = channel.queue_declare(dead, passive=True).method.message_count
+        more_n, self._dead_n = n - self._dead_n, n
+        if more_n <= 0:
+            return []
+        return [
+            f"{more_n} tasks more were given out {self._settings.deliveries_max} times and never "
+            f"acknowledged; they are in {dead}, which has {n} now"
+        ]
+
+
+def _reply(body: bytes, properties: Any) -> Reply:
+    """The reply in a message. Raises `ValueError`."""
+    answer = decode_answer(body)
+    at, message_id = properties.timestamp, properties.message_id
+    if answer.at is None and at is None:
+        raise ValueError("there is neither `at` nor a timestamp")
+    return make_reply(answer, key_of(body, f"{message_id or ''} {at or ''}"), float(at or 0))
