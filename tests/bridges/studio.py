@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bridges.fake_label_studio import FakeLabelStudio
 from headrace.bridges import make_bridge
-from headrace.bridges.bridge import Delivery, Reply
+from headrace.bridges.bridge import Bridge, Delivery, Receipt, Reply
 from headrace.bridges.label_studio import LabelStudio
 from headrace.messages import LabelRequested
 
@@ -65,3 +67,26 @@ class Studio:
 
     def said(self) -> list[tuple[str, str | None, str]]:
         return [(one.request_id, one.label, one.annotator) for one in self.poll()]
+
+
+class Renamed:
+    """A bridge to Label Studio whose annotators have the names that `check_bridge` gave them."""
+
+    def __init__(self, inner: Bridge, names: Mapping[str, str]) -> None:
+        self._inner = inner
+        self._names = names
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        self._inner.send(deliveries)
+
+    def receive(self, mark: str) -> Receipt:
+        receipt = self._inner.receive(mark)
+        return replace(receipt, replies=tuple(map(self._named, receipt.replies)))
+
+    def close(self) -> None:
+        assert isinstance(self._inner, LabelStudio)
+        self._inner.close()
+
+    def _named(self, reply: Reply) -> Reply:
+        number = reply.annotator.removeprefix("label-studio:")
+        return replace(reply, annotator=self._names.get(number, number))

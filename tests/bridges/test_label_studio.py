@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from bridges.fake_label_studio import LEGACY, FakeLabelStudio, Fault
-from bridges.studio import CLASSES, Studio, asked, deliveries
+from bridges.studio import CLASSES, Renamed, Studio, asked, deliveries
 from headrace.bridges import make_bridge
-from headrace.bridges.bridge import Bridge, Delivery, Receipt, Reply, Unreachable
-from headrace.bridges.label_studio import LabelStudio
+from headrace.bridges.bridge import Bridge, Delivery, Unreachable
 from headrace.bridges.label_studio import bridge as bridge_module
 from headrace.errors import BadInput, BadSettings
 from headrace.testing import check_bridge
@@ -438,7 +437,7 @@ class Rig:
     def bridge(self) -> Bridge:
         settings = {"url": self.fake.url, "classes": ["fine", "fraud"], "poll_s": 0.0}
         made = make_bridge("label-studio", {"label-studio": settings}, self.folder)
-        return Renamed(made)
+        return Renamed(made, {})
 
     def tasks(self) -> Sequence[str]:
         return [task["data"]["request_id"] for task in self.fake.tasks.values()]
@@ -452,37 +451,6 @@ class Rig:
         self._said[request_id, annotator] = self.fake.annotate(
             self.fake.task_of(request_id), label, by=by
         )
-
-
-class Renamed:
-    """The bridge, with annotators as they are called in the tool."""
-
-    def __init__(self, inner: Bridge) -> None:
-        self._inner = inner
-
-    def send(self, deliveries: Sequence[Delivery]) -> None:
-        self._inner.send(deliveries)
-
-    def receive(self, mark: str) -> Receipt:
-        receipt = self._inner.receive(mark)
-        return Receipt(
-            tuple(
-                Reply(
-                    one.request_id,
-                    one.label,
-                    one.at,
-                    one.annotator.removeprefix("label-studio:"),
-                    one.reply_id,
-                )
-                for one in receipt.replies
-            ),
-            receipt.mark,
-            receipt.faults,
-        )
-
-    def close(self) -> None:
-        assert isinstance(self._inner, LabelStudio)
-        self._inner.close()
 
 
 def test_it_keeps_the_contract_of_bridges(monkeypatch: pytest.MonkeyPatch) -> None:
