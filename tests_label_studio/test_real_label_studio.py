@@ -17,10 +17,9 @@ import msgspec
 import pytest
 from tests_label_studio.server import ROOT, Person, RealLabelStudio, chosen
 
-from bridges.studio import Renamed, asked, deliveries
+from bridges.studio import Renamed, Studio, asked, deliveries
 from headrace.bridges import make_bridge
-from headrace.bridges.bridge import Bridge, Delivery, Reply, Unreachable
-from headrace.bridges.label_studio import LabelStudio
+from headrace.bridges.bridge import Bridge, Delivery, Unreachable
 from headrace.errors import BadSettings
 from headrace.testing import check_bridge
 from shells.runs import Stream
@@ -28,37 +27,10 @@ from shells.runs import Stream
 CLASSES = ["fine", 'fraud & "<more>"']
 
 
-class Held:
-    """A bridge as the carrier holds it: every mark that it gives comes back."""
-
-    def __init__(self, studio: RealLabelStudio, token_file: Path, title: str, **more: Any) -> None:
-        self.settings = {
-            "url": studio.url,
-            "project": title,
-            "classes": CLASSES,
-            "token_file": str(token_file),
-            "poll_s": 0.0,
-            **more,
-        }
-        self.folder = token_file.parent
-        self.mark = ""
-        self.faults: list[str] = []
-        self.bridge = self.restarted()
-
-    def restarted(self) -> LabelStudio:
-        made = make_bridge("label-studio", {"label-studio": self.settings}, self.folder)
-        assert isinstance(made, LabelStudio)
-        self.bridge = made
-        return made
-
-    def poll(self) -> list[Reply]:
-        receipt = self.bridge.receive(self.mark)
-        self.mark = receipt.mark
-        self.faults += receipt.faults
-        return list(receipt.replies)
-
-    def said(self) -> list[tuple[str, str | None, str]]:
-        return [(one.request_id, one.label, one.annotator) for one in self.poll()]
+def held_for(studio: RealLabelStudio, token_file: Path, title: str, **settings: Any) -> Studio:
+    """A bridge to a project of the real one."""
+    wanted = {"project": title, "token_file": str(token_file), "classes": CLASSES, **settings}
+    return Studio(studio, token_file.parent, **wanted)
 
 
 # ---------------------------------------------------------------------------------------- killed
@@ -181,7 +153,7 @@ def test_it_keeps_the_contract_of_bridges(studio: RealLabelStudio, token_file: P
 def test_answers_corrections_skips_and_retractions(
     studio: RealLabelStudio, token_file: Path
 ) -> None:
-    held = Held(studio, token_file, "Answers", texts=["mail"], images=["photo"])
+    held = held_for(studio, token_file, "Answers", texts=["mail"], images=["photo"])
     held.bridge.send(deliveries("q1", "q2", "q3", "q4", "q5"))
     assert held.poll() == []
     tasks = studio.tasks("Answers")
@@ -237,7 +209,7 @@ def test_answers_corrections_skips_and_retractions(
 def test_what_happened_while_the_bridge_was_not_there_is_found(
     studio: RealLabelStudio, token_file: Path
 ) -> None:
-    held = Held(studio, token_file, "Away")
+    held = held_for(studio, token_file, "Away")
     held.bridge.send(deliveries("q1", "q2", "q3"))
     tasks = studio.tasks("Away")
     first = studio.annotate(tasks["q1"], "fine")
@@ -261,7 +233,7 @@ def test_what_happened_while_the_bridge_was_not_there_is_found(
 def test_moot_tasks_leave_unless_they_are_begun_by_anybody(
     studio: RealLabelStudio, token_file: Path
 ) -> None:
-    held = Held(studio, token_file, "Moot")
+    held = held_for(studio, token_file, "Moot")
     names = ["idle", "answered", "skipped", "drafted", "kept"]
     held.bridge.send(deliveries(*names))
     tasks = studio.tasks("Moot")
@@ -283,7 +255,7 @@ def test_moot_tasks_leave_unless_they_are_begun_by_anybody(
 def test_the_next_task_follows_our_priority_for_one_person_and_for_two(
     studio: RealLabelStudio, token_file: Path
 ) -> None:
-    held = Held(studio, token_file, "Order")
+    held = held_for(studio, token_file, "Order")
     requests = [
         asked("low", utility=0.1),
         asked("above 1", utility=1.9),
@@ -324,8 +296,14 @@ def test_a_project_of_somebody_else_is_brought_into_order(
     theirs = {"data": {"features": {}}, "predictions": [{"model_version": "theirs", "result": []}]}
     studio.call("POST", f"/api/projects/{made['id']}/import", [theirs])
     assert studio.project("Theirs")["model_version"] == "theirs"
-    held = Held(
-        studio, token_file, "x" * 5, project=made["id"], classes=[], choices="sort", show_guess=True
+    held = held_for(
+        studio,
+        token_file,
+        "Theirs",
+        project=made["id"],
+        classes=[],
+        choices="sort",
+        show_guess=True,
     )
     held.bridge.send([Delivery("q1", asked("q1", prediction={"fraud": 1.0}, answers_wanted=1))])
     found = studio.project("Theirs")
@@ -343,7 +321,7 @@ def test_a_project_of_somebody_else_is_brought_into_order(
 
 
 def test_both_kinds_of_tokens_and_wrong_ones(studio: RealLabelStudio, token_file: Path) -> None:
-    held = Held(studio, token_file, "Tokens")
+    held = held_for(studio, token_file, "Tokens")
     held.bridge.send(deliveries("q1"))
     token_file.write_text(studio.token)
     held.restarted().send(deliveries("q2"))
@@ -363,7 +341,7 @@ def test_tasks_that_the_project_does_not_take_end_the_bridge_with_its_reason(
         '<Choice value="fine"/></Choices></View>'
     )
     studio.call("POST", "/api/projects/", {"title": "Needs more", "label_config": config})
-    held = Held(studio, token_file, "Needs more", classes=[])
+    held = held_for(studio, token_file, "Needs more", classes=[])
     with pytest.raises(BadSettings, match='"body" key is expected in task data') as caught:
         held.bridge.send(deliveries("q1"))
     assert "<b>" not in str(caught.value)
@@ -373,7 +351,7 @@ def test_tasks_that_the_project_does_not_take_end_the_bridge_with_its_reason(
 def test_a_label_studio_that_was_away_is_gone_on_with(
     studio: RealLabelStudio, token_file: Path
 ) -> None:
-    held = Held(studio, token_file, "Back again")
+    held = held_for(studio, token_file, "Back again")
     held.bridge.send(deliveries("q1"))
     held.poll()
     studio.stop()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bridges.fake_label_studio import FakeLabelStudio
 from headrace.bridges import make_bridge
 from headrace.bridges.bridge import Bridge, Delivery, Receipt, Reply
 from headrace.bridges.label_studio import LabelStudio
@@ -42,12 +41,15 @@ def deliveries(*request_ids: str, cut: bool = False) -> list[Delivery]:
 
 
 class Studio:
-    """A bridge as the carrier holds it: every mark that it gives comes back."""
+    """A bridge as the carrier holds it: every mark that it gives comes back.
 
-    def __init__(self, fake: FakeLabelStudio, folder: Path, **settings: Any) -> None:
-        self.fake = fake
+    `tool` is a Label Studio, a fake or a real one; `fake` is a short name for it.
+    """
+
+    def __init__(self, tool: Any, folder: Path, **settings: Any) -> None:
+        self.fake = tool
         self.folder = folder
-        self.settings = {"url": fake.url, "classes": CLASSES, "poll_s": 0.0, **settings}
+        self.settings = {"url": tool.url, "classes": CLASSES, "poll_s": 0.0, **settings}
         self.mark = ""
         self.faults: list[str] = []
         self.bridge = self.restarted()

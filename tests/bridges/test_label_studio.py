@@ -356,6 +356,22 @@ def test_with_an_empty_mark_all_is_given_anew(studio: Studio) -> None:
     assert len(studio.restarted().receive("").replies) == 1
 
 
+def test_with_an_outbox_from_before_all_that_it_lacks_is_given_anew(studio: Studio) -> None:
+    studio.bridge.send(deliveries("q1", "q2"))
+    studio.fake.annotate(studio.fake.task_of("q1"), "ham")
+    assert len(studio.poll()) == 1
+    old = studio.mark
+    second = studio.fake.annotate(studio.fake.task_of("q2"), "ham")
+    lost = studio.poll()
+    assert [one.request_id for one in lost] == ["q2"]
+    assert studio.poll() == []
+    found = studio.restarted().receive(old)
+    assert set(lost) <= set(found.replies)
+    studio.mark = found.mark
+    studio.fake.retract(second)
+    assert studio.said() == [("q2", None, "label-studio:1")]
+
+
 def test_a_poll_of_many_pages_reads_every_task_once(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

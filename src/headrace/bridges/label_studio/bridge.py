@@ -163,7 +163,7 @@ class LabelStudio:
     def receive(self, mark: str) -> Receipt:
         """New, corrected and retracted answers, `poll_s` after the last look."""
         place = _place(mark)
-        self._memory.confirm(mark)
+        self._memory.confirm(mark, place.n)
         if mark != self._given:
             self._read.clear()  # what was given last has not arrived
             self._given = mark

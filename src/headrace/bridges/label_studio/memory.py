@@ -65,17 +65,21 @@ class Memory:
     def close(self) -> None:
         self._db.close()
 
-    def confirm(self, mark: str) -> None:
+    def confirm(self, mark: str, n: int) -> None:
         """Keep what was given for this mark, or forget it where another one came back.
 
-        With an empty mark all is forgotten: whoever asks knows nothing.
+        `n` counts the marks for which something was given. Where it is behind those that were kept
+        already, the carrier has an older outbox, or a new one, and lacks their replies: all is
+        forgotten, so that they are given again.
         """
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            if not mark:
+            if n < int(self._value("kept_n") or 0):
                 self._db.execute("DELETE FROM tasks")
-            elif mark == self._given_mark():
+                self._set("kept_n", str(n))
+            elif mark and mark == self._value("given"):
                 self._db.execute("INSERT OR REPLACE INTO tasks SELECT * FROM given")
+                self._set("kept_n", str(n))
                 self._db.execute(
                     "DELETE FROM tasks WHERE task_id <= (SELECT task_id FROM tasks "
                     "ORDER BY task_id DESC LIMIT 1 OFFSET ?)",
@@ -104,12 +108,11 @@ class Memory:
                 "INSERT OR REPLACE INTO given VALUES (?, ?, ?)",
                 [(one.task_id, one.request_id, msgspec.json.encode(one.votes)) for one in tasks],
             )
-            self._db.execute(
-                "INSERT INTO marks VALUES ('given', ?) "
-                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (mark,),
-            )
+            self._set("given", mark)
 
-    def _given_mark(self) -> str:
-        found = self._db.execute("SELECT value FROM marks WHERE name = 'given'").fetchone()
+    def _value(self, name: str) -> str:
+        found = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return "" if found is None else str(found[0])
+
+    def _set(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))
