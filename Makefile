@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SITE_READY := $(VENV)/.site-ready
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo broker kafka test label-studio fuzz grafana-check dashboards torture soak lint format bench docs site clean
+.PHONY: experiments help demo broker kafka test label-studio formats fuzz grafana-check dashboards torture soak lint format bench docs site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: $(READY) broker  ## set up, then run all tests
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
 	$(BIN)/python -m tests_label_studio.server
 	$(BIN)/python -m pytest tests_label_studio $(ARGS)
+
+formats: $(READY)  ## Argilla, doccano and Snorkel themselves take our files and give theirs; 0.9 GB into .formats
+	.ci/formats.sh
+	$(BIN)/python -m pytest tests/bridges/formats/test_tools.py $(ARGS)
 
 fuzz: $(READY)  ## inputs made up by hypothesis, for as long as they last; ARGS="-k settings"
 	HEADRACE_FUZZ_N=20000 $(BIN)/python -m pytest -n auto tests/fuzz $(ARGS)
@@ -79,4 +83,4 @@ site: $(SITE_READY)  ## build the docs as a site in out/site; a warning, such as
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 clean:  ## remove what was set up
-	rm -rf $(VENV) .kafka .label-studio .prometheus .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .kafka .label-studio .formats .prometheus .pytest_cache .mypy_cache .ruff_cache .hypothesis
