@@ -23,7 +23,9 @@ export function show_classes({ classes, keys, can_add_class, on_choice }) {
   if (now === drawn) return;
   drawn = now;
   find("classes").replaceChildren(...shown.map(([key, name]) => button(key, name)));
-  find("find").hidden = classes.length <= shown.length && !can_add;
+  const has_more = classes.length > shown.length;
+  find("find").hidden = !has_more && !can_add;
+  find("find-text").placeholder = has_more ? "Find a class ( / )" : "Another class ( / )";
   close_list();
 }
 

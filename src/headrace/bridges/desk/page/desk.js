@@ -146,18 +146,19 @@ function token_of_address() {
 
 async function begin() {
   me = await reach("GET", "/v1/me");
-  find("who").textContent = me.role === "annotator" ? me.name : `${me.name}, ${me.role}`;
+  find("who").textContent = me.role === "annotator" || me.role === me.name ? me.name : `${me.name}, ${me.role}`;
   show_keys();
   show_rounds(me.role === "operator");
   kept = read_kept();
-  act(refresh_status);
   if (me.role === "viewer") {
     find("idle-title").textContent = "You are here to look";
     find("idle-text").textContent = "A viewer sees how things stand, and answers nothing.";
     find("idle-undo").hidden = true;
-    return enter("viewing");
+    enter("viewing");
+  } else {
+    await (kept ? deliver() : ask_next());
   }
-  return kept ? deliver() : ask_next();
+  await refresh_status();
 }
 
 // An answer outlives a reload of the page, but not the tab; each name has its own.
@@ -373,6 +374,8 @@ function tick() {
       find("lease").classList.toggle("over", left <= 0);
     }
     find("lease").hidden = !soon;
+  } else if (phase === "idle") {
+    find("clock").textContent = "–";
   }
   const times = [...sitting].sort((a, b) => a - b);
   find("sitting-n").textContent = told(sitting.length);

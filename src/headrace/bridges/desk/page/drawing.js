@@ -24,16 +24,20 @@ export function shape(name, attributes = {}, ...children) {
   return made;
 }
 
-const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 6 });
 const WHOLE = new Intl.NumberFormat("en");
+const ROUNDED = new Intl.NumberFormat("en", { maximumSignificantDigits: 5 });
+const ROUGH = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 
-/** Whole numbers in full, others to six digits; very large and very small ones as powers of ten. */
-export function told(value) {
+/** About how much: three digits, as the ends of a range want it. */
+export const roughly = (value) => (Math.abs(value) >= 1000 ? told(Math.round(value)) : told(value, ROUGH));
+
+/** Whole numbers in full, others to five digits; very large and very small ones as powers of ten. */
+export function told(value, rounded = ROUNDED) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   if (!Number.isFinite(value)) return String(value);
   if (size >= 1e12 || (size > 0 && size < 1e-4)) return value.toExponential(2).replace("e+", "e");
-  return Number.isInteger(value) ? WHOLE.format(value) : ROUNDED.format(value);
+  return Number.isInteger(value) ? WHOLE.format(value) : rounded.format(value);
 }
 
 export const percent = (share, digits = 1) => `${(share * 100).toFixed(digits)} %`;

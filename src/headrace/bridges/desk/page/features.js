@@ -1,7 +1,7 @@
 // The features of a question: each by its kind, against what is usual.
 // Values come from a log and may be anything: they go in as text, and links lead to http or https alone.
 
-import { element, percent, shape, told } from "./drawing.js";
+import { element, percent, roughly, shape, told } from "./drawing.js";
 
 const SHOWN_N = 12;
 const TEXT_LENGTH = 600;
@@ -138,8 +138,8 @@ function usual_of({ value, usual }) {
     const words = `${percent(usual.share, usual.share < 0.1 ? 1 : 0)} of events`;
     return [share_bar(usual.share), element("span", { class: "ends" }, words)];
   }
-  const words = `${told(usual.low)} to ${told(usual.high)}`;
-  const spoken = `Usually ${words}, the middle ${told(usual.middle)}`;
+  const words = `${roughly(usual.low)} to ${roughly(usual.high)}`;
+  const spoken = `Usually ${words}, the middle ${roughly(usual.middle)}`;
   const bar = typeof value === "number" ? [range_bar(value, usual)] : [];
   return [...bar, element("span", { class: "ends", title: spoken }, words)];
 }

@@ -1,14 +1,16 @@
 // What the labels bought: counts, the accuracy with its interval, the curve, who labels.
 
-import { element, find, percent, shape, span, told } from "./drawing.js";
+import { element, find, percent, shape, told } from "./drawing.js";
 
+const STEADY_N = 10; // of fewer labels an interval spans everything, and the curve would only jump
 const CURVE = { width: 300, height: 150, left: 44, right: 8, top: 10, bottom: 24 };
 
 export function show_status(status) {
   find("mine").textContent = told(status.mine_today_n);
   find("open").textContent = told(status.open_n);
   find("answered").textContent = told(status.answered_n);
-  show_estimate(status.estimate, status.series ?? []);
+  const steady = status.series.filter((row) => row[0] >= STEADY_N);
+  show_estimate(status.estimate, steady.length > 1 ? steady : status.series);
   show_bought(status.bought, status.estimate);
   show_people(status.annotators);
 }
@@ -98,7 +100,7 @@ function show_people(annotators) {
       {},
       element("th", { scope: "row", textContent: p.name }),
       element("td", { textContent: told(p.answered_n ?? 0) }),
-      element("td", { textContent: typeof p.mean_s === "number" ? span(p.mean_s) : "–" }),
+      element("td", { textContent: p.mean_s === null ? "–" : `${p.mean_s.toFixed(1)} s` }),
       element("td", { textContent: p.leased_n ? "labels" : "–" }),
     ),
   );
