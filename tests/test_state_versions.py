@@ -130,7 +130,7 @@ def test_a_setting_that_is_new_has_its_default_in_an_old_state():
     data, _ = encode_state(LabelSettings(deadline_s=7.0))
     shapes, (kind, number, *values) = msgspec.msgpack.decode(data)
     [[name, version, fields]] = shapes
-    assert name == "settings:LabelSettings" and "answers_wanted" in fields
+    assert name == "settings_label:LabelSettings" and "answers_wanted" in fields
     lacking = [i for i, field in enumerate(fields) if field != "answers_wanted"]
     old = (
         [[name, version, [fields[i] for i in lacking]]],

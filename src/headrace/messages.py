@@ -299,8 +299,10 @@ class LabelSettled(Message, frozen=True, kw_only=True):
 
     `revision` counts from 0; above 0 an earlier outcome of the same request is replaced, because an
     annotator corrected an answer, or an answer came that was given earlier or after the deadline.
-    `propensity` is that of the request: the label speaks for 1 / propensity events. `opinion_n` is
-    2 or 3 from the second or third opinion on; `confirms`: that opinion left the label as it was.
+    `agreement` is the share of the answers that named the label, or where the consensus knows it
+    the label's probability. `propensity` is that of the request: the label speaks for
+    1 / propensity events. `opinion_n` is 2 or 3 from the second or third opinion on; `confirms`:
+    that opinion left the label as it was.
     `by` names who answered, where second opinions may be asked.
     """
 

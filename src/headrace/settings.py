@@ -1,8 +1,9 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
 What a section is made of is told here (`[columns]` in `settings_columns`, `[query]` in
-`settings_query`, `[drift]` in `settings_drift`, those of the worker in `settings_kafka`, `[http]`
-in `settings_http`), how one is read from a mapping in `settings_reading`.
+`settings_query`, `[label]` in `settings_label`, `[drift]` in `settings_drift`, those of the worker
+in `settings_kafka`, `[http]` in `settings_http`), how one is read from a mapping in
+`settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
@@ -34,6 +35,7 @@ from .settings_fields import (
 from .settings_http import HttpSettings, faults_of_http
 from .settings_join import JoinSettings, faults_of_join
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
+from .settings_label import LabelSettings, faults_of_label
 from .settings_query import (
     BudgetSettings,
     ColdStartSettings,
@@ -52,6 +54,7 @@ __all__ = [
     "ColumnsSettings",
     "DriftSettings",
     "JoinSettings",
+    "LabelSettings",
     "QuerySettings",
     "RoundSettings",
     "WatchSettings",
@@ -231,47 +234,6 @@ class ObserveSettings(Section, frozen=True, kw_only=True):
     ] = 100_000
 
 
-class LabelSettings(Section, frozen=True, kw_only=True):
-    """[label]: requests and answers."""
-
-    deadline_s: Annotated[Seconds, about("A request expires after so many seconds.")] = 86_400.0
-    answers_wanted: Annotated[
-        Few, about("Answers needed before a majority may settle a request.")
-    ] = 1
-    answers_max: Annotated[
-        Few,
-        about("Answers, refusals included, after which a request without a majority is disputed."),
-    ] = 3
-    closed_n: Annotated[
-        Size, about("Ended requests remembered for late answers and corrections.")
-    ] = 10_000
-    late_answers: Annotated[
-        Literal["taken", "refused"],
-        about(
-            "Answers to a request that expired or was withdrawn. `taken`: they still make a label, "
-            "so its money is kept back for good. `refused`: its money comes back at once and is "
-            "asked for another event; such an answer is rejected."
-        ),
-    ] = "taken"
-    second_opinion_share: Annotated[
-        Annotated[float, Meta(ge=0, le=0.5)],
-        about(
-            "Share of the labels that may be second opinions: a label that looks wrong is asked "
-            "again, of another annotator. 0, no such request: each costs a label, and pays only "
-            "where annotators err (`headrace_label_noise_ratio` tells); 0.2 suits 10 % of errors."
-        ),
-    ] = 0.0
-    open_max: Annotated[
-        Size, about("Open requests at most; at the limit nothing is asked until one ends.")
-    ] = 10_000
-    cost: Annotated[
-        Annotated[float, Meta(ge=0)],
-        about(
-            "What one answer costs, in a unit of yours; only shown. With 1, answers are counted."
-        ),
-    ] = 1.0
-
-
 class LearnSettings(Section, frozen=True, kw_only=True):
     """[learn]: what is done with each label."""
 
@@ -445,12 +407,7 @@ def parse(raw: dict[str, Any]) -> Settings:
 def check(settings: Settings) -> list[str]:
     """Faults between settings that are each well-formed alone; empty when there are none."""
     faults = faults_of_query(settings.query, settings.observe.window_n)
-    label = settings.label
-    if label.answers_max < label.answers_wanted:
-        faults.append(
-            f"label.answers_max is {label.answers_max}; must be at least label.answers_wanted, "
-            f"which is {label.answers_wanted}"
-        )
+    faults += faults_of_label(settings.label)
     learn = settings.learn
     for path, decoder in (("input", settings.input.decoder), ("answers", settings.answers.decoder)):
         if decoder and not _FUNCTION.fullmatch(decoder):

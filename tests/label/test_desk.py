@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -432,11 +432,12 @@ def test_a_duplicate_changes_nothing_but_its_count(
 class AnyOrder(RuleBasedStateMachine):
     """A desk and its twin, which is pickled now and then; and an auditor that reads the outputs."""
 
+    consensus: Literal["majority", "dawid_skene"] = "majority"
+
     def __init__(self) -> None:
         super().__init__()
-        self.desk = Desk(
-            LabelSettings(answers_max=3, closed_n=6, open_max=5), classes=["a"], classes_max=3
-        )
+        label = LabelSettings(answers_max=3, closed_n=6, open_max=5, consensus=self.consensus)
+        self.desk = Desk(label, classes=["a"], classes_max=3)
         self.twin = pickle.loads(pickle.dumps(self.desk))
         self.now = 0.0
         self.asked: dict[str, LabelRequested] = {}
@@ -531,5 +532,13 @@ class AnyOrder(RuleBasedStateMachine):
         assert self.desk.next_deadline() is None
 
 
+class AnyOrderByErrors(AnyOrder):
+    """The same with a consensus that has a memory."""
+
+    consensus = "dawid_skene"
+
+
+TestAnyOrderByErrors = AnyOrderByErrors.TestCase
+TestAnyOrderByErrors.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 TestAnyOrder = AnyOrder.TestCase
 TestAnyOrder.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)

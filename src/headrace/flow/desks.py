@@ -127,5 +127,5 @@ class PartitionDesk:
             case _:
                 raise BadInput("the state is not that of a desk on Kafka")
         # Requests cost money: they are kept when the settings change, and these hold from now on.
-        desk.settings = self.desk.settings
+        desk.govern(self.desk.settings)
         self.desk, self.now, self._last, self.position = desk, now, last, position

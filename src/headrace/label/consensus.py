@@ -19,7 +19,7 @@ it is given is every valid answer of one request, in any order; what it says dep
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..messages import Answer
@@ -31,11 +31,13 @@ class Outcome:
 
     `label` is the class they agree on. `is_decided` is true for a label and for a dispute, and
     false while more answers could tell. `tally` counts the classes named, in alphabetical order.
+    `probability` is that of the label, where the consensus knows one.
     """
 
     label: str | None
     is_decided: bool
     tally: dict[str, int]
+    probability: float | None = None
 
     @property
     def answers_n(self) -> int:
@@ -44,8 +46,12 @@ class Outcome:
 
     @property
     def agreement(self) -> float:
-        """Share of those that named the label; 0 without a label."""
-        return self.tally[self.label] / self.answers_n if self.label is not None else 0.0
+        """The probability of the label, else the share that named it; 0 without a label."""
+        if self.label is None:
+            return 0.0
+        if self.probability is not None:
+            return self.probability
+        return self.tally[self.label] / self.answers_n
 
     @property
     def reason(self) -> str:
@@ -57,6 +63,13 @@ class Consensus(Protocol):
     """How answers become a label. An object with a memory of its own must be picklable.
 
     `answers` come from `standing`: one a voice, in the order in which they are heard.
+
+    One that learns from what was answered also has
+
+        def ended(self, request_id: str, answers: Sequence[Answer]) -> None
+
+    which is called, if it is there, whenever a request has ended and whenever what stands in an
+    ended one may have changed: `answers` replace those of the call before for this request.
     """
 
     def decide(
@@ -93,17 +106,17 @@ class Majority:
 def reheard(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
     """What all answers amount to once a second opinion was given; this always decides.
 
-    The label is the class that more than half of those who named one have named: with two who
-    disagree there is none.
+    By majority the label is the class that more than half of those who named one have named: with
+    two who disagree there is none.
 
     >>> def says(annotator, label):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
     >>> reheard([says("al", "spam"), says("bo", "ham")], Majority())
-    Outcome(label=None, is_decided=True, tally={'ham': 1, 'spam': 1})
+    Outcome(label=None, is_decided=True, tally={'ham': 1, 'spam': 1}, probability=None)
     """
     beyond_n = len(answers) + 1
     heard = consensus.decide(answers, wanted_n=beyond_n, answers_max=beyond_n, is_closing=True)
-    return Outcome(heard.label, True, heard.tally)
+    return replace(heard, is_decided=True)
 
 
 def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:

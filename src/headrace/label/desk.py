@@ -6,10 +6,12 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   clock in a labelling tool must not expire requests); it only orders the answers of one request.
 - An answer fed while its request is open is in time, whatever its `at`. It is late when its request
   has ended and the deadline has passed or the request was withdrawn.
-- The label of a request is a function of the set of its answers (`consensus`). While they are in
+- The label of a request is a function of the set of its answers (`consensus`), and with
+  `dawid_skene` of how annotators erred in the requests that ended before. While answers are in
   time, they may come in any order and any number of times: the label at the deadline is the same.
 - At its deadline, and when it is withdrawn, a request without outcome is settled with the answers
-  it has if one class has more than half of them; else it expires, or is withdrawn.
+  it has if they make one class likelier than not (by majority: it has more than half of them); else
+  it expires, or is withdrawn.
 - The first of `LabelSettled`, `LabelDisputed`, `RequestExpired`, `RequestWithdrawn` is the end
   (revision 0). When later answers change the label, give one where there was none, or take it away,
   an outcome with the next revision follows. Nothing follows while the label stays as it is.
@@ -35,15 +37,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from ..errors import BadSettings
 from ..messages import (
     Answer,
     InputRejected,
-    LabelDisputed,
     LabelRequested,
-    LabelSettled,
     Reason,
     RequestExpired,
     RequestWithdrawn,
@@ -52,15 +51,16 @@ from ..messages import (
     opinion_id,
 )
 from ..settings import LabelSettings, SchemaSettings
+from ..settings_label import CONFIDENCE
 from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
 from .consensus import Consensus, Majority, Outcome, latest, reheard, standing, voice
+from .dawid_skene import DawidSkene
 from .ledger import Entry, Ledger
+from .outcomes import Revised, message_of
 from .spelling import spelt
 
 ANSWERS_KEPT_MIN = 100
-
-Revised: TypeAlias = LabelSettled | LabelDisputed
 
 
 @dataclass(slots=True)
@@ -134,8 +134,16 @@ class Desk:
         self.annotators = Annotators()
         self.turnaround = Turnaround()
         self._classes = dict.fromkeys(classes)
-        self._consensus: Consensus = consensus if consensus is not None else Majority()
+        self._consensus = consensus if consensus is not None else _consensus_of(settings, classes)
         self._ledger = Ledger(settings.closed_n)
+
+    def govern(self, settings: LabelSettings) -> None:
+        """Go on by other settings. What was learned of annotators stays, if it is still used."""
+        before = self._consensus
+        self._consensus = _consensus_of(settings, self.classes)
+        if isinstance(before, DawidSkene) and isinstance(self._consensus, DawidSkene):
+            self._consensus.reliability = before.reliability
+        self.settings = settings
 
     # ------------------------------------------------------------------------------- reading
 
@@ -423,6 +431,9 @@ class Desk:
         self.annotators.compared(*entry.accounted, sign=-1)
         entry.accounted = (tuple(self._standing(entry)), entry.label)
         self.annotators.compared(*entry.accounted, sign=1)
+        learn = getattr(self._consensus, "ended", None)
+        if learn is not None:
+            learn(entry.request.request_id, entry.accounted[0])
 
     def _standing(self, entry: Entry) -> list[Answer]:
         return standing(entry.answers, entry.request.answers_wanted)
@@ -446,44 +457,15 @@ class Desk:
         """An outcome; who answered is told where others may be asked for their opinion."""
         tells = self.settings.second_opinion_share > 0.0
         named = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
-        return _message(entry, outcome, at, is_late, tuple(named), confirms)
+        return message_of(entry, outcome, at, is_late, tuple(named), confirms)
 
 
-def _message(  # noqa: PLR0917 - an outcome and what is said of it
-    entry: Entry, outcome: Outcome, at: float, is_late: bool, by: tuple[str, ...], confirms: bool
-) -> Revised:
-    request = entry.request
-    if outcome.label is None:
-        return LabelDisputed(
-            request_id=request.request_id,
-            event_id=request.event_id,
-            at=at,
-            reason=outcome.reason,
-            answers=outcome.tally,
-            revision=entry.revision,
-            opinion_n=entry.opinion_n,
-            by=by,
-        )
-    return LabelSettled(
-        request_id=request.request_id,
-        event_id=request.event_id,
-        at=at,
-        event_at=request.event_at,
-        label=outcome.label,
-        features=request.features,
-        prediction=request.prediction,
-        reason=request.reason,
-        seq=request.seq,
-        answers_n=outcome.answers_n,
-        agreement=outcome.agreement,
-        revision=entry.revision,
-        is_late=is_late,
-        propensity=request.propensity,
-        served=request.served,
-        served_model=request.served_model,
-        key=request.key,
-        context=request.context,
-        opinion_n=entry.opinion_n,
-        confirms=confirms,
-        by=by,
+def _consensus_of(settings: LabelSettings, classes: Sequence[str]) -> Consensus:
+    """The consensus that the settings name."""
+    if settings.consensus == "majority":
+        return Majority()
+    return DawidSkene(
+        confidence=CONFIDENCE if settings.confidence is None else settings.confidence,
+        is_strict=settings.unsure == "disputed",
+        classes=classes,
     )

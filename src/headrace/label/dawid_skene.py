@@ -1,0 +1,257 @@
+"""A consensus that learns how each annotator errs, and weighs their answers by it.
+
+The model is that of Dawid and Skene (Applied Statistics 28, 1979): an annotator who is shown an
+event of class k says l with a chance of their own, whatever the others say. "Cannot tell" is one
+more thing to say: somebody who refuses mostly at one class tells something by refusing. The chances
+are learned without known labels, from requests that two or more have given a class to; one answer
+alone tells nothing of who errs.
+
+EM over a window of such requests is done a step at a time (Neal and Hinton, "A view of the EM
+algorithm that justifies incremental, sparse, and other variants", 1998): a request that ends enters
+with its posterior, and the next few of the window, in turn, are heard again. Its fixed points are
+those of EM over the whole window. Posteriors are held in whole numbers of 2**-20, so that what is
+taken out of a count is exactly what was put in, and no order of sums changes a bit.
+
+Everybody is taken to be right in `RIGHT` of their answers until these say otherwise: each row of an
+annotator's confusion matrix begins with `SHRINKAGE` answers of such a person.
+
+Limits: the latest `WINDOW_N` requests, and the first `VOICES_MAX` voices of each; annotators and
+classes that are in none of them are forgotten. So an annotator who changes is known as they are
+now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..messages import Answer
+from .consensus import Outcome
+
+WINDOW_N = 2_000
+VOICES_MAX = 20
+"""So many voices of a request count for who errs."""
+
+REHEARD_N = 4
+"""So many requests of the window are heard again whenever one ends: each four times in all."""
+
+UNIT = 1 << 20
+RIGHT, REFUSED, SHRINKAGE = 0.8, 0.02, 4.0
+"""What an annotator is taken to be before they answered: right, and unable to tell, so often; this
+weighs as much as so many answers of each class."""
+
+Voice = tuple[str, str | None]
+"""Who speaks, and the class they name; None for "cannot tell"."""
+
+
+class Heard:
+    """A request of the window: its voices, and what they make of each class, in units."""
+
+    __slots__ = ("request_id", "units", "voices")
+
+    def __init__(self, request_id: str, voices: tuple[Voice, ...]) -> None:
+        self.request_id = request_id
+        self.voices = voices
+        self.units: dict[str, int] = {}
+
+
+class Reliability:
+    """How annotators err, by the latest requests that several have answered.
+
+    `classes` are those declared; others count from the first time that somebody names them.
+
+    >>> known = Reliability(["ham", "spam"])
+    >>> for i in range(60):
+    ...     truth, other = ("ham", "spam") if i % 2 else ("spam", "ham")
+    ...     known.ended(f"r{i}", [("al", truth), ("bo", truth), ("cy", other if i % 3 else truth)])
+    >>> known.posterior([("al", "ham"), ("cy", "spam")])["ham"] > 0.9
+    True
+    """
+
+    def __init__(self, classes: Sequence[str] = ()) -> None:
+        self.declared = tuple(classes)
+        # By annotator, true class and answer; and by true class; in units, nothing of them zero.
+        self.said: dict[str, dict[str, dict[str | None, int]]] = {}
+        self._of_class: dict[str, int] = {}
+        self._window: list[Heard | None] = []
+        self._place_of: dict[str, int] = {}
+        self._next = 0
+        self._turn = 0
+
+    @property
+    def window_n(self) -> int:
+        """Requests that reliability is known from."""
+        return len(self._place_of)
+
+    def posterior(self, voices: Iterable[Voice]) -> dict[str, float]:
+        """The probability of each class, given what these say; {} while no class is known."""
+        voices = [*voices]
+        named = (said for _, said in voices if said is not None)
+        classes = sorted(dict.fromkeys((*self.declared, *self._of_class, *named)))
+        if not classes:
+            return {}
+        total = sum(self._of_class.values()) / UNIT + len(classes)
+        belief = {k: (self._of_class.get(k, 0) / UNIT + 1.0) / total for k in classes}
+        for voice in voices:
+            self.hear(belief, voice)
+        return belief
+
+    def hear(self, belief: dict[str, float], voice: Voice) -> None:
+        """Change the probabilities of classes by one more voice."""
+        annotator, said = voice
+        rows = self.said.get(annotator, {})
+        wrong = (1.0 - RIGHT) / max(1, len(belief) - 1)
+        total = 0.0
+        for truth, before in belief.items():
+            row = rows.get(truth, {})
+            named = (1.0 - REFUSED) * (RIGHT if said == truth else wrong)
+            usual = REFUSED if said is None else named
+            seen = row.get(said, 0) / UNIT + SHRINKAGE * usual
+            belief[truth] = before * (seen / (sum(row.values()) / UNIT + SHRINKAGE))
+            total += belief[truth]
+        for truth in belief:
+            belief[truth] /= total
+
+    def ended(self, request_id: str, voices: Sequence[Voice]) -> None:
+        """What stands in an ended request now, instead of what stood in it before."""
+        heard = Heard(request_id, tuple(voices[:VOICES_MAX]))
+        place = self._place_of.get(request_id)
+        if place is not None:
+            before = self._window[place]
+            if before is not None and before.voices == heard.voices:
+                return
+            self._remove(place)
+        if sum(said is not None for _, said in heard.voices) < 2:
+            return
+        if place is None:
+            place = self._new_place()
+        self._window[place] = heard
+        self._place_of[request_id] = place
+        self._hear_again(heard)
+        for _ in range(REHEARD_N):
+            self._turn = (self._turn + 1) % len(self._window)
+            other = self._window[self._turn]
+            if other is not None:
+                self._hear_again(other)
+
+    def _new_place(self) -> int:
+        """A free place, if need be that of the oldest request."""
+        place = self._next
+        self._next = (place + 1) % WINDOW_N
+        if place == len(self._window):
+            self._window.append(None)
+        self._remove(place)
+        return place
+
+    def _remove(self, place: int) -> None:
+        heard = self._window[place]
+        if heard is not None:
+            self._count(heard, {})
+            self._window[place] = None
+            del self._place_of[heard.request_id]
+
+    def _hear_again(self, heard: Heard) -> None:
+        """One step of EM: the posterior by what is known now, its own share of it included."""
+        posterior = self.posterior(heard.voices)
+        units = {truth: round(p * UNIT) for truth, p in posterior.items()}
+        self._count(heard, {truth: n for truth, n in units.items() if n})
+
+    def _count(self, heard: Heard, units: dict[str, int]) -> None:
+        """Let a request count with these units of each class, instead of those before."""
+        changes = {truth: units.get(truth, 0) - n for truth, n in heard.units.items()}
+        changes |= {truth: n for truth, n in units.items() if truth not in heard.units}
+        heard.units = units
+        for truth, change in changes.items():
+            if change:
+                self._change(heard.voices, truth, change)
+
+    def _change(self, voices: Iterable[Voice], truth: str, change: int) -> None:
+        _add(self._of_class, truth, change)
+        for annotator, said in voices:
+            rows = self.said.setdefault(annotator, {})
+            row = rows.setdefault(truth, {})
+            _add(row, said, change)
+            if not row:
+                del rows[truth]
+            if not rows:
+                del self.said[annotator]
+
+
+def _add(counts: dict[Any, int], key: Any, change: int) -> None:
+    """Add to a count; one that is nothing is not kept."""
+    n = counts.get(key, 0) + change
+    if n:
+        counts[key] = n
+    else:
+        counts.pop(key, None)
+
+
+class DawidSkene:
+    """The class that is likely enough, by how the annotators who named it have erred.
+
+    With `answers_wanted` classes named, a request is settled as soon as one of them has a
+    probability of `confidence`; else it waits for one more answer, up to `answers_max`. Then, and
+    when asking is over, the likeliest is the label if it is likelier than all others together, and
+    with `is_strict` only if it has that `confidence`. A class that nobody named is never the label.
+
+    >>> def says(annotator, label):
+    ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
+    >>> two = [says("al", "ham"), says("bo", "ham")]
+    >>> consensus = DawidSkene(confidence=0.9, is_strict=False, classes=["ham", "spam"])
+    >>> settled = consensus.decide(two, wanted_n=2, answers_max=5, is_closing=False)
+    >>> settled.label, round(settled.agreement, 2)
+    ('ham', 0.94)
+    """
+
+    def __init__(
+        self, *, confidence: float = 0.9, is_strict: bool = False, classes: Sequence[str] = ()
+    ) -> None:
+        self.confidence = confidence
+        self.is_strict = is_strict
+        self.reliability = Reliability(classes)
+
+    def decide(
+        self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
+    ) -> Outcome:
+        """The outcome after the first answers that decide it, else after all of them."""
+        tally: dict[str, int] = {}
+        voices: list[Voice] = []
+        for heard_n, answer in enumerate(answers, start=1):
+            voices.append((answer.annotator, answer.label))
+            if answer.label is not None:
+                tally[answer.label] = tally.get(answer.label, 0) + 1
+            is_last = heard_n >= max(answers_max, wanted_n)
+            if sum(tally.values()) < wanted_n and not is_last:
+                continue
+            belief = self.reliability.posterior(voices)
+            label = _likeliest(tally, belief)
+            if label is not None and belief[label] >= self.confidence:
+                return Outcome(label, True, _sorted(tally), belief[label])
+            if is_last:
+                return self._last_word(tally, belief, is_dispute=True)
+        if not is_closing:
+            return Outcome(None, False, _sorted(tally))
+        return self._last_word(tally, self.reliability.posterior(voices), is_dispute=False)
+
+    def _last_word(
+        self, tally: dict[str, int], belief: dict[str, float], *, is_dispute: bool
+    ) -> Outcome:
+        """What is decided when no more answers come."""
+        label = _likeliest(tally, belief)
+        enough = self.confidence if self.is_strict else 0.5
+        if label is None or belief[label] < enough or belief[label] <= 0.5:
+            return Outcome(None, is_dispute, _sorted(tally))
+        return Outcome(label, True, _sorted(tally), belief[label])
+
+    def ended(self, request_id: str, answers: Sequence[Answer]) -> None:
+        """Learn from what stands in an ended request now, instead of what stood before."""
+        self.reliability.ended(request_id, [(a.annotator, a.label) for a in answers])
+
+
+def _likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:
+    """Of the classes that were named; of several as likely the first of the alphabet."""
+    return max(sorted(tally), key=lambda label: belief[label], default=None)
+
+
+def _sorted(tally: dict[str, int]) -> dict[str, int]:
+    return {label: tally[label] for label in sorted(tally)}

@@ -1,0 +1,52 @@
+"""What is said of an outcome: a label or a dispute, with what the request brought along."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ..messages import LabelDisputed, LabelSettled
+from .consensus import Outcome
+from .ledger import Entry
+
+Revised: TypeAlias = LabelSettled | LabelDisputed
+
+
+def message_of(  # noqa: PLR0917 - an outcome and what is said of it
+    entry: Entry, outcome: Outcome, at: float, is_late: bool, by: tuple[str, ...], confirms: bool
+) -> Revised:
+    """The outcome of a request as a message; `by` are those who answered."""
+    request = entry.request
+    if outcome.label is None:
+        return LabelDisputed(
+            request_id=request.request_id,
+            event_id=request.event_id,
+            at=at,
+            reason=outcome.reason,
+            answers=outcome.tally,
+            revision=entry.revision,
+            opinion_n=entry.opinion_n,
+            by=by,
+        )
+    return LabelSettled(
+        request_id=request.request_id,
+        event_id=request.event_id,
+        at=at,
+        event_at=request.event_at,
+        label=outcome.label,
+        features=request.features,
+        prediction=request.prediction,
+        reason=request.reason,
+        seq=request.seq,
+        answers_n=outcome.answers_n,
+        agreement=outcome.agreement,
+        revision=entry.revision,
+        is_late=is_late,
+        propensity=request.propensity,
+        served=request.served,
+        served_model=request.served_model,
+        key=request.key,
+        context=request.context,
+        opinion_n=entry.opinion_n,
+        confirms=confirms,
+        by=by,
+    )
