@@ -11,6 +11,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,7 +78,7 @@ class Files:
         home = Path(settings.folder).expanduser() if settings.folder else folder
         self.tasks = home / "tasks"
         self.answers = home / "answers"
-        self._deep: list[str] = []
+        self._problems: dict[str, str] = {}
         self._quiet_since: dict[str, tuple[str, float]] = {}
         self._classes = {folded(name): name for name in settings.classes}
         try:
@@ -107,16 +108,19 @@ class Files:
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Remember the tasks, and write them when there are enough of them or it is time."""
         self._memory.take(deliveries, self._clock())
-        self._write_tasks()
+        # They are safe: a folder that can't be written is told of by `receive`, after the answers.
+        with suppress(Unreachable):
+            self._write_tasks()
 
     def receive(self, mark: str) -> Receipt:
         """What the files of answers have that is new, and what is wrong with them, once."""
-        self._write_tasks()
         faults: list[str] = []
         replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
         if not replies:
             self._read_answers(faults)
             replies, reached = self._memory.replies.after(mark, REPLIES_MAX)
+        if not replies and not faults:
+            self._write_tasks()
         return Receipt(replies=replies, mark=reached, faults=tuple(faults))
 
     # ---------------------------------------------------------------------------------- tasks
@@ -158,22 +162,24 @@ class Files:
     def _read_answers(self, faults: list[str]) -> None:
         before = self._memory.read_before()
         with _reaching():
-            deep: list[str] = []
-            found = {file.name: file for file in _files_in(self.answers, deep)}
-        faults += [
-            f"answers/{name} is a folder in the folder of an annotator, and is not read"
-            for name in deep
-            if name not in self._deep
-        ]
-        self._deep = deep
+            problems: dict[str, str] = {}
+            found = {file.name: file for file in _files_in(self.answers, problems)}
         if gone := [name for name in before if name not in found]:
             self._memory.forget_files(gone)
         self._quiet_since = {n: v for n, v in self._quiet_since.items() if n in found}
         for name, file in found.items():
             look, digest = before.get(name, ("", ""))
             if look != file.look and self._is_quiet(file):
-                with _reaching():
+                try:
                     self._read(file, digest, faults)
+                except OSError as error:
+                    problems[name] = f"can't be read: {error.strerror}"
+        faults += [
+            f"answers/{name} {problem}"
+            for name, problem in problems.items()
+            if self._problems.get(name) != problem
+        ]
+        self._problems = problems
 
     def _is_quiet(self, file: _Found) -> bool:
         """Whether a file has looked the same for long enough."""
@@ -225,7 +231,10 @@ class Files:
             label = meant
         who = given.annotator or file.annotator
         answer = Answer(
-            request_id=given.request_id, label=label, at=given.at or file.at, annotator=who
+            request_id=given.request_id,
+            label=label,
+            at=file.at if given.at is None else given.at,
+            annotator=who,
         )
         if fault := fault_of(answer):
             reading.fault(fault, given.line)
@@ -242,19 +251,26 @@ def _look_of(found: os.stat_result) -> str:
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
 
-def _files_in(folder: Path, deep: list[str]) -> Iterator[_Found]:
+def _files_in(folder: Path, problems: dict[str, str]) -> Iterator[_Found]:
     """The files of answers in order: in the folder itself, and in the folders of annotators.
 
-    Folders in those are added to `deep`: they are whose?
+    Folders that can't be read, or are in those of annotators, are added to `problems` by name.
     """
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith("."):
-            for inner in sorted(path.iterdir()):
-                if inner.is_dir() and not inner.name.startswith("."):
-                    deep.append(f"{path.name}/{inner.name}")
-                yield from _file_at(inner, path.name)
-        else:
+        if path.name.startswith(".") or not path.is_dir():
             yield from _file_at(path, "")
+            continue
+        try:
+            inside = sorted(path.iterdir())
+        except OSError as error:
+            problems[path.name] = f"can't be read: {error.strerror}"
+            continue
+        for inner in inside:
+            if inner.is_dir() and not inner.name.startswith("."):
+                problems[f"{path.name}/{inner.name}"] = (
+                    "is a folder in the folder of an annotator, and is not read"
+                )
+            yield from _file_at(inner, path.name)
 
 
 def _file_at(path: Path, annotator: str) -> Iterator[_Found]:
@@ -262,8 +278,8 @@ def _file_at(path: Path, annotator: str) -> Iterator[_Found]:
         return
     try:
         found = path.stat()
-    except FileNotFoundError:
-        return  # It was there a moment ago.
+    except OSError:
+        return  # It was there a moment ago, or is a link to nothing.
     if stat.S_ISREG(found.st_mode):
         name = f"{annotator}/{path.name}" if annotator else path.name
         yield _Found(name, path, _look_of(found), found.st_size, found.st_mtime, annotator)

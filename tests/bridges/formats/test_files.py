@@ -97,8 +97,9 @@ def test_a_file_that_was_cut_before_it_was_there_is_written_at_the_next_start(fo
     monkeypatch.setattr(
         Path, "replace", lambda self, other: (_ for _ in ()).throw(OSError(28, "full"))
     )
+    folder.ask("r1")
     with pytest.raises(Unreachable, match="full"):
-        folder.ask("r1")
+        folder.look()
     monkeypatch.undo()
     folder.restart()
     folder.look()
@@ -311,9 +312,52 @@ def test_what_is_not_finished_and_what_is_no_file_is_passed_over(folder):
     found, faults = folder.look()
     assert found == []
     assert [fault.partition(":")[0].split(" is ")[0] for fault in faults] == [
-        "answers/deep/deeper", "answers/deep/x.csv",
+        "answers/deep/x.csv", "answers/deep/deeper",
     ]  # fmt: skip
     assert folder.look() == ([], [])
+
+
+def test_what_cannot_be_read_is_said_once_and_stops_nothing(folder, monkeypatch):
+    folder.ask("r1", "r2")
+    folder.save("a.csv", HEAD + "r1,ham,ada\n")
+    folder.save("b.csv", HEAD + "r1,ham,bob\n")
+    folder.save("cy/c.csv", HEAD + "r1,ham,cy\n")
+    locked = ["a.csv", "cy"]
+    read_bytes, iterdir = Path.read_bytes, Path.iterdir
+
+    def refusing(read):
+        def refused(path):
+            if path.name in locked:
+                raise PermissionError(13, "Permission denied", str(path))
+            return read(path)
+
+        return refused
+
+    monkeypatch.setattr(Path, "read_bytes", refusing(read_bytes))
+    monkeypatch.setattr(Path, "iterdir", refusing(iterdir))
+    found, faults = folder.look()
+    assert found == [("r1", "ham", "bob")]
+    assert faults == [
+        "answers/cy can't be read: Permission denied",
+        "answers/a.csv can't be read: Permission denied",
+    ]
+    assert folder.look() == ([], [])
+    locked.clear()
+    assert folder.look() == ([("r1", "ham", "ada"), ("r1", "ham", "cy")], [])
+
+
+def test_answers_come_through_while_tasks_cannot_be_written(folder, monkeypatch):
+    folder.ask("r1")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+    folder.ask("r2")
+    folder.save("a.csv", HEAD + "r1,ham,ada\nr1,no,bob\n")
+    receipt = folder.bridge.receive("")
+    assert (len(receipt.replies), len(receipt.faults)) == (1, 1)
+    with pytest.raises(Unreachable, match="full"):
+        folder.bridge.receive(receipt.mark)
+    monkeypatch.undo()
+    folder.bridge.receive(receipt.mark)
+    assert [name in folder.task_files[1].read_text() for name in ("r1", "r2")] == [False, True]
 
 
 def test_answers_to_what_ended_still_pass(folder):

@@ -1,0 +1,106 @@
+"""`headrace bridge files` beside a run, killed and started again; what `headrace check` finds."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from headrace import cli
+from shells.runs import Stream, lines_of
+
+SETTINGS = """
+[bridges.files]
+classes = ["yes", "no"]
+gather_s = 0
+quiet_s = 0
+"""
+
+
+@pytest.fixture
+def stream(tmp_path):
+    return Stream(tmp_path)
+
+
+class Process:
+    """`headrace bridge files` beside a stream."""
+
+    def __init__(self, stream, settings):
+        command = [sys.executable, "-m", "headrace", "bridge", "files", "--every", "0.02"]
+        command += ["--state", str(stream.places.state), "--settings", str(settings)]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self._process = subprocess.Popen(
+            command, env=environment, stderr=subprocess.PIPE, text=True
+        )
+
+    def until(self, holds):
+        end = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+    def stop(self, sign=signal.SIGTERM):
+        self._process.send_signal(sign)
+        return self._process.communicate(timeout=20)[1]
+
+
+def test_a_table_goes_out_and_comes_back_though_the_bridge_is_killed(stream, tmp_path):
+    settings = tmp_path / "bridge.toml"
+    settings.write_text(SETTINGS)
+    stream.write_events(0, 300)
+    stream.run()
+    asked = [one["request_id"] for one in stream.requests()]
+    home = stream.places.state / "bridges" / "files"
+
+    def tables():
+        return list((home / "tasks").glob("*.csv"))
+
+    def answers():
+        return lines_of(stream.places.answers) if stream.places.answers.exists() else []
+
+    process = Process(stream, settings)
+    process.until(tables)
+    process.stop(signal.SIGKILL)
+    process = Process(stream, settings)
+
+    def rows():
+        found = []
+        for path in sorted(tables()):
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                found += csv.DictReader(file)
+        return found
+
+    process.until(lambda: len(rows()) >= len(asked))
+    assert [row["request_id"] for row in rows()] == asked
+
+    with (home / "answers" / "ada.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, fieldnames=["request_id", "label", "annotator"])
+        table.writeheader()
+        table.writerows({"request_id": one, "label": "YES", "annotator": "ada"} for one in asked)
+        table.writerow({"request_id": "other", "label": "yes", "annotator": "ada"})
+    process.until(stream.places.answers.exists)
+    process.stop(signal.SIGKILL)
+    process = Process(stream, settings)
+    process.until(lambda: {one["request_id"] for one in answers()} == set(asked))
+    process.stop()
+    stream.run()
+    settled = stream.decisions("LabelSettled")
+    assert {one["request_id"]: one["label"] for one in settled} == dict.fromkeys(asked, "yes")
+
+
+def test_headrace_check_finds_what_does_not_fit(tmp_path, capsys):
+    path = tmp_path / "bridge.toml"
+    path.write_text(
+        '[bridges.team]\nkind = "files"\nformat = "doccano"\nimage = "url"\nshow_guess = true\n'
+        '[bridges.functions]\nfunctions = ["bridges.rules:shout"]\n'
+    )
+    assert cli.main(["check", str(path)]) == 1
+    told = capsys.readouterr().out
+    assert "bridges.team.image is set, and doccano shows no pictures" in told
+    assert "bridges.team.show_guess is true" in told
+    assert "bridges.functions.functions is 'bridges.rules:shout'" in told
