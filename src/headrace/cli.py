@@ -22,6 +22,7 @@ from io import TextIOWrapper
 COMMANDS = {
     "run": ("ask for labels of the events in a file or a pipe", "headrace.shells.run"),
     "worker": ("work on a Kafka topic, one of many", "headrace.shells.worker"),
+    "desk": ("label in the browser", "headrace.shells.desk"),
     "bridge": ("let people label in a tool of yours", "headrace.shells.bridge"),
     "round": ("order a round of a run", "headrace.shells.orders"),
     "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),

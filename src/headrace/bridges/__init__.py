@@ -14,6 +14,7 @@ from ..settings_reading import section_of
 from .bridge import Bridge
 
 BRIDGES: dict[str, str] = {
+    "desk": "headrace.bridges.desk.bridge:Desk",
     "label-studio": "headrace.bridges.label_studio:LabelStudio",
     "rabbitmq": "headrace.bridges.rabbitmq:RabbitMQ",
     "redis": "headrace.bridges.redis:Redis",

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ..engine import Engine
 from ..report import Report, WorkerReport
 from ..reporting import partition_of, report_of
@@ -25,13 +27,34 @@ REPORT_S = 1.0
 """A report that is shown is at most about so old."""
 
 
+REPORT = "report.json"
+"""The accuracy as a run that goes on tells it, for a desk beside it."""
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write what a desk shows of a run, if anything is known yet."""
+    whole = report.accuracy_all
+    if whole.accuracy is None or whole.low is None or whole.high is None:
+        return
+    told = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
+    new = folder / f"{REPORT}.new"
+    new.write_bytes(msgspec.json.encode(told))
+    new.replace(folder / REPORT)
+
+
 class Shown:
-    """The latest report of a run, and the times that were taken. `clock` is the time of day."""
+    """The latest report of a run, and the times that were taken. `clock` is the time of day.
+
+    With a `folder` the accuracy is written there whenever the report is made.
+    """
 
     report: Report
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float], folder: Path | None = None
+    ) -> None:
         self.settings = settings
+        self._folder = folder
         self._clock = clock
         self._made_at = -math.inf
         self._snapshot_at: float | None = None
@@ -66,6 +89,8 @@ class Shown:
             rejected_n=dict(rejected_n),
         )
         self.report, self._made_at = report_of(engine, worker), time.monotonic()
+        if self._folder is not None:
+            write_report(self._folder, self.report)
         return self.report
 
     def found(self, path: str | Path, blob: bytes) -> None:

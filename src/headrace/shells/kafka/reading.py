@@ -137,8 +137,13 @@ async def started(stack: AsyncExitStack, asleep: Any) -> Any:
 
     async def stopped() -> None:
         try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
+            await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
+        except TimeoutError:
+            # A producer still waits to send what nobody will take; a consumer has let go already.
+            if (sender := getattr(asleep, "_sender", None)) is not None:
+                with suppress(asyncio.CancelledError):
+                    await sender.close()
+                await asleep.client.close()
         except asyncio.CancelledError:
             # A consumer cancels its fetches, and one that waits to try again lets that out.
             task = asyncio.current_task()

@@ -1,0 +1,1 @@
+"""The desk: a page on which people label, and the HTTP calls behind it."""

@@ -1,0 +1,77 @@
+"""The desk as a bridge: its tool is a page of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, field
+
+from ...settings_fields import Section, about
+from ..bridge import Delivery, Receipt
+from .store import Store
+
+Names = list[str]
+
+
+class DeskSettings(Section, frozen=True, kw_only=True):
+    """[bridges.desk]: the page at which people label."""
+
+    host: Annotated[
+        str, about("Address to listen on; beyond loopback TLS is needed, or `allow_plaintext`.")
+    ] = "127.0.0.1"
+    port: Annotated[
+        Annotated[int, Meta(ge=0, le=65_535)], about("Port to listen on; 0: a free one.")
+    ] = 8_780
+    public: Annotated[
+        list[str],
+        about("Names by which people reach the page, such as `desk.example.org`, beside `host`."),
+    ] = field(default_factory=list)
+    cert_file: Annotated[str, about("PEM file of our certificate and its chain: TLS.")] = ""
+    key_file: Annotated[str, about("PEM file of its key.")] = ""
+    allow_plaintext: Annotated[
+        bool,
+        about("Listen beyond loopback without TLS, where something before us speaks it."),
+    ] = False
+    lease_s: Annotated[
+        Annotated[float, Meta(ge=10, le=86_400)],
+        about("How long a question is one person's before another gets it (seconds)."),
+    ] = 300.0
+    texts: Annotated[Names, about("Features shown as text, whatever their length.")] = field(
+        default_factory=list
+    )
+    images: Annotated[Names, about("Features that are addresses of images, which are shown.")] = (
+        field(default_factory=list)
+    )
+    links: Annotated[Names, about("Features that are addresses, shown as links.")] = field(
+        default_factory=list
+    )
+    new_classes: Annotated[
+        bool, about("Whether people may name a class that nobody has named yet.")
+    ] = False
+    calls_per_s: Annotated[
+        Annotated[float, Meta(ge=0.1, le=10_000)],
+        about("Calls a person may make in a second, on average; ten times as many at once."),
+    ] = 20.0
+
+
+class Desk:
+    """A bridge into the store of the desk; the server takes the questions from there."""
+
+    Settings = DeskSettings
+
+    def __init__(self, settings: DeskSettings, folder: Path, *, answers_max: int = 3) -> None:
+        self.settings = settings
+        self.store = Store(
+            folder / "desk.sqlite", lease_s=settings.lease_s, answers_max=answers_max
+        )
+
+    def send(self, deliveries: Sequence[Delivery]) -> None:
+        self.store.take(deliveries)
+
+    def receive(self, mark: str) -> Receipt:
+        return self.store.replies(mark)
+
+    def close(self) -> None:
+        self.store.close()

@@ -1,0 +1,198 @@
+"""The desk's calls as OpenAPI 3.1 describes them; served at /v1/openapi.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "number"}
+_COUNT = {"type": "integer", "minimum": 0}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {**required, **(optional or {})},
+        "required": list(required),
+    }
+
+
+def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_FAULT = _object({"error": _TEXT, "fault": {"enum": ["yours", "ours"]}})
+_FEATURE = _object(
+    {
+        "name": _TEXT,
+        "value": {"type": ["string", "number", "boolean", "null"]},
+        "kind": {"enum": ["number", "text", "category", "image", "link"]},
+        "usual": _maybe({"type": "object"}),
+        "unusual": {"type": "number", "minimum": 0, "maximum": 1},
+        "influence": _maybe(_NUMBER),
+    }
+)
+_QUESTION = _object(
+    {
+        "request_id": _TEXT,
+        "leased_until": _NUMBER,
+        "why": _object({"reason": _TEXT, "strategy": _TEXT, "utility": _maybe(_NUMBER)}),
+        "classes": {"type": "array", "items": _TEXT},
+        "features": {"type": "array", "items": _FEATURE},
+        "guess": {"type": "null"},
+        "opinion_n": {"type": "integer", "minimum": 1, "maximum": 3},
+    }
+)
+_ME = _object(
+    {
+        "name": _TEXT,
+        "role": {"enum": ["annotator", "operator", "viewer"]},
+        "classes": {"type": "array", "items": _TEXT},
+        "can_add_class": {"type": "boolean"},
+        "keys": {"type": "object", "additionalProperties": _TEXT},
+    }
+)
+_ESTIMATE = _object({"accuracy": _NUMBER, "low": _NUMBER, "high": _NUMBER, "labels_n": _COUNT})
+_STATUS = _object(
+    {
+        "open_n": _COUNT,
+        "mine_n": _COUNT,
+        "answered_n": _COUNT,
+        "mine_today_n": _COUNT,
+        "estimate": _maybe(_ESTIMATE),
+        "series": {"type": "array", "items": {"type": "array", "items": _NUMBER}},
+        "bought": _maybe(_object({"first": _NUMBER, "now": _NUMBER})),
+    },
+    {"annotators": {"type": "array", "items": {"type": "object"}}},
+)
+_ROUND = _object(
+    {"key": _TEXT, "state": {"enum": ["ordered", "asked", "refused"]}},
+    {"asked_n": _COUNT, "round_n": _COUNT, "why": _TEXT},
+)
+_ANSWER = _object(
+    {"request_id": _TEXT, "label": {"type": ["string", "null"], "maxLength": 500}},
+    {
+        "note": {"type": "string", "maxLength": 2_000},
+        "took_s": {"type": ["number", "null"], "minimum": 0, "maximum": 86_400},
+        "seen_guess": {"type": "boolean"},
+    },
+) | {"additionalProperties": False}
+_GIVEN = _object({"request_id": _TEXT, "label": {"type": ["string", "null"]}, "at": _NUMBER})
+_WANTED = _object(
+    {},
+    {
+        "labels": {"type": ["integer", "null"], "minimum": 1},
+        "reason": {"type": "string", "maxLength": 200},
+    },
+) | {"additionalProperties": False}
+
+
+def _call(
+    about: str,
+    replies: dict[int, tuple[str, dict[str, Any] | None]],
+    body: dict[str, Any] | None = None,
+    parameters: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    faults = {400: "the call is wrong", 401: "nobody is logged in", 403: "not for this role"}
+    faults |= {404: "there is no such thing", 409: "not now", 413: "the body is too large"}
+    faults |= {421: "the Host is not ours", 429: "too many calls"}
+    told: dict[str, Any] = {
+        str(status): {"description": said, "content": {"application/json": {"schema": _FAULT}}}
+        for status, said in faults.items()
+    }
+    for status, (said, schema) in replies.items():
+        told[str(status)] = {"description": said}
+        if schema is not None:
+            told[str(status)]["content"] = {"application/json": {"schema": schema}}
+    call: dict[str, Any] = {"summary": about, "responses": told}
+    if body is not None:
+        call["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": body}},
+        }
+    if parameters:
+        call["parameters"] = parameters
+    return call
+
+
+def _in_path(name: str) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+
+
+def description() -> dict[str, Any]:
+    """The whole description.
+
+    >>> sorted(description()["paths"])[:3]
+    ['/v1/answers', '/v1/answers/undo', '/v1/login']
+    """
+    key = {"name": "Idempotency-Key", "in": "header", "required": True}
+    ordered = [key | {"schema": {"type": "string", "minLength": 1, "maxLength": 200}}]
+    nothing = {"type": "object"}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Headrace desk", "version": "1"},
+        "security": [{"token": []}],
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+        "paths": {
+            "/v1/login": {
+                "post": _call(
+                    "Open a session with a token",
+                    {200: ("who you are", _object({"name": _TEXT, "role": _TEXT}))},
+                    _object({"token": _TEXT}) | {"additionalProperties": False},
+                )
+            },
+            "/v1/logout": {"post": _call("End the session", {204: ("done", None)})},
+            "/v1/me": {"get": _call("Who you are, and the classes", {200: ("you", _ME)})},
+            "/v1/questions/next": {
+                "post": _call(
+                    "The next best question, leased to you",
+                    {200: ("a question", _QUESTION), 204: ("there is none", None)},
+                    nothing,
+                )
+            },
+            "/v1/questions/{id}/guess": {
+                "get": _call(
+                    "What the model guesses",
+                    {200: ("probabilities", _object({"classes": {"type": "object"}}))},
+                    parameters=[_in_path("id")],
+                )
+            },
+            "/v1/questions/{id}/skip": {
+                "post": _call(
+                    "Let somebody else answer",
+                    {204: ("done", None)},
+                    nothing,
+                    [_in_path("id")],
+                )
+            },
+            "/v1/answers": {
+                "post": _call("Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER)
+            },
+            "/v1/answers/undo": {
+                "post": _call(
+                    "Take your last answer back",
+                    {200: ("its question", _object({"request_id": _TEXT}))},
+                    nothing,
+                )
+            },
+            "/v1/status": {"get": _call("How things stand", {200: ("numbers", _STATUS)})},
+            "/v1/rounds": {
+                "post": _call(
+                    "Order a round; the same key again changes nothing",
+                    {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
+                    _WANTED,
+                    ordered,
+                )
+            },
+            "/v1/rounds/{key}": {
+                "get": _call(
+                    "What became of a round",
+                    {200: ("the round", _ROUND)},
+                    parameters=[_in_path("key")],
+                )
+            },
+            "/v1/openapi.json": {"get": _call("This description", {200: ("OpenAPI 3.1", nothing)})},
+        },
+    }

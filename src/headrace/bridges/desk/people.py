@@ -1,0 +1,167 @@
+"""Who may do what at the desk: names, roles, tokens, sessions, and how often they may call."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ...errors import BadInput, BadSettings
+
+Role = Literal["annotator", "operator", "viewer"]
+ROLES: tuple[Role, ...] = ("annotator", "operator", "viewer")
+
+PEOPLE_MAX = 1_000
+SESSIONS_MAX = 10_000
+SESSION_S = 12 * 3_600.0
+TOKEN_BYTES = 32
+
+_NAME = re.compile(r"[\w][\w .@-]{0,63}")
+
+
+class Person(msgspec.Struct, frozen=True):
+    """Somebody with a token, of which only the digest is kept."""
+
+    name: str
+    role: Role
+    token_digest: str
+
+
+class People:
+    """The people of a desk, in a file that nobody else may read.
+
+    Raises `BadInput` where the file is not one.
+
+    >>> import tempfile
+    >>> people = People(Path(tempfile.mkdtemp()) / "people.json")
+    >>> token = people.add("ann", "annotator")
+    >>> people.by_token(token).name, people.by_token(token + "x")
+    ('ann', None)
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._sessions: dict[str, tuple[str, float]] = {}
+        self._read_at = -1.0
+        self._people: dict[str, Person] = {}
+        self._look()
+
+    @property
+    def everybody(self) -> list[Person]:
+        self._look()
+        return list(self._people.values())
+
+    def add(self, name: str, role: str) -> str:
+        """Give somebody a token, instead of the one they may have had; it is told only here.
+
+        Raises `BadSettings` for a name or a role that can't be.
+        """
+        if not _NAME.fullmatch(name):
+            raise BadSettings(
+                f"the name is {name!r}; must be 1 to 64 letters, digits, blanks, or any of . @ - _"
+            )
+        if role not in ROLES:
+            raise BadSettings(f"the role is {role!r}; must be one of {', '.join(ROLES)}")
+        self._look()
+        if len(self._people) >= PEOPLE_MAX and name not in self._people:
+            raise BadSettings(f"there are {PEOPLE_MAX} people already; remove one first")
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        self._people[name] = Person(name, role, _digest(token))
+        self._write()
+        return token
+
+    def remove(self, name: str) -> None:
+        """Take somebody's token away; their session ends. Raises `BadSettings` for a stranger."""
+        self._look()
+        if self._people.pop(name, None) is None:
+            raise BadSettings(f"there is nobody named {name!r}")
+        self._write()
+
+    def by_token(self, token: str) -> Person | None:
+        """Whose token this is. All are compared, each in constant time."""
+        self._look()
+        digest, found = _digest(token), None
+        for person in self._people.values():
+            if hmac.compare_digest(person.token_digest, digest):
+                found = person
+        return found
+
+    def open_session(self, person: Person) -> str:
+        """A new session; the oldest makes room where there are too many."""
+        while len(self._sessions) >= SESSIONS_MAX:
+            del self._sessions[next(iter(self._sessions))]
+        session = secrets.token_urlsafe(TOKEN_BYTES)
+        self._sessions[_digest(session)] = (person.token_digest, self._clock() + SESSION_S)
+        return session
+
+    def by_session(self, session: str) -> Person | None:
+        """Whose session this is: nobody's if it is over, or their token was taken away."""
+        self._look()
+        digest, until = self._sessions.get(_digest(session), ("", 0.0))
+        if self._clock() >= until:
+            return None
+        return next((one for one in self._people.values() if one.token_digest == digest), None)
+
+    def close_session(self, session: str) -> None:
+        self._sessions.pop(_digest(session), None)
+
+    def _look(self) -> None:
+        """Read the file where it has changed: a command may have given a token meanwhile."""
+        try:
+            changed = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if changed == self._read_at:
+            return
+        try:
+            found = msgspec.json.decode(self._path.read_bytes(), type=list[Person])
+        except msgspec.MsgspecError as error:
+            raise BadInput(f"{self._path} holds no people of a desk: {error}") from error
+        self._people, self._read_at = {one.name: one for one in found}, changed
+
+    def _write(self) -> None:
+        new = self._path.with_suffix(".new")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        new.touch(mode=0o600)
+        new.write_bytes(msgspec.json.encode(list(self._people.values())))
+        new.replace(self._path)
+
+
+def _digest(token: str) -> str:
+    # A token is 256 bits of chance: there is nothing to guess, so a fast digest will do.
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+class Pace:
+    """How often each caller may call: `per_s` calls a second, `burst` at once.
+
+    >>> pace = Pace(per_s=1.0, burst=2, clock=lambda: 0.0)
+    >>> [pace.wait_s("ann") for _ in range(3)]
+    [0.0, 0.0, 1.0]
+    """
+
+    def __init__(
+        self, per_s: float, burst: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._clock = clock
+        self._left: dict[str, tuple[float, float]] = {}
+
+    def wait_s(self, caller: str) -> float:
+        """0 if the caller may go on, else how long they have to wait, seconds."""
+        now = self._clock()
+        left, at = self._left.pop(caller, (float(self._burst), now))
+        left = min(float(self._burst), left + (now - at) * self._per_s)
+        while len(self._left) >= PEOPLE_MAX:
+            del self._left[next(iter(self._left))]
+        self._left[caller] = (left - 1.0 if left >= 1.0 else left, now)
+        return 0.0 if left >= 1.0 else (1.0 - left) / self._per_s

@@ -1,0 +1,411 @@
+"""The desk's HTTP: the page, and the calls of docs/DESK.md. Who is not known is told nothing.
+
+Every call but the page's own files and the login wants a token (`Authorization: Bearer`) or a
+session (a cookie). A call with a session that changes something has the header `X-Headrace`, which
+no other site can make a browser send. The `Host` has to be one of ours, so that no other name that
+leads to this address can be used from a page of somebody else's.
+"""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from ...errors import BadSettings
+from ...messages import LabelRequested
+from ...settings_http import is_loopback
+from .bridge import Desk, DeskSettings
+from .features import QUESTIONS_N, Usual
+from .openapi import description
+from .people import Pace, People, Person
+
+BODY_BYTES_MAX = 65_536
+LABEL_MAX, NOTE_MAX = 500, 2_000
+LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
+KEYS_N = 9
+COOKIE = "headrace"
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' https: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Estimated(msgspec.Struct, frozen=True):
+    """The accuracy of the model with its 95 % bounds, estimated from so many labels."""
+
+    accuracy: float
+    low: float
+    high: float
+    labels_n: int
+
+
+class Run(Protocol):
+    """What the desk is told of the run that it labels for, and what it may order there."""
+
+    def estimate(self) -> Estimated | None: ...
+
+    def classes(self) -> list[str]:
+        """The classes that are declared; empty if none are."""
+
+    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
+        """Order a round; false where this key was ordered before. Raises `BadSettings`."""
+
+    def round(self, key: str) -> dict[str, Any] | None:
+        """What became of an order; None for a key that was never ordered."""
+
+
+class Refused(Exception):  # noqa: N818 - as BadInput and the others
+    """The caller's fault: an HTTP status and a sentence."""
+
+    def __init__(self, status: int, sentence: str, wait_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.wait_s = wait_s
+
+
+class AnswerGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/answers`; a label of null means "cannot tell"."""
+
+    request_id: str
+    label: str | None
+    note: str = ""
+    took_s: float | None = None
+    seen_guess: bool = False
+
+
+class RoundWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/rounds`; without `labels`, all there is to spend."""
+
+    labels: int | None = None
+    reason: str = ""
+
+
+class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/login`."""
+
+    token: str
+
+
+class Server:
+    """The web application of one desk. Raises `BadSettings` for an address that is not safe."""
+
+    def __init__(self, desk: Desk, people: People, run: Run) -> None:
+        self.settings = desk.settings
+        check_address(self.settings)
+        self._store = desk.store
+        self._people = people
+        self._run = run
+        self._pace = Pace(self.settings.calls_per_s, math.ceil(10 * self.settings.calls_per_s))
+        self._logins = Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
+        self._usual: tuple[str, Usual] | None = None
+        self.app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
+        route = self.app.router
+        route.add_get("/", self._page)
+        route.add_get("/static/{name}", self._page)
+        route.add_post("/v1/login", self._login)
+        route.add_post("/v1/logout", self._logout)
+        route.add_get("/v1/me", self._me)
+        route.add_post("/v1/questions/next", self._next)
+        route.add_get("/v1/questions/{id}/guess", self._guess)
+        route.add_post("/v1/questions/{id}/skip", self._skip)
+        route.add_post("/v1/answers", self._answer)
+        route.add_post("/v1/answers/undo", self._undo)
+        route.add_get("/v1/status", self._status)
+        route.add_post("/v1/rounds", self._open_round)
+        route.add_get("/v1/rounds/{key}", self._round)
+        route.add_get("/v1/openapi.json", self._openapi)
+
+    # -------------------------------------------------------------------------- who may call
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            self._check_host(request)
+            response = await handler(request)
+        except Refused as refused:
+            response = _fault(refused.status, str(refused), "yours")
+            if refused.wait_s:
+                response.headers["Retry-After"] = str(math.ceil(refused.wait_s))
+        except BadSettings as error:
+            response = _fault(400, str(error), "yours")
+        except web.HTTPException as error:
+            response = _fault(error.status, f"{error.reason}.", "yours")
+            if "Allow" in error.headers:
+                response.headers["Allow"] = error.headers["Allow"]
+        except Exception as error:
+            response = _fault(500, f"{type(error).__name__}; the desk's log has more.", "ours")
+            request.app.logger.exception("%s %s failed", request.method, request.path)
+        response.headers.update(_HEADERS)
+        return response
+
+    def _check_host(self, request: web.Request) -> None:
+        name = (request.host or "").rpartition("@")[2]
+        host = name[1:].partition("]")[0] if name.startswith("[") else name.partition(":")[0]
+        is_ours = host in (self.settings.host, *self.settings.public) or (
+            is_loopback(self.settings.host) and is_loopback(host)
+        )
+        if not is_ours and self.settings.host not in ("0.0.0.0", "::"):
+            raise Refused(421, f"This is not {host[:100]}; bridges.desk.public names who we are.")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin.partition("://")[2] != name:
+            raise Refused(403, "Another site may not call this one.")
+
+    def _person(self, request: web.Request, *roles: str) -> Person:
+        """Who calls, if they have one of these roles. Raises `Refused`."""
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            caller = f"token from {request.remote}"
+            if (person := self._people.by_token(token.strip())) is None:
+                self._count(self._logins, caller)
+        else:
+            person = self._people.by_session(request.cookies.get(COOKIE, ""))
+            is_safe = request.method in ("GET", "HEAD")
+            if person is not None and not is_safe and request.headers.get("X-Headrace") != "1":
+                raise Refused(403, "The header X-Headrace: 1 is missing.")
+        if person is None:
+            raise Refused(401, "Log in first: headrace desk --add NAME gives a link.")
+        self._count(self._pace, person.name)
+        if roles and person.role not in roles:
+            raise Refused(403, f"This is for {' and '.join(roles)}s; you are {person.role}.")
+        return person
+
+    def _count(self, pace: Pace, caller: str) -> None:
+        if wait_s := pace.wait_s(caller):
+            raise Refused(429, "Too many calls; wait a moment.", wait_s)
+
+    async def _login(self, request: web.Request) -> web.Response:
+        self._count(self._logins, f"login from {request.remote}")
+        body = await _body(request, Login)
+        person = self._people.by_token(body.token)
+        if person is None:
+            raise Refused(401, "This token is not known.")
+        response = web.json_response({"name": person.name, "role": person.role})
+        response.set_cookie(
+            COOKIE,
+            self._people.open_session(person),
+            httponly=True,
+            samesite="Strict",
+            secure=bool(self.settings.cert_file) or self.settings.allow_plaintext,
+            path="/",
+        )
+        return response
+
+    async def _logout(self, request: web.Request) -> web.Response:
+        self._person(request)
+        self._people.close_session(request.cookies.get(COOKIE, ""))
+        response = web.Response(status=204)
+        response.del_cookie(COOKIE, path="/")
+        return response
+
+    # ---------------------------------------------------------------------------- the page
+
+    async def _page(self, request: web.Request) -> web.Response:
+        name = request.match_info.get("name", "index.html")
+        kind = _KINDS.get(Path(name).suffix)
+        page = files(__package__) / "page" / name
+        if kind is None or "/" in name or "\\" in name or not page.is_file():
+            raise Refused(404, "There is no such file.")
+        return web.Response(text=page.read_text("utf-8"), content_type=kind, charset="utf-8")
+
+    async def _me(self, request: web.Request) -> web.Response:
+        person = self._person(request)
+        classes = self._classes()
+        return web.json_response(
+            {
+                "name": person.name,
+                "role": person.role,
+                "classes": classes,
+                "can_add_class": self._can_add(),
+                "keys": {str(i + 1): name for i, name in enumerate(classes[:KEYS_N])},
+            }
+        )
+
+    def _classes(self) -> list[str]:
+        """The declared classes, else those that the model tells apart."""
+        declared = self._run.classes()
+        if declared:
+            return declared
+        recent = self._store.recent(QUESTIONS_N)
+        return sorted({name for question in recent for name in question.prediction})
+
+    def _can_add(self) -> bool:
+        # Where nothing is declared the first classes are those that people name.
+        return self.settings.new_classes or not self._run.classes()
+
+    # ------------------------------------------------------------------------------ labelling
+
+    async def _next(self, request: web.Request) -> web.Response:
+        person = self._person(request, "annotator", "operator")
+        leased = self._store.next(person.name)
+        if leased is None:
+            return web.Response(status=204)
+        return web.json_response(self._shown(leased.request) | {"leased_until": leased.until})
+
+    def _shown(self, question: LabelRequested) -> dict[str, Any]:
+        recent = self._store.recent(QUESTIONS_N)
+        newest = recent[0].request_id if recent else ""
+        if self._usual is None or self._usual[0] != newest:
+            settings = self.settings
+            usual = Usual(
+                recent, texts=settings.texts, images=settings.images, links=settings.links
+            )
+            self._usual = (newest, usual)
+        return {
+            "request_id": question.request_id,
+            "why": {
+                "reason": question.reason,
+                "strategy": question.strategy,
+                "utility": question.utility if math.isfinite(question.utility) else None,
+            },
+            "classes": self._classes(),
+            "features": self._usual[1].of(question),
+            "guess": None,
+            "opinion_n": question.opinion_n,
+        }
+
+    def _question(self, request: web.Request) -> LabelRequested:
+        question = self._store.question(request.match_info["id"])
+        if question is None:
+            raise Refused(404, "There is no such question.")
+        return question
+
+    async def _guess(self, request: web.Request) -> web.Response:
+        self._person(request, "annotator", "operator")
+        return web.json_response({"classes": self._question(request).prediction})
+
+    async def _skip(self, request: web.Request) -> web.Response:
+        person = self._person(request, "annotator", "operator")
+        self._store.pass_on(person.name, self._question(request).request_id)
+        return web.Response(status=204)
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        person = self._person(request, "annotator", "operator")
+        body = await _body(request, AnswerGiven)
+        label = None if body.label is None else self._label(body.label)
+        if len(body.note) > NOTE_MAX:
+            raise Refused(400, f"The note is longer than {NOTE_MAX} characters.")
+        took_s = body.took_s
+        if took_s is not None and not 0 <= took_s <= 86_400:
+            raise Refused(400, "took_s must be from 0 to 86400 (seconds).")
+        at = self._store.answer(
+            person.name,
+            body.request_id,
+            label,
+            note=body.note,
+            took_s=took_s,
+            saw_guess=body.seen_guess,
+        )
+        if at is None:
+            raise Refused(404, "There is no such question.")
+        given = {"request_id": body.request_id, "label": label, "at": at}
+        return web.json_response(given, status=201)
+
+    def _label(self, label: str) -> str:
+        if not label.strip() or len(label) > LABEL_MAX or not label.isprintable():
+            raise Refused(400, f"A class is a text of 1 to {LABEL_MAX} characters in one line.")
+        if not self._can_add() and label not in self._classes():
+            known = ", ".join(self._classes())[:500]
+            raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
+        return label
+
+    async def _undo(self, request: web.Request) -> web.Response:
+        person = self._person(request, "annotator", "operator")
+        request_id = self._store.undo(person.name)
+        if request_id is None:
+            raise Refused(409, "There is no answer of yours to take back.")
+        return web.json_response({"request_id": request_id})
+
+    # ------------------------------------------------------------------------- who looks on
+
+    async def _status(self, request: web.Request) -> web.Response:
+        person = self._person(request)
+        estimate = self._run.estimate()
+        if estimate is not None:
+            self._store.estimated(estimate.labels_n, estimate.accuracy, estimate.low, estimate.high)
+        series = self._store.series()
+        status: dict[str, Any] = dict(self._store.counts(person.name))
+        status["estimate"] = None if estimate is None else msgspec.structs.asdict(estimate)
+        status["series"] = series
+        bought = {"first": series[0][1], "now": series[-1][1]} if len(series) > 1 else None
+        status["bought"] = bought
+        if person.role == "operator":
+            status["annotators"] = self._store.people()
+        return web.json_response(status)
+
+    async def _open_round(self, request: web.Request) -> web.Response:
+        self._person(request, "operator")
+        key = request.headers.get("Idempotency-Key", "")
+        if not key:
+            raise Refused(400, "The header Idempotency-Key is missing; give each order a name.")
+        body = await _body(request, RoundWanted)
+        is_new = self._run.open_round(body.labels, body.reason, key)
+        found = self._run.round(key) or {"state": "ordered"}
+        return web.json_response({"key": key, **found}, status=202 if is_new else 200)
+
+    async def _round(self, request: web.Request) -> web.Response:
+        self._person(request, "operator", "viewer")
+        key = request.match_info["key"]
+        found = self._run.round(key)
+        if found is None:
+            raise Refused(404, "No round was ordered under this key.")
+        return web.json_response({"key": key, **found})
+
+    async def _openapi(self, request: web.Request) -> web.Response:
+        self._person(request)
+        return web.json_response(description())
+
+
+def check_address(settings: DeskSettings) -> None:
+    """Whether what is typed at the desk can be read on the way. Raises `BadSettings` if so."""
+    if bool(settings.cert_file) != bool(settings.key_file):
+        raise BadSettings("bridges.desk.cert_file and key_file go together; set both or neither")
+    if not is_loopback(settings.host) and not settings.cert_file and not settings.allow_plaintext:
+        raise BadSettings(
+            f"bridges.desk.host is {settings.host!r}, which is not on loopback, and there is no "
+            "TLS: tokens and events could be read on the way; set cert_file and key_file, or "
+            "allow_plaintext where something before us speaks TLS"
+        )
+
+
+def tls_of(settings: DeskSettings) -> ssl.SSLContext | None:
+    """TLS 1.2 or later with the certificate of the settings; None without one."""
+    if not settings.cert_file:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    except OSError as error:
+        raise BadSettings(f"bridges.desk.cert_file can't be used: {error}") from error
+    return context
+
+
+async def _body(request: web.Request, kind: Any) -> Any:
+    """The JSON of a call, as a struct. Raises `Refused`."""
+    try:
+        return msgspec.json.decode(await request.read() or b"{}", type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Refused(400, f"The body is not what this call takes: {error}.") from error
+
+
+def _fault(status: int, sentence: str, whose: str) -> web.Response:
+    return web.json_response({"error": sentence, "fault": whose}, status=status)

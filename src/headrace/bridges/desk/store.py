@@ -1,0 +1,391 @@
+"""The questions at the desk, who has which, and what people said: an SQLite file.
+
+A question is given to one person for a while (a lease), then to another. It is over when its
+answers would settle it, or when it was withdrawn or has expired. An answer is held back for a few
+seconds in which it can be taken back; after that a new one corrects it.
+
+The web server and the carrier call from different threads; each call is one transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...errors import BadInput
+from ...label.consensus import Majority, standing
+from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
+from ..bridge import Delivery, Receipt, Reply
+
+UNDO_S = 5.0
+"""So long an answer can be taken back as if it had not been given."""
+
+KEPT_N = 20_000
+"""Questions that are over, and answers, of which so many are remembered."""
+
+SERIES_N = 400
+VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS questions (
+    request_id TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT NULL, rank REAL NOT NULL,
+    is_open INTEGER NOT NULL DEFAULT 1);
+CREATE INDEX IF NOT EXISTS by_rank ON questions (is_open, rank DESC, n);
+CREATE TABLE IF NOT EXISTS leases (
+    request_id TEXT NOT NULL, person TEXT NOT NULL, until REAL NOT NULL, given REAL NOT NULL,
+    PRIMARY KEY (request_id, person));
+CREATE TABLE IF NOT EXISTS passed (
+    request_id TEXT NOT NULL, person TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (request_id, person));
+CREATE TABLE IF NOT EXISTS answers (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL, person TEXT NOT NULL,
+    label TEXT, note TEXT NOT NULL, took_s REAL, saw_guess INTEGER NOT NULL, at REAL NOT NULL,
+    is_undone INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS by_request ON answers (request_id, n);
+CREATE INDEX IF NOT EXISTS by_person ON answers (person, n);
+CREATE TABLE IF NOT EXISTS series (
+    labels_n INTEGER PRIMARY KEY, accuracy REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL);
+"""
+
+_REQUEST = msgspec.json.Decoder(LabelRequested)
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A question that somebody has, until `until`, seconds since the epoch."""
+
+    request: LabelRequested
+    until: float
+
+
+class Store:
+    """What the desk knows. Raises `BadInput` for a file that is not its own.
+
+    `lease_s` is how long a question is one person's.
+
+    >>> import tempfile
+    >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
+    >>> store.next("ann") is None
+    True
+    >>> store.close()
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lease_s: float,
+        answers_max: int = 3,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._lease_s = lease_s
+        self._answers_max = answers_max
+        self._clock = clock
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise BadInput(
+                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
+                )
+            self._db.executescript(_SCHEMA)
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+        except sqlite3.DatabaseError as error:
+            raise BadInput(f"{path} is no desk's: {error}") from error
+        path.chmod(0o600)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # ------------------------------------------------------------------------- for the carrier
+
+    def take(self, deliveries: Sequence[Delivery]) -> None:
+        """New questions, and those that are to go."""
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            for one in deliveries:
+                if one.request is None:
+                    self._end(one.request_id)
+                    continue
+                self._db.execute(
+                    "INSERT OR IGNORE INTO questions (request_id, n, body, rank) "
+                    "VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM questions), ?, ?)",
+                    (one.request_id, msgspec.json.encode(one.request), _rank(one.request)),
+                )
+            for table in ("questions", "answers"):
+                which = "is_open = 0 AND " if table == "questions" else ""
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE {which}n <= (SELECT MAX(n) FROM {table}) - {KEPT_N}"
+                )
+
+    def replies(self, mark: str) -> Receipt:
+        """Answers behind number `mark` that can no longer be taken back."""
+        start = int(mark or 0)
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT n, request_id, person, label, at, is_undone FROM answers "
+                "WHERE n > ? AND at <= ? ORDER BY n LIMIT 500",
+                (start, self._clock() - UNDO_S),
+            ).fetchall()
+        return Receipt(
+            tuple(
+                Reply(request_id, label, at, person, str(n))
+                for n, request_id, person, label, at, is_undone in rows
+                if not is_undone
+            ),
+            str(rows[-1][0]) if rows else mark,
+        )
+
+    # ---------------------------------------------------------------------------- for a person
+
+    def next(self, person: str) -> Leased | None:
+        """The question that `person` has, or the next best one for them; None if there is none.
+
+        Questions drawn at random come first, for the accuracy is told by them alone; then the most
+        useful to the model. One that they passed comes last.
+        """
+        now = self._clock()
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            held = self._db.execute(
+                "SELECT q.request_id, q.body FROM leases l JOIN questions q USING (request_id) "
+                "WHERE l.person = ? AND l.until > ? AND q.is_open = 1",
+                (person, now),
+            ).fetchone()
+            if held is None:
+                held = self._free(person, now)
+            if held is None:
+                return None
+            until = now + self._lease_s
+            self._db.execute("DELETE FROM leases WHERE person = ? OR until <= ?", (person, now))
+            self._db.execute(
+                "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
+                (held[0], person, until, now),
+            )
+            return Leased(_REQUEST.decode(held[1]), until)
+
+    def _free(self, person: str, now: float) -> tuple[str, bytes] | None:
+        """The best open question that this person may answer and nobody else is at."""
+        rows = self._db.execute(
+            "SELECT q.request_id, q.body, p.at FROM questions q "
+            "LEFT JOIN passed p ON p.request_id = q.request_id AND p.person = ? "
+            "WHERE q.is_open = 1 AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.is_undone = 0 "
+            "AND a.request_id = q.request_id AND a.person = ?) "
+            "ORDER BY p.at IS NOT NULL, p.at, q.rank DESC, q.n",
+            (person, person),
+        )
+        for request_id, body, _ in rows:
+            request = _REQUEST.decode(body)
+            if person in request.not_by:
+                continue
+            others_n = self._db.execute(
+                "SELECT COUNT(*) FROM leases WHERE request_id = ? AND person != ? AND until > ?",
+                (request_id, person, now),
+            ).fetchone()[0]
+            answered_n = len(self._standing(request))
+            wanted_n = max(1, request.answers_wanted - answered_n)
+            if others_n < wanted_n:
+                return request_id, body
+        return None
+
+    def answer(
+        self,
+        person: str,
+        request_id: str,
+        label: str | None,
+        *,
+        note: str = "",
+        took_s: float | None = None,
+        saw_guess: bool = False,
+    ) -> float | None:
+        """Remember an answer; when it was given, or None where no such question is known.
+
+        One to a question that is over counts as well: a correction, or a second opinion that came
+        late; the run decides what it is worth.
+        """
+        now = self._clock()
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            found = self._db.execute(
+                "SELECT body FROM questions WHERE request_id = ?", (request_id,)
+            ).fetchone()
+            if found is None:
+                return None
+            self._db.execute(
+                "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (request_id, person, label, note, took_s, saw_guess, now),
+            )
+            self._db.execute(
+                "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
+            )
+            request = _REQUEST.decode(found[0])
+            if self._is_settled(request):
+                self._end(request_id)
+        return now
+
+    def pass_on(self, person: str, request_id: str) -> None:
+        """Somebody else shall have this question; it comes back to this person last."""
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT OR REPLACE INTO passed (request_id, person, at) VALUES (?, ?, ?)",
+                (request_id, person, self._clock()),
+            )
+            self._db.execute(
+                "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
+            )
+
+    def undo(self, person: str) -> str | None:
+        """Take this person's last answer back, and lease the question to them again.
+
+        One that was handed on already stays until they answer anew, which corrects it. None where
+        there is no answer.
+        """
+        now = self._clock()
+        with self._lock, self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            found = self._db.execute(
+                "SELECT n, request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
+                "ORDER BY n DESC LIMIT 1",
+                (person,),
+            ).fetchone()
+            if found is None:
+                return None
+            n, request_id, at = found
+            if at > now - UNDO_S:
+                self._db.execute("UPDATE answers SET is_undone = 1 WHERE n = ?", (n,))
+            self._db.execute("UPDATE questions SET is_open = 1 WHERE request_id = ?", (request_id,))
+            self._db.execute("DELETE FROM leases WHERE person = ?", (person,))
+            self._db.execute(
+                "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
+                (request_id, person, now + self._lease_s, now),
+            )
+        return str(request_id)
+
+    def question(self, request_id: str) -> LabelRequested | None:
+        """A question that is known, open or over."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT body FROM questions WHERE request_id = ?", (request_id,)
+            ).fetchone()
+        return None if found is None else _REQUEST.decode(found[0])
+
+    # --------------------------------------------------------------------------- for who looks
+
+    def recent(self, n: int) -> list[LabelRequested]:
+        """The latest questions, at most n, the latest first."""
+        with self._lock:
+            rows = self._db.execute("SELECT body FROM questions ORDER BY n DESC LIMIT ?", (n,))
+            return [_REQUEST.decode(body) for (body,) in rows]
+
+    def counts(self, person: str) -> dict[str, int]:
+        """Open questions, those that this person has, and answers: all, and theirs of a day."""
+        now = self._clock()
+        with self._lock:
+            one = self._one
+            return {
+                "open_n": one("SELECT COUNT(*) FROM questions WHERE is_open = 1"),
+                "mine_n": one(
+                    "SELECT COUNT(*) FROM leases WHERE person = ? AND until > ?", person, now
+                ),
+                "answered_n": one("SELECT COUNT(*) FROM answers WHERE is_undone = 0"),
+                "mine_today_n": one(
+                    "SELECT COUNT(*) FROM answers WHERE is_undone = 0 AND person = ? AND at > ?",
+                    person,
+                    now - 86_400.0,
+                ),
+            }
+
+    def people(self) -> list[dict[str, Any]]:
+        """Who answered, how often, how fast on average (seconds), and who has a question now."""
+        now = self._clock()
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT person, COUNT(*), AVG(took_s), MAX(at) FROM answers WHERE is_undone = 0 "
+                "GROUP BY person ORDER BY person"
+            ).fetchall()
+            leased = dict(
+                self._db.execute(
+                    "SELECT person, COUNT(*) FROM leases WHERE until > ? GROUP BY person", (now,)
+                )
+            )
+        names = sorted({row[0] for row in rows} | set(leased))
+        by_name = {row[0]: row for row in rows}
+        return [
+            {
+                "name": name,
+                "answered_n": by_name[name][1] if name in by_name else 0,
+                "mean_s": by_name[name][2] if name in by_name else None,
+                "last_at": by_name[name][3] if name in by_name else None,
+                "leased_n": leased.get(name, 0),
+            }
+            for name in names
+        ]
+
+    def estimated(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
+        """Remember what the accuracy was estimated to be after so many labels."""
+        with self._lock, self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", (labels_n, accuracy, low, high)
+            )
+            n = self._one("SELECT COUNT(*) FROM series")
+            if n > SERIES_N:
+                # Every second one of the first half goes: the curve keeps its shape.
+                self._db.execute(
+                    "DELETE FROM series WHERE rowid IN (SELECT rowid FROM (SELECT rowid, "
+                    "ROW_NUMBER() OVER (ORDER BY labels_n) AS i FROM series) "
+                    f"WHERE i % 2 = 0 AND i < {SERIES_N // 2})"
+                )
+
+    def series(self) -> list[list[float]]:
+        """Labels, accuracy and its 95 % bounds, in the order of labels."""
+        with self._lock:
+            return [list(row) for row in self._db.execute("SELECT * FROM series ORDER BY labels_n")]
+
+    # ---------------------------------------------------------------------------------- parts
+
+    def _one(self, query: str, *values: object) -> int:
+        return int(self._db.execute(query, values).fetchone()[0])
+
+    def _end(self, request_id: str) -> None:
+        self._db.execute("UPDATE questions SET is_open = 0 WHERE request_id = ?", (request_id,))
+        self._db.execute("DELETE FROM leases WHERE request_id = ?", (request_id,))
+        self._db.execute("DELETE FROM passed WHERE request_id = ?", (request_id,))
+
+    def _standing(self, request: LabelRequested) -> list[Answer]:
+        rows = self._db.execute(
+            "SELECT person, label, at FROM answers WHERE request_id = ? AND is_undone = 0",
+            (request.request_id,),
+        )
+        given = [
+            Answer(request_id=request.request_id, label=label, at=at, annotator=person)
+            for person, label, at in rows
+        ]
+        return standing(given, request.answers_wanted)
+
+    def _is_settled(self, request: LabelRequested) -> bool:
+        """Whether the run would settle the request with these answers, or give it up."""
+        outcome = Majority().decide(
+            self._standing(request),
+            wanted_n=request.answers_wanted,
+            answers_max=max(self._answers_max, request.answers_wanted),
+            is_closing=False,
+        )
+        return outcome.is_decided
+
+
+def _rank(request: LabelRequested) -> float:
+    """What is asked first: draws at random by which the accuracy is told, then by utility."""
+    return 1e9 if request.reason in DRAWN_AT_RANDOM else request.utility

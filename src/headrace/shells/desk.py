@@ -1,0 +1,206 @@
+"""`headrace desk`: a page on which people label, for a run or for the workers on Kafka."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..bridges import settings_of
+from ..bridges.carrier import Carrier
+from ..errors import BadInput, BadSettings
+from ..messages import RoundOrdered
+from ..settings import Settings
+from .bridge import add_places, open_carrier, open_end, say
+from .orders import place_order
+from .rounds_told import RoundsTold
+from .shown import REPORT
+from .stopping import told_to_stop
+
+NAME = "desk"
+EVERY_S = 0.3
+STOP_S = 5.0
+FIRST = "operator"
+"""The name of whoever starts a desk at which nobody is known yet."""
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace desk`."""
+    parser = subparsers.add_parser(
+        "desk",
+        help="label in the browser",
+        description="Serve a page on which people label what a run asks: with --state beside a "
+        "`headrace run --follow`, without it beside the workers on Kafka. On loopback unless "
+        "[bridges.desk] says otherwise. Ends with SIGTERM or Ctrl-C.",
+    )
+    add_places(parser)
+    parser.add_argument("--port", type=int, metavar="N", help="instead of bridges.desk.port")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="begin a run on the demo's stream in a new folder, and label there",
+    )
+    people = parser.add_mutually_exclusive_group()
+    people.add_argument("--add", metavar="NAME", help="give somebody a link, and end")
+    people.add_argument("--remove", metavar="NAME", help="take somebody's token away, and end")
+    parser.add_argument(
+        "--role",
+        default="annotator",
+        help="with --add: annotator (labels), operator (orders rounds too), viewer (looks on)",
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace desk`; the exit code."""
+    try:
+        from ..bridges.desk.bridge import Desk  # noqa: PLC0415 - an extra
+        from ..bridges.desk.people import People  # noqa: PLC0415
+        from ..bridges.desk.server import Server  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "aiohttp":
+            raise
+        raise BadSettings(
+            "the desk needs aiohttp, which is not here; run pip install 'headrace[desk]'"
+        ) from error
+
+    with ExitStack() as opened:
+        if arguments.demo:
+            from .desk_demo import begin_demo  # noqa: PLC0415
+
+            arguments.state = begin_demo(arguments.state, opened)
+        settings, end, folder = open_end(arguments, opened)
+        _, desk_settings = settings_of(NAME, settings.bridges)
+        if arguments.port is not None:
+            if not 0 <= arguments.port <= 65_535:
+                raise BadSettings(f"--port is {arguments.port}; must be 0 to 65535")
+            desk_settings = msgspec.structs.replace(desk_settings, port=arguments.port)
+        people = People(folder / NAME / "people.json")
+        if arguments.add is not None or arguments.remove is not None:
+            _change_people(people, arguments, desk_settings)
+            return 0
+        desk = Desk(desk_settings, folder / NAME, answers_max=settings.label.answers_max)
+        opened.callback(desk.close)
+        carrier = open_carrier(NAME, desk, end, folder, opened)
+        run = JoinedRun(settings, arguments.state)
+        opened.callback(run.close)
+        server = Server(desk, people, run)
+        with told_to_stop() as stop:
+            asyncio.run(_serve(server, people, carrier, stop))
+    return 0
+
+
+def _change_people(people: Any, arguments: argparse.Namespace, settings: Any) -> None:
+    if arguments.remove is not None:
+        people.remove(arguments.remove)
+        say(f"{arguments.remove} can no longer log in")
+        return
+    token = people.add(arguments.add, arguments.role)
+    say(f"a link for {arguments.add} ({arguments.role}); it is shown only now:")
+    say(f"  {_link(settings, settings.port, token)}")
+
+
+def _link(settings: Any, port: int, token: str) -> str:
+    scheme = "https" if settings.cert_file else "http"
+    host = settings.public[0] if settings.public else settings.host
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{port}/#token={token}"
+
+
+async def _serve(server: Any, people: Any, carrier: Carrier, stop: threading.Event) -> None:
+    """Serve until told to stop, while another thread carries."""
+    from aiohttp import web  # noqa: PLC0415 - an extra
+
+    from ..bridges.desk.server import tls_of  # noqa: PLC0415
+
+    runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    settings = server.settings
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls_of(settings))
+        try:
+            await site.start()
+        except OSError as error:
+            raise BadSettings(
+                f"{settings.host}:{settings.port} can't be had: {error.strerror}; set --port"
+            ) from error
+        port = runner.addresses[0][1]
+        if people.everybody:
+            say(f"the desk is at {_link(settings, port, '').partition('#')[0]}")
+            say("headrace desk --add NAME gives somebody a link; Ctrl-C ends this")
+        else:
+            token = people.add(FIRST, "operator")
+            say("the desk is open; this link is yours, and is shown only now:")
+            say(f"  {_link(settings, port, token)}")
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        failed: list[BaseException] = []
+
+        def carry() -> None:
+            try:
+                carrier.run(stop, EVERY_S)
+            except BaseException as error:
+                failed.append(error)
+            loop.call_soon_threadsafe(done.set)
+
+        thread = threading.Thread(target=carry, name="headrace-desk-carrier", daemon=True)
+        thread.start()
+        await done.wait()
+        thread.join()
+        if failed:
+            raise failed[0]
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(runner.cleanup(), STOP_S)
+
+
+class JoinedRun:
+    """What the desk knows of the run, and orders there; of workers on Kafka only the classes."""
+
+    def __init__(self, settings: Settings, state: Path | None) -> None:
+        self._settings = settings
+        self._state = state
+        self._told = None if state is None else RoundsTold(state / "decisions.jsonl")
+        self._ordered: dict[str, None] = {}
+
+    def estimate(self) -> Any:
+        """The accuracy as the run tells it, at most a second old; None where nothing is told."""
+        from ..bridges.desk.server import Estimated  # noqa: PLC0415
+
+        if self._state is None:
+            return None
+        try:
+            return msgspec.json.decode((self._state / REPORT).read_bytes(), type=Estimated)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+
+    def classes(self) -> list[str]:
+        return list(self._settings.schema.classes)
+
+    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
+        if self._state is None:
+            raise BadSettings("rounds are ordered of a run on files; there is none here")
+        order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason)
+        try:
+            is_new = place_order(self._state, order)
+        except BadInput as error:
+            raise BadSettings(str(error)) from error
+        self._ordered[key] = None
+        return is_new
+
+    def round(self, key: str) -> dict[str, Any] | None:
+        found = None if self._told is None else self._told.round(key)
+        if found is None and key in self._ordered:
+            return {"state": "ordered"}
+        return found
+
+    def close(self) -> None:
+        if self._told is not None:
+            self._told.close()
