@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SITE_READY := $(VENV)/.site-ready
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo broker kafka test label-studio formats fuzz grafana-check dashboards torture soak lint format bench docs site clean
+.PHONY: experiments help demo demo-desk broker kafka test label-studio formats fuzz grafana-check dashboards torture soak lint format bench docs site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ $(READY): pyproject.toml
 
 demo: $(READY)  ## set up, then run the demo: a drifting stream, annotators, a live view
 	$(BIN)/headrace demo
+
+demo-desk: $(READY)  ## set up, then label the demo's stream yourself, in the browser
+	$(BIN)/headrace desk --demo $(ARGS)
 
 broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are Java 17 and Maven
 	PYTHONPATH=tests $(BIN)/python -m kafka.broker

@@ -119,15 +119,78 @@ def _in_path(name: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
 
 
+_KEY = {"name": "Idempotency-Key", "in": "header", "required": True}
+_ORDERED = [_KEY | {"schema": {"type": "string", "minLength": 1, "maxLength": 200}}]
+_NOTHING = {"type": "object"}
+
+_PATHS: dict[str, Any] = {
+    "/v1/login": {
+        "post": _call(
+            "Open a session with a token",
+            {200: ("who you are", _object({"name": _TEXT, "role": _TEXT}))},
+            _object({"token": _TEXT}) | {"additionalProperties": False},
+        )
+    },
+    "/v1/logout": {"post": _call("End the session", {204: ("done", None)})},
+    "/v1/me": {"get": _call("Who you are, and the classes", {200: ("you", _ME)})},
+    "/v1/questions/next": {
+        "post": _call(
+            "The next best question, leased to you",
+            {200: ("a question", _QUESTION), 204: ("there is none", None)},
+            _NOTHING,
+        )
+    },
+    "/v1/questions/{id}/guess": {
+        "get": _call(
+            "What the model guesses",
+            {200: ("probabilities", _object({"classes": {"type": "object"}}))},
+            parameters=[_in_path("id")],
+        )
+    },
+    "/v1/questions/{id}/skip": {
+        "post": _call(
+            "Let somebody else answer",
+            {204: ("done", None)},
+            _NOTHING,
+            [_in_path("id")],
+        )
+    },
+    "/v1/answers": {
+        "post": _call("Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER)
+    },
+    "/v1/answers/undo": {
+        "post": _call(
+            "Take your last answer back",
+            {200: ("its question", _object({"request_id": _TEXT}))},
+            _NOTHING,
+        )
+    },
+    "/v1/status": {"get": _call("How things stand", {200: ("numbers", _STATUS)})},
+    "/v1/rounds": {
+        "post": _call(
+            "Order a round; the same key again changes nothing",
+            {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
+            _WANTED,
+            _ORDERED,
+        )
+    },
+    "/v1/rounds/{key}": {
+        "get": _call(
+            "What became of a round",
+            {200: ("the round", _ROUND)},
+            parameters=[_in_path("key")],
+        )
+    },
+    "/v1/openapi.json": {"get": _call("This description", {200: ("OpenAPI 3.1", _NOTHING)})},
+}
+
+
 def description() -> dict[str, Any]:
     """The whole description.
 
     >>> sorted(description()["paths"])[:3]
     ['/v1/answers', '/v1/answers/undo', '/v1/login']
     """
-    key = {"name": "Idempotency-Key", "in": "header", "required": True}
-    ordered = [key | {"schema": {"type": "string", "minLength": 1, "maxLength": 200}}]
-    nothing = {"type": "object"}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Headrace desk", "version": "1"},
@@ -135,64 +198,5 @@ def description() -> dict[str, Any]:
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "paths": {
-            "/v1/login": {
-                "post": _call(
-                    "Open a session with a token",
-                    {200: ("who you are", _object({"name": _TEXT, "role": _TEXT}))},
-                    _object({"token": _TEXT}) | {"additionalProperties": False},
-                )
-            },
-            "/v1/logout": {"post": _call("End the session", {204: ("done", None)})},
-            "/v1/me": {"get": _call("Who you are, and the classes", {200: ("you", _ME)})},
-            "/v1/questions/next": {
-                "post": _call(
-                    "The next best question, leased to you",
-                    {200: ("a question", _QUESTION), 204: ("there is none", None)},
-                    nothing,
-                )
-            },
-            "/v1/questions/{id}/guess": {
-                "get": _call(
-                    "What the model guesses",
-                    {200: ("probabilities", _object({"classes": {"type": "object"}}))},
-                    parameters=[_in_path("id")],
-                )
-            },
-            "/v1/questions/{id}/skip": {
-                "post": _call(
-                    "Let somebody else answer",
-                    {204: ("done", None)},
-                    nothing,
-                    [_in_path("id")],
-                )
-            },
-            "/v1/answers": {
-                "post": _call("Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER)
-            },
-            "/v1/answers/undo": {
-                "post": _call(
-                    "Take your last answer back",
-                    {200: ("its question", _object({"request_id": _TEXT}))},
-                    nothing,
-                )
-            },
-            "/v1/status": {"get": _call("How things stand", {200: ("numbers", _STATUS)})},
-            "/v1/rounds": {
-                "post": _call(
-                    "Order a round; the same key again changes nothing",
-                    {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
-                    _WANTED,
-                    ordered,
-                )
-            },
-            "/v1/rounds/{key}": {
-                "get": _call(
-                    "What became of a round",
-                    {200: ("the round", _ROUND)},
-                    parameters=[_in_path("key")],
-                )
-            },
-            "/v1/openapi.json": {"get": _call("This description", {200: ("OpenAPI 3.1", nothing)})},
-        },
+        "paths": _PATHS,
     }

@@ -68,7 +68,8 @@ class Leased:
 class Store:
     """What the desk knows. Raises `BadInput` for a file that is not its own.
 
-    `lease_s` is how long a question is one person's.
+    `lease_s` is how long a question is one person's. What is written outlives the process, and a
+    loss of power unless told otherwise.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -83,6 +84,7 @@ class Store:
         *,
         lease_s: float,
         answers_max: int = 3,
+        outlives_power: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lease_s = lease_s
@@ -93,7 +95,7 @@ class Store:
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, VERSION):
                 raise BadInput(
