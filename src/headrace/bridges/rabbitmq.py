@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from ..adapters.brokers.address import BrokerAway, parse_address
-from ..adapters.brokers.rabbitmq import connect_rabbitmq, key_of, telling_rabbitmq
+from ..adapters.brokers.rabbitmq import Link, key_of
 from ..errors import BadSettings
 from ..messages import LabelRequested
 from ..settings_fields import Few, about
@@ -27,7 +27,6 @@ from .bridge import Delivery, Receipt, Reply, Unreachable
 from .replies import decode_answer, make_reply
 
 if TYPE_CHECKING:
-    from pika import BlockingConnection
     from pika.adapters.blocking_connection import BlockingChannel
 
 READ_N = 200
@@ -107,8 +106,7 @@ class RabbitMQ:
             )
         self._address = address
         self._clock = clock
-        self._connection: BlockingConnection | None = None
-        self._channel: BlockingChannel | None = None
+        self._link = Link(address, settings, "bridges.rabbitmq", self._declare)
         # What was given and not called safe yet, and the tag up to which it is acknowledged then.
         self._given: Receipt | None = None
         self._given_to = 0
@@ -116,11 +114,8 @@ class RabbitMQ:
         self._dead_n = 0
 
     def close(self) -> None:
-        connection, self._connection, self._channel = self._connection, None, None
         self._given = None
-        if connection is not None and connection.is_open:
-            with suppress(Exception):
-                connection.close()
+        self._link.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         with self._telling() as channel:
@@ -188,27 +183,17 @@ class RabbitMQ:
 
     @contextmanager
     def _telling(self) -> Iterator[BlockingChannel]:
-        """The open channel; with a connection that failed goes what was given and not safe."""
+        """The open channel; with one that failed goes what was given and not safe."""
         try:
-            with telling_rabbitmq(self._address):
-                yield self._opened()
+            with self._link.telling() as channel:
+                # Heartbeats, and the news that the connection is gone.
+                channel.connection.process_data_events(0)
+                yield channel
         except BaseException as error:
-            self.close()
+            self._given = None
             if isinstance(error, BrokerAway):
                 raise Unreachable(f"{self._address}: {error}") from error
             raise
-
-    def _opened(self) -> BlockingChannel:
-        if self._connection is not None and self._channel is not None and self._channel.is_open:
-            # Heartbeats, and the news that the connection is gone.
-            self._connection.process_data_events(0)
-            return self._channel
-        self.close()
-        self._connection = connect_rabbitmq(self._address, self._settings, "bridges.rabbitmq")
-        self._channel = channel = self._connection.channel()
-        self._declare(channel)
-        channel.confirm_delivery()
-        return channel
 
     def _declare(self, channel: BlockingChannel) -> None:
         is_there = not self._settings.declare
@@ -232,6 +217,7 @@ class RabbitMQ:
             channel.queue_declare(name, durable=True, arguments=kind | limits, passive=is_there)
         exchange = f"{self._settings.tasks}.withdrawn"
         channel.exchange_declare(exchange, "fanout", durable=True, passive=is_there)
+        channel.confirm_delivery()
 
     def _look_at_dead(self, channel: BlockingChannel) -> list[str]:
         """From time to time: a sentence if more tasks went to the dead letters."""

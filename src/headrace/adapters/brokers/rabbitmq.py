@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,50 @@ def telling_rabbitmq(address: Address) -> Iterator[None]:
         raise BrokerAway(reason) from error
 
 
+class Link:
+    """The connection to a server and its one channel, opened when wanted and after a failure.
+
+    `prepare` is called with a channel that was just opened.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        settings: ConnectionSettings,
+        section: str,
+        prepare: Callable[[BlockingChannel], None],
+    ) -> None:
+        self._address, self._settings, self._section = address, settings, section
+        self._prepare = prepare
+        self._connection: BlockingConnection | None = None
+        self._channel: BlockingChannel | None = None
+
+    @contextmanager
+    def telling(self) -> Iterator[BlockingChannel]:
+        """The open channel; what fails closes the connection, and is told by `telling_rabbitmq`."""
+        try:
+            with telling_rabbitmq(self._address):
+                yield self._opened()
+        except BaseException:
+            self.close()
+            raise
+
+    def _opened(self) -> BlockingChannel:
+        if self._connection is not None and self._channel is not None and self._channel.is_open:
+            return self._channel
+        self.close()
+        self._connection = connect_rabbitmq(self._address, self._settings, self._section)
+        self._channel = self._connection.channel()
+        self._prepare(self._channel)
+        return self._channel
+
+    def close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None and connection.is_open:
+            with suppress(Exception):
+                connection.close()
+
+
 def key_of(body: bytes, message_id: str | None) -> str:
     """What tells a message that comes again from one that is new: its id, if any, and its body."""
     found = hashlib.blake2b((message_id or "").encode(), digest_size=8)
@@ -112,8 +156,7 @@ class RabbitSource:
         if not address.name:
             raise BadSettings("--events names no queue; must be amqp://HOST:PORT/QUEUE")
         self._address, self._settings, self._follow = address, settings, follow
-        self._connection: BlockingConnection | None = None
-        self._channel: BlockingChannel | None = None
+        self._link = Link(address, settings, "queue", self._prepare)
         self._waiting: deque[tuple[int, str, bytes]] = deque()
         self._taken_to = 0
         self._known: dict[str, None] = {}
@@ -124,8 +167,7 @@ class RabbitSource:
             self._known = dict.fromkeys(_KEYS.decode(mark))
             # A run before may have let more be sent ahead.
             self._known_max = max(self._known_max, len(self._known))
-        with self._telling():
-            channel = self._opened()
+        with self._telling() as channel:
             if not self._waiting:
                 channel.connection.process_data_events(timeout_s)
             is_end = not self._waiting and not self._follow and not self._get(channel)
@@ -145,18 +187,12 @@ class RabbitSource:
             return Batch(mark=mark, is_end=is_end)
         return Batch(bodies=tuple(bodies), mark=msgspec.json.encode(list(self._known)).decode())
 
-    def _opened(self) -> BlockingChannel:
-        if self._channel is not None and self._channel.is_open:
-            return self._channel
-        self._forget()
-        self._connection = connect_rabbitmq(self._address, self._settings, "queue")
-        self._channel = channel = self._connection.channel()
+    def _prepare(self, channel: BlockingChannel) -> None:
         channel.basic_qos(prefetch_count=self._settings.batch_max)
         # The queue is not ours: where there is none, this says so.
         channel.queue_declare(self._address.name, passive=True)
         channel.add_on_cancel_callback(lambda _: channel.close())
         channel.basic_consume(self._address.name, self._take)
-        return channel
 
     def _take(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
         key = key_of(body, properties.message_id)
@@ -174,29 +210,22 @@ class RabbitSource:
         return bool(self._waiting)
 
     def acknowledge(self) -> None:
-        if not self._taken_to or self._channel is None:
+        if not self._taken_to:
             return
-        with self._telling():
-            self._channel.basic_ack(self._taken_to, multiple=True)
+        with self._telling() as channel:
+            channel.basic_ack(self._taken_to, multiple=True)
         self._taken_to = 0
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """As `telling_rabbitmq`; what was sent ahead is forgotten, since it comes again."""
+    def _telling(self) -> Iterator[BlockingChannel]:
+        """The open channel; what was sent ahead on one that failed comes again."""
         try:
-            with telling_rabbitmq(self._address):
-                yield
-        except BrokerAway:
-            self._forget()
+            with self._link.telling() as channel:
+                yield channel
+        except BaseException:
+            self._waiting.clear()
+            self._taken_to = 0
             raise
 
-    def _forget(self) -> None:
-        self.close()
-        self._waiting.clear()
-        self._taken_to = 0
-
     def close(self) -> None:
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None and connection.is_open:
-            with suppress(Exception):
-                connection.close()
+        self._link.close()
