@@ -348,6 +348,18 @@ def test_what_was_given_and_did_not_arrive_is_given_again(studio: Studio) -> Non
     assert retracted.label is None
 
 
+def test_what_was_read_before_label_studio_went_away_is_read_again(studio: Studio) -> None:
+    studio.bridge.send(deliveries("q1", "q2"))
+    studio.fake.annotate(studio.fake.task_of("q1"), "ham")
+    studio.bridge.send(deliveries("q2"))
+    # The answer is read, and then the second task of q2 cannot be removed.
+    studio.fake.faults.append(Fault("/api/dm/actions", 503))
+    with pytest.raises(Unreachable):
+        studio.poll()
+    assert studio.said() == [("q1", "ham", "label-studio:1")]
+    assert len(studio.fake.tasks) == 2
+
+
 def test_with_an_empty_mark_all_is_given_anew(studio: Studio) -> None:
     studio.bridge.send(deliveries("q1"))
     studio.fake.annotate(studio.fake.task_of("q1"), "ham")

@@ -175,7 +175,11 @@ class LabelStudio:
             if not newest:
                 return Receipt(mark=mark)
             place = Mark(since=place.since, newest=newest, n=place.n)
-        return self._scan(self._open(), place)
+        try:
+            return self._scan(self._open(), place)
+        except BaseException:
+            self._read.clear()  # what was read of this page is not given
+            raise
 
     def _is_early(self) -> bool:
         return self._polled is not None and time.monotonic() - self._polled < self._settings.poll_s
