@@ -28,7 +28,7 @@ FOLDER = ROOT / ".label-studio"
 READY = FOLDER / f"ready-{VERSION}"
 PROGRAM = FOLDER / "bin" / "label-studio"
 
-UP_S_MAX = 300.0
+UP_S_MAX = 600.0
 STOP_S_MAX = 30.0
 ADMIN = "ops@example.org"
 

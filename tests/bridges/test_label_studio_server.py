@@ -114,6 +114,14 @@ def test_something_else_than_label_studio_is_said(studio: Studio, answer: bytes)
         studio.bridge.send(deliveries("q1"))
 
 
+@pytest.mark.parametrize("moment", ["yesterday", "2026-13-01T00:00:00Z", "2026-11-29T09:00:00", 5])
+def test_times_that_are_none_are_said(studio: Studio, moment: Any) -> None:
+    studio.bridge.send(deliveries("q1"))
+    studio.fake.tasks[studio.fake.task_of("q1")]["updated_at"] = moment
+    with pytest.raises(BadSettings, match="no Label Studio that we know"):
+        studio.poll()
+
+
 def test_an_answer_without_end_is_cut(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "ANSWER_BYTES_MAX", 20)
     studio.fake.faults.append(Fault("/api/projects/", 200, body=b"x" * 21))

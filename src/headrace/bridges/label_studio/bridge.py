@@ -4,7 +4,7 @@
   it is imported again. A server may finish such a call after the search; then there are two tasks,
   which the poll sees, and it removes the one that nobody has begun.
 - The poll reads the tasks that changed since the newest change of the poll before, less
-  `OVERLAP_S`, in the order of their ids: changes made while it reads neither shift nor hide a task.
+  `OVERLAP`, in the order of their ids: changes made while it reads neither shift nor hide a task.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ from ..bridge import Delivery, Receipt, Reply, Unreachable
 from .memory import Known, Memory
 from .server import Refused, Server
 from .settings import LabelStudioSettings, checked
-from .shapes import Imported, ProjectFound, ProjectPage, Task, TaskPage
+from .shapes import NEVER, Imported, Moment, ProjectFound, ProjectPage, Task, TaskPage
 from .tasks import MODEL_VERSION, label_config, task_of
-from .votes import replies_of, seconds, votes_of
+from .votes import replies_of, votes_of
 
-OVERLAP_S = 60.0
+OVERLAP = timedelta(seconds=60)
 """A change is seen by others only when its transaction ends; it takes no longer than this."""
 
 LISTED_N = 200
@@ -40,6 +40,7 @@ SOUGHT_N = 20
 """Requests sought by one call: their ids stand in its address, which servers limit to some 4 kB."""
 
 _TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+"""The one form of a time that its filters take."""
 
 
 class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,8 +48,8 @@ class Mark(msgspec.Struct, frozen=True, omit_defaults=True):
     newest change at its start, and `after` the task up to which it is. `n` counts those with news.
     """
 
-    since: str = ""
-    newest: str = ""
+    since: Moment | None = None
+    newest: Moment | None = None
     after: int = 0
     n: int = 0
 
@@ -84,7 +85,7 @@ class LabelStudio:
         self._polled: float | None = None
         self._given = ""
         # When each task had changed that was read lately, so that the overlap is read once.
-        self._read: dict[int, str] = {}
+        self._read: dict[int, datetime] = {}
 
     def close(self) -> None:
         self._memory.close()
@@ -167,12 +168,12 @@ class LabelStudio:
         if mark != self._given:
             self._read.clear()  # what was given last has not arrived
             self._given = mark
-        if not place.newest:
+        if place.newest is None:
             if self._is_early():
                 return Receipt(mark=mark)
             newest = self._newest(self._open())
             self._polled = time.monotonic()
-            if not newest:
+            if newest is None:
                 return Receipt(mark=mark)
             place = Mark(since=place.since, newest=newest, n=place.n)
         try:
@@ -184,17 +185,18 @@ class LabelStudio:
     def _is_early(self) -> bool:
         return self._polled is not None and time.monotonic() - self._polled < self._settings.poll_s
 
-    def _newest(self, project: Project) -> str:
-        """When the task that changed last did, empty without tasks."""
+    def _newest(self, project: Project) -> datetime | None:
+        """When the task that changed last did; None without tasks."""
         tasks = self._tasks(project, [], order="-tasks:updated_at", page_size=1)
-        return tasks[0].updated_at if tasks else ""
+        return tasks[0].updated_at if tasks else None
 
     def _scan(self, project: Project, place: Mark) -> Receipt:
         """Read on behind `place`, to the first page with news, or to the end of the poll."""
         replies: list[Reply] = []
         faults: list[str] = []
         known: list[Known] = []
-        since = _earlier(place.newest, OVERLAP_S)
+        assert place.newest is not None
+        since = max(place.newest - OVERLAP, place.since or NEVER)
         for _ in range(PAGES_MAX):
             page = self._page(project, place)
             changed = [task.id for task in page if self._read.get(task.id) != task.updated_at]
@@ -203,7 +205,7 @@ class LabelStudio:
                 if task.updated_at > since:
                     self._read[task.id] = task.updated_at
             if len(page) < LISTED_N:
-                place = Mark(since=max(since, place.since), n=place.n)
+                place = Mark(since=since, n=place.n)
                 self._read = {i: at for i, at in self._read.items() if at > since}
                 break
             place = Mark(since=place.since, newest=place.newest, after=page[-1].id, n=place.n)
@@ -218,8 +220,9 @@ class LabelStudio:
 
     def _page(self, project: Project, place: Mark) -> list[Task]:
         filters = [_filter("id", "greater", "Number", place.after)]
-        if place.since:
-            filters.append(_filter("updated_at", "greater", "Datetime", place.since))
+        if place.since is not None:
+            since = place.since.astimezone(UTC).strftime(_TIME)
+            filters.append(_filter("updated_at", "greater", "Datetime", since))
         return self._tasks(project, filters, page_size=LISTED_N)
 
     def _details(self, project: Project, ids: list[int]) -> list[Task]:
@@ -408,11 +411,6 @@ class LabelStudio:
 
 def _filter(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
-
-
-def _earlier(text: str, by_s: float) -> str:
-    """A time of Label Studio's, so much earlier, in the one form that its filters take."""
-    return datetime.fromtimestamp(seconds(text) - by_s, UTC).strftime(_TIME)
 
 
 def _place(mark: str) -> Mark:

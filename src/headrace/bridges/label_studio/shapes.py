@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec import Meta
+
+Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before everything that Label Studio tells of."""
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """What one person said about a task; `updated_at` as text, in RFC 3339."""
+    """What one person said about a task."""
 
     id: int
-    updated_at: str
+    updated_at: Moment
     result: Any = None
     completed_by: Any = None
     was_cancelled: bool = False
@@ -21,7 +27,7 @@ class Task(msgspec.Struct, frozen=True):
     """A task, with what was asked to be included."""
 
     id: int
-    updated_at: str = ""
+    updated_at: Moment = NEVER
     data: dict[str, Any] = {}
     annotations: tuple[Annotation, ...] = ()
     total_annotations: int = 0

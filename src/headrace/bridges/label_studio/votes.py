@@ -13,17 +13,17 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ..bridge import Reply
-from .shapes import Annotation, Task
+from .shapes import Annotation, Moment, Task
 
 FAULT_N_MAX = 80
 
 
 class Vote(msgspec.Struct, frozen=True, array_like=True):
-    """The latest annotation of one annotator: its id, when it was last changed, as Label Studio
-    writes times, and the class; None for "cannot tell". `fault` says why it can't be used."""
+    """The latest annotation of one annotator: its id, when it was last changed, and the class; None
+    for "cannot tell". `fault` says why it can't be used."""
 
     annotation_id: int
-    changed: str
+    changed: Moment
     label: str | None
     fault: str = ""
 
@@ -73,7 +73,7 @@ def replies_of(
             continue
         latest = new if new is not None else old
         assert latest is not None
-        reply_id, at = f"{latest.annotation_id}:{latest.changed}", latest.changed
+        reply_id, at = f"{latest.annotation_id}:{latest.changed.isoformat()}", latest.changed
         if old is not None and old.annotation_id not in left:
             # The time of the deletion, or what was said before would count as the later word.
             reply_id, at = f"{reply_id}:without {old.annotation_id}", task.updated_at
@@ -82,19 +82,14 @@ def replies_of(
         label = new.label if new is not None and not fault else None
         replies.append(
             Reply(
-                request_id=request_id, label=label, at=seconds(at), annotator=who, reply_id=reply_id
+                request_id=request_id,
+                label=label,
+                at=at.timestamp(),
+                annotator=who,
+                reply_id=reply_id,
             )
         )
     return replies, faults
-
-
-def seconds(text: str) -> float:
-    """A time of Label Studio's, in seconds since the epoch.
-
-    >>> seconds("2026-11-29T09:10:41.906821Z")
-    1795943441.906821
-    """
-    return datetime.fromisoformat(text).timestamp()
 
 
 def _vote(annotation: Annotation, choices: str, classes: Collection[str]) -> Vote:
@@ -121,8 +116,8 @@ def _label(result: Any, choices: str, classes: Collection[str]) -> tuple[str | N
     return chosen[0], ""
 
 
-def _order(vote: Vote) -> tuple[float, int]:
-    return seconds(vote.changed), vote.annotation_id
+def _order(vote: Vote) -> tuple[datetime, int]:
+    return vote.changed, vote.annotation_id
 
 
 def _annotator(annotation: Annotation) -> str:
