@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import time
@@ -45,13 +44,9 @@ def free_ports(n):
 class Server:
     """What both have in common: started, stopped, killed and started again."""
 
-    def __init__(self, folder, *, password="", tls=False):
+    def __init__(self, folder):
         self.folder = folder
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.password = password
-        self.is_tls = tls
-        if tls:
-            certificates.write(folder / "tls")
+        certificates.write(folder / "tls")
         self._guards = []
         self._groups = []
 
@@ -106,9 +101,12 @@ class Server:
 
 
 class RedisServer(Server):
-    def __init__(self, folder, **options):
-        super().__init__(folder, **options)
+    """With `password` for everybody, and with `tls` over TLS alone."""
+
+    def __init__(self, folder, *, password="", tls=False):
+        super().__init__(folder)
         (self.port,) = free_ports(1)
+        self.password, self.is_tls = password, tls
 
     def start(self):
         port, tls = str(self.port), self.folder / "tls" / "server.pem"
@@ -140,17 +138,16 @@ class RedisServer(Server):
 
 
 class RabbitServer(Server):
-    def __init__(self, folder, **options):
-        super().__init__(folder, **options)
-        self.port, self.names_port, self.own_port = free_ports(3)
+    """In the clear at `url`, over TLS at `tls_url`; whose user and password are both guest."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.port, self.tls_port, self.names_port, self.own_port = free_ports(4)
+        pem = self.folder / "tls" / "server.pem"
         settings = f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-        if self.is_tls:
-            pem = self.folder / "tls" / "server.pem"
-            settings = f"listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{self.port}\n"
-            settings += f"ssl_options.cacertfile = {self.ca}\n"
-            settings += f"ssl_options.certfile = {pem}\nssl_options.keyfile = {pem}\n"
-        if self.password:
-            settings += f"default_user = eva\ndefault_pass = {self.password}\n"
+        settings += f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}\n"
+        settings += f"ssl_options.cacertfile = {self.ca}\n"
+        settings += f"ssl_options.certfile = {pem}\nssl_options.keyfile = {pem}\n"
         (self.folder / "rabbitmq.conf").write_text(settings)
         (self.folder / "plugins").write_text("[].\n")
 
@@ -190,23 +187,14 @@ class RabbitServer(Server):
 
     @property
     def url(self):
-        user = "eva@" if self.password else ""
-        return f"{'amqps' if self.is_tls else 'amqp'}://{user}127.0.0.1:{self.port}"
+        return f"amqp://127.0.0.1:{self.port}"
+
+    @property
+    def tls_url(self):
+        return f"amqps://guest@127.0.0.1:{self.tls_port}"
 
     def connect(self):
-        options = None
-        if self.is_tls:
-            context = ssl.create_default_context(cafile=str(self.ca))
-            options = pika.SSLOptions(context, "127.0.0.1")
-        user, password = ("eva", self.password) if self.password else ("guest", "guest")
-        return pika.BlockingConnection(
-            pika.ConnectionParameters(
-                "127.0.0.1",
-                self.port,
-                credentials=pika.PlainCredentials(user, password),
-                ssl_options=options,
-            )
-        )
+        return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", self.port))
 
     def is_up(self):
         # It listens a little before it lets anybody in.

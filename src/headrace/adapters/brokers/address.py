@@ -29,6 +29,16 @@ class BrokerAway(Exception):  # noqa: N818 - as BadInput and the others
     """The broker can't be reached now, or ended the connection: try again later."""
 
 
+def away_or_untrusted(address: object, reason: str) -> BrokerAway | BadSettings:
+    """What a connection that failed is told as: that a certificate is not trusted does not pass."""
+    if "CERTIFICATE_VERIFY_FAILED" not in reason:
+        return BrokerAway(reason)
+    return BadSettings(
+        f"{address} shows a certificate that is not trusted, or is for another name; set ca_file "
+        f"to the authorities that it is signed by ({reason})"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a broker is, whom we are there, and the stream or queue that is meant; no secret.

@@ -20,7 +20,7 @@ from ...errors import BadInput, BadSettings
 from ...settings_queue import ConnectionSettings, QueueSettings
 from .address import (
     Address,
-    BrokerAway,
+    away_or_untrusted,
     faults_of_connection,
     import_client,
     make_tls,
@@ -93,8 +93,7 @@ def telling_rabbitmq(address: Address) -> Iterator[None]:
     except exceptions.ChannelClosedByBroker as error:
         raise BadInput(f"{address}: {error.reply_text}") from error
     except (exceptions.AMQPError, OSError) as error:
-        reason = str(error) or repr(error)
-        raise BrokerAway(reason) from error
+        raise away_or_untrusted(address, str(error) or repr(error)) from error
 
 
 class Link:

@@ -18,6 +18,7 @@ from ...settings_queue import ConnectionSettings, QueueSettings
 from .address import (
     Address,
     BrokerAway,
+    away_or_untrusted,
     faults_of_connection,
     import_client,
     make_tls,
@@ -84,7 +85,7 @@ def telling_redis(address: Address) -> Iterator[None]:
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
         raise BadSettings(f"{address} refuses us: {error}") from error
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
-        raise BrokerAway(str(error)) from error
+        raise away_or_untrusted(address, str(error)) from error
     except redis.ResponseError as error:
         if any(word in str(error) for word in PASSING):
             raise BrokerAway(str(error)) from error
@@ -112,33 +113,37 @@ class RedisSource:
         self._stream = address.name
         self._client = connect_redis(address, settings, "queue")
         self._safe = ("", 0)
-        self._shown = ""
-        self._lost_to = (0, 0)
+        self._shown = ("", 0)
 
     def read(self, mark: str, timeout_s: float) -> Batch:
         last, _, count = (mark or "0-0 0").partition(" ")
         with telling_redis(self._address):
             info, entries = self._look(last)
-            if info is not None and not self._safe[0] and mark:
-                # A process that was killed may have told the group less than it had copied.
-                self._safe = (last, int(count))
-            if info is None or not entries:
-                notes = self._check(info, last)
-                self._client.xread({self._stream: last}, 1, int(1000 * timeout_s) or 1)
-                return Batch(mark=mark, notes=notes, is_end=True)
-        reached = entries[-1][0].decode()
-        read_n = int(count) + len(entries)
-        if not int(count):
-            # What was trimmed before we came counts as read, or the group's lag would be wrong.
-            read_n += info["entries-added"] - info["length"]
-        if len(entries) < self._settings.batch_max:
-            read_n = info["entries-added"]
-        self._safe = (reached, read_n)
+            if info is None:
+                # Nobody has added anything yet, or it was deleted.
+                self._wait(last, timeout_s)
+                return Batch(mark=mark, is_end=True)
+            # What was removed before we came was never ours to read, and counts as read.
+            known_n = int(count) if mark else info["entries-added"] - info["length"]
+            lost_n = self._lost(info, last, known_n) if mark else 0
+            reached = entries[-1][0].decode() if entries else last
+            read_n = known_n + lost_n + len(entries)
+            if len(entries) < self._settings.batch_max:
+                read_n = info["entries-added"]
+            if reached != "0-0":
+                self._safe = (reached, read_n)
+            if not entries:
+                self._wait(last, timeout_s)
         return Batch(
             bodies=tuple(self._body(fields) for _, fields in entries),
             mark=f"{reached} {read_n}",
-            notes=self._check(info, last),
+            notes=(self._lost_told(lost_n, last),) if lost_n else (),
+            is_end=not entries,
         )
+
+    def _wait(self, last: str, timeout_s: float) -> None:
+        """Until there is an entry, at most so long; it is read by the next look."""
+        self._client.xread({self._stream: last}, 1, int(1000 * timeout_s) or 1)
 
     def _look(self, last: str) -> tuple[dict[str, Any] | None, list[tuple[bytes, Any]]]:
         """The state of the stream and what is behind `last`, at one instant."""
@@ -153,28 +158,28 @@ class RedisSource:
         for one in (info, found):
             if isinstance(one, Exception):
                 raise one
+        if "entries-added" not in info:
+            raise BadInput(f"{self._address} is older than Redis 7, and does not say what it trims")
         return info, found[0][1] if found else []
 
-    def _check(self, info: dict[str, Any] | None, last: str) -> tuple[str, ...]:
-        """What was removed before it was read. Raises `BadInput` for a stream begun anew."""
-        read_to = id_of(last)
-        if info is None or read_to == (0, 0):
-            return ()
-        if "max-deleted-entry-id" not in info:
-            raise BadInput(f"{self._address} is older than Redis 7, and does not say what it trims")
-        if id_of(info["last-generated-id"]) < read_to:
+    def _lost(self, info: dict[str, Any], last: str, known_n: int) -> int:
+        """How many entries were removed unread. Raises `BadInput` for a stream begun anew."""
+        if id_of(info["last-generated-id"]) < id_of(last):
             raise BadInput(
                 f"the stream {self._stream} of {self._address} ends before {last}, up to which it "
                 "was read: it was begun anew; start with another --state"
             )
-        removed = id_of(info["max-deleted-entry-id"])
-        if removed <= max(read_to, self._lost_to):
-            return ()
-        self._lost_to = removed
+        first = info["first-entry"]
+        if first is not None and id_of(first[0]) <= id_of(last):
+            return 0
+        # All that is there is new; all that was added since should be.
+        return max(0, int(info["entries-added"]) - known_n - int(info["length"]))
+
+    def _lost_told(self, lost_n: int, last: str) -> str:
         return (
-            f"entries of the stream {self._stream} between {last} and {removed[0]}-{removed[1]} "
-            "were removed before they were read; trim it by MINID, below the last delivered id of "
-            f"the group {self._settings.group}",
+            f"{lost_n} entries of the stream {self._stream} after {last} were removed before they "
+            "were read; trim it by MINID, below the last delivered id of the group "
+            f"{self._settings.group}"
         )
 
     def _body(self, fields: dict[bytes, bytes] | None) -> bytes:
@@ -190,7 +195,7 @@ class RedisSource:
 
     def acknowledge(self) -> None:
         reached, read_n = self._safe
-        if reached == self._shown:
+        if not reached or self._safe == self._shown:
             return
         with telling_redis(self._address):
             import redis  # noqa: PLC0415 - an extra
@@ -202,7 +207,7 @@ class RedisSource:
                 if "NOGROUP" not in str(error):
                     raise
                 self._client.xgroup_create(self._stream, name, reached, entries_read=read_n)
-        self._shown = reached
+        self._shown = self._safe
 
     def close(self) -> None:
         self._client.close()
