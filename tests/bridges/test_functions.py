@@ -13,6 +13,8 @@ from headrace.bridges.carrier import Carrier
 from headrace.bridges.functions import Functions, FunctionsSettings
 from headrace.bridges.outbox import Outbox
 from headrace.errors import BadSettings
+from headrace.label.dawid_skene import DawidSkene
+from headrace.messages import Answer
 from headrace.testing.bridges import Crash, MemoryEnd
 
 CLASSES = ["ham", "spam"]
@@ -77,7 +79,7 @@ def test_a_label_that_could_not_be_an_answer_is_a_fault(tmp_path):
 def test_each_kind_of_fault_is_told_once(tmp_path):
     with closing(bridge_of(tmp_path, "broken", "far")) as bridge:
         for i in range(50):
-            bridge.send([Delivery(f"r{i}", request(f"r{i}", {"text": f"{i}"}))])
+            bridge.send([Delivery(f"r{i}", request(f"r{i}", {"text": f"{i}"}, answers_wanted=3))])
         assert len(bridge.receive("").faults) == 2
         assert bridge.receive("").faults == ()
 
@@ -91,15 +93,17 @@ def test_what_is_sent_again_is_not_said_again(tmp_path):
         assert bridge.receive(first.mark).replies == ()
 
 
-@pytest.mark.parametrize("wanted_n, answers_n", [(1, 0), (2, 0), (3, 2)])
-def test_a_person_has_to_be_heard_unless_functions_may_decide_alone(tmp_path, wanted_n, answers_n):
-    names = ["greedy", "named", "shouts"]
+@pytest.mark.parametrize(
+    "wanted_n, who", [(1, []), (2, ["lf:greedy"]), (3, ["lf:greedy", "lf:mine"])]
+)
+def test_a_person_has_to_be_heard_unless_functions_may_decide_alone(tmp_path, wanted_n, who):
+    names = ["shouts", "greedy", "named", "nameless"]
     found, faults = said(tmp_path, names, {"text": "hi"}, wanted_n=wanted_n)
-    assert len(found) == answers_n
-    assert [("label.answers_wanted to 4" in fault) for fault in faults] == [True] * (not answers_n)
+    assert [name for name, _ in found] == who
+    assert ["label.answers_wanted to 2" in fault for fault in faults] == [True] * (wanted_n == 1)
     (tmp_path / "b").mkdir()
     found, faults = said(tmp_path / "b", names, {"text": "hi"}, wanted_n=wanted_n, alone=True)
-    assert (len(found), faults) == (2, [])
+    assert (len(found), faults) == (3, [])
 
 
 def test_withdrawals_are_nothing_to_functions(tmp_path):
@@ -139,6 +143,21 @@ def test_every_request_is_answered_once_whenever_the_process_is_killed(tmp_path)
         if left[0] >= 0:
             break
         assert len(end.answers) in (10, 20)  # twice where the log was written before the crash
+
+
+def test_a_consensus_learns_that_a_rule_is_no_better_than_a_coin():
+    consensus = DawidSkene(classes=["fine", "fraud"])
+    for i in range(300):
+        truth, other = ("fine", "fraud") if i % 2 else ("fraud", "fine")
+        voices = {"ann": truth, "lf:good": other if i % 8 == 0 else truth}
+        voices["lf:coin"] = truth if i // 2 % 2 else other
+        answers = [
+            Answer(request_id=f"r{i}", label=label, at=0.0, annotator=name)
+            for name, label in voices.items()
+        ]
+        consensus.ended(f"r{i}", answers)
+    belief = consensus.reliability.posterior
+    assert belief([("lf:coin", "fraud")])["fraud"] < 0.6 < belief([("lf:good", "fraud")])["fraud"]
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ class FunctionsSettings(Section, frozen=True, kw_only=True):
     alone: Annotated[
         bool,
         about(
-            "Functions may settle a request by themselves. Without it they answer a request only "
-            "where `label.answers_wanted` is more than the functions with an opinion, so that a "
-            "person has to agree."
+            "All functions answer a request, and may settle it by themselves. Without it the first "
+            "that have an opinion do, one fewer than `label.answers_wanted`, so that a person is "
+            "heard as well."
         ),
     ] = False
 
@@ -150,8 +150,16 @@ class Functions:
         return Receipt(replies=replies, mark=reached, faults=faults)
 
     def _asked(self, request: LabelRequested, now: float) -> list[Reply]:
-        replies = []
+        replies: list[Reply] = []
+        functions_max = len(self._functions) if self._settings.alone else request.answers_wanted - 1
+        if functions_max < 1:
+            self._fault(
+                "requests that want one answer are left to people, who are to be heard in any "
+                "case: set label.answers_wanted to 2 or more, or `alone` of this bridge"
+            )
         for name, function in self._functions.items():
+            if len(replies) >= functions_max:
+                break
             label = self._label(name, function, request)
             if label is None:
                 continue
@@ -163,13 +171,6 @@ class Functions:
                 self._fault(f"lf:{name}: {fault}")
             else:
                 replies.append(reply)
-        if not self._settings.alone and len(replies) >= request.answers_wanted:
-            self._fault(
-                f"{len(replies)} functions have an opinion, and {request.answers_wanted} answers "
-                "are wanted, so no person would be heard: such requests are left to people. Set "
-                f"label.answers_wanted to {len(self._functions) + 1}, or `alone` of this bridge"
-            )
-            return []
         return replies
 
     def _label(
