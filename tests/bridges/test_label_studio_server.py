@@ -11,6 +11,7 @@ import pytest
 
 from bridges.fake_label_studio import PERSONAL, FakeLabelStudio, Fault
 from bridges.studio import Studio, deliveries
+from headrace import cli
 from headrace.bridges.bridge import Unreachable
 from headrace.bridges.label_studio import server as server_module
 from headrace.errors import BadSettings
@@ -187,6 +188,19 @@ def test_settings_that_cannot_be_are_refused(
     with pytest.raises(BadSettings) as caught:
         studio.restarted()
     assert words in str(caught.value)
+
+
+def test_headrace_check_tells_them_under_the_name_of_the_section(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "headrace.toml"
+    path.write_text(
+        '[bridges.team]\nkind = "label-studio"\nurl = "http://labels.example.org"\nproject = "ab"\n'
+    )
+    assert cli.main(["check", str(path)]) == 1
+    told = capsys.readouterr().out
+    assert "bridges.team.url is plain HTTP to labels.example.org" in told
+    assert "bridges.team.project is 'ab'" in told
 
 
 def test_a_password_in_the_address_is_refused_and_not_repeated(studio: Studio) -> None:

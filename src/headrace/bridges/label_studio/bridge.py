@@ -22,7 +22,7 @@ from ...errors import BadInput, BadSettings
 from ..bridge import Delivery, Receipt, Reply, Unreachable
 from .memory import Known, Memory
 from .server import Refused, Server
-from .settings import LabelStudioSettings, checked
+from .settings import LabelStudioSettings, faults_of
 from .shapes import NEVER, Imported, Moment, ProjectFound, ProjectPage, Task, TaskPage
 from .tasks import MODEL_VERSION, label_config, task_of
 from .votes import replies_of, votes_of
@@ -76,10 +76,13 @@ class LabelStudio:
     """
 
     Settings = LabelStudioSettings
+    faults_of = staticmethod(faults_of)
 
     def __init__(self, settings: LabelStudioSettings, folder: Path) -> None:
         self._settings = settings
-        self._server = Server(settings, checked(settings))
+        if faults := faults_of(settings):
+            raise BadSettings([f"bridges.label-studio.{fault}" for fault in faults])
+        self._server = Server(settings)
         self._memory = Memory(folder / "label-studio.sqlite")
         self._project: Project | None = None
         self._polled: float | None = None

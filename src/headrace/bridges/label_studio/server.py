@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -45,13 +45,13 @@ class Refused(BadSettings):
 
 
 class Server:
-    """A Label Studio, by the settings of the bridge and its address."""
+    """A Label Studio, by the settings of the bridge, in which there are no faults."""
 
-    def __init__(self, settings: LabelStudioSettings, url: SplitResult) -> None:
+    def __init__(self, settings: LabelStudioSettings) -> None:
         self._settings = settings
-        self._url = url
+        self._url = urlsplit(settings.url)
         self._tls: ssl.SSLContext | None = None
-        if url.scheme == "https":
+        if self._url.scheme == "https":
             try:
                 self._tls = ssl.create_default_context(cafile=settings.ca_file or None)
             except (OSError, ssl.SSLError) as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
-from ...errors import BadSettings
 from ...settings_fields import Few, Section, about
 from ...settings_http import is_loopback
 
@@ -83,66 +82,57 @@ class LabelStudioSettings(Section, frozen=True, kw_only=True):
     ] = 60.0
 
 
-def checked(settings: LabelStudioSettings) -> SplitResult:
-    """The address of Label Studio, where the settings fit together.
+def faults_of(settings: LabelStudioSettings) -> list[str]:
+    """What does not fit together, each sentence beginning with a setting; empty when all does.
 
-    Raises `BadSettings` with every fault.
-
-    >>> checked(LabelStudioSettings(url="http://labels.example.org"))
-    Traceback (most recent call last):
-    headrace.errors.BadSettings: bridges.label-studio.url is plain HTTP to labels.example.org: ...
+    >>> faults_of(LabelStudioSettings(project="ab"))
+    ["project is 'ab'; must be a title of 3 to 50 characters, or the id of a project"]
     """
-    faults: list[str] = []
-    url = _address(settings, faults)
+    faults = _faults_of_address(settings)
     project = settings.project
     if isinstance(project, str) and not TITLE_N_MIN <= len(project.strip()) <= TITLE_N_MAX:
         faults.append(
-            f"bridges.label-studio.project is {project!r}; must be a title of {TITLE_N_MIN} to "
-            f"{TITLE_N_MAX} characters, or the id of a project"
+            f"project is {project!r}; must be a title of {TITLE_N_MIN} to {TITLE_N_MAX} "
+            "characters, or the id of a project"
         )
     for name in ("classes", "features", "texts", "images"):
         faults += _faults_of_names(name, getattr(settings, name))
     if not settings.choices.strip():
-        faults.append("bridges.label-studio.choices is empty; must be the name of a Choices tag")
-    if faults:
-        raise BadSettings(faults)
-    assert url is not None
-    return url
+        faults.append("choices is empty; must be the name of a Choices tag")
+    return faults
 
 
-def _address(settings: LabelStudioSettings, faults: list[str]) -> SplitResult | None:
+def _faults_of_address(settings: LabelStudioSettings) -> list[str]:
     try:
         url = urlsplit(settings.url)
         _ = url.port  # a port that is no number is found only here
     except ValueError as error:
-        faults.append(f"bridges.label-studio.url is {settings.url!r}: {error}")
-        return None
+        return [f"url is {settings.url!r}: {error}"]
+    if url.username is not None or url.password is not None:
+        # Not said again: the address may hold a password.
+        return [
+            "url holds a name or a password; the token belongs into token_file or the environment "
+            f"variable {TOKEN_VARIABLE}"
+        ]
+    faults = []
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
         faults.append(
-            f"bridges.label-studio.url is {settings.url!r}; must be an address such as "
-            "https://labels.example.org"
-        )
-    elif url.username is not None or url.password is not None:
-        # Not said again: the address may hold a password.
-        faults.append(
-            "bridges.label-studio.url holds a name or a password; the token belongs into "
-            f"bridges.label-studio.token_file or {TOKEN_VARIABLE}"
+            f"url is {settings.url!r}; must be an address such as https://labels.example.org"
         )
     elif url.scheme == "http" and not settings.allow_http and not is_loopback(url.hostname):
         faults.append(
-            f"bridges.label-studio.url is plain HTTP to {url.hostname}: the token could be read "
-            "on the way; use https://, or set bridges.label-studio.allow_http"
+            f"url is plain HTTP to {url.hostname}: the token could be read on the way; use "
+            "https://, or set allow_http"
         )
     if settings.ca_file and url.scheme == "http":
-        faults.append("bridges.label-studio.ca_file is set, and url is not https://; mend either")
-    return url
+        faults.append("ca_file is set, and url is not https://; mend either")
+    return faults
 
 
 def _faults_of_names(setting: str, names: list[str]) -> list[str]:
     """What a labelling configuration, which is XML with variables, could not show as it is."""
-    where = f"bridges.label-studio.{setting}"
     twice = sorted({name for name in names if names.count(name) > 1})
     odd = [name for name in names if not name or name != name.strip() or not name.isprintable()]
-    return [f"{where} names {name!r} twice" for name in twice] + [
-        f"{where} has {name!r}; must be printable text, with no blank around it" for name in odd
+    return [f"{setting} names {name!r} twice" for name in twice] + [
+        f"{setting} has {name!r}; must be printable text, with no blank around it" for name in odd
     ]
