@@ -272,6 +272,9 @@ def test_what_is_far_out_and_what_the_model_goes_by_come_first():
     assert rows["kind"]["usual"] == {"share": 0.1}
     assert rows["flat"]["usual"] is None
     assert rows["new"]["value"] is None
+    # How many have which value is known of the values that were there.
+    bare = msgspec.structs.replace(odd, features={"kind": None})
+    assert [row["unusual"] for row in usual.of(bare)] == [0.0]
 
 
 def test_the_moments_of_all_events_go_before_the_questions():
@@ -513,6 +516,29 @@ def test_where_no_class_is_declared_the_first_may_be_named(world):
         assert (me["classes"], me["can_add_class"]) == ([], True)
         body = {"request_id": "r1", "label": "first"}
         assert (await w.call("POST", "/v1/answers", body))[0] == 201
+        # It has a key at once, and keeps it when others follow, named or learned.
+        w.desk.send([asked("r2", prediction={"early": 0.5, "first": 0.5}), asked("r3")])
+        assert (await w.call("POST", "/v1/answers", {"request_id": "r2", "label": "tpyo"}))[
+            0
+        ] == 201
+        assert (await w.call("POST", "/v1/answers", {"request_id": "r2", "label": "also"}))[
+            0
+        ] == 201
+        _, me = await w.call("GET", "/v1/me")
+        assert me["classes"] == ["first", "also", "a", "early"]
+        assert me["keys"]["1"] == "first"
+
+    world.play(story)
+
+
+def test_what_was_bought_is_told_from_the_first_estimate_worth_comparing(world):
+    async def story(w: World) -> None:
+        for labels_n, accuracy in ((2, 0.0), (10, 0.7), (40, 0.9)):
+            w.run.estimated = Estimated(accuracy, 0.0, 1.0, labels_n)
+            _, told = await w.call("GET", "/v1/status")
+            assert (told["bought"] is None) is (labels_n < 40)
+        assert told["bought"] == {"first": 0.7, "now": 0.9}
+        assert len(told["series"]) == 3
 
     world.play(story)
 

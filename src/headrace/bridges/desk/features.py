@@ -76,7 +76,7 @@ class Usual:
                 away = abs(float(value) - middle)  # type: ignore[arg-type]
                 # 0.5 at the edge of the usual range, towards 1 beyond.
                 row["unusual"] = away / (away + half) if away else 0.0
-        elif kind == "category" and (seen := self._shares.get(name)):
+        elif kind == "category" and value is not None and (seen := self._shares.get(name)):
             total_n = seen.total()
             if total_n >= SEEN_MIN:
                 share = seen[str(value)] / total_n

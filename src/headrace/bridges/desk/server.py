@@ -30,6 +30,8 @@ BODY_BYTES_MAX = 65_536
 LABEL_MAX, NOTE_MAX = 500, 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
 KEYS_N = 9
+STEADY_N = 10
+"""Labels from which an estimate is worth comparing: of fewer its interval spans everything."""
 COOKIE = "headrace"
 
 _POLICY = (
@@ -240,12 +242,16 @@ class Server:
         )
 
     def _classes(self) -> list[str]:
-        """The declared classes, else those that the model tells apart."""
+        """The declared classes, then those that people named, then those that the model knows.
+
+        A class keeps its place, and so its key, when others are named.
+        """
         declared = self._run.classes()
-        if declared:
+        if not self._can_add():
             return declared
-        recent = self._store.recent(QUESTIONS_N)
-        return sorted({name for question in recent for name in question.prediction})
+        recent = [] if declared else self._store.recent(QUESTIONS_N)
+        known = sorted({name for question in recent for name in question.prediction})
+        return list(dict.fromkeys((*declared, *self._store.named(), *known)))
 
     def _can_add(self) -> bool:
         # Where nothing is declared the first classes are those that people name.
@@ -345,7 +351,8 @@ class Server:
         status: dict[str, Any] = dict(self._store.counts(person.name))
         status["estimate"] = None if estimate is None else msgspec.structs.asdict(estimate)
         status["series"] = series
-        bought = {"first": series[0][1], "now": series[-1][1]} if len(series) > 1 else None
+        steady = [row for row in series if row[0] >= STEADY_N]
+        bought = {"first": steady[0][1], "now": steady[-1][1]} if len(steady) > 1 else None
         status["bought"] = bought
         if person.role == "operator":
             status["annotators"] = self._store.people()

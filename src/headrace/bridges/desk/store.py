@@ -292,6 +292,16 @@ class Store:
             rows = self._db.execute("SELECT body FROM questions ORDER BY n DESC LIMIT ?", (n,))
             return [_REQUEST.decode(body) for (body,) in rows]
 
+    def named(self) -> list[str]:
+        """The classes that people named in answers that stand, in the order of their first use."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT label FROM answers WHERE label IS NOT NULL AND n IN (SELECT MAX(n) FROM "
+                "answers WHERE is_undone = 0 GROUP BY request_id, person) "
+                "GROUP BY label ORDER BY MIN(n)"
+            )
+            return [label for (label,) in rows]
+
     def counts(self, person: str) -> dict[str, int]:
         """Open questions, those that this person has, and answers: all, and theirs of a day."""
         now = self._clock()

@@ -123,6 +123,7 @@ function log_out() {
 }
 
 async function log_in(token) {
+  give_up();
   try {
     await reach("POST", "/v1/login", { token });
   } catch (fault) {
@@ -225,7 +226,8 @@ function rest(before) {
   if (idle_n === 0) say(`${before} Nothing to label now. The next question comes up by itself.`.trim());
   const wait_s = IDLE_S[Math.min(idle_n, IDLE_S.length - 1)];
   idle_n += 1;
-  idle_timer = setTimeout(() => act(() => ask_next()), wait_s * 1000);
+  // A page that nobody looks at takes no question: it would be theirs for minutes.
+  idle_timer = setTimeout(() => document.hidden || act(() => ask_next()), wait_s * 1000);
 }
 
 const seconds_spent = () =>
@@ -387,6 +389,10 @@ document.addEventListener("visibilitychange", () => {
     seconds = { spent: seconds.spent + performance.now() - seconds.since, since: null };
   } else if (!document.hidden && seconds.since === null) {
     seconds.since = performance.now();
+  }
+  if (!document.hidden && phase === "idle") {
+    idle_n = 0;
+    act(() => ask_next());
   }
 });
 

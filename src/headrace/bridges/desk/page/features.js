@@ -27,6 +27,7 @@ export function show_features(list, more, features) {
 
 /** One sentence for who hears the page: the first three features, and how many there are. */
 export function sentence(features) {
+  if (features.length === 0) return "It has no features.";
   const first = features.slice(0, 3).map((f) => {
     const away = departure(f).words;
     return `${f.name} ${short(f.value)}${away ? `, ${away}` : ""}`;

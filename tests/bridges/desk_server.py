@@ -1,0 +1,150 @@
+"""The desk's own server on a free port, as the page's tests want it: away, late, strict on demand.
+
+Everything but the run behind it is what is shipped; faults are put in before a call reaches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from bridges.requests import request
+from headrace.bridges.bridge import Delivery
+from headrace.bridges.desk.bridge import Desk, DeskSettings
+from headrace.bridges.desk.people import People
+from headrace.bridges.desk.server import Estimated, Server
+from headrace.messages import Features
+
+START_S_MAX = 10.0
+
+
+class LittleRun:
+    """A run whose model is right nine times of ten, known the better the more labels there are."""
+
+    def __init__(self, classes: list[str]) -> None:
+        self.declared = classes
+        self.labels_n = 0
+        self.is_told = True
+        self.rounds: dict[str, dict[str, Any]] = {}
+
+    def estimate(self) -> Estimated | None:
+        if not self.is_told:
+            return None
+        n = 12 + self.labels_n
+        # Wilson's interval of 0.9.
+        z2 = 1.96**2
+        middle = (0.9 + z2 / (2 * n)) / (1 + z2 / n)
+        half = 1.96 * math.sqrt(0.09 / n + z2 / (4 * n * n)) / (1 + z2 / n)
+        return Estimated(0.9, middle - half, middle + half, n)
+
+    def classes(self) -> list[str]:
+        return self.declared
+
+    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
+        is_new = key not in self.rounds
+        order = {"state": "ordered", "asked": (labels_n, reason)}
+        self.rounds.setdefault(key, order)
+        return is_new
+
+    def round(self, key: str) -> dict[str, Any] | None:
+        return self.rounds.get(key)
+
+
+class DeskServer:
+    """Questions with these features, asked in this order, for `ann`, who has `token`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        features: Sequence[Features],
+        classes: list[str],
+        role: str,
+        **settings: Any,
+    ) -> None:
+        self._path = folder / "desk.sqlite"
+        self.run = LittleRun(classes)
+        self.people = People(folder / "people.json")
+        self.token = self.people.add("ann", role)
+        self.calls: list[str] = []
+        self.refusals: dict[str, tuple[int, str]] = {}
+        self.is_away = False
+        self.behind_s = 0.0
+        self._desk = Desk(DeskSettings(port=0, **settings), folder)
+        self._desk.store._clock = lambda: time.time() - self.behind_s
+        self._desk.store.estimated(10, 0.71, 0.36, 0.92)
+        self._asked_n = 0
+        self.ask(features)
+        self._server = Server(self._desk, self.people, self.run)
+        self._server.app.middlewares.insert(0, self._put_in_faults)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._runner = web.AppRunner(self._server.app, access_log=None, shutdown_timeout=0.1)
+        self._in_loop(self._runner.setup())
+        self._in_loop(web.TCPSite(self._runner, "127.0.0.1", 0).start())
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
+
+    def close(self) -> None:
+        self._in_loop(self._runner.cleanup())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._desk.close()
+
+    def ask(self, features: Sequence[Features], **fields: Any) -> None:
+        """More questions, each less useful than the one before."""
+        deliveries = []
+        for each in features:
+            name, utility = f"r/{self._asked_n}", 1 - self._asked_n / 1000
+            chances = {"ham": 0.62, "spam": 0.38} if self.run.declared else {}
+            known = {"features": each, "reason": "round", "utility": utility, "prediction": chances}
+            question = msgspec.structs.replace(request(name), **(known | fields))
+            deliveries.append(Delivery(name, question))
+            self._asked_n += 1
+        self._desk.store.take(deliveries)
+
+    def withdraw(self, request_id: str) -> None:
+        self._desk.store.take([Delivery(request_id, None, "withdrawn")])
+
+    def end_sessions(self) -> None:
+        self.people._sessions.clear()
+
+    @property
+    def answers(self) -> list[dict[str, Any]]:
+        """Those that stand, as they are kept, in order."""
+        names = ("request_id", "person", "label", "note", "took_s", "saw_guess")
+        wanted = f"SELECT {', '.join(names)} FROM answers WHERE is_undone = 0 ORDER BY n"
+        return [dict(zip(names, row, strict=True)) for row in self._rows(wanted)]
+
+    @property
+    def skipped(self) -> list[str]:
+        return [row[0] for row in self._rows("SELECT request_id FROM passed ORDER BY at")]
+
+    def _rows(self, wanted: str) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self._path)) as db:
+            return db.execute(wanted).fetchall()
+
+    def _in_loop(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(START_S_MAX)
+
+    @web.middleware
+    async def _put_in_faults(self, call: web.Request, handler: Any) -> web.StreamResponse:
+        self.calls.append(f"{call.method} {call.raw_path}")
+        if self.is_away and call.transport is not None:
+            call.transport.abort()
+            return web.Response()
+        if call.path in self.refusals:
+            status, words = self.refusals.pop(call.path)
+            return web.json_response({"error": words, "fault": "yours"}, status=status)
+        self.run.labels_n = len(self.answers)
+        return await handler(call)
