@@ -43,7 +43,7 @@ from .settings_query import (
     RoundSettings,
     faults_of_query,
 )
-from .settings_queue import QueueSettings
+from .settings_queue import QueueSettings, faults_of_secrets
 from .settings_reading import section_of
 
 # Of other modules; to be imported from here like the sections below.
@@ -435,4 +435,5 @@ def check(settings: Settings) -> list[str]:
     faults += faults_of_columns(settings.columns)
     faults += faults_of_drift(settings.drift)
     faults += faults_of_http(settings.http)
+    faults += faults_of_secrets(settings.bridges)
     return [*faults, *faults_of(settings.kafka, settings.worker)]

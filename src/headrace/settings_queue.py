@@ -6,11 +6,14 @@ Only what is set. Secrets are no settings: a password is read from a file or fro
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 from msgspec import Meta
 
 from .settings_fields import Section, about
+
+_PASSWORD = re.compile(r"://[^/?#]*:[^/?#]*@")
 
 Batch = Annotated[int, Meta(ge=1, le=10_000)]
 
@@ -69,3 +72,19 @@ class QueueSettings(ConnectionSettings, frozen=True, kw_only=True):
             "last delivered id and its lag. Each run reads all of the stream; give each its group."
         ),
     ] = "headrace"
+
+
+def faults_of_secrets(bridges: dict[str, dict[str, Any]]) -> list[str]:
+    """URLs with a password among the settings of bridges, which are written down with a run.
+
+    >>> faults_of_secrets({"team": {"url": "redis://eva:secret@events:6379"}})
+    ['bridges.team.url holds a password, which is written down with the settings of a run; put it
+    into a file or the environment']
+    """
+    return [
+        f"bridges.{name}.{field} holds a password, which is written down with the settings of a "
+        "run; put it into a file or the environment"
+        for name, section in bridges.items()
+        for field, value in section.items()
+        if isinstance(value, str) and _PASSWORD.search(value)
+    ]

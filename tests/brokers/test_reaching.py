@@ -13,6 +13,7 @@ from headrace.adapters.brokers.sources import open_source
 from headrace.bridges.rabbitmq import RabbitMQ, RabbitSettings
 from headrace.bridges.redis import Redis, RedisSettings
 from headrace.errors import BadSettings
+from headrace.settings import parse
 from headrace.settings_queue import QueueSettings
 from shells.runs import event
 
@@ -74,6 +75,13 @@ def test_bridges_hold_their_settings_to_the_same(kind):
         for value in values:
             with pytest.raises(BadSettings), closing(make(kind(**{name: value}), None)) as bridge:
                 bridge.receive("")
+
+
+def test_a_password_in_the_settings_of_a_bridge_is_refused_before_it_is_written_down():
+    with pytest.raises(BadSettings, match=r"bridges\.team\.url holds a password") as refused:
+        parse({"bridges": {"team": {"kind": "redis", "url": f"redis://:{SECRET}@127.0.0.1"}}})
+    assert SECRET not in str(refused.value)
+    parse({"bridges": {"team": {"kind": "redis", "url": "redis://eva@127.0.0.1:6379"}}})
 
 
 def test_a_password_is_read_from_its_file_or_the_environment(

@@ -20,6 +20,7 @@ from ...errors import BadInput, BadSettings
 from ...settings_queue import ConnectionSettings, QueueSettings
 from .address import (
     Address,
+    BrokerAway,
     away_or_untrusted,
     faults_of_connection,
     import_client,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 10.0
 HEARTBEAT_S = 60
+
+PASSING = ("timed out", "is down or inaccessible")
+"""Words in what closes a channel that will be otherwise: we were slow, or a node is away."""
 
 _KEYS = msgspec.json.Decoder(list[str])
 
@@ -91,6 +95,8 @@ def telling_rabbitmq(address: Address) -> Iterator[None]:
             f"{address.space}; set the user in the address, and its password"
         ) from error
     except exceptions.ChannelClosedByBroker as error:
+        if any(words in error.reply_text for words in PASSING):
+            raise BrokerAway(error.reply_text) from error
         raise BadInput(f"{address}: {error.reply_text}") from error
     except (exceptions.AMQPError, OSError) as error:
         raise away_or_untrusted(address, str(error) or repr(error)) from error
