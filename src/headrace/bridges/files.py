@@ -18,11 +18,11 @@ from pathlib import Path
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from ..importing import nearest
+from ..importing import SAID_MAX, nearest
 from ..label.answers import fault_of
 from ..messages import Answer
 from .bridge import Delivery, Receipt, Unreachable
-from .formats import FORMATS, FilesSettings, Given, Reading
+from .formats import FilesSettings, Given, Reading, format_class
 from .formats.memory import FolderMemory, TaskFile, digest_of
 from .formats.settings import faults_of_files, folded
 
@@ -72,7 +72,7 @@ class Files:
         if faults := [f"{self._section}.{fault}" for fault in self.faults_of(settings)]:
             raise BadSettings(faults)
         self._settings = settings
-        self._format = FORMATS[settings.format](settings)
+        self._format = format_class(settings.format, f"{self._section}.format")(settings)
         self._clock = clock
         self._outlives_power = outlives_power
         home = Path(settings.folder).expanduser() if settings.folder else folder
@@ -100,7 +100,12 @@ class Files:
     @staticmethod
     def faults_of(settings: FilesSettings) -> list[str]:
         """What does not fit together, each beginning with the name of a setting."""
-        return faults_of_files(settings)
+        faults = faults_of_files(settings)
+        try:
+            format_class(settings.format, "format")
+        except BadSettings as error:
+            faults += error.faults
+        return faults
 
     def close(self) -> None:
         self._memory.close()
@@ -205,7 +210,12 @@ class Files:
         if digest == digest_before:
             self._memory.looked_at(file.name, file.look, digest)
             return
-        reading = self._format.replies_of(content)
+        try:
+            reading = self._format.replies_of(content)
+        except Exception as error:
+            # A format of somebody else's may fail in any way, and other files go on.
+            reading = Reading()
+            reading.fault(f"its format failed: {type(error).__name__}: {error}"[:SAID_MAX])
         given = [one for one in (self._checked(g, file, reading) for g in reading.given) if one]
         at = min(file.at, self._clock())
         self._memory.take_answers((file.name, file.look, digest), given, reading.blank, at)
@@ -239,10 +249,14 @@ class Files:
         if fault := fault_of(answer):
             reading.fault(fault, given.line)
             return None
-        if not self._memory.knows(given.request_id):
-            reading.fault(
-                f"request {given.request_id[:60]!r} is none that was asked here", given.line
-            )
+        needs_name = self._memory.needs_name(given.request_id)
+        if needs_name is None:
+            fault = f"request {given.request_id[:60]!r} is none that was asked here"
+        elif needs_name and not who:
+            fault = "several people answer this request, and it doesn't say who did; name them "
+            fault += "in the file, or put it into answers/NAME/"
+        if fault:
+            reading.fault(fault, given.line)
             return None
         return Given(given.line, given.request_id, label, given.at, who)
 

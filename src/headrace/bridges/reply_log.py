@@ -16,6 +16,8 @@ import msgspec
 from ..errors import BadInput
 from .bridge import Reply
 
+VERSION = 1
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS replies (n INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
@@ -36,7 +38,12 @@ def opened(path: Path, schema: str = "", *, outlives_power: bool = True) -> sqli
         db.execute("PRAGMA journal_mode=WAL")
         # With FULL a transaction that has ended survives a loss of power.
         db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version not in (0, VERSION):
+            db.close()
+            raise BadInput(f"{path} is of version {version}; this Headrace reads version {VERSION}")
         db.executescript(_SCHEMA + schema)
+        db.execute(f"PRAGMA user_version = {VERSION}")
     except sqlite3.DatabaseError as error:
         raise BadInput(f"{path} can't be used as the memory of a bridge: {error}") from error
     path.chmod(0o600)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from bridges.formats.tools import NAMES, TOOLS, Said, format_of, request
 from headrace.bridges.bridge import Delivery, Unreachable
 from headrace.bridges.files import Files
-from headrace.bridges.formats import FilesSettings, FormatName
+from headrace.bridges.formats import FilesSettings, Given, Reading
 from headrace.errors import BadInput, BadSettings
 from headrace.testing import check_bridge
 
@@ -426,6 +428,8 @@ def test_a_folder_that_is_away_is_waited_for(folder):
         ({"image": "url"}, "bridges.team.image"),
         ({"show_guess": True, "format": "doccano"}, "bridges.team.show_guess"),
         ({"show_guess": True, "format": "ground-truth"}, "bridges.team.show_guess"),
+        ({"format": "prodgy"}, "bridges.team.format is 'prodgy'.*did you mean prodigy"),
+        ({"format": "bridges.rules:Word"}, "bridges.team.format is 'bridges.rules:Word'"),
         ({"request_id": ""}, "bridges.team.request_id"),
     ],
 )
@@ -439,6 +443,51 @@ def test_a_folder_keeps_its_format(folder):
     with pytest.raises(BadSettings, match="was begun with 'csv'"):
         Files(settings_of(format="doccano"), folder.path)
     folder.bridge = folder.begun()
+
+
+class Words:
+    """A format of one's own: `ID LABEL NAME` a line."""
+
+    suffix = ".txt"
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def tasks_of(self, requests):
+        return "".join(f"{one.request_id}\n" for one in requests).encode()
+
+    def replies_of(self, content):
+        reading = Reading()
+        for n, line in enumerate(content.decode().splitlines(), start=1):
+            request_id, label, who = line.split()
+            reading.given.append(Given(n, request_id, label, None, who))
+        return reading
+
+
+def test_a_format_of_ones_own_has_what_the_folder_has(tmp_path):
+    folder = Folder(tmp_path, format=f"{__name__}:Words", classes=["ham"])
+    folder.ask("r1", "r2")
+    assert folder.task_files[0].read_text() == "r1\nr2\n"
+    folder.save("a.txt", "r1 HAM ada\nr2 eggs ada\n")
+    found, faults = folder.look()
+    assert (found, len(faults)) == ([("r1", "ham", "ada")], 1)
+    folder.save("b.txt", "no")
+    folder.save("c.txt", "r2 ham ada\n")
+    found, (fault,) = folder.look()
+    assert found == [("r2", "ham", "ada")]
+    assert fault.startswith("answers/b.txt: its format failed: ValueError: not enough values")
+    folder.bridge.close()
+
+
+@pytest.mark.parametrize("others", [{"answers_wanted": 2}, {"opinion_n": 2}])
+def test_of_several_answers_each_has_to_say_whose_it_is(folder, others):
+    folder.ask("r1", **others)
+    folder.save("a.csv", "request_id,label\nr1,ham\n")
+    found, (fault,) = folder.look()
+    assert (found, "put it into answers/NAME/" in fault) == ([], True)
+    (folder.bridge.answers / "ada").mkdir()
+    (folder.bridge.answers / "a.csv").rename(folder.bridge.answers / "ada" / "a.csv")
+    assert folder.look() == ([("r1", "ham", "ada")], [])
 
 
 def test_the_folder_of_people_may_be_elsewhere(tmp_path):
@@ -460,13 +509,23 @@ def test_a_memory_that_is_none_is_refused(tmp_path):
         Files(settings_of(), tmp_path)
 
 
+def test_a_memory_of_another_version_is_refused(folder):
+    folder.bridge._memory._db.execute("PRAGMA user_version = 7")
+    folder.bridge.close()
+    with pytest.raises(BadInput, match="is of version 7"):
+        folder.begun()
+    with closing(sqlite3.connect(folder.path / "files.sqlite")) as db:
+        db.execute("PRAGMA user_version = 1")
+    folder.bridge = folder.begun()
+
+
 # ----------------------------------------------------------------------------------- contract
 
 
 class FilesRig:
     """People who answer in a file of their own for each task."""
 
-    def __init__(self, path: Path, name: FormatName) -> None:
+    def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._name = name
         self._tasks: dict[str, bytes] = {}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from headrace.bridges.formats import FORMATS, FilesSettings, Format, FormatName
+from headrace.bridges.formats import FORMATS, FilesSettings, Format
 from headrace.messages import Features, LabelRequested
 
 
@@ -35,7 +35,7 @@ def request(name: str, features: Features | None = None, **others: Any) -> Label
     return LabelRequested(request_id=name, **(values | others))
 
 
-def format_of(name: FormatName, **settings: Any) -> Format:
+def format_of(name: str, **settings: Any) -> Format:
     return FORMATS[name](FilesSettings(format=name, **settings))
 
 
@@ -115,11 +115,11 @@ def doccano(tasks: bytes, answers: Answers) -> bytes:
     return "\n".join(lines).encode()
 
 
-TOOLS: dict[FormatName, Callable[[bytes, Answers], bytes]] = {
+TOOLS: dict[str, Callable[[bytes, Answers], bytes]] = {
     "csv": spreadsheet,
     "prodigy": prodigy,
     "ground-truth": ground_truth,
     "argilla": argilla,
     "doccano": doccano,
 }
-NAMES: Sequence[FormatName] = tuple(TOOLS)
+NAMES: Sequence[str] = tuple(TOOLS)

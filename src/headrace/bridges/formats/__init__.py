@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+from ...errors import BadSettings
+from ...importing import imported, nearest
 from .argilla import Argilla
 from .doccano import Doccano
 from .format import Format, Given, Reading
 from .ground_truth import GroundTruth
 from .prodigy import Prodigy
-from .settings import FilesSettings, FormatName
+from .settings import FilesSettings
 from .table import Table
 
-__all__ = ["FORMATS", "FilesSettings", "Format", "FormatName", "Given", "Reading"]
+__all__ = ["FORMATS", "FilesSettings", "Format", "Given", "Reading", "format_class"]
 
-FORMATS: dict[FormatName, Callable[[FilesSettings], Format]] = {
+FORMATS: dict[str, Callable[[FilesSettings], Format]] = {
     "csv": Table,
     "prodigy": Prodigy,
     "ground-truth": GroundTruth,
@@ -22,3 +25,22 @@ FORMATS: dict[FormatName, Callable[[FilesSettings], Format]] = {
     "doccano": Doccano,
 }
 """Formats by name."""
+
+
+def format_class(name: str, setting: str) -> Callable[[FilesSettings], Any]:
+    """The class of a format: one of `FORMATS`, or `module:class` of your own.
+
+    Raises `BadSettings` where there is none; `setting` is who asks.
+
+    >>> format_class("prodgy", "bridges.files.format")
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: bridges.files.format is 'prodgy', and there is no such format; ...
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    if ":" in name:
+        return imported(setting, name)
+    raise BadSettings(
+        f"{setting} is {name!r}, and there is no such format{nearest(name, FORMATS)}; known are "
+        f"{', '.join(FORMATS)}, or module:class of your own"
+    )

@@ -26,7 +26,7 @@ KEPT_N = 100_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS asked (
     n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, body BLOB,
-    since REAL NOT NULL, file INTEGER);
+    since REAL NOT NULL, file INTEGER, needs_name INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS by_file ON asked (file, n);
 CREATE TABLE IF NOT EXISTS task_files (
     n INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, is_stale INTEGER NOT NULL DEFAULT 1,
@@ -93,9 +93,12 @@ class FolderMemory:
         with self._changing():
             for one in deliveries:
                 if one.request is not None:
+                    # Of several answers nobody could tell a correction from another's answer.
+                    needs_name = one.request.answers_wanted > 1 or one.request.opinion_n > 1
                     self._db.execute(
-                        "INSERT OR IGNORE INTO asked (request_id, body, since) VALUES (?, ?, ?)",
-                        (one.request_id, msgspec.json.encode(one.request), now),
+                        "INSERT OR IGNORE INTO asked (request_id, body, since, needs_name) "
+                        "VALUES (?, ?, ?, ?)",
+                        (one.request_id, msgspec.json.encode(one.request), now, needs_name),
                     )
                     continue
                 self._db.execute(
@@ -160,10 +163,15 @@ class FolderMemory:
             "UPDATE task_files SET is_stale = 0, digest = ? WHERE n = ?", (digest, file.n)
         )
 
-    def knows(self, request_id: str) -> bool:
-        """Whether the request was asked here; one that ended long ago is no longer known."""
-        found = self._db.execute("SELECT 1 FROM asked WHERE request_id = ?", (request_id,))
-        return found.fetchone() is not None
+    def needs_name(self, request_id: str) -> bool | None:
+        """Whether answers to the request must say who gave them; None where it was not asked here.
+
+        A request that ended long ago is no longer known.
+        """
+        found = self._db.execute(
+            "SELECT needs_name FROM asked WHERE request_id = ?", (request_id,)
+        ).fetchone()
+        return None if found is None else bool(found[0])
 
     # -------------------------------------------------------------------------------- answers
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated
 
 from msgspec import Meta, field
 
 from ...settings_fields import Section, Size, about
-
-FormatName: TypeAlias = Literal["csv", "prodigy", "ground-truth", "argilla", "doccano"]
 
 
 class FilesSettings(Section, frozen=True, kw_only=True):
     """[bridges.files]: tasks as files in a folder, and answers from files in it."""
 
     format: Annotated[
-        FormatName,
+        str,
         about(
-            "Whose files they are: `csv` is a table for a spreadsheet; `prodigy` and `doccano` "
-            "have one object a line, `ground-truth` manifests, `argilla` its array of records."
+            "Whose files they are: `csv`, a table for a spreadsheet; `prodigy` and `doccano`, an "
+            "object a line; `ground-truth`, manifests; `argilla`, an array of records; or "
+            "`module:class` of a format of your own."
         ),
     ] = "csv"
     folder: Annotated[
