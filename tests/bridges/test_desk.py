@@ -100,9 +100,10 @@ def test_the_desk_keeps_the_contract_of_bridges() -> None:
 
 def test_draws_at_random_come_first_then_the_most_useful(store):
     store.take([asked("low", utility=0.1), asked("high", utility=0.9)])
-    store.take([asked("lot", reason="control", utility=0.0)])
-    given = [next_id(store, person) for person in ("ann", "bob", "cyd", "dan")]
-    assert given == ["lot", "high", "low", None]
+    store.take([asked("lot", reason="control", utility=0.0, event_at=5.0)])
+    store.take([asked("later", reason="control", utility=0.0, event_at=6.0)])
+    given = [next_id(store, person) for person in ("ann", "bob", "cyd", "dan", "eve")]
+    assert given == ["later", "lot", "high", "low", None]
 
 
 def test_a_question_is_one_persons_until_the_lease_is_over(store, clock):

@@ -17,7 +17,7 @@ from .bridge import say
 from .demo_duel import stream
 
 EVENTS_N = 20_000
-AT_ONCE_N = 600
+AT_ONCE_N = 150
 EVERY_S = 0.1
 READY_S = 60.0
 SEED = 7

@@ -12,6 +12,7 @@ import hashlib
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,12 @@ from ..errors import BadInput, BadSettings
 from ..messages import InputRejected, Reason, RoundOrdered
 from ..query.orders import fault_of
 from .places import no_run_told
+from .rounds_told import RoundsTold
 
 ORDERS = "orders.jsonl"
+POLL_S = 0.1
+WAIT_S_MAX = 86_400
+EXIT_NOTHING, EXIT_LATER = 3, 75
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(RoundOrdered)
@@ -99,6 +104,13 @@ def register(subparsers: Any) -> None:
         help="a name for this order: given again, nothing more is asked; else it is made of the "
         "time of day",
     )
+    opens.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="wait so long for the run to decide it; exit 3: it found nothing to ask, 75: it has "
+        "not decided yet",
+    )
     opens.set_defaults(func=main)
 
 
@@ -111,8 +123,29 @@ def main(arguments: argparse.Namespace) -> int:
         raise BadSettings("--key is empty; give a name, or leave it out")
     order = RoundOrdered(at=at, labels_n=arguments.labels, key=key, reason=arguments.reason)
     size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
+    if arguments.wait is not None and not 0 <= arguments.wait <= WAIT_S_MAX:
+        raise BadSettings(f"--wait is {arguments.wait:g}; must be 0 to {WAIT_S_MAX} (seconds)")
     if place_order(arguments.state, order):
         sys.stdout.write(f"ordered: a round, labels: {size}, key {key}\n")
     else:
         sys.stdout.write(f"ordered before, so nothing was done: key {key}\n")
-    return 0
+    return 0 if arguments.wait is None else _wait(arguments.state, key, arguments.wait)
+
+
+def _wait(folder: Path, key: str, wait_s: float) -> int:
+    """Say what becomes of an order within so many seconds; the exit code."""
+    sys.stdout.flush()
+    until = time.monotonic() + wait_s
+    with closing(RoundsTold(folder / "decisions.jsonl")) as told:
+        while True:
+            found = told.round(key) or {"state": "ordered"}
+            if found["state"] == "asked":
+                sys.stdout.write(f"asked: labels: {found['asked_n']}, round {found['round_n']}\n")
+                return 0
+            if found["state"] == "refused":
+                sys.stdout.write(f"nothing was asked: {found['why']}\n")
+                return EXIT_NOTHING
+            if time.monotonic() >= until:
+                sys.stdout.write(f"not decided within {wait_s:g} s; is the run going on?\n")
+                return EXIT_LATER
+            time.sleep(POLL_S)

@@ -31,6 +31,7 @@ KEPT_N = 20_000
 """Questions that are over, and answers, of which so many are remembered."""
 
 SERIES_N = 400
+RANDOM_FIRST = 1e12
 VERSION = 1
 
 _SCHEMA = """
@@ -154,8 +155,8 @@ class Store:
     def next(self, person: str) -> Leased | None:
         """The question that `person` has, or the next best one for them; None if there is none.
 
-        Questions drawn at random come first, for the accuracy is told by them alone; then the most
-        useful to the model. One that they passed comes last.
+        Questions drawn at random come first, the latest before the others, for the accuracy is told
+        by them alone; then the most useful to the model. One that they passed comes last.
         """
         now = self._clock()
         with self._lock, self._db:
@@ -399,5 +400,10 @@ class Store:
 
 
 def _rank(request: LabelRequested) -> float:
-    """What is asked first: draws at random by which the accuracy is told, then by utility."""
-    return 1e9 if request.reason in DRAWN_AT_RANDOM else request.utility
+    """What is asked first: draws at random, the latest first, then the others by their utility.
+
+    By draws at random the accuracy is told, and only by those on which the model had an opinion.
+    """
+    if request.reason in DRAWN_AT_RANDOM:
+        return RANDOM_FIRST + request.event_at
+    return min(request.utility, RANDOM_FIRST)

@@ -1,0 +1,172 @@
+"""`headrace desk` beside a `headrace run --follow`, both as programs: labels, rounds, a kill."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace import cli
+from shells.runs import Stream, lines_of
+
+WITHIN_S = 60.0
+SETTINGS = """
+[schema]
+classes = ["a", "b"]
+[query.budget]
+share = 0.1
+start = 20
+[label]
+deadline_s = 1e9
+"""
+
+
+def wait_for(found: Callable[[], Any], what: str) -> Any:
+    until = time.monotonic() + WITHIN_S
+    while time.monotonic() < until:
+        if got := found():
+            return got
+        time.sleep(0.05)
+    raise AssertionError(f"no {what} within {WITHIN_S:g} s")
+
+
+class Programs:
+    """A run that goes on, and desks beside it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.stream = Stream(folder)
+        self.places = self.stream.places
+        self.settings = folder / "headrace.toml"
+        self.settings.write_text(SETTINGS)
+        self.stream.write_events(0, 300)
+        self._started: list[subprocess.Popen[str]] = []
+        self.url = self.token = ""
+
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "headrace", *words]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        self._started.append(process)
+        return process
+
+    def start_run(self) -> None:
+        named = [("events", self.places.events), ("requests", self.places.requests)]
+        named += [("answers", self.places.answers), ("state", self.places.state)]
+        words = [word for name, path in named for word in (f"--{name}", str(path))]
+        self.start("run", "--follow", "--settings", str(self.settings), *words)
+        wait_for((self.places.state / "places.json").exists, "run")
+        wait_for(lambda: len(self.stream.requests()) >= 20, "requests")
+
+    def start_desk(self) -> subprocess.Popen[str]:
+        desk = self.start("desk", "--state", str(self.places.state), "--port", "0")
+        assert desk.stderr is not None
+        for line in desk.stderr:
+            if found := re.search(r"(http://127\.0\.0\.1:\d+)/(?:#token=(\S+))?$", line):
+                self.url = found[1]
+                self.token = found[2] or self.token
+                return desk
+        raise AssertionError("the desk gave no link")
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self.token}", **headers},
+        )
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            text = reply.read()
+        return json.loads(text) if text else None
+
+    def label(self) -> str | None:
+        question = self.call("POST", "/v1/questions/next", {})
+        if question is None:
+            return None
+        body = {"request_id": question["request_id"], "label": "a"}
+        self.call("POST", "/v1/answers", body)
+        return str(question["request_id"])
+
+    def stop(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.wait()
+            if process.stderr is not None:
+                process.stderr.close()
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    made = Programs(tmp_path)
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def test_from_a_question_to_a_label_that_the_run_has_learned(programs, capsys):
+    programs.start_run()
+    desk = programs.start_desk()
+    answered = [wait_for(programs.label, "question") for _ in range(20)]
+    assert len(set(answered)) == 20
+    # Killed at once: what was said a moment ago is in the store, and nowhere else yet.
+    desk.kill()
+    desk.wait()
+    programs.start_desk()
+
+    def settled() -> bool:
+        found = {one["request_id"] for one in programs.stream.decisions("LabelSettled")}
+        return found >= set(answered)
+
+    wait_for(settled, "label for each answer")
+    given = [one["request_id"] for one in lines_of(programs.places.answers)]
+    assert sorted(given) == sorted(answered)
+    # Only what the model had an opinion on tells how right it is: events after its first labels.
+    programs.stream.write_events(300, 900)
+    wait_for(lambda: programs.call("GET", "/v1/status")["open_n"] >= 60, "new questions")
+    for _ in range(20):
+        wait_for(programs.label, "question")
+    told = wait_for(
+        lambda: (found := programs.call("GET", "/v1/status"))["estimate"] and found, "estimate"
+    )
+    assert told["answered_n"] == 40
+    assert 0 <= told["estimate"]["low"] <= told["estimate"]["high"] <= 1
+    assert told["annotators"][0]["name"] == "operator"
+
+    key = {"Idempotency-Key": "k1"}
+    ordered = programs.call("POST", "/v1/rounds", {"labels": 2, "reason": "a test"}, **key)
+    assert ordered["state"] in ("ordered", "asked")
+    state = str(programs.places.state)
+    assert cli.main(["round", "open", state, "--key", "k1", "--wait", "60"]) == 0
+    assert "ordered before" in (said := capsys.readouterr().out)
+    assert "asked: labels: 2" in said
+    assert programs.call("GET", "/v1/rounds/k1")["asked_n"] == 2
+
+    assert cli.main(["desk", "--state", state, "--add", "ann"]) == 0
+    programs.token = capsys.readouterr().err.rpartition("#token=")[2].strip()
+    assert programs.call("GET", "/v1/me")["name"] == "ann"
+    assert cli.main(["desk", "--state", state, "--remove", "ann"]) == 0
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        programs.call("GET", "/v1/me")
+
+
+def test_a_round_that_nobody_decides_ends_the_wait(programs, capsys):
+    programs.stream.run()
+    state = str(programs.places.state)
+    assert cli.main(["round", "open", state, "--wait", "0.2"]) == 75
+    assert "not decided within 0.2 s" in capsys.readouterr().out
+    assert cli.main(["round", "open", state, "--wait", "-1"]) == 2
+
+
+def test_a_port_that_is_taken_is_said(programs, capsys):
+    programs.stream.run()
+    argv = ["desk", "--state", str(programs.places.state), "--port", "70000"]
+    assert cli.main(argv) == 2
+    assert "--port is 70000; must be 0 to 65535" in capsys.readouterr().err
