@@ -103,7 +103,7 @@ def test_draws_at_random_come_first_then_the_most_useful(store):
     store.take([asked("lot", reason="control", utility=0.0, event_at=5.0)])
     store.take([asked("later", reason="control", utility=0.0, event_at=6.0)])
     given = [next_id(store, person) for person in ("ann", "bob", "cyd", "dan", "eve")]
-    assert given == ["later", "lot", "high", "low", None]
+    assert given == ["lot", "later", "high", "low", None]
 
 
 def test_a_question_is_one_persons_until_the_lease_is_over(store, clock):

@@ -155,8 +155,9 @@ class Store:
     def next(self, person: str) -> Leased | None:
         """The question that `person` has, or the next best one for them; None if there is none.
 
-        Questions drawn at random come first, the latest before the others, for the accuracy is told
-        by them alone; then the most useful to the model. One that they passed comes last.
+        Questions drawn at random come first, in their order, for the accuracy is told by them
+        alone, as far as all before are answered; then the most useful to the model. One that they
+        passed comes last.
         """
         now = self._clock()
         with self._lock, self._db:
@@ -400,10 +401,8 @@ class Store:
 
 
 def _rank(request: LabelRequested) -> float:
-    """What is asked first: draws at random, the latest first, then the others by their utility.
+    """What is asked first: draws at random in their order, then the others by their utility.
 
-    By draws at random the accuracy is told, and only by those on which the model had an opinion.
+    By draws at random the accuracy is told, as far as all that came before are answered.
     """
-    if request.reason in DRAWN_AT_RANDOM:
-        return RANDOM_FIRST + request.event_at
-    return min(request.utility, RANDOM_FIRST)
+    return RANDOM_FIRST if request.reason in DRAWN_AT_RANDOM else min(request.utility, RANDOM_FIRST)
