@@ -10,6 +10,7 @@ from bridges.test_carrier import request
 from brokers.servers import RedisServer
 from headrace.bridges.bridge import Delivery, Reply, Unreachable
 from headrace.bridges.redis import Redis, RedisSettings
+from headrace.errors import BadInput
 from headrace.testing import check_bridge
 
 
@@ -104,6 +105,17 @@ def test_an_answer_is_brought_with_its_time_and_again_from_an_old_mark(rig, brid
     assert len(rig.entries("answers")) == 3
     assert bridge.receive(receipt.mark).replies == ()
     assert rig.entries("answers") == []
+
+
+def test_answers_begun_anew_by_a_clock_that_is_behind_are_refused(rig, bridge):
+    rig.answer("r1", "spam", "eva")
+    mark = bridge.receive("").mark
+    assert receive(bridge, mark).replies == ()
+    rig.client.delete(rig.settings.answers)
+    assert receive(bridge, mark).replies == ()
+    rig.client.xadd(rig.settings.answers, {"answer": "{}"}, id="5-1")
+    with pytest.raises(BadInput, match="by a clock that is behind"):
+        receive(bridge, mark)
 
 
 def test_answers_stay_for_a_group_of_yours(rig, bridge):

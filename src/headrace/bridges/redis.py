@@ -18,7 +18,7 @@ from msgspec import Meta
 
 from ..adapters.brokers.address import BrokerAway, parse_address
 from ..adapters.brokers.redis import connect_redis, id_of, telling_redis
-from ..errors import BadSettings
+from ..errors import BadInput, BadSettings
 from ..settings_fields import Few, Seconds, about
 from ..settings_queue import ConnectionSettings
 from .bridge import Delivery, Receipt, Reply, Unreachable
@@ -163,7 +163,7 @@ class Redis:
 
     def receive(self, mark: str) -> Receipt:
         with self._telling():
-            faults = self._sweep()
+            faults = self._sweep(mark)
             if mark and self._settings.trim:
                 self._trim(self._settings.answers, id_of(mark))
             found: Any = self._client.xread({self._settings.answers: mark or "0-0"}, READ_N)
@@ -193,13 +193,14 @@ class Redis:
 
     # ----------------------------------------------------------------------- stuck tasks, room
 
-    def _sweep(self) -> list[str]:
+    def _sweep(self, mark: str) -> list[str]:
         """From time to time: give stuck tasks to others, and make room. Sentences about both."""
         if self._clock() < self._sweep_at:
             return []
         settings = self._settings
         faults = [] if self._is_looked_at else self._look_at_server()
         self._make_group()
+        self._check_answers(mark)
         keys = [settings.tasks, f"{settings.tasks}.sent", f"{settings.tasks}.dead"]
         start = "0-0"
         while True:
@@ -229,6 +230,19 @@ class Redis:
         except redis.ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
+
+    def _check_answers(self, mark: str) -> None:
+        """Raises `BadInput` where new answers would be behind `mark`, and never be read."""
+        answers = self._settings.answers
+        if not mark or not self._client.exists(answers):
+            return
+        last = self._client.xinfo_stream(answers)["last-generated-id"]
+        if id_of(last) < id_of(mark):
+            raise BadInput(
+                f"the stream {answers} of {self._address} ends before {mark}, up to which it was "
+                "read: it was begun anew, by a clock that is behind; give bridges.redis.answers "
+                "another name"
+            )
 
     def _trim(self, stream: str, safe: tuple[int, int] | None = None) -> None:
         """Remove what every group has read and acknowledged, and, where told, what is safe."""
