@@ -12,6 +12,7 @@ from .errors import BadSettings
 from .messages import Context
 from .model_view import ModelView
 from .observe.admission import Run
+from .observe.moments import RunningMoments
 from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.seen import widened
@@ -99,14 +100,6 @@ def pool_arriving(
         wanted_n=1,
         members=members,
     )
-
-
-def past_of(recent: Columns, sample: Columns) -> Columns:
-    """The recent events, then those of the sample that are not among them."""
-    first = int(recent.seq[0]) if len(recent) else np.inf
-    older = sample.take(np.flatnonzero(sample.seq < first))
-    order = np.argsort(older.seq, kind="stable")
-    return older.take(order).followed_by(recent)
 
 
 def read_more(
@@ -202,6 +195,23 @@ def candidate_of(
         key=key,
         context=context,
     )
+
+
+def candidate_with_context(  # noqa: PLR0917 - what a request says is from all of these
+    events: Columns,
+    row: int,
+    schema: Schema,
+    model: ModelView,
+    moments: RunningMoments,
+    now: float,
+) -> Candidate:
+    """The same, with the context if the model wants one; the moments begin anew."""
+    context = None
+    if model.wants_context:
+        events_n, taken = moments.take(schema.names, schema.kinds)
+        event = events.rows[row], min(float(events.at[row]), now), events_n, taken
+        context = model.context(*event, unpacked(events.originals[row]))
+    return candidate_of(events, row, schema, context)
 
 
 def _named(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:

@@ -79,7 +79,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     are there and not folded. `is_decider`: this one orders retraining and judges challengers.
     `snapshot_refused_n` counts snapshots that were there and not trusted, `rejected_n` inputs that
     no part ever saw, by reason; `restarts_n` sessions that ended early, by kind of error, `lost_n`
-    records deleted unread, by log. Without `partitions` those of the shards are shown, without
+    records deleted unread, by log; `recomputed_n` decisions of a journal that came out otherwise
+    when they were made again. Without `partitions` those of the shards are shown, without
     lag.
     """
 
@@ -97,6 +98,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     rejected_n: dict[str, int] = msgspec.field(default_factory=dict)
     restarts_n: dict[str, int] = msgspec.field(default_factory=dict)
     lost_n: dict[str, int] = msgspec.field(default_factory=dict)
+    recomputed_n: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

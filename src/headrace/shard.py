@@ -13,9 +13,14 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from .candidates import candidate_of, past_of, pool_arriving, pool_of, read_more, scores_of
+from .candidates import (
+    candidate_with_context,
+    pool_arriving,
+    pool_of,
+    read_more,
+    scores_of,
+)
 from .chance import Chance
-from .learn.evaluation import Evaluation
 from .learn.failures import FailedEvents
 from .messages import (
     DriftChanged,
@@ -28,32 +33,29 @@ from .messages import (
     RequestEnded,
     RoundOpened,
     RoundOrdered,
+    opinion_id,
 )
 from .model_view import ModelView
 from .observe.admission import Admission, Run
 from .observe.drift import Detector, DriftLevel, DriftMonitor
-from .observe.moments import RunningMoments
 from .observe.originals import unpacked
-from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Seen, are_predicted, columns_of, judged_of, served_over, stacked
-from .observe.signals import Confidences, is_wrong, predicted_classes
-from .observe.window import Columns, Window
+from .observe.seen import Seen, are_predicted, judged_of, served_over
+from .observe.signals import is_wrong, predicted_classes
+from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
 from .query.orders import Orders, fault_of, refused, why_no_round
 from .query.requests import Candidate
 from .query.rounds import Decision, FirstChance
 from .settings import Settings
+from .watched import Watched
 
 PAID_EVERY_N = 8
 """Events between two looks whether what waits for money can be paid; on arrival."""
 
-SEEN_MAX = 256
-"""Stretches of events that wait to be written down; then they are."""
 
-
-class Shard:
+class Shard(Watched):
     """Watches one partition and asks about it."""
 
     def __init__(  # noqa: PLR0917 - the parts of a shard
@@ -65,24 +67,10 @@ class Shard:
         chance: Chance,
         detectors: Mapping[str, Detector] | None = None,
     ) -> None:
-        self.settings = settings
-        self.schema = schema
-        self.model = model
+        super().__init__(settings, schema, model, chance)
         self.asking = asking
-        self.chance = chance
-        observe, self.admission = settings.observe, Admission(settings, chance)
+        self.admission = Admission(settings, chance)
         self.drift = DriftMonitor(settings.drift, chance, detectors)
-        # What is told of every event; written down late, and so read by the properties only.
-        self._seen: list[Seen] = []
-        self._window = Window(observe.window_n, observe.window_s)
-        self._reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
-        self._evaluation = Evaluation(settings.evaluation.window_n, settings.evaluation.anytime_min)
-        self._predicted_n: dict[str, int] = {}
-        self._confidences = Confidences()
-        self._moments = RunningMoments()
-        # The clock at the last event observed; admission's may be ahead by the rest of a run.
-        self.now = -np.inf
-        self.events_n = 0
         self.failed = FailedEvents()
         self._orders = Orders()
         self.fresh_from = 0
@@ -149,6 +137,8 @@ class Shard:
         """Events until the next counted point."""
         check_n = self.settings.drift.check_every_n
         until = min(check_n - self.events_n % check_n, self.asking.budget.next_gap_n)
+        if self.asking.record is not None:
+            until = self.asking.record.until(self.events_n, until)
         if self.asking.arrivals is not None:
             paid_n = PAID_EVERY_N - self.events_n % PAID_EVERY_N
             return min(until, paid_n) if self.asking.waiting_n else until
@@ -183,12 +173,7 @@ class Shard:
 
     def _take(self, seen: Seen) -> None:
         """Count the events; they wait to be written down until somebody reads what they change."""
-        seen.run.i = seen.stop
-        n = seen.stop - seen.start
-        self._seen.append(seen)
-        self.events_n += n
-        if len(self._seen) == SEEN_MAX:
-            self._write_down()
+        n = self._note(seen)
         if self.asking.budget.events_passed(n, float(seen.run.clock[seen.stop - 1])):
             self.asking.take_gap(self.events_n)
 
@@ -197,9 +182,16 @@ class Shard:
         newest = self.window.since(self.events_n - 1)  # None if it arrived older than allowed.
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
-        candidate = self._candidate(newest, 0)
-        self._mark_asked(newest, 0)
-        self._expect(newest, 0)
+        request_id = self.asking.request_id(str(newest.ids[0]))
+        if self.asking.passes_over(request_id, self.asking.can_ask_n):
+            return []
+        return self.ask_drawn(newest, 0, now, drawn)
+
+    def ask_drawn(self, events: Columns, row: int, now: float, drawn: Drawn | None) -> list[Output]:
+        """Ask this one of the events: the control draw fell on it, or `drawn` did on arrival."""
+        candidate = self._candidate(events, row)
+        self._mark_asked(events, row)
+        self._expect(events, row)
         if drawn is None:
             return [*self.asking.control(candidate, self.model.version, now)]
         self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
@@ -215,71 +207,12 @@ class Shard:
             outputs += self._regular_round(now)
         return outputs
 
-    # ----------------------------------------------------------------- what is told of events
-
-    @property
-    def window(self) -> Window:
-        """The last events."""
-        self._write_down()
-        return self._window
-
-    @property
-    def reservoir(self) -> Reservoir:
-        """A sample of all events."""
-        self._write_down()
-        return self._reservoir
-
-    @property
-    def evaluation(self) -> Evaluation:
-        """How right the predictions are."""
-        self._write_down()
-        return self._evaluation
-
-    @property
-    def predicted_n(self) -> dict[str, int]:
-        """How often each class was predicted."""
-        self._write_down()
-        return self._predicted_n
-
-    @property
-    def confidences(self) -> Confidences:
-        """How sure the predictions were."""
-        self._write_down()
-        return self._confidences
-
-    def __getstate__(self) -> dict[str, Any]:
-        self._write_down()
-        return self.__dict__
-
     STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 failed events were not counted, before 3 no order had a key."""
         return {"failed": FailedEvents(), **fields, "_orders": Orders()}
-
-    def _write_down(self) -> None:
-        """Enter what was seen since the last time: many events cost little more than one."""
-        if not self._seen:
-            return
-        seen, self._seen = self._seen, []
-        block = columns_of(seen, self.events_n, self._evaluation.guess)
-        self._window.append(block, self.now)
-        self._reservoir.offer(block, stacked([part.of(part.run.dated) for part in seen]))
-        if self.model.wants_context:
-            self._moments.add(block.rows)
-        self._evaluation.seen(block.guess)
-        # Before the first class was known nothing was predicted.
-        told = [part for part in seen if part.probabilities.shape[1]]
-        counts: list[int] = []
-        if told:
-            predicted = stacked([part.predicted for part in told])
-            confidence = stacked([part.confidence for part in told])
-            counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
-            self._confidences.add(confidence)
-        for name, count in zip(self.schema.classes, counts, strict=False):
-            if count:
-                self._predicted_n[name] = self._predicted_n.get(name, 0) + count
 
     # ----------------------------------------------------------------------------- rounds
 
@@ -314,7 +247,7 @@ class Shard:
             return [refused(order, Reason.BAD_ORDER, fault, now)]
         if self._orders.is_known(order.key):
             return []
-        kept = past_of(self.window.since(0), self.reservoir.columns())
+        kept = self.past()
         can_n = self.asking.can_ask_n
         wanted_n = can_n if order.labels_n is None else order.labels_n
         anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
@@ -325,9 +258,6 @@ class Shard:
         self.asking.budget.use_reserve()
         told = {"order_key": order.key, "order_reason": order.reason}
         return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
-
-    def _past(self) -> Columns:
-        return past_of(self.window.since(0), self.reservoir.columns())
 
     def _regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
@@ -358,18 +288,38 @@ class Shard:
         wanted_n = min(wanted_n, self.asking.can_ask_n)
         if wanted_n < 1 or is_asked.all():
             return []
+        record = self.asking.record
+        if record is not None:
+            round_n = record.round_at(self.events_n, is_spread=reason == "drift")
+            if round_n is None:
+                return []
+            self.asking.rounds_n = round_n
         source, at_random = self.settings.query.uncertainty_from, self._at_random()
         strategy = None if at_random or reason == "drift" else self.asking.strategy
-        more = read_more(strategy, events, self._past, self.model)
+        more = read_more(strategy, events, self.past, self.model)
         pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
         decision = self.asking.round(
             pool, is_asked, reason=reason, at_random=at_random, wanted_n=wanted_n, now=now
         )
-        outputs = self._asked(decision, events)
-        for row in decision.chosen:
+        return self.ask_chosen(decision if record is None else record.held(decision, pool), events)
+
+    def ask_chosen(self, decision: Decision, events: Columns) -> list[Output]:
+        """Ask the events that a round chose of these; nothing if there are none."""
+        chosen = decision.chosen.tolist()
+        if not chosen:
+            return []
+        candidates = []
+        for row in chosen:
+            candidates.append(self._candidate(events, row))
+            self._mark_asked(events, row)
+        outputs: list[Output] = [*self.asking.requests(decision, candidates, self.model.version)]
+        for row in chosen:
             if events.seq[row] >= self.fresh_from:
-                self._expect(events, int(row))
-        self._settle(self.asking.first_chances(decision, events.seq, pool.ids, self.fresh_from))
+                self._expect(events, row)
+        known = self.asking.first_chances(
+            decision, events.seq, events.ids.tolist(), self.fresh_from
+        )
+        self._settle(known)
         self.fresh_from = self.events_n
         return outputs
 
@@ -384,20 +334,9 @@ class Shard:
         is_new = self.events_n - self._drift_from <= self.settings.drift.hold_n
         return "drift" if is_new and self.drift.level is DriftLevel.DRIFT else None
 
-    def _asked(self, decision: Decision, events: Columns) -> list[Output]:
-        candidates = []
-        for row in decision.chosen.tolist():
-            candidates.append(self._candidate(events, row))
-            self._mark_asked(events, row)
-        return [*self.asking.requests(decision, candidates, self.model.version)]
-
     def _candidate(self, events: Columns, row: int) -> Candidate:
-        context = None
-        if self.model.wants_context:
-            events_n, moments = self._moments.take(self.schema.names, self.schema.kinds)
-            event = events.rows[row], min(float(events.at[row]), self.now), events_n, moments
-            context = self.model.context(*event, unpacked(events.originals[row]))
-        return candidate_of(events, row, self.schema, context)
+        about = self.schema, self.model, self._moments, self.now
+        return candidate_with_context(events, row, *about)
 
     def _mark_asked(self, events: Columns, row: int) -> None:
         seq = int(events.seq[row])
@@ -472,13 +411,19 @@ class Shard:
         predicted = max(judged, key=lambda name: judged[name]) if judged else ""
         self.evaluation.labelled(entry.request_id, not wrong, entry.label, predicted)
         outputs: list[Output] = []
-        if is_first and self.model.suspects(entry.request_id):
+        if is_first and self._is_doubted(entry.request_id):
             outputs += self.asking.doubted(entry, self.model.version, self.now)
         # Only labels of a first chance were drawn as the watches take them to be.
         if is_first and guess is not None:
             for change in self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n):
                 outputs += self._drifted(change, self.now)
         return outputs + self._next_batch()
+
+    def _is_doubted(self, request_id: str) -> bool:
+        """Whether the label learned last looks wrong, or did then, as the record has it."""
+        record, second = self.asking.record, opinion_id(request_id, 2)
+        is_on_record = record is not None and record.insists(second, self.events_n)
+        return is_on_record or self.model.suspects(request_id)
 
     def _next_batch(self) -> list[Output]:
         """A request has ended: what a workflow asks that waits for answers."""

@@ -98,6 +98,7 @@ def worker_report(engines: list[hr.Engine]) -> Report:
         rejected_n={"not_json": 3},
         restarts_n={"network": 2},
         lost_n={"events": 7},
+        recomputed_n=3,
     )
     desks = {i: engine.desk for i, engine in enumerate(engines)}
     return report_of_parts(settings(), engines[0].trainer, shards, desks, worker=worker)

@@ -192,7 +192,7 @@ def test_every_child_of_a_counter_or_histogram_is_born_at_zero() -> None:
 
     # What the shell says of its own past is not the stream's.
     worker = msgspec.structs.replace(
-        unfed().worker, rebalances_n=0, rejected_n={}, restarts_n={}, lost_n={}
+        unfed().worker, rebalances_n=0, rejected_n={}, restarts_n={}, lost_n={}, recomputed_n=0
     )
     newborn = msgspec.structs.replace(unfed(), worker=worker, rejected_n={})
     born, grown = children(newborn), children(fed())

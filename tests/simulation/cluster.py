@@ -26,6 +26,7 @@ from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
 from headrace.flow.takeover import GrownError, unborn
 from headrace.flow.training import new_log
 from headrace.learn.retrain import attempt
+from headrace.query.record import Differences
 
 BEGAN_AT = 1_000_000.0
 SESSION_S, WRITE_S = 10.0, 0.01
@@ -186,6 +187,7 @@ class Worker:
         self.cluster, self.number = cluster, number
         self.lives_n = 0
         self.lost_n: dict[str, int] = {}
+        self.recomputed = Differences()
         self.clock_off_s = 0.0
         self.is_dead = self.is_frozen = False
         self.is_released = True
@@ -208,6 +210,7 @@ class Worker:
             writer=f"w{self.number}-{self.lives_n}",
             partitions_n={"events": self.cluster.partitions_n, "requests": 1},
             lost_n=self.lost_n,
+            recomputed=self.recomputed,
             woke=self.woke(),
         )
         self.is_released = True

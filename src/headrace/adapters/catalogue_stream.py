@@ -215,6 +215,13 @@ WORKER = (
         closed=LOGS_READ,
     ),
     plain(
+        "headrace_recomputed_decisions_different_total",
+        "decisions",
+        "Decisions of a journal that came out otherwise when they were made again, as on another "
+        "processor; what was asked then holds.",
+        lambda r: r.worker.recomputed_n,
+    ),
+    plain(
         "headrace_last_rebalance_timestamp_seconds",
         "seconds",
         "When that was last.",

@@ -22,6 +22,7 @@ from ..learn.trainer import Entry
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
+from ..query.record import Differences
 from ..reporting import check_model_starts
 from ..settings import Settings
 from . import wire
@@ -76,8 +77,9 @@ class Route:
 
 
 class Flow:
-    """See the module. `writer` tells this flow's steps from those of any other; `lost_n` counts, by
-    log, records that were deleted unread; `woke` is when it begins.
+    """See the module. `writer` tells this flow's steps from those of any other; `woke` is when it
+    begins. `lost_n` counts, by log, records that were deleted unread, `recomputed` by how much
+    decisions of a journal differ when they are made again.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Flow:
         writer: str,
         partitions_n: Mapping[str, int],
         lost_n: dict[str, int],
+        recomputed: Differences,
         woke: Woke,
     ) -> None:
         self.settings = settings
@@ -96,7 +99,7 @@ class Flow:
         self.answers_decoder = answers_decoder
         self.partitions_n = partitions_n["events"]
         self.request_partitions_n = partitions_n["requests"]
-        self.lost_n = lost_n
+        self.lost_n, self.recomputed = lost_n, recomputed
         self.wall, self.elapsed = woke.now, woke.elapsed
         self.now = -math.inf
         self.turn = 0

@@ -4,9 +4,10 @@ The events and the entries of the training log are read once more and interleave
 says, so what comes out is what the last owner had, and the requests it decided in its last moments
 are decided again, the same: those that never reached the annotators are sent now.
 
-Where the events of a step are no longer in their topic, the shard goes on without them; where a
-replay asks otherwise than the journal has it (other versions of a library, another machine), what
-was asked then holds. Both are told, and neither can make an event be asked twice.
+The record wins: what a step has asked is asked again, with the numbers that stand there, whatever
+this machine comes to by itself; by how much that differs is counted. Where the events of a step are
+no longer in their topic, the shard goes on without them. Both are told, and neither can make an
+event be asked twice.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..learn.trainer import Entry
 from ..learn.training_log import TrainingLog
 from ..messages import ModelAdopted
 from ..observe.decode import Decoder
+from ..query.record import Differences
 from ..settings import Settings
 from . import wire
 from .effects import Part, Retrain, Routine
@@ -35,7 +37,8 @@ class Recovered:
 
     `journal_end` is the offset that the next step must get. `unsent` holds the outputs of all steps
     after `done`, the last of which everything is known to have arrived; `since_ms` is when the
-    first of them was written. None: there are no such outputs.
+    first of them was written. None: there are no such outputs. `differences` are those from what
+    the journal has.
     """
 
     shard: PartitionShard
@@ -46,6 +49,7 @@ class Recovered:
     unsent: Taken | None
     since_ms: int
     events_n: int
+    differences: Differences
 
 
 class UnusableError(Exception):
@@ -81,6 +85,7 @@ class Recovery:
         self._note = note
         self._in_doubt: deque[tuple[int, int, Taken]] = deque()
         self._events_n = 0
+        self._differences = Differences()
 
     def run(
         self, shard: PartitionShard, log: TrainingLog, *, writer: str, until: int | None = None
@@ -130,6 +135,7 @@ class Recovery:
                     f"up to {step.training}"
                 )
             check_place(self._training, step.training, tapes.ends[self._training])
+            shard.follow(step)
             yield from self.catch_up(shard, log, step.training)
             shard = yield from self._again(tapes, shard, log, step)
             self._settle(shard, step, record.offset, record.timestamp)
@@ -139,12 +145,33 @@ class Recovery:
     def _recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
         doubted = [(at, ms, taken) for at, ms, taken in self._in_doubt if taken.outputs]
         if not doubted:
-            return Recovered(shard, log, self._writer, end, shard.journal, None, 0, self._events_n)
+            return self._found(shard, log, end, shard.journal, None, 0)
         outputs = [output for _, _, taken in doubted for output in taken.outputs]
         letters = {at: record for _, _, taken in doubted for at, record in taken.letters.items()}
         unsent = Taken(doubted[-1][2].step, outputs, letters)
         done, since_ms = doubted[0][0] - 1, doubted[0][1]
-        return Recovered(shard, log, self._writer, end, done, unsent, since_ms, self._events_n)
+        return self._found(shard, log, end, done, unsent, since_ms)
+
+    def _found(  # noqa: PLR0917 - the parts of what is found
+        self,
+        shard: PartitionShard,
+        log: TrainingLog,
+        end: int,
+        done: int,
+        unsent: Taken | None,
+        since_ms: int,
+    ) -> Recovered:
+        return Recovered(
+            shard,
+            log,
+            self._writer,
+            end,
+            done,
+            unsent,
+            since_ms,
+            self._events_n,
+            self._differences,
+        )
 
     def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:
         """Fold the training log up to this offset, and tell the shard."""
@@ -179,20 +206,29 @@ class Recovery:
                 "window and budget go on without them"
             )
             shard.seek(step.stop)
-            shard.shard.asking.budget.charge(len(step.asked))
+            if not step.is_followed:
+                shard.shard.asking.budget.charge(len(step.asked))
         if step.tick is not None:
             shard.tick(step.tick)
         return shard
 
     def _settle(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
         """The step is taken again; keep its outputs while they may not have been sent."""
+        self._differences.add(shard.settle())
         taken = shard.take(step.training, step.done)
         shard.journal = offset
-        if taken.step.asked != step.asked:
+        asked_n, again_n = len(step.asked), len(taken.step.asked)
+        if step.is_followed and step.rules == shard.rules:
+            if again_n < asked_n:
+                self._note(
+                    f"partition {shard.partition}, events {step.start} to {step.stop}: "
+                    f"{asked_n - again_n} requests can't be made again, their events are gone; "
+                    "they are open and paid"
+                )
+        elif taken.step.asked != step.asked:
             self._note(
                 f"partition {shard.partition}, events {step.start} to {step.stop}: decided again, "
-                f"{len(taken.step.asked)} requests follow, and {len(step.asked)} did then; what "
-                "was asked then holds"
+                f"{again_n} requests follow, and {asked_n} did then; what was asked then holds"
             )
             taken.outputs = []
         self._in_doubt.append((offset, written_ms, taken))

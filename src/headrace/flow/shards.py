@@ -39,14 +39,20 @@ from ..observe.decode import Decoder
 from ..observe.schema import Schema
 from ..query.asking import Asking
 from ..query.budgets import from_settings
+from ..query.record import Decided, Differences, Record, decided_of
 from ..query.schedule import BATCH_N
+from ..recalling import follow_record, recall, settle_record
 from ..settings import LabelSettings, RunSettings, Settings
 from ..settings_fields import Section
 from ..settings_http import HttpSettings
 from ..settings_kafka import KafkaSettings, WorkerSettings
 from ..settings_query import WorkflowSettings
 from ..shard import Shard
-from .records import Record, headers_for
+from .records import Record as KafkaRecord
+from .records import headers_for
+
+DECIDED_MAX = 2_000
+"""Requests of a step behind which its numbers are kept, about 400 kB; of one with more, none."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -54,10 +60,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `training` is the offset up to which it has the training log, `start` and `stop` are offsets of
     its events, `tick` the time of day it was told in a quiet hour. `asked` are the ids of the
-    requests that followed, in order. `previous` is the offset of the step before, -1 for none, and
-    `done` that of the last step whose outputs all arrived when this one was written. `rules` is a
-    digest of the shard's settings: under others it would decide otherwise, so it begins anew. With
-    `is_reset` the shard forgot everything before `stop`.
+    requests that followed, in order; `decided` are the numbers behind them, which win when they are
+    decided again. `previous` is the offset of the step before, -1 for none, and `done` that of the
+    last step whose outputs all arrived when this one was written. `rules` is a digest of the
+    shard's settings: under others it would decide otherwise, so it begins anew. With `is_reset` the
+    shard forgot everything before `stop`.
 
     `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
     cut off with several steps on their way may meet, in the offset where it expected its own first
@@ -70,6 +77,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     stop: int
     done: int = -1
     asked: list[str] = []
+    decided: list[Decided] = []
     tick: float | None = None
     rules: str = ""
     writer: str = ""
@@ -79,6 +87,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def follows(self, previous: int, writer: str) -> bool:
         """Whether it continues the chain whose last step has this offset and writer."""
         return self.previous == previous and (self.is_first or self.writer == writer)
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether it has the numbers behind all that it asked: earlier versions wrote ids alone."""
+        return len(self.decided) == len(self.asked)
 
 
 @dataclass(slots=True)
@@ -90,7 +103,7 @@ class Taken:
 
     step: Step
     outputs: list[Output]
-    letters: dict[int, Record] = field(default_factory=dict)
+    letters: dict[int, KafkaRecord] = field(default_factory=dict)
 
 
 def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
@@ -207,8 +220,9 @@ class PartitionShard:
         check_members(asking, view)
         self.shard = Shard(part, schema, view, asking, chance)
         self._outputs: list[Output] = []
-        self._letters: dict[int, Record] = {}
-        self._start = 0
+        self._decided: list[Decided] = []
+        self._letters: dict[int, KafkaRecord] = {}
+        self._start = self._began_n = 0
         self._tick: float | None = None
         self._is_moved = False
 
@@ -223,9 +237,9 @@ class PartitionShard:
             label = getattr(entry, "label", None)
             if label is not None:
                 schema.class_code(label)
-            self._outputs += self.shard.ended(entry)
+            self._add(self.shard.ended(entry))
 
-    def feed(self, decoder: Decoder, records: Sequence[Record], stop: int) -> None:
+    def feed(self, decoder: Decoder, records: Sequence[KafkaRecord], stop: int) -> None:
         """Take these records of the partition, from `position` on; the next one is at `stop`."""
         decoded = decoder.decode(
             [record.value or b"" for record in records],
@@ -243,37 +257,63 @@ class PartitionShard:
                 if rejected.position in by_offset
             }
         self._outputs += decoded.rejected
-        self._outputs += self._events(decoded.batch)
+        self._feed(decoded.batch)
         self.position = stop
         self._is_moved = True
 
-    def _events(self, batch: EventBatch) -> list[Output]:
-        outputs: list[Output] = []
+    def _feed(self, batch: EventBatch) -> None:
         shard = self.shard
         for run in shard.runs(batch):
             if isinstance(run, InputRejected):
-                outputs.append(run)
+                self._outputs.append(run)
                 continue
             while run.i < len(run):
                 deadline = shard.next_deadline()
                 if deadline is not None and deadline <= run.clock[run.i]:
-                    outputs += shard.advanced(deadline)
+                    self._add(shard.advanced(deadline))
                     continue
                 stop = len(run)
                 if deadline is not None:
                     stop = int(run.clock.searchsorted(deadline, side="left"))
-                outputs += shard.observe(run, stop)
-        return outputs
+                self._add(recall(shard))
+                self._add(shard.observe(run, stop))
+
+    def _add(self, outputs: Sequence[Output]) -> None:
+        """What the shard just came to."""
+        after_n, key = self.shard.events_n - self._began_n, self.shard.chance.key
+        self._outputs += outputs
+        self._decided += [
+            decided_of(output, key(output.event_id), after_n)
+            for output in outputs
+            if isinstance(output, LabelRequested)
+        ]
 
     def tick(self, now: float) -> None:
         """Nothing came, and by the time of day something is due."""
         deadline = self.shard.next_deadline()
         while deadline is not None and deadline <= now:
-            self._outputs += self.shard.advanced(deadline)
+            self._add(self.shard.advanced(deadline))
             deadline = self.shard.next_deadline()
-        self._outputs += self.shard.advanced(max(now, self.shard.now))
+        self._add(self.shard.advanced(max(now, self.shard.now)))
         self._tick = now
         self._is_moved = True
+
+    # ---------------------------------------------------------------------------- deciding again
+
+    def follow(self, step: Step) -> None:
+        """What comes in next is what this step of the journal took in: it asks what that asked.
+
+        Of a step that has the ids alone, as earlier versions wrote them, nothing is followed.
+        """
+        if step.rules == self.rules and step.is_followed:
+            record = Record(step.asked, step.decided, self.shard.events_n)
+            follow_record(self.shard, record)
+
+    def settle(self) -> Differences:
+        """All of that step came in: ask what is left of it; by how much it is decided otherwise."""
+        outputs, found = settle_record(self.shard)
+        self._add(outputs)
+        return found
 
     # ------------------------------------------------------------------------------ giving out
 
@@ -285,6 +325,7 @@ class PartitionShard:
     def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
         """The step up to here, which the caller writes to the journal; nothing is left over."""
         outputs, self._outputs = self._outputs, []
+        decided, self._decided = self._decided, []
         letters, self._letters = self._letters, {}
         step = Step(
             previous=self.journal,
@@ -293,12 +334,14 @@ class PartitionShard:
             stop=self.position,
             done=done,
             asked=[o.request_id for o in outputs if isinstance(o, LabelRequested)],
+            decided=decided if len(decided) <= DECIDED_MAX else [],
             tick=self._tick,
             rules=self.rules,
             writer=writer,
             is_first=is_first,
         )
         self.training, self._start = training, self.position
+        self._began_n = self.shard.events_n
         self._tick, self._is_moved = None, False
         return Taken(step, outputs, letters)
 
@@ -326,7 +369,7 @@ class PartitionShard:
             raise BadInput("the state is not that of a shard on Kafka")
         shard.asking.strategy = strategy
         shard.model.attach(trainer)
-        self.shard = shard
+        self.shard, self._began_n = shard, shard.events_n
 
     def attach(self, trainer: Trainer) -> None:
         """See the model of this trainer from now on; it must be at the same version."""

@@ -76,6 +76,12 @@ def _take_shard(flow: Flow, number: int) -> Routine[None]:
     began = flow.elapsed
     recovery, found = yield from _recovered(flow, number)
     shard, log = found.shard, found.log
+    flow.recomputed.add(found.differences)
+    if found.differences.n:
+        flow.warn(
+            f"partition {number} was decided by another machine or version: "
+            f"{found.differences.told}; what was asked then holds"
+        )
     part = Part(flow.settings.kafka.events, number)
     first, end, _ = (yield Look((part,)))[part]
     check_place(part, shard.position, end)

@@ -32,19 +32,22 @@ from ..messages import (
     RequestEnded,
     RoundClosed,
     RoundOpened,
+    opinion_id,
 )
 from ..settings import LabelSettings, QuerySettings
+from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
+from .choosing import choose_by, choose_spread
+from .opinions import REASON as OPINION
 from .opinions import Opinions
 from .pool import Pool
+from .record import Decided, Record
 from .requests import Candidate, Why, asked_of, request_id, request_of
-from .rounds import Decision, FirstChance, choose, either, inclusion, redundancy
+from .rounds import Decision, FirstChance, either, redundancy
 from .ruled import arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
-from .spread import NAME as SPREAD
-from .spread import corners, spread_inclusion
-from .strategies import Strategy, resolve, utilities_by_row, utilities_of
+from .strategies import Strategy, resolve, utilities_by_row
 from .strategies.uncertainty import random
 
 CONTROL_MIN = 1e-4
@@ -119,10 +122,12 @@ class Asking:
         """Before 2 there was no workflow: batches on schedule."""
         return fields | {"schedule": Schedule(workflow_of(fields["settings"].workflow))}
 
+    record: Record | None = None  # While what a journal has is decided again: it wins.
+
     def __getstate__(self) -> dict[str, object]:
         # A strategy is code, not state: whoever restores has it already.
         self._redundancy = self.redundancy
-        return {name: value for name, value in self.__dict__.items() if name != "strategy"}
+        return {k: v for k, v in self.__dict__.items() if k not in ("strategy", "record")}
 
     def request_id(self, event_id: str) -> str:
         """The id of the one request there can be about this event of this stream."""
@@ -178,6 +183,13 @@ class Asking:
         why = Why("control", propensity=p, control_p=p)
         return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
+    def passes_over(self, request_id: str, can_ask_n: int) -> bool:
+        """Whether the record has it that the draw did not fall on this one."""
+        if self.record is None:
+            return False
+        events_n, is_paid = self.budget.events_n, can_ask_n >= 1
+        return self.record.passes_over(request_id, events_n, is_paid=is_paid)
+
     def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
         if self._can_pay(request):
             return [self._paid(request, now)]
@@ -192,7 +204,9 @@ class Asking:
         return []
 
     def _can_pay(self, request: LabelRequested) -> bool:
-        """What is held for a drift is not for opinions."""
+        """What is held for a drift is not for opinions; what is on record is paid."""
+        if self.record is not None:
+            return self.record.has(request.request_id, self.budget.events_n)
         return (self.regular_n if request.opinion_n > 1 else self.can_ask_n) >= 1
 
     @property
@@ -210,11 +224,18 @@ class Asking:
                 requests.append(self._paid(request, now))
         return requests
 
+    def charge_unseen(self, request_id: str, decided: Decided) -> None:
+        """The record has a request whose event is not here any more: it is open, and was paid."""
+        asked = Asked(request_id, decided.predicted, decided.doubt)
+        self._count(decided, asked, None if decided.reason == OPINION else decided.key)
+
     # --------------------------------------------------------------------------- opinions
 
     def doubted(self, entry: LabelSettled, model_version: int, now: float) -> list[LabelRequested]:
         """This label looks wrong: ask somebody else, if there is room in the share."""
         if not self.opinions.has_room(self.budget.asked_n):
+            return []
+        if self.passes_over(opinion_id(entry.request_id, 2), self.regular_n):
             return []
         return self._ask_or_wait(self.opinions.second(entry, model_version), now)
 
@@ -323,34 +344,28 @@ class Asking:
         """
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
         is_candidate = ~is_asked
-        k = min(wanted_n, int(is_candidate.sum()))
-        rows, strata = np.flatnonzero(is_candidate), None
+        candidates_n = int(is_candidate.sum())
+        k, purpose = min(wanted_n, candidates_n), f"round {self.rounds_n}"
+        drawn: dict[str, Any] = {"k": k, "chance": self.chance, "purpose": purpose}
         if reason == "drift":
-            # What was doubted says little of a new world: it is met wherever there is some of it.
-            name, corner = SPREAD, corners(pool, k)
-            utilities = p = spread_inclusion(corner, k, is_candidate)
-            strata = corner[rows]
+            choice = choose_spread(pool, is_candidate, **drawn)
         else:
-            utilities = utilities_of(strategy, name, pool, self.chance)
-            p = inclusion(utilities, k, self.settings.sharpness, is_candidate)
-        purpose = f"round {self.rounds_n}"
-        picked = choose(p[rows], k, self.chance, purpose, pool.keys[rows], strata)
-        chosen = rows[picked]
-        chosen = chosen[np.lexsort((pool.keys[chosen], -utilities[chosen]))]
+            drawn["sharpness"] = self.settings.sharpness
+            choice = choose_by(strategy, name, pool, is_candidate, **drawn)
         self.rounds_n += 1
-        self._last_round = (pool.alone(), chosen)
+        self._last_round = (pool.alone(), choice.chosen)
         by_strategy = "control" if strategy is random else "round"
         why = at_random or (by_strategy if reason == "schedule" else reason)
         return Decision(
             round_n=self.rounds_n - 1,
             reason=reason,
             why=why,
-            strategy=name,
+            strategy=choice.strategy,
             now=now,
-            utilities=utilities,
-            inclusion=p,
-            chosen=chosen,
-            pool_n=int(is_candidate.sum()),
+            utilities=choice.utilities,
+            inclusion=choice.inclusion,
+            chosen=choice.chosen,
+            pool_n=candidates_n,
         )
 
     def requests(
@@ -434,17 +449,23 @@ class Asking:
         Where the clock is behind the newest event, as after a gap, its time counts from that: else
         it would expire when the clock follows.
         """
-        if not self._can_pay(request):
+        asked = asked_of(request)
+        if self.record is not None:
+            request, asked = self.record.take(request)
+        elif not self._can_pay(request):
             raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
-        self.budget.charge(asked=asked_of(request))
-        if request.opinion_n == 1:
-            self._open[self.chance.key(request.event_id)] = self.budget.events_n
-        by, prediction = (request.reason, request.strategy), request.prediction
-        predicted = max(prediction, key=lambda name: prediction[name], default="")
-        self.asked_by[by] = self.asked_by.get(by, 0) + 1
-        self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
+        is_first = request.opinion_n == 1
+        self._count(request, asked, self.chance.key(request.event_id) if is_first else None)
         deadline = max(now, self._newest_at) + self.deadline_s
         return msgspec.structs.replace(request, at=now, deadline=deadline)
+
+    def _count(self, request: LabelRequested | Decided, asked: Asked, key: int | None) -> None:
+        self.budget.charge(asked=asked)
+        if key is not None:
+            self._open[key] = self.budget.events_n
+        by, predicted = (request.reason, request.strategy), asked.predicted
+        self.asked_by[by] = self.asked_by.get(by, 0) + 1
+        self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
 
     def _request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
         return request_of(self.stream, candidate, why, model_version, self.answers_wanted)

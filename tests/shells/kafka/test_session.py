@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace import Settings
 from headrace.flow.effects import Part
+from headrace.query.record import Differences
 from headrace.shells.kafka.session import Session
 
 
@@ -20,6 +21,7 @@ def session() -> Session:
         partitions_n={"events": 1, "requests": 1},
         clock=lambda: 0.0,
         lost_n={},
+        recomputed=Differences(),
     )
 
 

@@ -29,6 +29,7 @@ from ...flow.training import new_log
 from ...frozen_compare import Difference, differences
 from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
+from ...query.record import Differences
 from ...settings import Settings
 from .reading import Reader, partition_of, retraining_in
 from .states import States
@@ -206,11 +207,13 @@ class Rebuild:
         positions = saved[2] if saved is not None and "rules" in saved[2] else None
         shard, log, _ = unborn(self._settings, chain.partition, self._partitions_n)
         writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
+        differing = Differences()
         for stop in sorted({at, chain.done, chain.last}):
             recovery = Recovery(self._settings, self._decoder, part.told.append)
             again = recovery.run(shard, log, writer=writer, until=stop)
             found = await self._reader.run(again)
             shard, log, writer = found.shard, found.log, found.writer
+            differing.add(found.differences)
             if stop == chain.done and shard.journal >= 0:
                 written = (shard.freeze(), frozen_log(log), self._positions(shard, writer))
             if stop == at and saved is not None and positions is not None:
@@ -218,6 +221,8 @@ class Rebuild:
                 _judge(part, True, _compared(shard, log, saved), cut)
         if positions is None:
             _judge(part, False, [], cut)
+        if differing.n:
+            part.told.append(f"{differing.told}; what was asked then holds")
         return written
 
     def _positions(self, shard: PartitionShard, writer: str) -> dict[str, int | str]:

@@ -53,6 +53,7 @@ from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...messages import Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
+from ...query.record import Differences
 from ...report import PartitionReport, Report, WorkerReport
 from ...reporting import partition_of as told_of
 from ...reporting import report_of_parts
@@ -66,7 +67,8 @@ POLL_MS = 50
 
 class Session:
     """See the module. `note` is told what goes on and `warn` what an operator should look at, in
-    sentences. `lost_n` counts, by log, records that were deleted unread.
+    sentences. `lost_n` counts, by log, records that were deleted unread, `recomputed` how decisions
+    of a journal that are made again differ from it.
 
     `partitions_n` is how many partitions each topic has, by the name of its setting.
     """
@@ -85,6 +87,7 @@ class Session:
         note: Callable[[str], None],
         warn: Callable[[str], None],
         lost_n: dict[str, int],
+        recomputed: Differences,
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
@@ -95,6 +98,7 @@ class Session:
             writer=secrets.token_hex(8),
             partitions_n=partitions_n,
             lost_n=lost_n,
+            recomputed=recomputed,
             woke=Woke(clock(), time.monotonic()),
         )
         self.is_joined = False
@@ -343,6 +347,7 @@ class Session:
             rejected_n=dict(flow.mail.rejected_n),
             restarts_n=dict(restarts_n or {}),
             lost_n=dict(flow.lost_n),
+            recomputed_n=flow.recomputed.n,
         )
         return report_of_parts(
             self.settings,

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ...adapters.timings import Timings
 from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
+from ...query.record import Differences
 from ...settings import Settings
 from .faults import kind_of, lasting, reasons_of
 from .session import Session
@@ -37,7 +38,8 @@ class Station:
 
     In sentences, `note` is told what goes on and `warn` what an operator should look at; `told` is
     given what was decided and learned. `restarts_n` counts sessions that ended early, by the kind
-    of error, and `lost_n` records that were deleted unread, by log.
+    of error, `lost_n` records that were deleted unread, by log, and `recomputed` how decisions of a
+    journal that are made again differ from it.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Station:
         self._clock = clock
         self.restarts_n: Counter[str] = Counter()
         self.lost_n: dict[str, int] = {}
+        self.recomputed = Differences()
         self._note = note
         self._warn = warn
         self._told = told
@@ -106,6 +109,7 @@ class Station:
             note=self._note,
             warn=self._warn,
             lost_n=self.lost_n,
+            recomputed=self.recomputed,
             told=self._told,
         )
         self.sessions_n += 1

@@ -1,0 +1,71 @@
+"""Whom a round asks: utilities, probabilities and the draw, from the candidates alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from .pool import Pool
+from .rounds import choose, inclusion
+from .spread import NAME as SPREAD
+from .spread import corners, spread_inclusion
+from .strategies import Strategy, utilities_of
+
+
+class Choice(NamedTuple):
+    """Arrays over the pool, shape (n,), and the rows chosen, best first; `strategy` is its name."""
+
+    strategy: str
+    utilities: NDArray[np.float64]
+    inclusion: NDArray[np.float64]
+    chosen: NDArray[np.intp]
+
+
+def choose_by(
+    strategy: Strategy,
+    name: str,
+    pool: Pool,
+    is_candidate: NDArray[np.bool_],
+    *,
+    k: int,
+    sharpness: float,
+    chance: Chance,
+    purpose: str,
+) -> Choice:
+    """Choose k of the candidates by this strategy."""
+    utilities = utilities_of(strategy, name, pool, chance)
+    p = inclusion(utilities, k, sharpness, is_candidate)
+    return _drawn(name, pool, is_candidate, utilities, p, k, chance, purpose)
+
+
+def choose_spread(
+    pool: Pool, is_candidate: NDArray[np.bool_], *, k: int, chance: Chance, purpose: str
+) -> Choice:
+    """Choose k of the candidates wherever there are some of them.
+
+    What was doubted says little of a new world.
+    """
+    corner = corners(pool, k)
+    p = spread_inclusion(corner, k, is_candidate)
+    return _drawn(SPREAD, pool, is_candidate, p, p, k, chance, purpose, corner)
+
+
+def _drawn(  # noqa: PLR0917 - what is drawn from, and what is not always there
+    name: str,
+    pool: Pool,
+    is_candidate: NDArray[np.bool_],
+    utilities: NDArray[np.float64],
+    p: NDArray[np.float64],
+    k: int,
+    chance: Chance,
+    purpose: str,
+    corner: NDArray[np.intp] | None = None,
+) -> Choice:
+    rows = np.flatnonzero(is_candidate)
+    strata = None if corner is None else corner[rows]
+    chosen = rows[choose(p[rows], k, chance, purpose, pool.keys[rows], strata)]
+    chosen = chosen[np.lexsort((pool.keys[chosen], -utilities[chosen]))]
+    return Choice(name, utilities, p, chosen)

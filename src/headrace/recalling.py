@@ -1,0 +1,107 @@
+"""What a record has and a recomputation does not come to: asked again all the same.
+
+A shard that is decided again from a journal asks, by itself, what it comes to and the record has
+too (`query.record`). The rest is asked here: of the events that the shard still remembers, in the
+rounds and with the numbers of the record. A request whose event is gone can't be made again; it is
+open and paid nevertheless, so that neither the budget nor the answer to it goes wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .messages import Output
+from .query.arrivals import Drawn
+from .query.opinions import REASON as OPINION
+from .query.record import Decided, Differences, Record
+from .query.rounds import Decision
+from .shard import Shard
+
+
+def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
+    """Ask what was asked up to the event observed last, or with `is_end` at all.
+
+    To be called before the next event is observed, and at the end of the record.
+    """
+    asking, outputs = shard.asking, list[Output]()
+    record = asking.record
+    if record is None:
+        return outputs
+    for ones in record.missing(shard.events_n, is_end=is_end):
+        outputs += asking.waiting(shard.now)
+        outputs += _asked_again(shard, record.left(ones))
+        for request_id, one in record.left(ones).items():
+            record.drop(request_id)
+            asking.charge_unseen(request_id, one)
+    return outputs
+
+
+def settle_record(shard: Shard) -> tuple[list[Output], Differences]:
+    """The record ends here: what is left of it is asked, and how much of it differed."""
+    outputs, record = recall(shard, is_end=True), shard.asking.record
+    shard.asking.record = None
+    return outputs, Differences() if record is None else record.differences
+
+
+def follow_record(shard: Shard, record: Record) -> None:
+    """Go by this record until `settle_record`."""
+    shard.asking.record = record
+
+
+def _asked_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
+    """These requests of one round, or of none, as far as their events are remembered."""
+    past, asking = shard.past(), shard.asking
+    row_of = dict(zip(past.keys.tolist(), range(len(past)), strict=True))
+    rows = {
+        row_of[one.key]: one for one in ones.values() if one.key in row_of and one.reason != OPINION
+    }
+    is_known = asking.are_known(past.keys)
+    rows = {row: one for row, one in rows.items() if not is_known[row]}
+    if not rows:
+        return []
+    round_n = next(iter(rows.values())).round_n
+    if round_n >= 0:
+        if asking.arrivals is not None:
+            shard.fresh_from = shard.events_n
+        asking.rounds_n = round_n + 1
+        return shard.ask_chosen(_decision_of(round_n, rows, len(past), shard.now), past)
+    return [
+        output
+        for row, one in rows.items()
+        for output in shard.ask_drawn(past, row, shard.now, _drawn_of(one, shard))
+    ]
+
+
+def _decision_of(round_n: int, rows: Mapping[int, Decided], n: int, now: float) -> Decision:
+    """The decision of a round, as far as the record has it, over n events."""
+    first = next(iter(rows.values()))
+    utilities, inclusion = np.zeros(n), np.zeros(n)
+    for row, one in rows.items():
+        utilities[row], inclusion[row] = one.utility, one.propensity
+    reason = "drift" if first.is_spread else "schedule"
+    return Decision(
+        round_n=round_n,
+        reason="ordered" if first.reason == "ordered" else reason,
+        why=first.reason,
+        strategy=first.strategy,
+        now=now,
+        utilities=utilities,
+        inclusion=inclusion,
+        chosen=np.array(list(rows), dtype=np.intp),
+        pool_n=len(rows),
+    )
+
+
+def _drawn_of(one: Decided, shard: Shard) -> Drawn | None:
+    """The draw on arrival that the record has; None where events are asked in rounds."""
+    if shard.asking.arrivals is None:
+        return None
+    return Drawn(
+        propensity=one.propensity,
+        control_p=one.control_p,
+        is_blind=one.reason == "control",
+        utility=one.utility,
+        threshold=one.threshold,
+    )

@@ -1,0 +1,121 @@
+"""What is told of every event that a shard observes: window, sample, guesses, predictions.
+
+It is written down late, many events at once, and so read by the properties only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .chance import Chance
+from .learn.evaluation import Evaluation
+from .model_view import ModelView
+from .observe.moments import RunningMoments
+from .observe.reservoir import Reservoir
+from .observe.schema import Schema
+from .observe.seen import Seen, columns_of, stacked
+from .observe.signals import Confidences
+from .observe.window import Columns, Window
+from .settings import Settings
+
+SEEN_MAX = 256
+"""Stretches of events that wait to be written down; then they are."""
+
+
+class Watched:
+    """The part of a shard that remembers events, and decides nothing."""
+
+    def __init__(
+        self, settings: Settings, schema: Schema, model: ModelView, chance: Chance
+    ) -> None:
+        observe, evaluation = settings.observe, settings.evaluation
+        self.settings = settings
+        self.schema = schema
+        self.model = model
+        self.chance = chance
+        self._seen: list[Seen] = []
+        self._window = Window(observe.window_n, observe.window_s)
+        self._reservoir = Reservoir(observe.reservoir_n, observe.reservoir_half_life_s, chance)
+        self._evaluation = Evaluation(evaluation.window_n, evaluation.anytime_min)
+        self._predicted_n: dict[str, int] = {}
+        self._confidences = Confidences()
+        self._moments = RunningMoments()
+        # The clock at the last event observed; admission's may be ahead by the rest of a run.
+        self.now = -np.inf
+        self.events_n = 0
+
+    @property
+    def window(self) -> Window:
+        """The last events."""
+        self._write_down()
+        return self._window
+
+    @property
+    def reservoir(self) -> Reservoir:
+        """A sample of all events."""
+        self._write_down()
+        return self._reservoir
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How right the predictions are."""
+        self._write_down()
+        return self._evaluation
+
+    @property
+    def predicted_n(self) -> dict[str, int]:
+        """How often each class was predicted."""
+        self._write_down()
+        return self._predicted_n
+
+    @property
+    def confidences(self) -> Confidences:
+        """How sure the predictions were."""
+        self._write_down()
+        return self._confidences
+
+    def past(self) -> Columns:
+        """The events of the window, and those of the sample that are older."""
+        recent, sample = self.window.since(0), self.reservoir.columns()
+        first = int(recent.seq[0]) if len(recent) else np.inf
+        older = sample.take(np.flatnonzero(sample.seq < first))
+        order = np.argsort(older.seq, kind="stable")
+        return older.take(order).followed_by(recent)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._write_down()
+        return self.__dict__
+
+    def _note(self, seen: Seen) -> int:
+        """These events wait to be written down until somebody reads what they change; how many."""
+        seen.run.i, n = seen.stop, seen.stop - seen.start
+        self._seen.append(seen)
+        self.events_n += n
+        if len(self._seen) == SEEN_MAX:
+            self._write_down()
+        return n
+
+    def _write_down(self) -> None:
+        """Enter what was seen since the last time: many events cost little more than one."""
+        if not self._seen:
+            return
+        seen, self._seen = self._seen, []
+        block = columns_of(seen, self.events_n, self._evaluation.guess)
+        self._window.append(block, self.now)
+        self._reservoir.offer(block, stacked([part.of(part.run.dated) for part in seen]))
+        if self.model.wants_context:
+            self._moments.add(block.rows)
+        self._evaluation.seen(block.guess)
+        # Before the first class was known nothing was predicted.
+        told = [part for part in seen if part.probabilities.shape[1]]
+        counts: list[int] = []
+        if told:
+            predicted = stacked([part.predicted for part in told])
+            confidence = stacked([part.confidence for part in told])
+            counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
+            self._confidences.add(confidence)
+        for name, count in zip(self.schema.classes, counts, strict=False):
+            if count:
+                self._predicted_n[name] = self._predicted_n.get(name, 0) + count
