@@ -35,15 +35,20 @@ def opened(path: Path, schema: str = "", *, outlives_power: bool = True) -> sqli
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode=WAL")
-        # With FULL a transaction that has ended survives a loss of power.
-        db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, VERSION):
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            # With FULL a transaction that has ended survives a loss of power.
+            db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version not in (0, VERSION):
+                raise BadInput(
+                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
+                )
+            db.executescript(_SCHEMA + schema)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        except BaseException:
             db.close()
-            raise BadInput(f"{path} is of version {version}; this Headrace reads version {VERSION}")
-        db.executescript(_SCHEMA + schema)
-        db.execute(f"PRAGMA user_version = {VERSION}")
+            raise
     except sqlite3.DatabaseError as error:
         raise BadInput(f"{path} can't be used as the memory of a bridge: {error}") from error
     path.chmod(0o600)
@@ -54,11 +59,13 @@ class ReplyLog:
     """Replies in order, each with a number; those that are safe are forgotten.
 
     >>> import tempfile
-    >>> log = ReplyLog(opened(Path(tempfile.mkdtemp()) / "replies.sqlite"))
+    >>> db = opened(Path(tempfile.mkdtemp()) / "replies.sqlite")
+    >>> log = ReplyLog(db)
     >>> log.add(Reply("r1", "ham", 1.0, "ada"))
     >>> replies, mark = log.after("", 10)
     >>> [(reply.request_id, reply.label) for reply in replies], log.after(mark, 10) == ((), mark)
     ([('r1', 'ham')], True)
+    >>> db.close()
     """
 
     def __init__(self, db: sqlite3.Connection) -> None:
