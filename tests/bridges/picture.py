@@ -12,10 +12,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from bridges.chromium import Chromium, Page
 from headrace.shells.demo_duel import stream
@@ -40,8 +40,8 @@ def truths() -> dict[str, str]:
     }
 
 
-def answer(page: Page, requests: Path, answers_n: int) -> None:
-    truth = truths()
+def answer(page: Page, requests: Path, truth: dict[str, str], answers_n: int) -> None:
+    """By keys, the label that is right."""
     keys = {name: key for key, name in page.run(f"{ME}.then((r) => r.json())")["keys"].items()}
     for _ in range(answers_n):
         page.wait(SHOWN, WAIT_S)
@@ -62,35 +62,47 @@ def shoot(chromium: Chromium, link: str, path: Path, **kind: Any) -> None:
 
 def shoot_small(page: Page, path: Path) -> None:
     """Few colours are enough for a page, and make a small file."""
+    from PIL import Image  # noqa: PLC0415 - comes with the plots
+
     page.shoot(path)
     Image.open(path).convert("RGB").quantize(COLOURS_N, dither=Image.Dither.NONE).save(
         path, optimize=True
     )
 
 
-def main() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="headrace-picture-"))
+@contextmanager
+def demo(folder: Path) -> Iterator[str]:
+    """`headrace desk --demo` in this folder; its operator's link."""
     command = [sys.executable, "-m", "headrace", "desk", "--demo", "--port", "0"]
     desk = subprocess.Popen(
-        [*command, "--state", str(folder / "run")], stderr=subprocess.PIPE, text=True
+        [*command, "--state", str(folder)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
-    chromium = Chromium(folder / "chromium")
     try:
         assert desk.stderr is not None
-        link = next(found[0] for line in desk.stderr if (found := re.search(r"http\S+", line)))
-        page = chromium.open_page()
-        page.go(link)
-        answer(page, folder / "run" / "requests.jsonl", ANSWERS_N)
-        page.wait(f"{SHOWN} && {ESTIMATED}", WAIT_S)
-        images = ROOT / "docs" / "img"
-        shoot_small(page, images / "desk.png")
-        shoot(
-            chromium, link, images / "desk-phone.png", width=360, height=740, dark=True, touch=True
-        )
+        yield next(found[0] for line in desk.stderr if (found := re.search(r"http\S+", line)))
+    finally:
+        desk.terminate()
+        desk.communicate()
+
+
+def main() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="headrace-picture-"))
+    chromium = Chromium(folder / "chromium")
+    try:
+        with demo(folder / "run") as link:
+            page = chromium.open_page()
+            page.go(link)
+            answer(page, folder / "run" / "requests.jsonl", truths(), ANSWERS_N)
+            page.wait(f"{SHOWN} && {ESTIMATED}", WAIT_S)
+            images = ROOT / "docs" / "img"
+            shoot_small(page, images / "desk.png")
+            phone = {"width": 360, "height": 740, "dark": True, "touch": True}
+            shoot(chromium, link, images / "desk-phone.png", **phone)
     finally:
         chromium.close()
-        desk.terminate()
-        desk.wait()
         shutil.rmtree(folder)
 
 

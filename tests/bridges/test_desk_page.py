@@ -215,6 +215,9 @@ def test_the_pointer_does_all_that_keys_do(page: Page, desk: DeskServer) -> None
     assert "phishing" in page.text("#help")
     page.press("1")
     assert desk.answers == []
+    page.click("#help form button")
+    assert page.text("#help") == ""
+    assert page.faults == []
 
 
 def test_a_key_pressed_twice_answers_one_question(page: Page, desk: DeskServer) -> None:
