@@ -23,7 +23,11 @@ from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.bridge import Desk, DeskSettings
 from headrace.bridges.desk.people import People
 from headrace.bridges.desk.server import Estimated, Server
-from headrace.messages import Features
+from headrace.bridges.desk.store import UNDO_S
+from headrace.engine import Engine
+from headrace.messages import Answer, Features, LabelRequested
+from headrace.query.budgets import Share
+from headrace.shells.demo_duel import stream
 
 START_S_MAX = 10.0
 
@@ -60,6 +64,50 @@ class LittleRun:
         return self.rounds.get(key)
 
 
+class LiveRun(LittleRun):
+    """An engine on the demo's stream, which asks at the desk and learns what is answered there."""
+
+    OPEN_N = 3
+    KNOWN_N = 20
+
+    def __init__(self) -> None:
+        super().__init__(["brickface", "cement", "foliage", "grass", "path", "sky", "window"])
+        self._engine = Engine(classes=self.declared, budget=Share(0.1), seed=7)
+        self._batches = stream(4_000, 7)
+        self._event_of: dict[str, str] = {}
+        self._truth: dict[str, str] = {}
+        while self._engine.report.accuracy.labels_n < self.KNOWN_N:
+            asked = self._ask_on()
+            self._engine.feed([self._answer(each.request_id) for each in asked])
+
+    def truth(self, request_id: str) -> str:
+        return self._truth[self._event_of[request_id]]
+
+    def estimate(self) -> Estimated:
+        found = self._told
+        assert found.accuracy is not None and found.low is not None and found.high is not None
+        return Estimated(found.accuracy, found.low, found.high, found.labels_n)
+
+    def carry(self, desk: DeskServer) -> None:
+        """What was answered to the engine, and new questions to the desk."""
+        replies = [msgspec.structs.replace(self._answer(r), label=a) for r, a in desk.handed_on()]
+        self._engine.feed(replies)
+        while desk.open_n < self.OPEN_N:
+            desk.deliver(self._ask_on())
+        self._told = self._engine.report.accuracy
+
+    def _ask_on(self) -> list[LabelRequested]:
+        batch, labels = next(self._batches)
+        self._truth.update(zip(batch.ids, labels, strict=True))
+        asked = [o for o in self._engine.feed([batch]) if isinstance(o, LabelRequested)]
+        self._event_of.update((each.request_id, each.event_id) for each in asked)
+        return asked
+
+    def _answer(self, request_id: str) -> Answer:
+        at = float(len(self._truth))
+        return Answer(request_id=request_id, label=self.truth(request_id), at=at, annotator="ann")
+
+
 class DeskServer:
     """Questions with these features, asked in this order, for `ann`, who has `token`."""
 
@@ -69,10 +117,12 @@ class DeskServer:
         features: Sequence[Features],
         classes: list[str],
         role: str,
+        run: LittleRun | None,
         **settings: Any,
     ) -> None:
         self._path = folder / "desk.sqlite"
-        self.run = LittleRun(classes)
+        self.run = run or LittleRun(classes)
+        self._mark = ""
         self.people = People(folder / "people.json")
         self.token = self.people.add("ann", role)
         self.calls: list[str] = []
@@ -112,6 +162,24 @@ class DeskServer:
             deliveries.append(Delivery(name, question))
             self._asked_n += 1
         self._desk.store.take(deliveries)
+
+    def deliver(self, requests: Sequence[LabelRequested]) -> None:
+        self._desk.store.take([Delivery(each.request_id, each) for each in requests])
+
+    def handed_on(self) -> list[tuple[str, str | None]]:
+        """What was answered since the call before, though it could still be taken back."""
+        self.behind_s = -UNDO_S - 1
+        receipt = self._desk.store.replies(self._mark)
+        self.behind_s, self._mark = 0.0, receipt.mark
+        return [(reply.request_id, reply.label) for reply in receipt.replies]
+
+    @property
+    def open_n(self) -> int:
+        return self._rows("SELECT COUNT(*) FROM questions WHERE is_open = 1")[0][0]
+
+    @property
+    def leased(self) -> str:
+        return self._rows("SELECT request_id FROM leases")[0][0]
 
     def withdraw(self, request_id: str) -> None:
         self._desk.store.take([Delivery(request_id, None, "withdrawn")])
