@@ -21,7 +21,8 @@ from headrace.bridges.desk.people import SESSION_S, Pace, People
 from headrace.bridges.desk.server import Estimated, Server, check_address
 from headrace.bridges.desk.store import KEPT_N, SERIES_N, UNDO_S, Store
 from headrace.errors import BadInput, BadSettings
-from headrace.messages import Context, Moments
+from headrace.messages import Context, Moments, RoundOrdered
+from headrace.query.orders import fault_of
 from headrace.testing import check_bridge
 
 CLASSES = ["ham", "spam"]
@@ -314,8 +315,9 @@ class FakeRun:
         return self.declared
 
     def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
-        if labels_n == 0:
-            raise BadSettings("labels_n is 0; must be at least 1")
+        order = RoundOrdered(at=0.0, labels_n=labels_n, reason=reason, key=key)
+        if fault := fault_of(order):
+            raise BadSettings(fault)
         is_new = key not in self.orders
         self.orders.setdefault(key, (labels_n, reason))
         return is_new
@@ -328,6 +330,7 @@ class World:
     """A desk with three people, and a client of its server."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
+        self.folder = folder
         self.desk = Desk(DeskSettings(**settings), folder)
         self.people = People(folder / "people.json")
         self.tokens = {role: self.people.add(role, role) for role in ("annotator", "operator")}

@@ -70,7 +70,7 @@ _ROUND = _object(
     {"asked_n": _COUNT, "round_n": _COUNT, "why": _TEXT},
 )
 _ANSWER = _object(
-    {"request_id": _TEXT, "label": {"type": ["string", "null"], "maxLength": 500}},
+    {"request_id": _TEXT, "label": {"type": ["string", "null"], "maxLength": 500, "minLength": 1}},
     {
         "note": {"type": "string", "maxLength": 2_000},
         "took_s": {"type": ["number", "null"], "minimum": 0, "maximum": 86_400},
@@ -92,6 +92,8 @@ def _call(
     replies: dict[int, tuple[str, dict[str, Any] | None]],
     body: dict[str, Any] | None = None,
     parameters: list[dict[str, Any]] | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> dict[str, Any]:
     faults = {400: "the call is wrong", 401: "nobody is logged in", 403: "not for this role"}
     faults |= {404: "there is no such thing", 409: "not now", 413: "the body is too large"}
@@ -107,7 +109,7 @@ def _call(
     call: dict[str, Any] = {"summary": about, "responses": told}
     if body is not None:
         call["requestBody"] = {
-            "required": True,
+            "required": not may_be_empty,
             "content": {"application/json": {"schema": body}},
         }
     if parameters:
@@ -137,7 +139,6 @@ _PATHS: dict[str, Any] = {
         "post": _call(
             "The next best question, leased to you",
             {200: ("a question", _QUESTION), 204: ("there is none", None)},
-            _NOTHING,
         )
     },
     "/v1/questions/{id}/guess": {
@@ -151,8 +152,7 @@ _PATHS: dict[str, Any] = {
         "post": _call(
             "Let somebody else answer",
             {204: ("done", None)},
-            _NOTHING,
-            [_in_path("id")],
+            parameters=[_in_path("id")],
         )
     },
     "/v1/answers": {
@@ -162,7 +162,6 @@ _PATHS: dict[str, Any] = {
         "post": _call(
             "Take your last answer back",
             {200: ("its question", _object({"request_id": _TEXT}))},
-            _NOTHING,
         )
     },
     "/v1/status": {"get": _call("How things stand", {200: ("numbers", _STATUS)})},
@@ -172,6 +171,7 @@ _PATHS: dict[str, Any] = {
             {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
             _WANTED,
             _ORDERED,
+            may_be_empty=True,
         )
     },
     "/v1/rounds/{key}": {

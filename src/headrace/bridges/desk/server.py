@@ -97,7 +97,7 @@ class AnswerGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RoundWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of `POST /v1/rounds`; without `labels`, all there is to spend."""
 
-    labels: int | None = None
+    labels: int | float | None = None  # in JSON 20.0 is a whole number too
     reason: str = ""
 
 
@@ -364,7 +364,12 @@ class Server:
         if not key:
             raise Refused(400, "The header Idempotency-Key is missing; give each order a name.")
         body = await _body(request, RoundWanted)
-        is_new = self._run.open_round(body.labels, body.reason, key)
+        labels_n = body.labels
+        if isinstance(labels_n, float):
+            if not labels_n.is_integer():
+                raise Refused(400, f"labels is {labels_n:g}; must be a whole number.")
+            labels_n = int(labels_n)
+        is_new = self._run.open_round(labels_n, body.reason, key)
         found = self._run.round(key) or {"state": "ordered"}
         return web.json_response({"key": key, **found}, status=202 if is_new else 200)
 
