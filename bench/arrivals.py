@@ -1,10 +1,11 @@
 """Which rule to ask by on arrival: each of docs/ARRIVALS.md on streams of known truth.
 
     python bench/arrivals.py FOLDER [--events 3000] [--seeds 4] [--budget 0.05] [--model committee]
-        [--out rows.jsonl]
+        [--streams elec2,sea_abrupt,rbf_incremental] [--out rows.jsonl]
 
-Streams are elec2 of FOLDER (NAME.parquet, the last column the label) and two that river makes;
-labels come at once. Every rule has its defaults, and the strategy by whose doubt its paper goes; a
+Streams are those of `bench/experiments`: files of FOLDER (NAME.parquet), or made by river. The
+three of the default are among those on which the default rule, `rank`, was chosen. Labels come at
+once. Every rule has its defaults, and the strategy by whose doubt its paper goes; a
 fifth of the labels is granted at the start, at random, to all alike. A figure is the share of
 events predicted right before their label could be known, in points, less that of `random` on the
 same stream and seed: the mean over seeds, and the 95 % interval of Student over them. Of `random`
@@ -35,7 +36,7 @@ from headrace.settings import parse
 from headrace.shells.pilot_history import History
 from headrace.shells.pilot_runs import Case, play
 
-STREAMS = ("elec2", "sea_abrupt", "rbf_incremental")
+TUNED = "elec2,sea_abrupt,rbf_incremental"
 BY_MARGIN = (RANK, "density", "quantile_filter", "probabilistic")
 NAMES = ("random", RANK, *(name for name in RULES if name != "random"))
 
@@ -73,7 +74,7 @@ def run(history: History, rule: str, seed: int, given: argparse.Namespace) -> di
     }
 
 
-def runs(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def runs(given: argparse.Namespace, streams: list[str]) -> Iterator[dict[str, Any]]:
     """Every run, those in the file first."""
     done = {}
     if given.out is not None and given.out.exists():
@@ -81,7 +82,7 @@ def runs(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
             done[row["stream"], row["rule"], row["seed"]] = row
     for seed in range(given.seeds):
-        for stream in STREAMS:
+        for stream in streams:
             history = first(load(stream, given.folder), given.events)
             for rule in NAMES:
                 row = done.get((stream, rule, seed))
@@ -93,11 +94,11 @@ def runs(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]], streams: list[str]) -> str:
     found = {(row["stream"], row["rule"], row["seed"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
-    lines = [f"| rule | {' | '.join(STREAMS)} | mean | labels, % | cost, us |"]
-    lines.append("|---" * (len(STREAMS) + 4) + "|")
+    lines = [f"| rule | {' | '.join(streams)} | mean | labels, % | cost, us |"]
+    lines.append("|---" * (len(streams) + 4) + "|")
     for rule in NAMES:
         gains = {
             stream: [
@@ -108,10 +109,10 @@ def table(rows: list[dict[str, Any]]) -> str:
                 )
                 for seed in seeds
             ]
-            for stream in STREAMS
+            for stream in streams
         }
         means = [
-            float(np.mean([gains[stream][i] for stream in STREAMS])) for i in range(len(seeds))
+            float(np.mean([gains[stream][i] for stream in streams])) for i in range(len(seeds))
         ]
         cells = [said(values, rule) for values in [*gains.values(), means]]
         mine = [row for row in rows if row["rule"] == rule]
@@ -136,6 +137,8 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--budget", type=float, default=0.05)
     parser.add_argument("--model", default="committee")
+    parser.add_argument("--streams", default=TUNED)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    print(table(list(runs(arguments))))
+    names = arguments.streams.split(",")
+    print(table(list(runs(arguments, names)), names))

@@ -83,7 +83,8 @@ What all of them have in common here:
   stands a draw of `query.control_share` of the rate that looks at nothing; an event is asked if
   either hits, with probability 1 - (1 - c)(1 - p). So accuracy is estimated as with every strategy.
 - **The budget.** The rule is told the rate that is left to it and asks nothing while there is no
-  label in hand. What a rule leaves unspent raises the rate, for it and for the control draw.
+  label in hand. What a rule leaves unspent raises the rate, for it and for the control draw. While
+  more than four drawn requests wait for money nothing is drawn, by a rule as by `rank`.
 - **Any batches.** A rule is led over the events in their order and stops at each one asked, since
   its label may move the model: batches of any size, workers and restarts give the same choices.
 - **Cold start.** Until labels of two classes have come the whole rate is drawn blindly.

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
-from headrace import Engine
+from headrace import Chance, Engine
 from headrace.errors import BadInput
-from headrace.frozen import FORMAT, _versions
+from headrace.frozen import FORMAT, _versions, freeze, thaw
 from headrace.label.desk import Desk
 from headrace.observe.decode import Decoder
+from headrace.query.rules import RULES, Arriving, Draw, Rule, made
 from headrace.settings import LabelSettings
 from headrace.state_codec import _class_named, decode_state, encode_state
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
@@ -207,7 +209,43 @@ def test_the_stored_states_are_of_the_present_format():
         assert parts_of((STATES / f"{world}.hr").read_bytes())[0]["format"] == FORMAT
 
 
+# ------------------------------------------------------------------------ rules on arrival
+
+
+def led(rules: list[Rule], start: int, stop: int) -> list[float]:
+    """What these rules say of some events, one after the other."""
+    chance, said = Chance(1), []
+    for i in range(start, stop):
+        key = chance.key(f"e{i}")
+        p, x, luck = (chance.uniform_of_key(purpose, key) for purpose in ("p", "x", "luck"))
+        shares, row = np.array([p, 1.0 - p]), np.array([x, float(i % 3)])
+        event = Arriving(
+            min(p, 1.0 - p), shares, row, np.array([False, True]), 0.2, np.stack([shares] * 2)
+        )
+        for rule in rules:
+            said.append(rule.chance(event))
+            rule.passed(event, Draw(luck, luck < said[-1], luck < said[-1]))
+    return said
+
+
+def rules_blob() -> bytes:
+    rules = [made(name, {}) for name in RULES]
+    led(rules, 0, 60)
+    return freeze(rules, kind="rules")
+
+
+def test_a_stored_rule_is_read_and_goes_on():
+    then = (STATES / "rules.hr").read_bytes()
+    assert fields_of(then) == fields_of(rules_blob()), f"see the top of {__file__}"
+    rules = thaw(then, kind="rules")
+    assert [type(rule) for rule in rules] == [type(made(name, {})) for name in RULES]
+    fresh = [made(name, {}) for name in RULES]
+    led(fresh, 0, 60)
+    assert led(rules, 60, 120) == led(fresh, 60, 120)
+
+
 if __name__ == "__main__":
     STATES.mkdir(exist_ok=True)
+    (STATES / "rules.hr").write_bytes(rules_blob())
     for name in WORLDS:
         (STATES / f"{name}.hr").write_bytes(fed(name).snapshot())

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from headrace import BadSettings, Chance
+from headrace.query.budgets import Budget, Share
+from headrace.query.ruled import RuledArrivals
 from headrace.query.rules import RULES, Arriving, Draw, Rule, made, options_of
 from headrace.query.rules.threshold import chance_below
 from headrace.testing import check_online
+from query.pools import pool_of
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -240,6 +243,51 @@ def test_periods_are_even_and_what_could_not_be_asked_is_not_saved_up() -> None:
     asked = np.flatnonzero(told.is_chosen)
     assert asked[:9].tolist() == list(range(9, 90, 10))
     assert asked[9] == 125 and set(np.diff(asked[10:])) == {10}
+
+
+# ------------------------------------------------------------------------------- the draw
+
+
+def arrivals_by(rule: Rule, k: int = 2) -> tuple[RuledArrivals, Budget]:
+    budget = Budget([Share(0.1)], reserve=0)
+    arrivals = RuledArrivals("rule", rule, 0.25, Chance(1))
+    budget.events_passed(40, 0.0)
+    aimed(arrivals, budget, k)
+    return arrivals, budget
+
+
+def aimed(arrivals: RuledArrivals, budget: Budget, k: int = 2, waiting_n: int = 0) -> None:
+    arrivals.aim(budget, open_n=0, room_n=99, waiting_n=waiting_n, labels_n=9, classes_n=k)
+
+
+def test_a_run_that_is_cut_short_leaves_the_rule_where_it_was_cut() -> None:
+    pool = pool_of(np.full((20, 2), 0.5))
+    cut, _ = arrivals_by(Steady())
+    look = cut.look(np.zeros(20), pool.keys, pool)
+    assert look.n == 5
+    cut.take(look, pool.keys[:3])
+    again = cut.look(np.zeros(17), pool.keys[3:], pool.take(np.arange(3, 20)))
+    whole, _ = arrivals_by(Steady())
+    assert again.n == look.n - 3 and again.is_drawn == look.is_drawn
+    drawn = whole.take(whole.look(np.zeros(20), pool.keys, pool), pool.keys[: look.n])
+    assert cut.take(again, pool.keys[3 : look.n]) == drawn
+    assert cut.rule.n == whole.rule.n == look.n  # type: ignore[attr-defined]
+
+
+def test_a_rule_asks_nothing_without_a_label_in_hand_and_the_control_draw_stays() -> None:
+    arrivals, budget = arrivals_by(Steady())
+    assert arrivals.rule_rate == pytest.approx(3.0 * arrivals.control_p)
+    budget.charge(4)
+    aimed(arrivals, budget)
+    assert arrivals.rule_rate == 0.0 and arrivals.control_p > 0.0
+    # Far in debt nothing at all is drawn: what is drawn would wait and wait.
+    aimed(arrivals, budget, waiting_n=9)
+    assert arrivals.control_p == 0.0
+
+
+def test_a_model_of_one_class_leaves_the_whole_rate_to_the_control_draw() -> None:
+    one, two = arrivals_by(Steady(), k=1)[0], arrivals_by(Steady())[0]
+    assert one.control_p == pytest.approx(4.0 * two.control_p)
 
 
 # --------------------------------------------------------------------------------- settings

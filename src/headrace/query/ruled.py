@@ -8,8 +8,9 @@ itself a rule is:
     c = control_share * rate,    p by the rule, at the rate that is left, (1 - control_share) * rate
 
 While no second class has come the whole rate is drawn blindly, as a model of one class doubts
-nothing, and while there is no label in hand the rule asks nothing. The walk over events stops at
-the first one asked: its label may move the model, and with it what the rule sees of the next.
+nothing, and while there is no label in hand the rule asks nothing; while more than four are owed
+nothing is drawn at all, as by ranks. The walk over events stops at the first one asked: its label
+may move the model, and with it what the rule sees of the next.
 """
 
 from __future__ import annotations
