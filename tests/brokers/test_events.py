@@ -10,6 +10,7 @@ import pika
 import pytest
 
 from brokers.servers import RedisServer
+from headrace import cli
 from headrace.adapters.brokers.copying import COPY, MARK, QueueCopy
 from headrace.adapters.brokers.sources import open_source
 from headrace.errors import BadInput, BadSettings
@@ -124,6 +125,8 @@ def test_what_is_there_is_fed_once_and_the_next_start_goes_on(places, source):
     assert copied(places) == ids(0, 130)
     assert source.left_n() == 0
     assert accidents(notes) == []
+    # The folder is all that a replay needs.
+    assert cli.main(["replay", str(places.state)]) == 0
     # The decisions are those of the same events in a file.
     alike = Places(
         events=places.state / COPY,
