@@ -14,8 +14,11 @@ if __name__ == "__main__":
     child = subprocess.Popen(
         sys.argv[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
     )
-    print(child.pid, flush=True)
-    os.read(0, 1)
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
+    try:
+        # The starter may be gone before it heard of the group.
+        print(child.pid, flush=True)
+        os.read(0, 1)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
