@@ -15,7 +15,7 @@ from headrace import state_codec
 from headrace.chance import Chance
 from headrace.errors import BadInput
 from headrace.frozen_compare import differences
-from headrace.messages import Event, EventBatch
+from headrace.messages import Answer, Event, EventBatch, LabelRequested
 from headrace.observe.drift import DriftLevel
 from headrace.settings import Settings
 from headrace.state_codec import decode_state, encode_state
@@ -263,3 +263,20 @@ def test_a_class_that_moved_is_found_where_it_is_now(monkeypatch: pytest.MonkeyP
     state_codec._class_named.cache_clear()
     assert decode_state(forged([15, 0, 7], ["luck:Luck", 1, ["seed"]]), []).seed == 7
     state_codec._class_named.cache_clear()
+
+
+def test_a_message_that_was_held_in_a_state_is_written_as_before():
+    """msgspec leaves a float out only if it is the very object that is the default."""
+    held = LabelRequested(
+        request_id="r", event_id="e", at=0.0, event_at=0.0, deadline=1.0, features={}, reason="",
+        strategy="", utility=0.0, threshold=0.0, propensity=1.0, model_version=0, prediction={},
+        round_n=0, seq=0,
+    )  # fmt: skip
+    told = msgspec.structs.replace(held, control_p=float("0"))
+    assert msgspec.json.encode(held) != msgspec.json.encode(told)
+    for message in (held, told, Answer(request_id="r", label=None, at=0.0)):
+        again = decode_state(*encode_state(message))
+        assert msgspec.json.encode(again) == msgspec.json.encode(message)
+        assert again == message
+    both = decode_state(*encode_state([held, told]))
+    assert [msgspec.json.encode(one) for one in both] == [*map(msgspec.json.encode, (held, told))]

@@ -31,13 +31,14 @@ class LabelSettings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     unsure: Annotated[
-        Literal["taken", "disputed"] | None,
+        Literal["taken", "disputed", "asked"] | None,
         about(
-            "For `dawid_skene`: a class below `confidence` when no more answers come. `taken`, as "
-            "none is: it is the label if it is likelier than not. `disputed`: there is no label."
+            "For `dawid_skene`: what becomes of a class below `confidence` when no more answers "
+            "come. `taken`, as none is: it is the label if it is likelier than not. `disputed`: "
+            "there is no label. `asked`: `answers_wanted` answers settle a request; a label below "
+            "`confidence` is asked again, of somebody else, within `second_opinion_share`."
         ),
     ] = None
-
     deadline_s: Annotated[Seconds, about("A request expires after so many seconds.")] = 86_400.0
     answers_wanted: Annotated[Few, about("Answers needed before a request may be settled.")] = 1
     answers_max: Annotated[
@@ -89,4 +90,19 @@ def faults_of_label(label: LabelSettings) -> list[str]:
             for name, value in (("confidence", label.confidence), ("unsure", label.unsure))
             if value is not None
         ]
+    if label.unsure == "asked" and not label.second_opinion_share:
+        faults.append(
+            "label.unsure is asked, and label.second_opinion_share is 0, so that nothing may be "
+            "asked again; 0.5 lets it be up to half of all labels"
+        )
     return faults
+
+
+def confidence_of(label: LabelSettings) -> float:
+    """The probability of a class at which a request is settled."""
+    return CONFIDENCE if label.confidence is None else label.confidence
+
+
+def sure_of(label: LabelSettings) -> float:
+    """A label that is less probable is asked again; 0 where none is."""
+    return confidence_of(label) if label.unsure == "asked" else 0.0

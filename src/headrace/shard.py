@@ -411,7 +411,7 @@ class Shard(Watched):
         predicted = max(judged, key=lambda name: judged[name]) if judged else ""
         self.evaluation.labelled(entry.request_id, not wrong, entry.label, predicted)
         outputs: list[Output] = []
-        if is_first and self._is_doubted(entry.request_id):
+        if is_first and self._is_doubted(entry):
             outputs += self.asking.doubted(entry, self.model.version, self.now)
         # Only labels of a first chance were drawn as the watches take them to be.
         if is_first and guess is not None:
@@ -419,11 +419,15 @@ class Shard(Watched):
                 outputs += self._drifted(change, self.now)
         return outputs + self._next_batch()
 
-    def _is_doubted(self, request_id: str) -> bool:
-        """Whether the label learned last looks wrong, or did then, as the record has it."""
-        record, second = self.asking.record, opinion_id(request_id, 2)
+    def _is_doubted(self, entry: LabelSettled) -> bool:
+        """Whether the label learned last looks wrong, or did then, as the record has it.
+
+        Or whether its answers leave it unsure.
+        """
+        record, second = self.asking.record, opinion_id(entry.request_id, 2)
         is_on_record = record is not None and record.insists(second, self.events_n)
-        return is_on_record or self.model.suspects(request_id)
+        is_unsure = self.asking.opinions.is_unsure(entry)
+        return is_on_record or is_unsure or self.model.suspects(entry.request_id)
 
     def _next_batch(self) -> list[Output]:
         """A request has ended: what a workflow asks that waits for answers."""

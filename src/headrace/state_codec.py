@@ -157,6 +157,18 @@ def version_of(cls: Any) -> int:
 
 
 @functools.cache
+def _defaults(cls: Any) -> dict[str, float]:
+    """Defaults that msgspec leaves out of a message if a field is that very object: floats.
+
+    They are left out of a state as well, so that what is read back is written as it was before.
+    """
+    names, defaults = cls.__struct_fields__, cls.__struct_defaults__
+    pairs = zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    omits = cls.__struct_config__.omit_defaults
+    return {name: value for name, value in pairs if omits and isinstance(value, float)}
+
+
+@functools.cache
 def _values_of(kind: Any) -> Callable[[Any], Iterable[Any]]:
     names = kind.__struct_fields__
     if len(names) > 1:
@@ -267,6 +279,10 @@ class _Writer:
         kind = type(value)
         if issubclass(kind, msgspec.Struct):
             names, values = kind.__struct_fields__, _values_of(kind)(value)
+            if left_out := [k for k, d in _defaults(kind).items() if getattr(value, k) is d]:
+                pairs = zip(names, values, strict=True)
+                kept = {name: one for name, one in pairs if name not in left_out}
+                names, values = tuple(kept), kept.values()
         else:
             fields = _fields_of(value)
             names, values = tuple(fields), fields.values()

@@ -185,7 +185,9 @@ def test_a_class_that_nobody_named_is_never_the_label() -> None:
 
 def test_when_no_more_answers_come_the_likelier_is_taken_or_disputed() -> None:
     two = [says("x", "a"), says("y", "a", 2), says("z", "b", 3)]
-    lenient, strict = (DawidSkene(is_strict=s, classes=["a", "b"]) for s in (False, True))
+    lenient, strict = (
+        DawidSkene(unsure=unsure, classes=["a", "b"]) for unsure in ("taken", "disputed")
+    )
     assert outcome(lenient, *two[1:], is_closing=True).label is None
     for how in ({"wanted_n": 3, "answers_max": 3}, {"wanted_n": 4, "is_closing": True}):
         taken = outcome(lenient, *two, **how)
@@ -194,6 +196,18 @@ def test_when_no_more_answers_come_the_likelier_is_taken_or_disputed() -> None:
         left = outcome(strict, *two, **how)
         assert (left.label, left.is_decided) == (None, "answers_max" in how)
         assert left.reason == "no_majority"
+
+
+def test_what_may_be_asked_again_does_not_wait() -> None:
+    consensus = taught(DawidSkene(unsure="asked", classes=["a", "b"]))
+    for name, low, high in (("new", 0.7, 0.9), ("al", 0.95, 1.0)):
+        said = outcome(consensus, says(name, "a"), wanted_n=1)
+        assert (said.label, said.is_decided) == ("a", True)
+        assert low < said.agreement < high
+    # Two are wanted: one of them does not do, and two who disagree are a dispute.
+    assert not outcome(consensus, says("new", "a"), wanted_n=2).is_decided
+    split = outcome(DawidSkene(unsure="asked"), says("x", "a"), says("y", "b", 2), wanted_n=2)
+    assert (split.label, split.is_decided) == (None, True)
 
 
 def test_nobody_who_could_tell_is_a_refusal() -> None:
@@ -298,3 +312,5 @@ def test_settings_that_nothing_would_read_are_a_fault() -> None:
         parse({"label": {"confidence": 0.8}})
     with pytest.raises(BadSettings, match=r"label\.unsure is disputed"):
         parse({"label": {"unsure": "disputed"}})
+    with pytest.raises(BadSettings, match=r"label\.second_opinion_share is 0"):
+        parse({"label": {"consensus": "dawid_skene", "unsure": "asked"}})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..label.annotators import TURNAROUND_BOUNDS_S
 from ..query.opinions import REASON as OPINION
 from ..query.opinions import STRATEGY as SUSPICION
+from ..query.opinions import UNSURE
 from ..query.spread import NAME as SPREAD
 from ..report import AnnotatorReport, Report
 from ..reporting import NUMBERED_MAX
@@ -28,7 +29,7 @@ def _requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
         for strategy in ("random", report.strategy)
     }
     counts[f"drift/{SPREAD}"] = 0
-    counts[f"{OPINION}/{SUSPICION}"] = 0
+    counts |= {f"{OPINION}/{SUSPICION}": 0, f"{OPINION}/{UNSURE}": 0}
     counts |= report.asked_by
     return [(tuple(key.split("/", 1)), n) for key, n in counts.items()]
 

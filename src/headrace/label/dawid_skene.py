@@ -23,9 +23,10 @@ now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from ..messages import Answer
+from ..settings_label import CONFIDENCE
 from .consensus import Outcome
 
 WINDOW_N = 2_000
@@ -192,22 +193,28 @@ class DawidSkene:
     With `answers_wanted` classes named, a request is settled as soon as one of them has a
     probability of `confidence`; else it waits for one more answer, up to `answers_max`. Then, and
     when asking is over, the likeliest is the label if it is likelier than all others together, and
-    with `is_strict` only if it has that `confidence`. A class that nobody named is never the label.
+    if `unsure` is "disputed" only with that `confidence`. If it is "asked" no request waits: the
+    label is said with its probability, and whoever asks may ask again. A class that nobody named is
+    never the label.
 
     >>> def says(annotator, label):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
     >>> two = [says("al", "ham"), says("bo", "ham")]
-    >>> consensus = DawidSkene(confidence=0.9, is_strict=False, classes=["ham", "spam"])
+    >>> consensus = DawidSkene(confidence=0.9, classes=["ham", "spam"])
     >>> settled = consensus.decide(two, wanted_n=2, answers_max=5, is_closing=False)
     >>> settled.label, round(settled.agreement, 2)
     ('ham', 0.94)
     """
 
     def __init__(
-        self, *, confidence: float = 0.9, is_strict: bool = False, classes: Sequence[str] = ()
+        self,
+        *,
+        confidence: float = CONFIDENCE,
+        unsure: Literal["taken", "disputed", "asked"] = "taken",
+        classes: Sequence[str] = (),
     ) -> None:
         self.confidence = confidence
-        self.is_strict = is_strict
+        self.unsure = unsure
         self.reliability = Reliability(classes)
 
     def decide(
@@ -220,8 +227,11 @@ class DawidSkene:
             voices.append((answer.annotator, answer.label))
             if answer.label is not None:
                 tally[answer.label] = tally.get(answer.label, 0) + 1
-            is_last = heard_n >= max(answers_max, wanted_n)
-            if sum(tally.values()) < wanted_n and not is_last:
+            is_enough = sum(tally.values()) >= wanted_n
+            is_last = heard_n >= max(answers_max, wanted_n) or (
+                is_enough and self.unsure == "asked"
+            )
+            if not (is_enough or is_last):
                 continue
             belief = self.reliability.posterior(voices)
             label = _likeliest(tally, belief)
@@ -238,7 +248,7 @@ class DawidSkene:
     ) -> Outcome:
         """What is decided when no more answers come."""
         label = _likeliest(tally, belief)
-        enough = self.confidence if self.is_strict else 0.5
+        enough = self.confidence if self.unsure == "disputed" else 0.5
         if label is None or belief[label] < enough or belief[label] <= 0.5:
             return Outcome(None, is_dispute, _sorted(tally))
         return Outcome(label, True, _sorted(tally), belief[label])

@@ -51,7 +51,7 @@ from ..messages import (
     opinion_id,
 )
 from ..settings import LabelSettings, SchemaSettings
-from ..settings_label import CONFIDENCE
+from ..settings_label import confidence_of
 from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
 from .consensus import Consensus, Majority, Outcome, latest, reheard, standing, voice
@@ -465,7 +465,7 @@ def _consensus_of(settings: LabelSettings, classes: Sequence[str]) -> Consensus:
     if settings.consensus == "majority":
         return Majority()
     return DawidSkene(
-        confidence=CONFIDENCE if settings.confidence is None else settings.confidence,
-        is_strict=settings.unsure == "disputed",
+        confidence=confidence_of(settings),
+        unsure=settings.unsure or "taken",
         classes=classes,
     )

@@ -35,6 +35,7 @@ from ..messages import (
     opinion_id,
 )
 from ..settings import LabelSettings, QuerySettings
+from ..settings_label import sure_of
 from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
@@ -104,7 +105,7 @@ class Asking:
         # From which event on which probability held, oldest first.
         self._paces: deque[tuple[int, float]] = deque([(0, self.control_p)], maxlen=PACES_MAX)
         self._waiting: deque[LabelRequested] = deque()
-        self.opinions = Opinions(label.second_opinion_share)
+        self.opinions = Opinions(label.second_opinion_share, sure_of(label))
         self._unweighted: deque[tuple[int, str, float]] = deque()
         # Hashed ids of the events with an open request, and of the latest ended: as long as the
         # desk remembers a request, an event whose id comes again must not be asked again.
@@ -232,7 +233,7 @@ class Asking:
     # --------------------------------------------------------------------------- opinions
 
     def doubted(self, entry: LabelSettled, model_version: int, now: float) -> list[LabelRequested]:
-        """This label looks wrong: ask somebody else, if there is room in the share."""
+        """This label looks wrong or is unsure: ask somebody else, if the share has room."""
         if not self.opinions.has_room(self.budget.asked_n):
             return []
         if self.passes_over(opinion_id(entry.request_id, 2), self.regular_n):
@@ -244,7 +245,7 @@ class Asking:
     ) -> list[LabelRequested] | None:
         """Whether this is about an opinion, and what follows; None if it is about a first request.
 
-        Where a second opinion disagrees a third is asked; one that nobody gave is paid back.
+        A third is asked where two leave it open; an opinion that nobody gave is paid back.
         """
         if self.opinions.unanswered(entry):
             self.budget.refund(request_id=entry.request_id)
@@ -252,8 +253,8 @@ class Asking:
         if not isinstance(entry, LabelSettled | LabelDisputed) or entry.opinion_n == 1:
             return None
         request = self.opinions.answered(entry)
-        is_split = isinstance(entry, LabelDisputed) and entry.opinion_n == 2
-        if request is None or not is_split:
+        is_open = isinstance(entry, LabelDisputed) or self.opinions.is_unsure(entry)
+        if request is None or entry.opinion_n != 2 or not is_open:
             return []
         return self._ask_or_wait(self.opinions.third(request, entry, model_version), now)
 

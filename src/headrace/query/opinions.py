@@ -5,29 +5,44 @@ disagree the label is out, and a third opinion is asked, which mostly settles it
 are no draws: they repeat the event and the chance of the first one, and judge nothing; a label that
 is corrected only where the model contradicts it would make the model look better than it is.
 
+With `label.unsure = "asked"` a label is also asked again whose answers leave it unsure: the
+consensus gave it a probability below `sure`. A third opinion follows where the second leaves it
+unsure still.
+
 They are paid from the budget like any other request, as long as they are at most a share of all
 labels asked. Kept are the requests that wait for money or for their answer; both have limits.
 """
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import msgspec
 
 from ..messages import LabelDisputed, LabelRequested, LabelSettled, RequestEnded, opinion_id
 
 REASON = "second opinion"
-STRATEGY = "suspicion"
+STRATEGY, UNSURE = "suspicion", "consensus"
+"""Why a label was asked again: the model does not believe it, or the consensus is not sure."""
 
 
 class Opinions:
-    """Requests for an opinion, at most `share` of the labels asked.
+    """Requests for an opinion, at most `share` of the labels asked; labels below `sure` want one.
 
     `asked_n` counts those asked or waiting, less those that ended without an answer; `held_n` the
     second opinions among them that may still lead to a third, for each of which there is room.
     """
 
-    def __init__(self, share: float) -> None:
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 only labels that look wrong were asked again."""
+        return fields | {"sure": 0.0}
+
+    def __init__(self, share: float, sure: float = 0.0) -> None:
         self.share = share
+        self.sure = sure
         self.asked_n = 0
         self.held_n = 0
         self.open: dict[str, LabelRequested] = {}
@@ -35,6 +50,10 @@ class Opinions:
     def has_room(self, labels_n: int) -> bool:
         """Whether one more second opinion, and the third that may follow, stay within the share."""
         return self.asked_n + self.held_n + 2 <= self.share * labels_n
+
+    def is_unsure(self, entry: LabelSettled) -> bool:
+        """Whether the answers leave it open what the label is."""
+        return entry.agreement < self.sure
 
     def second(self, entry: LabelSettled, model_version: int) -> LabelRequested:
         """The question whether this label is right; time and deadline are set when it is paid."""
@@ -47,7 +66,7 @@ class Opinions:
                 deadline=entry.at,
                 features=entry.features,
                 reason=REASON,
-                strategy=STRATEGY,
+                strategy=UNSURE if self.is_unsure(entry) else STRATEGY,
                 utility=0.0,
                 threshold=0.0,
                 propensity=entry.propensity,

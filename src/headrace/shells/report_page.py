@@ -52,7 +52,7 @@ REASONS = {
     "round": "chosen by the strategy",
     "drift": "half by lot, half spread over the newest events after a drift",
     "ordered": "chosen in a round that somebody ordered",
-    "second opinion": "asked again, of somebody else: the label looked wrong",
+    "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",
 }
 
 
