@@ -47,6 +47,7 @@ from ..settings_fields import Section
 from ..settings_http import HttpSettings
 from ..settings_kafka import KafkaSettings, WorkerSettings
 from ..settings_query import WorkflowSettings
+from ..settings_queue import QueueSettings
 from ..shard import Shard
 from .records import Record as KafkaRecord
 from .records import headers_for
@@ -150,6 +151,8 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
         http=HttpSettings(),
         kafka=KafkaSettings(),
         worker=WorkerSettings(),
+        queue=QueueSettings(),
+        bridges={},
     )
 
 

@@ -318,6 +318,11 @@ def test_an_answer_to_nothing_goes_to_rejects() -> None:
     assert b"unknown_request" in value
 
 
+def test_how_things_are_reached_is_no_part_of_what_a_shard_holds() -> None:
+    raw = {"bridges": {"redis": {"idle_s": 60.0}}, "queue": {"batch_max": 7}, "http": {"port": 1}}
+    assert share_of(parse(raw), 3, 0) == share_of(parse({}), 3, 0)
+
+
 def test_the_parts_of_a_budget_do_not_exceed_the_whole() -> None:
     settings = parse({"query": {"budget": {"per_hour": 7.0, "cap": 10}}, "label": {"open_max": 7}})
     parts = [share_of(settings, 3, partition) for partition in range(3)]
