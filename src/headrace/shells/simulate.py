@@ -39,6 +39,7 @@ from ..messages import (
     RoundOrdered,
     Tick,
 )
+from ..query.rules import RANK, RULES
 from ..settings import Settings, parse
 
 EngineOf = Callable[[Settings], Engine]
@@ -123,8 +124,11 @@ def settings_of(luck: Luck) -> Settings:
     rounds: dict[str, Any] = {"every_n": luck.pick("every", (5, 20))}
     if luck.is_hit("dated", 0.3):
         rounds["every_s"] = 1_800.0
+    arrival = {}
     if strategy != "hybrid" and luck.is_hit("on arrival", 0.6):
         rounds = {}
+        if strategy == "margin":
+            arrival = {"rule": luck.pick("rule", (RANK, *(n for n in RULES if n != "iwal")))}
     return parse(
         {
             "seed": int(luck.u("seed") * 1e9),
@@ -135,6 +139,7 @@ def settings_of(luck: Luck) -> Settings:
                 "strategy": strategy,
                 "budget": budget,
                 "rounds": rounds,
+                "arrival": arrival,
                 "control_share": luck.pick("control", (0.1, 0.5)),
                 "cold_start": {"labels_max": 20},
             },
