@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from .learn.evaluation import Estimate
+from .learn.intervals import wilson
 from .learn.noise import Suspicion
 from .learn.quality import Quality
 from .learn.twins import Choosing
@@ -34,6 +35,20 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
     def mean_latency_s(self) -> float | None:
         """Mean time from request to answer; none before the first answer."""
         return self.latency_s / self.answers_n if self.answers_n else None
+
+    @property
+    def agreed_between(self) -> tuple[float, float] | None:
+        """95 % interval of how often they name the label that others name too; see `wilson`.
+
+        >>> cy = AnnotatorReport(
+        ...     name="cy", number=3, answers_n=60, refused_n=4, compared_n=50, agreed_n=40,
+        ...     latency_s=900.0)
+        >>> [round(bound, 2) for bound in cy.agreed_between]
+        [0.67, 0.89]
+        """
+        if not self.compared_n:
+            return None
+        return wilson(self.agreed_n / self.compared_n, self.compared_n, 1.96)
 
 
 class PartitionReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from headrace.label.annotators import (
     Turnaround,
 )
 from headrace.messages import Answer
+from headrace.report import AnnotatorReport
 
 
 def says(annotator: str, label: str | None) -> Answer:
@@ -106,3 +107,12 @@ def test_turnaround_bounds_are_inclusive() -> None:
     assert turnaround.counts[-2:] == [1, 1]
     assert len(turnaround.counts) == len(TURNAROUND_BOUNDS_S) + 1
     assert sum(turnaround.counts) == 5
+
+
+def test_agreement_has_an_interval_as_soon_as_there_is_something_to_compare() -> None:
+    counts = {"name": "al", "number": 1, "answers_n": 9, "refused_n": 0, "latency_s": 1.0}
+    assert AnnotatorReport(**counts, compared_n=0, agreed_n=0).agreed_between is None
+    few = AnnotatorReport(**counts, compared_n=4, agreed_n=4).agreed_between
+    many = AnnotatorReport(**counts, compared_n=400, agreed_n=400).agreed_between
+    assert few is not None and many is not None
+    assert few[0] < 0.6 < 0.98 < many[0] < few[1] == many[1] == 1.0

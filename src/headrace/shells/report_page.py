@@ -439,6 +439,7 @@ def _people(chronicle: Chronicle) -> Section:
             count(a.refused_n),
             count(a.compared_n),
             percent(a.agreed_n / a.compared_n) if a.compared_n else None,
+            " to ".join(percent(bound) for bound in a.agreed_between or ()) or None,
             count(a.mean_latency_s) if a.mean_latency_s is not None else None,
         ]
         for a in report.annotators
@@ -446,8 +447,16 @@ def _people(chronicle: Chronicle) -> Section:
     alpha = "" if report.agreement is None else (
         f"Agreement beyond chance (Krippendorff's alpha): {report.agreement:.2f}."
     )  # fmt: skip
-    header = ["annotator", "answers", "could not tell", "compared", "agreed", "mean delay, s"]
-    caption = "Compared: with a label that others gave too. Agreed: with that label."
+    header = [
+        "annotator",
+        "answers",
+        "could not tell",
+        "compared",
+        "agreed",
+        "95 %",
+        "mean delay, s",
+    ]
+    caption = "Compared: with a label that others gave too. Agreed: with that label; its interval."
     return section("Who answered?", alpha, table(header, rows, caption=caption))
 
 
