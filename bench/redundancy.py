@@ -3,13 +3,12 @@
     python bench/redundancy.py
 
 1,500 requests at a desk, answered one after the other by whoever of a crowd is free, until the
-request ends: three that name a class each, by majority and by `dawid_skene`, against as many as it
-takes, from one or two on, at several confidences; five are heard at most. A crowd has ten
-annotators, each right with a chance of their own between two bounds, who name any other class when
-wrong and cannot tell in one of thirty. Told are answers per request, the share of requests that got
-the right label, and answers per right label; means of ten seeds with 95 % intervals of the mean,
-and the difference from three answers by majority on the same crowd. The figures of
-docs/ANNOTATORS.md are this script's.
+request ends: three that name a class each, by majority, against as many as it takes, from one, two
+or three on, at several confidences; five are heard at most. A crowd has ten annotators, each right
+with a chance of their own between two bounds, who name any other class when wrong and cannot tell
+in one of thirty. Told are answers per request, the share of requests that got the right label, and
+answers per right label; means of ten seeds with 95 % intervals of the mean, and the difference from
+three answers by majority on the same crowd. The figures of docs/ANNOTATORS.md are this script's.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ THREE = "three, majority"
 
 WAYS: dict[str, dict[str, Any]] = {
     THREE: {"answers_wanted": 3, "answers_max": 5},
-    "three, dawid_skene": {"answers_wanted": 3, "answers_max": 5, "consensus": "dawid_skene"},
     "two, a third if they differ, majority": {"answers_wanted": 2, "answers_max": 5},
 } | {
     f"{few} to five, dawid_skene, {confidence}": {
@@ -40,8 +38,12 @@ WAYS: dict[str, dict[str, Any]] = {
         "consensus": "dawid_skene",
         "confidence": confidence,
     }
-    for few, n in (("one", 1), ("two", 2))
-    for confidence in (0.85, 0.9, 0.95)
+    for few, n, confidences in (
+        ("one", 1, (0.85, 0.9, 0.95)),
+        ("two", 2, (0.85, 0.9, 0.95)),
+        ("three", 3, (0.9,)),
+    )
+    for confidence in confidences
 }
 
 
