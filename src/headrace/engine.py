@@ -57,9 +57,11 @@ from .observe.schema import Schema
 from .observe.values import Refusal
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
+from .query.record import Differences
 from .query.ruled import own_rule
 from .query.schedule import Workflow
 from .query.strategies import Strategy
+from .recalling import recall, settle_record
 from .report import Report
 from .reporting import check_model_starts, report_of
 from .settings import Settings, check
@@ -206,10 +208,15 @@ class Engine:
                     continue
                 until = min(wake, np.inf if deadline is None else deadline)
                 stop = int(np.searchsorted(run.clock, until, side="left"))
-                outputs = self._routed(self.shard.observe(run, stop))
+                outputs = self._routed([*recall(self.shard), *self.shard.observe(run, stop)])
                 self._report = None
                 if outputs:
                     yield outputs
+
+    def settle_record(self) -> tuple[list[Output], Differences]:
+        """The record that is followed ends here: what follows, and by how much it differed."""
+        outputs, found = settle_record(self.shard)
+        return self._routed(outputs), found
 
     def _in_batches(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
         """The same inputs with neighbouring events joined into batches, less those refused."""

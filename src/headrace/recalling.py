@@ -14,7 +14,6 @@ import numpy as np
 
 from .messages import Output
 from .query.arrivals import Drawn
-from .query.opinions import REASON as OPINION
 from .query.record import Decided, Differences, Record
 from .query.rounds import Decision
 from .shard import Shard
@@ -55,7 +54,10 @@ def _asked_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
     past, asking = shard.past(), shard.asking
     row_of = dict(zip(past.keys.tolist(), range(len(past)), strict=True))
     rows = {
-        row_of[one.key]: one for one in ones.values() if one.key in row_of and one.reason != OPINION
+        row: one
+        for request_id, one in ones.items()
+        if (row := row_of.get(one.key)) is not None
+        and asking.request_id(str(past.ids[row])) == request_id
     }
     is_known = asking.are_known(past.keys)
     rows = {row: one for row, one in rows.items() if not is_known[row]}

@@ -301,7 +301,9 @@ class Shard(Watched):
         decision = self.asking.round(
             pool, is_asked, reason=reason, at_random=at_random, wanted_n=wanted_n, now=now
         )
-        return self.ask_chosen(decision if record is None else record.held(decision, pool), events)
+        if record is not None:
+            decision = record.held(decision, pool, self.asking.request_id)
+        return self.ask_chosen(decision, events)
 
     def ask_chosen(self, decision: Decision, events: Columns) -> list[Output]:
         """Ask the events that a round chose of these; nothing if there are none."""

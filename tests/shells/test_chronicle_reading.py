@@ -12,7 +12,7 @@ from headrace.errors import BadInput
 from headrace.settings import parse
 from headrace.shells.chronicle import SAMPLES_MAX
 from headrace.shells.chronicle_reading import SAMPLES_N, read_chronicle
-from headrace.shells.replay import RunFolder
+from headrace.shells.run_folder import RunFolder
 from shells.runs import SETTINGS, Stream
 
 

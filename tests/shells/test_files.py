@@ -21,7 +21,8 @@ from headrace.errors import BadInput, BadSettings, BrokenInvariant
 from headrace.settings import parse
 from headrace.shells import files, waiting
 from headrace.shells.places import Places
-from headrace.shells.replay import RunFolder, replay
+from headrace.shells.replay import replay
+from headrace.shells.run_folder import RunFolder
 from shells.runs import SETTINGS, START_AT, Stream, accidents, answer_to, child, event, lines_of
 
 

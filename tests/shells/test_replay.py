@@ -11,7 +11,8 @@ from headrace import cli
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
 from headrace.shells.files import run_files
-from headrace.shells.replay import RunFolder, replay
+from headrace.shells.replay import replay
+from headrace.shells.run_folder import RunFolder
 from shells.runs import SETTINGS, Stream
 
 

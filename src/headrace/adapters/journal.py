@@ -2,7 +2,8 @@
 
 It does not hold events or answers but says where they stand: bytes [start, stop) of a source, and
 a digest of them. Ticks and finished retrainings stand in it themselves. From the journal and its
-sources every decision follows again.
+sources every decision follows again. What a record led to is written behind it, before it is let
+out: on another machine the record wins (`query.record`).
 
 A file is a magic of 8 bytes, then records: length of the body (4 bytes, little-endian), XXH32 of
 these (4 bytes), XXH3-64 of the body (8 bytes), body (JSON). A process that is killed leaves at most
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -22,10 +23,11 @@ import msgspec
 import xxhash
 
 from ..errors import BadInput, BrokenInvariant
+from ..query.record import Decided
 from .jsonl import naming, write_all
 
 MAGIC = b"HRJOUR1\n"
-BODY_BYTES_MAX = 1 << 16
+BODY_BYTES_MAX = 1 << 18
 _HEAD_BYTES = 16
 
 Kind: TypeAlias = Literal["events", "answers", "orders"]
@@ -62,7 +64,20 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     error: str | None = None
 
 
-Record: TypeAlias = Source | Span | Ticked | Retrained
+class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What the record before led to: the requests that were asked, and the numbers behind each.
+
+    `ends` are the bytes at which each of the run's outputs ends with it, `digests` are those of
+    what was added.
+    """
+
+    ids: list[str]
+    decided: list[Decided]
+    ends: dict[str, int]
+    digests: dict[str, str]
+
+
+Record: TypeAlias = Source | Span | Ticked | Retrained | Asked
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -134,6 +149,8 @@ class Journal:
     def append(self, record: Record) -> None:
         """Write a record; when this returns it survives the death of the process."""
         body = _ENCODER.encode(record)
+        if isinstance(record, Asked) and len(body) > BODY_BYTES_MAX:
+            return  # It is decided again by whoever reads the rest.
         if len(body) > BODY_BYTES_MAX:
             raise BrokenInvariant(f"a journal record of {len(body)} bytes")
         self._write(_head(len(body).to_bytes(4, "little"), _checksum(body)) + body)
@@ -177,6 +194,26 @@ class Journal:
         elif isinstance(record, Span):
             self.fed[record.source].add(record.start, record.stop)
             self.last[record.source] = record
+
+
+def with_asked(
+    records: Iterable[tuple[Record, int]],
+) -> Iterator[tuple[Record, int, Asked | None]]:
+    """Each record of a journal with what it led to, and the byte at which both end.
+
+    None where it led to nothing, or a version of before or a kill left that out.
+    """
+    held: tuple[Record, int] | None = None
+    for record, end in records:
+        if not isinstance(record, Asked):
+            if held is not None:
+                yield *held, None
+            held = record, end
+        elif held is not None:
+            yield held[0], end, record
+            held = None
+    if held is not None:
+        yield *held, None
 
 
 class Spans:

@@ -9,10 +9,10 @@ import os
 import select
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
@@ -258,6 +258,38 @@ class Appender:
             write_all(self._file, content, self.path)
             self.position += len(content)
             self.size += len(content)
+
+    @property
+    def is_behind(self) -> bool:
+        """The file holds more than what was let out so far."""
+        return self.position < self.size
+
+    def keep(
+        self, lines: Sequence[bytes], end: int, was: str, digest: Callable[[bytes], str]
+    ) -> int:
+        """Append of these lines what the file does not hold, which was to end at byte `end`.
+
+        What it holds stays, whatever it is: whoever reads it has read it. Only a last line that
+        a kill cut short, and that begins otherwise now, is taken back. Returns how many lines are
+        others than those that stay.
+        """
+        there = os.pread(self._file.fileno(), max(0, end - self.position), self.position)
+        content = b"".join(lines)
+        if content.startswith(there) and (self.size < end or len(there) == len(content)):
+            self.write(content)
+            return 0
+        if self.size >= end and digest(there) != was:
+            raise BrokenInvariant(self._difference(there, content))
+        kept = there.splitlines(keepends=True)
+        if kept and not kept[-1].endswith(b"\n"):
+            there = there[: -len(kept.pop())]
+            self._file.truncate(self.position + len(there))
+            self.size = self.position + len(there)
+        self.position += len(there)
+        if self.position >= self.size and self.position < end:
+            self.write(b"".join(lines[len(kept) :]))
+            lines = lines[: len(kept)]
+        return sum(was != now for was, now in zip_longest(kept, lines))
 
     def check(self) -> None:
         """Raises `BadInput` if the file is no longer the one under its name."""

@@ -8,7 +8,7 @@ that stand there, and nothing else; `Differences` counts what would have been de
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -163,7 +163,7 @@ class Record:
             self._due.add(request_id)
         return is_on_record
 
-    def held(self, decision: Decision, pool: Pool) -> Decision:
+    def held(self, decision: Decision, pool: Pool, request_id_of: Callable[[str], str]) -> Decision:
         """The decision with what was chosen then, as far as it is in the pool, and its numbers."""
         named = [one for one in self._left.items() if one[1].round_n == decision.round_n]
         row_of = {key: row for row, key in enumerate(pool.keys.tolist())}
@@ -173,7 +173,8 @@ class Record:
         chosen, picked = [], set(decision.chosen.tolist())
         for request_id, one in named:
             row = row_of.get(one.key)
-            if row is None:
+            # Under another seed another event may have its key.
+            if row is None or request_id_of(pool.ids[row]) != request_id:
                 continue
             if row in picked:
                 self._compare(one, utilities[row], inclusion[row])

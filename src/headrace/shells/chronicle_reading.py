@@ -24,8 +24,10 @@ from ..engine import Engine
 from ..errors import BadInput
 from ..messages import InputRejected, LabelRequested, Output
 from .chronicle import Chronicle
-from .replay import Player, RunFolder, encoded
+from .outputs import encoded
+from .replay import Player
 from .report_parts import features_told
+from .run_folder import RunFolder
 
 SAMPLES_N = 200
 PIECES_N = 1_000

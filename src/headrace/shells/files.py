@@ -36,12 +36,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from ..adapters.journal import Record, Retrained, Span, Spans, Ticked, digest
+from ..adapters.journal import Asked, Record, Retrained, Span, Spans, Ticked, digest, with_asked
 from ..adapters.jsonl import Appender, Tail
 from ..adapters.snapshots import SnapshotStore
 from ..adapters.tables.records import is_export, is_table_of_columns
@@ -50,16 +48,18 @@ from ..engine import Engine
 from ..errors import BadInput
 from ..flow.overdue import is_live
 from ..learn.retrain import Challenger, RetrainJob, attempt
-from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
+from ..messages import LabelRequested, Output
 from ..observe.clock import off_clock_told
 from ..report import Report
 from ..settings import Settings
 from .copying import copy_answers
 from .inputs import open_events
 from .orders import ORDERS
-from .places import Places, is_whole, refuse_the_same, refuse_to_follow
-from .replay import Player, RunFolder, encoded
+from .outputs import contents_of, differences_told, ends_of, written_again
+from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
+from .replay import Player
 from .report_parts import features_told
+from .run_folder import RunFolder
 from .shown import Shown
 from .waiting import PIECE_N, Answers
 
@@ -182,17 +182,20 @@ class Runner:
 
     def _go_on(self) -> None:
         """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
-        self._fed_to = self._snapshot_at
-        for record, end in self.journal.records(self._snapshot_at):
-            self._let_out(self.player.play(record))
+        self._fed_to, self._differing_n = self._snapshot_at, 0
+        for record, end, asked in with_asked(self.journal.records(self._snapshot_at)):
+            is_last = end == self.journal.size
+            self._let_out_again(self.player.play(record, asked=asked), asked, is_last=is_last)
             self.engine.check_model()
-            self._fed_to = end
-            if self.stop.is_set() and end < self.journal.size:
+            self._fed_to = self.journal.size if is_last else end
+            if self.stop.is_set() and not is_last:
                 self._note(
                     f"stopped at byte {end} of {self.journal.size} of {self.journal.path}, which "
                     "is fed again at a start; the next one goes on from there"
                 )
                 break
+        if told := differences_told(self.player.differences, self._differing_n):
+            self._note(told)
 
     def _open_inputs(self, places: Places, opened: ExitStack) -> None:
         events, self._pipe = open_events(places, self.settings, self.follow, self._note)
@@ -200,7 +203,7 @@ class Runner:
             opened.callback(self._pipe.close)
         self._is_told |= places.events is not None and is_table_of_columns(places.events)
         longest = self.settings.input.line_bytes_max
-        self._events_source = self.journal.source("events", _recorded(events, places.state))
+        self._events_source = self.journal.source("events", recorded_path(events, places.state))
         fed = self._fed(self._events_source)
         self._events = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
         opened.callback(self._events.close)
@@ -208,7 +211,7 @@ class Runner:
             answers, decoder = places.answers, self.player.answers_decoder
             if is_export(answers):
                 answers = copy_answers(answers, places.state, self.settings, decoder)
-            number = self.journal.source("answers", _recorded(answers, places.state))
+            number = self.journal.source("answers", recorded_path(answers, places.state))
             self._answers_source, fed = number, self._fed(number)
             tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
             opened.callback(tail.close)
@@ -349,20 +352,32 @@ class Runner:
     ) -> None:
         """The one way in: first the journal, then the engine, then the outputs."""
         self.journal.append(record)
-        self._fed_to = self.journal.size
         with self._shown.feeding(self.engine):
             outputs = self.player.play(record, content, challenger)
         self._let_out(outputs)
+        self._fed_to = self.journal.size
         for output in outputs:
             if isinstance(output, LabelRequested):
                 self._answers.asked(output.request_id)
         self.engine.check_model()
 
-    def _let_out(self, outputs: Sequence[Output]) -> None:
-        lines = [(output, encoded(output)) for output in outputs]
-        for name, kinds in _LOGS.items():
-            if content := b"".join(line for output, line in lines if isinstance(output, kinds)):
-                self._logs[name].write(content)
+    def _let_out_again(self, outputs: list[Output], asked: Asked | None, *, is_last: bool) -> None:
+        """What the journal had, fed again: the files hold it, up to where a kill cut them short."""
+        if asked is not None:
+            self._differing_n += written_again(self._logs, outputs, asked)
+            return self._on_outputs(outputs)
+        # Of an earlier version, or a kill came before anything of it was let out.
+        is_new = is_last and not any(log.is_behind for log in self._logs.values())
+        return self._let_out(outputs, is_journaled=not is_new)
+
+    def _let_out(self, outputs: Sequence[Output], *, is_journaled: bool = False) -> None:
+        """Into the journal what was asked, then all of it to where it belongs."""
+        contents = contents_of(outputs)
+        if not is_journaled:
+            self.journal.append(self.player.asked(*ends_of(self._logs, contents)))
+        for name, lines in contents.items():
+            if lines:
+                self._logs[name].write(b"".join(lines))
         self._on_outputs(outputs)
 
     def _until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
@@ -482,16 +497,3 @@ class Runner:
             read_bytes=self._events.position,
             lag_bytes=self.lag_bytes,
         )
-
-
-_LOGS: dict[str, Any] = {
-    "requests": LabelRequested | RequestWithdrawn,
-    "decisions": Output,
-    "rejects": InputRejected,
-}
-
-
-def _recorded(path: Path, state: Path) -> str:
-    """The path as the journal has it: one in the folder of the run stays valid when that moves."""
-    path, state = path.resolve(), state.resolve()
-    return path.name if path.parent == state else str(path)

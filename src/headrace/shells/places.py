@@ -121,3 +121,9 @@ def is_whole(line: bytes) -> bool:
         return isinstance(json.loads(line), dict | list)
     except (ValueError, RecursionError):
         return False
+
+
+def recorded_path(path: Path, state: Path) -> str:
+    """The path as the journal has it: one in the folder of the run stays valid when that moves."""
+    path, state = path.resolve(), state.resolve()
+    return path.name if path.parent == state else str(path)

@@ -1,6 +1,6 @@
 """A recorded run decided again: from its journal to the same outputs, byte for byte.
 
-`RunFolder` is what is known of a run, `Player` feeds an engine what a journal says; `headrace run`
+`Player` feeds an engine what a journal says; `headrace run`
 goes through both, so that a restart and a replay can't differ from what was done at first. Then
 `headrace replay`, which decides everything again and compares.
 """
@@ -8,199 +8,60 @@ goes through both, so that a restart and a replay can't differ from what was don
 from __future__ import annotations
 
 import argparse
-import fcntl
-import hashlib
-import importlib.util
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 from rich.progress import Progress
 
-from ..adapters.journal import Journal, Record, Retrained, Source, Span, Ticked, digest
+from ..adapters.journal import (
+    Asked,
+    Record,
+    Retrained,
+    Source,
+    Span,
+    Ticked,
+    digest,
+    with_asked,
+)
 from ..adapters.jsonl import open_input, split_lines
 from ..engine import Engine
-from ..errors import BadInput, BadSettings
+from ..errors import BadInput
 from ..learn.retrain import Challenger, retrain
-from ..messages import InputRejected, Output, RetrainFinished, Tick
+from ..messages import (
+    Input,
+    InputRejected,
+    LabelRequested,
+    Output,
+    RetrainFinished,
+    Tick,
+)
 from ..observe.admission import ID_LENGTH_MAX
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
-from ..settings import Settings
+from ..query.record import Decided, Differences, decided_of
+from ..query.record import Record as AskedThen
+from ..recalling import follow_record
 from .orders import decode_order
-from .places import no_run_told
+from .outputs import encoded
 from .printing import make_console
+from .run_folder import RunFolder, differing_fields
 
 LINE_SHOWN_MAX = 500
-
-_ENCODER = msgspec.json.Encoder()
-
-
-def encoded(output: Output) -> bytes:
-    """An output as its line in `decisions.jsonl`."""
-    return _ENCODER.encode(output) + b"\n"
-
-
-# ------------------------------------------------------------------------------------ the folder
-
-
-class RunFolder:
-    """The folder that holds all that is known of a run; one process at a time has it.
-
-    With `settings` the folder is made if need be, and keeps them; without, it must be there, and
-    its journal is only read, which with `is_shared` is done while a run may go on. [run] may change
-    from one start to the next, nothing else may.
-
-    Raises `BadSettings` if another process has the folder or the settings differ from those that
-    it was begun with, `BadInput` if it holds no run.
-    """
-
-    def __init__(
-        self, path: Path, settings: Settings | None = None, *, is_shared: bool = False
-    ) -> None:
-        self.path = path
-        if settings is not None:
-            try:
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except FileExistsError:
-                raise BadSettings(f"{path} is a file; --state has to be a folder") from None
-            except OSError as error:
-                raise BadSettings(f"{path} can't be made: {error.strerror}") from error
-        elif not (path / "settings.json").exists():
-            raise BadInput(no_run_told(path))
-        self._lock = None if is_shared else _locked(path, is_made=settings is not None)
-        try:
-            self.settings = self._kept() if settings is None else self._agreed(settings)
-            self.edited = [] if settings is None else self._edited(settings)
-            self.journal = Journal(path / "journal", is_read_only=settings is None)
-        except BaseException:
-            self._unlock()
-            raise
-
-    @property
-    def decisions(self) -> Path:
-        """Every output in order, one a line: the training log is in it."""
-        return self.path / "decisions.jsonl"
-
-    def close(self) -> None:
-        self.journal.close()
-        self._unlock()
-
-    def _unlock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-
-    def _kept(self) -> Settings:
-        path = self.path / "settings.json"
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Settings)
-        except (OSError, msgspec.DecodeError) as error:
-            raise BadInput(f"{path} can't be read: {error}") from error
-
-    def _agreed(self, settings: Settings) -> Settings:
-        path = self.path / "settings.json"
-        if not path.exists():
-            _replace(path, msgspec.json.format(_ENCODER.encode(settings)))
-            return settings
-        there, here = msgspec.to_builtins(self._kept()), msgspec.to_builtins(settings)
-        faults = [
-            f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
-            "--state, or set it back"
-            for where, then, now in _differences(there, here, "")
-            if not where.startswith(("run.", "http.", "queue.", "bridges"))
-            and where != "label.cost"
-        ]
-        if faults:
-            raise BadSettings(faults)
-        return settings
-
-    def _edited(self, settings: Settings) -> list[str]:
-        """What was edited behind a name in the settings since the last start, as sentences."""
-        named = _named_code(settings)
-        if not named:
-            return []
-        path = self.path / "code.json"
-        now = {where: _source_digest(name) for where, name in named}
-        try:
-            then = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
-        except (OSError, msgspec.DecodeError):
-            then = now
-        _replace(path, _ENCODER.encode(now))
-        return [
-            f"{where} is {name!r}, and its file has changed since the last start: what was decided "
-            "stands, what follows is decided by the new code, and headrace replay can't agree "
-            "with both. Start with another --state to have all of it by the new code"
-            for where, name in named
-            if then.get(where, now[where]) != now[where]
-        ]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a small file at once: whoever reads it sees the old one or the new one."""
-    made = path.with_suffix(".new")
-    made.write_bytes(content)
-    made.replace(path)
-
-
-def _named_code(settings: Settings) -> list[tuple[str, str]]:
-    """Settings that name code of the user's, as `module:attribute`, by their paths."""
-    named = [
-        ("model.name", settings.model.name),
-        ("query.strategy", settings.query.strategy),
-        ("input.decoder", settings.input.decoder),
-        ("answers.decoder", settings.answers.decoder),
-    ]
-    watches = enumerate(settings.drift.watch)
-    named += [(f"drift.watch[{i}].detector", watch.detector) for i, watch in watches]
-    return [(where, name) for where, name in named if name and ":" in name]
-
-
-def _source_digest(name: str) -> str:
-    """A digest of the file of the module in `module:attribute`; code that it calls is not in it."""
-    try:
-        spec = importlib.util.find_spec(name.partition(":")[0])
-        text = b"" if spec is None or not spec.origin else Path(spec.origin).read_bytes()
-    except (ImportError, ValueError, OSError):
-        return ""
-    return hashlib.blake2b(text, digest_size=16).hexdigest()
-
-
-def _locked(path: Path, *, is_made: bool) -> BinaryIO | None:
-    """The folder's lock; one that is only read, an archive perhaps, need not have one."""
-    try:
-        lock = (path / "lock").open("ab" if is_made else "rb")
-    except FileNotFoundError:
-        if is_made:
-            raise
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise BadSettings(
-            f"{path} is in use by another process; stop that one, or give another --state"
-        ) from None
-    return lock
-
-
-def _differences(there: Any, here: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in dict.fromkeys((*there, *here)):
-            path = f"{where}.{name}" if where else name
-            yield from _differences(there.get(name), here.get(name), path)
-    elif there != here:
-        yield where, there, here
-
 
 # ------------------------------------------------------------------------------------ the player
 
 
 class Player:
-    """Feeds an engine what a journal says; `rejected_n` counts the lines that hold no event."""
+    """Feeds an engine what a journal says; `rejected_n` counts the lines that hold no event.
+
+    `differences` are those of what was decided from what the journal has it led to.
+    """
 
     def __init__(self, folder: RunFolder) -> None:
         self.engine = Engine(settings=folder.settings)
@@ -210,6 +71,9 @@ class Player:
         )
         self.line_bytes_max = folder.settings.input.line_bytes_max
         self.rejected_n: dict[str, int] = {}
+        self.differences = Differences()
+        self._decided: list[tuple[str, Decided]] = []
+        self._began_n = 0
         self._folder = folder.path
         self._sources = folder.journal.sources
         self._files: dict[int, BinaryIO] = {}
@@ -219,17 +83,52 @@ class Player:
         record: Record,
         content: bytes | None = None,
         challenger: Challenger | None = None,
+        *,
+        asked: Asked | None = None,
     ) -> list[Output]:
         """The outputs that follow from one record.
 
-        Who has the bytes of a span or the challenger of a job at hand may pass them. Raises
+        Who has the bytes of a span or the challenger of a job at hand may pass them. With `asked`,
+        what the record led to when it was fed first, it leads to the same requests. Raises
         `BadInput` if the bytes of a source are gone, or not those that were fed.
         """
+        shard = self.engine.shard
+        self._decided, self._began_n = [], shard.events_n
+        if asked is not None:
+            follow_record(shard, AskedThen(asked.ids, asked.decided, shard.events_n))
+        outputs = self._played(record, content, challenger)
+        if asked is not None:
+            missing, differences = self.engine.settle_record()
+            outputs += missing
+            self.differences.add(differences)
+        return outputs
+
+    def asked(self, ends: dict[str, int], digests: dict[str, str]) -> Asked:
+        """What the record that was played last led to, for the journal."""
+        ids, decided = [n for n, _ in self._decided], [one for _, one in self._decided]
+        return Asked(ids=ids, decided=decided, ends=ends, digests=digests)
+
+    def _feed(self, message: Input) -> list[Output]:
+        """What follows from one message; and the numbers behind the requests in it."""
+        found, shard = list[Output](), self.engine.shard
+        for outputs in self.engine.flow([message]):
+            after_n = shard.events_n - self._began_n
+            self._decided += [
+                (o.request_id, decided_of(o, shard.chance.key(o.event_id), after_n))
+                for o in outputs
+                if isinstance(o, LabelRequested)
+            ]
+            found += outputs
+        return found
+
+    def _played(
+        self, record: Record, content: bytes | None, challenger: Challenger | None
+    ) -> list[Output]:
         match record:
-            case Source():
+            case Source() | Asked():
                 return []
             case Ticked():
-                return self.engine.feed([Tick(at=record.at)])
+                return self._feed(Tick(at=record.at))
             case Retrained():
                 return self._retrained(record, challenger)
             case Span():
@@ -280,7 +179,7 @@ class Player:
         )
         for rejected in decoded.rejected:
             self._count(rejected)
-        outputs = self.engine.feed([decoded.batch]) if len(decoded.batch) else []
+        outputs = self._feed(decoded.batch) if len(decoded.batch) else []
         return [*decoded.rejected, *_placed(outputs, decoded, lines, path)]
 
     def _answers(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
@@ -291,7 +190,7 @@ class Player:
                     self._count(answer)
                     outputs.append(answer)
                 else:
-                    outputs += _placed_at(self.engine.feed([answer]), path, position, line)
+                    outputs += _placed_at(self._feed(answer), path, position, line)
         return outputs
 
     def _orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
@@ -299,7 +198,7 @@ class Player:
         outputs: list[Output] = []
         for position, line in lines:
             order = decode_order(line, self.engine.now)
-            followed = [order] if isinstance(order, InputRejected) else self.engine.feed([order])
+            followed = [order] if isinstance(order, InputRejected) else self._feed(order)
             for output in followed:
                 if isinstance(output, InputRejected):
                     self._count(output)
@@ -318,7 +217,7 @@ class Player:
         finished = RetrainFinished(
             job_id=record.job_id, at=record.at, challenger=challenger, error=record.error
         )
-        return self.engine.feed([finished])
+        return self._feed(finished)
 
 
 def _placed(
@@ -360,10 +259,16 @@ def _at(rejected: InputRejected, path: str, position: int, line: bytes) -> Input
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """`same_n` outputs agreed; `difference` says what the first other one is, or is empty."""
+    """`same_n` outputs agreed; `difference` says what the first other one is, or is empty.
+
+    `other_n` outputs differ in all; in a run of an earlier version the first one ends it.
+    `differences` counts decisions that would be others here; outputs follow the record.
+    """
 
     same_n: int
     difference: str
+    other_n: int = 0
+    differences: Differences = field(default_factory=Differences)
 
 
 def replay(path: Path, on_progress: Callable[[int, int], None] = lambda done, of: None) -> Replayed:
@@ -374,22 +279,44 @@ def replay(path: Path, on_progress: Callable[[int, int], None] = lambda done, of
     """
     folder = RunFolder(path)
     player = Player(folder)
-    same_n = 0
+    found = _Compared()
     try:
         with open_input(folder.decisions) as decided:
-            for record, end in folder.journal.records():
-                for output in player.play(record):
-                    was, now = decided.readline(), encoded(output)
-                    if was != now:
-                        return Replayed(same_n, _difference(same_n + 1, was, now))
-                    same_n += 1
+            for record, end, asked in with_asked(folder.journal.records()):
+                outputs = [*map(encoded, player.play(record, asked=asked))]
+                if asked is None:
+                    held = [decided.readline() for _ in outputs]
+                else:
+                    stop = asked.ends["decisions"]
+                    held = decided.read(max(0, stop - decided.tell())).splitlines(keepends=True)
+                found.compare(held, outputs)
+                if found.difference and asked is None:
+                    break
                 on_progress(end, folder.journal.size)
-            if rest := decided.readline():
-                return Replayed(same_n, _difference(same_n + 1, rest, b""))
-        return Replayed(same_n, "")
+            else:
+                if rest := decided.readline():
+                    found.compare([rest], [])
+        return Replayed(found.same_n, found.difference, found.other_n, player.differences)
     finally:
         player.close()
         folder.close()
+
+
+class _Compared:
+    """Lines that were recorded beside those that are decided now."""
+
+    def __init__(self) -> None:
+        self.same_n = self.other_n = 0
+        self.difference = ""
+
+    def compare(self, held: Sequence[bytes], decided: Sequence[bytes]) -> None:
+        """Compare what one record led to; `same_n` counts up to the first difference."""
+        for was, now in zip_longest(held, decided, fillvalue=b""):
+            if was != now:
+                self.other_n += 1
+                self.difference = self.difference or _difference(self.same_n + 1, was, now)
+            elif not self.difference:
+                self.same_n += 1
 
 
 def _difference(number: int, was: bytes, now: bytes) -> str:
@@ -402,7 +329,7 @@ def _difference(number: int, was: bytes, now: bytes) -> str:
         told.append("  the record ends there; a killed run completes it when it is started again")
         return "\n".join(told)
     try:
-        fields = list(_differences(msgspec.json.decode(was), msgspec.json.decode(now), ""))
+        fields = list(differing_fields(msgspec.json.decode(was), msgspec.json.decode(now), ""))
     except msgspec.DecodeError:
         return "\n".join(told)
     told += [f"  {where}: {then!r} recorded, {here!r} decided" for where, then, here in fields[:5]]
@@ -418,8 +345,9 @@ def register(subparsers: Any) -> None:
         "replay",
         help="decide a recorded run again and compare",
         description="Decide a recorded run again, from its journal and its inputs, and compare "
-        "every output with decisions.jsonl, byte for byte. Exit 0: all agree; 1: they differ; "
-        "2: the inputs are gone or have changed.",
+        "every output with decisions.jsonl, byte for byte. What was asked is asked again: how many "
+        "decisions would be others here, and by how much, is told. Exit 0: all agree; 1: they "
+        "differ; 2: the inputs are gone or have changed.",
     )
     parser.add_argument("state", type=Path, metavar="DIR", help="the --state of a `headrace run`")
     parser.set_defaults(func=main)
@@ -435,6 +363,9 @@ def main(arguments: argparse.Namespace) -> int:
         )
     if found.difference:
         sys.stdout.write(f"{found.same_n} outputs agreed, then {found.difference}\n")
-        return 1
-    sys.stdout.write(f"all {found.same_n} outputs agree with {arguments.state}/decisions.jsonl\n")
-    return 0
+    else:
+        agree = f"all {found.same_n} outputs agree with {arguments.state}/decisions.jsonl"
+        sys.stdout.write(f"{agree}\n")
+    if found.differences.n:
+        sys.stdout.write(f"{found.differences.told}; what was decided then holds\n")
+    return 1 if found.difference or found.differences.n else 0
