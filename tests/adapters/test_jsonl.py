@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headrace.adapters.journal import digest
 from headrace.adapters.jsonl import Appender, Pipe, Tail, split_lines
 from headrace.errors import BadInput, BrokenInvariant
 
@@ -124,3 +125,37 @@ def test_a_pipe_is_copied_and_a_torn_line_of_the_run_before_is_closed(tmp_path):
 def test_only_a_regular_file_is_appended_to():
     with pytest.raises(BadInput, match="not a regular file"):
         Appender(pathlib.Path("/dev/null"), position=0)
+
+
+def begun(tmp_path, content):
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    return path, Appender(path, position=0)
+
+
+def test_lines_that_are_there_stay_and_those_that_would_be_others_are_counted(tmp_path):
+    path, appender = begun(tmp_path, b"one\ntwo\n")
+    with closing(appender):
+        assert appender.keep([b"one\n", b"2\n", b"3\n"], 8, digest(b"one\ntwo\n"), digest) == 2
+        appender.write(b"four\n")
+    assert path.read_bytes() == b"one\ntwo\nfour\n"
+
+
+def test_a_line_that_a_kill_cut_short_is_written_whole_as_it_is_now(tmp_path):
+    path, appender = begun(tmp_path, b"one\ntw")
+    with closing(appender):
+        assert appender.keep([b"one\n", b"2\n"], 8, digest(b"one\ntwo\n"), digest) == 0
+    assert path.read_bytes() == b"one\n2\n"
+
+
+def test_what_was_not_written_whole_is_completed(tmp_path):
+    path, appender = begun(tmp_path, b"one\ntw")
+    with closing(appender):
+        assert appender.keep([b"one\n", b"two\n"], 8, digest(b"one\ntwo\n"), digest) == 0
+    assert path.read_bytes() == b"one\ntwo\n"
+
+
+def test_lines_that_somebody_changed_are_refused(tmp_path):
+    _, appender = begun(tmp_path, b"one\n2wo\n")
+    with closing(appender), pytest.raises(BrokenInvariant, match="differs at byte 4"):
+        appender.keep([b"one\n", b"two\n"], 8, digest(b"one\ntwo\n"), digest)

@@ -1,11 +1,13 @@
 """A run goes on, and is decided again, on a processor whose sums differ: the record wins."""
 
 import json
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from headrace import cli
+from headrace.adapters.journal import Asked, Journal
 from headrace.query import asking, choosing
 from headrace.settings import parse
 from headrace.shells.files import run_files
@@ -102,3 +104,25 @@ def test_a_replay_says_by_how_much(stream, on_another, capsys):
     told = capsys.readouterr().out
     assert "decisions differ from the record" in told
     assert "in utility or propensity, by" in told
+
+
+def test_a_run_of_an_earlier_version_has_no_record_and_is_decided_again(stream):
+    stream, settings = stream
+    asked = ids(stream.places.requests)
+    path = stream.places.state / "journal"
+    with closing(Journal(path, is_read_only=True)) as journal:
+        records = [record for record, _ in journal.records() if not isinstance(record, Asked)]
+    path.unlink()
+    with closing(Journal(path)) as journal:
+        for record in records:
+            journal.append(record)
+    assert replay(stream.places.state).difference == ""
+    notes = []
+    stream.run(settings=settings, on_note=notes.append)
+    assert not any("What was decided then holds" in note for note in notes)
+    stream.write_events(420, 600)
+    stream.run(settings=settings)
+    assert ids(stream.places.requests)[: len(asked)] == asked
+    found = replay(stream.places.state)
+    assert (found.difference, found.differences.n) == ("", 0)
+    assert found.differences.decided_n > 0
