@@ -38,7 +38,7 @@ label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed
 
 formats: $(READY)  ## Argilla, doccano and Snorkel themselves take our files and give theirs; 0.9 GB into .formats
 	.ci/formats.sh
-	$(BIN)/python -m pytest tests/bridges/formats/test_tools.py $(ARGS)
+	$(BIN)/python -m pytest tests_formats $(ARGS)
 
 fuzz: $(READY)  ## inputs made up by hypothesis, for as long as they last; ARGS="-k settings"
 	HEADRACE_FUZZ_N=20000 $(BIN)/python -m pytest -n auto tests/fuzz $(ARGS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Puts the labelling tools whose files we write and read into .formats, each in a folder of its own:
-# tests/bridges/formats/test_tools.py asks them. Nothing of them gets into the environment.
+# tests_formats asks them. Nothing of them gets into the environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 BIN="${VENV:-.venv}/bin"
