@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -242,6 +243,14 @@ class Worker:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
+def _without_noise(log: str) -> str:
+    """A log without what aiokafka leaves to asyncio when a group has gone on without a member."""
+    lines = re.split(r"^(?=\d{4}-\d\d-\d\d )", log, flags=re.MULTILINE)
+    return "".join(
+        line for line in lines if not ("never retrieved" in line and "UnknownMemberId" in line)
+    )
+
+
 class Fleet:
     """Some workers of one group, by name; those that still run are killed at the end."""
 
@@ -279,8 +288,9 @@ class Fleet:
     def check(self) -> None:
         """Fail if one broke, or decided otherwise when it did so for the second time."""
         for worker in self.workers.values():
+            told = _without_noise(worker.text())
             for sign in ("Traceback", "decided again", "what was asked then holds"):
-                assert sign not in worker.text(), f"{worker.name}:\n{worker.tail(200)}"
+                assert sign not in told, f"{worker.name}:\n{worker.tail(200)}"
 
     def stop(self) -> None:
         """Stop all at once, as a deployment would; each must end well."""
