@@ -116,7 +116,10 @@ def circle(_: bytes) -> Any:
         (lambda _: {"id": "\ud800"}, "UnicodeEncodeError"),
         (lambda _: {("a", "b"): 1}, "TypeError"),
         (lambda _: [GOOD] * 10_001, "10001 objects"),
-        (lambda _: {"at": decimal.Decimal("NaN")}, "DecodeError"),
+        (
+            lambda _: {"at": decimal.Decimal("NaN")},
+            "Error: ",
+        ),  # of either kind, by msgspec's version
     ],
 )
 def test_what_goes_wrong_in_it_rejects_the_record_and_no_other(

@@ -39,3 +39,37 @@ def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():
     found = asyncio.run(heard())
     assert found.flow.held == {Part("inference", 0)}
     assert found.flow.rebalances_n == 0
+
+
+def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_nothing():
+    """Between the failure and the end of its tasks the consumer may hear of a rebalance."""
+
+    async def heard() -> Session:
+        found = session()
+        found.flow.held = {Part("inference", 0)}
+        waiting: list[asyncio.Task[None]] = []
+
+        async def fail() -> None:
+            raise ValueError("fenced")
+
+        async def listen() -> None:
+            # Cancelled by the failure, it hears of a rebalance on its way out.
+            try:
+                await asyncio.sleep(10)
+            except asyncio.CancelledError:
+                waiting.append(asyncio.create_task(found.revoked()))
+                await asyncio.sleep(0)
+                raise
+
+        try:
+            async with asyncio.TaskGroup() as found._tasks:
+                found._tasks.create_task(listen())
+                found._tasks.create_task(fail())
+        except* ValueError:
+            found._released.set()
+        await waiting[0]
+        return found
+
+    found = asyncio.run(heard())
+    assert found.flow.held == {Part("inference", 0)}
+    assert found.flow.rebalances_n == 0

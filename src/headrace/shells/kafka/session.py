@@ -224,8 +224,16 @@ class Session:
             self.take(one)
 
         # It may have ended while the brokers were asked.
-        if not self._is_over:
-            await asyncio.wait([self._tasks.create_task(tell())])
+        if self._is_over:
+            return
+        telling = tell()
+        try:
+            task = self._tasks.create_task(telling)
+        except RuntimeError:
+            # Another task has just failed, as when we were fenced: nothing more is taken here.
+            telling.close()
+            return
+        await asyncio.wait([task])
 
     # ------------------------------------------------------------------ out: what is wanted
 
