@@ -23,6 +23,7 @@ from ..label.answers import fault_of
 from ..messages import Answer, LabelRequested, class_name
 from ..settings_fields import Section, about
 from .bridge import Delivery, Receipt, Reply
+from .database import changing
 from .reply_log import ReplyLog, opened
 
 REPLIES_MAX = 1_000
@@ -131,8 +132,7 @@ class Functions:
         said = [
             (one.request_id, self._asked(one.request, now)) for one in deliveries if one.request
         ]
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             for request_id, replies in said:
                 is_new = self._db.execute(
                     "INSERT OR IGNORE INTO answered (request_id) VALUES (?)", (request_id,)

@@ -8,16 +8,15 @@ be told from what was done. Replies wait here until the log of answers has them.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from ..errors import BadInput
 from ..messages import LabelRequested, RequestWithdrawn
 from .bridge import Delivery, Receipt, Reply
+from .database import changing, open_database
 
 KEPT_N = 100_000
 """So many requests are remembered after their end; an answer to an older one still passes."""
@@ -26,12 +25,14 @@ VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
-    request_id TEXT PRIMARY KEY, n INTEGER NOT NULL, state TEXT NOT NULL, body BLOB NOT NULL,
+    n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
+    body BLOB NOT NULL,
     expires REAL NOT NULL, reason TEXT NOT NULL DEFAULT '', was_cut INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_state ON requests (state, n);
 CREATE INDEX IF NOT EXISTS by_end ON requests (expires) WHERE state IN ('new', 'sending', 'sent');
 CREATE TABLE IF NOT EXISTS replies (
-    reply_id TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB, is_handed INTEGER NOT NULL DEFAULT 0);
+    n INTEGER PRIMARY KEY AUTOINCREMENT, reply_id TEXT NOT NULL UNIQUE, body BLOB,
+    is_handed INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_handed ON replies (is_handed, n);
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
@@ -65,21 +66,13 @@ class Outbox:
 
     def __init__(self, path: Path, *, outlives_power: bool = True) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
-                raise BadInput(
-                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
-                )
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"{path} is no outbox of a bridge: {error}") from error
-        path.chmod(0o600)
+        self._db = open_database(
+            path,
+            _SCHEMA,
+            version=VERSION,
+            fault="is no outbox of a bridge",
+            outlives_power=outlives_power,
+        )
         # What was under way when the bridge ended may have reached the tool.
         self._db.execute("UPDATE requests SET was_cut = 1 WHERE state IN ('sending', 'leaving')")
 
@@ -101,14 +94,13 @@ class Outbox:
         A request expires at its deadline, but is open at least as long as it was meant to be from
         when it is taken in, `now`: a bridge that was away asks late rather than never.
         """
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             for record in records:
                 if isinstance(record, LabelRequested):
                     lasts_s = max(0.0, record.deadline - record.at)
                     self._db.execute(
-                        "INSERT OR IGNORE INTO requests (request_id, n, state, body, expires) "
-                        "VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM requests), 'new', ?, ?)",
+                        "INSERT OR IGNORE INTO requests (request_id, state, body, expires) "
+                        "VALUES (?, 'new', ?, ?)",
                         (
                             record.request_id,
                             msgspec.json.encode(record),
@@ -121,8 +113,7 @@ class Outbox:
 
     def expire(self, now: float) -> None:
         """Let all requests leave the tool whose time is over."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             self._leave("expires <= ?", (now,), "expired")
 
     def _leave(self, which: str, values: tuple[str | float, ...], reason: str) -> None:
@@ -167,8 +158,7 @@ class Outbox:
 
     def sent(self, deliveries: Iterable[Delivery]) -> None:
         """Remember that the tool has taken these."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             self._db.executemany(
                 "UPDATE requests SET state = CASE state WHEN 'leaving' THEN 'gone' ELSE 'sent' END,"
                 " was_cut = 0 WHERE request_id = ?",
@@ -185,14 +175,12 @@ class Outbox:
     def take_replies(self, receipt: Receipt) -> int:
         """Remember what the tool gave, and its mark, at once; how many replies are new."""
         new_n = 0
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             for reply in receipt.replies:
                 body = msgspec.json.encode(reply)
                 reply_id = reply.reply_id or hashlib.blake2b(body, digest_size=16).hexdigest()
                 new_n += self._db.execute(
-                    "INSERT OR IGNORE INTO replies (reply_id, n, body) "
-                    "VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM replies), ?)",
+                    "INSERT OR IGNORE INTO replies (reply_id, body) VALUES (?, ?)",
                     (reply_id, body),
                 ).rowcount
             self._remember("tool", receipt.mark)
@@ -207,8 +195,7 @@ class Outbox:
 
     def handed_on(self, reply_ids: Sequence[str]) -> None:
         """Remember that the log of answers has these; only their ids are kept, for a while."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             self._db.executemany(
                 "UPDATE replies SET is_handed = 1, body = NULL WHERE reply_id = ?",
                 [(one,) for one in reply_ids],

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import BadInput
 from .bridge import Reply
+from .database import open_database
 
 VERSION = 1
 
@@ -32,27 +32,13 @@ def opened(path: Path, schema: str = "", *, outlives_power: bool = True) -> sqli
     `outlives_power` is for tests that need not wait for the disk. Raises `BadInput` for a file that
     is not one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        try:
-            db.execute("PRAGMA journal_mode=WAL")
-            # With FULL a transaction that has ended survives a loss of power.
-            db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
-                raise BadInput(
-                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
-                )
-            db.executescript(_SCHEMA + schema)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-        except BaseException:
-            db.close()
-            raise
-    except sqlite3.DatabaseError as error:
-        raise BadInput(f"{path} can't be used as the memory of a bridge: {error}") from error
-    path.chmod(0o600)
-    return db
+    return open_database(
+        path,
+        _SCHEMA + schema,
+        version=VERSION,
+        fault="can't be used as the memory of a bridge",
+        outlives_power=outlives_power,
+    )
 
 
 class ReplyLog:

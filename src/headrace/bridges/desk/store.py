@@ -9,7 +9,6 @@ The web server and the carrier call from different threads; each call is one tra
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,10 +18,10 @@ from typing import Any
 
 import msgspec
 
-from ...errors import BadInput
 from ...label.consensus import Majority, standing
 from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
+from ..database import changing, open_database
 
 UNDO_S = 5.0
 """So long an answer can be taken back as if it had not been given."""
@@ -36,8 +35,8 @@ VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS questions (
-    request_id TEXT PRIMARY KEY, n INTEGER NOT NULL, body BLOB NOT NULL, rank REAL NOT NULL,
-    is_open INTEGER NOT NULL DEFAULT 1);
+    n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
+    rank REAL NOT NULL, is_open INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX IF NOT EXISTS by_rank ON questions (is_open, rank DESC, n);
 CREATE TABLE IF NOT EXISTS leases (
     request_id TEXT NOT NULL, person TEXT NOT NULL, until REAL NOT NULL, given REAL NOT NULL,
@@ -92,21 +91,13 @@ class Store:
         self._answers_max = answers_max
         self._clock = clock
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
-                raise BadInput(
-                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
-                )
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"{path} is no desk's: {error}") from error
-        path.chmod(0o600)
+        self._db = open_database(
+            path,
+            _SCHEMA,
+            version=VERSION,
+            fault="is no desk's",
+            outlives_power=outlives_power,
+        )
 
     def close(self) -> None:
         self._db.close()
@@ -115,15 +106,13 @@ class Store:
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """New questions, and those that are to go."""
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock, changing(self._db):
             for one in deliveries:
                 if one.request is None:
                     self._end(one.request_id)
                     continue
                 self._db.execute(
-                    "INSERT OR IGNORE INTO questions (request_id, n, body, rank) "
-                    "VALUES (?, (SELECT COALESCE(MAX(n), 0) + 1 FROM questions), ?, ?)",
+                    "INSERT OR IGNORE INTO questions (request_id, body, rank) VALUES (?, ?, ?)",
                     (one.request_id, msgspec.json.encode(one.request), _rank(one.request)),
                 )
             for table in ("questions", "answers"):
@@ -160,8 +149,7 @@ class Store:
         passed comes last.
         """
         now = self._clock()
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock, changing(self._db):
             held = self._db.execute(
                 "SELECT q.request_id, q.body FROM leases l JOIN questions q USING (request_id) "
                 "WHERE l.person = ? AND l.until > ? AND q.is_open = 1",
@@ -219,8 +207,7 @@ class Store:
         late; the run decides what it is worth.
         """
         now = self._clock()
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock, changing(self._db):
             found = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
@@ -241,8 +228,7 @@ class Store:
 
     def pass_on(self, person: str, request_id: str) -> None:
         """Somebody else shall have this question; it comes back to this person last."""
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock, changing(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO passed (request_id, person, at) VALUES (?, ?, ?)",
                 (request_id, person, self._clock()),
@@ -258,8 +244,7 @@ class Store:
         there is no answer.
         """
         now = self._clock()
-        with self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock, changing(self._db):
             found = self._db.execute(
                 "SELECT n, request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
                 "ORDER BY n DESC LIMIT 1",
@@ -350,7 +335,7 @@ class Store:
 
     def estimated(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
         """Remember what the accuracy was estimated to be after so many labels."""
-        with self._lock, self._db:
+        with self._lock, changing(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", (labels_n, accuracy, low, high)
             )

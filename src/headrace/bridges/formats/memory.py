@@ -8,8 +8,7 @@ what is new in it and nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import msgspec
 
 from ...messages import LabelRequested
 from ..bridge import Delivery, Reply
+from ..database import changing
 from ..reply_log import ReplyLog, opened
 from .format import Given
 
@@ -73,16 +73,10 @@ class FolderMemory:
     def close(self) -> None:
         self._db.close()
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-
     def use_settings(self, digest: str) -> None:
         """Forget how files looked that were read with other settings: they are read again."""
         if self.replies.noted("settings", digest) != digest:
-            with self._changing():
+            with changing(self._db):
                 self._db.execute("DELETE FROM answer_files")
                 self._db.execute("UPDATE notes SET value = ? WHERE name = 'settings'", (digest,))
 
@@ -90,7 +84,7 @@ class FolderMemory:
 
     def take(self, deliveries: Sequence[Delivery], now: float) -> None:
         """Remember requests, each once, and those that have ended."""
-        with self._changing():
+        with changing(self._db):
             for one in deliveries:
                 if one.request is not None:
                     # Of several answers nobody could tell a correction from another's answer.
@@ -120,7 +114,7 @@ class FolderMemory:
         waiting_n, since = self._db.execute(f"SELECT COUNT(*), MIN(since) {where}").fetchone()
         # A clock that was put back must not make them wait for ever.
         while waiting_n >= tasks_max or (waiting_n and not 0 <= now - since < gather_s):
-            with self._changing():
+            with changing(self._db):
                 rows = self._db.execute(
                     f"SELECT n, request_id {where} ORDER BY n LIMIT ?", (tasks_max,)
                 ).fetchall()
@@ -182,7 +176,7 @@ class FolderMemory:
 
     def forget_files(self, names: Sequence[str]) -> None:
         """Forget how files looked that are gone; what was said in them stays."""
-        with self._changing():
+        with changing(self._db):
             self._db.executemany(
                 "DELETE FROM answer_files WHERE name = ?", [(name,) for name in names]
             )
@@ -209,7 +203,7 @@ class FolderMemory:
         """
         latest = {(one.request_id, one.annotator): one for one in sorted(given, key=_order)}
         named = {one.request_id for one in given}
-        with self._changing():
+        with changing(self._db):
             for one in latest.values():
                 self._say(file[0], one, at)
             for request_id in dict.fromkeys(blank):

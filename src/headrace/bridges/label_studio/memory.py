@@ -6,13 +6,12 @@ only when the carrier comes again with the mark that it was given for it: then i
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from ...errors import BadInput
+from ..database import changing, open_database
 from .votes import Votes
 
 KEPT_N = 200_000
@@ -46,21 +45,7 @@ class Memory:
     """Raises `BadInput` for a file that is not one."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version not in (0, VERSION):
-                raise BadInput(
-                    f"{path} is of version {version}; this Headrace reads version {VERSION}"
-                )
-            self._db.executescript(_SCHEMA)
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
-        except sqlite3.DatabaseError as error:
-            raise BadInput(f"{path} is no memory of a bridge: {error}") from error
-        path.chmod(0o600)
+        self._db = open_database(path, _SCHEMA, version=VERSION, fault="is no memory of a bridge")
 
     def close(self) -> None:
         self._db.close()
@@ -72,8 +57,7 @@ class Memory:
         already, the carrier has an older outbox, or a new one, and lacks their replies: all is
         forgotten, so that they are given again.
         """
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             if n < int(self._value("kept_n") or 0):
                 self._db.execute("DELETE FROM tasks")
                 self._set("kept_n", str(n))
@@ -102,8 +86,7 @@ class Memory:
 
     def give(self, mark: str, tasks: list[Known]) -> None:
         """Remember what was read, for when this mark comes back."""
-        with self._db:
-            self._db.execute("BEGIN IMMEDIATE")
+        with changing(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO given VALUES (?, ?, ?)",
                 [(one.task_id, one.request_id, msgspec.json.encode(one.votes)) for one in tasks],
