@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery, Receipt, Reply, Unreachable
 from headrace.bridges.carrier import Carrier
+from headrace.bridges.folder import FolderEnd
 from headrace.bridges.outbox import KEPT_N, Outbox
 from headrace.errors import BadInput
 from headrace.messages import Answer, RequestWithdrawn, Withdrawal
@@ -158,6 +160,21 @@ def test_faults_of_the_tool_are_said_and_counted_and_stop_nothing(tool, end, out
     assert said == [*faults[:5], "and 3 more like these"]
     assert carrier.faults_n == 8
     assert len(end.answers) == 1
+
+
+def test_what_is_no_request_is_said_once_and_stops_nothing(tool, outbox, tmp_path):
+    line = msgspec.json.encode(request("r1"))
+    (tmp_path / "requests.jsonl").write_bytes(b"not JSON\n" + line + b"\n")
+    said: list[str] = []
+    end = FolderEnd(tmp_path / "requests.jsonl", tmp_path / "answers.jsonl")
+    with closing(end):
+        carrier = Carrier(tool, end, outbox, note=said.append)
+        while carrier.step():
+            pass
+    assert [one.request_id for one in tool.got] == ["r1"]
+    [told] = said
+    assert "requests.jsonl: a line is no request" in told
+    assert (carrier.faults_n, end.faults) == (1, [])
 
 
 def test_the_outbox_forgets_the_oldest_that_are_over(outbox, monkeypatch):

@@ -30,8 +30,11 @@ Record = LabelRequested | RequestWithdrawn
 class End(Protocol):
     """Where requests come from and answers go: the files of a run, or topics.
 
-    `place` is the end's own text for how far it was read, empty at first.
+    `place` is the end's own text for how far it was read, empty at first. What could not be read
+    is passed over, and a sentence about it is appended to `faults`, which the carrier empties.
     """
+
+    faults: list[str]
 
     def read(self, place: str, n: int) -> tuple[Sequence[Record], str]:
         """The next records behind `place`, about n at most, and the place behind them."""
@@ -112,6 +115,8 @@ class Carrier:
         self._act("read requests")
         place = self.outbox.mark("log")
         records, reached = self.end.read(place, PIECE_N)
+        self._tell_faults(self.end.faults)
+        self.end.faults.clear()
         if reached == place:
             return False
         self._act("remember requests")
@@ -137,16 +142,19 @@ class Carrier:
         self._act("receive")
         mark = self.outbox.mark("tool")
         receipt = self.bridge.receive(mark)
-        for fault in receipt.faults[:FAULTS_SAID_MAX]:
-            self._note(fault)
-        if (more_n := len(receipt.faults) - FAULTS_SAID_MAX) > 0:
-            self._note(f"and {more_n} more like these")
-        self.faults_n += len(receipt.faults)
+        self._tell_faults(receipt.faults)
         if not receipt.replies and receipt.mark == mark:
             return False
         self._act("remember replies")
         self.replies_n += self.outbox.take_replies(receipt)
         return bool(receipt.replies)
+
+    def _tell_faults(self, faults: Sequence[str]) -> None:
+        for fault in faults[:FAULTS_SAID_MAX]:
+            self._note(fault)
+        if (more_n := len(faults) - FAULTS_SAID_MAX) > 0:
+            self._note(f"and {more_n} more like these")
+        self.faults_n += len(faults)
 
     def _hand_on(self) -> bool:
         self._act("choose what to write")

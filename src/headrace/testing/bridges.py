@@ -42,6 +42,7 @@ class MemoryEnd:
     def __init__(self) -> None:
         self.requests: list[Record] = []
         self.answers: list[Answer | Withdrawal] = []
+        self.faults: list[str] = []
 
     def read(self, place: str, n: int) -> tuple[list[Record], str]:
         start = int(place or 0)
