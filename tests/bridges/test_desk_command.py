@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from headrace import cli
+from headrace.settings import Settings
+from headrace.shells.desk import JoinedRun
 from shells.runs import Stream, lines_of
 
 WITHIN_S = 60.0
@@ -155,6 +157,18 @@ def test_from_a_question_to_a_label_that_the_run_has_learned(programs, capsys):
     assert cli.main(["desk", "--state", state, "--remove", "ann"]) == 0
     with pytest.raises(urllib.error.HTTPError, match="401"):
         programs.call("GET", "/v1/me")
+
+
+def test_an_order_is_known_after_the_desk_was_started_again(programs):
+    programs.stream.run()
+    run = JoinedRun(Settings(), programs.places.state)
+    assert run.open_round(2, "", "k1")
+    assert not run.open_round(2, "", "k1")
+    run.close()
+    again = JoinedRun(Settings(), programs.places.state)
+    assert again.round("k1") == {"state": "ordered"}
+    assert again.round("k2") is None
+    again.close()
 
 
 def test_a_round_that_nobody_decides_ends_the_wait(programs, capsys):

@@ -19,7 +19,7 @@ from ..errors import BadInput, BadSettings
 from ..messages import RoundOrdered
 from ..settings import Settings
 from .bridge import add_places, open_carrier, open_end, say
-from .orders import place_order
+from .orders import is_ordered, place_order
 from .rounds_told import RoundsTold
 from .shown import REPORT
 from .stopping import told_to_stop
@@ -168,7 +168,6 @@ class JoinedRun:
         self._settings = settings
         self._state = state
         self._told = None if state is None else RoundsTold(state / "decisions.jsonl")
-        self._ordered: dict[str, None] = {}
 
     def estimate(self) -> Any:
         """The accuracy as the run tells it, at most a second old; None where nothing is told."""
@@ -189,17 +188,15 @@ class JoinedRun:
             raise BadSettings("rounds are ordered of a run on files; there is none here")
         order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason)
         try:
-            is_new = place_order(self._state, order)
+            return place_order(self._state, order)
         except BadInput as error:
             raise BadSettings(str(error)) from error
-        self._ordered[key] = None
-        return is_new
 
     def round(self, key: str) -> dict[str, Any] | None:
-        found = None if self._told is None else self._told.round(key)
-        if found is None and key in self._ordered:
-            return {"state": "ordered"}
-        return found
+        if self._state is None or self._told is None:
+            return None
+        found = self._told.round(key)
+        return {"state": "ordered"} if found is None and is_ordered(self._state, key) else found
 
     def close(self) -> None:
         if self._told is not None:

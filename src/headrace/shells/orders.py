@@ -61,7 +61,7 @@ def place_order(folder: Path, order: RoundOrdered) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
         there = file.read()
-        if order.key and any(_key_of(line) == order.key for line in there.splitlines()):
+        if order.key and _has_key(there, order.key):
             return False
         # Whoever wrote the last line may have been killed within it.
         begin = b"" if not there or there.endswith(b"\n") else b"\n"
@@ -69,6 +69,16 @@ def place_order(folder: Path, order: RoundOrdered) -> bool:
         file.flush()
         os.fsync(file.fileno())
     return True
+
+
+def is_ordered(folder: Path, key: str) -> bool:
+    """Whether an order with this key was ever placed."""
+    path = folder / ORDERS
+    return path.exists() and _has_key(path.read_bytes(), key)
+
+
+def _has_key(orders: bytes, key: str) -> bool:
+    return any(_key_of(line) == key for line in orders.splitlines())
 
 
 def _key_of(line: bytes) -> str:

@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from aiohttp import web
@@ -107,6 +107,14 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token: str
 
 
+class Latest(NamedTuple):
+    """What the latest questions tell, up to `newest_n`: usual values, the model's classes."""
+
+    newest_n: int
+    usual: Usual
+    classes: list[str]
+
+
 class Server:
     """The web application of one desk. Raises `BadSettings` for an address that is not safe."""
 
@@ -118,7 +126,7 @@ class Server:
         self._run = run
         self._pace = Pace(self.settings.calls_per_s, math.ceil(10 * self.settings.calls_per_s))
         self._logins = Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
-        self._usual: tuple[str, Usual] | None = None
+        self._latest = Latest(-1, Usual([]), [])
         self.app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
         route = self.app.router
         route.add_get("/", self._page)
@@ -249,8 +257,7 @@ class Server:
         declared = self._run.classes()
         if not self._can_add():
             return declared
-        recent = [] if declared else self._store.recent(QUESTIONS_N)
-        known = sorted({name for question in recent for name in question.prediction})
+        known = [] if declared else self._look().classes
         return list(dict.fromkeys((*declared, *self._store.named(), *known)))
 
     def _can_add(self) -> bool:
@@ -267,14 +274,6 @@ class Server:
         return web.json_response(self._shown(leased.request) | {"leased_until": leased.until})
 
     def _shown(self, question: LabelRequested) -> dict[str, Any]:
-        recent = self._store.recent(QUESTIONS_N)
-        newest = recent[0].request_id if recent else ""
-        if self._usual is None or self._usual[0] != newest:
-            settings = self.settings
-            usual = Usual(
-                recent, texts=settings.texts, images=settings.images, links=settings.links
-            )
-            self._usual = (newest, usual)
         return {
             "request_id": question.request_id,
             "why": {
@@ -283,10 +282,22 @@ class Server:
                 "utility": question.utility if math.isfinite(question.utility) else None,
             },
             "classes": self._classes(),
-            "features": self._usual[1].of(question),
+            "features": self._look().usual.of(question),
             "guess": None,
             "opinion_n": question.opinion_n,
         }
+
+    def _look(self) -> Latest:
+        """What the latest questions tell, read again when there is a new one."""
+        newest_n = self._store.newest_n()
+        if self._latest.newest_n != newest_n:
+            recent, settings = self._store.recent(QUESTIONS_N), self.settings
+            self._latest = Latest(
+                newest_n,
+                Usual(recent, texts=settings.texts, images=settings.images, links=settings.links),
+                sorted({name for question in recent for name in question.prediction}),
+            )
+        return self._latest
 
     def _question(self, request: web.Request) -> LabelRequested:
         question = self._store.question(request.match_info["id"])

@@ -273,6 +273,11 @@ class Store:
 
     # --------------------------------------------------------------------------- for who looks
 
+    def newest_n(self) -> int:
+        """The number of the latest question, 0 before the first: it moves when one comes."""
+        with self._lock:
+            return self._one("SELECT COALESCE(MAX(n), 0) FROM questions")
+
     def recent(self, n: int) -> list[LabelRequested]:
         """The latest questions, at most n, the latest first."""
         with self._lock:
@@ -335,10 +340,13 @@ class Store:
 
     def estimated(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
         """Remember what the accuracy was estimated to be after so many labels."""
+        row = (labels_n, accuracy, low, high)
+        with self._lock:
+            query = "SELECT * FROM series WHERE labels_n = ?"
+            if self._db.execute(query, (labels_n,)).fetchone() == row:
+                return  # whoever looks asks every few seconds, and nothing has happened
         with self._lock, changing(self._db):
-            self._db.execute(
-                "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", (labels_n, accuracy, low, high)
-            )
+            self._db.execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", row)
             n = self._one("SELECT COUNT(*) FROM series")
             if n > SERIES_N:
                 # Every second one of the first half goes: the curve keeps its shape.
