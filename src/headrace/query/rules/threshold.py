@@ -51,8 +51,35 @@ class FixedUncertainty:
         self.spent.passed(draw.is_chosen)
 
 
+class MovingThreshold:
+    """What the rules share whose threshold of confidence follows the spending."""
+
+    step: float
+    window: int
+    theta: float
+    spent: Spent
+
+    is_of_unit_doubt: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self.spent = Spent(self.window)
+
+    @property
+    def threshold(self) -> float:
+        return 1.0 - self.theta
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        if self.spent.allows(event.rate):
+            self._move(draw)
+        self.spent.passed(draw.is_chosen)
+
+    def _move(self, draw: Draw) -> None:
+        """Move the threshold after an event that could have been asked."""
+        self.theta = moved(self.theta, self.step, draw.is_chosen)
+
+
 @dataclass
-class VariableUncertainty:
+class VariableUncertainty(MovingThreshold):
     """Ask where the confidence is below a threshold that follows the spending.
 
     The variable uncertainty strategy of Zliobaite et al. 2014: theta <- theta (1 - s) when an event
@@ -65,26 +92,12 @@ class VariableUncertainty:
     theta: float = field(init=False, default=1.0)
     spent: Spent = field(init=False)
 
-    is_of_unit_doubt: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
-
-    @property
-    def threshold(self) -> float:
-        return 1.0 - self.theta
-
     def chance(self, event: Arriving) -> float:
         return float(self.spent.allows(event.rate) and 1.0 - event.doubt < self.theta)
 
-    def passed(self, event: Arriving, draw: Draw) -> None:
-        if self.spent.allows(event.rate):
-            self.theta = moved(self.theta, self.step, draw.is_chosen)
-        self.spent.passed(draw.is_chosen)
-
 
 @dataclass
-class RandomisedVariableUncertainty:
+class RandomisedVariableUncertainty(MovingThreshold):
     """`variable_uncertainty` with a threshold that is multiplied by chance for each event.
 
     The uncertainty strategy with randomisation of Zliobaite et al. 2014: confidence < theta eta
@@ -99,28 +112,14 @@ class RandomisedVariableUncertainty:
     theta: float = field(init=False, default=1.0)
     spent: Spent = field(init=False)
 
-    is_of_unit_doubt: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
-
-    @property
-    def threshold(self) -> float:
-        return 1.0 - self.theta
-
     def chance(self, event: Arriving) -> float:
         if not self.spent.allows(event.rate):
             return 0.0
         return chance_below(1.0 - event.doubt, self.theta, self.delta)
 
-    def passed(self, event: Arriving, draw: Draw) -> None:
-        if self.spent.allows(event.rate):
-            self.theta = moved(self.theta, self.step, draw.is_chosen)
-        self.spent.passed(draw.is_chosen)
-
 
 @dataclass
-class Split:
+class Split(MovingThreshold):
     """A part of the events is asked by lot, the others by `variable_uncertainty`.
 
     The split strategy of Zliobaite et al. 2014: with probability `share` the event is asked with
@@ -136,15 +135,6 @@ class Split:
     theta: float = field(init=False, default=1.0)
     spent: Spent = field(init=False)
 
-    is_of_unit_doubt: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        self.spent = Spent(self.window)
-
-    @property
-    def threshold(self) -> float:
-        return 1.0 - self.theta
-
     def chance(self, event: Arriving) -> float:
         if not self.spent.allows(event.rate):
             return 0.0
@@ -158,7 +148,7 @@ class Split:
         start = self._by_lot(event)
         is_by_threshold = start <= draw.luck < start + (1.0 - self.share)
         if is_by_threshold and self.spent.allows(event.rate):
-            self.theta = moved(self.theta, self.step, draw.is_chosen)
+            self._move(draw)
         self.spent.passed(draw.is_chosen)
 
 
