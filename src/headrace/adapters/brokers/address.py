@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import ssl
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import BadSettings
 from ...settings_http import is_loopback
 from ...settings_queue import ConnectionSettings
+from ..secret_files import read_secret
 
 SCHEMES: dict[str, tuple[Literal["redis", "rabbitmq"], bool, int]] = {
     "redis": ("redis", False, 6379),
@@ -164,17 +164,7 @@ def read_password(address: Address, settings: ConnectionSettings, section: str) 
                 f"{section}.password_file, or the environment variable {variable}"
             )
         return found
-    where = f"{section}.password_file is {settings.password_file!r}"
-    try:
-        found = Path(settings.password_file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise BadSettings(f"{where}: can't be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        # Without the cause: its text would show bytes of the password.
-        raise BadSettings(f"{where}: not UTF-8") from None
-    if not found:
-        raise BadSettings(f"{where}: empty; must hold the password")
-    return found
+    return read_secret(settings.password_file, f"{section}.password_file")
 
 
 def make_tls(settings: ConnectionSettings, section: str) -> ssl.SSLContext:

@@ -11,12 +11,12 @@ import http.client
 import os
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
+from ...adapters.secret_files import read_secret
 from ...errors import BadSettings
 from ..bridge import Unreachable
 from .settings import TOKEN_VARIABLE, LabelStudioSettings
@@ -89,12 +89,7 @@ class Server:
     def _token(self) -> str:
         where = self._settings.token_file
         if where:
-            try:
-                token = Path(where).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise BadSettings(
-                    f"bridges.label-studio.token_file is {where!r}: {error}"
-                ) from None
+            token = read_secret(where, "bridges.label-studio.token_file", "the token")
         else:
             where = TOKEN_VARIABLE
             token = os.environ.get(TOKEN_VARIABLE, "").strip()

@@ -11,10 +11,10 @@ import logging
 import os
 import ssl
 from importlib import import_module
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ...adapters.secret_files import read_secret
 from ...errors import BadInput, BadSettings
 from ...settings_kafka import KafkaSettings, faults_of_kafka, is_loopback
 from .assigning import Steady
@@ -295,14 +295,4 @@ def password(kafka: KafkaSettings) -> Secret:
                 f"or the environment variable {PASSWORD}"
             )
         return Secret(found)
-    where = f"kafka.password_file is {kafka.password_file!r}"
-    try:
-        found = Path(kafka.password_file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise BadSettings(f"{where}: can't be read ({error.strerror})") from error
-    except UnicodeDecodeError:
-        # Without the cause: its text would show bytes of the password.
-        raise BadSettings(f"{where}: not UTF-8") from None
-    if not found:
-        raise BadSettings(f"{where}: empty; must hold the password")
-    return Secret(found)
+    return Secret(read_secret(kafka.password_file, "kafka.password_file"))
