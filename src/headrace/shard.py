@@ -262,7 +262,7 @@ class Shard(Watched):
     def _regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
         outputs: list[Output] = [*self.asking.waiting(now)]
-        self._settle(self.asking.gone(self.events_n - self.settings.observe.window_n))
+        self._settle(self.asking.control_draw.gone(self.events_n - self.settings.observe.window_n))
         if (wanted_n := self.asking.scheduled_n(now)) >= 1:
             fresh = self.window.since(self.fresh_from)
             outputs += self._round(fresh, "schedule", wanted_n, now)

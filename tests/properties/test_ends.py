@@ -23,7 +23,7 @@ from headrace import (
 )
 from headrace.messages import Output
 from headrace.observe.clock import HEARD_N
-from headrace.query.asking import CONTROL_MIN
+from headrace.query.control import CONTROL_MIN
 from worlds import events_of, played, reference, settings_with
 
 ENDS = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn
@@ -143,9 +143,9 @@ def sizes(engine: Engine) -> dict[str, int]:
         "reservoir": len(shard.reservoir),
         "ids": len(admission._latest) + len(admission._before),
         "closed": engine.desk._ledger.remembered_n,
-        "asked": len(asking._ended),
+        "asked": asking.remembered.ended_n,
         "waiting": len(asking._waiting),
-        "unweighted": len(asking._unweighted),
+        "unweighted": len(asking.control_draw._unweighted),
         "memory": len(trainer.memory),
         "blocks": len(shard.evaluation.blocks),
         "features": engine.schema.width,

@@ -219,9 +219,9 @@ def test_first_chances_join_the_control_draw_and_the_round() -> None:
 def test_who_left_the_window_before_a_round_had_the_control_draw_alone() -> None:
     subject = asking_with()
     subject.control(candidate("e2", 2), 0, 2.0)
-    [chance] = subject.gone(5)
+    [chance] = subject.control_draw.gone(5)
     assert (chance.request_id, chance.propensity) == (request_id("s", "e2"), subject.control_p)
-    assert subject.gone(5) == []
+    assert subject.control_draw.gone(5) == []
 
 
 def test_request_ids_do_not_run_into_each_other() -> None:

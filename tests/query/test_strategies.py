@@ -90,7 +90,7 @@ def test_a_name_a_path_and_a_callable_are_found() -> None:
         ("entropi", "did you mean entropy"),
         ("no.such:thing", "can't be imported"),
         ("headrace.chance:nothing", "can't be imported"),
-        ("headrace.query.asking:CONTROL_MIN", "not callable"),
+        ("headrace.query.control:CONTROL_MIN", "not callable"),
     ],
 )
 def test_a_strategy_that_is_not_there_is_told(name: str, fault: str) -> None:

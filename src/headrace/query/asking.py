@@ -14,7 +14,6 @@ label to spend: the draw itself does not depend on that.
 
 from __future__ import annotations
 
-import bisect
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -40,22 +39,18 @@ from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import choose_by, choose_spread
+from .control import ControlDraw
 from .opinions import REASON as OPINION
 from .opinions import Opinions
 from .pool import Pool
 from .record import Decided, Record
+from .remembered import Remembered
 from .requests import Candidate, Why, asked_of, request_id, request_of
-from .rounds import Decision, FirstChance, either, redundancy
+from .rounds import Decision, FirstChance, redundancy
 from .ruled import arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row
 from .strategies.uncertainty import random
-
-CONTROL_MIN = 1e-4
-"""Floor of the control draw's probability, while the pace of events is not known yet."""
-
-PACES_MAX = 1_000
-"""Changes of the control draw's probability that are remembered; a window holds fewer."""
 
 WAITING_MAX = 10_000
 """Control draws that wait for money at most; the oldest is given up and counted."""
@@ -83,7 +78,6 @@ class Asking:
         self.budget = budget
         self.chance = chance
         self.stream = stream
-        self.closed_n = label.closed_n
         self.late_answers = label.late_answers
         self.rounds_n = 0
         self.schedule = Schedule(workflow or workflow_of(settings.workflow))
@@ -97,31 +91,26 @@ class Asking:
         self._last_round: tuple[Pool, NDArray[np.intp]] | None = None
         self.class_labels_n: dict[str, int] = {}
         self.labels_n = 0
-        self.control_p = max(CONTROL_MIN, settings.control_share * budget.labels_per_event())
+        self.control_draw = ControlDraw(settings.control_share, budget.labels_per_event())
         self.propensity_min = 1.0
         self.threshold = 0.0
         self.given_up_n = 0
         self._opinions_waiting_n = 0
-        # From which event on which probability held, oldest first.
-        self._paces: deque[tuple[int, float]] = deque([(0, self.control_p)], maxlen=PACES_MAX)
         self._waiting: deque[LabelRequested] = deque()
         self.opinions = Opinions(label.second_opinion_share, sure_of(label))
-        self._unweighted: deque[tuple[int, str, float]] = deque()
-        # Hashed ids of the events with an open request, and of the latest ended: as long as the
-        # desk remembers a request, an event whose id comes again must not be asked again.
-        # Of the open ones: how many events had been observed when they were asked.
-        self._open: dict[int, int] = {}
-        self._ended: dict[int, None] = {}
+        self.remembered = Remembered(label.closed_n)
         self._newest_at = -np.inf
         self.arrivals = arrivals_of(settings, self.strategy_name, self.strategy, chance)
         self.aim()
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there was no workflow: batches on schedule."""
-        return fields | {"schedule": Schedule(workflow_of(fields["settings"].workflow))}
+        """Before 2 there was no workflow: batches on schedule. Before 3 it was all one class."""
+        if version < 2:
+            fields["schedule"] = Schedule(workflow_of(fields["settings"].workflow))
+        return _parted(fields)
 
     record: Record | None = None  # While what a journal has is decided again: it wins.
 
@@ -144,18 +133,20 @@ class Asking:
     @property
     def open_n(self) -> int:
         """Requests that have not ended."""
-        return len(self._open) + len(self.opinions.open) - self._opinions_waiting_n
+        return self.remembered.open_n + len(self.opinions.open) - self._opinions_waiting_n
+
+    @property
+    def control_p(self) -> float:
+        """The control draw's probability now."""
+        return self.control_draw.p
 
     def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of these events, by hashed id, have a request that is open or remembered."""
-        return np.array([self._has_request(key) for key in keys.tolist()], dtype=np.bool_)
+        return self.remembered.which(keys)
 
     def remembers(self, event_id: str) -> bool:
         """Whether a request about this event is open or remembered."""
-        return self._has_request(self.chance.key(event_id))
-
-    def _has_request(self, key: int) -> bool:
-        return key in self._open or key in self._ended
+        return self.remembered.has(self.chance.key(event_id))
 
     # ---------------------------------------------------------------------------- control
 
@@ -165,22 +156,13 @@ class Asking:
 
     def take_gap(self, seq: int) -> None:
         """Adjust the control draw to the pace of events, from event `seq` on; at counted points."""
-        p = max(CONTROL_MIN, self.settings.control_share * self.budget.labels_per_event())
-        if p != self.control_p:
-            self.control_p = p
-            self._paces.append((seq, p))
-
-    def _control_p_of(self, seq: int) -> float:
-        """The control draw's probability when event `seq` arrived."""
-        later = bisect.bisect_right(self._paces, seq, key=lambda pace: pace[0])
-        return self._paces[max(0, later - 1)][1]
+        self.control_draw.follow(self.budget.labels_per_event(), seq)
 
     def control(self, candidate: Candidate, model_version: int, now: float) -> list[LabelRequested]:
         """The control draw fell on this event: ask now, or as soon as there is a label to spend."""
-        if self._is_known(candidate):
+        if self.remembers(candidate.id):
             return []
-        identity, p = request_id(self.stream, candidate.id), self._control_p_of(candidate.seq)
-        self._unweighted.append((candidate.seq, identity, p))
+        p = self.control_draw.drawn(candidate.seq, self.request_id(candidate.id))
         why = Why("control", propensity=p, control_p=p)
         return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
@@ -386,7 +368,7 @@ class Asking:
         self.rounds_by_reason[decision.reason] = rounds_n + 1
         self.last_round_at[decision.reason] = decision.now
         for row, candidate in zip(decision.chosen, candidates, strict=True):
-            if self._is_known(candidate):
+            if self.remembers(candidate.id):
                 # One id, twice in the pool: the first was asked a moment ago.
                 continue
             why = Why(
@@ -413,36 +395,13 @@ class Asking:
     def first_chances(
         self, decision: Decision, seq_of_row: NDArray[np.int64], ids: list[str], fresh_from: int
     ) -> list[FirstChance]:
-        """Propensities that a round settles: of those it asked, and of those control had asked.
-
-        `seq_of_row`, shape (n,), are the event numbers of the pool, ascending, `ids` their ids.
-        Events before number `fresh_from` had their first chance in an earlier round.
-        """
-        found = []
-        last = int(seq_of_row[-1])
-        while self._unweighted and self._unweighted[0][0] <= last:
-            seq, identity, control_p = self._unweighted.popleft()
-            chance, row = 0.0, int(np.searchsorted(seq_of_row, seq))
-            if seq_of_row[row] == seq:
-                chance = float(decision.inclusion[row])
-            found.append(FirstChance(identity, either(control_p, chance)))
-        for row in decision.chosen[seq_of_row[decision.chosen] >= fresh_from].tolist():
-            chance, control_p = float(decision.inclusion[row]), self._control_p_of(seq_of_row[row])
-            found.append(FirstChance(self.request_id(ids[row]), either(control_p, chance)))
+        """Propensities that a round settles; arguments as of `ControlDraw.first_chances`."""
+        found = self.control_draw.first_chances(
+            decision, seq_of_row, lambda row: self.request_id(ids[row]), fresh_from
+        )
         for chance_known in found:
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
         return found
-
-    def gone(self, first_seq: int) -> list[FirstChance]:
-        """Propensities of those that left the window before any round: control was all they had."""
-        found = []
-        while self._unweighted and self._unweighted[0][0] < first_seq:
-            _, identity, control_p = self._unweighted.popleft()
-            found.append(FirstChance(identity, control_p))
-        return found
-
-    def _is_known(self, candidate: Candidate) -> bool:
-        return self._has_request(self.chance.key(candidate.id))
 
     def _paid(self, request: LabelRequested, now: float) -> LabelRequested:
         """The request, asked now and paid.
@@ -463,7 +422,7 @@ class Asking:
     def _count(self, request: LabelRequested | Decided, asked: Asked, key: int | None) -> None:
         self.budget.charge(asked=asked)
         if key is not None:
-            self._open[key] = self.budget.events_n
+            self.remembered.opened(key, self.budget.events_n)
         by, predicted = (request.reason, request.strategy), asked.predicted
         self.asked_by[by] = self.asked_by.get(by, 0) + 1
         self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
@@ -480,13 +439,10 @@ class Asking:
         still have to be paid is never spent twice.
         """
         key = self.chance.key(event_id)
-        if key not in self._open:
+        asked_at = self.remembered.ended(key)
+        if asked_at is None:
             return
-        asked_at = self._open.pop(key)
         self.schedule.ended(key, now, self.open_n, is_answered=is_answered)
-        self._ended[key] = None
-        if len(self._ended) > self.closed_n:
-            del self._ended[next(iter(self._ended))]
         if is_answered:
             if self.arrivals is not None:
                 self.arrivals.answered(asked_at, self.budget.events_n)
@@ -498,3 +454,13 @@ class Asking:
         """A label settled for the first time: cold start counts it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
+
+
+def _parted(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of version 2 as those of 3: what the control draw and the ids are now."""
+    draw = ControlDraw(fields["settings"].control_share, 0.0)
+    draw.p = fields.pop("control_p")
+    draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")
+    remembered = Remembered(fields.pop("closed_n"))
+    remembered._open, remembered._ended = fields.pop("_open"), fields.pop("_ended")
+    return fields | {"control_draw": draw, "remembered": remembered}

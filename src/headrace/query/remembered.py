@@ -1,0 +1,57 @@
+"""Which events have a request that is open, or whose end is remembered: none is asked twice."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Remembered:
+    """Hashed ids of events with an open request, and of the latest `ended_max` whose request ended.
+
+    As long as the desk remembers a request, an event whose id comes again must not be asked again.
+
+    >>> requests = Remembered(ended_max=1)
+    >>> requests.opened(7, events_n=40); requests.opened(8, events_n=41)
+    >>> requests.ended(7), requests.ended(7), requests.open_n
+    (40, None, 1)
+    >>> requests.has(7), requests.has(8), requests.has(9)
+    (True, True, False)
+    """
+
+    def __init__(self, ended_max: int) -> None:
+        self.ended_max = ended_max
+        # Of each open one: how many events had been observed when it was asked.
+        self._open: dict[int, int] = {}
+        self._ended: dict[int, None] = {}
+
+    @property
+    def open_n(self) -> int:
+        return len(self._open)
+
+    @property
+    def ended_n(self) -> int:
+        """Ended ones that are remembered."""
+        return len(self._ended)
+
+    def has(self, key: int) -> bool:
+        """Whether the event with this hashed id has a request, open or remembered."""
+        return key in self._open or key in self._ended
+
+    def which(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """The same of many, shape (n,)."""
+        return np.array([self.has(key) for key in keys.tolist()], dtype=np.bool_)
+
+    def opened(self, key: int, events_n: int) -> None:
+        """The event was asked about when `events_n` events had been observed."""
+        self._open[key] = events_n
+
+    def ended(self, key: int) -> int | None:
+        """Its request ended: when it was asked, in events; None if it was not open."""
+        asked_at = self._open.pop(key, None)
+        if asked_at is None:
+            return None
+        self._ended[key] = None
+        if len(self._ended) > self.ended_max:
+            del self._ended[next(iter(self._ended))]
+        return asked_at
