@@ -57,6 +57,7 @@ __all__ = [
     "Chance",
     "DriftChanged",
     "Engine",
+    "ErasureOrdered",
     "Event",
     "EventBatch",
     "HeadraceError",
@@ -78,6 +79,7 @@ __all__ = [
     "RoundOpened",
     "RoundOrdered",
     "Settings",
+    "SubjectErased",
     "Tick",
     "Withdrawal",
     "budgets",
@@ -94,9 +96,10 @@ _FROM = {
     ".engine": "Engine",
     ".errors": "BadInput BadSettings BrokenInvariant HeadraceError",
     ".messages": (
-        "Answer DriftChanged Event EventBatch InputRejected LabelDisputed LabelRequested "
-        "LabelSettled ModelAdopted ModelKept ModelRolledBack RequestExpired RequestWithdrawn "
-        "RetrainFinished RetrainRequested RoundClosed RoundOpened RoundOrdered Tick Withdrawal"
+        "Answer DriftChanged ErasureOrdered Event EventBatch InputRejected LabelDisputed "
+        "LabelRequested LabelSettled ModelAdopted ModelKept ModelRolledBack RequestExpired "
+        "RequestWithdrawn RetrainFinished RetrainRequested RoundClosed RoundOpened RoundOrdered "
+        "SubjectErased Tick Withdrawal"
     ),
     ".models": "models",
     ".query": "budgets strategies",

@@ -21,6 +21,7 @@ import numpy as np
 from . import frozen
 from .candidates import check_members
 from .chance import Chance
+from .erasing import erase_subject
 from .errors import BadInput, BadSettings
 from .label.desk import Desk
 from .learn.learner import Learner
@@ -30,6 +31,7 @@ from .learn.trainer import Trainer
 from .messages import (
     Answer,
     DriftChanged,
+    ErasureOrdered,
     Event,
     EventBatch,
     Input,
@@ -246,8 +248,8 @@ class Engine:
                 return self._routed(self.desk.withdrawn(message, self._clock))
             case Tick():
                 return self._ticked(message.at)
-            case RoundOrdered():
-                return self._ticked(message.at) + self._routed(self.shard.ordered(message))
+            case RoundOrdered() | ErasureOrdered():
+                return self._ticked(message.at) + self._ordered(message)
             case RetrainFinished():
                 return self._finished(message)
             case Refused():
@@ -255,6 +257,19 @@ class Engine:
             case _:
                 kind = type(message).__name__
                 raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
+
+    def _ordered(self, order: RoundOrdered | ErasureOrdered) -> list[Output]:
+        """A round; or forget what an order names, which is told without a word of who it was."""
+        if isinstance(order, RoundOrdered):
+            return self._routed(self.shard.ordered(order))
+        if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
+            return []
+        withdrawn, told = erase_subject(order, self._clock, self.shard, self.desk, self.trainer)
+        outputs: list[Output] = []
+        for one in withdrawn:
+            said = msgspec.structs.replace(one, event_id="")
+            outputs += [said if o is one else o for o in self._routed([one])]
+        return [*outputs, told]
 
     @property
     def _clock(self) -> float:

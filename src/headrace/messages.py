@@ -16,30 +16,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Value: TypeAlias = float | int | bool | str | None
-Features: TypeAlias = dict[str, Value]
+from .messages_base import Features, Message, Value, class_name
+from .messages_erasure import ErasureOrdered, SubjectErased
 
-
-def class_name(label: object) -> str:
-    """The one spelling of a class, so that `1`, `1.0` and `"1"` from three tools are one class.
-
-    >>> class_name(True), class_name(1), class_name(1.0), class_name("spam")
-    ('true', '1', '1', 'spam')
-    """
-    if isinstance(label, str):
-        return label
-    if isinstance(label, bool | np.bool_):
-        return "true" if label else "false"
-    if isinstance(label, float | np.floating) and float(label).is_integer():
-        return str(int(label))
-    return str(label)
-
+__all__ = ["ErasureOrdered", "Features", "Message", "SubjectErased", "Value", "class_name"]
+"""Of other modules; to be imported from here like the messages below."""
 
 # ------------------------------------------------------------------------------------- inputs
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
-    """Base of all messages; on the wire each carries its name in `type`."""
 
 
 class Event(Message, frozen=True, kw_only=True):
@@ -205,7 +188,16 @@ class RetrainFinished(Message, frozen=True, kw_only=True):
     error: str | None = None
 
 
-Input: TypeAlias = Event | EventBatch | Answer | Withdrawal | Tick | RoundOrdered | RetrainFinished
+Input: TypeAlias = (
+    Event
+    | EventBatch
+    | Answer
+    | Withdrawal
+    | Tick
+    | RoundOrdered
+    | ErasureOrdered
+    | RetrainFinished
+)
 Inputs: TypeAlias = Sequence[Input]
 
 
@@ -491,6 +483,7 @@ Output: TypeAlias = (
     | ModelAdopted
     | ModelKept
     | ModelRolledBack
+    | SubjectErased
     | InputRejected
 )
 

@@ -240,12 +240,16 @@ class Shard(Watched):
         self._idle_n += 1
         return self._regular_round(now)
 
+    def is_ordered(self, key: str) -> bool:
+        """Whether an order with this key came before; it is remembered."""
+        return self._orders.is_known(key)
+
     def ordered(self, order: RoundOrdered) -> list[Output]:
         """A round on demand, over window and reservoir; or why there is none."""
         now = max(self.now, order.at)
         if fault := fault_of(order):
             return [refused(order, Reason.BAD_ORDER, fault, now)]
-        if self._orders.is_known(order.key):
+        if self.is_ordered(order.key):
             return []
         kept = self.past()
         can_n = self.asking.can_ask_n

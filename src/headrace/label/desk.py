@@ -35,7 +35,7 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from ..errors import BadSettings
@@ -281,6 +281,25 @@ class Desk:
         entry.is_withdrawn = True
         outcomes = self._judge(entry, now, is_closing=True, is_late=False)
         return [*outcomes] or [self._withdrawn(entry, reason, now)]
+
+    def requests(self) -> list[LabelRequested]:
+        """The requests that are known, open ones first."""
+        return self._ledger.requests()
+
+    def erase(
+        self, request_ids: Collection[str], reason: str, now: float
+    ) -> tuple[list[RequestWithdrawn], int, bool]:
+        """Forget these requests and their answers; the open ones are withdrawn.
+
+        Also returns how many had ended, and whether any of them had a label.
+        """
+        found = [entry for one in sorted(request_ids) if (entry := self._ledger.find(one))]
+        has_label = any(entry.revision >= 0 and entry.label is not None for entry in found)
+        ended_n = sum(entry.has_ended for entry in found)
+        gone = [self._withdrawn(entry, reason, now) for entry in found if not entry.has_ended]
+        for entry in found:
+            self._ledger.erase(entry.request.request_id)
+        return gone, ended_n, has_label
 
     # ---------------------------------------------------------------------------------- parts
 

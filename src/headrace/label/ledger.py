@@ -127,6 +127,15 @@ class Ledger:
         if len(self._closed) > self.closed_n:
             del self._closed[next(iter(self._closed))]
 
+    def requests(self) -> list[LabelRequested]:
+        """Those that are open, then those that ended and are remembered."""
+        return [entry.request for entry in (*self._open.values(), *self._closed.values())]
+
+    def erase(self, request_id: str) -> None:
+        """Forget an ended request before its time."""
+        self._closed.pop(request_id, None)
+        self._drop_settled()
+
     def wait(self, entry: Entry, is_waiting: bool) -> None:
         """Note whether the deadline of a request will still decide something."""
         if is_waiting and not entry.is_waiting:

@@ -8,7 +8,7 @@ a row of NaN - the model failed on it, which is no doubt. `failures` has the fir
 from __future__ import annotations
 
 import copy
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -282,6 +282,16 @@ class Learner:
         """Take a label back, as far as the model can."""
         if self._table is not None:
             self._table.committee.forget(key)
+
+    def erase(self, keys: Collection[Hashable], names: Callable[[Mapping[Any, Any]], bool]) -> int:
+        """Forget labels by key or features, as far as the model can, and the words of failures.
+
+        How many of its own evidence.
+        """
+        self.failures = Failures()
+        found_n = 0 if self._table is None else self._table.committee.erase(keys, names)
+        self._compile()
+        return found_n
 
     def right(
         self,

@@ -17,6 +17,7 @@ through, and a range to watch.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 
 import msgspec
 import numpy as np
@@ -122,6 +123,10 @@ class LabelNoise:
 
     def settled_again(self, request_id: str) -> None:
         """The label of this request was looked at again: confirmed, corrected or taken back."""
-        kept = [one for one in self.latest if one.request_id != request_id]
+        self.erase({request_id})
+
+    def erase(self, request_ids: Collection[str]) -> None:
+        """Forget what looked wrong of these requests."""
+        kept = [one for one in self.latest if one.request_id not in request_ids]
         if len(kept) < len(self.latest):
             self.latest = deque(kept, maxlen=LATEST_N)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class Reservoir:
     True
     """
 
-    __slots__ = ("_heap", "_sort_keys", "_store", "chance", "half_life_s", "k", "seen_n")
+    __slots__ = ("_bar", "_heap", "_sort_keys", "_store", "chance", "half_life_s", "k", "seen_n")
 
     def __init__(self, k: int, half_life_s: float | None, chance: Chance) -> None:
         """Raises `BadSettings` unless k is at least 1 and the half-life above 0."""
@@ -62,8 +63,17 @@ class Reservoir:
         self.seen_n = 0
         self._store = Store(k)
         self._sort_keys = np.full(k, np.inf)
+        # Where events were erased from a full sample: what had no room before has none now.
+        self._bar = np.inf
         # (-sort key, -hashed id, slot): the event that goes next stands at the top.
         self._heap: list[tuple[float, int, int]] = []
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 no event was erased."""
+        return fields | {"_bar": np.inf}
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -96,7 +106,7 @@ class Reservoir:
         if len(self._heap) == self.k:
             candidates = np.nonzero(piece <= -self._heap[0][0])[0] + start
         else:
-            candidates = np.arange(start, stop)
+            candidates = np.nonzero(piece < self._bar)[0] + start
         if candidates.size == 0:
             return
         heap, k = self._heap, self.k
@@ -123,6 +133,26 @@ class Reservoir:
         """Copies of the events in the sample, in an order that means nothing."""
         return self._store.take(slice(0, len(self)))
 
+    def erase(self, is_gone: NDArray[np.bool_]) -> None:
+        """Forget these of the events, in the order of `columns`; shape (n,).
+
+        What is left is a fair sample of what is left of the stream: smaller, until newer events
+        have filled it that would have had a place beside the erased ones too.
+        """
+        if not is_gone.any():
+            return
+        if len(self) == self.k:
+            self._bar = min(self._bar, -self._heap[0][0])
+        kept, store = self.columns().take(~is_gone), Store(self.k)
+        slots = np.arange(len(kept))
+        store.put(slots, kept)
+        sort_keys = np.full(self.k, np.inf)
+        sort_keys[slots] = self._sort_keys[: len(self)][~is_gone]
+        self._store, self._sort_keys = store, sort_keys
+        ordered = zip(sort_keys.tolist(), kept.keys.tolist(), slots.tolist(), strict=False)
+        self._heap = [(-sort_key, -key, slot) for sort_key, key, slot in ordered]
+        heapq.heapify(self._heap)
+
     def mark_asked(self, seq: int) -> bool:
         """Note that a label was requested for event `seq`; false if it is not in the sample."""
         slots = np.nonzero(self._store.seq[: len(self)] == seq)[0]
@@ -146,5 +176,6 @@ class Reservoir:
         sort_keys = np.concatenate([self._sort_keys[: len(self)], other._sort_keys[: len(other)]])
         merged = Reservoir(self.k, self.half_life_s, self.chance)
         merged.offer(both.take(np.lexsort((both.keys, sort_keys))))
+        merged._bar = min(self._bar, other._bar)
         merged.seen_n = self.seen_n + other.seen_n
         return merged

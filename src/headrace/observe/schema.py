@@ -24,6 +24,9 @@ Rows: TypeAlias = NDArray[np.float64]
 # The text that stands for every category beyond `categories_max`.
 OTHER = "(other)"
 
+ERASED = "(erased)"
+"""Stands where a category was that is forgotten; its number is not given to another."""
+
 # Texts that say "missing", in small letters: they decide no kind, and are no value of a number.
 MISSING_WORDS = frozenset(("", "-", "?", "n/a", "na", "nan", "nil", "none", "null", "<na>", "#n/a"))
 
@@ -271,6 +274,22 @@ class Schema:
         """The number of a class; None when it is not known."""
         return self._classes.get(label)
 
+    def forget_categories(self, shown: Mapping[str, set[int]]) -> int:
+        """Forget the categories whose numbers are not among those shown; how many there were.
+
+        Features that `shown` does not name have none. Whatever holds numbers of categories has to
+        read the schema anew.
+        """
+        gone_n = 0
+        for name, codes in self._codes.items():
+            texts, kept = self.categories[name], shown.get(name, set())
+            for text, code in [*codes.items()]:
+                if code not in kept:
+                    del codes[text]
+                    texts[code] = ERASED
+                    gone_n += 1
+        return gone_n
+
     # ------------------------------------------------------------------------------- features
 
     def _register(self, batch: EventBatch) -> dict[str, int]:
@@ -402,8 +421,8 @@ class Schema:
         if code is not None:
             return code
         texts = self.categories[name]
-        if len(codes) < self.categories_max:
-            code = codes[text] = len(codes)
+        if len(texts) < self.categories_max:
+            code = codes[text] = len(texts)
             texts.append(text)
             return code
         if len(texts) == self.categories_max:

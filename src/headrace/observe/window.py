@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +201,15 @@ class Store:
         """The numbers of all slots, shape (capacity,); not to be written to."""
         return self._columns.seq
 
+    def blank(self, slots: NDArray[np.intp]) -> None:
+        """Leave nothing of the events in those slots."""
+        for name, _ in _FLAT:
+            column = getattr(self._columns, name)
+            column[slots] = np.zeros((), column.dtype)
+        self._columns.seq[slots] = -1
+        for name, fill in _WIDE:
+            getattr(self._columns, name)[slots] = fill
+
     def mark_asked(self, slots: NDArray[np.intp] | int) -> None:
         """Note that labels were requested for the events in those slots."""
         self._columns.is_asked[slots] = True
@@ -221,7 +230,7 @@ class Window:
     (2, ['b', 'c'], None)
     """
 
-    __slots__ = ("_filled_n", "_store", "next_seq", "now", "window_n", "window_s")
+    __slots__ = ("_filled_n", "_gone_to", "_store", "next_seq", "now", "window_n", "window_s")
 
     def __init__(self, window_n: int, window_s: float | None = None) -> None:
         """Raises `BadSettings` unless both limits are above 0."""
@@ -234,7 +243,16 @@ class Window:
         self.now = -np.inf
         self.next_seq = 0
         self._filled_n = 0
+        # No event numbered above this was erased.
+        self._gone_to = -1
         self._store = Store(window_n)
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 no event was erased."""
+        return fields | {"_gone_to": -1}
 
     def append(self, block: Columns, now: float | None = None) -> None:
         """Take in n events in order of arrival; the clock is at `now` then, or at their latest.
@@ -271,13 +289,15 @@ class Window:
         """Slots of the events in the window numbered `seq` and above, in order of arrival."""
         numbers = np.arange(max(seq, self.first_seq), self.next_seq, dtype=np.intp)
         slots = numbers % self.window_n
+        if self._has_gaps:
+            slots = slots[self._store.seq[slots] >= 0]
         if self.window_s is None:
             return slots
         return np.asarray(slots[self._store.at[slots] >= self.now - self.window_s])
 
     def since(self, seq: int = 0) -> Columns:
         """Copies of the events in the window numbered `seq` and above, in order of arrival."""
-        if self.window_s is not None:
+        if self.window_s is not None or self._has_gaps:
             return self._store.take(self.slots(seq))
         first = min(max(seq, self.first_seq), self.next_seq)
         return self._store.take(*self._spans(first, self.next_seq))
@@ -297,7 +317,7 @@ class Window:
         slot = seq % self.window_n
         if self.window_s is not None and self._store.at[slot] < self.now - self.window_s:
             return None
-        return slot
+        return slot if self._store.seq[slot] == seq else None
 
     def mark_asked(self, seq: int) -> bool:
         """Note that a label was requested for event `seq`; false if it is not in the window."""
@@ -306,5 +326,23 @@ class Window:
             self._store.mark_asked(slot)
         return slot is not None
 
+    def kept(self) -> Columns:
+        """Copies of all events in a slot, those too that `window_s` leaves out, in order."""
+        slots = np.arange(self.first_seq, self.next_seq, dtype=np.intp) % self.window_n
+        return self._store.take(slots[self._store.seq[slots] >= 0])
+
+    def erase(self, seqs: NDArray[np.int64]) -> None:
+        """Forget the events with these numbers, all of which are in a slot."""
+        if len(seqs):
+            self._store.blank(seqs % self.window_n)
+            self._gone_to = max(self._gone_to, int(seqs.max()))
+
+    @property
+    def _has_gaps(self) -> bool:
+        """An erased event stands between others."""
+        return self._gone_to >= self.first_seq
+
     def __len__(self) -> int:
-        return self._filled_n if self.window_s is None else len(self.slots())
+        if self.window_s is None and not self._has_gaps:
+            return self._filled_n
+        return len(self.slots())

@@ -15,7 +15,7 @@ label to spend: the draw itself does not depend on that.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 import msgspec
@@ -206,6 +206,23 @@ class Asking:
             if request.opinion_n > 1 or not self.remembers(request.event_id):
                 requests.append(self._paid(request, now))
         return requests
+
+    @property
+    def waiting_requests(self) -> tuple[LabelRequested, ...]:
+        """What waits for money, the oldest first."""
+        return tuple(self._waiting)
+
+    def erase(self, request_ids: Collection[str]) -> list[LabelRequested]:
+        """Give up those of these requests that wait for money; which."""
+        gone = [one for one in self._waiting if one.request_id in request_ids]
+        self._waiting = deque(one for one in self._waiting if one.request_id not in request_ids)
+        for one in gone:
+            if one.opinion_n > 1:
+                self._opinions_waiting_n -= 1
+                self.opinions.given_up(one)
+        # What was chosen last is compared now: the events of that round are not kept for it.
+        self._redundancy = self.redundancy
+        return gone
 
     def charge_unseen(self, request_id: str, decided: Decided) -> None:
         """The record has a request whose event is not here any more: it is open, and was paid."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import copy
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -233,6 +233,18 @@ class Committee(base.Classifier):
         if example is not None:
             self._drop(next(i for i, other in enumerate(self._examples) if other is example))
             self._is_fit = []
+
+    def erase(self, keys: Collection[Hashable], names: Callable[[Features], bool]) -> int:
+        """Forget labels by their key or by their features, and texts that are in no other.
+
+        How many there were; river members keep them.
+        """
+        places = [n for n, x in enumerate(self._examples) if x.key in keys or names(x.x)]
+        for place in reversed(places):
+            self._drop(place)
+        self.encoder.forget_texts([example.x for example in self._examples])
+        self._is_fit = []
+        return len(places)
 
     def _drop(self, place: int) -> None:
         example = self._examples.pop(place)

@@ -11,7 +11,7 @@ Which columns there are is decided by labelled events alone; the scale also by t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,13 @@ class Encoder:
             start = self._add_columns(name, SHARED_N)
             if start is not None:
                 self._shared[name] = start
+
+    def forget_texts(self, xs: Sequence[Mapping[Any, Any]]) -> None:
+        """Forget each text that has a column of its own and is in none of these events."""
+        for name, values in self._values.items():
+            shown = {x.get(name) for x in xs}
+            for text in [text for text in values if text not in shown]:
+                del values[text]
 
     def _add_columns(self, name: Any, n: int) -> int | None:
         """The first of n new columns of a feature; None, and counted, where there is no room."""

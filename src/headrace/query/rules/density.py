@@ -49,6 +49,10 @@ class DensityStream:
     def __post_init__(self) -> None:
         self.near = Neighbours(Space(self.distance == SCALED))
 
+    def forget_events(self) -> None:
+        """Begin the window anew; how features are spread stays known."""
+        self.near = Neighbours(self.near.space)
+
     @property
     def threshold(self) -> float:
         return 1.0 - self.theta
@@ -98,6 +102,11 @@ class CognitiveDual:
     def __post_init__(self) -> None:
         self.inner = type(self).make_inner()
         self.near = Neighbours(Space(self.distance == SCALED))
+        self.times, self.met_n = np.empty(0), np.empty(0)
+
+    def forget_events(self) -> None:
+        """Begin the window anew; how features are spread stays known."""
+        self.near = Neighbours(self.near.space)
         self.times, self.met_n = np.empty(0), np.empty(0)
 
     @property

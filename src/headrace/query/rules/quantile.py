@@ -136,6 +136,10 @@ class ProbabilisticStream:
         self.space = Space(self.distance == SCALED)
         self.asked = np.empty((0, 0))
 
+    def forget_events(self) -> None:
+        """Forget the events asked; how features are spread stays known."""
+        self.asked = np.empty((0, 0))
+
     @property
     def threshold(self) -> float:
         return self.filter.threshold

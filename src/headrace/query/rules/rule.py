@@ -62,7 +62,8 @@ class Rule(Protocol):
     It has to be picklable and to copy with `copy.deepcopy`; nothing of it may depend on a clock, a
     generator or on anything but the calls. Attributes that it may have: `needs`, ("members",) if it
     reads those; `is_of_unit_doubt`, true if it compares the doubt with numbers from 0 to 1;
-    `threshold`, the doubt from which it asks at present, which requests tell.
+    `threshold`, the doubt from which it asks at present, which requests tell; a method
+    `forget_events`, called when a person is erased: a rule that keeps events must leave none.
     """
 
     def chance(self, event: Arriving) -> float:

@@ -1,0 +1,30 @@
+"""What all messages are made of: values, features, classes, and the base of the messages."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+
+Value: TypeAlias = float | int | bool | str | None
+Features: TypeAlias = dict[str, Value]
+
+
+def class_name(label: object) -> str:
+    """The one spelling of a class, so that `1`, `1.0` and `"1"` from three tools are one class.
+
+    >>> class_name(True), class_name(1), class_name(1.0), class_name("spam")
+    ('true', '1', '1', 'spam')
+    """
+    if isinstance(label, str):
+        return label
+    if isinstance(label, bool | np.bool_):
+        return "true" if label else "false"
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return str(label)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
+    """Base of all messages; on the wire each carries its name in `type`."""
