@@ -57,6 +57,7 @@ from .observe.drift import Detector, DriftLevel
 from .observe.given import Refused, given, named, plain_features
 from .observe.schema import Schema
 from .observe.values import Refusal
+from .privacy import Privacy
 from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
 from .query.record import Differences
@@ -86,9 +87,11 @@ class Engine:
     in a list; both override the settings, as does `seed`. `classes` declares the classes.
     `detectors` are detectors of drift of your own by the signal they watch, such as
     `{"error": drift.ADWIN()}`, beside the watches of the settings. `workflow` says when rounds open
-    (`query.schedule`), instead of `settings.query.workflow`.
+    (`query.schedule`), instead of `settings.query.workflow`. `privacy` is what requests and
+    rejections show (`privacy.Privacy`); without it, that of `settings.privacy`.
 
-    Raises `BadSettings` for a model, strategy, budget or detector that can't be used.
+    Raises `BadSettings` for a model, strategy, budget or detector that can't be used, and where
+    `settings.privacy` hashes, since only who passes `privacy` can have read the key.
 
     >>> from river import linear_model, preprocessing
     >>> from headrace.query.budgets import Share
@@ -109,6 +112,7 @@ class Engine:
         budget: Account | Sequence[Account] | Budget | None = None,
         detectors: Mapping[str, Detector] | None = None,
         workflow: Workflow | None = None,
+        privacy: Privacy | None = None,
         seed: int | None = None,
         classes: Sequence[str] | None = None,
         settings: Settings | None = None,
@@ -159,6 +163,7 @@ class Engine:
         self._declared = Declared(settings.columns)
         rule = own_rule(settings.query.arrival)
         own = (model, asking.budget, asking.schedule.workflow, self.shard.drift.own, rule)
+        self.privacy = Privacy(settings.privacy) if privacy is None else privacy
         self._own_types = frozen.allowed_by(own)
         self._report: Report | None = None
 
@@ -182,12 +187,13 @@ class Engine:
         """
         for message in self._in_batches(inputs):
             if isinstance(message, EventBatch):
-                yield from self._events(message, wake_at)
+                for piece in self._events(message, wake_at):
+                    yield self.privacy.all_shown(piece)
             else:
                 outputs = self._one(message)
                 self._report = None
                 if outputs:
-                    yield outputs
+                    yield self.privacy.all_shown(outputs)
         self._report = None
 
     def _events(self, batch: EventBatch, wake_at: Callable[[], float]) -> Iterator[list[Output]]:

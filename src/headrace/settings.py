@@ -2,8 +2,8 @@
 
 What a section is made of is told here (`[columns]` in `settings_columns`, `[query]` in
 `settings_query`, `[label]` in `settings_label`, `[drift]` in `settings_drift`, those of the worker
-in `settings_kafka`, `[http]` in `settings_http`), how one is read from a mapping in
-`settings_reading`.
+in `settings_kafka`, `[http]` in `settings_http`, `[privacy]` in `settings_privacy`), how one is
+read from a mapping in `settings_reading`.
 docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
 """
 
@@ -36,6 +36,7 @@ from .settings_http import HttpSettings, faults_of_http
 from .settings_join import JoinSettings, faults_of_join
 from .settings_kafka import KafkaSettings, WorkerSettings, faults_of
 from .settings_label import LabelSettings, faults_of_label
+from .settings_privacy import PrivacySettings, faults_of_privacy
 from .settings_query import (
     BudgetSettings,
     ColdStartSettings,
@@ -55,6 +56,7 @@ __all__ = [
     "DriftSettings",
     "JoinSettings",
     "LabelSettings",
+    "PrivacySettings",
     "QuerySettings",
     "RoundSettings",
     "WatchSettings",
@@ -346,6 +348,7 @@ class Settings(Section, frozen=True, kw_only=True):
     kafka: KafkaSettings = KafkaSettings()
     worker: WorkerSettings = WorkerSettings()
     queue: QueueSettings = QueueSettings()
+    privacy: PrivacySettings = PrivacySettings()
     bridges: Annotated[
         dict[str, dict[str, Any]],
         about(
@@ -374,9 +377,9 @@ def load(path: Path) -> Settings:
 
 
 def load_for_kafka(path: Path) -> Settings:
-    """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
+    """As `load`; relative paths in `[kafka]`, `[worker]` and `[privacy]` go from its folder."""
     settings, folder = load(path), path.parent
-    kafka, worker = settings.kafka, settings.worker
+    kafka, worker, privacy = settings.kafka, settings.worker, settings.privacy
     files = {
         name: str(folder / getattr(kafka, name))
         for name in ("ca_file", "cert_file", "key_file", "password_file")
@@ -384,7 +387,9 @@ def load_for_kafka(path: Path) -> Settings:
     }
     if "://" not in worker.snapshots:
         worker = replace(worker, snapshots=str(folder / worker.snapshots))
-    return replace(settings, kafka=replace(kafka, **files), worker=worker)
+    if privacy.key_file:
+        privacy = replace(privacy, key_file=str(folder / privacy.key_file))
+    return replace(settings, kafka=replace(kafka, **files), worker=worker, privacy=privacy)
 
 
 def parse(raw: dict[str, Any]) -> Settings:
@@ -436,4 +441,5 @@ def check(settings: Settings) -> list[str]:
     faults += faults_of_drift(settings.drift)
     faults += faults_of_http(settings.http)
     faults += faults_of_secrets(settings.bridges)
+    faults += faults_of_privacy(settings.privacy, settings.schema.features)
     return [*faults, *faults_of(settings.kafka, settings.worker)]

@@ -22,6 +22,7 @@ from ..learn.trainer import Entry
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
+from ..privacy import Privacy
 from ..query.record import Differences
 from ..reporting import check_model_starts
 from ..settings import Settings
@@ -93,6 +94,7 @@ class Flow:
         lost_n: dict[str, int],
         recomputed: Differences,
         woke: Woke,
+        privacy: Privacy | None = None,
     ) -> None:
         self.settings = settings
         self.decoder = decoder
@@ -114,7 +116,12 @@ class Flow:
         self.save_failed_n = 0
         self.saved_bytes_n: int | None = None
         self.training: Training
-        self.mail = Mail(settings.kafka, writer=writer, told=lambda out: self.give(Told(out)))
+        self.mail = Mail(
+            settings.kafka,
+            writer=writer,
+            privacy=privacy or Privacy(settings.privacy),
+            told=lambda out: self.give(Told(out)),
+        )
         self.outbox = Outbox(settings.worker.batches_in_flight_max)
         self.quiet = Quiet(settings.worker.quiet_tick_s, woke.elapsed)
         self.places = Places(settings.kafka, self.warn, lost_n)
@@ -411,6 +418,8 @@ class Flow:
             self.warn(told)
         self.now = max(self.now, owned.shard.shard.admission.clock.sure)
         self.outbox.put(self.mail.of_step(owned, self.training.position))
+        for told in self.mail.hidden_told():
+            self.warn(told)
 
     def _route(self, part: Part, route: Route, records: Sequence[Any]) -> None:
         """Answers from anywhere into the logs of their desks; drift to who orders retraining."""

@@ -23,11 +23,12 @@ from ..messages import (
     Withdrawal,
 )
 from ..observe.clock import off_clock_told
+from ..privacy import WHOLE, Privacy
 from ..settings_kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, PartitionDesk, desk_of
 from .parcels import Parcel, Post
-from .records import Record, letter_headers
+from .records import Record, letter_headers, place_headers
 from .shards import PartitionShard, Taken
 
 OVERHEAD_BYTES = 4_096
@@ -83,13 +84,23 @@ class Mail:
     """Turns what was decided into records on the topics of these settings.
 
     `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
-    what no part ever saw: records and answers that can't be read.
+    what no part ever saw: records and answers that can't be read. Desks, the training log and the
+    journal are told what is; requests and dead letters are as `privacy` shows them.
     """
 
     kafka: KafkaSettings
     writer: str = "w"
+    privacy: Privacy = WHOLE
     told: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
+    _is_hidden_told: bool = False
+
+    def hidden_told(self) -> list[str]:
+        """What is to be said, once, of features that requests were to show and none had."""
+        if self._is_hidden_told or not (told := self.privacy.missing()):
+            return []
+        self._is_hidden_told = True
+        return told
 
     def of_step(self, owned: OwnedShard, training: int) -> Parcel:
         """The step that an owned shard is due, on its way; the next one follows it."""
@@ -123,7 +134,7 @@ class Mail:
             if isinstance(output, LabelRequested):
                 if output.request_id.encode() in sent:
                     continue
-                if len(wire.value_of(output)) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
+                if self._bytes_of(output) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
                     self._refuse(output, now, parcel)
                     continue
                 parcel.to_desks.append(self.to_desk(output, now))
@@ -138,6 +149,13 @@ class Mail:
                     continue
             parcel.to_others += self._to_others(output)
         return parcel
+
+    def _bytes_of(self, request: LabelRequested) -> int:
+        """The bytes of a request as its desk has it, or as it is shown if that is more."""
+        bytes_n = len(wire.value_of(request))
+        if not self.privacy.is_active:
+            return bytes_n
+        return max(bytes_n, len(wire.value_of(self.privacy.request(request))))
 
     def _refuse(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
         """A request that no record can hold ends as withdrawn, and its label is paid back."""
@@ -163,6 +181,7 @@ class Mail:
 
     def _to_others(self, output: Output) -> list[Post]:
         """Where an output goes beside a desk; rounds are told in the metrics only."""
+        output = self.privacy.shown(output)
         kafka, value = self.kafka, wire.value_of(output)
         match output:
             case LabelRequested() | RequestWithdrawn():
@@ -192,8 +211,10 @@ class Mail:
         return self._letter(rejection, record, topic, partition)
 
     def _letter(self, rejection: InputRejected, record: Record, topic: str, partition: int) -> Post:
+        value = wire.value_of(self.privacy.shown(rejection))
+        if self.privacy.is_active and topic != self.kafka.answers:
+            return Post(self.kafka.rejects, value, headers=place_headers(record, topic, partition))
         headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)
-        value = wire.value_of(rejection)
         return Post(self.kafka.rejects, value, key=record.key, headers=headers)
 
     def count(self, rejection: InputRejected) -> None:

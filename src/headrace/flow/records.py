@@ -42,6 +42,15 @@ def headers_for(
     return [{key: value or b"" for key, value in record.headers} for record in records]
 
 
+def place_headers(record: Record, topic: str, partition: int) -> list[tuple[str, bytes]]:
+    """Where a record is, and nothing of what it holds."""
+    return [
+        (TOPIC, topic.encode()),
+        (PARTITION, b"%d" % partition),
+        (OFFSET, b"%d" % record.offset),
+    ]
+
+
 def letter_headers(
     record: Record, topic: str, partition: int, bytes_max: int
 ) -> list[tuple[str, bytes]]:
@@ -49,11 +58,7 @@ def letter_headers(
 
     What does not fit into `bytes_max` is left out, the value first: its place says where it is.
     """
-    place = [
-        (TOPIC, topic.encode()),
-        (PARTITION, b"%d" % partition),
-        (OFFSET, b"%d" % record.offset),
-    ]
+    place = place_headers(record, topic, partition)
     left = bytes_max - OWN_BYTES - len(record.key or b"")
     own = [(name, value or b"") for name, value in record.headers]
     own_bytes = sum(len(name.encode()) + len(value) + 16 for name, value in own)

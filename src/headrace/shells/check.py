@@ -25,6 +25,7 @@ from ..learn.models import build
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
+from ..privacy import WHOLE
 from ..query.budgets import Share
 from ..query.strategies import resolve
 from ..settings import Settings, load
@@ -133,7 +134,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     decoded = Decoder(settings.input, settings.columns).decode(
         lines, str(path), range(1, len(lines) + 1)
     )
-    engine = Engine(settings=settings)
+    engine = Engine(settings=settings, privacy=WHOLE)
     engine.feed([decoded.batch])
     report = engine.report
     rejected = Counter(str(one.reason) for one in decoded.rejected)
@@ -176,7 +177,7 @@ def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
     served = {*batch.served_classes, *(name for name in batch.predicted or [] if name)}
     classes = settings.schema.classes or (sorted(served) if len(served) > 1 else MADE_UP)
     truths = [classes[i % len(classes)] if i < LABELS_N else None for i in range(len(batch))]
-    engine = Engine(budget=Share(1.0), settings=settings)
+    engine = Engine(budget=Share(1.0), settings=settings, privacy=WHOLE)
     try:
         for _ in Simulation(engine, Delayed()).play([(batch, truths)]):
             engine.check_model()

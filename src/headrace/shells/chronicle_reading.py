@@ -23,6 +23,7 @@ from ..adapters.snapshots import SnapshotStore
 from ..engine import Engine
 from ..errors import BadInput
 from ..messages import InputRejected, LabelRequested, Output
+from ..privacy import WHOLE
 from .chronicle import Chronicle
 from .outputs import encoded
 from .replay import Player
@@ -203,7 +204,7 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
     if not any(places.glob("snapshot-*")):
         return f"There is no snapshot either. {_UNKNOWN}, who answered, what stands now."
     store = SnapshotStore(places, stream=folder.settings.stream, kept_n=1)
-    engine = Engine(settings=folder.settings)
+    engine = Engine(settings=folder.settings, privacy=WHOLE)
     if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
         why = "; ".join(store.refused)
         return f"No snapshot can be read: {why}. {_UNKNOWN}, who answered, what stands now."

@@ -40,7 +40,8 @@ from itertools import islice
 import msgspec
 
 from ..adapters.journal import Asked, Record, Retrained, Span, Spans, Ticked, digest, with_asked
-from ..adapters.jsonl import Appender, Tail
+from ..adapters.jsonl import Tail
+from ..adapters.privacy_key import load_privacy
 from ..adapters.snapshots import SnapshotStore
 from ..adapters.tables.records import is_export, is_table_of_columns
 from ..bridges.folder import remember_places
@@ -50,12 +51,13 @@ from ..flow.overdue import is_live
 from ..learn.retrain import Challenger, RetrainJob, attempt
 from ..messages import LabelRequested, Output
 from ..observe.clock import off_clock_told
+from ..privacy import REQUESTS_MIN
 from ..report import Report
 from ..settings import Settings
 from .copying import copy_answers
 from .inputs import open_events
 from .orders import ORDERS
-from .outputs import contents_of, differences_told, ends_of, written_again
+from .outputs import OutputLogs, differences_told
 from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
 from .replay import Player
 from .report_parts import features_told
@@ -125,7 +127,7 @@ class Runner:
         self._note = on_note
         self._on_outputs = on_outputs
         self._answers = Answers()
-        self._is_told = self._is_off_clock_told = False
+        self._is_told = self._is_off_clock_told = self._is_hidden_told = False
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
         # The times of the lines that wait in `_events`, as far as they were wanted.
         self._times: list[list[float]] = []
@@ -150,8 +152,10 @@ class Runner:
             positions = self._restored()
             self._snapshot_at = int(positions.get("journal", 0))
             self._snapshot_events_n = self.engine.shard.events_n
-            self._logs: dict[str, Appender] = {}
-            self._open_logs(places, positions, opened)
+            self.privacy = load_privacy(settings.privacy)
+            is_new = self.journal.is_new
+            self._logs = OutputLogs(places, positions, self.privacy, is_new=is_new)
+            opened.callback(self._logs.close)
             self._go_on()
             self._is_told = self.engine.shard.events_n > 0
             self._open_inputs(places, opened)
@@ -162,23 +166,6 @@ class Runner:
             if (served := self._shown.serve(on_note)) is not None:
                 opened.callback(served.close)
             self._opened = opened.pop_all()
-
-    def _open_logs(
-        self, places: Places, positions: dict[str, int | str], opened: ExitStack
-    ) -> None:
-        paths = {
-            "requests": places.requests,
-            "decisions": places.state / "decisions.jsonl",
-            "rejects": places.state / "rejects.jsonl",
-        }
-        for name, path in paths.items():
-            self._logs[name] = log = Appender(path, position=int(positions.get(name, 0)))
-            opened.callback(log.close)
-            if self.journal.is_new and log.size:
-                raise BadInput(
-                    f"{path} has {log.size} bytes that {places.state} knows nothing of; give a new "
-                    "file, or the --state that wrote it"
-                )
 
     def _go_on(self) -> None:
         """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
@@ -262,12 +249,12 @@ class Runner:
                 self.snapshot()
             if self._shown.is_due:
                 self._look()
-                for log in self._logs.values():
-                    log.check()
+                self._logs.check()
             on_turn(self)
             if is_fed:
                 self._tell_features()
                 self._tell_off_clock()
+                self._tell_hidden(REQUESTS_MIN)
                 on_progress(self._events.position, self._events.size)
                 quiet_from = time.monotonic()
             elif is_final:
@@ -282,6 +269,7 @@ class Runner:
 
     def _tell_left(self) -> None:
         """Say of each input whose last line has no end that it waits for it."""
+        self._tell_hidden(1)
         for tail in (self._events, self._answers.tail):
             if tail is not None and tail.rest_n:
                 self._note(
@@ -343,6 +331,13 @@ class Runner:
             self._is_off_clock_told = True
             self._note(f"the clock: {off_clock_told(clock.ahead_n, clock.behind_n)}")
 
+    def _tell_hidden(self, requests_min: int) -> None:
+        """Say once that requests were to show features that no event has."""
+        if not self._is_hidden_told and (sentences := self.privacy.missing(requests_min)):
+            self._is_hidden_told = True
+            for sentence in sentences:
+                self._note(sentence)
+
     def _feed_span(self, source: int, start: int, content: bytes) -> None:
         span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
         self._feed(span, content)
@@ -364,20 +359,18 @@ class Runner:
     def _let_out_again(self, outputs: list[Output], asked: Asked | None, *, is_last: bool) -> None:
         """What the journal had, fed again: the files hold it, up to where a kill cut them short."""
         if asked is not None:
-            self._differing_n += written_again(self._logs, outputs, asked)
+            self._differing_n += self._logs.write_again(outputs, asked)
             return self._on_outputs(outputs)
         # Of an earlier version, or a kill came before anything of it was let out.
-        is_new = is_last and not any(log.is_behind for log in self._logs.values())
+        is_new = is_last and not self._logs.is_behind
         return self._let_out(outputs, is_journaled=not is_new)
 
     def _let_out(self, outputs: Sequence[Output], *, is_journaled: bool = False) -> None:
         """Into the journal what was asked, then all of it to where it belongs."""
-        contents = contents_of(outputs)
+        contents = self._logs.contents_of(outputs)
         if not is_journaled:
-            self.journal.append(self.player.asked(*ends_of(self._logs, contents)))
-        for name, lines in contents.items():
-            if lines:
-                self._logs[name].write(b"".join(lines))
+            self.journal.append(self.player.asked(*self._logs.ends_of(contents)))
+        self._logs.write(contents)
         self._on_outputs(outputs)
 
     def _until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
@@ -449,10 +442,9 @@ class Runner:
         if self._pipe is not None:
             self._pipe.sync()
         self.journal.sync()
-        for log in self._logs.values():
-            log.sync()
+        self._logs.sync()
         now, size = self.engine.now, self._fed_to
-        positions: dict[str, int | str] = {name: log.position for name, log in self._logs.items()}
+        positions: dict[str, int | str] = {**self._logs.positions}
         positions["journal"] = size
         positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
         blob = self.engine.snapshot()

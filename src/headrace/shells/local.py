@@ -132,7 +132,7 @@ class Simulation:
         if len(self._truths) > observe.window_n + observe.reservoir_n:
             self._truths, self._truths_before = {}, self._truths
         ids = batch.ids if isinstance(batch, EventBatch) else [id_of(event) for event in batch]
-        known = zip(ids, truths, strict=True)
+        known = zip(map(self.engine.privacy.event_id, ids), truths, strict=True)
         self._truths.update({name: truth for name, truth in known if truth is not None})
 
     def _truth(self, event_id: str) -> str | None:

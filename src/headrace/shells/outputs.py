@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
 
 from ..adapters.journal import Asked, digest
 from ..adapters.jsonl import Appender
+from ..errors import BadInput
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
+from ..privacy import Privacy
 from ..query.record import Differences
+from .places import Places
 
 LOGS: dict[str, Any] = {
     "requests": LabelRequested | RequestWithdrawn,
@@ -27,22 +31,101 @@ def encoded(output: Output) -> bytes:
     return _ENCODER.encode(output) + b"\n"
 
 
-def contents_of(outputs: Sequence[Output]) -> dict[str, list[bytes]]:
-    """The lines that go into each file."""
-    lines = [(output, encoded(output)) for output in outputs]
-    return {
-        name: [line for output, line in lines if isinstance(output, kinds)]
-        for name, kinds in LOGS.items()
-    }
+class OutputLogs:
+    """The files that a run writes its outputs to, open to be appended to.
 
+    `positions` say how much of each was written up to where the run goes on. Decisions are written
+    as they are; requests and rejections as `privacy` shows them. Raises `BadInput` as `Appender`,
+    and for a file with content where `is_new`.
+    """
 
-def ends_of(
-    logs: Mapping[str, Appender], contents: Mapping[str, list[bytes]]
-) -> tuple[dict[str, int], dict[str, str]]:
-    """Where each file ends when these lines are in it, bytes; and a digest of the lines."""
-    joined = {name: b"".join(contents[name]) for name in logs}
-    ends = {name: log.position + len(joined[name]) for name, log in logs.items()}
-    return ends, {name: digest(content) for name, content in joined.items()}
+    def __init__(
+        self,
+        places: Places,
+        positions: Mapping[str, int | str],
+        privacy: Privacy,
+        *,
+        is_new: bool,
+    ) -> None:
+        self._privacy = privacy
+        paths = {
+            "requests": places.requests,
+            "decisions": places.state / "decisions.jsonl",
+            "rejects": places.state / "rejects.jsonl",
+        }
+        with ExitStack() as opened:
+            self._logs: dict[str, Appender] = {}
+            for name, path in paths.items():
+                self._logs[name] = log = Appender(path, position=int(positions.get(name, 0)))
+                opened.callback(log.close)
+                if is_new and log.size:
+                    raise BadInput(
+                        f"{path} has {log.size} bytes that {places.state} knows nothing of; give "
+                        "a new file, or the --state that wrote it"
+                    )
+            self._opened = opened.pop_all()
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Where each file ends with what was let out so far, bytes."""
+        return {name: log.position for name, log in self._logs.items()}
+
+    @property
+    def is_behind(self) -> bool:
+        """A file holds more than what was let out so far."""
+        return any(log.is_behind for log in self._logs.values())
+
+    def contents_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
+        """The lines that go into each file."""
+        true = [(output, encoded(output)) for output in outputs]
+        seen = true
+        if self._privacy.is_active:
+            seen = [(output, encoded(output)) for output in self._privacy.all_shown(outputs)]
+        return {
+            name: [
+                line
+                for output, line in (true if name == "decisions" else seen)
+                if isinstance(output, kinds)
+            ]
+            for name, kinds in LOGS.items()
+        }
+
+    def ends_of(self, contents: Mapping[str, list[bytes]]) -> tuple[dict[str, int], dict[str, str]]:
+        """Where each file ends when these lines are in it, bytes; and a digest of the lines."""
+        joined = {name: b"".join(contents[name]) for name in self._logs}
+        ends = {name: log.position + len(joined[name]) for name, log in self._logs.items()}
+        return ends, {name: digest(content) for name, content in joined.items()}
+
+    def write(self, contents: Mapping[str, list[bytes]]) -> None:
+        """Append these lines."""
+        for name, lines in contents.items():
+            if lines:
+                self._logs[name].write(b"".join(lines))
+
+    def write_again(self, outputs: Sequence[Output], asked: Asked) -> int:
+        """Write of these outputs what the files do not hold yet of what was asked then.
+
+        Returns how many lines would be others now: those that are there stay. Raises
+        `BrokenInvariant` where they are not those that were written.
+        """
+        contents, differing_n = self.contents_of(outputs), 0
+        for name, log in self._logs.items():
+            was = asked.digests[name]
+            differing_n += log.keep(contents[name], asked.ends[name], was, digest)
+        return differing_n
+
+    def check(self) -> None:
+        """Raises `BadInput` if a file is no longer the one under its name."""
+        for log in self._logs.values():
+            log.check()
+
+    def sync(self) -> None:
+        """Make all that was written survive a loss of power."""
+        for log in self._logs.values():
+            log.sync()
+
+    def close(self) -> None:
+        self._opened.close()
 
 
 def differences_told(differences: Differences, lines_n: int) -> str:
@@ -54,19 +137,6 @@ def differences_told(differences: Differences, lines_n: int) -> str:
         return ""
     told = differences.told or "no decision differs from the record"
     return (
-        f"another machine or version has decided this run: {told}; {lines_n} lines of its outputs "
-        "would be others now. What was decided then holds"
+        f"another machine, version or [privacy] has decided this run: {told}; {lines_n} lines of "
+        "its outputs would be others now. What was decided then holds"
     )
-
-
-def written_again(logs: Mapping[str, Appender], outputs: Sequence[Output], asked: Asked) -> int:
-    """Write of these outputs what the files do not hold yet of what was asked then.
-
-    Returns how many lines would be others now: those that are there stay. Raises `BrokenInvariant`
-    where they are not those that were written.
-    """
-    contents, differing_n = contents_of(outputs), 0
-    for name, log in logs.items():
-        was = asked.digests[name]
-        differing_n += log.keep(contents[name], asked.ends[name], was, digest)
-    return differing_n

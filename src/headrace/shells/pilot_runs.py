@@ -24,6 +24,7 @@ from ..learn.models import build
 from ..messages import DriftChanged, EventBatch, ModelAdopted, RoundOpened
 from ..observe.schema import Schema
 from ..observe.signals import predicted_classes
+from ..privacy import WHOLE
 from ..settings import Settings
 from ..testing.oracles import Delayed
 from .local import Simulation
@@ -101,7 +102,7 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     """
     started = time.perf_counter()
     settings = settings_of(history, settings, case)
-    engine = Engine(settings=settings)
+    engine = Engine(settings=settings, privacy=WHOLE)
     simulation = Simulation(engine, Delayed(delay_s=case.latency))
     judge = _Judge(history, engine.schema)
     drifts, drift_rounds, adoptions = [], [], []

@@ -44,6 +44,7 @@ from ..messages import (
 from ..observe.admission import ID_LENGTH_MAX
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
+from ..privacy import WHOLE
 from ..query.record import Decided, Differences, decided_of
 from ..query.record import Record as AskedThen
 from ..recalling import follow_record
@@ -64,7 +65,7 @@ class Player:
     """
 
     def __init__(self, folder: RunFolder) -> None:
-        self.engine = Engine(settings=folder.settings)
+        self.engine = Engine(settings=folder.settings, privacy=WHOLE)
         self.decoder = Decoder(folder.settings.input, folder.settings.columns)
         self.answers_decoder = AnswersDecoder(
             folder.settings.answers, folder.settings.input.line_bytes_max

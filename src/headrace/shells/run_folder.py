@@ -82,7 +82,7 @@ class RunFolder:
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
             for where, then, now in differing_fields(there, here, "")
-            if not where.startswith(("run.", "http.", "queue.", "bridges"))
+            if not where.startswith(("run.", "http.", "queue.", "bridges", "privacy"))
             and where != "label.cost"
         ]
         if faults:

@@ -23,6 +23,7 @@ from headrace.learn.trainer import Entry
 from headrace.learn.training_log import TrainingLog
 from headrace.messages import Answer, RetrainFinished, Tick
 from headrace.observe.decode import Decoder
+from headrace.privacy import Privacy
 
 
 class Kept(NamedTuple):
@@ -55,11 +56,13 @@ class Topics:
 class World:
     """One worker that owns everything: `partitions_n` shards, as many desks as the settings say."""
 
-    def __init__(self, settings: Settings, partitions_n: int = 1) -> None:
+    def __init__(
+        self, settings: Settings, partitions_n: int = 1, privacy: Privacy | None = None
+    ) -> None:
         self.settings, self.kafka = settings, settings.kafka
         self.partitions_n = partitions_n
         self.topics = Topics()
-        self.mail = Mail(settings.kafka)
+        self.mail = Mail(settings.kafka, privacy=privacy or Privacy(settings.privacy))
         self.decoder = Decoder(settings.input, settings.columns)
         self.log, self.training = new_log(settings), 0
         self.shards = {

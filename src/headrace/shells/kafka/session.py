@@ -53,6 +53,7 @@ from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...messages import Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
+from ...privacy import Privacy
 from ...query.record import Differences
 from ...report import PartitionReport, Report, WorkerReport
 from ...reporting import partition_of as told_of
@@ -88,6 +89,7 @@ class Session:
         warn: Callable[[str], None],
         lost_n: dict[str, int],
         recomputed: Differences,
+        privacy: Privacy,
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
@@ -100,6 +102,7 @@ class Session:
             lost_n=lost_n,
             recomputed=recomputed,
             woke=Woke(clock(), time.monotonic()),
+            privacy=privacy,
         )
         self.is_joined = False
         self._partitions_n = partitions_n["events"]

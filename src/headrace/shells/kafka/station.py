@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from ...adapters.privacy_key import load_privacy
 from ...adapters.timings import Timings
 from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
@@ -64,6 +65,7 @@ class Station:
         self._told = told
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
+        self._privacy = load_privacy(settings.privacy)
         self._decoder = decoder_of(settings)
         self._answers_decoder = answers_decoder_of(settings)
 
@@ -110,6 +112,7 @@ class Station:
             warn=self._warn,
             lost_n=self.lost_n,
             recomputed=self.recomputed,
+            privacy=self._privacy,
             told=self._told,
         )
         self.sessions_n += 1

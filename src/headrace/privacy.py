@@ -1,0 +1,226 @@
+"""What a request shows of its event to those who label: all of it, or what `[privacy]` lets out.
+
+The engine and its logs need the true features, which a label is learned with; so this is done to
+copies, at the one place where each way out begins. It is a pure function of the request, the
+settings and the key, so that a request that is sent again is the same, byte for byte.
+"""
+
+from __future__ import annotations
+
+import hmac
+import math
+from collections.abc import Sequence
+from decimal import Context as Arithmetic
+from decimal import Decimal
+
+import msgspec
+
+from .errors import BadSettings
+from .messages import (
+    Context,
+    Features,
+    InputRejected,
+    LabelRequested,
+    Output,
+    Reason,
+    RequestExpired,
+    RequestWithdrawn,
+    Value,
+    class_name,
+)
+from .settings_privacy import PrivacySettings, Rule, faults_of_privacy, meant, rule_of
+
+MASK = "****"
+KEY_BYTES_MIN = 32
+HASH_BYTES = 16
+REQUESTS_MIN = 20
+"""A feature that so many requests did not have is told to be missing."""
+
+_PLAIN = frozenset(
+    {
+        Reason.OVERSIZE,
+        Reason.NOT_UTF8,
+        Reason.NOT_JSON,
+        Reason.NO_ID,
+        Reason.NO_TIME,
+        Reason.FUTURE,
+    }
+)
+"""Reasons whose detail quotes nothing of an event; in any other it may."""
+
+_OF_ANSWERS = frozenset(
+    {
+        Reason.UNKNOWN_REQUEST,
+        Reason.LATE_ANSWER,
+        Reason.TOO_MANY_CLASSES,
+        Reason.TOO_MANY_ANSWERS,
+        Reason.BAD_ANSWER,
+        Reason.BAD_ORDER,
+        Reason.NO_ROUND,
+    }
+)
+"""Reasons that are about what a person sent, and never about an event."""
+
+_UNQUOTED = "what it says is not shown, since privacy.features is set; it is where its place says"
+
+
+class Privacy:
+    """What leaves of requests and rejections, by these settings.
+
+    `key` is what hashes are made with. Raises `BadSettings` for rules that are none, and where
+    something is hashed and the key is shorter than 32 bytes.
+
+    >>> rules = {"card": "mask:4", "age": "round:10"}
+    >>> privacy = Privacy(PrivacySettings(features=rules))
+    >>> privacy.features({"age": 37, "card": "4929 1234", "name": "Ada"})
+    {'age': 40, 'card': '****1234'}
+    """
+
+    def __init__(self, settings: PrivacySettings | None = None, key: bytes = b"") -> None:
+        self.settings = settings or PrivacySettings()
+        faults = faults_of_privacy(self.settings, {})
+        if self.settings.needs_key and len(key) < KEY_BYTES_MIN:
+            faults.append(
+                f"the key that privacy hashes with has {len(key)} bytes; must have at least "
+                f"{KEY_BYTES_MIN}, such as `openssl rand -hex 32` gives: see privacy.key_file, or "
+                "pass Privacy(settings.privacy, key)"
+            )
+        if faults:
+            raise BadSettings(faults)
+        self._key = key
+        self._rules: dict[str, Rule] = {
+            name: rule
+            for name, text in (self.settings.features or {}).items()
+            if (rule := rule_of(text)) is not None
+        }
+        self._requests_n = 0
+        self._seen: set[str] = set()
+        self._first: list[str] = []
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anything is hidden at all."""
+        return self.settings.features is not None
+
+    def all_shown(self, outputs: Sequence[Output]) -> list[Output]:
+        """The same outputs as they may be seen from outside."""
+        return [self.shown(output) for output in outputs] if self.is_active else [*outputs]
+
+    def shown(self, output: Output) -> Output:
+        """An output as whoever labels, or whoever reads rejections, may see it; others as is."""
+        if not self.is_active:
+            return output
+        match output:
+            case LabelRequested():
+                self._requests_n += 1
+                self._first = self._first or [*output.features]
+                self._seen.update(self._rules.keys() & output.features.keys())
+                return self.request(output)
+            case RequestWithdrawn() | RequestExpired():
+                event_id = self.event_id(output.event_id)
+                return msgspec.structs.replace(output, event_id=event_id)
+            case InputRejected():
+                return self._rejection(output)
+        return output
+
+    def event_id(self, event_id: str) -> str:
+        """What is said of an event's id."""
+        is_hashed = self.is_active and self.settings.event_id == "hashed"
+        return self._hashed("", event_id) if is_hashed else event_id
+
+    def features(self, features: Features) -> Features:
+        """Of these features those that are shown, as they are shown, in the same order."""
+        if not self.is_active:
+            return features
+        return {
+            name: self._value(name, value, self._rules[name])
+            for name, value in features.items()
+            if name in self._rules
+        }
+
+    def missing(self, requests_min: int = REQUESTS_MIN) -> list[str]:
+        """What is to be said of listed features that no request had so far.
+
+        Nothing before `requests_min` requests.
+        """
+        if self._requests_n < requests_min:
+            return []
+        known = self._first
+        return [
+            f"privacy.features names {name}, which none of {self._requests_n} requests had; "
+            f"{meant(name, known) if known else 'they had no features'}"
+            for name in self._rules
+            if name not in self._seen
+        ]
+
+    def request(self, request: LabelRequested) -> LabelRequested:
+        """A request as it is shown; `shown` also counts it."""
+        if not self.is_active:
+            return request
+        key = request.key
+        if key is not None and self.settings.key != "shown":
+            key = self._hashed("key", key) if self.settings.key == "hashed" else None
+        return msgspec.structs.replace(
+            request,
+            event_id=self.event_id(request.event_id),
+            features=self.features(request.features),
+            key=key,
+            context=self._context(request.context),
+        )
+
+    def _rejection(self, rejected: InputRejected) -> InputRejected:
+        if rejected.reason in _OF_ANSWERS:
+            return rejected
+        return msgspec.structs.replace(
+            rejected,
+            raw="",
+            detail=rejected.detail if rejected.reason in _PLAIN else _UNQUOTED,
+            input_id=self.event_id(rejected.input_id) if rejected.input_id else "",
+        )
+
+    def _context(self, context: Context | None) -> Context | None:
+        """Only what is usual of features that are shown as they are."""
+        if context is None:
+            return None
+        moments = {
+            name: found
+            for name, found in context.moments.items()
+            if (rule := self._rules.get(name)) is not None and rule.kind == "keep"
+        }
+        return Context(events_n=context.events_n, moments=moments) if moments else None
+
+    def _value(self, name: str, value: Value, rule: Rule) -> Value:
+        if value is None or rule.kind == "keep":
+            return value
+        text = class_name(value)
+        if rule.kind == "hash":
+            return self._hashed(f"feature {name}", text)
+        if rule.kind == "round":
+            return _rounded(value, rule.step)
+        # Of a short text the last characters would be most of it.
+        has_end = 0 < 2 * rule.last_n <= len(text)
+        return MASK + text[-rule.last_n :] if has_end else MASK
+
+    def _hashed(self, purpose: str, text: str) -> str:
+        """The same text gives the same hash, and in another feature another one."""
+        content = f"{len(purpose)}:{purpose}{text}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, content, "sha256")[:HASH_BYTES].hex()
+
+
+_EXACTLY = Arithmetic(prec=60)
+
+
+def _rounded(value: Value, step: Decimal) -> Value:
+    """The nearest multiple of a step; what is no number has none, and is masked."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return MASK
+    number = Decimal(value)
+    if abs(number) > step * 10**15:
+        return MASK
+    times = _EXACTLY.to_integral_value(_EXACTLY.divide(number, step))
+    nearest = _EXACTLY.multiply(times, step)
+    return int(nearest) if nearest == nearest.to_integral_value() else float(nearest)
+
+
+WHOLE = Privacy()
+"""Shows everything: for who hides elsewhere, or shows nobody."""
