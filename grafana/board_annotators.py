@@ -218,6 +218,17 @@ def _agreement() -> list[Json]:
                 "answers by this.",
             ),
         ),
+        stat(
+            "Agreement fell, last day",
+            "sum(increase(headrace_annotator_falls_total{S}[1d]))",
+            unit="short",
+            steps=above(0.5, 1),
+            about=told(
+                "Times that somebody was noticed to name the settled label less often than before.",
+                red="once.",
+                do="the report says who. Alert HeadraceAnnotatorDrifted.",
+            ),
+        ),
         lines(
             "Disputed, last hour",
             [

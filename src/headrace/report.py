@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
+from .label.steadiness import Fall
 from .learn.evaluation import Estimate
-from .learn.intervals import wilson
+from .learn.intervals import Z, typical_of, wilson
 from .learn.noise import Suspicion
 from .learn.quality import Quality
 from .learn.twins import Choosing
@@ -20,7 +21,9 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
     """One annotator; shares are of answers that could be compared with a settled label.
 
     `number` counts the annotators in order of their first answer, from 1: it stands for them where
-    a name must not. It is 0 where several are added up.
+    a name must not. It is 0 where several are added up. Of `timed_n` answers `log_s` is the sum of
+    the logarithm of the seconds from request to answer, and `log_squares` that of its square.
+    `falls_n` times the agreement was noticed to fall, at last as `fall` says.
     """
 
     name: str
@@ -30,6 +33,11 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
     compared_n: int
     agreed_n: int
     latency_s: float
+    timed_n: int = 0
+    log_s: float = 0.0
+    log_squares: float = 0.0
+    falls_n: int = 0
+    fall: Fall | None = None
 
     @property
     def mean_latency_s(self) -> float | None:
@@ -48,7 +56,31 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not self.compared_n:
             return None
-        return wilson(self.agreed_n / self.compared_n, self.compared_n, 1.96)
+        return wilson(self.agreed_n / self.compared_n, self.compared_n, Z)
+
+    @property
+    def typical_latency_s(self) -> tuple[float, float, float] | None:
+        """Lower 95 % bound, geometric mean and upper bound of the seconds from request to answer.
+
+        A night in between moves it little. None before the third answer.
+        """
+        return typical_of(self.timed_n, self.log_s, self.log_squares)
+
+    @property
+    def fall_told(self) -> str:
+        """The latest fall of the agreement as a sentence; empty if there was none.
+
+        >>> AnnotatorReport(
+        ...     name="cy", number=3, answers_n=8, refused_n=0, compared_n=0, agreed_n=0,
+        ...     latency_s=0.0, falls_n=1, fall=Fall(9.0, 10, 20, 269, 299)).fall_told
+        "annotator 'cy' agrees less: with 10 of the latest 20 labels, with 269 of 299 before"
+        """
+        if self.fall is None:
+            return ""
+        return (
+            f"annotator {self.name!r} agrees less: with {self.fall.agreed_n} of the latest "
+            f"{self.fall.n} labels, with {self.fall.agreed_before_n} of {self.fall.before_n} before"
+        )
 
 
 class PartitionReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -426,6 +426,11 @@ def _annotator(name: str, number: int, counts: Annotator) -> AnnotatorReport:
         compared_n=counts.compared_n,
         agreed_n=counts.agreed_n,
         latency_s=counts.latency_s,
+        timed_n=counts.timed_n,
+        log_s=counts.log_s,
+        log_squares=counts.log_squares,
+        falls_n=counts.steadiness.falls_n,
+        fall=counts.steadiness.fall,
     )
 
 

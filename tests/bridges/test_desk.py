@@ -155,6 +155,17 @@ def test_what_is_withdrawn_is_asked_no_more_and_may_still_be_answered(store):
     assert store.answer("ann", "unknown", "ham") is None
 
 
+def test_how_long_a_question_takes_somebody_is_told_with_an_interval(store):
+    store.take([asked(f"r{i}") for i in range(4)])
+    for i, took_s in enumerate((10.0, 20.0, 40.0, None)):
+        store.answer("ann", f"r{i}", "ham", took_s=took_s)
+    store.answer("bo", "r0", "ham", took_s=1.0)
+    ann, bo = store.people()
+    low, typical, high = ann["took_s"]
+    assert typical == pytest.approx(20.0) and low == pytest.approx(400 / high) and 2 < low < 10
+    assert (ann["answered_n"], bo["took_s"], bo["answered_n"]) == (4, None, 1)
+
+
 def test_an_answer_can_be_taken_back_for_a_while_and_corrected_after(store, clock):
     store.take([asked("r1")])
     store.answer("ann", "r1", "ham")

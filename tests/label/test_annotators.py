@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,12 +12,12 @@ from hypothesis import strategies as st
 from headrace.label.annotators import (
     TURNAROUND_BOUNDS_S,
     Alpha,
-    Annotator,
     Annotators,
     Turnaround,
 )
 from headrace.messages import Answer
 from headrace.report import AnnotatorReport
+from headrace.reporting import _annotator
 
 
 def says(annotator: str, label: str | None) -> Answer:
@@ -83,8 +86,7 @@ def test_refusals_and_latency_are_counted() -> None:
     annotators.answered(says("al", "a"), 10.0)
     annotators.answered(says("al", None), 30.0)
     al = annotators.by_name["al"]
-    assert (al.answers_n, al.refused_n, al.mean_latency_s) == (2, 1, 20.0)
-    assert Annotator().mean_latency_s is None
+    assert (al.answers_n, al.refused_n, al.latency_s) == (2, 1, 40.0)
 
 
 def test_annotators_beyond_the_limit_share_one_row() -> None:
@@ -116,3 +118,20 @@ def test_agreement_has_an_interval_as_soon_as_there_is_something_to_compare() ->
     many = AnnotatorReport(**counts, compared_n=400, agreed_n=400).agreed_between
     assert few is not None and many is not None
     assert few[0] < 0.6 < 0.98 < many[0] < few[1] == many[1] == 1.0
+
+
+def test_the_typical_delay_is_a_geometric_mean_with_an_interval() -> None:
+    """Of 400 people with twelve log-normal delays each, about 380 have the truth inside."""
+    luck, inside_n = random.Random(5), 0
+    for _ in range(400):
+        annotators = Annotators()
+        for _ in range(12):
+            annotators.answered(says("al", "a"), 60.0 * math.exp(luck.gauss(0.0, 1.2)))
+        told = _annotator("al", 1, annotators.by_name["al"])
+        low, typical, high = told.typical_latency_s or (0.0, 0.0, 0.0)
+        assert low < typical < high
+        inside_n += low < 60.0 < high
+    assert 364 <= inside_n <= 396
+    few = Annotators()
+    few.answered(says("bo", "a"), 0.0)
+    assert _annotator("bo", 1, few.by_name["bo"]).typical_latency_s is None

@@ -340,7 +340,7 @@ def test_turnaround_is_from_request_to_answer_on_the_engines_clock() -> None:
     desk = desk_with(request(at=4.0))
     fed(desk, says(at=1e9), now=14.0)
     assert (desk.turnaround.sum_s, desk.turnaround.counts[2]) == (10.0, 1)
-    assert desk.annotators.by_name["al"].mean_latency_s == 10.0
+    assert desk.annotators.by_name["al"].latency_s == 10.0
 
 
 def test_corrections_adjust_what_is_known_of_annotators() -> None:

@@ -8,6 +8,8 @@ from msgspec.structs import replace
 
 from headrace import Engine, Event
 from headrace.adapters import serving
+from headrace.label.annotators import Annotator
+from headrace.label.steadiness import Fall
 from headrace.settings import parse
 from headrace.shells.shown import Shown
 from shells.runs import SETTINGS, Stream
@@ -110,3 +112,20 @@ def test_a_run_whose_model_fails_is_not_ready(monkeypatch, fault):
     told.serve(pytest.fail)
     told.report = replace(engine_of(1).report, model_fault=fault)
     assert asked[0]() == fault
+
+
+def test_a_fall_of_somebodys_agreement_is_said_once_and_not_again_after_a_start():
+    notes, engine = [], engine_of(1)
+    told = Shown(parse(SETTINGS), clock=lambda: NOW, on_note=notes.append)
+    look = {"rejected_n": {}, "read_bytes": 1, "lag_bytes": 0}
+    told.look(engine, **look)
+    watch = engine.desk.annotators.by_name.setdefault("cy", Annotator()).steadiness
+    watch.falls_n, watch.fall = 1, Fall(9.0, 10, 20, 269, 299)
+    for _ in range(2):
+        engine.feed([])
+        told.look(engine, **look)
+    told_once = (
+        "annotator 'cy' agrees less: with 10 of the latest 20 labels, with 269 of 299 before"
+    )
+    assert notes == [told_once]
+    Shown(parse(SETTINGS), clock=lambda: NOW, on_note=pytest.fail).look(engine, **look)

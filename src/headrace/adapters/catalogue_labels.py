@@ -303,6 +303,12 @@ ANNOTATORS = (
         lambda a: a.agreed_n / a.compared_n if a.compared_n else None,
         unborn=None,
     ),
+    plain(
+        "headrace_annotator_falls_total",
+        "falls",
+        "Times that an annotator was noticed to name the settled label less often than before.",
+        lambda r: sum(a.falls_n for a in r.annotators_by_number),
+    ),
 )
 
 __all__ = ["ANNOTATORS", "ASKING", "BUDGET", "LABELS", "NONE"]

@@ -2,7 +2,8 @@
 
 These are statistics: nothing here decides about a label. They are counted from the answers that
 stand in each ended request, once a request; when a correction changes what stands, the old count is
-taken back and the new one made, in whole numbers, so nothing drifts.
+taken back and the new one made, in whole numbers, so nothing drifts. Whether an annotator names
+the label less often than before is watched apart (`steadiness`).
 
 Limits: the first `annotators_max` annotators have counts of their own, all others share one.
 """
@@ -13,8 +14,10 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
 
 from ..messages import Answer
+from .steadiness import Steadiness
 
 ANNOTATORS_MAX = 1_000
 TURNAROUND_BOUNDS_S = (
@@ -32,6 +35,9 @@ TURNAROUND_BOUNDS_S = (
     604_800.0,
 )
 
+Compared: TypeAlias = tuple[Sequence[Answer], str | None]
+"""What stands in a request, and its label."""
+
 
 @dataclass(slots=True)
 class Annotator:
@@ -40,7 +46,8 @@ class Annotator:
     `answers_n` counts answers as they arrive, corrections and refusals included. `compared_n`
     counts requests that have a label and at least two answers that name a class, one of them this
     annotator's; `agreed_n` those of them where it is the label. `latency_s` is the sum, in seconds,
-    of the time from request to answer.
+    of the time from request to answer; of `timed_n` answers also the sums of its logarithm and of
+    that squared, below a second as a second. `steadiness` watches whether the agreement falls.
     """
 
     answers_n: int = 0
@@ -48,6 +55,28 @@ class Annotator:
     compared_n: int = 0
     agreed_n: int = 0
     latency_s: float = 0.0
+    timed_n: int = 0
+    log_s: float = 0.0
+    log_squares: float = 0.0
+    steadiness: Steadiness = field(default_factory=Steadiness)
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 only the mean of the time was known, and nobody was watched."""
+        new = {"timed_n": 0, "log_s": 0.0, "log_squares": 0.0, "steadiness": Steadiness()}
+        return fields | new
+
+    def answered(self, answer: Answer, latency_s: float) -> None:
+        """Count an answer that came so many seconds after its request."""
+        log_s = math.log(max(1.0, latency_s))
+        self.answers_n += 1
+        self.refused_n += answer.label is None
+        self.latency_s += latency_s
+        self.timed_n += 1
+        self.log_s += log_s
+        self.log_squares += log_s * log_s
 
     def add(self, other: Annotator) -> None:
         """Take in the counts of another desk, or of another person."""
@@ -56,11 +85,10 @@ class Annotator:
         self.compared_n += other.compared_n
         self.agreed_n += other.agreed_n
         self.latency_s += other.latency_s
-
-    @property
-    def mean_latency_s(self) -> float | None:
-        """Mean time from request to answer; none before the first answer."""
-        return self.latency_s / self.answers_n if self.answers_n else None
+        self.timed_n += other.timed_n
+        self.log_s += other.log_s
+        self.log_squares += other.log_squares
+        self.steadiness.add(other.steadiness)
 
 
 @dataclass(slots=True)
@@ -157,10 +185,7 @@ class Annotators:
 
     def answered(self, answer: Answer, latency_s: float) -> None:
         """Count an answer that was accepted; `latency_s` is the time since its request."""
-        annotator = self._counts(answer.annotator)
-        annotator.answers_n += 1
-        annotator.refused_n += answer.label is None
-        annotator.latency_s += latency_s
+        self._counts(answer.annotator).answered(answer, latency_s)
 
     def compared(self, answers: Sequence[Answer], label: str | None, sign: int) -> None:
         """Count (`sign` 1) or take back (-1) the answers that stand in one ended request.
@@ -168,17 +193,22 @@ class Annotators:
         `label` is the class it has, if any: disputes tell of agreement as well, but nobody can be
         compared with their label.
         """
-        labels = [answer.label for answer in answers if answer.label is not None]
-        if len(labels) < 2:
-            return
-        self._alpha.count(labels, sign)
-        if label is None:
-            return
-        for answer in answers:
-            if answer.label is not None:
-                annotator = self._counts(answer.annotator)
-                annotator.compared_n += sign
-                annotator.agreed_n += sign * (answer.label == label)
+        self._alpha.count([a.label for a in answers if a.label is not None], sign)
+        for answer in _with_others(answers, label):
+            annotator = self._counts(answer.annotator)
+            annotator.compared_n += sign
+            annotator.agreed_n += sign * (answer.label == label)
+
+    def watched(self, before: Compared, after: Compared, at: float) -> None:
+        """Tell each watch of those who are compared with a label now and were not before.
+
+        Both are what stands in a request, and its label; `at` is when that changed, seconds.
+        """
+        known = {answer.annotator for answer in _with_others(*before)}
+        for answer in _with_others(*after):
+            if answer.annotator not in known:
+                watch = self._counts(answer.annotator).steadiness
+                watch.compared(answer.label == after[1], at)
 
     def _counts(self, name: str) -> Annotator:
         """A name never leaves `by_name`, so what is taken back is taken where it was counted."""
@@ -188,6 +218,12 @@ class Annotators:
                 return self.others
             annotator = self.by_name[name] = Annotator()
         return annotator
+
+
+def _with_others(answers: Sequence[Answer], label: str | None) -> list[Answer]:
+    """The answers that can be compared with a label that others gave too."""
+    named = [answer for answer in answers if answer.label is not None]
+    return named if label is not None and len(named) > 1 else []
 
 
 def joined(parts: Sequence[Annotators]) -> Annotators:

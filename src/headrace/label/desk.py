@@ -246,7 +246,7 @@ class Desk:
                         answers_n=len(self._standing(entry)),
                     )
                 )
-                self._close(entry)
+                self._close(entry, at)
             outputs += outcomes
         return outputs
 
@@ -399,7 +399,7 @@ class Desk:
         """End a request without a label."""
         entry.is_withdrawn = True
         self.counts.withdrawn_n += 1
-        self._close(entry)
+        self._close(entry, at)
         request = entry.request
         return RequestWithdrawn(
             request_id=request.request_id, event_id=request.event_id, at=at, reason=reason
@@ -422,10 +422,10 @@ class Desk:
         # An ended request that lost its outcome to a correction waits for its deadline again.
         is_waiting = not outcome.is_decided and not is_closing
         if entry.has_ended and outcome.label == entry.label:
-            self._account(entry)
+            self._account(entry, at)
             self._ledger.wait(entry, is_waiting)
             return []
-        self._record(entry, outcome.label, is_waiting)
+        self._record(entry, outcome.label, at, is_waiting)
         if entry.revision > 0:
             self.counts.revised_n += 1
         elif outcome.label is not None:
@@ -435,21 +435,23 @@ class Desk:
             self.counts.disputed_n += 1
         return [self._message(entry, outcome, at, is_late)]
 
-    def _close(self, entry: Entry) -> None:
+    def _close(self, entry: Entry, at: float) -> None:
         """End a request without a label."""
         entry.is_paid_back = self.settings.late_answers == "refused"
-        self._record(entry, None)
+        self._record(entry, None, at)
 
-    def _record(self, entry: Entry, label: str | None, is_waiting: bool = False) -> None:
+    def _record(self, entry: Entry, label: str | None, at: float, is_waiting: bool = False) -> None:
         self._ledger.record(entry, label)
-        self._account(entry)
+        self._account(entry, at)
         self._ledger.wait(entry, is_waiting)
 
-    def _account(self, entry: Entry) -> None:
+    def _account(self, entry: Entry, at: float) -> None:
         """Put into the annotators' statistics what stands now, instead of what stood before."""
-        self.annotators.compared(*entry.accounted, sign=-1)
+        before = entry.accounted
+        self.annotators.compared(*before, sign=-1)
         entry.accounted = (tuple(self._standing(entry)), entry.label)
         self.annotators.compared(*entry.accounted, sign=1)
+        self.annotators.watched(before, entry.accounted, at)
         learn = getattr(self._consensus, "ended", None)
         if learn is not None:
             learn(entry.request.request_id, entry.accounted[0])

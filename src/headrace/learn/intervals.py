@@ -71,3 +71,20 @@ def t_quantile(freedom: float) -> float:
         + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
         + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
     )
+
+
+def typical_of(n: int, log_sum: float, log_squares: float) -> tuple[float, float, float] | None:
+    """Lower 95 % bound, geometric mean and upper bound of n positive values; None below three.
+
+    From the sums of their logarithms and of the squares of these: Student's interval of the
+    logarithm, back on the scale of the values.
+
+    >>> [round(value) for value in typical_of(8, 32.0, 135.0)]
+    [24, 55, 126]
+    """
+    if n < 3:
+        return None
+    mean = log_sum / n
+    variance = max(0.0, log_squares - n * mean * mean) / (n - 1)
+    half = t_quantile(n - 1) * math.sqrt(variance / n)
+    return math.exp(mean - half), math.exp(mean), math.exp(mean + half)

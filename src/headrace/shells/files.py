@@ -148,7 +148,7 @@ class Runner:
                 stream=settings.stream,
                 kept_n=settings.run.snapshots_kept,
             )
-            self._shown = Shown(settings, clock, places.state if follow else None)
+            self._shown = Shown(settings, clock, places.state if follow else None, on_note)
             positions = self._restored()
             self._snapshot_at = int(positions.get("journal", 0))
             self._snapshot_events_n = self.engine.shard.events_n

@@ -37,6 +37,7 @@ from .report_parts import (
     prediction_told,
     when,
 )
+from .report_people import people
 from .report_quality import Twin, quality
 
 ROWS_MAX = 30
@@ -66,7 +67,7 @@ def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
         _labels(chronicle, axis),
         _asked(chronicle, axis),
         _models(chronicle, axis),
-        _people(chronicle),
+        people(chronicle),
         _rejects(chronicle),
         *_failures(chronicle),
         _read_as(chronicle),
@@ -426,38 +427,6 @@ def _evidence_told(chronicle: Chronicle) -> str:
     if report.evidence_memory_s is not None:
         told += f"; what is near weighs 1/e at an age of {span(report.evidence_memory_s)}"
     return told + "."
-
-
-def _people(chronicle: Chronicle) -> Section:
-    report = chronicle.report
-    if report is None or not report.annotators:
-        return section("Who answered?", "Nobody, as far as is known.")
-    rows: list[Cells] = [
-        [
-            a.name or "(no name)",
-            count(a.answers_n),
-            count(a.refused_n),
-            count(a.compared_n),
-            percent(a.agreed_n / a.compared_n) if a.compared_n else None,
-            " to ".join(percent(bound) for bound in a.agreed_between or ()) or None,
-            count(a.mean_latency_s) if a.mean_latency_s is not None else None,
-        ]
-        for a in report.annotators
-    ]
-    alpha = "" if report.agreement is None else (
-        f"Agreement beyond chance (Krippendorff's alpha): {report.agreement:.2f}."
-    )  # fmt: skip
-    header = [
-        "annotator",
-        "answers",
-        "could not tell",
-        "compared",
-        "agreed",
-        "95 %",
-        "mean delay, s",
-    ]
-    caption = "Compared: with a label that others gave too. Agreed: with that label; its interval."
-    return section("Who answered?", alpha, table(header, rows, caption=caption))
 
 
 def _rejects(chronicle: Chronicle) -> Section:

@@ -45,15 +45,22 @@ def write_report(folder: Path, report: Report) -> None:
 class Shown:
     """The latest report of a run, and the times that were taken. `clock` is the time of day.
 
-    With a `folder` the accuracy is written there whenever the report is made.
+    With a `folder` the accuracy is written there whenever the report is made. `on_note` is told
+    when an annotator's agreement fell since the first report.
     """
 
     report: Report
 
     def __init__(
-        self, settings: Settings, clock: Callable[[], float], folder: Path | None = None
+        self,
+        settings: Settings,
+        clock: Callable[[], float],
+        folder: Path | None = None,
+        on_note: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.settings = settings
+        self._note = on_note
+        self._falls_n: dict[str, int] | None = None
         self._folder = folder
         self._clock = clock
         self._made_at = -math.inf
@@ -91,7 +98,16 @@ class Shown:
         self.report, self._made_at = report_of(engine, worker), time.monotonic()
         if self._folder is not None:
             write_report(self._folder, self.report)
+        self._tell_falls()
         return self.report
+
+    def _tell_falls(self) -> None:
+        """Say whose agreement fell; what a run before has said is not said again."""
+        falls_n = {a.name: a.falls_n for a in self.report.annotators if a.falls_n}
+        for a in self.report.annotators:
+            if self._falls_n is not None and a.falls_n > self._falls_n.get(a.name, 0):
+                self._note(a.fall_told)
+        self._falls_n = falls_n
 
     def found(self, path: str | Path, blob: bytes) -> None:
         """The run goes on from this snapshot."""

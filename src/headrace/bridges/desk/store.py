@@ -9,6 +9,7 @@ The web server and the carrier call from different threads; each call is one tra
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 
 from ...label.consensus import Majority, standing
+from ...learn.intervals import typical_of
 from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
 from ..database import changing, open_database
@@ -98,6 +100,7 @@ class Store:
             fault="is no desk's",
             outlives_power=outlives_power,
         )
+        self._db.create_function("log_of", 1, _log_of, deterministic=True)
 
     def close(self) -> None:
         self._db.close()
@@ -313,11 +316,15 @@ class Store:
             }
 
     def people(self) -> list[dict[str, Any]]:
-        """Who answered, how often, how fast on average (seconds), and who has a question now."""
+        """Who answered, how often, how fast, and who has a question now.
+
+        `took_s` is the geometric mean of the seconds a question took them, between its 95 % bounds.
+        """
         now = self._clock()
         with self._lock:
             rows = self._db.execute(
-                "SELECT person, COUNT(*), AVG(took_s), MAX(at) FROM answers WHERE is_undone = 0 "
+                "SELECT person, COUNT(*), MAX(at), COUNT(took_s), SUM(log_of(took_s)), "
+                "SUM(log_of(took_s) * log_of(took_s)) FROM answers WHERE is_undone = 0 "
                 "GROUP BY person ORDER BY person"
             ).fetchall()
             leased = dict(
@@ -326,17 +333,20 @@ class Store:
                 )
             )
         names = sorted({row[0] for row in rows} | set(leased))
-        by_name = {row[0]: row for row in rows}
-        return [
-            {
-                "name": name,
-                "answered_n": by_name[name][1] if name in by_name else 0,
-                "mean_s": by_name[name][2] if name in by_name else None,
-                "last_at": by_name[name][3] if name in by_name else None,
-                "leased_n": leased.get(name, 0),
-            }
-            for name in names
-        ]
+        by_name = {row[0]: row[1:] for row in rows}
+        found = []
+        for name in names:
+            answered_n, last_at, timed_n, *logs = by_name.get(name, (0, None, 0, 0.0, 0.0))
+            found.append(
+                {
+                    "name": name,
+                    "answered_n": answered_n,
+                    "took_s": typical_of(timed_n, *logs),
+                    "last_at": last_at,
+                    "leased_n": leased.get(name, 0),
+                }
+            )
+        return found
 
     def estimated(self, labels_n: int, accuracy: float, low: float, high: float) -> None:
         """Remember what the accuracy was estimated to be after so many labels."""
@@ -391,6 +401,11 @@ class Store:
             is_closing=False,
         )
         return outcome.is_decided
+
+
+def _log_of(seconds: float | None) -> float | None:
+    """The logarithm, of less than a tenth of a second as of that."""
+    return None if seconds is None else math.log(max(0.1, seconds))
 
 
 def _rank(request: LabelRequested) -> float:

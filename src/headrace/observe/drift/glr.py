@@ -76,7 +76,7 @@ class Glr:
             if expected is not None:
                 gain = _told(found, newest_n, sure / newest_n + self.rise)
             else:
-                gain = _compared(found, newest_n, total - found, n - newest_n, self.rise)
+                gain = compared(found, newest_n, total - found, n - newest_n, self.rise)
             if gain > self.statistic:
                 self.statistic, self.newest_n = gain, newest_n
                 self.since = self._at[-newest_n]
@@ -96,7 +96,8 @@ def _told(hits_n: int, n: int, expected: float) -> float:
     return n * _divergence(share, expected) if share > expected else 0.0
 
 
-def _compared(hits_n: int, n: int, hits_before_n: int, before_n: int, rise: float) -> float:
+def compared(hits_n: int, n: int, hits_before_n: int, before_n: int, rise: float = RISE) -> float:
+    """How much likelier two shares are than one, in nats; 0 where the later one is no rise."""
     if before_n < BEFORE_MIN or hits_n / n <= hits_before_n / before_n + rise:
         return 0.0
     both = (hits_n + hits_before_n) / (n + before_n)

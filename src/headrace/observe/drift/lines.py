@@ -66,13 +66,18 @@ class Lines:
         return self._nats(labels_per_event * self.drift_watches_n / DRIFTS_IN_N)
 
     def _nats(self, labels_per_event: float) -> float:
-        return math.log(max(_TESTS_MIN, self.every_n * labels_per_event) / _GLR_N)
+        return nats(max(_TESTS_MIN, self.every_n * labels_per_event))
 
     @property
     def adwin_delta(self) -> float:
         """The confidence parameter of an ADWIN that is fed one number an event."""
         numbers_n = self.every_n * self.watches_n / WARNINGS_IN_N
         return min(_ADWIN_DELTA_MAX, math.pow(_ADWIN_N / numbers_n, 1.0 / _ADWIN_POWER))
+
+
+def nats(every_n: float) -> float:
+    """The line of a likelihood ratio for at most one false alarm in so many steady numbers."""
+    return math.log(every_n / _GLR_N)
 
 
 def upper_quantile(p: float) -> float:

@@ -89,18 +89,25 @@ function show_bought(bought, estimate) {
     (estimate ? `, for ${told(estimate.labels_n)} labels.` : ".");
 }
 
+/** A typical time with its 95 % bounds: [low, typical, high], seconds, or null. */
+function seconds(took) {
+  if (!Array.isArray(took)) return "–";
+  const [low, typical, high] = took.map((s) => s.toFixed(1));
+  return `${typical} s (${low} to ${high})`;
+}
+
 function show_people(annotators) {
   const people = Array.isArray(annotators) ? annotators : [];
   find("people-card").hidden = people.length === 0;
   if (people.length === 0) return;
-  const head = ["Name", "Answers", "Mean time", "Now"].map((words) => element("th", { scope: "col", textContent: words }));
+  const head = ["Name", "Answers", "Typical time", "Now"].map((words) => element("th", { scope: "col", textContent: words }));
   const rows = people.map((p) =>
     element(
       "tr",
       {},
       element("th", { scope: "row", textContent: p.name }),
       element("td", { textContent: told(p.answered_n ?? 0) }),
-      element("td", { textContent: p.mean_s === null ? "–" : `${p.mean_s.toFixed(1)} s` }),
+      element("td", { textContent: seconds(p.took_s) }),
       element("td", { textContent: p.leased_n ? "labels" : "–" }),
     ),
   );
