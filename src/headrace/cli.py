@@ -26,6 +26,7 @@ COMMANDS = {
     "bridge": ("let people label in a tool of yours", "headrace.shells.bridge"),
     "round": ("order a round of a run", "headrace.shells.orders"),
     "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),
+    "audit": ("who asked, who answered, who moved the model", "headrace.shells.audit.command"),
     "report": ("write a page with the plots of a run", "headrace.shells.report"),
     "check": ("find every fault in a settings file", "headrace.shells.check"),
     "pilot": ("compare strategies on a past log with labels", "headrace.shells.pilot"),

@@ -159,13 +159,15 @@ class Tick(Message, frozen=True, kw_only=True):
 class RoundOrdered(Message, frozen=True, kw_only=True):
     """Somebody asks for a round now; `labels_n=None` takes what the budget allows.
 
-    Of orders with one `key` only the first is carried out. `reason` is said again by `RoundOpened`.
+    Of orders with one `key` only the first is carried out. `reason` is said again by `RoundOpened`;
+    `by` names who ordered it, for the audit log.
     """
 
     at: float
     labels_n: int | None = None
     key: str = ""
     reason: str = ""
+    by: str = ""
 
 
 class Withdrawal(Message, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from .errors import BadInput, BadSettings
 from .settings_answers import AnswersSettings, Unit, faults_of_answers
+from .settings_audit import AuditSettings
 from .settings_columns import ColumnsSettings, faults_of_columns
 from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
@@ -349,6 +350,7 @@ class Settings(Section, frozen=True, kw_only=True):
     worker: WorkerSettings = WorkerSettings()
     queue: QueueSettings = QueueSettings()
     privacy: PrivacySettings = PrivacySettings()
+    audit: AuditSettings = AuditSettings()
     bridges: Annotated[
         dict[str, dict[str, Any]],
         about(

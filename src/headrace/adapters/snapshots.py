@@ -61,8 +61,9 @@ class SnapshotStore:
     taken over: each file is whole, the highest number is the newest, and none removes a number
     above its own. All methods may be called from any thread. They wait for the disk or the network.
 
-    `refused` says why `latest` passed over the files it passed over, `not_removed` what the last
-    `write` could not remove and why; one sentence each.
+    `newest` is the path of the snapshot that was read or written last. `refused` says why `latest`
+    passed over the files it passed over, `not_removed` what the last `write` could not remove and
+    why; one sentence each.
 
     Raises `BadSettings` for a place that is none, or needs a package that is not installed, a
     series that can't be a folder, keys that can't be had, or `kept_n` under 1; `OSError` for a
@@ -97,6 +98,7 @@ class SnapshotStore:
         self.stream = stream
         self.series = series
         self.kept_n = kept_n
+        self.newest = ""
         self.refused: list[str] = []
         self.not_removed: list[str] = []
         self._keys = load_keys(place) if keys is None else keys
@@ -139,7 +141,8 @@ class SnapshotStore:
         self._left_over = []
         self._put(seq, _sealed(header, blob, self._keys))
         self._prune(seq)
-        return self._path(_name(seq))
+        self.newest = self._path(_name(seq))
+        return self.newest
 
     def latest(
         self, read: Callable[[Snapshot], object] | None = None, *, seq_min: int = 0
@@ -167,6 +170,7 @@ class SnapshotStore:
                 snapshot = self._read(seq, seq_min)
                 if read is not None:
                     read(snapshot)
+                self.newest = snapshot.path
                 return snapshot
             except FileNotFoundError:
                 self.refused.append(f"{_name(seq)}: gone since it was listed")

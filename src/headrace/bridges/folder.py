@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -89,8 +90,8 @@ def check_answers(settings: AnswersSettings) -> None:
 class FolderEnd:
     """Reads requests from a file as it grows, and appends answers to another.
 
-    Several bridges may append to one file: each waits for the others. A record that is none is
-    passed over, and `faults` says so.
+    Several bridges may append to one file: each waits for the others, and says with `via` which it
+    is. A record that is none is passed over, and `faults` says so.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -103,9 +104,10 @@ class FolderEnd:
     >>> end.close()
     """
 
-    def __init__(self, requests: Path, answers: Path) -> None:
+    def __init__(self, requests: Path, answers: Path, *, via: str = "") -> None:
         self.requests = requests
         self.answers = answers
+        self.via = via
         self.faults: list[str] = []
         self._tail: Tail | None = None
 
@@ -131,7 +133,7 @@ class FolderEnd:
         return records, str(self._tail.position) if lines else place
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
-        content = b"".join(encode_answer(answer) + b"\n" for answer in answers)
+        content = b"".join(encode_answer(answer, self.via) + b"\n" for answer in answers)
         self.answers.parent.mkdir(parents=True, exist_ok=True)
         with closing(self.answers.open("a+b", buffering=0)) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -150,13 +152,16 @@ class FolderEnd:
             self._tail = None
 
 
-def encode_answer(answer: Answer | Withdrawal) -> bytes:
+def encode_answer(answer: Answer | Withdrawal, via: str = "") -> bytes:
     """As the logs of answers have it: what `AnswersDecoder` reads with default settings.
+
+    `via` names the bridge that it comes through, for the audit log.
 
     >>> encode_answer(Withdrawal(request_id="r1", at=2.0, reason="a twin of r0"))
     b'{"request_id":"r1","withdraw":"a twin of r0","at":2.0}'
     """
+    fields: dict[str, Any] = {"via": via} if via else {}
     if isinstance(answer, Withdrawal):
-        fields = {"request_id": answer.request_id, "withdraw": answer.reason, "at": answer.at}
-        return msgspec.json.encode(fields)
-    return msgspec.json.encode(answer)
+        given = {"request_id": answer.request_id, "withdraw": answer.reason, "at": answer.at}
+        return msgspec.json.encode(given | fields)
+    return msgspec.json.encode(msgspec.to_builtins(answer) | fields)

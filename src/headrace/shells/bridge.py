@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
             f"--every is {arguments.every:g}; must be above 0, at most 3600 (seconds)"
         )
     with ExitStack() as opened:
-        settings, end, folder = open_end(arguments, opened)
+        settings, end, folder = open_end(arguments, arguments.name, opened)
         bridge = make_bridge(arguments.name, settings.bridges, folder)
         if hasattr(bridge, "close"):
             opened.callback(bridge.close)
@@ -84,15 +84,17 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def open_end(arguments: argparse.Namespace, opened: ExitStack) -> tuple[Settings, End, Path]:
-    """The settings, where requests come from, and the folder of the bridge.
+def open_end(
+    arguments: argparse.Namespace, name: str, opened: ExitStack
+) -> tuple[Settings, End, Path]:
+    """The settings, where requests come from for the bridge with this name, and its folder.
 
     Raises `BadSettings` and `BadInput`.
     """
     given = None if arguments.settings is None else load_for_kafka(arguments.settings)
     if arguments.state is not None:
         places = places_of(arguments.state)
-        end: End = FolderEnd(places.requests, places.answers)
+        end: End = FolderEnd(places.requests, places.answers, via=name)
         folder = arguments.folder or arguments.state / "bridges"
         settings = given or places.settings
     elif given is None:
@@ -104,7 +106,7 @@ def open_end(arguments: argparse.Namespace, opened: ExitStack) -> tuple[Settings
         from .kafka.topics_end import KafkaEnd  # noqa: PLC0415 - Kafka is an extra
 
         check_answers(given.answers)
-        end, settings = KafkaEnd(given.kafka), given
+        end, settings = KafkaEnd(given.kafka, via=name), given
         folder = arguments.folder or arguments.settings.parent / "bridges"
     opened.callback(end.close)
     return settings, end, folder

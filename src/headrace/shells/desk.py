@@ -76,7 +76,7 @@ def main(arguments: argparse.Namespace) -> int:
             from .desk_demo import begin_demo  # noqa: PLC0415
 
             arguments.state = begin_demo(arguments.state, opened)
-        settings, end, folder = open_end(arguments, opened)
+        settings, end, folder = open_end(arguments, NAME, opened)
         _, desk_settings = settings_of(NAME, settings.bridges)
         if arguments.port is not None:
             if not 0 <= arguments.port <= 65_535:

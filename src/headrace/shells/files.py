@@ -54,6 +54,7 @@ from ..observe.clock import off_clock_told
 from ..privacy import REQUESTS_MIN
 from ..report import Report
 from ..settings import Settings
+from .audit.run import open_log
 from .copying import copy_answers
 from .inputs import open_events
 from .orders import ORDERS
@@ -101,8 +102,8 @@ def run_files(
         on_outputs=on_outputs,
         clock=clock,
     )
-    with closing(runner):
-        runner.run(on_progress, on_turn)
+    with closing(runner), closing(open_log(runner, on_turn)) as log:
+        runner.run(on_progress, log.turn)
         return runner.report
 
 

@@ -75,14 +75,14 @@ class RunFolder:
     def _agreed(self, settings: Settings) -> Settings:
         path = self.path / "settings.json"
         if not path.exists():
-            _replace(path, msgspec.json.format(_ENCODER.encode(settings)))
+            replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
             return settings
         there, here = msgspec.to_builtins(self._kept()), msgspec.to_builtins(settings)
         faults = [
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
             for where, then, now in differing_fields(there, here, "")
-            if not where.startswith(("run.", "http.", "queue.", "bridges", "privacy"))
+            if not where.startswith(("run.", "http.", "queue.", "audit.", "bridges", "privacy"))
             and where != "label.cost"
         ]
         if faults:
@@ -100,7 +100,7 @@ class RunFolder:
             then = msgspec.json.decode(path.read_bytes(), type=dict[str, str])
         except (OSError, msgspec.DecodeError):
             then = now
-        _replace(path, _ENCODER.encode(now))
+        replace_file(path, _ENCODER.encode(now))
         return [
             f"{where} is {name!r}, and its file has changed since the last start: what was decided "
             "stands, what follows is decided by the new code, and headrace replay can't agree "
@@ -110,7 +110,7 @@ class RunFolder:
         ]
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Write a small file at once: whoever reads it sees the old one or the new one."""
     made = path.with_suffix(".new")
     made.write_bytes(content)

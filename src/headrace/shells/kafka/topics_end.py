@@ -35,8 +35,9 @@ class KafkaEnd:
     so. `places` are those that were reached. Raises `Unreachable` while the brokers are away.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, *, via: str = "") -> None:
         self._settings = settings
+        self._via = via
         self._runner = asyncio.Runner()
         self._opened: AsyncExitStack | None = None
         self._consumer: Any = None
@@ -134,7 +135,9 @@ class KafkaEnd:
         topic = self._settings.answers
         async with asyncio.timeout(WRITE_S_MAX):
             waiting = [
-                await self._producer.send(topic, encode_answer(one), key=one.request_id.encode())
+                await self._producer.send(
+                    topic, encode_answer(one, self._via), key=one.request_id.encode()
+                )
                 for one in answers
             ]
         # One that is cancelled would cancel the producer's stop as well.

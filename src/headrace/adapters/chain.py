@@ -1,0 +1,314 @@
+"""A chain of entries in files: each holds the SHA-256 of the one before, so that none can change.
+
+An entry is one line of JSON in its canonical encoding: UTF-8, keys in order, no blanks, each float
+by its shortest text. Its hash is the SHA-256 of the line without the newline. `n` counts entries
+from 0, `prev` is the hash of entry n - 1, and 64 zeros in the first. The chain goes on from file to
+file: `NAME-000001.jsonl`, `NAME-000002.jsonl`.
+
+Who may write the files can write all of them anew from any entry on. That is found only by whoever
+keeps the latest hash elsewhere, or has the records that the entries speak of: see docs/AUDIT.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import BadInput, BadSettings
+from .jsonl import naming, write_all
+
+FORMAT = 1
+NOTHING = "0" * 64
+"""The hash before the first entry."""
+
+FILE_BYTES_MAX = 64 << 20
+FILES_MAX = 1_000
+LINE_BYTES_MAX = 1 << 20
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+Entry = Mapping[str, Any]
+
+
+def encode(entry: Entry) -> bytes:
+    """The canonical encoding of an entry.
+
+    >>> encode({"what": "asked", "n": 1, "propensity": 0.1})
+    b'{"n":1,"propensity":0.1,"what":"asked"}'
+    """
+    return _ENCODER.encode(dict(entry))
+
+
+def hash_of(line: bytes) -> str:
+    """The hash of an entry, by its line without the newline."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def files_of(folder: Path, name: str) -> list[Path]:
+    """The files of a chain in order; none where there is no such chain."""
+    return sorted(folder.glob(f"{name}-[0-9][0-9][0-9][0-9][0-9][0-9].jsonl"))
+
+
+def names_in(folder: Path) -> list[str]:
+    """The chains in a folder."""
+    return sorted({path.name[:-13] for path in folder.glob("*-??????.jsonl")})
+
+
+class Chain:
+    """A chain that is written: by one at a time. Others wait, or without `waits` are refused.
+
+    A last line that a kill cut short is taken away when it is opened; with `mends` an entry says
+    so, else whoever writes is trusted to write the same again. At `file_bytes_max` bytes a new file
+    is begun; of more than `files_max` files the oldest is removed, which an entry says before.
+
+    >>> import tempfile
+    >>> chain = Chain(Path(tempfile.mkdtemp()), "acts")
+    >>> chain.append([{"what": "login", "by": "ann"}])
+    >>> chain.n, len(chain.head)
+    (2, 64)
+    >>> [entry["what"] for entry in read(chain.folder, "acts")]
+    ['begun', 'login']
+    >>> chain.close()
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        *,
+        first: Entry | None = None,
+        mends: bool = False,
+        waits: bool = True,
+        at: float | None = None,
+        file_bytes_max: int = FILE_BYTES_MAX,
+        files_max: int = FILES_MAX,
+    ) -> None:
+        self.folder = folder
+        self.name = name
+        self.n, self.head = 0, NOTHING
+        self.last: dict[str, Any] = {}
+        self._file_bytes_max = file_bytes_max
+        self._files_max = files_max
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSettings(f"{folder} can't be made: {error.strerror}") from error
+        self._lock = (folder / f"{name}.lock").open("ab")
+        self._take(waits)
+        self._file: Any = None
+        try:
+            cut_n = self._open()
+            if self.n == 0:
+                begun = {"what": "begun", "chain": name, "format": FORMAT}
+                self.append([begun | dict(first or {})])
+            if cut_n and mends:
+                self.append([{"what": "mended", "at": at, "bytes_n": cut_n}])
+        except BaseException:
+            self.close()
+            raise
+
+    def append(self, entries: Iterable[Entry], *, is_synced: bool = False) -> None:
+        """Write entries; when this returns they survive the death of the process.
+
+        With `is_synced` they survive a loss of power as well.
+        """
+        lines: list[bytes] = []
+        for entry in entries:
+            if self._size + sum(map(len, lines)) >= self._file_bytes_max:
+                self._write(lines)
+                lines = []
+                self._begin_file()
+            lines.append(self._line(entry))
+        self._write(lines)
+        if is_synced:
+            self.sync()
+
+    def sync(self) -> None:
+        """Make all that was written survive a loss of power."""
+        with naming(self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._lock.close()
+
+    def _take(self, waits: bool) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+        except BlockingIOError:
+            self._lock.close()
+            raise BadSettings(
+                f"{self.folder} is written by another process; stop that one, or give another "
+                "folder"
+            ) from None
+
+    def _line(self, entry: Entry) -> bytes:
+        self.last = dict(entry) | {"n": self.n, "prev": self.head}
+        line = encode(self.last)
+        self.n, self.head = self.n + 1, hash_of(line)
+        return line + b"\n"
+
+    def _write(self, lines: list[bytes]) -> None:
+        content = b"".join(lines)
+        if content:
+            write_all(self._file, content, self._path)
+            self._size += len(content)
+
+    def _open(self) -> int:
+        """Find the end of the chain; how many bytes of a line cut short were taken away."""
+        there = files_of(self.folder, self.name)
+        cut_n = 0
+        for path in reversed(there):
+            content, rest_n = _last_line(path)
+            if rest_n:
+                cut_n += rest_n
+                os.truncate(path, path.stat().st_size - rest_n)
+            if content is not None:
+                self.last = _decoded(content, path)
+                self.n, self.head = int(self.last["n"]) + 1, hash_of(content)
+                break
+        number = int(there[-1].stem[-6:]) if there else 1
+        self._open_file(number)
+        if self._size == 0 and number > 1:
+            # A kill came between a new file and its first line.
+            self._remove_oldest()
+        return cut_n
+
+    def _open_file(self, number: int) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._number = number
+        self._path = self.folder / f"{self.name}-{number:06d}.jsonl"
+        with naming(self._path):
+            self._file = self._path.open("ab", buffering=0)
+        self._size = os.fstat(self._file.fileno()).st_size
+
+    def _begin_file(self) -> None:
+        self.sync()
+        self._open_file(self._number + 1)
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
+        """Keep the limit of files; the entry about it stands first, and is safe first."""
+        old = files_of(self.folder, self.name)[: -self._files_max]
+        if not old:
+            return
+        kept = next(_lines(files_of(self.folder, self.name)[len(old)]), None)
+        # All kept files may be new and empty: then the next entry is the first that is kept.
+        until_n, until = (self.n, self.head)
+        if kept is not None:
+            entry = _decoded(kept, old[-1])
+            until_n, until = int(entry["n"]), str(entry["prev"])
+        removed = {"what": "removed", "until_n": until_n, "until": until}
+        self._write([self._line(removed)])
+        self.sync()
+        for path in old:
+            path.unlink()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry as it was read: where it stands, its hash, and what does not fit, "" if all does."""
+
+    path: Path
+    line_n: int
+    entry: dict[str, Any]
+    hash: str
+    fault: str = ""
+
+    @property
+    def place(self) -> str:
+        return f"{self.path.name}, line {self.line_n}" if self.line_n else self.path.name
+
+
+def links(files: Sequence[Path]) -> Iterator[Link]:
+    """Each entry of a chain in order, until the first that is broken; it has a `fault`.
+
+    The first file may be one of the middle. A last line without its newline is no entry: see
+    `rest_of`; one in a file that another follows is a fault.
+    """
+    n, head = -1, NOTHING
+    for i, path in enumerate(files):
+        for line_n, line in enumerate(_lines(path), start=1):
+            entry, fault = _checked(line)
+            if not fault and n < 0:
+                n, head = entry["n"], entry["prev"]
+                if n == 0 and head != NOTHING:
+                    fault = "it is the first, and says that one came before"
+            if not fault and entry["n"] != n:
+                fault = f"it is numbered {entry['n']}, and {n} is next"
+            if not fault and entry["prev"] != head:
+                fault = f"it was not written after entry {n - 1} as that stands here"
+            if fault:
+                yield Link(path, line_n, entry, "", fault)
+                return
+            head = hash_of(line)
+            yield Link(path, line_n, entry, head)
+            n += 1
+        if i + 1 < len(files) and (rest_n := rest_of(path)):
+            yield Link(path, 0, {}, "", f"{rest_n} bytes at its end are no entry, and it goes on")
+            return
+
+
+def read(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The entries of a chain. Raises `BadInput` at the first that is broken."""
+    for link in links(files_of(folder, name)):
+        if link.fault:
+            raise BadInput(f"{link.place}: {link.fault}")
+        yield link.entry
+
+
+def rest_of(path: Path) -> int:
+    """Bytes behind the last newline of a file: what a kill leaves of an entry."""
+    return _last_line(path)[1]
+
+
+def _checked(line: bytes) -> tuple[dict[str, Any], str]:
+    """An entry, and what is wrong with it by itself."""
+    try:
+        entry = msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return {}, "it is no entry"
+    if not (isinstance(entry.get("n"), int) and isinstance(entry.get("prev"), str)):
+        return entry, "it has no number or no hash"
+    if not isinstance(entry.get("what"), str):
+        return entry, "it does not say what happened"
+    return entry, "" if encode(entry) == line else "it is not in the canonical encoding"
+
+
+def _decoded(line: bytes, path: Path) -> dict[str, Any]:
+    entry, fault = _checked(line)
+    if fault:
+        raise BadInput(
+            f"{path} is damaged: of its last entry, {fault}; headrace audit verify tells more. Put "
+            "it back, or move the folder away to begin another chain"
+        )
+    return entry
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that have an end, without it."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line[:-1]
+
+
+def _last_line(path: Path) -> tuple[bytes | None, int]:
+    """The last line that has an end, without it; and how many bytes stand behind it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - LINE_BYTES_MAX))
+        content = file.read()
+    body, end, rest = content.rpartition(b"\n")
+    if not end:
+        return None, len(rest)
+    return body.rpartition(b"\n")[2], len(rest)

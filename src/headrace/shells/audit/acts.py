@@ -1,0 +1,56 @@
+"""Acts of people and programs that no record of a run has: a chain of its own, by the day's clock.
+
+Starts and ends of a run, snapshots, logins at a desk, tokens given and taken, orders over HTTP,
+commands that make state anew, erasures. Any process may add to it, one at a time.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ...adapters.chain import Chain
+
+ACTS, DECIDED = "acts", "decided"
+"""The chains of an audit log: what people and programs did, and what the records say."""
+
+FOLDER = "audit"
+"""Where the log of a run is, in its folder; beside the settings file of workers on Kafka."""
+
+
+class Acts:
+    """Adds acts to the log in a folder, if there is one.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> Acts(folder / "none").record("login", by="ann")
+    >>> (folder / "none").exists()
+    False
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+
+    @property
+    def is_kept(self) -> bool:
+        return self.folder is not None and self.folder.is_dir()
+
+    def record(self, what: str, **fields: Any) -> None:
+        """Add one act; when this returns it survives a loss of power."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        at = time.time()
+        with closing(Chain(self.folder, ACTS, mends=True, at=at)) as chain:
+            chain.append([{"what": what, "at": at, "user": user(), **fields}], is_synced=True)
+
+
+def user() -> str:
+    """Whom the system takes us for."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

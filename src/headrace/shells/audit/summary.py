@@ -1,0 +1,112 @@
+"""Who asked, who answered, who moved the model: the entries of a log, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+NAMES_MAX = 20
+"""Names of one kind that a table shows; the others are one row."""
+
+Counts = dict[str, int]
+
+_MODEL = {
+    "retraining_opened": "retrainings opened",
+    "retraining_ended": "retrainings ended",
+    "challenger_adopted": "challengers adopted",
+    "challenger_rejected": "challengers rejected",
+    "challenger_rolled_back": "challengers rolled back",
+    "drift": "changes of the drift level",
+}
+_ACTS = {
+    "started": "starts of the run",
+    "stopped": "ends of the run",
+    "snapshot": "snapshots written",
+    "records_lost": "losses of records, by power",
+    "offsets_lost": "losses of records, deleted unread",
+    "mended": "lines cut short by a kill",
+    "removed": "files removed, by the limit",
+}
+_BEGINNINGS = ("begun",)
+
+
+class Summary:
+    """The entries of a log by who did what.
+
+    >>> summary = Summary()
+    >>> summary.add({"what": "asked", "reason": "control", "strategy": "random", "opinion_n": 1})
+    >>> summary.rows()
+    [('asked', 'control by random', 1)]
+    """
+
+    def __init__(self) -> None:
+        self.asked: Counts = {}
+        self.answered: Counts = {}
+        self.ended: Counts = {}
+        self.moved: Counts = {}
+        self.acts: Counts = {}
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Count one entry."""
+        match entry["what"]:
+            case "asked":
+                _count(self.asked, f"{entry.get('reason')} by {entry.get('strategy')}")
+            case "round_ordered":
+                _count(self.asked, f"round ordered by {entry.get('by') or 'somebody unnamed'}")
+            case "round_opened":
+                _count(self.asked, f"rounds, for {entry.get('reason')}")
+            case "answered":
+                through = f", through {entry['via']}" if "via" in entry else ""
+                _count(self.answered, f"{entry.get('annotator') or 'somebody unnamed'}{through}")
+            case "settled":
+                self._settled(entry)
+            case "disputed" | "expired" | "withdrawn" as what:
+                _count(self.ended, what)
+            case "withdrawal":
+                _count(self.answered, "requests taken back")
+            case "refused":
+                _count(self.answered, f"refused, {entry.get('reason')}")
+            case "round_closed" | "begun":
+                pass
+            case what if what in _MODEL:
+                _count(self.moved, _MODEL[what])
+            case what:
+                self._act(what, entry)
+
+    def rows(self) -> list[tuple[str, str, int]]:
+        """What is counted, by part, name and number; the largest first."""
+        found: list[tuple[str, str, int]] = []
+        for part, counts in self.parts().items():
+            ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+            found += [(part, name, n) for name, n in ordered[:NAMES_MAX]]
+            if rest := ordered[NAMES_MAX:]:
+                found.append((part, f"{len(rest)} others", sum(n for _, n in rest)))
+        return found
+
+    def parts(self) -> dict[str, Counts]:
+        """All counts, by part of the log."""
+        return {
+            "asked": self.asked,
+            "answered": self.answered,
+            "ended": self.ended,
+            "moved the model": self.moved,
+            "acts": self.acts,
+        }
+
+    def _settled(self, entry: Mapping[str, Any]) -> None:
+        again = " again" if entry.get("revision") else ""
+        _count(self.ended, f"settled{again}, by {entry.get('consensus', 'consensus')}")
+        _count(self.moved, "labels")
+
+    def _act(self, what: str, entry: Mapping[str, Any]) -> None:
+        by = entry.get("by")
+        _count(self.acts, _ACTS.get(what, what.replace("_", " ")) + (f", {by}" if by else ""))
+        if what == "started":
+            if entry.get("changed"):
+                _count(self.acts, f"settings changed: {', '.join(entry['changed'])}")
+            if "restored" in entry:
+                _count(self.moved, "snapshots restored")
+
+
+def _count(counts: Counts, name: str) -> None:
+    counts[name] = counts.get(name, 0) + 1
