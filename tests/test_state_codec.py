@@ -3,6 +3,7 @@
 import collections
 import math
 from collections import deque
+from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from headrace.errors import BadInput
 from headrace.frozen_compare import differences
 from headrace.messages import Answer, Event, EventBatch, LabelRequested
 from headrace.observe.drift import DriftLevel
+from headrace.query.rules import RULES, made
 from headrace.settings import Settings
 from headrace.state_codec import decode_state, encode_state
 
@@ -280,3 +282,16 @@ def test_a_message_that_was_held_in_a_state_is_written_as_before():
         assert again == message
     both = decode_state(*encode_state([held, told]))
     assert [msgspec.json.encode(one) for one in both] == [*map(msgspec.json.encode, (held, told))]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_has_seen_nothing_is_read_back(name: str) -> None:
+    rule = made(name, {})
+    data, foreign = encode_state(rule)
+    back = decode_state(data, foreign)
+    assert encode_state(back)[0] == data
+    assert all(getattr(back, one.name) == getattr(rule, one.name) for one in plain_fields(rule))
+
+
+def plain_fields(rule: Any) -> list[Any]:
+    return [one for one in fields(rule) if isinstance(getattr(rule, one.name), int | float)]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .query.slices import unknown_features
+
 if TYPE_CHECKING:
     from .observe.schema import Schema
 
@@ -21,6 +23,7 @@ LIMITS = (
     "numbers_in_texts",
     "not_finite",
     "draws_waiting",
+    "slices",
 )
 """The closed list of kinds."""
 
@@ -36,8 +39,12 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     told: str
 
 
-def limits_reached(schemas: Sequence[Schema], given_up_n: int = 0) -> tuple[Limit, ...]:
+def limits_reached(
+    schemas: Sequence[Schema], given_up_n: int = 0, slices: Iterable[str] = ()
+) -> tuple[Limit, ...]:
     """Those that these schemas have reached, and that of the draws that wait for money.
+
+    `slices` are the predicates of the settings, whose features no event may have had.
 
     >>> from headrace.observe.schema import Schema
     >>> from headrace.settings import SchemaSettings
@@ -52,6 +59,7 @@ def limits_reached(schemas: Sequence[Schema], given_up_n: int = 0) -> tuple[Limi
         _numbers_in_texts(schemas),
         _not_finite(schemas),
         _draws_waiting(given_up_n),
+        _slices(schemas, slices),
     )
     return tuple(limit for limit in found if limit.n)
 
@@ -121,6 +129,16 @@ def _draws_waiting(n: int) -> Limit:
         "raise query.budget or label.open_max"
     )
     return Limit(kind="draws_waiting", n=n, told=told)
+
+
+def _slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
+    known = dict.fromkeys(name for schema in schemas for name in schema.names)
+    found = unknown_features(slices, known) if known else {}
+    told = (
+        f"{len(found):,} features of query.slices that no event has had, so that nothing is in "
+        f"them: {_names(f'{name}{hint}' for name, hint in found.items())}"
+    )
+    return Limit(kind="slices", n=len(found), told=told)
 
 
 def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 V = TypeVar("V")
+N = TypeVar("N", int, float)
 
 ANNOTATORS_MAX = 50
 """Annotators in `Report.annotators`: those with the most answers."""
@@ -179,7 +180,11 @@ def _of_events(
         "unknown_features_n": sum(schema.unknown_n for schema in schemas),
         "mistyped_n": sum(schema.mistyped_n for schema in schemas),
         "not_finite_n": sum(schema.not_finite_n for schema in schemas),
-        "limits": limits_reached(schemas, sum(shard.asking.given_up_n for shard in shards)),
+        "limits": limits_reached(
+            schemas,
+            sum(shard.asking.given_up_n for shard in shards),
+            dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
+        ),
         "vanished_features": tuple(dict.fromkeys(vanished)),
         "window_n": sum(len(window) for _, window in windows),
         "reservoir_n": sum(len(shard.reservoir) for shard in shards),
@@ -200,6 +205,7 @@ def _of_asking(
         "asked_by_reason": _added(_by_reason(asking.asked_by) for asking in askings),
         "asked_by": _added(_named(asking.asked_by) for asking in askings),
         "asked_by_class": _added(asking.asked_by_class for asking in askings),
+        "quota_missing_n": _highest(asking.quotas.missing(classes) for asking in askings),
         "refunded_n": sum(budget.refunded_n for budget in budgets),
         "budget_available_n": sum(budget.available_n for budget in budgets),
         "budget_held_n": sum(budget.held_n for budget in budgets),
@@ -454,8 +460,8 @@ def _added(parts: Iterable[Mapping[K, int]]) -> dict[K, int]:
     return total
 
 
-def _highest(parts: Iterable[Mapping[K, float]]) -> dict[K, float]:
-    highest: dict[K, float] = {}
+def _highest(parts: Iterable[Mapping[K, N]]) -> dict[K, N]:
+    highest: dict[K, N] = {}
     for part in parts:
         for key, value in part.items():
             highest[key] = max(value, highest.get(key, value))

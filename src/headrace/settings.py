@@ -18,6 +18,7 @@ from msgspec import Meta, field
 from msgspec.structs import replace
 
 from .errors import BadInput, BadSettings
+from .query.slices import faults_of_slices
 from .settings_answers import AnswersSettings, Unit, faults_of_answers
 from .settings_audit import AuditSettings
 from .settings_columns import ColumnsSettings, faults_of_columns
@@ -414,6 +415,7 @@ def parse(raw: dict[str, Any]) -> Settings:
 def check(settings: Settings) -> list[str]:
     """Faults between settings that are each well-formed alone; empty when there are none."""
     faults = faults_of_query(settings.query, settings.observe.window_n)
+    faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)
     learn = settings.learn
     for path, decoder in (("input", settings.input.decoder), ("answers", settings.answers.decoder)):

@@ -150,6 +150,36 @@ class WorkflowSettings(Section, frozen=True, kw_only=True):
     ] = 60.0
 
 
+class QuotaSettings(Section, frozen=True, kw_only=True):
+    """[query.quotas]: the least labels of each class and of each slice among the latest ones.
+
+    What is short of its quota is preferred. `[query.slices]` names the slices.
+    """
+
+    per_class_n: Annotated[
+        CountOrNone,
+        about("Labels that each known class is to have among the latest; 0: classes have none."),
+    ] = 0
+    per_slice_n: Annotated[
+        CountOrNone, about("Labels that each slice is to have among the latest.")
+    ] = 0
+    over_n: Annotated[
+        Annotated[int, Meta(ge=10, le=100_000)], about("The latest labels, so many.")
+    ] = 500
+    share: Annotated[
+        Annotated[float, Meta(gt=0, le=0.9)],
+        about(
+            "While something is short, this part of what is not drawn blindly goes to what is "
+            "likely to be of it."
+        ),
+    ] = 0.5
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any quota."""
+        return self.per_class_n > 0 or self.per_slice_n > 0
+
+
 class ColdStartSettings(Section, frozen=True, kw_only=True):
     """[query.cold_start]: at the start rounds ask at random, and confidence is not watched."""
 
@@ -208,6 +238,15 @@ class QuerySettings(Section, frozen=True, kw_only=True):
     arrival: ArrivalSettings = ArrivalSettings()
     rounds: RoundSettings = RoundSettings()
     workflow: WorkflowSettings = WorkflowSettings()
+    quotas: QuotaSettings = QuotaSettings()
+    slices: Annotated[
+        dict[str, str],
+        about(
+            "Parts of the stream by name, each a predicate over features, such as "
+            "`large = \"amount > 1000 and country in ('CH', 'FR')\"`; "
+            "[ASKING.md](ASKING.md) has the grammar. `query.quotas.per_slice_n` is for each."
+        ),
+    ] = field(default_factory=dict)
     cold_start: ColdStartSettings = ColdStartSettings()
 
 
@@ -222,9 +261,42 @@ def asks_on_arrival(query: QuerySettings, is_by_row: bool) -> bool:
     return query.ask == "arrival" or (is_open and is_by_row)
 
 
+SLICES_MAX = 50
+"""Each is looked at for every event."""
+
+
+def _faults_of_quotas(query: QuerySettings) -> list[str]:
+    quotas, n = query.quotas, len(query.slices)
+    faults = []
+    if n and not quotas.per_slice_n:
+        faults.append(
+            f"query.slices names {n} and query.quotas.per_slice_n is 0; set it to the labels that "
+            "each is to have"
+        )
+    if quotas.per_slice_n and not n:
+        faults.append(
+            f"query.quotas.per_slice_n is {quotas.per_slice_n} and query.slices names none; name "
+            "one, or leave it out"
+        )
+    if n > SLICES_MAX:
+        faults.append(f"query.slices names {n}; must be at most {SLICES_MAX}")
+    faults += [
+        f"query.quotas.{name} is {value}; must be at most query.quotas.over_n, which is "
+        f"{quotas.over_n}"
+        for name in ("per_class_n", "per_slice_n")
+        if (value := getattr(quotas, name)) > quotas.over_n
+    ]
+    if quotas.is_set and query.strategy == "random":
+        faults.append(
+            "query.quotas are set and query.strategy is random, which prefers nothing; take "
+            "another strategy, or leave them out"
+        )
+    return faults
+
+
 def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
     """Faults between settings of this section, and with the length of the window."""
-    faults = []
+    faults = _faults_of_quotas(query)
     budget, rounds = query.budget, query.rounds
     if not budget.limits:
         faults.append("query.budget has no limit; set share, per_hour, per_period, cap or money")

@@ -156,7 +156,15 @@ class Shard(Watched):
         source = self.settings.query.uncertainty_from
         members_of = self.model if arrivals.needs_members else None
         pool = pool_arriving(run, start, probabilities, self.schema, source, members_of=members_of)
-        return arrivals.look(self.asking.doubts(pool), pool.keys, pool)
+        needs = self._needs(pool.X, probabilities)
+        return arrivals.look(self.asking.doubts(pool), pool.keys, pool, needs)
+
+    def _needs(
+        self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """How much quotas need each of these events, by what the model says of it, shape (n,)."""
+        schema = self.schema
+        return self.asking.quotas.needs(rows, probabilities, schema.classes, schema)
 
     def _drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
         """The events with these keys were observed: ask the last one, if the draw fell on it."""
@@ -303,7 +311,13 @@ class Shard(Watched):
         more = read_more(strategy, events, self.past, self.model)
         pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
         decision = self.asking.round(
-            pool, is_asked, reason=reason, at_random=at_random, wanted_n=wanted_n, now=now
+            pool,
+            is_asked,
+            reason=reason,
+            at_random=at_random,
+            wanted_n=wanted_n,
+            now=now,
+            needs=self._needs(pool.X, events.probabilities if anew is None else anew),
         )
         if record is not None:
             decision = record.held(decision, pool, self.asking.request_id)
@@ -348,6 +362,7 @@ class Shard(Watched):
         seq = int(events.seq[row])
         self.window.mark_asked(seq)
         self.reservoir.mark_asked(seq)
+        self.asking.quotas.asked(int(events.keys[row]), events.rows[row], self.schema)
 
     def _expect(self, events: Columns, row: int) -> None:
         """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
@@ -407,8 +422,9 @@ class Shard(Watched):
         self.asking.budget.settle(entry.request_id, entry.label)
         is_first = entry.revision == 0
         if is_first:
-            self.asking.ended(entry.event_id, self.now, is_answered=True)
+            # Counted first: quotas know of what an event is while its request is open.
             self._count(entry)
+            self.asking.ended(entry.event_id, self.now, is_answered=True)
         judged = entry.prediction
         if self.settings.evaluation.judged == "served" and entry.served is not None:
             judged = entry.served
@@ -446,7 +462,7 @@ class Shard(Watched):
         return self.asking.remembers(entry.event_id) or self._evaluation.remembers(entry.request_id)
 
     def _count(self, entry: LabelSettled) -> None:
-        self.asking.labelled(entry.label)
+        self.asking.labelled(entry.label, entry.event_id, entry.reason)
         if not self.asking.is_cold(self.schema.classes):
             self.drift.warm(self.events_n)
 

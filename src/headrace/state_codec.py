@@ -181,8 +181,13 @@ def _fields_of(value: Any) -> dict[str, Any]:
         named: Any = value
         return dict(named._asdict())
     state = value.__getstate__()
-    if isinstance(state, dict):
-        return state
+    if isinstance(state, dict | None):
+        state = state or {}
+        if not dataclasses.is_dataclass(value) or "__getstate__" in vars(type(value)):
+            return state
+        # A field with a default that nobody set is an attribute of the class alone.
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names} | state
     if isinstance(state, list):  # a frozen dataclass with slots
         names = [field.name for field in dataclasses.fields(value)]
         return dict(zip(names, state, strict=True))

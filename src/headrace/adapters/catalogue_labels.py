@@ -13,7 +13,16 @@ from ..report import AnnotatorReport, Report
 from ..reporting import NUMBERED_MAX
 from .catalogue import NONE, OTHER, Buckets, Exported, by, by_class, in_full, plain
 
-ASKED_REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion")
+ASKED_REASONS = (
+    "control",
+    "doubt",
+    "cold start",
+    "round",
+    "drift",
+    "ordered",
+    "second opinion",
+    "quota",
+)
 ROUND_REASONS = ("schedule", "drift", "ordered")
 OPINIONS = ("confirmed", "overruled", "undecided")
 ENDS = ("settled", "disputed", "expired", "withdrawn")
@@ -85,6 +94,14 @@ ASKING = (
         "requests",
         "Label requests, by the class predicted of what is asked; none: before any was known.",
         _by_class,
+    ),
+    by(
+        "quota",
+        "headrace_query_quota_missing_labels",
+        "labels",
+        "Labels missing to each quota among the latest, by class or slice; no quota: no sample.",
+        lambda r: list(r.quota_missing_n.items()),
+        over="max",
     ),
     by(
         "reason",

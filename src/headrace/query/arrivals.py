@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from ..chance import Chance
 from .budgets import Budget
 from .online import ONE, Lean, Place, RankChances, knowledge, lean, place_drawn, rate_of
 from .pool import Pool
+from .quotas import NeedChances
 from .rules.rule import Rule
 
 KNOWN_N = 1_024
@@ -37,7 +38,8 @@ ANSWERS_N = 15
 class Drawn:
     """One event was drawn: with which probability, with which blindly, and whether it was so.
 
-    `rule` is the name of the rule that may have drawn it; empty where ranks decide.
+    `rule` is the name of the rule that may have drawn it; empty where ranks decide. `is_for_quota`:
+    a class or a slice is short of labels, and it is of that.
     """
 
     propensity: float
@@ -46,6 +48,7 @@ class Drawn:
     utility: float
     threshold: float
     rule: str = ""
+    is_for_quota: bool = False
 
 
 class Walk(NamedTuple):
@@ -64,7 +67,7 @@ class Look(NamedTuple):
     """A look at events that arrive next: n go by up to the one drawn, or all of them.
 
     With the draw on arrival, their doubts and chances, and the place of the draw after those n; by
-    a rule, what the walk over them led to.
+    a rule, what the walk over them led to. `needs` are those by quotas, where there are any.
     """
 
     n: int
@@ -73,18 +76,34 @@ class Look(NamedTuple):
     chances: NDArray[np.int64] = np.empty(0, dtype=np.int64)
     place: Place = Place()
     walk: Walk | None = None
+    needs: NDArray[np.float64] | None = None
 
 
 class Arrivals:
     """Decides event by event; `aim` is told what there is to spend and what is known.
 
     `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
-    doubt is not our model's, and may be used before there are labels.
+    doubt is not our model's, and may be used before there are labels. With `quota_share` that part
+    of the rest is drawn by need.
     """
 
     needs_members: ClassVar[bool] = False
 
-    def __init__(self, share: float, chance: Chance, *, is_doubt_given: bool = False) -> None:
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there were no quotas."""
+        return fields | {"needed": None}
+
+    def __init__(
+        self,
+        share: float,
+        chance: Chance,
+        *,
+        is_doubt_given: bool = False,
+        quota_share: float | None = None,
+    ) -> None:
         self.share = share
         self.chance = chance
         self.is_doubt_given = is_doubt_given
@@ -94,6 +113,7 @@ class Arrivals:
         self._ordered = np.empty(0)
         self._classes_n = 0
         self.chances = RankChances(self._ordered, 0.0, Lean(1.0, 1.0))
+        self.needed = None if quota_share is None else NeedChances(quota_share)
         self._latenesses: deque[int] = deque(maxlen=ANSWERS_N)
         self._answered_at = 0
         self.is_due = True
@@ -119,13 +139,19 @@ class Arrivals:
             self.chances = RankChances(self._ordered, self.chances.rate, self.chances.shape)
 
     def look(
-        self, doubts: NDArray[np.float64], keys: NDArray[np.uint64], pool: Pool | None = None
+        self,
+        doubts: NDArray[np.float64],
+        keys: NDArray[np.uint64],
+        pool: Pool | None = None,
+        needs: NDArray[np.float64] | None = None,
     ) -> Look:
         """How far these events go until one is drawn; changes nothing. Nobody reads the pool."""
         chances = self.chances.of(doubts)
+        if self.needed is not None and needs is not None:
+            chances = self.needed.joined(chances, needs)
         place, row = place_drawn(self.place, chances, keys, self.chance)
         n = len(doubts) if row is None else row + 1
-        return Look(n, row is not None, doubts, chances, place)
+        return Look(n, row is not None, doubts, chances, place, needs=needs)
 
     def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.
@@ -146,17 +172,25 @@ class Arrivals:
         if is_counted:
             self._wanted, self._given = self._wanted * 15 // 16, self._given * 15 // 16
             self._ordered = np.sort(self._known[: self._known_n])
+        if self.needed is not None and look.needs is not None:
+            self.needed.passed(look.needs[:n], is_counted=is_counted)
         self.is_due = is_counted or row is not None
         if row is None:
             return None
         p = int(chances[row])
-        luck = self.chance.uniform_of_key("control", int(keys[row]))
+        blind = self.chances.blind_part(p)
+        is_blind = self.chance.uniform_of_key("control", int(keys[row])) < blind
+        is_for_quota = False
+        if self.needed is not None and look.needs is not None and not is_blind:
+            luck = self.chance.uniform_of_key("quota", int(keys[row]))
+            is_for_quota = self.needed.is_for_quota(float(look.needs[row]), p, blind, luck)
         return Drawn(
             propensity=p / ONE,
-            control_p=self.chances.blind_part(p) * p / ONE,
-            is_blind=luck < self.chances.blind_part(p),
+            control_p=blind * p / ONE,
+            is_blind=is_blind,
             utility=float(doubts[row]),
             threshold=self.chances.preferred_from,
+            is_for_quota=is_for_quota,
         )
 
     # ----------------------------------------------------------------------- rate and lean
@@ -202,3 +236,5 @@ class Arrivals:
         trim = min(TRIM_MAX, max(1.0 / TRIM_MAX, (self._wanted + ONE) / (self._given + ONE)))
         shape = lean(self.share, known, late_labels)
         self.chances = RankChances(self._ordered, min(1.0, rate * trim), shape)
+        if self.needed is not None:
+            self.needed.aim(min(1.0, rate * trim), shape.share)

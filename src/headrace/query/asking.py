@@ -35,14 +35,17 @@ from ..messages import (
 )
 from ..settings import LabelSettings, QuerySettings
 from ..settings_label import sure_of
+from ..settings_query import QuotaSettings
 from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
-from .choosing import choose_by, choose_spread
+from .choosing import Choice, Wanted, choose_by, choose_spread
 from .control import ControlDraw
 from .opinions import REASON as OPINION
 from .opinions import Opinions
 from .pool import Pool
+from .quotas import REASON as QUOTA
+from .quotas import Quotas
 from .record import Decided, Record
 from .remembered import Remembered
 from .requests import Candidate, Why, asked_of, request_id, request_of
@@ -89,6 +92,7 @@ class Asking:
         self._redundancy: float | None = None
         # Until somebody wants to know how alike those are that it chose.
         self._last_round: tuple[Pool, NDArray[np.intp]] | None = None
+        self.quotas = Quotas(settings.quotas, settings.slices)
         self.class_labels_n: dict[str, int] = {}
         self.labels_n = 0
         self.control_draw = ControlDraw(settings.control_share, budget.labels_per_event())
@@ -269,8 +273,9 @@ class Asking:
         """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
         self.propensity_min = min(self.propensity_min, drawn.propensity)
         self.threshold = drawn.threshold
+        by_rule = QUOTA if drawn.is_for_quota else "doubt"
         why = Why(
-            "control" if drawn.is_blind else "doubt",
+            "control" if drawn.is_blind else by_rule,
             propensity=drawn.propensity,
             control_p=drawn.control_p,
             strategy="random" if drawn.is_blind else drawn.rule or self.strategy_name,
@@ -335,12 +340,14 @@ class Asking:
         at_random: str | None,
         wanted_n: int,
         now: float,
+        needs: NDArray[np.float64] | None = None,
     ) -> Decision:
         """Choose `wanted_n` of those in the pool that are not asked. It only counts.
 
         `at_random` says why the strategy has no say ("cold start", "drift"), if it has none.
         `is_asked`, shape (n,): events that control already asked take part in the ranking, so that
-        their propensity is known too, and can't be chosen again.
+        their propensity is known too, and can't be chosen again. `needs`, shape (n,), are those by
+        quotas, which have a say where the strategy has one in a regular round.
         """
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
         is_candidate = ~is_asked
@@ -351,6 +358,8 @@ class Asking:
             choice = choose_spread(pool, is_candidate, **drawn)
         else:
             drawn["sharpness"] = self.settings.sharpness
+            if needs is not None and reason == "schedule" and not at_random:
+                drawn["wanted"] = Wanted(needs, self.settings.quotas.share)
             choice = choose_by(strategy, name, pool, is_candidate, **drawn)
         self.rounds_n += 1
         self._last_round = (pool.alone(), choice.chosen)
@@ -366,7 +375,18 @@ class Asking:
             inclusion=choice.inclusion,
             chosen=choice.chosen,
             pool_n=candidates_n,
+            for_quota=self._for_quota(choice, needs, pool),
         )
+
+    def _for_quota(
+        self, choice: Choice, needs: NDArray[np.float64] | None, pool: Pool
+    ) -> frozenset[int]:
+        """Of the rows chosen, those that need chose: as many as its part of their chance says."""
+        if choice.by_need is None or needs is None:
+            return frozenset()
+        luck = self.chance.uniforms("quota", pool.keys[choice.chosen])
+        is_by_need = luck * choice.inclusion[choice.chosen] < choice.by_need[choice.chosen]
+        return frozenset(choice.chosen[is_by_need & (needs[choice.chosen] > 0.0)].tolist())
 
     def requests(
         self, decision: Decision, candidates: list[Candidate], model_version: int
@@ -389,7 +409,7 @@ class Asking:
                 # One id, twice in the pool: the first was asked a moment ago.
                 continue
             why = Why(
-                decision.why,
+                QUOTA if int(row) in decision.for_quota else decision.why,
                 propensity=float(decision.inclusion[row]),
                 strategy=decision.strategy,
                 utility=float(decision.utilities[row]),
@@ -456,6 +476,7 @@ class Asking:
         still have to be paid is never spent twice.
         """
         key = self.chance.key(event_id)
+        self.quotas.dropped(key)
         asked_at = self.remembered.ended(key)
         if asked_at is None:
             return
@@ -467,17 +488,19 @@ class Asking:
             events_n = self.budget.events_n - asked_at
             self.budget.refund(request_id=self.request_id(event_id), asked_before_n=events_n)
 
-    def labelled(self, label: str) -> None:
-        """A label settled for the first time: cold start counts it."""
+    def labelled(self, label: str, event_id: str = "", reason: str = "") -> None:
+        """A label settled for the first time: cold start and quotas count it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
+        self.quotas.labelled(self.chance.key(event_id), label, reason)
 
 
 def _parted(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of version 2 as those of 3: what the control draw and the ids are now."""
+    """The fields of version 2 as those of 3: control draw and ids by themselves, no quotas."""
     draw = ControlDraw(fields["settings"].control_share, 0.0)
     draw.p = fields.pop("control_p")
     draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")
     remembered = Remembered(fields.pop("closed_n"))
     remembered._open, remembered._ended = fields.pop("_open"), fields.pop("_ended")
-    return fields | {"control_draw": draw, "remembered": remembered}
+    quotas = Quotas(QuotaSettings(), {})
+    return fields | {"control_draw": draw, "remembered": remembered, "quotas": quotas}

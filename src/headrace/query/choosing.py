@@ -14,14 +14,28 @@ from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
 from .strategies import Strategy, utilities_of
 
+NEED_SHARPNESS = 4.0
+"""How strongly a round prefers what is needed: by rank, as `query.sharpness` is for utilities."""
+
 
 class Choice(NamedTuple):
-    """Arrays over the pool, shape (n,), and the rows chosen, best first; `strategy` is its name."""
+    """Arrays over the pool, shape (n,), and the rows chosen, best first; `strategy` is its name.
+
+    `by_need` is the part of `inclusion` that is by need, where there are quotas.
+    """
 
     strategy: str
     utilities: NDArray[np.float64]
     inclusion: NDArray[np.float64]
     chosen: NDArray[np.intp]
+    by_need: NDArray[np.float64] | None = None
+
+
+class Wanted(NamedTuple):
+    """What quotas want of a pool: how much each event is needed, shape (n,), and their part."""
+
+    needs: NDArray[np.float64]
+    share: float
 
 
 def choose_by(
@@ -34,11 +48,17 @@ def choose_by(
     sharpness: float,
     chance: Chance,
     purpose: str,
+    wanted: Wanted | None = None,
 ) -> Choice:
-    """Choose k of the candidates by this strategy."""
+    """Choose k of the candidates by this strategy, and a part of them by what is `wanted`."""
     utilities = utilities_of(strategy, name, pool, chance)
-    p = inclusion(utilities, k, sharpness, is_candidate)
-    return _drawn(name, pool, is_candidate, utilities, p, k, chance, purpose)
+    p, by_need = inclusion(utilities, k, sharpness, is_candidate), None
+    if wanted is not None and wanted.needs[is_candidate].any():
+        # Each sums to k over the candidates, so any mixture does.
+        by_need = wanted.share * inclusion(wanted.needs, k, NEED_SHARPNESS, is_candidate)
+        p = (1.0 - wanted.share) * p + by_need
+    choice = _drawn(name, pool, is_candidate, utilities, p, k, chance, purpose)
+    return choice._replace(by_need=by_need)
 
 
 def choose_spread(

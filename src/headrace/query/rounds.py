@@ -19,7 +19,10 @@ from .pool import Pool
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Decision:
-    """What a round decided: arrays over the pool, and the rows chosen, best first."""
+    """What a round decided: arrays over the pool, and the rows chosen, best first.
+
+    `for_quota` are those of the chosen rows that were drawn by need.
+    """
 
     round_n: int
     reason: str
@@ -30,6 +33,7 @@ class Decision:
     inclusion: NDArray[np.float64]
     chosen: NDArray[np.intp]
     pool_n: int
+    for_quota: frozenset[int] = frozenset()
 
     @property
     def threshold(self) -> float:

@@ -7,6 +7,9 @@ itself a rule is:
 
     c = control_share * rate,    p by the rule, at the rate that is left, (1 - control_share) * rate
 
+Where a class or a slice is short of its quota, a third draw takes its part of the rate from the
+rule and asks by need, with probability n: the propensity is 1 - (1 - c)(1 - p)(1 - n) then.
+
 While no second class has come the whole rate is drawn blindly, as a model of one class doubts
 nothing, and while there is no label in hand the rule asks nothing; while more than four are owed
 nothing is drawn at all, as by ranks. The walk over events stops at the first one asked: its label
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +32,7 @@ from .arrivals import Arrivals, Drawn, Look, Walk
 from .budgets import Budget
 from .online import ONE, rate_of
 from .pool import Pool
+from .quotas import NeedChances
 from .rules import RANK, made
 from .rules.rule import Arriving, Draw, Rule
 from .strategies import BY_ROW, Strategy, faults_by_row
@@ -44,17 +49,33 @@ class RuledArrivals:
     """Decides event by event; `aim` is told what there is to spend and what is known.
 
     `share` is the part of the rate that is drawn blindly; `is_doubt_given` says that the doubt is
-    not our model's, and may be used before there are labels.
+    not our model's, and may be used before there are labels; `quota_share` the part of what is not
+    blind that is drawn by need.
     """
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there were no quotas."""
+        return fields | {"needed": None}
+
     def __init__(
-        self, name: str, rule: Rule, share: float, chance: Chance, *, is_doubt_given: bool = False
+        self,
+        name: str,
+        rule: Rule,
+        share: float,
+        chance: Chance,
+        *,
+        is_doubt_given: bool = False,
+        quota_share: float | None = None,
     ) -> None:
         self.name = name
         self.rule = rule
         self.share = share
         self.chance = chance
         self.is_doubt_given = is_doubt_given
+        self.needed = None if quota_share is None else NeedChances(quota_share)
         self.is_due = True
         self.rule_rate = 0.0
         self.control_p = 0.0
@@ -76,11 +97,17 @@ class RuledArrivals:
     def face(self, classes_n: int) -> None:
         """The doubts that follow are of a model of so many classes: the rule is told of each."""
 
-    def look(self, doubts: NDArray[np.float64], keys: NDArray[np.uint64], pool: Pool) -> Look:
+    def look(
+        self,
+        doubts: NDArray[np.float64],
+        keys: NDArray[np.uint64],
+        pool: Pool,
+        needs: NDArray[np.float64] | None = None,
+    ) -> Look:
         """How far these events go until one is drawn; changes nothing."""
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
-        walk = self._walk(rule, pool, doubts)
-        return Look(len(walk.propensities), walk.drawn is not None, doubts, walk=walk)
+        walk = self._walk(rule, pool, doubts, needs)
+        return Look(len(walk.propensities), walk.drawn is not None, doubts, walk=walk, needs=needs)
 
     def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.
@@ -95,13 +122,22 @@ class RuledArrivals:
         else:
             # Something of the drift ended the run before: the rule goes that far only.
             first = look.walk.pool.take(np.arange(n))
-            drawn = self._walk(self.rule, first, look.doubts[:n]).drawn
+            needs = None if look.needs is None else look.needs[:n]
+            drawn = self._walk(self.rule, first, look.doubts[:n], needs).drawn
         is_counted = n == self.counted_n
+        if self.needed is not None and look.needs is not None:
+            self.needed.passed(look.needs[:n], is_counted=is_counted)
         self._passed_n += n
         self.is_due = is_counted or drawn is not None
         return drawn
 
-    def _walk(self, rule: Rule, pool: Pool, doubts: NDArray[np.float64]) -> Walk:
+    def _walk(
+        self,
+        rule: Rule,
+        pool: Pool,
+        doubts: NDArray[np.float64],
+        needs: NDArray[np.float64] | None,
+    ) -> Walk:
         """Lead the rule over these events, up to the first one asked."""
         control_p, propensities = self.control_p, []
         is_blind = self.chance.uniforms("control", pool.keys) < control_p
@@ -111,18 +147,26 @@ class RuledArrivals:
             drawn = Drawn(control_p, control_p, True, float(doubts[n - 1]), 0.0)
             return Walk(pool, rule, [control_p] * n, drawn if hits.size else None)
         lucks = self.chance.uniforms("rule", pool.keys).tolist()
+        by_need = self._by_need(len(doubts), needs)
+        is_needed = self.chance.uniforms("quota", pool.keys) < by_need
         for i, event in enumerate(self._events(pool, doubts)):
             p = self._chance(rule, event)
             threshold = float(getattr(rule, "threshold", 0.0))
             is_chosen, is_hit = lucks[i] < p, bool(is_blind[i])
-            rule.passed(event, Draw(lucks[i], is_chosen, is_chosen or is_hit))
-            propensities.append(1.0 - (1.0 - control_p) * (1.0 - p))
-            if is_chosen or is_hit:
-                said = event.doubt, threshold, self.name
-                return Walk(
-                    pool, rule, propensities, Drawn(propensities[-1], control_p, is_hit, *said)
-                )
+            is_asked = is_chosen or is_hit or bool(is_needed[i])
+            rule.passed(event, Draw(lucks[i], is_chosen, is_asked))
+            propensities.append(1.0 - (1.0 - control_p) * (1.0 - p) * (1.0 - float(by_need[i])))
+            if is_asked:
+                said = event.doubt, threshold, self.name, not (is_chosen or is_hit)
+                drawn = Drawn(propensities[-1], control_p, is_hit, *said)
+                return Walk(pool, rule, propensities, drawn)
         return Walk(pool, rule, propensities, None)
+
+    def _by_need(self, n: int, needs: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """The probability by need of each of n events, whose needs these are, shape (n,)."""
+        if self.needed is None or needs is None or self.rule_rate <= 0.0:
+            return np.zeros(n)
+        return np.nan_to_num(self.needed.share * self.needed.of(needs), nan=0.0)
 
     def _events(self, pool: Pool, doubts: NDArray[np.float64]) -> Iterator[Arriving]:
         for i, doubt in enumerate(doubts.tolist()):
@@ -165,7 +209,11 @@ class RuledArrivals:
         is_blind = is_granted or not self._is_known
         self.control_p = rate if is_blind else self.share * rate
         # Without a label in hand what a rule asks would wait, and be stale when it is asked.
-        self.rule_rate = (1.0 - self.share) * rate if credit >= 0.0 else 0.0
+        left = (1.0 - self.share) * rate if credit >= 0.0 else 0.0
+        self.rule_rate = left
+        if self.needed is not None:
+            self.needed.aim(left, 0.0)
+            self.rule_rate = left * (1.0 - self.needed.share * self.needed.is_any)
 
 
 def own_rule(arrival: ArrivalSettings) -> Rule | None:
@@ -177,6 +225,8 @@ def arrivals_of(
     settings: QuerySettings, name: str, strategy: Strategy, chance: Chance
 ) -> Arrivals | RuledArrivals | None:
     """What draws on arrival, if that is how events are asked. Raises `BadSettings`."""
+    quotas = settings.quotas
+    quota_share = quotas.share if quotas.is_set else None
     rule_name, is_doubt_given = settings.arrival.rule, settings.uncertainty_from == "served"
     if not asks_on_arrival(settings, strategy in BY_ROW):
         if settings.arrival != ArrivalSettings():
@@ -193,7 +243,7 @@ def arrivals_of(
                 "query.arrival.options are set and query.arrival.rule is rank, which has none"
             )
         share = 1.0 if strategy is random else settings.control_share
-        return Arrivals(share, chance, is_doubt_given=is_doubt_given)
+        return Arrivals(share, chance, is_doubt_given=is_doubt_given, quota_share=quota_share)
     rule = made(rule_name, settings.arrival.options)
     if getattr(rule, "is_of_unit_doubt", False) and name not in UNIT_DOUBTS:
         raise BadSettings(
@@ -201,4 +251,6 @@ def arrivals_of(
             f"query.strategy is {name}; set it to {' or '.join(UNIT_DOUBTS)}"
         )
     share = settings.control_share
-    return RuledArrivals(rule_name, rule, share, chance, is_doubt_given=is_doubt_given)
+    return RuledArrivals(
+        rule_name, rule, share, chance, is_doubt_given=is_doubt_given, quota_share=quota_share
+    )

@@ -38,7 +38,7 @@ OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
 LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
 LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
-REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion")
+REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion", "quota")
 
 Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolledBack
 

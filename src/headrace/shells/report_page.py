@@ -51,6 +51,7 @@ REASONS = {
     "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
     "cold start": "drawn by lot while there are too few labels of some class",
     "round": "chosen by the strategy",
+    "quota": "likely to be of a class or a slice that is short of labels",
     "drift": "half by lot, half spread over the newest events after a drift",
     "ordered": "chosen in a round that somebody ordered",
     "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",

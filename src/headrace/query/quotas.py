@@ -1,0 +1,242 @@
+"""Quotas: the least labels that each class and each slice is to have among the latest ones.
+
+While a class or a slice is short of its quota, a part of what would be chosen by doubt is chosen by
+*need* instead: how far what an event belongs to is short, times how surely it belongs to it. An
+event of a slice belongs to it surely. Of a class it does so as far as the model's probability p of
+the class is above the class's usual share s:
+
+    (p - s) / (p + s), at least 0
+
+so that an event of which a rare class is likelier than usual is needed long before that class is
+the likeliest. The share s is counted among the labels that were drawn blindly. While a class has
+few labels, n of them, the model's word counts n / (n + 5), and likeness to its examples, or to none
+at all, the rest (`examples`).
+
+Needs are ranked as doubts are, so each event's propensity is known, and the blind draw stays what
+it was. A quota is an aim: it can't find a class that the model has no idea of.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..observe.seen import widened
+from ..settings_query import QuotaSettings
+from .examples import Examples
+from .online import FEW_LABELS, ONE, Lean, RankChances
+from .slices import Features, parse_slice
+
+REASON = "quota"
+"""The reason of requests that were chosen by need."""
+
+SHARPNESS = 60.0
+"""How sharply the most needed are preferred: the first in a hundred is some 45 times as likely."""
+
+KNOWN_N = 1_024
+"""Needs are ranked among those of so many events before."""
+
+IN_HAND_MAX = 10_000
+"""Questions whose slices are remembered until they end; the oldest is forgotten first."""
+
+Needs = NDArray[np.float64]
+
+
+class Quotas:
+    """What the latest labels are of, and how much each event is needed.
+
+    A label of a class counts for it; a question about an event of a slice does so from when it is
+    asked, as its slice is known. Labels of other shards count for the classes.
+    """
+
+    def __init__(self, settings: QuotaSettings, slices: Mapping[str, str]) -> None:
+        self.settings = settings
+        self.slices = dict(slices)
+        # Label, slices as bits, and whether it was drawn blindly; the latest last.
+        self._latest: deque[tuple[str, int, bool]] = deque()
+        self._by_class: dict[str, int] = {}
+        self._blind_by_class: dict[str, int] = {}
+        self._blind_n = 0
+        self._by_slice = [0] * len(self.slices)
+        # By the hashed id of its event, slices and row of each question that is open.
+        self._in_hand: dict[int, tuple[int, NDArray[np.float64]]] = {}
+        self._examples = Examples()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is any quota."""
+        return self.settings.is_set
+
+    # --------------------------------------------------------------------------------- labels
+
+    def asked(self, key: int, row: NDArray[np.float64], features: Features) -> None:
+        """The event of this row, shape (d,), is asked about."""
+        if not self.is_set:
+            return
+        bits = 0
+        for i, is_in in enumerate(self._members(row[np.newaxis], features)):
+            bits |= int(is_in[0]) << i
+        self._count(bits, 1)
+        self._in_hand[key] = bits, row.copy()
+        if len(self._in_hand) > IN_HAND_MAX:
+            self.dropped(next(iter(self._in_hand)))
+
+    def dropped(self, key: int) -> None:
+        """No label comes of the question about this event, or it came and is counted."""
+        bits, _ = self._in_hand.pop(key, (0, None))
+        self._count(bits, -1)
+
+    def labelled(self, key: int, label: str, reason: str) -> None:
+        """The first label of this event came; `reason` is why it was asked."""
+        if not self.is_set:
+            return
+        is_blind = reason in ("control", "cold start")
+        bits, row = self._in_hand.pop(key, (0, None))
+        if row is not None and self.settings.per_class_n:
+            self._examples.add(label, row)
+        self._latest.append((label, bits, is_blind))
+        self._tally(label, is_blind, 1)
+        if len(self._latest) > self.settings.over_n:
+            old, old_bits, was_blind = self._latest.popleft()
+            self._tally(old, was_blind, -1)
+            self._count(old_bits, -1)
+
+    def _tally(self, label: str, is_blind: bool, n: int) -> None:
+        counts = [self._by_class, self._blind_by_class] if is_blind else [self._by_class]
+        self._blind_n += n * is_blind
+        for by_class in counts:
+            by_class[label] = by_class.get(label, 0) + n
+            if not by_class[label]:
+                del by_class[label]
+
+    def _count(self, bits: int, n: int) -> None:
+        for i in range(len(self.slices)):
+            self._by_slice[i] += n * (bits >> i & 1)
+
+    def missing(self, classes: Sequence[str]) -> dict[str, int]:
+        """Labels that are missing to each quota, by `class NAME` and `slice NAME`.
+
+        >>> quotas = Quotas(QuotaSettings(per_class_n=2), {})
+        >>> quotas.labelled(1, "fraud", "control")
+        >>> quotas.missing(["fine", "fraud"])
+        {'class fine': 2, 'class fraud': 1}
+        """
+        least = self.settings
+        found = {}
+        if least.per_class_n:
+            of_class = {name: self._by_class.get(name, 0) for name in classes}
+            found = {f"class {c}": max(0, least.per_class_n - n) for c, n in of_class.items()}
+        for name, n in zip(self.slices, self._by_slice, strict=True):
+            found[f"slice {name}"] = max(0, least.per_slice_n - n)
+        return found
+
+    # ---------------------------------------------------------------------------------- needs
+
+    def needs(
+        self,
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        classes: Sequence[str],
+        features: Features,
+    ) -> Needs | None:
+        """How much each event is needed, 0 to 1, shape (n,); None where nothing has a quota.
+
+        `rows` have shape (n, d), the model's `probabilities` (n, k) over the first of the classes;
+        each row is independent of the others.
+        """
+        if not self.is_set:
+            return None
+        found = self._needs_of_classes(rows, probabilities, classes, features)
+        least_n = self.settings.per_slice_n
+        if any(n < least_n for n in self._by_slice):
+            members = self._members(rows, features)
+            for n, is_in in zip(self._by_slice, members, strict=True):
+                found = np.maximum(found, is_in * (max(0, least_n - n) / least_n))
+        return found
+
+    def _needs_of_classes(
+        self,
+        rows: NDArray[np.float64],
+        probabilities: NDArray[np.float64],
+        classes: Sequence[str],
+        features: Features,
+    ) -> Needs:
+        found, least_n, k = np.zeros(len(rows)), self.settings.per_class_n, len(classes)
+        labels_n = {name: self._by_class.get(name, 0) for name in classes}
+        short = [name for name in classes if labels_n[name] < least_n] if k > 1 else []
+        if not short:
+            return found
+        model = np.nan_to_num(widened(probabilities, k))
+        is_category = np.array([name in features.categories for name in features.names])
+        likeness = self._examples.likeness(rows, short, is_category[: rows.shape[1]])
+        for name in short:
+            n, p = labels_n[name], model[:, classes.index(name)]
+            share = (self._blind_by_class.get(name, 0) + 1) / (self._blind_n + k)
+            likelier = np.maximum(p - share, 0.0) / (p + share)
+            told = (n * likelier + FEW_LABELS * likeness[name]) / (n + FEW_LABELS)
+            found = np.maximum(found, told * ((least_n - n) / least_n))
+        return found
+
+    def _members(self, rows: NDArray[np.float64], features: Features) -> list[NDArray[np.bool_]]:
+        return [parse_slice(text).holds(rows, features) for text in self.slices.values()]
+
+
+class NeedChances:
+    """The part of a rate that is drawn by need, among events as they arrive.
+
+    `share` is that part. Needs are ranked among those of the latest `KNOWN_N` events, which are put
+    in order when the owner says so.
+    """
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self._known = np.zeros(KNOWN_N)
+        self._known_n = 0
+        self._chances = RankChances(np.empty(0), 0.0, Lean(1.0, 1.0))
+        self._ordered = np.empty(0)
+
+    def passed(self, needs: Needs, *, is_counted: bool) -> None:
+        """Events of these needs, shape (n,), went by; with `is_counted` they are put in order."""
+        places = np.arange(self._known_n, self._known_n + len(needs)) % KNOWN_N
+        self._known[places] = needs
+        self._known_n += len(needs)
+        if is_counted:
+            self._ordered = np.sort(self._known[: self._known_n])
+
+    def aim(self, rate: float, blind_share: float) -> None:
+        """Take the rate anew, and the share of it that is drawn blindly."""
+        self._chances = RankChances(self._ordered, rate, Lean(blind_share, SHARPNESS))
+
+    def of(self, needs: Needs) -> NDArray[np.float64]:
+        """The probability by need alone, shape (n,); NaN where nobody around is needed."""
+        chances = self._chances.of(needs) / ONE
+        return np.where((needs > 0.0) | self.is_any, chances, np.nan)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything was needed among the latest events."""
+        known = self._chances.ordered
+        return bool(len(known)) and bool(known[-1] > 0.0)
+
+    def joined(self, chances: NDArray[np.int64], needs: Needs) -> NDArray[np.int64]:
+        """Probabilities by all else, in billionths, shape (n,), with the part that is by need."""
+        by_need = np.rint(self._part(needs) * ONE).astype(np.int64)
+        part = chances * round(self.share * ONE) // ONE
+        return np.where(by_need < 0, chances, chances - part + by_need)
+
+    def _part(self, needs: Needs) -> NDArray[np.float64]:
+        return np.nan_to_num(self.share * self.of(needs), nan=-1.0)
+
+    def is_for_quota(self, need: float, chance: int, blind: float, luck: float) -> bool:
+        """Whether need drew an event that was not drawn blindly; `luck` is its own, 0 to 1.
+
+        `chance`, in billionths, is its probability, of which the share `blind` is blind.
+        """
+        if need <= 0.0:
+            return False
+        p = chance / ONE
+        by_need = float(self._part(np.array([need]))[0]) - self.share * blind * p
+        return luck * (1.0 - blind) * p < by_need
