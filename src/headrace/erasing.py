@@ -130,6 +130,7 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
     forget = getattr(getattr(shard.asking.arrivals, "rule", None), "forget_events", None)
     if forget is not None:
         forget()
+    shard.asking.quotas.forget_events()
 
 
 def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:

@@ -39,7 +39,7 @@ from ..settings_query import QuotaSettings
 from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
-from .choosing import Choice, Wanted, choose_by, choose_spread
+from .choosing import Wanted, choose_by, choose_spread, chosen_by_need
 from .control import ControlDraw
 from .opinions import REASON as OPINION
 from .opinions import Opinions
@@ -375,18 +375,8 @@ class Asking:
             inclusion=choice.inclusion,
             chosen=choice.chosen,
             pool_n=candidates_n,
-            for_quota=self._for_quota(choice, needs, pool),
+            for_quota=chosen_by_need(choice, needs, pool, self.chance),
         )
-
-    def _for_quota(
-        self, choice: Choice, needs: NDArray[np.float64] | None, pool: Pool
-    ) -> frozenset[int]:
-        """Of the rows chosen, those that need chose: as many as its part of their chance says."""
-        if choice.by_need is None or needs is None:
-            return frozenset()
-        luck = self.chance.uniforms("quota", pool.keys[choice.chosen])
-        is_by_need = luck * choice.inclusion[choice.chosen] < choice.by_need[choice.chosen]
-        return frozenset(choice.chosen[is_by_need & (needs[choice.chosen] > 0.0)].tolist())
 
     def requests(
         self, decision: Decision, candidates: list[Candidate], model_version: int

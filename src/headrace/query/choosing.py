@@ -61,6 +61,17 @@ def choose_by(
     return choice._replace(by_need=by_need)
 
 
+def chosen_by_need(
+    choice: Choice, needs: NDArray[np.float64] | None, pool: Pool, chance: Chance
+) -> frozenset[int]:
+    """Of the rows chosen, those that need chose: as many as its part of their chance says."""
+    if choice.by_need is None or needs is None:
+        return frozenset()
+    luck = chance.uniforms("quota", pool.keys[choice.chosen])
+    is_by_need = luck * choice.inclusion[choice.chosen] < choice.by_need[choice.chosen]
+    return frozenset(choice.chosen[is_by_need & (needs[choice.chosen] > 0.0)].tolist())
+
+
 def choose_spread(
     pool: Pool, is_candidate: NDArray[np.bool_], *, k: int, chance: Chance, purpose: str
 ) -> Choice:

@@ -62,7 +62,7 @@ class Quotas:
         self._blind_n = 0
         self._by_slice = [0] * len(self.slices)
         # By the hashed id of its event, slices and row of each question that is open.
-        self._in_hand: dict[int, tuple[int, NDArray[np.float64]]] = {}
+        self._in_hand: dict[int, tuple[int, NDArray[np.float64] | None]] = {}
         self._examples = Examples()
 
     @property
@@ -103,6 +103,11 @@ class Quotas:
             old, old_bits, was_blind = self._latest.popleft()
             self._tally(old, was_blind, -1)
             self._count(old_bits, -1)
+
+    def forget_events(self) -> None:
+        """A person is erased: no row of any event stays. What labels are of still counts."""
+        self._examples = Examples()
+        self._in_hand = {key: (bits, None) for key, (bits, _) in self._in_hand.items()}
 
     def _tally(self, label: str, is_blind: bool, n: int) -> None:
         counts = [self._by_class, self._blind_by_class] if is_blind else [self._by_class]
