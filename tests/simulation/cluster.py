@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +24,7 @@ from headrace.flow.effects import Bounds, Part
 from headrace.flow.flow import Flow
 from headrace.flow.parcels import FencedError, Post
 from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
-from headrace.flow.takeover import GrownError, unborn
+from headrace.flow.takeover import GrownError
 from headrace.flow.training import new_log
 from headrace.learn.retrain import attempt
 from headrace.query.record import Differences
@@ -31,6 +32,11 @@ from headrace.query.record import Differences
 BEGAN_AT = 1_000_000.0
 SESSION_S, WRITE_S = 10.0, 0.01
 BATCH_MAX = 12
+IDLE_MAX = 6
+
+
+class OutOfRangeError(Exception):
+    """What a client says of a place that is none, where it may not choose another by itself."""
 
 
 class Kept(NamedTuple):
@@ -59,7 +65,9 @@ class Log:
 
 
 class Cluster:
-    """See the module. `told` has every sentence of a worker, `refused` those that ended one."""
+    """See the module. `told` has every sentence of a worker, `refused` those that ended one;
+    `written` has every record, whatever became of its log.
+    """
 
     def __init__(self, settings: Settings, seed: int, *, partitions_n: int = 2) -> None:
         self.settings, self.kafka = settings, settings.kafka
@@ -67,6 +75,7 @@ class Cluster:
         self.now, self.number = 0.0, 0
         self.due: list[tuple[float, int, Callable[[], None]]] = []
         self.logs: dict[Part, Log] = {}
+        self.written: defaultdict[Part, list[Kept]] = defaultdict(list)
         self.committed: dict[Part, int] = {}
         self.saved: dict[tuple[str, int], list[ef.Saving]] = {}
         self.saved_kept = "all"
@@ -114,6 +123,7 @@ class Cluster:
             int(self.now * 1_000),
         )
         log.records.append(kept)
+        self.written[Part(post.topic, partition)].append(kept)
         if post.topic == self.kafka.requests:
             self.on_request(kept)
         return kept.offset
@@ -121,6 +131,11 @@ class Cluster:
     def bounds(self, part: Part, is_of_group: bool) -> Bounds:
         log = self.log(part)
         return Bounds(log.first, log.end, self.committed.get(part) if is_of_group else None)
+
+    def delete(self, part: Part) -> None:
+        """The topic is deleted; brokers forget the group's place in it too."""
+        self.logs.pop(part, None)
+        self.committed.pop(part, None)
 
     def cut(self, part: Part, first: int) -> None:
         """Retention deletes what lies before this offset."""
@@ -203,6 +218,7 @@ class Worker:
         self.places: dict[Part, int] = {}
         self.paused: set[Part] = set()
         self.tail: int | None = None
+        self.idle_n = 0
         self.flow = Flow(
             settings,
             decoder_of(settings),
@@ -330,16 +346,21 @@ class Worker:
         positions = dict(self.places) if flow.is_commit_due else None
         heard: tuple[ef.Input, ...] = ()
         if self.tail is not None and flow.training.has_room:
-            part = Part(self.cluster.kafka.training, 0)
-            records = self.cluster.log(part).since(self.tail)[: luck.randint(1, 40)]
+            log = self.cluster.log(Part(self.cluster.kafka.training, 0))
+            if self.tail < log.first:
+                self._end(OutOfRangeError("a place before the beginning of the training log"))
+                return
+            records = log.since(self.tail)[: luck.randint(1, 40)]
             if records:
                 self.tail = records[-1].offset + 1
                 heard = (ef.Heard(records),)
 
         def arrive() -> None:
             self.take(ef.Polled(turn, found, positions), *heard)
-            is_idle = not found and not heard
-            self.later(luck.uniform(0.05, 0.2) if is_idle else 0.01, self.poll)
+            # Whoever waits for long looks less often: an hour of nothing is soon over.
+            self.idle_n = 0 if found or heard else self.idle_n + 1
+            pause_s = luck.uniform(0.05, 0.2) * min(IDLE_MAX, 1 + self.idle_n // 3)
+            self.later(pause_s if self.idle_n else 0.01, self.poll)
 
         self.later(luck.choice((0.0, 0.0, 0.02, 0.3)), arrive)
 
@@ -399,7 +420,7 @@ class Worker:
                 cluster.committed.update(offsets)
                 for part, offset in offsets.items():
                     if part.topic == cluster.kafka.events:
-                        end = cluster.log(Part(cluster.kafka.journal, part.partition)).end
+                        end = len(cluster.written[Part(cluster.kafka.journal, part.partition)])
                         cluster.commits.append((part.partition, offset, end))
                 return None
             case ef.Find(parts=parts, since_ms=since_ms):
@@ -427,7 +448,7 @@ class Worker:
         found = self._saving(kind, number)
         if kind == "training":
             if found is None:
-                return new_log(settings), 0
+                return _new_log(settings), 0
             return frozen.thaw(found.blob, kind="training"), int(found.positions["training"])
         if kind == "desk":
             desk = PartitionDesk(settings, number)
@@ -435,18 +456,23 @@ class Worker:
                 desk.thaw(found.blob, int(found.positions["desk"]))
             return desk
         if found is None:
-            return unborn(settings, number, n)
+            return self._unborn(number)
         log = frozen.thaw(found.training, kind="training")
         shard = PartitionShard(settings, number, n, log.trainer)
         try:
             shard.thaw(found.blob, frozenset(), log.trainer)
         except BadInput as error:
             self.cluster.told.append(f"a snapshot is passed over: {error}")
-            return unborn(settings, number, n)
+            return self._unborn(number)
         positions = found.positions
         shard.seek(int(positions["events"]))
         shard.training, shard.journal = int(positions["training"]), int(positions["journal"])
         return shard, log, positions
+
+    def _unborn(self, number: int) -> Any:
+        settings, log = self.cluster.settings, _new_log(self.cluster.settings)
+        shard = PartitionShard(settings, number, self.cluster.partitions_n, log.trainer)
+        return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 
     def _saving(self, kind: str, number: int) -> ef.Saving | None:
         saved = self.cluster.saved.get((kind, number), [])
@@ -454,6 +480,19 @@ class Worker:
         if not saved or kept == "none" or (kept == "some" and self.cluster.luck.random() < 0.3):
             return None
         return self.cluster.luck.choice(saved[-3:]) if kept == "old" else saved[-1]
+
+
+NEW_LOGS: dict[bytes, bytes] = {}
+"""A new training log, frozen, by its settings: to build one takes longer than to thaw it."""
+
+
+def _new_log(settings: Settings) -> Any:
+    key = encoded(
+        [settings.seed, settings.schema, settings.columns, settings.model, settings.learn]
+    )
+    if key not in NEW_LOGS:
+        NEW_LOGS[key] = frozen.freeze(new_log(settings), kind="training")
+    return frozen.thaw(NEW_LOGS[key], kind="training")
 
 
 def encoded(message: Any) -> bytes:

@@ -12,14 +12,15 @@ from typing import Any
 
 from headrace.frozen_compare import differences
 
+KEPT = ("events", "journal", "desk", "training")
+"""Logs without which no worker may go on."""
+
 ENDS = ("LabelSettled", "LabelDisputed", "RequestExpired", "RequestWithdrawn")
 Rows = list[tuple[int, dict[str, Any], dict[str, bytes]]]
 
 
-def rows_of(log: Any) -> Rows:
-    return [
-        (record.offset, json.loads(record.value), dict(record.headers)) for record in log.records
-    ]
+def rows_of(records: Any) -> Rows:
+    return [(record.offset, json.loads(record.value), dict(record.headers)) for record in records]
 
 
 def steps_of(rows: Rows) -> list[dict[str, Any]]:
@@ -63,6 +64,7 @@ class Audit:
         self.asked: dict[int, list[str]] = {}
         self._requests()
         self._journals()
+        self._hurt()
         if not self.is_refused:
             self._ends()
             self._models()
@@ -71,24 +73,31 @@ class Audit:
     def log(self, topic: str, partition: int = 0) -> Any:
         return self.cluster.log((topic, partition))
 
+    def written(self, topic: str, partition: int = 0) -> Any:
+        """All that was ever written there, whether the log still has it or not."""
+        return self.cluster.written[(topic, partition)]
+
     def say(self, sentence: str) -> None:
         self.wrong.append(sentence)
 
     def _requests(self) -> None:
         """No event is asked twice; a request that comes twice is the same."""
         copies, of_event = Counter[str](), defaultdict[str, set[str]](set)
-        for record in self.log(self.kafka.requests).records:
+        for record in self.written(self.kafka.requests):
             row = json.loads(record.value)
             if row["type"] != "LabelRequested":
                 continue
             name = row["request_id"]
             copies[name] += 1
             of_event[row["event_id"]].add(name)
-            if self.requests.setdefault(name, record.value) != record.value:
+            is_same = self.requests.setdefault(name, record.value) == record.value
+            if not is_same and not self._is_warned("lost its end"):
                 self.say(f"request {name} was sent with other content")
         for event, names in of_event.items():
             if len(names) > 1:
                 self.say(f"event {event} was asked {len(names)} times")
+        if self._is_warned("lost its end") or {log for _, log in self.world.hurt} & {"requests"}:
+            return
         # Only a worker that was cut off may have one on its way that nobody finds yet.
         if not self.world.was_cut_off:
             for name, n in copies.items():
@@ -99,7 +108,7 @@ class Audit:
         """What the journals say was asked, and only that, was sent; no event is left out."""
         decided: set[str] = set()
         for n in range(self.cluster.partitions_n):
-            steps = steps_of(rows_of(self.log(self.kafka.journal, n)))
+            steps = steps_of(rows_of(self.written(self.kafka.journal, n)))
             events, place = self.log(self.kafka.events, n), 0
             for step in steps:
                 decided.update(step.get("asked", []))
@@ -119,19 +128,32 @@ class Audit:
                 self.say(f"partition {n}: events were deleted, and nobody said so")
         for name in sorted(decided - self.requests.keys()):
             # A shard of other settings begins anew, and decides nothing of before again.
-            if not self.is_refused and not self.world.has_grown:
+            is_told = self.is_refused or self._is_warned("can't be made again")
+            if not is_told and not self.world.has_grown:
                 self.say(f"request {name} is in a journal, and was never sent")
         for name in sorted(self.requests.keys() - decided):
-            self.say(f"request {name} was sent, and is in no journal")
+            if not self._is_warned("lost its end"):
+                self.say(f"request {name} was sent, and is in no journal")
+
+    def _hurt(self) -> None:
+        """A log that nobody can go on without was deleted: somebody says so."""
+        for how, log in sorted(self.world.hurt):
+            topic = getattr(self.kafka, log)
+            is_told = any(topic in one for one in (*self.world.refused, *self.cluster.refused))
+            if how == "deleted" and log in KEPT and not is_told:
+                self.say(f"{topic} was deleted, and nobody said so")
 
     def _commits(self) -> None:
         """No event is committed before its step is in the journal."""
         for n, offset, journal_end in self.cluster.commits:
-            log = self.log(self.kafka.journal, n)
-            steps = [json.loads(record.value) for record in log.records[:journal_end]]
+            records = self.written(self.kafka.journal, n)[:journal_end]
+            steps = [json.loads(record.value) for record in records]
             decided = max((step["stop"] for step in steps), default=0)
             if offset > max(decided, self.log(self.kafka.events, n).first):
                 self.say(f"partition {n}: {offset} was committed, and {decided} decided")
+
+    def _is_warned(self, topic: str) -> bool:
+        return any(topic in sentence for sentence in self.cluster.warned)
 
     def _is_told(self, n: int) -> bool:
         return any(f"partition {n}" in sentence for sentence in self.cluster.warned) or (
@@ -140,7 +162,7 @@ class Audit:
 
     def _ends(self) -> None:
         """Every request ends once; whoever answered in time was heard."""
-        ends, _ = counted_ends(rows_of(self.log(self.kafka.training)))
+        ends, _ = counted_ends(rows_of(self.written(self.kafka.training)))
         settled = {end["request_id"] for end in ends if end["type"] == "LabelSettled"}
         # A label that comes after its deadline is still taken.
         n = Counter(
@@ -148,13 +170,23 @@ class Audit:
             for end in ends
             if end["type"] != "RequestExpired" or end["request_id"] not in settled
         )
+        desks = [self.log(self.kafka.desk, n) for n in range(self.kafka.desk_partitions)]
+        kept = [json.loads(record.value) for log in desks for record in log.records]
+        known = {row["request_id"] for row in kept if row["type"] == "LabelRequested"}
         for name in self.requests:
-            if n[name] != 1:
+            is_forgotten = name not in known and self._is_warned(self.kafka.desk)
+            if n[name] != 1 and not (is_forgotten and n[name] == 0):
                 self.say(f"request {name} ended {n[name]} times")
+        answers = [json.loads(record.value) for record in self.log(self.kafka.answers).records]
+        there = {row["request_id"] for row in (*answers, *kept) if row["type"] == "Answer"}
         for name in sorted(self.world.answered - settled):
-            self.say(f"the answer to request {name} was lost")
+            if name in there and name in known:
+                self.say(f"the answer to request {name} was lost")
+            elif not self._is_warned(self.kafka.answers if name in known else self.kafka.desk):
+                self.say(f"the answer to request {name} is gone, and nobody said so")
         cap = self.world.settings.query.budget.cap
-        if cap is not None and not self.world.has_grown:
+        is_forgotten = self._is_warned("what its shard knew before is lost")
+        if cap is not None and not self.world.has_grown and not is_forgotten:
             refunded_n = sum(end["type"] != "LabelSettled" for end in ends)
             if len(self.requests) - refunded_n > cap:
                 self.say(f"{len(self.requests)} labels were asked for; the cap is {cap}")

@@ -14,10 +14,13 @@ from headrace.flow.effects import Part
 from headrace.flow.parcels import Post
 from headrace.settings import parse
 from simulation.cluster import BEGAN_AT, Cluster, Kept, encoded
+from simulation.cluster_logs import LOG_FAULTS, put_back
 
 EVENTS_N, DEADLINE_S = 60, 100.0
 FED_S, CALM_S = 60.0, 60.0
 ANSWERED = 0.85
+LOGS_HURT = 0.4
+"""Worlds in which something happens to a log."""
 
 
 def settings_of(seed: int) -> Settings:
@@ -55,10 +58,14 @@ class World:
         self.answered: set[str] = set()
         self.cut: set[int] = set()
         self.was_cut_off = self.has_grown = False
+        self.refused: list[str] = []
         self.events_n = 0
         cluster.on_request = self._requested
+        self.hurt: set[tuple[str, str]] = set()
         every = sorted(FAULTS)
         self.faults = tuple(luck.sample(every, 3)) if faults is None else faults
+        if faults is None and luck.random() < LOGS_HURT:
+            self.faults += (luck.choice(sorted(LOG_FAULTS)),)
         self.drawn = self.faults
         cluster.saved_kept = luck.choice(("all", "all", "none", "some", "old"))
         for _ in range(luck.randint(1, 3)):
@@ -69,15 +76,24 @@ class World:
             for _ in range(2):
                 cluster.after(luck.uniform(5.0, FED_S + 10.0), partial(self._fault, name))
 
-    def live(self) -> World:
-        """Until every event is fed and every request has ended."""
+    def live(self, *, puts_back: bool = False) -> World:
+        """Until every event is fed and every request has ended.
+
+        With `puts_back` what was lost of the logs is there again when all that is bad is over.
+        """
         cluster = self.cluster
         cluster.run(FED_S + 30.0)
+        if puts_back:
+            for worker in cluster.workers:
+                worker.kill()
+            cluster.run(FED_S + 45.0)
+            self.refused, cluster.refused = cluster.refused, []
+            put_back(self)
         self.heal()
         # What was deleted shows when something follows.
         for number in range(cluster.partitions_n):
             self._event(number)
-        cluster.run(FED_S + CALM_S)
+        cluster.run(FED_S + CALM_S + 15.0 * puts_back)
         # Nothing comes any more: the clock of the day passes all deadlines.
         cluster.run(FED_S + CALM_S + DEADLINE_S)
         return self
@@ -93,7 +109,7 @@ class World:
 
     def _fault(self, name: str) -> None:
         if name in self.faults:
-            FAULTS[name](self)
+            (FAULTS | LOG_FAULTS)[name](self)
 
     def _event(self, partition: int | None = None) -> None:
         cluster, luck = self.cluster, self.luck

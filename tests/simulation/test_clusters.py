@@ -80,8 +80,8 @@ def tells_people_before_its_journal(patch: pytest.MonkeyPatch) -> None:
             self._waiting.clear()
             for stage in ("to_others", "to_desks"):
                 posts = [post for parcel in parcels for post in getattr(parcel, stage)]
-                yield from outbox._written(posts)
-            yield from outbox._written([p.journal for p in parcels if p.journal is not None])
+                yield from self._written(posts)
+            yield from self._written([p.journal for p in parcels if p.journal is not None])
             for parcel in parcels:
                 parcel.arrived()
         self._is_under_way = False
@@ -94,7 +94,7 @@ def fences_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 def believes_any_place(patch: pytest.MonkeyPatch) -> None:
-    for module in (deadlines, flow, takeover, tapes):
+    for module in (deadlines, flow, outbox, takeover, tapes):
         patch.setattr(module, "check_place", lambda part, position, end: None)
 
 

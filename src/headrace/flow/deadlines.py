@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .effects import Bounds, Look, Part, Routine
@@ -58,14 +58,9 @@ def _check_route(flow: Flow, part: Part, place: int, found: Bounds) -> None:
 
 def watch(flow: Flow) -> Routine[None]:
     """Ask the brokers something every so often: do they answer, and is our place still one?"""
-    training = Part(flow.settings.kafka.training, 0)
     while True:
-        asked_at, places = flow.elapsed, dict[Part, int]()
-        for part in sorted(flow.held):
-            place = flow.place_of(part)
-            if place is not None:
-                places[part] = place
-        found: Mapping[Part, Bounds] | None = yield Look((training, *places), may_fail=True)
+        asked_at, places = flow.elapsed, dict(_places(flow))
+        found: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
         if found is not None:
             flow.heard_at = flow.elapsed
             for part, place in places.items():
@@ -75,3 +70,16 @@ def watch(flow: Flow) -> Routine[None]:
                     check_place(part, place, found[part].end)
         while flow.elapsed - asked_at < HEARD_S:
             yield None
+
+
+def _places(flow: Flow) -> Iterator[tuple[Part, int]]:
+    """Where we stand in every log that is ours to read or to write."""
+    kafka = flow.settings.kafka
+    yield Part(kafka.training, 0), flow.training_place
+    for part in sorted(flow.held):
+        place = flow.place_of(part)
+        if place is not None:
+            yield part, place
+    for owned in flow.shards_now():
+        # What is on its way has no place yet.
+        yield Part(kafka.journal, owned.shard.partition), owned.done + 1

@@ -122,7 +122,7 @@ class Flow:
             privacy=privacy or Privacy(settings.privacy),
             told=lambda out: self.give(Told(out)),
         )
-        self.outbox = Outbox(settings.worker.batches_in_flight_max)
+        self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to)
         self.quiet = Quiet(settings.worker.quiet_tick_s, woke.elapsed)
         self.places = Places(settings.kafka, self.warn, lost_n)
         self._effects: list[Effect] = []
@@ -228,14 +228,18 @@ class Flow:
         if silent_s > SILENT_S_MAX:
             return f"the brokers have not answered for {silent_s:.0f} s"
         if not self.is_caught_up:
-            at = self.training.position if self._is_open else 0
-            return f"the training log is folded up to {at} of {self._training_end}"
+            return f"the training log is folded up to {self.training_place} of {self._training_end}"
         waiting_n = sum(self.place_of(part) is None for part in self.held)
         if waiting_n:
             return f"{waiting_n} partitions are being taken over"
         return "" if self.rebalances_n else "no partition was assigned yet"
 
     # ---------------------------------------------------------------------------- the training log
+
+    @property
+    def training_place(self) -> int:
+        """Up to where the training log was read and folded; 0 until it is begun."""
+        return self.training.position if self._is_open else 0
 
     def _open(self) -> Routine[None]:
         """The model as it was saved last, and the place in its log from where it goes on."""
@@ -345,6 +349,13 @@ class Flow:
             return None if desk is None else desk.desk.position
         route = self.routes.get(part)
         return None if route is None else route.position
+
+    def read_up_to(self, part: Part) -> int | None:
+        """Up to where a log of ours was read that is written to as well."""
+        kafka = self.settings.kafka
+        if part == Part(kafka.training, 0):
+            return self.training_place
+        return self.place_of(part) if part.topic == kafka.desk else None
 
     def go_to(self, part: Part, position: int) -> None:
         """Go on from here with answers or drift; what was read before is not taken any more."""

@@ -9,15 +9,21 @@ waits are shared, and while they last the next events are decided.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
-from .effects import Produce, Routine
+from .effects import Part, Produce, Routine
 from .parcels import FencedError, Parcel, Post
+from .places import check_place
 
 
 class Outbox:
-    """Parcels that wait, and those on their way."""
+    """Parcels that wait, and those on their way.
 
-    def __init__(self, waiting_max: int) -> None:
+    `place_of` says up to where a log that is written to was read, None where nobody knows.
+    """
+
+    def __init__(self, waiting_max: int, place_of: Callable[[Part], int | None]) -> None:
+        self._place_of = place_of
         self._waiting: deque[Parcel] = deque()
         self._waiting_max = waiting_max
         self._is_under_way = False
@@ -42,32 +48,42 @@ class Outbox:
         return bool(self._waiting) and not self._is_under_way
 
     def carry_out(self) -> Routine[None]:
-        """Write until nothing waits. Raises `FencedError`."""
+        """Write until nothing waits. Raises `FencedError`, and `BadInput` for a log cut short."""
         self._is_under_way = True
         while self._waiting:
             parcels = list(self._waiting)
             self._waiting.clear()
             steps = [parcel for parcel in parcels if parcel.journal is not None]
-            offsets = yield from _written([step.journal for step in steps if step.journal])
+            offsets = yield from self._written([step.journal for step in steps if step.journal])
             for step, offset in zip(steps, offsets, strict=True):
                 _check_fence(step, offset)
-            yield from _written([post for parcel in parcels for post in parcel.to_desks])
-            yield from _written([post for parcel in parcels for post in parcel.to_others])
+            yield from self._written([post for parcel in parcels for post in parcel.to_desks])
+            yield from self._written([post for parcel in parcels for post in parcel.to_others])
             for parcel in parcels:
                 parcel.arrived()
         self._is_under_way = False
 
-
-def _written(posts: list[Post]) -> Routine[list[int]]:
-    if not posts:
-        return []
-    offsets: list[int] = yield Produce(tuple(posts))
-    return offsets
+    def _written(self, posts: list[Post]) -> Routine[list[int]]:
+        if not posts:
+            return []
+        parts = [Part(post.topic, post.partition or 0) for post in posts]
+        places = [
+            None if post.partition is None else self._place_of(part)
+            for post, part in zip(posts, parts, strict=True)
+        ]
+        offsets: list[int] = yield Produce(tuple(posts))
+        for part, place, offset in zip(parts, places, offsets, strict=True):
+            # What is written comes behind what had been read, unless that is gone.
+            if place is not None:
+                check_place(part, place, offset)
+        return offsets
 
 
 def _check_fence(step: Parcel, offset: int) -> None:
+    assert step.journal is not None
+    # Another worker's steps make a journal longer, never shorter.
+    check_place(Part(step.journal.topic, step.journal.partition or 0), step.offset, offset)
     if offset != step.offset:
-        assert step.journal is not None
         raise FencedError(
             f"the journal of partition {step.journal.partition} was written by another worker: "
             f"offset {step.offset} is its own"

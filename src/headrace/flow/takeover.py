@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..errors import BadInput
 from ..learn.training_log import TrainingLog
 from ..messages import DriftChanged, LabelRequested
 from ..settings import Settings
@@ -64,9 +65,14 @@ def _take_desk(flow: Flow, number: int) -> Routine[None]:
         yield None
     first, end, committed = (yield Look((part,), is_of_group=True))[part]
     heard = flow.training.log.heard(number)
-    check_place(part, max(desk.position, heard[0] + 1), end)
+    check_place(part, max(desk.position, heard[0] + 1, committed or 0), end)
     if first > desk.position > 0:
         flow.places.lose(part, desk.position, first, "requests in them are known no more")
+    elif first > 0 == desk.position:
+        flow.warn(
+            f"{part.topic}, partition {number}, begins at {first}, and there is no snapshot of its "
+            "desk: requests that were deleted and are open are known no more"
+        )
     desk.position = max(first, desk.position)
     flow.desks[number] = OwnedDesk(desk, said_to=committed or 0, heard=heard, arrived=desk.position)
     flow.give(Seek(part, desk.position), Resume(part))
@@ -83,8 +89,9 @@ def _take_shard(flow: Flow, number: int) -> Routine[None]:
             f"{found.differences.told}; what was asked then holds"
         )
     part = Part(flow.settings.kafka.events, number)
-    first, end, _ = (yield Look((part,)))[part]
-    check_place(part, shard.position, end)
+    first, end, committed = (yield Look((part,), is_of_group=True))[part]
+    check_place(part, max(shard.position, committed or 0), end)
+    _check_journal(flow, found, committed or 0)
     if first > shard.position:
         # A shard that has seen nothing yet begins where its log does.
         if shard.journal >= 0:
@@ -110,6 +117,29 @@ def _take_shard(flow: Flow, number: int) -> Routine[None]:
     flow.note(
         f"partition {number} taken over in {flow.elapsed - began:.1f} s: {found.events_n} "
         "events read again"
+    )
+
+
+def _check_journal(flow: Flow, found: Recovered, committed: int) -> None:
+    """An event is committed when its step is in the journal; tell where that is not so.
+
+    Raises `BadInput` where nothing is left of the journal.
+    """
+    shard, kafka = found.shard, flow.settings.kafka
+    if committed <= shard.position:
+        return
+    what = (
+        f"the group has committed events of partition {shard.partition} up to {committed}, and its "
+        f"journal ({kafka.journal}) "
+    )
+    if shard.journal < 0:
+        raise BadInput(
+            f"{what}has none: it was deleted or made anew, and nobody can say what was asked. Put "
+            "it back, or begin anew with headrace reset"
+        )
+    flow.warn(
+        f"{what}only those up to {shard.position}: where nobody moved the group's offsets, it has "
+        "lost its end, and the events since are decided once more"
     )
 
 

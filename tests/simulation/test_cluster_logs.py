@@ -1,0 +1,152 @@
+"""Logs that are cut, deleted and put back under a cluster: docs/DELIVERY.md, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from headrace.flow import deadlines, outbox, takeover
+from headrace.flow.effects import Follow, Load, Look, Part
+from headrace.flow.flow import Flow
+from headrace.flow.tapes import Tapes
+from headrace.flow.training import Training
+from simulation.cluster_audit import Audit
+from simulation.cluster_logs import KEPT, LOG_FAULTS
+from simulation.cluster_worlds import World
+
+SEEDS = range(5_000, 5_004)
+BUSY = ("kill", "join")
+
+
+def lived(seed: int, *faults: str, puts_back: bool = False) -> World:
+    world = World(seed, faults)
+    return world.live(puts_back=puts_back)
+
+
+@pytest.mark.parametrize("fault", LOG_FAULTS)
+def test_whatever_happens_to_a_log_is_told_and_no_label_is_lost(fault: str) -> None:
+    for seed in SEEDS:
+        world = lived(seed, fault, *BUSY)
+        assert Audit(world).wrong == [], f"World({seed}), {world.drawn}"
+
+
+@pytest.mark.parametrize("log", KEPT)
+def test_a_log_that_is_deleted_ends_the_workers_with_a_sentence(log: str) -> None:
+    for seed in SEEDS:
+        world = lived(seed, f"delete_{log}")
+        topic = getattr(world.cluster.kafka, log)
+        assert any(topic in sentence for sentence in world.cluster.refused)
+
+
+@pytest.mark.parametrize("log", ["events", "journal", "training"])
+def test_when_a_log_is_put_back_all_goes_on_as_if_it_had_never_been_gone(log: str) -> None:
+    for seed in SEEDS:
+        world = lived(seed, f"delete_{log}", puts_back=True)
+        assert world.refused
+        assert world.cluster.refused == []
+        assert Audit(world).wrong == [], f"World({seed})"
+
+
+SAID = [
+    ("cut_desk", "requests in them are known no more"),
+    ("cut_desk", "requests that were deleted and are open are known no more"),
+    ("cut_journal", "what its shard knew before is lost"),
+    ("truncate_journal", "it has lost its end"),
+    ("truncate_answers", "it was made anew; it is read from its beginning"),
+    ("delete_answers", "it was made anew; it is read from its beginning"),
+    ("cut_training", "it must be kept for ever"),
+    ("truncate_training", "it was deleted, cut or made anew"),
+    ("truncate_desk", "it was deleted, cut or made anew"),
+    ("delete_journal", "it was deleted, cut or made anew"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), SAID)
+def test_what_is_said_of_a_log_is_the_sentence_of_its_row(fault: str, said: str) -> None:
+    told = list[str]()
+    for seed in range(5_000, 5_012):
+        cluster = lived(seed, fault, *BUSY).cluster
+        told += cluster.warned + cluster.refused
+        if any(said in sentence for sentence in told):
+            return
+    raise AssertionError(told)
+
+
+# ------------------------------------------------------------------------------ broken flows
+
+
+def does_not_watch_the_training_log(patch: pytest.MonkeyPatch) -> None:
+    places = deadlines._places
+
+    def without_training(flow: Flow) -> Any:
+        training = flow.settings.kafka.training
+        return ((part, place) for part, place in places(flow) if part.topic != training)
+
+    patch.setattr(deadlines, "_places", without_training)
+    patch.setattr(Flow, "read_up_to", lambda self, part: None)
+
+
+def begins_anew_where_the_journal_is_gone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(takeover, "_check_journal", lambda flow, found, committed: None)
+
+
+def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch) -> None:
+    def open_anyhow(self: Flow) -> Any:
+        log, position = yield Load("training")
+        part = Part(self.settings.kafka.training, 0)
+        first, self._training_end, _ = (yield Look((part,)))[part]
+        self.training = Training(log, max(first, position), self._run)
+        self._is_open = True
+        self.give(Follow(part, max(first, position)))
+
+    begin = Tapes.begin
+
+    def begin_anyhow(self: Tapes) -> Any:
+        yield from begin(self)
+        self.lost = dict.fromkeys(self.lost, 0)
+
+    patch.setattr(Flow, "_open", open_anyhow)
+    patch.setattr(Tapes, "begin", begin_anyhow)
+
+
+def passes_over_what_the_desk_has_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("headrace.flow.places.Places.lose", lambda self, *what: None)
+    patch.setattr(Flow, "warn", lambda self, sentence: None)
+
+
+def takes_any_desk_for_its_own(patch: pytest.MonkeyPatch) -> None:
+    for module in (deadlines, outbox, takeover):
+        check = module.check_place
+
+        def check_others(part: Part, place: int, end: int, check: Any = check) -> None:
+            if "desk" not in part.topic:
+                check(part, place, end)
+
+        patch.setattr(module, "check_place", check_others)
+
+
+BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
+    (does_not_watch_the_training_log, "delete_training"),
+    (begins_anew_where_the_journal_is_gone, "delete_journal"),
+    (goes_on_without_the_beginning_of_the_training_log, "cut_training"),
+    (passes_over_what_the_desk_has_lost, "cut_desk"),
+    (takes_any_desk_for_its_own, "truncate_desk"),
+]
+
+
+@pytest.mark.parametrize(("broken", "fault"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_flow_that_lets_a_loss_pass_is_caught(
+    broken: Callable[[pytest.MonkeyPatch], None], fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken(monkeypatch)
+    assert any(is_caught(seed, fault) for seed in range(5_000, 5_012))
+
+
+def is_caught(seed: int, fault: str) -> bool:
+    """The audit sees it, or a part of the worker does before."""
+    try:
+        return bool(Audit(lived(seed, fault, *BUSY)).wrong)
+    except AssertionError:
+        return True
