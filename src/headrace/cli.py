@@ -27,6 +27,7 @@ COMMANDS = {
     "round": ("order a round of a run", "headrace.shells.orders"),
     "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),
     "audit": ("who asked, who answered, who moved the model", "headrace.shells.audit.command"),
+    "unseal": ("read a sealed log", "headrace.shells.unseal"),
     "report": ("write a page with the plots of a run", "headrace.shells.report"),
     "check": ("find every fault in a settings file", "headrace.shells.check"),
     "pilot": ("compare strategies on a past log with labels", "headrace.shells.pilot"),

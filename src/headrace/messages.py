@@ -447,6 +447,7 @@ class Reason(StrEnum):
     BAD_FIELD = "bad_field"
     BAD_PROBABILITIES = "bad_probabilities"
     BAD_BATCH = "bad_batch"
+    NOT_SEALED = "not_sealed"
     BAD_ANSWER = "bad_answer"
     UNKNOWN_REQUEST = "unknown_request"
     LATE_ANSWER = "late_answer"

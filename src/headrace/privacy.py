@@ -55,6 +55,7 @@ _OF_ANSWERS = frozenset(
         Reason.TOO_MANY_CLASSES,
         Reason.TOO_MANY_ANSWERS,
         Reason.BAD_ANSWER,
+        Reason.NOT_SEALED,
         Reason.BAD_ORDER,
         Reason.NO_ROUND,
     }

@@ -48,6 +48,7 @@ from .settings_query import (
 )
 from .settings_queue import QueueSettings, faults_of_secrets
 from .settings_reading import section_of
+from .settings_sealing import SealingSettings
 
 # Of other modules; to be imported from here like the sections below.
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "PrivacySettings",
     "QuerySettings",
     "RoundSettings",
+    "SealingSettings",
     "WatchSettings",
 ]
 
@@ -352,6 +354,7 @@ class Settings(Section, frozen=True, kw_only=True):
     queue: QueueSettings = QueueSettings()
     privacy: PrivacySettings = PrivacySettings()
     audit: AuditSettings = AuditSettings()
+    sealing: SealingSettings = SealingSettings()
     bridges: Annotated[
         dict[str, dict[str, Any]],
         about(
@@ -365,7 +368,10 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Settings:
-    """Read a TOML file. Raises `BadSettings` with every fault, `BadInput` if it is not TOML."""
+    """Read a TOML file; keys are found from its folder.
+
+    Raises `BadSettings` with every fault, `BadInput` if it is not TOML.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")  # editors of Windows write the mark
     except OSError as error:
@@ -376,13 +382,19 @@ def load(path: Path) -> Settings:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInput(f"{path} is not TOML: {error}") from error
-    return parse(raw)
+    settings, folder = parse(raw), path.parent.absolute()
+    privacy, sealing = settings.privacy, settings.sealing
+    if privacy.key_file:
+        privacy = replace(privacy, key_file=str(folder / privacy.key_file))
+    if sealing.keys_file:
+        sealing = replace(sealing, keys_file=str(folder / sealing.keys_file))
+    return replace(settings, privacy=privacy, sealing=sealing)
 
 
 def load_for_kafka(path: Path) -> Settings:
-    """As `load`; relative paths in `[kafka]`, `[worker]` and `[privacy]` go from its folder."""
+    """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
     settings, folder = load(path), path.parent
-    kafka, worker, privacy = settings.kafka, settings.worker, settings.privacy
+    kafka, worker = settings.kafka, settings.worker
     files = {
         name: str(folder / getattr(kafka, name))
         for name in ("ca_file", "cert_file", "key_file", "password_file")
@@ -390,9 +402,7 @@ def load_for_kafka(path: Path) -> Settings:
     }
     if "://" not in worker.snapshots:
         worker = replace(worker, snapshots=str(folder / worker.snapshots))
-    if privacy.key_file:
-        privacy = replace(privacy, key_file=str(folder / privacy.key_file))
-    return replace(settings, kafka=replace(kafka, **files), worker=worker, privacy=privacy)
+    return replace(settings, kafka=replace(kafka, **files), worker=worker)
 
 
 def parse(raw: dict[str, Any]) -> Settings:

@@ -37,7 +37,11 @@ class PrivacySettings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     key_file: Annotated[
-        str, about("File of the key that `hash` needs, of 32 characters at least.")
+        str,
+        about(
+            "File of the key that `hash` needs, of 32 characters at least. A relative path goes "
+            "from the folder of the settings' file."
+        ),
     ] = ""
     event_id: Annotated[
         Literal["shown", "hashed"], about("What requests and rejections say of an event's id.")

@@ -265,16 +265,24 @@ class Appender:
         return self.position < self.size
 
     def keep(
-        self, lines: Sequence[bytes], end: int, was: str, digest: Callable[[bytes], str]
+        self,
+        lines: Sequence[bytes],
+        end: int,
+        was: str,
+        digest: Callable[[bytes], str],
+        seal: Callable[[Sequence[bytes], int], Sequence[bytes]] = lambda lines, position: lines,
     ) -> int:
         """Append of these lines what the file does not hold, which was to end at byte `end`.
+
+        `seal` makes of lines what stands in the file from a byte on.
 
         What it holds stays, whatever it is: whoever reads it has read it. Only a last line that
         a kill cut short, and that begins otherwise now, is taken back. Returns how many lines are
         others than those that stay.
         """
         there = os.pread(self._file.fileno(), max(0, end - self.position), self.position)
-        content = b"".join(lines)
+        sealed = seal(lines, self.position)
+        content = b"".join(sealed)
         if content.startswith(there) and (self.size < end or len(there) == len(content)):
             self.write(content)
             return 0
@@ -287,9 +295,9 @@ class Appender:
             self.size = self.position + len(there)
         self.position += len(there)
         if self.position >= self.size and self.position < end:
-            self.write(b"".join(lines[len(kept) :]))
-            lines = lines[: len(kept)]
-        return sum(was != now for was, now in zip_longest(kept, lines))
+            self.write(b"".join(seal(lines[len(kept) :], self.position)))
+            sealed = sealed[: len(kept)]
+        return sum(was != now for was, now in zip_longest(kept, sealed))
 
     def check(self) -> None:
         """Raises `BadInput` if the file is no longer the one under its name."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from ..adapters.jsonl import Tail
+from ..adapters.sealing import NotSealed, Sealer
 from ..errors import BadInput, BadSettings
 from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
 from ..settings import AnswersSettings, Settings
@@ -91,7 +92,8 @@ class FolderEnd:
     """Reads requests from a file as it grows, and appends answers to another.
 
     Several bridges may append to one file: each waits for the others, and says with `via` which it
-    is. A record that is none is passed over, and `faults` says so.
+    is. A record that is none is passed over, and `faults` says so. With a `sealer` both files are
+    sealed.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -104,10 +106,13 @@ class FolderEnd:
     >>> end.close()
     """
 
-    def __init__(self, requests: Path, answers: Path, *, via: str = "") -> None:
+    def __init__(
+        self, requests: Path, answers: Path, sealer: Sealer | None = None, *, via: str = ""
+    ) -> None:
         self.requests = requests
         self.answers = answers
         self.via = via
+        self._sealer = sealer
         self.faults: list[str] = []
         self._tail: Tail | None = None
 
@@ -126,22 +131,30 @@ class FolderEnd:
         lines = self._tail.peek(n, is_final=False)
         for line in lines:
             try:
-                records.append(_RECORDS.decode(line))
-            except (msgspec.MsgspecError, UnicodeError) as error:
+                records.append(_RECORDS.decode(self._opened(line, position)))
+            except (NotSealed, msgspec.MsgspecError, UnicodeError) as error:
                 self.faults.append(f"{self.requests}: a line is no request: {error}")
+            position += len(line)
         self._tail.advance(len(lines))
         return records, str(self._tail.position) if lines else place
 
+    def _opened(self, line: bytes, position: int) -> bytes:
+        if self._sealer is None:
+            return line
+        return self._sealer.open(line.removesuffix(b"\n"), "requests", position)
+
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
-        content = b"".join(encode_answer(answer, self.via) + b"\n" for answer in answers)
+        lines: Sequence[bytes] = [encode_answer(answer, self.via) + b"\n" for answer in answers]
         self.answers.parent.mkdir(parents=True, exist_ok=True)
         with closing(self.answers.open("a+b", buffering=0)) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            size = os.fstat(file.fileno()).st_size
+            size, before = os.fstat(file.fileno()).st_size, b""
             if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
                 # Whoever wrote the last line may have been killed within it.
-                content = b"\n" + content
-            left = memoryview(content)
+                before = b"\n"
+            if self._sealer is not None:
+                lines = self._sealer.seal_lines(lines, "answers", size + len(before))
+            left = memoryview(before + b"".join(lines))
             while left:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())

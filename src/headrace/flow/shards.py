@@ -42,7 +42,7 @@ from ..query.budgets import from_settings
 from ..query.record import Decided, Differences, Record, decided_of
 from ..query.schedule import BATCH_N
 from ..recalling import follow_record, recall, settle_record
-from ..settings import LabelSettings, PrivacySettings, RunSettings, Settings
+from ..settings import LabelSettings, PrivacySettings, RunSettings, SealingSettings, Settings
 from ..settings_fields import Section
 from ..settings_http import HttpSettings
 from ..settings_kafka import KafkaSettings, WorkerSettings
@@ -154,6 +154,7 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
         queue=QueueSettings(),
         bridges={},
         privacy=PrivacySettings(),
+        sealing=SealingSettings(),
     )
 
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from ..adapters.sealing import load_sealer
 from ..bridges import BRIDGES, make_bridge
 from ..bridges.carrier import Carrier, End
 from ..bridges.folder import FolderEnd, check_answers, places_of
@@ -94,7 +95,8 @@ def open_end(
     given = None if arguments.settings is None else load_for_kafka(arguments.settings)
     if arguments.state is not None:
         places = places_of(arguments.state)
-        end: End = FolderEnd(places.requests, places.answers, via=name)
+        sealer = load_sealer(places.settings.sealing, places.settings.stream)
+        end: End = FolderEnd(places.requests, places.answers, sealer, via=name)
         folder = arguments.folder or arguments.state / "bridges"
         settings = given or places.settings
     elif given is None:

@@ -14,7 +14,7 @@ import msgspec
 
 from ..adapters.journal import digest
 from ..adapters.tables.records import export_lines, lines_of
-from ..errors import BadInput
+from ..errors import BadInput, BadSettings
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..settings import Settings
@@ -50,8 +50,14 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     """The copy of an export of answers in a run's folder, with what is new in it; its place.
 
     An answer is the same if it says the same of the same request, whatever else its tool wrote
-    beside it. Raises `BadInput` for an export that can't be read.
+    beside it. Raises `BadInput` for an export that can't be read, `BadSettings` where answers
+    are sealed.
     """
+    if settings.sealing.keys_file:
+        raise BadSettings(
+            f"{path} is a table, and sealing.keys_file is set; let a bridge or the desk write the "
+            "answers, which seal them, or leave sealing.keys_file out"
+        )
     copy = state / ANSWERS
     before = copy.read_bytes() if copy.exists() else b""
     known = {_answers_in(line, decoder) for line in before.splitlines()}

@@ -42,6 +42,7 @@ import msgspec
 from ..adapters.journal import Asked, Record, Retrained, Span, Spans, Ticked, digest, with_asked
 from ..adapters.jsonl import Tail
 from ..adapters.privacy_key import load_privacy
+from ..adapters.sealing import load_sealer
 from ..adapters.snapshots import SnapshotStore
 from ..adapters.tables.records import is_export, is_table_of_columns
 from ..bridges.folder import remember_places
@@ -155,7 +156,8 @@ class Runner:
             self._snapshot_events_n = self.engine.shard.events_n
             self.privacy = load_privacy(settings.privacy)
             is_new = self.journal.is_new
-            self._logs = OutputLogs(places, positions, self.privacy, is_new=is_new)
+            sealer = load_sealer(settings.sealing, settings.stream)
+            self._logs = OutputLogs(places, positions, self.privacy, sealer, is_new=is_new)
             opened.callback(self._logs.close)
             self._go_on()
             self._is_told = self.engine.shard.events_n > 0

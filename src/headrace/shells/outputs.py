@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from ..adapters.journal import Asked, digest
 from ..adapters.jsonl import Appender
+from ..adapters.sealing import Sealer
 from ..errors import BadInput
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..privacy import Privacy
@@ -35,8 +37,8 @@ class OutputLogs:
     """The files that a run writes its outputs to, open to be appended to.
 
     `positions` say how much of each was written up to where the run goes on. Decisions are written
-    as they are; requests and rejections as `privacy` shows them. Raises `BadInput` as `Appender`,
-    and for a file with content where `is_new`.
+    as they are; requests and rejections as `privacy` shows them, requests sealed where there is a
+    `sealer`. Raises `BadInput` as `Appender`, and for a file with content where `is_new`.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class OutputLogs:
         places: Places,
         positions: Mapping[str, int | str],
         privacy: Privacy,
+        sealer: Sealer | None = None,
         *,
         is_new: bool,
     ) -> None:
         self._privacy = privacy
+        self._sealer = sealer
         paths = {
             "requests": places.requests,
             "decisions": places.state / "decisions.jsonl",
@@ -76,7 +80,19 @@ class OutputLogs:
         return any(log.is_behind for log in self._logs.values())
 
     def contents_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
-        """The lines that go into each file."""
+        """The lines that go into each file next, as they stand there."""
+        contents = self._lines_of(outputs)
+        return {
+            name: [*self._sealed(name, lines, self._logs[name].position)]
+            for name, lines in contents.items()
+        }
+
+    def _sealed(self, name: str, lines: Sequence[bytes], position: int) -> Sequence[bytes]:
+        if self._sealer is None or name != "requests":
+            return lines
+        return self._sealer.seal_lines(lines, name, position)
+
+    def _lines_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
         true = [(output, encoded(output)) for output in outputs]
         seen = true
         if self._privacy.is_active:
@@ -108,10 +124,10 @@ class OutputLogs:
         Returns how many lines would be others now: those that are there stay. Raises
         `BrokenInvariant` where they are not those that were written.
         """
-        contents, differing_n = self.contents_of(outputs), 0
+        contents, differing_n = self._lines_of(outputs), 0
         for name, log in self._logs.items():
-            was = asked.digests[name]
-            differing_n += log.keep(contents[name], asked.ends[name], was, digest)
+            was, seal = asked.digests[name], partial(self._sealed, name)
+            differing_n += log.keep(contents[name], asked.ends[name], was, digest, seal)
         return differing_n
 
     def check(self) -> None:
@@ -137,6 +153,6 @@ def differences_told(differences: Differences, lines_n: int) -> str:
         return ""
     told = differences.told or "no decision differs from the record"
     return (
-        f"another machine, version or [privacy] has decided this run: {told}; {lines_n} lines of "
-        "its outputs would be others now. What was decided then holds"
+        f"another machine, version, [privacy] or key has decided this run: {told}; {lines_n} lines "
+        "of its outputs would be others now. What was decided then holds"
     )

@@ -42,7 +42,6 @@ from ..messages import (
     Tick,
 )
 from ..observe.admission import ID_LENGTH_MAX
-from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
 from ..privacy import WHOLE
 from ..query.record import Decided, Differences, decided_of
@@ -52,6 +51,7 @@ from .orders import decode_order
 from .outputs import encoded
 from .printing import make_console
 from .run_folder import RunFolder, differing_fields
+from .sealed import answers_decoder_of
 
 LINE_SHOWN_MAX = 500
 
@@ -67,9 +67,7 @@ class Player:
     def __init__(self, folder: RunFolder) -> None:
         self.engine = Engine(settings=folder.settings, privacy=WHOLE)
         self.decoder = Decoder(folder.settings.input, folder.settings.columns)
-        self.answers_decoder = AnswersDecoder(
-            folder.settings.answers, folder.settings.input.line_bytes_max
-        )
+        self.answers_decoder = answers_decoder_of(folder.settings)
         self.line_bytes_max = folder.settings.input.line_bytes_max
         self.rejected_n: dict[str, int] = {}
         self.differences = Differences()

@@ -17,14 +17,18 @@ from ..settings import Settings
 from .places import no_run_told
 
 _ENCODER = msgspec.json.Encoder()
+_MAY_CHANGE = (
+    "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
+)  # fmt: skip
+"""What decides nothing."""
 
 
 class RunFolder:
     """The folder that holds all that is known of a run; one process at a time has it.
 
     With `settings` the folder is made if need be, and keeps them; without, it must be there, and
-    its journal is only read, which with `is_shared` is done while a run may go on. [run] may change
-    from one start to the next, nothing else may.
+    its journal is only read, which with `is_shared` is done while a run may go on. What decides
+    nothing may change from one start to the next, nothing else may.
 
     Raises `BadSettings` if another process has the folder or the settings differ from those that
     it was begun with, `BadInput` if it holds no run.
@@ -77,16 +81,25 @@ class RunFolder:
         if not path.exists():
             replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
             return settings
-        there, here = msgspec.to_builtins(self._kept()), msgspec.to_builtins(settings)
+        kept = self._kept()
+        there, here = msgspec.to_builtins(kept), msgspec.to_builtins(settings)
         faults = [
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
             for where, then, now in differing_fields(there, here, "")
-            if not where.startswith(("run.", "http.", "queue.", "audit.", "bridges", "privacy"))
-            and where != "label.cost"
+            if not where.startswith(_MAY_CHANGE)
         ]
+        if bool(kept.sealing.keys_file) != bool(settings.sealing.keys_file):
+            begun = "with sealed files" if kept.sealing.keys_file else "without sealing"
+            faults.append(
+                f"{self.path} was begun {begun}, and sealing.keys_file says otherwise; start with "
+                "another --state, or set it back"
+            )
         if faults:
             raise BadSettings(faults)
+        if kept != settings:
+            # Whoever reads the folder shall find keys and tools where they are now.
+            replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
         return settings
 
     def _edited(self, settings: Settings) -> list[str]:

@@ -113,7 +113,7 @@ class Answers:
         return found
 
     def _add(self, start: int, line: bytes) -> None:
-        found = self._decoder.decode([line.removesuffix(b"\n")])
+        found = self._decoder.decode([line.removesuffix(b"\n")], positions=[start])
         answers = [one for one in found if not isinstance(one, InputRejected)]
         at = max((one.at for one in answers), default=-math.inf)
         ids = tuple(dict.fromkeys(one.request_id for one in answers))

@@ -17,6 +17,7 @@ import msgspec
 
 from ...adapters.journal import Asked, Journal, Record, Retrained, Span
 from ...adapters.jsonl import open_input, split_lines
+from ...adapters.sealing import load_sealer
 from ...errors import BadInput
 from ...messages import (
     Answer,
@@ -29,6 +30,7 @@ from ...messages import (
 )
 from ...observe.answers import AnswersDecoder
 from ...settings import Settings
+from ..sealed import ANSWERS, opened_of
 from .entries import Entry, entry_of
 
 _OUTPUTS: msgspec.json.Decoder[Output] = msgspec.json.Decoder(Output)
@@ -51,6 +53,7 @@ class RunRecords:
         self._state = state
         self._journal = journal
         self._answers = AnswersDecoder(settings.answers, settings.input.line_bytes_max)
+        self._sealer = load_sealer(settings.sealing, settings.stream)
         self._line_bytes_max = settings.input.line_bytes_max
         self._consensus = settings.label.consensus
         self._files: dict[Path, BinaryIO] = {}
@@ -135,7 +138,7 @@ class RunRecords:
             orders = (_order_of(line) for line in lines)
             return [entry_of(order) for order in orders if order is not None]
         entries: list[Entry] = []
-        for line in lines:
+        for line in opened_of(self._sealer, lines, ANSWERS, span.start):
             more: dict[str, Any] = {"file": path.name}
             if via := _via_of(line):
                 more["via"] = via

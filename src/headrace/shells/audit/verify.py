@@ -19,10 +19,12 @@ import msgspec
 
 from ...adapters.chain import NOTHING, Link, encode, files_of, links, names_in, rest_of
 from ...adapters.jsonl import open_input
+from ...adapters.sealing import Sealer, load_sealer
 from ...bridges.folder import PLACES
 from ...errors import BadInput
 from ...messages import LabelRequested, RequestWithdrawn
 from ..run_folder import RunFolder
+from ..sealed import opened_of
 from .acts import DECIDED, FOLDER
 from .entries import Entry, entry_of
 from .records import RunRecords
@@ -202,6 +204,7 @@ def _compare_run(found: Verified, state: Path) -> None:
         try:
             folder = opened.enter_context(closing(RunFolder(state, is_shared=True)))
             records = RunRecords(state, folder.journal, folder.settings)
+            sealer = load_sealer(folder.settings.sealing, folder.settings.stream)
             opened.callback(records.close)
             fault, more_n = _first_difference(state, records, chain)
         except (BadInput, msgspec.MsgspecError) as error:
@@ -218,7 +221,7 @@ def _compare_run(found: Verified, state: Path) -> None:
             f"{DECIDED} ends before the records of the run do: {more_n} entries are missing. A run "
             "that was killed leaves that until it is started again; else the end was cut"
         )
-    _compare_requests(found, state, chain, is_live=is_live)
+    _compare_requests(found, state, chain, sealer, is_live=is_live)
 
 
 def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tuple[str, int]:
@@ -280,11 +283,13 @@ def _told(entry: Entry, expected: Entry) -> str:
     return "; ".join(differing[:DIFFERENCES_MAX]) or "it stands in another place"
 
 
-def _compare_requests(found: Verified, state: Path, chain: ChainFound, *, is_live: bool) -> None:
+def _compare_requests(
+    found: Verified, state: Path, chain: ChainFound, sealer: Sealer | None, *, is_live: bool
+) -> None:
     """Every request that was handed to people is in the log, in order, and no other."""
     try:
         path = Path(msgspec.json.decode((state / PLACES).read_bytes())["requests"])
-        handed = _handed(path)
+        handed = _handed(path, sealer)
     except (OSError, BadInput, msgspec.MsgspecError, KeyError) as error:
         found.notes.append(f"not compared with the requests: {error}")
         return
@@ -309,11 +314,11 @@ def _compare_requests(found: Verified, state: Path, chain: ChainFound, *, is_liv
     found.compared.append("the file of requests")
 
 
-def _handed(path: Path) -> Iterator[Entry]:
+def _handed(path: Path, sealer: Sealer | None) -> Iterator[Entry]:
     with open_input(path) as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield entry_of(_REQUESTS.decode(line))
+        whole = (line[:-1] for line in file if line.endswith(b"\n"))
+        for line in opened_of(sealer, whole, "requests", 0):
+            yield entry_of(_REQUESTS.decode(line))
 
 
 def _is_live(state: Path) -> bool:
