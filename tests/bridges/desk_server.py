@@ -54,7 +54,7 @@ class LittleRun:
     def classes(self) -> list[str]:
         return self.declared
 
-    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
+    def open_round(self, labels_n: int | None, reason: str, key: str, by: str = "") -> bool:
         is_new = key not in self.rounds
         order = {"state": "ordered", "asked": (labels_n, reason)}
         self.rounds.setdefault(key, order)

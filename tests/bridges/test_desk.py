@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
+from bridges.desk_world import CLASSES, World
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.bridge import Desk, DeskSettings
 from headrace.bridges.desk.features import Usual
 from headrace.bridges.desk.people import SESSION_S, Pace, People
-from headrace.bridges.desk.server import Estimated, Server, check_address
+from headrace.bridges.desk.server import Estimated, check_address
 from headrace.bridges.desk.store import KEPT_N, SERIES_N, UNDO_S, Store
 from headrace.errors import BadInput, BadSettings
-from headrace.messages import Context, Moments, RoundOrdered
-from headrace.query.orders import fault_of
+from headrace.messages import Context, Moments
 from headrace.testing import check_bridge
-
-CLASSES = ["ham", "spam"]
 
 
 class Clock:
@@ -311,65 +307,6 @@ def test_kinds_are_told_by_settings_then_by_the_value():
 
 
 # -------------------------------------------------------------------------------------- calls
-
-
-class FakeRun:
-    def __init__(self) -> None:
-        self.orders: dict[str, tuple[int | None, str]] = {}
-        self.estimated: Estimated | None = None
-        self.declared = list(CLASSES)
-
-    def estimate(self) -> Estimated | None:
-        return self.estimated
-
-    def classes(self) -> list[str]:
-        return self.declared
-
-    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
-        order = RoundOrdered(at=0.0, labels_n=labels_n, reason=reason, key=key)
-        if fault := fault_of(order):
-            raise BadSettings(fault)
-        is_new = key not in self.orders
-        self.orders.setdefault(key, (labels_n, reason))
-        return is_new
-
-    def round(self, key: str) -> dict[str, Any] | None:
-        return {"state": "ordered"} if key in self.orders else None
-
-
-class World:
-    """A desk with three people, and a client of its server."""
-
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.folder = folder
-        self.desk = Desk(DeskSettings(**settings), folder)
-        self.people = People(folder / "people.json")
-        self.tokens = {role: self.people.add(role, role) for role in ("annotator", "operator")}
-        self.tokens["viewer"] = self.people.add("viewer", "viewer")
-        self.run = FakeRun()
-        self.client: Any = None
-
-    def play(self, story: Callable[[World], Awaitable[None]]) -> None:
-        async def told() -> None:
-            app = Server(self.desk, self.people, self.run).app
-            async with TestClient(TestServer(app)) as client:
-                self.client = client
-                await story(self)
-
-        try:
-            asyncio.run(told())
-        finally:
-            self.desk.close()
-
-    async def call(
-        self, method: str, path: str, body: Any = None, role: str = "annotator", **headers: str
-    ) -> tuple[int, Any]:
-        if role:
-            headers["Authorization"] = f"Bearer {self.tokens[role]}"
-        data = None if body is None else body if isinstance(body, bytes) else json.dumps(body)
-        async with self.client.request(method, path, data=data, headers=headers) as reply:
-            text = await reply.text()
-            return reply.status, json.loads(text) if text else None
 
 
 @pytest.fixture

@@ -162,8 +162,8 @@ def test_from_a_question_to_a_label_that_the_run_has_learned(programs, capsys):
 def test_an_order_is_known_after_the_desk_was_started_again(programs):
     programs.stream.run()
     run = JoinedRun(Settings(), programs.places.state)
-    assert run.open_round(2, "", "k1")
-    assert not run.open_round(2, "", "k1")
+    assert run.open_round(2, "", "k1", "ann")
+    assert not run.open_round(2, "", "k1", "ann")
     run.close()
     again = JoinedRun(Settings(), programs.places.state)
     assert again.round("k1") == {"state": "ordered"}

@@ -16,6 +16,7 @@ from ..bridges.folder import FolderEnd, check_answers, places_of
 from ..bridges.outbox import Outbox
 from ..errors import BadSettings
 from ..settings import Settings, load_for_kafka
+from .audit.acts import FOLDER, Acts, beside
 from .stopping import told_to_stop
 
 EVERY_S = 1.0
@@ -74,6 +75,7 @@ def main(arguments: argparse.Namespace) -> int:
         if hasattr(bridge, "close"):
             opened.callback(bridge.close)
         carrier = open_carrier(arguments.name, bridge, end, folder, opened)
+        acts_of(arguments, settings).record("bridge_started", bridge=arguments.name)
         with told_to_stop() as stop:
             say(f"{arguments.name}: carrying requests, until Ctrl-C")
             carrier.run(stop, arguments.every)
@@ -112,6 +114,13 @@ def open_end(
         folder = arguments.folder or arguments.settings.parent / "bridges"
     opened.callback(end.close)
     return settings, end, folder
+
+
+def acts_of(arguments: argparse.Namespace, settings: Settings) -> Acts:
+    """The audit log's chain of acts, where the run or the workers keep a log."""
+    if arguments.state is not None:
+        return Acts(arguments.state / FOLDER)
+    return beside(arguments.settings, settings)
 
 
 def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitStack) -> Carrier:

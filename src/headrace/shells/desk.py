@@ -18,7 +18,8 @@ from ..bridges.carrier import Carrier
 from ..errors import BadInput, BadSettings
 from ..messages import RoundOrdered
 from ..settings import Settings
-from .bridge import add_places, open_carrier, open_end, say
+from .audit.acts import Acts
+from .bridge import acts_of, add_places, open_carrier, open_end, say
 from .orders import is_ordered, place_order
 from .rounds_told import RoundsTold
 from .shown import REPORT
@@ -83,26 +84,30 @@ def main(arguments: argparse.Namespace) -> int:
                 raise BadSettings(f"--port is {arguments.port}; must be 0 to 65535")
             desk_settings = msgspec.structs.replace(desk_settings, port=arguments.port)
         people = People(folder / NAME / "people.json")
+        acts = acts_of(arguments, settings)
         if arguments.add is not None or arguments.remove is not None:
-            _change_people(people, arguments, desk_settings)
+            _change_people(people, arguments, desk_settings, acts)
             return 0
         desk = Desk(desk_settings, folder / NAME, answers_max=settings.label.answers_max)
         opened.callback(desk.close)
         carrier = open_carrier(NAME, desk, end, folder, opened)
         run = JoinedRun(settings, arguments.state)
         opened.callback(run.close)
-        server = Server(desk, people, run)
+        server = Server(desk, people, run, on_act=acts.record)
+        acts.record("desk_started")
         with told_to_stop() as stop:
-            asyncio.run(_serve(server, people, carrier, stop))
+            asyncio.run(_serve(server, people, carrier, stop, acts))
     return 0
 
 
-def _change_people(people: Any, arguments: argparse.Namespace, settings: Any) -> None:
+def _change_people(people: Any, arguments: argparse.Namespace, settings: Any, acts: Acts) -> None:
     if arguments.remove is not None:
         people.remove(arguments.remove)
+        acts.record("token_removed", of=arguments.remove)
         say(f"{arguments.remove} can no longer log in")
         return
     token = people.add(arguments.add, arguments.role)
+    acts.record("token_given", to=arguments.add, role=arguments.role)
     say(f"a link for {arguments.add} ({arguments.role}); it is shown only now:")
     say(f"  {_link(settings, settings.port, token)}")
 
@@ -114,7 +119,9 @@ def _link(settings: Any, port: int, token: str) -> str:
     return f"{scheme}://{host}:{port}/#token={token}"
 
 
-async def _serve(server: Any, people: Any, carrier: Carrier, stop: threading.Event) -> None:
+async def _serve(
+    server: Any, people: Any, carrier: Carrier, stop: threading.Event, acts: Acts
+) -> None:
     """Serve until told to stop, while another thread carries."""
     from aiohttp import web  # noqa: PLC0415 - an extra
 
@@ -137,6 +144,7 @@ async def _serve(server: Any, people: Any, carrier: Carrier, stop: threading.Eve
             say("headrace desk --add NAME gives somebody a link; Ctrl-C ends this")
         else:
             token = people.add(FIRST, "operator")
+            acts.record("token_given", to=FIRST, role="operator")
             say("the desk is open; this link is yours, and is shown only now:")
             say(f"  {_link(settings, port, token)}")
         done = asyncio.Event()
@@ -183,10 +191,10 @@ class JoinedRun:
     def classes(self) -> list[str]:
         return list(self._settings.schema.classes)
 
-    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
+    def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
         if self._state is None:
             raise BadSettings("rounds are ordered of a run on files; there is none here")
-        order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason)
+        order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason, by=by)
         try:
             return place_order(self._state, order)
         except BadInput as error:

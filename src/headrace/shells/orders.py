@@ -21,6 +21,7 @@ import msgspec
 from ..errors import BadInput, BadSettings
 from ..messages import InputRejected, Reason, RoundOrdered
 from ..query.orders import fault_of
+from .audit.acts import user
 from .places import no_run_told
 from .rounds_told import RoundsTold
 
@@ -131,7 +132,9 @@ def main(arguments: argparse.Namespace) -> int:
     key = made if arguments.key is None else arguments.key
     if not key:
         raise BadSettings("--key is empty; give a name, or leave it out")
-    order = RoundOrdered(at=at, labels_n=arguments.labels, key=key, reason=arguments.reason)
+    order = RoundOrdered(
+        at=at, labels_n=arguments.labels, key=key, reason=arguments.reason, by=user()
+    )
     size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
     if arguments.wait is not None and not 0 <= arguments.wait <= WAIT_S_MAX:
         raise BadSettings(f"--wait is {arguments.wait:g}; must be 0 to {WAIT_S_MAX} (seconds)")

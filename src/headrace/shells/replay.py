@@ -47,6 +47,7 @@ from ..privacy import WHOLE
 from ..query.record import Decided, Differences, decided_of
 from ..query.record import Record as AskedThen
 from ..recalling import follow_record
+from .audit.acts import FOLDER, Acts
 from .orders import decode_order
 from .outputs import encoded
 from .printing import make_console
@@ -360,6 +361,9 @@ def main(arguments: argparse.Namespace) -> int:
         found = replay(
             arguments.state, lambda done, of: progress.update(bar, completed=done, total=of)
         )
+    Acts(arguments.state / FOLDER).record(
+        "replayed", same_n=found.same_n, other_n=found.other_n, differences_n=found.differences.n
+    )
     if found.difference:
         sys.stdout.write(f"{found.same_n} outputs agreed, then {found.difference}\n")
     else:

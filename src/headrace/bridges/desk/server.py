@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -25,10 +26,13 @@ from .bridge import Desk, DeskSettings
 from .features import QUESTIONS_N, Usual
 from .openapi import description
 from .people import Pace, People, Person
+from .routes import ROUTES, Route
 
 BODY_BYTES_MAX = 65_536
 LABEL_MAX, NOTE_MAX = 500, 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
+REFUSALS_PER_S, REFUSALS_AT_ONCE = 1.0, 60
+"""Refusals that the audit log is told of; of those beyond, their number."""
 KEYS_N = 9
 STEADY_N = 10
 """Labels from which an estimate is worth comparing: of fewer its interval spans everything."""
@@ -47,6 +51,8 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+
+NOBODY = Person("", "viewer", "")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -68,8 +74,11 @@ class Run(Protocol):
     def classes(self) -> list[str]:
         """The classes that are declared; empty if none are."""
 
-    def open_round(self, labels_n: int | None, reason: str, key: str) -> bool:
-        """Order a round; false where this key was ordered before. Raises `BadSettings`."""
+    def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
+        """Order a round for somebody; false where this key was ordered before.
+
+        Raises `BadSettings`.
+        """
 
     def round(self, key: str) -> dict[str, Any] | None:
         """What became of an order; None for a key that was never ordered."""
@@ -115,10 +124,30 @@ class Latest(NamedTuple):
     classes: list[str]
 
 
-class Server:
-    """The web application of one desk. Raises `BadSettings` for an address that is not safe."""
+@dataclass(slots=True)
+class Call:
+    """One call: who makes it, nobody where a stranger may, and what the audit log is to say."""
 
-    def __init__(self, desk: Desk, people: People, run: Run) -> None:
+    request: web.Request
+    person: Person = NOBODY
+    act: dict[str, Any] = field(default_factory=dict)
+    has_acted: bool = True
+
+
+class Server:
+    """The web application of one desk. Raises `BadSettings` for an address that is not safe.
+
+    `on_act` is told what the audit log is to say of a call: `what`, and fields by name.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        people: People,
+        run: Run,
+        *,
+        on_act: Callable[..., None] = lambda what, **fields: None,
+    ) -> None:
         self.settings = desk.settings
         check_address(self.settings)
         self._store = desk.store
@@ -126,23 +155,14 @@ class Server:
         self._run = run
         self._pace = Pace(self.settings.calls_per_s, math.ceil(10 * self.settings.calls_per_s))
         self._logins = Pace(LOGINS_PER_S, LOGINS_AT_ONCE)
+        self._on_act = on_act
+        self._refusals = Pace(REFUSALS_PER_S, REFUSALS_AT_ONCE)
+        self._refusals_left_out_n = 0
         self._latest = Latest(-1, Usual([]), [])
         self.app = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
-        route = self.app.router
-        route.add_get("/", self._page)
-        route.add_get("/static/{name}", self._page)
-        route.add_post("/v1/login", self._login)
-        route.add_post("/v1/logout", self._logout)
-        route.add_get("/v1/me", self._me)
-        route.add_post("/v1/questions/next", self._next)
-        route.add_get("/v1/questions/{id}/guess", self._guess)
-        route.add_post("/v1/questions/{id}/skip", self._skip)
-        route.add_post("/v1/answers", self._answer)
-        route.add_post("/v1/answers/undo", self._undo)
-        route.add_get("/v1/status", self._status)
-        route.add_post("/v1/rounds", self._open_round)
-        route.add_get("/v1/rounds/{key}", self._round)
-        route.add_get("/v1/openapi.json", self._openapi)
+        for route in ROUTES:
+            add = self.app.router.add_get if route.is_safe else self.app.router.add_post
+            add(route.path, self._answered(route))
 
     # -------------------------------------------------------------------------- who may call
 
@@ -179,13 +199,30 @@ class Server:
         if origin is not None and origin.partition("://")[2] != name:
             raise Refused(403, "Another site may not call this one.")
 
-    def _person(self, request: web.Request, *roles: str) -> Person:
-        """Who calls, if they have one of these roles. Raises `Refused`."""
+    def _answered(self, route: Route) -> Handler:
+        """What answers a route: only for its roles, and what it did is told."""
+        carry_out: Callable[[Call], Awaitable[web.StreamResponse]] = getattr(self, route.call)
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            call = Call(request)
+            if route.roles is not None:
+                call.person = person = self._person(request, route)
+                call.act |= {"by": person.name, "role": person.role}
+            response = await carry_out(call)
+            if route.act and call.has_acted:
+                self._on_act(route.act, **call.act)
+            return response
+
+        return answer
+
+    def _person(self, request: web.Request, route: Route) -> Person:
+        """Who calls, if they have one of the route's roles. Raises `Refused`."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             caller = f"token from {request.remote}"
             if (person := self._people.by_token(token.strip())) is None:
                 self._count(self._logins, caller)
+                self._refused("login_refused", remote=request.remote)
         else:
             person = self._people.by_session(request.cookies.get(COOKIE, ""))
             is_safe = request.method in ("GET", "HEAD")
@@ -194,20 +231,34 @@ class Server:
         if person is None:
             raise Refused(401, "Log in first: headrace desk --add NAME gives a link.")
         self._count(self._pace, person.name)
-        if roles and person.role not in roles:
+        roles = route.roles or ()
+        if person.role not in roles:
+            call = f"{route.method} {route.path}"
+            self._refused("call_refused", by=person.name, role=person.role, call=call)
             raise Refused(403, f"This is for {' and '.join(roles)}s; you are {person.role}.")
         return person
+
+    def _refused(self, what: str, **fields: Any) -> None:
+        """Tell of somebody who was refused; of too many at once, only how many there were."""
+        if self._refusals.wait_s(""):
+            self._refusals_left_out_n += 1
+            return
+        if self._refusals_left_out_n:
+            fields["left_out_n"], self._refusals_left_out_n = self._refusals_left_out_n, 0
+        self._on_act(what, **fields)
 
     def _count(self, pace: Pace, caller: str) -> None:
         if wait_s := pace.wait_s(caller):
             raise Refused(429, "Too many calls; wait a moment.", wait_s)
 
-    async def _login(self, request: web.Request) -> web.Response:
-        self._count(self._logins, f"login from {request.remote}")
-        body = await _body(request, Login)
+    async def _login(self, call: Call) -> web.Response:
+        self._count(self._logins, f"login from {call.request.remote}")
+        body = await _body(call.request, Login)
         person = self._people.by_token(body.token)
         if person is None:
+            self._refused("login_refused", remote=call.request.remote)
             raise Refused(401, "This token is not known.")
+        call.act = {"by": person.name, "role": person.role, "remote": call.request.remote}
         response = web.json_response({"name": person.name, "role": person.role})
         response.set_cookie(
             COOKIE,
@@ -219,25 +270,24 @@ class Server:
         )
         return response
 
-    async def _logout(self, request: web.Request) -> web.Response:
-        self._person(request)
-        self._people.close_session(request.cookies.get(COOKIE, ""))
+    async def _logout(self, call: Call) -> web.Response:
+        self._people.close_session(call.request.cookies.get(COOKIE, ""))
         response = web.Response(status=204)
         response.del_cookie(COOKIE, path="/")
         return response
 
     # ---------------------------------------------------------------------------- the page
 
-    async def _page(self, request: web.Request) -> web.Response:
-        name = request.match_info.get("name", "index.html")
+    async def _page(self, call: Call) -> web.Response:
+        name = call.request.match_info.get("name", "index.html")
         kind = _KINDS.get(Path(name).suffix)
         page = files(__package__) / "page" / name
         if kind is None or "/" in name or "\\" in name or not page.is_file():
             raise Refused(404, "There is no such file.")
         return web.Response(text=page.read_text("utf-8"), content_type=kind, charset="utf-8")
 
-    async def _me(self, request: web.Request) -> web.Response:
-        person = self._person(request)
+    async def _me(self, call: Call) -> web.Response:
+        person = call.person
         classes = self._classes()
         return web.json_response(
             {
@@ -266,11 +316,13 @@ class Server:
 
     # ------------------------------------------------------------------------------ labelling
 
-    async def _next(self, request: web.Request) -> web.Response:
-        person = self._person(request, "annotator", "operator")
+    async def _next(self, call: Call) -> web.Response:
+        person = call.person
         leased = self._store.next(person.name)
         if leased is None:
+            call.has_acted = False
             return web.Response(status=204)
+        call.act["request_id"] = leased.request.request_id
         return web.json_response(self._shown(leased.request) | {"leased_until": leased.until})
 
     def _shown(self, question: LabelRequested) -> dict[str, Any]:
@@ -299,24 +351,24 @@ class Server:
             )
         return self._latest
 
-    def _question(self, request: web.Request) -> LabelRequested:
-        question = self._store.question(request.match_info["id"])
+    def _question(self, call: Call) -> LabelRequested:
+        question = self._store.question(call.request.match_info["id"])
         if question is None:
             raise Refused(404, "There is no such question.")
         return question
 
-    async def _guess(self, request: web.Request) -> web.Response:
-        self._person(request, "annotator", "operator")
-        return web.json_response({"classes": self._question(request).prediction})
+    async def _guess(self, call: Call) -> web.Response:
+        return web.json_response({"classes": self._question(call).prediction})
 
-    async def _skip(self, request: web.Request) -> web.Response:
-        person = self._person(request, "annotator", "operator")
-        self._store.pass_on(person.name, self._question(request).request_id)
+    async def _skip(self, call: Call) -> web.Response:
+        person = call.person
+        request_id = call.act["request_id"] = self._question(call).request_id
+        self._store.pass_on(person.name, request_id)
         return web.Response(status=204)
 
-    async def _answer(self, request: web.Request) -> web.Response:
-        person = self._person(request, "annotator", "operator")
-        body = await _body(request, AnswerGiven)
+    async def _answer(self, call: Call) -> web.Response:
+        person = call.person
+        body = await _body(call.request, AnswerGiven)
         label = None if body.label is None else self._label(body.label)
         if len(body.note) > NOTE_MAX:
             raise Refused(400, f"The note is longer than {NOTE_MAX} characters.")
@@ -334,6 +386,7 @@ class Server:
         if at is None:
             raise Refused(404, "There is no such question.")
         given = {"request_id": body.request_id, "label": label, "at": at}
+        call.act |= {"request_id": body.request_id, "label": label}
         return web.json_response(given, status=201)
 
     def _label(self, label: str) -> str:
@@ -344,17 +397,18 @@ class Server:
             raise Refused(400, f"{label[:100]} is no class of this stream; it has {known}.")
         return label
 
-    async def _undo(self, request: web.Request) -> web.Response:
-        person = self._person(request, "annotator", "operator")
+    async def _undo(self, call: Call) -> web.Response:
+        person = call.person
         request_id = self._store.undo(person.name)
         if request_id is None:
             raise Refused(409, "There is no answer of yours to take back.")
+        call.act["request_id"] = request_id
         return web.json_response({"request_id": request_id})
 
     # ------------------------------------------------------------------------- who looks on
 
-    async def _status(self, request: web.Request) -> web.Response:
-        person = self._person(request)
+    async def _status(self, call: Call) -> web.Response:
+        person = call.person
         estimate = self._run.estimate()
         if estimate is not None:
             self._store.estimated(estimate.labels_n, estimate.accuracy, estimate.low, estimate.high)
@@ -369,31 +423,29 @@ class Server:
             status["annotators"] = self._store.people()
         return web.json_response(status)
 
-    async def _open_round(self, request: web.Request) -> web.Response:
-        self._person(request, "operator")
-        key = request.headers.get("Idempotency-Key", "")
+    async def _open_round(self, call: Call) -> web.Response:
+        key = call.request.headers.get("Idempotency-Key", "")
         if not key:
             raise Refused(400, "The header Idempotency-Key is missing; give each order a name.")
-        body = await _body(request, RoundWanted)
+        body = await _body(call.request, RoundWanted)
         labels_n = body.labels
         if isinstance(labels_n, float):
             if not labels_n.is_integer():
                 raise Refused(400, f"labels is {labels_n:g}; must be a whole number.")
             labels_n = int(labels_n)
-        is_new = self._run.open_round(labels_n, body.reason, key)
+        is_new = self._run.open_round(labels_n, body.reason, key, call.person.name)
+        call.act |= {"key": key, "labels_n": labels_n, "is_new": is_new}
         found = self._run.round(key) or {"state": "ordered"}
         return web.json_response({"key": key, **found}, status=202 if is_new else 200)
 
-    async def _round(self, request: web.Request) -> web.Response:
-        self._person(request, "operator", "viewer")
-        key = request.match_info["key"]
+    async def _round(self, call: Call) -> web.Response:
+        key = call.request.match_info["key"]
         found = self._run.round(key)
         if found is None:
             raise Refused(404, "No round was ordered under this key.")
         return web.json_response({"key": key, **found})
 
-    async def _openapi(self, request: web.Request) -> web.Response:
-        self._person(request)
+    async def _openapi(self, call: Call) -> web.Response:
         return web.json_response(description())
 
 

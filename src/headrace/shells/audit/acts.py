@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...adapters.chain import Chain
+from ...settings import Settings
 
 ACTS, DECIDED = "acts", "decided"
 """The chains of an audit log: what people and programs did, and what the records say."""
@@ -46,6 +47,15 @@ class Acts:
         at = time.time()
         with closing(Chain(self.folder, ACTS, mends=True, at=at)) as chain:
             chain.append([{"what": what, "at": at, "user": user(), **fields}], is_synced=True)
+
+
+def beside(path: Path | None, settings: Settings) -> Acts:
+    """Those beside the settings file of workers on Kafka, if `audit.is_kept` there."""
+    if path is None or not settings.audit.is_kept:
+        return Acts(None)
+    folder = path.parent / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Acts(folder)
 
 
 def user() -> str:

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ...errors import BadInput
 from ...settings import Settings, load_for_kafka
+from ..audit.acts import beside
 from ..printing import make_console
 from . import client
 from .cluster import Cluster, connected
@@ -126,6 +127,9 @@ def command(arguments: argparse.Namespace) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     notes: list[str] = []
     parts = asyncio.run(_all(settings, arguments.write, notes))
+    beside(arguments.settings, settings).record(
+        "rebuilt", parts={part.name: part.verdict for part in parts}, is_written=arguments.write
+    )
     show(parts, notes)
     return 1 if any(part.verdict == DIFFERS for part in parts) else 0
 

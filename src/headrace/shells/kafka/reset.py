@@ -33,6 +33,7 @@ from ...flow.shards import PartitionShard, Step
 from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
 from ...settings import Settings, load_for_kafka
+from ..audit.acts import beside
 from . import client
 from .cluster import connected
 from .reading import QUICK, Reader, partition_of, retraining_in, started
@@ -234,6 +235,9 @@ def command(arguments: argparse.Namespace) -> int:
             return 1
     notes: list[str] = []
     asyncio.run(reset(settings, moves, notes.append))
+    beside(arguments.settings, settings).record(
+        "reset", to=arguments.to, partitions=[[move.partition, move.to] for move in moves]
+    )
     sys.stdout.write("".join(f"{sentence}\n" for sentence in notes))
     sys.stdout.write("Done. Start the workers.\n")
     return 0
