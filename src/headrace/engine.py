@@ -19,13 +19,11 @@ import msgspec
 import numpy as np
 
 from . import frozen
-from .candidates import check_members
 from .chance import Chance
 from .erasing import erase_subject
 from .errors import BadInput, BadSettings
+from .feeding import feed_batch, never, pass_time
 from .label.desk import Desk
-from .learn.learner import Learner
-from .learn.models import build, check_model
 from .learn.retrain import RetrainJob
 from .learn.trainer import Trainer
 from .messages import (
@@ -35,7 +33,6 @@ from .messages import (
     Event,
     EventBatch,
     Input,
-    InputRejected,
     LabelDisputed,
     LabelRequested,
     LabelSettled,
@@ -58,24 +55,19 @@ from .observe.given import Refused, given, named, plain_features
 from .observe.schema import Schema
 from .observe.values import Refusal
 from .privacy import Privacy
-from .query.asking import Asking
 from .query.budgets import Account, Budget, from_settings
 from .query.record import Differences
 from .query.ruled import own_rule
 from .query.schedule import Workflow
 from .query.strategies import Strategy
-from .recalling import recall, settle_record
+from .recalling import settle_record
 from .report import Report
 from .reporting import check_model_starts, report_of
 from .settings import Settings, check
 from .shard import Shard
+from .wiring import make_desk, make_schema, make_shard, make_trainer
 
 _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
-
-
-def never() -> float:
-    """A wake-up call that does not come."""
-    return np.inf
 
 
 class Engine:
@@ -128,41 +120,34 @@ class Engine:
             raise BadSettings(faults)
         self.settings = settings
         self.chance = Chance(settings.seed)
-        self.schema = Schema(settings.schema, settings.columns)
-        if model is None:
-            model = build(
-                settings.model.name, self.chance.integer("model"), len(self.schema.classes)
-            )
-        check_model(model)
-        # A copy: what was passed stays as it was, whoever else is given it.
-        model = copy.deepcopy(model)
-        learner = Learner(model, self.schema, settings.model.missing)
-        self.trainer = Trainer(learner, self.schema, settings.learn, self.chance)
-        asking = Asking(
-            settings.query,
-            settings.label,
-            strategy=settings.query.strategy if strategy is None else strategy,
+        self.schema = make_schema(settings)
+        self.trainer = make_trainer(settings, self.schema, self.chance, model)
+        self.shard = make_shard(
+            settings,
+            self.schema,
+            self.chance,
+            self.trainer,
+            strategy=strategy,
             budget=_budget(budget, settings),
-            chance=self.chance,
-            stream=settings.stream,
-            workflow=copy.deepcopy(workflow),
+            workflow=workflow,
+            detectors=detectors,
         )
+        asking = self.shard.asking
         if workflow is not None and asking.arrivals is not None:
             raise BadSettings(
                 "a workflow was passed and events are asked on arrival, where there are no "
                 "batches; set query.ask to rounds"
             )
-        check_members(asking, self.trainer)
-        self.shard = Shard(settings, self.schema, self.trainer, asking, self.chance, detectors)
-        self.desk = Desk(
-            settings.label,
-            settings.schema.classes,
-            settings.schema.classes_max,
-            schema=settings.schema,
-        )
+        self.desk = make_desk(settings)
         self._declared = Declared(settings.columns)
         rule = own_rule(settings.query.arrival)
-        own = (model, asking.budget, asking.schedule.workflow, self.shard.drift.own, rule)
+        own = (
+            self.trainer.learner.model,
+            asking.budget,
+            asking.schedule.workflow,
+            self.shard.drift.own,
+            rule,
+        )
         self.privacy = Privacy(settings.privacy) if privacy is None else privacy
         self._own_types = frozen.allowed_by(own)
         self._report: Report | None = None
@@ -197,29 +182,21 @@ class Engine:
         self._report = None
 
     def _events(self, batch: EventBatch, wake_at: Callable[[], float]) -> Iterator[list[Output]]:
-        for run in self.shard.runs(batch):
-            if isinstance(run, InputRejected):
-                self._report = None
-                yield [run]
+        pieces = feed_batch(
+            self.shard,
+            batch,
+            self._routed,
+            self._advanced,
+            next_deadline=self.next_deadline,
+            wake_at=wake_at,
+        )
+        for outputs in pieces:
+            if outputs is None:
+                yield []
                 continue
-            while run.i < len(run):
-                now = float(run.clock[run.i])
-                deadline, wake = self.next_deadline(), wake_at()
-                if wake <= now and (deadline is None or wake <= deadline):
-                    yield []
-                    continue
-                if deadline is not None and deadline <= now:
-                    outputs = self._advanced(deadline)
-                    self._report = None
-                    if outputs:
-                        yield outputs
-                    continue
-                until = min(wake, np.inf if deadline is None else deadline)
-                stop = int(np.searchsorted(run.clock, until, side="left"))
-                outputs = self._routed([*recall(self.shard), *self.shard.observe(run, stop)])
-                self._report = None
-                if outputs:
-                    yield outputs
+            self._report = None
+            if outputs:
+                yield outputs
 
     def settle_record(self) -> tuple[list[Output], Differences]:
         """The record that is followed ends here: what follows, and by how much it differed."""
@@ -285,12 +262,7 @@ class Engine:
     def _ticked(self, at: float) -> list[Output]:
         if not isinstance(at, float | int | np.number) or not np.isfinite(at):
             raise BadSettings(f"a tick's at is {at!r}; must be seconds since the epoch")
-        outputs: list[Output] = []
-        deadline = self.next_deadline()
-        while deadline is not None and deadline <= at:
-            outputs += self._advanced(deadline)
-            deadline = self.next_deadline()
-        return outputs + self._advanced(max(at, self.now))
+        return pass_time(self.now, at, self._advanced, self.next_deadline)
 
     def _advanced(self, now: float) -> list[Output]:
         """Everything that is due at `now`, and the clock with it."""
@@ -347,8 +319,8 @@ class Engine:
 
     def job(self, job_id: int) -> RetrainJob:
         """The open retraining by its id. Raises `BadSettings` if it is another or none."""
-        job = self.trainer.open_job
-        if job is None or job.job_id != job_id:
+        job = self.trainer.job(job_id)
+        if job is None:
             raise BadSettings(f"job {job_id} is not open")
         return job
 

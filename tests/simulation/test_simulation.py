@@ -17,6 +17,7 @@ from headrace.label.ledger import Ledger
 from headrace.observe.admission import Run
 from headrace.query.asking import Asking
 from headrace.query.budgets import Budget
+from headrace.query.remembered import Remembered
 from headrace.shard import Shard
 from headrace.shells.simulate import main, simulate
 from simulation.auditor import audit
@@ -113,7 +114,7 @@ def ends_a_request_twice(patch: pytest.MonkeyPatch) -> None:
 
 def asks_an_event_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Shard, "_mark_asked", lambda self, events, row: None)
-    patch.setattr(Asking, "_is_known", lambda self, candidate: False)
+    patch.setattr(Remembered, "has", lambda self, key: False)
     patch.setattr(Asking, "are_known", lambda self, keys: np.zeros(len(keys), dtype=bool))
 
 

@@ -33,6 +33,7 @@ from ..messages import (
     base_id,
 )
 from ..settings import Settings
+from ..wiring import make_desk
 
 DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn
@@ -66,12 +67,7 @@ class PartitionDesk:
         self.position = 0
         self.now = -math.inf
         self._last: Place = NOWHERE
-        self.desk = Desk(
-            settings.label,
-            settings.schema.classes,
-            settings.schema.classes_max,
-            schema=settings.schema,
-        )
+        self.desk = make_desk(settings)
         # The clock that was asked for and has not come back in the log yet.
         self.asked_at = -math.inf
 

@@ -20,14 +20,13 @@ import msgspec
 import xxhash
 
 from .. import frozen
-from ..candidates import check_members
 from ..chance import Chance
 from ..errors import BadInput, BadSettings
+from ..feeding import feed_batch, pass_time
 from ..learn.trainer import Entry, Trainer
 from ..learn.view import View
 from ..messages import (
     EventBatch,
-    InputRejected,
     LabelRequested,
     ModelAdopted,
     ModelRolledBack,
@@ -37,11 +36,9 @@ from ..messages import (
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..observe.schema import Schema
-from ..query.asking import Asking
-from ..query.budgets import from_settings
 from ..query.record import Decided, Differences, Record, decided_of
 from ..query.schedule import BATCH_N
-from ..recalling import follow_record, recall, settle_record
+from ..recalling import follow_record, settle_record
 from ..settings import LabelSettings, PrivacySettings, RunSettings, SealingSettings, Settings
 from ..settings_fields import Section
 from ..settings_http import HttpSettings
@@ -49,6 +46,7 @@ from ..settings_kafka import KafkaSettings, WorkerSettings
 from ..settings_query import WorkflowSettings
 from ..settings_queue import QueueSettings
 from ..shard import Shard
+from ..wiring import make_schema, make_shard
 from .records import Record as KafkaRecord
 from .records import headers_for
 
@@ -212,18 +210,8 @@ class PartitionShard:
         self.journal = -1
         part = share_of(settings, partitions_n, partition)
         self.rules = digest_of(part)
-        schema, chance = Schema(settings.schema, settings.columns), Chance(settings.seed)
-        asking = Asking(
-            part.query,
-            part.label,
-            strategy=settings.query.strategy,
-            budget=from_settings(part.query.budget),
-            chance=chance,
-            stream=settings.stream,
-        )
-        view = View(trainer, schema)
-        check_members(asking, view)
-        self.shard = Shard(part, schema, view, asking, chance)
+        schema, chance = make_schema(settings), Chance(settings.seed)
+        self.shard = make_shard(part, schema, chance, View(trainer, schema))
         self._outputs: list[Output] = []
         self._decided: list[Decided] = []
         self._letters: dict[int, KafkaRecord] = {}
@@ -267,23 +255,17 @@ class PartitionShard:
         self._is_moved = True
 
     def _feed(self, batch: EventBatch) -> None:
-        shard = self.shard
-        for run in shard.runs(batch):
-            if isinstance(run, InputRejected):
-                self._outputs.append(run)
-                continue
-            while run.i < len(run):
-                deadline = shard.next_deadline()
-                if deadline is not None and deadline <= run.clock[run.i]:
-                    self._add(shard.advanced(deadline))
-                    continue
-                stop = len(run)
-                if deadline is not None:
-                    stop = int(run.clock.searchsorted(deadline, side="left"))
-                self._add(recall(shard))
-                self._add(shard.observe(run, stop))
+        due = self._next_deadline
+        for _ in feed_batch(self.shard, batch, self._add, self._advance, next_deadline=due):
+            pass
 
-    def _add(self, outputs: Sequence[Output]) -> None:
+    def _advance(self, now: float) -> list[Output]:
+        return self._add(self.shard.advanced(now))
+
+    def _next_deadline(self) -> float | None:
+        return self.shard.next_deadline()
+
+    def _add(self, outputs: Sequence[Output]) -> list[Output]:
         """What the shard just came to."""
         after_n, key = self.shard.events_n - self._began_n, self.shard.chance.key
         self._outputs += outputs
@@ -292,14 +274,11 @@ class PartitionShard:
             for output in outputs
             if isinstance(output, LabelRequested)
         ]
+        return list(outputs)
 
     def tick(self, now: float) -> None:
         """Nothing came, and by the time of day something is due."""
-        deadline = self.shard.next_deadline()
-        while deadline is not None and deadline <= now:
-            self._add(self.shard.advanced(deadline))
-            deadline = self.shard.next_deadline()
-        self._add(self.shard.advanced(max(now, self.shard.now)))
+        pass_time(self.shard.now, now, self._advance, self._next_deadline)
         self._tick = now
         self._is_moved = True
 

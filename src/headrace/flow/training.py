@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from ..chance import Chance
-from ..learn.learner import Learner
-from ..learn.models import build, check_model
 from ..learn.retrain import Challenger, RetrainJob
 from ..learn.trainer import Entry, Trainer
 from ..learn.training_log import Origin, TrainingLog
@@ -28,8 +26,8 @@ from ..messages import (
     RetrainRequested,
 )
 from ..observe.drift import DriftLevel
-from ..observe.schema import Schema
 from ..settings import Settings
+from ..wiring import make_schema, make_trainer
 from . import wire
 
 READ_AHEAD_MAX = 5_000
@@ -45,12 +43,7 @@ _DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
 
 def new_log(settings: Settings) -> TrainingLog:
     """The state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
-    schema, chance = Schema(settings.schema, settings.columns), Chance(settings.seed)
-    model = build(settings.model.name, chance.integer("model"), len(schema.classes))
-    check_model(model)
-    return TrainingLog(
-        Trainer(Learner(model, schema, settings.model.missing), schema, settings.learn, chance)
-    )
+    return TrainingLog(make_trainer(settings, make_schema(settings), Chance(settings.seed)))
 
 
 @dataclass(slots=True)

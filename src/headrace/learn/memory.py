@@ -188,3 +188,9 @@ def half_life_s_of(examples: Sequence[Example], drift_at: float) -> float:
     fresh_s = newest - examples[-min(len(examples), FRESH_MIN)].at
     span_s = newest - examples[0].at
     return max(fresh_s, min(span_s / 2.0, (newest - drift_at) / 3.0), 1e-9)
+
+
+def weights_of(examples: Sequence[Example], half_life_s: float) -> tuple[float, ...]:
+    """The weight of each example: 1 of the newest, half of it `half_life_s` before, seconds."""
+    newest = examples[-1].at if examples else 0.0
+    return tuple(0.5 ** ((newest - example.at) / half_life_s) for example in examples)

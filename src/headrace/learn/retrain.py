@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 from ..chance import Chance
 from ..errors import BadInput, BrokenInvariant
+from ..messages import RetrainFinished
 from ..settings import COMPARED_MIN
 from .learner import Learner
 from .memory import Example
@@ -197,6 +198,12 @@ def attempt(job: RetrainJob) -> tuple[Challenger | None, str | None]:
         return retrain(job), None
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"[:500]
+
+
+def finish(job: RetrainJob, at: float) -> RetrainFinished:
+    """Run a job; how it ended at this time, seconds, as the input that an engine waits for."""
+    challenger, error = attempt(job)
+    return RetrainFinished(job_id=job.job_id, at=at, challenger=challenger, error=error)
 
 
 def compare(

@@ -42,7 +42,7 @@ from ..settings import COMPARED_MIN, LearnSettings
 from .calibration import Calibration
 from .committee.committee import Committee
 from .learner import Learner
-from .memory import Example, Memory, half_life_s_of
+from .memory import Example, Memory, half_life_s_of, weights_of
 from .noise import LabelNoise
 from .parked import ALIKE_MAX, Description, Parked, Part, Trial, describe, distance, is_right
 from .retrain import Challenger, RetrainJob, compare, retrain
@@ -165,6 +165,10 @@ class Trainer:
         """The job that waits for its `RetrainFinished`."""
         return self._open.job if self._open else None
 
+    def job(self, job_id: int) -> RetrainJob | None:
+        """The job of this number, if it is open."""
+        return self._open.job if self._open and self._open.job.job_id == job_id else None
+
     @property
     def jobs_n(self) -> int:
         """Retrainings ordered so far: the id of the next job."""
@@ -172,9 +176,7 @@ class Trainer:
 
     def awaits(self, job_id: int) -> bool:
         """Whether this job is open, or was outrun by labels and is yet to be given up."""
-        return job_id == self._outrun or (
-            self._open is not None and self._open.job.job_id == job_id
-        )
+        return job_id == self._outrun or self.job(job_id) is not None
 
     def next_deadline(self) -> float | None:
         """When the schedule asks for a retraining that can be ordered; seconds."""
@@ -257,7 +259,7 @@ class Trainer:
 
     def judge(self, finished: RetrainFinished) -> ModelAdopted | ModelKept | None:
         """The entry that a finished job leads to; None for a job that is not open."""
-        if self._open is None or self._open.job.job_id != finished.job_id:
+        if self.job(finished.job_id) is None:
             return None
         if finished.challenger is None:
             return ModelKept(
@@ -321,7 +323,7 @@ class Trainer:
         elif isinstance(entry, ModelKept):
             self.kept_n += 1
             self._outrun = None
-            if self._open is not None and self._open.job.job_id == entry.job_id:
+            if self.job(entry.job_id) is not None:
                 self._open = None
         elif isinstance(entry, ModelRolledBack):
             self._rolled_back(entry)
@@ -386,12 +388,9 @@ class Trainer:
         self.retrained_n += 1
         self.ordered_at = entry.at
         examples = self.memory.examples()
-        newest = examples[-1].at if examples else 0.0
         half_life_s = self.settings.half_life_s or half_life_s_of(examples, self._drift_at)
-        by_half_life = [
-            tuple(0.5 ** ((newest - example.at) / seconds) for example in examples)
-            for seconds in self._half_lives_s(half_life_s)
-        ]
+        half_lives_s = self._half_lives_s(half_life_s)
+        by_half_life = [weights_of(examples, seconds) for seconds in half_lives_s]
         if entry.reason != "after drift":
             self._described = describe(examples, self.schema)
         job = RetrainJob(
@@ -441,10 +440,11 @@ class Trainer:
         return challenger.learned(self._open.since)
 
     def _adopted(self, entry: ModelAdopted, challenger: Challenger | None) -> None:
-        if self._open is None or self._open.job.job_id != entry.job_id:
+        job = self.job(entry.job_id)
+        if job is None:
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
-        found = self._caught_up(challenger or retrain(self._open.job))
-        self._park(entry.job_id, examples_at=self._open.job.examples[-1].at)
+        found = self._caught_up(challenger or retrain(job))
+        self._park(entry.job_id, examples_at=job.examples[-1].at)
         self.parked = [parked for parked in self.parked if parked.number != found.parked]
         self._install(found.learner)
         if isinstance(found.learner, Learner):

@@ -70,7 +70,7 @@ class TrainingLog:
             is_busy = trainer.open_job is not None and entry.reason != "drift"
             return entry.job_id == trainer.jobs_n and not is_busy
         if isinstance(entry, ModelAdopted):
-            return trainer.open_job is not None and trainer.open_job.job_id == entry.job_id
+            return trainer.job(entry.job_id) is not None
         if isinstance(entry, ModelKept):
             return trainer.awaits(entry.job_id)
         if isinstance(entry, ModelRolledBack):

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..engine import Engine
 from ..errors import BadInput
-from ..learn.retrain import retrain
+from ..learn.retrain import finish
 from ..messages import (
     Event,
     EventBatch,
@@ -24,7 +24,6 @@ from ..messages import (
     InputRejected,
     LabelRequested,
     Output,
-    RetrainFinished,
     RetrainRequested,
     Tick,
     class_name,
@@ -150,17 +149,13 @@ class Simulation:
                     classes = sorted(self.engine.schema.classes)
                     for answer in self.oracle.answers(output, truth, classes):
                         self._push(answer.at, answer)
-            elif isinstance(output, RetrainRequested) and self._is_open(output.job_id):
-                at = output.at + self.retrain_s
-                challenger = retrain(self.engine.job(output.job_id))
-                finished = RetrainFinished(job_id=output.job_id, at=at, challenger=challenger)
-                self._push(at, finished)
+            elif isinstance(output, RetrainRequested):
+                job = self.engine.trainer.job(output.job_id)
+                if job is None:  # Drift has ordered another since, within the same piece.
+                    continue
+                finished = finish(job, output.at + self.retrain_s)
+                self._push(finished.at, finished)
         return outputs
-
-    def _is_open(self, job_id: int) -> bool:
-        """Drift may have ordered another job since, within the same piece."""
-        job = self.engine.open_job
-        return job is not None and job.job_id == job_id
 
     def _push(self, at: float, message: Input) -> None:
         self._n += 1

@@ -210,9 +210,8 @@ class Player:
         self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
 
     def _retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
-        job = self.engine.open_job
-        is_open = job is not None and job.job_id == record.job_id
-        if challenger is None and record.error is None and job is not None and is_open:
+        job = self.engine.trainer.job(record.job_id)
+        if challenger is None and record.error is None and job is not None:
             challenger = retrain(job)
         finished = RetrainFinished(
             job_id=record.job_id, at=record.at, challenger=challenger, error=record.error

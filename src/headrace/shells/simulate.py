@@ -26,7 +26,7 @@ import msgspec
 
 from ..chance import Chance
 from ..engine import Engine
-from ..learn.retrain import retrain
+from ..learn.retrain import finish
 from ..messages import (
     Answer,
     Event,
@@ -364,10 +364,10 @@ class World:
 
     def _run_again(self, finished: RetrainFinished) -> RetrainFinished:
         """A journal keeps no models: the job is run again."""
-        job = self.engine.open_job
-        if finished.error is not None or job is None or job.job_id != finished.job_id:
+        job = self.engine.trainer.job(finished.job_id)
+        if finished.error is not None or job is None:
             return finished
-        return msgspec.structs.replace(finished, challenger=retrain(job))
+        return finish(job, finished.at)
 
     def _react(self, output: Output) -> None:
         if isinstance(output, LabelRequested):
@@ -377,12 +377,11 @@ class World:
             self.open.pop(output.request_id, None)
         elif isinstance(output, RetrainRequested):
             at = output.at + self._retrain_s * self.luck.u("retrain")
-            job = self.engine.open_job
+            job = self.engine.trainer.job(output.job_id)
             if self.luck.is_hit("failing", self.faults.failing_retrain):
                 self._push(at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory"))
-            elif job is not None and job.job_id == output.job_id:
-                challenger = retrain(job)
-                self._push(at, RetrainFinished(job_id=output.job_id, at=at, challenger=challenger))
+            elif job is not None:
+                self._push(at, finish(job, at))
 
     def _ask_people(self, request: LabelRequested) -> None:
         luck, faults = self.luck, self.faults

@@ -1,0 +1,75 @@
+"""What an engine and the workers on Kafka are made of: each part is made here, and only here."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from .candidates import check_members
+from .chance import Chance
+from .label.desk import Desk
+from .learn.learner import Learner
+from .learn.models import build, check_model
+from .learn.trainer import Trainer
+from .learn.view import View
+from .observe.drift import Detector
+from .observe.schema import Schema
+from .query.asking import Asking
+from .query.budgets import Budget, from_settings
+from .query.schedule import Workflow
+from .query.strategies import Strategy
+from .settings import Settings
+from .shard import Shard
+
+
+def make_schema(settings: Settings) -> Schema:
+    """The columns and classes that are declared, and none besides."""
+    return Schema(settings.schema, settings.columns)
+
+
+def make_trainer(settings: Settings, schema: Schema, chance: Chance, model: Any = None) -> Trainer:
+    """A trainer whose model has learned nothing: a copy of `model`, or what the settings name.
+
+    Raises `BadSettings` for a model that can't be used.
+    """
+    if model is None:
+        model = build(settings.model.name, chance.integer("model"), len(schema.classes))
+    check_model(model)
+    learner = Learner(copy.deepcopy(model), schema, settings.model.missing)
+    return Trainer(learner, schema, settings.learn, chance)
+
+
+def make_shard(
+    settings: Settings,
+    schema: Schema,
+    chance: Chance,
+    model: Trainer | View,
+    *,
+    strategy: str | Strategy | None = None,
+    budget: Budget | None = None,
+    workflow: Workflow | None = None,
+    detectors: Mapping[str, Detector] | None = None,
+) -> Shard:
+    """A shard that has seen nothing; what is None is made as the settings say.
+
+    Raises `BadSettings` for a strategy, budget or detector that can't be used, or that wants what
+    the model does not have.
+    """
+    asking = Asking(
+        settings.query,
+        settings.label,
+        strategy=settings.query.strategy if strategy is None else strategy,
+        budget=from_settings(settings.query.budget) if budget is None else budget,
+        chance=chance,
+        stream=settings.stream,
+        workflow=copy.deepcopy(workflow),
+    )
+    check_members(asking, model)
+    return Shard(settings, schema, model, asking, chance, detectors)
+
+
+def make_desk(settings: Settings) -> Desk:
+    """A desk without requests."""
+    declared = settings.schema
+    return Desk(settings.label, declared.classes, declared.classes_max, schema=declared)
