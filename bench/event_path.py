@@ -26,11 +26,11 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from headrace.drivers.kafka import client
+from headrace.drivers.kafka.reading import partition_of
+from headrace.drivers.kafka.station import Station
 from headrace.observe.decode import Decoder
 from headrace.settings import Settings, parse
-from headrace.shells.kafka import client
-from headrace.shells.kafka.reading import partition_of
-from headrace.shells.kafka.station import Station
 from kafka.broker import Broker
 
 PARTITIONS_N = 4

@@ -11,9 +11,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from headrace import Settings
+from headrace.drivers.kafka import client
 from headrace.flow.flow import COMMIT_S
 from headrace.flow.training import FOLDED_AT_ONCE_MAX
-from headrace.shells.kafka import client
 from scaling_costs import Costs
 from scaling_state import Frozen, Sharing, Wire
 

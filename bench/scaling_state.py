@@ -23,6 +23,11 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from headrace import Settings, frozen
+from headrace.drivers.kafka import client
+from headrace.drivers.kafka.assigning import Steady
+from headrace.drivers.kafka.reading import partition_of
+from headrace.drivers.kafka.session import send
+from headrace.drivers.kafka.states import States
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Produce
 from headrace.flow.outbox import Outbox
@@ -32,11 +37,6 @@ from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 from headrace.learn.models import build
 from headrace.messages import LabelSettled
-from headrace.shells.kafka import client
-from headrace.shells.kafka.assigning import Steady
-from headrace.shells.kafka.reading import partition_of
-from headrace.shells.kafka.session import send
-from headrace.shells.kafka.states import States
 from kafka.broker import Broker
 from scaling_costs import Bench, cpu_of, settings_of
 

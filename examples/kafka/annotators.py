@@ -27,8 +27,8 @@ from pictures import Pictures, number_of
 
 from headrace import Answer, BadInput, BadSettings, LabelRequested
 from headrace.chance import Chance
+from headrace.drivers.kafka.client import check_brokers, consumer, producer
 from headrace.settings import Settings, load_for_kafka
-from headrace.shells.kafka.client import check_brokers, consumer, producer
 from headrace.testing.oracles import Crowd
 
 TWICE = 0.1

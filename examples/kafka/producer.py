@@ -22,8 +22,8 @@ from aiokafka.errors import KafkaError
 from pictures import Pictures, event_id
 
 from headrace import BadInput, BadSettings
+from headrace.drivers.kafka.client import admin, check_brokers, producer
 from headrace.settings import Settings, load_for_kafka
-from headrace.shells.kafka.client import admin, check_brokers, producer
 
 TOPIC_ALREADY_EXISTS = 36
 PIECE_S = 0.05

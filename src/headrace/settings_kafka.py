@@ -1,7 +1,7 @@
 """The sections of the worker on Kafka: `[kafka]`, the cluster, and `[worker]`, the process.
 
 Only what is set and whether it fits together. Secrets are no settings: a password is read from a
-file or from the environment by `headrace.shells.kafka.client`, when a connection is made.
+file or from the environment by `headrace.drivers.kafka.client`, when a connection is made.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import time
 
+from headrace.drivers.kafka import client
+from headrace.drivers.kafka.cluster import Wanted, connected
 from headrace.settings_kafka import KafkaSettings
-from headrace.shells.kafka import client
-from headrace.shells.kafka.cluster import Wanted, connected
 
 PARTITIONS = 12
 SETTLED_S_MAX = 90

@@ -24,11 +24,11 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from headrace import cli
+from headrace.drivers.kafka.session import Session
+from headrace.drivers.kafka.states import States
+from headrace.drivers.kafka.station import Station
 from headrace.flow.saving import frozen_log
 from headrace.settings import load
-from headrace.shells.kafka.session import Session
-from headrace.shells.kafka.states import States
-from headrace.shells.kafka.station import Station
 from kafka.broker import Address, skip_unless_kafka
 from kafka.world import wait_until
 

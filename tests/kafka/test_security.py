@@ -16,12 +16,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from aiokafka.protocol.admin import CreateAclsRequest
 
+from headrace.drivers.kafka import client
+from headrace.drivers.kafka.cluster import connected
+from headrace.drivers.kafka.topics import ensure, survey
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
 from headrace.settings_kafka import KafkaSettings
-from headrace.shells.kafka import client
-from headrace.shells.kafka.cluster import connected
-from headrace.shells.kafka.topics import ensure, survey
 from kafka import certificates
 from kafka.broker import Broker, BrokerMissing
 

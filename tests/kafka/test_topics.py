@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from headrace import cli
+from headrace.drivers.kafka.client import NoBroker, producer
+from headrace.drivers.kafka.cluster import connected
+from headrace.drivers.kafka.topics import ensure, kept, survey
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import Settings, parse
-from headrace.shells.kafka.client import NoBroker, producer
-from headrace.shells.kafka.cluster import connected
-from headrace.shells.kafka.topics import ensure, kept, survey
 from kafka.broker import skip_unless_kafka
 
 OURS = ("requests", "answers", "training", "drift", "rejects", "desk", "journal")

@@ -130,7 +130,7 @@ def test_faust_ends_with_2_and_one_line_where_somebody_has_to_do_something(
 ) -> None:
     text = written.path.read_text()
     written.path.write_text(text.replace('.events"', '.nowhere"'))
-    command = ("faust", "-A", "headrace.shells.worker", "worker")
+    command = ("faust", "-A", "headrace.drivers.faust", "worker")
     for started in written.run(*command, HEADRACE_SETTINGS="headrace.toml"):
         started.communicate(timeout=WITHIN_S)
         assert started.returncode == 2

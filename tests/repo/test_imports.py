@@ -1,4 +1,4 @@
-"""Imports go one way, shells to adapters to core; and the core imports nothing that acts."""
+"""Imports go one way, shells to drivers to adapters to core; the core imports nothing that acts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def outer_imports(module: Path, *outer: str) -> list[str]:
 
 @pytest.mark.parametrize("module", [m for m in modules() if is_core(m)], ids=str)
 def test_the_core_imports_no_outer_layer_and_nothing_that_acts(module: Path) -> None:
-    assert outer_imports(module, "shells", "adapters", "bridges", "testing", "cli") == []
+    assert outer_imports(module, "shells", "drivers", "adapters", "bridges", "testing", "cli") == []
     acting = [n for n in imported(module) if n.split(".")[0] in ACTING or "numpy.random" in n]
     assert acting == []
 
@@ -71,17 +71,22 @@ def test_the_flow_waits_for_nothing_and_knows_no_client(module: Path) -> None:
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "adapters"], ids=str)
 def test_adapters_import_no_shell(module: Path) -> None:
-    assert outer_imports(module, "shells", "bridges", "testing", "cli") == []
+    assert outer_imports(module, "shells", "drivers", "bridges", "testing", "cli") == []
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "bridges"], ids=str)
 def test_bridges_import_no_shell(module: Path) -> None:
-    assert outer_imports(module, "shells", "testing", "cli") == []
+    assert outer_imports(module, "shells", "drivers", "testing", "cli") == []
+
+
+@pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "drivers"], ids=str)
+def test_drivers_import_no_shell(module: Path) -> None:
+    assert outer_imports(module, "shells", "bridges", "testing", "cli") == []
 
 
 @pytest.mark.parametrize("module", [m for m in modules() if m.parts[0] == "testing"], ids=str)
 def test_what_is_shipped_for_tests_needs_the_core_and_bridges_alone(module: Path) -> None:
-    assert outer_imports(module, "shells", "adapters", "cli") == []
+    assert outer_imports(module, "shells", "drivers", "adapters", "cli") == []
 
 
 def test_import_headrace_is_light() -> None:

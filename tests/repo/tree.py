@@ -29,5 +29,5 @@ ENTRIES = ("cli.py", "__main__.py", "__init__.py")
 
 def is_core(module: Path) -> bool:
     """Whether the module decides, and so may touch nothing. `__init__.py` only gives out names."""
-    outer = {"shells", "adapters", "bridges", "testing"}
+    outer = {"shells", "drivers", "adapters", "bridges", "testing"}
     return module.parts[0] not in outer and str(module) not in ENTRIES

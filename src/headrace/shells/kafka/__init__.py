@@ -1,1 +1,1 @@
-"""Headrace on Kafka: the worker, its topics, and how both reach the brokers."""
+"""Commands for the workers on Kafka, and the end of a bridge there."""

@@ -20,13 +20,13 @@ import msgspec
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from ...drivers.kafka import client
+from ...drivers.kafka.cluster import Cluster, connected
+from ...drivers.kafka.reading import partition_of, started
+from ...drivers.kafka.topics import span
 from ...errors import BadInput, BadSettings
 from ...settings import Settings, load_for_kafka
 from ..printing import make_console
-from . import client
-from .cluster import Cluster, connected
-from .reading import partition_of, started
-from .topics import span
 
 SHARED = ("events", "desk", "answers", "drift")
 """The settings that name what the workers share out among themselves."""

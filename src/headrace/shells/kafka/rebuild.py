@@ -15,6 +15,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from ...drivers.kafka.reading import Reader, partition_of, retraining_in
+from ...drivers.kafka.states import States
 from ...flow import wire
 from ...flow.chain import Chain, chain_of
 from ...flow.desks import PartitionDesk
@@ -31,8 +33,6 @@ from ...learn.retrain import RetrainJob
 from ...learn.training_log import TrainingLog
 from ...query.record import Differences
 from ...settings import Settings
-from .reading import Reader, partition_of, retraining_in
-from .states import States
 
 EQUAL, UNSAVED, CUT, DIFFERS = "equal", "no snapshot", "cut", "DIFFERS"
 SHOWN_MAX = 3

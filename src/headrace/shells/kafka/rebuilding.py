@@ -15,16 +15,16 @@ from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
 from rich.table import Table
 
+from ...drivers.kafka import client
+from ...drivers.kafka.cluster import Cluster, connected
+from ...drivers.kafka.reading import QUICK, partition_of, started
+from ...drivers.kafka.states import States
+from ...drivers.kafka.topics import ensure
 from ...errors import BadInput
 from ...settings import Settings, load_for_kafka
 from ..audit.acts import beside
 from ..printing import make_console
-from . import client
-from .cluster import Cluster, connected
-from .reading import QUICK, partition_of, started
 from .rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, Rebuild
-from .states import States
-from .topics import ensure
 
 LOGS = ("events", "training", "desk", "journal")
 """The settings of the topics that state follows from."""

@@ -23,6 +23,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...drivers.kafka import client
+from ...drivers.kafka.cluster import connected
+from ...drivers.kafka.reading import QUICK, Reader, partition_of, retraining_in, started
+from ...drivers.kafka.states import States
+from ...drivers.kafka.topics import ensure
 from ...errors import BadInput, BadSettings
 from ...flow import wire
 from ...flow.chain import Chain, chain_of
@@ -34,12 +39,7 @@ from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
 from ...settings import Settings, load_for_kafka
 from ..audit.acts import beside
-from . import client
-from .cluster import connected
-from .reading import QUICK, Reader, partition_of, retraining_in, started
 from .rebuilding import check_idle
-from .states import States
-from .topics import ensure
 
 EARLIEST, LATEST = "earliest", "latest"
 

@@ -11,12 +11,12 @@ import msgspec
 
 from ...bridges.bridge import Unreachable
 from ...bridges.folder import encode_answer
+from ...drivers.kafka.client import NoBroker, check_brokers, consumer, library, producer
+from ...drivers.kafka.faults import lasting, passes
+from ...drivers.kafka.reading import partition_of, started
 from ...errors import BadInput
 from ...messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
 from ...settings_kafka import KafkaSettings
-from .client import NoBroker, check_brokers, consumer, library, producer
-from .faults import lasting, passes
-from .reading import partition_of, started
 
 READ_S = 0.2
 """How long a read waits for requests where there are none."""

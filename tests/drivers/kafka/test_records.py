@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from drivers.kafka.logs import Kept, World
 from headrace.flow.parcels import Post
 from headrace.flow.records import OWN_BYTES, letter_headers
 from headrace.messages import InputRejected
 from headrace.settings import parse
-from shells.kafka.logs import Kept, World
 
 PLACE = {"headrace-topic": b"events", "headrace-partition": b"3", "headrace-offset": b"17"}
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from headrace.drivers.kafka import client
+from headrace.drivers.kafka.options import passed_on
 from headrace.errors import BadSettings
 from headrace.settings_kafka import KafkaSettings
-from headrace.shells.kafka import client
-from headrace.shells.kafka.options import passed_on
 
 aiokafka = pytest.importorskip("aiokafka", reason="the extra headrace[kafka] is not installed")
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.shells.kafka.assigning import Steady, shared
+from headrace.drivers.kafka.assigning import Steady, shared
 
 MEMBERS = st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=8, unique=True)
 

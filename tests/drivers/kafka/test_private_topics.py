@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from drivers.kafka.logs import World
 from headrace import Engine, Event, LabelRequested
 from headrace.flow.parcels import Post
 from headrace.flow.shards import digest_of, share_of
 from headrace.messages import Answer
 from headrace.privacy import WHOLE, Privacy
 from headrace.settings import Settings, parse
-from shells.kafka.logs import World
 
 HIDDEN = b"s3cret"
 RAW = {"query": {"budget": {"share": 0.4}}, "model": {"name": "logistic"}, "seed": 2}

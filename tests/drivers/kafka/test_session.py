@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 from headrace import Settings
+from headrace.drivers.kafka.session import Session
 from headrace.flow.effects import Part
 from headrace.query.record import Differences
-from headrace.shells.kafka.session import Session
 
 
 def session() -> Session:

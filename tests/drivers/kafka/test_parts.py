@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
+from drivers.kafka.logs import Kept, World, requests_in
 from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick, frozen
 from headrace.errors import BadSettings
 from headrace.flow.desks import desk_of
@@ -20,7 +21,6 @@ from headrace.flow.training import new_log
 from headrace.learn.retrain import retrain
 from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested, base_id
 from headrace.settings import parse
-from shells.kafka.logs import Kept, World, requests_in
 
 N = 1_000
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from aiokafka import errors
 
+from headrace.drivers.kafka.client import NoBroker
+from headrace.drivers.kafka.faults import ADVICE, GrownError, kind_of, lasting, reasons_of
 from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Bounds, Part
 from headrace.flow.parcels import FencedError
 from headrace.flow.places import Places, check_place
 from headrace.settings_kafka import KafkaSettings
-from headrace.shells.kafka.client import NoBroker
-from headrace.shells.kafka.faults import ADVICE, GrownError, kind_of, lasting, reasons_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What carries out what a flow wants: Kafka, and Faust around it."""

@@ -1,0 +1,246 @@
+"""A Faust app around a station: `HEADRACE_SETTINGS=F.toml faust -A headrace.drivers.faust worker`.
+
+Faust gives the frame: an app with a command line, services that start and stop in order, signals,
+and room for agents of your own beside it (`from headrace.drivers.faust import app`). Nothing of
+ours goes through its streams: docs/adr/0010-what-faust-does.md says what was measured.
+`headrace worker --settings F.toml` starts the same app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from ..adapters.faust_sensor import faust_sensor
+from ..adapters.prometheus import registry_of
+from ..adapters.serving import Served, serve
+from ..errors import BadInput, BadSettings
+from ..flow.training import new_log
+from ..messages import Output
+from ..report import Report
+from ..reporting import report_of_parts
+from ..settings import Settings, load_for_kafka
+from .kafka import logs
+from .kafka.client import faust_brokers, faust_credentials, library
+from .kafka.station import Station
+
+SETTINGS = "HEADRACE_SETTINGS"
+REPORT_S = 1.0
+REDRAWN_S = 0.25
+LOGGER = logging.getLogger("headrace.worker")
+
+
+class Screen(Protocol):
+    """What shows this worker in a terminal, where one is shown."""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be drawn anew."""
+
+    def update(self, report: Report) -> None:
+        """Draw this."""
+
+    def note(self, sentence: str) -> None:
+        """Show a sentence."""
+
+    def happened(self, outputs: Sequence[Output]) -> None:
+        """Show what was decided."""
+
+
+def create_app(settings: Settings, frame: Frame | None = None) -> Any:
+    """The Faust app of these settings, with a station as a service of it, that of `frame`.
+
+    It listens nowhere, creates no topic and keeps no file; whoever starts it, `headrace worker` or
+    `faust worker`, it logs as the settings say. Raises `BadSettings`.
+    """
+    frame = frame or Frame(settings)
+    app = _app()(
+        f"{settings.kafka.group}-faust",
+        broker=faust_brokers(settings.kafka),
+        broker_credentials=faust_credentials(settings.kafka),
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        datadir="",
+        value_serializer="raw",
+        Worker=_launcher(frame),
+    )
+    if settings.worker.faust_sensor:
+        faust_sensor(app, frame.registry)
+    app.service(_service(frame))
+    return app
+
+
+def _app() -> type[Any]:
+    """Faust's app, which connects to the brokers itself only if it has agents: yours."""
+    faust = library("faust")
+
+    class Boot(library("faust.app").BootStrategy):  # type: ignore[misc]  # as above
+        def server(self) -> Any:
+            """The services to start with."""
+            return super().server() if self.app.agents else ()
+
+        def _should_enable_web(self) -> bool:
+            # Faust's command line would open a port to all the world, whatever the app says.
+            return False
+
+    class App(faust.App):  # type: ignore[misc, name-defined]  # as above
+        BootStrategy = Boot
+
+        def _create_directories(self) -> None:
+            # Those for tables, where the worker was started: there are no tables.
+            return
+
+    return App
+
+
+def _service(frame: Frame) -> type[Any]:
+    """The station as Faust wants its services: a class, made by the app."""
+    base = library("mode").Service
+
+    class StationService(base):  # type: ignore[misc, valid-type]  # known at run time only
+        """Runs the station, tells its report, and stops it within the deadline."""
+
+        async def on_start(self) -> None:
+            frame.start()
+
+        @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
+        async def _watch(self) -> None:
+            await frame.ended()
+            if self.should_stop:
+                return
+            if isinstance(frame.error, BadSettings | BadInput):
+                # Somebody has to do something, and a traceback would not tell them what.
+                LOGGER.error("%s", frame.error)
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                await self.crash(frame.error or RuntimeError("the station ended"))
+
+        async def on_stop(self) -> None:
+            await frame.stop()
+
+    return StationService
+
+
+class Frame:
+    """A station in a task of its own, its report once a second, and /metrics, /healthz, /readyz."""
+
+    def __init__(self, settings: Settings, screen: Screen | None = None) -> None:
+        self.settings = settings
+        self.screen = screen
+        self.station = (
+            Station(settings)
+            if screen is None
+            else Station(settings, note=screen.note, warn=screen.note, told=screen.happened)
+        )
+        self.report: Report = report_of_parts(settings, new_log(settings).trainer, {}, {})
+        self.registry = registry_of(lambda: self.report, self.station.timings)
+        self.error: BaseException | None = None
+        self._stop = asyncio.Event()
+        self._served: Served | None = None
+        self._why_not_ready = "starting"
+
+    def start(self) -> None:
+        """Start working. Raises `BadSettings` when the port of the metrics can't be had."""
+        if self.settings.http.port:
+            self._served = serve(
+                lambda: self.report,
+                http=self.settings.http,
+                ready=lambda: self._why_not_ready,
+                registry=self.registry,
+                on_note=LOGGER.warning,
+            )
+            LOGGER.info("metrics at %s", self._served.url)
+        self._work = asyncio.create_task(self.station.run(self._stop))
+        self._tell = asyncio.create_task(self._telling())
+
+    async def _telling(self) -> None:
+        due_at = time.monotonic()
+        while True:
+            session = self.station.session
+            self._why_not_ready = self.station.why_not_ready() or self.report.model_fault
+            if session is not None and session.is_joined and time.monotonic() >= due_at:
+                self.report = session.report(self.station.restarts_n)
+                due_at = time.monotonic() + REPORT_S
+            if self.screen is not None and self.screen.is_due:
+                self.screen.update(self.report)
+            await asyncio.sleep(REPORT_S if self.screen is None else REDRAWN_S)
+
+    @property
+    def code(self) -> int:
+        """The exit code of what it ended by itself with: 2 where somebody has to do something."""
+        return 2 if isinstance(self.error, BadSettings | BadInput) else 0
+
+    async def ended(self) -> None:
+        """Returns when the station has ended, by itself or because it was stopped."""
+        await asyncio.wait([self._work])
+        if not self._work.cancelled():
+            self.error = self._work.exception()
+
+    async def stop(self) -> None:
+        """Let it finish what is under way, for as long as the settings allow."""
+        self._why_not_ready = "stopping"
+        self._stop.set()
+        deadline_s = self.settings.worker.stop_within_s
+        done, _ = await asyncio.wait([self._work], timeout=deadline_s)
+        if not done:
+            LOGGER.warning("not done after %s s: what is under way will be repeated", deadline_s)
+            self._work.cancel()
+        self._tell.cancel()
+        for task in (self._work, self._tell):
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+        if self._served is not None:
+            self._served.close()
+
+
+def set_up_logs(settings: Settings, screen: Screen | None) -> None:
+    """Send all logging of this process where the settings say, or to the screen."""
+    logs.set_up(settings.worker, None if screen is None else screen.note)
+
+
+def _launcher(frame: Frame) -> type[Any]:
+    """Faust's worker, with our log lines and the exit code of the frame."""
+    base = library("faust").Worker
+
+    class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
+        def __init__(self, app: Any, *services: Any, **options: Any) -> None:
+            options |= {"quiet": True, "loglevel": frame.settings.worker.log_level}
+            super().__init__(app, *services, **options)
+            # It would end with an escape code, in front of the first line of a log.
+            self.spinner = None
+            # Faust's command line switches on what is not served, and its banner tells of it.
+            app.conf.web_enabled = False
+            set_up_logs(frame.settings, frame.screen)
+
+        def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
+            """Called when Faust has set up its own."""
+            set_up_logs(frame.settings, frame.screen)
+
+        def execute_from_commandline(self) -> NoReturn:
+            try:
+                super().execute_from_commandline()
+            except SystemExit as stopped:
+                raise SystemExit(frame.code or stopped.code) from None
+            raise SystemExit(frame.code)
+
+    return Launcher
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, made when Faust asks for it, from the file that `HEADRACE_SETTINGS` names."""
+    if name != "app":
+        raise AttributeError(name)
+    path = os.environ.get(SETTINGS)
+    if not path:
+        raise BadSettings(f"{SETTINGS} is not set; must name the settings' file")
+    app = create_app(load_for_kafka(Path(path)))
+    globals()["app"] = app
+    return app

@@ -1,0 +1,1 @@
+"""The worker on Kafka: carries out what a flow wants, with clients."""

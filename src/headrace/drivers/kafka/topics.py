@@ -1,0 +1,234 @@
+"""Our topics: what each holds, what each must be like, which are missing.
+
+What is missing is created, what exists is never changed: a topic that differs is told, with what to
+do about it. One exception: the journal gets more partitions when the inference log got more. Who
+may do what on which topic is in docs/KAFKA.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...errors import BadInput, BadSettings
+from ...settings import Settings
+from .cluster import Found, Wanted, connected
+
+MESSAGE_BYTES = 1_048_588
+"""The largest record that brokers take unless told otherwise: Kafka's `message.max.bytes`."""
+
+OVERHEAD_BYTES = 4_096
+"""More than what a record needs beside its key, value and headers."""
+
+COPIES_SAFE = 3
+COPIES_IN_SYNC = 2
+"""With three copies or more, two must have a record before it counts as written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a topic must be like.
+
+    `created_n` partitions when we create it, which we never do with 0; `partitions_n` is how many
+    it must have, None any number; `retention_s` how long it keeps records, None for ever.
+    """
+
+    setting: str
+    name: str
+    holds: str
+    key: str
+    created_n: int
+    partitions_n: int | None
+    retention_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it is: `found` is None if it is missing, or hidden from us.
+
+    With `faults` the worker can't run; with `notes` it can, and somebody should know.
+    """
+
+    topic: Topic
+    found: Found | None
+    faults: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """`ok`, `missing` or `differs`."""
+        if self.found is None:
+            return "missing"
+        return "differs" if self.faults or self.notes else "ok"
+
+
+def planned(settings: Settings, events_n: int) -> list[Topic]:
+    """Every topic, the inference log first, which has `events_n` partitions.
+
+    Raises `BadSettings` if a request would be deleted before its deadline.
+
+    >>> [(topic.name, topic.created_n) for topic in planned(Settings(), 12)][-2:]
+    [('headrace.desk', 4), ('headrace.journal', 12)]
+    """
+    kafka, deadline_s = settings.kafka, settings.label.deadline_s
+    kept, desks_n = kafka.retention_s, kafka.desk_partitions
+    if kept < deadline_s:
+        raise BadSettings(
+            f"kafka.retention_s is {kept}; must be at least label.deadline_s, which is "
+            f"{deadline_s}, or a request is deleted while people may still answer it"
+        )
+    return [
+        Topic(setting, getattr(kafka, setting), holds, key, created_n, partitions_n, retention_s)
+        for setting, holds, key, created_n, partitions_n, retention_s in (
+            ("events", "inferences, as they are", "any", 0, None, None),
+            ("requests", "requests for labels, withdrawals", "request id", desks_n, None, kept),
+            ("answers", "answers, from anywhere", "any", desks_n, None, kept),
+            ("training", "every end, in one order: the model", "none", 1, 1, None),
+            ("drift", "changes of the drift level", "signal", 1, 1, kept),
+            ("rejects", "what could not be used, and why", "none", 1, None, kept),
+            ("desk", "what each desk was given", "request id", desks_n, desks_n, kept),
+            ("journal", "what each shard was fed", "none", events_n, events_n, kept),
+        )
+    ]
+
+
+async def ensure(settings: Settings, *, create: bool | None = None) -> list[TopicState]:
+    """All topics, fit for the worker; those that are missing are created.
+
+    `create` overrides `kafka.create_topics`. Raises `NoBroker` if none answers, `BadInput` if there
+    is no inference log, `BadSettings` with every fault of the other topics.
+    """
+    create = settings.kafka.create_topics if create is None else create
+    states = await survey(settings, create, count=False)
+    if states[0].found is None:
+        raise BadInput(missing(states)[0])
+    faults = [*missing(states), *(fault for state in states for fault in state.faults)]
+    if faults:
+        raise BadSettings(faults)
+    return states
+
+
+async def survey(
+    settings: Settings, create: bool = False, *, count: bool = True
+) -> list[TopicState]:
+    """All topics as they are, after what is missing was created, if that is wanted.
+
+    With `count` their records are counted, which asks every partition. Nothing is created before
+    there is an inference log. Raises `NoBroker`, and `BadSettings` for what the brokers refuse.
+    """
+    kafka = settings.kafka
+    async with connected(kafka) as cluster:
+        found = await cluster.topics()
+        events_n = found[kafka.events].partitions_n if kafka.events in found else 0
+        topics = planned(settings, events_n)
+        if create and events_n:
+            new = {topic.name: topic for topic in topics if topic.name not in found}
+            await cluster.create(wanted(topic, settings) for topic in new.values())
+            expected = {name: topic.created_n for name, topic in new.items()}
+            if kafka.journal in found and found[kafka.journal].partitions_n < events_n:
+                await cluster.grow(kafka.journal, events_n)
+                expected[kafka.journal] = events_n
+            found = await cluster.visible(expected)
+        ours = {topic.name: found[topic.name] for topic in topics if topic.name in found}
+        rules = await cluster.rules(ours)
+        sizes = {name: one.partitions_n for name, one in ours.items()}
+        records = await cluster.records(sizes) if count else {}
+    for name, one in ours.items():
+        ours[name] = replace(one, rules=rules.get(name), records_n=records.get(name, 0))
+    return [judged(topic, ours.get(topic.name), topics[0]) for topic in topics]
+
+
+def wanted(topic: Topic, settings: Settings) -> Wanted:
+    """How a topic is created."""
+    kafka = settings.kafka
+    kept_ms = -1 if topic.retention_s is None else int(topic.retention_s * 1000)
+    rules = {"cleanup.policy": "delete", "retention.ms": str(kept_ms), "retention.bytes": "-1"}
+    if topic.setting == "answers":
+        # A tool's clock that is years behind must not delete its answers at once.
+        rules["message.timestamp.type"] = "LogAppendTime"
+    if kafka.replication >= COPIES_SAFE:
+        rules["min.insync.replicas"] = str(COPIES_IN_SYNC)
+    if kafka.request_bytes_max + OVERHEAD_BYTES > MESSAGE_BYTES:
+        rules["max.message.bytes"] = str(kafka.request_bytes_max + OVERHEAD_BYTES)
+    return Wanted(topic.name, topic.created_n, kafka.replication, rules)
+
+
+# ---------------------------------------------------------------------------------- judging
+
+
+def missing(states: list[TopicState]) -> list[str]:
+    """What is not there, in one sentence; the inference log has to be there before the others."""
+    events, *_ = states
+    if events.found is None:
+        return [
+            f"kafka.events is {events.topic.name!r}, and there is no such topic, or we may not see "
+            "it; create it or name another: ours are created when it is there"
+        ]
+    names = [state.topic.name for state in states if state.found is None]
+    if not names:
+        return []
+    return [
+        f"missing, or hidden from us: {', '.join(names)}; run headrace topics --create, or set "
+        "kafka.create_topics"
+    ]
+
+
+def judged(topic: Topic, found: Found | None, events: Topic) -> TopicState:
+    """A topic as it is beside what it must be like."""
+    if found is None or topic.setting == "events":
+        return TopicState(topic, found)
+    faults, notes = _faults_of_partitions(topic, found, events), []
+    if found.rules is None:
+        notes.append(f"how long {topic.name} keeps records is hidden; allow us DescribeConfigs")
+        return TopicState(topic, found, tuple(faults), tuple(notes))
+    if "compact" in found.rules["cleanup.policy"]:
+        faults.append(f"{topic.name} is compacted, which loses records; set cleanup.policy=delete")
+    kept_s, is_bounded = kept(found), found.rules["retention.bytes"] != "-1"
+    if topic.retention_s is None and (kept_s is not None or is_bounded):
+        faults.append(
+            f"{topic.name} deletes records, and they are the model; set its retention.ms=-1 and "
+            "retention.bytes=-1"
+        )
+    elif topic.retention_s is not None and kept_s is not None and kept_s < topic.retention_s:
+        notes.append(
+            f"{topic.name} keeps records for {span(kept_s)}; kafka.retention_s says "
+            f"{span(topic.retention_s)}: change one of them"
+        )
+    return TopicState(topic, found, tuple(faults), tuple(notes))
+
+
+def _faults_of_partitions(topic: Topic, found: Found, events: Topic) -> list[str]:
+    has_n, must_n = found.partitions_n, topic.partitions_n
+    if must_n is None or has_n == must_n:
+        return []
+    told = f"{topic.name} has {has_n} partitions"
+    if topic.setting == "journal" and has_n < must_n:
+        return [f"{told}, {events.name} has {must_n}; run headrace topics --create to add them"]
+    if topic.setting == "journal":
+        return [
+            f"{told}, {events.name} has {must_n}: it is of another inference log; give "
+            "kafka.journal a new name"
+        ]
+    if topic.setting == "desk":
+        return [
+            f"{told}, kafka.desk_partitions is {must_n}, and open requests can't move between "
+            f"partitions; set it to {has_n}, or give kafka.desk a new name"
+        ]
+    return [f"{told}, must have {must_n}; give kafka.{topic.setting} a new name"]
+
+
+def kept(found: Found) -> float | None:
+    """How long a topic keeps records, in seconds; None: for ever, or we may not know."""
+    ms = int(found.rules["retention.ms"]) if found.rules else -1
+    return None if ms < 0 else ms / 1000
+
+
+def span(seconds: float) -> str:
+    """A time in words.
+
+    >>> span(2_592_000), span(5_400)
+    ('30 days', '1.5 hours')
+    """
+    for unit, of_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= of_s:
+            return f"{seconds / of_s:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
