@@ -8,7 +8,9 @@ from typing import Any
 from headrace import Settings
 from headrace.drivers.kafka.session import Session
 from headrace.flow.effects import Part
+from headrace.privacy import Privacy
 from headrace.query.record import Differences
+from headrace.settings import PrivacySettings
 
 
 def session() -> Session:
@@ -22,6 +24,7 @@ def session() -> Session:
         clock=lambda: 0.0,
         lost_n={},
         recomputed=Differences(),
+        privacy=Privacy(PrivacySettings()),
     )
 
 
