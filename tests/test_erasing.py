@@ -49,6 +49,10 @@ WORLDS = {
         "model": {"name": "naive-bayes"},
         "label": {"second_opinion_share": 0.5, "deadline_s": 60.0},
     },
+    "kept versions of the model": {
+        "model": {"name": "committee"},
+        "learn": {"versions_kept": 3, "version_every_n": 10},
+    },
     "poor": {"query": {"budget": {"share": 0.02}, "control_share": 1.0}},
 }
 

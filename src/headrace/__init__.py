@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         RequestWithdrawn,
         RetrainFinished,
         RetrainRequested,
+        RollBackOrdered,
         RoundClosed,
         RoundOpened,
         RoundOrdered,
@@ -75,6 +76,7 @@ __all__ = [
     "Result",
     "RetrainFinished",
     "RetrainRequested",
+    "RollBackOrdered",
     "RoundClosed",
     "RoundOpened",
     "RoundOrdered",
@@ -98,8 +100,8 @@ _FROM = {
     ".messages": (
         "Answer DriftChanged ErasureOrdered Event EventBatch InputRejected LabelDisputed "
         "LabelRequested LabelSettled ModelAdopted ModelKept ModelRolledBack RequestExpired "
-        "RequestWithdrawn RetrainFinished RetrainRequested RoundClosed RoundOpened RoundOrdered "
-        "SubjectErased Tick Withdrawal"
+        "RequestWithdrawn RetrainFinished RetrainRequested RollBackOrdered RoundClosed RoundOpened "
+        "RoundOrdered SubjectErased Tick Withdrawal"
     ),
     ".models": "models",
     ".query": "budgets strategies",

@@ -44,6 +44,7 @@ from .messages import (
     RequestWithdrawn,
     RetrainFinished,
     RetrainRequested,
+    RollBackOrdered,
     RoundOrdered,
     Tick,
     Withdrawal,
@@ -51,9 +52,8 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, given, named, plain_features
+from .observe.given import Refused, given, named
 from .observe.schema import Schema
-from .observe.values import Refusal
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
 from .query.record import Differences
@@ -63,6 +63,7 @@ from .query.strategies import Strategy
 from .recalling import settle_record
 from .report import Report
 from .reporting import check_model_starts, report_of
+from .scoring_model import ScoringModel
 from .settings import Settings, check
 from .shard import Shard
 from .wiring import make_desk, make_schema, make_shard, make_trainer
@@ -231,7 +232,7 @@ class Engine:
                 return self._routed(self.desk.withdrawn(message, self._clock))
             case Tick():
                 return self._ticked(message.at)
-            case RoundOrdered() | ErasureOrdered():
+            case RoundOrdered() | RollBackOrdered() | ErasureOrdered():
                 return self._ticked(message.at) + self._ordered(message)
             case RetrainFinished():
                 return self._finished(message)
@@ -241,10 +242,16 @@ class Engine:
                 kind = type(message).__name__
                 raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
 
-    def _ordered(self, order: RoundOrdered | ErasureOrdered) -> list[Output]:
-        """A round; or forget what an order names, which is told without a word of who it was."""
+    def _ordered(self, order: RoundOrdered | RollBackOrdered | ErasureOrdered) -> list[Output]:
+        """A round; a version of the model back; or forget what an order names.
+
+        That is told without a word of who it was.
+        """
         if isinstance(order, RoundOrdered):
             return self._routed(self.shard.ordered(order))
+        if isinstance(order, RollBackOrdered):
+            entries = self.trainer.versions.ordered(order, self._clock, self.trainer.version + 1)
+            return self._routed(entries)
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
         withdrawn, told = erase_subject(order, self._clock, self.shard, self.desk, self.trainer)
@@ -275,6 +282,7 @@ class Engine:
         if entry is None:
             return []
         self.trainer.fold(entry, finished.challenger)
+        self.trainer.versions.judged(entry, finished.challenger, self.trainer.as_version)
         if isinstance(entry, ModelAdopted):
             self.shard.adopted()
         return [entry]
@@ -345,13 +353,9 @@ class Engine:
         the stream has not shown yet counts as missing. Raises `BadInput` for features that no event
         could have.
         """
-        try:
-            features = plain_features(features, self.settings.input.feature_names)
-        except Refusal as refusal:
-            raise BadInput(refusal.detail) from refusal
-        features = self._declared.applied(features)
-        row = self.schema.row(features, is_read_only=True)
-        probabilities = self.trainer.probabilities(row[np.newaxis], None, lambda _: features)[0]
+        trainer = self.trainer
+        model = ScoringModel.of(self.settings, self.schema, trainer.learner, trainer.calibration)
+        probabilities = model.predict_many([features])[0]
         if np.isnan(probabilities).any():
             return {}
         return dict(zip(self.schema.classes, probabilities.tolist(), strict=True))

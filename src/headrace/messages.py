@@ -18,8 +18,18 @@ from numpy.typing import NDArray
 
 from .messages_base import Features, Message, Value, class_name
 from .messages_erasure import ErasureOrdered, SubjectErased
+from .messages_model import ModelRolledBack, RollBackOrdered
 
-__all__ = ["ErasureOrdered", "Features", "Message", "SubjectErased", "Value", "class_name"]
+__all__ = [
+    "ErasureOrdered",
+    "Features",
+    "Message",
+    "ModelRolledBack",
+    "RollBackOrdered",
+    "SubjectErased",
+    "Value",
+    "class_name",
+]
 """Of other modules; to be imported from here like the messages below."""
 
 # ------------------------------------------------------------------------------------- inputs
@@ -198,6 +208,7 @@ Input: TypeAlias = (
     | Tick
     | RoundOrdered
     | ErasureOrdered
+    | RollBackOrdered
     | RetrainFinished
 )
 Inputs: TypeAlias = Sequence[Input]
@@ -413,20 +424,6 @@ class ModelKept(Message, frozen=True, kw_only=True):
     labels_n: int
 
 
-class ModelRolledBack(Message, frozen=True, kw_only=True):
-    """An adopted challenger proved worse than the champion it displaced, which is back in use.
-
-    The shares are of the control labels since the adoption, of both before they learned them.
-    """
-
-    job_id: int
-    at: float
-    model_version: int
-    champion_right: float
-    challenger_right: float
-    labels_n: int
-
-
 class Reason(StrEnum):
     """Why an input was rejected: the closed list of docs/REJECTS.md."""
 
@@ -455,6 +452,7 @@ class Reason(StrEnum):
     TOO_MANY_ANSWERS = "too_many_answers"
     BAD_ORDER = "bad_order"
     NO_ROUND = "no_round"
+    NO_VERSION = "no_version"
 
 
 class InputRejected(Message, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from .settings_columns import ColumnsSettings, faults_of_columns
 from .settings_drift import DriftSettings, WatchSettings, faults_of_drift
 from .settings_fields import (
     Count,
+    CountOrNone,
     Few,
     Seconds,
     Section,
@@ -282,6 +283,17 @@ class LearnSettings(Section, frozen=True, kw_only=True):
             "displaced; should it prove worse beyond noise, it is rolled back."
         ),
     ] = 50
+    versions_kept: Annotated[
+        CountOrNone,
+        about(
+            "Versions of the model kept, which `headrace model roll-back` can bring back; 0: none. "
+            "Each is as large as the model, in memory and in snapshots."
+        ),
+    ] = 0
+    version_every_n: Annotated[
+        Count,
+        about("A version is kept after so many labels, and whenever another model is adopted."),
+    ] = 100
     twins_share: Annotated[
         ShareOrNone,
         about(

@@ -46,7 +46,7 @@ def test_the_newest_snapshot_is_told_whether_found_or_written(tmp_path):
     worker = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker
     told = (worker.snapshot_at, worker.snapshot_bytes, worker.snapshot_refused_n)
     assert told == (path.stat().st_mtime, 4, 2)
-    found.wrote(b"longer")
+    found.wrote(b"longer", engine_of(1))
     worker = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker
     assert (worker.snapshot_at, worker.snapshot_bytes) == (NOW, 6)
 

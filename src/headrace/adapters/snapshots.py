@@ -20,7 +20,15 @@ from pathlib import Path
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from .snapshots_folder import LEFT_OVER, MAGIC, Folder, LocalFolder, Unreachable, local_path
+from .snapshots_folder import (
+    LEFT_OVER,
+    MAGIC,
+    Folder,
+    LocalFolder,
+    Unreachable,
+    local_path,
+    read_regular,
+)
 from .snapshots_keys import KEY_ID_BYTES, Keys, load_keys
 from .snapshots_remote import RemoteFolder
 
@@ -251,6 +259,23 @@ class SnapshotStore:
                 self._folder.remove(name)
             except OSError as error:
                 self.not_removed.append(f"{name}: {error}")
+
+
+def sealed(
+    blob: bytes, *, stream: str, series: str, seq: int, said: Mapping[str, int | str], keys: Keys
+) -> bytes:
+    """The bytes of a signed file beside any store; `said` stands in its header as `positions`."""
+    digest = hashlib.sha256(blob).hexdigest()
+    header = _Header(stream=stream, series=series, seq=seq, sha256=digest, positions=dict(said))
+    return _sealed(header, blob, keys)
+
+
+def read_sealed(path: Path, *, series: str, keys: Keys) -> Snapshot:
+    """What `sealed` gave, once its signature is verified. Raises `BadInput`, `OSError`."""
+    header, blob = _verified(read_regular(path, starts_with=MAGIC), keys)
+    if header.series != series:
+        raise BadInput(f"{path}: of the series {header.series!r}; {series!r} is wanted")
+    return Snapshot(header.seq, blob, header.positions, header.at, str(path))
 
 
 def _opened_folder(place: str | Path, series: str) -> Folder:

@@ -71,18 +71,36 @@ def load_keys(place: str | Path, *, makes_key: bool = True) -> Keys:
     is no key and none is to be made, if a file can't be read, a key is shorter than 32 bytes, or
     the file in the folder is a link, another user's, or readable by others.
     """
+    given = _given_key()
+    return Keys(_own_key(place, makes_key) if given is None else given, _old_keys())
+
+
+def given_keys() -> Keys:
+    """The keys that the environment gives, and no others: for files from elsewhere.
+
+    Raises `BadSettings` if it gives none, or one that can't be used.
+    """
+    key = _given_key()
+    if key is None:
+        raise BadSettings(
+            f"neither {KEY_ENV} nor {KEY_FILE_ENV} is set, so no signature can be verified; give "
+            f"the key of the run: what it had there, or else {OWN_KEY_FILE} in its snapshots"
+        )
+    return Keys(key, _old_keys())
+
+
+def _given_key() -> bytes | None:
     text, file = os.environ.get(KEY_ENV), os.environ.get(KEY_FILE_ENV)
     if text is not None and file is not None:
         raise BadSettings(f"{KEY_ENV} and {KEY_FILE_ENV} are both set; unset one of them")
     if text is not None:
-        key = text.strip().encode()
-    elif file is not None:
-        key = _read_key_file(Path(file), KEY_FILE_ENV).strip()
-    else:
-        key = _own_key(place, makes_key)
+        return text.strip().encode()
+    return None if file is None else _read_key_file(Path(file), KEY_FILE_ENV).strip()
+
+
+def _old_keys() -> tuple[bytes, ...]:
     old = os.environ.get(OLD_KEYS_FILE_ENV)
-    olds = () if old is None else tuple(_read_key_file(Path(old), OLD_KEYS_FILE_ENV).split())
-    return Keys(key, olds)
+    return () if old is None else tuple(_read_key_file(Path(old), OLD_KEYS_FILE_ENV).split())
 
 
 def key_id(key: bytes) -> str:

@@ -44,6 +44,7 @@ def erase_examples(
         return 0, False
     # Whatever was displaced or is in training has learned the labels too.
     trainer.parked, trainer._trial, trainer._open, trainer._outrun = [], None, None, None
+    trainer.versions.forget()
     trainer._described = describe(trainer.memory.examples(), trainer.schema)
     trainer._install(_trained_anew(trainer))
     if not isinstance(trainer.learner.model, Committee):
@@ -57,6 +58,7 @@ def read_anew(trainer: Trainer) -> None:
     twins, trial = trainer.twins, trainer._trial
     parts: list[Part] = [trainer.learner, *twins.random, *twins.chosen, twins.joint]
     parts += [parked.part for parked in trainer.parked]
+    parts += [version.learner for version in trainer.versions.all]
     for part in parts if trial is None else [*parts, trial.part]:
         part.attach(trainer.schema)
 

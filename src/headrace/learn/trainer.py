@@ -15,7 +15,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -38,18 +38,20 @@ from ..messages import (
 )
 from ..observe.originals import OriginalOf
 from ..observe.schema import Schema
-from ..settings import COMPARED_MIN, LearnSettings
+from ..settings import LearnSettings
 from .calibration import Calibration
 from .committee.committee import Committee
+from .judging import unjudged, verdict
 from .learner import Learner
 from .memory import Example, Memory, half_life_s_of, weights_of
 from .noise import LabelNoise
 from .parked import ALIKE_MAX, Description, Parked, Part, Trial, describe, distance, is_right
-from .retrain import Challenger, RetrainJob, compare, retrain
+from .retrain import Challenger, RetrainJob, retrain
 from .river_part import RiverPart
 from .schema_view import Floats
 from .scoring import is_likeliest
 from .twins import Twins
+from .versions import Version, Versions
 
 Entry: TypeAlias = (
     LabelSettled
@@ -99,6 +101,7 @@ class Trainer:
         self.kept_n = 0
         self.rolled_back_n = 0
         self.parked: list[Parked] = []
+        self.versions = Versions(settings)
         # When it last learned, a retraining was ordered, a challenger adopted; seconds.
         self.learned_at: float | None = None
         self.ordered_at: float | None = None
@@ -114,6 +117,13 @@ class Trainer:
         self._drift_at = -math.inf
         self._labels_since_drift_n = 0
         self._follow_ups_n = len(AFTER_DRIFT_N)
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 no version was kept."""
+        return fields | {"versions": Versions(fields["settings"])}
 
     def probabilities(
         self, X: Floats, at: Floats | None = None, original_of: OriginalOf | None = None
@@ -196,7 +206,8 @@ class Trainer:
         if self._trial is not None and self._trial.is_worse:
             return [self._trial.rolled_back(now, self.version + 1)]
         if self._outrun is not None:
-            return [self._given_up(self._outrun, now)]
+            told = "more labels came in during the retraining than it was given"
+            return [unjudged(self._outrun, now, told)]
         if self._retrain_at is not None and now >= self._retrain_at and self._can_order:
             return self.order("schedule", now)
         if every_n is not None and self._labels_since_retrain_n >= every_n:
@@ -205,16 +216,6 @@ class Trainer:
         if due_n and self._labels_since_drift_n >= due_n[0]:
             return self.order("after drift", now)
         return []
-
-    def _given_up(self, job_id: int, now: float) -> ModelKept:
-        return ModelKept(
-            job_id=job_id,
-            at=now,
-            reason="more labels came in during the retraining than it was given",
-            champion_right=0.0,
-            challenger_right=0.0,
-            labels_n=0,
-        )
 
     def order(
         self, reason: str, now: float
@@ -262,43 +263,20 @@ class Trainer:
         if self.job(finished.job_id) is None:
             return None
         if finished.challenger is None:
-            return ModelKept(
-                job_id=finished.job_id,
-                at=finished.at,
-                reason=finished.error or "the job came back without a challenger",
-                champion_right=0.0,
-                challenger_right=0.0,
-                labels_n=0,
-            )
+            told = finished.error or "the job came back without a challenger"
+            return unjudged(finished.job_id, finished.at, told)
         theirs = dict(self._caught_up(finished.challenger).right)
-        compared = [
-            (example.champion_right, theirs[example.id])
+        pairs = [
+            (bool(example.champion_right), theirs[example.id])
             for example in self.memory.latest_control(self.settings.adopt_labels_n)
             if example.champion_right is not None and example.id in theirs
         ]
-        champion = [bool(mine) for mine, _ in compared]
-        challenged = [theirs_right for _, theirs_right in compared]
-        labels_n = len(compared)
-        champion_right = sum(champion) / max(1, labels_n)
-        challenger_right = sum(challenged) / max(1, labels_n)
-        if labels_n >= COMPARED_MIN and compare(champion, challenged, self.settings.adopt_margin):
-            return ModelAdopted(
-                job_id=finished.job_id,
-                at=finished.at,
-                model_version=self.version + 1,
-                champion_right=champion_right,
-                challenger_right=challenger_right,
-                labels_n=labels_n,
-            )
-        few = f"only {labels_n} control labels to compare on"
-        same = "no better on the latest control labels"
-        return ModelKept(
-            job_id=finished.job_id,
-            at=finished.at,
-            reason=few if labels_n < COMPARED_MIN else same,
-            champion_right=champion_right,
-            challenger_right=challenger_right,
-            labels_n=labels_n,
+        return verdict(
+            finished.job_id,
+            finished.at,
+            pairs,
+            margin=self.settings.adopt_margin,
+            model_version=self.version + 1,
         )
 
     # ------------------------------------------------------------------- the only way in
@@ -306,6 +284,7 @@ class Trainer:
     def fold(self, entry: Entry, challenger: Challenger | None = None) -> None:
         """Take one entry of the log. `challenger` saves computing it again for a `ModelAdopted`."""
         self.version += 1
+        is_ordered = isinstance(entry, ModelRolledBack) and entry.to is not None
         if isinstance(entry, LabelSettled) and entry.confirms:
             # The model has learned this label already; it looks wrong no longer.
             self.noise.settled_again(entry.request_id)
@@ -326,7 +305,15 @@ class Trainer:
             if self.job(entry.job_id) is not None:
                 self._open = None
         elif isinstance(entry, ModelRolledBack):
-            self._rolled_back(entry)
+            (self._went_back if is_ordered else self._rolled_back)(entry)
+        is_new = isinstance(entry, ModelAdopted | ModelRolledBack) and not is_ordered
+        if self.versions.is_due(self.learned_n, is_new=is_new):
+            self.versions.keep(self.as_version())
+
+    def as_version(self) -> Version:
+        """The champion as it stands."""
+        at, calibration = self.learned_at or 0.0, copy.deepcopy(self.calibration)
+        return Version(self.version, at, self.learned_n, self.learner.copy(), calibration)
 
     def _settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
@@ -495,5 +482,18 @@ class Trainer:
         self._install(trial.part)
         self.calibration = trial.calibration
         # A challenger under way was to be judged against the one that has just left.
+        self._trial, self._open, self._outrun = None, None, None
+        self.rolled_back_n += 1
+
+    def _went_back(self, entry: ModelRolledBack) -> None:
+        """Somebody wanted this version back; the one that it displaces is kept, to return to."""
+        found = self.versions.find(entry.to)
+        if found is None:
+            raise BrokenInvariant(f"version {entry.to} is rolled back to and is not kept")
+        displaced = replace(self.as_version(), number=self.version - 1)
+        self.versions.go_back(found, self.learned_n, entry.order_key)
+        self.versions.keep(displaced, is_displaced=True)
+        self._install(found.learner.copy())
+        self.calibration = copy.deepcopy(found.calibration)
         self._trial, self._open, self._outrun = None, None, None
         self.rolled_back_n += 1

@@ -8,7 +8,8 @@ the same model at the same place in it:
   of the one before. It counts if the one before is the last that counted. So neither a repeat nor
   what follows a gap does; after a gap the desk, started anew, says everything again.
 - An order to retrain counts if it has the next number, and the trainer would have ordered it.
-- An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial.
+- An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial,
+  or if the version that somebody wants back is kept.
 
 Nothing here reads Kafka; whoever does hands in entries in the order of the log.
 """
@@ -74,7 +75,8 @@ class TrainingLog:
         if isinstance(entry, ModelKept):
             return trainer.awaits(entry.job_id)
         if isinstance(entry, ModelRolledBack):
-            return trainer.is_on_trial(entry.job_id)
+            is_kept = entry.to is not None and trainer.versions.find(entry.to) is not None
+            return is_kept or trainer.is_on_trial(entry.job_id)
         if origin is None:
             return True
         heard = self.heard(origin.desk)

@@ -1,8 +1,12 @@
-"""Rounds that a person orders: what an order must be, and that each is carried out once."""
+"""What a person orders of a run: what an order must be, and that each is carried out once."""
 
 from __future__ import annotations
 
-from ..messages import InputRejected, Reason, RoundOrdered
+from typing import TypeAlias
+
+from ..messages import InputRejected, Reason, RollBackOrdered, RoundOrdered
+
+Order: TypeAlias = RoundOrdered | RollBackOrdered
 
 KEYS_MAX = 1_000
 """So many of the latest keys are remembered; an order whose key is older counts as new."""
@@ -22,6 +26,9 @@ class Orders:
     def __init__(self) -> None:
         self._keys: dict[str, None] = {}
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
+
     def is_known(self, key: str) -> bool:
         """Whether an order with this key came before; it is remembered. One without a key never."""
         if not key:
@@ -34,18 +41,27 @@ class Orders:
         return False
 
 
-def fault_of(order: RoundOrdered) -> str:
+def fault_of(order: Order) -> str:
     """What is wrong with an order by itself, or nothing.
 
     >>> fault_of(RoundOrdered(at=0.0, labels_n=0))
     'labels_n is 0; must be a whole number of at least 1, or left out for all there is to spend'
     """
+    if isinstance(order, RollBackOrdered):
+        to: object = order.to
+        if type(to) is not int or to < 0:
+            return f"to is {to!r}; must be the number of a version, from 0 on"
+        return _fault_of_texts(order)
     wanted: object = order.labels_n
     if wanted is not None and (type(wanted) is not int or wanted < 1):
         return (
             f"labels_n is {wanted!r}; must be a whole number of at least 1, or left out for all "
             "there is to spend"
         )
+    return _fault_of_texts(order)
+
+
+def _fault_of_texts(order: Order) -> str:
     texts: tuple[tuple[str, object], ...] = (("key", order.key), ("reason", order.reason))
     for name, text in texts:
         if not isinstance(text, str) or len(text) > TEXT_MAX or not text.isprintable():
@@ -67,7 +83,7 @@ def why_no_round(kept_n: int, labels_n: int, can_ask_n: int) -> str:
     return f"each of the {kept_n:,} events that are kept was asked about already"
 
 
-def refused(order: RoundOrdered, reason: Reason, detail: str, now: float) -> InputRejected:
+def refused(order: Order, reason: Reason, detail: str, now: float) -> InputRejected:
     """An order that leads to nothing, and why."""
     key = order.key if isinstance(order.key, str) else ""
     return InputRejected(reason=reason, detail=detail, at=now, input_id=key[:TEXT_MAX])

@@ -11,12 +11,12 @@ read or where a run was killed:
 - An answer is fed before the first event at or after it; one without `at` as soon as it can be.
 - An answer whose request was not asked yet waits for it, and after the last event is fed to be
   rejected. At most `WAITING_MAX` answers wait; then the oldest without a request is fed.
-- A round that was ordered (`headrace round open`) is fed after everything else.
+- What was ordered (`headrace round open`, `model roll-back`) is fed after everything else.
 - A last line without a newline is fed if it is whole JSON; one that is cut short waits for the next
   start.
 - A retraining is run right after the piece that ordered it, before anything else is fed.
 
-With `--follow` what has arrived is fed, and the journal alone says in which order: orders of rounds
+With `--follow` what has arrived is fed, and the journal alone says in which order: orders
 first, answers at once when there is no event, a retraining when its thread is done. After
 `run.tick_s` of quiet the clock is moved to the time of day if something fell due within the last
 day by that clock: so requests of a live stream expire in time, those of a past stream never do.
@@ -57,6 +57,7 @@ from ..report import Report
 from ..settings import Settings
 from .audit.run import open_log
 from .copying import copy_answers
+from .curve import Curve
 from .inputs import open_events
 from .orders import ORDERS
 from .outputs import OutputLogs, differences_told
@@ -153,12 +154,13 @@ class Runner:
             self._shown = Shown(settings, clock, places.state if follow else None, on_note)
             positions = self._restored()
             self._snapshot_at = int(positions.get("journal", 0))
-            self._snapshot_events_n = self.engine.shard.events_n
+            self._shown.stands_at(self.engine)
             self.privacy = load_privacy(settings.privacy)
             is_new = self.journal.is_new
             sealer = load_sealer(settings.sealing, settings.stream)
             self._logs = OutputLogs(places, positions, self.privacy, sealer, is_new=is_new)
             opened.callback(self._logs.close)
+            self._curve = opened.enter_context(closing(Curve(places.state)))
             self._go_on()
             self._is_told = self.engine.shard.events_n > 0
             self._open_inputs(places, opened)
@@ -246,9 +248,8 @@ class Runner:
             is_final = not self.follow if self._pipe is None else self._pipe.has_ended
             is_fed = self.step(is_final=is_final)
             self._retrain()
-            if self.engine.shard.events_n - self._snapshot_events_n >= (
-                self.settings.run.snapshot_every_n
-            ):
+            self._curve.look(self.engine)
+            if self._shown.is_snapshot_due(self.engine):
                 self.snapshot()
             if self._shown.is_due:
                 self._look()
@@ -313,7 +314,7 @@ class Runner:
         return True
 
     def _order(self) -> bool:
-        """Feed an order of a round, if there is one, and events to choose from."""
+        """Feed what somebody ordered, if they did, and there are events."""
         lines = self._orders.peek(1, is_final=False) if self.engine.shard.events_n else []
         for line in lines:
             self._feed_span(self._orders_source, self._orders.position, line)
@@ -429,10 +430,8 @@ class Runner:
 
     def _wait(self) -> None:
         """Until there may be something to read."""
-        if self._pipe is not None:
-            self._pipe.pump(POLL_S)
-        else:
-            self.stop.wait(POLL_S)
+        wait = self.stop.wait if self._pipe is None else self._pipe.pump
+        wait(POLL_S)
 
     def _tick(self) -> None:
         """In quiet times, move the clock to the time of day when something has fallen due."""
@@ -451,9 +450,10 @@ class Runner:
         positions["journal"] = size
         positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
         blob = self.engine.snapshot()
+        self._curve.look(self.engine, every_n=1)
         self.store.write(size, blob, positions, at=now if math.isfinite(now) else None)
-        self._shown.wrote(blob)
-        self._snapshot_at, self._snapshot_events_n = size, self.engine.shard.events_n
+        self._shown.wrote(blob, self.engine)
+        self._snapshot_at = size
 
     # --------------------------------------------------------------------------------- opening
 

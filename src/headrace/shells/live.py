@@ -297,6 +297,8 @@ def _decision(decision: Decision) -> Text:
             )
         case ModelAdopted():
             return Text.assemble((f"{'adopted':<13}", "bold blue"), _compared(decision))
+        case ModelRolledBack(to=int(to)):
+            return Text.assemble((f"{'rolled back':<13}", "bold blue"), f"to version {to}")
         case ModelRolledBack():
             return Text.assemble((f"{'rolled back':<13}", "bold blue"), _compared(decision))
         case ModelKept():

@@ -1,4 +1,4 @@
-"""Rounds that a person orders: `headrace round open`, and the file through which a run hears of it.
+"""What a person orders of a run, the file through which it hears of it, and `headrace round open`.
 
 An order is a line appended to `orders.jsonl` in the folder of the run. The run reads it as it reads
 events and answers: a span of the file stands in its journal, and a replay reads it there again.
@@ -19,8 +19,8 @@ from typing import Any
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from ..messages import InputRejected, Reason, RoundOrdered
-from ..query.orders import fault_of
+from ..messages import InputRejected, Reason, RollBackOrdered, RoundOrdered
+from ..query.orders import Order, fault_of
 from .audit.acts import user
 from .places import no_run_told
 from .rounds_told import RoundsTold
@@ -31,10 +31,10 @@ WAIT_S_MAX = 86_400
 EXIT_NOTHING, EXIT_LATER = 3, 75
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(RoundOrdered)
+_DECODER: msgspec.json.Decoder[Order] = msgspec.json.Decoder(RoundOrdered | RollBackOrdered)
 
 
-def decode_order(line: bytes, now: float) -> RoundOrdered | InputRejected:
+def decode_order(line: bytes, now: float) -> Order | InputRejected:
     """The order in a line of the file, as of `now`, seconds; or why it is none.
 
     >>> decode_order(b'{"type": "RoundOrdered", "at": 5.0, "labels_n": 3}', 9.0)
@@ -47,7 +47,7 @@ def decode_order(line: bytes, now: float) -> RoundOrdered | InputRejected:
     return msgspec.structs.replace(order, at=now)
 
 
-def place_order(folder: Path, order: RoundOrdered) -> bool:
+def place_order(folder: Path, order: Order) -> bool:
     """Append an order to those of a run; false if one with its key stands there already.
 
     When this returns the order survives a loss of power. Raises `BadInput` if the folder holds no
@@ -84,7 +84,7 @@ def _has_key(orders: bytes, key: str) -> bool:
 
 def _key_of(line: bytes) -> str:
     order = decode_order(line, 0.0)
-    return order.key if isinstance(order, RoundOrdered) else ""
+    return "" if isinstance(order, InputRejected) else order.key
 
 
 # --------------------------------------------------------------------------------- command line
@@ -127,22 +127,32 @@ def register(subparsers: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace round open`; the exit code."""
-    at = time.time()
-    made = hashlib.blake2b(f"{at!r} {os.getpid()}".encode(), digest_size=6).hexdigest()
-    key = made if arguments.key is None else arguments.key
-    if not key:
-        raise BadSettings("--key is empty; give a name, or leave it out")
+    at, key = named(arguments.key)
     order = RoundOrdered(
         at=at, labels_n=arguments.labels, key=key, reason=arguments.reason, by=user()
     )
     size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
-    if arguments.wait is not None and not 0 <= arguments.wait <= WAIT_S_MAX:
-        raise BadSettings(f"--wait is {arguments.wait:g}; must be 0 to {WAIT_S_MAX} (seconds)")
-    if place_order(arguments.state, order):
-        sys.stdout.write(f"ordered: a round, labels: {size}, key {key}\n")
+    return order_and_wait(arguments.state, order, f"a round, labels: {size}", arguments.wait)
+
+
+def named(key: str | None) -> tuple[float, str]:
+    """The time of day, and the key of an order: one that was given, or one made of that time."""
+    at = time.time()
+    made = hashlib.blake2b(f"{at!r} {os.getpid()}".encode(), digest_size=6).hexdigest()
+    if key == "":
+        raise BadSettings("--key is empty; give a name, or leave it out")
+    return at, made if key is None else key
+
+
+def order_and_wait(folder: Path, order: Order, what: str, wait_s: float | None) -> int:
+    """Place an order and say so; say what became of it, if `wait_s` is given. The exit code."""
+    if wait_s is not None and not 0 <= wait_s <= WAIT_S_MAX:
+        raise BadSettings(f"--wait is {wait_s:g}; must be 0 to {WAIT_S_MAX} (seconds)")
+    if place_order(folder, order):
+        sys.stdout.write(f"ordered: {what}, key {order.key}\n")
     else:
-        sys.stdout.write(f"ordered before, so nothing was done: key {key}\n")
-    return 0 if arguments.wait is None else _wait(arguments.state, key, arguments.wait)
+        sys.stdout.write(f"ordered before, so nothing was done: key {order.key}\n")
+    return 0 if wait_s is None else _wait(folder, order.key, wait_s)
 
 
 def _wait(folder: Path, key: str, wait_s: float) -> int:
@@ -155,8 +165,11 @@ def _wait(folder: Path, key: str, wait_s: float) -> int:
             if found["state"] == "asked":
                 sys.stdout.write(f"asked: labels: {found['asked_n']}, round {found['round_n']}\n")
                 return 0
+            if found["state"] == "rolled back":
+                sys.stdout.write(f"rolled back: the model is version {found['to']} again\n")
+                return 0
             if found["state"] == "refused":
-                sys.stdout.write(f"nothing was asked: {found['why']}\n")
+                sys.stdout.write(f"nothing was done: {found['why']}\n")
                 return EXIT_NOTHING
             if time.monotonic() >= until:
                 sys.stdout.write(f"not decided within {wait_s:g} s; is the run going on?\n")

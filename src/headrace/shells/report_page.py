@@ -403,7 +403,7 @@ def _models(chronicle: Chronicle, axis: Axis) -> Section:
                 percent(output.challenger_right) if is_judged else None,
                 percent(output.champion_right) if is_judged else None,
                 count(output.labels_n),
-                getattr(output, "reason", ""),
+                getattr(output, "reason", getattr(output, "order_reason", "")),
             ]
         )
     adopted_n = sum(isinstance(trial.output, ModelAdopted) for trial in chronicle.trials)

@@ -1,4 +1,4 @@
-"""What became of rounds that were ordered: read off the decisions of a run as they grow."""
+"""What became of what was ordered: read off the decisions of a run as they grow."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import msgspec
 
 from ..adapters.jsonl import Tail
 from ..bridges.folder import LINE_BYTES_MAX
-from ..messages import InputRejected, Reason, RoundClosed, RoundOpened
+from ..messages import InputRejected, ModelRolledBack, Reason, RoundClosed, RoundOpened
 
 KEPT_N = 10_000
 READ_N = 5_000
 
-_DECODER = msgspec.json.Decoder(RoundOpened | RoundClosed | InputRejected)
+_DECODER = msgspec.json.Decoder(RoundOpened | RoundClosed | ModelRolledBack | InputRejected)
+_REFUSED = (Reason.NO_ROUND, Reason.NO_VERSION, Reason.BAD_ORDER)
 
 
 class RoundsTold:
-    """Ordered rounds by their keys: `state`, and what is known beside.
+    """Orders by their keys: `state`, and what is known beside.
 
-    `state` is "asked" once the round was decided, "refused" where there was nothing to decide, with
-    `why`. The latest 10,000 are remembered.
+    `state` is "asked" once a round was decided, "refused" where there was nothing to decide, with
+    `why`; "rolled back" of a model that is back. The latest 10,000 are remembered.
 
     >>> RoundsTold(Path("no/such/decisions.jsonl")).round("k1") is None
     True
@@ -37,8 +38,9 @@ class RoundsTold:
         """What is known of the order with this key; None if no round came of it yet."""
         while lines := self._tail.peek(READ_N, is_final=False):
             for line in lines:
-                # Few lines are about rounds: those are decoded.
-                if b'"Round' in line[:24] or b'"InputRejected"' in line[:40]:
+                # Few lines are about orders: those are decoded.
+                head = line[:40]
+                if b'"Round' in head or b'"ModelRolled' in head or b'"InputRejected"' in head:
                     self._read(line)
             self._tail.advance(len(lines))
         return self._rounds.get(key)
@@ -54,9 +56,12 @@ class RoundsTold:
             case RoundClosed(round_n=round_n, asked_n=asked_n) if round_n in self._opened:
                 key = self._opened.pop(round_n)
                 self._remember(key, {"state": "asked", "round_n": round_n, "asked_n": asked_n})
-            case InputRejected(reason=Reason.NO_ROUND | Reason.BAD_ORDER, input_id=key) as no if (
-                key
-            ):
+            case ModelRolledBack(order_key=key) as back if key:
+                self._remember(
+                    key,
+                    {"state": "rolled back", "to": back.to, "model_version": back.model_version},
+                )
+            case InputRejected(reason=reason, input_id=key) as no if key and reason in _REFUSED:
                 self._remember(key, {"state": "refused", "asked_n": 0, "why": no.detail})
 
     def _remember(self, key: str, found: dict[str, Any]) -> None:

@@ -67,6 +67,7 @@ class Shown:
         self._snapshot_at: float | None = None
         self._snapshot_bytes: int | None = None
         self._refused_n = 0
+        self._saved_n = (0, 0)
         self._timings: Timings | None = None
 
     # ------------------------------------------------------------------------------ the report
@@ -113,9 +114,21 @@ class Shown:
         """The run goes on from this snapshot."""
         self._snapshot_at, self._snapshot_bytes = Path(path).stat().st_mtime, len(blob)
 
-    def wrote(self, blob: bytes) -> None:
+    def wrote(self, blob: bytes, engine: Engine) -> None:
         """This snapshot was written just now."""
         self._snapshot_at, self._snapshot_bytes = self._clock(), len(blob)
+        self.stands_at(engine)
+
+    def stands_at(self, engine: Engine) -> None:
+        """There is nothing to save yet that came later."""
+        self._saved_n = engine.shard.events_n, engine.trainer.versions.changes_n
+
+    def is_snapshot_due(self, engine: Engine) -> bool:
+        """Whether enough events came since the last one, or the kept versions changed."""
+        events_n, changes_n = self._saved_n
+        new_n = engine.shard.events_n - events_n
+        is_new = engine.trainer.versions.changes_n != changes_n
+        return is_new or new_n >= self.settings.run.snapshot_every_n
 
     def refused(self, snapshots_n: int) -> None:
         """So many snapshots were there, and were passed over."""

@@ -23,12 +23,14 @@ from ...messages import (
     RequestExpired,
     RequestWithdrawn,
     RetrainRequested,
+    RollBackOrdered,
     RoundClosed,
     RoundOpened,
     RoundOrdered,
     SubjectErased,
     Withdrawal,
 )
+from ...query.orders import Order
 
 TEXT_MAX = 500
 
@@ -51,17 +53,18 @@ _COPIED: dict[type[Message], tuple[str, str]] = {
     RetrainRequested: ("retraining_opened", "job_id at reason examples_n model_version"),
     ModelAdopted: ("challenger_adopted", f"at {_COMPARED}"),
     ModelKept: ("challenger_rejected", "at job_id reason champion_right challenger_right labels_n"),
-    ModelRolledBack: ("challenger_rolled_back", f"at {_COMPARED}"),
+    ModelRolledBack: ("challenger_rolled_back", f"at {_COMPARED} to order_key order_reason"),
     Answer: ("answered", "request_id at label annotator"),
     Withdrawal: ("withdrawal", "request_id at reason"),
     RoundOrdered: ("round_ordered", "at labels_n key reason by"),
+    RollBackOrdered: ("roll_back_ordered", "at to key reason by"),
     SubjectErased: ("erased", "at key erased is_refitted"),
     InputRejected: ("refused", "at reason input_id"),
 }
 """Of each message what it is called in the log, and the fields that an entry copies."""
 
 
-def entry_of(message: Output | Answer | Withdrawal | RoundOrdered, **more: Any) -> Entry:
+def entry_of(message: Output | Answer | Withdrawal | Order, **more: Any) -> Entry:
     """The entry about a message, with `more` beside.
 
     >>> entry_of(RequestExpired(request_id="r1", event_id="e1", at=9.0, answers_n=0))

@@ -25,16 +25,16 @@ from ...messages import (
     LabelDisputed,
     LabelSettled,
     Output,
-    RoundOrdered,
     Withdrawal,
 )
 from ...observe.answers import AnswersDecoder
+from ...query.orders import Order
 from ...settings import Settings
 from ..sealed import ANSWERS, opened_of
 from .entries import Entry, entry_of
 
 _OUTPUTS: msgspec.json.Decoder[Output] = msgspec.json.Decoder(Output)
-_ORDERS = msgspec.json.Decoder(RoundOrdered)
+_ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 
 class Via(msgspec.Struct, frozen=True):
@@ -165,7 +165,7 @@ class RunRecords:
         return content
 
 
-def _order_of(line: bytes) -> RoundOrdered | None:
+def _order_of(line: bytes) -> Order | None:
     try:
         return _ORDERS.decode(line)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

@@ -15,6 +15,7 @@ _MODEL = {
     "retraining_ended": "retrainings ended",
     "challenger_adopted": "challengers adopted",
     "challenger_rejected": "challengers rejected",
+    "roll_back_ordered": "rolls back ordered",
     "challenger_rolled_back": "challengers rolled back",
     "drift": "changes of the drift level",
 }

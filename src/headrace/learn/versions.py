@@ -1,0 +1,150 @@
+"""Versions of the model that are kept, so that somebody may roll back to one; who orders is not
+here.
+
+A version is the model as it stood after so many entries of the training log. It is whole: of a
+committee its evidence too, where a retraining makes anew only the river members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..messages import (
+    InputRejected,
+    ModelAdopted,
+    ModelKept,
+    ModelRolledBack,
+    Reason,
+    RollBackOrdered,
+)
+from ..query.orders import Orders, fault_of, refused
+from ..settings import LearnSettings
+from .calibration import Calibration
+from .learner import Learner
+from .retrain import Challenger
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Version:
+    """The model after `number` entries of the training log, which had learned `labels_n` labels.
+
+    `at` is when it learned the last of them, seconds.
+    """
+
+    number: int
+    at: float
+    labels_n: int
+    learner: Learner
+    calibration: Calibration
+
+
+class Versions:
+    """The versions that are kept, the newest last; at most `learn.versions_kept`.
+
+    `in_use` is the number of the one that the model goes on from, 0 before the first is kept. It is
+    the last to go. `challenger` is the latest retrained model that was judged and not adopted, by
+    the number of the entry that says so, where versions are kept; workers on Kafka keep none.
+    """
+
+    def __init__(self, settings: LearnSettings) -> None:
+        # How often any of this changed: there is something new to save.
+        self.changes_n = 0
+        self.kept: list[Version] = []
+        self.challenger: Version | None = None
+        self.in_use = 0
+        self._settings = settings
+        self._labels_n = 0
+        self._orders = Orders()
+
+    def is_due(self, learned_n: int, *, is_new: bool) -> bool:
+        """Whether the model is worth keeping, after so many labels, or since it `is_new`."""
+        is_due = is_new or learned_n - self._labels_n >= self._settings.version_every_n
+        return is_due and self._settings.versions_kept > 0
+
+    def find(self, number: int | None) -> Version | None:
+        """The version of this number, if it is kept."""
+        return next((version for version in self.all if version.number == number), None)
+
+    @property
+    def all(self) -> list[Version]:
+        """All that is kept, the challenger too."""
+        return self.kept if self.challenger is None else [*self.kept, self.challenger]
+
+    def forget(self) -> None:
+        """Keep none of them any longer: they have learned what is to be forgotten."""
+        self.kept, self.challenger, self.in_use = [], None, 0
+        self.changes_n += 1
+
+    def keep(self, version: Version, *, is_displaced: bool = False) -> None:
+        """Keep a version: the model goes on from it, unless it `is_displaced`."""
+        if not is_displaced:
+            self.in_use, self._labels_n = version.number, version.labels_n
+        if any(version.number == kept.number for kept in self.kept):
+            return
+        self.kept.append(version)
+        self.changes_n += 1
+        while len(self.kept) > self._settings.versions_kept:
+            oldest = next(v for v in self.kept if v.number != self.in_use)
+            self.kept.remove(oldest)
+
+    def judged(
+        self,
+        entry: ModelAdopted | ModelKept,
+        challenger: Challenger | None,
+        champion: Callable[[], Version],
+    ) -> None:
+        """A retraining came to this end. `champion` gives the model in use, as a version."""
+        self.challenger = None
+        if (
+            isinstance(entry, ModelAdopted)
+            or challenger is None
+            or not self._settings.versions_kept
+        ):
+            return
+        shown = champion()
+        learner, part = shown.learner, challenger.learner.copy()
+        part.attach(learner.schema)
+        if isinstance(part, Learner):
+            self.challenger = replace(shown, learner=part, calibration=Calibration())
+        else:
+            learner.model.take_river_members(part.members)
+            self.challenger = shown
+        self.changes_n += 1
+
+    def go_back(self, version: Version, learned_n: int, order_key: str) -> None:
+        """The model is this one again; `learned_n` labels were learned by then."""
+        self.in_use, self._labels_n = version.number, learned_n
+        self._orders.is_known(order_key)
+        self.changes_n += 1
+
+    def ordered(
+        self, order: RollBackOrdered, now: float, model_version: int
+    ) -> list[ModelRolledBack | InputRejected]:
+        """The entry that an order leads to, `model_version`; or why there is none."""
+        if fault := fault_of(order):
+            return [refused(order, Reason.BAD_ORDER, fault, now)]
+        if order.key in self._orders:
+            return []
+        if self.find(order.to) is None:
+            return [refused(order, Reason.NO_VERSION, self._why_not(order.to), now)]
+        entry = ModelRolledBack(
+            job_id=-1,
+            at=now,
+            model_version=model_version,
+            champion_right=0.0,
+            challenger_right=0.0,
+            labels_n=0,
+            to=order.to,
+            order_key=order.key,
+            order_reason=order.reason,
+        )
+        return [entry]
+
+    def _why_not(self, number: int) -> str:
+        if not self._settings.versions_kept:
+            return "no version of the model is kept; learn.versions_kept says how many (0 here)"
+        if not self.kept:
+            return "no version is kept yet; the first comes with learn.version_every_n labels"
+        there = ", ".join(str(version.number) for version in self.kept)
+        return f"version {number} of the model is not kept; kept are {there}"

@@ -1,0 +1,121 @@
+"""`headrace model`: the versions of the model that a run keeps, and the order to go back to one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ..adapters.snapshots import SnapshotStore
+from ..engine import Engine
+from ..errors import BadInput, BadSettings
+from ..learn.versions import Versions
+from ..messages import RollBackOrdered
+from .audit.acts import user
+from .orders import named, order_and_wait
+from .printing import make_console
+from .report_parts import when
+from .run_folder import RunFolder
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace model`."""
+    parser = subparsers.add_parser("model", help="list the model's versions, or roll back to one")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    lists = actions.add_parser(
+        "list",
+        help="list the versions that are kept",
+        description="List the versions of the model that a run keeps, as its newest snapshot has "
+        "them; learn.versions_kept and learn.version_every_n say how many, and when.",
+    )
+    back = actions.add_parser(
+        "roll-back",
+        help="bring a version back",
+        description="Order that the model be what it was at a version that is kept. A run with "
+        "--follow goes back at once; else it does at the end of the next `headrace run` with this "
+        "--state. The version that it displaces is kept. What was learned since stays among the "
+        "examples from which challengers are trained.",
+    )
+    for action, main in ((lists, list_versions), (back, roll_back)):
+        action.add_argument(
+            "state", type=Path, metavar="DIR", help="the --state of a `headrace run`"
+        )
+        action.set_defaults(func=main)
+    back.add_argument(
+        "--to", type=int, required=True, metavar="VERSION", help="as `headrace model list` shows it"
+    )
+    back.add_argument(
+        "--reason", default="", metavar="TEXT", help="why, as the record of it shall say"
+    )
+    back.add_argument(
+        "--key",
+        metavar="KEY",
+        help="a name for this order: given again, nothing more happens; else it is made of the "
+        "time of day",
+    )
+    back.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="wait so long for the run to do it; exit 3: the version is not kept, 75: not decided "
+        "yet",
+    )
+
+
+def list_versions(arguments: argparse.Namespace) -> int:
+    """Run `headrace model list`; the exit code."""
+    versions = kept_versions(arguments.state)
+    if not versions.kept:
+        sys.stdout.write("no version is kept yet\n")
+        return 0
+    told = {versions.in_use: "in use"}
+    if versions.challenger is not None:
+        told[versions.challenger.number] = "challenger"
+    rows = [
+        (str(v.number), f"{v.labels_n:,}", when(v.at), told.get(v.number, "")) for v in versions.all
+    ]
+    header = ("version", "labels", "learned until", "")
+    console = make_console()
+    if not console.is_terminal:
+        for row in (header, *rows):
+            sys.stdout.write("\t".join(row).rstrip() + "\n")
+        return 0
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    return 0
+
+
+def roll_back(arguments: argparse.Namespace) -> int:
+    """Run `headrace model roll-back`; the exit code."""
+    at, key = named(arguments.key)
+    order = RollBackOrdered(at=at, to=arguments.to, key=key, reason=arguments.reason, by=user())
+    _settings_that_keep(arguments.state)
+    return order_and_wait(arguments.state, order, f"version {order.to} back", arguments.wait)
+
+
+def kept_versions(state: Path) -> Versions:
+    """The versions in the newest snapshot of a run. Raises `BadInput`, `BadSettings`."""
+    settings = _settings_that_keep(state)
+    engine = Engine(settings=settings)
+    store = SnapshotStore(state / "snapshots", stream=settings.stream, kept_n=1)
+    if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
+        refused = f": {'; '.join(store.first_refused())}" if store.refused else ""
+        raise BadInput(f"{state} has no snapshot that can be read{refused}; try again later")
+    return engine.trainer.versions
+
+
+def _settings_that_keep(state: Path) -> Any:
+    with closing(RunFolder(state, is_shared=True)) as folder:
+        settings = folder.settings
+    if not settings.learn.versions_kept:
+        raise BadSettings(
+            f"the run in {state} keeps no version of its model: learn.versions_kept is 0; a run "
+            "is begun with it"
+        )
+    return settings
