@@ -27,6 +27,7 @@ from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
 from headrace.flow.takeover import GrownError
 from headrace.flow.training import new_log
 from headrace.learn.retrain import attempt
+from headrace.privacy import Privacy
 from headrace.query.record import Differences
 
 BEGAN_AT = 1_000_000.0
@@ -69,8 +70,16 @@ class Cluster:
     `written` has every record, whatever became of its log.
     """
 
-    def __init__(self, settings: Settings, seed: int, *, partitions_n: int = 2) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        seed: int,
+        *,
+        partitions_n: int = 2,
+        privacy: Privacy | None = None,
+    ) -> None:
         self.settings, self.kafka = settings, settings.kafka
+        self.privacy = privacy
         self.luck = random.Random(seed)
         self.now, self.number = 0.0, 0
         self.due: list[tuple[float, int, Callable[[], None]]] = []
@@ -228,6 +237,7 @@ class Worker:
             lost_n=self.lost_n,
             recomputed=self.recomputed,
             woke=self.woke(),
+            privacy=self.cluster.privacy,
         )
         self.is_released = True
         self.take()

@@ -470,7 +470,8 @@ class Flow:
         for owned in self.shards_now():
             if owned.shard.is_due:
                 self.outbox.put(self.mail.of_step(owned, self.training.position))
-        if math.isfinite(self.now):
+        # What follows in the log may have decided already.
+        if self.is_caught_up and math.isfinite(self.now):
             topic, due = self.settings.kafka.training, self.training.trainer.next_deadline()
             for entry in self.training.decisions(clock_of(self, due)):
                 post = Post(topic, wire.value_of(entry), partition=0)

@@ -11,18 +11,23 @@ from hypothesis import given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
-from drivers.kafka.logs import Kept, World, requests_in
-from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick, frozen
+from drivers.kafka.calm import World
+from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick
 from headrace.errors import BadSettings
 from headrace.flow.desks import desk_of
 from headrace.flow.saving import frozen_log
 from headrace.flow.shards import PartitionShard, decoder_of, share_of
 from headrace.flow.training import new_log
-from headrace.learn.retrain import retrain
-from headrace.messages import LabelSettled, Output, RetrainFinished, RetrainRequested, base_id
+from headrace.learn.retrain import finish
+from headrace.messages import LabelSettled, Output, RetrainRequested, base_id
 from headrace.settings import parse
+from simulation.cluster import Kept
 
 N = 1_000
+
+
+def record_of(offset: int, value: bytes, headers: tuple[tuple[str, bytes], ...] = ()) -> Kept:
+    return Kept("inference", 0, offset, None, value, headers, 0)
 
 
 def settings_of(**kafka: Any) -> Settings:
@@ -69,18 +74,24 @@ def answer_to(request: LabelRequested, n: int = N) -> Answer:
 
 
 def lived(settings: Settings, partitions_n: int, n: int, *, seed: int = 1) -> World:
-    """A world that was fed in pieces, answered in part, and retrained."""
+    """A world that was fed in pieces and answered in part; it retrained by itself."""
     world, luck, answered_n = World(settings, partitions_n), random.Random(seed), 0
     for start in range(0, n, 50):
         for partition in range(partitions_n):
             world.feed(events_of(n, seed + partition)[start : start + 50], partition)
-        requests = requests_in(world.topics, settings)
+        requests = world.requests()
         waiting = [request for request in requests[answered_n:] if luck.random() < 0.9]
         answered_n = len(requests)
         world.give(*(answer_to(request, n) for request in waiting))
-        if world.log.trainer.open_job is not None:
-            world.retrain(1_000.0 + start)
     return world
+
+
+def retrained(engine: Engine) -> list[Output]:
+    """What follows from the retraining that is open, if there is one."""
+    outputs: list[Output] = []
+    while (job := engine.open_job) is not None:
+        outputs += engine.feed([finish(job, engine.now)])
+    return outputs
 
 
 def test_one_partition_decides_as_the_engine_does() -> None:
@@ -94,13 +105,10 @@ def test_one_partition_decides_as_the_engine_does() -> None:
         world.feed(piece)
         requests = [output for output in outputs if isinstance(output, LabelRequested)]
         answers = [answer_to(request) for request in requests]
+        outputs += retrained(engine)
         for answer in answers:
-            outputs += engine.feed([answer])
+            outputs += engine.feed([answer]) + retrained(engine)
             world.give(answer)
-        while (job := engine.open_job) is not None:
-            finished = RetrainFinished(job_id=job.job_id, at=engine.now, challenger=retrain(job))
-            outputs += engine.feed([finished])
-            world.retrain(engine.now)
         decided += outputs
     kinds = {
         settings.kafka.requests: ("LabelRequested",),
@@ -115,7 +123,7 @@ def test_one_partition_decides_as_the_engine_does() -> None:
     }
     for topic, names in kinds.items():
         theirs = [msgspec.json.encode(o) for o in decided if type(o).__name__ in names]
-        assert world.topics.values(topic) == theirs
+        assert world.values(topic) == theirs
         assert theirs
     assert any(isinstance(output, RetrainRequested) for output in decided)
     assert world.log.trainer.version == engine.trainer.version
@@ -154,7 +162,7 @@ def test_second_opinions_are_those_of_the_engine_and_found_again_in_the_logs() -
         world.feed(piece)
         follow(engine.feed(piece))
     theirs = [msgspec.json.encode(o) for o in decided if isinstance(o, LabelRequested)]
-    assert world.topics.values(settings.kafka.requests) == theirs
+    assert world.values(settings.kafka.requests) == theirs
     opinions = [o for o in decided if isinstance(o, LabelRequested) and o.opinion_n > 1]
     assert {o.opinion_n for o in opinions} == {2, 3} and len(opinions) > 15
     counts = [desk.desk.desk.counts for desk in world.desks.values()]
@@ -183,33 +191,27 @@ def test_a_shard_made_anew_from_its_journal_is_the_one_that_lived(
 
 
 def test_a_saved_shard_goes_on_from_its_snapshot() -> None:
-    settings = settings_of()
-    world = World(settings)
+    world = World(settings_of())
     events = events_of(400)
-    for start in range(0, 200, 40):
+    for start in range(0, 400, 40):
         world.feed(events[start : start + 40])
-        world.give(*(answer_to(request) for request in requests_in(world.topics, settings)[-3:]))
-    owned = world.shards[0].shard
-    blob, log_blob = owned.freeze(), frozen_log(world.log)
-    stood = (owned.position, world.training, owned.journal)
-    for start in range(200, 400, 40):
-        world.feed(events[start : start + 40])
-        world.give(*(answer_to(request) for request in requests_in(world.topics, settings)[-3:]))
-    log = frozen.thaw(log_blob, kind="training")
-    saved = PartitionShard(settings, 0, 1, log.trainer)
-    saved.thaw(blob, frozenset(), log.trainer)
-    saved.seek(stood[0])
-    saved.training, saved.journal = stood[1], stood[2]
-    found = world.replayed(0, (saved, log))
-    assert found.shard.asking.budget.spent_n == owned.shard.asking.budget.spent_n
-    assert log.trainer.version == world.log.trainer.version
+        world.give(*(answer_to(request) for request in world.requests()[-3:]))
+        if start == 160:
+            world.save()
+            saved = world.cluster.saved
+            world.cluster.saved = {}
+    world.cluster.saved = saved
+    found, lived_on = world.recovered(), world.shards[0].shard
+    assert found.cluster.saved[("shard", 0)][0].positions["events"] == 200
+    assert found.shards[0].shard.freeze() == lived_on.freeze()
+    assert frozen_log(found.log) == frozen_log(world.log)
 
 
 def test_what_a_desk_says_again_changes_nothing() -> None:
     settings = settings_of()
     world = lived(settings, 1, 400)
     before, repeated_n = world.log.trainer.version, world.log.repeated_n
-    entries = world.topics.of(settings.kafka.training)
+    entries = world.of(settings.kafka.training)
     repeated = [record for record in entries if record.headers]
     # A desk that starts anew says its last ends again, between those of others.
     for record in repeated[-30:]:
@@ -228,14 +230,11 @@ def test_two_who_order_retraining_order_it_once() -> None:
     world.say(entry)
     world.settle()
     assert trainer.jobs_n == jobs_n + 1
-    verdict = trainer.judge(
-        RetrainFinished(job_id=entry.job_id, at=2_001.0, challenger=retrain(trainer.open_job))
-    )
-    assert verdict is not None
-    world.say(verdict)
-    world.say(verdict)
-    world.settle()
     assert trainer.open_job is None
+    [verdict] = world.values(world.kafka.training)[-1:]
+    assert b"ModelAdopted" in verdict or b"ModelKept" in verdict
+    world.send(world.kafka.training, verdict)
+    world.settle()
     assert world.log.repeated_n == repeated_n + 2
 
 
@@ -253,11 +252,11 @@ def test_a_desk_folds_its_log_to_the_same_ends_again() -> None:
     world = lived(settings, 1, 400)
     again = World(settings)
     for n in (0, 1):
-        again.topics.of(settings.kafka.desk, n).extend(world.topics.of(settings.kafka.desk, n))
-        again.carry_out(again.mail.of_desk(again.desks[n], again.topics.of(settings.kafka.desk, n)))
+        again.of(settings.kafka.desk, n).extend(world.of(settings.kafka.desk, n))
+    again.settle()
 
     def ends(found: World, desk: int) -> list[tuple[bytes, Any]]:
-        records = found.topics.of(settings.kafka.training)
+        records = found.of(settings.kafka.training)
         start = f"{desk} ".encode()
         return [
             (record.value, record.headers)
@@ -283,14 +282,15 @@ def test_workers_that_see_other_events_hold_the_same_model() -> None:
         here, there = {"a": i / 7 % 1.0, "b": 1.0}, {"b": i / 7 % 1.0, "c": "red"}
         world.feed([Event(id=f"l{i}", at=float(i), features=here)], 0)
         world.feed([Event(id=f"r{i}", at=float(i), features=there)], 1)
-        for request in requests_in(world.topics, settings)[-2:]:
+        for request in world.requests()[-2:]:
             label = "x" if request.event_id.startswith("l") else "y"
             world.give(
                 Answer(request_id=request.request_id, label=label, at=float(i), annotator="a")
             )
     other = World(settings, 2)
-    other.topics.of(settings.kafka.training).extend(world.topics.of(settings.kafka.training))
-    other.fold(orders=False)
+    other.flow.training.is_decider = False
+    other.of(settings.kafka.training).extend(world.of(settings.kafka.training))
+    other.settle()
     assert frozen_log(other.log) == frozen_log(world.log)
     for number in (0, 1):
         found = world.replayed(number)
@@ -301,10 +301,10 @@ def test_a_label_settles_once_however_often_it_is_answered() -> None:
     settings = settings_of()
     world = World(settings)
     world.feed(events_of(60))
-    request = requests_in(world.topics, settings)[0]
+    request = world.requests()[0]
     answer = answer_to(request)
     world.give(answer, answer, answer)
-    settled = [v for v in world.topics.values(settings.kafka.training) if b"LabelSettled" in v]
+    settled = [v for v in world.values(settings.kafka.training) if b"LabelSettled" in v]
     assert len(settled) == 1
     assert msgspec.json.decode(settled[0], type=LabelSettled).label == answer.label
 
@@ -314,7 +314,7 @@ def test_an_answer_to_nothing_goes_to_rejects() -> None:
     world = World(settings)
     world.feed(events_of(20))
     world.give(Answer(request_id="nobody", label="high", at=1.0))
-    [value] = world.topics.values(settings.kafka.rejects)
+    [value] = world.values(settings.kafka.rejects)
     assert b"unknown_request" in value
 
 
@@ -357,7 +357,7 @@ def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> N
         log = new_log(settings)
         shard = PartitionShard(settings, partition, 2, log.trainer)
         lines = [msgspec.json.encode(event) for event in events_of(200)]
-        shard.feed(decoder_of(settings), [Kept(i, line) for i, line in enumerate(lines)], 200)
+        shard.feed(decoder_of(settings), [record_of(i, line) for i, line in enumerate(lines)], 200)
         outputs = shard.take(0, -1).outputs
         asked.append(sum(isinstance(output, LabelRequested) for output in outputs))
     assert asked == [1, 0]
@@ -378,7 +378,7 @@ def test_a_request_waits_for_its_response_in_the_state_of_a_shard():
     values = [b'{"predictions": ["a", "b"]}', b'{"instances": [{"x": 1}, {"x": 2}]}']
     common = (("ce_id", b"7"), ("ce_time", b"2024-05-01T10:00:00Z"))
     records = [
-        Kept(4 + i, value, (*common, ("ce_type", b"a.inference." + role)))
+        record_of(4 + i, value, (*common, ("ce_type", b"a.inference." + role)))
         for i, (value, role) in enumerate(zip(values, (b"response", b"request"), strict=True))
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.kafka.logs import World
+from drivers.kafka.calm import World
 from headrace import Engine, Event, LabelRequested
 from headrace.flow.parcels import Post
 from headrace.flow.shards import digest_of, share_of
@@ -37,14 +37,14 @@ def lived(settings: Settings, privacy: Privacy) -> World:
     world = World(settings, privacy=privacy)
     for start in range(0, 80, 20):
         world.feed(events_of(80)[start : start + 20])
-        values = world.topics.values(settings.kafka.requests)
+        values = world.values(settings.kafka.requests)
         requests = [msgspec.json.decode(value, type=LabelRequested) for value in values]
         world.give(
             *(Answer(request_id=r.request_id, label="ab"[r.seq % 2], at=r.at) for r in requests)
         )
     bad = b'{"id": "s3cret", "at": "s3cret", "features": {}}'
     headers = (("trace", b"s3cret"),)
-    world.topics.send(Post(settings.kafka.events, bad, b"s3cret", 0, headers))
+    world.cluster.send(Post(settings.kafka.events, bad, b"s3cret", 0, headers))
     world.feed(events_of(81)[80:])
     return world
 
@@ -54,11 +54,11 @@ def test_nothing_hidden_is_on_the_topics_that_others_read() -> None:
     world = lived(settings, Privacy(settings.privacy, b"k" * 32))
     kafka = settings.kafka
     for topic in (kafka.requests, kafka.rejects):
-        records = world.topics.of(topic)
+        records = world.of(topic)
         assert records
         for record in records:
             assert HIDDEN not in repr(record).encode()
-    letter = world.topics.of(kafka.rejects)[-1]
+    letter = world.of(kafka.rejects)[-1]
     assert letter.key is None
     assert [name for name, _ in letter.headers] == [
         "headrace-topic",
@@ -66,7 +66,7 @@ def test_nothing_hidden_is_on_the_topics_that_others_read() -> None:
         "headrace-offset",
     ]
     for topic in (kafka.desk, kafka.training):
-        assert any(HIDDEN in value for value in world.topics.values(topic))
+        assert any(HIDDEN in value for value in world.values(topic))
 
 
 def test_decisions_and_model_are_those_of_an_open_worker() -> None:
@@ -74,7 +74,7 @@ def test_decisions_and_model_are_those_of_an_open_worker() -> None:
     private = lived(settings, Privacy(settings.privacy, b"k" * 32))
     plain = lived(settings_of(None), WHOLE)
     for topic in (settings.kafka.training, settings.kafka.desk, settings.kafka.journal):
-        assert private.topics.values(topic) == plain.topics.values(topic)
+        assert private.values(topic) == plain.values(topic)
     assert private.replayed(0).shard.events_n == 81
 
 
@@ -86,7 +86,7 @@ def test_the_requests_are_those_that_an_engine_shows() -> None:
     shown = [
         o for o in Engine(settings=settings).feed(events_of(60)) if isinstance(o, LabelRequested)
     ]
-    assert world.topics.values(settings.kafka.requests) == [*map(msgspec.json.encode, shown)]
+    assert world.values(settings.kafka.requests) == [*map(msgspec.json.encode, shown)]
     assert shown
 
 
@@ -106,6 +106,6 @@ def test_a_request_that_is_too_large_as_it_is_shown_is_refused() -> None:
     ]
     world.feed(events[:10])
     world.feed(events[10:])
-    assert world.topics.values(settings.kafka.rejects)
-    for value in world.topics.values(settings.kafka.requests):
+    assert world.values(settings.kafka.rejects)
+    for value in world.values(settings.kafka.requests):
         assert len(value) < 32_768

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from drivers.kafka.logs import Kept, World
+from drivers.kafka.calm import World
 from headrace.flow.parcels import Post
 from headrace.flow.records import OWN_BYTES, letter_headers
 from headrace.messages import InputRejected
 from headrace.settings import parse
+from simulation.cluster import Kept
 
 PLACE = {"headrace-topic": b"events", "headrace-partition": b"3", "headrace-offset": b"17"}
+
+
+def record_of(value: Any, headers: tuple[tuple[str, Any], ...], key: bytes | None = None) -> Kept:
+    """As aiokafka gives it."""
+    return Kept("events", 3, 17, key, value, headers, 0)
 
 
 def headers(record: Kept, bytes_max: int = 1_000_000) -> dict[str, bytes]:
@@ -19,7 +27,7 @@ def headers(record: Kept, bytes_max: int = 1_000_000) -> dict[str, bytes]:
 
 
 def test_a_letter_has_the_record_whole() -> None:
-    record = Kept(17, b"\xff no JSON", (("trace", b"7"),), b"key")
+    record = record_of(b"\xff no JSON", (("trace", b"7"),), b"key")
     assert headers(record) == {"trace": b"7", **PLACE, "headrace-value": b"\xff no JSON"}
 
 
@@ -28,14 +36,14 @@ def test_a_letter_has_the_record_whole() -> None:
     [(900, 0, {"trace", "headrace-value"}), (1_000, 0, {"trace"}), (10, 2_000, {"headrace-value"})],
 )
 def test_what_does_not_fit_is_left_out(value_n: int, header_n: int, kept: set[str]) -> None:
-    record = Kept(17, b"v" * value_n, (("trace", b"t" * header_n),))
+    record = record_of(b"v" * value_n, (("trace", b"t" * header_n),))
     found = headers(record, bytes_max=OWN_BYTES + 1_000)
     assert found.keys() - PLACE.keys() == kept
     assert {name: found[name] for name in PLACE} == PLACE
 
 
 def test_a_tombstone_header_and_value_are_no_fault() -> None:
-    record = Kept(17, None, (("empty", None),))  # type: ignore[arg-type]  # as aiokafka gives them
+    record = record_of(None, (("empty", None),))
     assert headers(record) == {"empty": b"", **PLACE}
 
 
@@ -44,9 +52,9 @@ def test_a_shard_sends_what_it_could_not_read_with_its_key() -> None:
     topic = world.kafka.events
     good = b'{"id": "e1", "at": 1.0, "features": {"x": 1}}'
     for value in (b"a typing error", good, b'{"at": 1.0}'):
-        world.topics.send(Post(topic, value, b"the key", 0, [("trace", b"9")]))
+        world.cluster.send(Post(topic, value, b"the key", 0, [("trace", b"9")]))
     world.feed([])
-    letters = world.topics.of(world.kafka.rejects)
+    letters = world.of(world.kafka.rejects)
     assert [letter.key for letter in letters] == [b"the key"] * 2
     told = [msgspec.json.decode(letter.value, type=InputRejected) for letter in letters]
     assert [(one.reason, one.position) for one in told] == [("not_json", 0), ("no_id", 2)]
