@@ -79,6 +79,8 @@ class RealLabelStudio:
             "LATEST_VERSION_CHECK": "False",
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
+            # Or it would refuse to call a webhook on this machine.
+            "USE_DEFAULT_BANNED_SUBNETS": "false",
             "HOME": str(self.folder),
         }
         with (self.folder / "log.txt").open("ab") as log:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from headrace.errors import BadSettings
 from headrace.testing import check_bridge
 from shells.runs import Stream
 
+CALLED_S_MAX = 30.0
 CLASSES = ["fine", 'fraud & "<more>"']
 
 
@@ -203,6 +205,29 @@ def test_answers_corrections_skips_and_retractions(
         [{"data": imported, "annotations": [{"result": chosen("fine")}]}],
     )
     assert held.said() == [("q6", "fine", "label-studio:1")]
+    held.bridge.close()
+
+
+def test_its_webhook_brings_an_answer_long_before_the_poll(
+    studio: RealLabelStudio, token_file: Path
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/hook"
+    held = held_for(studio, token_file, "Called", poll_s=3_600.0, webhook_url=url)
+    for secret_n in (1, 2):
+        held.bridge.send(deliveries(f"q{secret_n}"))
+        assert held.poll() == []
+        studio.annotate(studio.tasks("Called")[f"q{secret_n}"], "fine")
+        until, said = time.monotonic() + CALLED_S_MAX, list[Any]()
+        while not said and time.monotonic() < until:
+            time.sleep(0.1)
+            said = held.said()
+        assert said == [(f"q{secret_n}", "fine", "label-studio:1")]
+        # Started again, it has another secret, and is called with that one.
+        held.bridge.close()
+        held.restarted()
+    assert [hook["url"] for hook in studio.call("GET", "/api/webhooks/")].count(url) == 1
     held.bridge.close()
 
 

@@ -11,12 +11,13 @@ import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import Request, urlopen
 from xml.etree import ElementTree
 
 LEGACY = "0123456789abcdef0123456789abcdef01234567"
@@ -44,6 +45,8 @@ class FakeLabelStudio:
         self.drafts: set[int] = set()
         self.calls: list[tuple[str, str, dict[str, str], Any]] = []
         self.faults: list[Fault] = []
+        self.webhooks: dict[int, dict[str, Any]] = {}
+        self.calls_private_addresses = True
         self.legacy_is_on = True
         self.personal_tokens = {PERSONAL}
         self.access_n = 0
@@ -122,7 +125,8 @@ class FakeLabelStudio:
                 "updated_at": now,
             }
             self.tasks[task]["updated_at"] = self.tick()
-            return new
+        self._call_webhooks(task)
+        return new
 
     def correct(self, annotation: int, choice: str | list[str] | None) -> None:
         with self._lock:
@@ -136,6 +140,17 @@ class FakeLabelStudio:
         with self._lock:
             task = self.annotations.pop(annotation)["task"]
             self.tasks[task]["updated_at"] = self.tick()
+
+    def _call_webhooks(self, task: int) -> None:
+        """Once, within a second, whatever comes of it."""
+        if task not in self.tasks:
+            return
+        for hook in self.webhooks.values():
+            if hook["project"] == self.tasks[task]["project"] and hook["actions"]:
+                headers = {"Content-Type": "application/json", **hook["headers"]}
+                call = Request(hook["url"], b'{"action": "ANNOTATION_CREATED"}', headers)
+                with suppress(OSError), urlopen(call, timeout=1):
+                    pass
 
     def next_task(self, project: int) -> int | None:
         """As `GET /api/projects/{id}/next` for one annotator."""
@@ -234,7 +249,23 @@ class FakeLabelStudio:
             for task in chosen:
                 self.tasks.pop(task, None)
             return 200, {"processed_items": len(chosen)}
+        if path.startswith("/api/webhooks/"):
+            return self._webhooks(method, path, query, body)
         raise AssertionError(f"nobody calls {method} {path}")
+
+    def _webhooks(
+        self, method: str, path: str, query: dict[str, str], body: Any
+    ) -> tuple[int, Any]:
+        if method == "GET":
+            number = int(query["project"])
+            return 200, [hook for hook in self.webhooks.values() if hook["project"] == number]
+        if not self.calls_private_addresses:
+            return 403, {"detail": "URL resolves to a reserved network address"}
+        match = re.fullmatch(r"/api/webhooks/(\d+)/", path)
+        number = int(match[1]) if match else next(self._ids)
+        # A change without actions takes them all away.
+        self.webhooks[number] = {"id": number, "actions": [], **body}
+        return (200 if match else 201), self.webhooks[number]
 
     def make_project(self, title: str, label_config: str, **fields: Any) -> dict[str, Any]:
         new = next(self._ids)

@@ -22,10 +22,11 @@ from ...errors import BadInput, BadSettings
 from ..bridge import Delivery, Receipt, Reply, Unreachable
 from .memory import Known, Memory
 from .server import Refused, Server
-from .settings import LabelStudioSettings, faults_of
+from .settings import LabelStudioSettings, faults_of, listen_address
 from .shapes import NEVER, Imported, Moment, ProjectFound, ProjectPage, Task, TaskPage
 from .tasks import MODEL_VERSION, label_config, task_of
 from .votes import replies_of, votes_of
+from .webhook import Webhook
 
 OVERLAP = timedelta(seconds=60)
 """A change is seen by others only when its transaction ends; it takes no longer than this."""
@@ -84,6 +85,8 @@ class LabelStudio:
             raise BadSettings([f"bridges.label-studio.{fault}" for fault in faults])
         self._server = Server(settings)
         self._memory = Memory(folder / "label-studio.sqlite")
+        listen = listen_address(settings)
+        self._webhook = Webhook(listen) if listen else None
         self._project: Project | None = None
         self._polled: float | None = None
         self._given = ""
@@ -91,6 +94,8 @@ class LabelStudio:
         self._read: dict[int, datetime] = {}
 
     def close(self) -> None:
+        if self._webhook is not None:
+            self._webhook.close()
         self._memory.close()
 
     # ------------------------------------------------------------------------------- sending
@@ -165,7 +170,7 @@ class LabelStudio:
     # ----------------------------------------------------------------------------- receiving
 
     def receive(self, mark: str) -> Receipt:
-        """New, corrected and retracted answers, `poll_s` after the last look."""
+        """New, corrected and retracted answers, `poll_s` after the last look, or when called."""
         place = _place(mark)
         self._memory.confirm(mark, place.n)
         if mark != self._given:
@@ -186,6 +191,8 @@ class LabelStudio:
             raise
 
     def _is_early(self) -> bool:
+        if self._webhook is not None and self._webhook.was_called():
+            return False
         return self._polled is not None and time.monotonic() - self._polled < self._settings.poll_s
 
     def _newest(self, project: Project) -> datetime | None:
@@ -314,8 +321,11 @@ class LabelStudio:
             )
         elif any(getattr(found, name) != value for name, value in wanted.items()):
             found = self._change(found.id, wanted)
-        self._project = self._understood(found)
-        return self._project
+        understood = self._understood(found)
+        if self._webhook is not None:
+            self._webhook.register(self._server, understood.id, self._settings.webhook_url)
+        self._project = understood
+        return understood
 
     def _look_up(self) -> ProjectFound | None:
         """The project as Label Studio describes it; None where no title is the one wanted."""

@@ -76,6 +76,21 @@ class LabelStudioSettings(Section, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0, le=3600)],
         about("Time between two looks for new answers; seconds. 0: whenever there is time."),
     ] = 15.0
+    webhook_url: Annotated[
+        str,
+        about(
+            "Address under which Label Studio reaches this bridge, such as "
+            "http://127.0.0.1:8791: it is told where to call, and a call lets the bridge look at "
+            "once instead of after `poll_s`. Empty: no webhook."
+        ),
+    ] = ""
+    webhook_listen: Annotated[
+        str,
+        about(
+            "Host and port where the bridge listens for the webhook; empty: 127.0.0.1 and the "
+            "port of `webhook_url`."
+        ),
+    ] = ""
     timeout_s: Annotated[
         Annotated[float, Meta(ge=1, le=600)],
         about("Label Studio counts as away when it does not answer for so long; seconds."),
@@ -97,6 +112,7 @@ def faults_of(settings: LabelStudioSettings) -> list[str]:
         )
     for name in ("classes", "features", "texts", "images"):
         faults += _faults_of_names(name, getattr(settings, name))
+    faults += _faults_of_webhook(settings)
     if not settings.choices.strip():
         faults.append("choices is empty; must be the name of a Choices tag")
     return faults
@@ -127,6 +143,47 @@ def _faults_of_address(settings: LabelStudioSettings) -> list[str]:
     if settings.ca_file and url.scheme == "http":
         faults.append("ca_file is set, and url is not https://; mend either")
     return faults
+
+
+def _faults_of_webhook(settings: LabelStudioSettings) -> list[str]:
+    faults = []
+    if settings.webhook_listen and not settings.webhook_url:
+        faults.append(
+            "webhook_listen is set, and webhook_url is not; say where Label Studio is to call"
+        )
+    if settings.webhook_url and _port(settings.webhook_url) is None:
+        faults.append(
+            f"webhook_url is {settings.webhook_url!r}; must be an address such as "
+            "http://127.0.0.1:8791"
+        )
+    listen = settings.webhook_listen
+    if listen and _port(f"http://{listen}") is None:
+        faults.append(f"webhook_listen is {listen!r}; must be a host and a port, HOST:PORT")
+    return faults
+
+
+def _port(address: str) -> int | None:
+    """The port of an address that names a host and nothing else but a path; None for any other."""
+    try:
+        url = urlsplit(address)
+        port = url.port
+    except ValueError:
+        return None
+    is_plain = url.username is None and not url.query and not url.fragment
+    if url.scheme not in ("http", "https") or not url.hostname or not is_plain:
+        return None
+    return port or {"http": 80, "https": 443}[url.scheme]
+
+
+def listen_address(settings: LabelStudioSettings) -> str:
+    """Where the bridge listens for the webhook, `HOST:PORT`; empty without one.
+
+    >>> listen_address(LabelStudioSettings(webhook_url="https://labels.example.org:8791/hook"))
+    '127.0.0.1:8791'
+    """
+    if not settings.webhook_url:
+        return ""
+    return settings.webhook_listen or f"127.0.0.1:{_port(settings.webhook_url)}"
 
 
 def _faults_of_names(setting: str, names: list[str]) -> list[str]:

@@ -94,3 +94,10 @@ class Access(msgspec.Struct, frozen=True):
     """What a personal token buys."""
 
     access: str
+
+
+class WebhookFound(msgspec.Struct, frozen=True):
+    """A webhook of a project."""
+
+    id: int
+    url: str
