@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -28,9 +28,6 @@ from .report import AnnotatorReport, Failure, PartitionReport, Report, WorkerRep
 from .settings import Settings
 from .shard import Shard
 
-if TYPE_CHECKING:
-    from .engine import Engine
-
 K = TypeVar("K")
 V = TypeVar("V")
 N = TypeVar("N", int, float)
@@ -44,7 +41,16 @@ NUMBERED_MAX = 10
 OTHERS = "(others)"
 
 
-def report_of(engine: Engine, worker: WorkerReport | None = None) -> Report:
+class OneOfEach(Protocol):
+    """What an engine has, as far as a report tells of it."""
+
+    settings: Settings
+    trainer: Trainer
+    shard: Shard
+    desk: Desk
+
+
+def report_of(engine: OneOfEach, worker: WorkerReport | None = None) -> Report:
     """The engine's numbers as they stand: one shard, one desk. `worker` is what the shell knows."""
     worker = worker or WorkerReport()
     if not worker.desk_partitions:

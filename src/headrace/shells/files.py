@@ -32,7 +32,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import islice
@@ -104,8 +104,10 @@ def run_files(
         on_outputs=on_outputs,
         clock=clock,
     )
-    with closing(runner), closing(open_log(runner, on_turn)) as log:
-        runner.run(on_progress, log.turn)
+    with closing(runner), closing(open_log(runner)) as log:
+        for _ in runner.run(on_progress):
+            on_turn(runner)
+            log.turn()
         return runner.report
 
 
@@ -237,10 +239,8 @@ class Runner:
 
     # ------------------------------------------------------------------------------- the loop
 
-    def run(
-        self, on_progress: Callable[[int, int], None], on_turn: Callable[[Runner], None]
-    ) -> None:
-        """Step until the end, then write a snapshot."""
+    def run(self, on_progress: Callable[[int, int], None]) -> Iterator[None]:
+        """Step until the end, then write a snapshot; yields after each step and in quiet times."""
         if not self.stop.is_set():
             self._retrain()
         quiet_from = time.monotonic()
@@ -254,7 +254,7 @@ class Runner:
             if self._shown.is_due:
                 self._look()
                 self._logs.check()
-            on_turn(self)
+            yield
             if is_fed:
                 self._tell_features()
                 self._tell_off_clock()

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from ... import __version__
 from ...adapters.chain import Chain, encode, read
 from ...adapters.journal import Journal
+from ...adapters.snapshots import SnapshotStore
+from ...engine import Engine
 from ...settings import Settings
 from ..run_folder import differing_fields, replace_file
 from .acts import DECIDED, FOLDER, Acts
 from .records import RunRecords
-
-if TYPE_CHECKING:
-    from ..files import Runner
 
 FOLLOW_S = 1.0
 """The log is at most about so far behind the run."""
@@ -94,11 +92,21 @@ def _last_record(folder: Path) -> tuple[int, int]:
     return found
 
 
+class Run(Protocol):
+    """What a log has to know of the run that it is of."""
+
+    settings: Settings
+    journal: Journal
+    store: SnapshotStore
+
+    @property
+    def engine(self) -> Engine: ...
+
+
 class NoLog:
     """A run that keeps no log."""
 
-    def __init__(self, on_turn: Callable[[Runner], None]) -> None:
-        self.turn = on_turn
+    def turn(self) -> None: ...
 
     def close(self) -> None: ...
 
@@ -106,20 +114,18 @@ class NoLog:
 class RunLog:
     """The log of a run that goes on: what its records say, about each second, and its own acts."""
 
-    def __init__(self, runner: Runner, on_turn: Callable[[Runner], None]) -> None:
-        self._runner = runner
-        self._on_turn = on_turn
-        state = runner.journal.path.parent
-        self._decided = DecidedLog(state, runner.journal, runner.settings)
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        state = run.journal.path.parent
+        self._decided = DecidedLog(state, run.journal, run.settings)
         self._acts = Acts(state / FOLDER)
-        self._snapshot = runner.store.newest
+        self._snapshot = run.store.newest
         self._followed_at = -FOLLOW_S
         self._started(state)
         self._follow()
 
-    def turn(self, runner: Runner) -> None:
-        """After each step of the run."""
-        self._on_turn(runner)
+    def turn(self) -> None:
+        """To be called after each step of the run."""
         if time.monotonic() - self._followed_at >= FOLLOW_S:
             self._follow()
 
@@ -130,15 +136,15 @@ class RunLog:
 
     def _follow(self) -> None:
         self._decided.follow()
-        if self._runner.store.newest != self._snapshot:
-            self._snapshot = self._runner.store.newest
+        if self._run.store.newest != self._snapshot:
+            self._snapshot = self._run.store.newest
             self._acts.record("snapshot", **_snapshot(self._snapshot), **self._how_far())
         self._followed_at = time.monotonic()
 
     def _how_far(self) -> dict[str, Any]:
         """The state of the run, and the end of the chain of decisions, which is so fixed here."""
         self._decided.sync()
-        engine = self._runner.engine
+        engine = self._run.engine
         return {
             "events_n": engine.shard.events_n,
             "model_version": engine.trainer.version,
@@ -147,7 +153,7 @@ class RunLog:
         }
 
     def _started(self, state: Path) -> None:
-        now = msgspec.json.decode(msgspec.json.encode(self._runner.settings))
+        now = msgspec.json.decode(msgspec.json.encode(self._run.settings))
         kept = state / FOLDER / "settings.json"
         then = msgspec.json.decode(
             (kept if kept.exists() else state / "settings.json").read_bytes()
@@ -166,9 +172,9 @@ class RunLog:
         replace_file(kept, msgspec.json.encode(now))
 
 
-def open_log(runner: Runner, on_turn: Callable[[Runner], None]) -> RunLog | NoLog:
+def open_log(run: Run) -> RunLog | NoLog:
     """The log of a run, if `audit.is_kept`."""
-    return RunLog(runner, on_turn) if runner.settings.audit.is_kept else NoLog(on_turn)
+    return RunLog(run) if run.settings.audit.is_kept else NoLog()
 
 
 def _snapshot(path: str) -> dict[str, str]:
