@@ -55,13 +55,12 @@ from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
 from ...privacy import Privacy
 from ...query.record import Differences
-from ...report import PartitionReport, Report, WorkerReport
-from ...reporting import partition_of as told_of
-from ...reporting import report_of_parts
+from ...report import Report
 from ...settings import Settings
 from . import client
 from .reading import QUICK, Reader, partition_of, retraining_in, started
 from .states import States
+from .telling import report_of_flow
 
 POLL_MS = 50
 
@@ -342,44 +341,13 @@ class Session:
 
     def report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
         """The numbers of what this worker owns now; to be made by the loop's own thread."""
-        flow = self.flow
-        worker = WorkerReport(
-            partitions=tuple(self._told_of(number) for number in sorted(flow.shards)),
-            desk_partitions=tuple(sorted(flow.desks)),
-            training_offset=flow.training.position,
-            training_lag_n=flow.training.waiting_n,
-            is_decider=flow.training.is_decider,
-            rebalances_n=flow.rebalances_n,
-            rebalanced_at=flow.rebalanced_at,
-            snapshot_at=flow.saved_at,
-            snapshot_bytes=flow.saved_bytes_n,
-            snapshot_failed_n=flow.save_failed_n,
-            snapshot_refused_n=self._states.refused_n,
-            rejected_n=dict(flow.mail.rejected_n),
-            restarts_n=dict(restarts_n or {}),
-            lost_n=dict(flow.lost_n),
-            recomputed_n=flow.recomputed.n,
+        return report_of_flow(
+            self.flow,
+            end_of=lambda part: self.consumer.highwater(partition_of(*part)),
+            now=self._clock(),
+            refused_n=self._states.refused_n,
+            restarts_n=restarts_n or {},
         )
-        return report_of_parts(
-            self.settings,
-            flow.training.trainer,
-            {number: owned.shard.shard for number, owned in flow.shards.items()},
-            {number: owned.desk.desk for number, owned in flow.desks.items()},
-            worker=worker,
-        )
-
-    def _told_of(self, number: int) -> PartitionReport:
-        """One partition; what lies before us is as old as the newest event that was read."""
-        owned, part = self.flow.shards[number], Part(self.settings.kafka.events, number)
-        is_held = part in self.flow.held
-        end = self.consumer.highwater(partition_of(*part)) if is_held else None
-        lag_n = None if end is None else max(0, end - owned.shard.position)
-        lag_s = None
-        if lag_n == 0:
-            lag_s = 0.0
-        elif lag_n is not None and owned.read_at is not None:
-            lag_s = max(0.0, self._clock() - owned.read_at)
-        return told_of(number, owned.shard.shard, lag_n=lag_n, lag_s=lag_s)
 
 
 async def send(producer: Any, posts: Sequence[Any]) -> list[Any]:

@@ -1,0 +1,64 @@
+"""The report of a worker: what its flow owns, and how far that is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ...flow.effects import Part
+from ...flow.flow import Flow
+from ...report import PartitionReport, Report, WorkerReport
+from ...reporting import partition_of, report_of_parts
+
+
+def report_of_flow(
+    flow: Flow,
+    *,
+    end_of: Callable[[Part], int | None],
+    now: float,
+    refused_n: int,
+    restarts_n: Mapping[str, int],
+) -> Report:
+    """The numbers of what a worker owns now.
+
+    `end_of` gives the end of a part as the brokers said it last, None where that is not known;
+    `now` is the time of day, seconds, `refused_n` how many snapshots were refused.
+    """
+    worker = WorkerReport(
+        partitions=tuple(_told_of(flow, number, end_of, now) for number in sorted(flow.shards)),
+        desk_partitions=tuple(sorted(flow.desks)),
+        training_offset=flow.training.position,
+        training_lag_n=flow.training.waiting_n,
+        is_decider=flow.training.is_decider,
+        rebalances_n=flow.rebalances_n,
+        rebalanced_at=flow.rebalanced_at,
+        snapshot_at=flow.saved_at,
+        snapshot_bytes=flow.saved_bytes_n,
+        snapshot_failed_n=flow.save_failed_n,
+        snapshot_refused_n=refused_n,
+        rejected_n=dict(flow.mail.rejected_n),
+        restarts_n=dict(restarts_n),
+        lost_n=dict(flow.lost_n),
+        recomputed_n=flow.recomputed.n,
+    )
+    return report_of_parts(
+        flow.settings,
+        flow.training.trainer,
+        {number: owned.shard.shard for number, owned in flow.shards.items()},
+        {number: owned.desk.desk for number, owned in flow.desks.items()},
+        worker=worker,
+    )
+
+
+def _told_of(
+    flow: Flow, number: int, end_of: Callable[[Part], int | None], now: float
+) -> PartitionReport:
+    """One partition; what lies before us is as old as the newest event that was read."""
+    owned, part = flow.shards[number], Part(flow.settings.kafka.events, number)
+    end = end_of(part) if part in flow.held else None
+    lag_n = None if end is None else max(0, end - owned.shard.position)
+    lag_s = None
+    if lag_n == 0:
+        lag_s = 0.0
+    elif lag_n is not None and owned.read_at is not None:
+        lag_s = max(0.0, now - owned.read_at)
+    return partition_of(number, owned.shard.shard, lag_n=lag_n, lag_s=lag_s)
