@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,8 @@ class Chain:
 
     A last line that a kill cut short is taken away when it is opened; with `mends` an entry says
     so, else whoever writes is trusted to write the same again. At `file_bytes_max` bytes a new file
-    is begun; of more than `files_max` files the oldest is removed, which an entry says before.
+    is begun, with the entry that `opening` gives; of more than `files_max` files the oldest is
+    removed, which an entry says before.
 
     >>> import tempfile
     >>> chain = Chain(Path(tempfile.mkdtemp()), "acts")
@@ -89,11 +90,13 @@ class Chain:
         at: float | None = None,
         file_bytes_max: int = FILE_BYTES_MAX,
         files_max: int = FILES_MAX,
+        opening: Callable[[], Entry] | None = None,
     ) -> None:
         self.folder = folder
         self.name = name
         self.n, self.head = 0, NOTHING
         self.last: dict[str, Any] = {}
+        self._opening = opening
         self._file_bytes_max = file_bytes_max
         self._files_max = files_max
         try:
@@ -179,7 +182,7 @@ class Chain:
         self._open_file(number)
         if self._size == 0 and number > 1:
             # A kill came between a new file and its first line.
-            self._remove_oldest()
+            self._open_well()
         return cut_n
 
     def _open_file(self, number: int) -> None:
@@ -194,7 +197,12 @@ class Chain:
     def _begin_file(self) -> None:
         self.sync()
         self._open_file(self._number + 1)
+        self._open_well()
+
+    def _open_well(self) -> None:
         self._remove_oldest()
+        if self._opening is not None:
+            self._write([self._line(self._opening())])
 
     def _remove_oldest(self) -> None:
         """Keep the limit of files; the entry about it stands first, and is safe first."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from rich.table import Table
 
-from ...adapters.chain import NOTHING, links
+from ...adapters.chain import NOTHING, encode, links
 from ...errors import BadInput, BadSettings
+from ...settings import load_for_kafka
+from ..bridge import say
 from ..printing import make_console
-from .verify import Verified, chains_at, verify
+from ..stopping import told_to_stop
+from .acts import beside
+from .verify import Verified, chains_at, log_folder, verify
 
 HASH_LENGTH = len(NOTHING)
 
@@ -42,6 +47,12 @@ def register(subparsers: Any) -> None:
         help="a hash that was kept elsewhere: nothing before it was changed or cut; may be given "
         "for each chain",
     )
+    verifies.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="TOML of the workers on Kafka: compare with every record that the topics still hold",
+    )
     verifies.add_argument("--json", action="store_true", help="what was found, as JSON")
     verifies.set_defaults(func=verify_command)
     heads = actions.add_parser(
@@ -51,6 +62,15 @@ def register(subparsers: Any) -> None:
         "where whoever can write the log can't.",
     )
     heads.set_defaults(func=head_command)
+    follows = actions.add_parser(
+        "follow",
+        help="write the log beside the workers on Kafka",
+        description="Read the topics of requests, answers, training and drift as they grow, and "
+        "write the log in audit/ beside the settings file. One process is enough, however many "
+        "workers there are. Ends with SIGTERM or Ctrl-C.",
+    )
+    follows.add_argument("--settings", type=Path, required=True, metavar="FILE", help="TOML")
+    follows.set_defaults(func=follow_command)
     for action in (verifies, heads):
         action.add_argument(
             "path",
@@ -69,6 +89,14 @@ def verify_command(arguments: argparse.Namespace) -> int:
                 "prints"
             )
     found = verify(arguments.path, arguments.head)
+    if arguments.settings is not None and found.is_whole:
+        from .topics import compare_with_topics  # noqa: PLC0415 - Kafka is an extra
+
+        settings = load_for_kafka(arguments.settings)
+        compared = compare_with_topics(log_folder(arguments.path), settings)
+        found.faults += compared.faults
+        found.notes += compared.notes
+        found.compared += [] if compared.faults else ["the topics"]
     if arguments.json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(_told(found))) + b"\n")
         sys.stdout.flush()
@@ -89,6 +117,26 @@ def head_command(arguments: argparse.Namespace) -> int:
             last = link
         if last is not None:
             sys.stdout.write(f"{name} {last.entry['n'] + 1} {last.hash}\n")
+    return 0
+
+
+def follow_command(arguments: argparse.Namespace) -> int:
+    """Run `headrace audit follow`; the exit code."""
+    from .topics import follow_topics  # noqa: PLC0415 - Kafka is an extra
+
+    settings = load_for_kafka(arguments.settings)
+    if not settings.audit.is_kept:
+        raise BadSettings(
+            f"audit.is_kept is false in {arguments.settings}; set it, so that the desk and the "
+            "commands write their acts too"
+        )
+    acts = beside(arguments.settings, settings)
+    assert acts.folder is not None
+    acts.record(
+        "follow_started", settings=sha256(encode(msgspec.to_builtins(settings))).hexdigest()
+    )
+    with told_to_stop() as stop:
+        follow_topics(acts.folder, settings, stop, say)
     return 0
 
 

@@ -140,7 +140,7 @@ class RunRecords:
         entries: list[Entry] = []
         for line in opened_of(self._sealer, lines, ANSWERS, span.start):
             more: dict[str, Any] = {"file": path.name}
-            if via := _via_of(line):
+            if via := via_of(line):
                 more["via"] = via
             entries += [
                 entry_of(answer, **more)
@@ -172,7 +172,7 @@ def _order_of(line: bytes) -> Order | None:
         return None
 
 
-def _via_of(line: bytes) -> str:
+def via_of(line: bytes) -> str:
     """The bridge through which an answer came, if its record says so."""
     if b'"via"' not in line:
         return ""

@@ -27,6 +27,7 @@ from ..run_folder import RunFolder
 from ..sealed import opened_of
 from .acts import DECIDED, FOLDER
 from .entries import Entry, entry_of
+from .places import Places
 from .records import RunRecords
 from .summary import Summary
 
@@ -115,7 +116,7 @@ def _verify_chain(
     told = ChainFound(name)
     removed: list[tuple[int, str]] = [(0, NOTHING)]
     first: Link | None = None
-    offsets = _Offsets()
+    places = Places()
     for link in links(paths):
         if link.fault:
             n = link.entry.get("n", told.next_n)
@@ -131,7 +132,7 @@ def _verify_chain(
             removed.append((entry.get("until_n", -1), entry.get("until", "")))
         if name == DECIDED:
             _check_anchor(found, anchors.pop(told.next_n, None), link)
-            if fault := offsets.check(entry):
+            if fault := places.check(entry):
                 found.faults.append(f"{name}, entry {entry['n']} ({link.place}): {fault}")
         elif isinstance(entry.get("decided_n"), int):
             anchors[entry["decided_n"]] = (str(entry.get("decided")), link.place)
@@ -172,25 +173,6 @@ def _check_end(found: Verified, anchors: dict[int, tuple[str, str]]) -> None:
 
 def _decided_in(found: Verified) -> ChainFound:
     return next((one for one in found.chains if one.name == DECIDED), ChainFound(DECIDED))
-
-
-class _Offsets:
-    """Records of topics: of each partition, every offset has its one entry."""
-
-    def __init__(self) -> None:
-        self._next: dict[tuple[str, int], int] = {}
-
-    def check(self, entry: Entry) -> str:
-        """What is wrong with the place of an entry, or nothing."""
-        record = entry.get("record")
-        if not (isinstance(record, list) and len(record) == 3):
-            return ""
-        topic, partition, offset = record
-        wanted = self._next.get((topic, partition), offset)
-        self._next[topic, partition] = entry["until"] if "until" in entry else offset + 1
-        if offset == wanted:
-            return ""
-        return f"it is about offset {offset} of {topic}, partition {partition}; {wanted} is next"
 
 
 # --------------------------------------------------------------------------- beside the records

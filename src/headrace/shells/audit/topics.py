@@ -1,0 +1,305 @@
+"""The audit log beside workers on Kafka: what their topics say, by one reader, in one chain.
+
+Workers come and go, and write twice where a kill made them; what counts is on the topics. So the
+log is not theirs. Every record of the topics below has its entry, or says how many there are of it,
+and an entry names its topic, partition and offset: of each partition no offset is left out and none
+comes twice, which proves that the log is complete, however many workers there were. The order
+within a partition is the topic's; between partitions it is that in which they were read.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ...adapters.chain import Chain, encode, files_of, hash_of, links
+from ...bridges.bridge import Unreachable
+from ...errors import BadInput
+from ...flow.effects import Part
+from ...flow.records import headers_for
+from ...flow.wire import drift_of, entry_of
+from ...messages import InputRejected, LabelRequested, RequestWithdrawn
+from ...observe.answers import AnswersDecoder
+from ...settings import Settings
+from .acts import DECIDED
+from .entries import Entry
+from .entries import entry_of as entry_about
+from .places import Places
+from .records import via_of
+
+if TYPE_CHECKING:
+    import threading
+
+    from ..kafka.topics_reader import TopicsReader
+
+READ_N = 500
+QUIET_S_MAX = 30.0
+FAULTS_MAX = 10
+AWAY_S = 2.0
+
+_REQUESTS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+
+
+class TopicRecords:
+    """Records of the topics as entries; pure."""
+
+    def __init__(self, settings: Settings) -> None:
+        kafka = settings.kafka
+        self._readers: dict[str, Callable[[Any], list[Entry]]] = {
+            kafka.requests: self._request,
+            kafka.answers: self._answer,
+            kafka.training: self._end,
+            kafka.drift: self._drift,
+        }
+        self._consensus = settings.label.consensus
+        self._answers = AnswersDecoder(settings.answers, settings.input.line_bytes_max)
+
+    @property
+    def topics(self) -> list[str]:
+        return list(self._readers)
+
+    def entries(self, part: Part, record: Any) -> list[Entry]:
+        """The entries of one record, at least one, with their place."""
+        place = [*part, record.offset]
+        found = self._readers[part[0]](record) or [{"what": "unread"}]
+        if len(found) == 1:
+            return [found[0] | {"record": place}]
+        of_n = len(found)
+        return [one | {"record": place, "part": [i, of_n]} for i, one in enumerate(found)]
+
+    def _request(self, record: Any) -> list[Entry]:
+        try:
+            return [entry_about(_REQUESTS.decode(record.value or b""))]
+        except (msgspec.MsgspecError, UnicodeError):
+            return []
+
+    def _answer(self, record: Any) -> list[Entry]:
+        given = self._answers.decode(
+            [record.value or b""], headers=headers_for(self._answers, [record])
+        )
+        via = via_of(record.value or b"")
+        more = {"via": via} if via else {}
+        return [
+            {"what": "refused", "reason": one.reason, "input_id": one.input_id[:500]}
+            if isinstance(one, InputRejected)
+            else entry_about(one, **more)
+            for one in given
+        ]
+
+    def _end(self, record: Any) -> list[Entry]:
+        found = entry_of(record)
+        if found is None:
+            return []
+        entry, origin = found
+        told = entry_about(entry)
+        if told["what"] in ("settled", "disputed"):
+            told["consensus"] = self._consensus
+        if origin is not None:
+            told["origin"] = [origin.desk, *origin.place]
+        return [told]
+
+    def _drift(self, record: Any) -> list[Entry]:
+        change = drift_of(record.value or b"")
+        return [] if change is None else [entry_about(change)]
+
+
+class TopicsLog:
+    """The chain of what topics say, brought up to them a piece at a time.
+
+    Raises `BadInput` where a topic holds less than what was read of it, as one that was made anew.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, reader: TopicsReader) -> None:
+        self._records = TopicRecords(settings)
+        self._reader = reader
+        self._places = Places.of(folder)
+        with ExitStack() as opened:
+            self._chain = opened.enter_context(
+                closing(
+                    Chain(
+                        folder,
+                        DECIDED,
+                        first={"stream": settings.stream, "topics": self._records.topics},
+                        waits=False,
+                        file_bytes_max=settings.audit.file_bytes_max,
+                        files_max=settings.audit.files_max,
+                        opening=self._opening,
+                    )
+                )
+            )
+            self._opened = opened.pop_all()
+        self._has_looked = False
+
+    def follow(self) -> int:
+        """Write what the topics have next; how many records that was. Raises `Unreachable`."""
+        if not self._has_looked:
+            self._look()
+            self._has_looked = True
+        read_n = 0
+        for part, records in self._reader.read(self._places.next, READ_N).items():
+            for record in records:
+                reached = self._places.next.get(part, 0)
+                if record.offset > reached:
+                    self._write(_lost(part, reached, record.offset))
+                if record.offset >= reached:
+                    entries = self._records.entries(part, record)
+                    for entry in entries[self._places.written_n(part, record.offset) :]:
+                        self._write(entry)
+                    read_n += 1
+        return read_n
+
+    def run(self, stop: threading.Event, note: Callable[[str], None]) -> None:
+        """Follow until told to stop."""
+        is_away = False
+        while not stop.is_set():
+            try:
+                self.follow()
+            except Unreachable as error:
+                if not is_away:
+                    note(f"{error}; trying again until it is back")
+                is_away, self._has_looked = True, False
+                stop.wait(AWAY_S)
+                continue
+            if is_away:
+                note("Kafka is back")
+                is_away = False
+        self._chain.sync()
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def _look(self) -> None:
+        for part, (_, end) in self._reader.bounds().items():
+            if self._places.next.get(part, 0) > end:
+                raise BadInput(
+                    f"{part[0]}, partition {part[1]} ends at offset {end}, and the log has read it "
+                    f"up to {self._places.next[part]}: it was made anew; move the log away to "
+                    "begin another"
+                )
+
+    def _opening(self) -> Entry:
+        """What a new file begins with: how far each partition was read."""
+        places = sorted(self._places.next.items())
+        return {"what": "places", "places": [[*part, n] for part, n in places]}
+
+    def _write(self, entry: Entry) -> None:
+        # One by one: a new file has to begin with all places before it.
+        self._chain.append([entry])
+        self._places.check(entry)
+
+
+def _lost(part: Part, start: int, stop: int) -> Entry:
+    """Offsets that have no record: deleted before they were read, or marks of transactions."""
+    return {"what": "offsets_lost", "record": [*part, start], "until": stop - 1}
+
+
+# ------------------------------------------------------------------------------- verifying
+
+
+class Compared(NamedTuple):
+    """What a comparison with the topics found, as sentences."""
+
+    faults: list[str]
+    notes: list[str]
+
+
+def compare_topics(folder: Path, settings: Settings, reader: TopicsReader) -> Compared:
+    """Every record of the topics that the log has read, beside its entries.
+
+    Raises `Unreachable`; `BadInput` where a topic stops giving what it holds.
+    """
+    records, said = TopicRecords(settings), _Said(folder)
+    bounds = reader.bounds()
+    places = {part: first for part, (first, _) in bounds.items()}
+    stops = {part: min(end, said.places.next.get(part, 0)) for part, (_, end) in bounds.items()}
+    faults: list[str] = []
+    quiet_from = time.monotonic()
+    while any(places[part] < stop for part, stop in stops.items()):
+        found = reader.read(places, READ_N)
+        if found:
+            quiet_from = time.monotonic()
+        elif time.monotonic() - quiet_from > QUIET_S_MAX:
+            raise BadInput(f"Kafka gave no record for {QUIET_S_MAX:g} s, though there are more")
+        for part, given in found.items():
+            faults += [
+                f"{part.topic}, partition {part.partition}, offset {record.offset}: the log says "
+                "something else than the record"
+                for record in given
+                if record.offset < stops[part]
+                and not said.agrees(part, record.offset, records.entries(part, record))
+            ]
+            places[part] = given[-1].offset + 1
+    notes = [
+        f"{part.topic}, partition {part.partition} is {end - stops[part]:,} records ahead"
+        for part, (_, end) in bounds.items()
+        if end > stops[part]
+    ]
+    gone = sorted({*said.places.next} - {*bounds})
+    faults += [f"there is no {part.topic}, partition {part.partition} any more" for part in gone]
+    if (more_n := len(faults) - FAULTS_MAX) > 0:
+        faults[FAULTS_MAX:] = [f"and {more_n} more"]
+    return Compared(faults, notes)
+
+
+class _Said:
+    """What a log says of each record: 8 bytes of its entries' hash, by partition and offset."""
+
+    def __init__(self, folder: Path) -> None:
+        self.places = Places()
+        self._first: dict[Part, int] = {}
+        self._digests: dict[Part, array[int]] = {}
+        for link in links(files_of(folder, DECIDED)):
+            self.places.check(link.entry)
+            record = link.entry.get("record", ())
+            if len(record) == 3:
+                self._add(Part(record[0], record[1]), record[2], link.entry)
+
+    def _add(self, part: Part, offset: int, entry: Entry) -> None:
+        digests = self._digests.setdefault(part, array("Q"))
+        first = self._first.setdefault(part, offset)
+        until = entry.get("until", offset)
+        digests.extend([0] * (until + 1 - first - len(digests)))
+        own = {name: value for name, value in entry.items() if name not in ("n", "prev")}
+        digests[offset - first] ^= _digest(own)
+
+    def agrees(self, part: Part, offset: int, entries: list[Entry]) -> bool:
+        """Whether the entries of a record are those; of one in a removed file there are none."""
+        if part not in self._first or offset < self._first[part]:
+            return True
+        place = offset - self._first[part]
+        wanted = 0
+        for entry in entries:
+            wanted ^= _digest(entry)
+        return self._digests[part][place] == wanted
+
+
+def _digest(entry: Entry) -> int:
+    return int(hash_of(encode(entry))[:16], 16)
+
+
+def follow_topics(
+    folder: Path, settings: Settings, stop: threading.Event, note: Callable[[str], None]
+) -> None:
+    """Write the log of a stream's topics until told to stop. Raises `BadInput`, `BadSettings`."""
+    from ..kafka.topics_reader import TopicsReader  # noqa: PLC0415 - Kafka is an extra
+
+    reader = TopicsReader(settings.kafka, TopicRecords(settings).topics)
+    with closing(reader), closing(TopicsLog(folder, settings, reader)) as log:
+        log.run(stop, note)
+
+
+def compare_with_topics(folder: Path, settings: Settings) -> Compared:
+    """`compare_topics` at the brokers of the settings. Raises `BadInput` where there are none."""
+    from ..kafka.topics_reader import TopicsReader  # noqa: PLC0415 - as above
+
+    with closing(TopicsReader(settings.kafka, TopicRecords(settings).topics)) as reader:
+        try:
+            return compare_topics(folder, settings, reader)
+        except Unreachable as error:
+            raise BadInput(str(error)) from error

@@ -1,0 +1,297 @@
+"""The audit log beside workers: each record of the topics once, whatever kills who writes it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridges.requests import request
+from headrace import cli
+from headrace.adapters.chain import Chain, files_of, links, read
+from headrace.bridges.bridge import Unreachable
+from headrace.bridges.folder import encode_answer
+from headrace.errors import BadInput, BadSettings
+from headrace.flow.effects import Part
+from headrace.flow.wire import origin_headers
+from headrace.learn.training_log import Origin
+from headrace.messages import Answer, DriftChanged, LabelSettled, ModelAdopted
+from headrace.settings import parse
+from headrace.shells.audit.topics import TopicsLog, compare_topics
+from headrace.shells.audit.verify import verify
+
+SETTINGS = parse(
+    {"audit": {"is_kept": True, "file_bytes_max": 4_096}, "answers": {"batch_path": ""}}
+)
+KAFKA = SETTINGS.kafka
+
+
+class Brokers:
+    """Topics in memory, each partition from some offset on; gives what is asked for in pieces."""
+
+    def __init__(self) -> None:
+        self.logs: dict[Part, dict[int, Any]] = {
+            Part(topic, number): {}
+            for topic, parts_n in (
+                (KAFKA.requests, 2), (KAFKA.answers, 2), (KAFKA.training, 1), (KAFKA.drift, 1)
+            )
+            for number in range(parts_n)
+        }  # fmt: skip
+        self.ends = dict.fromkeys(self.logs, 0)
+        self.firsts = dict.fromkeys(self.logs, 0)
+        self.is_away = False
+
+    def write(self, topic: str, number: int, value: bytes, headers: Any = ()) -> None:
+        part = Part(topic, number)
+        offset = self.ends[part]
+        self.logs[part][offset] = SimpleNamespace(
+            offset=offset, key=None, value=value, headers=headers
+        )
+        self.ends[part] += 1
+
+    def delete_before(self, part: Part, offset: int) -> None:
+        self.firsts[part] = offset
+        for gone in [one for one in self.logs[part] if one < offset]:
+            del self.logs[part][gone]
+
+    def bounds(self) -> dict[Part, tuple[int, int]]:
+        if self.is_away:
+            raise Unreachable("away")
+        return {part: (self.firsts[part], self.ends[part]) for part in self.logs}
+
+    def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
+        self.bounds()
+        found = {}
+        for part, log in self.logs.items():
+            wanted = [log[o] for o in sorted(log) if o >= places.get(part, 0)][: min(n, 7)]
+            if wanted:
+                found[part] = wanted
+        return found
+
+    def close(self) -> None: ...
+
+
+def settled(i: int, label: str = "ham") -> LabelSettled:
+    return LabelSettled(
+        request_id=f"r{i}", event_id=f"secret{i}", at=10.0 + i, event_at=1.0, label=label,
+        features={"income": 4711.5}, prediction={}, reason="round", seq=i, answers_n=1,
+        agreement=1.0,
+    )  # fmt: skip
+
+
+def fill(brokers: Brokers, start: int, stop: int) -> None:
+    for i in range(start, stop):
+        asked = msgspec.json.encode(request(f"r{i}"))
+        brokers.write(KAFKA.requests, i % 2, asked)
+        answer = Answer(request_id=f"r{i}", label="ham", at=5.0 + i, annotator="eva")
+        brokers.write(KAFKA.answers, i % 2, encode_answer(answer, "desk"))
+        headers = origin_headers(Origin(i % 2, (i, 0), (i - 1, 0)))
+        brokers.write(KAFKA.training, 0, msgspec.json.encode(settled(i)), headers)
+    brokers.write(KAFKA.answers, 0, b"no JSON at all")
+    brokers.write(KAFKA.requests, 1, b"?")
+    change = DriftChanged(
+        at=9.0, level="DRIFT", previous="STABLE", signal="error", detector="adwin", statistic=1.5
+    )
+    brokers.write(KAFKA.drift, 0, msgspec.json.encode(change))
+    adopted = ModelAdopted(
+        job_id=1, at=9.0, model_version=4, champion_right=0.5, challenger_right=0.75, labels_n=30
+    )
+    brokers.write(KAFKA.training, 0, msgspec.json.encode(adopted))
+
+
+@pytest.fixture
+def brokers() -> Brokers:
+    found = Brokers()
+    fill(found, 0, 20)
+    return found
+
+
+def follow(folder: Path, brokers: Any, times: int = 1_000, stream=SETTINGS) -> None:
+    with closing(TopicsLog(folder, stream, brokers)) as log:
+        for _ in range(times):
+            if not log.follow():
+                break
+
+
+def places_of(folder: Path) -> list[tuple[str, int, int]]:
+    return [tuple(e["record"]) for e in read(folder, "decided") if "record" in e]
+
+
+def test_every_record_has_its_entry_and_no_feature_is_in_it(brokers, tmp_path) -> None:
+    follow(tmp_path, brokers)
+    wanted = {(p.topic, p.partition, o) for p, log in brokers.logs.items() for o in log}
+    found = places_of(tmp_path)
+    assert len(found) == len(set(found))
+    assert set(found) == wanted
+    content = b"".join(path.read_bytes() for path in tmp_path.glob("*.jsonl"))
+    for secret in (b"income", b"4711.5", b"secret1", b"no JSON"):
+        assert secret not in content
+    told = verify(tmp_path)
+    assert (told.faults, told.notes) == ([], [])
+    parts = told.summary.parts()
+    assert parts["answered"]["eva, through desk"] == 20
+    assert parts["ended"] == {"settled, by majority": 20}
+    assert parts["moved the model"]["challengers adopted"] == 1
+    entry = next(e for e in read(tmp_path, "decided") if e["what"] == "settled")
+    assert (entry["consensus"], entry["origin"]) == ("majority", [0, 0, 0])
+    assert compare_topics(tmp_path, SETTINGS, brokers) == ([], [])
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_killed_anywhere_it_leaves_out_nothing_and_repeats_nothing(tmp_path_factory, data) -> None:
+    folder, brokers = tmp_path_factory.mktemp("log"), Brokers()
+    fill(brokers, 0, 12)
+    for _ in range(3):
+        follow(folder, brokers, times=data.draw(st.integers(1, 3)))
+        path = files_of(folder, "decided")[-1]
+        cut_n = data.draw(st.integers(0, 900))
+        os.truncate(path, max(0, path.stat().st_size - cut_n))
+    follow(folder, brokers)
+    assert verify(folder).faults == []
+    found = places_of(folder)
+    assert len(found) == len(set(found)) == sum(len(log) for log in brokers.logs.values())
+    assert compare_topics(folder, SETTINGS, brokers) == ([], [])
+
+
+def test_several_answers_of_one_record_are_several_entries(tmp_path) -> None:
+    stream = msgspec.structs.replace(
+        SETTINGS, answers=parse({"answers": {"batch_path": "all"}}).answers
+    )
+    brokers = Brokers()
+    given_all = [{"label": "ham", "annotator": name} for name in ("eva", "bo", "cy")]
+    for i in range(5):
+        content = json.dumps({"request_id": f"r{i}", "all": given_all}).encode()
+        brokers.write(KAFKA.answers, 0, content)
+    for cut_n in (0, 100, 300, 500, 1_000):
+        follow(tmp_path, brokers, stream=stream)
+        path = files_of(tmp_path, "decided")[-1]
+        os.truncate(path, max(0, path.stat().st_size - cut_n))
+    follow(tmp_path, brokers, stream=stream)
+    found = [e for e in read(tmp_path, "decided") if e["what"] == "answered"]
+    assert [(e["record"][2], e["annotator"]) for e in found] == [
+        (i, name) for i in range(5) for name in ("eva", "bo", "cy")
+    ]
+    assert verify(tmp_path).faults == []
+    assert compare_topics(tmp_path, stream, brokers) == ([], [])
+
+
+def test_old_files_are_removed_and_places_are_kept(brokers, tmp_path) -> None:
+    few = msgspec.structs.replace(
+        SETTINGS,
+        audit=parse({"audit": {"is_kept": True, "file_bytes_max": 4_096, "files_max": 2}}).audit,
+    )
+    for start in range(20, 200, 20):
+        follow(tmp_path, brokers, stream=few)
+        fill(brokers, start, start + 20)
+    follow(tmp_path, brokers, stream=few)
+    assert len(files_of(tmp_path, "decided")) == 2
+    found = verify(tmp_path)
+    assert found.faults == []
+    assert "older files were removed" in found.notes[0]
+    places = places_of(tmp_path)
+    assert len(places) == len(set(places)) < sum(len(log) for log in brokers.logs.values())
+    assert compare_topics(tmp_path, few, brokers).faults == []
+
+
+def test_what_was_deleted_unread_is_told(brokers, tmp_path) -> None:
+    part = Part(KAFKA.requests, 0)
+    brokers.delete_before(part, 4)
+    follow(tmp_path, brokers)
+    [lost] = [e for e in read(tmp_path, "decided") if e["what"] == "offsets_lost"]
+    assert (lost["record"], lost["until"]) == ([*part, 0], 3)
+    assert verify(tmp_path).faults == []
+    assert compare_topics(tmp_path, SETTINGS, brokers) == ([], [])
+    # What is deleted after it was read is no fault either.
+    brokers.delete_before(part, 8)
+    assert compare_topics(tmp_path, SETTINGS, brokers) == ([], [])
+
+
+def test_a_topic_that_was_made_anew_is_not_gone_on_with(brokers, tmp_path) -> None:
+    follow(tmp_path, brokers)
+    brokers.ends[Part(KAFKA.drift, 0)] = 0
+    with pytest.raises(BadInput, match="it was made anew"):
+        follow(tmp_path, brokers)
+
+
+def rewritten(folder: Path, change) -> None:
+    kept = [{k: v for k, v in e.items() if k not in ("n", "prev")} for e in read(folder, "decided")]
+    for path in files_of(folder, "decided"):
+        path.unlink()
+    first, *others = [e for e in kept if e["what"] != "places"]
+    with closing(Chain(folder, "decided", first=first)) as chain:
+        chain.append(change(others))
+    assert not any(link.fault for link in links(files_of(folder, "decided")))
+
+
+@given(st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_chain_written_anew_is_found(tmp_path_factory, data) -> None:
+    folder, brokers = tmp_path_factory.mktemp("log"), Brokers()
+    fill(brokers, 0, 12)
+    follow(folder, brokers)
+
+    def change(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        # But for the last of a partition: to leave that out is to cut the end, which a head tells.
+        last = {tuple(e["record"][:2]): i for i, e in enumerate(found)}
+        inner = [i for i in range(len(found)) if i not in last.values()]
+        i = data.draw(st.sampled_from(inner))
+        match data.draw(st.sampled_from(["leave out", "edit", "put in", "say it was lost"])):
+            case "leave out":
+                del found[i]
+            case "edit":
+                found[i] = found[i] | {"what": "expired"}
+            case "put in":
+                found.insert(i, found[i])
+            case "say it was lost":
+                record = found[i]["record"]
+                found[i] = {"what": "offsets_lost", "record": record, "until": record[2]}
+        return found
+
+    rewritten(folder, change)
+    assert verify(folder).faults or compare_topics(folder, SETTINGS, brokers).faults
+
+
+def test_records_that_came_since_are_told(brokers, tmp_path) -> None:
+    follow(tmp_path, brokers)
+    fill(brokers, 20, 22)
+    faults, notes = compare_topics(tmp_path, SETTINGS, brokers)
+    assert faults == []
+    assert f"{KAFKA.drift}, partition 0 is 1 records ahead" in notes
+
+
+def test_it_waits_for_brokers_that_are_away(brokers, tmp_path) -> None:
+    stop, notes = threading.Event(), []
+    brokers.is_away = True
+
+    def note(sentence: str) -> None:
+        notes.append(sentence)
+        brokers.is_away = False
+        stop.set()
+
+    with closing(TopicsLog(tmp_path, SETTINGS, brokers)) as log:
+        log.run(stop, note)
+    assert notes == ["away; trying again until it is back"]
+
+
+def test_the_command_wants_the_setting(tmp_path, capsys) -> None:
+    path = tmp_path / "headrace.toml"
+    path.write_text("")
+    assert cli.main(["audit", "follow", "--settings", str(path)]) == 2
+    assert "audit.is_kept is false" in capsys.readouterr().err
+    follow_twice = {"folder": tmp_path / "log", "brokers": Brokers()}
+    with (
+        closing(TopicsLog(tmp_path / "log", SETTINGS, Brokers())),
+        pytest.raises(BadSettings, match="written by another process"),
+    ):
+        follow(**follow_twice)
