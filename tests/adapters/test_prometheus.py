@@ -213,7 +213,12 @@ def test_series_stay_below_six_hundred_with_all_that_can_be_there() -> None:
     known = Choosing(
         gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5, ratio_low=1.1, ratio_high=2.0
     )
-    report = msgspec.structs.replace(fed(), feature_shares=shares, choosing=known)
+    report = msgspec.structs.replace(
+        fed(),
+        feature_shares=shares,
+        choosing=known,
+        quota_missing_n=dict.fromkeys(fed().classes, 3),
+    )
     lines = own_lines(text_of(report))
     assert len(report.feature_psi) == 20
     assert len(report.worker.partitions) == 3
