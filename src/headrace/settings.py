@@ -49,6 +49,7 @@ from .settings_query import (
 )
 from .settings_queue import QueueSettings, faults_of_secrets
 from .settings_reading import section_of
+from .settings_retention import RetentionSettings
 from .settings_sealing import SealingSettings
 
 # Of other modules; to be imported from here like the sections below.
@@ -359,6 +360,7 @@ class Settings(Section, frozen=True, kw_only=True):
     learn: LearnSettings = LearnSettings()
     drift: DriftSettings = DriftSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    retention: RetentionSettings = RetentionSettings()
     run: RunSettings = RunSettings()
     http: HttpSettings = HttpSettings()
     kafka: KafkaSettings = KafkaSettings()

@@ -124,10 +124,10 @@ def answer_to(request, delay_s=60.0):
 
 
 def lines_of(path):
-    """The whole lines of a file; what is being written just now is left out."""
+    """The whole lines of a file; what is being written just now is left out, and wiped ones."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1] if line.strip()]
 
 
 _FORKS = multiprocessing.get_context("forkserver")

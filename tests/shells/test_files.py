@@ -17,6 +17,7 @@ import pytest
 
 from headrace.adapters import jsonl
 from headrace.adapters.journal import Journal
+from headrace.adapters.snapshots import SnapshotStore
 from headrace.errors import BadInput, BadSettings, BrokenInvariant
 from headrace.settings import parse
 from headrace.shells import files, waiting
@@ -246,10 +247,8 @@ def _tear_the_ends(stream, luck):
 
 def _snapshot_sizes(stream):
     with closing(RunFolder(stream.places.state)) as folder:
-        store = files.SnapshotStore(
-            stream.places.state / "snapshots", stream=folder.settings.stream, kept_n=2
-        )
-        snapshot = store.latest()
+        place = stream.places.state / "snapshots"
+        snapshot = SnapshotStore(place, stream=folder.settings.stream, kept_n=2).latest()
     return {} if snapshot is None else snapshot.positions
 
 

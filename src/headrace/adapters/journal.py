@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -77,7 +77,22 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     digests: dict[str, str]
 
 
-Record: TypeAlias = Source | Span | Ticked | Retrained | Asked
+class Begun(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The journal was begun anew here, byte `origin` of all that was ever recorded.
+
+    What stood before is gone, as after an erasure; the state at this place is in a snapshot. `fed`
+    has the stretches of each source that were fed before, by its number; there were `asked_n`
+    records of what was asked, and the run's outputs ended at `ends`.
+    """
+
+    origin: int
+    sources: list[Source]
+    fed: dict[str, list[tuple[int, int]]]
+    asked_n: int
+    ends: dict[str, int]
+
+
+Record: TypeAlias = Source | Span | Ticked | Retrained | Asked | Begun
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
@@ -87,7 +102,9 @@ class Journal:
     """The journal of one run, open for appending, or with `is_read_only` as it is.
 
     `sources` holds what was recorded of each by its number, `fed` the bytes fed of it, `last` the
-    latest span. Raises `BadInput` for a file that is no journal, or damaged before its end.
+    latest span; `begun` is what was fed before it was begun anew. Places in a journal are bytes of
+    all that was ever recorded; `origin` is that of its file, above 0 where it was begun anew.
+    Raises `BadInput` for a file that is no journal, or damaged before its end.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "journal"
@@ -106,6 +123,10 @@ class Journal:
         self.sources: dict[int, Source] = {}
         self.fed: dict[int, Spans] = {}
         self.last: dict[int, Span] = {}
+        self.origin = 0
+        self.begun: dict[int, Spans] = {}
+        self._asked_n = 0
+        self._ends: dict[str, int] = {}
         self.size = len(MAGIC)
         try:
             self._file = path.open("rb" if is_read_only else "a+b", buffering=0)
@@ -122,9 +143,32 @@ class Journal:
         """Nothing was ever recorded."""
         return self.size == len(MAGIC)
 
+    def begin_anew(self) -> None:
+        """Leave nothing of what was recorded, but for how far each source was fed.
+
+        The whole of it, at once: whoever is killed meanwhile finds the journal as it was.
+        """
+        begun = Begun(
+            origin=self.size,
+            sources=[*self.sources.values()],
+            fed={str(number): fed.stretches for number, fed in self.fed.items()},
+            asked_n=self._asked_n,
+            ends=self._ends,
+        )
+        made = self.path.with_name(f"{self.path.name}.new")
+        with made.open("wb", buffering=0) as file:
+            write_all(file, MAGIC + _framed(_ENCODER.encode(begun)), made)
+            os.fsync(file.fileno())
+        made.replace(self.path)
+        self._file.close()
+        self._file = self.path.open("a+b", buffering=0)
+        self.last = {}
+        self._open(is_read_only=False)
+
     def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
         """Each record from byte `start` on, and the byte at which it ends."""
-        start = max(start, len(MAGIC))
+        origin = self.origin
+        start = max(start - origin, len(MAGIC))
         with self.path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
                 raise BadInput(f"{self.path} is not a journal of this version of Headrace")
@@ -144,7 +188,10 @@ class Journal:
                         "or start with another --state"
                     )
                 start += _HEAD_BYTES + length
-                yield _DECODER.decode(body), start
+                record = _DECODER.decode(body)
+                if isinstance(record, Begun):
+                    origin = record.origin
+                yield record, origin + start
 
     def append(self, record: Record) -> None:
         """Write a record; when this returns it survives the death of the process."""
@@ -153,7 +200,7 @@ class Journal:
             return  # It is decided again by whoever reads the rest.
         if len(body) > BODY_BYTES_MAX:
             raise BrokenInvariant(f"a journal record of {len(body)} bytes")
-        self._write(_head(len(body).to_bytes(4, "little"), _checksum(body)) + body)
+        self._write(_framed(body))
         self.size += _HEAD_BYTES + len(body)
         self._note(record)
 
@@ -182,7 +229,7 @@ class Journal:
             self._note(record)
             self.size = end
         if not is_read_only:
-            self._file.truncate(self.size)
+            self._file.truncate(self.size - self.origin)
 
     def _write(self, content: bytes) -> None:
         write_all(self._file, content, self.path)
@@ -194,6 +241,13 @@ class Journal:
         elif isinstance(record, Span):
             self.fed[record.source].add(record.start, record.stop)
             self.last[record.source] = record
+        elif isinstance(record, Asked):
+            self._asked_n += 1
+            self._ends = record.ends
+        elif isinstance(record, Begun):
+            self.origin, self._asked_n, self._ends = record.origin, record.asked_n, record.ends
+            self.sources = {source.number: source for source in record.sources}
+            self.fed, self.begun = _spans_of(record.fed), _spans_of(record.fed)
 
 
 def with_asked(
@@ -235,6 +289,11 @@ class Spans:
         """The first byte that was not fed."""
         return self._stops[0] if self._starts and self._starts[0] == 0 else 0
 
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """Where each stretch begins and ends."""
+        return list(zip(self._starts, self._stops, strict=True))
+
     def __contains__(self, position: int) -> bool:
         i = bisect_right(self._starts, position) - 1
         return i >= 0 and position < self._stops[i]
@@ -253,9 +312,21 @@ class Spans:
             self._stops[i] = self._stops.pop(i + 1)
 
 
+def _spans_of(fed: Mapping[str, Iterable[tuple[int, int]]]) -> dict[int, Spans]:
+    found = {int(number): Spans() for number in fed}
+    for number, stretches in fed.items():
+        for start, stop in stretches:
+            found[int(number)].add(start, stop)
+    return found
+
+
 def digest(content: bytes) -> str:
     """What tells whether bytes of a source are still the same."""
     return xxhash.xxh3_64_hexdigest(content)
+
+
+def _framed(body: bytes) -> bytes:
+    return _head(len(body).to_bytes(4, "little"), _checksum(body)) + body
 
 
 def _head(length: bytes, checksum: bytes) -> bytes:

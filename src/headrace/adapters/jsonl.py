@@ -137,12 +137,12 @@ class Tail:
                     f"{self.path} has {size} bytes, and {self._read_to} were read of it before; "
                     "give a file that was begun anew another name"
                 )
-        if found[:kept_n] != self._kept:
+        if found[:kept_n] != self._kept and not _is_wiped(self._kept, found[:kept_n]):
             raise BadInput(
                 f"{self.path} was written anew while it was read: its bytes before "
                 f"{self._read_to} are others now; append to it, or give a new file another name"
             )
-        chunk = found[kept_n:]
+        chunk, self._kept = found[kept_n:], found[:kept_n]
         if not chunk:
             return not self._lines and self._has_changed_places()
         self._kept = (self._kept + chunk)[-_KEPT_BYTES:]
@@ -194,6 +194,12 @@ def _begins_alike(one: BinaryIO, other: BinaryIO, length: int) -> bool:
         if len(before) < n or before != os.pread(other.fileno(), n, start):
             return False
     return True
+
+
+def _is_wiped(kept: bytes, found: bytes) -> bool:
+    """Whether what was read differs by nothing but lines that were wiped since (`wiping`)."""
+    pairs = zip(kept, found, strict=False)
+    return len(kept) == len(found) and all(is_ in (was, 0x20) for was, is_ in pairs)
 
 
 @contextmanager

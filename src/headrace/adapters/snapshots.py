@@ -201,6 +201,20 @@ class SnapshotStore:
         more = [f"and {more_n} others"] if more_n > 0 else []
         return self.refused[:_REFUSED_SHOWN_MAX] + more
 
+    def remove_before(self, seq: int) -> None:
+        """Remove every snapshot below this number, and what killed writes left.
+
+        For whoever knows that no other process writes the series. Raises `OSError` if one can't be
+        removed.
+        """
+        names = self._folder.names()
+        for name in names:
+            if LEFT_OVER.fullmatch(name):
+                self._folder.remove(name)
+        for number in _numbers(names):
+            if number < seq:
+                self._folder.remove(_name(number))
+
     def clear(self) -> int:
         """Remove every snapshot, those too that `latest` refuses; how many there were.
 

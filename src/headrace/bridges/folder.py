@@ -131,7 +131,8 @@ class FolderEnd:
         lines = self._tail.peek(n, is_final=False)
         for line in lines:
             try:
-                records.append(_RECORDS.decode(self._opened(line, position)))
+                if not line.isspace():  # One that was wiped.
+                    records.append(_RECORDS.decode(self._opened(line, position)))
             except (NotSealed, msgspec.MsgspecError, UnicodeError) as error:
                 self.faults.append(f"{self.requests}: a line is no request: {error}")
             position += len(line)

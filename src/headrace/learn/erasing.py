@@ -58,6 +58,8 @@ def read_anew(trainer: Trainer) -> None:
     twins, trial = trainer.twins, trainer._trial
     parts: list[Part] = [trainer.learner, *twins.random, *twins.chosen, twins.joint]
     parts += [parked.part for parked in trainer.parked]
+    versions = [*trainer.versions.kept, trainer.versions.challenger]
+    parts += [version.learner for version in versions if version is not None]
     parts += [version.learner for version in trainer.versions.all]
     for part in parts if trial is None else [*parts, trial.part]:
         part.attach(trainer.schema)

@@ -78,6 +78,8 @@ class _Differs(Exception):  # noqa: N818 - no fault of anybody, but a finding
 def _check_inputs(folder: RunFolder) -> None:
     """An hour of replay is not to end at a file that was gone from the start."""
     journal = folder.journal
+    if journal.origin:
+        raise BadInput(f"{folder.path} has no record of what came before an erasure")
     for number, span in journal.last.items():
         path = folder.path / journal.sources[number].path
         with open_input(path) as file:
@@ -170,13 +172,16 @@ class _Recorded:
 def _recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     """From the outputs alone, and the newest snapshot."""
     chronicle = Chronicle(folder.settings)
-    events_n = done_n = sampled_n = broken_n = 0
+    events_n = done_n = sampled_n = broken_n = wiped_n = 0
     at = -math.inf
     with open_input(folder.decisions) as file:
         size = file.seek(0, 2)
         file.seek(0)
         for line in file:
             done_n += len(line)
+            if line.isspace():
+                wiped_n += 1
+                continue
             try:
                 output = _DECODER.decode(line)
             except msgspec.DecodeError:
@@ -194,6 +199,8 @@ def _recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     chronicle.sample(None, at=at if math.isfinite(at) else None)
     if broken_n:
         chronicle.gaps.append(f"{broken_n:,} lines of {folder.decisions} can't be read.")
+    if wiped_n:
+        chronicle.gaps.append(f"{wiped_n:,} decisions were erased, and are not in the plots.")
     chronicle.gaps.append(_add_snapshot(folder, chronicle))
     return chronicle
 

@@ -14,6 +14,7 @@ import msgspec
 
 from ..adapters.journal import digest
 from ..adapters.tables.records import export_lines, lines_of
+from ..adapters.wiping import wipe
 from ..errors import BadInput, BadSettings
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
@@ -21,8 +22,6 @@ from ..settings import Settings
 
 COPY = "table.jsonl"
 ANSWERS = "answers.jsonl"
-
-CHUNK_BYTES = 1 << 20
 
 
 def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[str], None]) -> Path:
@@ -84,11 +83,17 @@ def _answers_in(line: bytes, decoder: AnswersDecoder) -> str:
 
 
 def _begins_with(made: Path, before: Path) -> bool:
-    """Whether a file begins with what stood in another."""
+    """Whether a file begins with what stood in another; lines wiped there are wiped here."""
     if not before.exists():
         return True
+    wiped, start = list[tuple[int, int]](), 0
     with made.open("rb") as new, before.open("rb") as old:
-        while chunk := old.read(CHUNK_BYTES):
-            if new.read(len(chunk)) != chunk:
-                return False
+        for line in old:
+            found = new.readline(len(line))
+            if found != line:
+                if len(found) != len(line) or not line.isspace():
+                    return False
+                wiped.append((start, start + len(line)))
+            start += len(line)
+    wipe(made, wiped)
     return True

@@ -37,16 +37,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import islice
 
-import msgspec
-
-from ..adapters.journal import Asked, Record, Retrained, Span, Spans, Ticked, digest, with_asked
+from ..adapters.journal import Retrained, Ticked
 from ..adapters.jsonl import Tail
-from ..adapters.privacy_key import load_privacy
-from ..adapters.sealing import load_sealer
-from ..adapters.snapshots import SnapshotStore
 from ..adapters.tables.records import is_export, is_table_of_columns
 from ..bridges.folder import remember_places
-from ..engine import Engine
 from ..errors import BadInput
 from ..flow.overdue import is_live
 from ..learn.retrain import Challenger, RetrainJob, attempt
@@ -57,14 +51,12 @@ from ..report import Report
 from ..settings import Settings
 from .audit.run import open_log
 from .copying import copy_answers
-from .curve import Curve
+from .erasing import ERASURES, carry_out, size_of, told_of
+from .feeding import Feeder
 from .inputs import open_events
 from .orders import ORDERS
-from .outputs import OutputLogs, differences_told
 from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
-from .replay import Player
 from .report_parts import features_told
-from .run_folder import RunFolder
 from .shown import Shown
 from .waiting import PIECE_N, Answers
 
@@ -111,7 +103,7 @@ def run_files(
         return runner.report
 
 
-class Runner:
+class Runner(Feeder):
     """One run, from opening to closing."""
 
     def __init__(
@@ -126,44 +118,30 @@ class Runner:
         clock: Callable[[], float],
     ) -> None:
         self.follow = follow
-        self.stop = stop or threading.Event()
-        self.settings = settings
         self._clock = clock
-        self._note = on_note
-        self._on_outputs = on_outputs
         self._answers = Answers()
         self._is_told = self._is_off_clock_told = self._is_hidden_told = False
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
         # The times of the lines that wait in `_events`, as far as they were wanted.
         self._times: list[list[float]] = []
+        self._requests, self._erasures_bytes = places.requests, 0
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
         refuse_the_same(places)
         if follow:
             refuse_to_follow(places)
         with ExitStack() as opened:
-            folder = opened.enter_context(closing(RunFolder(places.state, settings)))
-            remember_places(places.state, places.requests, places.answers)
-            for sentence in folder.edited:
-                self._note(sentence)
-            self.journal = folder.journal
-            self.player = opened.enter_context(closing(Player(folder)))
-            self.store = SnapshotStore(
-                places.state / "snapshots",
-                stream=settings.stream,
-                kept_n=settings.run.snapshots_kept,
+            super().__init__(
+                places.state,
+                places.requests,
+                settings,
+                opened,
+                stop=stop or threading.Event(),
+                on_note=on_note,
+                on_outputs=on_outputs,
+                shown=Shown(settings, clock, places.state if follow else None, on_note),
             )
-            self._shown = Shown(settings, clock, places.state if follow else None, on_note)
-            positions = self._restored()
-            self._snapshot_at = int(positions.get("journal", 0))
-            self._shown.stands_at(self.engine)
-            self.privacy = load_privacy(settings.privacy)
-            is_new = self.journal.is_new
-            sealer = load_sealer(settings.sealing, settings.stream)
-            self._logs = OutputLogs(places, positions, self.privacy, sealer, is_new=is_new)
-            opened.callback(self._logs.close)
-            self._curve = opened.enter_context(closing(Curve(places.state)))
-            self._go_on()
+            remember_places(places.state, places.requests, places.answers)
             self._is_told = self.engine.shard.events_n > 0
             self._open_inputs(places, opened)
             self._pool = ThreadPoolExecutor(1) if follow else None
@@ -173,23 +151,6 @@ class Runner:
             if (served := self._shown.serve(on_note)) is not None:
                 opened.callback(served.close)
             self._opened = opened.pop_all()
-
-    def _go_on(self) -> None:
-        """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
-        self._fed_to, self._differing_n = self._snapshot_at, 0
-        for record, end, asked in with_asked(self.journal.records(self._snapshot_at)):
-            is_last = end == self.journal.size
-            self._let_out_again(self.player.play(record, asked=asked), asked, is_last=is_last)
-            self.engine.check_model()
-            self._fed_to = self.journal.size if is_last else end
-            if self.stop.is_set() and not is_last:
-                self._note(
-                    f"stopped at byte {end} of {self.journal.size} of {self.journal.path}, which "
-                    "is fed again at a start; the next one goes on from there"
-                )
-                break
-        if told := differences_told(self.player.differences, self._differing_n):
-            self._note(told)
 
     def _open_inputs(self, places: Places, opened: ExitStack) -> None:
         events, self._pipe = open_events(places, self.settings, self.follow, self._note)
@@ -216,10 +177,6 @@ class Runner:
         opened.callback(self._orders.close)
 
     @property
-    def engine(self) -> Engine:
-        return self.player.engine
-
-    @property
     def report(self) -> Report:
         """The engine's report, with the lines that hold no event or answer among the rejected."""
         return self._look()
@@ -241,6 +198,7 @@ class Runner:
 
     def run(self, on_progress: Callable[[int, int], None]) -> Iterator[None]:
         """Step until the end, then write a snapshot; yields after each step and in quiet times."""
+        self._erase()
         if not self.stop.is_set():
             self._retrain()
         quiet_from = time.monotonic()
@@ -254,6 +212,7 @@ class Runner:
             if self._shown.is_due:
                 self._look()
                 self._logs.check()
+                self._erase()
             yield
             if is_fed:
                 self._tell_features()
@@ -267,6 +226,7 @@ class Runner:
                 self._wait()
                 if time.monotonic() - quiet_from >= self.settings.run.tick_s:
                     self._tick()
+        self._erase()
         self._tell_left()
         if self._fed_to > self._snapshot_at:
             self.snapshot()
@@ -304,20 +264,27 @@ class Runner:
             answers = self._answers.oldest_unknown(1 if lines else PIECE_N)
         if answers:
             content = b"".join(answer.line for answer in answers)
-            self._feed_span(self._answers_source, answers[0].start, content)
+            self.feed_span(self._answers_source, answers[0].start, content)
             return True
         if not lines:
             return self._order()
-        self._feed_span(self._events_source, self._events.position, b"".join(lines))
+        self.feed_span(self._events_source, self._events.position, b"".join(lines))
         self._events.advance(len(lines))
         del self._times[: len(lines)]
         return True
+
+    def _erase(self) -> None:
+        """Carry out what `headrace erase` has ordered, if it has since the last look."""
+        if (size := size_of(self.state / ERASURES)) != self._erasures_bytes:
+            self._erasures_bytes = size
+            for done in carry_out(self, self._requests):
+                self._note(f"erased, key {done.key}: {told_of(done)}")
 
     def _order(self) -> bool:
         """Feed what somebody ordered, if they did, and there are events."""
         lines = self._orders.peek(1, is_final=False) if self.engine.shard.events_n else []
         for line in lines:
-            self._feed_span(self._orders_source, self._orders.position, line)
+            self.feed_span(self._orders_source, self._orders.position, line)
             self._orders.advance(1)
         return bool(lines)
 
@@ -342,40 +309,16 @@ class Runner:
             for sentence in sentences:
                 self._note(sentence)
 
-    def _feed_span(self, source: int, start: int, content: bytes) -> None:
-        span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
-        self._feed(span, content)
-
-    def _feed(
-        self, record: Record, content: bytes | None = None, challenger: Challenger | None = None
-    ) -> None:
-        """The one way in: first the journal, then the engine, then the outputs."""
-        self.journal.append(record)
-        with self._shown.feeding(self.engine):
-            outputs = self.player.play(record, content, challenger)
-        self._let_out(outputs)
-        self._fed_to = self.journal.size
+    def _followed(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
             if isinstance(output, LabelRequested):
                 self._answers.asked(output.request_id)
-        self.engine.check_model()
 
-    def _let_out_again(self, outputs: list[Output], asked: Asked | None, *, is_last: bool) -> None:
-        """What the journal had, fed again: the files hold it, up to where a kill cut them short."""
-        if asked is not None:
-            self._differing_n += self._logs.write_again(outputs, asked)
-            return self._on_outputs(outputs)
-        # Of an earlier version, or a kill came before anything of it was let out.
-        is_new = is_last and not self._logs.is_behind
-        return self._let_out(outputs, is_journaled=not is_new)
-
-    def _let_out(self, outputs: Sequence[Output], *, is_journaled: bool = False) -> None:
-        """Into the journal what was asked, then all of it to where it belongs."""
-        contents = self._logs.contents_of(outputs)
-        if not is_journaled:
-            self.journal.append(self.player.asked(*self._logs.ends_of(contents)))
-        self._logs.write(contents)
-        self._on_outputs(outputs)
+    def snapshot(self) -> None:
+        """As it is, with what was copied from elsewhere made to last before."""
+        if self._pipe is not None:
+            self._pipe.sync()
+        super().snapshot()
 
     def _until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
         """How many lines come before the clock reaches `at`, and where it stands with the next.
@@ -439,48 +382,7 @@ class Runner:
         if self.follow and due is not None and is_live(due, now):
             self._feed(Ticked(at=now))
 
-    def snapshot(self) -> None:
-        """Make all that was written last, then a snapshot from which to go on."""
-        if self._pipe is not None:
-            self._pipe.sync()
-        self.journal.sync()
-        self._logs.sync()
-        now, size = self.engine.now, self._fed_to
-        positions: dict[str, int | str] = {**self._logs.positions}
-        positions["journal"] = size
-        positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
-        blob = self.engine.snapshot()
-        self._curve.look(self.engine, every_n=1)
-        self.store.write(size, blob, positions, at=now if math.isfinite(now) else None)
-        self._shown.wrote(blob, self.engine)
-        self._snapshot_at = size
-
     # --------------------------------------------------------------------------------- opening
-
-    def _restored(self) -> dict[str, int | str]:
-        """Bring the engine to the newest snapshot; the positions that stand in it."""
-        snapshot = self.store.latest(lambda found: self.engine.restore(found.blob))
-        self._shown.refused(len(self.store.refused))
-        for sentence in self.store.first_refused():
-            self._note(f"a snapshot is passed over: {sentence}")
-        if snapshot is None:
-            return {}
-        if int(snapshot.positions["journal"]) > self.journal.size:
-            raise BadInput(
-                f"{self.journal.path} ends before {snapshot.path} was written; put it back, or "
-                "start with another --state"
-            )
-        self._shown.found(snapshot.path, snapshot.blob)
-        self.player.rejected_n = msgspec.json.decode(
-            str(snapshot.positions["rejected_n"]), type=dict[str, int]
-        )
-        return snapshot.positions
-
-    def _fed(self, source: int) -> Spans:
-        """What was fed of a source, after a look that it is still the same file."""
-        if source in self.journal.last:
-            self.player.read(self.journal.last[source])
-        return self.journal.fed[source]
 
     def _is_known(self, request_id: str) -> bool:
         return self.engine.desk.knows(request_id)

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from ..messages import InputRejected, Reason, RollBackOrdered, RoundOrdered
+from ..messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
 from ..query.orders import Order, fault_of
 from .audit.acts import user
 from .places import no_run_told
@@ -31,10 +31,12 @@ WAIT_S_MAX = 86_400
 EXIT_NOTHING, EXIT_LATER = 3, 75
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER: msgspec.json.Decoder[Order] = msgspec.json.Decoder(RoundOrdered | RollBackOrdered)
+_DECODER: msgspec.json.Decoder[Order | ErasureOrdered] = msgspec.json.Decoder(
+    RoundOrdered | RollBackOrdered | ErasureOrdered
+)
 
 
-def decode_order(line: bytes, now: float) -> Order | InputRejected:
+def decode_order(line: bytes, now: float) -> Order | ErasureOrdered | InputRejected:
     """The order in a line of the file, as of `now`, seconds; or why it is none.
 
     >>> decode_order(b'{"type": "RoundOrdered", "at": 5.0, "labels_n": 3}', 9.0)

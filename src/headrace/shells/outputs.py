@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from ..errors import BadInput
 from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
 from ..privacy import Privacy
 from ..query.record import Differences
-from .places import Places
 
 LOGS: dict[str, Any] = {
     "requests": LabelRequested | RequestWithdrawn,
@@ -43,7 +43,8 @@ class OutputLogs:
 
     def __init__(
         self,
-        places: Places,
+        requests: Path,
+        state: Path,
         positions: Mapping[str, int | str],
         privacy: Privacy,
         sealer: Sealer | None = None,
@@ -53,9 +54,9 @@ class OutputLogs:
         self._privacy = privacy
         self._sealer = sealer
         paths = {
-            "requests": places.requests,
-            "decisions": places.state / "decisions.jsonl",
-            "rejects": places.state / "rejects.jsonl",
+            "requests": requests,
+            "decisions": state / "decisions.jsonl",
+            "rejects": state / "rejects.jsonl",
         }
         with ExitStack() as opened:
             self._logs: dict[str, Appender] = {}
@@ -64,7 +65,7 @@ class OutputLogs:
                 opened.callback(log.close)
                 if is_new and log.size:
                     raise BadInput(
-                        f"{path} has {log.size} bytes that {places.state} knows nothing of; give "
+                        f"{path} has {log.size} bytes that {state} knows nothing of; give "
                         "a new file, or the --state that wrote it"
                     )
             self._opened = opened.pop_all()

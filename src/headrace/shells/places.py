@@ -21,6 +21,8 @@ OWN = (
     "code.json",
     "code.new",
     "orders.jsonl",
+    "erasures.jsonl",
+    "erased.jsonl",
     "places.json",
     "report.json",
     "lock",

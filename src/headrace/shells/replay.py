@@ -21,6 +21,7 @@ from rich.progress import Progress
 
 from ..adapters.journal import (
     Asked,
+    Begun,
     Record,
     Retrained,
     Source,
@@ -48,6 +49,7 @@ from ..query.record import Decided, Differences, decided_of
 from ..query.record import Record as AskedThen
 from ..recalling import follow_record
 from .audit.acts import FOLDER, Acts
+from .base import restore_base
 from .orders import decode_order
 from .outputs import encoded
 from .printing import make_console
@@ -125,7 +127,7 @@ class Player:
         self, record: Record, content: bytes | None, challenger: Challenger | None
     ) -> list[Output]:
         match record:
-            case Source() | Asked():
+            case Source() | Asked() | Begun():
                 return []
             case Ticked():
                 return self._feed(Tick(at=record.at))
@@ -141,6 +143,15 @@ class Player:
                         return self._answers(lines, path)
                     case "orders":
                         return self._orders(lines, path)
+
+    def begin_at_base(self, folder: RunFolder) -> dict[str, int | str]:
+        """Bring the engine to where the journal begins; the positions there, none at a start."""
+        if not folder.journal.origin:
+            return {}
+        snapshot = restore_base(folder, self.engine)
+        rejected_n = str(snapshot.positions["rejected_n"])
+        self.rejected_n = msgspec.json.decode(rejected_n, type=dict[str, int])
+        return snapshot.positions
 
     def path_of(self, source: Source) -> Path:
         """Where a source is."""
@@ -280,7 +291,9 @@ def replay(path: Path, on_progress: Callable[[int, int], None] = lambda done, of
     player = Player(folder)
     found = _Compared()
     try:
+        positions = player.begin_at_base(folder)
         with open_input(folder.decisions) as decided:
+            decided.seek(int(positions.get("decisions", 0)))
             for record, end, asked in with_asked(folder.journal.records()):
                 outputs = [*map(encoded, player.play(record, asked=asked))]
                 if asked is None:

@@ -19,6 +19,7 @@ from .places import no_run_told
 _ENCODER = msgspec.json.Encoder()
 _MAY_CHANGE = (
     "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
+    "retention.subject",
 )  # fmt: skip
 """What decides nothing."""
 
@@ -169,6 +170,18 @@ def _locked(path: Path, *, is_made: bool) -> BinaryIO | None:
             f"{path} is in use by another process; stop that one, or give another --state"
         ) from None
     return lock
+
+
+def is_running(path: Path) -> bool:
+    """Whether a process has the folder of a run now."""
+    try:
+        with (path / "lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def differing_fields(there: Any, here: Any, where: str) -> Iterator[tuple[str, Any, Any]]:

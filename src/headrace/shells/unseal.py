@@ -34,11 +34,13 @@ def main(arguments: argparse.Namespace) -> int:
     with open_input(arguments.file) as file:
         for line in file:
             try:
-                text = sealer.open_named(line.removesuffix(b"\n"), "", position)
+                wiped = line.isspace()
+                text = b"" if wiped else sealer.open_named(line.removesuffix(b"\n"), "", position)
             except NotSealed as error:
                 faults_n += 1
                 sys.stderr.write(f"headrace: {arguments.file}, byte {position}: {error}\n")
             else:
-                sys.stdout.write(text.decode(errors="replace") + "\n")
+                if not wiped:
+                    sys.stdout.write(text.decode(errors="replace") + "\n")
             position += len(line)
     return 1 if faults_n else 0

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from ...adapters.journal import Asked, Journal, Record, Retrained, Span
+from ...adapters.journal import Asked, Begun, Journal, Record, Retrained, Span
 from ...adapters.jsonl import open_input, split_lines
 from ...adapters.sealing import load_sealer
 from ...errors import BadInput
@@ -60,11 +60,15 @@ class RunRecords:
         self._opened = ExitStack()
         self._offset = self._decided = 0
         self.groups_n = 0
+        # So many groups were before the journal was begun anew, and are not there any more.
+        self.begun_n = 0
 
     def groups(self) -> Iterator[list[Entry]]:
         """The entries of each group that was not given yet, and is whole."""
         pending: list[Record] = []
         for record, end in self._journal.records(self._offset):
+            if isinstance(record, Begun):
+                self._begin_at(record, end)
             if not isinstance(record, Asked):
                 pending.append(record)
                 continue
@@ -79,12 +83,21 @@ class RunRecords:
     def skip(self, groups_n: int) -> int:
         """Leave so many groups out, or as many as there are; how many those were."""
         for record, end in self._journal.records(self._offset) if groups_n else ():
+            if isinstance(record, Begun):
+                self._begin_at(record, end)
+                if self.groups_n >= groups_n:
+                    break
             if isinstance(record, Asked):
                 self._offset, self._decided = end, record.ends["decisions"]
                 self.groups_n += 1
                 if self.groups_n == groups_n:
                     break
         return self.groups_n
+
+    def _begin_at(self, begun: Begun, end: int) -> None:
+        """The records of before are gone, and were counted."""
+        self.groups_n = self.begun_n = begun.asked_n
+        self._decided, self._offset = begun.ends.get("decisions", 0), end
 
     @property
     def has_more(self) -> bool:

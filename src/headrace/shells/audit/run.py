@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from hashlib import sha256
 from pathlib import Path
@@ -98,6 +99,7 @@ class Run(Protocol):
     settings: Settings
     journal: Journal
     store: SnapshotStore
+    before_anew: Callable[[], None]
 
     @property
     def engine(self) -> Engine: ...
@@ -123,6 +125,7 @@ class RunLog:
         self._followed_at = -FOLLOW_S
         self._started(state)
         self._follow()
+        run.before_anew = self._decided.follow
 
     def turn(self) -> None:
         """To be called after each step of the run."""

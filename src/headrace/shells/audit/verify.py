@@ -196,6 +196,8 @@ def _compare_run(found: Verified, state: Path) -> None:
         found.faults.append(fault)
         return
     found.compared.append("the journal, the answers and the decisions of the run")
+    if records.begun_n:
+        found.notes.append("compared from the latest erasure on: it took the records of before")
     if more_n and is_live:
         found.notes.append(f"the run goes on, and is {more_n} entries ahead of its log")
     elif more_n:
@@ -203,12 +205,19 @@ def _compare_run(found: Verified, state: Path) -> None:
             f"{DECIDED} ends before the records of the run do: {more_n} entries are missing. A run "
             "that was killed leaves that until it is started again; else the end was cut"
         )
-    _compare_requests(found, state, chain, sealer, is_live=is_live)
+    if not records.begun_n:
+        _compare_requests(found, state, chain, sealer, is_live=is_live)
 
 
 def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tuple[str, int]:
     """Where entry and record differ first, "" if nowhere; how many more the records lead to."""
     expected, links_in_force = _expected(records), _in_force(state, chain.next_n)
+    ahead = next(expected, None)
+    if ahead is not None:
+        expected = chain_links([ahead], expected)
+    if begun_n := records.begun_n:
+        # What an erasure has taken from the records is not compared.
+        links_in_force = dropwhile(lambda one: one.entry["record"][0] < begun_n, links_in_force)
     if chain.first_n:
         # Older files were removed: what they held is not compared.
         first = next(links_in_force, None)

@@ -1,0 +1,106 @@
+"""Requests are erased from what bridges and desks remember in SQLite, whether they run or not.
+
+A task that a tool has is made to leave it: the bridge removes it there when it runs next. What is
+said of a request goes at once, and nothing of it is left in free pages or in the log of SQLite.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+
+from .database import changing
+
+REASON = "erased"
+BUSY_S = 10.0
+"""So long a bridge may hold its file; its own transactions take milliseconds."""
+
+_ROWS = ("questions", "leases", "passed", "answers", "tasks", "given", "said")
+"""Tables whose rows about a request simply go."""
+
+
+def erase_requests(folder: Path, request_ids: Collection[str]) -> tuple[dict[str, int], list[str]]:
+    """Erase requests from every memory below a folder: rows by file, and files that were busy.
+
+    A file that is no SQLite is passed over.
+    """
+    erased: dict[str, int] = {}
+    busy: list[str] = []
+    for path in sorted(folder.rglob("*.sqlite")) if folder.is_dir() else []:
+        name = str(path.relative_to(folder))
+        try:
+            if rows_n := _erase_from(path, request_ids):
+                erased[name] = rows_n
+        except sqlite3.OperationalError:
+            busy.append(name)
+        except sqlite3.DatabaseError:
+            continue
+    return erased, busy
+
+
+def _erase_from(path: Path, request_ids: Collection[str]) -> int:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as db:
+        db.execute("PRAGMA secure_delete = ON")
+        found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        tables = {name for (name,) in found}
+        db.execute("CREATE TEMP TABLE erased_ids (request_id TEXT PRIMARY KEY)")
+        db.executemany("INSERT INTO erased_ids VALUES (?)", [(one,) for one in request_ids])
+        with changing(db):
+            rows_n = sum(_delete(db, table) for table in _ROWS if table in tables)
+            for table, erase in _OTHERS.items():
+                if table in tables:
+                    rows_n += erase(db)
+        # What was freed before is in free pages, and all of it in the log.
+        db.execute("VACUUM")
+        is_busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        if is_busy:
+            raise sqlite3.OperationalError("somebody reads it")
+    return rows_n
+
+
+def _delete(db: sqlite3.Connection, table: str) -> int:
+    return db.execute(
+        f"DELETE FROM {table} WHERE request_id IN (SELECT request_id FROM erased_ids)"
+    ).rowcount
+
+
+def _empty_outbox(db: sqlite3.Connection) -> int:
+    """What was never sent is gone; what may be at the tool leaves it."""
+    rows_n = db.execute(
+        "UPDATE requests SET body = X'', reason = ?, was_cut = 0, state = CASE state "
+        "WHEN 'new' THEN 'gone' WHEN 'gone' THEN 'gone' ELSE 'leaving' END "
+        "WHERE length(body) > 0 AND request_id IN (SELECT request_id FROM erased_ids)",
+        (REASON,),
+    ).rowcount
+    return int(rows_n)
+
+
+def _empty_folder(db: sqlite3.Connection) -> int:
+    """The files of tasks that have one of them are written anew without it."""
+    these = "request_id IN (SELECT request_id FROM erased_ids)"
+    db.execute(
+        "UPDATE task_files SET is_stale = 1 WHERE n IN "
+        f"(SELECT file FROM asked WHERE {these} AND body IS NOT NULL)"
+    )
+    rows_n = db.execute(f"UPDATE asked SET body = NULL WHERE body IS NOT NULL AND {these}").rowcount
+    return int(rows_n)
+
+
+def _erase_replies(db: sqlite3.Connection) -> int:
+    """Answers that the log does not have yet are not handed on."""
+    gone = {one for (one,) in db.execute("SELECT request_id FROM erased_ids")}
+    rows = db.execute("SELECT n, body FROM replies WHERE body IS NOT NULL").fetchall()
+    ours = [(n,) for n, body in rows if msgspec.json.decode(body).get("request_id") in gone]
+    db.executemany("DELETE FROM replies WHERE n = ?", ours)
+    return len(ours)
+
+
+_OTHERS: dict[str, Callable[[sqlite3.Connection], int]] = {
+    "requests": _empty_outbox,
+    "asked": _empty_folder,
+    "replies": _erase_replies,
+}
