@@ -24,6 +24,7 @@ from .orders import is_ordered, place_order
 from .rounds_told import RoundsTold
 from .shown import REPORT
 from .stopping import told_to_stop
+from .worker_accuracy import WorkerAccuracy
 
 NAME = "desk"
 EVERY_S = 0.3
@@ -91,7 +92,7 @@ def main(arguments: argparse.Namespace) -> int:
         desk = Desk(desk_settings, folder / NAME, answers_max=settings.label.answers_max)
         opened.callback(desk.close)
         carrier = open_carrier(NAME, desk, end, folder, opened)
-        run = JoinedRun(settings, arguments.state)
+        run = JoinedRun(settings, arguments.state, desk_settings.metrics)
         opened.callback(run.close)
         server = Server(desk, people, run, on_act=acts.record)
         acts.record("desk_started")
@@ -170,10 +171,16 @@ async def _serve(
 
 
 class JoinedRun:
-    """What the desk knows of the run, and orders there; of workers on Kafka only the classes."""
+    """What the desk knows of the run, and orders there.
 
-    def __init__(self, settings: Settings, state: Path | None) -> None:
+    Of workers on Kafka it knows the classes, and the accuracy that one of them tells at `metrics`.
+    """
+
+    def __init__(self, settings: Settings, state: Path | None, metrics: str = "") -> None:
         self._settings = settings
+        self._worker = WorkerAccuracy(metrics, say) if metrics and state is None else None
+        if self._worker is not None:
+            self._worker.start()
         self._state = state
         self._told = None if state is None else RoundsTold(state / "decisions.jsonl")
 
@@ -181,6 +188,8 @@ class JoinedRun:
         """The accuracy as the run tells it, at most a second old; None where nothing is told."""
         from ..bridges.desk.server import Estimated  # noqa: PLC0415
 
+        if self._worker is not None and (told := self._worker.latest) is not None:
+            return Estimated(told.accuracy, told.low, told.high, told.labels_n)
         if self._state is None:
             return None
         try:
@@ -207,5 +216,7 @@ class JoinedRun:
         return {"state": "ordered"} if found is None and is_ordered(self._state, key) else found
 
     def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
         if self._told is not None:
             self._told.close()

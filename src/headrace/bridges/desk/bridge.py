@@ -54,6 +54,14 @@ class DeskSettings(Section, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=0.1, le=10_000)],
         about("Calls a person may make in a second, on average; ten times as many at once."),
     ] = 20.0
+    metrics: Annotated[
+        str,
+        about(
+            "Beside workers on Kafka: address of the metrics of one, such as "
+            "`http://worker-1:9100/metrics`, whose accuracy the page shows. Of several workers "
+            "each knows its own partitions. With https the system's authorities are believed."
+        ),
+    ] = ""
 
 
 class Desk:
