@@ -27,6 +27,8 @@ ROUND_REASONS = ("schedule", "drift", "ordered")
 OPINIONS = ("confirmed", "overruled", "undecided")
 ENDS = ("settled", "disputed", "expired", "withdrawn")
 OUTCOMES = ("late", "duplicate", "corrected", "refused", "rejected")
+QUOTAS_MAX = 5
+
 NUMBERS = (*(str(n) for n in range(1, NUMBERED_MAX + 1)), OTHER)
 
 
@@ -45,6 +47,11 @@ def _requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
 
 def _by_class(report: Report) -> list[tuple[str, float]]:
     return by_class({"": 0, **report.asked_by_class}, report.classes)
+
+
+def _quotas(report: Report) -> list[tuple[str, float]]:
+    missing = sorted(report.quota_missing_n.items(), key=lambda one: -one[1])
+    return [(name, float(n)) for name, n in missing[:QUOTAS_MAX]]
 
 
 def _ends(report: Report) -> list[tuple[str, float | None]]:
@@ -99,8 +106,8 @@ ASKING = (
         "quota",
         "headrace_query_quota_missing_labels",
         "labels",
-        "Labels missing to each quota among the latest, by class or slice; no quota: no sample.",
-        lambda r: list(r.quota_missing_n.items()),
+        "Labels missing to the five quotas that lack most, by class or slice; none: no sample.",
+        _quotas,
         over="max",
     ),
     by(
