@@ -85,6 +85,10 @@ def erase(stream, *more, capsys=None):
 def test_her_bytes_are_in_no_file_of_the_run(stream, capsys):
     assert "state/decisions.jsonl" in files_with(stream.folder, HER)
     asked_n = len([one for one in stream.requests() if one["features"]["customer"] == HER])
+    # What kills have left of copies and snapshots.
+    state = stream.places.state
+    for left in (state / "table.jsonl.new", state / "snapshots" / ".snapshot-1.tmp"):
+        left.write_text(HER)
     assert erase(stream, HER) == 1
     told = capsys.readouterr().out
     assert "window 22" in told

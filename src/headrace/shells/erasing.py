@@ -35,6 +35,7 @@ from ..observe.joining import Halves
 from ..privacy import Privacy
 from ..query.requests import request_id
 from ..settings import Settings
+from .copying import ANSWERS, COPY
 from .feeding import Feeder
 from .sealed import answers_decoder_of
 
@@ -264,7 +265,9 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     lines.learn_words()
     wiped["rejects.jsonl"] = wipe_where(state / "rejects.jsonl", lines.of_output)
     wiped[requests.name] = wipe_where(requests, lines.of_request)
-    (state / "report.html").unlink(missing_ok=True)
+    # A kill may have left half a copy, which the next start makes anew.
+    for name in ("report.html", f"{COPY}.new", f"{ANSWERS}.new"):
+        (state / name).unlink(missing_ok=True)
     rows, busy = erase_requests(state / "bridges", _with_opinions(lines.request_ids))
     done = []
     for n, order in enumerate(orders):
