@@ -25,6 +25,7 @@ from ..bridges.folder import PLACES
 from ..errors import BadInput, BadSettings
 from ..messages import ErasureOrdered
 from ..settings import Settings
+from .audit.acts import FOLDER, Acts
 from .audit.run import DecidedLog
 from .erasing import (
     Erased,
@@ -123,6 +124,7 @@ def main(arguments: argparse.Namespace) -> int:
     event_ids = tuple(sorted(lines.ids))
     order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=found.is_learned)
     place_erasure(state, order)
+    Acts(state / FOLDER).record("erasure_ordered", key=order.key)
     done = _done(state, settings, order.key, arguments.wait)
     if done is None:
         sys.stdout.write("ordered; not carried out yet: the run does it, or its next start\n")

@@ -231,6 +231,23 @@ def test_records_that_a_loss_of_power_took_are_told(copied: Stream) -> None:
     assert verify(state).faults == []
 
 
+def test_after_an_erasure_the_chain_holds_and_says_who_ordered_it(copied: Stream) -> None:
+    before = decided(copied)
+    event_id = copied.requests()[3]["event_id"]
+    (copied.folder / "ids.txt").write_text(event_id)
+    state = copied.places.state
+    argv = ["erase", "--state", str(state), "--ids", str(copied.folder / "ids.txt")]
+    # The inputs are files of others, and still name the event.
+    assert cli.main(argv) == 1
+    assert decided(copied).startswith(before)
+    [ordered] = acts(copied, "erasure_ordered")
+    [erased] = entries(copied, "erased")
+    assert (erased["key"], bool(ordered["user"])) == (ordered["key"], True)
+    assert verify(state).faults == []
+    run(copied)
+    assert verify(state).faults == []
+
+
 # -------------------------------------------------------------------------------- verifying
 
 
