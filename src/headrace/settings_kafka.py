@@ -117,6 +117,13 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
     create_topics: Annotated[
         bool, about("A worker creates the topics that are missing when it starts.")
     ] = True
+    check_topic_ids: Annotated[
+        bool,
+        about(
+            "A log that was deleted and made anew ends the workers, however many records it has. "
+            "`false`: topics that were restored with all their records are taken for the old ones."
+        ),
+    ] = True
     tls: Annotated[bool, about("Speak TLS, 1.2 or later, and check the brokers' names.")] = False
     ca_file: Annotated[
         str, about("PEM file of the authorities that brokers are signed by; empty: the system's.")

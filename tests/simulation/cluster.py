@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,7 +67,8 @@ class Log:
 
 class Cluster:
     """See the module. `told` has every sentence of a worker, `refused` those that ended one;
-    `written` has every record, whatever became of its log.
+    `written` has every record, whatever became of its log; `topics_n` how often a topic was made
+    anew, which its id says unless the brokers have none (`has_ids`).
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Cluster:
         self.committed: dict[Part, int] = {}
         self.saved: dict[tuple[str, int], list[ef.Saving]] = {}
         self.saved_kept = "all"
+        self.name, self.has_ids, self.topics_n = f"c{seed}", True, Counter[str]()
         self.partitions_n = partitions_n
         self.members: list[Worker] = []
         self.workers: list[Worker] = []
@@ -139,10 +141,14 @@ class Cluster:
 
     def bounds(self, part: Part, is_of_group: bool) -> Bounds:
         log = self.log(part)
-        return Bounds(log.first, log.end, self.committed.get(part) if is_of_group else None)
+        committed = self.committed.get(part) if is_of_group else None
+        number = self.topics_n.get(part.topic, 0)
+        return Bounds(
+            log.first, log.end, committed, f"{self.name}-{number}" if self.has_ids else ""
+        )
 
     def delete(self, part: Part) -> None:
-        """The topic is deleted; brokers forget the group's place in it too."""
+        """Its topic is deleted; brokers forget the group's place in it too."""
         self.logs.pop(part, None)
         self.committed.pop(part, None)
 

@@ -24,13 +24,19 @@ def rows_of(records: Any) -> Rows:
 
 
 def steps_of(rows: Rows) -> list[dict[str, Any]]:
-    """The steps that count: each names the one before, and who wrote that."""
+    """The steps that count: each names the one before, and who wrote that.
+
+    Who has written one that does not count is out until another has taken over.
+    """
     chain: list[dict[str, Any]] = []
-    last, writer = -1, ""
+    last, writer, is_out = -1, "", False
     for offset, step, _ in rows:
-        if step["previous"] == last and (step.get("is_first") or step.get("writer", "") == writer):
-            last, writer = offset, step.get("writer", "")
+        by = step.get("writer", "")
+        if step["previous"] == last and (step.get("is_first") or (by == writer and not is_out)):
+            last, writer, is_out = offset, by, False
             chain.append(step)
+        elif by == writer:
+            is_out = True
     return chain
 
 
@@ -129,6 +135,7 @@ class Audit:
         for name in sorted(decided - self.requests.keys()):
             # A shard of other settings begins anew, and decides nothing of before again.
             is_told = self.is_refused or self._is_warned("can't be made again")
+            is_told = is_told or self._is_warned("what its shard knew before is lost")
             if not is_told and not self.world.has_grown:
                 self.say(f"request {name} is in a journal, and was never sent")
         for name in sorted(self.requests.keys() - decided):
@@ -140,7 +147,8 @@ class Audit:
         for how, log in sorted(self.world.hurt):
             topic = getattr(self.kafka, log)
             is_told = any(topic in one for one in (*self.world.refused, *self.cluster.refused))
-            if how == "deleted" and log in KEPT and not is_told:
+            # Of one that was filled again only its id tells that it is another.
+            if how == "deleted" and log in KEPT and self.cluster.has_ids and not is_told:
                 self.say(f"{topic} was deleted, and nobody said so")
 
     def _commits(self) -> None:

@@ -51,6 +51,17 @@ def delete(world: Any, log: str) -> None:
         if world.cluster.log(part).end > READ_N:
             world.hurt.add(("deleted", log))
         world.cluster.delete(part)
+    world.cluster.topics_n[getattr(world.cluster.kafka, log)] += 1
+
+
+def refill(world: Any, log: str) -> None:
+    """Deleted, made anew, and filled at once with as many records as were there."""
+    cluster, old = world.cluster, {part: world.cluster.log(part) for part in parts_of(world, log)}
+    delete(world, log)
+    for part, found in old.items():
+        cluster.log(part).records = [
+            record._replace(offset=offset) for offset, record in enumerate(found.records)
+        ]
 
 
 def put_back(world: Any) -> None:
@@ -67,6 +78,7 @@ LOG_FAULTS: dict[str, Callable[[Any], None]] = {
         (cut, ("journal", "desk", "training", "answers", "drift", "requests")),
         (truncate, ("journal", "desk", "training", "answers", "drift", "requests")),
         (delete, (*KEPT, "answers", "drift", "requests")),
+        (refill, (*KEPT, "answers", "drift")),
     )
     for log in logs
 }

@@ -68,6 +68,7 @@ class World:
             self.faults += (luck.choice(sorted(LOG_FAULTS)),)
         self.drawn = self.faults
         cluster.saved_kept = luck.choice(("all", "all", "none", "some", "old"))
+        cluster.has_ids = luck.random() < 0.75
         for _ in range(luck.randint(1, 3)):
             cluster.after(luck.uniform(0.0, 5.0), cluster.start)
         for i in range(EVENTS_N):
@@ -89,6 +90,8 @@ class World:
             cluster.run(FED_S + 45.0)
             self.refused, cluster.refused = cluster.refused, []
             put_back(self)
+            kafka = msgspec.structs.replace(cluster.kafka, check_topic_ids=False)
+            cluster.settings = msgspec.structs.replace(cluster.settings, kafka=kafka)
         self.heal()
         # What was deleted shows when something follows.
         for number in range(cluster.partitions_n):
@@ -207,6 +210,7 @@ class World:
         if place <= len(unread) + 3:
             return  # Who stands within the new log can't know that it is another one.
         del cluster.logs[part], cluster.committed[part]
+        cluster.topics_n[part.topic] += 1
         for record in unread:
             cluster.send(Post(part.topic, record.value, partition=0))
 

@@ -11,10 +11,11 @@ from headrace.flow import deadlines, outbox, takeover
 from headrace.flow.effects import Follow, Load, Look, Part
 from headrace.flow.flow import Flow
 from headrace.flow.tapes import Tapes
+from headrace.flow.topic_ids import TopicIds
 from headrace.flow.training import Training
 from simulation.cluster_audit import Audit
 from simulation.cluster_logs import KEPT, LOG_FAULTS
-from simulation.cluster_worlds import World
+from simulation.cluster_worlds import FED_S, World
 
 SEEDS = range(5_000, 5_004)
 BUSY = ("kill", "join")
@@ -49,6 +50,35 @@ def test_when_a_log_is_put_back_all_goes_on_as_if_it_had_never_been_gone(log: st
         assert Audit(world).wrong == [], f"World({seed})"
 
 
+def test_snapshots_of_another_cluster_are_believed_by_nobody() -> None:
+    for seed in SEEDS:
+        there, here = World(seed, ()), World(seed, ())
+        here.cluster.name = "here"
+        for world in (there, here):
+            world.cluster.has_ids, world.cluster.saved_kept = True, "all"
+        there.live()
+        here.cluster.after(FED_S, lambda there=there, here=here: copy_snapshots(there, here))
+        here.live()
+        assert any("of another cluster" in sentence for sentence in here.cluster.refused)
+
+
+def copy_snapshots(there: World, here: World) -> None:
+    """All workers die, and find the first snapshots of another cluster when they begin again."""
+    first = {part: saved[:1] for part, saved in there.cluster.saved.items()}
+    here.cluster.saved = first
+    for worker in here.cluster.workers:
+        worker.kill()
+    here.cluster.start()
+
+
+def test_brokers_without_ids_are_believed_that_a_log_is_the_same_and_it_is_said() -> None:
+    world = World(SEEDS[0], ("refill_desk",))
+    world.cluster.has_ids = False
+    world.live()
+    assert world.cluster.refused == []
+    assert any("tell no ids of topics" in sentence for sentence in world.cluster.told)
+
+
 SAID = [
     ("cut_desk", "requests in them are known no more"),
     ("cut_desk", "requests that were deleted and are open are known no more"),
@@ -60,6 +90,9 @@ SAID = [
     ("truncate_training", "it was deleted, cut or made anew"),
     ("truncate_desk", "it was deleted, cut or made anew"),
     ("delete_journal", "it was deleted, cut or made anew"),
+    ("refill_events", "was deleted and made anew while this worker ran"),
+    ("refill_journal", "was deleted and made anew while this worker ran"),
+    ("refill_answers", "was made anew; it is read from its beginning"),
 ]
 
 
@@ -96,7 +129,7 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
     def open_anyhow(self: Flow) -> Any:
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
-        first, self._training_end, _ = (yield Look((part,)))[part]
+        first, self._training_end, *_ = (yield Look((part,)))[part]
         self.training = Training(log, max(first, position), self._run)
         self._is_open = True
         self.give(Follow(part, max(first, position)))
@@ -127,12 +160,25 @@ def takes_any_desk_for_its_own(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "check_place", check_others)
 
 
+def takes_a_log_for_the_same_by_its_length(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(TopicIds, "is_other", lambda self, part, found: False)
+
+
+def looks_at_ids_only_when_it_starts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        TopicIds, "check", lambda self, found: [self.is_other(*one) for one in found.items()]
+    )
+
+
 BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
     (does_not_watch_the_training_log, "delete_training"),
     (begins_anew_where_the_journal_is_gone, "delete_journal"),
     (goes_on_without_the_beginning_of_the_training_log, "cut_training"),
     (passes_over_what_the_desk_has_lost, "cut_desk"),
     (takes_any_desk_for_its_own, "truncate_desk"),
+    (takes_a_log_for_the_same_by_its_length, "refill_desk"),
+    (takes_a_log_for_the_same_by_its_length, "refill_training"),
+    (looks_at_ids_only_when_it_starts, "refill_events"),
 ]
 
 

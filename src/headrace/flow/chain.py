@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ..settings import Settings
 from . import wire
 from .effects import Part, Routine
+from .shards import ChainEnd
 from .tapes import Tapes
 
 
@@ -44,12 +45,14 @@ def chain_of(
     yield from tapes.begin()
     chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[journal])
     is_any, rules = chain.lost_n > 0, None
+    at = ChainEnd(last, writer)
     chain.end = tapes.ends[journal]
     while records := (yield from tapes.piece(journal, chain.end)):
         for record in records:
             step = wire.step_of(record)
-            if step is None or not (is_any or step.follows(chain.last, chain.writer)):
+            if not at.takes(step, record.offset, is_any=is_any):
                 continue
+            assert step is not None
             is_any, chain.last, chain.writer = False, record.offset, step.writer
             chain.done = max(chain.done, step.done)
             chain.stop, chain.training = step.stop, step.training

@@ -52,7 +52,12 @@ def _look_at_group(flow: Flow) -> Routine[None]:
 
 def _check_route(flow: Flow, part: Part, place: int, found: Bounds) -> None:
     """Answers and drift may be made anew: they are read from their beginning then."""
-    if place > found.end and place == flow.place_of(part):
+    if place != flow.place_of(part):
+        return
+    if flow.topic_ids.is_other(part, found):
+        flow.warn(f"{part.topic} was made anew; it is read from its beginning")
+        flow.go_to(part, found.first)
+    elif place > found.end:
         flow.go_to(part, flow.places.of_group(part, found._replace(committed=place)))
 
 
@@ -63,6 +68,7 @@ def watch(flow: Flow) -> Routine[None]:
         found: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
         if found is not None:
             flow.heard_at = flow.elapsed
+            flow.topic_ids.check({p: one for p, one in found.items() if p not in flow.routes})
             for part, place in places.items():
                 if part in flow.routes:
                     _check_route(flow, part, place, found[part])

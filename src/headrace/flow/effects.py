@@ -24,11 +24,15 @@ class Part(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Offsets of a partition's first record, behind its last, and where the group stands."""
+    """Offsets of a partition's first record, behind its last, and where the group stands.
+
+    `topic_id` is the id of its topic; empty where the brokers tell none.
+    """
 
     first: int
     end: int
     committed: int | None = None
+    topic_id: str = ""
 
 
 # ------------------------------------------------------------------------------------- inputs

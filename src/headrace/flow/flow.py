@@ -30,6 +30,7 @@ from . import wire
 from .deadlines import clock_of, say_due, watch
 from .effects import (
     Assigned,
+    Bounds,
     Done,
     Effect,
     Ended,
@@ -62,6 +63,7 @@ from .records import headers_for
 from .routines import Routines
 from .saving import commit, save
 from .takeover import take_over
+from .topic_ids import TopicIds
 from .training import Training
 
 COMMIT_S = 1.0
@@ -125,6 +127,8 @@ class Flow:
         self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to)
         self.quiet = Quiet(settings.worker.quiet_tick_s, woke.elapsed)
         self.places = Places(settings.kafka, self.warn, lost_n)
+        self.topic_ids = TopicIds(settings.kafka)
+        self.mail.topic_ids = self.topic_ids
         self._effects: list[Effect] = []
         self.routines = Routines(self.give)
         self._read: deque[tuple[int, Part, Sequence[Any]]] = deque()
@@ -245,7 +249,14 @@ class Flow:
         """The model as it was saved last, and the place in its log from where it goes on."""
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
-        first, end, _ = (yield Look((part,)))[part]
+        found = yield Look((part,))
+        self.topic_ids.check(found)
+        first, end = found[part].first, found[part].end
+        if not found[part].topic_id:
+            self.note(
+                "the brokers tell no ids of topics: one made anew with as many records as "
+                "the old one had is taken for it"
+            )
         check_place(part, position, end)
         if first > position:
             raise BadInput(
@@ -304,7 +315,7 @@ class Flow:
             if part.topic == kafka.drift and not self.is_caught_up:
                 self.give(Pause(part))
             if part in one.routes:
-                position = self.places.of_group(part, one.routes[part])
+                position = self.place_of_group(part, one.routes[part])
                 self.routes[part] = Route(position, position)
             place = self.place_of(part)
             self.give(Pause(part) if place is None else Seek(part, place))
@@ -357,6 +368,13 @@ class Flow:
             return self.training_place
         return self.place_of(part) if part.topic == kafka.desk else None
 
+    def place_of_group(self, part: Part, found: Bounds) -> int:
+        """Where to go on with answers or drift: where the group stands in them, if anywhere."""
+        if self.topic_ids.is_other(part, found):
+            self.warn(f"{part.topic} was made anew; it is read from its beginning")
+            return found.first
+        return self.places.of_group(part, found)
+
     def go_to(self, part: Part, position: int) -> None:
         """Go on from here with answers or drift; what was read before is not taken any more."""
         self.routes[part] = Route(position, position)
@@ -398,6 +416,9 @@ class Flow:
                     yield None
                 self._is_feeding = False
                 if turn != self.turn:
+                    # Answers made anew end a turn too, and nobody else goes back for these.
+                    if (place := self.place_of(part)) is not None and part in self.held:
+                        self.give(Seek(part, place))
                     continue
                 if first > place:
                     self.places.lose(part, place, first, "what follows goes on without them")

@@ -30,6 +30,7 @@ from .desks import DeskInput, PartitionDesk, desk_of
 from .parcels import Parcel, Post
 from .records import Record, letter_headers, place_headers
 from .shards import PartitionShard, Taken
+from .topic_ids import TopicIds
 
 OVERHEAD_BYTES = 4_096
 """More than what a record needs beside a request, and a label beside it."""
@@ -93,6 +94,7 @@ class Mail:
     privacy: Privacy = WHOLE
     told: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
+    topic_ids: TopicIds | None = None
     _is_hidden_told: bool = False
 
     def hidden_told(self) -> list[str]:
@@ -106,6 +108,8 @@ class Mail:
         """The step that an owned shard is due, on its way; the next one follows it."""
         is_first = owned.writer != self.writer
         taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
+        if is_first and self.topic_ids is not None:
+            taken.step = msgspec.structs.replace(taken.step, topics=self.topic_ids.kept)
         offset, owned.writer = owned.end, self.writer
         self.told(taken.outputs)
         owned.end += 1

@@ -37,7 +37,7 @@ class Places:
 
     def of_group(self, part: Part, bounds: Bounds) -> int:
         """Where to go on in a topic whose place is what the group committed."""
-        first, end, committed = bounds
+        first, end, committed = bounds.first, bounds.end, bounds.committed
         if committed is None:
             return first
         if committed > end:

@@ -27,7 +27,7 @@ from . import wire
 from .effects import Part, Retrain, Routine
 from .places import check_place
 from .records import Record
-from .shards import PartitionShard, Step, Taken
+from .shards import ChainEnd, PartitionShard, Step, Taken
 from .tapes import Tapes
 
 
@@ -38,7 +38,7 @@ class Recovered:
     `journal_end` is the offset that the next step must get. `unsent` holds the outputs of all steps
     after `done`, the last of which everything is known to have arrived; `since_ms` is when the
     first of them was written. None: there are no such outputs. `differences` are those from what
-    the journal has.
+    the journal has, `topics` the ids of topics that its last writer went by.
     """
 
     shard: PartitionShard
@@ -50,6 +50,7 @@ class Recovered:
     since_ms: int
     events_n: int
     differences: Differences
+    topics: dict[str, str]
 
 
 class UnusableError(Exception):
@@ -85,6 +86,7 @@ class Recovery:
         self._note = note
         self._in_doubt: deque[tuple[int, int, Taken]] = deque()
         self._events_n = 0
+        self._topics: dict[str, str] = {}
         self._differences = Differences()
 
     def run(
@@ -116,13 +118,15 @@ class Recovery:
             )
         end = tapes.ends[self._journal]
         is_any = tapes.lost[self._journal] > 0
+        at = ChainEnd(shard.journal, writer)
         while (record := (yield from tapes.next(self._journal, end))) is not None:
             if until is not None and record.offset > until:
                 break
             step = wire.step_of(record)
-            if step is None or not (is_any or step.follows(shard.journal, self._writer)):
+            if not at.takes(step, record.offset, is_any=is_any):
                 # Written by a worker that had lost the partition, and that has seen so since.
                 continue
+            assert step is not None
             if is_any:
                 self._note(
                     f"the journal of partition {shard.partition} begins at {record.offset}: what "
@@ -140,6 +144,8 @@ class Recovery:
             shard = yield from self._again(tapes, shard, log, step)
             self._settle(shard, step, record.offset, record.timestamp)
             self._writer = step.writer
+            if step.is_first:
+                self._topics = step.topics
         return self._recovered(shard, log, end)
 
     def _recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
@@ -171,6 +177,7 @@ class Recovery:
             since_ms,
             self._events_n,
             self._differences,
+            self._topics,
         )
 
     def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:

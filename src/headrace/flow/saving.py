@@ -13,6 +13,7 @@ from .. import frozen
 from ..learn.training_log import TrainingLog
 from .effects import Commit, Part, Routine, Save, Saving
 from .mail import OwnedShard
+from .topic_ids import written_ids
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -31,6 +32,7 @@ def savings_of(flow: Flow) -> tuple[Saving, ...]:
         # A rebalance may have come between, and what it decided is not all sent.
         if not owned.shard.is_due and owned.done == owned.shard.journal:
             positions = positions_of(owned, position)
+            positions["topics"] = written_ids(flow.topic_ids.kept)
             number = owned.shard.partition
             found.append(Saving("shard", number, owned.shard.freeze(), positions, training))
     for number, desk in flow.desks.items():

@@ -67,7 +67,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
     cut off with several steps on their way may meet, in the offset where it expected its own first
-    one, the step of another.
+    one, the step of another. A first step also has the ids of the `topics` that its writer went by,
+    by their settings.
     """
 
     previous: int
@@ -82,15 +83,37 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     writer: str = ""
     is_first: bool = False
     is_reset: bool = False
-
-    def follows(self, previous: int, writer: str) -> bool:
-        """Whether it continues the chain whose last step has this offset and writer."""
-        return self.previous == previous and (self.is_first or self.writer == writer)
+    topics: dict[str, str] = {}
 
     @property
     def is_followed(self) -> bool:
         """Whether it has the numbers behind all that it asked: earlier versions wrote ids alone."""
         return len(self.decided) == len(self.asked)
+
+
+@dataclass(slots=True)
+class ChainEnd:
+    """The last step of a chain: its offset, -1 for none, and its writer.
+
+    A writer takes the offsets of its steps on their way for granted. Once another's step has come
+    between, those behind it name wrong ones, and some may fit by accident: nothing that this writer
+    writes from then on counts (`is_lost`).
+    """
+
+    offset: int
+    writer: str
+    is_lost: bool = False
+
+    def takes(self, step: Step | None, offset: int, *, is_any: bool = False) -> bool:
+        """Whether the step at this offset continues the chain; it ends there then."""
+        if step is None:
+            return False
+        is_own = step.is_first or (step.writer == self.writer and not self.is_lost)
+        if is_any or (step.previous == self.offset and is_own):
+            self.offset, self.writer, self.is_lost = offset, step.writer, False
+            return True
+        self.is_lost |= step.writer == self.writer
+        return False
 
 
 @dataclass(slots=True)

@@ -14,12 +14,14 @@ from ..errors import BadInput
 from ..learn.training_log import TrainingLog
 from ..messages import DriftChanged, LabelRequested
 from ..settings import Settings
+from ..settings_kafka import KafkaSettings
 from .effects import Load, Look, Part, Resume, Routine, Seek
 from .mail import OwnedDesk, OwnedShard
 from .places import check_place
 from .recovery import Recovered, Recovery, UnusableError
 from .shards import PartitionShard
 from .tapes import read_since
+from .topic_ids import read_ids
 from .training import new_log
 
 if TYPE_CHECKING:
@@ -63,9 +65,16 @@ def _take_desk(flow: Flow, number: int) -> Routine[None]:
     desk = yield Load("desk", number)
     while not flow.is_caught_up:
         yield None
-    first, end, committed = (yield Look((part,), is_of_group=True))[part]
+    found = yield Look((part,), is_of_group=True)
+    flow.topic_ids.check(found)
+    first, end, committed = found[part].first, found[part].end, found[part].committed or 0
     heard = flow.training.log.heard(number)
-    check_place(part, max(desk.position, heard[0] + 1, committed or 0), end)
+    check_place(part, max(desk.position, heard[0] + 1), end)
+    if committed > end:
+        flow.warn(
+            f"{part.topic}, partition {number}, ends at {end}, and the group stands at "
+            f"{committed}: where nobody moved the group's offsets, it has lost its end"
+        )
     if first > desk.position > 0:
         flow.places.lose(part, desk.position, first, "requests in them are known no more")
     elif first > 0 == desk.position:
@@ -74,7 +83,7 @@ def _take_desk(flow: Flow, number: int) -> Routine[None]:
             "desk: requests that were deleted and are open are known no more"
         )
     desk.position = max(first, desk.position)
-    flow.desks[number] = OwnedDesk(desk, said_to=committed or 0, heard=heard, arrived=desk.position)
+    flow.desks[number] = OwnedDesk(desk, said_to=committed, heard=heard, arrived=desk.position)
     flow.give(Seek(part, desk.position), Resume(part))
 
 
@@ -89,9 +98,10 @@ def _take_shard(flow: Flow, number: int) -> Routine[None]:
             f"{found.differences.told}; what was asked then holds"
         )
     part = Part(flow.settings.kafka.events, number)
-    first, end, committed = (yield Look((part,), is_of_group=True))[part]
-    check_place(part, max(shard.position, committed or 0), end)
-    _check_journal(flow, found, committed or 0)
+    bounds = (yield Look((part,), is_of_group=True))[part]
+    first, end, committed = bounds.first, bounds.end, bounds.committed or 0
+    check_place(part, shard.position, end)
+    _check_journal(flow, found, committed)
     if first > shard.position:
         # A shard that has seen nothing yet begins where its log does.
         if shard.journal >= 0:
@@ -146,6 +156,10 @@ def _check_journal(flow: Flow, found: Recovered, committed: int) -> None:
 def _recovered(flow: Flow, number: int) -> Routine[tuple[Recovery, Recovered]]:
     """The shard from its newest snapshot, or from its logs alone where that can't be used."""
     shard, log, positions = yield Load("shard", number)
+    kafka = flow.settings.kafka
+    flow.topic_ids.check((yield Look(_parts_of(kafka, number))))
+    kept = read_ids(str(positions.get("topics", "")))
+    flow.topic_ids.check_kept(kept, f"the snapshot of partition {number}")
     while True:
         recovery = Recovery(flow.settings, flow.decoder, flow.warn)
         try:
@@ -154,7 +168,15 @@ def _recovered(flow: Flow, number: int) -> Routine[tuple[Recovery, Recovered]]:
             flow.warn(f"the snapshot of partition {number} is passed over: {error}")
             shard, log, positions = unborn(flow.settings, number, flow.partitions_n)
         else:
+            kept = found.topics
+            flow.topic_ids.check_kept(kept, f"the journal of partition {number}")
             return recovery, found
+
+
+def _parts_of(kafka: KafkaSettings, number: int) -> tuple[Part, ...]:
+    """The logs that a shard goes by; of desks the first, they have one topic."""
+    numbered = (Part(kafka.events, number), Part(kafka.journal, number))
+    return (*numbered, Part(kafka.desk, 0), Part(kafka.training, 0))
 
 
 def _sent_since(flow: Flow, found: Recovered) -> Routine[frozenset[bytes]]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from ...flow.effects import Bounds, Find, Look, Part, Read, Retrain, Routine
 from ...learn.retrain import Challenger, RetrainJob, attempt
 from .client import library
+from .topic_ids import topic_ids
 
 QUICK: dict[str, Any] = {"fetch_max_wait_ms": 20}
 """Options of a consumer that reads logs to their ends: what is asked behind a fetch that waits for
@@ -80,7 +81,11 @@ class Reader:
             return {}
         firsts = await self._consumer.beginning_offsets(tps)
         ends = await self._consumer.end_offsets(tps)
-        return {part: Bounds(firsts[tp], ends[tp]) for part, tp in zip(parts, tps, strict=True)}
+        ids = await topic_ids(self._consumer, (part.topic for part in parts))
+        return {
+            part: Bounds(firsts[tp], ends[tp], topic_id=ids.get(part.topic, ""))
+            for part, tp in zip(parts, tps, strict=True)
+        }
 
     async def _find(self, parts: tuple[Part, ...], since_ms: int) -> dict[Part, int]:
         tps = [partition_of(*part) for part in parts]
