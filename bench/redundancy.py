@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from headrace.label.desk import Desk
-from headrace.messages import Answer, LabelRequested, LabelSettled
+from headrace.messages import Answer, LabelRequested, LabelSettled, QuestionChanged
 from headrace.settings import parse
 
 REQUESTS_N = 1_500
@@ -82,6 +82,7 @@ def played(label: dict[str, Any], seed: int, bounds: tuple[float, float], classe
             )
             ends = desk.answered(answer, float(turn))
             answers_n += 1
+            ends = [end for end in ends if not isinstance(end, QuestionChanged)]
             if ends:
                 break
         else:

@@ -17,9 +17,8 @@ from headrace.messages import (
     LabelSettled,
     Output,
     RequestExpired,
-    base_id,
-    opinion_id,
 )
+from headrace.request_ids import base_id, opinion_id
 from headrace.settings import Settings, parse
 from worlds import encoded
 

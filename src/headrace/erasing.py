@@ -26,11 +26,11 @@ from .messages import (
     RequestWithdrawn,
     SubjectErased,
     class_name,
-    opinion_id,
 )
 from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.window import Columns
+from .request_ids import opinion_id
 from .shard import Shard
 
 REASON = "erased"

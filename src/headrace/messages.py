@@ -220,24 +220,6 @@ DRAWN_AT_RANDOM = ("control", "cold start", "drift")
 """Reasons of requests whose events were drawn without looking at them."""
 
 
-def opinion_id(request_id: str, opinion_n: int) -> str:
-    """The id of the request for the second (2) or third opinion about the label of a request.
-
-    >>> opinion_id("8a04c3416f459c72de7412b5dd1ee580", 2)
-    '8a04c3416f459c72de7412b5dd1ee580:2'
-    """
-    return f"{request_id}:{opinion_n}"
-
-
-def base_id(request_id: str) -> str:
-    """The id of the request that a request for an opinion is about; of any other, its own.
-
-    >>> base_id("8a04c3416f459c72de7412b5dd1ee580:2")
-    '8a04c3416f459c72de7412b5dd1ee580'
-    """
-    return request_id.partition(":")[0]
-
-
 class LabelRequested(Message, frozen=True, kw_only=True):
     """A question for the annotators, with the reason it is asked.
 
@@ -297,6 +279,18 @@ class RequestExpired(Message, frozen=True, kw_only=True):
     event_id: str
     at: float
     answers_n: int
+
+
+class QuestionChanged(Message, frozen=True, kw_only=True):
+    """Annotators are told of a question about a request that was asked before.
+
+    `record` is the question, one more for a request that its answers leave open, or the end of one
+    whose answer is wanted no longer. Its id is not that of the request (see `base_id`), but its
+    answers are.
+    """
+
+    at: float
+    record: LabelRequested | RequestWithdrawn
 
 
 class LabelSettled(Message, frozen=True, kw_only=True):
@@ -475,6 +469,7 @@ Output: TypeAlias = (
     LabelRequested
     | RequestWithdrawn
     | RequestExpired
+    | QuestionChanged
     | LabelSettled
     | LabelDisputed
     | DriftChanged

@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from decimal import Context as Arithmetic
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from .messages import (
     InputRejected,
     LabelRequested,
     Output,
+    QuestionChanged,
     Reason,
     RequestExpired,
     RequestWithdrawn,
@@ -117,6 +119,9 @@ class Privacy:
                 self._first = self._first or [*output.features]
                 self._seen.update(self._rules.keys() & output.features.keys())
                 return self.request(output)
+            case QuestionChanged(record=record):
+                shown: Any = self.shown(record)
+                return QuestionChanged(at=output.at, record=shown)
             case RequestWithdrawn() | RequestExpired():
                 event_id = self.event_id(output.event_id)
                 return msgspec.structs.replace(output, event_id=event_id)

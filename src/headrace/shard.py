@@ -33,7 +33,6 @@ from .messages import (
     RequestEnded,
     RoundOpened,
     RoundOrdered,
-    opinion_id,
 )
 from .model_view import ModelView
 from .observe.admission import Admission, Run
@@ -48,6 +47,7 @@ from .query.asking import Asking
 from .query.orders import Orders, fault_of, refused, why_no_round
 from .query.requests import Candidate
 from .query.rounds import Decision, FirstChance
+from .request_ids import opinion_id
 from .settings import Settings
 from .watched import Watched
 

@@ -114,14 +114,16 @@ def test_a_question_is_one_persons_until_the_lease_is_over(store, clock):
     assert next_id(store, "bob") is None
 
 
-def test_as_many_are_asked_as_are_wanted_and_one_more_while_they_disagree(store):
+def test_as_many_are_asked_as_are_wanted_and_one_more_where_the_run_wants_it(store):
     store.take([asked("r1", answers_wanted=2)])
     assert [next_id(store, one) for one in ("ann", "bob", "cyd")] == ["r1", "r1", None]
     store.answer("ann", "r1", "ham")
     assert next_id(store, "ann") is None
     store.answer("bob", "r1", "spam")
-    assert next_id(store, "cyd") == "r1"
-    store.answer("cyd", "r1", "ham")
+    assert next_id(store, "cyd") is None
+    store.take([asked("r1:w3", not_by=("ann", "bob"))])
+    assert [next_id(store, one) for one in ("ann", "cyd", "dan")] == [None, "r1:w3", None]
+    store.take([gone("r1:w3")])
     assert next_id(store, "dan") is None
 
 

@@ -13,7 +13,7 @@ from headrace.label import dawid_skene
 from headrace.label.consensus import Outcome, reheard
 from headrace.label.dawid_skene import UNIT, DawidSkene, Reliability, Voice
 from headrace.label.desk import Desk
-from headrace.messages import Answer, LabelDisputed, LabelRequested, LabelSettled
+from headrace.messages import Answer, LabelDisputed, LabelRequested, LabelSettled, QuestionChanged
 from headrace.settings import LabelSettings, parse
 from headrace.state_codec import decode_state, encode_state
 
@@ -282,9 +282,12 @@ def test_an_annotator_who_is_known_is_heard_alone_and_a_stranger_is_not() -> Non
     for name in ("known", "new"):
         one.requested(request(name, wanted_n=1))
     assert [type(o) for o in one.answered(says("al", "a", name="known"), 3.0)] == [LabelSettled]
-    assert one.answered(says("eve", "a", name="new"), 3.0) == []
+    [question] = one.answered(says("eve", "a", name="new"), 3.0)
+    assert isinstance(question, QuestionChanged)
+    assert (question.record.request_id, question.record.not_by) == ("new:w2", ("eve",))
     # The deadline takes what there is.
-    [settled] = one.advanced(100.0)
+    settled, *taken_back = one.advanced(100.0)
+    assert [change.record.request_id for change in taken_back] == ["new", "new:w2"]
     assert isinstance(settled, LabelSettled)
     assert settled.request_id == "new"
     assert settled.agreement < 0.9
@@ -300,9 +303,11 @@ def test_what_was_learned_stays_when_other_settings_hold_from_now_on() -> None:
     assert known_to(one) is known
     one.requested(request("s"))
     one.answered(says("al", "a", name="s"), 1.0)
-    assert one.answered(says("bo", "a", name="s"), 1.0) == []
+    [question] = one.answered(says("bo", "a", name="s"), 1.0)
+    assert isinstance(question, QuestionChanged)
     one.govern(LabelSettings())
-    [settled] = one.answered(says("cy", "a", name="s"), 2.0)
+    [settled, *taken_back] = one.answered(says("cy", "a", name="s"), 2.0)
+    assert [change.record.request_id for change in taken_back] == ["s", "s:w3"]
     assert isinstance(settled, LabelSettled)
     assert settled.agreement == 1.0
 

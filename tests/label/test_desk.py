@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import pytest
@@ -21,9 +22,11 @@ from headrace.messages import (
     LabelDisputed,
     LabelRequested,
     LabelSettled,
+    QuestionChanged,
     RequestExpired,
     RequestWithdrawn,
 )
+from headrace.request_ids import base_id
 from headrace.settings import LabelSettings
 
 DEADLINE = 100.0
@@ -67,7 +70,12 @@ def desk_with(*requests: LabelRequested, **limits: Any) -> Desk:
 
 
 def fed(desk: Desk, *answers: Answer, now: float = 10.0) -> list[Any]:
-    return [output for answer in answers for output in desk.answered(answer, now)]
+    return outcomes(output for answer in answers for output in desk.answered(answer, now))
+
+
+def outcomes(outputs: Iterable[Any]) -> list[Any]:
+    """The outputs less the questions for one more answer, which have tests of their own."""
+    return [output for output in outputs if not isinstance(output, QuestionChanged)]
 
 
 # --------------------------------------------------------------------------------------- ends
@@ -391,7 +399,7 @@ def labels_after(
     desk = desk_with(request("x", wanted_n=wanted_n), request("y", wanted_n=wanted_n))
     labels: dict[str, str] = {}
     ends = Counter({"x": 0, "y": 0})
-    for output in fed(desk, *answers) + desk.advanced(DEADLINE):
+    for output in fed(desk, *answers) + outcomes(desk.advanced(DEADLINE)):
         ends[output.request_id] += getattr(output, "revision", 0) == 0
         labels.pop(output.request_id, None)
         if isinstance(output, LabelSettled):
@@ -443,11 +451,14 @@ class AnyOrder(RuleBasedStateMachine):
         self.asked: dict[str, LabelRequested] = {}
         self.revisions: dict[str, int] = {}
         self.labels: dict[str, str | None] = {}
+        self.further: dict[str, str] = {}
 
     def _audit(self, outputs: list[Any], outputs_of_twin: list[Any]) -> None:
         assert outputs == outputs_of_twin
         for output in outputs:
-            if isinstance(output, InputRejected):
+            if isinstance(output, QuestionChanged):
+                self._follow(output)
+            if isinstance(output, InputRejected | QuestionChanged):
                 continue
             name = output.request_id
             label = getattr(output, "label", None)
@@ -457,6 +468,25 @@ class AnyOrder(RuleBasedStateMachine):
                 assert label != self.labels[name]
             assert output.at <= self.now
             self.revisions[name], self.labels[name] = revision, label
+
+    def _follow(self, change: QuestionChanged) -> None:
+        record, base = change.record, base_id(change.record.request_id)
+        if isinstance(record, LabelRequested):
+            assert base not in self.revisions and base not in self.further
+            assert record.deadline == self.asked[base].deadline and record.answers_wanted == 1
+            self.further[base] = record.request_id
+        elif record.request_id == self.further.get(base):
+            del self.further[base]
+
+    @precondition(lambda self: self.further)
+    @rule(data=st.data(), annotator=st.sampled_from(["", "al", "di"]), at=st.integers(0, 9))
+    def answer_further(self, data: st.DataObject, annotator: str, at: int) -> None:
+        base = data.draw(st.sampled_from(sorted(self.further)))
+        answer = says(annotator, data.draw(st.sampled_from("ab")), float(at), self.further[base])
+        outputs = self.desk.answered(answer, self.now)
+        if not any(isinstance(output, InputRejected) for output in outputs):
+            self.further.pop(base)
+        self._audit(outputs, self.twin.answered(answer, self.now))
 
     @rule(wanted_n=st.integers(1, 3), stays_s=st.integers(1, 12))
     def ask(self, wanted_n: int, stays_s: int) -> None:

@@ -18,9 +18,8 @@ from headrace.messages import (
     RequestExpired,
     RequestWithdrawn,
     Withdrawal,
-    base_id,
-    opinion_id,
 )
+from headrace.request_ids import base_id, opinion_id
 from headrace.settings import LabelSettings
 
 DEADLINE = 100.0

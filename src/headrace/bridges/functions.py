@@ -21,6 +21,7 @@ from ..errors import BadSettings
 from ..importing import SAID_MAX, imported
 from ..label.answers import fault_of
 from ..messages import Answer, LabelRequested, class_name
+from ..request_ids import is_further
 from ..settings_fields import Section, about
 from .bridge import Delivery, Receipt, Reply
 from .database import changing
@@ -151,6 +152,8 @@ class Functions:
 
     def _asked(self, request: LabelRequested, now: float) -> list[Reply]:
         replies: list[Reply] = []
+        if is_further(request.request_id):
+            return replies  # one more answer is for people: the functions have given theirs
         functions_max = len(self._functions) if self._settings.alone else request.answers_wanted - 1
         if functions_max < 1:
             self._fault(

@@ -108,7 +108,10 @@ class Outbox:
                         ),
                     )
                 else:
-                    self._leave("request_id = ?", (record.request_id,), record.reason)
+                    # With it go the questions for one more answer to it.
+                    of_it = (record.request_id, f"{record.request_id}:w", f"{record.request_id}:x")
+                    which = "(request_id = ? OR (request_id >= ? AND request_id < ?))"
+                    self._leave(which, of_it, record.reason)
             self._remember("log", place)
 
     def expire(self, now: float) -> None:

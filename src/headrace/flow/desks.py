@@ -26,17 +26,19 @@ from ..messages import (
     LabelDisputed,
     LabelRequested,
     LabelSettled,
+    QuestionChanged,
     RequestExpired,
     RequestWithdrawn,
     Tick,
     Withdrawal,
-    base_id,
 )
+from ..request_ids import base_id
 from ..settings import Settings
 from ..wiring import make_desk
 
 DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn
+Unended: TypeAlias = InputRejected | QuestionChanged
 
 
 def desk_of(request_id: str, desks_n: int) -> int:
@@ -53,9 +55,9 @@ def desk_of(request_id: str, desks_n: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an entry of the desk log led to; `origin` is None for what was rejected."""
+    """What an entry of the desk log led to; `origin` is None for what is no end of a request."""
 
-    output: End | InputRejected
+    output: End | Unended
     origin: Origin | None
 
 
@@ -77,7 +79,7 @@ class PartitionDesk:
         if math.isfinite(written_at):
             self.now = max(self.now, written_at)
         now = self.now if math.isfinite(self.now) else 0.0
-        outputs: list[End | InputRejected] = [*self.desk.advanced(now)]
+        outputs: list[End | Unended] = [*self.desk.advanced(now)]
         match entry:
             case LabelRequested():
                 outputs += self.desk.requested(entry)
@@ -87,10 +89,10 @@ class PartitionDesk:
                 outputs += self.desk.withdrawn(entry, now)
         return self._said(outputs, offset)
 
-    def _said(self, outputs: list[End | InputRejected], offset: int) -> list[Said]:
+    def _said(self, outputs: list[End | Unended], offset: int) -> list[Said]:
         said, number = [], 0
         for output in outputs:
-            if isinstance(output, InputRejected):
+            if isinstance(output, InputRejected | QuestionChanged):
                 said.append(Said(output, None))
                 continue
             place = (offset, number)

@@ -17,6 +17,7 @@ from ..messages import (
     InputRejected,
     LabelRequested,
     Output,
+    QuestionChanged,
     Reason,
     RequestWithdrawn,
     Tick,
@@ -185,6 +186,8 @@ class Mail:
 
     def _to_others(self, output: Output) -> list[Post]:
         """Where an output goes beside a desk; rounds are told in the metrics only."""
+        if isinstance(output, QuestionChanged):
+            return self._to_others(output.record)
         output = self.privacy.shown(output)
         kafka, value = self.kafka, wire.value_of(output)
         match output:

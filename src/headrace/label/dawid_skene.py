@@ -26,8 +26,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from ..messages import Answer
-from ..settings_label import CONFIDENCE
-from .consensus import Outcome
+from ..settings_label import CONFIDENCE, LabelSettings, confidence_of
+from .consensus import Consensus, Majority, Outcome
 
 WINDOW_N = 2_000
 VOICES_MAX = 20
@@ -265,3 +265,14 @@ def _likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:
 
 def _sorted(tally: dict[str, int]) -> dict[str, int]:
     return {label: tally[label] for label in sorted(tally)}
+
+
+def consensus_of(settings: LabelSettings, classes: Sequence[str]) -> Consensus:
+    """The consensus that the settings name."""
+    if settings.consensus == "majority":
+        return Majority()
+    return DawidSkene(
+        confidence=confidence_of(settings),
+        unsure=settings.unsure or "taken",
+        classes=classes,
+    )

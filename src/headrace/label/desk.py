@@ -29,6 +29,8 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   nobody to wait for. The outcome is that of the first request, with its next revision and
   `opinion_n`, and follows even if the label stays as it is (`confirms`). An opinion that nobody
   gives changes nothing.
+- While an open request has as many answers as it wants and these decide nothing, one more is asked
+  for at a time, by a question with an id of its own (`further`): its answers are the request's.
 - What falls due is dated with its deadline, not with the moment somebody looked, so that it is the
   same however events are batched.
 """
@@ -37,30 +39,34 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..errors import BadSettings
 from ..messages import (
     Answer,
     InputRejected,
     LabelRequested,
+    QuestionChanged,
     Reason,
     RequestExpired,
     RequestWithdrawn,
     Withdrawal,
-    base_id,
-    opinion_id,
 )
+from ..request_ids import base_id, opinion_id
 from ..settings import LabelSettings, SchemaSettings
-from ..settings_label import confidence_of
 from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
-from .consensus import Consensus, Majority, Outcome, latest, reheard, standing, voice
-from .dawid_skene import DawidSkene
+from .consensus import Consensus, Outcome, latest, reheard, standing, voice
+from .dawid_skene import DawidSkene, consensus_of
+from .further import ask_further, take_back
 from .ledger import Entry, Ledger
 from .outcomes import Revised, message_of
 from .spelling import spelt
 
 ANSWERS_KEPT_MIN = 100
+
+Said: TypeAlias = Revised | QuestionChanged | InputRejected
+"""What an answer leads to."""
 
 
 @dataclass(slots=True)
@@ -134,13 +140,13 @@ class Desk:
         self.annotators = Annotators()
         self.turnaround = Turnaround()
         self._classes = dict.fromkeys(classes)
-        self._consensus = consensus if consensus is not None else _consensus_of(settings, classes)
+        self._consensus = consensus if consensus is not None else consensus_of(settings, classes)
         self._ledger = Ledger(settings.closed_n)
 
     def govern(self, settings: LabelSettings) -> None:
         """Go on by other settings. What was learned of annotators stays, if it is still used."""
         before = self._consensus
-        self._consensus = _consensus_of(settings, self.classes)
+        self._consensus = consensus_of(settings, self.classes)
         if isinstance(before, DawidSkene) and isinstance(self._consensus, DawidSkene):
             self._consensus.reliability = before.reliability
         self.settings = settings
@@ -173,7 +179,7 @@ class Desk:
 
     def knows(self, request_id: str) -> bool:
         """Whether an answer to it can be taken: it is open, or ended and remembered."""
-        return self._ledger.find(request_id) is not None
+        return self._ledger.find_asked(request_id) is not None
 
     def next_deadline(self) -> float | None:
         """The earliest deadline at which `advanced` will have something to decide. O(1)."""
@@ -196,7 +202,7 @@ class Desk:
             return [self._withdrawn(entry, "its first request is forgotten", request.at)]
         return []
 
-    def answered(self, answer: Answer, now: float) -> list[Revised | InputRejected]:
+    def answered(self, answer: Answer, now: float) -> list[Said]:
         """Take an answer; what it changed, or why it was rejected. It never raises.
 
         Reasons of a rejection: `bad_answer`, `unknown_request`, `late_answer`, `too_many_classes`,
@@ -207,7 +213,7 @@ class Desk:
             answer, fault = spelt(answer, self._classes, self._schema)
         if fault:
             return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]
-        entry = self._ledger.find(answer.request_id)
+        entry = self._ledger.find_asked(answer.request_id)
         if entry is None:
             self.counts.unknown_n += 1
             detail = "no such request is open or remembered"
@@ -226,11 +232,11 @@ class Desk:
             detail = f"{answer.label!r} would be one class more than {self.classes_max}"
             return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
         take = self._take_opinion if entry.request.opinion_n > 1 else self._take
-        return take(entry, answer, now)
+        return [*take(entry, answer, now)]
 
-    def advanced(self, now: float) -> list[Revised | RequestExpired]:
+    def advanced(self, now: float) -> list[Revised | RequestExpired | QuestionChanged]:
         """What falls due up to `now`, by (deadline, order of requests)."""
-        outputs: list[Revised | RequestExpired] = []
+        outputs: list[Revised | RequestExpired | QuestionChanged] = []
         for entry in self._ledger.due(now):
             request = entry.request
             at = max(request.deadline, request.at)
@@ -247,7 +253,7 @@ class Desk:
                     )
                 )
                 self._close(entry, at)
-            outputs += outcomes
+            outputs += [*outcomes, *take_back(entry, at)]
         return outputs
 
     def withdrawn(
@@ -271,7 +277,7 @@ class Desk:
 
         Of one that has ended, open requests for an opinion are; else it is left alone.
         """
-        entry = self._ledger.find(request_id)
+        entry = self._ledger.find_asked(request_id)
         if entry is None:
             return []
         if entry.has_ended:
@@ -303,7 +309,7 @@ class Desk:
 
     # ---------------------------------------------------------------------------------- parts
 
-    def _take(self, entry: Entry, answer: Answer, now: float) -> list[Revised | InputRejected]:
+    def _take(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
         """Enter a valid answer that is not there yet."""
         wanted_n = entry.request.answers_wanted
         who = voice(answer, wanted_n)
@@ -315,8 +321,13 @@ class Desk:
         if self._is_full(entry):
             return [self._too_many(answer, now)]
         entry.answers.append(answer)
+        if answer.request_id in entry.further:
+            entry.further[answer.request_id] = True
         self._accept(answer, before, is_late, now - entry.request.at)
-        return [*self._judge(entry, now, is_closing=is_late, is_late=is_late)]
+        outcomes = self._judge(entry, now, is_closing=is_late, is_late=is_late)
+        if entry.has_ended:
+            return [*outcomes, *(take_back(entry, now) if outcomes else ())]
+        return [*ask_further(entry, self._standing(entry), self.settings.answers_max, now)]
 
     def _take_opinion(
         self, entry: Entry, answer: Answer, now: float
@@ -479,14 +490,3 @@ class Desk:
         tells = self.settings.second_opinion_share > 0.0
         named = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
         return message_of(entry, outcome, at, is_late, tuple(named), confirms)
-
-
-def _consensus_of(settings: LabelSettings, classes: Sequence[str]) -> Consensus:
-    """The consensus that the settings name."""
-    if settings.consensus == "majority":
-        return Majority()
-    return DawidSkene(
-        confidence=confidence_of(settings),
-        unsure=settings.unsure or "taken",
-        classes=classes,
-    )

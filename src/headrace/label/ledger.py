@@ -13,8 +13,10 @@ to an unknown request, and were it delivered again, it would be open again.
 from __future__ import annotations
 
 import heapq
+from typing import Any, ClassVar
 
 from ..messages import Answer, LabelRequested
+from ..request_ids import base_id
 
 HEAP_SLACK_N = 64
 
@@ -27,13 +29,15 @@ class Entry:
     has now. `is_waiting`: its deadline will still decide something. `is_withdrawn`: nobody is asked
     any longer. `is_paid_back`: it ended without a label, for good. `accounted` is what the
     annotators' statistics hold of it. `opinion_n` is 1, 2 or 3: the latest opinion that was given;
-    `asked_about` the label that the second was asked about.
+    `asked_about` the label that the second was asked about. `further` has the questions for one
+    more answer by id, and whether each is answered (`further`).
     """
 
     __slots__ = (
         "accounted",
         "answers",
         "asked_about",
+        "further",
         "is_paid_back",
         "is_waiting",
         "is_withdrawn",
@@ -56,6 +60,14 @@ class Entry:
         self.accounted: tuple[tuple[Answer, ...], str | None] = ((), None)
         self.opinion_n = 1
         self.asked_about: str | None = None
+        self.further: dict[str, bool] = {}
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 nobody was asked for one more answer."""
+        return fields | {"further": {}}
 
     @property
     def has_ended(self) -> bool:
@@ -116,6 +128,14 @@ class Ledger:
     def find(self, request_id: str) -> Entry | None:
         """The request, open or remembered."""
         return self._open.get(request_id) or self._closed.get(request_id)
+
+    def find_asked(self, request_id: str) -> Entry | None:
+        """The request that a question is about: its own, or one for one more answer to it."""
+        found = self.find(request_id)
+        if found is not None:
+            return found
+        about = self.find(base_id(request_id))
+        return about if about is not None and request_id in about.further else None
 
     def record(self, entry: Entry, label: str | None) -> None:
         """Give a request its next outcome; the first one ends it."""

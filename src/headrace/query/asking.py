@@ -31,8 +31,8 @@ from ..messages import (
     RequestEnded,
     RoundClosed,
     RoundOpened,
-    opinion_id,
 )
+from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
 from ..settings_label import sure_of
 from ..settings_query import QuotaSettings

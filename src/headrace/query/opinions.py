@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ..messages import LabelDisputed, LabelRequested, LabelSettled, RequestEnded, opinion_id
+from ..messages import LabelDisputed, LabelRequested, LabelSettled, RequestEnded
+from ..request_ids import opinion_id
 
 REASON = "second opinion"
 STRATEGY, UNSURE = "suspicion", "consensus"

@@ -32,10 +32,10 @@ from ..messages import (
     RequestExpired,
     RequestWithdrawn,
     RoundOpened,
-    opinion_id,
 )
 from ..observe.signals import is_wrong
 from ..report import Report
+from ..request_ids import opinion_id
 from ..settings import Settings
 from .live_health import DATED_FROM
 

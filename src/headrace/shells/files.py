@@ -44,7 +44,7 @@ from ..bridges.folder import remember_places
 from ..errors import BadInput
 from ..flow.overdue import is_live
 from ..learn.retrain import Challenger, RetrainJob, attempt
-from ..messages import LabelRequested, Output
+from ..messages import LabelRequested, Output, QuestionChanged
 from ..observe.clock import off_clock_told
 from ..privacy import REQUESTS_MIN
 from ..report import Report
@@ -311,8 +311,9 @@ class Runner(Feeder):
 
     def _followed(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
-            if isinstance(output, LabelRequested):
-                self._answers.asked(output.request_id)
+            question = output.record if isinstance(output, QuestionChanged) else output
+            if isinstance(question, LabelRequested):
+                self._answers.asked(question.request_id)
 
     def snapshot(self) -> None:
         """As it is, with what was copied from elsewhere made to last before."""

@@ -14,7 +14,7 @@ from ..adapters.journal import Asked, digest
 from ..adapters.jsonl import Appender
 from ..adapters.sealing import Sealer
 from ..errors import BadInput
-from ..messages import InputRejected, LabelRequested, Output, RequestWithdrawn
+from ..messages import InputRejected, LabelRequested, Output, QuestionChanged, RequestWithdrawn
 from ..privacy import Privacy
 from ..query.record import Differences
 
@@ -94,10 +94,10 @@ class OutputLogs:
         return self._sealer.seal_lines(lines, name, position)
 
     def _lines_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
+        """The lines as they are; annotators read a question that changed as one of its own."""
         true = [(output, encoded(output)) for output in outputs]
-        seen = true
-        if self._privacy.is_active:
-            seen = [(output, encoded(output)) for output in self._privacy.all_shown(outputs)]
+        told = [o.record if isinstance(o, QuestionChanged) else o for o in outputs]
+        seen = [(output, encoded(output)) for output in self._privacy.all_shown(told)]
         return {
             name: [
                 line

@@ -19,7 +19,8 @@ from headrace.flow.saving import frozen_log
 from headrace.flow.shards import PartitionShard, decoder_of, share_of
 from headrace.flow.training import new_log
 from headrace.learn.retrain import finish
-from headrace.messages import LabelSettled, Output, RetrainRequested, base_id
+from headrace.messages import LabelSettled, Output, RetrainRequested
+from headrace.request_ids import base_id
 from headrace.settings import parse
 from simulation.cluster import Kept
 

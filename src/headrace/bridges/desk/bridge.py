@@ -69,11 +69,9 @@ class Desk:
 
     Settings = DeskSettings
 
-    def __init__(self, settings: DeskSettings, folder: Path, *, answers_max: int = 3) -> None:
+    def __init__(self, settings: DeskSettings, folder: Path) -> None:
         self.settings = settings
-        self.store = Store(
-            folder / "desk.sqlite", lease_s=settings.lease_s, answers_max=answers_max
-        )
+        self.store = Store(folder / "desk.sqlite", lease_s=settings.lease_s)
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         self.store.take(deliveries)

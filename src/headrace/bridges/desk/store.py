@@ -1,7 +1,8 @@
 """The questions at the desk, who has which, and what people said: an SQLite file.
 
-A question is given to one person for a while (a lease), then to another. It is over when its
-answers would settle it, or when it was withdrawn or has expired. An answer is held back for a few
+A question is given to one person for a while (a lease), then to another. It is over when it has as
+many answers as it wants, or when it was withdrawn or has expired; where its answers decide nothing
+the run asks for one more. An answer is held back for a few
 seconds in which it can be taken back; after that a new one corrects it.
 
 The web server and the carrier call from different threads; each call is one transaction.
@@ -19,7 +20,7 @@ from typing import Any
 
 import msgspec
 
-from ...label.consensus import Majority, standing
+from ...label.consensus import standing
 from ...learn.intervals import typical_of
 from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
@@ -85,12 +86,10 @@ class Store:
         path: Path,
         *,
         lease_s: float,
-        answers_max: int = 3,
         outlives_power: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lease_s = lease_s
-        self._answers_max = answers_max
         self._clock = clock
         self._lock = threading.Lock()
         self._db = open_database(
@@ -225,7 +224,7 @@ class Store:
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
             request = _REQUEST.decode(found[0])
-            if self._is_settled(request):
+            if self._has_enough(request):
                 self._end(request_id)
         return now
 
@@ -392,15 +391,9 @@ class Store:
         ]
         return standing(given, request.answers_wanted)
 
-    def _is_settled(self, request: LabelRequested) -> bool:
-        """Whether the run would settle the request with these answers, or give it up."""
-        outcome = Majority().decide(
-            self._standing(request),
-            wanted_n=request.answers_wanted,
-            answers_max=max(self._answers_max, request.answers_wanted),
-            is_closing=False,
-        )
-        return outcome.is_decided
+    def _has_enough(self, request: LabelRequested) -> bool:
+        """Whether as many have answered as it wants; the run asks for one more where it does."""
+        return len(self._standing(request)) >= request.answers_wanted
 
 
 def _log_of(seconds: float | None) -> float | None:

@@ -1,0 +1,146 @@
+"""One more answer where the answers decide nothing: asked as a question that any tool shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from headrace.bridges.outbox import Outbox
+from headrace.label.desk import Desk
+from headrace.messages import (
+    Answer,
+    InputRejected,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    QuestionChanged,
+    RequestWithdrawn,
+    Withdrawal,
+)
+from headrace.request_ids import base_id
+from headrace.settings import parse
+from shells.runs import START_AT, Stream, answer_to
+
+
+def request(name: str = "r", wanted_n: int = 2) -> LabelRequested:
+    return LabelRequested(
+        request_id=name, event_id="e", at=0.0, event_at=0.0, deadline=60.0, features={"x": 1},
+        reason="round", strategy="random", utility=0.0, threshold=0.0, propensity=0.1,
+        model_version=0, prediction={}, round_n=0, seq=0, answers_wanted=wanted_n,
+    )  # fmt: skip
+
+
+def desk_with(wanted_n: int = 2, **label: Any) -> Desk:
+    desk = Desk(parse({"label": {"answers_max": 4, **label}}).label, ["a", "b"], 10)
+    desk.requested(request(wanted_n=wanted_n))
+    return desk
+
+
+def says(desk: Desk, who: str, label: str | None, name: str = "r") -> list[Any]:
+    return desk.answered(Answer(request_id=name, label=label, at=1.0, annotator=who), 5.0)
+
+
+def asked(outputs: list[Any]) -> LabelRequested:
+    [change] = outputs
+    assert isinstance(change, QuestionChanged) and isinstance(change.record, LabelRequested)
+    return change.record
+
+
+def test_a_tie_asks_one_more_of_somebody_else_until_the_deadline_of_the_request():
+    desk = desk_with()
+    assert says(desk, "al", "a") == []
+    question = asked(says(desk, "bo", "b"))
+    assert question == msgspec.structs.replace(
+        request(), request_id="r:w3", at=5.0, answers_wanted=1, not_by=("al", "bo")
+    )
+    assert desk.knows("r:w3") and not desk.knows("r:w4")
+    settled, *taken_back = says(desk, "cy", "b", "r:w3")
+    assert isinstance(settled, LabelSettled)
+    assert (settled.request_id, settled.label, settled.answers_n) == ("r", "b", 3)
+    assert [change.record for change in taken_back] == [
+        RequestWithdrawn(request_id="r", event_id="e", at=5.0, reason="settled")
+    ]
+    assert (desk.counts.asked_n, desk.open_n) == (1, 0)
+
+
+def test_who_cannot_tell_is_followed_by_one_more_up_to_answers_max():
+    desk = desk_with(wanted_n=1)
+    assert asked(says(desk, "al", None)).request_id == "r:w2"
+    assert asked(says(desk, "bo", None, "r:w2")).request_id == "r:w3"
+    assert asked(says(desk, "cy", None, "r:w3")).request_id == "r:w4"
+    disputed, *_ = says(desk, "di", None, "r:w4")
+    assert isinstance(disputed, LabelDisputed) and disputed.reason == "refused"
+
+
+def test_below_the_confidence_one_more_is_asked_for():
+    desk = desk_with(consensus="dawid_skene", confidence=0.97)
+    says(desk, "al", "a")
+    assert asked(says(desk, "bo", "a")).request_id == "r:w3"
+    settled, *_ = says(desk, "cy", "a", "r:w3")
+    assert isinstance(settled, LabelSettled) and settled.agreement > 0.97
+
+
+def test_nobody_is_asked_twice_for_one_answer_and_a_correction_asks_nobody():
+    desk = desk_with()
+    says(desk, "al", "a")
+    asked(says(desk, "bo", "b"))
+    assert desk.answered(Answer(request_id="r", label=None, at=2.0, annotator="bo"), 6.0) == []
+
+
+def test_an_answer_elsewhere_takes_back_what_is_still_open():
+    desk = desk_with()
+    says(desk, "al", "a")
+    asked(says(desk, "bo", "b"))
+    _, *taken_back = says(desk, "cy", "a")
+    assert [change.record.request_id for change in taken_back] == ["r", "r:w3"]
+    # An answer to what was taken back is one to the request: late here, and of no effect.
+    assert says(desk, "di", "b", "r:w3") == []
+
+
+def test_a_question_that_a_tool_takes_back_withdraws_the_request():
+    desk = desk_with()
+    says(desk, "al", "a")
+    asked(says(desk, "bo", "b"))
+    [withdrawn] = desk.withdrawn(Withdrawal(request_id="r:w3", at=1.0), 7.0)
+    assert isinstance(withdrawn, RequestWithdrawn) and withdrawn.request_id == "r"
+    [rejected] = desk.withdrawn(Withdrawal(request_id="x:w3", at=1.0), 7.0)
+    assert isinstance(rejected, InputRejected)
+
+
+def test_a_bridge_lets_the_questions_of_a_withdrawn_request_go(tmp_path: Path):
+    outbox = Outbox(tmp_path / "outbox.sqlite", outlives_power=False)
+    names = ("r", "r:w3", "r:2", "r2", "r2:w3")
+    outbox.take_in([request(name) for name in names], "1", 0.0)
+    outbox.sent(outbox.to_send(10))
+    end = RequestWithdrawn(request_id="r", event_id="e", at=1.0, reason="erased")
+    outbox.take_in([end], "2", 1.0)
+    assert [one.request_id for one in outbox.to_send(10)] == ["r", "r:w3"]
+    outbox.close()
+
+
+def test_a_run_asks_in_its_file_of_requests_and_hears_the_answer(tmp_path: Path):
+    stream = Stream(tmp_path)
+    two = {"answers_wanted": 2, "answers_max": 3}
+    settings = parse({"seed": 5, "schema": {"classes": ["no", "yes"]}, "label": two})
+    stream.write_events(0, 400)
+    stream.run(settings=settings)
+    answers = []
+    for question in stream.requests():
+        for who, label in (("ann", "no"), ("bo", "yes")):
+            answers.append(answer_to(question, 1.0) | {"annotator": who, "label": label})
+    stream.places.answers.write_bytes(b"".join(msgspec.json.encode(a) + b"\n" for a in answers))
+    stream.write_events(400, 500)
+    stream.run(settings=settings)
+    further = [r for r in stream.requests() if ":w" in r["request_id"]]
+    assert len(further) == len(answers) // 2 > 5
+    assert all(r["not_by"] == ["ann", "bo"] and r["at"] >= START_AT for r in further)
+    with stream.places.answers.open("ab") as file:
+        for question in further:
+            told = answer_to(question, 1.0) | {"annotator": "cy", "label": "yes"}
+            file.write(msgspec.json.encode(told) + b"\n")
+    stream.write_events(500, 600)
+    stream.run(settings=settings)
+    settled = {end["request_id"] for end in stream.decisions("LabelSettled")}
+    assert settled >= {base_id(r["request_id"]) for r in further}
