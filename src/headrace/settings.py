@@ -260,6 +260,13 @@ class LearnSettings(Section, frozen=True, kw_only=True):
         Count | None, about("Retrain after so many labels as well as on drift.")
     ] = None
     retrain_labels_min: Annotated[Count, about("No retraining on fewer examples than this.")] = 30
+    soft_labels: Annotated[
+        bool,
+        about(
+            "A label counts as much as it is probable when the model learns it, where the model "
+            "takes weights; with `label.consensus` `dawid_skene` only (docs/ANNOTATORS.md)."
+        ),
+    ] = False
     passes: Annotated[Few, about("How often a retraining goes through the memory.")] = 2
     adopt_labels_n: Annotated[
         Count, about("The latest control labels on which challenger and champion are compared.")
@@ -441,6 +448,11 @@ def check(settings: Settings) -> list[str]:
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)
+    if settings.learn.soft_labels and settings.label.consensus != "dawid_skene":
+        faults.append(
+            "learn.soft_labels is true, and label.consensus is majority, which gives labels no "
+            "probability; set label.consensus to dawid_skene, or leave it out"
+        )
     learn = settings.learn
     for path, decoder in (("input", settings.input.decoder), ("answers", settings.answers.decoder)):
         if decoder and not _FUNCTION.fullmatch(decoder):

@@ -21,6 +21,7 @@ from headrace.messages import (
 )
 from headrace.request_ids import base_id
 from headrace.settings import parse
+from headrace.shells.audit.verify import verify
 from shells.runs import START_AT, Stream, answer_to
 
 
@@ -123,7 +124,8 @@ def test_a_bridge_lets_the_questions_of_a_withdrawn_request_go(tmp_path: Path):
 def test_a_run_asks_in_its_file_of_requests_and_hears_the_answer(tmp_path: Path):
     stream = Stream(tmp_path)
     two = {"answers_wanted": 2, "answers_max": 3}
-    settings = parse({"seed": 5, "schema": {"classes": ["no", "yes"]}, "label": two})
+    shared = {"seed": 5, "schema": {"classes": ["no", "yes"]}, "audit": {"is_kept": True}}
+    settings = parse({**shared, "label": two})
     stream.write_events(0, 400)
     stream.run(settings=settings)
     answers = []
@@ -144,3 +146,6 @@ def test_a_run_asks_in_its_file_of_requests_and_hears_the_answer(tmp_path: Path)
     stream.run(settings=settings)
     settled = {end["request_id"] for end in stream.decisions("LabelSettled")}
     assert settled >= {base_id(r["request_id"]) for r in further}
+    audited = verify(stream.places.state)
+    assert audited.is_whole, audited.faults
+    assert "the file of requests" in audited.compared

@@ -17,7 +17,7 @@ import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class Example:
     `original` are the features as they came, for models that read them.
     `champion_right` is whether the model in use had it right before learning it; None: not known.
     `context` is what the members of a committee said of it on arrival, kept where it is judged by.
+    `weight` is what the label counts beside others: 1, or how sure it is (`learn.soft_labels`).
     """
 
     id: str
@@ -51,6 +52,14 @@ class Example:
     champion_right: bool | None = None
     context: Context | None = None
     original: Features | None = None
+    weight: float = 1.0
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 all labels counted the same."""
+        return fields | {"weight": 1.0}
 
 
 class Memory:
@@ -95,12 +104,13 @@ class Memory:
         champion_right: bool | None,
         context: Context | None = None,
         original: Features | None = None,
+        weight: float = 1.0,
     ) -> None:
         """Take an example; one with the same id is replaced. The row is copied."""
         self.remove(example_id)
         kept = np.array(row, dtype=np.float64)
         self._by_id[example_id] = Example(
-            example_id, at, kept, code, is_control, champion_right, context, original
+            example_id, at, kept, code, is_control, champion_right, context, original, weight
         )
         bisect.insort(self._order, (at, example_id))
         if is_control:
@@ -109,7 +119,7 @@ class Memory:
         if len(self._by_id) > self._memory_n:
             self._evict()
 
-    def revise(self, example_id: str, code: int) -> bool:
+    def revise(self, example_id: str, code: int, weight: float = 1.0) -> bool:
         """The label was corrected; False if the example is not (or no longer) here.
 
         Where the class changes, whether the champion had it right is no longer known.
@@ -117,8 +127,8 @@ class Memory:
         example = self._by_id.get(example_id)
         if example is None:
             return False
-        if example.code != code:
-            self._by_id[example_id] = replace(example, code=code, champion_right=None)
+        right = example.champion_right if example.code == code else None
+        self._by_id[example_id] = replace(example, code=code, champion_right=right, weight=weight)
         return True
 
     def remove(self, example_id: str) -> bool:

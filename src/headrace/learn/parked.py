@@ -40,11 +40,11 @@ Description: TypeAlias = dict[str, tuple[float, float] | dict[str, float]]
 
 
 def learn(part: Part, example: Example, weight: float = 1.0) -> None:
-    """Teach an example."""
+    """Teach an example, by its own weight and another."""
     part.learn(
         example.row,
         example.code,
-        weight,
+        weight * example.weight,
         at=example.at,
         key=example.id,
         original=example.original,

@@ -324,9 +324,11 @@ class Trainer:
         row = self.schema.row(entry.features)
         told = (entry.request_id, self.memory.dated(entry.event_at, entry.at), row, code)
         is_control = entry.reason in DRAWN_AT_RANDOM
+        more: dict[str, Any] = {"context": entry.context, "original": entry.features}
+        more["weight"] = weight = entry.agreement if self.settings.soft_labels else 1.0
         said = self.learner.predict_row(row, entry.context, entry.features)
         champion_right = is_likeliest(said, code)
-        if self.memory.revise(entry.request_id, code):
+        if self.memory.revise(entry.request_id, code, weight):
             # An outcome was corrected: the example changes, and the model learns it once more.
             is_control = False
             self.noise.settled_again(entry.request_id)
@@ -340,12 +342,11 @@ class Trainer:
             if self._renews_members and is_control and self.learner.learned_n:
                 context = entry.context
                 champion_right = self._part().right(row, code, context, entry.features)
-            self.memory.add(*told, is_control, champion_right, context, entry.features)
+            self.memory.add(*told, is_control, champion_right, **(more | {"context": context}))
             if entry.opinion_n == 1:
                 self.twins.learn(entry, row, code)
-        example = Example(*told, is_control, champion_right, entry.context, entry.features)
+        example = Example(*told, is_control, champion_right, **more)
         self._try(example)
-        more: dict[str, Any] = {"context": entry.context, "original": entry.features}
         is_learned = self.learner.learn(row, code, at=example.at, key=example.id, **more)
         self.learned_n += is_learned
         self.unlearnable_n += not is_learned

@@ -20,6 +20,7 @@ from ...messages import (
     ModelKept,
     ModelRolledBack,
     Output,
+    QuestionChanged,
     RequestExpired,
     RequestWithdrawn,
     RetrainRequested,
@@ -70,6 +71,8 @@ def entry_of(message: Output | Answer | Withdrawal | Order, **more: Any) -> Entr
     >>> entry_of(RequestExpired(request_id="r1", event_id="e1", at=9.0, answers_n=0))
     {'what': 'expired', 'request_id': 'r1', 'at': 9.0, 'answers_n': 0}
     """
+    if isinstance(message, QuestionChanged):
+        message = message.record  # to annotators it is a request, or its end
     what, names = _COPIED[type(message)]
     return {"what": what} | {name: _short(getattr(message, name)) for name in names.split()} | more
 
