@@ -11,6 +11,7 @@ from headrace.bridges.outbox import Outbox
 from headrace.label.desk import Desk
 from headrace.messages import (
     Answer,
+    ErasureOrdered,
     InputRejected,
     LabelDisputed,
     LabelRequested,
@@ -19,9 +20,11 @@ from headrace.messages import (
     RequestWithdrawn,
     Withdrawal,
 )
+from headrace.privacy import Privacy
 from headrace.request_ids import base_id
 from headrace.settings import parse
 from headrace.shells.audit.verify import verify
+from headrace.shells.erasing import Lines, _questions_about
 from shells.runs import START_AT, Stream, answer_to
 
 
@@ -149,3 +152,18 @@ def test_a_run_asks_in_its_file_of_requests_and_hears_the_answer(tmp_path: Path)
     audited = verify(stream.places.state)
     assert audited.is_whole, audited.faults
     assert "the file of requests" in audited.compared
+
+
+def test_an_erasure_finds_a_further_question_wherever_it_stands():
+    order = ErasureOrdered(at=0.0, event_ids=("e",))
+    lines = Lines([order], parse({}), Privacy())
+    lines.request_ids.add("r")
+    question = msgspec.structs.replace(request("r:w3"), features={"name": "ann"})
+    change = QuestionChanged(at=5.0, record=question)
+    assert lines.of_output(msgspec.json.encode(question))
+    assert lines.of_output(msgspec.json.encode(change))
+    other = QuestionChanged(
+        at=5.0, record=msgspec.structs.replace(question, request_id="s:w3", event_id="f")
+    )
+    assert not lines.of_output(msgspec.json.encode(other))
+    assert {"r", "r:2", "r:3", "r:w2", "r:w3"} == _questions_about({"r"}, 3)

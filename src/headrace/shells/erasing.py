@@ -29,11 +29,12 @@ from ..adapters.sealing import NotSealed, load_sealer
 from ..adapters.wiping import pieces_of, wipe, wipe_where
 from ..bridges.erasing import erase_requests
 from ..erasing import REASON, Subject
-from ..messages import ErasureOrdered, InputRejected, SubjectErased, base_id
+from ..messages import ErasureOrdered, InputRejected, SubjectErased
 from ..observe.decode import Decoder
 from ..observe.joining import Halves
 from ..privacy import Privacy
 from ..query.requests import request_id
+from ..request_ids import base_id, further_id, opinion_id
 from ..settings import Settings
 from .copying import ANSWERS, COPY
 from .feeding import Feeder
@@ -226,6 +227,8 @@ class Lines:
             said = _ANY.decode(line)
         except msgspec.DecodeError:
             return self.has_word(line)
+        if isinstance(said, dict) and said.get("type") == "QuestionChanged":
+            said = said.get("record")
         if not isinstance(said, dict):
             return False
         if said.get("type") == "RequestWithdrawn" and said.get("reason") == REASON:
@@ -268,7 +271,9 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     # A kill may have left half a copy, which the next start makes anew.
     for name in ("report.html", f"{COPY}.new", f"{ANSWERS}.new"):
         (state / name).unlink(missing_ok=True)
-    rows, busy = erase_requests(state / "bridges", _with_opinions(lines.request_ids))
+    asked_max = feeder.settings.label.answers_max
+    questions = _questions_about(lines.request_ids, asked_max)
+    rows, busy = erase_requests(state / "bridges", questions)
     done = []
     for n, order in enumerate(orders):
         told, is_last = memory.get(order.key), n == len(orders) - 1
@@ -298,8 +303,13 @@ def _forgotten(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
     return found
 
 
-def _with_opinions(request_ids: Iterable[str]) -> set[str]:
-    return {f"{one}{opinion}" for one in request_ids for opinion in ("", ":2", ":3")}
+def _questions_about(request_ids: Iterable[str], answers_max: int) -> set[str]:
+    """The ids of these requests, of opinions about them, and of questions for one more answer."""
+    found = {*request_ids}
+    for one in request_ids:
+        found |= {opinion_id(one, n) for n in (2, 3)}
+        found |= {further_id(one, n) for n in range(2, answers_max + 1)}
+    return found
 
 
 def stretches_in(
