@@ -36,3 +36,7 @@ class BadInput(HeadraceError):  # noqa: N818
 
 class BrokenInvariant(HeadraceError):  # noqa: N818
     """Headrace is wrong: please report it, with the text and the journal of the run."""
+
+
+class NotSealed(BadInput):
+    """A record is not sealed, or its seal does not fit it; the text says which, and quotes none."""

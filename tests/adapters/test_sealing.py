@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from headrace.adapters.sealing import NotSealed, Sealer, load_sealer
-from headrace.errors import BadSettings
+from headrace.adapters.sealing import Sealer, load_sealer
+from headrace.errors import BadSettings, NotSealed
 from headrace.settings_sealing import SealingSettings
 
 KEY, OLD = b"k" * 32, b"o" * 40
@@ -37,7 +37,7 @@ def test_what_was_sealed_opens_and_the_record_is_one_line(
 ) -> None:
     record = SEALER.seal(text, log, place)
     assert b"\n" not in record
-    assert SEALER.open(record, log, place) == text
+    assert SEALER.unseal(record, log, place) == text
     assert SEALER.seal(text, log, place) == record
     assert len(text) < 12 or text not in record
 
@@ -48,7 +48,7 @@ def test_no_altered_record_opens_to_anything_else(text: bytes, data: st.DataObje
     at = data.draw(st.integers(0, len(record) - 1))
     record[at] ^= data.draw(st.integers(1, 255))
     try:
-        found = SEALER.open(bytes(record), "answers", 7)
+        found = SEALER.unseal(bytes(record), "answers", 7)
     except (NotSealed, BadSettings):
         return
     # JSON and base64 have a few spellings for one record; none of them is another record.
@@ -60,7 +60,7 @@ def test_no_altered_record_opens_to_anything_else(text: bytes, data: st.DataObje
 @example(b'{"type":"Sealed","of":"payments/a","key":"","data":"*"}')
 def test_nothing_that_was_not_sealed_opens(line: bytes) -> None:
     with pytest.raises((NotSealed, BadSettings)):
-        SEALER.open(line, "a", 0)
+        SEALER.unseal(line, "a", 0)
 
 
 def test_a_record_opens_at_its_own_place_in_its_own_log_of_its_own_stream() -> None:
@@ -72,12 +72,12 @@ def test_a_record_opens_at_its_own_place_in_its_own_log_of_its_own_stream() -> N
         (Sealer([KEY], "orders"), "answers", 10),
     ):
         with pytest.raises(NotSealed):
-            sealer.open(record, log, place)
+            sealer.unseal(record, log, place)
     renamed = msgspec.json.decode(record) | {"of": "payments/requests"}
     with pytest.raises(NotSealed, match="does not fit"):
-        SEALER.open(msgspec.json.encode(renamed), "requests", 10)
+        SEALER.unseal(msgspec.json.encode(renamed), "requests", 10)
     with pytest.raises(NotSealed, match="is not sealed") as caught:
-        SEALER.open(b'{"label": "secret"}', "answers", 10)
+        SEALER.unseal(b'{"label": "secret"}', "answers", 10)
     assert "secret" not in str(caught.value)
 
 
@@ -101,9 +101,12 @@ def test_keys_are_rotated_by_a_new_first_line(tmp_path) -> None:
     both = load_sealer(settings, "s")
     assert both is not None
     new = both.seal(b"two", "answers", len(old))
-    assert [both.open(old, "answers", 0), both.open(new, "answers", len(old))] == [b"one", b"two"]
+    assert [both.unseal(old, "answers", 0), both.unseal(new, "answers", len(old))] == [
+        b"one",
+        b"two",
+    ]
     with pytest.raises(BadSettings, match=r"sealed by the key .*keys_file does not hold it"):
-        before.open(new, "answers", len(old))
+        before.unseal(new, "answers", len(old))
     for secret in (KEY, OLD):
         for shown in (repr(both), new.decode()):
             assert secret.decode() not in shown

@@ -11,9 +11,11 @@ import msgspec
 import pytest
 
 from bridges.requests import request
+from headrace.adapters.sealing import Sealer
 from headrace.bridges.bridge import Receipt, Reply, Unreachable
 from headrace.bridges.carrier import Carrier
 from headrace.bridges.outbox import Outbox
+from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC
 from headrace.settings import parse
 from headrace.shells.kafka.topics_end import KafkaEnd
 from headrace.testing.bridges import ListRig
@@ -148,3 +150,26 @@ def test_a_broker_that_goes_and_comes_again_costs_nothing(own_broker, prefix, tm
         carry(carrier, outbox, 3)
     found = {(one["request_id"], one.get("label")) for one in answers(own_broker, prefix)}
     assert found == {("r1", "a"), ("r2", "a"), ("r0", None)}
+
+
+def test_sealed_topics_carry_requests_and_answers_that_only_keys_open(topics, prefix, tmp_path):
+    sealer = Sealer([b"k" * 32], "default")
+    values = [
+        sealer.seal(msgspec.json.encode(request(f"r{i}")), REQUESTS_TOPIC, f"r{i}")
+        for i in range(5)
+    ]
+    values.append(msgspec.json.encode(request("plain")))
+    keys = [*(f"r{i}".encode() for i in range(5)), b"plain"]
+    topics.topics.produce(f"{prefix}.requests", values, keys=keys)
+    said: list[str] = []
+    with (
+        closing(KafkaEnd(kafka_of(topics, prefix), sealer)) as end,
+        closing(Outbox(tmp_path / "one.sqlite", sealer=end.sealer)) as outbox,
+    ):
+        carry(Carrier(Labelled(tmp_path), end, outbox, note=said.append), outbox, 5)
+    assert sum("it is not sealed" in fault for fault in said) == 1
+    found = [
+        json.loads(sealer.unseal(record.value, ANSWERS_TOPIC, record.key.decode()))
+        for record in topics.topics.records(f"{prefix}.answers")
+    ]
+    assert sorted(one["request_id"] for one in found) == [f"r{i}" for i in range(5)]

@@ -23,6 +23,7 @@ from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Bounds, Part
 from headrace.flow.flow import Flow
 from headrace.flow.parcels import FencedError, Post
+from headrace.flow.sealed import Seals
 from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
 from headrace.flow.takeover import GrownError
 from headrace.flow.training import new_log
@@ -81,6 +82,7 @@ class Cluster:
     ) -> None:
         self.settings, self.kafka = settings, settings.kafka
         self.privacy = privacy
+        self.seals: Seals | None = None
         self.luck = random.Random(seed)
         self.now, self.number = 0.0, 0
         self.due: list[tuple[float, int, Callable[[], None]]] = []
@@ -244,6 +246,7 @@ class Worker:
             recomputed=self.recomputed,
             woke=self.woke(),
             privacy=self.cluster.privacy,
+            seals=self.cluster.seals,
         )
         self.is_released = True
         self.take()

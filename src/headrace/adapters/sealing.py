@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import BadSettings
+from ..errors import BadSettings, NotSealed
 from ..settings_sealing import SealingSettings
 from .secret_files import read_secret
 
@@ -40,10 +40,6 @@ class Sealed(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     of: str
     key: str
     data: str
-
-
-class NotSealed(Exception):  # noqa: N818 - caught where records are read, and never leaves
-    """A record is not sealed, or its seal does not fit it; the text says which, and quotes none."""
 
 
 _RECORD = msgspec.json.Decoder(Sealed)
@@ -65,11 +61,11 @@ class Sealer:
 
     >>> sealer = Sealer([b"k" * 32], "payments")
     >>> line = sealer.seal(b"hello", "answers", 0)
-    >>> sealer.open(line, "answers", 0)
+    >>> sealer.unseal(line, "answers", 0)
     b'hello'
-    >>> sealer.open(line, "answers", 170)
+    >>> sealer.unseal(line, "answers", 170)
     Traceback (most recent call last):
-    headrace.adapters.sealing.NotSealed: its seal does not fit: it was altered, or is not where...
+    headrace.errors.NotSealed: its seal does not fit: it was altered, or is not where...
     """
 
     def __init__(self, keys: Sequence[bytes], stream: str) -> None:
@@ -100,11 +96,11 @@ class Sealer:
         data = base64.b64encode(nonce + sealed).decode()
         return msgspec.json.encode(Sealed(of=self.name(log), key=key.id, data=data))
 
-    def open(self, record: bytes, log: str, place: int | str) -> bytes:
+    def unseal(self, record: bytes, log: str, place: int | str) -> bytes:
         """What was sealed. Raises `NotSealed`, and `BadSettings` where we lack its key."""
-        return self.open_named(record, self.name(log), place)
+        return self.unseal_named(record, self.name(log), place)
 
-    def open_named(self, record: bytes, name: str, place: int | str) -> bytes:
+    def unseal_named(self, record: bytes, name: str, place: int | str) -> bytes:
         """The same by the log's whole name; empty: the one that the record says."""
         try:
             found = _RECORD.decode(record)

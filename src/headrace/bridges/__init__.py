@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..adapters.sealing import Sealer
 from ..errors import BadSettings
 from ..importing import imported, nearest
 from ..settings_reading import section_of
@@ -83,11 +84,15 @@ def faults_of_bridges(sections: dict[str, dict[str, Any]]) -> list[str]:
     return faults
 
 
-def make_bridge(name: str, sections: dict[str, dict[str, Any]], folder: Path) -> Bridge:
+def make_bridge(
+    name: str, sections: dict[str, dict[str, Any]], folder: Path, sealer: Sealer | None = None
+) -> Bridge:
     """The bridge of the section `[bridges.NAME]`, with a folder for its own files.
 
-    Raises `BadSettings` as `settings_of` does, and as the bridge itself.
+    One that seals them (`seals`) is given the `sealer`, if there is one. Raises `BadSettings` as
+    `settings_of` does, and as the bridge itself.
     """
     kind, settings = settings_of(name, sections)
-    made: Bridge = kind(settings, folder / name)
+    more = {} if sealer is None or not getattr(kind, "seals", False) else {"sealer": sealer}
+    made: Bridge = kind(settings, folder / name, **more)
     return made

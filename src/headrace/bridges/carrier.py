@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from ..adapters.sealing import Sealer
 from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
 from .bridge import Bridge, Reply, Unreachable
 from .outbox import Outbox
@@ -32,9 +33,13 @@ class End(Protocol):
 
     `place` is the end's own text for how far it was read, empty at first. What could not be read
     is passed over, and a sentence about it is appended to `faults`, which the carrier empties.
+    `sealer` seals what is remembered of it, if anything does.
     """
 
     faults: list[str]
+
+    @property
+    def sealer(self) -> Sealer | None: ...
 
     def read(self, place: str, n: int) -> tuple[Sequence[Record], str]:
         """The next records behind `place`, about n at most, and the place behind them."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
+from ..adapters.sealing import Sealer
+from .cells import is_sealed
 from .database import changing
 
 REASON = "erased"
@@ -23,17 +26,20 @@ _ROWS = ("questions", "leases", "passed", "answers", "tasks", "given", "said")
 """Tables whose rows about a request simply go."""
 
 
-def erase_requests(folder: Path, request_ids: Collection[str]) -> tuple[dict[str, int], list[str]]:
+def erase_requests(
+    folder: Path, request_ids: Collection[str], sealer: Sealer | None = None
+) -> tuple[dict[str, int], list[str]]:
     """Erase requests from every memory below a folder: rows by file, and files that were busy.
 
-    A file that is no SQLite is passed over.
+    A file that is no SQLite is passed over. Those that are sealed are opened by `sealer`; one that
+    it does not open counts as busy.
     """
     erased: dict[str, int] = {}
     busy: list[str] = []
     for path in sorted(folder.rglob("*.sqlite")) if folder.is_dir() else []:
         name = str(path.relative_to(folder))
         try:
-            if rows_n := _erase_from(path, request_ids):
+            if rows_n := _erase_from(path, request_ids, sealer):
                 erased[name] = rows_n
         except sqlite3.OperationalError:
             busy.append(name)
@@ -42,13 +48,16 @@ def erase_requests(folder: Path, request_ids: Collection[str]) -> tuple[dict[str
     return erased, busy
 
 
-def _erase_from(path: Path, request_ids: Collection[str]) -> int:
+def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None) -> int:
     with closing(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)) as db:
         db.execute("PRAGMA secure_delete = ON")
         found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         tables = {name for (name,) in found}
         db.execute("CREATE TEMP TABLE erased_ids (request_id TEXT PRIMARY KEY)")
         db.executemany("INSERT INTO erased_ids VALUES (?)", [(one,) for one in request_ids])
+        if is_sealed(db):
+            column = f"{path.stem}.replies.body"
+            db.create_function("opened", 2, partial(_opened, sealer, column))
         with changing(db):
             rows_n = sum(_delete(db, table) for table in _ROWS if table in tables)
             for table, erase in _OTHERS.items():
@@ -60,6 +69,10 @@ def _erase_from(path: Path, request_ids: Collection[str]) -> int:
         if is_busy:
             raise sqlite3.OperationalError("somebody reads it")
     return rows_n
+
+
+def _opened(sealer: Sealer | None, column: str, key: str, body: bytes) -> bytes | None:
+    return None if sealer is None else sealer.unseal(body, column, key)
 
 
 def _delete(db: sqlite3.Connection, table: str) -> int:
@@ -93,7 +106,10 @@ def _empty_folder(db: sqlite3.Connection) -> int:
 def _erase_replies(db: sqlite3.Connection) -> int:
     """Answers that the log does not have yet are not handed on."""
     gone = {one for (one,) in db.execute("SELECT request_id FROM erased_ids")}
-    rows = db.execute("SELECT n, body FROM replies WHERE body IS NOT NULL").fetchall()
+    body = "opened(reply_id, body)" if is_sealed(db) else "body"
+    rows = db.execute(f"SELECT n, {body} FROM replies WHERE body IS NOT NULL").fetchall()
+    if any(body is None for _, body in rows):
+        raise sqlite3.OperationalError("it is sealed, and there are no keys")
     ours = [(n,) for n, body in rows if msgspec.json.decode(body).get("request_id") in gone]
     db.executemany("DELETE FROM replies WHERE n = ?", ours)
     return len(ours)

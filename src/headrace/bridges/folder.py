@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from ..adapters.jsonl import Tail
-from ..adapters.sealing import NotSealed, Sealer
-from ..errors import BadInput, BadSettings
+from ..adapters.sealing import Sealer
+from ..errors import BadInput, BadSettings, NotSealed
 from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
 from ..settings import AnswersSettings, Settings
 
@@ -112,7 +112,7 @@ class FolderEnd:
         self.requests = requests
         self.answers = answers
         self.via = via
-        self._sealer = sealer
+        self.sealer = sealer
         self.faults: list[str] = []
         self._tail: Tail | None = None
 
@@ -140,9 +140,9 @@ class FolderEnd:
         return records, str(self._tail.position) if lines else place
 
     def _opened(self, line: bytes, position: int) -> bytes:
-        if self._sealer is None:
+        if self.sealer is None:
             return line
-        return self._sealer.open(line.removesuffix(b"\n"), "requests", position)
+        return self.sealer.unseal(line.removesuffix(b"\n"), "requests", position)
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
         lines: Sequence[bytes] = [encode_answer(answer, self.via) + b"\n" for answer in answers]
@@ -153,8 +153,8 @@ class FolderEnd:
             if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
                 # Whoever wrote the last line may have been killed within it.
                 before = b"\n"
-            if self._sealer is not None:
-                lines = self._sealer.seal_lines(lines, "answers", size + len(before))
+            if self.sealer is not None:
+                lines = self.sealer.seal_lines(lines, "answers", size + len(before))
             left = memoryview(before + b"".join(lines))
             while left:
                 left = left[file.write(left) :]

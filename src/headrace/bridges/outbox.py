@@ -14,8 +14,10 @@ from pathlib import Path
 
 import msgspec
 
+from ..adapters.sealing import Sealer
 from ..messages import LabelRequested, RequestWithdrawn
 from .bridge import Delivery, Receipt, Reply
+from .cells import Cells
 from .database import changing, open_database
 
 KEPT_N = 100_000
@@ -37,6 +39,8 @@ CREATE INDEX IF NOT EXISTS by_handed ON replies (is_handed, n);
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
+_SEALED = (("requests", "body", "request_id"), ("replies", "body", "reply_id"))
+
 _REQUEST = msgspec.json.Decoder(LabelRequested)
 _REPLY = msgspec.json.Decoder(Reply)
 
@@ -55,7 +59,8 @@ class Counts:
 class Outbox:
     """The memory of one bridge. Raises `BadInput` for a file that is not one.
 
-    What is remembered outlives the process, and a loss of power unless told otherwise.
+    What is remembered outlives the process, and a loss of power unless told otherwise. Requests and
+    replies are sealed where there is a `sealer` (`Cells`).
 
     >>> import tempfile
     >>> outbox = Outbox(Path(tempfile.mkdtemp()) / "desk.sqlite")
@@ -64,7 +69,9 @@ class Outbox:
     >>> outbox.close()
     """
 
-    def __init__(self, path: Path, *, outlives_power: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, sealer: Sealer | None = None, outlives_power: bool = True
+    ) -> None:
         self.path = path
         self._db = open_database(
             path,
@@ -73,6 +80,11 @@ class Outbox:
             fault="is no outbox of a bridge",
             outlives_power=outlives_power,
         )
+        try:
+            self._cells = Cells(self._db, path, sealer, _SEALED)
+        except BaseException:
+            self._db.close()
+            raise
         # What was under way when the bridge ended may have reached the tool.
         self._db.execute("UPDATE requests SET was_cut = 1 WHERE state IN ('sending', 'leaving')")
 
@@ -103,7 +115,9 @@ class Outbox:
                         "VALUES (?, 'new', ?, ?)",
                         (
                             record.request_id,
-                            msgspec.json.encode(record),
+                            self._cells.put(
+                                msgspec.json.encode(record), "requests.body", record.request_id
+                            ),
                             max(record.deadline, now + lasts_s),
                         ),
                     )
@@ -145,7 +159,9 @@ class Outbox:
         return [
             Delivery(
                 request_id=request_id,
-                request=None if state == "leaving" else _REQUEST.decode(body),
+                request=None
+                if state == "leaving"
+                else _REQUEST.decode(self._cells.get(body, "requests.body", request_id)),
                 reason=reason,
                 may_be_there=bool(was_cut),
             )
@@ -184,7 +200,7 @@ class Outbox:
                 reply_id = reply.reply_id or hashlib.blake2b(body, digest_size=16).hexdigest()
                 new_n += self._db.execute(
                     "INSERT OR IGNORE INTO replies (reply_id, body) VALUES (?, ?)",
-                    (reply_id, body),
+                    (reply_id, self._cells.put(body, "replies.body", reply_id)),
                 ).rowcount
             self._remember("tool", receipt.mark)
         return new_n
@@ -194,7 +210,10 @@ class Outbox:
         rows = self._db.execute(
             "SELECT reply_id, body FROM replies WHERE is_handed = 0 ORDER BY n LIMIT ?", (n,)
         ).fetchall()
-        return [(reply_id, _REPLY.decode(body)) for reply_id, body in rows]
+        return [
+            (reply_id, _REPLY.decode(self._cells.get(body, "replies.body", reply_id)))
+            for reply_id, body in rows
+        ]
 
     def handed_on(self, reply_ids: Sequence[str]) -> None:
         """Remember that the log of answers has these; only their ids are kept, for a while."""

@@ -19,7 +19,6 @@ from typing import Any
 from ..errors import BadInput
 from ..learn.retrain import RetrainJob
 from ..learn.trainer import Entry
-from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..privacy import Privacy
@@ -59,9 +58,9 @@ from .outbox import Outbox
 from .parcels import Parcel, Post
 from .places import Places, check_place
 from .quiet import Quiet
-from .records import headers_for
 from .routines import Routines
 from .saving import commit, save
+from .sealed import Seals
 from .takeover import take_over
 from .topic_ids import TopicIds
 from .training import Training
@@ -97,6 +96,7 @@ class Flow:
         recomputed: Differences,
         woke: Woke,
         privacy: Privacy | None = None,
+        seals: Seals | None = None,
     ) -> None:
         self.settings = settings
         self.decoder = decoder
@@ -122,6 +122,7 @@ class Flow:
             settings.kafka,
             writer=writer,
             privacy=privacy or Privacy(settings.privacy),
+            seals=seals,
             told=lambda out: self.give(Told(out)),
         )
         self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to)
@@ -458,7 +459,7 @@ class Flow:
         parcel, stop = Parcel(lambda: None), records[-1].offset + 1
         if part.topic == self.settings.kafka.answers:
             for record in records:
-                parcel.to_desks += self._of_answer(part, record)
+                parcel.to_desks += self.mail.of_answer(self.answers_decoder, part, record, self.now)
         else:
             for record in records:
                 change = wire.drift_of(record.value or b"")
@@ -473,18 +474,6 @@ class Flow:
 
         parcel.arrived = arrived
         self.outbox.put(parcel)
-
-    def _of_answer(self, part: Part, record: Any) -> list[Post]:
-        source = f"{part.topic}, partition {part.partition}"
-        headers = headers_for(self.answers_decoder, [record])
-        return [
-            self.mail.rejected(answer, record, part.topic, part.partition)
-            if isinstance(answer, InputRejected)
-            else self.mail.to_desk(answer, self.now)
-            for answer in self.answers_decoder.decode(
-                [record.value or b""], source, [record.offset], headers
-            )
-        ]
 
     def hand_over(self) -> None:
         """What labels led to, and what the decider has to say."""

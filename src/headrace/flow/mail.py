@@ -23,13 +23,16 @@ from ..messages import (
     Tick,
     Withdrawal,
 )
+from ..observe.answers import AnswersDecoder
 from ..observe.clock import off_clock_told
 from ..privacy import WHOLE, Privacy
 from ..settings_kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, PartitionDesk, desk_of
+from .effects import Part
 from .parcels import Parcel, Post
-from .records import Record, letter_headers, place_headers
+from .records import Record, headers_for, letter_headers, place_headers
+from .sealed import REQUESTS_TOPIC, Seals, opened_answer
 from .shards import PartitionShard, Taken
 from .topic_ids import TopicIds
 
@@ -87,12 +90,14 @@ class Mail:
 
     `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
     what no part ever saw: records and answers that can't be read. Desks, the training log and the
-    journal are told what is; requests and dead letters are as `privacy` shows them.
+    journal are told what is; requests and dead letters are as `privacy` shows them, requests sealed
+    where there are `seals`.
     """
 
     kafka: KafkaSettings
     writer: str = "w"
     privacy: Privacy = WHOLE
+    seals: Seals | None = None
     told: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
     topic_ids: TopicIds | None = None
@@ -156,11 +161,22 @@ class Mail:
         return parcel
 
     def _bytes_of(self, request: LabelRequested) -> int:
-        """The bytes of a request as its desk has it, or as it is shown if that is more."""
-        bytes_n = len(wire.value_of(request))
-        if not self.privacy.is_active:
-            return bytes_n
-        return max(bytes_n, len(wire.value_of(self.privacy.request(request))))
+        """The bytes of a request as its desk has it, or as it is sent if that is more."""
+        sent = self._request_value(self.privacy.request(request))
+        return max(len(wire.value_of(request)), len(sent))
+
+    def _shown(self, output: Output) -> Output:
+        """As it may be seen; where answers are sealed, no rejection quotes one."""
+        output = self.privacy.shown(output)
+        if self.seals is not None and isinstance(output, InputRejected):
+            return msgspec.structs.replace(output, raw="")
+        return output
+
+    def _request_value(self, output: LabelRequested | RequestWithdrawn) -> bytes:
+        value = wire.value_of(output)
+        if self.seals is None:
+            return value
+        return self.seals.seal(value, REQUESTS_TOPIC, output.request_id)
 
     def _refuse(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
         """A request that no record can hold ends as withdrawn, and its label is paid back."""
@@ -171,6 +187,20 @@ class Mail:
         parcel.to_others += self._to_others(
             InputRejected(reason=Reason.OVERSIZE, detail=detail, at=now, input_id=request.event_id)
         )
+
+    def of_answer(self, decoder: AnswersDecoder, part: Part, record: Any, now: float) -> list[Post]:
+        """What a record on the topic of answers leads to."""
+        source = f"{part.topic}, partition {part.partition}"
+        value = opened_answer(self.seals, record, source, record.timestamp / 1_000)
+        if isinstance(value, InputRejected):
+            return [self.rejected(value, record, part.topic, part.partition)]
+        headers = headers_for(decoder, [record])
+        return [
+            self.rejected(answer, record, part.topic, part.partition)
+            if isinstance(answer, InputRejected)
+            else self.to_desk(answer, now)
+            for answer in decoder.decode([value], source, [record.offset], headers)
+        ]
 
     def to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
         """An entry for the log of the desk that has its request, or of this one."""
@@ -188,10 +218,11 @@ class Mail:
         """Where an output goes beside a desk; rounds are told in the metrics only."""
         if isinstance(output, QuestionChanged):
             return self._to_others(output.record)
-        output = self.privacy.shown(output)
+        output = self._shown(output)
         kafka, value = self.kafka, wire.value_of(output)
         match output:
             case LabelRequested() | RequestWithdrawn():
+                value = self._request_value(output)
                 return [Post(kafka.requests, value, output.request_id.encode())]
             case DriftChanged():
                 return [Post(kafka.drift, value, output.signal.encode(), 0)]
@@ -218,7 +249,7 @@ class Mail:
         return self._letter(rejection, record, topic, partition)
 
     def _letter(self, rejection: InputRejected, record: Record, topic: str, partition: int) -> Post:
-        value = wire.value_of(self.privacy.shown(rejection))
+        value = wire.value_of(self._shown(rejection))
         if self.privacy.is_active and topic != self.kafka.answers:
             return Post(self.kafka.rejects, value, headers=place_headers(record, topic, partition))
         headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)

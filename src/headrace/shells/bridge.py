@@ -71,7 +71,12 @@ def main(arguments: argparse.Namespace) -> int:
         )
     with ExitStack() as opened:
         settings, end, folder = open_end(arguments, arguments.name, opened)
-        bridge = make_bridge(arguments.name, settings.bridges, folder)
+        bridge = make_bridge(arguments.name, settings.bridges, folder, end.sealer)
+        if end.sealer is not None and not getattr(bridge, "seals", False):
+            say(
+                f"{arguments.name}: [sealing] seals its outbox; what it remembers beside that, in "
+                f"{folder / arguments.name}, and what is in the tool are not sealed"
+            )
         if hasattr(bridge, "close"):
             opened.callback(bridge.close)
         carrier = open_carrier(arguments.name, bridge, end, folder, opened)
@@ -110,7 +115,8 @@ def open_end(
         from .kafka.topics_end import KafkaEnd  # noqa: PLC0415 - Kafka is an extra
 
         check_answers(given.answers)
-        end, settings = KafkaEnd(given.kafka, via=name), given
+        sealer = load_sealer(given.sealing, given.stream)
+        end, settings = KafkaEnd(given.kafka, sealer, via=name), given
         folder = arguments.folder or arguments.settings.parent / "bridges"
     opened.callback(end.close)
     return settings, end, folder
@@ -133,7 +139,7 @@ def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitSta
         raise BadSettings(
             f"{folder} is used by another bridge {name}; stop that one, or give a --folder"
         ) from None
-    outbox = opened.enter_context(closing(Outbox(folder / f"{name}.sqlite")))
+    outbox = opened.enter_context(closing(Outbox(folder / f"{name}.sqlite", sealer=end.sealer)))
     return Carrier(bridge, end, outbox, note=say)
 
 

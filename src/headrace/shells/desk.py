@@ -89,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.add is not None or arguments.remove is not None:
             _change_people(people, arguments, desk_settings, acts)
             return 0
-        desk = Desk(desk_settings, folder / NAME)
+        desk = Desk(desk_settings, folder / NAME, sealer=end.sealer)
         opened.callback(desk.close)
         carrier = open_carrier(NAME, desk, end, folder, opened)
         run = JoinedRun(settings, arguments.state, desk_settings.metrics)

@@ -25,10 +25,11 @@ import msgspec
 
 from ..adapters.journal import Journal, Spans
 from ..adapters.jsonl import Appender
-from ..adapters.sealing import NotSealed, load_sealer
+from ..adapters.sealing import load_sealer
 from ..adapters.wiping import pieces_of, wipe, wipe_where
 from ..bridges.erasing import erase_requests
 from ..erasing import REASON, Subject
+from ..errors import NotSealed
 from ..messages import ErasureOrdered, InputRejected, SubjectErased
 from ..observe.decode import Decoder
 from ..observe.joining import Halves
@@ -167,7 +168,7 @@ class Lines:
         self.settings = settings
         self._decoder = Decoder(settings.input, settings.columns)
         self._answers = answers_decoder_of(settings)
-        self._sealer = load_sealer(settings.sealing, settings.stream)
+        self.sealer = load_sealer(settings.sealing, settings.stream)
         self._halves = Halves()
         self.ids = {one for subject in self.subjects for one in subject.event_ids}
         self._know()
@@ -215,8 +216,8 @@ class Lines:
     def of_request(self, line: bytes, start: int) -> bool:
         """The same of a line of the file of requests, which may be sealed."""
         try:
-            if self._sealer is not None:
-                line = self._sealer.open(line.removesuffix(b"\n"), "requests", start)
+            if self.sealer is not None:
+                line = self.sealer.unseal(line.removesuffix(b"\n"), "requests", start)
         except NotSealed:
             return False  # Nobody can read it, and `headrace unseal` tells of it.
         return self.of_output(line)
@@ -273,7 +274,7 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
         (state / name).unlink(missing_ok=True)
     asked_max = feeder.settings.label.answers_max
     questions = _questions_about(lines.request_ids, asked_max)
-    rows, busy = erase_requests(state / "bridges", questions)
+    rows, busy = erase_requests(state / "bridges", questions, lines.sealer)
     done = []
     for n, order in enumerate(orders):
         told, is_last = memory.get(order.key), n == len(orders) - 1

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
-from ..adapters.sealing import NotSealed, Sealer, load_sealer
+from ..adapters.sealing import Sealer, load_sealer
+from ..errors import NotSealed
 from ..messages import Answer, InputRejected, Reason, Withdrawal
 from ..observe.answers import AnswersDecoder
 from ..observe.hook import Headers
@@ -44,7 +45,7 @@ class SealedAnswers(AnswersDecoder):
                 continue
             stored = rejected_line(Refusal(Reason.NOT_SEALED, ""), line, "", source, position)
             try:
-                text = self._sealer.open(line, ANSWERS, position)
+                text = self._sealer.unseal(line, ANSWERS, position)
             except NotSealed as error:
                 found.append(msgspec.structs.replace(stored, detail=str(error)))
                 continue
@@ -70,7 +71,7 @@ def opened_of(
             yield line
         else:
             with suppress(NotSealed):
-                yield sealer.open(line, log, position)
+                yield sealer.unseal(line, log, position)
         position += len(line) + 1
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters.jsonl import open_input
-from ..adapters.sealing import NotSealed, Sealer, read_keys
+from ..adapters.sealing import Sealer, read_keys
+from ..errors import NotSealed
 
 
 def register(subparsers: Any) -> None:
@@ -35,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
         for line in file:
             try:
                 wiped = line.isspace()
-                text = b"" if wiped else sealer.open_named(line.removesuffix(b"\n"), "", position)
+                text = b"" if wiped else sealer.unseal_named(line.removesuffix(b"\n"), "", position)
             except NotSealed as error:
                 faults_n += 1
                 sys.stderr.write(f"headrace: {arguments.file}, byte {position}: {error}\n")

@@ -43,6 +43,7 @@ class MemoryEnd:
         self.requests: list[Record] = []
         self.answers: list[Answer | Withdrawal] = []
         self.faults: list[str] = []
+        self.sealer = None
 
     def read(self, place: str, n: int) -> tuple[list[Record], str]:
         start = int(place or 0)

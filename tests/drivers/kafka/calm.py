@@ -18,6 +18,7 @@ from headrace.flow.effects import Part
 from headrace.flow.flow import Flow
 from headrace.flow.mail import OwnedDesk, OwnedShard
 from headrace.flow.parcels import Post
+from headrace.flow.sealed import Seals
 from headrace.flow.shards import PartitionShard
 from headrace.learn.trainer import Entry
 from headrace.learn.training_log import TrainingLog
@@ -53,10 +54,15 @@ class World:
     """One worker that owns everything: `partitions_n` shards, as many desks as the settings say."""
 
     def __init__(
-        self, settings: Settings, partitions_n: int = 1, privacy: Privacy | None = None
+        self,
+        settings: Settings,
+        partitions_n: int = 1,
+        privacy: Privacy | None = None,
+        seals: Seals | None = None,
     ) -> None:
         self.settings, self.kafka = settings, settings.kafka
         self.cluster = Cluster(settings, 0, partitions_n=partitions_n, privacy=privacy)
+        self.cluster.seals = seals
         self.cluster.luck = NoLuck()  # type: ignore[assignment]  # as far as it is asked
         self.cluster.start()
         self.settle()

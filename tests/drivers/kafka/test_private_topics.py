@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 
 from drivers.kafka.calm import World
 from headrace import Engine, Event, LabelRequested
+from headrace.adapters.sealing import Sealer
+from headrace.errors import NotSealed
 from headrace.flow.parcels import Post
+from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of, opened_answer
 from headrace.flow.shards import digest_of, share_of
-from headrace.messages import Answer
+from headrace.messages import Answer, InputRejected
 from headrace.privacy import WHOLE, Privacy
 from headrace.settings import Settings, parse
+from simulation.cluster import Kept
 
 HIDDEN = b"s3cret"
 RAW = {"query": {"budget": {"share": 0.4}}, "model": {"name": "logistic"}, "seed": 2}
@@ -109,3 +114,49 @@ def test_a_request_that_is_too_large_as_it_is_shown_is_refused() -> None:
     assert world.values(settings.kafka.rejects)
     for value in world.values(settings.kafka.requests):
         assert len(value) < 32_768
+
+
+SEALER = Sealer([b"s" * 32], "default")
+
+
+def sealed_world() -> World:
+    world = World(settings_of(None), seals=SEALER)
+    world.feed(events_of(60))
+    return world
+
+
+def test_requests_on_their_topic_are_sealed_to_their_keys() -> None:
+    sealed, plain = sealed_world(), World(settings_of(None))
+    plain.feed(events_of(60))
+    kafka = plain.kafka
+    opened = []
+    for record in sealed.of(kafka.requests):
+        assert HIDDEN not in record.value
+        opened.append(SEALER.unseal(record.value, REQUESTS_TOPIC, key_of(record)))
+        with pytest.raises(NotSealed):
+            SEALER.unseal(record.value, REQUESTS_TOPIC, "another")
+    assert opened == plain.values(kafka.requests) != []
+    for topic in (kafka.desk, kafka.journal):
+        assert sealed.values(topic) == plain.values(topic)
+    assert sealed_world().values(kafka.requests) == sealed.values(kafka.requests)
+
+
+def kept(value: bytes, key: bytes | None) -> Kept:
+    return Kept("answers", 0, 7, key, value, (), 5_000)
+
+
+def test_an_answer_opens_by_its_key_alone() -> None:
+    text = b'{"request_id":"r1","label":"spam"}'
+    value = SEALER.seal(text, ANSWERS_TOPIC, "r1")
+    assert opened_answer(SEALER, kept(value, b"r1"), "answers", 5.0) == text
+    assert opened_answer(None, kept(text, None), "answers", 5.0) == text
+    for record in (kept(value, b"r2"), kept(value, None), kept(text, b"r1")):
+        found = opened_answer(SEALER, record, "answers", 5.0)
+        assert isinstance(found, InputRejected)
+        assert (found.reason, found.source, found.position, found.at) == (
+            "not_sealed",
+            "answers",
+            7,
+            5.0,
+        )
+        assert found.raw == ""

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
+from ...adapters.sealing import Sealer
 from ...settings_fields import Section, about
 from ..bridge import Delivery, Receipt
 from .store import Store
@@ -68,10 +69,13 @@ class Desk:
     """A bridge into the store of the desk; the server takes the questions from there."""
 
     Settings = DeskSettings
+    seals = True
 
-    def __init__(self, settings: DeskSettings, folder: Path) -> None:
+    def __init__(
+        self, settings: DeskSettings, folder: Path, *, sealer: Sealer | None = None
+    ) -> None:
         self.settings = settings
-        self.store = Store(folder / "desk.sqlite", lease_s=settings.lease_s)
+        self.store = Store(folder / "desk.sqlite", lease_s=settings.lease_s, sealer=sealer)
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         self.store.take(deliveries)

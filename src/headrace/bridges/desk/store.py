@@ -20,10 +20,12 @@ from typing import Any
 
 import msgspec
 
+from ...adapters.sealing import Sealer
 from ...label.consensus import standing
 from ...learn.intervals import typical_of
 from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
+from ..cells import Cells
 from ..database import changing, open_database
 
 UNDO_S = 5.0
@@ -57,6 +59,13 @@ CREATE TABLE IF NOT EXISTS series (
     labels_n INTEGER PRIMARY KEY, accuracy REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL);
 """
 
+_ANSWER = "n || ' ' || request_id || ' ' || person"
+_SEALED = (
+    ("questions", "body", "request_id"),
+    ("answers", "label", _ANSWER),
+    ("answers", "note", _ANSWER),
+)
+
 _REQUEST = msgspec.json.Decoder(LabelRequested)
 
 
@@ -72,7 +81,8 @@ class Store:
     """What the desk knows. Raises `BadInput` for a file that is not its own.
 
     `lease_s` is how long a question is one person's. What is written outlives the process, and a
-    loss of power unless told otherwise.
+    loss of power unless told otherwise. Questions, labels and notes are sealed where there is a
+    `sealer` (`Cells`); who answered which, and when, is not.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -86,6 +96,7 @@ class Store:
         path: Path,
         *,
         lease_s: float,
+        sealer: Sealer | None = None,
         outlives_power: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -100,6 +111,11 @@ class Store:
             outlives_power=outlives_power,
         )
         self._db.create_function("log_of", 1, _log_of, deterministic=True)
+        try:
+            self._cells = Cells(self._db, path, sealer, _SEALED)
+        except BaseException:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -115,7 +131,13 @@ class Store:
                     continue
                 self._db.execute(
                     "INSERT OR IGNORE INTO questions (request_id, body, rank) VALUES (?, ?, ?)",
-                    (one.request_id, msgspec.json.encode(one.request), _rank(one.request)),
+                    (
+                        one.request_id,
+                        self._cells.put(
+                            msgspec.json.encode(one.request), "questions.body", one.request_id
+                        ),
+                        _rank(one.request),
+                    ),
                 )
             for table in ("questions", "answers"):
                 which = "is_open = 0 AND " if table == "questions" else ""
@@ -134,7 +156,7 @@ class Store:
             ).fetchall()
         return Receipt(
             tuple(
-                Reply(request_id, label, at, person, str(n))
+                Reply(request_id, self._label(n, request_id, person, label), at, person, str(n))
                 for n, request_id, person, label, at, is_undone in rows
                 if not is_undone
             ),
@@ -167,7 +189,7 @@ class Store:
                 "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
                 (held[0], person, until, now),
             )
-            return Leased(_REQUEST.decode(held[1]), until)
+            return Leased(self._request(*held), until)
 
     def _free(self, person: str, now: float) -> tuple[str, bytes] | None:
         """The best open question that this person may answer and nobody else is at."""
@@ -180,7 +202,7 @@ class Store:
             (person, person),
         )
         for request_id, body, _ in rows:
-            request = _REQUEST.decode(body)
+            request = self._request(request_id, body)
             if person in request.not_by:
                 continue
             others_n = self._db.execute(
@@ -215,15 +237,16 @@ class Store:
             ).fetchone()
             if found is None:
                 return None
-            self._db.execute(
+            row = self._db.execute(
                 "INSERT INTO answers (request_id, person, label, note, took_s, saw_guess, at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (request_id, person, label, note, took_s, saw_guess, now),
+                "VALUES (?, ?, NULL, '', ?, ?, ?)",
+                (request_id, person, took_s, saw_guess, now),
             )
+            self._write_down(row.lastrowid, request_id, person, label, note)
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
-            request = _REQUEST.decode(found[0])
+            request = self._request(request_id, found[0])
             if self._has_enough(request):
                 self._end(request_id)
         return now
@@ -271,7 +294,7 @@ class Store:
             found = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
-        return None if found is None else _REQUEST.decode(found[0])
+        return None if found is None else self._request(request_id, found[0])
 
     # --------------------------------------------------------------------------- for who looks
 
@@ -283,18 +306,20 @@ class Store:
     def recent(self, n: int) -> list[LabelRequested]:
         """The latest questions, at most n, the latest first."""
         with self._lock:
-            rows = self._db.execute("SELECT body FROM questions ORDER BY n DESC LIMIT ?", (n,))
-            return [_REQUEST.decode(body) for (body,) in rows]
+            rows = self._db.execute(
+                "SELECT request_id, body FROM questions ORDER BY n DESC LIMIT ?", (n,)
+            )
+            return [self._request(*row) for row in rows]
 
     def named(self) -> list[str]:
         """The classes that people named in answers that stand, in the order of their first use."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT label FROM answers WHERE label IS NOT NULL AND n IN (SELECT MAX(n) FROM "
-                "answers WHERE is_undone = 0 GROUP BY request_id, person) "
-                "GROUP BY label ORDER BY MIN(n)"
+                "SELECT n, request_id, person, label FROM answers WHERE label IS NOT NULL AND n IN "
+                "(SELECT MAX(n) FROM answers WHERE is_undone = 0 GROUP BY request_id, person) "
+                "ORDER BY n"
             )
-            return [label for (label,) in rows]
+            return [*dict.fromkeys(str(self._label(*row)) for row in rows)]
 
     def counts(self, person: str) -> dict[str, int]:
         """Open questions, those that this person has, and answers: all, and theirs of a day."""
@@ -372,6 +397,28 @@ class Store:
 
     # ---------------------------------------------------------------------------------- parts
 
+    def _request(self, request_id: str, body: bytes) -> LabelRequested:
+        return _REQUEST.decode(self._cells.get(body, "questions.body", request_id))
+
+    def _write_down(
+        self, n: int | None, request_id: str, person: str, label: str | None, note: str
+    ) -> None:
+        """What was said in the answer with number n, sealed where there are keys."""
+        stored: list[str | bytes | None] = [label, note]
+        if self._cells.are_sealed:
+            row = f"{n} {request_id} {person}"
+            stored[0] = label and self._cells.put(label.encode(), "answers.label", row)
+            stored[1] = self._cells.put(note.encode(), "answers.note", row)
+        self._db.execute("UPDATE answers SET label = ?, note = ? WHERE n = ?", (*stored, n))
+
+    def _label(
+        self, n: int, request_id: str, person: str, stored: str | bytes | None
+    ) -> str | None:
+        if stored is None or not self._cells.are_sealed:
+            return stored  # type: ignore[return-value]  # without keys it is text
+        content = stored.encode() if isinstance(stored, str) else stored
+        return self._cells.get(content, "answers.label", f"{n} {request_id} {person}").decode()
+
     def _one(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
 
@@ -382,12 +429,17 @@ class Store:
 
     def _standing(self, request: LabelRequested) -> list[Answer]:
         rows = self._db.execute(
-            "SELECT person, label, at FROM answers WHERE request_id = ? AND is_undone = 0",
+            "SELECT n, person, label, at FROM answers WHERE request_id = ? AND is_undone = 0",
             (request.request_id,),
         )
         given = [
-            Answer(request_id=request.request_id, label=label, at=at, annotator=person)
-            for person, label, at in rows
+            Answer(
+                request_id=request.request_id,
+                label=self._label(n, request.request_id, person, label),
+                at=at,
+                annotator=person,
+            )
+            for n, person, label, at in rows
         ]
         return standing(given, request.answers_wanted)
 

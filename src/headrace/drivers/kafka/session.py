@@ -49,6 +49,7 @@ from ...flow.effects import (
     Woke,
 )
 from ...flow.flow import Flow
+from ...flow.sealed import Seals
 from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...messages import Output
 from ...observe.answers import AnswersDecoder
@@ -89,6 +90,7 @@ class Session:
         lost_n: dict[str, int],
         recomputed: Differences,
         privacy: Privacy,
+        seals: Seals | None,
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
@@ -102,6 +104,7 @@ class Session:
             recomputed=recomputed,
             woke=Woke(clock(), time.monotonic()),
             privacy=privacy,
+            seals=seals,
         )
         self.is_joined = False
         self._partitions_n = partitions_n["events"]

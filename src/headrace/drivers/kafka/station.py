@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ...adapters.privacy_key import load_privacy
+from ...adapters.sealing import load_sealer
 from ...adapters.timings import Timings
 from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
@@ -66,6 +67,7 @@ class Station:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
         self._states = States(settings, note)
         self._privacy = load_privacy(settings.privacy)
+        self._seals = load_sealer(settings.sealing, settings.stream)
         self._decoder = decoder_of(settings)
         self._answers_decoder = answers_decoder_of(settings)
 
@@ -113,6 +115,7 @@ class Station:
             lost_n=self.lost_n,
             recomputed=self.recomputed,
             privacy=self._privacy,
+            seals=self._seals,
             told=self._told,
         )
         self.sessions_n += 1

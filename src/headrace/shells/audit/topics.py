@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ...adapters.chain import Chain, encode, files_of, hash_of, links
+from ...adapters.sealing import load_sealer
 from ...bridges.bridge import Unreachable
-from ...errors import BadInput
+from ...errors import BadInput, NotSealed
 from ...flow.effects import Part
 from ...flow.records import headers_for
+from ...flow.sealed import REQUESTS_TOPIC, key_of, opened_answer
 from ...flow.wire import drift_of, entry_of
 from ...messages import InputRejected, LabelRequested, RequestWithdrawn
 from ...observe.answers import AnswersDecoder
@@ -58,6 +60,7 @@ class TopicRecords:
             kafka.drift: self._drift,
         }
         self._consensus = settings.label.consensus
+        self._sealer = load_sealer(settings.sealing, settings.stream)
         self._answers = AnswersDecoder(settings.answers, settings.input.line_bytes_max)
 
     @property
@@ -75,15 +78,19 @@ class TopicRecords:
 
     def _request(self, record: Any) -> list[Entry]:
         try:
-            return [entry_about(_REQUESTS.decode(record.value or b""))]
-        except (msgspec.MsgspecError, UnicodeError):
+            value = record.value or b""
+            if self._sealer is not None:
+                value = self._sealer.unseal(value, REQUESTS_TOPIC, key_of(record))
+            return [entry_about(_REQUESTS.decode(value))]
+        except (NotSealed, msgspec.MsgspecError, UnicodeError):
             return []
 
     def _answer(self, record: Any) -> list[Entry]:
-        given = self._answers.decode(
-            [record.value or b""], headers=headers_for(self._answers, [record])
-        )
-        via = via_of(record.value or b"")
+        value = opened_answer(self._sealer, record, "", 0.0)
+        if isinstance(value, InputRejected):
+            return [{"what": "refused", "reason": value.reason, "input_id": ""}]
+        given = self._answers.decode([value], headers=headers_for(self._answers, [record]))
+        via = via_of(value)
         more = {"via": via} if via else {}
         return [
             {"what": "refused", "reason": one.reason, "input_id": one.input_id[:500]}

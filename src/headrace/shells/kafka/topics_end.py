@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
+from ...adapters.sealing import Sealer
 from ...bridges.bridge import Unreachable
 from ...bridges.folder import encode_answer
 from ...drivers.kafka.client import NoBroker, check_brokers, consumer, library, producer
 from ...drivers.kafka.faults import lasting, passes
 from ...drivers.kafka.reading import partition_of, started
-from ...errors import BadInput
+from ...errors import BadInput, NotSealed
+from ...flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of
 from ...messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
 from ...settings_kafka import KafkaSettings
 
@@ -32,11 +34,15 @@ class KafkaEnd:
 
     The place is the offset of each partition, in JSON. One behind what the topic still holds, or
     ahead of its end, is not believed: what is there is read from its beginning, and `faults` says
-    so. `places` are those that were reached. Raises `Unreachable` while the brokers are away.
+    so. `places` are those that were reached. With a `sealer` both topics are sealed. Raises
+    `Unreachable` while the brokers are away.
     """
 
-    def __init__(self, settings: KafkaSettings, *, via: str = "") -> None:
+    def __init__(
+        self, settings: KafkaSettings, sealer: Sealer | None = None, *, via: str = ""
+    ) -> None:
         self._settings = settings
+        self.sealer = sealer
         self._via = via
         self._runner = asyncio.Runner()
         self._opened: AsyncExitStack | None = None
@@ -99,13 +105,25 @@ class KafkaEnd:
             for record in held:
                 self.places[tp.partition] = record.offset + 1
                 try:
-                    records.append(_RECORDS.decode(record.value or b""))
-                except msgspec.MsgspecError as error:
+                    records.append(_RECORDS.decode(self._text_of(record)))
+                except (NotSealed, msgspec.MsgspecError) as error:
                     self.faults.append(
                         f"{tp.topic}, partition {tp.partition}, offset {record.offset} is no "
                         f"request: {error}"
                     )
         return records, msgspec.json.encode(self.places).decode()
+
+    def _text_of(self, record: Any) -> bytes:
+        value: bytes = record.value or b""
+        if self.sealer is None:
+            return value
+        return self.sealer.unseal(value, REQUESTS_TOPIC, key_of(record))
+
+    def _value(self, answer: Answer | Withdrawal) -> bytes:
+        value = encode_answer(answer, self._via)
+        if self.sealer is None:
+            return value
+        return self.sealer.seal(value, ANSWERS_TOPIC, answer.request_id)
 
     async def _seek(self, places: dict[int, int]) -> None:
         topic = self._settings.requests
@@ -135,9 +153,7 @@ class KafkaEnd:
         topic = self._settings.answers
         async with asyncio.timeout(WRITE_S_MAX):
             waiting = [
-                await self._producer.send(
-                    topic, encode_answer(one, self._via), key=one.request_id.encode()
-                )
+                await self._producer.send(topic, self._value(one), key=one.request_id.encode())
                 for one in answers
             ]
         # One that is cancelled would cancel the producer's stop as well.
