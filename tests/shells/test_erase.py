@@ -55,6 +55,7 @@ def stream(tmp_path):
     write_events(found, 0, 400)
     with found.places.events.open("a") as file:
         file.write(json.dumps(event(9)) + "\n")  # rejected: a duplicate of hers
+        file.write(f'{{"id": "broken", "by": "{HER}", \n')
     run(found)
     found.answer()
     run(found)
@@ -92,7 +93,7 @@ def test_her_bytes_are_in_no_file_of_the_run(stream, capsys):
     assert erase(stream, HER) == 1
     told = capsys.readouterr().out
     assert "window 22" in told
-    assert f"left: {stream.places.events}: 57 lines" in told
+    assert f"left: {stream.places.events}: 58 lines" in told
     assert files_with(stream.folder, HER) == ["events.jsonl"]
     withdrawn = [o for o in lines_of(stream.places.requests) if o["type"] == "RequestWithdrawn"]
     assert withdrawn
@@ -102,7 +103,7 @@ def test_her_bytes_are_in_no_file_of_the_run(stream, capsys):
     assert done["lines"]["decisions.jsonl"] > asked_n
     # A second time there is nothing; her lines in the file of events are wiped on demand.
     assert erase(stream, HER, "--inputs") == 0
-    assert "wiped in files that were read: 69 lines" in capsys.readouterr().out
+    assert "wiped in files that were read: 70 lines" in capsys.readouterr().out
     assert files_with(stream.folder, HER) == []
     assert erase(stream, HER) == 3
 
@@ -277,10 +278,17 @@ def test_who_is_named_and_how(stream, capsys):
     assert "nobody is named" in capsys.readouterr().err
     assert erase(stream, "nobody of that name") == 3
     assert erase(stream, "customer 1", "--by", "custmer") == 3
+    assert not (stream.places.state / "base").exists()  # for nobody nothing is begun anew
     ids = stream.folder / "ids.txt"
     ids.write_text("".join(f"{HER}/{i}\n" for i in range(0, 500, 9)))
     assert erase(stream, "--ids", str(ids), "--inputs") == 0
-    assert files_with(stream.folder, HER, but=("ids.txt",)) == []
+    # What is left is a line that is no event, and so has no id.
+    assert files_with(stream.folder, f"{HER}/", but=("ids.txt",)) == []
+    assert files_with(stream.folder, HER, but=("ids.txt",)) == [
+        "events.jsonl",
+        "state/decisions.jsonl",
+        "state/rejects.jsonl",
+    ]
     assert cli.main(["erase", "x", "--state", str(stream.folder)]) == 2
 
 

@@ -58,6 +58,7 @@ class Found:
     """What is known of a person before anything is erased."""
 
     ids: set[str] = field(default_factory=set)
+    is_any: bool = False
     is_learned: bool = False
     missing: list[Path] = field(default_factory=list)
 
@@ -121,6 +122,10 @@ def main(arguments: argparse.Namespace) -> int:
     )
     lines = Lines([order], settings, load_privacy(settings.privacy))
     found = _look_up(state, lines)
+    if not (found.is_any or lines.ids or found.missing):
+        # Nothing is begun anew for a name that is nowhere.
+        sys.stdout.write("erased: nothing was found\n")
+        return EXIT_NOTHING
     event_ids = tuple(sorted(lines.ids))
     order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=found.is_learned)
     place_erasure(state, order)
@@ -161,15 +166,16 @@ def _look_up(state: Path, lines: Lines) -> Found:
     for source in sources:
         if source.kind == "events":
             if source.path.exists():
-                stretches_in(source.path, lines, source.kind)
+                found.is_any |= bool(stretches_in(source.path, lines, source.kind))
             else:
                 found.missing.append(source.path)
     lines.learn_words()
-    decisions = state / "decisions.jsonl"
-    for piece in pieces_of(decisions) if decisions.exists() else ():
-        for _, line in piece:
-            if not line.isspace() and lines.of_output(line):
-                found.is_learned |= b'"type":"LabelSettled"' in line
+    for path in (state / "decisions.jsonl", state / "rejects.jsonl"):
+        for piece in pieces_of(path) if path.exists() else ():
+            for _, line in piece:
+                if not line.isspace() and lines.of_output(line):
+                    found.is_any = True
+                    found.is_learned |= b'"type":"LabelSettled"' in line
     lines.learn_words()
     return found
 

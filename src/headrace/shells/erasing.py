@@ -201,8 +201,9 @@ class Lines:
             events = (found.batch.row(i) for i in range(first, first + events_n))
             hits = [self.names(one.id, one.key, one.features) for one in events]
             first += events_n
-            has_word = self._decoder.is_joining and self.has_word(line)
-            is_theirs.append(any(hits) or has_word)
+            # A half alone, and a line that holds no event, may have their name in it all the same.
+            is_text = self._decoder.is_joining or not events_n
+            is_theirs.append(any(hits) or (is_text and self.has_word(line)))
         return is_theirs
 
     def of_answer(self, line: bytes, start: int) -> bool:
