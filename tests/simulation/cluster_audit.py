@@ -123,12 +123,16 @@ class Audit:
                 if step["stop"] < step["start"]:
                     self.say(f"partition {n}: a step ends before it begins")
                 place = step["stop"]
-            if place != events.end and not self.is_refused:
+            is_lost = self.is_refused or self._is_warned("lost its end")
+            if place != events.end and not is_lost:
                 self.say(f"partition {n}: decided up to {place} of {events.end}")
             if place > events.end and not self.is_refused:
                 self.say(f"partition {n}: {events.end} events, and {place} were decided")
         self._commits()
-        for n in sorted(self.world.cut):
+        # Who may not go on reads nothing more, and a partition that was added begins where it does.
+        for n in sorted(self.world.cut if not self.is_refused else ()):
+            if n >= self.world.began_n:
+                continue
             told = (*self.cluster.warned, *self.cluster.refused)
             if not any(f"partition {n}: " in one and "deleted" in one for one in told):
                 self.say(f"partition {n}: events were deleted, and nobody said so")

@@ -57,6 +57,7 @@ class World:
         self.asked: set[str] = set()
         self.answered: set[str] = set()
         self.cut: set[int] = set()
+        self.began_n = cluster.partitions_n
         self.was_cut_off = self.has_grown = False
         self.refused: list[str] = []
         self.events_n = 0
