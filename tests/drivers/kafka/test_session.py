@@ -25,6 +25,7 @@ def session() -> Session:
         lost_n={},
         recomputed=Differences(),
         privacy=Privacy(PrivacySettings()),
+        seals=None,
     )
 
 
