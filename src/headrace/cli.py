@@ -26,6 +26,7 @@ COMMANDS = {
     "bridge": ("let people label in a tool of yours", "headrace.shells.bridge"),
     "round": ("order a round of a run", "headrace.shells.orders"),
     "model": ("list the model's versions, or roll back to one", "headrace.shells.model"),
+    "mlflow": ("show a run in MLflow", "headrace.shells.tracking"),
     "erase": ("erase a person from a run", "headrace.shells.erase"),
     "replay": ("decide a recorded run again and compare", "headrace.shells.replay"),
     "audit": ("who asked, who answered, who moved the model", "headrace.shells.audit.command"),

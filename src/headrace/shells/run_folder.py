@@ -24,6 +24,15 @@ _MAY_CHANGE = (
 """What decides nothing."""
 
 
+def decides_nothing(path: str) -> bool:
+    """Whether the setting with this path may change from one start of a run to the next.
+
+    >>> decides_nothing("run.tick_s"), decides_nothing("query.strategy")
+    (True, False)
+    """
+    return path.startswith(_MAY_CHANGE)
+
+
 class RunFolder:
     """The folder that holds all that is known of a run; one process at a time has it.
 
@@ -88,7 +97,7 @@ class RunFolder:
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
             for where, then, now in differing_fields(there, here, "")
-            if not where.startswith(_MAY_CHANGE)
+            if not decides_nothing(where)
         ]
         if bool(kept.sealing.keys_file) != bool(settings.sealing.keys_file):
             begun = "with sealed files" if kept.sealing.keys_file else "without sealing"

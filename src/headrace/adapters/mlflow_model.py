@@ -1,0 +1,73 @@
+"""The flavour by which MLflow loads a model of ours: `mlflow.pyfunc.load_model(...).predict(...)`.
+
+A model of river can only be kept as a pickle, so what comes out of an artifact store is not read
+before its signature is verified: whoever scores needs the key of the run, in
+`HEADRACE_SNAPSHOT_KEY` or the file that `HEADRACE_SNAPSHOT_KEY_FILE` names.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ..scoring_model import ScoringModel
+from .snapshots import read_sealed
+from .snapshots_keys import given_keys
+
+LOADER = __name__
+SERIES = "model"
+DATA = "model.hr"
+NAME_SAID = "model"
+"""What stands in the header of the file: `model.name` of the run."""
+
+
+class Scorer:
+    """A model as MLflow's `pyfunc` calls it.
+
+    >>> from headrace import Engine
+    >>> engine = Engine(seed=1, classes=["fine", "fraud"])
+    >>> model = ScoringModel.of(engine.settings, engine.schema, engine.trainer.learner)
+    >>> import pandas
+    >>> list(Scorer(model).predict(pandas.DataFrame({"x": [1.0, 2.0]})).columns)
+    ['fine', 'fraud']
+    """
+
+    def __init__(self, model: ScoringModel) -> None:
+        self.model = model
+
+    def predict(self, model_input: Any, params: Any = None) -> Any:
+        """Probabilities as a frame: a row an event, a column a class; missing where it fails.
+
+        `model_input` is a `pandas.DataFrame`, a row an event and a column a feature, in which NaN
+        and None are missing. There are no `params`. Raises `BadInput` for features that no event
+        could have.
+        """
+        pandas = import_module("pandas")
+        rows = [
+            {str(name): value for name, value in row.items() if not _is_missing(value)}
+            for row in model_input.to_dict(orient="records")
+        ]
+        return pandas.DataFrame(
+            self.model.predict_many(rows), columns=self.model.classes, index=model_input.index
+        )
+
+
+def _is_missing(value: object) -> bool:
+    # NaN, and pandas' NaT, are what does not equal itself; its NA has no truth.
+    return value is None or type(value).__name__ == "NAType" or bool(value != value)  # noqa: PLR0124
+
+
+def load_scorer(path: Path) -> Scorer:
+    """The model in a file, once its signature is verified.
+
+    Raises `BadSettings` where the environment gives no key, `BadInput` for a file that another key
+    signed, or that is damaged.
+    """
+    found = read_sealed(path, series=SERIES, keys=given_keys())
+    return Scorer(ScoringModel.thaw(found.blob, str(found.positions[NAME_SAID])))
+
+
+def _load_pyfunc(path: str) -> Scorer:
+    """What MLflow calls, by its name, with the path of the data."""
+    return load_scorer(Path(path))
