@@ -111,7 +111,7 @@ def _find_ids(subject: Subject, schema: Schema, shard: Shard, desk: Desk) -> Non
     asking = shard.asking
     requests: Iterable[LabelRequested] = [
         *desk.requests(),
-        *asking.waiting_requests,
+        *asking.queue.requests,
         *asking.opinions.open.values(),
     ]
     for one in requests:
@@ -131,6 +131,7 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
     if forget is not None:
         forget()
     shard.asking.quotas.forget_events()
+    shard.asking.duplicates.forget_events()
 
 
 def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:

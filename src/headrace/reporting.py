@@ -188,7 +188,7 @@ def _of_events(
         "not_finite_n": sum(schema.not_finite_n for schema in schemas),
         "limits": limits_reached(
             schemas,
-            sum(shard.asking.given_up_n for shard in shards),
+            sum(shard.asking.queue.given_up_n for shard in shards),
             dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
         ),
         "vanished_features": tuple(dict.fromkeys(vanished)),
@@ -212,6 +212,7 @@ def _of_asking(
         "asked_by": _added(_named(asking.asked_by) for asking in askings),
         "asked_by_class": _added(asking.asked_by_class for asking in askings),
         "quota_missing_n": _highest(asking.quotas.missing(classes) for asking in askings),
+        "duplicates_n": sum(asking.duplicates.passed_over_n for asking in askings),
         "refunded_n": sum(budget.refunded_n for budget in budgets),
         "budget_available_n": sum(budget.available_n for budget in budgets),
         "budget_held_n": sum(budget.held_n for budget in budgets),

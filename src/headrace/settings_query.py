@@ -180,6 +180,26 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
         return self.per_class_n > 0 or self.per_slice_n > 0
 
 
+class DuplicateSettings(Section, frozen=True, kw_only=True):
+    """[query.duplicates]: events like those that were asked, which nothing but the blind draw asks.
+
+    The distance is the root of the mean over the features of squared differences: numbers in
+    deviations of what was asked, categories that differ are 1 apart.
+    """
+
+    distance: Annotated[
+        Annotated[float, Meta(ge=0, le=10)] | None,
+        about(
+            "An event is a duplicate of one at most so far from it that was asked; 0: of the same "
+            "one, none: duplicates are asked like all others."
+        ),
+    ] = None
+    remembered_n: Annotated[
+        Annotated[int, Meta(ge=1, le=10_000)],
+        about("The latest events asked, so many, are compared with."),
+    ] = 500
+
+
 class ColdStartSettings(Section, frozen=True, kw_only=True):
     """[query.cold_start]: at the start rounds ask at random, and confidence is not watched."""
 
@@ -247,6 +267,7 @@ class QuerySettings(Section, frozen=True, kw_only=True):
             "[ASKING.md](ASKING.md) has the grammar. `query.quotas.per_slice_n` is for each."
         ),
     ] = field(default_factory=dict)
+    duplicates: DuplicateSettings = DuplicateSettings()
     cold_start: ColdStartSettings = ColdStartSettings()
 
 

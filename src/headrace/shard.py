@@ -157,7 +157,8 @@ class Shard(Watched):
         members_of = self.model if arrivals.needs_members else None
         pool = pool_arriving(run, start, probabilities, self.schema, source, members_of=members_of)
         needs = self._needs(pool.X, probabilities)
-        return arrivals.look(self.asking.doubts(pool), pool.keys, pool, needs)
+        is_duplicate = self.asking.duplicates.of_asked(pool.X, pool.keys, pool.is_category)
+        return arrivals.look(self.asking.doubts(pool), pool.keys, pool, needs, is_duplicate)
 
     def _needs(
         self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]
@@ -172,6 +173,11 @@ class Shard(Watched):
         if arrivals is None:
             return self._control(now) if look.is_drawn and len(keys) == look.n else []
         drawn = arrivals.take(look, keys)
+        if look.is_duplicate is not None:
+            duplicates_n = int(look.is_duplicate[: len(keys)].sum())
+            self.asking.duplicates.passed_over_n += duplicates_n - (
+                drawn is not None and bool(look.is_duplicate[len(keys) - 1])
+            )
         outputs = [] if drawn is None else self._control(now, drawn)
         if self.asking.waiting_n and self.events_n % PAID_EVERY_N == 0:
             outputs += self.asking.waiting(now)
@@ -318,6 +324,7 @@ class Shard(Watched):
             wanted_n=wanted_n,
             now=now,
             needs=self._needs(pool.X, events.probabilities if anew is None else anew),
+            is_duplicate=self.asking.duplicates.of_round(pool),
         )
         if record is not None:
             decision = record.held(decision, pool, self.asking.request_id)
@@ -362,7 +369,9 @@ class Shard(Watched):
         seq = int(events.seq[row])
         self.window.mark_asked(seq)
         self.reservoir.mark_asked(seq)
-        self.asking.quotas.asked(int(events.keys[row]), events.rows[row], self.schema)
+        key, features = int(events.keys[row]), events.rows[row]
+        self.asking.quotas.asked(key, features, self.schema)
+        self.asking.duplicates.asked(key, features)
 
     def _expect(self, events: Columns, row: int) -> None:
         """A label that judges is on its way: the estimate keeps what was guessed at arrival."""

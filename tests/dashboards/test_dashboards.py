@@ -32,6 +32,7 @@ LEFT_OUT = {
     "headrace_events_off_clock": "told by a run and in the log of a worker; docs/TIME.md",
     "headrace_events_unpredicted_total": "in the report",
     "headrace_model_parked_models": "says nothing of how well it goes",
+    "headrace_query_duplicates_total": "0 where duplicates are asked; docs/ASKING.md",
     "headrace_query_quota_missing_labels": "none where there are no quotas; docs/ASKING.md",
     "headrace_recomputed_decisions_different_total": "told in the log of a worker",
 }

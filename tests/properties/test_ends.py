@@ -144,7 +144,7 @@ def sizes(engine: Engine) -> dict[str, int]:
         "ids": len(admission._latest) + len(admission._before),
         "closed": engine.desk._ledger.remembered_n,
         "asked": asking.remembered.ended_n,
-        "waiting": len(asking._waiting),
+        "waiting": len(asking.queue),
         "unweighted": len(asking.control_draw._unweighted),
         "memory": len(trainer.memory),
         "blocks": len(shard.evaluation.blocks),

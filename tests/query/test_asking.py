@@ -10,7 +10,7 @@ import pytest
 from headrace.chance import Chance
 from headrace.errors import BrokenInvariant
 from headrace.messages import LabelRequested, RoundClosed, RoundOpened
-from headrace.query import asking
+from headrace.query import waiting
 from headrace.query.asking import Asking
 from headrace.query.budgets import Budget, Share
 from headrace.query.requests import Candidate, request_id
@@ -116,11 +116,11 @@ def test_a_control_draw_without_money_waits_and_is_asked_later() -> None:
 def test_the_oldest_of_too_many_waiting_is_given_up_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(asking, "WAITING_MAX", 3)
+    monkeypatch.setattr(waiting, "WAITING_MAX", 3)
     subject = asking_with(labels=0)
     for i in range(5):
         subject.control(candidate(f"e{i}", i), 0, float(i))
-    assert subject.given_up_n == 2
+    assert subject.queue.given_up_n == 2
     subject.budget.refund(9)
     assert [request.event_id for request in subject.waiting(9.0)] == ["e2", "e3", "e4"]
 

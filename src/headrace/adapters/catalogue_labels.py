@@ -142,6 +142,12 @@ ASKING = (
         over="max",
     ),
     plain(
+        "headrace_query_duplicates_total",
+        "events",
+        "Events like one that was asked, passed over for it by all but the blind draw.",
+        lambda r: r.duplicates_n,
+    ),
+    plain(
         "headrace_query_is_cold",
         "0 or 1",
         "1: too few labels of some class yet; rounds draw blindly, confidence is not watched.",

@@ -67,7 +67,8 @@ class Look(NamedTuple):
     """A look at events that arrive next: n go by up to the one drawn, or all of them.
 
     With the draw on arrival, their doubts and chances, and the place of the draw after those n; by
-    a rule, what the walk over them led to. `needs` are those by quotas, where there are any.
+    by a rule, what the walk over them led to. `needs` are those by quotas, where there are any;
+    `is_duplicate` are those that only the blind draw asks.
     """
 
     n: int
@@ -77,6 +78,7 @@ class Look(NamedTuple):
     place: Place = Place()
     walk: Walk | None = None
     needs: NDArray[np.float64] | None = None
+    is_duplicate: NDArray[np.bool_] | None = None
 
 
 class Arrivals:
@@ -144,14 +146,19 @@ class Arrivals:
         keys: NDArray[np.uint64],
         pool: Pool | None = None,
         needs: NDArray[np.float64] | None = None,
+        is_duplicate: NDArray[np.bool_] | None = None,
     ) -> Look:
         """How far these events go until one is drawn; changes nothing. Nobody reads the pool."""
         chances = self.chances.of(doubts)
         if self.needed is not None and needs is not None:
             chances = self.needed.joined(chances, needs)
+        if is_duplicate is not None:
+            blind = max(1, round(self.chances.shape.share * self.chances.rate * ONE))
+            chances = np.where(is_duplicate, np.minimum(chances, blind), chances)
         place, row = place_drawn(self.place, chances, keys, self.chance)
         n = len(doubts) if row is None else row + 1
-        return Look(n, row is not None, doubts, chances, place, needs=needs)
+        is_drawn = row is not None
+        return Look(n, is_drawn, doubts, chances, place, needs=needs, is_duplicate=is_duplicate)
 
     def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.

@@ -14,7 +14,6 @@ label to spend: the draw itself does not depend on that.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
@@ -35,12 +34,13 @@ from ..messages import (
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
 from ..settings_label import sure_of
-from ..settings_query import QuotaSettings
+from ..settings_query import DuplicateSettings, QuotaSettings
 from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need
 from .control import ControlDraw
+from .duplicates import Duplicates
 from .opinions import REASON as OPINION
 from .opinions import Opinions
 from .pool import Pool
@@ -54,9 +54,7 @@ from .ruled import arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row
 from .strategies.uncertainty import random
-
-WAITING_MAX = 10_000
-"""Control draws that wait for money at most; the oldest is given up and counted."""
+from .waiting import Waiting
 
 
 class Asking:
@@ -93,14 +91,13 @@ class Asking:
         # Until somebody wants to know how alike those are that it chose.
         self._last_round: tuple[Pool, NDArray[np.intp]] | None = None
         self.quotas = Quotas(settings.quotas, settings.slices)
+        self.duplicates = Duplicates(settings.duplicates)
         self.class_labels_n: dict[str, int] = {}
         self.labels_n = 0
         self.control_draw = ControlDraw(settings.control_share, budget.labels_per_event())
         self.propensity_min = 1.0
         self.threshold = 0.0
-        self.given_up_n = 0
-        self._opinions_waiting_n = 0
-        self._waiting: deque[LabelRequested] = deque()
+        self.queue = Waiting()
         self.opinions = Opinions(label.second_opinion_share, sure_of(label))
         self.remembered = Remembered(label.closed_n)
         self._newest_at = -np.inf
@@ -137,7 +134,7 @@ class Asking:
     @property
     def open_n(self) -> int:
         """Requests that have not ended."""
-        return self.remembered.open_n + len(self.opinions.open) - self._opinions_waiting_n
+        return self.remembered.open_n + len(self.opinions.open) - self.queue.opinions_n
 
     @property
     def control_p(self) -> float:
@@ -180,14 +177,9 @@ class Asking:
     def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
         if self._can_pay(request):
             return [self._paid(request, now)]
-        if len(self._waiting) == WAITING_MAX:
-            oldest = self._waiting.popleft()
-            self.given_up_n += 1
-            if oldest.opinion_n > 1:
-                self._opinions_waiting_n -= 1
-                self.opinions.given_up(oldest)
-        self._waiting.append(request)
-        self._opinions_waiting_n += request.opinion_n > 1
+        oldest = self.queue.add(request)
+        if oldest is not None and oldest.opinion_n > 1:
+            self.opinions.given_up(oldest)
         return []
 
     def _can_pay(self, request: LabelRequested) -> bool:
@@ -199,30 +191,22 @@ class Asking:
     @property
     def waiting_n(self) -> int:
         """Requests that wait for money: of events drawn on arrival, and for opinions."""
-        return len(self._waiting)
+        return len(self.queue)
 
     def waiting(self, now: float) -> list[LabelRequested]:
         """What was drawn earlier and there is money for now, oldest first."""
         requests = []
-        while self._waiting and self._can_pay(self._waiting[0]):
-            request = self._waiting.popleft()
-            self._opinions_waiting_n -= request.opinion_n > 1
+        while (request := self.queue.first) is not None and self._can_pay(request):
+            self.queue.pop()
             if request.opinion_n > 1 or not self.remembers(request.event_id):
                 requests.append(self._paid(request, now))
         return requests
 
-    @property
-    def waiting_requests(self) -> tuple[LabelRequested, ...]:
-        """What waits for money, the oldest first."""
-        return tuple(self._waiting)
-
     def erase(self, request_ids: Collection[str]) -> list[LabelRequested]:
         """Give up those of these requests that wait for money; which."""
-        gone = [one for one in self._waiting if one.request_id in request_ids]
-        self._waiting = deque(one for one in self._waiting if one.request_id not in request_ids)
+        gone = self.queue.erase(request_ids)
         for one in gone:
             if one.opinion_n > 1:
-                self._opinions_waiting_n -= 1
                 self.opinions.given_up(one)
         # What was chosen last is compared now: the events of that round are not kept for it.
         self._redundancy = self.redundancy
@@ -341,13 +325,15 @@ class Asking:
         wanted_n: int,
         now: float,
         needs: NDArray[np.float64] | None = None,
+        is_duplicate: NDArray[np.bool_] | None = None,
     ) -> Decision:
         """Choose `wanted_n` of those in the pool that are not asked. It only counts.
 
         `at_random` says why the strategy has no say ("cold start", "drift"), if it has none.
         `is_asked`, shape (n,): events that control already asked take part in the ranking, so that
         their propensity is known too, and can't be chosen again. `needs`, shape (n,), are those by
-        quotas, which have a say where the strategy has one in a regular round.
+        quotas, which have a say where the strategy has one in a regular round; `is_duplicate` are
+        those that no strategy asks.
         """
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
         is_candidate = ~is_asked
@@ -360,6 +346,9 @@ class Asking:
             drawn["sharpness"] = self.settings.sharpness
             if needs is not None and reason == "schedule" and not at_random:
                 drawn["wanted"] = Wanted(needs, self.settings.quotas.share)
+            if is_duplicate is not None and not at_random:
+                drawn["is_duplicate"] = is_duplicate
+                self.duplicates.passed_over_n += int((is_duplicate & is_candidate).sum())
             choice = choose_by(strategy, name, pool, is_candidate, **drawn)
         self.rounds_n += 1
         self._last_round = (pool.alone(), choice.chosen)
@@ -492,5 +481,13 @@ def _parted(fields: dict[str, Any]) -> dict[str, Any]:
     draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")
     remembered = Remembered(fields.pop("closed_n"))
     remembered._open, remembered._ended = fields.pop("_open"), fields.pop("_ended")
-    quotas = Quotas(QuotaSettings(), {})
-    return fields | {"control_draw": draw, "remembered": remembered, "quotas": quotas}
+    queue = Waiting()
+    queue.given_up_n = fields.pop("given_up_n")
+    queue.opinions_n = fields.pop("_opinions_waiting_n")
+    queue._requests = fields.pop("_waiting")
+    more = {
+        "queue": queue,
+        "quotas": Quotas(QuotaSettings(), {}),
+        "duplicates": Duplicates(DuplicateSettings()),
+    }
+    return fields | {"control_draw": draw, "remembered": remembered} | more

@@ -49,14 +49,23 @@ def choose_by(
     chance: Chance,
     purpose: str,
     wanted: Wanted | None = None,
+    is_duplicate: NDArray[np.bool_] | None = None,
 ) -> Choice:
-    """Choose k of the candidates by this strategy, and a part of them by what is `wanted`."""
+    """Choose k of the candidates by this strategy, and a part of them by what is `wanted`.
+
+    Duplicates are not chosen; fewer than k are, if no more are left.
+    """
     utilities = utilities_of(strategy, name, pool, chance)
+    if is_duplicate is not None:
+        is_candidate = is_candidate & ~is_duplicate
+        k = min(k, int(is_candidate.sum()))
     p, by_need = inclusion(utilities, k, sharpness, is_candidate), None
     if wanted is not None and wanted.needs[is_candidate].any():
         # Each sums to k over the candidates, so any mixture does.
         by_need = wanted.share * inclusion(wanted.needs, k, NEED_SHARPNESS, is_candidate)
         p = (1.0 - wanted.share) * p + by_need
+    if is_duplicate is not None:
+        p = np.where(is_duplicate, 0.0, p)
     choice = _drawn(name, pool, is_candidate, utilities, p, k, chance, purpose)
     return choice._replace(by_need=by_need)
 

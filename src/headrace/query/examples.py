@@ -71,7 +71,7 @@ class Examples:
         if self._compared is None or self._compared.rows.shape[1] != width:
             self._compared = _compared(self._rows, width, is_category)
         known = self._compared
-        apart = _distances(rows, known.rows, known.scale, is_category)
+        apart = row_distances(rows, known.rows, known.scale, is_category)
         found = {}
         for label in labels:
             is_own = np.array([one == label for one in known.labels])
@@ -102,14 +102,14 @@ def _compared(
     for i, (_, row) in enumerate(flat):
         # One of when there were fewer features lacks the others.
         rows[i, : len(row)] = row[:width]
-    scale = _scales(rows, is_category)
-    among = _distances(rows, rows, scale, is_category)
+    scale = row_scales(rows, is_category)
+    among = row_distances(rows, rows, scale, is_category)
     np.fill_diagonal(among, np.inf)
     usual = float(np.median(among.min(axis=1)))
     return _Compared([label for label, _ in flat], rows, scale, usual)
 
 
-def _scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
+def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
     """The deviation of each number over these rows, 1 where there is none; shape (d,)."""
     is_there = ~np.isnan(rows)
     n = np.maximum(is_there.sum(axis=0), 1)
@@ -119,7 +119,7 @@ def _scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
     return np.where(is_category | (deviation == 0.0), 1.0, deviation)
 
 
-def _distances(
+def row_distances(
     rows: Floats, others: Floats, scale: Floats, is_category: NDArray[np.bool_]
 ) -> Floats:
     """From rows (n, d) to others (m, d), shape (n, m); each by itself, whatever comes with it.

@@ -103,11 +103,19 @@ class RuledArrivals:
         keys: NDArray[np.uint64],
         pool: Pool,
         needs: NDArray[np.float64] | None = None,
+        is_duplicate: NDArray[np.bool_] | None = None,
     ) -> Look:
         """How far these events go until one is drawn; changes nothing."""
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
-        walk = self._walk(rule, pool, doubts, needs)
-        return Look(len(walk.propensities), walk.drawn is not None, doubts, walk=walk, needs=needs)
+        walk = self._walk(rule, pool, doubts, needs, is_duplicate)
+        return Look(
+            len(walk.propensities),
+            walk.drawn is not None,
+            doubts,
+            walk=walk,
+            needs=needs,
+            is_duplicate=is_duplicate,
+        )
 
     def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.
@@ -123,7 +131,8 @@ class RuledArrivals:
             # Something of the drift ended the run before: the rule goes that far only.
             first = look.walk.pool.take(np.arange(n))
             needs = None if look.needs is None else look.needs[:n]
-            drawn = self._walk(self.rule, first, look.doubts[:n], needs).drawn
+            is_duplicate = None if look.is_duplicate is None else look.is_duplicate[:n]
+            drawn = self._walk(self.rule, first, look.doubts[:n], needs, is_duplicate).drawn
         is_counted = n == self.counted_n
         if self.needed is not None and look.needs is not None:
             self.needed.passed(look.needs[:n], is_counted=is_counted)
@@ -137,6 +146,7 @@ class RuledArrivals:
         pool: Pool,
         doubts: NDArray[np.float64],
         needs: NDArray[np.float64] | None,
+        is_duplicate: NDArray[np.bool_] | None,
     ) -> Walk:
         """Lead the rule over these events, up to the first one asked."""
         control_p, propensities = self.control_p, []
@@ -148,9 +158,11 @@ class RuledArrivals:
             return Walk(pool, rule, [control_p] * n, drawn if hits.size else None)
         lucks = self.chance.uniforms("rule", pool.keys).tolist()
         by_need = self._by_need(len(doubts), needs)
+        is_barred = np.zeros(len(doubts), np.bool_) if is_duplicate is None else is_duplicate
+        by_need = np.where(is_barred, 0.0, by_need)
         is_needed = self.chance.uniforms("quota", pool.keys) < by_need
         for i, event in enumerate(self._events(pool, doubts)):
-            p = self._chance(rule, event)
+            p = 0.0 if is_barred[i] else self._chance(rule, event)
             threshold = float(getattr(rule, "threshold", 0.0))
             is_chosen, is_hit = lucks[i] < p, bool(is_blind[i])
             is_asked = is_chosen or is_hit or bool(is_needed[i])
