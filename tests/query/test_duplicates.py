@@ -1,4 +1,4 @@
-"""Duplicates: found by hash and distance, asked by the blind draw alone, the same in any batches."""
+"""Duplicates: found by hash and distance, asked by the blind draw alone, in any batches."""
 
 from __future__ import annotations
 
