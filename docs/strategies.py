@@ -37,6 +37,9 @@ GROUPS = {
     "Cover the space": ("diversity", "In rounds; a greedy order of as many as are wanted."),
     "Speak for many": ("density", "In rounds."),
     "Change the model": ("change", "In rounds; worked out without asking the model to learn."),
+    "Gain where it is asked": (
+        "probabilistic", "In rounds; by the labels that are near, and the model's word on them."
+    ),
     "Made of others": ("combined", "In rounds; the others by name."),
 }  # fmt: skip
 SIZES = (1_000, 10_000, 100_000)

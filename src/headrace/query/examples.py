@@ -35,7 +35,7 @@ class Examples:
     >>> examples.add("fraud", np.array([5.0]))
     >>> rows, is_category = np.array([[0.05], [4.9]]), np.zeros(1, bool)
     >>> examples.likeness(rows, ["fraud"], is_category)["fraud"].round(1).tolist()
-    [0.0, 0.9]
+    [0.0, 1.0]
     """
 
     def __init__(self) -> None:

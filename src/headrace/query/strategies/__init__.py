@@ -29,6 +29,7 @@ from .diversity import Badge, Dpp, KCenter, KMeans, ProbCover
 from .hybrid import hybrid
 from .known import KNOWN, OF_FUNCTIONS, declared_needs, needs_of, unknown, with_options
 from .order import Strategy
+from .probabilistic import McPal
 from .uncertainty import ExpectedCost, entropy, least_confidence, margin, random
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "InformationDensity",
     "KCenter",
     "KMeans",
+    "McPal",
     "ProbCover",
     "RankedBatch",
     "Strategy",
@@ -93,6 +95,7 @@ STRATEGIES |= {
     "expected_gradient_length": ExpectedGradientLength(),
     "expected_error_reduction": ExpectedErrorReduction(),
     "variance_reduction": VarianceReduction(),
+    "mcpal": McPal(),
 }
 # These are made of those.
 STRATEGIES |= {

@@ -1,0 +1,69 @@
+"""Probabilistic active learning: what labels at a place are expected to gain there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+from typing import ClassVar
+
+import numpy as np
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ..pool import Pool
+from ..rules.quantile import gain
+from .diversity import median_distance
+from .order import Floats, in_order, points_of, squared_distances
+
+OUTCOMES_MAX = 1_000
+"""So many outcomes of several labels are gone through for a candidate; else fewer labels are."""
+
+
+@dataclass(frozen=True)
+class McPal:
+    """What labels here are expected to better the decision, times how many events are like this.
+
+    Kottke, Krempl, Lang, Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI
+    2016, the closed form of the gain for losses of 0 and 1 (`rules.quantile.gain`). The labels near
+    a candidate are counted by a Gaussian kernel over what was asked before and shared out by the
+    probabilities of the model; up to `labels_max` labels are thought of at once, and `prior` labels
+    of each class are taken for granted. The density is the mean kernel over the candidates, to the
+    power of `beta`. The kernel's width is the median distance.
+    """
+
+    labels_max: int = 1
+    prior: float = 1.0
+    beta: float = 1.0
+
+    needs: ClassVar[tuple[str, ...]] = ("asked",)
+
+    def __post_init__(self) -> None:
+        bounds = {"labels_max": (1, 3), "prior": (1e-6, 10.0), "beta": (0.0, 10.0)}
+        faults = [
+            f"query.options.{name} is {getattr(self, name)}; must be from {low} to {high}"
+            for name, (low, high) in bounds.items()
+            if not low <= getattr(self, name) <= high
+        ]
+        if not isinstance(self.labels_max, int):
+            faults.append(f"query.options.labels_max is {self.labels_max}; must be a whole number")
+        if faults:
+            raise BadSettings(faults)
+
+    @in_order
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        n, k = pool.probabilities.shape
+        if k < 2:
+            return np.zeros(n)
+        points, asked = points_of(pool, chance)
+        width = median_distance(points)
+        labels = np.exp(-squared_distances(points, asked) / (2.0 * width)).sum(axis=1)
+        counts = labels[:, np.newaxis] * pool.probabilities
+        labels_max = self.labels_max
+        while labels_max > 1 and comb(k + labels_max - 1, labels_max) > OUTCOMES_MAX:
+            labels_max -= 1
+        gains = np.array([gain(row, labels_max, self.prior) for row in counts])
+        if self.beta == 0.0:
+            return gains
+        alike = np.exp(-squared_distances(points, points) / (2.0 * width)).mean(axis=1)
+        return np.asarray(gains * alike**self.beta)
