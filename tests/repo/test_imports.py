@@ -102,3 +102,28 @@ def test_import_headrace_is_light() -> None:
         if name.strip().startswith("headrace"):
             own_us += int(self_us)
     assert 0 < own_us / 1e6 < OWN_SECONDS_MAX
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """For types neither: what needs a type of another says what it needs of it."""
+    names = {name_of(module): module for module in modules()}
+    wanted = {
+        name: {found for one in imported(module) if (found := _known(one, names)) not in ("", name)}
+        for name, module in names.items()
+    }
+    # What imports nothing that is left goes, until nothing does.
+    while free := {name for name, others in wanted.items() if not others}:
+        wanted = {name: others - free for name, others in wanted.items() if name not in free}
+    assert sorted(wanted) == []
+
+
+def name_of(module: Path) -> str:
+    return ".".join(("headrace", *module.with_suffix("").parts)).removesuffix(".__init__")
+
+
+def _known(name: str, names: dict[str, Path]) -> str:
+    """The module that a dotted name is, or is in; empty where it is none of ours."""
+    if name in names:
+        return name
+    above = name.rpartition(".")[0]
+    return above if above in names else ""

@@ -131,7 +131,7 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
         part = Part(self.settings.kafka.training, 0)
         first, self._training_end, *_ = (yield Look((part,)))[part]
         self.training = Training(log, max(first, position), self._run)
-        self._is_open = True
+        self.is_open = True
         self.give(Follow(part, max(first, position)))
 
     begin = Tapes.begin

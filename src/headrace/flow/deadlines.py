@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from .effects import Bounds, Look, Part, Routine
+from .hand import Hand
 from .parcels import Parcel
 from .places import check_place
-
-if TYPE_CHECKING:
-    from .flow import Flow
 
 HEARD_S = 5.0
 
 
-def clock_of(flow: Flow, deadline: float | None) -> float:
-    """The clock of the events, or in a quiet hour that of the day."""
-    return flow.quiet.now(deadline, flow.now, flow.wall)
-
-
-def say_due(flow: Flow) -> None:
+def say_due(flow: Hand) -> None:
     """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
     desks, shards = list(flow.desks.items()), flow.shards_now()
     deadlines = [owned.desk.desk.next_deadline() for _, owned in desks]
@@ -31,26 +23,26 @@ def say_due(flow: Flow) -> None:
     for number, desk in desks:
         if Part(flow.settings.kafka.desk, number) not in flow.held:
             continue
-        tick = desk.desk.due(clock_of(flow, desk.desk.desk.next_deadline()))
+        tick = desk.desk.due(flow.clock(desk.desk.desk.next_deadline()))
         if tick is not None:
             post = flow.mail.to_desk(tick, tick.at, number)
             flow.outbox.put(Parcel(lambda: None, to_desks=[post]))
     for shard in shards:
         deadline = shard.shard.shard.next_deadline()
-        now = clock_of(flow, deadline)
+        now = flow.clock(deadline)
         if deadline is not None and flow.now < now and deadline <= now:
             shard.shard.tick(now)
             flow.outbox.put(flow.mail.of_step(shard, flow.training.position))
 
 
-def _look_at_group(flow: Flow) -> Routine[None]:
+def _look_at_group(flow: Hand) -> Routine[None]:
     """Whether anybody in the group has an event to feed."""
     name = flow.settings.kafka.events
     parts = tuple(Part(name, number) for number in range(flow.partitions_n))
     flow.quiet.seen((yield Look(parts, is_of_group=True)))
 
 
-def _check_route(flow: Flow, part: Part, place: int, found: Bounds) -> None:
+def _check_route(flow: Hand, part: Part, place: int, found: Bounds) -> None:
     """Answers and drift may be made anew: they are read from their beginning then."""
     if place != flow.place_of(part):
         return
@@ -61,7 +53,7 @@ def _check_route(flow: Flow, part: Part, place: int, found: Bounds) -> None:
         flow.go_to(part, flow.places.of_group(part, found._replace(committed=place)))
 
 
-def watch(flow: Flow) -> Routine[None]:
+def watch(flow: Hand) -> Routine[None]:
     """Ask the brokers something every so often: do they answer, and is our place still one?"""
     while True:
         asked_at, places = flow.elapsed, dict(_places(flow))
@@ -78,7 +70,7 @@ def watch(flow: Flow) -> Routine[None]:
             yield None
 
 
-def _places(flow: Flow) -> Iterator[tuple[Part, int]]:
+def _places(flow: Hand) -> Iterator[tuple[Part, int]]:
     """Where we stand in every log that is ours to read or to write."""
     kafka = flow.settings.kafka
     yield Part(kafka.training, 0), flow.training_place

@@ -10,10 +10,8 @@ An error is not mended: the next flow begins from snapshots and logs, as after a
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput
@@ -26,10 +24,9 @@ from ..query.record import Differences
 from ..reporting import check_model_starts
 from ..settings import Settings
 from . import wire
-from .deadlines import clock_of, say_due, watch
+from .deadlines import say_due, watch
 from .effects import (
     Assigned,
-    Bounds,
     Done,
     Effect,
     Ended,
@@ -39,7 +36,6 @@ from .effects import (
     Input,
     Load,
     Look,
-    Note,
     Part,
     Pause,
     Polled,
@@ -50,19 +46,15 @@ from .effects import (
     Routine,
     Seek,
     Stopped,
-    Told,
     Woke,
 )
-from .mail import Mail, OwnedDesk, OwnedShard
-from .outbox import Outbox
-from .parcels import Parcel, Post
-from .places import Places, check_place
-from .quiet import Quiet
-from .routines import Routines
+from .hand import Hand, Route
+from .mail import OwnedShard
+from .parcels import Parcel
+from .places import check_place
 from .saving import commit, save
 from .sealed import Seals
 from .takeover import take_over
-from .topic_ids import TopicIds
 from .training import Training
 
 COMMIT_S = 1.0
@@ -70,15 +62,7 @@ SILENT_S_MAX = 20.0
 """After so long without an answer from the brokers a worker is not ready."""
 
 
-@dataclass(slots=True)
-class Route:
-    """A partition of answers or drift: the next record to read, and up to where all has arrived."""
-
-    position: int
-    arrived: int
-
-
-class Flow:
+class Flow(Hand):
     """See the module. `writer` tells this flow's steps from those of any other; `woke` is when it
     begins. `lost_n` counts, by log, records that were deleted unread, `recomputed` by how much
     decisions of a journal differ when they are made again.
@@ -98,49 +82,24 @@ class Flow:
         privacy: Privacy | None = None,
         seals: Seals | None = None,
     ) -> None:
-        self.settings = settings
-        self.decoder = decoder
-        self.answers_decoder = answers_decoder
-        self.partitions_n = partitions_n["events"]
-        self.request_partitions_n = partitions_n["requests"]
-        self.lost_n, self.recomputed = lost_n, recomputed
-        self.wall, self.elapsed = woke.now, woke.elapsed
-        self.now = -math.inf
-        self.turn = 0
-        self.rebalances_n = 0
-        self.shards: dict[int, OwnedShard] = {}
-        self.desks: dict[int, OwnedDesk] = {}
-        self.routes: dict[Part, Route] = {}
-        self.held: set[Part] = set()
-        self.is_caught_up = False
-        self.rebalanced_at: float | None = None
-        self.saved_at: float | None = None
-        self.save_failed_n = 0
-        self.saved_bytes_n: int | None = None
-        self.training: Training
-        self.mail = Mail(
-            settings.kafka,
+        super().__init__(
+            settings,
+            decoder,
             writer=writer,
+            partitions_n=partitions_n,
+            lost_n=lost_n,
+            recomputed=recomputed,
+            woke=woke,
             privacy=privacy or Privacy(settings.privacy),
             seals=seals,
-            told=lambda out: self.give(Told(out)),
         )
-        self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to)
-        self.quiet = Quiet(settings.worker.quiet_tick_s, woke.elapsed)
-        self.places = Places(settings.kafka, self.warn, lost_n)
-        self.topic_ids = TopicIds(settings.kafka)
-        self.mail.topic_ids = self.topic_ids
-        self._effects: list[Effect] = []
-        self.routines = Routines(self.give)
+        self.answers_decoder = answers_decoder
         self._read: deque[tuple[int, Part, Sequence[Any]]] = deque()
         self._taking_over: Routine[None] | None = None
         self._training_end = 0
-        self._is_open = self._is_stopping = False
-        self.holds_n = 0
-        self.is_saving = self.is_committing = self._is_feeding = False
+        self._is_stopping = self._is_feeding = False
         self._stood: Mapping[Part, int] | None = None
-        self.committed: dict[Part, int] = {}
-        self._committed_at = self._save_at = self.heard_at = woke.elapsed
+        self._committed_at = self._save_at = woke.elapsed
         for routine in (self._open(), self._feed_all(), watch(self)):
             self.routines.start(routine)
 
@@ -153,25 +112,12 @@ class Flow:
         """
         for one in inputs:
             self._take(one)
-        if self._is_open:
+        if self.is_open:
             self._turn()
         self.routines.wake()
         if self.outbox.is_to_start:
             self.routines.start(self.outbox.carry_out())
-        effects, self._effects = self._effects, []
-        return effects
-
-    def give(self, *effects: Effect) -> None:
-        """These are to be carried out next."""
-        self._effects += effects
-
-    def note(self, sentence: str) -> None:
-        """Tell what goes on."""
-        self.give(Note(sentence))
-
-    def warn(self, sentence: str) -> None:
-        """Tell what an operator should look at."""
-        self.give(Note(sentence, is_warning=True))
+        return self.given()
 
     def _take(self, one: Input) -> None:
         match one:
@@ -220,7 +166,7 @@ class Flow:
     @property
     def is_behind(self) -> bool:
         """Whether there is work left that nobody has to be asked for."""
-        return self._is_open and bool(self.training.waiting_n) and not self.holds_n
+        return self.is_open and bool(self.training.waiting_n) and not self.holds_n
 
     @property
     def is_commit_due(self) -> bool:
@@ -240,11 +186,6 @@ class Flow:
         return "" if self.rebalances_n else "no partition was assigned yet"
 
     # ---------------------------------------------------------------------------- the training log
-
-    @property
-    def training_place(self) -> int:
-        """Up to where the training log was read and folded; 0 until it is begun."""
-        return self.training.position if self._is_open else 0
 
     def _open(self) -> Routine[None]:
         """The model as it was saved last, and the place in its log from where it goes on."""
@@ -266,7 +207,7 @@ class Flow:
             )
         self._training_end = end
         self.training = Training(log, position, self._run)
-        self._is_open = True
+        self.is_open = True
         self.give(Follow(part, position))
 
     def _run(self, job: RetrainJob) -> None:
@@ -333,7 +274,7 @@ class Flow:
             yield None
         yield from commit(self, {})
         self.held, self.turn = set(), self.turn + 1
-        if self._is_open:
+        if self.is_open:
             self.training.is_decider = False
         self.holds_n -= 1
         self.give(Released())
@@ -346,47 +287,9 @@ class Flow:
         while not self.outbox.is_empty or self.is_saving:
             yield None
         yield from commit(self, {})
-        if self._is_open:
+        if self.is_open:
             yield from save(self)
         self.give(Ended())
-
-    def place_of(self, part: Part) -> int | None:
-        """Where we stand in a part; None while it is not ours."""
-        kafka = self.settings.kafka
-        if part.topic == kafka.events:
-            owned = self.shards.get(part.partition)
-            return None if owned is None else owned.shard.position
-        if part.topic == kafka.desk:
-            desk = self.desks.get(part.partition)
-            return None if desk is None else desk.desk.position
-        route = self.routes.get(part)
-        return None if route is None else route.position
-
-    def read_up_to(self, part: Part) -> int | None:
-        """Up to where a log of ours was read that is written to as well."""
-        kafka = self.settings.kafka
-        if part == Part(kafka.training, 0):
-            return self.training_place
-        return self.place_of(part) if part.topic == kafka.desk else None
-
-    def place_of_group(self, part: Part, found: Bounds) -> int:
-        """Where to go on with answers or drift: where the group stands in them, if anywhere."""
-        if self.topic_ids.is_other(part, found):
-            self.warn(f"{part.topic} was made anew; it is read from its beginning")
-            return found.first
-        return self.places.of_group(part, found)
-
-    def go_to(self, part: Part, position: int) -> None:
-        """Go on from here with answers or drift; what was read before is not taken any more."""
-        self.routes[part] = Route(position, position)
-        self.committed.pop(part, None)
-        self.turn += 1
-        self.give(Seek(part, position))
-
-    def shards_now(self) -> list[OwnedShard]:
-        """The shards that may write: none while the group shares out. Others may join meanwhile."""
-        events = self.settings.kafka.events
-        return [owned for n, owned in self.shards.items() if Part(events, n) in self.held]
 
     # ----------------------------------------------------------------------- process: what is read
 
@@ -406,7 +309,7 @@ class Flow:
                 continue
             if turn != self.turn:
                 # Read from where the group stood, which another worker may have moved on.
-                self.give(Seek(part, place))
+                self._go_back(part, place)
                 continue
             records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
@@ -419,12 +322,17 @@ class Flow:
                 if turn != self.turn:
                     # Answers made anew end a turn too, and nobody else goes back for these.
                     if (place := self.place_of(part)) is not None and part in self.held:
-                        self.give(Seek(part, place))
+                        self._go_back(part, place)
                     continue
                 if first > place:
                     self.places.lose(part, place, first, "what follows goes on without them")
             if records:
                 self._feed(part, records)
+
+    def _go_back(self, part: Part, place: int) -> None:
+        """Read a part from here again; where the consumer stood until now must not be committed."""
+        self.turn += 1
+        self.give(Seek(part, place))
 
     def _feed(self, part: Part, records: Sequence[Any]) -> None:
         """A piece of one part, fed and handed over."""
@@ -474,15 +382,3 @@ class Flow:
 
         parcel.arrived = arrived
         self.outbox.put(parcel)
-
-    def hand_over(self) -> None:
-        """What labels led to, and what the decider has to say."""
-        for owned in self.shards_now():
-            if owned.shard.is_due:
-                self.outbox.put(self.mail.of_step(owned, self.training.position))
-        # What follows in the log may have decided already.
-        if self.is_caught_up and math.isfinite(self.now):
-            topic, due = self.settings.kafka.training, self.training.trainer.next_deadline()
-            for entry in self.training.decisions(clock_of(self, due)):
-                post = Post(topic, wire.value_of(entry), partition=0)
-                self.outbox.put(Parcel(lambda: None, to_others=[post]))

@@ -7,16 +7,13 @@ again whether the requests of before were sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from .. import frozen
 from ..learn.training_log import TrainingLog
 from .effects import Commit, Part, Routine, Save, Saving
+from .hand import Hand
 from .mail import OwnedShard
 from .topic_ids import written_ids
-
-if TYPE_CHECKING:
-    from .flow import Flow
 
 
 def frozen_log(log: TrainingLog) -> bytes:
@@ -24,7 +21,7 @@ def frozen_log(log: TrainingLog) -> bytes:
     return frozen.freeze(log, kind="training")
 
 
-def savings_of(flow: Flow) -> tuple[Saving, ...]:
+def savings_of(flow: Hand) -> tuple[Saving, ...]:
     """The model, and of the shards and desks those of which all was sent."""
     training, position = frozen_log(flow.training.log), flow.training.position
     found = [Saving("training", 0, training, {"training": position})]
@@ -53,7 +50,7 @@ def positions_of(owned: OwnedShard, training: int) -> dict[str, int | str]:
     }
 
 
-def commit(flow: Flow, positions: Mapping[Part, int]) -> Routine[None]:
+def commit(flow: Hand, positions: Mapping[Part, int]) -> Routine[None]:
     """Commit what has arrived; a rebalance may refuse it, and nothing is lost by that."""
     while flow.is_committing:
         yield None
@@ -82,7 +79,7 @@ def commit(flow: Flow, positions: Mapping[Part, int]) -> Routine[None]:
         flow.committed.update(changed)
 
 
-def save(flow: Flow) -> Routine[None]:
+def save(flow: Hand) -> Routine[None]:
     """Freeze everything as it stands, when all that was handed over has arrived.
 
     It is then written while the flow goes on.

@@ -8,7 +8,6 @@ the worker's trainer nothing is asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..learn.training_log import TrainingLog
@@ -16,6 +15,7 @@ from ..messages import DriftChanged, LabelRequested
 from ..settings import Settings
 from ..settings_kafka import KafkaSettings
 from .effects import Load, Look, Part, Resume, Routine, Seek
+from .hand import Hand
 from .mail import OwnedDesk, OwnedShard
 from .places import check_place
 from .recovery import Recovered, Recovery, UnusableError
@@ -23,9 +23,6 @@ from .shards import PartitionShard
 from .tapes import read_since
 from .topic_ids import read_ids
 from .training import new_log
-
-if TYPE_CHECKING:
-    from .flow import Flow
 
 DOUBT_MS = 60_000
 """How far back requests are looked for that may have been sent: clocks of two workers differ."""
@@ -46,7 +43,7 @@ def unborn(
     return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 
 
-def take_over(flow: Flow, events: set[int], desks: set[int]) -> Routine[None]:
+def take_over(flow: Hand, events: set[int], desks: set[int]) -> Routine[None]:
     """Make anew what is assigned and not there yet: desks first, they are quick.
 
     Raises `GrownError` for a partition that came into being since the flow began.
@@ -60,7 +57,7 @@ def take_over(flow: Flow, events: set[int], desks: set[int]) -> Routine[None]:
         yield from _take_shard(flow, number)
 
 
-def _take_desk(flow: Flow, number: int) -> Routine[None]:
+def _take_desk(flow: Hand, number: int) -> Routine[None]:
     part = Part(flow.settings.kafka.desk, number)
     desk = yield Load("desk", number)
     while not flow.is_caught_up:
@@ -87,7 +84,7 @@ def _take_desk(flow: Flow, number: int) -> Routine[None]:
     flow.give(Seek(part, desk.position), Resume(part))
 
 
-def _take_shard(flow: Flow, number: int) -> Routine[None]:
+def _take_shard(flow: Hand, number: int) -> Routine[None]:
     began = flow.elapsed
     recovery, found = yield from _recovered(flow, number)
     shard, log = found.shard, found.log
@@ -130,7 +127,7 @@ def _take_shard(flow: Flow, number: int) -> Routine[None]:
     )
 
 
-def _check_journal(flow: Flow, found: Recovered, committed: int) -> None:
+def _check_journal(flow: Hand, found: Recovered, committed: int) -> None:
     """An event is committed when its step is in the journal; tell where that is not so.
 
     Raises `BadInput` where nothing is left of the journal.
@@ -153,7 +150,7 @@ def _check_journal(flow: Flow, found: Recovered, committed: int) -> None:
     )
 
 
-def _recovered(flow: Flow, number: int) -> Routine[tuple[Recovery, Recovered]]:
+def _recovered(flow: Hand, number: int) -> Routine[tuple[Recovery, Recovered]]:
     """The shard from its newest snapshot, or from its logs alone where that can't be used."""
     shard, log, positions = yield Load("shard", number)
     kafka = flow.settings.kafka
@@ -179,7 +176,7 @@ def _parts_of(kafka: KafkaSettings, number: int) -> tuple[Part, ...]:
     return (*numbered, Part(kafka.desk, 0), Part(kafka.training, 0))
 
 
-def _sent_since(flow: Flow, found: Recovered) -> Routine[frozenset[bytes]]:
+def _sent_since(flow: Hand, found: Recovered) -> Routine[frozenset[bytes]]:
     """What is on its topic already of what is in doubt: ids of requests, changes of drift whole."""
     kafka, outputs = flow.settings.kafka, found.unsent.outputs if found.unsent else []
     since_ms, sent = max(0, found.since_ms - DOUBT_MS), set[bytes]()
