@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 SITE_READY := $(VENV)/.site-ready
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo demo-desk broker kafka test label-studio formats mlflow fuzz grafana-check dashboards torture soak lint format bench docs site clean
+.PHONY: experiments help demo demo-desk broker kafka test label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench docs site clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Headrace needs Python 3.11 or newer; set PYTHON=")'
@@ -43,6 +43,10 @@ formats: $(READY)  ## Argilla, doccano and Snorkel themselves take our files and
 mlflow: $(READY)  ## a run in a real MLflow, which is installed into .mlflow, 1 GB
 	.ci/mlflow.sh
 	PYTHONPATH=tests .mlflow/bin/python -m pytest tests_mlflow $(ARGS)
+
+orchestrators: $(READY)  ## the examples in Airflow, Prefect and Kubeflow's compiler; 0.5 GB into .orchestrators
+	.ci/orchestrators.sh
+	$(BIN)/python -m pytest tests_orchestrators $(ARGS)
 
 fuzz: $(READY)  ## inputs made up by hypothesis, for as long as they last; ARGS="-k settings"
 	HEADRACE_FUZZ_N=20000 $(BIN)/python -m pytest -n auto tests/fuzz $(ARGS)
@@ -90,4 +94,4 @@ site: $(SITE_READY)  ## build the docs as a site in out/site; a warning, such as
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 clean:  ## remove what was set up
-	rm -rf $(VENV) .kafka .label-studio .formats .mlflow .prometheus .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .kafka .label-studio .formats .mlflow .orchestrators .prometheus .pytest_cache .mypy_cache .ruff_cache .hypothesis

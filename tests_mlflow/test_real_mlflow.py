@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import mlflow
 import pandas
@@ -137,9 +137,11 @@ def test_killed_again_and_again_and_a_server_that_was_away(stream: Stream, serve
         process.send_signal(signal.SIGKILL)
         process.wait()
     server.stop()
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    time.sleep(5.0)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = read_until(process.stderr, "does not answer")
     server.start()
+    told += read_until(process.stderr, "MLflow is back")
     curve = lines_of(stream.places.state / "curve.jsonl")
     expected = [point["labels_n"] for point in curve]
     until = time.monotonic() + 90.0
@@ -152,15 +154,22 @@ def test_killed_again_and_again_and_a_server_that_was_away(stream: Stream, serve
             break
         time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
-    assert process.returncode == 0, told.decode()
-    assert b"does not answer" in told and b"MLflow is back" in told
+    told += process.communicate(timeout=30)[1]
+    assert process.returncode == 0, told
     [found] = runs_of(server, "killed")
     assert [point.step for point in history(server, found)] == expected
     there = client(server).search_model_versions("name='killed'")
     numbers = [int(one.tags["headrace.version"]) for one in there]
     assert sorted(numbers) == sorted({*numbers})
     assert {version.number for version in kept_versions(stream.places.state).all} == {*numbers}
+
+
+def read_until(lines: IO[str], wanted: str) -> str:
+    told = ""
+    while wanted not in told:
+        told += (line := lines.readline())
+        assert line, told
+    return told
 
 
 def has(server: Server, name: str) -> bool:

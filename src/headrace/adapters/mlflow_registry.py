@@ -7,6 +7,7 @@ same point, and what has a name of ours is looked for before it is made.
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ..errors import BadInput, BadSettings
 from ..settings_http import is_loopback
-from .mlflow_model import DATA
+from .mlflow_model import DATA, LOADER
 
 RUN_TAG, VERSION_TAG = "headrace.run", "headrace.version"
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -234,8 +235,9 @@ def write_model(folder: Path, content: bytes) -> None:
     model = import_module("mlflow.models").Model()
     model.add_flavor(
         "python_function",
-        loader_module="headrace.mlflow_model",
+        loader_module=LOADER,
         data=DATA,
         env={"pip": "requirements.txt"},
+        python_version=platform.python_version(),
     )
     model.save(str(folder / "MLmodel"))

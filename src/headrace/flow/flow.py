@@ -309,7 +309,7 @@ class Flow(Hand):
                 continue
             if turn != self.turn:
                 # Read from where the group stood, which another worker may have moved on.
-                self._go_back(part, place)
+                self.give(Seek(part, place))
                 continue
             records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
@@ -322,17 +322,12 @@ class Flow(Hand):
                 if turn != self.turn:
                     # Answers made anew end a turn too, and nobody else goes back for these.
                     if (place := self.place_of(part)) is not None and part in self.held:
-                        self._go_back(part, place)
+                        self.give(Seek(part, place))
                     continue
                 if first > place:
                     self.places.lose(part, place, first, "what follows goes on without them")
             if records:
                 self._feed(part, records)
-
-    def _go_back(self, part: Part, place: int) -> None:
-        """Read a part from here again; where the consumer stood until now must not be committed."""
-        self.turn += 1
-        self.give(Seek(part, place))
 
     def _feed(self, part: Part, records: Sequence[Any]) -> None:
         """A piece of one part, fed and handed over."""

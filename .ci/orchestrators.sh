@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Puts Airflow, Prefect and the compiler of Kubeflow's pipelines into .orchestrators, an environment
+# of their own: tests_orchestrators runs our examples there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+READY=".orchestrators/ready-1"
+[ -e "$READY" ] && exit
+"${VENV:-.venv}/bin/python" -m venv --clear .orchestrators
+.orchestrators/bin/python -m pip install --quiet --disable-pip-version-check \
+  'apache-airflow==3.3.2' 'prefect==3.7.7' 'kfp==2.17.3' 'kfp-kubernetes<3'
+touch "$READY"
