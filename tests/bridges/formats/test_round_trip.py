@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridges.formats.tools import NAMES, TOOLS, Said, format_of, request
@@ -101,6 +101,8 @@ KEYS = [
 
 
 @pytest.mark.parametrize("name", JSON_NAMES)
+@example([{"request_id": "q", "label.responses": True}])
+@example([{"request_id": "q", "label.responses": ["a"], "label.responses.users": True}])
 @given(st.lists(st.dictionaries(st.sampled_from(KEYS), deep), max_size=3))
 def test_no_object_of_another_shape_raises(name, objects):
     whole = msgspec.json.encode(objects)

@@ -109,8 +109,12 @@ class Argilla:
         else:
             values = record.get(f"{name}.responses") or []
             users = record.get(f"{name}.responses.users") or []
+            if not isinstance(values, list) or not isinstance(users, list):
+                reading.fault(f"{name}.responses or its users are no list", n)
+                return []
             statuses = record.get(f"{name}.responses.status") or [None] * len(values)
-            if not (len(values) == len(users) == len(statuses)):
+            is_list = isinstance(statuses, list)
+            if not is_list or not (len(values) == len(users) == len(statuses)):
                 reading.fault(f"{name}.responses and its users are not as many", n)
                 return []
             rows = zip(values, users, statuses, strict=True)
