@@ -18,12 +18,11 @@ from ..messages import InputRejected, LabelRequested, Output, QuestionChanged, R
 from ..privacy import Privacy
 from ..query.record import Differences
 
-LOGS: dict[str, Any] = {
+_SHOWN: dict[str, Any] = {
     "requests": LabelRequested | RequestWithdrawn,
-    "decisions": Output,
     "rejects": InputRejected,
 }
-"""What each file of a run holds."""
+"""What the files hold that others read, as `[privacy]` shows it."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -95,17 +94,15 @@ class OutputLogs:
 
     def _lines_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
         """The lines as they are; annotators read a question that changed as one of its own."""
-        true = [(output, encoded(output)) for output in outputs]
-        told = [o.record if isinstance(o, QuestionChanged) else o for o in outputs]
-        seen = [(output, encoded(output)) for output in self._privacy.all_shown(told)]
-        return {
-            name: [
-                line
-                for output, line in (true if name == "decisions" else seen)
-                if isinstance(output, kinds)
-            ]
-            for name, kinds in LOGS.items()
-        }
+        lines: dict[str, list[bytes]] = {"requests": [], "decisions": [], "rejects": []}
+        for output in outputs:
+            lines["decisions"].append(line := encoded(output))
+            told = output.record if isinstance(output, QuestionChanged) else output
+            name = next((name for name, kinds in _SHOWN.items() if isinstance(told, kinds)), None)
+            if name is not None:
+                shown = self._privacy.shown(told)
+                lines[name].append(line if shown is output else encoded(shown))
+        return lines
 
     def ends_of(self, contents: Mapping[str, list[bytes]]) -> tuple[dict[str, int], dict[str, str]]:
         """Where each file ends when these lines are in it, bytes; and a digest of the lines."""
