@@ -28,15 +28,20 @@ def make_schema(settings: Settings) -> Schema:
     return Schema(settings.schema, settings.columns)
 
 
-def make_trainer(settings: Settings, schema: Schema, chance: Chance, model: Any = None) -> Trainer:
-    """A trainer whose model has learned nothing: a copy of `model`, or what the settings name.
+def make_learner(settings: Settings, schema: Schema, chance: Chance, model: Any = None) -> Learner:
+    """A learner that has learned nothing: of a copy of `model`, or of what the settings name.
 
     Raises `BadSettings` for a model that can't be used.
     """
     if model is None:
         model = build(settings.model.name, chance.integer("model"), len(schema.classes))
     check_model(model)
-    learner = Learner(copy.deepcopy(model), schema, settings.model.missing)
+    return Learner(copy.deepcopy(model), schema, settings.model.missing)
+
+
+def make_trainer(settings: Settings, schema: Schema, chance: Chance, model: Any = None) -> Trainer:
+    """A trainer of such a learner. Raises `BadSettings`."""
+    learner = make_learner(settings, schema, chance, model)
     return Trainer(learner, schema, settings.learn, chance)
 
 

@@ -8,18 +8,15 @@ trained from nothing on the examples that are left in the memory, by the weights
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
 
 from ..messages import Features
 from .calibration import Calibration
 from .committee.committee import Committee
-from .memory import half_life_s_of
+from .memory import half_life_s_of, weights_of
 from .parked import Part, describe
 from .retrain import RetrainJob, attempt
+from .trainer import Trainer
 from .twins import Twins
-
-if TYPE_CHECKING:
-    from .trainer import Trainer
 
 Names = Callable[[str, str | None, Features | None], bool]
 """Whether an event with this id, key and features is to be forgotten."""
@@ -58,8 +55,6 @@ def read_anew(trainer: Trainer) -> None:
     twins, trial = trainer.twins, trainer._trial
     parts: list[Part] = [trainer.learner, *twins.random, *twins.chosen, twins.joint]
     parts += [parked.part for parked in trainer.parked]
-    versions = [*trainer.versions.kept, trainer.versions.challenger]
-    parts += [version.learner for version in versions if version is not None]
     parts += [version.learner for version in trainer.versions.all]
     for part in parts if trial is None else [*parts, trial.part]:
         part.attach(trainer.schema)
@@ -71,16 +66,13 @@ def _trained_anew(trainer: Trainer) -> Part:
     examples = tuple(trainer.memory.examples())
     if not examples:
         return unlearned
-    newest, settings = examples[-1].at, trainer.settings
+    settings = trainer.settings
     half_life_s = settings.half_life_s or half_life_s_of(examples, trainer._drift_at)
     is_weighted = trainer._renews_members or not trainer.learner.is_made_anew
     job = RetrainJob(
         job_id=-1,
         examples=examples,
-        weights=tuple(
-            0.5 ** ((newest - example.at) / half_life_s) if is_weighted else 1.0
-            for example in examples
-        ),
+        weights=weights_of(examples, half_life_s) if is_weighted else (1.0,) * len(examples),
         seed=trainer.chance.seed,
         unlearned=unlearned,
         passes=1 if trainer.learner.is_made_anew else settings.passes,

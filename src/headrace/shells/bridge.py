@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..bridges.outbox import Outbox
 from ..errors import BadSettings
 from ..settings import Settings, load_for_kafka
 from .audit.acts import FOLDER, Acts, beside
+from .printing import say
 from .stopping import told_to_stop
 
 EVERY_S = 1.0
@@ -141,9 +141,3 @@ def open_carrier(name: str, bridge: Any, end: End, folder: Path, opened: ExitSta
         ) from None
     outbox = opened.enter_context(closing(Outbox(folder / f"{name}.sqlite", sealer=end.sealer)))
     return Carrier(bridge, end, outbox, note=say)
-
-
-def say(sentence: str) -> None:
-    """Tell the person at the terminal."""
-    sys.stderr.write(f"headrace: {sentence}\n")
-    sys.stderr.flush()

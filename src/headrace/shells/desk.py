@@ -19,8 +19,9 @@ from ..errors import BadInput, BadSettings
 from ..messages import RoundOrdered
 from ..settings import Settings
 from .audit.acts import Acts
-from .bridge import acts_of, add_places, open_carrier, open_end, say
+from .bridge import acts_of, add_places, open_carrier, open_end
 from .orders import is_ordered, place_order
+from .printing import say
 from .rounds_told import RoundsTold
 from .shown import REPORT
 from .stopping import told_to_stop

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ..bridges.folder import PLACES
 from ..errors import BadInput
-from .bridge import say
 from .demo_duel import stream
+from .printing import say
 
 EVENTS_N = 20_000
 AT_ONCE_N = 150

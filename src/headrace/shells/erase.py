@@ -39,8 +39,7 @@ from .erasing import (
 )
 from .feeding import Feeder
 from .orders import EXIT_LATER, EXIT_NOTHING, POLL_S, WAIT_S_MAX
-from .places import no_run_told
-from .run_folder import is_running
+from .run_folder import is_running, settings_of_run
 from .shown import Shown
 
 EXIT_LEFT = 1
@@ -104,14 +103,12 @@ def register(subparsers: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace erase`; the exit code."""
     state: Path = arguments.state
-    if not (state / "settings.json").exists():
-        raise BadInput(no_run_told(state))
+    settings = settings_of_run(state)
     ids = _read_ids(arguments.ids)
     if not arguments.subject and not ids:
         raise BadSettings("nobody is named: give a SUBJECT, or --ids FILE")
     if not 0 <= arguments.wait <= WAIT_S_MAX:
         raise BadSettings(f"--wait is {arguments.wait:g}; must be 0 to {WAIT_S_MAX} (seconds)")
-    settings = _settings_of(state)
     by = arguments.by or settings.retention.subject
     order = ErasureOrdered(
         at=time.time(),
@@ -144,13 +141,6 @@ def _read_ids(path: Path | None) -> list[str]:
         return [*dict.fromkeys(line for line in path.read_text().splitlines() if line)]
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8: {error.reason}") from None
-
-
-def _settings_of(state: Path) -> Settings:
-    try:
-        return msgspec.json.decode((state / "settings.json").read_bytes(), type=Settings)
-    except msgspec.MsgspecError as error:
-        raise BadInput(f"{state / 'settings.json'} can't be read: {error}") from error
 
 
 def _requests_of(state: Path) -> Path:

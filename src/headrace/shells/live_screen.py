@@ -7,7 +7,6 @@ worker, since nothing here waits.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,17 +19,13 @@ from rich.text import Text
 from ..messages import Output
 from ..report import Report
 from .live import History, Pulse, essentials
-from .printing import make_console
+from .printing import make_console, say
 
 REFRESH_S = 0.25
 PACE_S = 10.0
 """The pace is that of so many last seconds."""
 NOTES_MAX = 100
 """Sentences kept for the end; at the limit the oldest is dropped."""
-
-
-def _told(sentence: str) -> None:
-    sys.stderr.write(f"headrace: {sentence}\n")
 
 
 class Screen:
@@ -54,7 +49,7 @@ class Screen:
         *,
         console: Console | None = None,
         foot: str = "Ctrl-C stops",
-        on_note: Callable[[str], None] = _told,
+        on_note: Callable[[str], None] = say,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:

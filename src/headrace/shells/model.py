@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,12 @@ from ..engine import Engine
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Versions
 from ..messages import RollBackOrdered
+from ..settings import Settings
 from .audit.acts import user
 from .orders import named, order_and_wait
 from .printing import make_console
 from .report_parts import when
-from .run_folder import RunFolder
+from .run_folder import settings_of_run
 
 
 def register(subparsers: Any) -> None:
@@ -110,9 +110,8 @@ def kept_versions(state: Path) -> Versions:
     return engine.trainer.versions
 
 
-def _settings_that_keep(state: Path) -> Any:
-    with closing(RunFolder(state, is_shared=True)) as folder:
-        settings = folder.settings
+def _settings_that_keep(state: Path) -> Settings:
+    settings = settings_of_run(state)
     if not settings.learn.versions_kept:
         raise BadSettings(
             f"the run in {state} keeps no version of its model: learn.versions_kept is 0; a run "

@@ -19,14 +19,13 @@ from ..chance import Chance
 from ..engine import Engine
 from ..errors import BadSettings
 from ..learn.failures import check_start
-from ..learn.learner import Learner
-from ..learn.models import build
 from ..messages import DriftChanged, EventBatch, ModelAdopted, RoundOpened
 from ..observe.schema import Schema
 from ..observe.signals import predicted_classes
 from ..privacy import WHOLE
 from ..settings import Settings
 from ..testing.oracles import Delayed
+from ..wiring import make_learner
 from .local import Simulation
 from .pilot_history import History
 
@@ -179,8 +178,7 @@ def learn_all(
     """Predict each event, tell `take`, then learn its label; `on_tail` gets `tail_right`."""
     schema = schema_of(history, settings)
     codes, tail_from = codes_of(history, schema), tail_start(history)
-    model = build(settings.model.name, Chance(seed).integer("model"), len(schema.classes))
-    learner = Learner(model, schema, settings.model.missing)
+    learner = make_learner(settings, schema, Chance(seed))
     for batch, _ in history.batches(BATCH_N):
         rows = schema.rows(batch)
         first = int(batch.ids[0])

@@ -30,6 +30,12 @@ def make_wide_console(*, stderr: bool = False) -> Console:
     return console if console.is_terminal else make_console(stderr=stderr, width=PLAIN_WIDTH)
 
 
+def say(sentence: str) -> None:
+    """Tell the person at the terminal, beside what a command prints."""
+    sys.stderr.write(f"headrace: {sentence}\n")
+    sys.stderr.flush()
+
+
 def decorate(what: str, draw: Callable[[], object]) -> bool:
     """Do what no result depends on; where it fails, say so, and go on. True when it was done.
 
@@ -41,6 +47,6 @@ def decorate(what: str, draw: Callable[[], object]) -> bool:
     except Exception as error:
         # Whatever a plot, a font or a terminal may raise: the results stand already.
         said = f"{type(error).__name__}: {error}"[:300]
-        sys.stderr.write(f"headrace: {what} could not be made: {said}\n")
+        say(f"{what} could not be made: {said}")
         return False
     return True

@@ -16,7 +16,7 @@ from ..adapters.html import Curve, line_plot
 from ..errors import BadSettings
 from .chronicle_reading import read_chronicle
 from .places import no_run_told
-from .printing import make_console
+from .printing import make_console, say
 from .report_page import as_html
 
 
@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
         )
     write_page(path, as_html(chronicle))
     for gap in chronicle.gaps:
-        sys.stderr.write(f"headrace: {gap}\n")
+        say(gap)
     sys.stdout.write(f"{path}\n")
     return 0
 

@@ -23,7 +23,7 @@ from ..settings import Settings, load
 from .files import Runner, run_files
 from .live_screen import Screen
 from .places import Places
-from .printing import make_console
+from .printing import make_console, say
 from .report_parts import when
 from .stopping import told_to_stop
 
@@ -104,7 +104,7 @@ def main(arguments: argparse.Namespace) -> int:
             report = _run_with_bar(places, settings, arguments.follow, stop)
     show(report, places)
     if fault := nothing_read(report):
-        _tell(fault)
+        say(fault)
         return 1
     return 0
 
@@ -123,7 +123,7 @@ def _run_with_bar(
             follow=follow,
             stop=stop,
             on_progress=lambda done, of: progress.update(bar, completed=done, total=of),
-            on_note=_tell,
+            on_note=say,
         )
 
 
@@ -131,10 +131,6 @@ def _draw(screen: Screen, runner: Runner) -> None:
     if screen.is_due:
         events_n = runner.engine.shard.events_n
         screen.update(runner.latest, events_n=events_n, lag_n=runner.lag_bytes)
-
-
-def _tell(sentence: str) -> None:
-    sys.stderr.write(f"headrace: {sentence}\n")
 
 
 def show(report: Report, places: Places) -> None:

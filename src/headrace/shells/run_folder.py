@@ -33,6 +33,17 @@ def decides_nothing(path: str) -> bool:
     return path.startswith(_MAY_CHANGE)
 
 
+def settings_of_run(folder: Path) -> Settings:
+    """The settings that a run was begun with, from its folder. Raises `BadInput`."""
+    path = folder / "settings.json"
+    if not path.exists():
+        raise BadInput(no_run_told(folder))
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
+    except (OSError, msgspec.DecodeError) as error:
+        raise BadInput(f"{path} can't be read: {error}") from error
+
+
 class RunFolder:
     """The folder that holds all that is known of a run; one process at a time has it.
 
@@ -55,12 +66,14 @@ class RunFolder:
                 raise BadSettings(f"{path} is a file; --state has to be a folder") from None
             except OSError as error:
                 raise BadSettings(f"{path} can't be made: {error.strerror}") from error
-        elif not (path / "settings.json").exists():
-            raise BadInput(no_run_told(path))
+        else:
+            self.settings = settings_of_run(path)
         self._lock = None if is_shared else _locked(path, is_made=settings is not None)
         try:
-            self.settings = self._kept() if settings is None else self._agreed(settings)
-            self.edited = [] if settings is None else self._edited(settings)
+            self.edited: list[str] = []
+            if settings is not None:
+                self.settings = self._agreed(settings)
+                self.edited = self._edited(settings)
             self.journal = Journal(path / "journal", is_read_only=settings is None)
         except BaseException:
             self._unlock()
@@ -79,19 +92,12 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
 
-    def _kept(self) -> Settings:
-        path = self.path / "settings.json"
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Settings)
-        except (OSError, msgspec.DecodeError) as error:
-            raise BadInput(f"{path} can't be read: {error}") from error
-
     def _agreed(self, settings: Settings) -> Settings:
         path = self.path / "settings.json"
         if not path.exists():
             replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
             return settings
-        kept = self._kept()
+        kept = settings_of_run(self.path)
         there, here = msgspec.to_builtins(kept), msgspec.to_builtins(settings)
         faults = [
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import sys
 import threading
 import time
 import uuid
@@ -43,8 +42,9 @@ from .curve import CURVE, LINE_BYTES_MAX
 from .curve import Point as CurvePoint
 from .model import kept_versions
 from .orders import place_order
+from .printing import say
 from .rounds_told import RoundsTold
-from .run_folder import RunFolder, decides_nothing, replace_file
+from .run_folder import decides_nothing, replace_file, settings_of_run
 from .stopping import told_to_stop
 
 FOLDER, STATE = "mlflow", "state.json"
@@ -93,8 +93,7 @@ class Tracker:
         self, state: Path, make: Callable[[str], Record], note: Callable[[str], None]
     ) -> None:
         self._state, self._note, self._noted = state, note, ""
-        with closing(RunFolder(state, is_shared=True)) as folder:
-            self._settings = folder.settings
+        self._settings = settings_of_run(state)
         self._folder = state / FOLDER
         self._folder.mkdir(mode=0o700, exist_ok=True)
         with ExitStack() as opened:
@@ -108,6 +107,7 @@ class Tracker:
             self._told = opened.enter_context(closing(RoundsTold(state / "decisions.jsonl")))
             self._is_open = False
             self._snapshot = ""
+            self._there: dict[int, str] = {}
             self._versions = Versions(self._settings.learn)
             self._opened = opened.pop_all()
 
@@ -158,11 +158,12 @@ class Tracker:
         return self._follow_alias() or moved
 
     def _register(self) -> bool:
-        there = self._record.versions()
-        new = [version for version in self._versions.all if version.number not in there]
+        self._there = self._record.versions()
+        new = [version for version in self._versions.all if version.number not in self._there]
         for version in new:
             tags = {"headrace.labels": str(version.labels_n), "headrace.at": repr(version.at)}
-            self._record.register(version.number, self._content(version), tags)
+            made = self._record.register(version.number, self._content(version), tags)
+            self._there[version.number] = made
         return bool(new)
 
     def _content(self, version: Version) -> bytes:
@@ -244,10 +245,9 @@ class Tracker:
             self._note(sentence)
 
     def _point(self, alias: str, number: int | None) -> bool:
-        there = self._record.versions()
-        if number is not None and number not in there:
+        if number is not None and number not in self._there:
             return False
-        self._record.set_alias(alias, None if number is None else there[number])
+        self._record.set_alias(alias, None if number is None else self._there[number])
         return True
 
     # ------------------------------------------------------------------------------- the memory
@@ -338,8 +338,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise BadSettings("no tracking server is named: give --server, or MLFLOW_TRACKING_URI")
     if faults := faults_of_uri(uri, allows_http=arguments.allow_http):
         raise BadSettings(faults)
-    with closing(RunFolder(arguments.state, is_shared=True)) as folder:
-        stream = folder.settings.stream
+    stream = settings_of_run(arguments.state).stream
 
     def make(run_tag: str) -> Registry:
         name = arguments.name or f"headrace-{stream}"
@@ -375,9 +374,3 @@ def follow(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) ->
             if is_once:
                 return
             stop.wait(EVERY_S)
-
-
-def say(sentence: str) -> None:
-    """Tell the person at the terminal."""
-    sys.stderr.write(f"headrace: {sentence}\n")
-    sys.stderr.flush()

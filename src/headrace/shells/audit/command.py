@@ -14,8 +14,7 @@ from rich.table import Table
 from ...adapters.chain import NOTHING, encode, links
 from ...errors import BadInput, BadSettings
 from ...settings import load_for_kafka
-from ..bridge import say
-from ..printing import make_console
+from ..printing import make_console, say
 from ..stopping import told_to_stop
 from .acts import beside
 from .verify import Verified, chains_at, log_folder, verify

@@ -12,13 +12,13 @@ import msgspec
 from ...adapters.sealing import Sealer
 from ...bridges.bridge import Unreachable
 from ...bridges.folder import encode_answer
-from ...drivers.kafka.client import NoBroker, check_brokers, consumer, library, producer
-from ...drivers.kafka.faults import lasting, passes
+from ...drivers.kafka.client import consumer, producer
 from ...drivers.kafka.reading import partition_of, started
-from ...errors import BadInput, NotSealed
+from ...errors import NotSealed
 from ...flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of
 from ...messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
 from ...settings_kafka import KafkaSettings
+from .connection import Connection
 
 READ_S = 0.2
 """How long a read waits for requests where there are none."""
@@ -29,7 +29,7 @@ WRITE_S_MAX = 10.0
 _RECORDS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
 
 
-class KafkaEnd:
+class KafkaEnd(Connection):
     """Reads all partitions of the requests without a group, and writes answers keyed by request.
 
     The place is the offset of each partition, in JSON. One behind what the topic still holds, or
@@ -41,57 +41,27 @@ class KafkaEnd:
     def __init__(
         self, settings: KafkaSettings, sealer: Sealer | None = None, *, via: str = ""
     ) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self.sealer = sealer
         self._via = via
-        self._runner = asyncio.Runner()
-        self._opened: AsyncExitStack | None = None
         self._consumer: Any = None
         self._producer: Any = None
         self.places: dict[int, int] = {}
         self.faults: list[str] = []
 
     def read(self, place: str, n: int) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
-        found: tuple[list[LabelRequested | RequestWithdrawn], str]
-        found = self._runner.run(self._reached(self._read(place, n)))
-        return found
+        return self._run(self._read(place, n))
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
-        self._runner.run(self._reached(self._write(answers)))
+        self._run(self._write(answers))
 
-    def close(self) -> None:
-        if self._opened is not None:
-            self._runner.run(self._opened.aclose())
-        self._runner.close()
-
-    async def _reached(self, act: Any) -> Any:
-        """What an act gives, with clients that are there. Raises `Unreachable`."""
-        kafka_error = library("aiokafka.errors").KafkaError
-        try:
-            if self._opened is None:
-                await self._open()
-            return await act
-        except (Unreachable, NoBroker, OSError, TimeoutError, kafka_error) as error:
-            act.close()
-            if self._opened is not None:
-                await self._opened.aclose()
-                self._opened = None
-            if isinstance(error, Unreachable):
-                raise
-            if not passes(error):
-                raise BadInput(f"Kafka: {lasting(error)}") from error
-            raise Unreachable(f"Kafka: {str(error) or type(error).__name__}") from error
-
-    async def _open(self) -> None:
-        await check_brokers(self._settings)
-        async with AsyncExitStack() as stack:
-            # Without a group it has all partitions, and those that are added; `_seek` chooses.
-            reader = consumer(self._settings, auto_offset_reset="earliest")
-            self._consumer = await started(stack, reader)
-            self._consumer.subscribe([self._settings.requests])
-            self._producer = await started(stack, producer(self._settings))
-            self.places = {}
-            self._opened = stack.pop_all()
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        # Without a group it has all partitions, and those that are added; `_seek` chooses.
+        reader = consumer(self._settings, auto_offset_reset="earliest")
+        self._consumer = await started(stack, reader)
+        self._consumer.subscribe([self._settings.requests])
+        self._producer = await started(stack, producer(self._settings))
+        self.places = {}
 
     async def _read(
         self, place: str, n: int

@@ -8,35 +8,31 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from ...bridges.bridge import Unreachable
-from ...drivers.kafka.client import NoBroker, check_brokers, consumer, library
-from ...drivers.kafka.faults import lasting, passes
+from ...drivers.kafka.client import consumer
 from ...drivers.kafka.reading import partition_of, started
-from ...errors import BadInput
 from ...flow.effects import Part
 from ...settings_kafka import KafkaSettings
+from .connection import Connection
 
 READ_S = 0.5
 ASSIGN_S_MAX, POLL_S = 5.0, 0.05
 
 
-class TopicsReader:
+class TopicsReader(Connection):
     """Reads all partitions of some topics, those that are added later too.
 
     Raises `Unreachable` while the brokers are away, or one of the topics is missing.
     """
 
     def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._topics = topics
-        self._runner = asyncio.Runner()
-        self._opened: AsyncExitStack | None = None
         self._consumer: Any = None
         self._places: dict[Part, int] = {}
 
     def bounds(self) -> dict[Part, tuple[int, int]]:
         """The first offset that each partition holds, and the one behind its last."""
-        found: dict[Part, tuple[int, int]] = self._runner.run(self._reached(self._bounds()))
-        return found
+        return self._run(self._bounds())
 
     def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
         """About n records at most from these places on; none within half a second: there are none.
@@ -44,43 +40,17 @@ class TopicsReader:
         A partition without a place is read from its first record; so is one that does not hold its
         place any more.
         """
-        found: dict[Part, list[Any]] = self._runner.run(self._reached(self._read(places, n)))
-        return found
+        return self._run(self._read(places, n))
 
-    def close(self) -> None:
-        if self._opened is not None:
-            self._runner.run(self._opened.aclose())
-        self._runner.close()
-
-    async def _reached(self, act: Any) -> Any:
-        kafka_error = library("aiokafka.errors").KafkaError
-        try:
-            if self._opened is None:
-                await self._open()
-            return await act
-        except (Unreachable, NoBroker, OSError, TimeoutError, kafka_error) as error:
-            act.close()
-            if self._opened is not None:
-                await self._opened.aclose()
-                self._opened = None
-            if isinstance(error, Unreachable):
-                raise
-            if not passes(error):
-                raise BadInput(f"Kafka: {lasting(error)}") from error
-            raise Unreachable(f"Kafka: {str(error) or type(error).__name__}") from error
-
-    async def _open(self) -> None:
-        await check_brokers(self._settings)
-        async with AsyncExitStack() as stack:
-            reader = consumer(self._settings, auto_offset_reset="earliest")
-            self._consumer = await started(stack, reader)
-            self._consumer.subscribe(list(self._topics))
-            self._places = {}
-            # What there is of topics comes a moment after it was asked for.
-            until = asyncio.get_running_loop().time() + ASSIGN_S_MAX
-            while self._missing() and asyncio.get_running_loop().time() < until:
-                await asyncio.sleep(POLL_S)
-            self._opened = stack.pop_all()
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        reader = consumer(self._settings, auto_offset_reset="earliest")
+        self._consumer = await started(stack, reader)
+        self._consumer.subscribe(list(self._topics))
+        self._places = {}
+        # What there is of topics comes a moment after it was asked for.
+        until = asyncio.get_running_loop().time() + ASSIGN_S_MAX
+        while self._missing() and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(POLL_S)
 
     def _parts(self) -> list[Part]:
         parts = sorted(Part(tp.topic, tp.partition) for tp in self._consumer.assignment())
