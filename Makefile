@@ -33,7 +33,7 @@ test: $(READY) broker  ## set up, then run all tests
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
-	$(BIN)/python -m tests_label_studio.server
+	PYTHONPATH=tests $(BIN)/python -m tests_label_studio.server
 	$(BIN)/python -m pytest tests_label_studio $(ARGS)
 
 formats: $(READY)  ## Argilla, doccano and Snorkel themselves take our files and give theirs; 0.9 GB into .formats

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import headrace as hr
+from bridges import requests
 from headrace.adapters.privacy_key import load_privacy
 from headrace.errors import BadSettings
 from headrace.messages import (
@@ -40,24 +41,8 @@ def privacy_of(secret: bytes = KEY, **settings: Any) -> Privacy:
 
 
 def request(**fields: Any) -> LabelRequested:
-    given = {
-        "request_id": "r1",
-        "event_id": "e1",
-        "at": 1.0,
-        "event_at": 1.0,
-        "deadline": 2.0,
-        "features": {"amount": 37.0, "name": "Ada", "secret": "s3cret"},
-        "reason": "control",
-        "strategy": "random",
-        "utility": 0.0,
-        "threshold": 0.0,
-        "propensity": 0.5,
-        "model_version": 0,
-        "prediction": {},
-        "round_n": -1,
-        "seq": 0,
-    }
-    return LabelRequested(**(given | fields))
+    features = {"amount": 37.0, "name": "Ada", "secret": "s3cret"}
+    return requests.request("r1", **{"event_id": "e1", "features": features, **fields})
 
 
 # --------------------------------------------------------------------------------- the rules

@@ -1,7 +1,8 @@
 """A real Label Studio on loopback, from PyPI, in a virtual environment of its own.
 
-`python -m tests_label_studio.server` installs it into .label-studio/ (1 GB), where it stays. None
-outlives the tests: its data are in a folder of theirs, and nothing of it leaves this machine.
+`PYTHONPATH=tests python -m tests_label_studio.server` installs it into .label-studio/ (1 GB), where
+it stays. None outlives the tests: its data are in a folder of theirs, and nothing of it leaves this
+machine.
 """
 
 from __future__ import annotations
@@ -9,18 +10,16 @@ from __future__ import annotations
 import http.client
 import http.cookiejar
 import json
-import os
 import re
 import secrets
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
+
+from served import Served
 
 VERSION = "1.23.2"
 ROOT = Path(__file__).parents[1]
@@ -28,8 +27,6 @@ FOLDER = ROOT / ".label-studio"
 READY = FOLDER / f"ready-{VERSION}"
 PROGRAM = FOLDER / "bin" / "label-studio"
 
-UP_S_MAX = 600.0
-STOP_S_MAX = 30.0
 ADMIN = "ops@example.org"
 
 
@@ -44,79 +41,38 @@ def install() -> None:
     READY.touch()
 
 
-class RealLabelStudio:
-    """A server of its own: `start`, `stop`, `start` again with the same data and port."""
+class RealLabelStudio(Served):
+    """A Label Studio of its own, with an operator and his tokens."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.token = secrets.token_hex(20)
         self.password = secrets.token_urlsafe(16)
         self.personal = ""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        super().start()
+        if not self.personal:
+            self.personal = self.call("POST", "/api/token/")["token"]
+
+    def command(self) -> list[str]:
         command = [PROGRAM, "start", "--init", "-b", "-p", self.port]
         command += ["--internal-host", "127.0.0.1", "--data-dir", self.folder / "data"]
         command += ["--username", ADMIN, "--password", self.password]
         command += ["--user-token", self.token, "--enable-legacy-api-token", "first"]
-        quiet = {
+        return [str(part) for part in command]
+
+    def environment(self) -> dict[str, str]:
+        return {
             "COLLECT_ANALYTICS": "False",
             "LATEST_VERSION_CHECK": "False",
             "SENTRY_DSN": "",
             "FRONTEND_SENTRY_DSN": "",
             # Or it would refuse to call a webhook on this machine.
             "USE_DEFAULT_BANNED_SUBNETS": "false",
-            "HOME": str(self.folder),
         }
-        with (self.folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(part) for part in command],
-                env={**os.environ, **quiet},
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                start_new_session=True,
-            )
-        until = time.monotonic() + UP_S_MAX
-        while not self._is_up():
-            if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
-                told = (self.folder / "log.txt").read_text(errors="replace")[-3000:]
-                raise AssertionError(f"Label Studio did not start:\n{told}")
-            time.sleep(0.25)
-        if not self.personal:
-            self.personal = self.call("POST", "/api/token/")["token"]
 
-    def stop(self) -> None:
-        if self._process is None:
-            return
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(self._process.pid, sign)
-                self._process.wait(STOP_S_MAX)
-                break
-            except ProcessLookupError:
-                break
-            except subprocess.TimeoutExpired:
-                continue
-        self._process = None
-
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/health")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bridges.programs import Programs
+from bridges.programs import Programs, a_run_and_a_desk
 from shells.runs import lines_of
 
 ROOT = Path(__file__).parents[1]
@@ -24,13 +24,8 @@ WITHIN_S = 300.0
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
     if not (FOLDER / "bin" / "python").exists():
         pytest.skip("the orchestrators are not installed here: make orchestrators")
-    made = Programs(tmp_path_factory.mktemp("ordered"))
-    try:
-        made.start_run()
-        made.start_desk()
+    with a_run_and_a_desk(tmp_path_factory.mktemp("ordered")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def run(folder: Path, *words: str, program: str = "python", **environment: str) -> str:

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,15 @@ class Programs:
             process.wait()
             if process.stderr is not None:
                 process.stderr.close()
+
+
+@contextmanager
+def a_run_and_a_desk(folder: Path) -> Iterator[Programs]:
+    """Both, until the end of the block."""
+    made = Programs(folder)
+    try:
+        made.start_run()
+        made.start_desk()
+        yield made
+    finally:
+        made.stop()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bridges import requests
 from headrace.adapters.sealing import Sealer
 from headrace.bridges import make_bridge
 from headrace.bridges.bridge import Delivery, Receipt, Reply
@@ -14,7 +15,6 @@ from headrace.bridges.desk.store import Store
 from headrace.bridges.erasing import erase_requests
 from headrace.bridges.outbox import Outbox
 from headrace.errors import BadInput, BadSettings
-from headrace.messages import LabelRequested
 
 SEALER = Sealer([b"k" * 32], "default")
 OTHER = Sealer([b"o" * 32], "default")
@@ -28,25 +28,9 @@ class Clock:
         return self.now
 
 
-def request(number, **fields):
-    given = {
-        "request_id": f"r{number}",
-        "event_id": f"e{number}",
-        "at": 1_000.0,
-        "event_at": 1_000.0,
-        "deadline": 9_000.0,
-        "features": {"x": "s3cret"},
-        "reason": "control",
-        "strategy": "random",
-        "utility": 0.0,
-        "threshold": 0.0,
-        "propensity": 0.5,
-        "model_version": 0,
-        "prediction": {},
-        "round_n": -1,
-        "seq": number,
-    }
-    return LabelRequested(**(given | fields))
+def request(number):
+    told = {"features": {"x": "s3cret"}, "reason": "control", "seq": number}
+    return requests.request(f"r{number}", at=1_000.0, deadline=9_000.0, **told)
 
 
 def outbox_in(folder, sealer):

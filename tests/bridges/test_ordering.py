@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bridges.programs import Programs
+from bridges.programs import Programs, a_run_and_a_desk
 from shells.runs import lines_of
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "orchestrators" / "order.py"
@@ -31,13 +31,8 @@ def order() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Programs]:
-    made = Programs(tmp_path_factory.mktemp("ordered"))
-    try:
-        made.start_run()
-        made.start_desk()
+    with a_run_and_a_desk(tmp_path_factory.mktemp("ordered")) as made:
         yield made
-    finally:
-        made.stop()
 
 
 def orders(desk: Programs) -> list[dict[str, Any]]:
