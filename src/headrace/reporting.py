@@ -16,7 +16,7 @@ import msgspec
 from .label.annotators import TURNAROUND_BOUNDS_S, Annotator, Annotators
 from .label.annotators import joined as joined_annotators
 from .label.desk import Counts, Desk
-from .learn.evaluation import Evaluation, joined, joined_all, joined_quality
+from .learn.evaluation import Evaluation, judged
 from .learn.failures import FAILING_N, Act, check_start
 from .learn.trainer import Trainer
 from .limits import limits_reached
@@ -392,15 +392,11 @@ def _class_shares(
 
 
 def _of_accuracy(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    if len(evaluations) == 1:
-        # A single stream's estimates also say of which of its events they speak.
-        estimates = evaluations[0].estimate(), evaluations[0].estimate_all()
-    else:
-        estimates = joined(evaluations), joined_all(evaluations)
+    window, whole, quality = judged(evaluations)
     return {
-        "accuracy": estimates[0],
-        "accuracy_all": estimates[1],
-        "quality": joined_quality(evaluations),
+        "accuracy": window,
+        "accuracy_all": whole,
+        "quality": quality,
         "unpredicted_n": sum(evaluation.unpredicted_n for evaluation in evaluations),
     }
 

@@ -9,7 +9,7 @@ import pytest
 
 from headrace import Engine
 from headrace.learn.anytime import Bets
-from headrace.learn.evaluation import Evaluation, joined_all
+from headrace.learn.evaluation import Evaluation, judged
 from headrace.settings import parse
 
 P = 0.05
@@ -77,7 +77,7 @@ def test_shards_are_joined_and_the_window_keeps_its_own_interval() -> None:
     plain, anytime = evaluated(None), evaluated(P)
     assert anytime.estimate() == plain.estimate()
     assert anytime.estimate_all().low < plain.estimate_all().low
-    both = joined_all([anytime, evaluated(P)])
+    _, both, _ = judged([anytime, evaluated(P)])
     assert both.high - both.low < anytime.estimate_all().high - anytime.estimate_all().low
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import BadSettings
 from headrace.learn import evaluation as module
-from headrace.learn.evaluation import Estimate, Evaluation, joined
+from headrace.learn.evaluation import Estimate, Evaluation, judged
 
 
 def feed(evaluation, confidence, ask=(), right=None, propensity=0.5, split=()):
@@ -103,10 +103,10 @@ def test_weights_undo_the_choice():
 
 def test_shards_are_joined_as_one_set_of_events():
     (a, right_a), (b, right_b) = fed(every=1, propensity=1.0), fed(every=1, seed=1, propensity=1.0)
-    found = joined([a, b])
+    found, _, _ = judged([a, b])
     assert found.accuracy == pytest.approx((right_a[200:].mean() + right_b[200:].mean()) / 2)
     assert (found.events_n, found.labels_n, found.from_seq) == (200, 200, None)
-    assert joined([]).accuracy is None
+    assert judged([])[0].accuracy is None
 
 
 def test_window_below_one_event_is_refused():

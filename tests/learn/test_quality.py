@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from river import metrics
 
-from headrace.learn.evaluation import Evaluation, joined_quality
+from headrace.learn.evaluation import Evaluation, judged
 from headrace.learn.quality import Cells, Quality, quality_of
 
 
@@ -141,12 +141,12 @@ def evaluated(seed: int, n: int = 300) -> Evaluation:
 
 
 def test_shards_are_joined_as_one_set_of_labels() -> None:
-    both = joined_quality([evaluated(1), evaluated(2)])
+    both = judged([evaluated(1), evaluated(2)])[2]
     (labels, predicted), (more, also) = drawn(300, 1), drawn(300, 2)
     alone = quality_of(cells_of(labels + more, predicted + also, 2.0), 1.0)
     assert both.kappa.value == pytest.approx(alone.kappa.value)
     assert both.recall["c"].labels_n == alone.recall["c"].labels_n
-    assert evaluated(1).quality() == joined_quality([evaluated(1)])
+    assert evaluated(1).quality() == judged([evaluated(1)])[2]
 
 
 def test_a_corrected_label_changes_its_cell() -> None:

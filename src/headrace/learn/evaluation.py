@@ -26,7 +26,7 @@ from .anytime import Bets
 from .estimate import ONE, Estimate, Sums, estimate_of
 from .quality import Quality, quality_of
 
-__all__ = ["Estimate", "Evaluation", "Quality", "joined", "joined_quality"]
+__all__ = ["Estimate", "Evaluation", "Quality", "judged"]
 
 # A window is so many blocks, and moves by one block at a time.
 BLOCKS_N = 50
@@ -229,12 +229,18 @@ class Evaluation:
         newer events from the labels of older ones would be wrong whenever the world drifts.
         """
         first, last = self._range()
-        return estimate_of(self._sums(first, last), first * self.block_n, self._end(last))
+        return self._estimate(self._sums(first, last), first, last)
+
+    def _estimate(self, sums: Sums, first: int, last: int) -> Estimate:
+        return estimate_of(sums, first * self.block_n, self._end(last))
 
     def estimate_all(self) -> Estimate:
         """The same from the first event on, up to where labels are back."""
         _, last = self._range()
-        return estimate_of(self._sums_all(), 0, self._end(last))
+        return self._estimate_all(last)
+
+    def _estimate_all(self, last: int) -> Estimate:
+        return estimate_of(self._sums_all(last), 0, self._end(last))
 
     def quality(self) -> Quality:
         """Measures beyond accuracy, over the same range as `estimate`."""
@@ -261,8 +267,7 @@ class Evaluation:
     def _no_sums(self) -> Sums:
         return Sums(None if self.anytime_min is None else Bets(self.anytime_min))
 
-    def _sums_all(self) -> Sums:
-        _, last = self._range()
+    def _sums_all(self, last: int) -> Sums:
         sums = self._sums(min(self.blocks, default=0), last, self._no_sums())
         sums.merge(self.past)
         return sums
@@ -280,28 +285,23 @@ class Evaluation:
         return sums
 
 
-def joined(evaluations: Sequence[Evaluation]) -> Estimate:
-    """Accuracy over the windows of several shards together."""
-    total = Sums()
-    for evaluation in evaluations:
-        total.merge(evaluation._sums(*evaluation._range()))
-    return estimate_of(total, None, None)
+def judged(evaluations: Sequence[Evaluation]) -> tuple[Estimate, Estimate, Quality]:
+    """Of several shards together: `estimate`, `estimate_all` and `quality`, from one look at each.
 
-
-def joined_all(evaluations: Sequence[Evaluation]) -> Estimate:
-    """The same from the first event of each shard on."""
-    total = Sums()
-    for evaluation in evaluations:
-        total.merge(evaluation._sums_all())
-    return estimate_of(total, None, None)
-
-
-def joined_quality(evaluations: Sequence[Evaluation]) -> Quality:
-    """Measures beyond accuracy over the windows of several shards together."""
-    total = Sums()
-    for evaluation in evaluations:
-        total.merge(evaluation._sums(*evaluation._range()))
-    return _quality_of(total)
+    Only the estimates of a single one say of which of its events they speak.
+    """
+    looked = [(one, *one._range()) for one in evaluations]
+    windows = [one._sums(first, last) for one, first, last in looked]
+    window, whole = Sums(), Sums()
+    for sums in windows:
+        window.merge(sums)
+    if len(looked) == 1:
+        [(one, first, last)], [sums] = looked, windows
+        return one._estimate(sums, first, last), one._estimate_all(last), _quality_of(window)
+    for one, _, last in looked:
+        whole.merge(one._sums_all(last))
+    both = estimate_of(window, None, None), estimate_of(whole, None, None)
+    return *both, _quality_of(window)
 
 
 def _quality_of(sums: Sums) -> Quality:
