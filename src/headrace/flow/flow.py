@@ -98,7 +98,7 @@ class Flow(Hand):
         self._taking_over: Routine[None] | None = None
         self._training_end = 0
         self._is_stopping = self._is_feeding = False
-        self._stood: Mapping[Part, int] | None = None
+        self._stood: Polled | None = None
         self._committed_at = self._save_at = woke.elapsed
         for routine in (self._open(), self._feed_all(), watch(self)):
             self.routines.start(routine)
@@ -153,10 +153,11 @@ class Flow(Hand):
 
     def _commit_if_due(self) -> None:
         if self._stood is not None:
-            # What was read and is not fed yet must not be passed over.
-            positions = {} if self._read or self._is_feeding else self._stood
+            # What was read and is not fed, or was let go of in a turn that ended, is not passed over.
+            is_fed = not self._read and not self._is_feeding and self._stood.turn == self.turn
+            positions = self._stood.positions if is_fed else None
             self._stood, self._committed_at = None, self.elapsed
-            self.routines.start(commit(self, positions))
+            self.routines.start(commit(self, positions or {}))
 
     @property
     def has_room(self) -> bool:
@@ -295,8 +296,8 @@ class Flow(Hand):
 
     def _polled(self, one: Polled) -> None:
         self._read += [(one.turn, part, records) for part, records in one.records.items()]
-        if one.positions is not None and one.turn == self.turn:
-            self._stood = one.positions
+        if one.positions is not None:
+            self._stood = one
 
     def _feed_all(self) -> Routine[None]:
         """Feed what was read, in the order in which it was, for ever."""
