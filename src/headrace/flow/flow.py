@@ -153,7 +153,7 @@ class Flow(Hand):
 
     def _commit_if_due(self) -> None:
         if self._stood is not None:
-            # What was read and is not fed, or was let go of in a turn that ended, is not passed over.
+            # What is not fed yet, or was let go of in a turn that ended, is not passed over.
             is_fed = not self._read and not self._is_feeding and self._stood.turn == self.turn
             positions = self._stood.positions if is_fed else None
             self._stood, self._committed_at = None, self.elapsed
