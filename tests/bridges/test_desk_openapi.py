@@ -41,4 +41,4 @@ def test_every_call_does_what_its_description_says(tmp_path: Path) -> None:
     finally:
         world.desk.close()
     assert code == 0, told
-    assert "9 selected" in told
+    assert "10 selected" in told

@@ -85,6 +85,24 @@ _WANTED = _object(
         "reason": {"type": "string", "maxLength": 200},
     },
 ) | {"additionalProperties": False}
+_ALERT = _object(
+    {
+        "status": {"enum": ["firing", "resolved"]},
+        "startsAt": {"type": "string", "format": "date-time"},
+    }
+)
+_ALERTS = _object(
+    {
+        "version": {"const": "4"},
+        "groupKey": {"type": "string", "minLength": 1},
+        "status": {"enum": ["firing", "resolved"]},
+        "alerts": {"type": "array", "items": _ALERT},
+    },
+    {
+        "groupLabels": {"type": "object", "additionalProperties": _TEXT},
+        "commonLabels": {"type": "object", "additionalProperties": _TEXT},
+    },
+)
 
 
 def _call(
@@ -123,6 +141,11 @@ def _in_path(name: str) -> dict[str, Any]:
 
 _KEY = {"name": "Idempotency-Key", "in": "header", "required": True}
 _ORDERED = [_KEY | {"schema": {"type": "string", "minLength": 1, "maxLength": 200}}]
+_LABELS = {
+    "name": "labels",
+    "in": "query",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+}
 _NOTHING = {"type": "object"}
 
 _PATHS: dict[str, Any] = {
@@ -174,6 +197,18 @@ _PATHS: dict[str, Any] = {
             may_be_empty=True,
         )
     },
+    "/v1/alertmanager": {
+        "post": _call(
+            "Order a round by a message of Alertmanager; repeated, it changes nothing",
+            {
+                202: ("ordered", _ROUND),
+                200: ("ordered before", _ROUND),
+                204: ("the alerts are over, nothing is ordered", None),
+            },
+            _ALERTS,
+            [_LABELS],
+        )
+    },
     "/v1/rounds/{key}": {
         "get": _call(
             "What became of a round",
@@ -189,7 +224,7 @@ def description() -> dict[str, Any]:
     """The whole description.
 
     >>> sorted(description()["paths"])[:3]
-    ['/v1/answers', '/v1/answers/undo', '/v1/login']
+    ['/v1/alertmanager', '/v1/answers', '/v1/answers/undo']
     """
     return {
         "openapi": "3.1.0",

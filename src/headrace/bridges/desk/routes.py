@@ -42,6 +42,7 @@ ROUTES = (
     Route("POST", "/v1/answers/undo", "_undo", LABELLERS, "answer_undone"),
     Route("GET", "/v1/status", "_status", ROLES),
     Route("POST", "/v1/rounds", "_open_round", ("operator",), "round_ordered"),
+    Route("POST", "/v1/alertmanager", "_open_round_for_alert", ("operator",), "round_ordered"),
     Route("GET", "/v1/rounds/{key}", "_round", ("operator", "viewer")),
     Route("GET", "/v1/openapi.json", "_openapi", ROLES),
 )

@@ -22,13 +22,14 @@ from aiohttp import web
 from ...errors import BadSettings
 from ...messages import LabelRequested
 from ...settings_http import is_loopback
+from .alerts import ordered_by
 from .bridge import Desk, DeskSettings
+from .calls import BODY_BYTES_MAX, AnswerGiven, Login, Refused, RoundWanted, read_body
 from .features import QUESTIONS_N, Usual
 from .openapi import description
 from .people import Pace, People, Person
 from .routes import ROUTES, Route
 
-BODY_BYTES_MAX = 65_536
 LABEL_MAX, NOTE_MAX = 500, 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
 REFUSALS_PER_S, REFUSALS_AT_ONCE = 1.0, 60
@@ -82,38 +83,6 @@ class Run(Protocol):
 
     def round(self, key: str) -> dict[str, Any] | None:
         """What became of an order; None for a key that was never ordered."""
-
-
-class Refused(Exception):  # noqa: N818 - as BadInput and the others
-    """The caller's fault: an HTTP status and a sentence."""
-
-    def __init__(self, status: int, sentence: str, wait_s: float = 0.0) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.wait_s = wait_s
-
-
-class AnswerGiven(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/answers`; a label of null means "cannot tell"."""
-
-    request_id: str
-    label: str | None
-    note: str = ""
-    took_s: float | None = None
-    seen_guess: bool = False
-
-
-class RoundWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/rounds`; without `labels`, all there is to spend."""
-
-    labels: int | float | None = None  # in JSON 20.0 is a whole number too
-    reason: str = ""
-
-
-class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/login`."""
-
-    token: str
 
 
 class Latest(NamedTuple):
@@ -253,7 +222,7 @@ class Server:
 
     async def _login(self, call: Call) -> web.Response:
         self._count(self._logins, f"login from {call.request.remote}")
-        body = await _body(call.request, Login)
+        body = await read_body(call.request, Login)
         person = self._people.by_token(body.token)
         if person is None:
             self._refused("login_refused", remote=call.request.remote)
@@ -368,7 +337,7 @@ class Server:
 
     async def _answer(self, call: Call) -> web.Response:
         person = call.person
-        body = await _body(call.request, AnswerGiven)
+        body = await read_body(call.request, AnswerGiven)
         label = None if body.label is None else self._label(body.label)
         if len(body.note) > NOTE_MAX:
             raise Refused(400, f"The note is longer than {NOTE_MAX} characters.")
@@ -427,13 +396,23 @@ class Server:
         key = call.request.headers.get("Idempotency-Key", "")
         if not key:
             raise Refused(400, "The header Idempotency-Key is missing; give each order a name.")
-        body = await _body(call.request, RoundWanted)
+        body = await read_body(call.request, RoundWanted)
         labels_n = body.labels
         if isinstance(labels_n, float):
             if not labels_n.is_integer():
                 raise Refused(400, f"labels is {labels_n:g}; must be a whole number.")
             labels_n = int(labels_n)
-        is_new = self._run.open_round(labels_n, body.reason, key, call.person.name)
+        return self._order(call, labels_n, body.reason, key)
+
+    async def _open_round_for_alert(self, call: Call) -> web.Response:
+        order = await ordered_by(call.request)
+        if order is None:
+            call.has_acted = False
+            return web.Response(status=204)
+        return self._order(call, order.labels_n, order.reason, order.key)
+
+    def _order(self, call: Call, labels_n: int | None, reason: str, key: str) -> web.Response:
+        is_new = self._run.open_round(labels_n, reason, key, call.person.name)
         call.act |= {"key": key, "labels_n": labels_n, "is_new": is_new}
         found = self._run.round(key) or {"state": "ordered"}
         return web.json_response({"key": key, **found}, status=202 if is_new else 200)
@@ -472,14 +451,6 @@ def tls_of(settings: DeskSettings) -> ssl.SSLContext | None:
     except OSError as error:
         raise BadSettings(f"bridges.desk.cert_file can't be used: {error}") from error
     return context
-
-
-async def _body(request: web.Request, kind: Any) -> Any:
-    """The JSON of a call, as a struct. Raises `Refused`."""
-    try:
-        return msgspec.json.decode(await request.read() or b"{}", type=kind)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise Refused(400, f"The body is not what this call takes: {error}.") from error
 
 
 def _fault(status: int, sentence: str, whose: str) -> web.Response:
