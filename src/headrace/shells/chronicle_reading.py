@@ -26,7 +26,7 @@ from ..messages import InputRejected, LabelRequested, Output
 from ..privacy import WHOLE
 from .chronicle import Chronicle
 from .outputs import encoded
-from .replay import Player
+from .player import Player
 from .report_parts import features_told
 from .run_folder import RunFolder
 

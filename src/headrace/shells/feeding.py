@@ -27,7 +27,7 @@ from ..settings import Settings
 from .base import base_store, restore_base
 from .curve import Curve
 from .outputs import OutputLogs, differences_told
-from .replay import Player
+from .player import Player
 from .run_folder import RunFolder
 from .shown import Shown
 

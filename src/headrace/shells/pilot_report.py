@@ -43,6 +43,7 @@ from .pilot_compare import (
 from .pilot_compare import interval as over_seeds
 from .pilot_history import History, Reading
 from .pilot_runs import ALL, Outcome
+from .report_parts import changed_settings
 
 
 class Pilot(msgspec.Struct, frozen=True, kw_only=True):
@@ -437,23 +438,6 @@ def _settings(pilot: Pilot) -> Section:
     rows: list[list[str | None]] = [list(pair) for pair in changed_settings(pilot.settings)]
     used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
     return section("Settings used", used, "Budget, latency, strategy and seed vary by run.")
-
-
-def changed_settings(settings: Settings) -> list[tuple[str, str]]:
-    """The settings that are not at their defaults: dotted name and value."""
-    return _changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
-
-
-def _changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:
-    if values == defaults:
-        return []
-    if isinstance(values, dict) and isinstance(defaults, dict):
-        return [
-            pair
-            for name, value in values.items()
-            for pair in _changed(value, defaults.get(name), f"{path}.{name}" if path else name)
-        ]
-    return [(path, str(values))]
 
 
 def _place(pilot: Pilot, budget: float, latency: float) -> str:

@@ -28,11 +28,11 @@ from ..messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
 from ..report import Report
 from .chronicle import Chronicle, Sample, joined_spread
 from .live_health import span
-from .pilot_report import changed_settings
 from .report_parts import (
     Axis,
     Cells,
     bands_of,
+    changed_settings,
     outcome,
     prediction_told,
     when,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import msgspec
 import numpy as np
 
 from ..adapters.html import Number, count, interval, percent
@@ -24,6 +25,7 @@ from ..messages import (
 from ..observe.schema import Schema
 from ..observe.signals import is_wrong
 from ..report import Report
+from ..settings import Settings
 from .chronicle import Asked, Chronicle, Happened, Sample, wilson
 
 Points = tuple[list[float], list[float]]
@@ -230,3 +232,20 @@ def outcome(asked: Asked) -> str:
             return reason
         case _:
             return "open"
+
+
+def changed_settings(settings: Settings) -> list[tuple[str, str]]:
+    """The settings that are not at their defaults: dotted name and value."""
+    return _changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
+
+
+def _changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:
+    if values == defaults:
+        return []
+    if isinstance(values, dict) and isinstance(defaults, dict):
+        return [
+            pair
+            for name, value in values.items()
+            for pair in _changed(value, defaults.get(name), f"{path}.{name}" if path else name)
+        ]
+    return [(path, str(values))]
