@@ -160,6 +160,15 @@ class Cluster:
         first = min(max(first, log.first), log.end)
         log.records, log.first = log.since(first), first
 
+    def run_routine(self, routine: Any) -> Any:
+        """Carry out a routine at once, as a command does while no worker runs."""
+        result, client = None, Worker(self, -1)
+        try:
+            while True:
+                result = client.result(routine.send(result))
+        except StopIteration as stop:
+            return stop.value
+
     # ------------------------------------------------------------------------------- group
 
     def parts(self) -> list[Part]:
@@ -217,6 +226,7 @@ class Worker:
 
     def __init__(self, cluster: Cluster, number: int) -> None:
         self.cluster, self.number = cluster, number
+        self.settings = cluster.settings
         self.lives_n = 0
         self.lost_n: dict[str, int] = {}
         self.recomputed = Differences()
@@ -230,7 +240,7 @@ class Worker:
     # -------------------------------------------------------------------------------- life
 
     def begin(self) -> None:
-        settings = self.cluster.settings
+        self.settings = settings = self.cluster.settings
         self.lives_n += 1
         self.places: dict[Part, int] = {}
         self.paused: set[Part] = set()
@@ -463,7 +473,7 @@ class Worker:
         return next((r.offset for r in log.records if r.timestamp >= since_ms), log.end)
 
     def _load(self, kind: str, number: int) -> Any:
-        settings, n = self.cluster.settings, self.cluster.partitions_n
+        settings, n = self.settings, self.cluster.partitions_n
         found = self._saving(kind, number)
         if kind == "training":
             if found is None:
@@ -483,13 +493,11 @@ class Worker:
         except BadInput as error:
             self.cluster.told.append(f"a snapshot is passed over: {error}")
             return self._unborn(number)
-        positions = found.positions
-        shard.seek(int(positions["events"]))
-        shard.training, shard.journal = int(positions["training"]), int(positions["journal"])
-        return shard, log, positions
+        shard.stand_at(found.positions)
+        return shard, log, found.positions
 
     def _unborn(self, number: int) -> Any:
-        settings, log = self.cluster.settings, _new_log(self.cluster.settings)
+        settings, log = self.settings, _new_log(self.settings)
         shard = PartitionShard(settings, number, self.cluster.partitions_n, log.trainer)
         return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 

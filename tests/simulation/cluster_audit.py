@@ -73,6 +73,7 @@ class Audit:
         self._hurt()
         if not self.is_refused:
             self._ends()
+            self._cap()
             self._models()
             self._ready()
 
@@ -140,7 +141,8 @@ class Audit:
             # A shard of other settings begins anew, and decides nothing of before again.
             is_told = self.is_refused or self._is_warned("can't be made again")
             is_told = is_told or self._is_warned("what its shard knew before is lost")
-            if not is_told and not self.world.has_grown:
+            is_told = is_told or self.world.has_grown or self.world.has_begun_anew
+            if not is_told:
                 self.say(f"request {name} is in a journal, and was never sent")
         for name in sorted(self.requests.keys() - decided):
             if not self._is_warned("lost its end"):
@@ -196,12 +198,34 @@ class Audit:
                 self.say(f"the answer to request {name} was lost")
             elif not self._is_warned(self.kafka.answers if name in known else self.kafka.desk):
                 self.say(f"the answer to request {name} is gone, and nobody said so")
-        cap = self.world.settings.query.budget.cap
-        is_forgotten = self._is_warned("what its shard knew before is lost")
-        if cap is not None and not self.world.has_grown and not is_forgotten:
-            refunded_n = sum(end["type"] != "LabelSettled" for end in ends)
-            if len(self.requests) - refunded_n > cap:
-                self.say(f"{len(self.requests)} labels were asked for; the cap is {cap}")
+
+    def _cap(self) -> None:
+        """No step asks for more labels than the cap, of all partitions, has left then."""
+        if not self.world.caps or self._is_warned("lost its end"):
+            return
+        acts: list[tuple[int, int, str, int]] = [
+            (ms, 0, "", cap if cap is not None else 1_000_000) for ms, cap in self.world.caps
+        ]
+        ended, settled = dict[str, int](), set[str]()
+        for record in self.written(self.kafka.training):
+            entry = json.loads(record.value)
+            if entry["type"] in ENDS:
+                ended.setdefault(entry["request_id"], record.timestamp)
+            if entry["type"] == "LabelSettled":
+                settled.add(entry["request_id"])
+        acts += [(ms, 1, name, -1) for name, ms in ended.items() if name not in settled]
+        for n in range(self.cluster.partitions_n):
+            records = self.written(self.kafka.journal, n)
+            rows = rows_of(records)
+            for (_, step, _), record in zip(rows, records, strict=True):
+                step["ms"] = record.timestamp
+            for step in steps_of(rows):
+                acts += [(step["ms"], 2, name, 1) for name in step.get("asked", [])]
+        cap, spent_n = 0, 0
+        for _, kind, name, n in sorted(acts):
+            cap, spent_n = (n, spent_n) if kind == 0 else (cap, spent_n + n)
+            if kind == 2 and spent_n > cap:
+                self.say(f"request {name} is label {spent_n} of a cap of {cap}")
 
     def _models(self) -> None:
         """Everybody holds the same model at the end of the log."""

@@ -14,6 +14,7 @@ from headrace.flow.effects import Part
 from headrace.flow.parcels import Post
 from headrace.settings import parse
 from simulation.cluster import BEGAN_AT, Cluster, Kept, encoded
+from simulation.cluster_caps import CAP_FAULTS
 from simulation.cluster_logs import LOG_FAULTS, put_back
 
 EVENTS_N, DEADLINE_S = 60, 100.0
@@ -58,11 +59,13 @@ class World:
         self.answered: set[str] = set()
         self.cut: set[int] = set()
         self.began_n = cluster.partitions_n
-        self.was_cut_off = self.has_grown = False
+        self.was_cut_off = self.has_grown = self.has_begun_anew = False
         self.refused: list[str] = []
         self.events_n = 0
         cluster.on_request = self._requested
         self.hurt: set[tuple[str, str]] = set()
+        cap = self.settings.query.budget.cap
+        self.caps: list[tuple[int, int | None]] = [] if cap is None else [(0, cap)]
         every = sorted(FAULTS)
         self.faults = tuple(luck.sample(every, 3)) if faults is None else faults
         if faults is None and luck.random() < LOGS_HURT:
@@ -113,7 +116,7 @@ class World:
 
     def _fault(self, name: str) -> None:
         if name in self.faults:
-            (FAULTS | LOG_FAULTS)[name](self)
+            (FAULTS | LOG_FAULTS | CAP_FAULTS)[name](self)
 
     def _event(self, partition: int | None = None) -> None:
         cluster, luck = self.cluster, self.luck

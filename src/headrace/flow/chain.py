@@ -22,7 +22,8 @@ class Chain:
 
     The outputs of all steps up to `done` arrived. The steps reach offset `stop` of the events and
     `training` of the training log. Today's state follows from the events from `starts_at` on, and
-    from `lost_n` steps that were deleted.
+    from `lost_n` steps that were deleted. Of a cap `spent_n` labels are spent, by the last claim,
+    `claim_n`.
     """
 
     partition: int
@@ -34,16 +35,32 @@ class Chain:
     starts_at: int | None = None
     lost_n: int = 0
     end: int = 0
+    spent_n: int = 0
+    claim_n: int = 0
 
 
 def chain_of(
-    settings: Settings, partition: int, *, last: int = -1, writer: str = ""
+    settings: Settings,
+    partition: int,
+    *,
+    last: int = -1,
+    writer: str = "",
+    spent_n: int = 0,
+    claim_n: int = 0,
 ) -> Routine[Chain]:
     """The chain from its beginning, or from a step known to be in it: `last`, of `writer`."""
     journal = Part(settings.kafka.journal, partition)
     tapes = Tapes({journal: last + 1})
     yield from tapes.begin()
-    chain = Chain(partition, last, writer, done=last, lost_n=tapes.lost[journal])
+    chain = Chain(
+        partition,
+        last,
+        writer,
+        spent_n=spent_n,
+        claim_n=claim_n,
+        done=last,
+        lost_n=tapes.lost[journal],
+    )
     is_any, rules = chain.lost_n > 0, None
     at = ChainEnd(last, writer)
     chain.end = tapes.ends[journal]
@@ -56,6 +73,8 @@ def chain_of(
             is_any, chain.last, chain.writer = False, record.offset, step.writer
             chain.done = max(chain.done, step.done)
             chain.stop, chain.training = step.stop, step.training
+            chain.spent_n = step.spent_n if step.claim_n else chain.spent_n + len(step.asked)
+            chain.claim_n = step.claim_n or chain.claim_n
             if step.is_reset or rules not in (None, step.rules):
                 chain.starts_at, chain.lost_n = step.stop, 0
             elif chain.starts_at is None:

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import BadInput
+from ..learn.caps import CapClaimed
 from ..learn.retrain import RetrainJob
-from ..learn.trainer import Entry
+from ..learn.training_log import Logged
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..privacy import Privacy
@@ -218,12 +219,13 @@ class Flow(Hand):
         challenger, error = yield Retrain(job)
         self.training.retrained(job.job_id, challenger, error)
 
-    def _on_entry(self, entry: Entry) -> None:
-        """The trainer has just folded this entry: the shards hear of it before anything else."""
-        self.now = max(self.now, entry.at)
-        self.mail.told([entry])
+    def _on_entry(self, entry: Logged) -> None:
+        """This entry was just folded: the shards hear of it before anything else."""
+        if not isinstance(entry, CapClaimed):
+            self.now = max(self.now, entry.at)
+            self.mail.told([entry])
         for owned in self.shards.values():
-            owned.shard.ended(entry)
+            owned.shard.hear(entry, self.training.log)
 
     def _check_caught_up(self) -> None:
         """From the end of the log on, drift may lead to orders: they depend on what it says."""

@@ -17,8 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import BadInput
-from ..learn.trainer import Entry
-from ..learn.training_log import TrainingLog
+from ..learn.training_log import Logged, TrainingLog
 from ..messages import ModelAdopted
 from ..observe.decode import Decoder
 from ..query.record import Differences
@@ -57,7 +56,7 @@ class UnusableError(Exception):
     """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
 
 
-def fold_record(log: TrainingLog, record: Record) -> Routine[Entry | None]:
+def fold_record(log: TrainingLog, record: Record) -> Routine[Logged | None]:
     """Fold the next record of the training log; its entry if it counts."""
     entry, origin = wire.entry_of(record) or (None, None)
     if entry is None:
@@ -143,6 +142,7 @@ class Recovery:
             yield from self.catch_up(shard, log, step.training)
             shard = yield from self._again(tapes, shard, log, step)
             self._settle(shard, step, record.offset, record.timestamp)
+            shard.go_on_with_cap(step, log.caps)
             self._writer = step.writer
             if step.is_first:
                 self._topics = step.topics
@@ -186,7 +186,7 @@ class Recovery:
             for record in records:
                 entry = yield from fold_record(log, record)
                 if entry is not None:
-                    shard.ended(entry)
+                    shard.hear(entry, log)
         shard.training = max(shard.training, training)
 
     def _again(
@@ -197,6 +197,8 @@ class Recovery:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
             tapes.skip(self._events, step.stop)
             fresh.seek(step.stop)
+            # Where the step itself does not say: it is from before a cap, or of an earlier version.
+            fresh.keep_cap(shard.claim_n, shard.spent_n + len(step.asked), log.caps)
             return fresh
         if shard.position < step.start:
             tapes.skip(self._events, step.start)

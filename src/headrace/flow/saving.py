@@ -12,7 +12,6 @@ from .. import frozen
 from ..learn.training_log import TrainingLog
 from .effects import Commit, Part, Routine, Save, Saving
 from .hand import Hand
-from .mail import OwnedShard
 from .topic_ids import written_ids
 
 
@@ -28,7 +27,7 @@ def savings_of(flow: Hand) -> tuple[Saving, ...]:
     for owned in flow.shards_now():
         # A rebalance may have come between, and what it decided is not all sent.
         if not owned.shard.is_due and owned.done == owned.shard.journal:
-            positions = positions_of(owned, position)
+            positions = owned.shard.places(position, owned.writer)
             positions["topics"] = written_ids(flow.topic_ids.kept)
             number = owned.shard.partition
             found.append(Saving("shard", number, owned.shard.freeze(), positions, training))
@@ -36,18 +35,6 @@ def savings_of(flow: Hand) -> tuple[Saving, ...]:
         place: dict[str, int | str] = {"desk": desk.desk.position}
         found.append(Saving("desk", number, desk.desk.freeze(), place))
     return tuple(found)
-
-
-def positions_of(owned: OwnedShard, training: int) -> dict[str, int | str]:
-    """Where a shard stands, as its snapshot says."""
-    shard = owned.shard
-    return {
-        "events": shard.position,
-        "training": training,
-        "journal": shard.journal,
-        "rules": shard.rules,
-        "writer": owned.writer,
-    }
 
 
 def commit(flow: Hand, positions: Mapping[Part, int]) -> Routine[None]:

@@ -13,7 +13,7 @@ and the other sees it in the offset that the broker gave its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -23,7 +23,9 @@ from .. import frozen
 from ..chance import Chance
 from ..errors import BadInput, BadSettings
 from ..feeding import feed_batch, pass_time
+from ..learn.caps import CapClaimed, Caps, part_of
 from ..learn.trainer import Entry, Trainer
+from ..learn.training_log import Logged, TrainingLog
 from ..learn.view import View
 from ..messages import (
     EventBatch,
@@ -69,6 +71,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cut off with several steps on their way may meet, in the offset where it expected its own first
     one, the step of another. A first step also has the ids of the `topics` that its writer went by,
     by their settings.
+
+    Under a cap `spent_n` are the labels of it that the partition has spent so far, in all lives of
+    its shard, and `claim_n` is the number of its last claim (`learn.caps`).
     """
 
     previous: int
@@ -84,6 +89,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_first: bool = False
     is_reset: bool = False
     topics: dict[str, str] = {}
+    spent_n: int = 0
+    claim_n: int = 0
 
     @property
     def is_followed(self) -> bool:
@@ -131,11 +138,11 @@ class Taken:
 def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
     """The settings of one shard of so many: its part of every limit that is meant for all.
 
-    A share of events needs no dividing. The parts of a cap are its sum, so that some partitions may
-    have nothing to spend; the room for open requests is rounded down. A part of the burst holds at
-    least what two rounds and the reserve need: with less, many partitions would never let the
-    strategy choose. What is only for the process is left out, so that a shard is the same whoever
-    saved it. Raises
+    A share of events needs no dividing. Of a cap a shard has nothing until it has claimed its part,
+    whatever the cap is, so that another cap makes no other shard; the room for open requests is
+    rounded down. A part of the burst holds at least what two rounds and the reserve need: with
+    less, many partitions would never let the strategy choose. What is only for the process is left
+    out, so that a shard is the same whoever saved it. Raises
     `BadSettings` when nothing would be left.
 
     >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
@@ -153,8 +160,8 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
     part = msgspec.structs.replace(
         budget,
         per_hour=None if budget.per_hour is None else budget.per_hour / n,
-        cap=_part(budget.cap, n, partition),
-        per_period=_part(budget.per_period, n, partition),
+        cap=None if budget.cap is None else 0,
+        per_period=None if budget.per_period is None else part_of(budget.per_period, n, partition),
         money=None if budget.money is None else budget.money / n,
         burst=max(math.ceil(budget.burst / n), reserve + math.ceil(2.0 * per_round) + 1),
         start=budget.start // n,
@@ -192,11 +199,6 @@ def _workflow_part(workflow: WorkflowSettings, n: int) -> WorkflowSettings:
     )
 
 
-def _part(limit: int | None, n: int, partition: int) -> int | None:
-    """The part of a whole number of labels; the parts add up to it."""
-    return None if limit is None else limit // n + (partition < limit % n)
-
-
 def digest_of(*settings: Section | int) -> str:
     """What is set, as 16 digits."""
     return xxhash.xxh64_hexdigest(b"\n".join(map(msgspec.json.encode, settings)))
@@ -218,9 +220,9 @@ def answers_decoder_of(settings: Settings) -> AnswersDecoder:
 class PartitionShard:
     """A shard with its place in the events (`position`), training log, and journal.
 
-    `ended`, `feed` and `tick` take things in; `take` gives the step that says what was taken in,
+    `hear`, `feed` and `tick` take things in; `take` gives the step that says what was taken in,
     with all that followed. Offsets are of the next record to read; `journal` is that of the last
-    step, -1 for none.
+    step, -1 for none. `claim_n` is the number of its last claim to a cap, 0 for none.
     """
 
     def __init__(
@@ -231,6 +233,8 @@ class PartitionShard:
         self.position = 0
         self.training = 0
         self.journal = -1
+        self.claim_n = 0
+        self._cap = settings.query.budget.cap
         part = share_of(settings, partitions_n, partition)
         self.rules = digest_of(part)
         schema, chance = make_schema(settings), Chance(settings.seed)
@@ -244,8 +248,14 @@ class PartitionShard:
 
     # ------------------------------------------------------------------------------- taking in
 
-    def ended(self, entry: Entry) -> None:
-        """The trainer has just folded this entry."""
+    def hear(self, entry: Logged, log: TrainingLog) -> None:
+        """The training log has just folded this entry."""
+        if isinstance(entry, CapClaimed):
+            self._allow(self.spent_n, log.caps)
+        else:
+            self._ended(entry)
+
+    def _ended(self, entry: Entry) -> None:
         if isinstance(entry, ModelAdopted | ModelRolledBack):
             self.shard.adopted()
         elif isinstance(entry, RequestEnded):
@@ -322,6 +332,53 @@ class PartitionShard:
         self._add(outputs)
         return found
 
+    # ------------------------------------------------------------------------- its part of a cap
+
+    @property
+    def spent_n(self) -> int:
+        """Labels of the cap that the partition has spent, whichever shard did; 0 without a cap."""
+        return self.shard.asking.budget.cap_spent_n
+
+    def claim(self, caps: Caps) -> CapClaimed | None:
+        """Claim a part of the cap with the next step; None where it holds the one it should.
+
+        Nothing is asked from now on until the claim was heard. Where the log knows of a later claim
+        than our journal, nobody knows what was spent since: all of that part counts as spent.
+        """
+        number = caps.number_of(self.partition)
+        if self._cap is None or (
+            number == self.claim_n and caps.holds(self.partition, self._cap, self.partitions_n)
+        ):
+            return None
+        spent_n = self.spent_n
+        if number > self.claim_n:
+            spent_n = max(spent_n, caps.limit_of(self.partition))
+        self.keep_cap(max(number, self.claim_n) + 1, spent_n, caps)
+        return CapClaimed(
+            partition=self.partition,
+            number=self.claim_n,
+            spent_n=spent_n,
+            cap=self._cap,
+            partitions_n=self.partitions_n,
+        )
+
+    def go_on_with_cap(self, step: Step, caps: Caps) -> None:
+        """What a step of this partition says of the cap holds."""
+        if step.claim_n:
+            self.keep_cap(step.claim_n, step.spent_n, caps)
+
+    def keep_cap(self, claim_n: int, spent_n: int, caps: Caps) -> None:
+        """So much was spent by the time of this claim or since."""
+        if self._cap is not None:
+            self.claim_n = claim_n
+            self._allow(spent_n, caps)
+
+    def _allow(self, spent_n: int, caps: Caps) -> None:
+        """Until the last claim was heard nothing may be spent: it says what was."""
+        is_heard = self.claim_n > 0 and caps.number_of(self.partition) == self.claim_n
+        limit_n = caps.limit_of(self.partition) if is_heard else spent_n
+        self.shard.asking.budget.set_cap(limit_n, spent_n)
+
     # ------------------------------------------------------------------------------ giving out
 
     @property
@@ -346,6 +403,8 @@ class PartitionShard:
             rules=self.rules,
             writer=writer,
             is_first=is_first,
+            spent_n=self.spent_n if self.claim_n else 0,
+            claim_n=self.claim_n,
         )
         self.training, self._start = training, self.position
         self._began_n = self.shard.events_n
@@ -355,6 +414,23 @@ class PartitionShard:
     def seek(self, position: int) -> None:
         """Go on from this offset; what lies between is not seen."""
         self.position = self._start = position
+
+    def stand_at(self, positions: Mapping[str, int | str]) -> None:
+        """Where a snapshot stood, as `places` says."""
+        self.seek(int(positions["events"]))
+        self.training, self.journal = int(positions["training"]), int(positions["journal"])
+        self.claim_n = int(positions.get("claim", 0))
+
+    def places(self, training: int, writer: str) -> dict[str, int | str]:
+        """Where it stands, for a snapshot: the training log up to here, its last step's writer."""
+        places: dict[str, int | str] = {
+            "events": self.position,
+            "training": training,
+            "journal": self.journal,
+            "rules": self.rules,
+            "writer": writer,
+        }
+        return places | ({"claim": self.claim_n} if self.claim_n else {})
 
     # ---------------------------------------------------------------------------------- state
 

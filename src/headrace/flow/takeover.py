@@ -14,9 +14,11 @@ from ..learn.training_log import TrainingLog
 from ..messages import DriftChanged, LabelRequested
 from ..settings import Settings
 from ..settings_kafka import KafkaSettings
+from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
 from .hand import Hand
 from .mail import OwnedDesk, OwnedShard
+from .parcels import Post
 from .places import check_place
 from .recovery import Recovered, Recovery, UnusableError
 from .shards import PartitionShard
@@ -104,6 +106,8 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
         if shard.journal >= 0:
             flow.places.lose(part, shard.position, first, "its shard goes on without these events")
         shard.seek(first)
+    while flow.settings.query.budget.cap is not None and not flow.is_caught_up:
+        yield None  # What is claimed of the cap stands in the training log.
     owned = OwnedShard(
         shard, found.journal_end, found.done, arrived=shard.position, writer=found.writer
     )
@@ -120,11 +124,31 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
     shard.attach(flow.training.trainer)
     flow.shards[number] = owned
     flow.now = max(flow.now, shard.shard.admission.clock.sure)
+    _claim_cap(flow, owned)
+    while shard.claim_n > flow.training.log.caps.number_of(number):
+        yield None
     flow.give(Seek(part, shard.position), Resume(part))
     flow.note(
         f"partition {number} taken over in {flow.elapsed - began:.1f} s: {found.events_n} "
         "events read again"
     )
+
+
+def _claim_cap(flow: Hand, owned: OwnedShard) -> None:
+    """Claim the shard's part of the cap, behind a step that tells whether we own the partition."""
+    shard, caps = owned.shard, flow.training.log.caps
+    if shard.claim_n < caps.number_of(shard.partition):
+        flow.warn(
+            f"the journal of partition {shard.partition} does not say what was spent of "
+            f"query.budget.cap: all of its part, {caps.limit_of(shard.partition)}, counts as spent"
+        )
+    claim = shard.claim(caps)
+    if claim is not None:
+        parcel = flow.mail.of_step(owned, flow.training.position)
+        parcel.to_others.append(
+            Post(flow.settings.kafka.training, wire.value_of(claim), partition=0)
+        )
+        flow.outbox.put(parcel)
 
 
 def _check_journal(flow: Hand, found: Recovered, committed: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from ..chance import Chance
 from ..learn.retrain import Challenger, RetrainJob
 from ..learn.trainer import Entry, Trainer
-from ..learn.training_log import Origin, TrainingLog
+from ..learn.training_log import Logged, Origin, TrainingLog
 from ..messages import (
     DriftChanged,
     ModelAdopted,
@@ -65,7 +65,7 @@ class Training:
         self.unreadable_n = 0
         self.is_decider = False
         self._run = run
-        self._ahead: deque[tuple[int, Entry | None, Origin | None]] = deque()
+        self._ahead: deque[tuple[int, Logged | None, Origin | None]] = deque()
         self._attempt: Attempt | None = None
         self._said: set[tuple[str, int]] = set()
         self._drifts: list[DriftChanged] = []
@@ -94,7 +94,7 @@ class Training:
 
     # -------------------------------------------------------------------------------- folding
 
-    def fold_ready(self, on_entry: Callable[[Entry], None]) -> None:
+    def fold_ready(self, on_entry: Callable[[Logged], None]) -> None:
         """Fold what was read, telling of each entry that counts; some at a time.
 
         Stops before an adoption whose challenger is still in training here: until then the shards
@@ -116,7 +116,7 @@ class Training:
                 self._folded(entry)
                 on_entry(entry)
 
-    def _folded(self, entry: Entry) -> None:
+    def _folded(self, entry: Logged) -> None:
         if isinstance(entry, RetrainRequested):
             self._is_for_drift = entry.reason == "drift"
             self._start_job()

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import msgspec
 
-from ..learn.trainer import Entry
-from ..learn.training_log import Origin
+from ..learn.caps import CapClaimed
+from ..learn.training_log import Logged, Origin
 from ..messages import (
     Answer,
     DriftChanged,
@@ -45,6 +45,7 @@ _ENTRIES = msgspec.json.Decoder(
     | ModelAdopted
     | ModelKept
     | ModelRolledBack
+    | CapClaimed
 )
 _DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick)
 _STEPS = msgspec.json.Decoder(Step)
@@ -53,7 +54,7 @@ _DRIFTS = msgspec.json.Decoder(DriftChanged)
 T = TypeVar("T")
 
 
-def value_of(message: Output | DeskInput | Step) -> bytes:
+def value_of(message: Output | DeskInput | Step | CapClaimed) -> bytes:
     """A message as the value of a record."""
     return _ENCODER.encode(message)
 
@@ -68,7 +69,7 @@ def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:
     return [(ORIGIN, b"%d %d %d %d %d" % (origin.desk, *origin.place, *origin.before))]
 
 
-def entry_of(record: Record) -> tuple[Entry, Origin | None] | None:
+def entry_of(record: Record) -> tuple[Logged, Origin | None] | None:
     """An entry of the training log."""
     entry = _decoded(_ENTRIES, record)
     header = _header(record, ORIGIN)

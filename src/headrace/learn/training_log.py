@@ -8,6 +8,7 @@ the same model at the same place in it:
   of the one before. It counts if the one before is the last that counted. So neither a repeat nor
   what follows a gap does; after a gap the desk, started anew, says everything again.
 - An order to retrain counts if it has the next number, and the trainer would have ordered it.
+- A claim to a part of a cap counts by its number (`caps`).
 - An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial,
   or if the version that somebody wants back is kept.
 
@@ -17,11 +18,15 @@ Nothing here reads Kafka; whoever does hands in entries in the order of the log.
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from ..messages import ModelAdopted, ModelKept, ModelRolledBack, RetrainRequested
+from .caps import CapClaimed, Caps
 from .retrain import Challenger
 from .trainer import Entry, Trainer
+
+Logged: TypeAlias = Entry | CapClaimed
+"""What the log holds: entries that make the model, and what shards may spend."""
 
 Place: TypeAlias = tuple[int, int]
 """Of an end: the offset in the desk's log of the entry it follows from, its number among those."""
@@ -42,10 +47,21 @@ class Origin(NamedTuple):
 
 
 class TrainingLog:
-    """A trainer, and how far each desk was heard. The state is a function of the entries alone."""
+    """A trainer, how far each desk was heard, and the parts of a cap.
+
+    The state is a function of the entries alone.
+    """
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Version 1 knew no parts of a cap."""
+        return {"caps": Caps()} | fields
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
+        self.caps = Caps()
         self.repeated_n = 0
         self._heard: dict[int, Place] = {}
         self._answered: deque[float] = deque(maxlen=ANSWERED_N)
@@ -61,12 +77,14 @@ class TrainingLog:
         """
         return at in self._answered
 
-    def counts(self, entry: Entry, origin: Origin | None = None) -> bool:
+    def counts(self, entry: Logged, origin: Origin | None = None) -> bool:
         """Whether this entry, next in the log, changes anything.
 
         An end without origin, as somebody may put labels from elsewhere into the log, always does.
         """
         trainer = self.trainer
+        if isinstance(entry, CapClaimed):
+            return self.caps.counts(entry)
         if isinstance(entry, RetrainRequested):
             is_busy = trainer.open_job is not None and entry.reason != "drift"
             return entry.job_id == trainer.jobs_n and not is_busy
@@ -77,18 +95,21 @@ class TrainingLog:
         if isinstance(entry, ModelRolledBack):
             is_kept = entry.to is not None and trainer.versions.find(entry.to) is not None
             return is_kept or trainer.is_on_trial(entry.job_id)
-        if origin is None:
-            return True
+        return origin is None or self._is_next(origin)
+
+    def _is_next(self, origin: Origin) -> bool:
         heard = self.heard(origin.desk)
         return origin.place > heard and origin.before in (heard, NOWHERE)
 
     def fold(
-        self, entry: Entry, origin: Origin | None = None, challenger: Challenger | None = None
+        self, entry: Logged, origin: Origin | None = None, challenger: Challenger | None = None
     ) -> bool:
         """Take the next entry; false if it only repeats. `challenger` as for `Trainer.fold`."""
         if not self.counts(entry, origin):
             self.repeated_n += 1
             return False
+        if isinstance(entry, CapClaimed):
+            return self.caps.fold(entry)
         if origin is not None:
             self._heard[origin.desk] = origin.place
         if isinstance(entry, RetrainRequested) and entry.reason == "drift":

@@ -198,6 +198,21 @@ class Budget:
             for account in self.accounts
         )
 
+    @property
+    def cap_spent_n(self) -> int:
+        """Labels of the cap that are spent; 0 without one."""
+        caps = [account for account in self.accounts if isinstance(account, Cap)]
+        return max((account.cap - account.balance // LABEL for account in caps), default=0)
+
+    def set_cap(self, limit_n: int, spent_n: int) -> None:
+        """Of the cap so many labels may be spent here, and so many are."""
+        for account in self.accounts:
+            if isinstance(account, Cap):
+                account.cap = limit_n
+                account.balance = (limit_n - spent_n) * LABEL
+        if not self._events_n:
+            self.start_n = self._held_from_n = self.available_n
+
     def events_passed(self, n: int, now: float) -> bool:
         """So many events were observed; the clock stands at `now`, seconds.
 

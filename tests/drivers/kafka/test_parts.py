@@ -327,7 +327,7 @@ def test_how_things_are_reached_is_no_part_of_what_a_shard_holds() -> None:
 def test_the_parts_of_a_budget_do_not_exceed_the_whole() -> None:
     settings = parse({"query": {"budget": {"per_hour": 7.0, "cap": 10}}, "label": {"open_max": 7}})
     parts = [share_of(settings, 3, partition) for partition in range(3)]
-    assert [part.query.budget.cap for part in parts] == [4, 3, 3]
+    assert [part.query.budget.cap for part in parts] == [0, 0, 0]  # until they claim
     assert sum(part.query.budget.per_hour or 0.0 for part in parts) == pytest.approx(7.0)
     assert sum(part.label.open_max for part in parts) <= 7
     with pytest.raises(BadSettings, match=r"label.open_max is 7; must be at least 11"):
@@ -353,10 +353,13 @@ def test_a_cap_below_the_number_of_partitions_leaves_some_without_a_label() -> N
     budget = msgspec.structs.replace(settings.query.budget, cap=1, reserve=0)
     query = msgspec.structs.replace(settings.query, budget=budget)
     settings = msgspec.structs.replace(settings, query=query)
-    asked = []
+    asked, log = [], new_log(settings)
     for partition in range(2):
-        log = new_log(settings)
         shard = PartitionShard(settings, partition, 2, log.trainer)
+        claim = shard.claim(log.caps)
+        assert claim is not None
+        assert log.fold(claim)
+        shard.hear(claim, log)
         lines = [msgspec.json.encode(event) for event in events_of(200)]
         shard.feed(decoder_of(settings), [record_of(i, line) for i, line in enumerate(lines)], 200)
         outputs = shard.take(0, -1).outputs

@@ -131,8 +131,7 @@ class States:
         if found is None:
             return unborn(self.settings, partition, partitions_n)
         (shard, log), positions = found
-        shard.seek(int(positions["events"]))
-        shard.training, shard.journal = int(positions["training"]), int(positions["journal"])
+        shard.stand_at(positions)
         return shard, log, positions
 
     def desk(self, partition: int) -> PartitionDesk:

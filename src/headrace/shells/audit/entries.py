@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...learn.caps import CapClaimed
 from ...messages import (
     Answer,
     DriftChanged,
@@ -60,12 +61,13 @@ _COPIED: dict[type[Message], tuple[str, str]] = {
     RoundOrdered: ("round_ordered", "at labels_n key reason by"),
     RollBackOrdered: ("roll_back_ordered", "at to key reason by"),
     SubjectErased: ("erased", "at key erased is_refitted"),
+    CapClaimed: ("cap_claimed", "partition number spent_n cap partitions_n"),
     InputRejected: ("refused", "at reason input_id"),
 }
 """Of each message what it is called in the log, and the fields that an entry copies."""
 
 
-def entry_of(message: Output | Answer | Withdrawal | Order, **more: Any) -> Entry:
+def entry_of(message: Output | Answer | Withdrawal | Order | CapClaimed, **more: Any) -> Entry:
     """The entry about a message, with `more` beside.
 
     >>> entry_of(RequestExpired(request_id="r1", event_id="e1", at=9.0, answers_n=0))

@@ -215,7 +215,7 @@ class Rebuild:
             shard, log, writer = found.shard, found.log, found.writer
             differing.add(found.differences)
             if stop == chain.done and shard.journal >= 0:
-                written = (shard.freeze(), frozen_log(log), self._positions(shard, writer))
+                written = (shard.freeze(), frozen_log(log), shard.places(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
                 await self._reader.run(recovery.catch_up(shard, log, int(positions["training"])))
                 _judge(part, True, _compared(shard, log, saved), cut)
@@ -224,15 +224,6 @@ class Rebuild:
         if differing.n:
             part.told.append(f"{differing.told}; what was asked then holds")
         return written
-
-    def _positions(self, shard: PartitionShard, writer: str) -> dict[str, int | str]:
-        return {
-            "events": shard.position,
-            "training": shard.training,
-            "journal": shard.journal,
-            "rules": shard.rules,
-            "writer": writer,
-        }
 
     async def _bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
         """Where the logs that a shard follows from begin, and where they end."""

@@ -100,10 +100,20 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
         log, training = await _newest_log(settings, states, reading)
         for move in moves:
             found = states.shard(move.partition, len(moves))
-            place, author = int(found[2]["journal"]), str(found[2]["writer"])
-            chain = await reading.run(chain_of(settings, move.partition, last=place, writer=author))
+            saved, _, places = found
+            since = chain_of(
+                settings,
+                move.partition,
+                last=saved.journal,
+                writer=str(places["writer"]),
+                spent_n=saved.spent_n,
+                claim_n=saved.claim_n,
+            )
+            chain = await reading.run(since)
             shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
-            step = _step(chain, move, training, shard.rules, writer)
+            shard.seek(move.to)
+            shard.keep_cap(chain.claim_n, chain.spent_n, log.caps)
+            step = reset_step(chain, shard, training, writer)
             await _write(settings, producer, chain, step)
             states.clear(f"shard-{move.partition}")
             _save(states, shard, step, chain.end, log)
@@ -129,19 +139,21 @@ async def _newest_log(
     return log, end
 
 
-def _step(chain: Chain, move: Move, training: int, rules: str, writer: str) -> Step:
-    """What the journal is told, behind the last step of its chain."""
+def reset_step(chain: Chain, shard: PartitionShard, training: int, writer: str) -> Step:
+    """What the journal is told, behind the last step of its chain, of a shard that begins anew."""
     return Step(
         previous=chain.last,
         training=training,
-        start=move.to,
-        stop=move.to,
+        start=shard.position,
+        stop=shard.position,
         # Whoever has no snapshot looks for what a killed worker had not sent, and sends it.
         done=chain.done,
-        rules=rules,
+        rules=shard.rules,
         writer=writer,
         is_first=True,
         is_reset=True,
+        spent_n=chain.spent_n if chain.claim_n else 0,
+        claim_n=chain.claim_n,
     )
 
 
@@ -157,14 +169,8 @@ async def _write(settings: Settings, producer: Any, chain: Chain, step: Step) ->
 
 def _save(states: States, shard: PartitionShard, step: Step, offset: int, log: TrainingLog) -> None:
     """The shard that the step makes, so that nobody has to read what is forgotten."""
-    shard.seek(step.stop)
-    positions: dict[str, int | str] = {
-        "events": step.stop,
-        "training": step.training,
-        "journal": offset,
-        "rules": step.rules,
-        "writer": step.writer,
-    }
+    shard.journal = offset
+    positions = shard.places(step.training, step.writer)
     states.write_shard(shard.partition, shard.freeze(), frozen_log(log), positions)
 
 

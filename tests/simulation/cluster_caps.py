@@ -1,0 +1,79 @@
+"""What may happen to a cap: another number in the settings, shards that forget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from headrace.flow import wire
+from headrace.flow.chain import chain_of
+from headrace.flow.effects import Part
+from headrace.flow.parcels import Post
+from headrace.flow.shards import PartitionShard
+from headrace.flow.training import new_log
+from headrace.shells.kafka.reset import reset_step
+
+
+def stop_all(world: Any) -> None:
+    """All workers die at once; one begins a little later."""
+    cluster = world.cluster
+    for worker in cluster.workers:
+        worker.kill()
+    cluster.after(world.luck.uniform(0.1, 2.0), cluster.start)
+
+
+def set_cap(world: Any, cap: int | None) -> None:
+    """The settings say another cap from now on; no worker goes on with the one before."""
+    cluster, query = world.cluster, world.cluster.settings.query
+    budget = msgspec.structs.replace(query.budget, cap=cap)
+    query = msgspec.structs.replace(query, budget=budget)
+    cluster.settings = msgspec.structs.replace(cluster.settings, query=query)
+    world.caps.append((int(cluster.now * 1_000), cap))
+    stop_all(world)
+
+
+def change_cap(world: Any) -> None:
+    """Raised, lowered, below what is spent, below the number of partitions."""
+    set_cap(world, world.luck.choice((1, 5, 9, 14, 30)))
+
+
+def forget_cap(world: Any) -> None:
+    """For a while there is none."""
+    world.has_begun_anew = True
+    set_cap(world, None)
+    world.cluster.after(8.0, lambda: set_cap(world, 12))
+
+
+def change_settings(world: Any) -> None:
+    """Something else is set, so that every shard begins anew."""
+    cluster, observe = world.cluster, world.cluster.settings.observe
+    observe = msgspec.structs.replace(observe, window_n=observe.window_n + 1)
+    cluster.settings = msgspec.structs.replace(cluster.settings, observe=observe)
+    world.has_begun_anew = True
+    stop_all(world)
+
+
+def reset(world: Any) -> None:
+    """Shards forget everything and go on where they are, as `headrace reset` has it."""
+    cluster, kafka = world.cluster, world.cluster.kafka
+    stop_all(world)
+    log = new_log(cluster.settings)
+    for record in cluster.log(Part(kafka.training, 0)).records:
+        entry, origin = wire.entry_of(record) or (None, None)
+        if entry is not None and not hasattr(entry, "job_id"):
+            log.fold(entry, origin)
+    for number in range(cluster.partitions_n):
+        chain = cluster.run_routine(chain_of(cluster.settings, number))
+        shard = PartitionShard(cluster.settings, number, cluster.partitions_n, log.trainer)
+        shard.seek(chain.stop)
+        shard.keep_cap(chain.claim_n, chain.spent_n, log.caps)
+        step = reset_step(chain, shard, chain.training, f"reset at {cluster.now}")
+        cluster.send(Post(kafka.journal, wire.value_of(step), partition=number))
+        cluster.saved.pop(("shard", number), None)
+
+
+CAP_FAULTS: dict[str, Callable[[Any], None]] = {
+    fault.__name__: fault for fault in (change_cap, forget_cap, change_settings, reset)
+}
