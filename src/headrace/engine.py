@@ -74,8 +74,8 @@ _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
 class Engine:
     """Feed it events and answers; it returns label requests and what became of them.
 
-    `model` is a river classifier or pipeline; without one, `settings.model` names it. The engine
-    works on a copy: the object outside learns nothing, and may be given to other engines too.
+    `model` is a classifier of river or scikit-learn; without one, `settings.model` names it. The
+    engine works on a copy: the object outside learns nothing, and may be given to others too.
     `strategy` is a name or a callable, `budget` an account such as `budgets.Share(0.05)` or several
     in a list; both override the settings, as does `seed`. `classes` declares the classes.
     `detectors` are detectors of drift of your own by the signal they watch, such as

@@ -43,6 +43,9 @@ _PLAIN = {
 _NAMES = frozenset(f"{module}:{name}" for module, names in _PLAIN.items() for name in names.split())
 _METHODS = (("builtins", "str", "lower"), ("random", "Random", "gauss"))
 _KINDS = (type, types.FunctionType, types.BuiltinFunctionType)
+_OF_CYTHON = "cython_function_or_method"
+"""The name of its functions' type, of which each library has its own."""
+
 # What reads files and addresses, and what starts a process.
 _NOT_IN_MODELS = ("river.datasets", "river.stream")
 _NOT_IN_STATES = ("adapters", "cli", "shells", "testing", "__main__")
@@ -103,7 +106,7 @@ class _Reader(pickle.Unpickler):
         self._check_module(module)
         found = super().find_class(module, name)
         if (
-            not isinstance(found, _KINDS)
+            not (isinstance(found, _KINDS) or type(found).__name__ == _OF_CYTHON)
             or getattr(found, "__module__", None) != module
             or found.__qualname__ != name
         ):

@@ -1,13 +1,14 @@
 """Models for `Engine(model=...)`: the committee, which is the default, and its members.
 
-Any river classifier is a model as well, and can be a member of a committee.
+Any river classifier is a model as well, and can be a member of a committee; so is any classifier of
+scikit-learn, as it is or as a `SklearnClassifier` that says how it learns.
 """
 
 from .learn.committee.committee import Committee
 from .learn.committee.discriminant import Discriminant
 from .learn.committee.evidence import Evidence, Member, Rows
 from .learn.committee.gaussian_process import GaussianProcess
-from .learn.models import build, check_model
+from .learn.models import SklearnClassifier, build, check_model
 
 __all__ = [
     "Committee",
@@ -16,6 +17,7 @@ __all__ = [
     "GaussianProcess",
     "Member",
     "Rows",
+    "SklearnClassifier",
     "build",
     "check_model",
 ]

@@ -101,13 +101,15 @@ class ScoringModel:
         return frozen.freeze(self, kind=KIND)
 
     @staticmethod
-    def thaw(blob: bytes, model_name: str) -> ScoringModel:
-        """What `freeze` gave, once its signature was verified; `model_name` is `model.name`.
+    def thaw(
+        blob: bytes, model_name: str, options: Mapping[str, Any] | None = None
+    ) -> ScoringModel:
+        """What `freeze` gave, once its signature was verified; by `model.name`, `model.options`.
 
         Raises `BadInput` for a blob that is damaged, of another version, or no model;
         `BadSettings` where the model is one of the user's own that can't be made here.
         """
-        own = build(model_name, 0, 2) if ":" in model_name else None
+        own = build(model_name, 0, 2, options) if ":" in model_name else None
         allowed = frozenset[str]() if own is None else frozen.allowed_by(own)
         found = frozen.thaw(blob, kind=KIND, allowed=allowed)
         if not isinstance(found, ScoringModel):

@@ -208,10 +208,14 @@ class ModelSettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "A preset (`committee`, `logistic`, `naive-bayes`, `tree`, `adaptive-tree`, `forest`, "
-            "`knn`) or `module:function`, called without arguments, that returns a river "
-            "classifier."
+            "`knn`) or `module:function`, called with `options`, that returns a river classifier "
+            "or one of scikit-learn; a class is one: `sklearn.naive_bayes:GaussianNB`."
         ),
     ] = "committee"
+    options: Annotated[
+        dict[str, Any],
+        about('Arguments of a `module:function`, such as `{loss = "log_loss"}`.'),
+    ] = field(default_factory=dict)
     missing: Annotated[
         Literal["found", "absent", "none"],
         about(

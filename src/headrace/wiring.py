@@ -10,7 +10,7 @@ from .candidates import check_members
 from .chance import Chance
 from .label.desk import Desk
 from .learn.learner import Learner
-from .learn.models import build, check_model
+from .learn.models import as_model, build, check_model
 from .learn.trainer import Trainer
 from .learn.view import View
 from .observe.drift import Detector
@@ -34,7 +34,9 @@ def make_learner(settings: Settings, schema: Schema, chance: Chance, model: Any 
     Raises `BadSettings` for a model that can't be used.
     """
     if model is None:
-        model = build(settings.model.name, chance.integer("model"), len(schema.classes))
+        named = settings.model
+        model = build(named.name, chance.integer("model"), len(schema.classes), named.options)
+    model = as_model(model)
     check_model(model)
     return Learner(copy.deepcopy(model), schema, settings.model.missing)
 

@@ -28,4 +28,4 @@ def test_an_example_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_there_is_one_for_each_task() -> None:
     checks = {re.findall(r"^(check_\w+)\(", code, re.MULTILINE)[-1] for code in EXAMPLES}
     named = set(re.findall(r"`(check_\w+)`", PAGE))
-    assert checks == named and len(named) == 5
+    assert checks == named and len(named) == 6

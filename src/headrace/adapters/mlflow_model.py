@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ..scoring_model import ScoringModel
 from .snapshots import read_sealed
 from .snapshots_keys import given_keys
@@ -20,6 +22,9 @@ SERIES = "model"
 DATA = "model.hr"
 NAME_SAID = "model"
 """What stands in the header of the file: `model.name` of the run."""
+
+OPTIONS_SAID = "options"
+"""The same of `model.options`, as JSON, where there are any."""
 
 
 class Scorer:
@@ -65,7 +70,8 @@ def load_scorer(path: Path) -> Scorer:
     signed, or that is damaged.
     """
     found = read_sealed(path, series=SERIES, keys=given_keys())
-    return Scorer(ScoringModel.thaw(found.blob, str(found.positions[NAME_SAID])))
+    options = msgspec.json.decode(str(found.positions.get(OPTIONS_SAID, "{}")))
+    return Scorer(ScoringModel.thaw(found.blob, str(found.positions[NAME_SAID]), options))
 
 
 def _load_pyfunc(path: str) -> Scorer:

@@ -18,6 +18,7 @@ from ..observe.originals import OriginalOf
 from .committee.committee import Committee
 from .committee.discriminant import Discriminant
 from .committee.table import CommitteeTable
+from .estimator import SklearnClassifier, SklearnScorer
 from .failures import Failures
 from .habits import first_words, keeps_absence, takes_weight
 from .members import as_distributions, ensemble_in, opinions_of
@@ -75,6 +76,8 @@ class Learner:
         self._scorer: Scorer | None = None
         if isinstance(self.model, Committee):
             self._table = CommitteeTable(self.model, self.schema)
+        elif isinstance(self.model, SklearnClassifier):
+            self._scorer = SklearnScorer(self.model, self.schema)
         elif not self._own_labels:
             self._scorer = compile(self.model, self.schema)
 
@@ -286,10 +289,14 @@ class Learner:
     def erase(self, keys: Collection[Hashable], names: Callable[[Mapping[Any, Any]], bool]) -> int:
         """Forget labels by key or features, as far as the model can, and the words of failures.
 
-        How many of its own evidence.
+        How many of its own evidence, or of its own memory.
         """
         self.failures = Failures()
-        found_n = 0 if self._table is None else self._table.committee.erase(keys, names)
+        found_n = 0
+        if self._table is not None:
+            found_n = self._table.committee.erase(keys, names)
+        elif isinstance(self.model, SklearnClassifier):
+            found_n = self.model.erase(names)
         self._compile()
         return found_n
 

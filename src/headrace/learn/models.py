@@ -11,7 +11,7 @@ import difflib
 import importlib
 import inspect
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from river import active, base
@@ -20,14 +20,26 @@ from ..chance import Chance
 from ..errors import BadSettings
 from . import presets
 from .committee.committee import Committee
+from .estimator import SklearnClassifier, faults_of, is_estimator
 from .parts import is_pipeline, parameters_of, parts_of
 from .presets import Intercept, RiverClassifier
 
-__all__ = ["PRESETS", "Committee", "Intercept", "RiverClassifier", "build", "check_model"]
+__all__ = [
+    "PRESETS",
+    "Committee",
+    "Intercept",
+    "RiverClassifier",
+    "SklearnClassifier",
+    "as_model",
+    "build",
+    "check_model",
+]
 
 
-def build(name_or_path: str, seed: int, classes_n: int) -> RiverClassifier:
-    """A preset, or what `module:function` returns when called without arguments.
+def build(
+    name_or_path: str, seed: int, classes_n: int, options: Mapping[str, Any] | None = None
+) -> RiverClassifier:
+    """A preset, or what `module:function` returns when called with `options`; it may be a class.
 
     `classes_n` is the number of classes known so far: with exactly two, `logistic` is river's
     LogisticRegression, else SoftmaxRegression. Raises `BadSettings` when there is no such model, or
@@ -41,7 +53,12 @@ def build(name_or_path: str, seed: int, classes_n: int) -> RiverClassifier:
 naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
     """
     if ":" in name_or_path:
-        model = _imported(name_or_path)
+        model = as_model(_imported(name_or_path, options or {}))
+    elif options:
+        raise BadSettings(
+            f"model.options are for module:function, and model.name is {name_or_path!r}, which "
+            "has none"
+        )
     elif name_or_path in PRESETS:
         model = PRESETS[name_or_path](Chance(seed).integer("model"), classes_n)
     else:
@@ -53,6 +70,16 @@ naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 
         )
     check_model(model)
     return model
+
+
+def as_model(model: Any) -> Any:
+    """The model; of scikit-learn's, one that learns as river's do.
+
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> type(as_model(LogisticRegression())).__name__
+    'SklearnClassifier'
+    """
+    return SklearnClassifier(model) if is_estimator(model) else model
 
 
 def check_model(model: Any) -> None:
@@ -104,7 +131,7 @@ PRESETS: dict[str, Callable[[int, int], RiverClassifier]] = {
 # ------------------------------------------------------------------------------ models of yours
 
 
-def _imported(path: str) -> Any:
+def _imported(path: str, options: Mapping[str, Any]) -> Any:
     where = f"model.name is {path!r}"
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
@@ -125,19 +152,22 @@ def _imported(path: str) -> Any:
     if not callable(function):
         raise BadSettings(
             f"{where}; {attribute} is {type(function).__name__}, must be a function that returns "
-            "a river classifier"
+            "a river classifier, or one of scikit-learn"
         )
     try:
-        return function()
+        return function(**options)
     except Exception as error:
+        given = f"with {', '.join(options)}" if options else "without arguments"
         raise BadSettings(
-            f"{where}; calling it without arguments raised {type(error).__name__}: {error}"
+            f"{where}; calling it {given} raised {type(error).__name__}: {error}"
         ) from error
 
 
 def _part_faults(path: str, part: Any) -> list[str]:
     kind = type(part).__name__
     where = f"{path} ({kind})" if path else kind
+    if isinstance(part, SklearnClassifier):
+        return faults_of(part)
     if isinstance(part, active.base.ActiveLearningClassifier) and not is_pipeline(part):
         return [f"{where} already decides what to ask; pass the classifier that it wraps"]
     if "seed" in parameters_of(part) and getattr(part, "seed", None) is None:

@@ -128,7 +128,7 @@ def cases_of(
     strategies = (RANDOM, *(name for name in dict.fromkeys(strategies) if name != RANDOM))
     for name in strategies:
         resolve(name)
-    build(settings.model.name, 0, len(history.classes))
+    build(settings.model.name, 0, len(history.classes), settings.model.options)
     cases = [
         Case(budget=budget, latency=latency, strategy=strategy, seed=seed)
         for budget in budgets

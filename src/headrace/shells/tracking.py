@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ..adapters.jsonl import Tail
-from ..adapters.mlflow_model import NAME_SAID, SERIES
+from ..adapters.mlflow_model import NAME_SAID, OPTIONS_SAID, SERIES
 from ..adapters.mlflow_registry import (
     CHALLENGER,
     CHAMPION,
@@ -172,12 +172,15 @@ class Tracker:
         schema = learner.schema
         assert isinstance(schema, Schema)
         model = ScoringModel.of(settings, schema, learner, version.calibration)
+        said: dict[str, int | str] = {NAME_SAID: settings.model.name}
+        if settings.model.options:
+            said[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
         return sealed(
             model.freeze(),
             stream=settings.stream,
             series=SERIES,
             seq=version.number,
-            said={NAME_SAID: settings.model.name},
+            said=said,
             keys=load_keys(self._state / SNAPSHOTS, makes_key=False),
         )
 

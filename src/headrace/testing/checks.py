@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ..chance import Chance
 from ..errors import BadSettings
 from ..learn.learner import Learner
-from ..learn.models import RiverClassifier
+from ..learn.models import RiverClassifier, as_model
 from ..learn.models import check_model as check_fitness
 from ..messages import Event
 from ..observe.decode import batch_of
@@ -214,18 +214,18 @@ class _Plenty:
 
 
 def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool = True) -> None:
-    """A river classifier is fit for the core; `make` returns a new, unlearned one on each call.
+    """A classifier is fit for the core; `make` returns a new, unlearned one on each call.
 
-    It is a classifier with every seed set, and can be cloned and pickled. Probabilities over three
-    classes sum to 1, whatever is missing or new; one row gives the same bits in any batch; the same
-    examples give the same model, here, after pickling and, unless `in_two_processes` is false, in
-    two processes that hash text otherwise. For that `make` must be found under its name in its
-    module, and the check takes two starts of Python.
+    It is a classifier of river or scikit-learn with every seed set, and can be cloned and pickled.
+    Probabilities over three classes sum to 1, whatever is missing or new; one row gives the same
+    bits in any batch; the same examples give the same model, here, after pickling and, unless
+    `in_two_processes` is false, in two processes that hash text otherwise. For that `make` must be
+    found under its name in its module, and the check takes two starts of Python.
 
     >>> from river import naive_bayes
     >>> check_model(naive_bayes.GaussianNB, in_two_processes=False)
     """
-    model = make()
+    model = as_model(make())
     try:
         check_fitness(model)
     except BadSettings as error:
@@ -248,7 +248,7 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
         revived.probabilities(X).tobytes() == found.tobytes(), f"{name} is another after pickling"
     )
     unlearned = first.unlearned().probabilities(X)
-    fresh = Learner(make(), schema).probabilities(X)
+    fresh = Learner(as_model(make()), schema).probabilities(X)
     _claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
     if in_two_processes:
         digests = [_elsewhere(make, hash_seed) for hash_seed in ("1", "2")]
@@ -362,7 +362,7 @@ def _taught(make: Callable[[], RiverClassifier]) -> Learner:
     numbers = SchemaSettings(classes=CLASSES, features={"amount": "numeric", "hour": "numeric"})
     for settings in (SchemaSettings(classes=CLASSES), numbers):
         schema = Schema(settings)
-        learner = Learner(make(), schema)
+        learner = Learner(as_model(make()), schema)
         for i, row in enumerate(_rows(schema, 80)):
             learner.learn(row, int(Chance(13).uniform("u", str(i)) > 0.6))
         if learner.unlearnable_n == 0:

@@ -57,7 +57,8 @@ class States:
         self._prefix = f"{name}-"
         # What the model follows from, beside the log.
         self._learning = digest_of(settings.seed, settings.schema, settings.model, settings.learn)
-        model = build(settings.model.name, 0, len(settings.schema.classes))
+        named, classes_n = settings.model, len(settings.schema.classes)
+        model = build(named.name, 0, classes_n, named.options)
         budget, rule = from_settings(settings.query.budget), own_rule(settings.query.arrival)
         own = [model, budget, own_detectors(settings.drift), rule]
         self._allowed = frozen.allowed_by(own)
