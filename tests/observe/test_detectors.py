@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from headrace.errors import BadSettings
-from headrace.observe.drift.comparisons import ks, ks_noise, psi, psi_noise
+from headrace.observe.drift.comparisons import ks, ks_noise, ks_rows, psi, psi_noise, psi_rows
 from headrace.observe.drift.detectors import Feed, check_options
 
 RIVER = ("adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w", "fhddm")
@@ -117,3 +117,17 @@ def test_chance_alone_stays_below_the_noise(n, m):
 
 def test_equal_shares_have_index_nothing():
     assert psi(np.array([5, 5]), np.array([5, 5])) == 0.0
+
+
+@pytest.mark.parametrize("step", [0.5, 1e-9])
+def test_tests_of_many_rows_have_the_bits_of_each(step):
+    luck = np.random.default_rng(3)
+    for n, m, bins_n in ((1, 1, 2), (40, 30, 7), (500, 333, 10)):
+        past, recent = (
+            np.sort((luck.normal(size=(6, size)) / step).round() * step, axis=1) for size in (n, m)
+        )
+        alone = [ks(a, b) for a, b in zip(past, recent, strict=True)]
+        assert ks_rows(past, recent).tolist() == alone
+        before, after = (luck.integers(0, size + 1, (6, bins_n)) for size in (n, m))
+        alone = [psi(a, b) for a, b in zip(before, after, strict=True)]
+        assert psi_rows(before, after).tolist() == alone

@@ -59,3 +59,38 @@ def test_no_prediction_is_wrong():
 
 def test_classes_that_were_not_predicted_are_counted_as_none():
     assert signals.class_counts(np.array([2, 0, 2]), 4).tolist() == [1, 0, 2, 0]
+
+
+TABLES = st.tuples(st.integers(1, 5), st.integers(1, 80), st.integers(1, 40)).flatmap(
+    lambda shape: st.tuples(
+        *(
+            hnp.arrays(np.float64, (shape[0], n), elements=st.floats(-3, 3, width=16))
+            for n in shape[1:]
+        )
+    )
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables=TABLES, gap=st.booleans())
+def test_deciles_of_many_rows_are_those_of_each(tables, gap):
+    past, recent = (np.sort(table, axis=1) for table in tables)
+    if gap:
+        past[-1, -1] = np.nan
+    found = signals.decile_tables(past, recent)
+    alone = [signals.decile_counts(a, b) for a, b in zip(past, recent, strict=True)]
+    if any(side.size != 10 for counts in alone for side in counts) or gap:
+        assert found is None
+    else:
+        assert found is not None
+        for both, counts in zip(zip(*found, strict=True), alone, strict=True):
+            assert [side.tolist() for side in both] == [side.tolist() for side in counts]
+
+
+def test_deciles_that_differ_are_taken_all_at_once():
+    luck = np.random.default_rng(1)
+    past, recent = (np.sort(luck.normal(size=(6, n)), axis=1) for n in (200, 50))
+    before, after = signals.decile_tables(past, recent)
+    alone = [signals.decile_counts(a, b) for a, b in zip(past, recent, strict=True)]
+    assert before.tolist() == [counts[0].tolist() for counts in alone]
+    assert after.tolist() == [counts[1].tolist() for counts in alone]

@@ -46,7 +46,8 @@ def columns_of(
 
     Where the model failed there is no confidence: none is 0.
     """
-    confidence = np.nan_to_num(stacked([part.confidence for part in seen]), nan=0.0)
+    told = stacked([part.confidence for part in seen])
+    confidence = np.where(np.isnan(told), 0.0, told)
     return Columns(
         seq=np.arange(end_seq - len(confidence), end_seq, dtype=np.int64),
         ids=stacked([part.of(part.run.ids) for part in seen]),

@@ -133,6 +133,33 @@ def decile_counts(
     )
 
 
+def decile_tables(
+    past: NDArray[np.float64], recent: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """`decile_counts` of each row of two sorted tables, shapes (d, n) and (d, m); shapes (d, 10).
+
+    None unless nothing is missing and each row has nine deciles that differ.
+
+    >>> past, recent = np.arange(20.0)[np.newaxis], np.array([[0.0, 1.0, 19.0]])
+    >>> decile_tables(past, recent)[1]
+    array([[2, 0, 0, 0, 0, 0, 0, 0, 0, 1]])
+    """
+    n, m = past.shape[1], recent.shape[1]
+    if not (n and m) or not (past[:, -1] <= np.inf).all() or not (recent[:, -1] <= np.inf).all():
+        return None
+    deciles = past[:, (np.arange(1, 10) * n) // 10]
+    if not (deciles[:, 1:] > deciles[:, :-1]).all():
+        return None
+    below = [
+        (before.searchsorted(borders), after.searchsorted(borders))
+        for before, after, borders in zip(past, recent, deciles, strict=True)
+    ]
+    found = []
+    for ends, total_n in zip(np.array(below).transpose(1, 0, 2), (n, m), strict=True):
+        found.append(np.diff(ends, prepend=0, append=total_n, axis=1))
+    return found[0], found[1]
+
+
 def known(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     """The part of a sorted column that is not NaN."""
     return ordered[: ordered.searchsorted(np.inf, side="right")]

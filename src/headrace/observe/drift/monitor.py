@@ -294,6 +294,8 @@ class DriftMonitor:
     def _settle(self, at: float, seq: int, alarms: list[tuple[Watch, int]]) -> DriftChanged | None:
         """Note the alarms (0 is none) at event `seq`, and see whether the level has moved."""
         self._seq = seq = max(self._seq, seq)
+        if seq < self._fall_seq and not any(level for _, level in alarms):
+            return None  # Nothing fires, and no alarm ends: the usual label.
         cause, highest = self._raised_by, _STABLE
         for watch, level in alarms:
             raised = watch.fire(level, seq) if level else None
