@@ -21,6 +21,8 @@ from headrace.settings import parse
 from headrace.shells.model import kept_versions
 from headrace.shells.tracking import params_of
 from shells.runs import SETTINGS, Stream, event, lines_of
+from shells.saved_workers import KEY, Saved
+from shells.saved_workers import lived as lived_workers
 
 KEEPING = {**SETTINGS, "learn": {"versions_kept": 3, "version_every_n": 7}}
 ROOT = Path(__file__).parents[1]
@@ -162,6 +164,33 @@ def test_killed_again_and_again_and_a_server_that_was_away(stream: Stream, serve
     numbers = [int(one.tags["headrace.version"]) for one in there]
     assert sorted(numbers) == sorted({*numbers})
     assert {version.number for version in kept_versions(stream.places.state).all} == {*numbers}
+
+
+def test_workers_on_kafka_by_what_they_saved(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_SNAPSHOT_KEY", KEY)
+    saved = Saved(lived_workers(tmp_path), tmp_path)
+    argv = ["mlflow", "--settings", str(saved.path), "--server", server.url, "--name", "workers"]
+    for at in (0.1, 0.2, 1.0):
+        saved.write(at)
+        assert cli.main([*argv, "--experiment", "workers", "--once"]) == 0
+    assert (tmp_path / "mlflow" / "state.json").exists()
+    [found] = runs_of(server, "workers")
+    steps = [point.step for point in history(server, found)]
+    assert len(steps) == 3
+    assert steps == sorted(steps)
+    log, _ = saved.states.training()
+    there = client(server).search_model_versions("name='workers'")
+    numbers = {int(one.tags["headrace.version"]) for one in there}
+    assert {version.number for version in log.trainer.versions.kept} <= numbers
+    champion = client(server).get_model_version_by_alias("workers", "champion")
+    assert int(champion.tags["headrace.version"]) == log.trainer.versions.in_use
+    mlflow.set_tracking_uri(server.url)
+    mlflow.set_registry_uri(server.url)
+    model = mlflow.pyfunc.load_model("models:/workers@champion")
+    said = model.predict(pandas.DataFrame([{"x": 0.9, "y": 0.8}]))
+    assert list(said.columns) == ["high", "low"]
 
 
 def read_until(lines: IO[str], wanted: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas
@@ -20,6 +21,7 @@ from headrace.adapters.snapshots import load_keys
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
 from headrace.shells.model import kept_versions
+from headrace.shells.tracked import TrackedRun
 from headrace.shells.tracking import Tracker, follow, params_of
 from shells.runs import SETTINGS, Stream, event, lines_of
 
@@ -108,13 +110,17 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def tracked(stream: Stream, shelf: Shelf) -> Iterator[Tracker]:
-    found = Tracker(stream.places.state, shelf.of, said.append)
+    found = tracker_of(stream.places.state, shelf)
     said.clear()
     yield found
     found.close()
 
 
 said: list[str] = []
+
+
+def tracker_of(state: Path, shelf: Shelf) -> Tracker:
+    return Tracker(TrackedRun(state), state / "mlflow", shelf.of, said.append)
 
 
 def run(stream: Stream) -> Any:
@@ -250,7 +256,7 @@ class KilledError(Exception):
 
 def test_killed_at_every_call_it_ends_up_the_same(stream: Stream) -> None:
     whole = Shelf()
-    tracker = Tracker(stream.places.state, whole.of, said.append)
+    tracker = tracker_of(stream.places.state, whole)
     settle(tracker)
     tracker.close()
     (stream.places.state / "mlflow" / "state.json").unlink()
@@ -266,7 +272,7 @@ def test_killed_at_every_call_it_ends_up_the_same(stream: Stream) -> None:
                 raise KilledError(call)
 
         cut.on_call = on_call
-        tracker = Tracker(stream.places.state, cut.of, said.append)
+        tracker = tracker_of(stream.places.state, cut)
         try:
             settle(tracker)
             break
@@ -282,7 +288,7 @@ def test_killed_at_every_call_it_ends_up_the_same(stream: Stream) -> None:
 def test_killed_while_it_orders_it_orders_once(
     stream: Stream, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker = Tracker(stream.places.state, shelf.of, said.append)
+    tracker = tracker_of(stream.places.state, shelf)
     settle(tracker)
     shelf.move(shelf.made[0])
     remember = tracker._remember
@@ -296,7 +302,7 @@ def test_killed_while_it_orders_it_orders_once(
     with pytest.raises(KilledError):
         settle(tracker)
     tracker.close()
-    again = Tracker(stream.places.state, shelf.of, said.append)
+    again = tracker_of(stream.places.state, shelf)
     settle(again)
     again.close()
     assert len(lines_of(stream.places.state / "orders.jsonl")) == 1
@@ -317,7 +323,7 @@ def test_a_server_that_is_away_is_waited_for(
     monkeypatch.setattr("headrace.shells.tracking.WAIT_S", 0.001)
     monkeypatch.setattr("headrace.shells.tracking.WAIT_S_MAX", 0.002)
     stop = threading.Event()
-    monkeypatch.setattr("headrace.shells.tracking.EVERY_S", 0.0)
+    monkeypatch.setattr(TrackedRun, "every_s", 0.0)
     threading.Timer(2.0, stop.set).start()
     follow(tracked, stop)
     assert shelf.made and shelf.points
@@ -329,8 +335,8 @@ def test_a_server_that_is_away_is_waited_for(
 
 
 def test_two_can_t_track_one_run(stream: Stream, shelf: Shelf, tracked: Tracker) -> None:
-    with pytest.raises(BadSettings, match="another `headrace mlflow` tracks the run"):
-        Tracker(stream.places.state, shelf.of, said.append)
+    with pytest.raises(BadSettings, match="another `headrace mlflow` goes on from"):
+        tracker_of(stream.places.state, shelf)
 
 
 def test_the_run_decides_the_same_beside_it(stream: Stream, shelf: Shelf, tracked: Tracker) -> None:

@@ -49,7 +49,11 @@ _QUIET = {
 
 
 class Away(Exception):  # noqa: N818 - told, and tried again
-    """The tracking server does not answer, or can't just now."""
+    """The tracking server, or `who`, does not answer, or can't just now."""
+
+    def __init__(self, why: str, who: str = "MLflow") -> None:
+        super().__init__(f"{who} does not answer: {why}")
+        self.who = who
 
 
 @dataclass(frozen=True, slots=True)

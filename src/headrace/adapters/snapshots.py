@@ -195,6 +195,10 @@ class SnapshotStore:
             raise unreachable
         return None
 
+    def newest_seq(self) -> int:
+        """The highest number that is there, whatever is in it; -1 if there is none."""
+        return max(_numbers(self._folder.names()), default=-1)
+
     def first_refused(self) -> list[str]:
         """The first ten of `refused`, and how many more there are."""
         more_n = len(self.refused) - _REFUSED_SHOWN_MAX
@@ -238,7 +242,7 @@ class SnapshotStore:
                 gone = error
             except BadInput as error:
                 raise Unreachable(f"{self._path(_name(seq))} is not as written: {error}") from error
-        if max(_numbers(self._folder.names()), default=-1) <= seq:
+        if self.newest_seq() <= seq:
             raise gone
 
     def _read(self, seq: int, seq_min: int) -> Snapshot:
@@ -273,6 +277,14 @@ class SnapshotStore:
                 self._folder.remove(name)
             except OSError as error:
                 self.not_removed.append(f"{name}: {error}")
+
+
+def series_in(place: str | Path) -> list[str]:
+    """The series that a place of snapshots has, and what else lies there, in order.
+
+    Raises `BadSettings` for a place that is none, `OSError` if it can't be listed.
+    """
+    return sorted(_opened_folder(place, "").names())
 
 
 def sealed(

@@ -1,9 +1,9 @@
-"""`headrace mlflow`: shows a run in MLflow, and rolls its model back when an alias is moved there.
+"""`headrace mlflow`: shows a stream in MLflow; a run is rolled back when an alias is moved there.
 
-A process of its own beside the run: it reads the run's folder and appends to its file of orders, so
-that the run neither waits for it nor knows whether it is there. It may be killed at any time: how
-far it is stands in `mlflow/state.json`, written after what it says was done, and what is done twice
-is the same again.
+A process of its own beside a run or the workers on Kafka: it reads the run's folder, or what
+workers saved, and appends to the run's file of orders, so that nobody waits for it or knows whether
+it is there. It may be killed at any time: how far it is stands in `mlflow/state.json`, written
+after what it says was done, and what is done twice is the same again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ..adapters.jsonl import Tail
 from ..adapters.mlflow_model import NAME_SAID, OPTIONS_SAID, SERIES
 from ..adapters.mlflow_registry import (
     CHALLENGER,
@@ -31,33 +30,27 @@ from ..adapters.mlflow_registry import (
     Registry,
     faults_of_uri,
 )
-from ..adapters.snapshots import load_keys, sealed
+from ..adapters.snapshots import sealed
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Version, Versions
 from ..messages import RollBackOrdered
 from ..observe.schema import Schema
 from ..scoring_model import ScoringModel
-from ..settings import Settings
-from .curve import CURVE, LINE_BYTES_MAX
-from .curve import Point as CurvePoint
-from .model import kept_versions
-from .orders import place_order
+from ..settings import Settings, load_for_kafka
 from .printing import say
-from .rounds_told import RoundsTold
-from .run_folder import decides_nothing, replace_file, settings_of_run
+from .run_folder import decides_nothing, replace_file
 from .stopping import told_to_stop
+from .tracked import Tracked, TrackedOrders, TrackedRun, TrackedWorkers
 
 FOLDER, STATE = "mlflow", "state.json"
-EVERY_S = 5.0
-POINTS_N = 500
-WAIT_S, WAIT_S_MAX = 1.0, 60.0
-SNAPSHOTS = "snapshots"
+_AROUND = ("kafka.", "worker.")
+"""Settings of what is around workers, which decide nothing either."""
 
-_POINTS = msgspec.json.Decoder(CurvePoint)
+WAIT_S, WAIT_S_MAX = 1.0, 60.0
 
 
 class Progress(msgspec.Struct, kw_only=True):
-    """How far all is: `curve` bytes of the curve are logged.
+    """How far all is: `curve` says up to where the curve is logged, as `Tracked.points` counts.
 
     `champion` is the number of the version that the alias pointed to when it was seen last, by us
     or by somebody. `moves_n` counts moves by somebody; the latest asked for version `wanted`.
@@ -83,30 +76,37 @@ class Record(Protocol):
 
 
 class Tracker:
-    """Brings MLflow up to what the folder of a run says, a step at a time.
+    """Brings MLflow up to what is known of a stream, a step at a time.
 
-    `make` gives the record of a run by its tag. Raises `BadInput` where there is no run, and
-    `BadSettings` where another process tracks it.
+    `folder` keeps how far it is; `make` gives the record of a run by its tag. What is tracked is
+    closed with it. Raises `BadSettings` where another process does so from this folder.
     """
 
     def __init__(
-        self, state: Path, make: Callable[[str], Record], note: Callable[[str], None]
+        self,
+        tracked: Tracked,
+        folder: Path,
+        make: Callable[[str], Record],
+        note: Callable[[str], None],
     ) -> None:
-        self._state, self._note, self._noted = state, note, ""
-        self._settings = settings_of_run(state)
-        self._folder = state / FOLDER
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self.tracked = tracked
+        self._settings, self._orders = tracked.settings, tracked.orders
+        self._note, self._noted = note, ""
+        self._folder = folder
         with ExitStack() as opened:
+            opened.callback(tracked.close)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = opened.enter_context(closing((self._folder / "lock").open("ab")))
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BadSettings(f"another `headrace mlflow` tracks the run in {state}") from None
+                raise BadSettings(
+                    f"another `headrace mlflow` goes on from {folder}; stop it first"
+                ) from None
             self.progress = self._read_progress()
             self._record = make(self.progress.run_tag)
-            self._told = opened.enter_context(closing(RoundsTold(state / "decisions.jsonl")))
             self._is_open = False
-            self._snapshot = ""
+            self._mark = ""
             self._there: dict[int, str] = {}
             self._versions = Versions(self._settings.learn)
             self._opened = opened.pop_all()
@@ -130,31 +130,24 @@ class Tracker:
     # ------------------------------------------------------------------------------- the curve
 
     def _log_curve(self) -> bool:
-        path = self._state / CURVE
-        if not path.exists():
+        found, reached = self.tracked.points(self.progress.curve)
+        if not found:
             return False
-        tail = Tail(path, position=self.progress.curve, length_max=LINE_BYTES_MAX)
-        with closing(tail):
-            lines = tail.peek(POINTS_N, is_final=False)
-            if not lines:
-                return False
-            found = [_POINTS.decode(line) for line in lines]
-            self._record.log([Point(one.labels_n, one.at, one.values) for one in found])
-            tail.advance(len(lines))
-            self._remember(curve=tail.position)
+        self._record.log([Point(one.labels_n, one.at, one.values) for one in found])
+        self._remember(curve=reached)
         return True
 
     # ---------------------------------------------------------------------------- the versions
 
     def _follow_versions(self) -> bool:
-        newest = max((self._state / SNAPSHOTS).glob("snapshot-*.hr"), default=None)
-        if newest is None:
+        mark = self.tracked.mark()
+        if not mark:
             return False
         moved = False
-        if newest.name != self._snapshot:
-            self._versions = kept_versions(self._state)
+        if mark != self._mark:
+            self._versions = self.tracked.versions()
             moved = self._register()
-            self._snapshot = newest.name
+            self._mark = mark
         return self._follow_alias() or moved
 
     def _register(self) -> bool:
@@ -181,7 +174,7 @@ class Tracker:
             series=SERIES,
             seq=version.number,
             said=said,
-            keys=load_keys(self._state / SNAPSHOTS, makes_key=False),
+            keys=self.tracked.keys(),
         )
 
     def _follow_alias(self) -> bool:
@@ -194,7 +187,15 @@ class Tracker:
             self._note_once(str(error))
             pointed = progress.champion
         if pointed is not None and pointed != progress.champion:
-            return self._order(pointed)
+            if self._orders is not None:
+                return self._order(pointed, self._orders)
+            if pointed != in_use:
+                self._note(
+                    f"the alias {CHAMPION} was moved to version {pointed}: workers on Kafka are "
+                    "not rolled back from here; the alias goes back"
+                )
+            self._remember(champion=pointed)
+            progress = self.progress
         if progress.wanted is not None and not self._is_settled(progress.wanted):
             return False
         moved = False
@@ -207,7 +208,7 @@ class Tracker:
             self._remember(challenger=number)
         return moved
 
-    def _order(self, number: int) -> bool:
+    def _order(self, number: int, orders: TrackedOrders) -> bool:
         """Somebody moved the alias to this version."""
         # Remembered first: the order has the same key when this is done again.
         moves_n = self.progress.moves_n + (self.progress.wanted != number)
@@ -220,7 +221,7 @@ class Tracker:
                 reason=f"the alias {CHAMPION} was moved to it in MLflow",
                 by="mlflow",
             )
-            if place_order(self._state, order):
+            if orders.place(order):
                 self._note(f"the alias {CHAMPION} was moved to version {number}: ordered")
         self._remember(champion=number)
         return True
@@ -231,7 +232,7 @@ class Tracker:
 
     def _is_settled(self, wanted: int) -> bool:
         """Whether the run has decided what the moved alias asked for; says so where it refused."""
-        found = self._told.round(self._key)
+        found = None if self._orders is None else self._orders.decided(self._key)
         if found is None:
             return self._versions.in_use == wanted
         if found["state"] == "refused":
@@ -285,7 +286,9 @@ def params_of(settings: Settings) -> dict[str, str]:
     found = {
         name: str(value)
         for name, value in set_here.items()
-        if defaults.get(name) != value and not decides_nothing(name)
+        if defaults.get(name) != value
+        and not decides_nothing(name)
+        and not name.startswith(_AROUND)
     }
     return {"stream": settings.stream, "seed": str(settings.seed)} | dict(sorted(found.items()))
 
@@ -308,12 +311,23 @@ def register(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "mlflow",
         help="show a run in MLflow",
-        description="Beside a `headrace run`: its learning curve and the versions of its model go "
-        "to an MLflow server, with the aliases champion and challenger; when somebody moves "
-        "champion to another version there, the run rolls back to it. The run does not wait for "
-        "it. Ends with SIGTERM or Ctrl-C. See docs/MLFLOW.md.",
+        description="Beside a `headrace run`, or the workers on Kafka: the learning curve and the "
+        "versions of the model go to an MLflow server, with the aliases champion and challenger; "
+        "when somebody moves champion to another version there, a run rolls back to it. Nobody "
+        "waits for it. Ends with SIGTERM or Ctrl-C. See docs/MLFLOW.md.",
     )
-    parser.add_argument("state", type=Path, metavar="DIR", help="the --state of a `headrace run`")
+    parser.add_argument(
+        "state", type=Path, nargs="?", metavar="DIR", help="the --state of a `headrace run`"
+    )
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="TOML of the workers on Kafka, instead"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where it keeps how far it is (default: mlflow/ in DIR, or beside the settings)",
+    )
     parser.add_argument(
         "--server",
         metavar="URI",
@@ -341,16 +355,32 @@ def main(arguments: argparse.Namespace) -> int:
         raise BadSettings("no tracking server is named: give --server, or MLFLOW_TRACKING_URI")
     if faults := faults_of_uri(uri, allows_http=arguments.allow_http):
         raise BadSettings(faults)
-    stream = settings_of_run(arguments.state).stream
+    with ExitStack() as opened:
+        tracked, folder = _tracked(arguments)
+        stream = tracked.settings.stream
 
-    def make(run_tag: str) -> Registry:
-        name = arguments.name or f"headrace-{stream}"
-        return Registry(uri, experiment=arguments.experiment, name=name, run_tag=run_tag)
+        def make(run_tag: str) -> Registry:
+            name = arguments.name or f"headrace-{stream}"
+            return Registry(uri, experiment=arguments.experiment, name=name, run_tag=run_tag)
 
-    with closing(Tracker(arguments.state, make, say)) as tracker, told_to_stop() as stop:
+        tracker = opened.enter_context(closing(Tracker(tracked, folder, make, say)))
+        stop = opened.enter_context(told_to_stop())
         say(f"{stream}: going to MLflow, until Ctrl-C")
         follow(tracker, stop, is_once=arguments.once)
     return 0
+
+
+def _tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
+    """What is shown, and the folder that keeps how far. Raises `BadInput`, `BadSettings`."""
+    state, settings = arguments.state, arguments.settings
+    if (state is None) == (settings is None):
+        raise BadSettings(
+            "give the DIR of a run, or --settings FILE of the workers on Kafka; one of them"
+        )
+    if state is not None:
+        return TrackedRun(state), arguments.folder or state / FOLDER
+    tracked = TrackedWorkers(load_for_kafka(settings), say)
+    return tracked, arguments.folder or settings.parent / FOLDER
 
 
 def follow(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) -> None:
@@ -358,22 +388,23 @@ def follow(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) ->
 
     Raises `BadSettings` for what MLflow refuses, and with `is_once` where it does not answer.
     """
-    away_s = 0.0
+    away_s, who = 0.0, ""
     while not stop.is_set():
         try:
             moved = tracker.step()
         except Away as error:
             if is_once:
-                raise BadSettings(f"MLflow does not answer: {error}") from None
+                raise BadSettings(str(error)) from None
             if not away_s:
-                say(f"MLflow does not answer: {error}; trying again until it does")
+                say(f"{error}; trying again until it does")
+            who = error.who
             away_s = min(WAIT_S_MAX, 2 * away_s or WAIT_S)
             stop.wait(away_s)
             continue
         if away_s:
-            say("MLflow is back")
+            say(f"{who} is back")
             away_s = 0.0
         if not moved:
             if is_once:
                 return
-            stop.wait(EVERY_S)
+            stop.wait(tracker.tracked.every_s)

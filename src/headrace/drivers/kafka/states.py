@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ... import frozen
-from ...adapters.snapshots import SnapshotStore, load_keys
+from ...adapters.snapshots import Keys, SnapshotStore, load_keys, series_in
 from ...errors import BadInput
 from ...flow.desks import PartitionDesk
 from ...flow.effects import Saving
@@ -21,6 +21,7 @@ from ...flow.shards import PartitionShard, digest_of
 from ...flow.takeover import unborn
 from ...flow.training import new_log
 from ...learn.models import build
+from ...learn.trainer import Trainer
 from ...learn.training_log import TrainingLog
 from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
@@ -33,6 +34,14 @@ class _ShardState(msgspec.Struct, frozen=True):
 
     training: bytes
     shard: bytes
+
+
+def _shard_state(blob: bytes) -> _ShardState:
+    """Raises `BadInput`."""
+    try:
+        return msgspec.msgpack.decode(blob, type=_ShardState)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadInput(f"it is not that of a shard: {error}") from error
 
 
 class States:
@@ -62,6 +71,11 @@ class States:
         budget, rule = from_settings(settings.query.budget), own_rule(settings.query.arrival)
         own = [model, budget, own_detectors(settings.drift), rule]
         self._allowed = frozen.allowed_by(own)
+
+    @property
+    def keys(self) -> Keys:
+        """What signs and verifies them."""
+        return self._keys
 
     # -------------------------------------------------------------------------------- writing
 
@@ -119,10 +133,7 @@ class States:
         """
 
         def read(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
-            try:
-                state = msgspec.msgpack.decode(snapshot.blob, type=_ShardState)
-            except (msgspec.DecodeError, RecursionError) as error:
-                raise BadInput(f"it is not that of a shard: {error}") from error
+            state = _shard_state(snapshot.blob)
             log = self._thawed_log(state.training)
             shard = PartitionShard(self.settings, partition, partitions_n, log.trainer)
             shard.thaw(state.shard, self._allowed, log.trainer)
@@ -137,13 +148,42 @@ class States:
 
     def desk(self, partition: int) -> PartitionDesk:
         """A desk as it was saved last, or one that knows nothing."""
+        # What could not be read may have been read in part.
+        return self.saved_desk(partition) or PartitionDesk(self.settings, partition)
+
+    def saved_desk(self, partition: int) -> PartitionDesk | None:
+        """A desk as it was saved last."""
         desk = PartitionDesk(self.settings, partition)
         found = self._found(
             f"desk-{partition}",
             lambda snapshot: desk.thaw(snapshot.blob, int(snapshot.positions["desk"])),
         )
-        # What could not be read may have been read in part.
-        return desk if found is not None else PartitionDesk(self.settings, partition)
+        return None if found is None else desk
+
+    # -------------------------------------------------------------------------- looking on
+
+    def newest(self) -> dict[str, int]:
+        """The number of the newest snapshot of each part that was saved: `training`, `shard-3`."""
+        names = [
+            name.removeprefix(self._prefix)
+            for name in series_in(self.settings.worker.snapshots)
+            if name.startswith(self._prefix)
+        ]
+        found = {name: self._store(name).newest_seq() for name in names}
+        return {name: seq for name, seq in found.items() if seq >= 0}
+
+    def shard_seen_with(
+        self, partition: int, partitions_n: int, trainer: Trainer
+    ) -> PartitionShard | None:
+        """A shard as it was saved last, to be read and not fed: it sees this trainer."""
+        shards: list[PartitionShard] = []
+
+        def read(snapshot: Any) -> None:
+            shard = PartitionShard(self.settings, partition, partitions_n, trainer)
+            shard.thaw(_shard_state(snapshot.blob).shard, self._allowed, trainer)
+            shards.append(shard)
+
+        return None if self._found(f"shard-{partition}", read) is None else shards[-1]
 
     def _thawed_log(self, blob: bytes) -> TrainingLog:
         log = frozen.thaw(blob, kind="training", allowed=self._allowed)
