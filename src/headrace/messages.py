@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .messages_base import Features, Message, Value, class_name
 from .messages_erasure import ErasureOrdered, SubjectErased
 from .messages_model import ModelRolledBack, RollBackOrdered
+from .messages_rounds import RoundOrdered
 
 __all__ = [
     "ErasureOrdered",
@@ -26,6 +27,7 @@ __all__ = [
     "Message",
     "ModelRolledBack",
     "RollBackOrdered",
+    "RoundOrdered",
     "SubjectErased",
     "Value",
     "class_name",
@@ -164,20 +166,6 @@ class Tick(Message, frozen=True, kw_only=True):
     """Time has passed and nothing else happened."""
 
     at: float
-
-
-class RoundOrdered(Message, frozen=True, kw_only=True):
-    """Somebody asks for a round now; `labels_n=None` takes what the budget allows.
-
-    Of orders with one `key` only the first is carried out. `reason` is said again by `RoundOpened`;
-    `by` names who ordered it, for the audit log.
-    """
-
-    at: float
-    labels_n: int | None = None
-    key: str = ""
-    reason: str = ""
-    by: str = ""
 
 
 class Withdrawal(Message, frozen=True, kw_only=True):

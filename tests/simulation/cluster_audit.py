@@ -16,6 +16,9 @@ KEPT = ("events", "journal", "desk", "training")
 """Logs without which no worker may go on."""
 
 ENDS = ("LabelSettled", "LabelDisputed", "RequestExpired", "RequestWithdrawn")
+ORDERS = ("RoundOrdered", "RollBackOrdered")
+"""What a desk passes on has its place among the ends that it says."""
+
 Rows = list[tuple[int, dict[str, Any], dict[str, bytes]]]
 
 
@@ -45,14 +48,15 @@ def counted_ends(rows: Rows) -> tuple[list[dict[str, Any]], int]:
     heard: dict[int, tuple[int, int]] = {}
     found, repeated_n = [], 0
     for _, entry, headers in rows:
-        if entry["type"] not in ENDS:
+        if entry["type"] not in (*ENDS, *ORDERS):
             continue
         desk, *rest = map(int, headers["headrace-origin"].split())
         place, before = (rest[0], rest[1]), (rest[2], rest[3])
         last = heard.get(desk, (-1, -1))
         if place > last and before in (last, (-1, -1)):
             heard[desk] = place
-            found.append(entry)
+            if entry["type"] in ENDS:
+                found.append(entry)
         else:
             repeated_n += 1
     return found, repeated_n

@@ -1,8 +1,8 @@
 """One partition of the desk log: a desk, folded from its inputs in the order they were logged.
 
-Sans I/O. The log holds requests, answers, withdrawals and moments of the clock, each with the time
-at which it was written. A desk has no other inputs, so the same log gives the same ends on any
-worker, at any time; which of them were said before, their origin tells (`learn.training_log`).
+Sans I/O. The log holds requests, answers, withdrawals, orders and moments of the clock, each with
+the time at which it was written. A desk has no other inputs, so the same log gives the same ends on
+any worker, at any time; which of them were said before, their origin tells (`learn.training_log`).
 
 A request is in this log before it is sent to the annotators. So an answer never comes before its
 request, however the topics are read.
@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import msgspec
 import xxhash
 
 from .. import frozen
@@ -29,15 +30,18 @@ from ..messages import (
     QuestionChanged,
     RequestExpired,
     RequestWithdrawn,
+    RollBackOrdered,
+    RoundOrdered,
     Tick,
     Withdrawal,
 )
+from ..query.orders import Order
 from ..request_ids import base_id
 from ..settings import Settings
 from ..wiring import make_desk
 
-DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick
-End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn
+DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick | Order
+End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn | Order
 Unended: TypeAlias = InputRejected | QuestionChanged
 
 
@@ -55,7 +59,7 @@ def desk_of(request_id: str, desks_n: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an entry of the desk log led to; `origin` is None for what is no end of a request."""
+    """What an entry of the desk log led to; `origin` is None for what no log is told."""
 
     output: End | Unended
     origin: Origin | None
@@ -87,6 +91,9 @@ class PartitionDesk:
                 outputs += self.desk.answered(entry, now)
             case Withdrawal():
                 outputs += self.desk.withdrawn(entry, now)
+            case RoundOrdered() | RollBackOrdered():
+                # Passed on to all: like an end it is said once, in its place among them.
+                outputs.append(msgspec.structs.replace(entry, at=now))
         return self._said(outputs, offset)
 
     def _said(self, outputs: list[End | Unended], offset: int) -> list[Said]:

@@ -17,10 +17,12 @@ from typing import Any
 from ..errors import BadInput
 from ..learn.caps import CapClaimed
 from ..learn.retrain import RetrainJob
-from ..learn.training_log import Logged
+from ..learn.training_log import Folded
+from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..privacy import Privacy
+from ..query.orders import Order
 from ..query.record import Differences
 from ..reporting import check_model_starts
 from ..settings import Settings
@@ -219,10 +221,11 @@ class Flow(Hand):
         challenger, error = yield Retrain(job)
         self.training.retrained(job.job_id, challenger, error)
 
-    def _on_entry(self, entry: Logged) -> None:
+    def _on_entry(self, entry: Folded) -> None:
         """This entry was just folded: the shards hear of it before anything else."""
         if not isinstance(entry, CapClaimed):
             self.now = max(self.now, entry.at)
+        if not isinstance(entry, CapClaimed | Order | InputRejected):
             self.mail.told([entry])
         for owned in self.shards.values():
             owned.shard.hear(entry, self.training.log)

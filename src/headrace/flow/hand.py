@@ -77,6 +77,7 @@ class Hand:
             privacy=privacy,
             seals=seals,
             told=lambda out: self.give(Told(out)),
+            shards_n=self.partitions_n,
         )
         self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to)
         self.quiet = Quiet(settings.worker.quiet_tick_s, woke.elapsed)

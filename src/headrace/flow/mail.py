@@ -13,6 +13,7 @@ import msgspec
 
 from ..learn.training_log import NOWHERE, Origin, Place
 from ..messages import (
+    Answer,
     DriftChanged,
     InputRejected,
     LabelRequested,
@@ -20,7 +21,6 @@ from ..messages import (
     QuestionChanged,
     Reason,
     RequestWithdrawn,
-    Tick,
     Withdrawal,
 )
 from ..observe.answers import AnswersDecoder
@@ -28,8 +28,10 @@ from ..observe.clock import off_clock_told
 from ..privacy import WHOLE, Privacy
 from ..settings_kafka import KafkaSettings
 from . import wire
-from .desks import DeskInput, PartitionDesk, desk_of
+from .desks import DeskInput, End, PartitionDesk, Unended, desk_of
 from .effects import Part
+from .orders import DESK as ORDERS_DESK
+from .orders import is_order, order_of
 from .parcels import Parcel, Post
 from .records import Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, opened_answer
@@ -101,6 +103,7 @@ class Mail:
     told: Callable[[Sequence[Output]], None] = lambda outputs: None
     rejected_n: dict[str, int] = field(default_factory=dict)
     topic_ids: TopicIds | None = None
+    shards_n: int = 1
     _is_hidden_told: bool = False
 
     def hidden_told(self) -> list[str]:
@@ -194,6 +197,11 @@ class Mail:
         value = opened_answer(self.seals, record, source, record.timestamp / 1_000)
         if isinstance(value, InputRejected):
             return [self.rejected(value, record, part.topic, part.partition)]
+        if is_order(record):
+            order = order_of(value, record, part, self.shards_n)
+            if isinstance(order, InputRejected):
+                return [self.rejected(order, record, part.topic, part.partition)]
+            return [self.to_desk(order, now, ORDERS_DESK)]
         headers = headers_for(decoder, [record])
         return [
             self.rejected(answer, record, part.topic, part.partition)
@@ -205,7 +213,7 @@ class Mail:
     def to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
         """An entry for the log of the desk that has its request, or of this one."""
         if desk is None:
-            assert not isinstance(entry, Tick)
+            assert isinstance(entry, LabelRequested | Answer | Withdrawal)
             desk = desk_of(entry.request_id, self.kafka.desk_partitions)
         return Post(
             self.kafka.desk,
@@ -284,9 +292,10 @@ class Mail:
         parcel.arrived = arrived
         return parcel
 
-    def _of_said(self, output: Output, origin: Origin | None) -> list[Post]:
-        if origin is None:
+    def _of_said(self, output: End | Unended, origin: Origin | None) -> list[Post]:
+        if isinstance(output, InputRejected | QuestionChanged):
             return self._to_others(output)
+        assert origin is not None
         entry = Post(
             self.kafka.training,
             wire.value_of(output),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import BadInput
-from ..learn.training_log import Logged, TrainingLog
+from ..learn.training_log import Folded, TrainingLog
 from ..messages import ModelAdopted
 from ..observe.decode import Decoder
 from ..query.record import Differences
@@ -56,8 +56,8 @@ class UnusableError(Exception):
     """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
 
 
-def fold_record(log: TrainingLog, record: Record) -> Routine[Logged | None]:
-    """Fold the next record of the training log; its entry if it counts."""
+def fold_record(log: TrainingLog, record: Record) -> Routine[Folded | None]:
+    """Fold the next record of the training log; what it comes to if it counts."""
     entry, origin = wire.entry_of(record) or (None, None)
     if entry is None:
         return None
@@ -66,7 +66,7 @@ def fold_record(log: TrainingLog, record: Record) -> Routine[Logged | None]:
         challenger, error = yield Retrain(job)
         if error is not None:
             raise BadInput(f"retraining {job.job_id} was adopted, and fails here: {error}")
-    return entry if log.fold(entry, origin, challenger) else None
+    return log.fold(entry, origin, challenger)
 
 
 def fold_until(log: TrainingLog, tapes: Tapes, part: Part, stop: int) -> Routine[None]:

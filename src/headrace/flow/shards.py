@@ -25,15 +25,17 @@ from ..errors import BadInput, BadSettings
 from ..feeding import feed_batch, pass_time
 from ..learn.caps import CapClaimed, Caps, part_of
 from ..learn.trainer import Entry, Trainer
-from ..learn.training_log import Logged, TrainingLog
+from ..learn.training_log import Folded, TrainingLog
 from ..learn.view import View
 from ..messages import (
     EventBatch,
+    InputRejected,
     LabelRequested,
     ModelAdopted,
     ModelRolledBack,
     Output,
     RequestEnded,
+    RoundOrdered,
 )
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
@@ -49,6 +51,7 @@ from ..settings_query import WorkflowSettings
 from ..settings_queue import QueueSettings
 from ..shard import Shard
 from ..wiring import make_schema, make_shard
+from .orders import Followed, open_ordered, rolled_back
 from .records import Record as KafkaRecord
 from .records import headers_for
 
@@ -74,6 +77,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Under a cap `spent_n` are the labels of it that the partition has spent so far, in all lives of
     its shard, and `claim_n` is the number of its last claim (`learn.caps`).
+
+    `orders` say what came here of those that are among the entries of the training log.
     """
 
     previous: int
@@ -91,6 +96,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     topics: dict[str, str] = {}
     spent_n: int = 0
     claim_n: int = 0
+    orders: list[Followed] = []
 
     @property
     def is_followed(self) -> bool:
@@ -242,22 +248,27 @@ class PartitionShard:
         self._outputs: list[Output] = []
         self._decided: list[Decided] = []
         self._letters: dict[int, KafkaRecord] = {}
+        self._orders: list[Followed] = []
         self._start = self._began_n = 0
         self._tick: float | None = None
         self._is_moved = False
 
     # ------------------------------------------------------------------------------- taking in
 
-    def hear(self, entry: Logged, log: TrainingLog) -> None:
+    def hear(self, entry: Folded, log: TrainingLog) -> None:
         """The training log has just folded this entry."""
         if isinstance(entry, CapClaimed):
             self._allow(self.spent_n, log.caps)
         else:
             self._ended(entry)
 
-    def _ended(self, entry: Entry) -> None:
+    def _ended(self, entry: Entry | InputRejected) -> None:
         if isinstance(entry, ModelAdopted | ModelRolledBack):
             self.shard.adopted()
+        if isinstance(entry, RoundOrdered):
+            self._follow(*open_ordered(self.shard, self.partition, entry))
+        elif isinstance(entry, ModelRolledBack | InputRejected):
+            self._follow(*rolled_back(self.partition, entry))
         elif isinstance(entry, RequestEnded):
             schema = self.shard.schema
             label = getattr(entry, "label", None)
@@ -286,6 +297,11 @@ class PartitionShard:
         self._feed(decoded.batch)
         self.position = stop
         self._is_moved = True
+
+    def _follow(self, outputs: list[Output], orders: list[Followed]) -> None:
+        """An order led to this."""
+        self._add(outputs)
+        self._orders += orders
 
     def _feed(self, batch: EventBatch) -> None:
         due = self._next_deadline
@@ -383,14 +399,15 @@ class PartitionShard:
 
     @property
     def is_due(self) -> bool:
-        """There is something to write: events were fed, or labels led to outputs."""
-        return self._is_moved or bool(self._outputs)
+        """There is something to write: events were fed, labels led to outputs, or an order came."""
+        return self._is_moved or bool(self._outputs or self._orders)
 
     def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
         """The step up to here, which the caller writes to the journal; nothing is left over."""
         outputs, self._outputs = self._outputs, []
         decided, self._decided = self._decided, []
         letters, self._letters = self._letters, {}
+        orders, self._orders = self._orders, []
         step = Step(
             previous=self.journal,
             training=training,
@@ -405,6 +422,7 @@ class PartitionShard:
             is_first=is_first,
             spent_n=self.spent_n if self.claim_n else 0,
             claim_n=self.claim_n,
+            orders=orders,
         )
         self.training, self._start = training, self.position
         self._began_n = self.shard.events_n

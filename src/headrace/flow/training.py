@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..chance import Chance
 from ..learn.retrain import Challenger, RetrainJob
 from ..learn.trainer import Entry, Trainer
-from ..learn.training_log import Logged, Origin, TrainingLog
+from ..learn.training_log import DECISIONS, Decision, Folded, Logged, Origin, TrainingLog
 from ..messages import (
     DriftChanged,
     ModelAdopted,
-    ModelKept,
     ModelRolledBack,
     RetrainFinished,
     RetrainRequested,
@@ -35,10 +34,6 @@ READ_AHEAD_MAX = 5_000
 
 FOLDED_AT_ONCE_MAX = 50
 """Entries folded before events have their turn again."""
-
-
-Decision: TypeAlias = RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack
-_DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
 
 
 def new_log(settings: Settings) -> TrainingLog:
@@ -94,7 +89,7 @@ class Training:
 
     # -------------------------------------------------------------------------------- folding
 
-    def fold_ready(self, on_entry: Callable[[Logged], None]) -> None:
+    def fold_ready(self, on_entry: Callable[[Folded], None]) -> None:
         """Fold what was read, telling of each entry that counts; some at a time.
 
         Stops before an adoption whose challenger is still in training here: until then the shards
@@ -112,15 +107,15 @@ class Training:
             self.position = offset + 1
             if entry is None:
                 self.unreadable_n += 1
-            elif self.log.fold(entry, origin, challenger):
-                self._folded(entry)
-                on_entry(entry)
+            elif (folded := self.log.fold(entry, origin, challenger)) is not None:
+                self._folded(folded)
+                on_entry(folded)
 
-    def _folded(self, entry: Logged) -> None:
+    def _folded(self, entry: Folded) -> None:
         if isinstance(entry, RetrainRequested):
             self._is_for_drift = entry.reason == "drift"
             self._start_job()
-        if isinstance(entry, _DECISIONS):
+        if isinstance(entry, DECISIONS):
             self._said.discard(_question(entry))
 
     def _start_job(self) -> None:
@@ -174,7 +169,7 @@ class Training:
 
     def _is_unsaid(self, entry: Entry) -> bool:
         """It was not written already, and is on its way back."""
-        assert isinstance(entry, _DECISIONS)
+        assert isinstance(entry, DECISIONS)
         question = _question(entry)
         if question in self._said:
             return False

@@ -29,6 +29,7 @@ from ..messages import (
     Tick,
     Withdrawal,
 )
+from ..query.orders import Order
 from .desks import DeskInput
 from .records import Record
 from .shards import Step
@@ -46,8 +47,9 @@ _ENTRIES = msgspec.json.Decoder(
     | ModelKept
     | ModelRolledBack
     | CapClaimed
+    | Order
 )
-_DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick)
+_DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick | Order)
 _STEPS = msgspec.json.Decoder(Step)
 _DRIFTS = msgspec.json.Decoder(DriftChanged)
 

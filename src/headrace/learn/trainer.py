@@ -1,10 +1,10 @@
 """The trainer: a fold of the training log into a model.
 
 The training log is the ordered list of everything that ended (`LabelSettled`, `LabelDisputed`,
-`RequestExpired`, `RequestWithdrawn`) and of every decision about the model (`RetrainRequested`,
-`ModelAdopted`, `ModelKept`). `fold` is the only way into the model, and the model's version is the
-number of entries folded. Folding the same log gives the same model: a challenger that is not at
-hand when its adoption is folded is computed again.
+`RequestExpired`, `RequestWithdrawn`), of every decision about the model (`RetrainRequested`,
+`ModelAdopted`, `ModelKept`), and on Kafka of what people order. `fold` is the only way into the
+model, and the model's version is the number of entries folded. Folding the same log gives the same
+model: a challenger that is not at hand when its adoption is folded is computed again.
 
 Ordering a retraining and judging a challenger *make* log entries; alone they change nothing.
 """
@@ -31,13 +31,13 @@ from ..messages import (
     ModelKept,
     ModelRolledBack,
     Moments,
-    RequestExpired,
-    RequestWithdrawn,
+    RequestEnded,
     RetrainFinished,
     RetrainRequested,
 )
 from ..observe.originals import OriginalOf
 from ..observe.schema import Schema
+from ..query.orders import Order
 from ..settings import LearnSettings
 from .calibration import Calibration
 from .committee.committee import Committee
@@ -54,14 +54,7 @@ from .twins import Twins
 from .versions import Version, Versions
 
 Entry: TypeAlias = (
-    LabelSettled
-    | LabelDisputed
-    | RequestExpired
-    | RequestWithdrawn
-    | RetrainRequested
-    | ModelAdopted
-    | ModelKept
-    | ModelRolledBack
+    RequestEnded | RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack | Order
 )
 
 P = TypeVar("P", bound=Part)

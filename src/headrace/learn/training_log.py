@@ -11,6 +11,8 @@ the same model at the same place in it:
 - A claim to a part of a cap counts by its number (`caps`).
 - An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial,
   or if the version that somebody wants back is kept.
+- An order of a person counts as an end does, and is carried out if none of its kind with its key
+  came before. A version that is wanted back is brought back by the order itself, in every reader.
 
 Nothing here reads Kafka; whoever does hands in entries in the order of the log.
 """
@@ -20,7 +22,16 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from ..messages import ModelAdopted, ModelKept, ModelRolledBack, RetrainRequested
+from ..messages import (
+    InputRejected,
+    ModelAdopted,
+    ModelKept,
+    ModelRolledBack,
+    Reason,
+    RetrainRequested,
+    RollBackOrdered,
+)
+from ..query.orders import Order, Orders, name_of, refused
 from .caps import CapClaimed, Caps
 from .retrain import Challenger
 from .trainer import Entry, Trainer
@@ -30,6 +41,12 @@ Logged: TypeAlias = Entry | CapClaimed
 
 Place: TypeAlias = tuple[int, int]
 """Of an end: the offset in the desk's log of the entry it follows from, its number among those."""
+
+Decision: TypeAlias = RetrainRequested | ModelAdopted | ModelKept | ModelRolledBack
+DECISIONS = (RetrainRequested, ModelAdopted, ModelKept, ModelRolledBack)
+
+Folded: TypeAlias = Logged | InputRejected
+"""What an entry comes to: itself, or of an order to roll back what becomes of it."""
 
 ANSWERED_N = 64
 """Moments of drift that are remembered as answered: a change that is read again is an old one."""
@@ -52,12 +69,12 @@ class TrainingLog:
     The state is a function of the entries alone.
     """
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Version 1 knew no parts of a cap."""
-        return {"caps": Caps()} | fields
+        """Version 1 knew no parts of a cap, version 2 no orders."""
+        return {"caps": Caps(), "_ordered": Orders()} | fields
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
@@ -65,6 +82,7 @@ class TrainingLog:
         self.repeated_n = 0
         self._heard: dict[int, Place] = {}
         self._answered: deque[float] = deque(maxlen=ANSWERED_N)
+        self._ordered = Orders()
 
     def heard(self, desk: int) -> Place:
         """The place of the last end of this desk that counted."""
@@ -82,9 +100,17 @@ class TrainingLog:
 
         An end without origin, as somebody may put labels from elsewhere into the log, always does.
         """
-        trainer = self.trainer
         if isinstance(entry, CapClaimed):
             return self.caps.counts(entry)
+        if isinstance(entry, DECISIONS):
+            return self._decides(entry)
+        if origin is None:
+            return True
+        heard = self.heard(origin.desk)
+        return origin.place > heard and origin.before in (heard, NOWHERE)
+
+    def _decides(self, entry: Decision) -> bool:
+        trainer = self.trainer
         if isinstance(entry, RetrainRequested):
             is_busy = trainer.open_job is not None and entry.reason != "drift"
             return entry.job_id == trainer.jobs_n and not is_busy
@@ -92,27 +118,38 @@ class TrainingLog:
             return trainer.job(entry.job_id) is not None
         if isinstance(entry, ModelKept):
             return trainer.awaits(entry.job_id)
-        if isinstance(entry, ModelRolledBack):
-            is_kept = entry.to is not None and trainer.versions.find(entry.to) is not None
-            return is_kept or trainer.is_on_trial(entry.job_id)
-        return origin is None or self._is_next(origin)
-
-    def _is_next(self, origin: Origin) -> bool:
-        heard = self.heard(origin.desk)
-        return origin.place > heard and origin.before in (heard, NOWHERE)
+        is_kept = entry.to is not None and trainer.versions.find(entry.to) is not None
+        return is_kept or trainer.is_on_trial(entry.job_id)
 
     def fold(
         self, entry: Logged, origin: Origin | None = None, challenger: Challenger | None = None
-    ) -> bool:
-        """Take the next entry; false if it only repeats. `challenger` as for `Trainer.fold`."""
+    ) -> Folded | None:
+        """Take the next entry; what it comes to, None if it only repeats.
+
+        `challenger` as for `Trainer.fold`.
+        """
         if not self.counts(entry, origin):
             self.repeated_n += 1
-            return False
+            return None
         if isinstance(entry, CapClaimed):
-            return self.caps.fold(entry)
+            return entry if self.caps.fold(entry) else None
         if origin is not None:
             self._heard[origin.desk] = origin.place
         if isinstance(entry, RetrainRequested) and entry.reason == "drift":
             self._answered.append(entry.at)
+        # It has its place among what its desk said, whether its key came before or not.
+        if isinstance(entry, Order) and self._ordered.is_known(name_of(entry)):
+            self.repeated_n += 1
+            return None
+        if isinstance(entry, RollBackOrdered):
+            return self._roll_back(entry)
         self.trainer.fold(entry, challenger)
-        return True
+        return entry
+
+    def _roll_back(self, order: RollBackOrdered) -> Folded:
+        trainer = self.trainer
+        led_to = trainer.versions.ordered(order, order.at, trainer.version + 1)
+        told = "an order with this key was carried out before"
+        found = led_to[0] if led_to else refused(order, Reason.NO_VERSION, told, order.at)
+        trainer.fold(found if isinstance(found, ModelRolledBack) else order)
+        return found

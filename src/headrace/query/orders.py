@@ -15,6 +15,15 @@ TEXT_MAX = 200
 """Characters of a key or a reason at most."""
 
 
+def name_of(order: Order) -> str:
+    """What an order is known by: orders of different kinds may have one key.
+
+    >>> name_of(RoundOrdered(at=0.0, key="monday"))
+    'round monday'
+    """
+    return f"{'round' if isinstance(order, RoundOrdered) else 'roll-back'} {order.key}"
+
+
 class Orders:
     """Which orders were carried out, by their key.
 
@@ -62,8 +71,8 @@ def fault_of(order: Order) -> str:
 
 
 def _fault_of_texts(order: Order) -> str:
-    texts: tuple[tuple[str, object], ...] = (("key", order.key), ("reason", order.reason))
-    for name, text in texts:
+    texts: dict[str, object] = {"key": order.key, "reason": order.reason, "by": order.by}
+    for name, text in texts.items():
         if not isinstance(text, str) or len(text) > TEXT_MAX or not text.isprintable():
             return f"{name} must be a text of at most {TEXT_MAX} characters in one line"
     return ""

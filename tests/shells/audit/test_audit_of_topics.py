@@ -23,11 +23,12 @@ from headrace.bridges.bridge import Unreachable
 from headrace.bridges.folder import encode_answer
 from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Part
+from headrace.flow.orders import ORDER_KEY
 from headrace.flow.wire import origin_headers
 from headrace.learn.training_log import Origin
-from headrace.messages import Answer, DriftChanged, LabelSettled, ModelAdopted
+from headrace.messages import Answer, DriftChanged, LabelSettled, ModelAdopted, RoundOrdered
 from headrace.settings import parse
-from headrace.shells.audit.topics import TopicsLog, compare_topics
+from headrace.shells.audit.topics import TopicRecords, TopicsLog, compare_topics
 from headrace.shells.audit.verify import verify
 
 SETTINGS = parse(
@@ -295,3 +296,26 @@ def test_the_command_wants_the_setting(tmp_path, capsys) -> None:
         pytest.raises(BadSettings, match="written by another process"),
     ):
         follow(**follow_twice)
+
+
+def test_who_ordered_is_told_where_it_was_read_and_where_it_was_passed_on() -> None:
+    records, order = TopicRecords(SETTINGS), RoundOrdered(at=9.0, labels_n=5, key="k", by="ann")
+    value, origin = msgspec.json.encode(order), Origin(0, (4, 0), (3, 0))
+    told = {
+        "what": "round_ordered",
+        "at": 9.0,
+        "labels_n": 5,
+        "key": "k",
+        "reason": "",
+        "by": "ann",
+    }
+    place: dict[str, Any] = {"topic": KAFKA.answers, "partition": 1, "offset": 0, "timestamp": 1}
+    given = SimpleNamespace(key=ORDER_KEY, value=value, headers=(), **place)
+    [entry] = records.entries(Part(KAFKA.answers, 1), given)
+    assert entry == told | {"record": [KAFKA.answers, 1, 0]}
+    passed = SimpleNamespace(key=None, value=value, offset=6, headers=origin_headers(origin))
+    [entry] = records.entries(Part(KAFKA.training, 0), passed)
+    assert entry == told | {"origin": [0, 4, 0], "record": [KAFKA.training, 0, 6]}
+    given.value = b"{}"
+    [entry] = records.entries(Part(KAFKA.answers, 1), given)
+    assert entry["what"] == "refused" and entry["reason"] == "bad_order"

@@ -23,11 +23,13 @@ from ...adapters.sealing import load_sealer
 from ...bridges.bridge import Unreachable
 from ...errors import BadInput, NotSealed
 from ...flow.effects import Part
+from ...flow.orders import is_order, order_of
 from ...flow.records import headers_for
 from ...flow.sealed import REQUESTS_TOPIC, key_of, opened_answer
 from ...flow.wire import drift_of, entry_of
-from ...messages import InputRejected, LabelRequested, RequestWithdrawn
+from ...messages import Answer, InputRejected, LabelRequested, RequestWithdrawn, Withdrawal
 from ...observe.answers import AnswersDecoder
+from ...query.orders import Order
 from ...settings import Settings
 from .acts import DECIDED
 from .entries import Entry
@@ -89,15 +91,14 @@ class TopicRecords:
         value = opened_answer(self._sealer, record, "", 0.0)
         if isinstance(value, InputRejected):
             return [{"what": "refused", "reason": value.reason, "input_id": ""}]
+        if is_order(record):
+            # For how many partitions it is, who carries it out says in the training log.
+            part = Part(record.topic, record.partition)
+            return [_answered(order_of(value, record, part, shards_n=0))]
         given = self._answers.decode([value], headers=headers_for(self._answers, [record]))
         via = via_of(value)
         more = {"via": via} if via else {}
-        return [
-            {"what": "refused", "reason": one.reason, "input_id": one.input_id[:500]}
-            if isinstance(one, InputRejected)
-            else entry_about(one, **more)
-            for one in given
-        ]
+        return [_answered(one, **more) for one in given]
 
     def _end(self, record: Any) -> list[Entry]:
         found = entry_of(record)
@@ -114,6 +115,13 @@ class TopicRecords:
     def _drift(self, record: Any) -> list[Entry]:
         change = drift_of(record.value or b"")
         return [] if change is None else [entry_about(change)]
+
+
+def _answered(given: Answer | Withdrawal | Order | InputRejected, **more: Any) -> Entry:
+    """What somebody put among the answers."""
+    if isinstance(given, InputRejected):
+        return {"what": "refused", "reason": given.reason, "input_id": given.input_id[:500]}
+    return entry_about(given, **more)
 
 
 class TopicsLog:

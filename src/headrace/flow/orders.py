@@ -1,0 +1,137 @@
+"""What a person orders of a stream on Kafka: a record among the answers, told apart by its key.
+
+Whoever reads it puts it into the log of the first desk, which passes it on into the training log:
+so all workers read all orders in one sequence, and an order counts there once
+(`learn.training_log`). Each shard then does its part, and says in its journal what came of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import xxhash
+
+from ..messages import (
+    InputRejected,
+    LabelRequested,
+    ModelRolledBack,
+    Output,
+    Reason,
+    RollBackOrdered,
+    RoundOpened,
+    RoundOrdered,
+)
+from ..query.orders import Order, fault_of, name_of
+from ..shard import Shard
+from .effects import Part
+from .records import Record
+
+ORDER_KEY = b"headrace-order/1"
+"""The key of an order's record: what it is, and the version of its form."""
+
+DESK = 0
+"""The desk whose log has the orders."""
+
+_KIND = b"headrace-order/"
+_ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+
+
+class Followed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came of an order in one shard.
+
+    `order` is its `name_of`. A round asked `asked_n`; `why` it asked nothing, or the model went
+    back to no other version. `model_version` is that of the model that is back.
+    """
+
+    order: str
+    asked_n: int = 0
+    round_n: int = -1
+    why: str = ""
+    model_version: int = -1
+
+
+def is_order(record: Record) -> bool:
+    """Whether a record among the answers is an order, of whatever version."""
+    return (record.key or b"").startswith(_KIND)
+
+
+def order_of(value: bytes, record: Any, part: Part, shards_n: int) -> Order | InputRejected:
+    """The order that a record holds, for so many shards; or why it is none.
+
+    One without a key gets its place and time as one: read again, it is the same order.
+    """
+    source, at = f"{part.topic}, partition {part.partition}", record.timestamp / 1_000
+    about = {"at": at, "source": source, "position": record.offset}
+    if record.key != ORDER_KEY:
+        told = (
+            f"its key is {record.key!r}, and this worker reads {ORDER_KEY!r}; upgrade the workers"
+        )
+        return InputRejected(reason=Reason.BAD_ORDER, detail=told, **about)
+    try:
+        order = _ORDERS.decode(value)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return InputRejected(reason=Reason.BAD_ORDER, detail=str(error), **about)
+    if fault := fault_of(order):
+        return InputRejected(reason=Reason.BAD_ORDER, detail=fault, input_id=order.key, **about)
+    if not order.key:
+        place = f"answers {part.partition} {record.offset} {record.timestamp}"
+        order = msgspec.structs.replace(order, key=place)
+    if isinstance(order, RoundOrdered):
+        order = msgspec.structs.replace(order, shards_n=shards_n)
+    return order
+
+
+def part_of(order: RoundOrdered, partition: int) -> RoundOrdered | None:
+    """What the shard of this partition has to ask of an order; None: it is not meant for it.
+
+    The parts add up to `labels_n`; which shards get the labels that are left over is drawn from the
+    key, so that no shard gets those of all orders.
+
+    >>> order = RoundOrdered(at=0.0, labels_n=5, key="monday", shards_n=3)
+    >>> [part_of(order, number).labels_n for number in range(3)]
+    [2, 1, 2]
+    """
+    n = order.shards_n
+    if partition >= n or order.labels_n is None:
+        return order if partition < n else None
+    first = xxhash.xxh64_intdigest(order.key.encode()) % n
+    more = (partition - first) % n < order.labels_n % n
+    return msgspec.structs.replace(order, labels_n=order.labels_n // n + more)
+
+
+def open_ordered(
+    shard: Shard, partition: int, order: RoundOrdered
+) -> tuple[list[Output], list[Followed]]:
+    """The part of an ordered round that this shard has to hold."""
+    part = part_of(order, partition)
+    if part is None:
+        return [], []
+    if part.labels_n == 0:
+        why = f"its part of {order.labels_n} labels for {order.shards_n} partitions is none"
+        return [], [Followed(order=name_of(order), why=why)]
+    outputs = shard.ordered(part)
+    asked_n = sum(isinstance(output, LabelRequested) for output in outputs)
+    rounds = [o.round_n for o in outputs if isinstance(o, RoundOpened)]
+    round_n = rounds[0] if rounds else -1
+    told = Followed(order=name_of(order), asked_n=asked_n, round_n=round_n, why=_why(outputs))
+    return outputs, [told]
+
+
+def rolled_back(
+    partition: int, entry: ModelRolledBack | InputRejected
+) -> tuple[list[Output], list[Followed]]:
+    """What a shard says of an order to roll back: where it is refused, one of them tells people."""
+    if isinstance(entry, InputRejected):
+        name = name_of(RollBackOrdered(at=entry.at, to=0, key=entry.input_id))
+        told = Followed(order=name, why=entry.detail)
+        return [entry] if partition == 0 else [], [told]
+    if entry.to is None:
+        return [], []
+    name = name_of(RollBackOrdered(at=entry.at, to=entry.to, key=entry.order_key))
+    return [], [Followed(order=name, model_version=entry.model_version)]
+
+
+def _why(outputs: Iterable[Output]) -> str:
+    return next((o.detail for o in outputs if isinstance(o, InputRejected)), "")

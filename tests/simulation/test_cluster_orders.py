@@ -1,0 +1,138 @@
+"""Operators' orders in clusters of bad luck, audited; and broken flows that the audit must see."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from headrace.flow import orders
+from headrace.flow.flow import Flow
+from headrace.flow.mail import Mail
+from headrace.flow.recovery import Recovery
+from headrace.messages import RoundOrdered
+from headrace.query.orders import Orders
+from simulation.cluster_audit import Audit
+from simulation.cluster_orders import OrderAudit, OrderedWorld
+
+SEEDS_N = max(6, int(os.environ.get("HEADRACE_CLUSTERS", "16")) // 2)
+LIVES = (
+    ("kill", "join"),
+    ("freeze", "kill", "join"),
+    ("share_anew", "stop", "clock"),
+    ("move_offsets", "kill"),
+    ("add_partition", "kill"),
+    ("cut_events", "freeze"),
+)
+BROKEN_SEEDS = range(6)
+
+
+def wrong_in(seed: int, faults: tuple[str, ...]) -> list[str]:
+    world = OrderedWorld(seed, faults)
+    world.live()
+    return [*Audit(world).wrong, *OrderAudit(world).wrong]
+
+
+@pytest.mark.parametrize("seed", range(SEEDS_N))
+def test_every_order_is_carried_out_once_by_every_shard(seed: int) -> None:
+    faults = LIVES[seed % len(LIVES)]
+    assert wrong_in(seed, faults) == [], f"OrderedWorld({seed}, {faults})"
+
+
+def test_the_clusters_hold_every_kind_of_order() -> None:
+    found = []
+    for seed in (1, 2, 4):  # every third has a cap
+        world = OrderedWorld(seed, ("kill",))
+        world.live()
+        found.append(OrderAudit(world))
+    assert all(len(audit.asked) >= 5 for audit in found)
+    assert sum(sum(audit.asked.values()) for audit in found) > 30
+    assert sum(audit.back_n for audit in found) > 2
+    assert sum(audit.refused_n for audit in found) > 2
+
+
+# ------------------------------------------------------------------------------ broken flows
+
+
+def gives_every_shard_the_whole(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(orders, "part_of", lambda order, partition: order)
+
+
+def rounds_every_part_up(patch: pytest.MonkeyPatch) -> None:
+    def rounded(order: RoundOrdered, partition: int) -> RoundOrdered:
+        n = order.labels_n
+        part = None if n is None else -(-n // max(1, order.shards_n))
+        return msgspec.structs.replace(order, labels_n=part)
+
+    patch.setattr(orders, "part_of", rounded)
+
+
+def forgets_keys(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Orders, "is_known", lambda self, key: False)
+
+
+def hears_no_order_while_it_takes_over(patch: pytest.MonkeyPatch) -> None:
+    catch_up = Recovery.catch_up
+
+    def deaf(self: Recovery, shard: Any, log: Any, training: int) -> Any:
+        hear = shard.hear
+        shard.hear = lambda entry, log: (
+            None if isinstance(entry, RoundOrdered) else hear(entry, log)
+        )
+        yield from catch_up(self, shard, log, training)
+        del shard.hear
+
+    patch.setattr(Recovery, "catch_up", deaf)
+
+
+def writes_no_step_for_orders(patch: pytest.MonkeyPatch) -> None:
+    on_entry = Flow._on_entry
+
+    def silent(self: Flow, entry: Any) -> None:
+        on_entry(self, entry)
+        for owned in self.shards.values():
+            owned.shard._orders.clear()
+
+    patch.setattr(Flow, "_on_entry", silent)
+
+
+def passes_orders_on_past_the_desk(patch: pytest.MonkeyPatch) -> None:
+    to_desk = Mail.to_desk
+
+    def straight(self: Mail, entry: Any, now: float, desk: int | None = None) -> Any:
+        post = to_desk(self, entry, now, desk)
+        if not isinstance(entry, RoundOrdered):
+            return post
+        return post._replace(topic=self.kafka.training, headers=())
+
+    patch.setattr(Mail, "to_desk", straight)
+
+
+BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [
+    (gives_every_shard_the_whole, ("kill",)),
+    (rounds_every_part_up, ("kill",)),
+    (forgets_keys, ("kill",)),
+    (hears_no_order_while_it_takes_over, ("kill", "join")),
+    (writes_no_step_for_orders, ("kill",)),
+    (passes_orders_on_past_the_desk, ("kill",)),
+]
+
+
+@pytest.mark.parametrize(("broken", "faults"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+def test_a_broken_flow_is_caught(
+    broken: Callable[[pytest.MonkeyPatch], None],
+    faults: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broken(monkeypatch)
+    assert any(is_caught(seed, faults) for seed in BROKEN_SEEDS)
+
+
+def is_caught(seed: int, faults: tuple[str, ...]) -> bool:
+    try:
+        return bool(wrong_in(seed, faults))
+    except (AssertionError, KeyError):
+        return True
