@@ -150,13 +150,11 @@ class Book:
         return (asked | self.requests().keys()) - self.ends().keys()
 
     def steps(self) -> dict[int, list[Record]]:
-        """The steps of each partition that count: each names the one before it."""
+        """The steps of each partition that count, in order."""
         found: dict[int, list[Record]] = defaultdict(list)
         for record in self.of("journal"):
-            chain = found[record.partition]
-            if follows(record, chain[-1] if chain else None):
-                chain.append(record)
-        return found
+            found[record.partition].append(record)
+        return {partition: chain_of(records) for partition, records in found.items()}
 
 
 def stalls(book: Book, since_s: float, until_s: float) -> dict[int, float]:
@@ -172,12 +170,24 @@ def stalls(book: Book, since_s: float, until_s: float) -> dict[int, float]:
     return found
 
 
-def follows(step: Record, last: Record | None) -> bool:
-    """Whether a step continues a chain: it names the last one, and knows whose that was."""
-    if step.get("previous") != (-1 if last is None else last.offset):
-        return False
-    is_same = last is not None and step.get("writer") == last.get("writer")
-    return is_same or step.get("is_first", False)
+def chain_of(steps: Iterable[Record]) -> list[Record]:
+    """The steps that count: each names the one before, and knows whose that was.
+
+    Who has written one that does not count took the offsets of others for its own: what it writes
+    from then on is out, even where it fits by accident, until somebody takes over.
+    """
+    chain: list[Record] = []
+    is_out = False
+    for step in steps:
+        last = chain[-1] if chain else None
+        is_same = last is not None and step.get("writer") == last.get("writer")
+        is_next = step.get("previous") == (-1 if last is None else last.offset)
+        if is_next and (step.get("is_first", False) or (is_same and not is_out)):
+            chain.append(step)
+            is_out = False
+        elif is_same:
+            is_out = True
+    return chain
 
 
 def origin_of(record: Record) -> tuple[int, tuple[int, int], tuple[int, int]] | None:

@@ -129,6 +129,15 @@ def follow_a_stranger(story: Story) -> None:
     step.row["writer"] = "somebody else"
 
 
+def be_displaced(story: Story) -> None:
+    """Its second step is lost to a stranger's, and its third fits by accident."""
+    *_, step = (told for told in story.told if told.topic == "journal")
+    story.told.remove(step)
+    own = {"training": 0, "writer": "w", "start": 2, "stop": 6, "asked": ["r2", "r3"]}
+    story.add("journal", "", previous=7, **own)
+    story.add("journal", "", previous=0, **own)
+
+
 def spend_too_much(story: Story) -> None:
     [*_, step] = [told for told in story.told if told.topic == "journal"]
     step.row["stop"] = 5
@@ -167,6 +176,7 @@ def order_out_of_turn(story: Story) -> None:
         (learn_another_label, "not how they ended"),
         (skip_events, "goes on at 3, not at 2"),
         (follow_a_stranger, "not in the journal"),
+        (be_displaced, "not in the journal"),
         (spend_too_much, "too many"),
         (answer_first, "before their request"),
         (answer_nobody, "nobody's request"),
@@ -186,3 +196,11 @@ def test_auditor_finds_the_answer_that_reached_no_desk() -> None:
         next(t for t in story.told if t.topic == "desk" and t.row["type"] == "Answer")
     )
     assert any("never reached a desk" in sentence for sentence in faults_of(story))
+
+
+def test_whoever_takes_over_goes_on_where_a_displaced_writer_could_not() -> None:
+    story = true_story()
+    be_displaced(story)
+    took = {"training": 0, "writer": "v", "start": 2, "stop": 6, "asked": ["r2", "r3"]}
+    story.add("journal", "", previous=0, is_first=True, **took)
+    assert faults_of(story) == []

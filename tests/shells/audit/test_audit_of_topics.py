@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,11 +20,14 @@ from hypothesis import strategies as st
 from bridges.requests import request
 from headrace import cli
 from headrace.adapters.chain import Chain, files_of, links, read
+from headrace.adapters.sealing import load_sealer
 from headrace.bridges.bridge import Unreachable
 from headrace.bridges.folder import encode_answer
 from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Part
 from headrace.flow.orders import ORDER_KEY
+from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC
+from headrace.flow.shards import answers_decoder_of
 from headrace.flow.wire import origin_headers
 from headrace.learn.training_log import Origin
 from headrace.messages import Answer, DriftChanged, LabelSettled, ModelAdopted, RoundOrdered
@@ -52,11 +56,13 @@ class Brokers:
         self.firsts = dict.fromkeys(self.logs, 0)
         self.is_away = False
 
-    def write(self, topic: str, number: int, value: bytes, headers: Any = ()) -> None:
+    def write(
+        self, topic: str, number: int, value: bytes, headers: Any = (), key: bytes | None = None
+    ) -> None:
         part = Part(topic, number)
         offset = self.ends[part]
         self.logs[part][offset] = SimpleNamespace(
-            offset=offset, key=None, value=value, headers=headers
+            offset=offset, key=key, value=value, headers=headers
         )
         self.ends[part] += 1
 
@@ -146,6 +152,89 @@ def test_every_record_has_its_entry_and_no_feature_is_in_it(brokers, tmp_path) -
     entry = next(e for e in read(tmp_path, "decided") if e["what"] == "settled")
     assert (entry["consensus"], entry["origin"]) == ("majority", [0, 0, 0])
     assert compare_topics(tmp_path, SETTINGS, brokers) == ([], [])
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Any:
+    """Settings under which the topics of requests and answers are sealed."""
+    keys = tmp_path / "keys"
+    keys.write_text("k" * 40 + "\n")
+    keys.chmod(0o600)
+    return parse({"audit": {"is_kept": True}, "sealing": {"keys_file": str(keys)}})
+
+
+def seal(
+    plain: Brokers, stream: Any, *, key_of: Callable[[str], str] = lambda name: name
+) -> Brokers:
+    """The same topics, sealed; `key_of` gives the key of a record by the id of its request."""
+    sealer = load_sealer(stream.sealing, stream.stream)
+    assert sealer is not None
+    made = Brokers()
+    logs = {KAFKA.requests: REQUESTS_TOPIC, KAFKA.answers: ANSWERS_TOPIC}
+    for part, log in plain.logs.items():
+        for record in log.values():
+            value, key = record.value, None
+            if part.topic in logs:
+                name = msgspec.json.decode(value)["request_id"] if value[:1] == b"{" else "?"
+                value = sealer.seal(value, logs[part.topic], name)
+                key = key_of(name).encode()
+            made.write(*part, value, record.headers, key)
+    return made
+
+
+def entries_of(folder: Path) -> list[dict[str, Any]]:
+    """What the log says of records, without its place in the chain."""
+    return [
+        {name: value for name, value in entry.items() if name not in ("n", "prev")}
+        for entry in read(folder, "decided")
+        if "record" in entry
+    ]
+
+
+def test_sealed_topics_give_the_same_entries_and_no_plain_text(brokers, sealed, tmp_path) -> None:
+    plain, locked = tmp_path / "plain", tmp_path / "locked"
+    follow(plain, brokers)
+    closed = seal(brokers, sealed)
+    assert b"eva" not in b"".join(
+        record.value for record in closed.logs[Part(KAFKA.answers, 0)].values()
+    )
+    follow(locked, closed, stream=sealed)
+    assert entries_of(locked) == entries_of(plain)
+    assert {"asked", "answered", "settled"} <= {entry["what"] for entry in entries_of(locked)}
+    assert compare_topics(locked, sealed, closed) == ([], [])
+    assert verify(locked).faults == []
+
+
+def test_what_is_not_sealed_or_sealed_for_another_is_said_and_not_believed(
+    brokers, sealed, tmp_path
+) -> None:
+    # Each answer and request under the key of another request; and all of it in plain.
+    swapped = seal(brokers, sealed, key_of=lambda name: "r0")
+    for number, topics in enumerate((swapped, brokers)):
+        folder = tmp_path / str(number)
+        follow(folder, topics, stream=sealed)
+        told = Counter((entry["what"], entry.get("reason")) for entry in entries_of(folder))
+        mine = 0 if number else 1
+        assert told["answered", None] == mine
+        assert told["refused", "not_sealed"] == 21 - mine
+        assert sum(n for (what, _), n in told.items() if what == "asked") == mine
+        assert told["unread", None] == 21 - mine
+        assert compare_topics(folder, sealed, topics) == ([], [])
+
+
+def test_an_answer_that_is_too_long_for_workers_is_refused_in_the_log_too(tmp_path) -> None:
+    """Workers read answers of a quarter of a record at most, whatever a line may have."""
+    stream = parse({"audit": {"is_kept": True}, "kafka": {"request_bytes_max": 8_000}})
+    brokers = Brokers()
+    for length in (100, 3_000):
+        answer = {"request_id": f"r{length}", "label": "ham", "note": "x" * length}
+        brokers.write(KAFKA.answers, 0, msgspec.json.encode(answer))
+    assert stream.input.line_bytes_max > 3_000
+    follow(tmp_path, brokers, stream=stream)
+    assert [entry["what"] for entry in entries_of(tmp_path)] == ["answered", "refused"]
+    decoder = answers_decoder_of(stream)
+    values = [record.value for record in brokers.logs[Part(KAFKA.answers, 0)].values()]
+    assert [isinstance(one, Answer) for one in decoder.decode(values)] == [True, False]
 
 
 @given(st.data())

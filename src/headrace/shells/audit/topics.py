@@ -26,9 +26,9 @@ from ...flow.effects import Part
 from ...flow.orders import is_order, order_of
 from ...flow.records import headers_for
 from ...flow.sealed import REQUESTS_TOPIC, key_of, opened_answer
+from ...flow.shards import answers_decoder_of
 from ...flow.wire import drift_of, entry_of
 from ...messages import Answer, InputRejected, LabelRequested, RequestWithdrawn, Withdrawal
-from ...observe.answers import AnswersDecoder
 from ...query.orders import Order
 from ...settings import Settings
 from .acts import DECIDED
@@ -63,7 +63,7 @@ class TopicRecords:
         }
         self._consensus = settings.label.consensus
         self._sealer = load_sealer(settings.sealing, settings.stream)
-        self._answers = AnswersDecoder(settings.answers, settings.input.line_bytes_max)
+        self._answers = answers_decoder_of(settings)
 
     @property
     def topics(self) -> list[str]:
