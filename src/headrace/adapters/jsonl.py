@@ -35,9 +35,16 @@ def split_lines(content: bytes, length_max: int) -> list[bytes]:
     >>> split_lines(b"a\\n\\nbcdefg\\nh", length_max=3)
     [b'a\\n', b'\\n', b'bcde', b'fg\\n', b'h']
     """
-    *whole, rest = content.split(b"\n")
+    if b"\r" not in content:  # There `splitlines` ends a line too.
+        parts = content.splitlines(keepends=True)
+    else:
+        *whole, rest = content.split(b"\n")
+        parts = [part + b"\n" for part in whole]
+        parts += [rest] if rest else []
+    if max(map(len, parts), default=0) <= length_max + 1:
+        return parts
     lines = []
-    for line in (*(part + b"\n" for part in whole), rest):
+    for line in parts:
         start = 0
         while len(line) - start > length_max + 1:
             lines.append(line[start : start + length_max + 1])

@@ -7,7 +7,7 @@ schema is known to the next and not to those before, however the events were bat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from .originals import packed
 from .schema import Schema
 
 ID_LENGTH_MAX = 500
+
+AT_MAX = 1e12
+"""Seconds from the epoch, before or after, that a time of an event stays below."""
 
 
 class Run:
@@ -137,7 +140,11 @@ class Admission:
         clock, told, rejection = self.clock, [], None
         # Where all are close, it goes by columns.
         is_dense, now = clock.is_dense(min(at), max(at)), clock.now
-        for i, (when, key) in enumerate(zip(at, identities, strict=True), start):
+        each: Iterable[tuple[float, int]] = zip(at, identities, strict=True)
+        if is_dense and self._are_usual(batch, start, cut, identities):
+            latest.update(dict.fromkeys(identities))
+            each = ()
+        for i, (when, key) in enumerate(each, start):
             rejection = self._fault(batch, i, is_known=key in latest or key in before)
             if rejection is None and not is_dense:
                 borne_out = clock.borne_out(when)
@@ -163,12 +170,25 @@ class Admission:
         clock.hear_dense(at[:n])
         return np.maximum(np.maximum.accumulate(batch.at[start:cut]), now), rejection
 
+    def _are_usual(self, batch: EventBatch, start: int, stop: int, keys: list[int]) -> bool:
+        """Whether `_fault` has nothing against any of these events, and no generation ends."""
+        latest, lengths = self._latest, [len(name) for name in batch.ids[start:stop]]
+        return (
+            len(latest) + len(keys) < self.ids_n
+            and len(set(keys)) == len(keys)
+            and latest.keys().isdisjoint(keys)
+            and self._before.keys().isdisjoint(keys)
+            and min(lengths) > 0
+            and max(lengths) <= ID_LENGTH_MAX
+            and bool((np.abs(batch.at[start:stop]) < AT_MAX).all())  # NaN is not.
+        )
+
     def _fault(self, batch: EventBatch, i: int, *, is_known: bool) -> InputRejected | None:
         """What keeps event i out, whatever the clock says."""
         if is_known:
             return self._reject(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
         # A comparison with NaN is false, so this also refuses a time that is no number.
-        if not (-1e12 < batch.at[i] < 1e12):
+        if not (-AT_MAX < batch.at[i] < AT_MAX):
             return self._reject(batch, i, Reason.BAD_TIME, f"at is {float(batch.at[i])}")
         if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
             return self._reject(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
@@ -160,11 +161,11 @@ class Player:
 
     def _lines(self, span: Span, content: bytes) -> list[tuple[int, bytes]]:
         """Each line without its newline, and the byte at which it begins."""
-        start, lines = span.start, []
-        for line in split_lines(content, self.line_bytes_max):
-            lines.append((start, line.removesuffix(b"\n")))
-            start += len(line)
-        return lines
+        lines = split_lines(content, self.line_bytes_max)
+        starts = accumulate(map(len, lines), initial=span.start)
+        return [
+            (start, line.removesuffix(b"\n")) for start, line in zip(starts, lines, strict=False)
+        ]
 
     def _events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
         """What could not be read, then what the events lead to."""
