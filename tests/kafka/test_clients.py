@@ -6,6 +6,7 @@ import time
 
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.cluster import Wanted, connected
+from headrace.drivers.kafka.reading import partition_of
 from headrace.settings_kafka import KafkaSettings
 
 PARTITIONS = 12
@@ -100,3 +101,28 @@ async def shares(members) -> dict[int, int]:
             return owners
         assert time.monotonic() < deadline, held
         await asyncio.sleep(0.1)
+
+
+def test_a_fetch_brings_no_more_bytes_of_a_partition_than_the_setting_says(broker, prefix):
+    name, value = f"{prefix}.fetched", b"x" * 10_000
+    broker.topics.create(name, partitions=1)
+    # Each in a batch of its own, since a fetch brings whole batches.
+    for _ in range(20):
+        broker.topics.produce(name, [value])
+
+    async def most(fetch_bytes_max: int) -> int:
+        kafka = KafkaSettings(servers=[broker.servers], fetch_bytes_max=fetch_bytes_max)
+        part = partition_of(name, 0)
+        async with client.consumer(kafka) as reader:
+            reader.assign([part])
+            reader.seek(part, 0)
+            sizes = []
+            while sum(sizes) < 20:
+                found = await reader.getmany(part, timeout_ms=500)
+                sizes += [len(records) for records in found.values()]
+            return max(sizes)
+
+    # At least one record comes, whatever its size, so that nothing is ever stuck.
+    assert asyncio.run(most(5_000)) == 1
+    assert asyncio.run(most(35_000)) in (2, 3)
+    assert asyncio.run(most(1_000_000)) > 10
