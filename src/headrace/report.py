@@ -127,8 +127,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     `snapshot_refused_n` counts snapshots that were there and not trusted, `rejected_n` inputs that
     no part ever saw, by reason; `restarts_n` sessions that ended early, by kind of error, `lost_n`
     records deleted unread, by log; `recomputed_n` decisions of a journal that came out otherwise
-    when they were made again. Without `partitions` those of the shards are shown, without
-    lag.
+    when they were made again, `differing_n` settings, versions and code that another worker has
+    otherwise. Without `partitions` those of the shards are shown, without lag.
     """
 
     partitions: tuple[PartitionReport, ...] = ()
@@ -146,6 +146,7 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     restarts_n: dict[str, int] = msgspec.field(default_factory=dict)
     lost_n: dict[str, int] = msgspec.field(default_factory=dict)
     recomputed_n: int = 0
+    differing_n: int = 0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

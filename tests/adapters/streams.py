@@ -99,6 +99,7 @@ def worker_report(engines: list[hr.Engine]) -> Report:
         restarts_n={"network": 2},
         lost_n={"events": 7},
         recomputed_n=3,
+        differing_n=2,
     )
     desks = {i: engine.desk for i, engine in enumerate(engines)}
     return report_of_parts(settings(), engines[0].trainer, shards, desks, worker=worker)

@@ -83,6 +83,7 @@ class Cluster:
         self.settings, self.kafka = settings, settings.kafka
         self.privacy = privacy
         self.seals: Seals | None = None
+        self.rules: dict[str, str] = {}
         self.luck = random.Random(seed)
         self.now, self.number = 0.0, 0
         self.due: list[tuple[float, int, Callable[[], None]]] = []
@@ -257,6 +258,7 @@ class Worker:
             woke=self.woke(),
             privacy=self.cluster.privacy,
             seals=self.cluster.seals,
+            rules=self.cluster.rules,
         )
         self.is_released = True
         self.take()

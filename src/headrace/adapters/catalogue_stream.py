@@ -222,6 +222,14 @@ WORKER = (
         lambda r: r.worker.recomputed_n,
     ),
     plain(
+        "headrace_worker_rules_differing",
+        "rules",
+        "Settings, versions and modules of code of your own that the worker which started last has "
+        "otherwise than this one.",
+        lambda r: r.worker.differing_n,
+        over="max",
+    ),
+    plain(
         "headrace_last_rebalance_timestamp_seconds",
         "seconds",
         "When that was last.",

@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import BadInput
 from ..learn.caps import CapClaimed
 from ..learn.retrain import RetrainJob
+from ..learn.rules import RulesInUse
 from ..learn.training_log import Folded
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
@@ -27,6 +28,7 @@ from ..query.record import Differences
 from ..reporting import check_model_starts
 from ..settings import Settings
 from . import wire
+from .alike import compare_rules, say_rules
 from .deadlines import say_due, watch
 from .effects import (
     Assigned,
@@ -68,7 +70,8 @@ SILENT_S_MAX = 20.0
 class Flow(Hand):
     """See the module. `writer` tells this flow's steps from those of any other; `woke` is when it
     begins. `lost_n` counts, by log, records that were deleted unread, `recomputed` by how much
-    decisions of a journal differ when they are made again.
+    decisions of a journal differ when they are made again. `rules` is what decisions follow from,
+    by name (`learn.rules`).
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Flow(Hand):
         woke: Woke,
         privacy: Privacy | None = None,
         seals: Seals | None = None,
+        rules: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             settings,
@@ -95,6 +99,7 @@ class Flow(Hand):
             woke=woke,
             privacy=privacy or Privacy(settings.privacy),
             seals=seals,
+            rules=rules or {},
         )
         self.answers_decoder = answers_decoder
         self._read: deque[tuple[int, Part, Sequence[Any]]] = deque()
@@ -223,6 +228,9 @@ class Flow(Hand):
 
     def _on_entry(self, entry: Folded) -> None:
         """This entry was just folded: the shards hear of it before anything else."""
+        if isinstance(entry, RulesInUse):
+            compare_rules(self)
+            return
         if not isinstance(entry, CapClaimed):
             self.now = max(self.now, entry.at)
         if not isinstance(entry, CapClaimed | Order | InputRejected):
@@ -234,6 +242,7 @@ class Flow(Hand):
         """From the end of the log on, drift may lead to orders: they depend on what it says."""
         if not self.is_caught_up and self.training.position >= self._training_end:
             self.is_caught_up = True
+            say_rules(self)
             drift = self.settings.kafka.drift
             self.give(*(Resume(part) for part in sorted(self.held) if part.topic == drift))
 

@@ -51,6 +51,7 @@ class Hand:
         woke: Woke,
         privacy: Privacy,
         seals: Seals | None,
+        rules: Mapping[str, str],
     ) -> None:
         self.settings = settings
         self.decoder = decoder
@@ -61,6 +62,7 @@ class Hand:
         self.now = -math.inf
         self.turn = 0
         self.rebalances_n = 0
+        self.rules, self.differing = rules, list[str]()
         self.shards: dict[int, OwnedShard] = {}
         self.desks: dict[int, OwnedDesk] = {}
         self.routes: dict[Part, Route] = {}

@@ -24,6 +24,7 @@ from ..chance import Chance
 from ..errors import BadInput, BadSettings
 from ..feeding import feed_batch, pass_time
 from ..learn.caps import CapClaimed, Caps, part_of
+from ..learn.rules import RulesInUse
 from ..learn.trainer import Entry, Trainer
 from ..learn.training_log import Folded, TrainingLog
 from ..learn.view import View
@@ -259,7 +260,7 @@ class PartitionShard:
         """The training log has just folded this entry."""
         if isinstance(entry, CapClaimed):
             self._allow(self.spent_n, log.caps)
-        else:
+        elif not isinstance(entry, RulesInUse):
             self._ended(entry)
 
     def _ended(self, entry: Entry | InputRejected) -> None:

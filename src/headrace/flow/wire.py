@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from ..learn.caps import CapClaimed
+from ..learn.rules import RulesInUse
 from ..learn.training_log import Logged, Origin
 from ..messages import (
     Answer,
@@ -48,6 +49,7 @@ _ENTRIES = msgspec.json.Decoder(
     | ModelRolledBack
     | CapClaimed
     | Order
+    | RulesInUse
 )
 _DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick | Order)
 _STEPS = msgspec.json.Decoder(Step)
@@ -56,7 +58,7 @@ _DRIFTS = msgspec.json.Decoder(DriftChanged)
 T = TypeVar("T")
 
 
-def value_of(message: Output | DeskInput | Step | CapClaimed) -> bytes:
+def value_of(message: Output | DeskInput | Step | CapClaimed | RulesInUse) -> bytes:
     """A message as the value of a record."""
     return _ENCODER.encode(message)
 

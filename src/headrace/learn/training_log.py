@@ -8,7 +8,8 @@ the same model at the same place in it:
   of the one before. It counts if the one before is the last that counted. So neither a repeat nor
   what follows a gap does; after a gap the desk, started anew, says everything again.
 - An order to retrain counts if it has the next number, and the trainer would have ordered it.
-- A claim to a part of a cap counts by its number (`caps`).
+- A claim to a part of a cap counts by its number (`caps`), what a worker goes by (`rules`) where
+  it is not what was said last.
 - An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial,
   or if the version that somebody wants back is kept.
 - An order of a person counts as an end does, and is carried out if none of its kind with its key
@@ -34,10 +35,11 @@ from ..messages import (
 from ..query.orders import Order, Orders, name_of, refused
 from .caps import CapClaimed, Caps
 from .retrain import Challenger
+from .rules import RulesInUse
 from .trainer import Entry, Trainer
 
-Logged: TypeAlias = Entry | CapClaimed
-"""What the log holds: entries that make the model, and what shards may spend."""
+Logged: TypeAlias = Entry | CapClaimed | RulesInUse
+"""What the log holds: entries that make the model, what shards may spend, what workers go by."""
 
 Place: TypeAlias = tuple[int, int]
 """Of an end: the offset in the desk's log of the entry it follows from, its number among those."""
@@ -64,21 +66,22 @@ class Origin(NamedTuple):
 
 
 class TrainingLog:
-    """A trainer, how far each desk was heard, and the parts of a cap.
+    """A trainer, how far each desk was heard, the parts of a cap, and what workers went by last.
 
     The state is a function of the entries alone.
     """
 
-    STATE_VERSION: ClassVar[int] = 3
+    STATE_VERSION: ClassVar[int] = 4
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Version 1 knew no parts of a cap, version 2 no orders."""
-        return {"caps": Caps(), "_ordered": Orders()} | fields
+        """Version 1 knew no parts of a cap, version 2 no orders, 3 not what workers go by."""
+        return {"caps": Caps(), "_ordered": Orders(), "rules": {}} | fields
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.caps = Caps()
+        self.rules: dict[str, str] = {}
         self.repeated_n = 0
         self._heard: dict[int, Place] = {}
         self._answered: deque[float] = deque(maxlen=ANSWERED_N)
@@ -102,6 +105,8 @@ class TrainingLog:
         """
         if isinstance(entry, CapClaimed):
             return self.caps.counts(entry)
+        if isinstance(entry, RulesInUse):
+            return entry.parts != self.rules
         if isinstance(entry, DECISIONS):
             return self._decides(entry)
         if origin is None:
@@ -133,6 +138,9 @@ class TrainingLog:
             return None
         if isinstance(entry, CapClaimed):
             return entry if self.caps.fold(entry) else None
+        if isinstance(entry, RulesInUse):
+            self.rules = entry.parts
+            return entry
         if origin is not None:
             self._heard[origin.desk] = origin.place
         if isinstance(entry, RetrainRequested) and entry.reason == "drift":

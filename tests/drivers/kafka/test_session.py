@@ -26,6 +26,7 @@ def session() -> Session:
         recomputed=Differences(),
         privacy=Privacy(PrivacySettings()),
         seals=None,
+        rules={},
     )
 
 

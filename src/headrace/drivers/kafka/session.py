@@ -91,6 +91,7 @@ class Session:
         recomputed: Differences,
         privacy: Privacy,
         seals: Seals | None,
+        rules: Mapping[str, str],
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
@@ -105,6 +106,7 @@ class Session:
             woke=Woke(clock(), time.monotonic()),
             privacy=privacy,
             seals=seals,
+            rules=rules,
         )
         self.is_joined = False
         self._partitions_n = partitions_n["events"]

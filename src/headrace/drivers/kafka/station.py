@@ -22,6 +22,7 @@ from ...messages import Output
 from ...query.record import Differences
 from ...settings import Settings
 from .faults import kind_of, lasting, reasons_of
+from .rules import rules_in_use
 from .session import Session
 from .states import States
 from .topics import ensure
@@ -70,6 +71,7 @@ class Station:
         self._seals = load_sealer(settings.sealing, settings.stream)
         self._decoder = decoder_of(settings)
         self._answers_decoder = answers_decoder_of(settings)
+        self._rules = rules_in_use(settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; returns when all is carried out, committed and saved."""
@@ -116,6 +118,7 @@ class Station:
             recomputed=self.recomputed,
             privacy=self._privacy,
             seals=self._seals,
+            rules=self._rules,
             told=self._told,
         )
         self.sessions_n += 1

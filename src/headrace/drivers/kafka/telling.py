@@ -39,6 +39,7 @@ def report_of_flow(
         restarts_n=dict(restarts_n),
         lost_n=dict(flow.lost_n),
         recomputed_n=flow.recomputed.n,
+        differing_n=len(flow.differing),
     )
     return report_of_parts(
         flow.settings,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...learn.caps import CapClaimed
+from ...learn.rules import RulesInUse
 from ...messages import (
     Answer,
     DriftChanged,
@@ -62,12 +63,15 @@ _COPIED: dict[type[Message], tuple[str, str]] = {
     RollBackOrdered: ("roll_back_ordered", "at to key reason by"),
     SubjectErased: ("erased", "at key erased is_refitted"),
     CapClaimed: ("cap_claimed", "partition number spent_n cap partitions_n"),
+    RulesInUse: ("rules_in_use", "parts"),
     InputRejected: ("refused", "at reason input_id"),
 }
 """Of each message what it is called in the log, and the fields that an entry copies."""
 
 
-def entry_of(message: Output | Answer | Withdrawal | Order | CapClaimed, **more: Any) -> Entry:
+def entry_of(
+    message: Output | Answer | Withdrawal | Order | CapClaimed | RulesInUse, **more: Any
+) -> Entry:
     """The entry about a message, with `more` beside.
 
     >>> entry_of(RequestExpired(request_id="r1", event_id="e1", at=9.0, answers_n=0))

@@ -1,0 +1,91 @@
+"""What the decisions of this worker follow from: settings that are no defaults, versions, code.
+
+Settings that say where things are reached or kept decide nothing, and are left out with all that
+may hold a secret or a path.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import xxhash
+
+from ...learn.rules import VERSION_OF
+from ...settings import Settings
+
+LEFT_OUT = frozenset(
+    {"run", "http", "worker", "queue", "bridges", "audit", "sealing", "privacy.key_file"}
+)
+"""Sections and settings that decide nothing of what is asked and learned."""
+
+FROM_KAFKA = ("desk_partitions", "isolation", "request_bytes_max")
+"""Those of [kafka] that do."""
+
+PACKAGES = ("headrace", "numpy", "river")
+
+_OBJECT = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_]\w*(?:\.\w+)*")
+
+
+def rules_in_use(settings: Settings) -> dict[str, str]:
+    """Digests of settings and code and versions, by name; modules that settings name are imported.
+
+    >>> from headrace.settings import parse
+    >>> [name for name in rules_in_use(parse({"seed": 3})) if "version" not in name]
+    ['seed']
+    """
+    parts = {name: _digest(msgspec.json.encode(value)) for name, value in _set(settings)}
+    parts |= {f"{VERSION_OF}{name}": version(name) for name in PACKAGES}
+    parts[f"{VERSION_OF}python"] = ".".join(platform.python_version_tuple()[:2])
+    for name, value in _set(settings):
+        for module in _modules_in(msgspec.to_builtins(value)):
+            parts[f"code of {module} ({name})"] = _digest(_source(module))
+    return parts
+
+
+def _set(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """Settings that decide and are no defaults, by their path."""
+    defaults = Settings()
+    for section in settings.__struct_fields__:
+        if section in LEFT_OUT:
+            continue
+        ours, default = getattr(settings, section), getattr(defaults, section)
+        if not isinstance(ours, msgspec.Struct):
+            names = [("", ours, default)]
+        else:
+            fields = FROM_KAFKA if section == "kafka" else ours.__struct_fields__
+            names = [(f".{f}", getattr(ours, f), getattr(default, f)) for f in fields]
+        for name, value, by_default in names:
+            if value != by_default and section + name not in LEFT_OUT:
+                yield section + name, value
+
+
+def _modules_in(value: Any) -> Iterator[str]:
+    """Modules of objects that settings name as `module:attribute`."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list):
+        for one in value:
+            yield from _modules_in(one)
+    if isinstance(value, str) and (found := _OBJECT.fullmatch(value)):
+        module = found.group(1)
+        if module in sys.modules and not module.startswith("headrace."):
+            yield module
+
+
+def _source(module: str) -> bytes:
+    """The source of a module; nothing of one that has no file."""
+    try:
+        return Path(sys.modules[module].__file__ or "").read_bytes()
+    except OSError:
+        return b""
+
+
+def _digest(data: bytes) -> str:
+    return xxhash.xxh64_hexdigest(data)
