@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,11 @@ def test_code_that_a_setting_names_is_said_by_its_content(
     path.write_text("def decode(record): return 1\n")
     assert differing(before, rules_in_use(settings)) == ["code of mine_for_rules (input.decoder)"]
     del sys.modules["mine_for_rules"]
+
+
+def test_code_without_a_file_is_said_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("made_here")
+    module.read = print  # type: ignore[attr-defined]  # that is what is set here
+    monkeypatch.setitem(sys.modules, "made_here", module)
+    settings = parse({"input": {"decoder": "made_here:read"}})
+    assert "code of made_here (input.decoder)" in rules_in_use(settings)

@@ -82,7 +82,7 @@ def _modules_in(value: Any) -> Iterator[str]:
 def _source(module: str) -> bytes:
     """The source of a module; nothing of one that has no file."""
     try:
-        return Path(sys.modules[module].__file__ or "").read_bytes()
+        return Path(getattr(sys.modules[module], "__file__", None) or "").read_bytes()
     except OSError:
         return b""
 
