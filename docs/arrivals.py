@@ -91,6 +91,9 @@ What all of them have in common here:
 - **Doubt** is what `query.strategy` says. Rules with a threshold of confidence take
   `least_confidence`, as the papers do, or `margin`, the default.
 
+What comes on top of any rule, such as quotas, duplicates and open questions when the model has
+moved: [ASKING.md](ASKING.md).
+
 Yours is a class with two methods; `headrace.testing.check_online` tells whether it keeps the
 contract:
 

@@ -196,7 +196,8 @@ _ABOUT = """\
 What a strategy gives is a utility for each candidate; the draw of a round (`query.sharpness`) makes
 of its order the probability with which each one is asked about, so that no strategy takes from the
 accuracy estimate what it needs. Yours: a function `(Pool, Chance) -> utilities`, three lines long
-([examples/02_own_strategy.py](../examples/02_own_strategy.py)).
+([examples/02_own_strategy.py](../examples/02_own_strategy.py)). What comes on top of any of
+them, quotas, duplicates and open questions when the model has moved: [ASKING.md](ASKING.md).
 
 ```toml
 [query]

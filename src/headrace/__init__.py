@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ModelKept,
         ModelRolledBack,
         RequestExpired,
+        RequestRescored,
         RequestWithdrawn,
         RetrainFinished,
         RetrainRequested,
@@ -72,6 +73,7 @@ __all__ = [
     "Pool",
     "Report",
     "RequestExpired",
+    "RequestRescored",
     "RequestWithdrawn",
     "Result",
     "RetrainFinished",
@@ -100,7 +102,8 @@ _FROM = {
     ".messages": (
         "Answer DriftChanged ErasureOrdered Event EventBatch InputRejected LabelDisputed "
         "LabelRequested LabelSettled ModelAdopted ModelKept ModelRolledBack RequestExpired "
-        "RequestWithdrawn RetrainFinished RetrainRequested RollBackOrdered RoundClosed RoundOpened "
+        "RequestRescored RequestWithdrawn RetrainFinished RetrainRequested RollBackOrdered "
+        "RoundClosed RoundOpened "
         "RoundOrdered SubjectErased Tick Withdrawal"
     ),
     ".models": "models",

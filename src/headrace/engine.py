@@ -41,6 +41,7 @@ from .messages import (
     ModelRolledBack,
     Output,
     RequestExpired,
+    RequestRescored,
     RequestWithdrawn,
     RetrainFinished,
     RetrainRequested,
@@ -294,6 +295,8 @@ class Engine:
             routed.append(output)
             if isinstance(output, LabelRequested):
                 routed += self._routed(self.desk.requested(output))
+            elif isinstance(output, RequestRescored):
+                routed += self._routed(self.desk.rescored(output))
             elif isinstance(output, _ENDS):
                 self.trainer.fold(output)
                 routed += self._routed(self.shard.ended(output))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,13 +18,18 @@ from numpy.typing import NDArray
 from .messages_base import Features, Message, Value, class_name
 from .messages_erasure import ErasureOrdered, SubjectErased
 from .messages_model import ModelRolledBack, RollBackOrdered
+from .messages_rejected import InputRejected, Reason
+from .messages_rescored import RequestRescored
 from .messages_rounds import RoundOrdered
 
 __all__ = [
     "ErasureOrdered",
     "Features",
+    "InputRejected",
     "Message",
     "ModelRolledBack",
+    "Reason",
+    "RequestRescored",
     "RollBackOrdered",
     "RoundOrdered",
     "SubjectErased",
@@ -218,6 +222,8 @@ class LabelRequested(Message, frozen=True, kw_only=True):
 
     With `opinion_n` 2 or 3 it is a second or third opinion about a label that looks wrong (see
     `base_id`): a question for anybody but those in `not_by`, whose answers are known.
+    `priority`, 0 to 1, says who comes first where open questions are scored again
+    (`RequestRescored`). Then only what was drawn blindly `judges`: its label counts in estimates.
     """
 
     request_id: str
@@ -243,6 +249,8 @@ class LabelRequested(Message, frozen=True, kw_only=True):
     context: Context | None = None
     opinion_n: int = 1
     not_by: tuple[str, ...] = ()
+    priority: float = 0.0
+    judges: bool = True
 
 
 class RequestWithdrawn(Message, frozen=True, kw_only=True):
@@ -290,7 +298,7 @@ class LabelSettled(Message, frozen=True, kw_only=True):
     the label's probability. `propensity` is that of the request: the label speaks for
     1 / propensity events. `opinion_n` is 2 or 3 from the second or third opinion on; `confirms`:
     that opinion left the label as it was.
-    `by` names who answered, where second opinions may be asked.
+    `by` names who answered, where second opinions may be asked. `judges` as of the request.
     """
 
     request_id: str
@@ -314,6 +322,7 @@ class LabelSettled(Message, frozen=True, kw_only=True):
     opinion_n: int = 1
     confirms: bool = False
     by: tuple[str, ...] = ()
+    judges: bool = True
 
 
 class LabelDisputed(Message, frozen=True, kw_only=True):
@@ -406,58 +415,12 @@ class ModelKept(Message, frozen=True, kw_only=True):
     labels_n: int
 
 
-class Reason(StrEnum):
-    """Why an input was rejected: the closed list of docs/REJECTS.md."""
-
-    OVERSIZE = "oversize"
-    NOT_UTF8 = "not_utf8"
-    NOT_JSON = "not_json"
-    NOT_AN_OBJECT = "not_an_object"
-    NOT_DECODED = "not_decoded"
-    LEFT_OUT = "left_out"
-    NOT_JOINED = "not_joined"
-    NO_ID = "no_id"
-    BAD_ID = "bad_id"
-    DUPLICATE_ID = "duplicate_id"
-    NO_TIME = "no_time"
-    BAD_TIME = "bad_time"
-    FUTURE = "future"
-    BAD_FEATURES = "bad_features"
-    BAD_FIELD = "bad_field"
-    BAD_PROBABILITIES = "bad_probabilities"
-    BAD_BATCH = "bad_batch"
-    NOT_SEALED = "not_sealed"
-    BAD_ANSWER = "bad_answer"
-    UNKNOWN_REQUEST = "unknown_request"
-    LATE_ANSWER = "late_answer"
-    TOO_MANY_CLASSES = "too_many_classes"
-    TOO_MANY_ANSWERS = "too_many_answers"
-    BAD_ORDER = "bad_order"
-    NO_ROUND = "no_round"
-    NO_VERSION = "no_version"
-
-
-class InputRejected(Message, frozen=True, kw_only=True):
-    """What could not be used, and why. `reason` is one of `Reason`.
-
-    `source` and `position` say where it came from: a file and a byte offset, or a topic, partition
-    and offset; empty and -1 for an object passed by a program.
-    """
-
-    reason: str
-    detail: str
-    at: float
-    input_id: str = ""
-    source: str = ""
-    position: int = -1
-    raw: str = ""
-
-
 Output: TypeAlias = (
     LabelRequested
     | RequestWithdrawn
     | RequestExpired
     | QuestionChanged
+    | RequestRescored
     | LabelSettled
     | LabelDisputed
     | DriftChanged
@@ -470,5 +433,8 @@ Output: TypeAlias = (
     | SubjectErased
     | InputRejected
 )
+
+ForAnnotators: TypeAlias = LabelRequested | RequestRescored | RequestWithdrawn
+"""What stands in the log of requests, for whoever annotates."""
 
 RequestEnded: TypeAlias = RequestWithdrawn | RequestExpired | LabelSettled | LabelDisputed

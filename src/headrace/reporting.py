@@ -15,7 +15,8 @@ import msgspec
 
 from .label.annotators import TURNAROUND_BOUNDS_S, Annotator, Annotators
 from .label.annotators import joined as joined_annotators
-from .label.desk import Counts, Desk
+from .label.counts import Counts
+from .label.desk import Desk
 from .learn.evaluation import Evaluation, judged
 from .learn.failures import FAILING_N, Act, check_start
 from .learn.trainer import Trainer

@@ -16,6 +16,7 @@ from .settings_fields import (
     Share,
     about,
 )
+from .settings_open import OpenSettings, faults_of_open
 
 ROUND_EVERY_N = 50
 """Events from one round to the next where no setting says when."""
@@ -268,6 +269,7 @@ class QuerySettings(Section, frozen=True, kw_only=True):
         ),
     ] = field(default_factory=dict)
     duplicates: DuplicateSettings = DuplicateSettings()
+    open: OpenSettings = OpenSettings()
     cold_start: ColdStartSettings = ColdStartSettings()
 
 
@@ -317,7 +319,7 @@ def _faults_of_quotas(query: QuerySettings) -> list[str]:
 
 def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
     """Faults between settings of this section, and with the length of the window."""
-    faults = _faults_of_quotas(query)
+    faults = _faults_of_quotas(query) + faults_of_open(query.open, query.strategy)
     budget, rounds = query.budget, query.rounds
     if not budget.limits:
         faults.append("query.budget has no limit; set share, per_hour, per_period, cap or money")

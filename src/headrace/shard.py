@@ -27,6 +27,7 @@ from .messages import (
     EventBatch,
     InputRejected,
     LabelDisputed,
+    LabelRequested,
     LabelSettled,
     Output,
     Reason,
@@ -45,9 +46,10 @@ from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
 from .query.orders import Orders, fault_of, refused, why_no_round
-from .query.requests import Candidate
+from .query.requests import BLIND, Candidate
 from .query.rounds import Decision, FirstChance
 from .request_ids import opinion_id
+from .rescoring import rescore_open
 from .settings import Settings
 from .watched import Watched
 
@@ -137,6 +139,7 @@ class Shard(Watched):
         """Events until the next counted point."""
         check_n = self.settings.drift.check_every_n
         until = min(check_n - self.events_n % check_n, self.asking.budget.next_gap_n)
+        until = self.asking.open.next_n(self.events_n, until)
         if self.asking.record is not None:
             until = self.asking.record.until(self.events_n, until)
         if self.asking.arrivals is not None:
@@ -205,10 +208,15 @@ class Shard(Watched):
         """Ask this one of the events: the control draw fell on it, or `drawn` did on arrival."""
         candidate = self._candidate(events, row)
         self._mark_asked(events, row)
-        self._expect(events, row)
         if drawn is None:
+            self._expect(events, row)
             return [*self.asking.control(candidate, self.model.version, now)]
-        self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
+        drawn = self.asking.judged(drawn)
+        if self.asking.judges(BLIND if drawn.is_blind else ""):
+            self._expect(events, row)
+            self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
+        priority = self.asking.open.priority_of(drawn.utility)
+        self.asking.watch(events, row, drawn.reason, priority)
         return [*self.asking.arrived(candidate, drawn, self.model.version, now)]
 
     def _counted(self, now: float) -> list[Output]:
@@ -216,6 +224,7 @@ class Shard(Watched):
         outputs: list[Output] = []
         if self.events_n % self.settings.drift.check_every_n == 0:
             outputs += self._check(now)
+        outputs += rescore_open(self.asking, self, self._at_random, now)
         every_n = self.settings.query.rounds.regular_n
         if self.asking.arrivals is None and every_n and self.events_n % every_n == 0:
             outputs += self._regular_round(now)
@@ -340,9 +349,14 @@ class Shard(Watched):
             candidates.append(self._candidate(events, row))
             self._mark_asked(events, row)
         outputs: list[Output] = [*self.asking.requests(decision, candidates, self.model.version)]
+        judges = self.asking.judges(decision.strategy)
         for row in chosen:
-            if events.seq[row] >= self.fresh_from:
+            if judges and events.seq[row] >= self.fresh_from:
                 self._expect(events, row)
+        row_of = {str(events.ids[row]): row for row in reversed(chosen)}
+        for one in outputs:
+            if isinstance(one, LabelRequested):
+                self.asking.watch(events, row_of[one.event_id], one.reason, one.priority)
         known = self.asking.first_chances(
             decision, events.seq, events.ids.tolist(), self.fresh_from
         )

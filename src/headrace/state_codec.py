@@ -31,7 +31,12 @@ import numpy as np
 
 from .errors import BadInput
 
-RENAMED: dict[str, str] = {"settings:LabelSettings": "settings_label:LabelSettings"}
+RENAMED: dict[str, str] = {
+    "settings:LabelSettings": "settings_label:LabelSettings",
+    "label.desk:Counts": "label.counts:Counts",
+    "messages:Reason": "messages_rejected:Reason",
+    "messages:InputRejected": "messages_rejected:InputRejected",
+}
 """Classes under the name by which earlier versions wrote them: where they are now."""
 
 # The first number of a node says what it is. They are part of the format: never use one again.

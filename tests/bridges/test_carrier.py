@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,7 +17,7 @@ from headrace.bridges.carrier import Carrier
 from headrace.bridges.folder import FolderEnd
 from headrace.bridges.outbox import KEPT_N, Outbox
 from headrace.errors import BadInput
-from headrace.messages import Answer, RequestWithdrawn, Withdrawal
+from headrace.messages import Answer, RequestRescored, RequestWithdrawn, Withdrawal
 from headrace.testing import check_bridge
 from headrace.testing.bridges import ListRig, MemoryEnd
 
@@ -236,3 +237,57 @@ def test_check_bridge_catches_what_is_broken(broken, told):
 
 def test_check_bridge_lets_a_queue_repeat_tasks(tmp_path: Path):
     check_bridge(lambda folder: ListRig(folder, looks=False), may_repeat=True, acts=range(5, 9))
+
+
+# -------------------------------------------------------------------------- the best are first
+
+
+def rescored(name: str, priority: float, why: str = "") -> RequestRescored:
+    return RequestRescored(request_id=name, at=2.0, priority=priority, withdrawn=why)
+
+
+def test_the_best_are_sent_first_by_the_priority_that_they_have_now(tool, end, outbox):
+    end.requests += [request(f"r{n}", priority=n / 10, judges=False) for n in range(4)]
+    end.requests += [rescored("r0", 0.9), rescored("r3", 0.1), rescored("unknown", 1.0)]
+    Carrier(tool, end, outbox).step()
+    assert [(one.request_id, one.request.priority) for one in tool.got] == [
+        ("r0", 0.9),
+        ("r2", 0.2),
+        ("r1", 0.1),
+        ("r3", 0.1),
+    ]
+
+
+@pytest.mark.parametrize("reorders", [False, True])
+def test_what_the_tool_has_is_sent_again_only_where_the_tool_reorders(tool, end, outbox, reorders):
+    tool.reorders = reorders
+    carrier = Carrier(tool, end, outbox)
+    end.requests += [request("r1"), request("r2")]
+    carrier.step()
+    end.requests += [rescored("r2", 0.7), rescored("r1", 0.2, "redundant")]
+    while carrier.step():
+        pass
+    again = [(one.request_id, one.may_be_there) for one in tool.got[2:]]
+    assert again == ([("r2", True)] if reorders else [])
+    end.requests += [withdrawn("r2")]
+    while carrier.step():
+        pass
+    assert (tool.got[-1].request_id, tool.got[-1].request) == ("r2", None)
+    assert outbox.counts().gone_n == 1
+
+
+def test_an_outbox_of_the_version_before_is_taken_over(tmp_path, tool, end):
+    path = tmp_path / "one.sqlite"
+    with closing(Outbox(path)) as outbox:
+        end.requests += [request("r1"), request("r2")]
+        Carrier(tool, end, outbox).step()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "DROP INDEX by_move; ALTER TABLE requests DROP COLUMN priority; "
+            "ALTER TABLE requests DROP COLUMN is_moved; PRAGMA user_version = 1;"
+        )
+    with closing(Outbox(path)) as outbox:
+        assert outbox.counts().sent_n == 2
+        end.requests += [request("r3", priority=0.5)]
+        Carrier(tool, end, outbox).step()
+    assert [one.request_id for one in tool.got] == ["r1", "r2", "r3"]

@@ -552,3 +552,9 @@ def test_tokens_never_cross_a_network_in_the_clear(settings, told):
         check_address(DeskSettings(**settings))
     check_address(DeskSettings(host="0.0.0.0", allow_plaintext=True))
     check_address(DeskSettings(host="0.0.0.0", cert_file="a.pem", key_file="b.pem"))
+
+
+def test_a_priority_that_changes_moves_a_question_to_its_new_place(store):
+    store.take([asked("r1", priority=0.4, judges=False), asked("r2", priority=0.6, judges=False)])
+    store.take([asked("r1", priority=0.9, judges=False), asked("lot", reason="control")])
+    assert [next_id(store, one) for one in ("ann", "bob", "cyd")] == ["lot", "r1", "r2"]

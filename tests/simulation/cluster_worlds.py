@@ -28,13 +28,14 @@ def settings_of(seed: int) -> Settings:
     budget: dict[str, Any] = {"share": 0.3, "start": 2}
     if seed % 3 == 0:
         budget["cap"] = 12
+    opened = {"rescored": "withdrawn", "every_n": 10} if seed % 2 else {}
     return parse(
         {
             "seed": seed,
             "model": {"name": "logistic"},
             "schema": {"classes": ["high", "low"]},
             "observe": {"window_n": 40, "reservoir_n": 40},
-            "query": {"budget": budget},
+            "query": {"budget": budget, "open": opened},
             "label": {"deadline_s": DEADLINE_S},
             "drift": {
                 "check_every_n": 20,

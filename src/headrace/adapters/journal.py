@@ -23,7 +23,7 @@ import msgspec
 import xxhash
 
 from ..errors import BadInput, BrokenInvariant
-from ..query.record import Decided
+from ..query.record import Decided, RescoredThen
 from .jsonl import naming, write_all
 
 MAGIC = b"HRJOUR1\n"
@@ -64,17 +64,18 @@ class Retrained(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     error: str | None = None
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class Asked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
     """What the record before led to: the requests that were asked, and the numbers behind each.
 
     `ends` are the bytes at which each of the run's outputs ends with it, `digests` are those of
-    what was added.
+    what was added. `rescored` is what was said of open questions.
     """
 
     ids: list[str]
     decided: list[Decided]
     ends: dict[str, int]
     digests: dict[str, str]
+    rescored: list[RescoredThen] = []
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, tag=True):

@@ -76,7 +76,8 @@ class Bridge(Protocol):
 
     A bridge that holds something open may also have `close()`. Its class takes `(settings, folder)`
     where it can be named in a settings file: the struct `Settings` of the class, and a folder for
-    files of its own.
+    files of its own. With an attribute `reorders` that is true it is sent a request once more whose
+    priority has changed; by `may_be_there` it is known.
     """
 
     def send(self, deliveries: Sequence[Delivery]) -> None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..adapters.sealing import Sealer
-from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from ..messages import Answer, ForAnnotators, Withdrawal
 from .bridge import Bridge, Reply, Unreachable
 from .outbox import Outbox
 
@@ -24,8 +24,6 @@ PIECE_N = 100
 
 WAIT_S, WAIT_S_MAX = 0.2, 30.0
 FAULTS_SAID_MAX = 5
-
-Record = LabelRequested | RequestWithdrawn
 
 
 class End(Protocol):
@@ -41,7 +39,7 @@ class End(Protocol):
     @property
     def sealer(self) -> Sealer | None: ...
 
-    def read(self, place: str, n: int) -> tuple[Sequence[Record], str]:
+    def read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
         """The next records behind `place`, about n at most, and the place behind them."""
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
@@ -76,6 +74,7 @@ class Carrier:
         self._clock = clock
         self._act = on_act
         self._away_s = 0.0
+        self._reorders = bool(getattr(bridge, "reorders", False))
 
     def step(self) -> bool:
         """Carry what there is, both ways; whether there was anything.
@@ -125,7 +124,7 @@ class Carrier:
         if reached == place:
             return False
         self._act("remember requests")
-        self.outbox.take_in(records, reached, self._clock())
+        self.outbox.take_in(records, reached, self._clock(), reorders=self._reorders)
         return True
 
     def _send(self) -> bool:

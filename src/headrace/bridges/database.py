@@ -11,12 +11,19 @@ from ..errors import BadInput
 
 
 def open_database(
-    path: Path, schema: str, *, version: int, fault: str, outlives_power: bool = True
+    path: Path,
+    schema: str,
+    *,
+    version: int,
+    fault: str,
+    outlives_power: bool = True,
+    upgrade: str = "",
 ) -> sqlite3.Connection:
     """An SQLite file with the tables of `schema`, made where it is new, that others can't read.
 
     `fault` says what is wrong with a file that is none: "is no desk's". With `outlives_power` a
-    transaction that has ended survives a loss of power; tests need not wait for the disk. Threads
+    transaction that has ended survives a loss of power; tests need not wait for the disk. With
+    `upgrade` a file of the version before is taken too, after these statements. Threads
     may share the connection, one at a time. Raises `BadInput` for a file that is not one, or of
     another version.
 
@@ -37,7 +44,11 @@ def open_database(
             db.execute("PRAGMA journal_mode=WAL")
             db.execute(f"PRAGMA synchronous={'FULL' if outlives_power else 'OFF'}")
             there = db.execute("PRAGMA user_version").fetchone()[0]
-            if there not in (0, version):
+            if upgrade and there == version - 1:
+                db.executescript(
+                    f"BEGIN IMMEDIATE; {upgrade} PRAGMA user_version = {version}; COMMIT;"
+                )
+            elif there not in (0, version):
                 raise BadInput(
                     f"{path} is of version {there}; this Headrace reads version {version}"
                 )

@@ -15,7 +15,7 @@ import msgspec
 from ..adapters.jsonl import Tail
 from ..adapters.sealing import Sealer
 from ..errors import BadInput, BadSettings, NotSealed
-from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from ..messages import Answer, ForAnnotators, Withdrawal
 from ..settings import AnswersSettings, Settings
 
 PLACES = "places.json"
@@ -23,7 +23,7 @@ PLACES = "places.json"
 
 LINE_BYTES_MAX = 16 << 20
 
-_RECORDS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+_RECORDS = msgspec.json.Decoder(ForAnnotators)
 _PLACES = msgspec.json.Decoder(dict[str, str | None])
 
 
@@ -116,7 +116,7 @@ class FolderEnd:
         self.faults: list[str] = []
         self._tail: Tail | None = None
 
-    def read(self, place: str, n: int) -> tuple[list[LabelRequested | RequestWithdrawn], str]:
+    def read(self, place: str, n: int) -> tuple[list[ForAnnotators], str]:
         """The next requests and withdrawals behind byte `place`. Raises `BadInput` as `Tail`."""
         position = int(place or 0)
         if self._tail is None or self._tail.position != position:
@@ -127,7 +127,7 @@ class FolderEnd:
                     "it back, or give the bridge another --folder"
                 )
             self._tail = Tail(self.requests, position=position, length_max=LINE_BYTES_MAX)
-        records: list[LabelRequested | RequestWithdrawn] = []
+        records: list[ForAnnotators] = []
         lines = self._tail.peek(n, is_final=False)
         for line in lines:
             try:

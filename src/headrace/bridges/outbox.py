@@ -1,8 +1,9 @@
 """What a bridge has done and has still to do, in an SQLite file: it survives the bridge.
 
 A request is `new`, then `sending`, then `sent`; one that is to go from the tool is `leaving`, then
-`gone`. Each change is written before or after the act it stands for, so that whatever was cut can
-be told from what was done. Replies wait here until the log of answers has them.
+`gone`. Those with the highest priority are sent first, in their order. Each change is written
+before or after the act it stands for, so that whatever was cut can be told from what was done.
+Replies wait here until the log of answers has them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..adapters.sealing import Sealer
-from ..messages import LabelRequested, RequestWithdrawn
+from ..messages import ForAnnotators, LabelRequested, RequestRescored
 from .bridge import Delivery, Receipt, Reply
 from .cells import Cells
 from .database import changing, open_database
@@ -23,20 +24,27 @@ from .database import changing, open_database
 KEPT_N = 100_000
 """So many requests are remembered after their end; an answer to an older one still passes."""
 
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
     body BLOB NOT NULL,
-    expires REAL NOT NULL, reason TEXT NOT NULL DEFAULT '', was_cut INTEGER NOT NULL DEFAULT 0);
+    expires REAL NOT NULL, reason TEXT NOT NULL DEFAULT '', was_cut INTEGER NOT NULL DEFAULT 0,
+    priority REAL NOT NULL DEFAULT 0, is_moved INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_state ON requests (state, n);
 CREATE INDEX IF NOT EXISTS by_end ON requests (expires) WHERE state IN ('new', 'sending', 'sent');
+CREATE INDEX IF NOT EXISTS by_move ON requests (n) WHERE is_moved;
 CREATE TABLE IF NOT EXISTS replies (
     n INTEGER PRIMARY KEY AUTOINCREMENT, reply_id TEXT NOT NULL UNIQUE, body BLOB,
     is_handed INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS by_handed ON replies (is_handed, n);
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+
+_UPGRADE = """
+ALTER TABLE requests ADD COLUMN priority REAL NOT NULL DEFAULT 0;
+ALTER TABLE requests ADD COLUMN is_moved INTEGER NOT NULL DEFAULT 0;
 """
 
 _SEALED = (("requests", "body", "request_id"), ("replies", "body", "reply_id"))
@@ -79,6 +87,7 @@ class Outbox:
             version=VERSION,
             fault="is no outbox of a bridge",
             outlives_power=outlives_power,
+            upgrade=_UPGRADE,
         )
         try:
             self._cells = Cells(self._db, path, sealer, _SEALED)
@@ -99,34 +108,56 @@ class Outbox:
     # ------------------------------------------------------------------------------- requests
 
     def take_in(
-        self, records: Sequence[LabelRequested | RequestWithdrawn], place: str, now: float
+        self, records: Sequence[ForAnnotators], place: str, now: float, *, reorders: bool = False
     ) -> None:
         """Remember records of the log of requests, and the place up to which it was read.
 
         A request expires at its deadline, but is open at least as long as it was meant to be from
-        when it is taken in, `now`: a bridge that was away asks late rather than never.
+        when it is taken in, `now`: a bridge that was away asks late rather than never. A priority
+        that changes is that of what is still to be sent; where the tool `reorders`, what it has
+        is sent once more.
         """
         with changing(self._db):
             for record in records:
                 if isinstance(record, LabelRequested):
                     lasts_s = max(0.0, record.deadline - record.at)
                     self._db.execute(
-                        "INSERT OR IGNORE INTO requests (request_id, state, body, expires) "
-                        "VALUES (?, 'new', ?, ?)",
+                        "INSERT OR IGNORE INTO requests "
+                        "(request_id, state, body, expires, priority) VALUES (?, 'new', ?, ?, ?)",
                         (
                             record.request_id,
                             self._cells.put(
                                 msgspec.json.encode(record), "requests.body", record.request_id
                             ),
                             max(record.deadline, now + lasts_s),
+                            record.priority,
                         ),
                     )
+                elif isinstance(record, RequestRescored):
+                    self._move(record, reorders=reorders)
                 else:
                     # With it go the questions for one more answer to it.
                     of_it = (record.request_id, f"{record.request_id}:w", f"{record.request_id}:x")
                     which = "(request_id = ? OR (request_id >= ? AND request_id < ?))"
                     self._leave(which, of_it, record.reason)
             self._remember("log", place)
+
+    def _move(self, said: RequestRescored, *, reorders: bool) -> None:
+        """A request of which nobody is asked any longer leaves by a record of its own."""
+        found = self._db.execute(
+            "SELECT body FROM requests WHERE request_id = ? AND state IN ('new', 'sending', ?)",
+            (said.request_id, "sent" if reorders else "new"),
+        ).fetchone()
+        if found is None or said.withdrawn:
+            return
+        place = "requests.body", said.request_id
+        request = _REQUEST.decode(self._cells.get(found[0], *place))
+        request = msgspec.structs.replace(request, priority=said.priority)
+        self._db.execute(
+            "UPDATE requests SET body = ?, priority = ?, is_moved = (state = 'sent') "
+            "WHERE request_id = ?",
+            (self._cells.put(msgspec.json.encode(request), *place), said.priority, said.request_id),
+        )
 
     def expire(self, now: float) -> None:
         """Let all requests leave the tool whose time is over."""
@@ -140,16 +171,20 @@ class Outbox:
             (reason, *values),
         )
         self._db.execute(
-            "UPDATE requests SET state = 'leaving', reason = ?, was_cut = 0 "
+            "UPDATE requests SET state = 'leaving', reason = ?, was_cut = 0, priority = 1 "
             f"WHERE state IN ('sending', 'sent') AND {which}",
             (reason, *values),
         )
 
     def to_send(self, n: int) -> list[Delivery]:
-        """The next deliveries, at most n, the oldest first; they count as under way from here."""
+        """The next deliveries, at most n, the best first, then the oldest.
+
+        They count as under way from here.
+        """
         rows = self._db.execute(
             "SELECT request_id, state, body, reason, was_cut FROM requests "
-            "WHERE state IN ('new', 'sending', 'leaving') ORDER BY n LIMIT ?",
+            "WHERE state IN ('new', 'sending', 'leaving') OR (is_moved AND state = 'sent') "
+            "ORDER BY priority DESC, n LIMIT ?",
             (n,),
         ).fetchall()
         self._db.executemany(
@@ -163,7 +198,7 @@ class Outbox:
                 if state == "leaving"
                 else _REQUEST.decode(self._cells.get(body, "requests.body", request_id)),
                 reason=reason,
-                may_be_there=bool(was_cut),
+                may_be_there=bool(was_cut) or state == "sent",
             )
             for request_id, state, body, reason, was_cut in rows
         ]
@@ -180,7 +215,7 @@ class Outbox:
         with changing(self._db):
             self._db.executemany(
                 "UPDATE requests SET state = CASE state WHEN 'leaving' THEN 'gone' ELSE 'sent' END,"
-                " was_cut = 0 WHERE request_id = ?",
+                " was_cut = 0, is_moved = 0 WHERE request_id = ?",
                 [(one.request_id,) for one in deliveries],
             )
             self._db.execute(

@@ -1,8 +1,9 @@
 """One partition of the desk log: a desk, folded from its inputs in the order they were logged.
 
-Sans I/O. The log holds requests, answers, withdrawals, orders and moments of the clock, each with
-the time at which it was written. A desk has no other inputs, so the same log gives the same ends on
-any worker, at any time; which of them were said before, their origin tells (`learn.training_log`).
+Sans I/O. The log holds requests, what is said of them later, answers, withdrawals, orders and
+moments of the clock, each with the time at which it was written. A desk has no other inputs, so the
+same log gives the same ends on any worker, at any time; which of them were said before, their
+origin tells (`learn.training_log`).
 
 A request is in this log before it is sent to the annotators. So an answer never comes before its
 request, however the topics are read.
@@ -29,6 +30,7 @@ from ..messages import (
     LabelSettled,
     QuestionChanged,
     RequestExpired,
+    RequestRescored,
     RequestWithdrawn,
     RollBackOrdered,
     RoundOrdered,
@@ -40,7 +42,7 @@ from ..request_ids import base_id
 from ..settings import Settings
 from ..wiring import make_desk
 
-DeskInput: TypeAlias = LabelRequested | Answer | Withdrawal | Tick | Order
+DeskInput: TypeAlias = LabelRequested | RequestRescored | Answer | Withdrawal | Tick | Order
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn | Order
 Unended: TypeAlias = InputRejected | QuestionChanged
 
@@ -87,6 +89,8 @@ class PartitionDesk:
         match entry:
             case LabelRequested():
                 outputs += self.desk.requested(entry)
+            case RequestRescored():
+                outputs += self.desk.rescored(entry)
             case Answer():
                 outputs += self.desk.answered(entry, now)
             case Withdrawal():

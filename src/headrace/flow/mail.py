@@ -20,6 +20,7 @@ from ..messages import (
     Output,
     QuestionChanged,
     Reason,
+    RequestRescored,
     RequestWithdrawn,
     Withdrawal,
 )
@@ -151,6 +152,8 @@ class Mail:
                     self._refuse(output, now, parcel)
                     continue
                 parcel.to_desks.append(self.to_desk(output, now))
+            if isinstance(output, RequestRescored):
+                parcel.to_desks.append(self.to_desk(output, now))
             if isinstance(output, DriftChanged) and wire.value_of(output) in sent:
                 continue
             if isinstance(output, InputRejected) and output.source:
@@ -175,7 +178,7 @@ class Mail:
             return msgspec.structs.replace(output, raw="")
         return output
 
-    def _request_value(self, output: LabelRequested | RequestWithdrawn) -> bytes:
+    def _request_value(self, output: LabelRequested | RequestRescored | RequestWithdrawn) -> bytes:
         value = wire.value_of(output)
         if self.seals is None:
             return value
@@ -229,7 +232,7 @@ class Mail:
         output = self._shown(output)
         kafka, value = self.kafka, wire.value_of(output)
         match output:
-            case LabelRequested() | RequestWithdrawn():
+            case LabelRequested() | RequestRescored() | RequestWithdrawn():
                 value = self._request_value(output)
                 return [Post(kafka.requests, value, output.request_id.encode())]
             case DriftChanged():

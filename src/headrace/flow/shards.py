@@ -41,7 +41,14 @@ from ..messages import (
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..observe.schema import Schema
-from ..query.record import Decided, Differences, Record, decided_of
+from ..query.record import (
+    Decided,
+    Differences,
+    Record,
+    RescoredThen,
+    decided_of,
+    rescored_of,
+)
 from ..query.schedule import BATCH_N
 from ..recalling import follow_record, settle_record
 from ..settings import LabelSettings, PrivacySettings, RunSettings, SealingSettings, Settings
@@ -66,10 +73,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `training` is the offset up to which it has the training log, `start` and `stop` are offsets of
     its events, `tick` the time of day it was told in a quiet hour. `asked` are the ids of the
     requests that followed, in order; `decided` are the numbers behind them, which win when they are
-    decided again. `previous` is the offset of the step before, -1 for none, and `done` that of the
-    last step whose outputs all arrived when this one was written. `rules` is a digest of the
-    shard's settings: under others it would decide otherwise, so it begins anew. With `is_reset` the
-    shard forgot everything before `stop`.
+    decided again; so does `rescored`, what was said of open questions. `previous` is the offset of
+    the step before, -1 for none, and `done` that of the last step whose outputs all arrived when
+    this one was written. `rules` is a digest of the shard's settings: under others it would decide
+    otherwise, so it begins anew. With `is_reset` the shard forgot everything before `stop`.
 
     `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
     cut off with several steps on their way may meet, in the offset where it expected its own first
@@ -89,6 +96,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: int = -1
     asked: list[str] = []
     decided: list[Decided] = []
+    rescored: list[RescoredThen] = []
     tick: float | None = None
     rules: str = ""
     writer: str = ""
@@ -248,6 +256,7 @@ class PartitionShard:
         self.shard = make_shard(part, schema, chance, View(trainer, schema))
         self._outputs: list[Output] = []
         self._decided: list[Decided] = []
+        self._rescored: list[RescoredThen] = []
         self._letters: dict[int, KafkaRecord] = {}
         self._orders: list[Followed] = []
         self._start = self._began_n = 0
@@ -324,6 +333,7 @@ class PartitionShard:
             for output in outputs
             if isinstance(output, LabelRequested)
         ]
+        self._rescored += rescored_of(outputs, after_n)
         return list(outputs)
 
     def tick(self, now: float) -> None:
@@ -340,7 +350,7 @@ class PartitionShard:
         Of a step that has the ids alone, as earlier versions wrote them, nothing is followed.
         """
         if step.rules == self.rules and step.is_followed:
-            record = Record(step.asked, step.decided, self.shard.events_n)
+            record = Record(step.asked, step.decided, self.shard.events_n, step.rescored)
             follow_record(self.shard, record)
 
     def settle(self) -> Differences:
@@ -407,6 +417,7 @@ class PartitionShard:
         """The step up to here, which the caller writes to the journal; nothing is left over."""
         outputs, self._outputs = self._outputs, []
         decided, self._decided = self._decided, []
+        rescored, self._rescored = self._rescored, []
         letters, self._letters = self._letters, {}
         orders, self._orders = self._orders, []
         step = Step(
@@ -417,6 +428,7 @@ class PartitionShard:
             done=done,
             asked=[o.request_id for o in outputs if isinstance(o, LabelRequested)],
             decided=decided if len(decided) <= DECIDED_MAX else [],
+            rescored=rescored,
             tick=self._tick,
             rules=self.rules,
             writer=writer,

@@ -25,6 +25,7 @@ from ..messages import (
     ModelRolledBack,
     Output,
     RequestExpired,
+    RequestRescored,
     RequestWithdrawn,
     RetrainRequested,
     Tick,
@@ -51,7 +52,9 @@ _ENTRIES = msgspec.json.Decoder(
     | Order
     | RulesInUse
 )
-_DESK_INPUTS = msgspec.json.Decoder(LabelRequested | Answer | Withdrawal | Tick | Order)
+_DESK_INPUTS = msgspec.json.Decoder(
+    LabelRequested | RequestRescored | Answer | Withdrawal | Tick | Order
+)
 _STEPS = msgspec.json.Decoder(Step)
 _DRIFTS = msgspec.json.Decoder(DriftChanged)
 

@@ -38,8 +38,9 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from ..errors import BadSettings
 from ..messages import (
@@ -49,6 +50,7 @@ from ..messages import (
     QuestionChanged,
     Reason,
     RequestExpired,
+    RequestRescored,
     RequestWithdrawn,
     Withdrawal,
 )
@@ -57,6 +59,7 @@ from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
 from .consensus import Consensus, Outcome, latest, reheard, standing, voice
+from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
 from .further import ask_further, take_back
 from .ledger import Entry, Ledger
@@ -67,38 +70,6 @@ ANSWERS_KEPT_MIN = 100
 
 Said: TypeAlias = Revised | QuestionChanged | InputRejected
 """What an answer leads to."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What happened at the desk since its start.
-
-    `asked_n` is the sum of open requests and of their ends: `settled_n`, `disputed_n`, `expired_n`,
-    `withdrawn_n`, and of requests for an opinion `confirmed_n`, `overruled_n` and `undecided_n`, by
-    what became of the label they were about. `revised_n` counts outcomes with a revision above 0,
-    `asked_twice_n` requests delivered again. Of the answers, `accepted_n` entered a request, of
-    which `refused_n` could not tell and `corrected_n` changed what their annotator had said; the
-    others were `duplicate_n`, late and of no effect, or rejected. `late_n` counts all late ones.
-    `rejected_n` includes the `unknown_n` to unknown requests.
-    """
-
-    asked_n: int = 0
-    settled_n: int = 0
-    disputed_n: int = 0
-    expired_n: int = 0
-    withdrawn_n: int = 0
-    confirmed_n: int = 0
-    overruled_n: int = 0
-    undecided_n: int = 0
-    revised_n: int = 0
-    asked_twice_n: int = 0
-    accepted_n: int = 0
-    refused_n: int = 0
-    corrected_n: int = 0
-    duplicate_n: int = 0
-    late_n: int = 0
-    unknown_n: int = 0
-    rejected_n: int = 0
 
 
 class Desk:
@@ -287,6 +258,19 @@ class Desk:
         entry.is_withdrawn = True
         outcomes = self._judge(entry, now, is_closing=True, is_late=False)
         return [*outcomes] or [self._withdrawn(entry, reason, now)]
+
+    def rescored(self, said: RequestRescored) -> list[RequestWithdrawn | Revised]:
+        """The model has moved: an open request has another priority, or ends as in `withdraw`.
+
+        One that has ended is left alone, and so are opinions about its label.
+        """
+        entry = self._ledger.find(said.request_id)
+        if entry is None or entry.has_ended:
+            return []
+        entry.request = replace(entry.request, priority=said.priority)
+        if not said.withdrawn:
+            return []
+        return self.withdraw(said.request_id, said.withdrawn, said.at)
 
     def requests(self) -> list[LabelRequested]:
         """The requests that are known, open ones first."""

@@ -49,4 +49,5 @@ def message_of(  # noqa: PLR0917 - an outcome and what is said of it
         opinion_n=entry.opinion_n,
         confirms=confirms,
         by=by,
+        judges=request.judges,
     )

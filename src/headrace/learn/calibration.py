@@ -58,8 +58,9 @@ class Calibration:
     def learn(self, probabilities: NDArray[np.float64], code: int, propensity: float) -> None:
         """One label: what the raw model said of its row, shape (k,), before it learned it.
 
-        `propensity`, in (0, 1], is the chance with which it was asked. A class that was given no
-        probability at all is passed over: no temperature would have given it any.
+        `propensity`, in (0, 1], is the chance with which it was asked; one with 0 doesn't judge and
+        is passed over. So is a class that was given no probability at all: no temperature would
+        have given it any.
         """
         is_known = 0 <= code < len(probabilities) and probabilities[code] > 0.0
         if not is_known or not 0.0 < propensity <= 1.0:

@@ -330,7 +330,7 @@ class Trainer:
             if self.learner.learned_n and entry.opinion_n == 1 and not math.isnan(said[0]):
                 honest = self.calibration.apply(said[np.newaxis])[0]
                 self.noise.learn(entry, honest, code, self.schema.classes)
-                self.calibration.learn(said, code, entry.propensity)
+                self.calibration.learn(said, code, entry.propensity * entry.judges)
             context = None
             if self._renews_members and is_control and self.learner.learned_n:
                 context = entry.context

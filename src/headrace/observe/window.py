@@ -128,12 +128,18 @@ class Columns:
         names = [name for name, _ in _FLAT + _WIDE]
         return Columns(**{name: getattr(self, name)[rows] for name in names})
 
+    @classmethod
+    def joined(cls, blocks: Sequence[Columns]) -> Columns:
+        """The events of all these blocks, as wide as the widest."""
+        store, done = Store(sum(len(block) for block in blocks)), 0
+        for block in blocks:
+            store.put(slice(done, done + len(block)), block)
+            done += len(block)
+        return store.take(slice(0, done))
+
     def followed_by(self, other: Columns) -> Columns:
         """These events, then the other's, as wide as the wider of both."""
-        store = Store(len(self) + len(other))
-        store.put(np.arange(len(self)), self)
-        store.put(np.arange(len(self), store.capacity), other)
-        return store.take(np.arange(store.capacity))
+        return Columns.joined([self, other])
 
 
 class Store:

@@ -18,6 +18,7 @@ from ..chance import Chance
 from .budgets import Budget
 from .online import ONE, Lean, Place, RankChances, knowledge, lean, place_drawn, rate_of
 from .pool import Pool
+from .quotas import REASON as QUOTA
 from .quotas import NeedChances
 from .rules.rule import Rule
 
@@ -49,6 +50,13 @@ class Drawn:
     threshold: float
     rule: str = ""
     is_for_quota: bool = False
+
+    @property
+    def reason(self) -> str:
+        """Why its request says that it is asked."""
+        if self.is_blind:
+            return "control"
+        return QUOTA if self.is_for_quota else "doubt"
 
 
 class Walk(NamedTuple):

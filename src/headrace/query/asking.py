@@ -15,6 +15,7 @@ label to spend: the draw itself does not depend on that.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import msgspec
@@ -22,42 +23,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..errors import BrokenInvariant
 from ..messages import (
     LabelDisputed,
     LabelRequested,
     LabelSettled,
     RequestEnded,
+    RequestRescored,
     RoundClosed,
     RoundOpened,
 )
+from ..observe.window import Columns
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
-from ..settings_label import sure_of
+from ..settings_open import OpenSettings
 from ..settings_query import DuplicateSettings, QuotaSettings
-from .accounts import Asked
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need
 from .control import ControlDraw
 from .duplicates import Duplicates
-from .opinions import REASON as OPINION
-from .opinions import Opinions
+from .open_questions import SCORED_REASONS, OpenQuestion, OpenQuestions, priorities
+from .paying import Paying
 from .pool import Pool
 from .quotas import REASON as QUOTA
 from .quotas import Quotas
-from .record import Decided, Record
 from .remembered import Remembered
-from .requests import Candidate, Why, asked_of, request_id, request_of
+from .requests import BLIND, Candidate, Why, request_of
 from .rounds import Decision, FirstChance, redundancy
 from .ruled import arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
-from .strategies import Strategy, resolve, utilities_by_row
+from .strategies import Strategy, resolve, utilities_by_row, utilities_of
 from .strategies.uncertainty import random
 from .waiting import Waiting
 
 
-class Asking:
+class Asking(Paying):
     """Decides what is asked, and when no more can be."""
 
     def __init__(
@@ -71,20 +71,11 @@ class Asking:
         stream: str,
         workflow: Workflow | None = None,
     ) -> None:
+        super().__init__(label, budget, chance, stream)
         self.settings = settings
-        self.deadline_s = label.deadline_s
-        self.answers_wanted = label.answers_wanted
-        self.open_max = label.open_max
         self.strategy_name, self.strategy = resolve(strategy, settings.options)
-        self.budget = budget
-        self.chance = chance
-        self.stream = stream
-        self.late_answers = label.late_answers
         self.rounds_n = 0
         self.schedule = Schedule(workflow or workflow_of(settings.workflow))
-        # Requests by reason and strategy, and by the class that was predicted ("" for none).
-        self.asked_by: dict[tuple[str, str], int] = {}
-        self.asked_by_class: dict[str, int] = {}
         self.rounds_by_reason: dict[str, int] = {}
         self.last_round_at: dict[str, float] = {}
         self._redundancy: float | None = None
@@ -97,32 +88,28 @@ class Asking:
         self.control_draw = ControlDraw(settings.control_share, budget.labels_per_event())
         self.propensity_min = 1.0
         self.threshold = 0.0
-        self.queue = Waiting()
-        self.opinions = Opinions(label.second_opinion_share, sure_of(label))
-        self.remembered = Remembered(label.closed_n)
-        self._newest_at = -np.inf
+        self.open = OpenQuestions(settings.open)
         self.arrivals = arrivals_of(settings, self.strategy_name, self.strategy, chance)
         self.aim()
 
-    STATE_VERSION: ClassVar[int] = 3
+    STATE_VERSION: ClassVar[int] = 4
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there was no workflow: batches on schedule. Before 3 it was all one class."""
+        """Before 2 there was no workflow: batches on schedule. Before 3 it was all one class.
+
+        Before 4 no open question was scored again.
+        """
         if version < 2:
             fields["schedule"] = Schedule(workflow_of(fields["settings"].workflow))
-        return _parted(fields)
-
-    record: Record | None = None  # While what a journal has is decided again: it wins.
+        if version < 3:
+            fields = _parted(fields)
+        return fields | {"open": OpenQuestions(OpenSettings())}
 
     def __getstate__(self) -> dict[str, object]:
         # A strategy is code, not state: whoever restores has it already.
         self._redundancy = self.redundancy
         return {k: v for k, v in self.__dict__.items() if k not in ("strategy", "record")}
-
-    def request_id(self, event_id: str) -> str:
-        """The id of the one request there can be about this event of this stream."""
-        return request_id(self.stream, event_id)
 
     @property
     def redundancy(self) -> float | None:
@@ -132,22 +119,9 @@ class Asking:
         return self._redundancy
 
     @property
-    def open_n(self) -> int:
-        """Requests that have not ended."""
-        return self.remembered.open_n + len(self.opinions.open) - self.queue.opinions_n
-
-    @property
     def control_p(self) -> float:
         """The control draw's probability now."""
         return self.control_draw.p
-
-    def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Which of these events, by hashed id, have a request that is open or remembered."""
-        return self.remembered.which(keys)
-
-    def remembers(self, event_id: str) -> bool:
-        """Whether a request about this event is open or remembered."""
-        return self.remembered.has(self.chance.key(event_id))
 
     # ---------------------------------------------------------------------------- control
 
@@ -167,55 +141,16 @@ class Asking:
         why = Why("control", propensity=p, control_p=p)
         return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
-    def passes_over(self, request_id: str, can_ask_n: int) -> bool:
-        """Whether the record has it that the draw did not fall on this one."""
-        if self.record is None:
-            return False
-        events_n, is_paid = self.budget.events_n, can_ask_n >= 1
-        return self.record.passes_over(request_id, events_n, is_paid=is_paid)
-
-    def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
-        if self._can_pay(request):
-            return [self._paid(request, now)]
-        oldest = self.queue.add(request)
-        if oldest is not None and oldest.opinion_n > 1:
-            self.opinions.given_up(oldest)
-        return []
-
-    def _can_pay(self, request: LabelRequested) -> bool:
-        """What is held for a drift is not for opinions; what is on record is paid."""
-        if self.record is not None:
-            return self.record.has(request.request_id, self.budget.events_n)
-        return (self.regular_n if request.opinion_n > 1 else self.can_ask_n) >= 1
-
-    @property
-    def waiting_n(self) -> int:
-        """Requests that wait for money: of events drawn on arrival, and for opinions."""
-        return len(self.queue)
-
-    def waiting(self, now: float) -> list[LabelRequested]:
-        """What was drawn earlier and there is money for now, oldest first."""
-        requests = []
-        while (request := self.queue.first) is not None and self._can_pay(request):
-            self.queue.pop()
-            if request.opinion_n > 1 or not self.remembers(request.event_id):
-                requests.append(self._paid(request, now))
-        return requests
-
     def erase(self, request_ids: Collection[str]) -> list[LabelRequested]:
         """Give up those of these requests that wait for money; which."""
         gone = self.queue.erase(request_ids)
+        self.open.erase(request_ids)
         for one in gone:
             if one.opinion_n > 1:
                 self.opinions.given_up(one)
         # What was chosen last is compared now: the events of that round are not kept for it.
         self._redundancy = self.redundancy
         return gone
-
-    def charge_unseen(self, request_id: str, decided: Decided) -> None:
-        """The record has a request whose event is not here any more: it is open, and was paid."""
-        asked = Asked(request_id, decided.predicted, decided.doubt)
-        self._count(decided, asked, None if decided.reason == OPINION else decided.key)
 
     # --------------------------------------------------------------------------- opinions
 
@@ -225,7 +160,7 @@ class Asking:
             return []
         if self.passes_over(opinion_id(entry.request_id, 2), self.regular_n):
             return []
-        return self._ask_or_wait(self.opinions.second(entry, model_version), now)
+        return self._ask_or_wait(self._first(self.opinions.second(entry, model_version)), now)
 
     def opinion_ended(
         self, entry: RequestEnded, model_version: int, now: float
@@ -243,7 +178,14 @@ class Asking:
         is_open = isinstance(entry, LabelDisputed) or self.opinions.is_unsure(entry)
         if request is None or entry.opinion_n != 2 or not is_open:
             return []
-        return self._ask_or_wait(self.opinions.third(request, entry, model_version), now)
+        third = self.opinions.third(request, entry, model_version)
+        return self._ask_or_wait(self._first(third), now)
+
+    def _first(self, request: LabelRequested) -> LabelRequested:
+        """A label that was begun is brought to its end first, where there is an order at all."""
+        if not self.open.is_scored:
+            return request
+        return msgspec.structs.replace(request, priority=1.0)
 
     # ---------------------------------------------------------------------------- arrival
 
@@ -257,14 +199,14 @@ class Asking:
         """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
         self.propensity_min = min(self.propensity_min, drawn.propensity)
         self.threshold = drawn.threshold
-        by_rule = QUOTA if drawn.is_for_quota else "doubt"
         why = Why(
-            "control" if drawn.is_blind else by_rule,
+            drawn.reason,
             propensity=drawn.propensity,
             control_p=drawn.control_p,
-            strategy="random" if drawn.is_blind else drawn.rule or self.strategy_name,
+            strategy=BLIND if drawn.is_blind else drawn.rule or self.strategy_name,
             utility=drawn.utility,
             threshold=drawn.threshold,
+            priority=self.open.priority_of(drawn.utility),
         )
         return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
@@ -282,16 +224,6 @@ class Asking:
         )
 
     # ----------------------------------------------------------------------------- rounds
-
-    @property
-    def can_ask_n(self) -> int:
-        """Labels that may be asked now: money and room."""
-        return min(self.budget.available_n, self.open_max - self.open_n)
-
-    @property
-    def regular_n(self) -> int:
-        """The same, less what is held for rounds that drift or a person opens."""
-        return min(self.budget.available_n - self.budget.held_n, self.open_max - self.open_n)
 
     def scheduled_n(self, now: float) -> int:
         """How many a regular round would ask about now; 0: none is to open."""
@@ -383,7 +315,8 @@ class Asking:
         rounds_n = self.rounds_by_reason.get(decision.reason, 0)
         self.rounds_by_reason[decision.reason] = rounds_n + 1
         self.last_round_at[decision.reason] = decision.now
-        for row, candidate in zip(decision.chosen, candidates, strict=True):
+        priority = priorities(decision.utilities[decision.chosen], decision.utilities)
+        for i, (row, candidate) in enumerate(zip(decision.chosen, candidates, strict=True)):
             if self.remembers(candidate.id):
                 # One id, twice in the pool: the first was asked a moment ago.
                 continue
@@ -394,6 +327,7 @@ class Asking:
                 utility=float(decision.utilities[row]),
                 threshold=self.threshold,
                 round_n=decision.round_n,
+                priority=float(priority[i]),
             )
             outputs.append(self._paid(self._request(candidate, why, model_version), decision.now))
         if decision.reason == "schedule":
@@ -413,38 +347,67 @@ class Asking:
     ) -> list[FirstChance]:
         """Propensities that a round settles; arguments as of `ControlDraw.first_chances`."""
         found = self.control_draw.first_chances(
-            decision, seq_of_row, lambda row: self.request_id(ids[row]), fresh_from
+            decision,
+            seq_of_row,
+            lambda row: self.request_id(ids[row]),
+            fresh_from,
+            is_counted=self.judges(decision.strategy),
         )
         for chance_known in found:
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
         return found
 
-    def _paid(self, request: LabelRequested, now: float) -> LabelRequested:
-        """The request, asked now and paid.
-
-        Where the clock is behind the newest event, as after a gap, its time counts from that: else
-        it would expire when the clock follows.
-        """
-        asked = asked_of(request)
-        if self.record is not None:
-            request, asked = self.record.take(request)
-        elif not self._can_pay(request):
-            raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
-        is_first = request.opinion_n == 1
-        self._count(request, asked, self.chance.key(request.event_id) if is_first else None)
-        deadline = max(now, self._newest_at) + self.deadline_s
-        return msgspec.structs.replace(request, at=now, deadline=deadline)
-
-    def _count(self, request: LabelRequested | Decided, asked: Asked, key: int | None) -> None:
-        self.budget.charge(asked=asked)
-        if key is not None:
-            self.remembered.opened(key, self.budget.events_n)
-        by, predicted = (request.reason, request.strategy), asked.predicted
-        self.asked_by[by] = self.asked_by.get(by, 0) + 1
-        self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1
-
     def _request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
-        return request_of(self.stream, candidate, why, model_version, self.answers_wanted)
+        request = request_of(self.stream, candidate, why, model_version, self.answers_wanted)
+        if not self.open.is_scored:
+            return request
+        return msgspec.structs.replace(
+            request,
+            priority=why.priority if why.reason in SCORED_REASONS else 1.0,
+            judges=why.strategy == BLIND,
+        )
+
+    # -------------------------------------------------------------------- open questions
+
+    def judges(self, strategy: str) -> bool:
+        """Whether the labels judge of events that this strategy chose.
+
+        Where questions are scored again, a label that comes says something of the doubt there was:
+        only blind draws, which nothing withdraws, do then.
+        """
+        return strategy == BLIND or not self.open.is_scored
+
+    def utilities(self, pool: Pool) -> NDArray[np.float64]:
+        """What the strategy thinks of these events, asked as it asks, shape (n,)."""
+        if self.arrivals is not None:
+            return self.doubts(pool)
+        return utilities_of(self.strategy, self.strategy_name, pool, self.chance)
+
+    def judged(self, drawn: Drawn) -> Drawn:
+        """The same with the chance by which its label judges: the blind part where that alone does.
+
+        The doubt that may have drawn it too has questions that may be withdrawn.
+        """
+        if not (drawn.is_blind and self.open.is_scored):
+            return drawn
+        return replace(drawn, propensity=drawn.control_p)
+
+    def watch(self, events: Columns, row: int, reason: str, priority: float) -> None:
+        """This one of the events is asked about for this reason, or waits to be."""
+        if self.open.is_scored and reason in SCORED_REASONS:
+            event = events.take(np.array([row]))
+            request_id = self.request_id(str(event.ids[0]))
+            self.open.asked(OpenQuestion(request_id, event, priority))
+
+    def rescored(self, changes: list[RequestRescored]) -> list[RequestRescored]:
+        """Open questions are worth something else by now; or as the record has it."""
+        if self.record is not None:
+            changes = self.record.rescored(changes, self.budget.events_n)
+        for one in changes:
+            key = self.open.rescored(one)
+            if key is not None:
+                self.duplicates.withdrawn(key)
+        return changes
 
     # ------------------------------------------------------------------------------- ends
 
@@ -456,6 +419,7 @@ class Asking:
         """
         key = self.chance.key(event_id)
         self.quotas.dropped(key)
+        self.open.ended(self.request_id(event_id))
         asked_at = self.remembered.ended(key)
         if asked_at is None:
             return

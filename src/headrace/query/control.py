@@ -66,21 +66,26 @@ class ControlDraw:
         seq_of_row: NDArray[np.int64],
         request_id_of: Callable[[int], str],
         fresh_from: int,
+        *,
+        is_counted: bool = True,
     ) -> list[FirstChance]:
         """Propensities that a round settles: of those it asked, and of those control had asked.
 
         `seq_of_row`, shape (n,), are the event numbers of the pool, ascending; `request_id_of`
         gives the id of a row. Events before number `fresh_from` had their first chance in an
-        earlier round.
+        earlier round. Where the round is not counted, those it asked don't judge, and of those that
+        control asked that draw alone was the chance.
         """
         found = []
         last = int(seq_of_row[-1])
         while self._unweighted and self._unweighted[0][0] <= last:
             seq, request_id, control_p = self._unweighted.popleft()
             chance, row = 0.0, int(np.searchsorted(seq_of_row, seq))
-            if seq_of_row[row] == seq:
+            if is_counted and seq_of_row[row] == seq:
                 chance = float(decision.inclusion[row])
             found.append(FirstChance(request_id, either(control_p, chance)))
+        if not is_counted:
+            return found
         for row in decision.chosen[seq_of_row[decision.chosen] >= fresh_from].tolist():
             chance, control_p = float(decision.inclusion[row]), self.p_of(int(seq_of_row[row]))
             found.append(FirstChance(request_id_of(row), either(control_p, chance)))

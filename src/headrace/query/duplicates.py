@@ -51,6 +51,11 @@ class Duplicates:
         if self.is_set:
             self._rows.append((key, row.copy()))
 
+    def withdrawn(self, key: int) -> None:
+        """Nobody is asked about this event any longer: another one like it may be."""
+        kept = [one for one in self._rows if one[0] != key]
+        self._rows = deque(kept, maxlen=self._rows.maxlen)
+
     def forget_events(self) -> None:
         """A person is erased: no row of any event stays."""
         self._rows.clear()
@@ -75,6 +80,36 @@ class Duplicates:
         near = row_distances(rows, known, row_scales(known, is_category), is_category)
         is_near = near <= distance * np.sqrt(width)
         return np.asarray((is_near & (keys[:, np.newaxis] != known_keys)).any(axis=1))
+
+    def of_better(self, rows: Floats, keys: NDArray[np.uint64], is_category: Bools) -> Bools:
+        """Of open questions, the best first, which are near a better one or one that is none.
+
+        Rows have shape (n, d), the keys (n,) are theirs; the others are what was asked beside them.
+        """
+        if not self.is_set or not len(rows):
+            return np.zeros(len(rows), dtype=np.bool_)
+        own, width = set(keys.tolist()), rows.shape[1]
+        others = np.full((len(self._rows), width), np.nan)
+        for i, (_, row) in enumerate(self._rows):
+            others[i, : len(row)] = row[:width]
+        others = others[[key not in own for key, _ in self._rows]]
+        near = self._near(rows, np.concatenate([others, rows]), is_category)
+        found = np.asarray(near[:, : len(others)].any(axis=1))
+        for i in range(len(rows)):
+            before = near[i, len(others) : len(others) + i]
+            found[i] |= bool((before & ~found[:i]).any())
+        return found
+
+    def _near(self, rows: Floats, others: Floats, is_category: Bools) -> Bools:
+        """Which rows are near which of the others, shape (n, m)."""
+        distance = self.settings.distance
+        if not distance or len(others) < SCALED_MIN:
+            hashed = np.array([hash_row(row) for row in others], dtype=np.uint64)
+            own = np.array([hash_row(row) for row in rows], dtype=np.uint64)
+            return np.asarray(own[:, np.newaxis] == hashed)
+        scale = row_scales(others, is_category)
+        near = row_distances(rows, others, scale, is_category)
+        return np.asarray(near <= distance * np.sqrt(rows.shape[1]))
 
     @staticmethod
     def _same(

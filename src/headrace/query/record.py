@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from ..messages import LabelRequested
+from ..messages import LabelRequested, Output, RequestRescored
 from .accounts import Asked
 from .pool import Pool
 from .requests import asked_of
@@ -66,6 +66,18 @@ def decided_of(request: LabelRequested, key: int, after_n: int) -> Decided:
     )
 
 
+class RescoredThen(msgspec.Struct, frozen=True, array_like=True):
+    """What was said of an open question, after `after_n` events of its step or piece."""
+
+    after_n: int
+    said: RequestRescored
+
+
+def rescored_of(outputs: Sequence[Output], after_n: int) -> list[RescoredThen]:
+    """What a journal has of open questions, of what an event led to."""
+    return [RescoredThen(after_n, one) for one in outputs if isinstance(one, RequestRescored)]
+
+
 @dataclass(slots=True)
 class Differences:
     """By how much a recomputation differs from the record, over `decided_n` requests of it.
@@ -115,8 +127,15 @@ class Record:
     be asked, `take` that it is, and `missing` what nothing led to.
     """
 
-    def __init__(self, asked: Sequence[str], decided: Sequence[Decided], events_n: int) -> None:
+    def __init__(
+        self,
+        asked: Sequence[str],
+        decided: Sequence[Decided],
+        events_n: int,
+        rescored: Sequence[RescoredThen] = (),
+    ) -> None:
         self._left = dict(zip(asked, decided, strict=True))
+        self._rescored = list(rescored)
         self._from_n = events_n
         self._due: set[str] = set()
         self._held: set[str] = set()
@@ -203,6 +222,16 @@ class Record:
             round_n=one.round_n,
         )
         return request, Asked(request.request_id, one.predicted, one.doubt)
+
+    def rescored(self, now: Sequence[RequestRescored], events_n: int) -> list[RequestRescored]:
+        """What was said of open questions up to this event; `now` is what would be said of them."""
+        passed_n = events_n - self._from_n
+        then = [one.said for one in self._rescored if one.after_n <= passed_n]
+        self._rescored = self._rescored[len(then) :]
+        said = {one.request_id: one for one in now}
+        self.differences.turned_n += len({*said} ^ {one.request_id for one in then})
+        self.differences.turned_n += sum(said.get(one.request_id, one) != one for one in then)
+        return then
 
     def missing(self, events_n: int, *, is_end: bool) -> list[dict[str, Decided]]:
         """What was asked up to this event, or with `is_end` at all, and nothing led to, by round.

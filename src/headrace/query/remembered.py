@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import KeysView
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +30,11 @@ class Remembered:
     @property
     def open_n(self) -> int:
         return len(self._open)
+
+    @property
+    def open_keys(self) -> KeysView[int]:
+        """The hashed ids of events whose request is open."""
+        return self._open.keys()
 
     @property
     def ended_n(self) -> int:

@@ -34,6 +34,10 @@ class Candidate:
     context: Context | None = None
 
 
+BLIND = "random"
+"""The strategy of what was drawn without looking at it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Why:
     """What a request says of the decision behind it."""
@@ -41,10 +45,11 @@ class Why:
     reason: str
     propensity: float
     control_p: float = 0.0
-    strategy: str = "random"
+    strategy: str = BLIND
     utility: float = 0.0
     threshold: float = 0.0
     round_n: int = -1
+    priority: float = 0.0
 
 
 def asked_of(request: LabelRequested) -> Asked:

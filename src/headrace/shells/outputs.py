@@ -14,12 +14,12 @@ from ..adapters.journal import Asked, digest
 from ..adapters.jsonl import Appender
 from ..adapters.sealing import Sealer
 from ..errors import BadInput
-from ..messages import InputRejected, LabelRequested, Output, QuestionChanged, RequestWithdrawn
+from ..messages import ForAnnotators, InputRejected, Output, QuestionChanged
 from ..privacy import Privacy
 from ..query.record import Differences
 
 _SHOWN: dict[str, Any] = {
-    "requests": LabelRequested | RequestWithdrawn,
+    "requests": ForAnnotators,
     "rejects": InputRejected,
 }
 """What the files hold that others read, as `[privacy]` shows it."""

@@ -35,7 +35,7 @@ from ..messages import (
 from ..observe.admission import ID_LENGTH_MAX
 from ..observe.decode import Decoded, Decoder
 from ..privacy import WHOLE
-from ..query.record import Decided, Differences, decided_of
+from ..query.record import Decided, Differences, RescoredThen, decided_of, rescored_of
 from ..query.record import Record as AskedThen
 from ..recalling import follow_record
 from .base import restore_base
@@ -60,6 +60,7 @@ class Player:
         self.rejected_n: dict[str, int] = {}
         self.differences = Differences()
         self._decided: list[tuple[str, Decided]] = []
+        self._rescored: list[RescoredThen] = []
         self._began_n = 0
         self._folder = folder.path
         self._sources = folder.journal.sources
@@ -80,9 +81,10 @@ class Player:
         `BadInput` if the bytes of a source are gone, or not those that were fed.
         """
         shard = self.engine.shard
-        self._decided, self._began_n = [], shard.events_n
+        self._decided, self._rescored, self._began_n = [], [], shard.events_n
         if asked is not None:
-            follow_record(shard, AskedThen(asked.ids, asked.decided, shard.events_n))
+            then = AskedThen(asked.ids, asked.decided, shard.events_n, asked.rescored)
+            follow_record(shard, then)
         outputs = self._played(record, content, challenger)
         if asked is not None:
             missing, differences = self.engine.settle_record()
@@ -93,7 +95,7 @@ class Player:
     def asked(self, ends: dict[str, int], digests: dict[str, str]) -> Asked:
         """What the record that was played last led to, for the journal."""
         ids, decided = [n for n, _ in self._decided], [one for _, one in self._decided]
-        return Asked(ids=ids, decided=decided, ends=ends, digests=digests)
+        return Asked(ids=ids, decided=decided, ends=ends, digests=digests, rescored=self._rescored)
 
     def _feed(self, message: Input) -> list[Output]:
         """What follows from one message; and the numbers behind the requests in it."""
@@ -105,6 +107,7 @@ class Player:
                 for o in outputs
                 if isinstance(o, LabelRequested)
             ]
+            self._rescored += rescored_of(outputs, after_n)
             found += outputs
         return found
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..bridges.bridge import Bridge, Delivery, Receipt, Reply
-from ..bridges.carrier import Carrier, Record
+from ..bridges.carrier import Carrier
 from ..bridges.outbox import Outbox
-from ..messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from ..messages import Answer, ForAnnotators, LabelRequested, RequestWithdrawn, Withdrawal
 
 STEPS_MAX = 50
 CLASSES = ("fine", "fraud")
@@ -40,12 +40,12 @@ class MemoryEnd:
     """Requests and answers in lists that outlive a crash, as a folder or a topic does."""
 
     def __init__(self) -> None:
-        self.requests: list[Record] = []
+        self.requests: list[ForAnnotators] = []
         self.answers: list[Answer | Withdrawal] = []
         self.faults: list[str] = []
         self.sealer = None
 
-    def read(self, place: str, n: int) -> tuple[list[Record], str]:
+    def read(self, place: str, n: int) -> tuple[list[ForAnnotators], str]:
         start = int(place or 0)
         found = self.requests[start : start + n]
         return found, str(start + len(found)) if found else place

@@ -70,6 +70,7 @@ class Desk:
 
     Settings = DeskSettings
     seals = True
+    reorders = True
 
     def __init__(
         self, settings: DeskSettings, folder: Path, *, sealer: Sealer | None = None

@@ -130,7 +130,8 @@ class Store:
                     self._end(one.request_id)
                     continue
                 self._db.execute(
-                    "INSERT OR IGNORE INTO questions (request_id, body, rank) VALUES (?, ?, ?)",
+                    "INSERT INTO questions (request_id, body, rank) VALUES (?, ?, ?) ON CONFLICT "
+                    "(request_id) DO UPDATE SET body = excluded.body, rank = excluded.rank",
                     (
                         one.request_id,
                         self._cells.put(
@@ -456,6 +457,9 @@ def _log_of(seconds: float | None) -> float | None:
 def _rank(request: LabelRequested) -> float:
     """What is asked first: draws at random in their order, then the others by their utility.
 
-    By draws at random the accuracy is told, as far as all that came before are answered.
+    Or by their priority, where open questions are scored again. By draws at random the accuracy is
+    told, as far as all that came before are answered.
     """
+    if request.reason not in DRAWN_AT_RANDOM and (request.priority or not request.judges):
+        return request.priority
     return RANDOM_FIRST if request.reason in DRAWN_AT_RANDOM else min(request.utility, RANDOM_FIRST)

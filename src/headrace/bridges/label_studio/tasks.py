@@ -23,10 +23,13 @@ def informativeness(request: LabelRequested) -> float:
     A utility may be any number, and Label Studio takes scores from 0 to 1 alone. Requests that were
     drawn at random, and second opinions, have no utility that says when they are due. They come
     first: if they waited behind all others, those that nobody gets to would be the easy ones, and
-    the accuracy estimate would not be of all events.
+    the accuracy estimate would not be of all events. Where open questions are scored again, it is
+    the priority that they were imported with.
     """
     if request.reason in DRAWN_AT_RANDOM or request.opinion_n > 1:
         return 1.0
+    if not request.judges:
+        return request.priority
     return 0.5 + request.utility / (2.0 * (1.0 + abs(request.utility)))
 
 

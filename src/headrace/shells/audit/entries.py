@@ -24,6 +24,7 @@ from ...messages import (
     Output,
     QuestionChanged,
     RequestExpired,
+    RequestRescored,
     RequestWithdrawn,
     RetrainRequested,
     RollBackOrdered,
@@ -43,6 +44,7 @@ _ASKED = "reason strategy propensity control_p round_n model_version answers_wan
 _COMPARED = "job_id model_version champion_right challenger_right labels_n"
 _COPIED: dict[type[Message], tuple[str, str]] = {
     LabelRequested: ("asked", f"request_id at deadline {_ASKED}"),
+    RequestRescored: ("rescored", "request_id at priority withdrawn"),
     RequestWithdrawn: ("withdrawn", "request_id at reason"),
     RequestExpired: ("expired", "request_id at answers_n"),
     LabelSettled: (

@@ -28,7 +28,7 @@ from ...flow.records import headers_for
 from ...flow.sealed import REQUESTS_TOPIC, key_of, opened_answer
 from ...flow.shards import answers_decoder_of
 from ...flow.wire import drift_of, entry_of
-from ...messages import Answer, InputRejected, LabelRequested, RequestWithdrawn, Withdrawal
+from ...messages import Answer, ForAnnotators, InputRejected, Withdrawal
 from ...query.orders import Order
 from ...settings import Settings
 from .acts import DECIDED
@@ -47,7 +47,7 @@ QUIET_S_MAX = 30.0
 FAULTS_MAX = 10
 AWAY_S = 2.0
 
-_REQUESTS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+_REQUESTS = msgspec.json.Decoder(ForAnnotators)
 
 
 class TopicRecords:

@@ -22,7 +22,7 @@ from ...adapters.jsonl import open_input
 from ...adapters.sealing import Sealer, load_sealer
 from ...bridges.folder import PLACES
 from ...errors import BadInput
-from ...messages import LabelRequested, RequestWithdrawn
+from ...messages import ForAnnotators
 from ..run_folder import RunFolder
 from ..sealed import opened_of
 from .acts import DECIDED, FOLDER
@@ -33,7 +33,7 @@ from .summary import Summary
 
 DIFFERENCES_MAX = 3
 
-_REQUESTS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+_REQUESTS = msgspec.json.Decoder(ForAnnotators)
 
 
 @dataclass(slots=True)
@@ -288,7 +288,7 @@ def _compare_requests(
         found.notes.append("not compared with the requests: older files of the log were removed")
         return
     for link in _in_force(state, chain.next_n):
-        if link.entry["what"] not in ("asked", "withdrawn"):
+        if link.entry["what"] not in ("asked", "rescored", "withdrawn"):
             continue
         entry = next(handed, None)
         if entry is None or entry["request_id"] != link.entry["request_id"]:

@@ -16,7 +16,7 @@ from ...drivers.kafka.client import consumer, producer
 from ...drivers.kafka.reading import partition_of, started
 from ...errors import NotSealed
 from ...flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of
-from ...messages import Answer, LabelRequested, RequestWithdrawn, Withdrawal
+from ...messages import Answer, ForAnnotators, Withdrawal
 from ...settings_kafka import KafkaSettings
 from .connection import Connection
 
@@ -26,7 +26,7 @@ READ_S = 0.2
 WRITE_S_MAX = 10.0
 """How long brokers may take to have answers; then it is tried again, with a new connection."""
 
-_RECORDS = msgspec.json.Decoder(LabelRequested | RequestWithdrawn)
+_RECORDS = msgspec.json.Decoder(ForAnnotators)
 
 
 class KafkaEnd(Connection):
@@ -49,7 +49,7 @@ class KafkaEnd(Connection):
         self.places: dict[int, int] = {}
         self.faults: list[str] = []
 
-    def read(self, place: str, n: int) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
+    def read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
         return self._run(self._read(place, n))
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
@@ -63,13 +63,11 @@ class KafkaEnd(Connection):
         self._producer = await started(stack, producer(self._settings))
         self.places = {}
 
-    async def _read(
-        self, place: str, n: int
-    ) -> tuple[Sequence[LabelRequested | RequestWithdrawn], str]:
+    async def _read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
         places = {int(part): offset for part, offset in msgspec.json.decode(place or "{}").items()}
         if not self.places or places != self.places or self.places.keys() != self._numbers():
             await self._seek(places)
-        records: list[LabelRequested | RequestWithdrawn] = []
+        records: list[ForAnnotators] = []
         found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
         for tp, held in found.items():
             for record in held:

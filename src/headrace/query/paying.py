@@ -1,0 +1,136 @@
+"""What was decided is paid and asked, or waits for a label to spend; and who was asked about."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ..chance import Chance
+from ..errors import BrokenInvariant
+from ..messages import LabelRequested
+from ..settings import LabelSettings
+from ..settings_label import sure_of
+from .accounts import Asked
+from .budgets import Budget
+from .opinions import REASON as OPINION
+from .opinions import Opinions
+from .record import Decided, Record
+from .remembered import Remembered
+from .requests import asked_of, request_id
+from .waiting import Waiting
+
+
+class Paying:
+    """The part of asking that knows the budget, and every request until its end."""
+
+    record: Record | None = None  # While what a journal has is decided again: it wins.
+
+    def __init__(self, label: LabelSettings, budget: Budget, chance: Chance, stream: str) -> None:
+        self.deadline_s = label.deadline_s
+        self.answers_wanted = label.answers_wanted
+        self.open_max = label.open_max
+        self.late_answers = label.late_answers
+        self.budget = budget
+        self.chance = chance
+        self.stream = stream
+        # Requests by reason and strategy, and by the class that was predicted ("" for none).
+        self.asked_by: dict[tuple[str, str], int] = {}
+        self.asked_by_class: dict[str, int] = {}
+        self.queue = Waiting()
+        self.opinions = Opinions(label.second_opinion_share, sure_of(label))
+        self.remembered = Remembered(label.closed_n)
+        self._newest_at = -np.inf
+
+    def request_id(self, event_id: str) -> str:
+        """The id of the one request there can be about this event of this stream."""
+        return request_id(self.stream, event_id)
+
+    @property
+    def open_n(self) -> int:
+        """Requests that have not ended."""
+        return self.remembered.open_n + len(self.opinions.open) - self.queue.opinions_n
+
+    @property
+    def can_ask_n(self) -> int:
+        """Labels that may be asked now: money and room."""
+        return min(self.budget.available_n, self.open_max - self.open_n)
+
+    @property
+    def regular_n(self) -> int:
+        """The same, less what is held for rounds that drift or a person opens."""
+        return min(self.budget.available_n - self.budget.held_n, self.open_max - self.open_n)
+
+    def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of these events, by hashed id, have a request that is open or remembered."""
+        return self.remembered.which(keys)
+
+    def remembers(self, event_id: str) -> bool:
+        """Whether a request about this event is open or remembered."""
+        return self.remembered.has(self.chance.key(event_id))
+
+    # ---------------------------------------------------------------------- paid, or waiting
+
+    def passes_over(self, request_id: str, can_ask_n: int) -> bool:
+        """Whether the record has it that the draw did not fall on this one."""
+        if self.record is None:
+            return False
+        events_n, is_paid = self.budget.events_n, can_ask_n >= 1
+        return self.record.passes_over(request_id, events_n, is_paid=is_paid)
+
+    def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
+        if self._can_pay(request):
+            return [self._paid(request, now)]
+        oldest = self.queue.add(request)
+        if oldest is not None and oldest.opinion_n > 1:
+            self.opinions.given_up(oldest)
+        return []
+
+    def _can_pay(self, request: LabelRequested) -> bool:
+        """What is held for a drift is not for opinions; what is on record is paid."""
+        if self.record is not None:
+            return self.record.has(request.request_id, self.budget.events_n)
+        return (self.regular_n if request.opinion_n > 1 else self.can_ask_n) >= 1
+
+    @property
+    def waiting_n(self) -> int:
+        """Requests that wait for money: of events drawn on arrival, and for opinions."""
+        return len(self.queue)
+
+    def waiting(self, now: float) -> list[LabelRequested]:
+        """What was drawn earlier and there is money for now, oldest first."""
+        requests = []
+        while (request := self.queue.first) is not None and self._can_pay(request):
+            self.queue.pop()
+            if request.opinion_n > 1 or not self.remembers(request.event_id):
+                requests.append(self._paid(request, now))
+        return requests
+
+    def charge_unseen(self, request_id: str, decided: Decided) -> None:
+        """The record has a request whose event is not here any more: it is open, and was paid."""
+        asked = Asked(request_id, decided.predicted, decided.doubt)
+        self._count(decided, asked, None if decided.reason == OPINION else decided.key)
+
+    def _paid(self, request: LabelRequested, now: float) -> LabelRequested:
+        """The request, asked now and paid.
+
+        Where the clock is behind the newest event, as after a gap, its time counts from that: else
+        it would expire when the clock follows.
+        """
+        asked = asked_of(request)
+        if self.record is not None:
+            request, asked = self.record.take(request)
+        elif not self._can_pay(request):
+            raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
+        is_first = request.opinion_n == 1
+        self._count(request, asked, self.chance.key(request.event_id) if is_first else None)
+        deadline = max(now, self._newest_at) + self.deadline_s
+        return msgspec.structs.replace(request, at=now, deadline=deadline)
+
+    def _count(self, request: LabelRequested | Decided, asked: Asked, key: int | None) -> None:
+        self.budget.charge(asked=asked)
+        if key is not None:
+            self.remembered.opened(key, self.budget.events_n)
+        by, predicted = (request.reason, request.strategy), asked.predicted
+        self.asked_by[by] = self.asked_by.get(by, 0) + 1
+        self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1

@@ -1,0 +1,53 @@
+"""Open questions of a shard, scored again by the model as it is now.
+
+They are scored at counted events, together with the latest events, so that how events are batched
+makes no difference; and only where the model has learned since the last time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .candidates import pool_of, read_more
+from .messages import RequestRescored
+from .observe.originals import unpacked
+from .observe.window import Columns
+from .query.asking import Asking
+from .query.open_questions import LATEST_N
+from .watched import Watched
+
+
+def rescore_open(
+    asking: Asking, watched: Watched, at_random: Callable[[], str | None], now: float
+) -> list[RequestRescored]:
+    """What is to be said of open questions at this event, or as the record has it.
+
+    Nothing where the strategy has no say: `at_random` tells why.
+    """
+    changes: list[RequestRescored] = []
+    if not asking.open.is_place(watched.events_n):
+        return changes
+    if asking.open.is_due(watched.model.version) and not at_random():
+        changes = _changes(asking, watched, now)
+    return asking.rescored(changes)
+
+
+def _changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescored]:
+    model, schema = watched.model, watched.schema
+    latest = watched.window.since(watched.events_n - LATEST_N)
+    questions = asking.open.questions(asking.remembered.open_keys)
+    events = Columns.joined([latest, *(one.event for one in questions)])
+    anew = model.probabilities(events.rows, None, lambda i: unpacked(events.originals[i]))
+    more = read_more(asking.strategy, events, watched.past, model)
+    source, n = asking.settings.uncertainty_from, len(latest)
+    pool = pool_of(events, schema, source, max(1, len(questions)), anew, **more)
+    utilities = asking.utilities(pool)
+    asking.open.looked(utilities[:n], model.version)
+    best_first = np.argsort(-utilities[n:], kind="stable")
+    is_redundant = np.zeros(len(questions), dtype=np.bool_)
+    is_redundant[best_first] = asking.duplicates.of_better(
+        pool.X[n:][best_first], pool.keys[n:][best_first], pool.is_category
+    )
+    return asking.open.changes(questions, utilities[n:], is_redundant, now)
