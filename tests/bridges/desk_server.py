@@ -51,6 +51,9 @@ class LittleRun:
         half = 1.96 * math.sqrt(0.09 / n + z2 / (4 * n * n)) / (1 + z2 / n)
         return Estimated(0.9, middle - half, middle + half, n)
 
+    def compared(self) -> dict[str, tuple[int, int]]:
+        return {}
+
     def classes(self) -> list[str]:
         return self.declared
 

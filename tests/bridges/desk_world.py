@@ -25,9 +25,13 @@ class FakeRun:
         self.orders: dict[str, tuple[int | None, str]] = {}
         self.estimated: Estimated | None = None
         self.declared = list(CLASSES)
+        self.people: dict[str, tuple[int, int]] = {}
 
     def estimate(self) -> Estimated | None:
         return self.estimated
+
+    def compared(self) -> dict[str, tuple[int, int]]:
+        return self.people
 
     def classes(self) -> list[str]:
         return self.declared

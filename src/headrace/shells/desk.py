@@ -23,7 +23,7 @@ from .bridge import acts_of, add_places, open_carrier, open_end
 from .orders import is_ordered, place_order
 from .printing import say
 from .rounds_told import RoundsTold
-from .shown import REPORT
+from .shown import REPORT, read_compared
 from .stopping import told_to_stop
 from .worker_accuracy import WorkerAccuracy
 
@@ -85,6 +85,11 @@ def main(arguments: argparse.Namespace) -> int:
             if not 0 <= arguments.port <= 65_535:
                 raise BadSettings(f"--port is {arguments.port}; must be 0 to 65535")
             desk_settings = msgspec.structs.replace(desk_settings, port=arguments.port)
+        if arguments.state is None and desk_settings.expertise_share:
+            raise BadSettings(
+                "bridges.desk.expertise_share is set, and workers on Kafka do not tell the desk "
+                "how good people are; take it out, or label beside a run on files with --state"
+            )
         people = People(folder / NAME / "people.json")
         acts = acts_of(arguments, settings)
         if arguments.add is not None or arguments.remove is not None:
@@ -197,6 +202,10 @@ class JoinedRun:
             return msgspec.json.decode((self._state / REPORT).read_bytes(), type=Estimated)
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
+
+    def compared(self) -> dict[str, tuple[int, int]]:
+        """How often people agreed with labels that others gave too, at most a second old."""
+        return {} if self._state is None else read_compared(self._state)
 
     def classes(self) -> list[str]:
         return list(self._settings.schema.classes)

@@ -28,18 +28,37 @@ REPORT_S = 1.0
 
 
 REPORT = "report.json"
-"""The accuracy as a run that goes on tells it, for a desk beside it."""
+"""The accuracy and the annotators as a run that goes on tells them, for a desk beside it."""
+
+
+class _People(msgspec.Struct):
+    """What a desk reads of `REPORT` besides the accuracy."""
+
+    compared: dict[str, tuple[int, int]] = {}
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write what a desk shows of a run, if anything is known yet."""
+    """Write what a desk is told of a run, as far as anything is known yet."""
+    told: dict[str, object] = {}
     whole = report.accuracy_all
-    if whole.accuracy is None or whole.low is None or whole.high is None:
+    if whole.accuracy is not None and whole.low is not None and whole.high is not None:
+        told = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
+    people = [one for one in report.annotators if one.name and one.compared_n]
+    if people:
+        told["compared"] = {one.name: (one.compared_n, one.agreed_n) for one in people}
+    if not told:
         return
-    told = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
     new = folder / f"{REPORT}.new"
     new.write_bytes(msgspec.json.encode(told))
     new.replace(folder / REPORT)
+
+
+def read_compared(folder: Path) -> dict[str, tuple[int, int]]:
+    """By annotator: answers compared with a label that others gave too, and those that agreed."""
+    try:
+        return msgspec.json.decode((folder / REPORT).read_bytes(), type=_People).compared
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return {}
 
 
 class Shown:

@@ -39,6 +39,14 @@ class DeskSettings(Section, frozen=True, kw_only=True):
         Annotated[float, Meta(ge=10, le=86_400)],
         about("How long a question is one person's before another gets it (seconds)."),
     ] = 300.0
+    expertise_share: Annotated[
+        Annotated[float, Meta(ge=0, le=0.9)],
+        about(
+            "Share of the questions that go by who is how good: hard ones to those who are right "
+            "most often, easy ones to the others; the rest as they come. 0: all as they come. "
+            "Beside a run on files (docs/ANNOTATORS.md)."
+        ),
+    ] = 0.0
     texts: Annotated[Names, about("Features shown as text, whatever their length.")] = field(
         default_factory=list
     )
@@ -76,7 +84,12 @@ class Desk:
         self, settings: DeskSettings, folder: Path, *, sealer: Sealer | None = None
     ) -> None:
         self.settings = settings
-        self.store = Store(folder / "desk.sqlite", lease_s=settings.lease_s, sealer=sealer)
+        self.store = Store(
+            folder / "desk.sqlite",
+            lease_s=settings.lease_s,
+            expertise_share=settings.expertise_share,
+            sealer=sealer,
+        )
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         self.store.take(deliveries)

@@ -72,6 +72,9 @@ class Run(Protocol):
 
     def estimate(self) -> Estimated | None: ...
 
+    def compared(self) -> dict[str, tuple[int, int]]:
+        """By annotator: answers compared with a label that others gave too, those that agreed."""
+
     def classes(self) -> list[str]:
         """The classes that are declared; empty if none are."""
 
@@ -287,7 +290,8 @@ class Server:
 
     async def _next(self, call: Call) -> web.Response:
         person = call.person
-        leased = self._store.next(person.name)
+        known = self._run.compared() if self.settings.expertise_share else None
+        leased = self._store.next(person.name, known)
         if leased is None:
             call.has_acted = False
             return web.Response(status=204)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
 from ..cells import Cells
 from ..database import changing, open_database
+from .routing import HERE_S, WAITING_N, Known, is_as_they_come, place_of, suited
 
 UNDO_S = 5.0
 """So long an answer can be taken back as if it had not been given."""
@@ -80,7 +81,8 @@ class Leased:
 class Store:
     """What the desk knows. Raises `BadInput` for a file that is not its own.
 
-    `lease_s` is how long a question is one person's. What is written outlives the process, and a
+    `lease_s` is how long a question is one person's, `expertise_share` which share of them goes by
+    who is how good (`routing`). What is written outlives the process, and a
     loss of power unless told otherwise. Questions, labels and notes are sealed where there is a
     `sealer` (`Cells`); who answered which, and when, is not.
 
@@ -96,11 +98,13 @@ class Store:
         path: Path,
         *,
         lease_s: float,
+        expertise_share: float = 0.0,
         sealer: Sealer | None = None,
         outlives_power: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._lease_s = lease_s
+        self._expertise_share = expertise_share
         self._clock = clock
         self._lock = threading.Lock()
         self._db = open_database(
@@ -166,12 +170,13 @@ class Store:
 
     # ---------------------------------------------------------------------------- for a person
 
-    def next(self, person: str) -> Leased | None:
+    def next(self, person: str, known: Known | None = None) -> Leased | None:
         """The question that `person` has, or the next best one for them; None if there is none.
 
         Questions drawn at random come first, in their order, for the accuracy is told by them
         alone, as far as all before are answered; then the most useful to the model. One that they
-        passed comes last.
+        passed comes last. With an `expertise_share` that many of their questions are the one of the
+        first few that suits them, by what is `known` of people.
         """
         now = self._clock()
         with self._lock, changing(self._db):
@@ -181,7 +186,7 @@ class Store:
                 (person, now),
             ).fetchone()
             if held is None:
-                held = self._free(person, now)
+                held = self._chosen(person, known or {}, now)
             if held is None:
                 return None
             until = now + self._lease_s
@@ -192,8 +197,31 @@ class Store:
             )
             return Leased(self._request(*held), until)
 
-    def _free(self, person: str, now: float) -> tuple[str, bytes] | None:
-        """The best open question that this person may answer and nobody else is at."""
+    def _chosen(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
+        """The question that this person gets: the first that is free, or the one that suits."""
+        free = self._free(person, now)
+        first = next(free, None)
+        if first is None or not self._expertise_share:
+            return None if first is None else first[:2]
+        turn = self._one("SELECT COALESCE(MAX(n), 0) FROM answers")
+        if first[2] or is_as_they_come(person, turn, self._expertise_share):
+            return first[:2]
+        here = self._db.execute("SELECT DISTINCT person FROM answers WHERE at > ?", (now - HERE_S,))
+        place = place_of(person, [row[0] for row in here], known)
+        if place is None:
+            return first[:2]
+        waiting = [first]
+        for one in free:
+            if one[2] or len(waiting) == WAITING_N:
+                break
+            waiting.append(one)
+        return waiting[suited([self._request(*one[:2]) for one in waiting], place)][:2]
+
+    def _free(self, person: str, now: float) -> Iterator[tuple[str, bytes, bool]]:
+        """Open questions that this person may answer and nobody else is at, the best first.
+
+        With each, whether they passed it: those come last.
+        """
         rows = self._db.execute(
             "SELECT q.request_id, q.body, p.at FROM questions q "
             "LEFT JOIN passed p ON p.request_id = q.request_id AND p.person = ? "
@@ -202,7 +230,7 @@ class Store:
             "ORDER BY p.at IS NOT NULL, p.at, q.rank DESC, q.n",
             (person, person),
         )
-        for request_id, body, _ in rows:
+        for request_id, body, passed_at in rows:
             request = self._request(request_id, body)
             if person in request.not_by:
                 continue
@@ -213,8 +241,7 @@ class Store:
             answered_n = len(self._standing(request))
             wanted_n = max(1, request.answers_wanted - answered_n)
             if others_n < wanted_n:
-                return request_id, body
-        return None
+                yield request_id, body, passed_at is not None
 
     def answer(
         self,
