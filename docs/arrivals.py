@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from headrace.query.rules import RULES, options_of
@@ -47,6 +48,9 @@ def _doc(name: str) -> str:
 
 
 def _options(name: str) -> str:
+    if not is_dataclass(RULES[name]):
+        given = inspect.signature(RULES[name]).parameters.values()
+        return f"Options: {', '.join(f'`{one.name}`, {one.default}' for one in given)}."
     found = options_of(RULES[name])
     if not found:
         return "Options: none."

@@ -443,14 +443,15 @@ class Shard(Watched):
             self.evaluation.ended(entry.request_id)
             return self._next_batch()
         self.asking.budget.settle(entry.request_id, entry.label)
+        judged = entry.prediction
+        if self.settings.evaluation.judged == "served" and entry.served is not None:
+            judged = entry.served
         is_first = entry.revision == 0
         if is_first:
             # Counted first: quotas know of what an event is while its request is open.
             self._count(entry)
-            self.asking.ended(entry.event_id, self.now, is_answered=True)
-        judged = entry.prediction
-        if self.settings.evaluation.judged == "served" and entry.served is not None:
-            judged = entry.served
+            worth = 1.0 - entry.prediction.get(entry.label, 0.0) if entry.prediction else None
+            self.asking.ended(entry.event_id, self.now, is_answered=True, worth=worth)
         wrong = is_wrong(judged, entry.label)
         guess = self.evaluation.guessed(entry.request_id)
         predicted = max(judged, key=lambda name: judged[name]) if judged else ""

@@ -50,7 +50,7 @@ from .quotas import Quotas
 from .remembered import Remembered
 from .requests import BLIND, Candidate, Why, request_of
 from .rounds import Decision, FirstChance, redundancy
-from .ruled import arrivals_of
+from .ruled import RuledArrivals, arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row, utilities_of
 from .strategies.uncertainty import random
@@ -411,11 +411,14 @@ class Asking(Paying):
 
     # ------------------------------------------------------------------------------- ends
 
-    def ended(self, event_id: str, now: float, *, is_answered: bool) -> None:
+    def ended(
+        self, event_id: str, now: float, *, is_answered: bool, worth: float | None = None
+    ) -> None:
         """The request about this event ended: with a label or a dispute, or without an answer.
 
-        The money of the latter comes back only if a late answer can't make a label of it: what may
-        still have to be paid is never spent twice.
+        `worth` is how little the model had expected a label, 0 to 1. The money of what has none
+        comes back only if a late answer can't make a label of it: what may still have to be paid is
+        never spent twice.
         """
         key = self.chance.key(event_id)
         self.quotas.dropped(key)
@@ -424,6 +427,8 @@ class Asking(Paying):
         if asked_at is None:
             return
         self.schedule.ended(key, now, self.open_n, is_answered=is_answered)
+        if isinstance(self.arrivals, RuledArrivals):
+            self.arrivals.ended(key, worth)
         if is_answered:
             if self.arrivals is not None:
                 self.arrivals.answered(asked_at, self.budget.events_n)

@@ -166,8 +166,9 @@ class RuledArrivals:
             threshold = float(getattr(rule, "threshold", 0.0))
             is_chosen, is_hit = lucks[i] < p, bool(is_blind[i])
             is_asked = is_chosen or is_hit or bool(is_needed[i])
-            rule.passed(event, Draw(lucks[i], is_chosen, is_asked))
             propensities.append(1.0 - (1.0 - control_p) * (1.0 - p) * (1.0 - float(by_need[i])))
+            told = propensities[-1], int(pool.keys[i])
+            rule.passed(event, Draw(lucks[i], is_chosen, is_asked, *told))
             if is_asked:
                 said = event.doubt, threshold, self.name, not (is_chosen or is_hit)
                 drawn = Drawn(propensities[-1], control_p, is_hit, *said)
@@ -199,6 +200,12 @@ class RuledArrivals:
 
     def answered(self, asked_at: int, events_n: int) -> None:
         """A label came; rules are published without regard to when."""
+
+    def ended(self, key: int, worth: float | None) -> None:
+        """The request about the event with this key ended; None: without a label of worth."""
+        learn = getattr(self.rule, "unanswered" if worth is None else "labelled", None)
+        if learn is not None:
+            learn(key) if worth is None else learn(key, worth)
 
     def aim(
         self,

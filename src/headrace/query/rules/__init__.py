@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import BadSettings
 from ...importing import imported, nearest
+from .bandit import Bandit
 from .density import (
     CognitiveDual,
     CognitiveFixed,
@@ -61,6 +62,7 @@ RULES: dict[str, Callable[..., Rule]] = {
     "cognitive_fixed": CognitiveFixed,
     "cognitive_variable": CognitiveDual,
     "cognitive_randomised": CognitiveRandomised,
+    "bandit": Bandit,
 }
 
 

@@ -8,7 +8,7 @@ share to it, and holds it to the budget.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -49,11 +49,14 @@ class Draw(NamedTuple):
 
     `luck` is uniform in [0, 1); `is_chosen` says that the rule asks, which is that the luck is
     below its probability; `is_asked` that somebody is asked, be it by the control share alone.
+    `propensity` is the probability of that, `key` the hash of the event's id.
     """
 
     luck: float
     is_chosen: bool
     is_asked: bool
+    propensity: float = 1.0
+    key: int = 0
 
 
 class Rule(Protocol):
@@ -63,7 +66,9 @@ class Rule(Protocol):
     generator or on anything but the calls. Attributes that it may have: `needs`, ("members",) if it
     reads those; `is_of_unit_doubt`, true if it compares the doubt with numbers from 0 to 1;
     `threshold`, the doubt from which it asks at present, which requests tell; a method
-    `forget_events`, called when a person is erased: a rule that keeps events must leave none.
+    `forget_events`, called when a person is erased: a rule that keeps events must leave none;
+    methods `labelled(key, worth)`, called when the label of an event comes, with how little the
+    model had expected it, 0 to 1, and `unanswered(key)`, called when none will.
     """
 
     def chance(self, event: Arriving) -> float:
@@ -124,7 +129,9 @@ def choice(default: str, others: tuple[str, ...], text: str) -> Any:
 
 
 def options_of(kind: Any) -> dict[str, tuple[Any, Bounds]]:
-    """Default and bounds of each option of a kind of rule, by name."""
+    """Default and bounds of each option of a kind of rule, by name; of dataclasses alone."""
+    if not is_dataclass(kind):
+        return {}
     return {
         one.name: (None if one.default is MISSING else one.default, one.metadata["bounds"])
         for one in fields(kind)

@@ -1,0 +1,170 @@
+"""A bandit over rules: which of them finds what the model does not know, learned from labels."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadSettings
+from .rule import Arriving, Draw, Rule
+
+OPEN_MAX = 4_096
+"""Events asked of which no label has come; of more the oldest earn nothing."""
+
+ARMS_MAX = 16
+
+
+class Bandit:
+    """Ask by a mixture of rules, whose weights follow what their questions turned out to be worth.
+
+    EXP4 (Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM
+    Journal on Computing 32 (1), 2002) with implicit exploration (Neu, "Explore no more", NIPS 2015)
+    and labels that come late; for active learning the idea is that of ALBL (Hsu and Lin, "Active
+    learning by learning", AAAI 2015), which takes one arm a turn and has its label at once.
+
+    Each arm is a rule that gives an event a probability a_i; the first is always `random`. The
+    event is asked with p = sum of q_i a_i, so its propensity is exact. When its label y comes, what
+    it was worth is x = 1 - P(y), by what the model said when it was asked, and of each arm
+
+        gain_i <- gain_i + a_i x / (propensity + eta a_i)
+
+    which is unbiased but for eta: what the arm would have found, whoever asked. An arm weighs
+
+        q_i = (1 - g) w_i + g [i is random],    w_i ~ prior_i exp(eta gain_i)
+
+    with prior 1/2 of random and the rest shared. After `labels_n` labels, n of them, all begins
+    anew, so that what was good once does not count for ever. Within those, what random alone would
+    have been worth in as many events is in expectation at most
+
+        (1 - g) (ln 2 / eta + eta n (K + 1/g + e late))
+
+    above what the bandit is worth, for K arms that keep to the rate and `late` labels on their way,
+    whatever the events are; eta makes both parts alike, for the most labels that were late so far.
+    The bound is on worth, which is surprise, not on accuracy.
+    """
+
+    def __init__(
+        self,
+        arms: Sequence[str] = ("split", "quantile_filter"),
+        labels_n: int = 500,
+        random_share: float = 0.25,
+    ) -> None:
+        if isinstance(arms, str) or not 1 <= len(arms) < ARMS_MAX:
+            raise _fault("arms", arms, f"must be a list of 1 to {ARMS_MAX - 1} names of rules")
+        if isinstance(labels_n, bool) or not isinstance(labels_n, int) or labels_n < 1:
+            raise _fault("labels_n", labels_n, "must be a whole number from 1")
+        if not isinstance(random_share, int | float) or not 0.01 <= random_share <= 1.0:
+            raise _fault("random_share", random_share, "must be a number from 0.01 to 1")
+        self.names = ["random", *(name for name in arms if name != "random")]
+        if len(set(self.names)) < len(self.names) or type(self).__name__.lower() in self.names:
+            raise _fault("arms", arms, "must name each rule once, and not the bandit itself")
+        self.arms = [_made(name) for name in self.names]
+        self.labels_n = labels_n
+        self.random_share = float(random_share)
+        self.gains = np.zeros(len(self.arms))
+        self.credited_n = 0
+        self.late_max = 0
+        self._advice: tuple[float, ...] = ()
+        self._open: dict[int, tuple[float, tuple[float, ...]]] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Bandit:
+        # A rule is copied at each look; what is open is made of things that never change.
+        other = copy.copy(self)
+        other.arms = copy.deepcopy(self.arms, memo)
+        other.gains = self.gains.copy()
+        other._open = dict(self._open)
+        return other
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the arms read of an event."""
+        return tuple(sorted({name for arm in self.arms for name in getattr(arm, "needs", ())}))
+
+    @property
+    def is_of_unit_doubt(self) -> bool:
+        """Whether an arm compares the doubt with numbers from 0 to 1."""
+        return any(getattr(arm, "is_of_unit_doubt", False) for arm in self.arms)
+
+    @property
+    def eta(self) -> float:
+        """How fast weights follow gains."""
+        k, late = len(self.arms), math.e * self.late_max
+        return math.sqrt(math.log(2.0) / (self.labels_n * (k + 1.0 / self.random_share + late)))
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """With which share each arm is in the mixture, in the order of `names`; they sum to 1."""
+        priors = np.full(len(self.arms), 0.5 / (len(self.arms) - 1) if len(self.arms) > 1 else 1.0)
+        priors[0] = 0.5
+        weights = priors * np.exp(self.eta * (self.gains - self.gains.max()))
+        found = (1.0 - self.random_share) * weights / weights.sum()
+        found[0] += self.random_share
+        return np.asarray(found)
+
+    @property
+    def regret_max(self) -> float:
+        """The bound above over the labels credited since it began anew."""
+        k, late = len(self.arms), math.e * self.late_max
+        spread = self.credited_n * (k + 1.0 / self.random_share + late)
+        return (1.0 - self.random_share) * (math.log(2.0) / self.eta + self.eta * spread)
+
+    def chance(self, event: Arriving) -> float:
+        self._advice = tuple(float(arm.chance(event)) for arm in self.arms)
+        if not all(0.0 <= p <= 1.0 for p in self._advice):
+            told = dict(zip(self.names, self._advice, strict=True))
+            raise BadSettings(f"a rule in query.arrival.options.arms gave no probability: {told}")
+        if event.rate <= 0.0:
+            return 0.0
+        return min(1.0, math.fsum(self.shares * np.array(self._advice)))
+
+    def passed(self, event: Arriving, draw: Draw) -> None:
+        for arm, p in zip(self.arms, self._advice, strict=True):
+            # Each arm keeps the books of what it would have asked itself.
+            arm.passed(event, Draw(draw.luck, draw.luck < p, draw.is_asked))
+        if draw.is_asked and event.rate > 0.0:
+            self._open[draw.key] = draw.propensity, self._advice
+            if len(self._open) > OPEN_MAX:
+                del self._open[next(iter(self._open))]
+            self.late_max = max(self.late_max, len(self._open) - 1)
+
+    def labelled(self, key: int, worth: float) -> None:
+        """The label of the event with this key came; it was worth so much, 0 to 1."""
+        if key not in self._open:
+            return
+        propensity, advice = self._open.pop(key)
+        given = np.array(advice)
+        self.gains += given * min(1.0, max(0.0, worth)) / (propensity + self.eta * given)
+        self.credited_n += 1
+        if self.credited_n >= self.labels_n:
+            self.gains[:] = 0.0
+            self.credited_n, self.late_max = 0, len(self._open)
+
+    def unanswered(self, key: int) -> None:
+        """No label will come of the event with this key."""
+        self._open.pop(key, None)
+
+    def forget_events(self) -> None:
+        """A person is erased: no arm keeps an event."""
+        for arm in self.arms:
+            forget = getattr(arm, "forget_events", None)
+            if forget is not None:
+                forget()
+
+
+def _made(name: str) -> Rule:
+    # These modules make rules by name, this one among them.
+    from . import made  # noqa: PLC0415
+
+    try:
+        return made(name, {})
+    except BadSettings as error:
+        raise BadSettings(f"query.arrival.options.arms names {name!r}: {error}") from None
+
+
+def _fault(option: str, value: object, must: str) -> BadSettings:
+    return BadSettings(f"query.arrival.options.{option} is {value!r}; {must}")
