@@ -70,6 +70,7 @@ format: $(READY)  ## format and mend what can be mended
 bench: $(READY)  ## speed, as ratios to a bare river loop in the same run
 	$(BIN)/python bench/speed.py
 	$(BIN)/python -m bench.engine_plugin
+	$(BIN)/python -m bench.targets
 
 experiments: $(READY)  ## the runs behind docs/RESULTS.md, resumable; ARGS="--quick" for two minutes
 	$(BIN)/python -m bench.experiments $(ARGS)

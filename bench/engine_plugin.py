@@ -101,7 +101,7 @@ def _run(
         done_n, right, n = 0, np.zeros(len(stream.y), dtype=bool), len(stream.y)
         while done_n < n and time.perf_counter() - wall < cfg.time_cap:
             stop = min(done_n + READ_EVERY_N, n)
-            for _ in simulation.play(_batches(stream, done_n, stop, chunk_n)):
+            for _ in simulation.play(batches_of(stream, done_n, stop, chunk_n)):
                 pass
             said = engine.shard.window.since(done_n).probabilities
             right[done_n:stop] = said.argmax(axis=1) == stream.y[done_n:stop]
@@ -117,9 +117,10 @@ def _run(
     return run
 
 
-def _batches(
+def batches_of(
     stream: Arrays, start: int, stop: int, chunk_n: int
 ) -> Iterator[tuple[EventBatch, list[str]]]:
+    """Events [start, stop) in batches of `chunk_n`, each with the labels that are right."""
     names = tuple(f"f{j:03d}" for j in range(stream.X.shape[1]))
     for first in range(start, stop, chunk_n):
         last = min(first + chunk_n, stop)

@@ -95,9 +95,9 @@ async def worker(settings: Settings, events_n: int) -> tuple[float, float]:
     while station.session is None or station.why_not_ready():
         await asyncio.sleep(0.01)
     session = station.session
-    first_n = sum(owned.arrived for owned in session.shards.values())
+    first_n = sum(owned.arrived for owned in session.flow.shards.values())
     cpu, began = time.process_time(), time.perf_counter()
-    while sum(owned.arrived for owned in session.shards.values()) < events_n:
+    while sum(owned.arrived for owned in session.flow.shards.values()) < events_n:
         await asyncio.sleep(0.02)
     done_n = events_n - first_n
     found = (
