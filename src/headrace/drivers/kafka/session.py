@@ -16,33 +16,25 @@ from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from ...adapters.timings import Timings
-from ...flow.deadlines import HEARD_S
 from ...flow.effects import (
     Ask,
     Assigned,
-    Commit,
     Done,
     Effect,
     Ended,
     Fed,
-    Find,
     Follow,
     Heard,
     Input,
-    Load,
     Look,
     Note,
     Part,
     Pause,
     Polled,
-    Produce,
-    Read,
     Released,
     Request,
     Resume,
-    Retrain,
     Revoked,
-    Save,
     Seek,
     Stopped,
     Told,
@@ -50,7 +42,6 @@ from ...flow.effects import (
 )
 from ...flow.flow import Flow
 from ...flow.sealed import Seals
-from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...messages import Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
@@ -59,7 +50,8 @@ from ...query.record import Differences
 from ...report import Report
 from ...settings import Settings
 from . import client
-from .reading import QUICK, Reader, partition_of, retraining_in, started
+from .carrying import Carrier
+from .reading import QUICK, partition_of, started
 from .states import States
 from .telling import report_of_flow
 
@@ -111,7 +103,7 @@ class Session:
         self.is_joined = False
         self._partitions_n = partitions_n["events"]
         self._states = states
-        self._threads = threads
+        self._carrier = Carrier(states, threads, timings, self._partitions_n)
         self._timings = timings
         self._clock = clock
         self._note, self._warn, self._told = note, warn, told
@@ -124,19 +116,18 @@ class Session:
         """Live until `stop` is set. Raises whatever went wrong, as an exception group."""
         kafka = self.settings.kafka
         async with AsyncExitStack() as stack:
-            self._producer = await started(stack, client.producer(kafka))
+            producer = await started(stack, client.producer(kafka))
             self._tail = await started(stack, client.consumer(kafka))
             looking = await started(stack, client.consumer(kafka))
             reading = await started(stack, client.consumer(kafka, **QUICK))
-            retrain = retraining_in(self._threads, self._attempt)
-            self._looker = Reader(looking, retrain)
-            self._reader = Reader(reading, retrain)
+            self._carrier.use(producer, looking, reading)
             async with asyncio.TaskGroup() as self._tasks:
                 self.take()
                 await self._joining.wait()
                 beside = [self._tasks.create_task(self._follow())]
                 try:
                     self.consumer = client.consumer(kafka, group=kafka.group)
+                    self._carrier.consumer = self.consumer
                     await started(stack, self.consumer)
                     self.consumer.subscribe(
                         [kafka.events, kafka.desk, kafka.answers, kafka.drift],
@@ -219,8 +210,8 @@ class Session:
             for part in parts
             if part.topic == kafka.events and part.partition < self._partitions_n
         )
-        bounds = await self._looker.carry_out(Look(journals))
-        routes = await self._look(Look(routed, is_of_group=True))
+        bounds = await self._carrier.result(Look(journals))
+        routes = await self._carrier.result(Look(routed, is_of_group=True))
         ends = {part.partition: found.end for part, found in bounds.items()}
         await self._tell(Assigned(parts, routes, ends))
 
@@ -270,66 +261,7 @@ class Session:
                 self._ended.set()
 
     async def _answer(self, number: int, request: Request) -> None:
-        self.take(Done(number, await self._result(request)))
-
-    async def _result(self, request: Request) -> Any:
-        match request:
-            case Produce(posts=posts):
-                return [record.offset for record in await send(self._producer, posts)]
-            case Commit(offsets=offsets):
-                return await self._commit(offsets)
-            case Look():
-                return await self._look(request)
-            case Find() | Read() | Retrain():
-                return await self._reader.carry_out(request)
-            case Load() | Save():
-                return await self._in_thread(self._store, request)
-
-    async def _look(self, request: Look) -> Any:
-        if request.may_fail:
-            with suppress(client.library("aiokafka.errors").KafkaError, TimeoutError):
-                return await asyncio.wait_for(self._looker.look(request.parts), HEARD_S)
-            return None
-        found = await self._looker.carry_out(request)
-        if request.is_of_group:
-            for part, bounds in found.items():
-                committed = await self.consumer.committed(partition_of(*part))
-                found[part] = bounds._replace(committed=committed)
-        return found
-
-    async def _commit(self, offsets: Mapping[Part, int]) -> str | None:
-        changed = {partition_of(*part): offset for part, offset in offsets.items()}
-        try:
-            await self.consumer.commit(changed)
-        except client.library("aiokafka.errors").CommitFailedError as error:
-            return str(error)
-        return None
-
-    def _store(self, request: Load | Save) -> Any:
-        match request:
-            case Load(kind="training"):
-                return self._states.training()
-            case Load(kind="desk", number=number):
-                return self._states.desk(number)
-            case Load(number=number):
-                return self._states.shard(number, self._partitions_n)
-            case Save(parts=parts):
-                try:
-                    for part in parts:
-                        self._states.write(part)
-                except OSError as error:
-                    return str(error)
-        return None
-
-    def _attempt(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
-        began = time.perf_counter()
-        try:
-            return attempt(job)
-        finally:
-            self._timings.retrained(time.perf_counter() - began)
-
-    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+        self.take(Done(number, await self._carrier.result(request)))
 
     # --------------------------------------------------------------------- what it says of itself
 
@@ -353,21 +285,6 @@ class Session:
             refused_n=self._states.refused_n,
             restarts_n=restarts_n or {},
         )
-
-
-async def send(producer: Any, posts: Sequence[Any]) -> list[Any]:
-    """Send these, in order, and wait until the brokers have them; what they say of each."""
-    futures = [
-        await producer.send(
-            post.topic,
-            post.value,
-            key=post.key,
-            partition=post.partition,
-            headers=list(post.headers),
-        )
-        for post in posts
-    ]
-    return list(await asyncio.gather(*futures))
 
 
 def _listener(session: Session) -> Any:

@@ -1,0 +1,114 @@
+"""What a flow asks for, carried out with the clients of a session: one request, its result."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from typing import Any
+
+from ...adapters.timings import Timings
+from ...flow.deadlines import HEARD_S
+from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
+from ...learn.retrain import Challenger, RetrainJob, attempt
+from . import client
+from .reading import Reader, partition_of, retraining_in
+from .states import States
+
+
+class Carrier:
+    """Carries out requests. `use` gives it its clients, `consumer` is the group's."""
+
+    consumer: Any
+
+    def __init__(
+        self, states: States, threads: Executor, timings: Timings, partitions_n: int
+    ) -> None:
+        self._states = states
+        self._threads = threads
+        self._timings = timings
+        self._partitions_n = partitions_n
+
+    def use(self, producer: Any, looking: Any, reading: Any) -> None:
+        """A producer, and two consumers without a group: one to look, one to read logs."""
+        retrain = retraining_in(self._threads, self._attempt)
+        self._producer = producer
+        self._looker = Reader(looking, retrain)
+        self._reader = Reader(reading, retrain)
+
+    async def result(self, request: Request) -> Any:
+        """What the request names as its result."""
+        match request:
+            case Produce(posts=posts):
+                return [record.offset for record in await send(self._producer, posts)]
+            case Commit(offsets=offsets):
+                return await self._commit(offsets)
+            case Look():
+                return await self._look(request)
+            case Find() | Read() | Retrain():
+                return await self._reader.carry_out(request)
+            case Load() | Save():
+                return await self._in_thread(self._store, request)
+
+    async def _look(self, request: Look) -> Any:
+        if request.may_fail:
+            with suppress(client.library("aiokafka.errors").KafkaError, TimeoutError):
+                return await asyncio.wait_for(self._looker.look(request.parts), HEARD_S)
+            return None
+        found = await self._looker.carry_out(request)
+        if request.is_of_group:
+            for part, bounds in found.items():
+                committed = await self.consumer.committed(partition_of(*part))
+                found[part] = bounds._replace(committed=committed)
+        return found
+
+    async def _commit(self, offsets: Mapping[Part, int]) -> str | None:
+        changed = {partition_of(*part): offset for part, offset in offsets.items()}
+        try:
+            await self.consumer.commit(changed)
+        except client.library("aiokafka.errors").CommitFailedError as error:
+            return str(error)
+        return None
+
+    def _store(self, request: Load | Save) -> Any:
+        match request:
+            case Load(kind="training"):
+                return self._states.training()
+            case Load(kind="desk", number=number):
+                return self._states.desk(number)
+            case Load(number=number):
+                return self._states.shard(number, self._partitions_n)
+            case Save(parts=parts):
+                try:
+                    for part in parts:
+                        self._states.write(part)
+                except OSError as error:
+                    return str(error)
+        return None
+
+    def _attempt(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+        began = time.perf_counter()
+        try:
+            return attempt(job)
+        finally:
+            self._timings.retrained(time.perf_counter() - began)
+
+    async def _in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
+
+async def send(producer: Any, posts: Sequence[Any]) -> list[Any]:
+    """Send these, in order, and wait until the brokers have them; what they say of each."""
+    futures = [
+        await producer.send(
+            post.topic,
+            post.value,
+            key=post.key,
+            partition=post.partition,
+            headers=list(post.headers),
+        )
+        for post in posts
+    ]
+    return list(await asyncio.gather(*futures))
