@@ -132,6 +132,56 @@ def test_nothing_of_her_is_left_in_the_state(world):
     assert engine.feed([ORDER]) == []
 
 
+@pytest.mark.parametrize("world", WORLDS)
+def test_nothing_is_left_of_what_happened_before_a_time(world):
+    settings = settings_with(**WORLDS[world])
+    others = events_of(500, who="somebody else")
+    events = [*events_of(500)[:380], *others[380:]]
+    at = events[380].at
+    # Hers end at 380, and so do the examples; what is younger stays.
+    order = ErasureOrdered(at=0.0, before=at, examples_before=at, is_unlearned=True, key="k1")
+    engine, outputs, inputs = fed(settings, events, 470, order)
+    assert NAME.encode() not in engine.snapshot()
+    assert b"somebody else" in engine.snapshot()
+    told = [one for one in outputs if isinstance(one, SubjectErased)]
+    assert [one.is_refitted for one in told] == [world != "poor" or told[0].is_refitted]
+    assert encoded(Engine(settings=settings).feed(inputs)) == encoded(outputs)
+
+
+def test_examples_stay_as_long_as_they_may_and_sums_longer():
+    settings, events = settings_with(**WORLDS["logistic"]), events_of(400)
+    before = events[300].at
+    kept, _, _ = fed(settings, events, 400, None)
+    model = frozen_model(kept)
+    examples = [one.at for one in kept.trainer.memory.examples()]
+    assert min(examples) < before < max(examples)
+    [*_, told] = kept.feed([ErasureOrdered(at=0.0, before=before)])
+    assert "examples" not in told.erased
+    assert [one.at for one in kept.trainer.memory.examples()] == examples
+    assert {one.event_at >= before for one in kept.desk.requests()} == {True}
+    [told] = kept.feed([ErasureOrdered(at=0.0, examples_before=before)])
+    assert told.erased["examples"] == sum(at < before for at in examples)
+    assert not told.is_refitted
+    assert frozen_model(kept) == model
+    kept.feed([ErasureOrdered(at=0.0, examples_before=before + 60.0, is_unlearned=True)])
+    assert frozen_model(kept) != model
+
+
+def frozen_model(engine):
+    return engine.predict({"a": 1.0, "c": "x"})
+
+
+def test_a_committee_whose_evidence_is_all_gone_has_no_opinion_and_learns_again():
+    settings, events = settings_with(**WORLDS["committee"]), events_of(300)
+    engine, _, _ = fed(settings, events, 300, None)
+    engine.feed([ErasureOrdered(at=0.0, before=1e9, examples_before=1e9)])
+    assert set(engine.predict({"a": 1.0}).values()) == {0.5}
+    more = [msgspec.structs.replace(one, id=f"more {one.id}", at=one.at + 300.0) for one in events]
+    asked = [one for one in engine.feed(more) if isinstance(one, LabelRequested)]
+    engine.feed([Answer(request_id=one.request_id, label="p", at=one.at) for one in asked])
+    assert engine.predict({"a": 1.0})["p"] > 0.5
+
+
 @pytest.mark.parametrize("field", ["customer", "key"])
 def test_a_field_alone_finds_what_still_has_it(field):
     settings, events = settings_with(**WORLDS["naive bayes in rounds"]), events_of(300)

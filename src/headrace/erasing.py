@@ -10,14 +10,14 @@ is known.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .label.desk import Desk
-from .learn.erasing import erase_examples, read_anew
+from .learn.erasing import erase_examples, forget_examples, read_anew
 from .learn.trainer import Trainer
 from .messages import (
     ErasureOrdered,
@@ -36,6 +36,9 @@ from .shard import Shard
 REASON = "erased"
 """Why a request is withdrawn whose event is erased."""
 
+TOO_OLD = "retention"
+"""Why a request is withdrawn whose event is older than events are kept."""
+
 
 class Subject:
     """Whose events are to be erased: by their ids, and by a field of theirs."""
@@ -44,6 +47,7 @@ class Subject:
         self.event_ids = set(order.event_ids)
         self.field = order.field
         self.values = set(order.values)
+        self.before = -math.inf if order.before is None else order.before
 
     def names(self, event_id: str, key: str | None, features: Features | None) -> bool:
         """Whether an event with these is one of them.
@@ -65,7 +69,9 @@ class Subject:
 
     def among(self, events: Columns, schema: Schema) -> NDArray[np.bool_]:
         """Which of these events are theirs, shape (n,)."""
-        found = np.zeros(len(events), np.bool_)
+        found = events.at < self.before
+        if not (self.event_ids or self.values):
+            return found
         is_feature = bool(self.values) and self.field not in ("id", "key")
         for row, event_id in enumerate(events.ids.tolist()):
             key, _ = events.origins[row] or (None, None)
@@ -73,7 +79,7 @@ class Subject:
             if is_feature:
                 features = unpacked(events.originals[row])
                 features = schema.features(events.rows[row]) if features is None else features
-            found[row] = self.names(event_id, key, features)
+            found[row] |= self.names(event_id, key, features)
         return found
 
 
@@ -86,19 +92,29 @@ def erase_subject(
     """
     subject, schema = Subject(order), shard.schema
     _find_ids(subject, schema, shard, desk)
-    first_ids = {shard.asking.request_id(event_id) for event_id in sorted(subject.event_ids)}
-    request_ids = first_ids | {opinion_id(one, n) for one in first_ids for n in (2, 3)}
+    request_ids = _requests_about(subject.event_ids, shard)
+    old_ids = _requests_about(_old_ids(subject, shard, desk), shard) - request_ids
     erased: Counter[str] = Counter()
     _erase_events(subject, schema, shard, erased)
-    erased["waiting requests"] = _erase_waiting(shard, request_ids)
+    erased["waiting requests"] = _erase_waiting(shard, request_ids | old_ids)
     erased["halves"] = _erase_halves(subject, shard)
     withdrawn, ended_n, has_label = desk.erase(request_ids, REASON, now)
-    erased["open requests"], erased["ended requests"] = len(withdrawn), ended_n
-    is_learned = order.is_learned or has_label
-    examples_n, is_refitted = erase_examples(
-        trainer, subject.names, request_ids, is_learned=is_learned
-    )
-    erased["examples"] = examples_n
+    too_old, old_n, _ = desk.erase(old_ids, TOO_OLD, now)
+    withdrawn += too_old
+    erased["open requests"], erased["ended requests"] = len(withdrawn), ended_n + old_n
+    trainer.noise.erase(old_ids)
+    is_refitted = False
+    if subject.event_ids or subject.values:
+        is_learned = order.is_learned or has_label
+        erased["examples"], is_refitted = erase_examples(
+            trainer, subject.names, request_ids, is_learned=is_learned
+        )
+    if order.examples_before is not None:
+        examples_n, is_made_anew = forget_examples(
+            trainer, order.examples_before, is_unlearned=order.is_unlearned
+        )
+        erased["examples"] += examples_n
+        is_refitted |= is_made_anew
     erased["categories"] = _forget_categories(schema, shard, trainer)
     told = {where: n for where, n in erased.items() if n}
     return withdrawn, SubjectErased(at=now, key=order.key, erased=told, is_refitted=is_refitted)
@@ -106,17 +122,31 @@ def erase_subject(
 
 def _find_ids(subject: Subject, schema: Schema, shard: Shard, desk: Desk) -> None:
     """Note the ids of all events of theirs that are found: what is left may have no more."""
+    if not (subject.event_ids or subject.values):
+        return
     for events in (shard.window.kept(), shard.reservoir.columns()):
-        subject.event_ids.update(events.ids[subject.among(events, schema)].tolist())
-    asking = shard.asking
-    requests: Iterable[LabelRequested] = [
-        *desk.requests(),
-        *asking.queue.requests,
-        *asking.opinions.open.values(),
-    ]
-    for one in requests:
+        is_old = events.at < subject.before
+        subject.event_ids.update(events.ids[subject.among(events, schema) & ~is_old].tolist())
+    for one in _requests_of(shard, desk):
         if subject.names(one.event_id, one.key, one.features):
             subject.event_ids.add(one.event_id)
+
+
+def _old_ids(subject: Subject, shard: Shard, desk: Desk) -> set[str]:
+    """The ids of the events that are too old and were asked about."""
+    return {one.event_id for one in _requests_of(shard, desk) if one.event_at < subject.before}
+
+
+def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:
+    """All requests that are known: open, ended, or waiting for money."""
+    asking = shard.asking
+    return [*desk.requests(), *asking.queue.requests, *asking.opinions.open.values()]
+
+
+def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
+    """The ids of all requests that there may be about these events."""
+    first_ids = {shard.asking.request_id(event_id) for event_id in sorted(event_ids)}
+    return first_ids | {opinion_id(one, n) for one in first_ids for n in (2, 3)}
 
 
 def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counter[str]) -> None:

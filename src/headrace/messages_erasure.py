@@ -14,6 +14,10 @@ class ErasureOrdered(Message, frozen=True, kw_only=True):
     or the name of a feature. Of orders with one `key` only the first is carried out. With
     `is_learned` it is known from outside that a label of such an event was learned: the models are
     then made anew from the examples that are left, as they are where one is found here.
+
+    With `before`, all events that happened before that time are forgotten too, seconds; with
+    `examples_before`, labelled examples of before that time, which are kept otherwise. What was
+    learned of these stays in the sums of river models, unless it `is_unlearned`.
     """
 
     at: float
@@ -22,6 +26,9 @@ class ErasureOrdered(Message, frozen=True, kw_only=True):
     values: tuple[str, ...] = ()
     key: str = ""
     is_learned: bool = False
+    before: float | None = None
+    examples_before: float | None = None
+    is_unlearned: bool = False
 
 
 class SubjectErased(Message, frozen=True, kw_only=True):

@@ -49,7 +49,7 @@ from .settings_query import (
 )
 from .settings_queue import QueueSettings, faults_of_secrets
 from .settings_reading import section_of
-from .settings_retention import RetentionSettings
+from .settings_retention import RetentionSettings, faults_of_retention, faults_on_kafka
 from .settings_sealing import SealingSettings
 
 # Of other modules; to be imported from here like the sections below.
@@ -419,6 +419,8 @@ def load(path: Path) -> Settings:
 def load_for_kafka(path: Path) -> Settings:
     """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
     settings, folder = load(path), path.parent
+    if faults := faults_on_kafka(settings.retention):
+        raise BadSettings(faults)
     kafka, worker = settings.kafka, settings.worker
     files = {
         name: str(folder / getattr(kafka, name))
@@ -452,6 +454,9 @@ def check(settings: Settings) -> list[str]:
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)
+    faults += faults_of_retention(
+        settings.retention, settings.label, settings.observe.window_s, settings.model.name
+    )
     if settings.learn.soft_labels and settings.label.consensus != "dawid_skene":
         faults.append(
             "learn.soft_labels is true, and label.consensus is majority, which gives labels no "

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from ..messages import Features
 from .calibration import Calibration
 from .committee.committee import Committee
+from .learner import Learner
 from .memory import half_life_s_of, weights_of
 from .parked import Part, describe
 from .retrain import RetrainJob, attempt
@@ -36,10 +37,48 @@ def erase_examples(
         trainer.memory.remove(request_id)
     all_gone = {*request_ids, *gone}
     trainer.noise.erase(all_gone)
-    evidence_n = trainer.learner.erase(all_gone, lambda x: names("", None, dict(x)))
+    evidence_n = trainer.learner.erase(
+        lambda key, x, at: key in all_gone or names("", None, dict(x))
+    )
     if not (is_learned or gone or evidence_n):
         return 0, False
-    # Whatever was displaced or is in training has learned the labels too.
+    _make_anew(trainer)
+    return max(len(gone), evidence_n), True
+
+
+def forget_examples(trainer: Trainer, before: float, *, is_unlearned: bool) -> tuple[int, bool]:
+    """Forget the examples of before a time, seconds; how many, and whether models were made anew.
+
+    They are where it `is_unlearned`. Else what river classifiers have learned stays in their sums,
+    and evidence alone is forgotten: of all models that are kept, and of the twins what the memory
+    does not hold any more, for they date nothing.
+    """
+    gone = {x.id for x in trainer.memory.examples() if x.at < before}
+    for request_id in sorted(gone):
+        trainer.memory.remove(request_id)
+    trainer.noise.erase(gone, before)
+    learners = [part for part in _parts_of(trainer) if isinstance(part, Learner)]
+    evidence_n = [one.erase(lambda key, x, at: at < before) for one in learners]
+    if trainer._open is not None and gone:
+        # It was to learn them.
+        trainer._open, trainer._outrun = None, None
+    twins, kept = trainer.twins, {x.id for x in trainer.memory.examples()}
+    for twin in (*twins.random, *twins.chosen, twins.joint):
+        if isinstance(twin.model, Committee):
+            twin.erase(lambda key, x, at: key not in kept)
+    if not (gone or any(evidence_n)):
+        return 0, False
+    trainer.version += 1
+    if is_unlearned:
+        _make_anew(trainer)
+    return max(len(gone), evidence_n[0]), is_unlearned
+
+
+def _make_anew(trainer: Trainer) -> None:
+    """The model as the examples that are left make it; and nothing that was learned before.
+
+    Whatever was displaced or is in training has learned it too.
+    """
     trainer.parked, trainer._trial, trainer._open, trainer._outrun = [], None, None, None
     trainer.versions.forget()
     trainer._described = describe(trainer.memory.examples(), trainer.schema)
@@ -47,17 +86,20 @@ def erase_examples(
     if not isinstance(trainer.learner.model, Committee):
         trainer.calibration = Calibration()
     trainer.twins = Twins(trainer.learner, trainer.settings.twins_share, trainer.chance)
-    return max(len(gone), evidence_n), True
 
 
 def read_anew(trainer: Trainer) -> None:
     """Categories of the schema were forgotten: all models read it anew."""
-    twins, trial = trainer.twins, trainer._trial
-    parts: list[Part] = [trainer.learner, *twins.random, *twins.chosen, twins.joint]
-    parts += [parked.part for parked in trainer.parked]
-    parts += [version.learner for version in trainer.versions.all]
-    for part in parts if trial is None else [*parts, trial.part]:
+    twins = trainer.twins
+    for part in (*_parts_of(trainer), *twins.random, *twins.chosen, twins.joint):
         part.attach(trainer.schema)
+
+
+def _parts_of(trainer: Trainer) -> list[Part]:
+    """The model in use, then all that were displaced or kept."""
+    parts: list[Part] = [trainer.learner, *(parked.part for parked in trainer.parked)]
+    parts += [version.learner for version in trainer.versions.all]
+    return parts if trainer._trial is None else [*parts, trainer._trial.part]
 
 
 def _trained_anew(trainer: Trainer) -> Part:

@@ -8,7 +8,8 @@ a row of NaN - the model failed on it, which is no doubt. `failures` has the fir
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Collection, Hashable, Mapping
+import math
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -286,17 +287,18 @@ class Learner:
         if self._table is not None:
             self._table.committee.forget(key)
 
-    def erase(self, keys: Collection[Hashable], names: Callable[[Mapping[Any, Any]], bool]) -> int:
-        """Forget labels by key or features, as far as the model can, and the words of failures.
+    def erase(self, is_gone: Callable[[Hashable, Mapping[Any, Any], float], bool]) -> int:
+        """Forget labels by key, features and time, as far as the model can; words of failures too.
 
         How many of its own evidence, or of its own memory.
         """
         self.failures = Failures()
         found_n = 0
         if self._table is not None:
-            found_n = self._table.committee.erase(keys, names)
+            found_n = self._table.committee.erase(is_gone)
         elif isinstance(self.model, SklearnClassifier):
-            found_n = self.model.erase(names)
+            # It knows neither ids nor times.
+            found_n = self.model.erase(lambda x: is_gone(None, x, math.inf))
         self._compile()
         return found_n
 

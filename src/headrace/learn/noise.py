@@ -16,6 +16,7 @@ through, and a range to watch.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Collection
 
@@ -125,8 +126,10 @@ class LabelNoise:
         """The label of this request was looked at again: confirmed, corrected or taken back."""
         self.erase({request_id})
 
-    def erase(self, request_ids: Collection[str]) -> None:
-        """Forget what looked wrong of these requests."""
-        kept = [one for one in self.latest if one.request_id not in request_ids]
+    def erase(self, request_ids: Collection[str], before: float = -math.inf) -> None:
+        """Forget what looked wrong of these requests, and of labels of before a time, seconds."""
+        kept = [
+            one for one in self.latest if one.request_id not in request_ids and one.at >= before
+        ]
         if len(kept) < len(self.latest):
             self.latest = deque(kept, maxlen=LATEST_N)

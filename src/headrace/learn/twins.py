@@ -177,10 +177,10 @@ class Twins:
             margins.append(margin)
             del margins[:-_MARGINS_N]
             if self.chance.uniform(f"chosen twin {i}", request_id) < chance:
-                twin.learn(row, code, original=original)
+                twin.learn(row, code, key=request_id, original=original)
         drawn = int(self.chance.uniform("random twin", request_id) * TWINS_N)
-        self.random[drawn].learn(row, code, original=original)
-        self.joint.learn(row, code, original=original)
+        self.random[drawn].learn(row, code, key=request_id, original=original)
+        self.joint.learn(row, code, key=request_id, original=original)
 
     def _judge(self, right: list[float]) -> None:
         v = np.array([1.0, *right])

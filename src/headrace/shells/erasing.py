@@ -15,8 +15,10 @@ Each step may be done twice, and whoever finds an order that still stands there 
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,9 +30,9 @@ from ..adapters.jsonl import Appender
 from ..adapters.sealing import load_sealer
 from ..adapters.wiping import pieces_of, wipe, wipe_where
 from ..bridges.erasing import erase_requests
-from ..erasing import REASON, Subject
+from ..erasing import REASON, TOO_OLD, Subject
 from ..errors import NotSealed
-from ..messages import ErasureOrdered, InputRejected, SubjectErased
+from ..messages import Answer, ErasureOrdered, InputRejected, SubjectErased
 from ..observe.decode import Decoder
 from ..observe.joining import Halves
 from ..privacy import Privacy
@@ -134,6 +136,15 @@ def erased_of(folder: Path) -> Iterator[Erased]:
             yield _ERASED.decode(line)
 
 
+def note_erased(folder: Path, done: Iterable[Erased]) -> None:
+    """Append what was erased to what a run tells of that; to last."""
+    log = Appender(folder / ERASED, position=0)
+    log.position = log.size
+    log.write(b"".join(_ENCODER.encode(one) + b"\n" for one in done))
+    log.sync()
+    log.close()
+
+
 def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
     """Do all that is ordered, or was begun; what each order did."""
     orders = waiting_orders(feeder.state)
@@ -145,11 +156,7 @@ def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
             feeder.feed_span(source, start, line)
     feeder.begin_anew()
     done = _wipe_files(feeder, requests, [order for _, _, order in orders])
-    log = Appender(feeder.state / ERASED, position=0)
-    log.position = log.size
-    log.write(b"".join(_ENCODER.encode(one) + b"\n" for one in done))
-    log.sync()
-    log.close()
+    note_erased(feeder.state, done)
     wipe(feeder.state / ERASURES, [(start, start + len(line)) for start, line, _ in orders])
     return done
 
@@ -170,6 +177,11 @@ class Lines:
         self._answers = answers_decoder_of(settings)
         self.sealer = load_sealer(settings.sealing, settings.stream)
         self._halves = Halves()
+        # What is older than this goes; a line without a time is as old as the one before it.
+        limits = [one.before for one in self.subjects]
+        self.before = max(limits, default=-math.inf)
+        self._is_old = True
+        self.old_request_ids: set[str] = set()
         self.ids = {one for subject in self.subjects for one in subject.event_ids}
         self._know()
 
@@ -192,6 +204,16 @@ class Lines:
             self.ids.add(event_id)
         return is_theirs
 
+    def begin_file(self) -> None:
+        """The next line is the first of its file."""
+        self._is_old = True
+
+    def _are_old(self, ats: Sequence[float]) -> bool:
+        """Whether a line is too old by the times in it."""
+        if ats:
+            self._is_old = max(ats) < self.before
+        return self._is_old and self.before > -math.inf
+
     def of_events(self, lines: list[bytes]) -> list[bool]:
         """Which of these lines of a log hold one of their events."""
         texts = [line.removesuffix(b"\n") for line in lines]
@@ -200,6 +222,7 @@ class Lines:
         for line, events_n in zip(texts, found.events_n, strict=True):
             events = (found.batch.row(i) for i in range(first, first + events_n))
             hits = [self.names(one.id, one.key, one.features) for one in events]
+            hits.append(self._are_old(found.batch.at[first : first + events_n].tolist()))
             first += events_n
             # A half alone, and a line that holds no event, may have their name in it all the same.
             is_text = self._decoder.is_joining or not events_n
@@ -207,9 +230,10 @@ class Lines:
         return is_theirs
 
     def of_answer(self, line: bytes, start: int) -> bool:
-        """Whether a line answers a request about one of them."""
+        """Whether a line answers a request about one of them, or is too old."""
         answers = self._answers.decode([line.removesuffix(b"\n")], "", [start])
-        return any(
+        ats = [one.at for one in answers if isinstance(one, Answer) and one.at > 0.0]
+        return self._are_old(ats) or any(
             not isinstance(one, InputRejected) and base_id(one.request_id) in self.request_ids
             for one in answers
         )
@@ -231,11 +255,17 @@ class Lines:
             return self.has_word(line)
         if isinstance(said, dict) and said.get("type") == "QuestionChanged":
             said = said.get("record")
-        if not isinstance(said, dict):
-            return False
-        if said.get("type") == "RequestWithdrawn" and said.get("reason") == REASON:
+        return isinstance(said, dict) and self._is_theirs(said)
+
+    def _is_theirs(self, said: dict[str, Any]) -> bool:
+        """Whether an output is about one of them, or too old."""
+        about = base_id(str(said.get("request_id", "")))
+        if float(said.get("event_at", said.get("at", math.inf))) < self.before:
+            self.old_request_ids.add(about)
+            return True
+        if said.get("type") == "RequestWithdrawn" and said.get("reason") in (REASON, TOO_OLD):
             return False  # Bridges have still to read it, and it names nobody.
-        if base_id(str(said.get("request_id", ""))) in self.request_ids:
+        if about in self.request_ids or (about and about in self.old_request_ids):
             return True
         if said.get("type") == "InputRejected":
             texts = [str(said.get(name, "")) for name in ("input_id", "raw", "detail")]
@@ -257,8 +287,11 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     """Wipe what the files of a run hold of those who are named; what was done, by order."""
     state, lines = feeder.state, Lines(orders, feeder.settings, feeder.privacy)
     memory = _forgotten(state / "decisions.jsonl", {order.key for order in orders})
+    old_rows, old_busy = _erase_old_requests(state, lines, feeder.settings)
     wiped: dict[str, int] = {}
-    wiped["decisions.jsonl"] = wipe_where(state / "decisions.jsonl", lines.of_output)
+    if not old_busy:
+        # Else the next order has to find there what is still in that bridge's memory.
+        wiped["decisions.jsonl"] = wipe_where(state / "decisions.jsonl", lines.of_output)
     lines.learn_words()
     own = {number: one for number, one in feeder.journal.sources.items() if "/" not in one.path}
     for number, source in own.items():
@@ -276,6 +309,8 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     asked_max = feeder.settings.label.answers_max
     questions = _questions_about(lines.request_ids, asked_max)
     rows, busy = erase_requests(state / "bridges", questions, lines.sealer)
+    rows = dict(Counter(rows) + Counter(old_rows))
+    busy = sorted({*busy, *old_busy})
     done = []
     for n, order in enumerate(orders):
         told, is_last = memory.get(order.key), n == len(orders) - 1
@@ -291,6 +326,24 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
             )
         )
     return done
+
+
+def _erase_old_requests(
+    state: Path, lines: Lines, settings: Settings
+) -> tuple[dict[str, int], list[str]]:
+    """Erase from memories of bridges what is too old: rows by file, and files that were busy."""
+    decisions = state / "decisions.jsonl"
+    if lines.before == -math.inf or not decisions.exists():
+        return {}, []
+    for piece in pieces_of(decisions):
+        for start, line in piece:
+            if not line.isspace():
+                lines.of_output(line, start)
+    lines.old_request_ids.discard("")
+    if not lines.old_request_ids:
+        return {}, []
+    questions = _questions_about(lines.old_request_ids, settings.label.answers_max)
+    return erase_requests(state / "bridges", questions, lines.sealer)
 
 
 def _forgotten(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
@@ -321,6 +374,7 @@ def stretches_in(
     found: list[tuple[int, int]] = []
     if not path.exists():
         return found
+    lines.begin_file()
     for piece in pieces_of(path):
         if kind == "events":
             hits = lines.of_events([line for _, line in piece])

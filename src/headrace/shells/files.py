@@ -51,12 +51,13 @@ from ..report import Report
 from ..settings import Settings
 from .audit.run import open_log
 from .copying import copy_answers
-from .erasing import ERASURES, carry_out, size_of, told_of
+from .erasing import ERASURES, carry_out, place_erasure, size_of
 from .feeding import Feeder
 from .inputs import open_events
 from .orders import ORDERS
 from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
 from .report_parts import features_told
+from .retaining import Retention, sentence_of
 from .shown import Shown
 from .waiting import PIECE_N, Answers
 
@@ -125,6 +126,7 @@ class Runner(Feeder):
         # The times of the lines that wait in `_events`, as far as they were wanted.
         self._times: list[list[float]] = []
         self._requests, self._erasures_bytes = places.requests, 0
+        self._retention = Retention(settings.retention, places.state)
         if places.events is not None and not follow and not places.events.exists():
             raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
         refuse_the_same(places)
@@ -248,11 +250,18 @@ class Runner(Feeder):
 
     def step(self, *, is_final: bool) -> bool:
         """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
+        if self._retention.is_due(self.engine.now):
+            return self._forget_old(self.engine.now)
         if self.follow and self._order():
             return True
         self._answers.fill(is_final=is_final)
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
         lines = self._events.peek(n, is_final=is_final)
+        if lines and (due := self._retention.due_at) < math.inf:
+            cut, reached = self._until(lines, due)
+            if cut == 0:
+                return self._forget_old(reached)
+            lines = lines[:cut]
         earliest = self._answers.earliest
         until = self.engine.now if lines else math.inf
         if lines and earliest is not None:
@@ -278,7 +287,17 @@ class Runner(Feeder):
         if (size := size_of(self.state / ERASURES)) != self._erasures_bytes:
             self._erasures_bytes = size
             for done in carry_out(self, self._requests):
-                self._note(f"erased, key {done.key}: {told_of(done)}")
+                self._note(sentence_of(done))
+
+    def _forget_old(self, clock: float) -> bool:
+        """The clock is at a new step of [retention]: forget what is too old; true."""
+        events_n = self.engine.shard.events_n
+        if not events_n:
+            self._retention.begin(clock)
+            return True
+        place_erasure(self.state, self._retention.order(clock, events_n=events_n))
+        self._erase()
+        return True
 
     def _order(self) -> bool:
         """Feed what somebody ordered, if they did, and there are events."""
@@ -379,8 +398,9 @@ class Runner(Feeder):
 
     def _tick(self) -> None:
         """In quiet times, move the clock to the time of day when something has fallen due."""
-        due, now = self.engine.next_deadline(), self._clock()
-        if self.follow and due is not None and is_live(due, now):
+        now, deadline = self._clock(), self.engine.next_deadline()
+        due = min(math.inf if deadline is None else deadline, self._retention.due_at)
+        if self.follow and is_live(due, now):
             self._feed(Ticked(at=now))
 
     # --------------------------------------------------------------------------------- opening

@@ -19,7 +19,7 @@ from .places import no_run_told
 _ENCODER = msgspec.json.Encoder()
 _MAY_CHANGE = (
     "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
-    "retention.subject",
+    "retention.",
 )  # fmt: skip
 """What decides nothing."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import copy
 import math
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -234,12 +234,12 @@ class Committee(base.Classifier):
             self._drop(next(i for i, other in enumerate(self._examples) if other is example))
             self._is_fit = []
 
-    def erase(self, keys: Collection[Hashable], names: Callable[[Features], bool]) -> int:
-        """Forget labels by their key or by their features, and texts that are in no other.
+    def erase(self, is_gone: Callable[[Hashable, Features, float], bool]) -> int:
+        """Forget labels by their key, features and time, and texts that are in no other.
 
         How many there were; river members keep them.
         """
-        places = [n for n, x in enumerate(self._examples) if x.key in keys or names(x.x)]
+        places = [n for n, x in enumerate(self._examples) if is_gone(x.key, x.x, x.at)]
         for place in reversed(places):
             self._drop(place)
         self.encoder.forget_texts([example.x for example in self._examples])
@@ -320,6 +320,10 @@ class Committee(base.Classifier):
     def _opinions(self, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
         """The same, and on which of the rows every member failed, shape (n,)."""
         shape = (len(rows), len(self.classes))
+        if not self._examples:
+            # All were forgotten: nobody has anything to go by.
+            said = np.full((len(self._members), *shape), 1.0 / max(1, len(self.classes)))
+            return said, np.zeros(len(rows), np.bool_)
         said, is_given = np.empty((len(self._members), *shape)), [False] * len(self._members)
         with one_blas_thread():
             self._fit()
