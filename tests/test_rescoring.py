@@ -12,18 +12,25 @@ import pytest
 
 from headrace import Answer, Engine, Event, EventBatch, LabelRequested
 from headrace.errors import BadSettings
+from headrace.flow.desks import PartitionDesk
+from headrace.flow.wire import desk_input_of, now_headers, value_of
+from headrace.label.desk import Desk
 from headrace.messages import (
+    InputRejected,
     LabelSettled,
+    ModelAdopted,
     Output,
     RequestExpired,
     RequestRescored,
     RequestWithdrawn,
+    RetrainFinished,
+    RetrainRequested,
 )
 from headrace.observe.columns import batch_of
 from headrace.query.record import Record, decided_of, rescored_of
 from headrace.query.requests import BLIND
 from headrace.recalling import follow_record
-from headrace.settings import parse
+from headrace.settings import LabelSettings, parse
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, settings_with
 
 OPEN = {"rescored": "withdrawn", "every_n": 20}
@@ -264,3 +271,89 @@ def test_events_in_columns_are_rescored_alike() -> None:
     batch = batch_of(events)
     assert isinstance(batch, EventBatch)
     assert encoded(plain.feed(events)) == encoded(columns.feed([batch]))
+
+
+# ----------------------------------------------------------------- while a model is made anew
+
+
+@pytest.mark.parametrize("ask", ["arrival", "rounds"])
+def test_while_a_model_is_made_anew_the_one_in_use_scores_asks_and_learns(ask: str) -> None:
+    """It is the proxy: what is asked meanwhile is asked by versions after the order."""
+    settings = run_of(ask).settings
+    engine, ordered, versions = Engine(settings=settings), None, set[int]()
+    for message in run_of(ask).inputs:
+        if isinstance(message, RetrainFinished):
+            continue  # It takes for ever.
+        for one in engine.feed([message]):
+            if isinstance(one, RetrainRequested) and ordered is None:
+                ordered = one.model_version
+            elif isinstance(one, LabelRequested) and ordered is not None and engine.open_job:
+                versions.add(one.model_version)
+    assert ordered is not None
+    assert len([one for one in versions if one > ordered]) > 3
+
+
+def test_a_challenger_that_takes_over_moves_the_model() -> None:
+    """So that open questions are scored again at the next place."""
+    run = run_of("arrival")
+    engine, is_adopted = Engine(settings=run.settings), False
+    for message in run.inputs:
+        before = engine.trainer.version
+        if any(isinstance(one, ModelAdopted) for one in engine.feed([message])):
+            is_adopted = True
+            assert engine.trainer.version > before
+            assert engine.shard.asking.open.is_due(engine.trainer.version)
+    assert is_adopted
+
+
+# -------------------------------------------------------------------------------- at the desk
+
+
+def a_desk(**limits: Any) -> tuple[Desk, LabelRequested]:
+    """With one open request that wants two answers."""
+    desk = Desk(LabelSettings(**limits), classes=["a", "b"], classes_max=4)
+    [request, *_] = of_kind(run_of("rounds").outputs, LabelRequested)
+    request = msgspec.structs.replace(request, answers_wanted=2)
+    assert desk.requested(request) == []
+    return desk, request
+
+
+def rescored(request: LabelRequested, why: str = "", priority: float = 0.3) -> RequestRescored:
+    return RequestRescored(
+        request_id=request.request_id, at=request.at + 1.0, priority=priority, withdrawn=why
+    )
+
+
+def test_a_desk_keeps_the_priority_and_ends_what_is_withdrawn() -> None:
+    desk, request = a_desk(late_answers="refused")
+    assert desk.rescored(rescored(request)) == []
+    assert desk.requests()[0].priority == 0.3
+    [end] = desk.rescored(rescored(request, "redundant"))
+    assert isinstance(end, RequestWithdrawn) and end.reason == "redundant"
+    assert desk.rescored(rescored(request, "redundant")) == []
+    late = Answer(request_id=request.request_id, label="a", at=request.at, annotator="al")
+    [refused] = desk.answered(late, request.at + 2.0)
+    assert isinstance(refused, InputRejected) and refused.reason == "late_answer"
+
+
+def test_answers_that_agree_are_not_thrown_away_with_the_question() -> None:
+    desk, request = a_desk()
+    one = Answer(request_id=request.request_id, label="a", at=request.at, annotator="al")
+    assert desk.answered(one, request.at) == []
+    [end] = desk.rescored(rescored(request, "no longer informative"))
+    assert isinstance(end, LabelSettled) and end.label == "a" and end.judges == request.judges
+
+
+def test_a_desk_on_kafka_is_told_in_its_log() -> None:
+    [request, *_] = of_kind(run_of("rounds").outputs, LabelRequested)
+    said = rescored(request, "redundant")
+
+    class Logged:
+        value, headers = value_of(said), now_headers(said.at)
+
+    entry = desk_input_of(Logged())  # type: ignore[arg-type]  # what of a record is read
+    assert entry == (said, said.at)
+    desk = PartitionDesk(run_of("rounds").settings, 0)
+    desk.fold(request, request.at, 0)
+    [ended] = desk.fold(said, said.at, 1)
+    assert isinstance(ended.output, RequestWithdrawn) and ended.origin is not None
