@@ -12,6 +12,7 @@ import pytest
 
 from bridges.desk_world import World
 from bridges.requests import request
+from headrace import cli
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.bridge import DeskSettings
 from headrace.bridges.desk.routing import (
@@ -167,3 +168,14 @@ def test_a_run_tells_how_people_agreed(tmp_path):
     ]
     write_report(tmp_path, msgspec.structs.replace(report, annotators=tuple(people)))
     assert read_compared(tmp_path) == {"ann": (50, 45)}
+
+
+def test_beside_workers_on_kafka_the_setting_is_refused(tmp_path, capsys):
+    settings = tmp_path / "headrace.toml"
+    settings.write_text(
+        '[kafka]\nservers = ["127.0.0.1:1"]\nevents = "events"\n'
+        "[bridges.desk]\nexpertise_share = 0.5\n",
+        encoding="utf-8",
+    )
+    assert cli.main(["desk", "--settings", str(settings)]) == 2
+    assert "bridges.desk.expertise_share is set" in capsys.readouterr().err
