@@ -35,8 +35,6 @@ def test_the_accuracy_of_a_worker_is_shown(report) -> None:
         while run.estimate() is None and time.monotonic() < until:
             time.sleep(0.02)
         assert msgspec.structs.astuple(run.estimate()) == (0.9, 0.8, 0.95, 40)
-        with pytest.raises(BadSettings, match="a run on files"):
-            run.open_round(3, "", "k1", "ann")
 
 
 def test_a_worker_that_knows_nothing_yet_tells_nothing() -> None:

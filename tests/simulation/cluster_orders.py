@@ -15,7 +15,9 @@ from typing import Any
 import msgspec
 
 from headrace.flow.effects import Part
+from headrace.flow.orders_told import OrdersTold
 from headrace.flow.parcels import Post
+from simulation.cluster import Worker
 from simulation.cluster_audit import Rows, rows_of, steps_of
 from simulation.cluster_worlds import FED_S, World
 
@@ -173,3 +175,16 @@ class OrderAudit:
         is_told = any(row["reason"] == "no_version" for row in rows)
         if self.refused_n and not is_told:
             self.wrong.append("a version that is not kept was passed over in silence")
+
+
+def outcome_of(world: World, kind: str, key: str, *, since_ms: int = 0) -> dict[str, Any] | None:
+    """What whoever waits for an order is told, by the logs of a cluster as they are."""
+    told, cluster = OrdersTold(world.cluster.kafka, since_ms), world.cluster
+    looker, routine = Worker(cluster, -1), told.read(f"{kind} {key}")
+    result: Any = None
+    while True:
+        try:
+            request = routine.send(result)
+        except StopIteration as ended:
+            return ended.value
+        result = looker.result(request)

@@ -10,13 +10,14 @@ import msgspec
 import pytest
 
 from headrace.flow import orders
+from headrace.flow.effects import Part
 from headrace.flow.flow import Flow
 from headrace.flow.mail import Mail
 from headrace.flow.recovery import Recovery
 from headrace.messages import RoundOrdered
 from headrace.query.orders import Orders
 from simulation.cluster_audit import Audit
-from simulation.cluster_orders import OrderAudit, OrderedWorld
+from simulation.cluster_orders import OrderAudit, OrderedWorld, outcome_of
 
 SEEDS_N = max(6, int(os.environ.get("HEADRACE_CLUSTERS", "16")) // 2)
 LIVES = (
@@ -52,6 +53,41 @@ def test_the_clusters_hold_every_kind_of_order() -> None:
     assert sum(sum(audit.asked.values()) for audit in found) > 30
     assert sum(audit.back_n for audit in found) > 2
     assert sum(audit.refused_n for audit in found) > 2
+
+
+def test_who_waits_is_told_what_the_logs_say() -> None:
+    for seed, faults in ((1, ("kill", "join")), (2, ("freeze", "kill"))):
+        world = OrderedWorld(seed, faults)
+        world.live()
+        audit = OrderAudit(world)
+        for key, asked_n in audit.asked.items():
+            found = outcome_of(world, "round", key)
+            assert found is not None and found["asked_n"] == asked_n
+            assert found["state"] == ("asked" if asked_n else "refused")
+            assert asked_n or found["why"]
+        backs = [outcome_of(world, "roll-back", f"version {i}") for i in range(4)]
+        states = [found["state"] for found in backs if found is not None]
+        assert states.count("rolled back") == audit.back_n
+        assert states.count("refused") == audit.refused_n
+        assert outcome_of(world, "round", "never ordered") is None
+        assert outcome_of(world, "round", "round 0", since_ms=10**12) is None
+
+
+def test_who_waits_hears_nothing_before_all_shards_have_said_it() -> None:
+    world = OrderedWorld(1, ())
+    world.live()
+    journal = world.cluster.log(Part(world.cluster.kafka.journal, 1))
+    names = [
+        told["order"]
+        for one in journal.records
+        for told in msgspec.json.decode(one.value).get("orders", [])
+    ]
+    key = next(name for name in names if name.startswith("round ")).removeprefix("round ")
+    found = outcome_of(world, "round", key)
+    assert found is not None and found["state"] != "ordered"
+    said = [i for i, one in enumerate(journal.records) if f"round {key}".encode() in one.value]
+    del journal.records[said[0] :]
+    assert outcome_of(world, "round", key) == {"state": "ordered"}
 
 
 # ------------------------------------------------------------------------------ broken flows

@@ -20,12 +20,11 @@ from ..messages import RoundOrdered
 from ..settings import Settings
 from .audit.acts import Acts
 from .bridge import acts_of, add_places, open_carrier, open_end
-from .orders import is_ordered, place_order
+from .orders import orders_at
 from .printing import say
-from .rounds_told import RoundsTold
 from .shown import REPORT, read_compared
 from .stopping import told_to_stop
-from .worker_accuracy import WorkerAccuracy
+from .worker_accuracy import Accuracy, SavedAccuracy, WorkerAccuracy
 
 NAME = "desk"
 EVERY_S = 0.3
@@ -177,24 +176,26 @@ async def _serve(
 
 
 class JoinedRun:
-    """What the desk knows of the run, and orders there.
-
-    Of workers on Kafka it knows the classes, and the accuracy that one of them tells at `metrics`.
-    """
+    """What the desk knows of the run in a folder, or of the workers on Kafka, and orders there."""
 
     def __init__(self, settings: Settings, state: Path | None, metrics: str = "") -> None:
         self._settings = settings
-        self._worker = WorkerAccuracy(metrics, say) if metrics and state is None else None
-        if self._worker is not None:
-            self._worker.start()
         self._state = state
-        self._told = None if state is None else RoundsTold(state / "decisions.jsonl")
+        self._accuracy = None if state is not None else _accuracy_of(settings, metrics)
+        if self._accuracy is not None:
+            self._accuracy.start()
+        self._orders = orders_at(state, settings)
+        # Calls come from several threads, and a connection is for one at a time.
+        self._turn = threading.Lock()
 
     def estimate(self) -> Any:
-        """The accuracy as the run tells it, at most a second old; None where nothing is told."""
+        """The accuracy as the run tells it, at most a second old; None where nothing is told.
+
+        Of workers it is as old as what they saved last.
+        """
         from ..bridges.desk.server import Estimated  # noqa: PLC0415
 
-        if self._worker is not None and (told := self._worker.latest) is not None:
+        if self._accuracy is not None and (told := self._accuracy.latest) is not None:
             return Estimated(told.accuracy, told.low, told.high, told.labels_n)
         if self._state is None:
             return None
@@ -211,22 +212,25 @@ class JoinedRun:
         return list(self._settings.schema.classes)
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
-        if self._state is None:
-            raise BadSettings("rounds are ordered of a run on files; there is none here")
         order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason, by=by)
         try:
-            return place_order(self._state, order)
+            with self._turn:
+                return self._orders.place(order)
         except BadInput as error:
             raise BadSettings(str(error)) from error
 
     def round(self, key: str) -> dict[str, Any] | None:
-        if self._state is None or self._told is None:
-            return None
-        found = self._told.round(key)
-        return {"state": "ordered"} if found is None and is_ordered(self._state, key) else found
+        with self._turn:
+            return self._orders.found(RoundOrdered(at=0.0, key=key))
 
     def close(self) -> None:
-        if self._worker is not None:
-            self._worker.close()
-        if self._told is not None:
-            self._told.close()
+        if self._accuracy is not None:
+            self._accuracy.close()
+        self._orders.close()
+
+
+def _accuracy_of(settings: Settings, metrics: str) -> Accuracy:
+    """That of one worker, which tells it at `metrics`, or of all by what they save."""
+    if metrics:
+        return WorkerAccuracy(metrics, say)
+    return SavedAccuracy(settings, say)

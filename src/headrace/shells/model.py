@@ -14,10 +14,10 @@ from ..engine import Engine
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Versions
 from ..messages import RollBackOrdered
-from ..settings import Settings
+from ..settings import Settings, load_for_kafka
 from .audit.acts import user
-from .orders import named, order_and_wait
-from .printing import make_console
+from .orders import add_place, check_place, named, order_and_wait
+from .printing import make_console, say
 from .report_parts import when
 from .run_folder import settings_of_run
 
@@ -36,14 +36,12 @@ def register(subparsers: Any) -> None:
         "roll-back",
         help="bring a version back",
         description="Order that the model be what it was at a version that is kept. A run with "
-        "--follow goes back at once; else it does at the end of the next `headrace run` with this "
-        "--state. The version that it displaces is kept. What was learned since stays among the "
-        "examples from which challengers are trained.",
+        "--follow, and workers on Kafka, go back at once; else it does at the end of the next "
+        "`headrace run` with this --state. The version that it displaces is kept. What was "
+        "learned since stays among the examples from which challengers are trained.",
     )
     for action, main in ((lists, list_versions), (back, roll_back)):
-        action.add_argument(
-            "state", type=Path, metavar="DIR", help="the --state of a `headrace run`"
-        )
+        add_place(action)
         action.set_defaults(func=main)
     back.add_argument(
         "--to", type=int, required=True, metavar="VERSION", help="as `headrace model list` shows it"
@@ -68,7 +66,7 @@ def register(subparsers: Any) -> None:
 
 def list_versions(arguments: argparse.Namespace) -> int:
     """Run `headrace model list`; the exit code."""
-    versions = kept_versions(arguments.state)
+    versions = _versions(arguments)
     if not versions.kept:
         sys.stdout.write("no version is kept yet\n")
         return 0
@@ -95,13 +93,30 @@ def roll_back(arguments: argparse.Namespace) -> int:
     """Run `headrace model roll-back`; the exit code."""
     at, key = named(arguments.key)
     order = RollBackOrdered(at=at, to=arguments.to, key=key, reason=arguments.reason, by=user())
-    _settings_that_keep(arguments.state)
-    return order_and_wait(arguments.state, order, f"version {order.to} back", arguments.wait)
+    if arguments.state is not None:
+        _check_keeps(settings_of_run(arguments.state), f"the run in {arguments.state}")
+    elif arguments.settings is not None:
+        _check_keeps(load_for_kafka(arguments.settings), str(arguments.settings))
+    return order_and_wait(arguments, order, f"version {order.to} back")
+
+
+def _versions(arguments: argparse.Namespace) -> Versions:
+    """Those of a run, or of the workers on Kafka as they saved them last."""
+    check_place(arguments)
+    if arguments.state is not None:
+        return kept_versions(arguments.state)
+    from ..drivers.kafka.states import States  # noqa: PLC0415 - only beside workers
+
+    settings = load_for_kafka(arguments.settings)
+    _check_keeps(settings, str(arguments.settings))
+    log, _ = States(settings, say, makes_key=False).training()
+    return log.trainer.versions
 
 
 def kept_versions(state: Path) -> Versions:
     """The versions in the newest snapshot of a run. Raises `BadInput`, `BadSettings`."""
-    settings = _settings_that_keep(state)
+    settings = settings_of_run(state)
+    _check_keeps(settings, f"the run in {state}")
     engine = Engine(settings=settings)
     store = SnapshotStore(state / "snapshots", stream=settings.stream, kept_n=1)
     if store.latest(lambda snapshot: engine.restore(snapshot.blob)) is None:
@@ -110,11 +125,8 @@ def kept_versions(state: Path) -> Versions:
     return engine.trainer.versions
 
 
-def _settings_that_keep(state: Path) -> Settings:
-    settings = settings_of_run(state)
+def _check_keeps(settings: Settings, who: str) -> None:
     if not settings.learn.versions_kept:
         raise BadSettings(
-            f"the run in {state} keeps no version of its model: learn.versions_kept is 0; a run "
-            "is begun with it"
+            f"{who} keeps no version of its model: learn.versions_kept is 0; a run is begun with it"
         )
-    return settings

@@ -1,7 +1,8 @@
 """What a person orders of a run, the file through which it hears of it, and `headrace round open`.
 
-An order is a line appended to `orders.jsonl` in the folder of the run. The run reads it as it reads
-events and answers: a span of the file stands in its journal, and a replay reads it there again.
+Workers on Kafka hear of it through a topic (`shells.kafka.orders_end`). Of a run an order is a line
+appended to `orders.jsonl` in its folder. The run reads it as it reads events and answers: a span of
+the file stands in its journal, and a replay reads it there again.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
+from ..adapters.sealing import load_sealer
+from ..bridges.bridge import Unreachable
 from ..errors import BadInput, BadSettings
 from ..messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
 from ..query.orders import Order, fault_of
+from ..settings import Settings, load_for_kafka
 from .audit.acts import user
 from .places import no_run_told
 from .rounds_told import RoundsTold
@@ -89,6 +93,80 @@ def _key_of(line: bytes) -> str:
     return "" if isinstance(order, InputRejected) else order.key
 
 
+class Orders(Protocol):
+    """Where orders are placed, and what became of them is read. `going_on` asks who is at work."""
+
+    @property
+    def going_on(self) -> str: ...
+    def place(self, order: Order) -> bool:
+        """Order; false if one with its key was placed before."""
+
+    def found(self, order: Order) -> dict[str, Any] | None:
+        """What is known of the order with this key, None for nothing."""
+
+    def close(self) -> None: ...
+
+
+class FolderOrders:
+    """Orders of a run on files."""
+
+    going_on = "is the run going on?"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._told = RoundsTold(folder / "decisions.jsonl")
+
+    def place(self, order: Order) -> bool:
+        return place_order(self._folder, order)
+
+    def found(self, order: Order) -> dict[str, Any] | None:
+        found = self._told.round(order.key)
+        if found is None and is_ordered(self._folder, order.key):
+            return {"state": "ordered"}
+        return found
+
+    def close(self) -> None:
+        self._told.close()
+
+
+def orders_of(arguments: argparse.Namespace) -> Orders:
+    """Where a command orders: in the folder of a run, or beside the workers of `--settings`.
+
+    Raises `BadSettings`.
+    """
+    check_place(arguments)
+    if arguments.state is not None:
+        return FolderOrders(arguments.state)
+    return orders_at(None, load_for_kafka(arguments.settings))
+
+
+def orders_at(state: Path | None, settings: Settings) -> Orders:
+    """Where orders are placed of the run in a folder, or of the workers on Kafka."""
+    if state is not None:
+        return FolderOrders(state)
+    from .kafka.orders_end import KafkaOrders  # noqa: PLC0415 - Kafka is an extra
+
+    return KafkaOrders(settings.kafka, load_sealer(settings.sealing, settings.stream))
+
+
+def check_place(arguments: argparse.Namespace) -> None:
+    """Raise `BadSettings` unless one of the two places is given."""
+    if (arguments.state is None) == (arguments.settings is None):
+        raise BadSettings(
+            "give either DIR, the --state of a run, or --settings, those of the workers on Kafka"
+        )
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say where to order."""
+    parser.add_argument(
+        "state", type=Path, nargs="?", metavar="DIR", help="the --state of a `headrace run`"
+    )
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="instead: those of the workers on Kafka"
+    )
+
+
 # --------------------------------------------------------------------------------- command line
 
 
@@ -100,11 +178,11 @@ def register(subparsers: Any) -> None:
         "open",
         help="order a round now",
         description="Order a round over the events that a run keeps: the latest, and a sample of "
-        "all. A run with --follow opens it at once; else it is opened at the end of the next "
-        "`headrace run` with this --state. It is paid from the budget, what is held for drift "
-        "included, and no event is asked twice.",
+        "all. A run with --follow, and workers on Kafka, open it at once; else it is opened at the "
+        "end of the next `headrace run` with this --state. It is paid from the budget, what is "
+        "held for drift included, and no event is asked twice.",
     )
-    opens.add_argument("state", type=Path, metavar="DIR", help="the --state of a `headrace run`")
+    add_place(opens)
     opens.add_argument(
         "--labels", type=int, metavar="N", help="so many at most; else all there is to spend"
     )
@@ -134,7 +212,7 @@ def main(arguments: argparse.Namespace) -> int:
         at=at, labels_n=arguments.labels, key=key, reason=arguments.reason, by=user()
     )
     size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
-    return order_and_wait(arguments.state, order, f"a round, labels: {size}", arguments.wait)
+    return order_and_wait(arguments, order, f"a round, labels: {size}")
 
 
 def named(key: str | None) -> tuple[float, str]:
@@ -146,34 +224,42 @@ def named(key: str | None) -> tuple[float, str]:
     return at, made if key is None else key
 
 
-def order_and_wait(folder: Path, order: Order, what: str, wait_s: float | None) -> int:
-    """Place an order and say so; say what became of it, if `wait_s` is given. The exit code."""
+def order_and_wait(arguments: argparse.Namespace, order: Order, what: str) -> int:
+    """Place an order and say so; say what became of it, if `--wait` is given. The exit code.
+
+    Raises `BadSettings` and `BadInput`.
+    """
+    wait_s: float | None = arguments.wait
     if wait_s is not None and not 0 <= wait_s <= WAIT_S_MAX:
         raise BadSettings(f"--wait is {wait_s:g}; must be 0 to {WAIT_S_MAX} (seconds)")
-    if place_order(folder, order):
-        sys.stdout.write(f"ordered: {what}, key {order.key}\n")
-    else:
-        sys.stdout.write(f"ordered before, so nothing was done: key {order.key}\n")
-    return 0 if wait_s is None else _wait(folder, order.key, wait_s)
+    try:
+        with closing(orders_of(arguments)) as orders:
+            if orders.place(order):
+                sys.stdout.write(f"ordered: {what}, key {order.key}\n")
+            else:
+                sys.stdout.write(f"ordered before, so nothing was done: key {order.key}\n")
+            return 0 if wait_s is None else _wait(orders, order, wait_s)
+    except Unreachable as error:
+        raise BadInput(str(error)) from error
 
 
-def _wait(folder: Path, key: str, wait_s: float) -> int:
+def _wait(orders: Orders, order: Order, wait_s: float) -> int:
     """Say what becomes of an order within so many seconds; the exit code."""
     sys.stdout.flush()
     until = time.monotonic() + wait_s
-    with closing(RoundsTold(folder / "decisions.jsonl")) as told:
-        while True:
-            found = told.round(key) or {"state": "ordered"}
-            if found["state"] == "asked":
-                sys.stdout.write(f"asked: labels: {found['asked_n']}, round {found['round_n']}\n")
-                return 0
-            if found["state"] == "rolled back":
-                sys.stdout.write(f"rolled back: the model is version {found['to']} again\n")
-                return 0
-            if found["state"] == "refused":
-                sys.stdout.write(f"nothing was done: {found['why']}\n")
-                return EXIT_NOTHING
-            if time.monotonic() >= until:
-                sys.stdout.write(f"not decided within {wait_s:g} s; is the run going on?\n")
-                return EXIT_LATER
-            time.sleep(POLL_S)
+    while True:
+        found = orders.found(order) or {"state": "ordered"}
+        if found["state"] == "asked":
+            number = f", round {found['round_n']}" if "round_n" in found else ""
+            sys.stdout.write(f"asked: labels: {found['asked_n']}{number}\n")
+            return 0
+        if found["state"] == "rolled back":
+            sys.stdout.write(f"rolled back: the model is version {found['to']} again\n")
+            return 0
+        if found["state"] == "refused":
+            sys.stdout.write(f"nothing was done: {found['why']}\n")
+            return EXIT_NOTHING
+        if time.monotonic() >= until:
+            sys.stdout.write(f"not decided within {wait_s:g} s; {orders.going_on}\n")
+            return EXIT_LATER
+        time.sleep(POLL_S)

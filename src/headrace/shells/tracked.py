@@ -17,6 +17,7 @@ from ..adapters.mlflow_registry import Away
 from ..adapters.snapshots import Keys, load_keys
 from ..learn.versions import Versions
 from ..messages import RollBackOrdered
+from ..report import Report
 from ..reporting import report_of_parts
 from ..settings import Settings
 from .curve import CURVE, LINE_BYTES_MAX, Point, point_of
@@ -144,11 +145,12 @@ class TrackedWorkers:
         self._states: States = States(settings, self._note_once, makes_key=False)
         self._newest: dict[str, int] = {}
         self._point: Point | None = None
+        self.report: Report | None = None
         self._versions = Versions(settings.learn)
 
     def points(self, since: int) -> tuple[list[Point], int]:
         try:
-            self._look()
+            self.look()
         except OSError as error:
             raise Away(str(error), who="the place of the snapshots") from error
         point = self._point
@@ -168,8 +170,8 @@ class TrackedWorkers:
 
     def close(self) -> None: ...
 
-    def _look(self) -> None:
-        """Read what was saved, if any of it is new."""
+    def look(self) -> None:
+        """Read what was saved, if any of it is new: the `report` of all. Raises `OSError`."""
         newest = self._states.newest()
         if newest == self._newest:
             return
@@ -196,7 +198,8 @@ class TrackedWorkers:
             )
             return
         self._noted = ""
-        self._point = point_of(report_of_parts(self.settings, log.trainer, shards, desks))
+        self.report = report_of_parts(self.settings, log.trainer, shards, desks)
+        self._point = point_of(self.report)
 
     def _note_once(self, sentence: str) -> None:
         if sentence != self._noted:

@@ -66,9 +66,10 @@ class DeskSettings(Section, frozen=True, kw_only=True):
     metrics: Annotated[
         str,
         about(
-            "Beside workers on Kafka: address of the metrics of one, such as "
-            "`http://worker-1:9100/metrics`, whose accuracy the page shows. Of several workers "
-            "each knows its own partitions. With https the system's authorities are believed."
+            "Beside workers on Kafka the page shows the accuracy of all by their snapshots. Where "
+            "the desk can't read those: the address of the metrics of one worker, such as "
+            "`http://worker-1:9100/metrics`, which knows its own partitions. With https the "
+            "system's authorities are believed."
         ),
     ] = ""
 

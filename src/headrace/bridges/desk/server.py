@@ -8,6 +8,7 @@ leads to this address can be used from a page of somebody else's.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import ssl
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from aiohttp import web
 from ...errors import BadSettings
 from ...messages import LabelRequested
 from ...settings_http import is_loopback
+from ..bridge import Unreachable
 from .alerts import ordered_by
 from .bridge import Desk, DeskSettings
 from .calls import BODY_BYTES_MAX, AnswerGiven, Login, Refused, RoundWanted, read_body
@@ -81,7 +83,8 @@ class Run(Protocol):
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
         """Order a round for somebody; false where this key was ordered before.
 
-        Raises `BadSettings`.
+        Raises `BadSettings`, and `Unreachable` while nobody can be reached. It may be called in
+        any thread, as `round` may.
         """
 
     def round(self, key: str) -> dict[str, Any] | None:
@@ -149,6 +152,8 @@ class Server:
                 response.headers["Retry-After"] = str(math.ceil(refused.wait_s))
         except BadSettings as error:
             response = _fault(400, str(error), "yours")
+        except Unreachable as error:
+            response = _fault(503, f"{error}; try again.", "ours")
         except web.HTTPException as error:
             response = _fault(error.status, f"{error.reason}.", "yours")
             if "Allow" in error.headers:
@@ -406,24 +411,26 @@ class Server:
             if not labels_n.is_integer():
                 raise Refused(400, f"labels is {labels_n:g}; must be a whole number.")
             labels_n = int(labels_n)
-        return self._order(call, labels_n, body.reason, key)
+        return await self._order(call, labels_n, body.reason, key)
 
     async def _open_round_for_alert(self, call: Call) -> web.Response:
         order = await ordered_by(call.request)
         if order is None:
             call.has_acted = False
             return web.Response(status=204)
-        return self._order(call, order.labels_n, order.reason, order.key)
+        return await self._order(call, order.labels_n, order.reason, order.key)
 
-    def _order(self, call: Call, labels_n: int | None, reason: str, key: str) -> web.Response:
-        is_new = self._run.open_round(labels_n, reason, key, call.person.name)
+    async def _order(self, call: Call, labels_n: int | None, reason: str, key: str) -> web.Response:
+        # Files and brokers may take their time, and others go on labelling meanwhile.
+        name = call.person.name
+        is_new = await asyncio.to_thread(self._run.open_round, labels_n, reason, key, name)
         call.act |= {"key": key, "labels_n": labels_n, "is_new": is_new}
-        found = self._run.round(key) or {"state": "ordered"}
+        found = await asyncio.to_thread(self._run.round, key) or {"state": "ordered"}
         return web.json_response({"key": key, **found}, status=202 if is_new else 200)
 
     async def _round(self, call: Call) -> web.Response:
         key = call.request.match_info["key"]
-        found = self._run.round(key)
+        found = await asyncio.to_thread(self._run.round, key)
         if found is None:
             raise Refused(404, "No round was ordered under this key.")
         return web.json_response({"key": key, **found})
