@@ -1,17 +1,19 @@
 """Which rule to ask by on arrival: each of docs/ARRIVALS.md on streams of known truth.
 
     python bench/arrivals.py FOLDER [--events 3000] [--seeds 4] [--budget 0.05] [--model committee]
-        [--streams elec2,sea_abrupt,rbf_incremental] [--out rows.jsonl]
+        [--streams elec2,sea_abrupt,rbf_incremental] [--rules random,split,bandit] [--latency 0]
+        [--out rows.jsonl]
 
 Streams are those of `bench/experiments`: files of FOLDER (NAME.parquet), or made by river. The
-three of the default are among those on which the default rule, `rank`, was chosen. Labels come at
-once. Every rule has its defaults, and the strategy by whose doubt its paper goes; a
-fifth of the labels is granted at the start, at random, to all alike. A figure is the share of
-events predicted right before their label could be known, in points, less that of `random` on the
-same stream and seed: the mean over seeds, and the 95 % interval of Student over them. Of `random`
-it is the share itself. `labels` are those bought, in per cent of the budget; `cost` is how much
-more CPU time an event takes than with `random`, microseconds, the median over runs. With `--out`
-each run is kept in that file and not made again.
+three of the default are among those on which the default rule, `rank`, was chosen. Labels come
+`latency` seconds after they are asked, which are events where the log has no times. Every rule has
+its defaults, and the strategy by whose doubt its paper goes; a fifth of the labels is granted at
+the start, at random, to all alike. A figure is the share of events predicted right before their
+label could be known, in points, less that of `random` on the same stream and seed: the mean over
+seeds, and the 95 % interval of Student over them. Of `random` it is the share itself. `labels` are
+those bought, in per cent of the budget; `cost` is how much more CPU time an event takes than with
+`random`, microseconds, the median over runs. With `--out` each run is kept in that file and not
+made again.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def run(history: History, rule: str, seed: int, given: argparse.Namespace) -> di
             "query": {"ask": "arrival", "strategy": strategy, "arrival": {"rule": rule}},
         }
     )
-    case = Case(budget=given.budget, latency=0.0, strategy=strategy, seed=seed)
+    case = Case(budget=given.budget, latency=given.latency, strategy=strategy, seed=seed)
     began = time.process_time()
     outcome = play(history, settings, case, lambda n: None)
     cpu_s = time.process_time() - began
@@ -84,7 +86,7 @@ def runs(given: argparse.Namespace, streams: list[str]) -> Iterator[dict[str, An
     for seed in range(given.seeds):
         for stream in streams:
             history = first(load(stream, given.folder), given.events)
-            for rule in NAMES:
+            for rule in given.rules.split(","):
                 row = done.get((stream, rule, seed))
                 if row is None:
                     row = run(history, rule, seed, given)
@@ -94,12 +96,12 @@ def runs(given: argparse.Namespace, streams: list[str]) -> Iterator[dict[str, An
                 yield row
 
 
-def table(rows: list[dict[str, Any]], streams: list[str]) -> str:
+def table(rows: list[dict[str, Any]], streams: list[str], rules: list[str]) -> str:
     found = {(row["stream"], row["rule"], row["seed"]): row for row in rows}
     seeds = sorted({row["seed"] for row in rows})
     lines = [f"| rule | {' | '.join(streams)} | mean | labels, % | cost, us |"]
     lines.append("|---" * (len(streams) + 4) + "|")
-    for rule in NAMES:
+    for rule in rules:
         gains = {
             stream: [
                 100.0
@@ -138,7 +140,9 @@ if __name__ == "__main__":
     parser.add_argument("--budget", type=float, default=0.05)
     parser.add_argument("--model", default="committee")
     parser.add_argument("--streams", default=TUNED)
+    parser.add_argument("--rules", default=",".join(NAMES), help="random among them")
+    parser.add_argument("--latency", type=float, default=0.0)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     names = arguments.streams.split(",")
-    print(table(list(runs(arguments, names)), names))
+    print(table(list(runs(arguments, names)), names, arguments.rules.split(",")))
