@@ -1,4 +1,4 @@
-"""What it costs a run to keep versions, and to be shown in MLflow: docs/MLFLOW.md.
+"""What it costs a run to keep versions, and to be shown in MLflow (docs/MLFLOW.md).
 
     PYTHONPATH=src:.:tests .mlflow/bin/python bench/mlflow_cost.py
 
