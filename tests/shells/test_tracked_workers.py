@@ -16,6 +16,7 @@ import pytest
 from headrace import Engine, cli
 from headrace.adapters.mlflow_model import load_scorer
 from headrace.adapters.mlflow_registry import Away
+from headrace.bridges.bridge import Unreachable
 from headrace.drivers.kafka.states import States
 from headrace.errors import BadSettings
 from headrace.reporting import report_of_parts
@@ -109,19 +110,88 @@ def test_versions_and_the_champion_are_those_of_the_training_log(
     assert found["high"] > found["low"]
 
 
-def test_who_moves_the_alias_is_told_and_it_goes_back(
-    saved: Saved, shelf: Shelf, tracker: Tracker
-) -> None:
+class FakeOrders:
+    """Where orders go: what was placed, and what becomes of it."""
+
+    going_on = "?"
+
+    def __init__(self) -> None:
+        self.placed: list[Any] = []
+        self.becomes: dict[str, Any] = {"state": "ordered"}
+        self.is_away = False
+
+    def place(self, order: Any) -> bool:
+        if self.is_away:
+            raise Unreachable("no broker answers")
+        self.placed.append(order)
+        return True
+
+    def found(self, order: Any) -> dict[str, Any] | None:
+        if self.is_away:
+            raise Unreachable("no broker answers")
+        return self.becomes if order.key in [one.key for one in self.placed] else None
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> FakeOrders:
+    made = FakeOrders()
+    monkeypatch.setattr("headrace.shells.tracked.orders_at", lambda state, settings: made)
+    return made
+
+
+def moved(saved: Saved, shelf: Shelf, tracker: Tracker) -> tuple[int, int]:
+    """The champion is moved from one version to another."""
     saved.write(1.0)
     settle(tracker)
     in_use = shelf.champion
-    shelf.move(next(number for number in shelf.made if number != in_use))
+    other = next(number for number in shelf.made if number != in_use)
+    shelf.move(other)
+    return in_use, other
+
+
+def test_who_moves_the_alias_orders_the_version_back_once(
+    saved: Saved, shelf: Shelf, tracker: Tracker, orders: FakeOrders
+) -> None:
+    _, wanted = moved(saved, shelf, tracker)
+    settle(tracker)
+    settle(tracker)
+    [order] = orders.placed
+    assert (order.to, order.by) == (wanted, "mlflow")
+    assert "ordered" in said[-1]
+    # Carried out; what was saved last is of before, and the alias waits for what comes.
+    orders.becomes = {"state": "rolled back", "to": wanted}
+    settle(tracker)
+    assert shelf.champion == wanted
+    tracker._versions.in_use = wanted
+    settle(tracker)
+    assert tracker.progress.champion == wanted
+    assert len(orders.placed) == 1
+
+
+def test_an_order_that_is_refused_is_told_and_the_alias_goes_back(
+    saved: Saved, shelf: Shelf, tracker: Tracker, orders: FakeOrders
+) -> None:
+    in_use, _ = moved(saved, shelf, tracker)
+    orders.becomes = {"state": "refused", "why": "version 4 of the model is not kept"}
     settle(tracker)
     assert shelf.champion == in_use
-    assert len(said) == 1
-    assert "workers on Kafka are not rolled back from here" in said[0]
+    assert "version 4 of the model is not kept; the alias goes back" in said[-1]
+
+
+def test_brokers_that_are_away_are_away_and_the_order_is_placed_when_they_are_back(
+    saved: Saved, shelf: Shelf, tracker: Tracker, orders: FakeOrders
+) -> None:
+    _, wanted = moved(saved, shelf, tracker)
+    orders.is_away = True
+    for _ in range(2):
+        with pytest.raises(Away, match="Kafka does not answer: no broker answers"):
+            settle(tracker)
+    assert orders.placed == []
+    orders.is_away = False
     settle(tracker)
-    assert len(said) == 1
+    assert [order.to for order in orders.placed] == [wanted]
 
 
 def test_the_same_snapshots_give_no_point_twice_after_a_kill(

@@ -1,6 +1,6 @@
 """What `headrace mlflow` shows: a run in a folder, or the workers on Kafka by their snapshots.
 
-Either is only read, but for the file of orders of a run. Nobody waits for whoever reads.
+Either is only read, but for orders. Nobody waits for whoever reads.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -16,14 +16,12 @@ from ..adapters.jsonl import Tail
 from ..adapters.mlflow_registry import Away
 from ..adapters.snapshots import Keys, load_keys
 from ..learn.versions import Versions
-from ..messages import RollBackOrdered
 from ..report import Report
 from ..reporting import report_of_parts
 from ..settings import Settings
 from .curve import CURVE, LINE_BYTES_MAX, Point, point_of
 from .model import kept_versions
-from .orders import place_order
-from .rounds_told import RoundsTold
+from .orders import FolderOrders, Orders, orders_at
 from .run_folder import settings_of_run
 
 if TYPE_CHECKING:
@@ -36,18 +34,8 @@ SNAPSHOTS = "snapshots"
 _POINTS = msgspec.json.Decoder(Point)
 
 
-class TrackedOrders(Protocol):
-    """Where a version is ordered back."""
-
-    def place(self, order: RollBackOrdered) -> bool:
-        """Order it; false if that was ordered before. Raises `BadInput`, `BadSettings`."""
-
-    def decided(self, key: str) -> dict[str, Any] | None:
-        """What became of an order, if it is decided."""
-
-
 class Tracked(Protocol):
-    """One stream: its settings, how often it is looked at, and what takes orders, if anything."""
+    """One stream: its settings, how often it is looked at, and where a version is ordered back."""
 
     @property
     def settings(self) -> Settings: ...
@@ -56,7 +44,7 @@ class Tracked(Protocol):
     def every_s(self) -> float: ...
 
     @property
-    def orders(self) -> TrackedOrders | None: ...
+    def orders(self) -> Orders: ...
 
     def points(self, since: int) -> tuple[list[Point], int]:
         """What the curve has next, and where it goes on; 0 is its beginning. Raises `Away`."""
@@ -73,23 +61,6 @@ class Tracked(Protocol):
     def close(self) -> None: ...
 
 
-class RunOrders:
-    """The file of orders of a run."""
-
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self._told = RoundsTold(state / "decisions.jsonl")
-
-    def place(self, order: RollBackOrdered) -> bool:
-        return place_order(self._state, order)
-
-    def decided(self, key: str) -> dict[str, Any] | None:
-        return self._told.round(key)
-
-    def close(self) -> None:
-        self._told.close()
-
-
 class TrackedRun:
     """A run of `headrace run` in its folder. Raises `BadInput` where there is none."""
 
@@ -98,7 +69,7 @@ class TrackedRun:
     def __init__(self, state: Path) -> None:
         self._state = state
         self.settings = settings_of_run(state)
-        self.orders = RunOrders(state)
+        self.orders = FolderOrders(state)
 
     def points(self, since: int) -> tuple[list[Point], int]:
         """`since` counts bytes of the file."""
@@ -125,7 +96,7 @@ class TrackedRun:
 
 
 class TrackedWorkers:
-    """All workers of a stream on Kafka, by what they saved; no broker is asked.
+    """All workers of a stream on Kafka, by what they saved; brokers are met for orders alone.
 
     The curve has a point whenever something new was saved and a label came: shards and desks as
     each was saved last, put together as one worker tells those that it owns. `since` counts labels.
@@ -133,8 +104,6 @@ class TrackedWorkers:
 
     `note` is told what can't be read, each sentence once in a row.
     """
-
-    orders = None
 
     def __init__(self, settings: Settings, note: Callable[[str], None]) -> None:
         from ..drivers.kafka.states import States  # noqa: PLC0415 - only beside workers
@@ -147,6 +116,13 @@ class TrackedWorkers:
         self._point: Point | None = None
         self.report: Report | None = None
         self._versions = Versions(settings.learn)
+        self._orders: Orders | None = None
+
+    @property
+    def orders(self) -> Orders:
+        if self._orders is None:
+            self._orders = orders_at(None, self.settings)
+        return self._orders
 
     def points(self, since: int) -> tuple[list[Point], int]:
         try:
@@ -168,7 +144,9 @@ class TrackedWorkers:
     def keys(self) -> Keys:
         return self._states.keys
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        if self._orders is not None:
+            self._orders.close()
 
     def look(self) -> None:
         """Read what was saved, if any of it is new: the `report` of all. Raises `OSError`."""

@@ -1,8 +1,8 @@
-"""`headrace mlflow`: shows a stream in MLflow; a run is rolled back when an alias is moved there.
+"""`headrace mlflow`: shows a stream in MLflow, and rolls back when an alias is moved there.
 
 A process of its own beside a run or the workers on Kafka: it reads the run's folder, or what
-workers saved, and appends to the run's file of orders, so that nobody waits for it or knows whether
-it is there. It may be killed at any time: how far it is stands in `mlflow/state.json`, written
+workers saved, and orders as a command does, so that nobody waits for it or knows whether it is
+there. It may be killed at any time: how far it is stands in `mlflow/state.json`, written
 after what it says was done, and what is done twice is the same again.
 """
 
@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -31,16 +31,20 @@ from ..adapters.mlflow_registry import (
     faults_of_uri,
 )
 from ..adapters.snapshots import sealed
+from ..bridges.bridge import Unreachable
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Version, Versions
 from ..messages import RollBackOrdered
 from ..observe.schema import Schema
 from ..scoring_model import ScoringModel
 from ..settings import Settings, load_for_kafka
+from .orders import Orders
 from .printing import say
 from .run_folder import decides_nothing, replace_file
 from .stopping import told_to_stop
-from .tracked import Tracked, TrackedOrders, TrackedRun, TrackedWorkers
+from .tracked import Tracked, TrackedRun, TrackedWorkers
+
+T = TypeVar("T")
 
 FOLDER, STATE = "mlflow", "state.json"
 _AROUND = ("kafka.", "worker.")
@@ -90,7 +94,7 @@ class Tracker:
         note: Callable[[str], None],
     ) -> None:
         self.tracked = tracked
-        self._settings, self._orders = tracked.settings, tracked.orders
+        self._settings = tracked.settings
         self._note, self._noted = note, ""
         self._folder = folder
         with ExitStack() as opened:
@@ -187,28 +191,22 @@ class Tracker:
             self._note_once(str(error))
             pointed = progress.champion
         if pointed is not None and pointed != progress.champion:
-            if self._orders is not None:
-                return self._order(pointed, self._orders)
-            if pointed != in_use:
-                self._note(
-                    f"the alias {CHAMPION} was moved to version {pointed}: workers on Kafka are "
-                    "not rolled back from here; the alias goes back"
-                )
-            self._remember(champion=pointed)
-            progress = self.progress
-        if progress.wanted is not None and not self._is_settled(progress.wanted):
-            return False
+            return self._order(pointed)
+        if progress.wanted is not None:
+            if not self._is_settled(progress.wanted):
+                return False
+            self._remember(wanted=None)
         moved = False
         if in_use is not None and in_use != progress.champion:
             moved |= self._point(CHAMPION, in_use)
-            self._remember(champion=in_use, wanted=None)
+            self._remember(champion=in_use)
         number = None if challenger is None else challenger.number
         if number != progress.challenger:
             moved |= self._point(CHALLENGER, number)
             self._remember(challenger=number)
         return moved
 
-    def _order(self, number: int, orders: TrackedOrders) -> bool:
+    def _order(self, number: int) -> bool:
         """Somebody moved the alias to this version."""
         # Remembered first: the order has the same key when this is done again.
         moves_n = self.progress.moves_n + (self.progress.wanted != number)
@@ -221,7 +219,7 @@ class Tracker:
                 reason=f"the alias {CHAMPION} was moved to it in MLflow",
                 by="mlflow",
             )
-            if orders.place(order):
+            if self._asked_for(lambda orders: orders.place(order)):
                 self._note(f"the alias {CHAMPION} was moved to version {number}: ordered")
         self._remember(champion=number)
         return True
@@ -232,8 +230,9 @@ class Tracker:
 
     def _is_settled(self, wanted: int) -> bool:
         """Whether the run has decided what the moved alias asked for; says so where it refused."""
-        found = None if self._orders is None else self._orders.decided(self._key)
-        if found is None:
+        order = RollBackOrdered(at=0.0, to=wanted, key=self._key)
+        found = self._asked_for(lambda orders: orders.found(order))
+        if found is None or found["state"] == "ordered":
             return self._versions.in_use == wanted
         if found["state"] == "refused":
             self._note_once(
@@ -242,6 +241,13 @@ class Tracker:
             return True
         # Until a snapshot shows it, the newest one is of before.
         return found["state"] == "rolled back" and self._versions.in_use == wanted
+
+    def _asked_for(self, ask: Callable[[Orders], T]) -> T:
+        """What is asked of where orders are placed. Raises `Away` while that is."""
+        try:
+            return ask(self.tracked.orders)
+        except Unreachable as error:
+            raise Away(str(error), who="Kafka") from error
 
     def _note_once(self, sentence: str) -> None:
         if sentence != self._noted:
@@ -313,8 +319,8 @@ def register(subparsers: Any) -> None:
         help="show a run in MLflow",
         description="Beside a `headrace run`, or the workers on Kafka: the learning curve and the "
         "versions of the model go to an MLflow server, with the aliases champion and challenger; "
-        "when somebody moves champion to another version there, a run rolls back to it. Nobody "
-        "waits for it. Ends with SIGTERM or Ctrl-C. See docs/MLFLOW.md.",
+        "when somebody moves champion to another version there, the model is rolled back to it. "
+        "Nobody waits for it. Ends with SIGTERM or Ctrl-C. See docs/MLFLOW.md.",
     )
     parser.add_argument(
         "state", type=Path, nargs="?", metavar="DIR", help="the --state of a `headrace run`"
