@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadSettings
+from .known import PUBLISHED, make
 from .rule import Arriving, Draw, Rule
 
 OPEN_MAX = 4_096
@@ -157,11 +158,8 @@ class Bandit:
 
 
 def _made(name: str) -> Rule:
-    # These modules make rules by name, this one among them.
-    from . import made  # noqa: PLC0415
-
     try:
-        return made(name, {})
+        return make(name, {}, PUBLISHED)
     except BadSettings as error:
         raise BadSettings(f"query.arrival.options.arms names {name!r}: {error}") from None
 

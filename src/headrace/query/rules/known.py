@@ -1,0 +1,70 @@
+"""The published rules by name, and how a rule is made of its name and options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+from ...errors import BadSettings
+from ...importing import imported, nearest
+from .density import (
+    CognitiveDual,
+    CognitiveFixed,
+    CognitiveRandom,
+    CognitiveRandomised,
+    DensityStream,
+)
+from .quantile import ProbabilisticStream, QuantileFilter
+from .rule import Rule, check_options
+from .sampling import ImportanceWeighted, Periodic, Random, SelectiveSampling
+from .threshold import (
+    FixedUncertainty,
+    RandomisedVariableUncertainty,
+    Split,
+    VariableUncertainty,
+)
+
+RANK = "rank"
+"""The default: no rule, but the draw by ranks of doubt."""
+
+PUBLISHED: dict[str, Callable[..., Rule]] = {
+    "random": Random,
+    "periodic": Periodic,
+    "fixed_uncertainty": FixedUncertainty,
+    "variable_uncertainty": VariableUncertainty,
+    "randomised_variable_uncertainty": RandomisedVariableUncertainty,
+    "split": Split,
+    "selective_sampling": SelectiveSampling,
+    "iwal": ImportanceWeighted,
+    "quantile_filter": QuantileFilter,
+    "probabilistic": ProbabilisticStream,
+    "density": DensityStream,
+    "cognitive_random": CognitiveRandom,
+    "cognitive_fixed": CognitiveFixed,
+    "cognitive_variable": CognitiveDual,
+    "cognitive_randomised": CognitiveRandomised,
+}
+
+
+def make(name: str, options: Mapping[str, Any], rules: Mapping[str, Callable[..., Rule]]) -> Rule:
+    """The rule of this name among `rules`, or of yours. Raises `BadSettings` with every fault."""
+    if ":" in name:
+        make: Callable[..., Rule] = imported("query.arrival.rule", name)
+    elif name in rules:
+        make = rules[name]
+    else:
+        hint = nearest(name, (RANK, *rules)) or f"; known are {', '.join((RANK, *rules))}"
+        raise BadSettings(f"query.arrival.rule is {name!r}{hint} docs/ARRIVALS.md has all rules")
+    if is_dataclass(make) and ":" not in name:
+        check_options(name, make, options)
+    try:
+        rule = make(**options)
+    except TypeError as error:
+        raise BadSettings(f"query.arrival.options of {name} can't be used: {error}") from None
+    if not (callable(getattr(rule, "chance", None)) and callable(getattr(rule, "passed", None))):
+        raise BadSettings(
+            f"query.arrival.rule is {name!r}, which makes a {type(rule).__name__}; a rule has the "
+            "methods chance and passed"
+        )
+    return rule
