@@ -33,10 +33,10 @@ import numpy as np
 from scipy.stats import t as student
 
 from experiments.streams import load
+from headrace.commands.pilot.history import History
+from headrace.commands.pilot.runs import Case, play
 from headrace.query.rules import RANK, RULES
 from headrace.settings import parse
-from headrace.shells.pilot_history import History
-from headrace.shells.pilot_runs import Case, play
 
 TUNED = "elec2,sea_abrupt,rbf_incremental"
 BY_MARGIN = (RANK, "density", "quantile_filter", "probabilistic")

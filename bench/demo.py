@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from headrace.shells.demo import EVENTS_N, Show
-from headrace.shells.demo_duel import STRETCHES, Duel, Side, stream
+from headrace.commands.demo.command import EVENTS_N, Show
+from headrace.commands.demo.duel import STRETCHES, Duel, Side, stream
 
 # Student's 97.5 % quantile by degrees of freedom.
 QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 9: 2.262, 19: 2.093}

@@ -31,7 +31,7 @@ from headrace.observe.drift import DriftMonitor
 from headrace.observe.reservoir import Reservoir
 from headrace.observe.window import Columns, Window
 from headrace.settings import DriftSettings
-from headrace.settings_drift import WatchSettings
+from headrace.settings.drift import WatchSettings
 
 CHANGE_AT, WITHIN_N = 6_000, 10_000
 DEFAULT = DriftSettings()

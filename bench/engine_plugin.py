@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from river import linear_model, optim, preprocessing
 
 import headrace as hr
+from headrace.drivers.notebook import Simulation
 from headrace.messages import EventBatch
 from headrace.settings import parse
-from headrace.shells.local import Simulation
 
 READ_EVERY_N = 1_000
 """Events between two looks at what was predicted; the engine's window holds more."""

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 
 import headrace as hr
+from headrace.drivers.notebook import Simulation
 from headrace.messages import EventBatch
 from headrace.settings import parse
-from headrace.shells.local import Simulation
 
 FEATURES_N = 10
 BATCH_N = 1_000

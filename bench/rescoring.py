@@ -22,10 +22,10 @@ import numpy as np
 
 from experiments.streams import rbf, sea
 from headrace import Engine
+from headrace.drivers.notebook import run
 from headrace.messages import class_name
 from headrace.scoring_model import ScoringModel
 from headrace.settings import Settings, parse
-from headrace.shells.local import run
 from headrace.testing.oracles import Delayed
 
 TAIL_N = 1_000

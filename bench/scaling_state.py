@@ -22,7 +22,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from headrace import Settings, frozen
+from headrace import Settings
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.assigning import Steady
 from headrace.drivers.kafka.reading import partition_of
@@ -37,6 +37,7 @@ from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 from headrace.learn.models import build
 from headrace.messages import LabelSettled
+from headrace.state import frozen
 from kafka.broker import Broker
 from scaling_costs import Bench, cpu_of, settings_of
 

@@ -21,9 +21,9 @@ from river.datasets import synth
 
 from headrace import Engine
 from headrace.chance import Chance
+from headrace.drivers.notebook import run
 from headrace.messages import Event, LabelDisputed, LabelRequested, LabelSettled
 from headrace.settings import Settings, parse
-from headrace.shells.local import run
 from headrace.testing.oracles import Crowd
 
 Pairs = Iterable[tuple[dict[str, float], str]]

@@ -21,10 +21,10 @@ import numpy as np
 from river import linear_model, preprocessing
 
 import headrace as hr
+from headrace.drivers.notebook import Simulation
 from headrace.messages import EventBatch
 from headrace.observe.decode import Decoder
 from headrace.settings import InputSettings, parse
-from headrace.shells.local import Simulation
 
 BUDGET = 0.1
 

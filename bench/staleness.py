@@ -22,9 +22,9 @@ from bench.experiments.runs import Run, Scores, _case, _Looks, _settings
 from bench.experiments.streams import STREAMS, TUNING, Stream, load
 
 from headrace import Engine
+from headrace.commands.pilot.runs import settings_of, watched
+from headrace.drivers.notebook import Simulation
 from headrace.learn.evaluation import Evaluation
-from headrace.shells.local import Simulation
-from headrace.shells.pilot_runs import settings_of, watched
 from headrace.testing.oracles import Delayed
 
 EVENTS_MAX, FROM_N = 10_000, 500

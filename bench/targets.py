@@ -26,11 +26,11 @@ from bench.engine_plugin import Linear, batches_of, plain_model
 from river import forest, tree
 
 import headrace as hr
+from headrace.drivers.files.places import Places
+from headrace.drivers.files.run import run_files
+from headrace.drivers.notebook import Simulation
 from headrace.observe.decode import Decoder
 from headrace.settings import parse
-from headrace.shells.files import run_files
-from headrace.shells.local import Simulation
-from headrace.shells.places import Places
 
 LATE_N = 1_000
 LABELS_BEFORE_SCORING_N = 200

@@ -27,9 +27,9 @@ import numpy as np
 from river.datasets import synth
 
 from headrace import Engine
+from headrace.drivers.notebook import run
 from headrace.messages import LabelRequested, LabelSettled, Output
 from headrace.settings import Settings, parse
-from headrace.shells.local import run
 from headrace.testing.team import Annotator, Team
 
 KINDS = ("parallel", "sequential", "hybrid", "adaptive")

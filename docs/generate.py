@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from headrace.adapters.prometheus import GROUPS
+from headrace.adapters.metrics.prometheus import GROUPS
 from headrace.bridges import BRIDGES, bridge_class
 from headrace.settings import Settings
 
@@ -214,7 +214,7 @@ def _toml(value: Any) -> str:
 
 
 def metrics_page() -> str:
-    """docs/METRICS.md: every metric of `headrace.adapters.prometheus`."""
+    """docs/METRICS.md: every metric of `headrace.adapters.metrics.prometheus`."""
     parts = ["# Metrics", BY, _ABOUT_METRICS]
     for title, group in GROUPS.items():
         rows = [

@@ -24,15 +24,15 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from headrace.adapters.prometheus import registry_of
-from headrace.adapters.timings import Timings
+from headrace.adapters.metrics.prometheus import registry_of
+from headrace.adapters.metrics.timings import Timings
 from headrace.chance import Chance
+from headrace.commands.demo.duel import Side, settings_of, stream
 from headrace.messages import Event
 from headrace.observe.decode import batch_of
 from headrace.report import Report, WorkerReport
 from headrace.reporting import partition_of, redated, report_of
 from headrace.settings import ModelSettings, RoundSettings, Settings
-from headrace.shells.demo_duel import Side, settings_of, stream
 
 from .prometheus import Prometheus, required
 

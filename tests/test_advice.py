@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from headrace import Engine, cli
 from headrace.advice import Constraints, advise
+from headrace.commands.advise import ask_at_terminal, constraints_of, read_pilot
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
-from headrace.shells.advise import ask_at_terminal, constraints_of, read_pilot
 
 PAGE = Path(__file__).parents[1] / "docs" / "ADVISE.md"
 ROW = re.compile(

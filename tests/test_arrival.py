@@ -10,10 +10,10 @@ import pytest
 from river import naive_bayes
 
 from headrace import BadSettings, Chance, Engine, EventBatch, LabelRequested, Pool, RoundOrdered
+from headrace.drivers.notebook import Simulation
 from headrace.messages import Output, RoundOpened, Tick
 from headrace.query.strategies import entropy, hybrid, margin
 from headrace.settings import parse
-from headrace.shells.local import Simulation
 from headrace.testing.oracles import Delayed
 
 CALM = {"drift": {"watch": []}}

@@ -10,11 +10,11 @@ import pytest
 from river import ensemble, naive_bayes
 
 from headrace import BadSettings, Engine, EventBatch, LabelRequested
-from headrace.frozen_compare import differences
+from headrace.drivers.notebook import Simulation
 from headrace.messages import Output
 from headrace.query.rules import RULES
 from headrace.settings import parse
-from headrace.shells.local import Simulation
+from headrace.state.compare import differences
 from headrace.testing.oracles import Delayed
 from test_arrival import Stream, asked, lived
 

@@ -14,12 +14,12 @@ GOOD = 'seed = 4\n[model]\nname = "naive-bayes"\n[query]\nstrategy = "entropy"\n
 
 
 def test_help_names_every_command_and_imports_none_of_them():
-    shells = [home for _, home in cli.COMMANDS.values() if home != "headrace.cli"]
+    homes = [home for _, home in cli.COMMANDS.values() if home != "headrace.cli"]
     script = (
         "import sys, importlib.abc\n"
         "class Refused(importlib.abc.MetaPathFinder):\n"
         "    def find_spec(self, name, path, target=None):\n"
-        f"        assert name not in {shells!r}, name\n"
+        f"        assert name not in {homes!r}, name\n"
         "import headrace.cli\n"
         "sys.meta_path.insert(0, Refused())\n"
         "headrace.cli.main(['--help'])\n"
@@ -153,7 +153,7 @@ def test_an_error_of_the_system_is_told_without_its_number(monkeypatch, capsys, 
     def full(arguments):
         raise OSError(28, "No space left on device", "somewhere")
 
-    monkeypatch.setattr("headrace.shells.check.main", full)
+    monkeypatch.setattr("headrace.commands.check.main", full)
     assert cli.main(["check", str(tmp_path)]) == 2
     assert capsys.readouterr().err == "headrace: somewhere: No space left on device\n"
 
@@ -162,7 +162,7 @@ def test_a_fault_of_ours_asks_for_a_report_and_ends_with_70(monkeypatch, capsys,
     def broken(arguments):
         raise BrokenInvariant("two and two are five")
 
-    monkeypatch.setattr("headrace.shells.check.main", broken)
+    monkeypatch.setattr("headrace.commands.check.main", broken)
     assert cli.main(["check", str(tmp_path / "x.toml")]) == 70
     err = capsys.readouterr().err
     assert "two and two are five" in err

@@ -15,9 +15,9 @@ from headrace import (
     RetrainRequested,
     SubjectErased,
 )
-from headrace.frozen_compare import differences
 from headrace.learn.retrain import retrain
 from headrace.messages import RetrainFinished
+from headrace.state.compare import differences
 from worlds import SMALL, settings_with
 
 NAME = "canary-Ms-Kim"

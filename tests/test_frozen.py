@@ -57,13 +57,13 @@ from river import (
 )
 
 import headrace
-from headrace.adapters.snapshots import Keys, SnapshotStore
+from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.errors import BadInput, BadSettings
-from headrace.frozen import allowed_by, freeze, thaw
 from headrace.messages import Event
-from headrace.model_pickle import pickled
 from headrace.settings import Settings
-from headrace.state_codec import encode_state
+from headrace.state.codec import encode_state
+from headrace.state.frozen import allowed_by, freeze, thaw
+from headrace.state.model_pickle import pickled
 
 NOT_STATE = ("datasets", "stream", "evaluate", "checks", "compat", "api", "time_series", "reco")
 
@@ -471,7 +471,7 @@ def test_what_reads_writes_or_runs_is_not_admitted(called_thing):
         ("river.datasets.base", "os.system"),
         ("river.utils.math", "math.sqrt"),
         ("river.compose.func", "typing.sys.modules"),
-        ("headrace.frozen", "importlib.import_module"),
+        ("headrace.state.frozen", "importlib.import_module"),
         ("headrace.messages", "msgspec.json.decode"),
         ("headrace.messages", "math.sys.modules"),
         ("headrace.__main__", "main"),

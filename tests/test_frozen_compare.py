@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from river import forest, preprocessing
 
-from headrace import frozen
-from headrace.frozen_compare import differences
+from headrace.state import frozen
+from headrace.state.compare import differences
 
 
 @dataclass

@@ -28,7 +28,7 @@ from headrace.messages import (
 )
 from headrace.privacy import MASK, Privacy
 from headrace.settings import parse
-from headrace.settings_privacy import PrivacySettings, rule_of
+from headrace.settings.privacy import PrivacySettings, rule_of
 
 KEY = b"k" * 32
 RULES = {"amount": "round:10", "card": "mask:4", "country": "keep", "name": "hash", "note": "mask"}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from headrace import Engine, frozen
+from headrace import Engine
 from headrace.errors import BadInput, BadSettings
 from headrace.scoring_model import KIND, ScoringModel
 from headrace.settings import parse
+from headrace.state import frozen
 from worlds import events_of, reference
 
 

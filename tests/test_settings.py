@@ -10,7 +10,7 @@ import pytest
 
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import Settings, WatchSettings, check, load, load_for_kafka, parse
-from headrace.settings_query import asks_on_arrival
+from headrace.settings.query import asks_on_arrival
 
 
 def faults_of(raw: dict[str, Any]) -> list[str]:

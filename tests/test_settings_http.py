@@ -4,7 +4,7 @@ import pytest
 
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
-from headrace.settings_http import HttpSettings, is_loopback
+from headrace.settings.http import HttpSettings, is_loopback
 
 
 def test_nothing_is_served_and_only_on_loopback_unless_told():

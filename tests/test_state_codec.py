@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace import state_codec
 from headrace.chance import Chance
 from headrace.errors import BadInput
-from headrace.frozen_compare import differences
 from headrace.messages import Answer, Event, EventBatch, LabelRequested
 from headrace.observe.drift import DriftLevel
 from headrace.query.rules import RULES, made
 from headrace.settings import Settings
-from headrace.state_codec import decode_state, encode_state
+from headrace.state import codec, names
+from headrace.state.codec import decode_state, encode_state
+from headrace.state.compare import differences
 
 
 def again(state: Any) -> Any:
@@ -156,11 +156,12 @@ def forged(root: Any, *shapes: Any) -> bytes:
     "name",
     [
         "os:system",
-        "frozen:hashlib.sha256",
-        "state_codec:importlib.import_module",
+        "state.frozen:hashlib.sha256",
+        "state.codec:importlib.import_module",
+        "settings_http:msgspec.Struct",
         "messages:msgspec.Struct",
         "__main__:main",
-        "shells.__main__:x",
+        "commands.__main__:x",
         "..os:system",
         "messages:Event.__init__",
         "messages:Event.__class__",
@@ -260,10 +261,10 @@ def test_a_class_of_an_earlier_version_is_upgraded(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_class_that_moved_is_found_where_it_is_now(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(state_codec.RENAMED, "luck:Luck", "chance:Chance")
-    state_codec._class_named.cache_clear()
+    monkeypatch.setitem(names.RENAMED, "luck:Luck", "chance:Chance")
+    codec._class_named.cache_clear()
     assert decode_state(forged([15, 0, 7], ["luck:Luck", 1, ["seed"]]), []).seed == 7
-    state_codec._class_named.cache_clear()
+    codec._class_named.cache_clear()
 
 
 def test_a_message_that_was_held_in_a_state_is_written_as_before():

@@ -18,12 +18,13 @@ import pytest
 
 from headrace import Chance, Engine
 from headrace.errors import BadInput
-from headrace.frozen import FORMAT, _versions, freeze, thaw
 from headrace.label.desk import Desk
 from headrace.observe.decode import Decoder
 from headrace.query.rules import RULES, Arriving, Draw, Rule, made
 from headrace.settings import LabelSettings
-from headrace.state_codec import _class_named, decode_state, encode_state
+from headrace.state.codec import _class_named, decode_state, encode_state
+from headrace.state.frozen import FORMAT, _versions, freeze, thaw
+from headrace.state.names import name_of
 from worlds import ON_ARRIVAL, SMALL, Played, encoded, events_of, played, reference, settings_with
 
 STATES = Path(__file__).parent / "states"
@@ -132,13 +133,29 @@ def test_a_setting_that_is_new_has_its_default_in_an_old_state():
     data, _ = encode_state(LabelSettings(deadline_s=7.0))
     shapes, (kind, number, *values) = msgspec.msgpack.decode(data)
     [[name, version, fields]] = shapes
-    assert name == "settings_label:LabelSettings" and "answers_wanted" in fields
+    assert name == "settings.label:LabelSettings" and "answers_wanted" in fields
     lacking = [i for i, field in enumerate(fields) if field != "answers_wanted"]
     old = (
         [[name, version, [fields[i] for i in lacking]]],
         [kind, number, *(values[i] for i in lacking)],
     )
     assert decode_state(msgspec.msgpack.encode(old), []) == LabelSettings(deadline_s=7.0)
+
+
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("settings_kafka:WorkerSettings", "settings.kafka:WorkerSettings"),
+        ("settings:LabelSettings", "settings.label:LabelSettings"),
+        ("settings:Settings", "settings.sections:Settings"),
+        ("messages:Answer", "messages.inputs:Answer"),
+        ("messages:Reason", "messages.rejected:Reason"),
+        ("messages_rejected:Reason", "messages.rejected:Reason"),
+        ("label.desk:Counts", "label.counts:Counts"),
+    ],
+)
+def test_a_class_that_moved_is_found_by_its_name_of_then(then: str, now: str):
+    assert name_of(_class_named(then)) == now
 
 
 @pytest.mark.parametrize("world", WORLDS)

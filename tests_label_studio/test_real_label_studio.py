@@ -19,11 +19,11 @@ import pytest
 from tests_label_studio.server import ROOT, Person, RealLabelStudio, chosen
 
 from bridges.studio import Renamed, Studio, asked, deliveries
+from commands.runs import Stream
 from headrace.bridges import make_bridge
 from headrace.bridges.bridge import Bridge, Delivery, Unreachable
 from headrace.errors import BadSettings
 from headrace.testing import check_bridge
-from shells.runs import Stream
 
 CALLED_S_MAX = 30.0
 CLASSES = ["fine", 'fraud & "<more>"']

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests_mlflow.server import Server
 
-from shells.runs import Stream
+from commands.runs import Stream
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.shells.demo_duel import stream
+from headrace.commands.demo.duel import stream
 
 SEED = 7
 ANSWERED_AFTER_S = 5.0

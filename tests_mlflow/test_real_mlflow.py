@@ -15,14 +15,14 @@ import pandas
 import pytest
 from tests_mlflow.server import Server
 
+from commands.runs import SETTINGS, Stream, event, lines_of
+from commands.saved_workers import KEY, Saved
+from commands.saved_workers import lived as lived_workers
 from headrace import Engine, cli
-from headrace.adapters.snapshots import load_keys
+from headrace.adapters.snapshots.store import load_keys
+from headrace.commands.mlflow import params_of
+from headrace.commands.model import kept_versions
 from headrace.settings import parse
-from headrace.shells.model import kept_versions
-from headrace.shells.tracking import params_of
-from shells.runs import SETTINGS, Stream, event, lines_of
-from shells.saved_workers import KEY, Saved
-from shells.saved_workers import lived as lived_workers
 
 KEEPING = {**SETTINGS, "learn": {"versions_kept": 3, "version_every_n": 7}}
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bridges.programs import Programs, a_run_and_a_desk
-from shells.runs import lines_of
+from commands.runs import lines_of
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples" / "orchestrators"

@@ -20,6 +20,17 @@ from numpy.typing import NDArray
 
 import headrace
 from headrace import Engine
+from headrace.commands.pilot.history import History
+from headrace.commands.pilot.runs import (
+    Case,
+    Progress,
+    codes_of,
+    learn_all,
+    schema_of,
+    settings_of,
+    watched,
+)
+from headrace.drivers.notebook import Simulation
 from headrace.messages import (
     Answer,
     DriftChanged,
@@ -34,17 +45,6 @@ from headrace.observe.decode import batch_of
 from headrace.observe.schema import Schema
 from headrace.observe.signals import predicted_classes
 from headrace.settings import Settings
-from headrace.shells.local import Simulation
-from headrace.shells.pilot_history import History
-from headrace.shells.pilot_runs import (
-    Case,
-    Progress,
-    codes_of,
-    learn_all,
-    schema_of,
-    settings_of,
-    watched,
-)
 from headrace.testing.oracles import Delayed
 
 ROOT = Path(__file__).parents[2]

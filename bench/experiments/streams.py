@@ -16,8 +16,8 @@ import numpy as np
 from river.datasets import synth
 
 from headrace.adapters.tables import read_table
+from headrace.commands.pilot.history import History, history_of
 from headrace.messages import class_name
-from headrace.shells.pilot_history import History, history_of
 
 Pairs = Iterable[tuple[dict[Any, Any], Any]]
 

@@ -13,7 +13,7 @@ from typing import Any
 from bench.experiments.runs import BLOCK_N, Row, Run
 from bench.experiments.streams import STREAMS
 
-from headrace.shells.pilot_compare import Interval, interval
+from headrace.commands.pilot.compare import Interval, interval
 
 DASH = "–"
 Figure = Callable[[Row], float | None]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import models
     from .chance import Chance
+    from .drivers.notebook import Result, run
     from .engine import Engine
     from .errors import BadInput, BadSettings, BrokenInvariant, HeadraceError
     from .messages import (
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from .query.pool import Pool
     from .report import Report
     from .settings import Settings, load
-    from .shells.local import Result, run
     from .testing import oracles
 
 __version__ = "0.1.0"
@@ -111,7 +111,7 @@ _FROM = {
     ".query.pool": "Pool",
     ".report": "Report",
     ".settings": "Settings load",
-    ".shells.local": "Result run",
+    ".drivers.notebook": "Result run",
     ".testing": "oracles",
 }
 _HOME = {name: home for home, names in _FROM.items() for name in names.split()}

@@ -18,7 +18,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from . import frozen
 from .chance import Chance
 from .erasing import erase_subject
 from .errors import BadInput, BadSettings
@@ -67,6 +66,7 @@ from .reporting import check_model_starts, report_of
 from .scoring_model import ScoringModel
 from .settings import Settings, check
 from .shard import Shard
+from .state import frozen
 from .wiring import make_desk, make_schema, make_shard, make_trainer
 
 _ENDS = (LabelSettled, LabelDisputed, RequestExpired, RequestWithdrawn)
@@ -318,7 +318,7 @@ class Engine:
         return self.shard.now
 
     def next_deadline(self) -> float | None:
-        """When something is due without an event; the shell sends a `Tick` then. Seconds."""
+        """When something is due without an event; the driver sends a `Tick` then. Seconds."""
         parts = (self.desk, self.shard, self.trainer)
         deadlines = [d for d in (part.next_deadline() for part in parts) if d is not None]
         return min(deadlines, default=None)
@@ -345,7 +345,7 @@ class Engine:
     def check_model(self) -> None:
         """Raise `BadSettings` if the model failed at all that it was given from the start.
 
-        `feed` never raises by a model's failure, so every shell asks this between two feeds.
+        `feed` never raises by a model's failure, so every driver asks this between two feeds.
         """
         check_model_starts(self.trainer, [self.shard])
 

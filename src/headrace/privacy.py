@@ -30,7 +30,7 @@ from .messages import (
     Value,
     class_name,
 )
-from .settings_privacy import PrivacySettings, Rule, faults_of_privacy, meant, rule_of
+from .settings.privacy import PrivacySettings, Rule, faults_of_privacy, meant, rule_of
 
 MASK = "****"
 KEY_BYTES_MIN = 32

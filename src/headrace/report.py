@@ -120,7 +120,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What only the shell around the parts knows. Times are by the clock of the day, seconds.
+    """What only the driver around the parts knows. Times are by the clock of the day, seconds.
 
     `training_offset` is the entry of the training log that comes next, `training_lag_n` how many
     are there and not folded. `is_decider`: this one orders retraining and judges challengers.

@@ -52,7 +52,7 @@ class OneOfEach(Protocol):
 
 
 def report_of(engine: OneOfEach, worker: WorkerReport | None = None) -> Report:
-    """The engine's numbers as they stand: one shard, one desk. `worker` is what the shell knows."""
+    """The engine's numbers as they stand: one shard, one desk. `worker`: what the driver knows."""
     worker = worker or WorkerReport()
     if not worker.desk_partitions:
         worker = msgspec.structs.replace(worker, desk_partitions=(0,))

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import frozen
 from .errors import BadInput
 from .learn.calibration import Calibration
 from .learn.learner import Learner
@@ -22,7 +21,8 @@ from .observe.given import plain_features
 from .observe.schema import Schema
 from .observe.values import Refusal
 from .settings import Settings
-from .settings_columns import ColumnsSettings
+from .settings.columns import ColumnsSettings
+from .state import frozen
 
 KIND = "model"
 

@@ -17,7 +17,7 @@ import fsspec
 from fsspec.asyn import AsyncFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from headrace.adapters import snapshots_remote
+from headrace.adapters.snapshots import remote as snapshots_remote
 
 PROTOCOLS = ("local", "memory", "disk", "objects")
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.nest import read
-from headrace.adapters import drawing, html, plots
-from headrace.adapters.html import (
+from headrace.errors import BadSettings
+from headrace.pages import drawing, html, plots
+from headrace.pages.html import (
     Bar,
     Curve,
     Html,
@@ -31,7 +32,6 @@ from headrace.adapters.html import (
     section,
     table,
 )
-from headrace.errors import BadSettings
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -16,9 +16,9 @@ from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from adapters.streams import CLASSES, fed, unfed
-from headrace.adapters.catalogue import Buckets, by_class
-from headrace.adapters.prometheus import CATALOGUE, GROUPS, ReportCollector, registry_of
-from headrace.adapters.timings import Timings
+from headrace.adapters.metrics.catalogue import Buckets, by_class
+from headrace.adapters.metrics.prometheus import CATALOGUE, GROUPS, ReportCollector, registry_of
+from headrace.adapters.metrics.timings import Timings
 from headrace.learn.estimate import Estimate
 from headrace.learn.twins import Choosing
 from headrace.observe.drift import SHARES_MAX

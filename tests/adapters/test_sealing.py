@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from headrace.adapters.sealing import Sealer, load_sealer
 from headrace.errors import BadSettings, NotSealed
-from headrace.settings_sealing import SealingSettings
+from headrace.settings.sealing import SealingSettings
 
 KEY, OLD = b"k" * 32, b"o" * 40
 SEALER = Sealer([KEY], "payments")

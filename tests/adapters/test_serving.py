@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 import headrace as hr
-from headrace.adapters import serving
-from headrace.adapters.serving import REQUEST_BYTES_MAX, Served, serve
+from headrace.adapters.metrics import serving
+from headrace.adapters.metrics.serving import REQUEST_BYTES_MAX, Served, serve
 from headrace.errors import BadSettings
 from headrace.report import Report
-from headrace.settings_http import HttpSettings
+from headrace.settings.http import HttpSettings
 
 WAIT_S = 30.0
 

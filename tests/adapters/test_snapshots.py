@@ -9,9 +9,9 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from headrace.adapters import snapshots
-from headrace.adapters.snapshots import Keys, SnapshotStore
-from headrace.adapters.snapshots_keys import key_id
+from headrace.adapters.snapshots import store as snapshots
+from headrace.adapters.snapshots.keys import key_id
+from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.errors import BadSettings
 
 pytest.importorskip("fsspec", reason="pip install 'headrace[kafka]'")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from headrace.adapters import snapshots_folder
-from headrace.adapters.snapshots import Keys, SnapshotStore
-from headrace.adapters.snapshots_folder import LocalFolder, local_path, write_first
-from headrace.adapters.snapshots_keys import load_keys
+from headrace.adapters.snapshots import folder as snapshots_folder
+from headrace.adapters.snapshots.folder import LocalFolder, local_path, write_first
+from headrace.adapters.snapshots.keys import load_keys
+from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.errors import BadSettings
 
 KEYS = Keys(b"k" * 32)
@@ -95,7 +95,7 @@ def test_folders_are_the_owners_alone_when_the_key_is_from_elsewhere(tmp_path, m
 def test_nothing_of_fsspec_is_imported_for_a_folder(tmp_path):
     code = (
         "import sys; sys.modules['fsspec'] = None\n"
-        "from headrace.adapters.snapshots import SnapshotStore\n"
+        "from headrace.adapters.snapshots.store import SnapshotStore\n"
         f"store = SnapshotStore({str(tmp_path)!r}, stream='s', series='a', kept_n=1)\n"
         "store.write(1, b'state', {}); print(store.latest().blob)"
     )
@@ -128,7 +128,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_older_one(tmp_path,
     code = (
         "import os, signal\n"
         "from pathlib import Path\n"
-        "from headrace.adapters.snapshots import Keys, SnapshotStore\n"
+        "from headrace.adapters.snapshots.store import Keys, SnapshotStore\n"
         f"store = SnapshotStore({str(tmp_path)!r}, stream='s', keys=Keys(b'k' * 32), kept_n=3)\n"
         f"{killed_at} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "store.write(2, b'two', {})"

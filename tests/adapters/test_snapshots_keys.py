@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.adapters import snapshots_keys as keys
-from headrace.adapters.snapshots import SnapshotStore
-from headrace.adapters.snapshots_keys import Keys, key_id, load_keys
+from headrace.adapters.snapshots import keys
+from headrace.adapters.snapshots.keys import Keys, key_id, load_keys
+from headrace.adapters.snapshots.store import SnapshotStore
 from headrace.errors import BadSettings
 
 KEY = b"k" * 32

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from headrace.adapters import snapshots_folder, snapshots_remote
-from headrace.adapters.snapshots import Keys, SnapshotStore, Unreachable
+from headrace.adapters.snapshots import folder as snapshots_folder
+from headrace.adapters.snapshots import remote as snapshots_remote
+from headrace.adapters.snapshots.store import Keys, SnapshotStore, Unreachable
 from headrace.errors import BadSettings
 
 pytest.importorskip("fsspec", reason="pip install 'headrace[kafka]'")

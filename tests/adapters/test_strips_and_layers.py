@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 
 from adapters.nest import read
-from headrace.adapters import drawing, plots
-from headrace.adapters.html import (
-    Band,
-    Curve,
-    layers_plot,
-    line_plot,
-    page,
-    section,
-    strips_plot,
-)
+from headrace.pages import drawing, plots
+from headrace.pages.html import Band, Curve, layers_plot, line_plot, page, section, strips_plot
 
 BANDS = [Band(10.0, 30.0, "warning"), Band(30.0, 60.0, "drift")]
 RED = drawing.BAND_COLOURS["drift"]

@@ -12,9 +12,9 @@ import pytest
 from headrace import BadInput
 from headrace.adapters.tables import read_table
 from headrace.adapters.tables.records import lines_of
+from headrace.commands.pilot.history import history_of
 from headrace.observe.decode import Decoder
 from headrace.settings import Settings, parse
-from headrace.shells.pilot_history import history_of
 
 NOON = 1714564800.0  # 2024-05-01T12:00:00Z
 NAIVE = dt.datetime.fromisoformat("2024-05-01T12:00:00")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from headrace.adapters.timings import TIMED, Timings
+from headrace.adapters.metrics.timings import TIMED, Timings
 
 
 def counts_of(timings, name):

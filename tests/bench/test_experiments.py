@@ -28,11 +28,11 @@ from bench.experiments.variants import (
 )
 
 from headrace import Engine
+from headrace.commands.pilot.runs import Case, settings_of
 from headrace.messages import Answer, LabelRequested
 from headrace.observe.schema import Schema
 from headrace.query import online
 from headrace.settings import SchemaSettings
-from headrace.shells.pilot_runs import Case, settings_of
 from repo.tree import ROOT
 
 SMALL = streams.Stream("sea_quick", "small", make=lambda: streams.sea(600), changes=(150, 300))

@@ -24,10 +24,10 @@ from headrace.bridges.desk.bridge import Desk, DeskSettings
 from headrace.bridges.desk.people import People
 from headrace.bridges.desk.server import Estimated, Server
 from headrace.bridges.desk.store import UNDO_S
+from headrace.commands.demo.duel import stream
 from headrace.engine import Engine
 from headrace.messages import Answer, Features, LabelRequested
 from headrace.query.budgets import Share
-from headrace.shells.demo_duel import stream
 
 START_S_MAX = 10.0
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from bridges.chromium import Chromium, Page
-from headrace.shells.demo_duel import stream
-from headrace.shells.desk_demo import EVENTS_N, SEED
+from headrace.commands.demo.duel import stream
+from headrace.commands.desk_demo import EVENTS_N, SEED
 from repo.tree import ROOT
 
 ANSWERS_N = 80

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from shells.runs import Stream
+from commands.runs import Stream
 
 WITHIN_S = 60.0
 SETTINGS = """

@@ -15,8 +15,8 @@ import pytest
 from grafana.prometheus import CACHE, program
 
 from bridges.programs import Programs, a_run_and_a_desk, wait_for
+from commands.runs import lines_of
 from served import Served
-from shells.runs import lines_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "orchestrators" / "alertmanager.yml"
 PROGRAM = program("prometheus-alertmanager")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from commands.runs import Stream, lines_of
 from headrace import cli
 from headrace.bridges.folder import places_of
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import Answer
 from headrace.settings import Settings, parse
-from shells.runs import Stream, lines_of
 
 OWN = '''
 import json

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bridges.programs import Programs, wait_for
+from commands.runs import lines_of
 from headrace import cli
+from headrace.commands.desk import JoinedRun
 from headrace.settings import Settings
-from headrace.shells.desk import JoinedRun
-from shells.runs import lines_of
 
 
 @pytest.fixture

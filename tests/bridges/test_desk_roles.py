@@ -12,6 +12,7 @@ import pytest
 
 from bridges.desk_world import World
 from bridges.requests import request
+from commands.runs import Stream
 from headrace import cli
 from headrace.adapters.chain import read
 from headrace.bridges.bridge import Delivery
@@ -19,11 +20,10 @@ from headrace.bridges.desk.people import ROLES, People
 from headrace.bridges.desk.routes import ROUTES
 from headrace.bridges.desk.server import Server
 from headrace.bridges.folder import remember_places
+from headrace.commands.desk import JoinedRun
+from headrace.drivers.audit.acts import Acts
 from headrace.settings import Settings
-from headrace.shells.audit.acts import Acts
-from headrace.shells.desk import JoinedRun
 from repo.tree import SOURCE, modules
-from shells.runs import Stream
 
 STATED = {(route.method, route.path): route for route in ROUTES}
 BODIES: dict[str, Any] = {
@@ -82,12 +82,12 @@ def listening() -> Iterator[str]:
 def test_nothing_else_serves_over_http() -> None:
     """A new port has its roles stated in docs/AUDIT.md, and its test, before it stands here.
 
-    `adapters/serving.py` gives numbers to whoever has a certificate, and takes nothing:
+    `adapters/metrics/serving.py` gives numbers to whoever has a certificate, and takes nothing:
     `tests/adapters/test_serving.py` holds that to GET and HEAD of three paths. The webhook takes
     one hint from who has its secret, and nothing of what is sent: test_label_studio_webhook.py.
     """
     assert sorted(listening()) == [
-        "adapters/serving.py",
+        "adapters/metrics/serving.py",
         "bridges/desk/server.py",
         "bridges/label_studio/webhook.py",
     ]

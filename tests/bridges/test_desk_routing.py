@@ -24,8 +24,8 @@ from headrace.bridges.desk.routing import (
     suited,
 )
 from headrace.bridges.desk.store import Store
+from headrace.drivers.files.shown import read_compared, write_report
 from headrace.engine import Engine
-from headrace.shells.shown import read_compared, write_report
 
 KNOWN = {"ann": (100, 95), "bob": (100, 75), "cyd": (100, 55)}
 

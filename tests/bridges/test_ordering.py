@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bridges.programs import Programs, a_run_and_a_desk
-from shells.runs import lines_of
+from commands.runs import lines_of
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "orchestrators" / "order.py"
 

@@ -10,14 +10,14 @@ import pika
 import pytest
 
 from brokers.servers import RedisServer
+from commands.runs import SETTINGS, TOML, accidents, child, event, lines_of
 from headrace import cli
 from headrace.adapters.brokers.copying import COPY, MARK, QueueCopy
 from headrace.adapters.brokers.sources import open_source
+from headrace.drivers.files.places import Places
+from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
-from headrace.shells.files import run_files
-from headrace.shells.places import Places
-from shells.runs import SETTINGS, TOML, accidents, child, event, lines_of
 
 
 class Stream:

@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from brokers.servers import RedisServer
+from commands.runs import event
 from headrace import cli
 from headrace.adapters.brokers.address import parse_address
 from headrace.adapters.brokers.sources import open_source
@@ -14,8 +15,7 @@ from headrace.bridges.rabbitmq import RabbitMQ, RabbitSettings
 from headrace.bridges.redis import Redis, RedisSettings
 from headrace.errors import BadSettings
 from headrace.settings import parse
-from headrace.settings_queue import QueueSettings
-from shells.runs import event
+from headrace.settings.queue import QueueSettings
 
 SECRET = "correct-horse-7719"
 

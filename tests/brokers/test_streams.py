@@ -8,13 +8,13 @@ import pytest
 
 from brokers.servers import RedisServer
 from brokers.test_events import Queue, Stream, bodies, copied, ids, small, wait_for
+from commands.runs import accidents
 from headrace.adapters.brokers.address import parse_address
 from headrace.adapters.brokers.copying import Batch, QueueCopy
 from headrace.adapters.brokers.sources import open_source
+from headrace.drivers.files.places import Places
+from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput
-from headrace.shells.files import run_files
-from headrace.shells.places import Places
-from shells.runs import accidents
 
 
 def places_of(folder, url):

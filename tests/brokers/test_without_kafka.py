@@ -9,7 +9,7 @@ import pytest
 
 from brokers.servers import RedisServer
 from brokers.test_events import Queue, Stream, bodies, wait_for
-from shells.runs import TOML, answer_to, child, lines_of
+from commands.runs import TOML, answer_to, child, lines_of
 
 
 def answer_in_redis(server, name, stop):

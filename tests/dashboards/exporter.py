@@ -12,9 +12,9 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry
 
-from headrace.adapters.prometheus import CATALOGUE, registry_of
-from headrace.adapters.timings import Timings
-from headrace.shells.demo_duel import Side, stream
+from headrace.adapters.metrics.prometheus import CATALOGUE, registry_of
+from headrace.adapters.metrics.timings import Timings
+from headrace.commands.demo.duel import Side, stream
 
 EVENTS_N = 1_500
 TARGET_LABELS = frozenset({"job", "instance"})

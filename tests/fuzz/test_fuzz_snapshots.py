@@ -13,7 +13,7 @@ from hypothesis import given
 from fuzz.mutated import mutated
 from fuzz.profile import fuzzed
 from headrace import Engine, Event
-from headrace.adapters.snapshots import SnapshotStore
+from headrace.adapters.snapshots.store import SnapshotStore
 from headrace.errors import BadInput
 from headrace.messages import Output
 from headrace.settings import parse

@@ -15,10 +15,10 @@ from fuzz.profile import fuzzed
 from headrace.adapters.tables import read_table
 from headrace.adapters.tables.kinds import Kinds
 from headrace.adapters.tables.records import lines_of
+from headrace.commands.pilot.history import history_of
 from headrace.errors import BadInput, BadSettings
 from headrace.observe.decode import Decoder
 from headrace.settings import ColumnsSettings, InputSettings, Settings
-from headrace.shells.pilot_history import history_of
 
 CELLS = st.one_of(
     st.sampled_from(["", "n/a", "None", "0101", "1,5", "1.234,5", "9007199254740993", "1e999",

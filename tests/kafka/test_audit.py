@@ -15,11 +15,11 @@ from headrace import cli
 from headrace.adapters.chain import read
 from headrace.bridges.bridge import Unreachable
 from headrace.bridges.folder import encode_answer
+from headrace.drivers.audit.topics import TopicRecords, TopicsLog
+from headrace.drivers.audit.verify import verify
+from headrace.drivers.kafka.topics_reader import TopicsReader
 from headrace.messages import Answer, RequestExpired
 from headrace.settings import load_for_kafka
-from headrace.shells.audit.topics import TopicRecords, TopicsLog
-from headrace.shells.audit.verify import verify
-from headrace.shells.kafka.topics_reader import TopicsReader
 
 WITHIN_S = 60.0
 TOPICS = ("requests", "answers", "training", "drift")

@@ -15,9 +15,9 @@ from headrace.adapters.sealing import Sealer
 from headrace.bridges.bridge import Receipt, Reply, Unreachable
 from headrace.bridges.carrier import Carrier
 from headrace.bridges.outbox import Outbox
+from headrace.drivers.kafka.bridge_end import KafkaEnd
 from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC
 from headrace.settings import parse
-from headrace.shells.kafka.topics_end import KafkaEnd
 from headrace.testing.bridges import ListRig
 
 WITHIN_S = 30.0

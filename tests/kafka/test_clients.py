@@ -7,7 +7,7 @@ import time
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.cluster import Wanted, connected
 from headrace.drivers.kafka.reading import partition_of
-from headrace.settings_kafka import KafkaSettings
+from headrace.settings.kafka import KafkaSettings
 
 PARTITIONS = 12
 SETTLED_S_MAX = 90

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from headrace.adapters.sealing import Sealer
+from headrace.drivers.kafka.orders_end import KafkaOrders
 from headrace.flow.orders import ORDER_KEY
 from headrace.flow.sealed import ANSWERS_TOPIC
 from headrace.messages import RoundOrdered
 from headrace.settings import parse
-from headrace.shells.kafka.orders_end import KafkaOrders
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, make_events, names_of, settings_of
 from kafka.world import People, Traffic, wait_until

@@ -21,7 +21,7 @@ from headrace.drivers.kafka.cluster import connected
 from headrace.drivers.kafka.topics import ensure, survey
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
-from headrace.settings_kafka import KafkaSettings
+from headrace.settings.kafka import KafkaSettings
 from kafka import certificates
 from kafka.broker import Broker, BrokerMissing
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.adapters.snapshots import Keys, SnapshotStore
+from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.drivers.kafka.states import States
-from headrace.frozen_compare import differences
 from headrace.settings import parse
+from headrace.state.compare import differences
 from kafka.auditor import Book
 from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, Worker, make_events, names_of, settings_of, wait_over

@@ -15,7 +15,7 @@ from headrace.label.dawid_skene import UNIT, DawidSkene, Reliability, Voice
 from headrace.label.desk import Desk
 from headrace.messages import Answer, LabelDisputed, LabelRequested, LabelSettled, QuestionChanged
 from headrace.settings import LabelSettings, parse
-from headrace.state_codec import decode_state, encode_state
+from headrace.state.codec import decode_state, encode_state
 
 NAMES = ["", "al", "bo", "cy"]
 VOICES = st.lists(

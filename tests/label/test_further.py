@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
+from commands.runs import START_AT, Stream, answer_to
 from headrace.bridges.outbox import Outbox
+from headrace.drivers.audit.verify import verify
+from headrace.drivers.files.erasing import Lines, _questions_about
 from headrace.label.desk import Desk
 from headrace.messages import (
     Answer,
@@ -23,9 +26,6 @@ from headrace.messages import (
 from headrace.privacy import Privacy
 from headrace.request_ids import base_id
 from headrace.settings import parse
-from headrace.shells.audit.verify import verify
-from headrace.shells.erasing import Lines, _questions_about
-from shells.runs import START_AT, Stream, answer_to
 
 
 def request(name: str = "r", wanted_n: int = 2) -> LabelRequested:

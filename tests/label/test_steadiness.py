@@ -11,7 +11,7 @@ from headrace.label.steadiness import _LINE, ALARM_EVERY_N, Fall, Steadiness
 from headrace.messages import Answer, LabelRequested
 from headrace.observe.drift.glr import Glr
 from headrace.settings import parse
-from headrace.state_codec import decode_state, encode_state
+from headrace.state.codec import decode_state, encode_state
 
 
 def test_it_alarms_where_the_likelihood_ratio_of_drift_does():

@@ -23,7 +23,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 import headrace as hr
-from headrace import frozen
 from headrace.chance import Chance
 from headrace.errors import BadInput, BadSettings
 from headrace.learn import estimator as module
@@ -32,6 +31,7 @@ from headrace.learn.learner import Learner
 from headrace.learn.models import as_model, build, check_model
 from headrace.models import Committee, SklearnClassifier
 from headrace.query.budgets import Share
+from headrace.state import frozen
 from headrace.testing import check_model as check_contract
 from learn.columns import Columns, stream
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from river import naive_bayes
 
-from headrace import LabelSettled, ModelAdopted, ModelRolledBack, RetrainFinished, frozen
+from headrace import LabelSettled, ModelAdopted, ModelRolledBack, RetrainFinished
 from headrace.chance import Chance
 from headrace.errors import BrokenInvariant
 from headrace.learn.committee.committee import Committee
@@ -22,6 +22,7 @@ from headrace.learn.training_log import TrainingLog
 from headrace.messages import Context
 from headrace.observe.schema import Schema
 from headrace.settings import LearnSettings, SchemaSettings
+from headrace.state import frozen
 
 LEARN: dict[str, Any] = {
     "retrain_labels_min": 12,

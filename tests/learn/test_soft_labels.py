@@ -12,7 +12,7 @@ from headrace.errors import BadSettings
 from headrace.learn.memory import Example
 from headrace.messages import Answer, Event, LabelDisputed, LabelRequested, LabelSettled
 from headrace.settings import parse
-from headrace.state_codec import decode_state, encode_state
+from headrace.state.codec import decode_state, encode_state
 
 CROWD = {"consensus": "dawid_skene", "answers_wanted": 2, "answers_max": 2}
 

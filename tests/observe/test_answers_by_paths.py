@@ -150,7 +150,7 @@ def test_a_number_in_quotes_is_never_a_date_in_the_past(at: str):
 
 
 def test_without_zones_a_name_is_told_what_is_missing(monkeypatch):
-    monkeypatch.setattr("headrace.settings_fields.available_timezones", set)
+    monkeypatch.setattr("headrace.settings.fields.available_timezones", set)
     with pytest.raises(BadSettings, match="pip install tzdata"):
         parse({"input": {"zone": "Europe/Nowhere"}})
 

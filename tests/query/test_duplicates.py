@@ -11,7 +11,7 @@ from headrace import Answer, Engine, Event, LabelRequested
 from headrace.chance import Chance
 from headrace.query.duplicates import Duplicates, hash_row
 from headrace.settings import parse
-from headrace.settings_query import DuplicateSettings
+from headrace.settings.query import DuplicateSettings
 from query.test_quotas import ASKED
 from worlds import encoded, events_of, played, settings_with
 

@@ -12,10 +12,10 @@ from river import naive_bayes
 from skactiveml.pool import CoreSet, UncertaintySampling, uncertainty_scores
 
 from headrace import BadSettings, Chance, Engine, LabelRequested
+from headrace.drivers.notebook import Simulation
 from headrace.plugins import KINDS, Choosing, Said, ScikitActiveml
 from headrace.query.strategies import resolve
 from headrace.settings import parse
-from headrace.shells.local import Simulation
 from headrace.testing import check_strategy
 from headrace.testing.oracles import Delayed
 from query.pools import pool_of

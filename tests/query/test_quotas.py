@@ -11,7 +11,7 @@ from headrace import Answer, Engine, Event, LabelRequested
 from headrace.observe.schema import Schema
 from headrace.query.quotas import NeedChances, Quotas
 from headrace.settings import SchemaSettings, parse
-from headrace.settings_query import QuotaSettings
+from headrace.settings.query import QuotaSettings
 from worlds import encoded, events_of, played, settings_with
 
 SCHEMA = Schema(SchemaSettings(features={"x": "numeric"}, classes=["fine", "rare"]))

@@ -1,4 +1,4 @@
-"""Recounts a journal of `headrace.shells.simulate` from its messages alone.
+"""Recounts a journal of `headrace.testing.simulation` from its messages alone.
 
 It shares no code with the engine, on purpose, and imports nothing of it: what it knows of the rules
 is written here a second time, as plainly as possible. `audit` returns what is wrong, one sentence a

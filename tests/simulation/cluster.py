@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from headrace import Settings, frozen
+from headrace import Settings
 from headrace.errors import BadInput
 from headrace.flow import effects as ef
 from headrace.flow.desks import PartitionDesk
@@ -30,6 +30,7 @@ from headrace.flow.training import new_log
 from headrace.learn.retrain import attempt
 from headrace.privacy import Privacy
 from headrace.query.record import Differences
+from headrace.state import frozen
 
 BEGAN_AT = 1_000_000.0
 SESSION_S, WRITE_S = 10.0, 0.01

@@ -10,7 +10,7 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-from headrace.frozen_compare import differences
+from headrace.state.compare import differences
 
 KEPT = ("events", "journal", "desk", "training")
 """Logs without which no worker may go on."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
+from headrace.commands.kafka.reset import reset_step
 from headrace.flow import wire
 from headrace.flow.chain import chain_of
 from headrace.flow.effects import Part
 from headrace.flow.parcels import Post
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
-from headrace.shells.kafka.reset import reset_step
 
 
 def stop_all(world: Any) -> None:

@@ -19,7 +19,7 @@ from headrace.query.asking import Asking
 from headrace.query.budgets import Budget
 from headrace.query.remembered import Remembered
 from headrace.shard import Shard
-from headrace.shells.simulate import main, simulate
+from headrace.testing.simulation import main, simulate
 from simulation.auditor import audit
 
 SEEDS = range(30)
@@ -32,7 +32,7 @@ def test_every_world_passes_the_audit(first: int) -> None:
     for seed in SEEDS[first : first + 5]:
         world = simulate(seed, events_n=EVENTS_N)
         faults = audit(world.journal)
-        again = f"python -m headrace.shells.simulate --seed {seed} --events {EVENTS_N}"
+        again = f"python -m headrace.testing.simulation --seed {seed} --events {EVENTS_N}"
         assert not faults, f"{again} --journal F; python {audit.__module__}.py F: {faults[:3]}"
         assert world.is_same, again
 

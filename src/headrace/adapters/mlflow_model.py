@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from ..scoring_model import ScoringModel
-from .snapshots import read_sealed
-from .snapshots_keys import given_keys
+from .snapshots.keys import given_keys
+from .snapshots.store import read_sealed
 
 LOADER = __name__
 SERIES = "model"

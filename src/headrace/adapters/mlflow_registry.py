@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import BadInput, BadSettings
-from ..settings_http import is_loopback
+from ..settings.http import is_loopback
 from .mlflow_model import DATA, LOADER
 
 RUN_TAG, VERSION_TAG = "headrace.run", "headrace.version"

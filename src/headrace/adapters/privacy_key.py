@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..privacy import Privacy
-from ..settings_privacy import PrivacySettings
+from ..settings.privacy import PrivacySettings
 from .secret_files import read_secret
 
 

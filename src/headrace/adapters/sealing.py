@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ..errors import BadSettings, NotSealed
-from ..settings_sealing import SealingSettings
+from ..settings.sealing import SealingSettings
 from .secret_files import read_secret
 
 KEY_BYTES_MIN = 32

@@ -11,7 +11,7 @@ from typing import Any
 from ..adapters.sealing import Sealer
 from ..errors import BadSettings
 from ..importing import imported, nearest
-from ..settings_reading import section_of
+from ..settings.reading import section_of
 from .bridge import Bridge
 
 BRIDGES: dict[str, str] = {

@@ -22,7 +22,7 @@ from ..importing import SAID_MAX, imported
 from ..label.answers import fault_of
 from ..messages import Answer, LabelRequested, class_name
 from ..request_ids import is_further
-from ..settings_fields import Section, about
+from ..settings.fields import Section, about
 from .bridge import Delivery, Receipt, Reply
 from .database import changing
 from .reply_log import ReplyLog, opened

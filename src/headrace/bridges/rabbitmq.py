@@ -21,8 +21,8 @@ from ..adapters.brokers.address import BrokerAway, parse_address
 from ..adapters.brokers.rabbitmq import Link, key_of
 from ..errors import BadSettings
 from ..messages import LabelRequested
-from ..settings_fields import Few, about
-from ..settings_queue import ConnectionSettings
+from ..settings.fields import Few, about
+from ..settings.queue import ConnectionSettings
 from .bridge import Delivery, Receipt, Reply, Unreachable
 from .replies import decode_answer, make_reply
 

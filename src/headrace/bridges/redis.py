@@ -19,8 +19,8 @@ from msgspec import Meta
 from ..adapters.brokers.address import BrokerAway, parse_address
 from ..adapters.brokers.redis import connect_redis, id_of, telling_redis
 from ..errors import BadInput, BadSettings
-from ..settings_fields import Few, Seconds, about
-from ..settings_queue import ConnectionSettings
+from ..settings.fields import Few, Seconds, about
+from ..settings.queue import ConnectionSettings
 from .bridge import Delivery, Receipt, Reply, Unreachable
 from .replies import decode_answer, make_reply
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from ..adapters.faust_sensor import faust_sensor
-from ..adapters.prometheus import registry_of
-from ..adapters.serving import Served, serve
+from ..adapters.metrics.prometheus import registry_of
+from ..adapters.metrics.serving import Served, serve
 from ..errors import BadInput, BadSettings
 from ..flow.training import new_log
 from ..messages import Output

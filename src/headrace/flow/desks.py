@@ -18,7 +18,6 @@ from typing import TypeAlias
 import msgspec
 import xxhash
 
-from .. import frozen
 from ..errors import BadInput
 from ..label.desk import Desk
 from ..learn.training_log import NOWHERE, Origin, Place
@@ -40,6 +39,7 @@ from ..messages import (
 from ..query.orders import Order
 from ..request_ids import base_id
 from ..settings import Settings
+from ..state import frozen
 from ..wiring import make_desk
 
 DeskInput: TypeAlias = LabelRequested | RequestRescored | Answer | Withdrawal | Tick | Order

@@ -27,7 +27,7 @@ from ..messages import (
 from ..observe.answers import AnswersDecoder
 from ..observe.clock import off_clock_told
 from ..privacy import WHOLE, Privacy
-from ..settings_kafka import KafkaSettings
+from ..settings.kafka import KafkaSettings
 from . import wire
 from .desks import DeskInput, End, PartitionDesk, Unended, desk_of
 from .effects import Part

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..messages import RoundOrdered
 from ..query.orders import Order, name_of
-from ..settings_kafka import KafkaSettings
+from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Find, Look, Part, Routine
 from .orders import Followed

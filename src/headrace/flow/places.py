@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import BadInput
-from ..settings_kafka import KafkaSettings
+from ..settings.kafka import KafkaSettings
 from .effects import Bounds, Part
 
 LOGS_READ = ("events", "answers", "drift", "desk")

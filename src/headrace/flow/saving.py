@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import frozen
 from ..learn.training_log import TrainingLog
+from ..state import frozen
 from .effects import Commit, Part, Routine, Save, Saving
 from .hand import Hand
 from .topic_ids import written_ids

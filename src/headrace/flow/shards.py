@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 import msgspec
 import xxhash
 
-from .. import frozen
 from ..chance import Chance
 from ..errors import BadInput, BadSettings
 from ..feeding import feed_batch, pass_time
@@ -52,12 +51,13 @@ from ..query.record import (
 from ..query.schedule import BATCH_N
 from ..recalling import follow_record, settle_record
 from ..settings import LabelSettings, PrivacySettings, RunSettings, SealingSettings, Settings
-from ..settings_fields import Section
-from ..settings_http import HttpSettings
-from ..settings_kafka import KafkaSettings, WorkerSettings
-from ..settings_query import WorkflowSettings
-from ..settings_queue import QueueSettings
+from ..settings.fields import Section
+from ..settings.http import HttpSettings
+from ..settings.kafka import KafkaSettings, WorkerSettings
+from ..settings.query import WorkflowSettings
+from ..settings.queue import QueueSettings
 from ..shard import Shard
+from ..state import frozen
 from ..wiring import make_schema, make_shard
 from .orders import Followed, open_ordered, rolled_back
 from .records import Record as KafkaRecord

@@ -13,7 +13,7 @@ from ..errors import BadInput
 from ..learn.training_log import TrainingLog
 from ..messages import DriftChanged, LabelRequested
 from ..settings import Settings
-from ..settings_kafka import KafkaSettings
+from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
 from .hand import Hand

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import BadInput
-from ..settings_kafka import KafkaSettings
+from ..settings.kafka import KafkaSettings
 from .effects import Bounds, Part
 
 LOGS_KEPT = ("events", "journal", "desk", "training")

@@ -26,7 +26,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from ..messages import Answer
-from ..settings_label import CONFIDENCE, LabelSettings, confidence_of
+from ..settings.label import CONFIDENCE, LabelSettings, confidence_of
 from .consensus import Consensus, Majority, Outcome
 
 WINDOW_N = 2_000

@@ -14,7 +14,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..messages_base import Message
+from ..messages.base import Message
 
 PARTITIONS_MAX = 200_000
 """More partitions than a cluster of brokers has."""

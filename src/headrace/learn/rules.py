@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..messages_base import Message
+from ..messages.base import Message
 
 VERSION_OF = "version of "
 """What the names of versions begin with; the rest are digests of settings and code."""

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BadSettings
 from ..messages import Answer, InputRejected, Reason, Withdrawal
 from ..settings import AnswersSettings
-from ..settings_fields import faults_of_zone, zone_of
+from ..settings.fields import faults_of_zone, zone_of
 from .batches import Record
 from .hook import Headers, Hook
 from .payloads import find

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from ..messages import Features, Value, class_name
-from ..settings_columns import ColumnsSettings
+from ..settings.columns import ColumnsSettings
 
 NumberOf: TypeAlias = Callable[[str], float | None]
 

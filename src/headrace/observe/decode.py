@@ -17,7 +17,7 @@ from ..messages import (
     Reason,
 )
 from ..settings import ColumnsSettings, InputSettings
-from ..settings_fields import faults_of_zone, zone_of
+from ..settings.fields import faults_of_zone, zone_of
 from .columns import EventValues, batch_of, columns_of
 from .declared import Declared
 from .hook import Headers, Hook

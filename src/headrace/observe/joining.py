@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from ..messages import InputRejected, Reason
-from ..settings_join import JoinSettings
+from ..settings.join import JoinSettings
 from .batches import Record
 from .payloads import find
 from .values import Refusal, shown, text_of

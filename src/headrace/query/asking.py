@@ -35,8 +35,8 @@ from ..messages import (
 from ..observe.window import Columns
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
-from ..settings_open import OpenSettings
-from ..settings_query import DuplicateSettings, QuotaSettings
+from ..settings.open import OpenSettings
+from ..settings.query import DuplicateSettings, QuotaSettings
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need

@@ -16,7 +16,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from ..settings_query import DuplicateSettings
+from ..settings.query import DuplicateSettings
 from .examples import row_distances, row_scales
 from .pool import Pool
 

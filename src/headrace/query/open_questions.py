@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..messages import RequestRescored
 from ..observe.window import Columns
-from ..settings_open import OpenSettings
+from ..settings.open import OpenSettings
 
 SCORED_REASONS = ("doubt", "round", "ordered")
 """Reasons of requests that doubt chose, and a further look may find needless."""

@@ -10,7 +10,7 @@ from ..chance import Chance
 from ..errors import BrokenInvariant
 from ..messages import LabelRequested
 from ..settings import LabelSettings
-from ..settings_label import sure_of
+from ..settings.label import sure_of
 from .accounts import Asked
 from .budgets import Budget
 from .opinions import REASON as OPINION

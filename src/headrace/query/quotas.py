@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..observe.seen import widened
-from ..settings_query import QuotaSettings
+from ..settings.query import QuotaSettings
 from .examples import Examples
 from .online import FEW_LABELS, ONE, Lean, RankChances
 from .slices import Features, parse_slice

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BadSettings, BrokenInvariant
-from ..settings_query import ArrivalSettings, QuerySettings, asks_on_arrival
+from ..settings.query import ArrivalSettings, QuerySettings, asks_on_arrival
 from .arrivals import Arrivals, Drawn, Look, Walk
 from .budgets import Budget
 from .online import ONE, rate_of

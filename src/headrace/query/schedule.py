@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from ..settings_query import WorkflowSettings
+from ..settings.query import WorkflowSettings
 
 ANSWERS_N = 50
 """The pace of answers is that of so many latest ones."""

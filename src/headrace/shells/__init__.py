@@ -1,1 +1,1 @@
-
+"""Where modules were before; what is started by its old name still is."""

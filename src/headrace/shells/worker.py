@@ -1,53 +1,13 @@
-"""`headrace worker`: the app of `drivers.faust`, with a command line of ours.
-
-`faust -A headrace.shells.worker worker` still starts it: `app` and `create_app` lived here.
-"""
+"""`faust -A headrace.shells.worker worker`, as before the app moved to `drivers.faust`."""
 
 from __future__ import annotations
 
-import argparse
-from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 from ..drivers import faust
-from ..drivers.faust import Frame, create_app, set_up_logs
-from ..settings import load_for_kafka
-from .live_screen import Screen
+from ..drivers.faust import create_app
 
-
-def register(subparsers: Any) -> None:
-    """Add `headrace worker`."""
-    parser = subparsers.add_parser(
-        "worker",
-        help="work on a Kafka topic, one of as many workers as you like",
-        description="Read the inference log from Kafka, ask for labels, learn from the answers. "
-        "Workers with the same settings share the partitions. Stops on SIGTERM and Ctrl-C. See "
-        "docs/KAFKA.md.",
-    )
-    parser.add_argument("--settings", required=True, type=Path, metavar="FILE", help="TOML")
-    parser.add_argument(
-        "--live",
-        action="store_true",
-        help="show in the terminal what this worker does; warnings are shown at the end",
-    )
-    parser.set_defaults(func=main)
-
-
-def main(arguments: argparse.Namespace) -> int:
-    """Run `headrace worker`; the exit code."""
-    settings = load_for_kafka(arguments.settings)
-    with Screen() if arguments.live else nullcontext() as screen:
-        shown = screen if screen is not None and screen.is_shown else None
-        # Before anything else has something to say.
-        set_up_logs(settings, shown)
-        frame = Frame(settings, shown)
-        app = create_app(settings, frame)
-        try:
-            app.Worker(redirect_stdouts=False).execute_from_commandline()
-        except SystemExit as stopped:
-            return int(stopped.code or 0)
-    return 0
+__all__ = ["create_app"]
 
 
 def __getattr__(name: str) -> Any:

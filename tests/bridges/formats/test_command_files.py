@@ -11,8 +11,8 @@ import time
 
 import pytest
 
+from commands.runs import Stream, lines_of
 from headrace import cli
-from shells.runs import Stream, lines_of
 
 SETTINGS = """
 [bridges.files]

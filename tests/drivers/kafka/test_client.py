@@ -15,7 +15,7 @@ import pytest
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.options import passed_on
 from headrace.errors import BadSettings
-from headrace.settings_kafka import KafkaSettings
+from headrace.settings.kafka import KafkaSettings
 
 aiokafka = pytest.importorskip("aiokafka", reason="the extra headrace[kafka] is not installed")
 serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")

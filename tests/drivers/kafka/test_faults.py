@@ -11,7 +11,7 @@ from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Bounds, Part
 from headrace.flow.parcels import FencedError
 from headrace.flow.places import Places, check_place
-from headrace.settings_kafka import KafkaSettings
+from headrace.settings.kafka import KafkaSettings
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from headrace.commands.kafka.topics import show
 from headrace.drivers.kafka.cluster import Found
 from headrace.drivers.kafka.topics import TopicState, judged, planned, wanted
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
-from headrace.shells.kafka.topics import show
 
 PAGE = Path(__file__).parents[3] / "docs" / "KAFKA.md"
 WHOLE = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}

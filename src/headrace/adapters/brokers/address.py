@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ...errors import BadSettings
-from ...settings_http import is_loopback
-from ...settings_queue import ConnectionSettings
+from ...settings.http import is_loopback
+from ...settings.queue import ConnectionSettings
 from ..secret_files import read_secret
 
 SCHEMES: dict[str, tuple[Literal["redis", "rabbitmq"], bool, int]] = {

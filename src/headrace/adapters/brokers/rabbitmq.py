@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...errors import BadInput, BadSettings
-from ...settings_queue import ConnectionSettings, QueueSettings
+from ...settings.queue import ConnectionSettings, QueueSettings
 from .address import (
     Address,
     BrokerAway,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...settings_queue import QueueSettings
+from ...settings.queue import QueueSettings
 from .address import Address, parse_address
 from .copying import Source
 

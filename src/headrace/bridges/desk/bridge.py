@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from ...adapters.sealing import Sealer
-from ...settings_fields import Section, about
+from ...settings.fields import Section, about
 from ..bridge import Delivery, Receipt
 from .store import Store
 

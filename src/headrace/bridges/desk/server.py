@@ -22,7 +22,7 @@ from aiohttp import web
 
 from ...errors import BadSettings
 from ...messages import LabelRequested
-from ...settings_http import is_loopback
+from ...settings.http import is_loopback
 from ..bridge import Unreachable
 from .alerts import ordered_by
 from .bridge import Desk, DeskSettings

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from ...settings_fields import Section, Size, about
+from ...settings.fields import Section, Size, about
 
 
 class FilesSettings(Section, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, field
 
-from ...settings_fields import Few, Section, about
-from ...settings_http import is_loopback
+from ...settings.fields import Few, Section, about
+from ...settings.http import is_loopback
 
 TOKEN_VARIABLE = "HEADRACE_LABEL_STUDIO_TOKEN"
 

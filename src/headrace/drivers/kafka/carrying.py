@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import Any
 
-from ...adapters.timings import Timings
+from ...adapters.metrics.timings import Timings
 from ...flow.deadlines import HEARD_S
 from ...flow.effects import Commit, Find, Load, Look, Part, Produce, Read, Request, Retrain, Save
 from ...learn.retrain import Challenger, RetrainJob, attempt

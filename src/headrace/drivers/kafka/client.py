@@ -16,7 +16,7 @@ from typing import Any
 
 from ...adapters.secret_files import read_secret
 from ...errors import BadInput, BadSettings
-from ...settings_kafka import KafkaSettings, faults_of_kafka, is_loopback
+from ...settings.kafka import KafkaSettings, faults_of_kafka, is_loopback
 from .assigning import Steady
 from .options import passed_on, token_provider
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BadSettings
-from ...settings_kafka import KafkaSettings
+from ...settings.kafka import KafkaSettings
 from .client import ANSWER_MAX_S, NoBroker, admin, check_brokers, consumer, library
 
 VISIBLE_MAX_S = 30.0

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from ...settings_kafka import WorkerSettings
+from ...settings.kafka import WorkerSettings
 
 QUIET = ("aiokafka", "faust", "mode", "kafka")
 """Libraries whose chatter is of no use to an operator: only their errors are shown."""

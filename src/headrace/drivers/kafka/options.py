@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import BadSettings
 from ...importing import SAID_MAX, imported
-from ...settings_kafka import DEPENDED_ON, SET_HERE, KafkaSettings
+from ...settings.kafka import DEPENDED_ON, SET_HERE, KafkaSettings
 
 OF_GROUPS = ("group_instance_id",)
 """Options of a consumer that mean nothing without a group, or two members would share them."""

@@ -15,7 +15,7 @@ from concurrent.futures import Executor
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from ...adapters.timings import Timings
+from ...adapters.metrics.timings import Timings
 from ...flow.effects import (
     Ask,
     Assigned,

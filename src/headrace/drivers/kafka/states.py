@@ -12,8 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ... import frozen
-from ...adapters.snapshots import Keys, SnapshotStore, load_keys, series_in
+from ...adapters.snapshots.store import Keys, SnapshotStore, load_keys, series_in
 from ...errors import BadInput
 from ...flow.desks import PartitionDesk
 from ...flow.effects import Saving
@@ -27,6 +26,7 @@ from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
 from ...query.ruled import own_rule
 from ...settings import Settings
+from ...state import frozen
 
 
 class _ShardState(msgspec.Struct, frozen=True):

@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from ...adapters.metrics.timings import Timings
 from ...adapters.privacy_key import load_privacy
 from ...adapters.sealing import load_sealer
-from ...adapters.timings import Timings
 from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
 from ...query.record import Differences

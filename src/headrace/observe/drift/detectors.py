@@ -19,7 +19,7 @@ from river import drift
 from river.drift import binary
 
 from ...errors import BadSettings
-from ...settings_drift import DETECTORS, DriftSettings
+from ...settings.drift import DETECTORS, DriftSettings
 
 RATIO_MAX = 10.0
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ...chance import Chance
 from ...errors import BadSettings
 from ...messages import DriftChanged, LabelSettled
-from ...settings_drift import ONE_BY_ONE, DriftSettings, WatchSettings
+from ...settings.drift import ONE_BY_ONE, DriftSettings, WatchSettings
 from .. import signals
 from ..schema import Schema
 from ..shares import FeatureShares

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from ...settings_drift import DETECTORS, WatchSettings
+from ...settings.drift import DETECTORS, WatchSettings
 from .detectors import RATIO_MAX, Detector, DriftLevel, Feed, check_options, own_detector
 from .glr import RISE, Glr
 from .lines import Lines

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ...settings_query import STRATEGIES_BY_ROW
+from ...settings.query import STRATEGIES_BY_ROW
 from ..pool import Pool
 from .change import ExpectedErrorReduction, ExpectedGradientLength, VarianceReduction
 from .combined import RankedBatch, TwoStage, WeightedSum

@@ -1,0 +1,1 @@
+"""The report as metrics, and how they are served."""

@@ -1,0 +1,299 @@
+"""The metrics of the model, its accuracy, and drift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...learn.estimate import blind_labels
+from ...learn.failures import ACTS, FAILING_N
+from ...observe.shares import BINS
+from ...report import Report
+from .catalogue import FEATURES_MAX, Exported, by, by_class, in_full, plain
+
+LEVELS = ("STABLE", "WARNING", "DRIFT")
+UPDATES = ("learned", "unlearnable", "retrained", "adopted", "kept", "rolled_back")
+AGES = ("mean", "memory")
+DATED_UPDATES = ("learned", "retrained", "adopted")
+ESTIMATES = ("value", "low", "high", "naive")
+SIDES = ("now", "reference")
+AGAINST = ("blind", "all", "random")
+
+
+def _accuracy(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
+    found = report.accuracy
+    values = (found.accuracy, found.low, found.high, found.naive)
+    for name, value in zip(ESTIMATES, values, strict=True):
+        yield (report.judged, name), value
+
+
+def _saved(report: Report) -> Iterator[tuple[str, float | None]]:
+    blind = blind_labels(report.accuracy)
+    yield "blind", None if blind is None else blind - report.accuracy.labels_n
+    yield "all", report.events_n - report.settled_n
+    ratio = report.choosing.ratio
+    yield "random", None if ratio is None else (ratio - 1.0) * report.settled_n
+
+
+def _alarms(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
+    for name in report.drift_statistics:
+        for level in LEVELS[1:]:
+            count = report.drift_alarms_n.get(f"{name}/{level}", 0)
+            yield (*name.split("/"), level), count
+
+
+def _features(values: dict[str, float]) -> Sequence[tuple[str, float]]:
+    return list(values.items())[:FEATURES_MAX]
+
+
+def _feature_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
+    for feature, found in report.feature_shares.items():
+        for side, shares in zip(SIDES, (found.now, found.past), strict=True):
+            for name, share in zip(found.bins, shares, strict=True):
+                yield (feature, name, side), share
+
+
+def _borders(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
+    for feature, found in report.feature_shares.items():
+        for name, border in zip(found.bins, found.borders, strict=False):
+            yield (feature, name), border
+
+
+def _class_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
+    for side, place in zip(SIDES, (1, 0), strict=True):
+        shares = {name: pair[place] for name, pair in report.class_shares.items()}
+        for name, share in by_class(shares, report.classes) if shares else ():
+            yield (name, side), share
+
+
+MODEL = (
+    plain(
+        "headrace_model_version",
+        "entries",
+        "Entries of the training log that the model is made of.",
+        lambda r: r.model_version,
+        over="each",
+    ),
+    by(
+        "kind",
+        "headrace_model_updates_total",
+        "updates",
+        "What became of labels (learned, unlearnable) and of retraining (ordered, then adopted or "
+        "the model kept; an adoption may be rolled back).",
+        lambda r: [(kind, getattr(r, f"{kind}_n")) for kind in UPDATES],
+        closed=UPDATES,
+        over="max",
+    ),
+    by(
+        "kind",
+        "headrace_model_last_update_timestamp_seconds",
+        "seconds",
+        "When a label was last learned, a retraining ordered, a challenger adopted.",
+        lambda r: [(kind, getattr(r, f"{kind}_at")) for kind in DATED_UPDATES],
+        closed=DATED_UPDATES,
+        over="max",
+    ),
+    by(
+        "act",
+        "headrace_model_is_failing",
+        "0 or 1",
+        f"1: the model failed at the last {FAILING_N} or more that it was given: labels to learn, "
+        "events to predict.",
+        lambda r: [(act, act in r.failing) for act in ACTS],
+        closed=ACTS,
+        over="max",
+    ),
+    by(
+        "act",
+        "headrace_model_members_failed",
+        "members",
+        "Members of the committee that have failed since this process began.",
+        lambda r: [
+            (act, sum(f.act == act and f.who != "model" for f in r.failures)) for act in ACTS
+        ],
+        closed=ACTS,
+        over="max",
+    ),
+    plain(
+        "headrace_model_is_retraining",
+        "0 or 1",
+        "1: a retraining is under way.",
+        lambda r: r.is_retraining,
+        over="max",
+    ),
+    plain(
+        "headrace_model_memory_examples",
+        "examples",
+        "Labelled examples kept for retraining.",
+        lambda r: r.memory_n,
+        over="max",
+    ),
+    plain(
+        "headrace_model_parked_models",
+        "models",
+        "Displaced models that are tried again when the inputs look like theirs.",
+        lambda r: r.parked_n,
+        over="max",
+    ),
+    by(
+        "kind",
+        "headrace_model_evidence_age_seconds",
+        "seconds",
+        "How old the labels are that a committee judges by: their mean age when the newest came, "
+        "and the age at which what is near weighs 1/e.",
+        lambda r: [("mean", r.evidence_age_s), ("memory", r.evidence_memory_s)],
+        closed=AGES,
+        over="max",
+    ),
+)
+
+ACCURACY = (
+    Exported(
+        name="headrace_accuracy_ratio",
+        kind="gauge",
+        unit="0 to 1",
+        about="Estimated accuracy over the window with the bounds of its 95 % interval, and the "
+        "naive share of right predictions among what was asked, which is biased.",
+        read=_accuracy,
+        labels=("judged", "estimate"),
+        closed={"judged": ("model", "served"), "estimate": ESTIMATES},
+        over="each",
+    ),
+    plain(
+        "headrace_accuracy_labels",
+        "labels",
+        "Labels behind the estimate.",
+        lambda r: r.accuracy.labels_n,
+    ),
+    plain(
+        "headrace_accuracy_blind_labels",
+        "labels",
+        "Labels of events drawn blindly that would give as narrow an interval.",
+        lambda r: blind_labels(r.accuracy),
+        over="each",
+    ),
+    by(
+        "against",
+        "headrace_labels_saved",
+        "labels",
+        "Labels not needed. blind: for the estimate, against events drawn blindly, below 0 if more "
+        "were needed; all: against a label for every event; random: for the model, against "
+        "asking at random, as far as its twins tell.",
+        _saved,
+        closed=AGAINST,
+        over="each",
+    ),
+)
+
+DRIFT = (
+    plain(
+        "headrace_drift_level",
+        "level",
+        "0 STABLE, 1 WARNING, 2 DRIFT; the worst of all partitions.",
+        lambda r: LEVELS.index(r.drift_level),
+        over="max",
+    ),
+    by(
+        "level",
+        "headrace_drift_changes_total",
+        "changes",
+        "Changes of the drift level, by the new one.",
+        lambda r: in_full(r.drift_changes_n, LEVELS),
+        closed=LEVELS,
+    ),
+    by(
+        "level",
+        "headrace_drift_last_change_timestamp_seconds",
+        "seconds",
+        "When the drift level last became this one.",
+        lambda r: [(level, r.drift_changed_at.get(level)) for level in LEVELS],
+        closed=LEVELS,
+        over="max",
+    ),
+    plain(
+        "headrace_drift_since_timestamp_seconds",
+        "seconds",
+        "While the level is above STABLE: when that began, as far as it is known.",
+        lambda r: r.drift_since,
+        over="min",
+    ),
+    Exported(
+        name="headrace_drift_statistic",
+        kind="gauge",
+        unit="1 fires",
+        about="Statistic divided by its own threshold; the highest of features and partitions.",
+        read=lambda r: [(tuple(name.split("/")), v) for name, v in r.drift_statistics.items()],
+        labels=("signal", "detector"),
+        over="max",
+    ),
+    Exported(
+        name="headrace_drift_alarms_total",
+        kind="counter",
+        unit="alarms",
+        about="Alarms; one that prolongs another is not counted.",
+        read=_alarms,
+        labels=("signal", "detector", "level"),
+        closed={"level": LEVELS[1:]},
+    ),
+    Exported(
+        name="headrace_drift_last_alarm_timestamp_seconds",
+        kind="gauge",
+        unit="seconds",
+        about="When this watch last raised an alarm.",
+        read=lambda r: [
+            (tuple(name.split("/")), r.drift_alarmed_at.get(name)) for name in r.drift_statistics
+        ],
+        labels=("signal", "detector"),
+        over="max",
+    ),
+)
+
+SHARES = (
+    by(
+        "feature",
+        "headrace_feature_psi",
+        "index",
+        "Population stability index of the window against the past; 0.1 is worth a look, 0.25 "
+        "fires.",
+        lambda r: _features(r.feature_psi),
+        over="max",
+    ),
+    by(
+        "feature",
+        "headrace_feature_statistic",
+        "1 fires",
+        "Highest statistic of the feature divided by its own threshold.",
+        lambda r: _features(r.feature_ratios),
+        over="max",
+    ),
+    Exported(
+        name="headrace_feature_share_ratio",
+        kind="gauge",
+        unit="0 to 1",
+        about="Share of the events by bin, in the window (now) and in the past (reference), of the "
+        "4 features that moved most.",
+        read=_feature_shares,
+        labels=("feature", "bin", "side"),
+        closed={"bin": BINS, "side": SIDES},
+        over="each",
+    ),
+    Exported(
+        name="headrace_feature_bin_border",
+        kind="gauge",
+        unit="that of the feature",
+        about="Where such a bin of a number ends; the last of them has no end.",
+        read=_borders,
+        labels=("feature", "bin"),
+        closed={"bin": BINS},
+        over="each",
+    ),
+    Exported(
+        name="headrace_class_share_ratio",
+        kind="gauge",
+        unit="0 to 1",
+        about="Share of the predictions by class, in the window (now) and in the past (reference).",
+        read=_class_shares,
+        labels=("class", "side"),
+        closed={"side": SIDES},
+        over="each",
+    ),
+)

@@ -1,0 +1,136 @@
+"""The metrics of quality beyond accuracy: by class, and of calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...report import Report
+from .catalogue import CLASSES_MAX, Exported, by, plain
+
+MEASURES = ("balanced_accuracy", "kappa", "macro_f1")
+CLASS_MEASURES = ("recall", "precision")
+BOUNDS = ("value", "low", "high")
+CALIBRATIONS = ("error", "floor")
+NOISE_BY = ("model_low", "model_high", "annotators")
+
+
+def _quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
+    for measure in MEASURES:
+        rate = getattr(report.quality, measure)
+        for bound in BOUNDS:
+            yield (measure, bound), getattr(rate, bound)
+
+
+def _class_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
+    for measure in CLASS_MEASURES:
+        rates = getattr(report.quality, measure)
+        # A mean over the other classes would be no class's: they are left out.
+        for name in report.classes[:CLASSES_MAX]:
+            for bound in BOUNDS if name in rates else ():
+                yield (name, measure, bound), getattr(rates[name], bound)
+
+
+def _choosing(report: Report) -> Iterator[tuple[str, float | None]]:
+    found = report.choosing
+    yield from zip(BOUNDS, (found.gain, found.gain_low, found.gain_high), strict=True)
+
+
+def _times(report: Report) -> Iterator[tuple[str, float | None]]:
+    found = report.choosing
+    yield from zip(BOUNDS, (found.ratio, found.ratio_low, found.ratio_high), strict=True)
+
+
+def _label_noise(report: Report) -> Iterator[tuple[str, float | None]]:
+    low, high = report.label_noise or (None, None)
+    yield from zip(NOISE_BY, (low, high, report.answer_error), strict=True)
+
+
+def _calibration(report: Report) -> Iterator[tuple[str, float | None]]:
+    yield "error", report.quality.calibration_error
+    yield "floor", report.quality.calibration_floor
+
+
+QUALITY = (
+    Exported(
+        name="headrace_quality_ratio",
+        kind="gauge",
+        unit="0 to 1, kappa from -1",
+        about="Balanced accuracy, Cohen's kappa and macro F1 over the window, with the bounds of "
+        "their 95 % intervals, over the classes of which there is a label.",
+        read=_quality,
+        labels=("measure", "estimate"),
+        closed={"measure": MEASURES, "estimate": BOUNDS},
+        over="each",
+    ),
+    Exported(
+        name="headrace_class_quality_ratio",
+        kind="gauge",
+        unit="0 to 1",
+        about="Recall and precision of the first classes over the window, with the bounds of their "
+        "95 % intervals.",
+        read=_class_quality,
+        labels=("class", "measure", "estimate"),
+        closed={"measure": CLASS_MEASURES, "estimate": BOUNDS},
+        over="each",
+    ),
+    by(
+        "estimate",
+        "headrace_calibration_error_ratio",
+        "0 to 1",
+        "Expected calibration error over the window (error), and what it would be by chance, from "
+        "so few labels, if confidences were exact (floor).",
+        _calibration,
+        closed=CALIBRATIONS,
+        over="each",
+    ),
+    plain(
+        "headrace_calibration_temperature_ratio",
+        "1 is none",
+        "Temperature by which the model's probabilities are calibrated; above 1 it was too sure.",
+        lambda r: r.temperature,
+        over="each",
+    ),
+    plain(
+        "headrace_events_unpredicted_total",
+        "events",
+        "Events that came before the model had learned a label, and so have no accuracy.",
+        lambda r: r.unpredicted_n,
+    ),
+    by(
+        "estimate",
+        "headrace_choosing_gain_ratio",
+        "-1 to 1",
+        "Accuracy of small twins that choose their labels, less that of twins that take as many at "
+        "random, with the bounds of its 95 % interval.",
+        _choosing,
+        closed=BOUNDS,
+        over="each",
+    ),
+    by(
+        "estimate",
+        "headrace_random_labels_ratio",
+        "1 is as many",
+        "How many times as many labels the twins would need at random, 0.125 to 8, with bounds; "
+        "nothing while it can't be told.",
+        _times,
+        closed=BOUNDS,
+        over="each",
+    ),
+    by(
+        "by",
+        "headrace_label_noise_ratio",
+        "0 to 1",
+        "Estimated share of labels that are wrong, by the word of the model before it learned them "
+        "(model_low to model_high), and of answers, by how annotators disagree (annotators).",
+        _label_noise,
+        closed=NOISE_BY,
+        over="each",
+    ),
+    plain(
+        "headrace_labels_suspicious_total",
+        "labels",
+        "Labels that look wrong to the model; the latest are on the page of `headrace report`.",
+        lambda r: r.suspicious_n,
+        over="max",
+    ),
+)

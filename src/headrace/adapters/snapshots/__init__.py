@@ -1,0 +1,1 @@
+"""Signed snapshots, in folders and remote places."""

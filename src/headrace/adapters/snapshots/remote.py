@@ -1,0 +1,176 @@
+"""Folders that fsspec reaches: S3, GCS, Azure, SFTP, HDFS, a process's own memory...
+
+The only place that meets fsspec, which is imported when the first such folder is opened. Where it
+runs, with which credentials, is fsspec's configuration and its packages', not ours.
+
+An object store shows an upload whole or not at all. Elsewhere a file is written under a temporary
+name and renamed. In both cases its size and its end, which is the signature over all of it, are
+read back before it counts as written.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from ...errors import BadInput, BadSettings
+from .folder import SNAPSHOT_BYTES_MAX, Unreachable, check_size
+
+TIMEOUT_S = 30.0
+"""Limit for one request, where fsspec can set one: S3, GCS, Azure. Others have limits of theirs."""
+
+SHOWS_WHOLE = ("memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+"""Protocols whose uploads appear at once; for others it costs a copy not to rely on it."""
+
+INSTALL = "pip install 'headrace[kafka]'"
+
+_END_BYTES = 32
+_LISTINGS_MAX = 10
+_TOLD_MAX = 500
+
+
+class RemoteFolder:
+    """The folder of one series below a URL. Opening makes no request but for credentials.
+
+    Its methods may be called from any thread but fsspec's own; they wait for the network. All
+    raise `Unreachable` for whatever goes wrong there. Raises `BadSettings` if fsspec or the package
+    that the protocol needs is not installed, or the protocol is unknown.
+    """
+
+    def __init__(self, url: str, series: str) -> None:
+        self._fs, root = _file_system(url)
+        self._path = "/".join(filter(None, (root.rstrip("/"), series)))
+        self.shown = "/".join(filter(None, (url.rstrip("/"), series)))
+        self._shows_whole = url.partition(":")[0] in SHOWS_WHOLE
+
+    def read(self, name: str) -> bytes:
+        path = f"{self._path}/{name}"
+        with self._reaching(f"{name} can't be read"):
+            self._fs.invalidate_cache(self._path)
+            size = self._do("info", path)["size"]
+        if size > SNAPSHOT_BYTES_MAX:
+            raise BadInput(f"{size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")
+        with self._reaching(f"{name} can't be read"):
+            return bytes(self._do("cat_file", path))
+
+    def write_whole(self, name: str, content: bytes) -> bool:
+        check_size(name, content)
+        path = f"{self._path}/{name}"
+        if self._shows_whole:
+            self._put(path, content)
+        else:
+            self._put_and_rename(path, content)
+        with self._reaching(f"{name} was written and can't be read back"):
+            return self._holds(path, content)
+
+    def names(self) -> list[str]:
+        with self._reaching("can't be listed"):
+            for _ in range(_LISTINGS_MAX - 1):
+                # fsspec's memory stumbles over a file that another thread removes.
+                with suppress(KeyError):
+                    return self._listed()
+            return self._listed()
+
+    def remove(self, name: str) -> None:
+        with self._reaching(f"{name} can't be removed"), suppress(FileNotFoundError):
+            self._do("rm_file", f"{self._path}/{name}")
+
+    # ------------------------------------------------------------------------------- parts
+
+    def _listed(self) -> list[str]:
+        self._fs.invalidate_cache(self._path)
+        try:
+            paths = self._do("ls", self._path, detail=False)
+        except FileNotFoundError:
+            return []
+        return [path.rstrip("/").rpartition("/")[2] for path in paths]
+
+    def _put(self, path: str, content: bytes) -> None:
+        try:
+            with self._reaching("can't be written to"):
+                self._do("pipe_file", path, content)
+        except FileNotFoundError as error:
+            # Not a file that is gone: there is no such bucket.
+            raise Unreachable(f"{self.shown} can't be written to: {error}") from error
+
+    def _put_and_rename(self, path: str, content: bytes) -> None:
+        temporary = f"{self._path}/.snapshot-{secrets.token_hex(8)}.tmp"
+        with self._reaching("can't be made"):
+            self._do("makedirs", self._path, exist_ok=True)
+        try:
+            self._put(temporary, content)
+            with self._reaching("can't be written to"):
+                # What is cut short must not get the name of a snapshot.
+                if not self._holds(temporary, content):
+                    raise OSError(f"of {len(content)} bytes not all were kept")
+                self._rename(temporary, path)
+        except BaseException:
+            with suppress(Exception):
+                self._do("rm_file", temporary)
+            raise
+
+    def _rename(self, temporary: str, path: str) -> None:
+        try:
+            self._do("mv", temporary, path)
+        except FileNotFoundError:
+            raise
+        except Exception:
+            # Some can't rename onto a file; a kill just here leaves the earlier snapshots.
+            if not self._do("exists", path):
+                raise
+            self._do("rm_file", path)
+            self._do("mv", temporary, path)
+
+    def _holds(self, path: str, content: bytes) -> bool:
+        """Whether a file has the size of this content, and the same end."""
+        self._fs.invalidate_cache(self._path)
+        size: int = self._do("info", path)["size"]
+        start = max(0, size - _END_BYTES)
+        return bytes(self._do("cat_file", path, start=start, end=size)) == content[start:]
+
+    def _do(self, method: str, *arguments: Any, **named: Any) -> Any:
+        """Call a method of the file system, with the limit where there can be one."""
+        coroutine = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
+        if coroutine is None:
+            return getattr(self._fs, method)(*arguments, **named)
+        from fsspec.asyn import sync  # noqa: PLC0415 - an extra
+
+        return sync(self._fs.loop, coroutine, *arguments, timeout=TIMEOUT_S, **named)
+
+    @contextmanager
+    def _reaching(self, failed: str) -> Iterator[None]:
+        """One kind of error for all that the packages behind fsspec may raise."""
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise Unreachable(f"{self.shown}: {failed}: {_told(error)}") from error
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path in it."""
+    try:
+        from fsspec.core import url_to_fs  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise BadSettings(f"{url} needs fsspec, which is not installed; {INSTALL}") from None
+    try:
+        file_system, path = url_to_fs(url)
+    except ImportError as error:
+        # fsspec's own sentence names the package.
+        raise BadSettings(f"{url} can't be opened: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise BadSettings(f"{url} can't be opened: {error}; check it, and fsspec's settings") from (
+            error
+        )
+    except Exception as error:
+        raise Unreachable(f"{url} can't be opened: {_told(error)}") from error
+    return file_system, path
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, TimeoutError) and not str(error):
+        return f"no answer within {TIMEOUT_S:g} s"
+    return f"{type(error).__name__}: {error}"[:_TOLD_MAX]

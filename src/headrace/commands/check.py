@@ -1,0 +1,198 @@
+"""`headrace check`: every fault of a settings file, and what the settings make of a log of yours.
+
+With `--events` the first records of a log are read as a run would read them, and the model is tried
+on them with labels that are made up: whether it can learn and predict them, not how well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..adapters.jsonl import Tail
+from ..adapters.tables.records import is_table, lines_of
+from ..bridges import faults_of_bridges
+from ..drivers.files.places import is_whole
+from ..drivers.notebook import Simulation
+from ..engine import Engine
+from ..errors import BadInput, BadSettings
+from ..learn.models import build
+from ..messages import InputRejected
+from ..observe.answers import AnswersDecoder
+from ..observe.decode import Decoded, Decoder
+from ..pages.report.parts import features_told, when
+from ..privacy import WHOLE
+from ..query.budgets import Share
+from ..query.strategies import resolve
+from ..settings import Settings, load
+from ..testing.oracles import Delayed
+
+RECORDS_N = 1_000
+"""So many records of a log are tried."""
+
+LABELS_N = 200
+"""So many of its events get a label that is made up."""
+
+MADE_UP = ("one", "another")
+"""Classes for labels where neither the settings nor the log name two."""
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace check`."""
+    parser = subparsers.add_parser(
+        "check",
+        help="find every fault in a settings file",
+        description="Find every fault in a settings file at once, names of models and strategies "
+        "included; with --events, also what its first records are read as, and whether the model "
+        "can learn and predict them. Exit 0: none; 1: faults; 2: a file can't be read.",
+    )
+    parser.add_argument("settings", type=Path, metavar="FILE", help="TOML")
+    parser.add_argument(
+        "--events",
+        type=Path,
+        metavar="LOG",
+        help=f"a log to try the settings on, its first {RECORDS_N:,} records: JSON lines, CSV or "
+        "Parquet, .gz too",
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace check`; the exit code."""
+    path: Path = arguments.settings
+    faults = faults_of(path)
+    for fault in faults:
+        _say(f"- {fault}")
+    if faults:
+        _say(f"{len(faults)} fault{'s' * (len(faults) > 1)} in {path}")
+        return 1
+    settings = load(path)
+    limits = settings.query.budget.limits
+    allowed = ", ".join(f"{name} {value}" for name, value in limits.items())
+    _say(f"{path}: ok")
+    _say(f"stream {settings.stream}, seed {settings.seed}, model {settings.model.name}")
+    _say(f"strategy {settings.query.strategy}, budget {allowed}")
+    return 0 if arguments.events is None else try_log(arguments.events, settings, _say)
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
+
+
+def faults_of(path: Path) -> list[str]:
+    """Every fault of a settings file: what `load` finds, and what its names lead to.
+
+    Raises `BadSettings` for a file that can't be read, or is no TOML.
+    """
+    faults: list[str] = []
+    settings = Settings()
+    names = {"model": settings.model.name, "query": settings.query.strategy}
+    try:
+        settings = load(path)
+        names = {"model": settings.model.name, "query": settings.query.strategy}
+    except BadSettings as error:
+        faults += error.faults
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        for section, key in (("model", "name"), ("query", "strategy")):
+            found = raw[section].get(key) if isinstance(raw.get(section), dict) else None
+            names[section] = found if isinstance(found, str) else names[section]
+    trials: list[Callable[[], object]] = [
+        partial(build, names["model"], 0, len(settings.schema.classes)),
+        partial(resolve, names["query"]),
+        partial(Decoder, settings.input, settings.columns),
+        partial(AnswersDecoder, settings.answers),
+        partial(Engine, settings=settings),
+    ]
+    for trial in trials:
+        try:
+            trial()
+        except BadSettings as error:
+            # The engine finds again what was found before it, so each fault is told once.
+            faults += [fault for fault in error.faults if fault not in faults]
+    return faults + faults_of_bridges(settings.bridges)
+
+
+# ------------------------------------------------------------------------------ a log of yours
+
+
+def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
+    """Say what the settings make of the first records of a log; 1 if no run could live on them.
+
+    That is so where not one event can be read, or the model fails at all that it is given. Raises
+    `BadInput` for a file that can't be read.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} is no file; give a log of events")
+    lines = list(islice(_lines(path, settings, say), RECORDS_N))
+    decoded = Decoder(settings.input, settings.columns).decode(
+        lines, str(path), range(1, len(lines) + 1)
+    )
+    engine = Engine(settings=settings, privacy=WHOLE)
+    engine.feed([decoded.batch])
+    report = engine.report
+    rejected = Counter(str(one.reason) for one in decoded.rejected)
+    rejected.update(report.rejected_n)
+    say(f"{path}: {len(lines):,} records tried, {report.events_n:,} events in them")
+    for reason, n in rejected.most_common():
+        say(f"- {n:,} rejected as {reason}{_first(decoded.rejected, reason)}")
+    if not report.events_n:
+        say("not one event could be read; [input] says where its fields stand")
+        return 1
+    ats = decoded.batch.at
+    say(f"from {when(float(ats.min()))} to {when(float(ats.max()))}")
+    for kind, names in features_told(engine.schema):
+        say(f"read as {kind}: {names}")
+    for limit in report.limits:
+        say(f"- {limit.told}")
+    said, is_fit = _try_model(decoded, settings)
+    say(said if is_fit else f"- {said}")
+    return 0 if is_fit else 1
+
+
+def _lines(path: Path, settings: Settings, say: Callable[[str], None]) -> Iterator[bytes]:
+    if is_table(path):
+        for piece in lines_of(path, settings, say):
+            yield from piece.splitlines(keepends=True)
+        return
+    tail = Tail(path, length_max=settings.input.line_bytes_max, is_whole=is_whole)
+    try:
+        yield from tail.peek(RECORDS_N, is_final=True)
+    finally:
+        tail.close()
+
+
+def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
+    """Let the model learn and predict the events, with made up labels: what is said, and if it can.
+
+    Every event is asked about at once, whatever the budget is, and answered in turn by each class.
+    """
+    batch = decoded.batch
+    served = {*batch.served_classes, *(name for name in batch.predicted or [] if name)}
+    classes = settings.schema.classes or (sorted(served) if len(served) > 1 else MADE_UP)
+    truths = [classes[i % len(classes)] if i < LABELS_N else None for i in range(len(batch))]
+    engine = Engine(budget=Share(1.0), settings=settings, privacy=WHOLE)
+    try:
+        for _ in Simulation(engine, Delayed()).play([(batch, truths)]):
+            engine.check_model()
+    except BadSettings as error:
+        return str(error), False
+    report = engine.report
+    if report.model_fault:
+        return report.model_fault, False
+    told = f"the model learned {report.learned_n:,} labels that were made up, and predicts"
+    return "; ".join([told, *(failure.told for failure in report.failures)]), True
+
+
+def _first(rejected: list[InputRejected], reason: str) -> str:
+    """Where and why the first was rejected for this reason."""
+    for one in rejected:
+        if one.reason == reason:
+            return f", the first in record {one.position}: {one.detail}"
+    return ""

@@ -1,0 +1,322 @@
+"""`headrace demo`: a real stream, a drift half way, Headrace against a twin that asks at random.
+
+On a terminal it is paced so that a person can watch; anywhere else it prints plain lines and does
+not wait. The pace changes nothing that is decided. What is played is in `demo.duel`, the view in
+`live`; this is the command, the clock and the screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from ...adapters.metrics.serving import Served, serve
+from ...adapters.metrics.timings import Timings
+from ...adapters.printing import make_console
+from ...errors import BadSettings
+from ...messages import DriftChanged, ModelAdopted, ModelRolledBack, Output
+from ...pages.live.view import OURS, THEIRS, TRUE, History, Mark, Rated, Track, essentials
+from ...reporting import redated
+from ...settings.http import HttpSettings
+from ..report import check_page, write_page
+from .duel import EVENTS_MIN, Batch, Duel, Side, stream
+from .page import Told
+
+EVENTS_N = 12_000
+SPEED = 250.0
+REFRESH_S = 0.2
+LINES_N = 24
+EXIT_INTERRUPTED = 130
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `demo` to the command line."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="watch it work on a stream that drifts",
+        description=(
+            "Plays real data with a drift half way to Headrace and to a twin that asks at random, "
+            "answered by simulated annotators who are late and sometimes wrong."
+        ),
+    )
+    parser.add_argument(
+        "--events", type=int, default=EVENTS_N, metavar="N", help="length (default %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="port of /metrics on loopback; 0: a free one"
+    )
+    parser.add_argument(
+        "--speed",
+        type=float,
+        metavar="EVENTS",
+        help=f"events a second at most, 0: no limit (default {SPEED:g} on a terminal, else 0)",
+    )
+    parser.add_argument("--plain", action="store_true", help="lines of text, no live view")
+    parser.add_argument("--seed", type=int, default=7, help="seed (default %(default)s)")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a page with the plots at the end"
+    )
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace, console: Console | None = None) -> int:
+    """The command; 0: played to the end, 130: interrupted.
+
+    Raises `BadSettings` for an argument that can't be, and for a port that is taken.
+    """
+    console = console or make_console()
+    is_plain = bool(args.plain) or not console.is_terminal
+    speed = args.speed if args.speed is not None else SPEED if console.is_terminal else 0.0
+    _check(args.events, args.port, speed, args.seed)
+    show = Show(Duel.of(args.events, args.seed), args.events)
+    if args.report is not None:
+        check_page(args.report)
+        show.told = Told.of(show.duel, args.events)
+    served = _served(show, args.port)
+    try:
+        for line in show.opening(served.url):
+            _say(console, line)
+        batches, pace = stream(args.events, args.seed), _Pace(speed)
+        if is_plain:
+            _play_plain(show, batches, console, pace)
+        else:
+            _play_live(show, batches, console, pace, served.url)
+        show.finish()
+        console.print(closing(show.duel, is_plain))
+        for line in (
+            show.duel.verdict(),
+            "One run is one throw of the dice: docs/DEMO.md has five of them.",
+        ):
+            # On a terminal words are kept whole; for a file a line stays a line.
+            console.print(line, markup=False, highlight=False, soft_wrap=is_plain)
+        if show.told is not None:
+            write_page(args.report, show.told.as_html())
+            _say(console, f"The page with the plots: {args.report}")
+    except KeyboardInterrupt:
+        seen_n = show.duel.ours.engine.shard.events_n
+        console.print(f"Interrupted after {seen_n:,} of {show.events_n:,} events.", highlight=False)
+        return EXIT_INTERRUPTED
+    finally:
+        served.close()
+    return 0
+
+
+def _check(events_n: int, port: int, speed: float, seed: int) -> None:
+    faults = []
+    if events_n < EVENTS_MIN:
+        faults.append(f"--events is {events_n}; must be at least {EVENTS_MIN}")
+    if not 0 <= port <= 65_535:
+        faults.append(f"--port is {port}; must be 0 to 65535")
+    if not speed >= 0:
+        faults.append(f"--speed is {speed:g}; must be at least 0 (events a second)")
+    if not 0 <= seed < 1 << 62:
+        faults.append(f"--seed is {seed}; must be at least 0 and below 2**62")
+    if faults:
+        raise BadSettings(faults)
+
+
+def _served(show: Show, port: int) -> Served:
+    try:
+        return serve(lambda: show.dated, http=HttpSettings(port=port), timings=show.timings)
+    except BadSettings as error:
+        why = error.__cause__ or error
+        raise BadSettings(
+            f"/metrics can't listen on port {port} ({why}); give another --port, or 0 for any"
+        ) from error
+
+
+def _play_plain(show: Show, batches: Iterable[Batch], console: Console, pace: _Pace) -> None:
+    for batch in batches:
+        for line in show.play(batch):
+            _say(console, line)
+        pace.wait(len(batch[0]))
+
+
+def _play_live(
+    show: Show, batches: Iterable[Batch], console: Console, pace: _Pace, url: str
+) -> None:
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        for batch in batches:
+            show.play(batch)
+            if pace.is_refresh_due():
+                live.update(show.view(*console.size, url), refresh=True)
+            pace.wait(len(batch[0]))
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Pace:
+    """The wall clock, in one place: waits so that no more than `speed` events pass in a second."""
+
+    def __init__(self, speed: float) -> None:
+        self.speed = speed
+        self._next_at = time.monotonic()
+        self._drawn_at = 0.0
+
+    def wait(self, events_n: int) -> None:
+        if self.speed <= 0:
+            return
+        self._next_at += events_n / self.speed
+        wait_s = self._next_at - time.monotonic()
+        if wait_s > 0:
+            time.sleep(wait_s)
+        else:
+            # What was lost to a slow machine is not made up for by a rush.
+            self._next_at = time.monotonic()
+
+    def is_refresh_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._drawn_at < REFRESH_S:
+            return False
+        self._drawn_at = now
+        return True
+
+
+@dataclass
+class Show:
+    """A duel under way and what is told of it.
+
+    `dated` is the report that /metrics shows: as if events came by the clock of the day, each when
+    it was played.
+    """
+
+    duel: Duel
+    events_n: int
+    told: Told | None = None
+    history: History = field(default_factory=History)
+    ours_true: Track = field(default_factory=lambda: Track("true", TRUE))
+    twin_true: Track = field(default_factory=lambda: Track("random twin, true", THEIRS))
+
+    def __post_init__(self) -> None:
+        self.timings = Timings(self.duel.ours.engine.settings.stream)
+        # When the stream stood where, by its own time and by the clock of the day.
+        self._stream_at: list[float] = []
+        self._day_at: list[float] = []
+        self._look()
+
+    def _look(self) -> None:
+        self.report = report = self.duel.ours.engine.report
+        if report.now is not None:
+            self._stream_at.append(report.now)
+            self._day_at.append(time.time())
+        # Put there whole: another thread may read it at any instant.
+        self.dated = redated(report, self._date)
+
+    def _date(self, at: float) -> float:
+        return float(np.interp(at, self._stream_at, self._day_at))
+
+    def play(self, batch: Batch) -> list[str]:
+        """One batch; returns what is worth a line."""
+        before_n = self.report.events_n
+        started = time.perf_counter()
+        outputs = self.duel.ours.play(batch)
+        self.timings.fed(len(batch[0]), time.perf_counter() - started, 0.0)
+        self.duel.twin.play(batch)
+        self._look()
+        report = self.report
+        half_n = self.events_n // 2
+        lines = []
+        if before_n < half_n <= report.events_n:
+            self.history.marks.append(Mark(half_n, "▲", "bold red", is_line=True))
+            lines.append(f"{half_n:>7,}  the columns are shifted: the drift begins")
+        if self.told is not None:
+            self.told.note(outputs)
+        self.history.note(report)
+        self.history.happened(outputs, report.events_n)
+        for side, track in zip(self.duel.sides, (self.ours_true, self.twin_true), strict=True):
+            found = side.engine.report.accuracy
+            if found.accuracy is not None and found.to_seq is not None:
+                track.add(found.to_seq, side.true_of(found))
+        lines += [line for line in map(self._line, outputs) if line]
+        step_n = max(1, self.events_n // LINES_N)
+        if before_n // step_n < report.events_n // step_n:
+            lines.append(self._status())
+        return lines
+
+    def finish(self) -> None:
+        """Time passes until every request has ended."""
+        outputs = self.duel.finish()
+        if self.told is not None:
+            self.told.note(outputs, is_last=True)
+        self._look()
+
+    def view(self, width: int, height: int, foot: str) -> Group:
+        """The live view as it stands."""
+        return essentials(
+            self.report,
+            self.history,
+            width=width,
+            height=height,
+            rated=[self._rated(self.duel.ours, OURS), self._rated(self.duel.twin, THEIRS)],
+            tracks=[self.ours_true, self.twin_true],
+            until_n=self.events_n,
+            foot=foot,
+        )
+
+    def opening(self, url: str) -> list[str]:
+        """What is about to be seen."""
+        return [
+            f"{self.events_n:,} events of river's ImageSegments, its 2,310 pictures over and over.",
+            f"From event {self.events_n // 2:,} on every column holds its neighbour's values.",
+            "5 labels in 100 events, from five annotators who are late and sometimes wrong.",
+            f"Metrics at {url}",
+        ]
+
+    def _rated(self, side: Side, style: str) -> Rated:
+        found = side.engine.report.accuracy
+        return Rated(side.name, style, found, side.true_of(found))
+
+    def _line(self, output: Output) -> str | None:
+        if isinstance(output, DriftChanged):
+            return (
+                f"{self.report.events_n:>7,}  drift {output.previous} -> {output.level} "
+                f"({output.signal}, {output.detector}, {output.statistic:.2f} of its threshold)"
+            )
+        if isinstance(output, ModelAdopted):
+            return (
+                f"{self.report.events_n:>7,}  retrained model adopted: "
+                f"{output.challenger_right:.0%} right against {output.champion_right:.0%} "
+                f"on {output.labels_n} labels"
+            )
+        if isinstance(output, ModelRolledBack):
+            return f"{self.report.events_n:>7,}  adoption rolled back: the old model does better"
+        return None
+
+    def _status(self) -> str:
+        report = self.report
+        told = [_share(self._rated(side, "")) for side in self.duel.sides]
+        return (
+            f"{report.events_n:>7,}  headrace {told[0]} | random {told[1]} | "
+            f"paid {report.asked_n - report.refunded_n:,} open {report.open_n:,} "
+            f"drift {report.drift_level}"
+        )
+
+
+def _share(rated: Rated) -> str:
+    found = rated.estimate
+    if found.accuracy is None or found.low is None or found.high is None:
+        return "no label yet"
+    true = f" true {rated.true:.0%}" if rated.true is not None else ""
+    return f"{found.accuracy:.0%} ({found.low:.0%} to {found.high:.0%}){true}"
+
+
+def closing(duel: Duel, is_plain: bool) -> Table:
+    """The closing table."""
+    table = Table(box=None if is_plain else box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    table.add_column("headrace", style="" if is_plain else OURS)
+    table.add_column("random twin", style="" if is_plain else THEIRS)
+    for row in duel.rows():
+        table.add_row(*row)
+    return table

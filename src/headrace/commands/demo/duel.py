@@ -1,0 +1,305 @@
+"""The demo's stream, its two engines, and the figures that are told at the end.
+
+Two engines see the same events under the same budget and differ in nothing but the strategy. What
+is true is known here, because the stream has its labels; the engines know only what they bought.
+Nothing here is drawn, paced or printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from river import datasets
+
+from ...chance import Chance
+from ...drivers.notebook import Simulation
+from ...engine import Engine
+from ...learn.estimate import Estimate
+from ...messages import DriftChanged, Event, EventBatch, Features, Output, class_name
+from ...observe.decode import batch_of
+from ...observe.signals import predicted_classes
+from ...settings import (
+    BudgetSettings,
+    DriftSettings,
+    EvaluationSettings,
+    LabelSettings,
+    ObserveSettings,
+    QuerySettings,
+    SchemaSettings,
+    Settings,
+    WatchSettings,
+)
+from ...testing.oracles import Crowd
+
+BATCH_N = 25
+EVENTS_MIN = 1_000
+SHARE = 0.05
+RECOVERED = 0.05
+"""Recovered: so near to the accuracy before the drift, over `NEAR_N` events."""
+NEAR_N = 500
+LEVEL_POINTS = 2.0
+"""A smaller difference is not told as a victory: docs/DEMO.md has the spread over seeds."""
+
+Batch = tuple[EventBatch, list[str]]
+
+
+def stream(events_n: int, seed: int) -> Iterator[Batch]:
+    """River's `ImageSegments` in batches of `BATCH_N`, one event a second, with a drift half way.
+
+    The 2,310 patches of outdoor photographs come by as often as needed, each time in another order.
+    From the middle on each of the 18 columns holds the values of its neighbour, as after a release
+    that shifts the columns by one.
+    """
+    pictures = _pictures()
+    names = list(pictures[0][0])
+    shifted = dict(zip(names, [*names[1:], names[0]], strict=True))
+    chance = Chance(seed)
+    keys = chance.keys(str(i) for i in range(len(pictures)))
+    events: list[Event] = []
+    truths: list[str] = []
+    for n in range(events_n):
+        turn, place = divmod(n, len(pictures))
+        if place == 0:
+            order = np.argsort(chance.uniforms(f"order {turn}", keys), kind="stable")
+        features, label = pictures[int(order[place])]
+        if n >= events_n // 2:
+            features = {name: features[shifted[name]] for name in names}
+        events.append(Event(id=str(n), at=float(n), features=features))
+        truths.append(label)
+        if len(events) == BATCH_N or n == events_n - 1:
+            yield batch_of(events), truths
+            events, truths = [], []
+
+
+def _pictures() -> list[tuple[Features, str]]:
+    dataset: Any = datasets.ImageSegments  # Unlike the rest of river it has no types.
+    return [
+        ({str(name): float(value) for name, value in features.items()}, class_name(label))
+        for features, label in dataset()
+    ]
+
+
+def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
+    """What both engines run on, but for the strategy: docs/DEMO.md says why."""
+    classes = sorted({label: True for _, label in _pictures()})
+    by_default = DriftSettings().watch
+    kept = [w for w in by_default if (w.signal, w.detector) != ("features", "psi")]
+    return Settings(
+        stream="demo",
+        seed=seed,
+        schema=SchemaSettings(classes=classes),
+        observe=ObserveSettings(
+            window_n=1_000, reservoir_n=1_000, reservoir_half_life_s=events_n / 24
+        ),
+        query=QuerySettings(strategy=strategy, budget=BudgetSettings(share=SHARE)),
+        label=LabelSettings(deadline_s=900.0, answers_wanted=2, answers_max=3),
+        drift=DriftSettings(
+            check_every_n=250,
+            window_n=250,
+            watch=(*kept, WatchSettings(signal="features", detector="psi", level="drift")),
+        ),
+        evaluation=EvaluationSettings(window_n=events_n // 8),
+    )
+
+
+def crowd(seed: int) -> Crowd:
+    """Five people; three are asked about each event, and two must agree."""
+    return Crowd(
+        annotators_n=5, answers_n=3, delay_s=90.0, wrong=0.08, unsure=0.02, silent=0.03, seed=seed
+    )
+
+
+class Side:
+    """One engine with its own annotators, and what is true about it."""
+
+    def __init__(
+        self,
+        name: str,
+        strategy: str,
+        events_n: int,
+        seed: int,
+        settings: Settings | None = None,
+    ) -> None:
+        self.name = name
+        self.engine = Engine(settings=settings or settings_of(strategy, events_n, seed))
+        self.simulation = Simulation(self.engine, crowd(seed))
+        self.half_n = events_n // 2
+        self.estimates: dict[str, Estimate] = {}
+        self.noticed_n: int | None = None
+        self.false_alarms_n = 0
+        # right_before[i]: how many of the first i predictions were right.
+        self._right_before = [0]
+
+    def play(self, batch: Batch) -> list[Output]:
+        """Observe, ask, answer and learn; returns what happened."""
+        before_n = self.engine.shard.events_n
+        outputs = [o for piece in self.simulation.play([batch], settle=False) for o in piece]
+        self._judge(before_n, batch[1])
+        self._note(outputs)
+        return outputs
+
+    def finish(self) -> list[Output]:
+        """Time passes until every request has ended."""
+        outputs = [o for piece in self.simulation.play([]) for o in piece]
+        self.estimates["at the end"] = self.engine.report.accuracy
+        self.estimates["overall"] = self.engine.report.accuracy_all
+        return outputs
+
+    def _judge(self, before_n: int, truths: list[str]) -> None:
+        seen = self.engine.shard.window.since(before_n)
+        classes = self.engine.schema.classes
+        for code, truth in zip(predicted_classes(seen.probabilities).tolist(), truths, strict=True):
+            self._right_before.append(self._right_before[-1] + (classes[code] == truth))
+
+    def _note(self, outputs: list[Output]) -> None:
+        found, seen_n = self.engine.report.accuracy, self.engine.shard.events_n
+        if found.to_seq is not None and found.from_seq is not None and found.accuracy is not None:
+            # The latest estimates that speak of nothing beyond the stretch they are meant for.
+            if found.to_seq <= self.half_n:
+                self.estimates["before the drift"] = found
+            if found.from_seq <= self.half_n and found.to_seq > self.half_n:
+                self.estimates["just after it"] = found
+        for output in outputs:
+            if isinstance(output, DriftChanged) and output.level == "DRIFT":
+                if seen_n <= self.half_n:
+                    self.false_alarms_n += 1
+                elif self.noticed_n is None:
+                    self.noticed_n = seen_n - self.half_n
+
+    def true(self, first: int | None, last: int | None) -> float | None:
+        """The share right among events [first, last); None where there are none."""
+        if first is None or last is None or not 0 <= first < last < len(self._right_before):
+            return None
+        return (self._right_before[last] - self._right_before[first]) / (last - first)
+
+    def true_of(self, estimate: Estimate) -> float | None:
+        """The share right among the very events that an estimate speaks of."""
+        return self.true(estimate.from_seq, estimate.to_seq)
+
+    @property
+    def recovered_n(self) -> int | None:
+        """Events from the drift until the last `NEAR_N` are nearly as right as before it."""
+        before = self.true(self.half_n - self.engine.settings.evaluation.window_n, self.half_n)
+        for stop in range(self.half_n + NEAR_N, len(self._right_before)):
+            near = self.true(stop - NEAR_N, stop)
+            if before is not None and near is not None and near >= before - RECOVERED:
+                return stop - self.half_n
+        return None
+
+
+@dataclass
+class Duel:
+    """Headrace and its twin that asks at random, on the same events.
+
+    >>> duel = Duel.of(1_000, seed=7)
+    >>> for batch in stream(1_000, seed=7):
+    ...     _ = duel.play(batch)
+    >>> duel.ours.engine.report.events_n, duel.twin.engine.report.events_n
+    (1000, 1000)
+    """
+
+    ours: Side
+    twin: Side
+
+    @classmethod
+    def of(cls, events_n: int, seed: int) -> Duel:
+        return cls(
+            Side("headrace", "margin", events_n, seed), Side("random", "random", events_n, seed)
+        )
+
+    def play(self, batch: Batch) -> list[Output]:
+        """One batch to both; returns what left our engine."""
+        outputs = self.ours.play(batch)
+        self.twin.play(batch)
+        return outputs
+
+    def finish(self) -> list[Output]:
+        """Until every request has ended; returns what left our engine."""
+        outputs = self.ours.finish()
+        self.twin.finish()
+        return outputs
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The closing table: what, headrace, random twin."""
+        rows = [("labels paid", _paid(self.ours), _paid(self.twin))]
+        for stretch in STRETCHES:
+            rows.append((f"accuracy {stretch}", *_told(self.sides, stretch, _estimated)))
+            rows.append(("  in truth", *_told(self.sides, stretch, _true)))
+        for title, tell in FIGURES:
+            rows.append((title, tell(self.ours), tell(self.twin)))
+        return rows
+
+    def verdict(self) -> str:
+        """What was seen, in one sentence, whoever won."""
+        ours, twin = (side.true_of(side.estimates["overall"]) for side in self.sides)
+        if ours is None or twin is None:
+            return "The stream was too short to compare anything."
+        points, labels = 100 * (ours - twin), _paid(self.ours)
+        told = f"({ours:.1%} against {twin:.1%} right, for {labels} and {_paid(self.twin)} labels)"
+        if abs(points) < LEVEL_POINTS:
+            return (
+                f"Here choosing and chance came out level over the whole stream {told}: the seed "
+                f"alone moves their difference by about {LEVEL_POINTS:g} points."
+            )
+        if points > 0:
+            return (
+                f"Here Headrace's choice of labels gained {points:.1f} points of accuracy "
+                f"over the whole stream {told}."
+            )
+        return f"Here the twin that asks at random won by {-points:.1f} points {told}."
+
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        return self.ours, self.twin
+
+
+STRETCHES = ("before the drift", "just after it", "at the end", "overall")
+
+
+def _paid(side: Side) -> str:
+    report = side.engine.report
+    return f"{report.asked_n - report.refunded_n:,}"
+
+
+def _told(
+    sides: tuple[Side, Side], stretch: str, tell: Callable[[Side, Estimate], str]
+) -> tuple[str, str]:
+    ours, twin = (tell(side, side.estimates.get(stretch, Estimate())) for side in sides)
+    return ours, twin
+
+
+def _estimated(side: Side, found: Estimate) -> str:
+    if found.accuracy is None or found.low is None or found.high is None:
+        return "-"
+    return f"{found.accuracy:.1%} ({found.low:.0%} to {found.high:.0%})"
+
+
+def _true(side: Side, found: Estimate) -> str:
+    true = side.true_of(found)
+    return "-" if true is None else f"{true:.1%}"
+
+
+def _count(n: int | None) -> str:
+    return "not in this stream" if n is None else f"{n:,}"
+
+
+def _retrained(side: Side) -> str:
+    return f"{side.engine.report.retrained_n} / {side.engine.report.adopted_n}"
+
+
+def _unsettled(side: Side) -> str:
+    report = side.engine.report
+    return f"{report.disputed_n} / {report.expired_n + report.withdrawn_n}"
+
+
+FIGURES: tuple[tuple[str, Callable[[Side], str]], ...] = (
+    ("events until recovered", lambda side: _count(side.recovered_n)),
+    ("events until DRIFT seen", lambda side: _count(side.noticed_n)),
+    ("false DRIFT before it", lambda side: str(side.false_alarms_n)),
+    ("rounds", lambda side: f"{side.engine.report.rounds_n:,}"),
+    ("retrained / adopted", _retrained),
+    ("disputed / not answered", _unsettled),
+)

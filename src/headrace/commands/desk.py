@@ -1,0 +1,236 @@
+"""`headrace desk`: a page on which people label, for a run or for the workers on Kafka."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..adapters.printing import say
+from ..bridges import settings_of
+from ..bridges.carrier import Carrier
+from ..drivers.audit.acts import Acts
+from ..drivers.files.orders import orders_at
+from ..drivers.files.shown import REPORT, read_compared
+from ..errors import BadInput, BadSettings
+from ..messages import RoundOrdered
+from ..settings import Settings
+from .bridge import acts_of, add_places, open_carrier, open_end
+from .stopping import told_to_stop
+from .worker_accuracy import Accuracy, SavedAccuracy, WorkerAccuracy
+
+NAME = "desk"
+EVERY_S = 0.3
+STOP_S = 5.0
+FIRST = "operator"
+"""The name of whoever starts a desk at which nobody is known yet."""
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace desk`."""
+    parser = subparsers.add_parser(
+        "desk",
+        help="label in the browser",
+        description="Serve a page on which people label what a run asks: with --state beside a "
+        "`headrace run --follow`, without it beside the workers on Kafka. On loopback unless "
+        "[bridges.desk] says otherwise. Ends with SIGTERM or Ctrl-C.",
+    )
+    add_places(parser)
+    parser.add_argument("--port", type=int, metavar="N", help="instead of bridges.desk.port")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="begin a run on the demo's stream in a new folder, and label there",
+    )
+    people = parser.add_mutually_exclusive_group()
+    people.add_argument("--add", metavar="NAME", help="give somebody a link, and end")
+    people.add_argument("--remove", metavar="NAME", help="take somebody's token away, and end")
+    parser.add_argument(
+        "--role",
+        default="annotator",
+        help="with --add: annotator (labels), operator (orders rounds too), viewer (looks on)",
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace desk`; the exit code."""
+    try:
+        from ..bridges.desk.bridge import Desk  # noqa: PLC0415 - an extra
+        from ..bridges.desk.people import People  # noqa: PLC0415
+        from ..bridges.desk.server import Server  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "aiohttp":
+            raise
+        raise BadSettings(
+            "the desk needs aiohttp, which is not here; run pip install 'headrace[desk]'"
+        ) from error
+
+    with ExitStack() as opened:
+        if arguments.demo:
+            from .desk_demo import begin_demo  # noqa: PLC0415
+
+            arguments.state = begin_demo(arguments.state, opened)
+        settings, end, folder = open_end(arguments, NAME, opened)
+        _, desk_settings = settings_of(NAME, settings.bridges)
+        if arguments.port is not None:
+            if not 0 <= arguments.port <= 65_535:
+                raise BadSettings(f"--port is {arguments.port}; must be 0 to 65535")
+            desk_settings = msgspec.structs.replace(desk_settings, port=arguments.port)
+        if arguments.state is None and desk_settings.expertise_share:
+            raise BadSettings(
+                "bridges.desk.expertise_share is set, and workers on Kafka do not tell the desk "
+                "how good people are; take it out, or label beside a run on files with --state"
+            )
+        people = People(folder / NAME / "people.json")
+        acts = acts_of(arguments, settings)
+        if arguments.add is not None or arguments.remove is not None:
+            _change_people(people, arguments, desk_settings, acts)
+            return 0
+        desk = Desk(desk_settings, folder / NAME, sealer=end.sealer)
+        opened.callback(desk.close)
+        carrier = open_carrier(NAME, desk, end, folder, opened)
+        run = JoinedRun(settings, arguments.state, desk_settings.metrics)
+        opened.callback(run.close)
+        server = Server(desk, people, run, on_act=acts.record)
+        acts.record("desk_started")
+        with told_to_stop() as stop:
+            asyncio.run(_serve(server, people, carrier, stop, acts))
+    return 0
+
+
+def _change_people(people: Any, arguments: argparse.Namespace, settings: Any, acts: Acts) -> None:
+    if arguments.remove is not None:
+        people.remove(arguments.remove)
+        acts.record("token_removed", of=arguments.remove)
+        say(f"{arguments.remove} can no longer log in")
+        return
+    token = people.add(arguments.add, arguments.role)
+    acts.record("token_given", to=arguments.add, role=arguments.role)
+    say(f"a link for {arguments.add} ({arguments.role}); it is shown only now:")
+    say(f"  {_link(settings, settings.port, token)}")
+
+
+def _link(settings: Any, port: int, token: str) -> str:
+    scheme = "https" if settings.cert_file else "http"
+    host = settings.public[0] if settings.public else settings.host
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{port}/#token={token}"
+
+
+async def _serve(
+    server: Any, people: Any, carrier: Carrier, stop: threading.Event, acts: Acts
+) -> None:
+    """Serve until told to stop, while another thread carries."""
+    from aiohttp import web  # noqa: PLC0415 - an extra
+
+    from ..bridges.desk.server import tls_of  # noqa: PLC0415
+
+    runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    settings = server.settings
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls_of(settings))
+        try:
+            await site.start()
+        except OSError as error:
+            raise BadSettings(
+                f"{settings.host}:{settings.port} can't be had: {error.strerror}; set --port"
+            ) from error
+        port = runner.addresses[0][1]
+        if people.everybody:
+            say(f"the desk is at {_link(settings, port, '').partition('#')[0]}")
+            say("headrace desk --add NAME gives somebody a link; Ctrl-C ends this")
+        else:
+            token = people.add(FIRST, "operator")
+            acts.record("token_given", to=FIRST, role="operator")
+            say("the desk is open; this link is yours, and is shown only now:")
+            say(f"  {_link(settings, port, token)}")
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        failed: list[BaseException] = []
+
+        def carry() -> None:
+            try:
+                carrier.run(stop, EVERY_S)
+            except BaseException as error:
+                failed.append(error)
+            loop.call_soon_threadsafe(done.set)
+
+        thread = threading.Thread(target=carry, name="headrace-desk-carrier", daemon=True)
+        thread.start()
+        await done.wait()
+        thread.join()
+        if failed:
+            raise failed[0]
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(runner.cleanup(), STOP_S)
+
+
+class JoinedRun:
+    """What the desk knows of the run in a folder, or of the workers on Kafka, and orders there."""
+
+    def __init__(self, settings: Settings, state: Path | None, metrics: str = "") -> None:
+        self._settings = settings
+        self._state = state
+        self._accuracy = None if state is not None else _accuracy_of(settings, metrics)
+        if self._accuracy is not None:
+            self._accuracy.start()
+        self._orders = orders_at(state, settings)
+        # Calls come from several threads, and a connection is for one at a time.
+        self._turn = threading.Lock()
+
+    def estimate(self) -> Any:
+        """The accuracy as the run tells it, at most a second old; None where nothing is told.
+
+        Of workers it is as old as what they saved last.
+        """
+        from ..bridges.desk.server import Estimated  # noqa: PLC0415
+
+        if self._accuracy is not None and (told := self._accuracy.latest) is not None:
+            return Estimated(told.accuracy, told.low, told.high, told.labels_n)
+        if self._state is None:
+            return None
+        try:
+            return msgspec.json.decode((self._state / REPORT).read_bytes(), type=Estimated)
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return None
+
+    def compared(self) -> dict[str, tuple[int, int]]:
+        """How often people agreed with labels that others gave too, at most a second old."""
+        return {} if self._state is None else read_compared(self._state)
+
+    def classes(self) -> list[str]:
+        return list(self._settings.schema.classes)
+
+    def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
+        order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason, by=by)
+        try:
+            with self._turn:
+                return self._orders.place(order)
+        except BadInput as error:
+            raise BadSettings(str(error)) from error
+
+    def round(self, key: str) -> dict[str, Any] | None:
+        with self._turn:
+            return self._orders.found(RoundOrdered(at=0.0, key=key))
+
+    def close(self) -> None:
+        if self._accuracy is not None:
+            self._accuracy.close()
+        self._orders.close()
+
+
+def _accuracy_of(settings: Settings, metrics: str) -> Accuracy:
+    """That of one worker, which tells it at `metrics`, or of all by what they save."""
+    if metrics:
+        return WorkerAccuracy(metrics, say)
+    return SavedAccuracy(settings, say)

@@ -1,0 +1,250 @@
+"""`headrace erase`: a person is erased from a run, whether it goes on or stands still.
+
+The ids of a person's events are looked up in the logs that the run read and in its decisions; then
+the order is placed, and the run carries it out, or this command does where none goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..adapters.journal import Journal
+from ..adapters.privacy_key import load_privacy
+from ..adapters.wiping import pieces_of, wipe
+from ..bridges.folder import PLACES
+from ..drivers.audit.acts import FOLDER, Acts
+from ..drivers.audit.run import DecidedLog
+from ..drivers.files.erasing import (
+    Erased,
+    Lines,
+    carry_out,
+    erased_of,
+    place_erasure,
+    sources_of,
+    stretches_in,
+    told_of,
+)
+from ..drivers.files.feeding import Feeder
+from ..drivers.files.folder import is_running, settings_of_run
+from ..drivers.files.shown import Shown
+from ..errors import BadInput, BadSettings
+from ..messages import ErasureOrdered
+from ..settings import Settings
+from .ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, WAIT_S_MAX
+
+EXIT_LEFT = 1
+SHOWN_MAX = 20
+
+_COPIES = {
+    "table.jsonl": "the table that it was copied from has these rows still",
+    "answers.jsonl": "the exports that it was copied from may have these answers still",
+    "queue.jsonl": "the stream or queue that it was copied from may have these messages still",
+}
+
+
+@dataclass(slots=True)
+class Found:
+    """What is known of a person before anything is erased."""
+
+    ids: set[str] = field(default_factory=set)
+    is_any: bool = False
+    is_learned: bool = False
+    missing: list[Path] = field(default_factory=list)
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace erase`."""
+    parser = subparsers.add_parser(
+        "erase",
+        help="erase a person from a run",
+        description="Erase everything that a run holds of a person's events: window, sample, "
+        "requests, examples, models, decisions, the run's own copies, what bridges and desks "
+        "remember. Open requests are withdrawn; models that learned a label are made anew. A run "
+        "that goes on does it between two events. Exit 0: all is gone; 1: it is gone but for the "
+        "files named; 2: arguments or files are wrong; 3: nothing was found; 75: a run that goes "
+        "on has not done it yet. Once it was ordered, the next start carries it out.",
+    )
+    parser.add_argument("subject", nargs="*", metavar="SUBJECT", help="who, as --by has it")
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="of a run")
+    parser.add_argument(
+        "--by",
+        metavar="FIELD",
+        help="what a SUBJECT is: key (input.key), id (of an event), or the name of a feature; "
+        "retention.subject, if it is not given",
+    )
+    parser.add_argument(
+        "--ids", type=Path, metavar="FILE", help="ids of events to erase too, one a line"
+    )
+    parser.add_argument(
+        "--inputs",
+        action="store_true",
+        help="wipe the lines in your own files of events and answers too, where they stand",
+    )
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="how long to wait for a run that goes on (60)",
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace erase`; the exit code."""
+    state: Path = arguments.state
+    settings = settings_of_run(state)
+    ids = _read_ids(arguments.ids)
+    if not arguments.subject and not ids:
+        raise BadSettings("nobody is named: give a SUBJECT, or --ids FILE")
+    if not 0 <= arguments.wait <= WAIT_S_MAX:
+        raise BadSettings(f"--wait is {arguments.wait:g}; must be 0 to {WAIT_S_MAX} (seconds)")
+    by = arguments.by or settings.retention.subject
+    order = ErasureOrdered(
+        at=time.time(),
+        event_ids=tuple(ids),
+        field=by if arguments.subject else "",
+        values=tuple(dict.fromkeys(arguments.subject)),
+        key=f"{time.time_ns():x}-{os.getpid()}",
+    )
+    lines = Lines([order], settings, load_privacy(settings.privacy))
+    found = _look_up(state, lines)
+    if not (found.is_any or lines.ids or found.missing):
+        # Nothing is begun anew for a name that is nowhere.
+        sys.stdout.write("erased: nothing was found\n")
+        return EXIT_NOTHING
+    event_ids = tuple(sorted(lines.ids))
+    order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=found.is_learned)
+    place_erasure(state, order)
+    Acts(state / FOLDER).record("erasure_ordered", key=order.key)
+    done = _done(state, settings, order.key, arguments.wait)
+    if done is None:
+        sys.stdout.write("ordered; not carried out yet: the run does it, or its next start\n")
+        return EXIT_LATER
+    return _told(state, lines, done, found, is_wiping=arguments.inputs)
+
+
+def _read_ids(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        return [*dict.fromkeys(line for line in path.read_text().splitlines() if line)]
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8: {error.reason}") from None
+
+
+def _requests_of(state: Path) -> Path:
+    places = msgspec.json.decode((state / PLACES).read_bytes(), type=dict[str, str | None])
+    return Path(str(places["requests"]))
+
+
+def _look_up(state: Path, lines: Lines) -> Found:
+    """Note the ids of all their events that a log of the run has, and what is left of them."""
+    found = Found()
+    with closing(Journal(state / "journal", is_read_only=True)) as journal:
+        sources = sources_of(state, journal)
+    for source in sources:
+        if source.kind == "events":
+            if source.path.exists():
+                found.is_any |= bool(stretches_in(source.path, lines, source.kind))
+            else:
+                found.missing.append(source.path)
+    lines.learn_words()
+    for path in (state / "decisions.jsonl", state / "rejects.jsonl"):
+        for piece in pieces_of(path) if path.exists() else ():
+            for _, line in piece:
+                if not line.isspace() and lines.of_output(line):
+                    found.is_any = True
+                    found.is_learned |= b'"type":"LabelSettled"' in line
+    lines.learn_words()
+    return found
+
+
+def _done(state: Path, settings: Settings, key: str, wait_s: float) -> Erased | None:
+    """Carry the order out, or wait for the run that goes on; None if it did not in time."""
+    until = time.monotonic() + wait_s
+    while True:
+        if (done := next((one for one in erased_of(state) if one.key == key), None)) is not None:
+            return done
+        if not is_running(state):
+            _carry_out(state, settings)
+        elif time.monotonic() >= until:
+            return None
+        else:
+            time.sleep(POLL_S)
+
+
+def _carry_out(state: Path, settings: Settings) -> None:
+    """Do what is ordered of a run that stands still."""
+    requests = _requests_of(state)
+    with ExitStack() as opened:
+        feeder = Feeder(
+            state,
+            requests,
+            settings,
+            opened,
+            stop=threading.Event(),
+            on_note=lambda sentence: None,
+            on_outputs=lambda outputs: None,
+            shown=Shown(settings, time.time),
+        )
+        if settings.audit.is_kept:
+            log = opened.enter_context(closing(DecidedLog(state, feeder.journal, settings)))
+            feeder.before_anew = log.follow
+        carry_out(feeder, requests)
+
+
+def _told(state: Path, lines: Lines, done: Erased, found: Found, *, is_wiping: bool) -> int:
+    """Say what was done and what is left; the exit code."""
+    with closing(Journal(state / "journal", is_read_only=True)) as journal:
+        sources = sources_of(state, journal)
+    sys.stdout.write(f"erased: {told_of(done)}\n")
+    is_left = bool(done.busy or found.missing)
+    for name in done.busy:
+        sys.stdout.write(f"busy, give the command again: bridges/{name}\n")
+    for path in found.missing:
+        sys.stdout.write(f"gone, so it could not be looked through: {path}\n")
+    for name in set(_COPIES).intersection(done.lines):
+        is_left = True
+        sys.stdout.write(f"left: {_COPIES[name]} ({state / name})\n")
+    wiped_n, goes_on = 0, is_running(state)
+    for source in sources:
+        stretches = stretches_in(source.path, lines, source.kind)
+        if is_wiping or source.is_own:
+            # What was fed since is read again by a replay; what is to be fed, by the run.
+            due = [
+                one
+                for one in stretches
+                if one[0] in source.replaced or not (goes_on or one[0] in source.fed)
+            ]
+            wipe(source.path, due)
+            wiped_n += len(due)
+            stretches = [one for one in stretches if one not in due]
+            _tell_left(source.path, stretches, "not fed yet, or since: give the command again")
+        else:
+            _tell_left(source.path, stretches, "your own file has them still: see --inputs")
+        is_left |= bool(stretches)
+    if wiped_n:
+        sys.stdout.write(f"wiped in files that were read: {wiped_n:,} lines\n")
+    if is_left:
+        return EXIT_LEFT
+    is_any = done.memory or done.lines or done.bridges or wiped_n
+    return 0 if is_any else EXIT_NOTHING
+
+
+def _tell_left(path: Path, stretches: list[tuple[int, int]], why: str) -> None:
+    if stretches:
+        n = len(stretches)
+        places = ", ".join(f"{start}-{stop}" for start, stop in stretches[:SHOWN_MAX])
+        more = f", and {n - SHOWN_MAX:,} more" if n > SHOWN_MAX else ""
+        sys.stdout.write(f"left: {path}: {n:,} lines, bytes {places}{more}; {why}\n")

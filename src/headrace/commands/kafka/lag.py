@@ -1,0 +1,264 @@
+"""How far the workers are behind, in records and in seconds; `headrace lag`.
+
+Asks the brokers alone: it joins no group and moves no offset, so it may run beside the workers, or
+when none runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from ...adapters.printing import make_console
+from ...drivers.kafka import client
+from ...drivers.kafka.cluster import Cluster, connected
+from ...drivers.kafka.reading import partition_of, started
+from ...drivers.kafka.topics import span
+from ...errors import BadInput, BadSettings
+from ...settings import Settings, load_for_kafka
+
+SHARED = ("events", "desk", "answers", "drift")
+"""The settings that name what the workers share out among themselves."""
+
+READ_MAX_S = 10.0
+"""How long the records at the committed offsets are waited for; then their age stays unknown."""
+
+FETCH_BYTES = 16_384
+
+
+class PartitionLag(msgspec.Struct, frozen=True, kw_only=True):
+    """One partition. `committed` is the next offset the group would read, None: it read none yet.
+
+    `lag_s` is the age of the record there, None where that can't be read; 0.0 without lag.
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int
+    lag_n: int
+    lag_s: float | None
+
+
+class WorkerLag(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker in the group, and how many partitions it has of each topic."""
+
+    name: str
+    host: str
+    partitions: dict[str, int]
+
+
+class Lag(msgspec.Struct, frozen=True, kw_only=True):
+    """A group at one moment, `at`. `training_n` is the length of the training log."""
+
+    group: str
+    at: float
+    workers: list[WorkerLag]
+    partitions: list[PartitionLag]
+    training_n: int
+
+    def is_above(self, records_max: int | None, seconds_max: float | None) -> bool:
+        """Whether any partition is further behind; one of unknown age is, if it is at all."""
+        return any(
+            (records_max is not None and one.lag_n > records_max)
+            or (seconds_max is not None and (one.lag_s is None or one.lag_s > seconds_max))
+            for one in self.partitions
+        )
+
+
+async def lag_of(settings: Settings) -> Lag:
+    """The lag of the workers' group now.
+
+    Raises `NoBroker` if none answers, `BadInput` if there is no inference log, `BadSettings` for
+    what the brokers refuse.
+    """
+    kafka = settings.kafka
+    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+        topics = await cluster.topics()
+        if kafka.events not in topics:
+            raise BadInput(f"there is no topic {kafka.events!r}; set kafka.events")
+        names = [getattr(kafka, setting) for setting in SHARED]
+        tps = [
+            partition_of(name, number)
+            for name in names
+            if name in topics
+            for number in range(topics[name].partitions_n)
+        ]
+        workers = await _workers(cluster, kafka.group)
+        committed = await cluster.committed(kafka.group)
+        reader = await started(stack, client.consumer(kafka, max_partition_fetch_bytes=FETCH_BYTES))
+        log = [partition_of(kafka.training, 0)] if kafka.training in topics else []
+        first = await reader.beginning_offsets([*tps, *log])
+        end = await reader.end_offsets([*tps, *log])
+        at = time.time()
+        # What retention deleted is no longer ahead of anybody.
+        starts = {tp: max(committed.get(tp, 0), first[tp]) for tp in tps}
+        behind = {tp: start for tp, start in starts.items() if start < end[tp]}
+        written = await _written_at(reader, behind, end)
+    return Lag(
+        group=kafka.group,
+        at=at,
+        workers=workers,
+        partitions=[
+            _told(tp, committed.get(tp), end[tp], at, start=behind.get(tp), written=written)
+            for tp in tps
+        ],
+        training_n=sum(end[tp] - first[tp] for tp in log),
+    )
+
+
+def _told(
+    tp: Any,
+    committed: int | None,
+    end: int,
+    at: float,
+    *,
+    start: int | None,
+    written: dict[Any, float | None],
+) -> PartitionLag:
+    """One partition, whose first record ahead of the group is at `start`; None: there is none."""
+    lag_n, lag_s = 0, 0.0
+    found = written.get(tp, at)
+    if start is not None and found is not None:
+        lag_n, lag_s = end - start, max(0.0, at - found)
+    return PartitionLag(
+        topic=tp.topic,
+        partition=tp.partition,
+        committed=committed,
+        end=end,
+        lag_n=lag_n,
+        lag_s=lag_s if start is None or tp in written else None,
+    )
+
+
+async def _workers(cluster: Cluster, group: str) -> list[WorkerLag]:
+    return [
+        WorkerLag(
+            name=member.name,
+            host=member.host,
+            partitions={topic: len(its) for topic, its in sorted(member.partitions.items())},
+        )
+        for member in await cluster.members(group)
+    ]
+
+
+async def _written_at(
+    reader: Any, starts: dict[Any, int], ends: dict[Any, int]
+) -> dict[Any, float | None]:
+    """When the first record from an offset on was written, seconds; without what came too late.
+
+    None where there is no record, only the marks that transactions leave.
+    """
+    found: dict[Any, float | None] = {}
+    reader.assign(list(starts))
+    for tp, start in starts.items():
+        reader.seek(tp, start)
+    deadline = time.monotonic() + READ_MAX_S
+    while len(found) < len(starts) and time.monotonic() < deadline:
+        read = await reader.getmany(timeout_ms=500)
+        for tp, records in read.items():
+            found.setdefault(tp, records[0].timestamp / 1_000)
+            reader.pause(tp)
+        for tp in starts.keys() - found.keys():
+            if await reader.position(tp) >= ends[tp]:
+                found[tp] = None
+    return found
+
+
+# --------------------------------------------------------------------------------- headrace lag
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace lag`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "lag",
+        help="how far the workers on Kafka are behind",
+        description="For every partition that workers share out: what the group committed, where "
+        "the topic ends, the lag in records and in seconds. Joins no group. See docs/KAFKA.md. "
+        "Exit 0; 1: a lag is above --max-records or --max-seconds; 2: settings are wrong or no "
+        "broker answers.",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    parser.add_argument("--watch", type=float, metavar="S", help="again every so many seconds")
+    parser.add_argument("--max-records", type=int, metavar="N", help="exit 1 above so many")
+    parser.add_argument("--max-seconds", type=float, metavar="S", help="exit 1 above so old")
+    parser.set_defaults(func=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `headrace lag`; the exit code. With `--watch` it ends when a lag is above its limit."""
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
+    if arguments.watch is not None and not arguments.watch > 0:
+        raise BadSettings(f"--watch is {arguments.watch}; must be above 0 (seconds)")
+    # What it would log, the exception says as well.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    while True:
+        lag = asyncio.run(lag_of(settings))
+        if arguments.json:
+            sys.stdout.write(msgspec.json.encode(lag).decode() + "\n")
+        else:
+            show(lag, is_again=arguments.watch is not None)
+        sys.stdout.flush()
+        if lag.is_above(arguments.max_records, arguments.max_seconds):
+            return 1
+        if arguments.watch is None:
+            return 0
+        time.sleep(arguments.watch)
+
+
+_COLUMNS = ("topic", "partition", "committed", "end", "records", "seconds")
+
+
+def show(lag: Lag, *, is_again: bool = False) -> None:
+    """The lag as a table, or as plain lines where there is no terminal, which stays the same."""
+    console = make_console()
+    rows = [_row(one) for one in lag.partitions]
+    if console.is_terminal:
+        if is_again:
+            console.clear()
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in _COLUMNS:
+            table.add_column(name, justify="left" if name == "topic" else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        sys.stdout.write(_lines([_COLUMNS, *rows]))
+    sys.stdout.write("".join(f"- {sentence}\n" for sentence in told(lag)))
+
+
+def told(lag: Lag) -> list[str]:
+    """What the table does not say, as sentences."""
+    workers_n = len(lag.workers)
+    found = [f"{workers_n or 'no'} worker{'s' * (workers_n != 1)} in the group {lag.group}"]
+    for worker in lag.workers:
+        its = ", ".join(f"{n} of {topic}" for topic, n in worker.partitions.items() if n)
+        found.append(f"{worker.name} at {worker.host}: {its or 'no partition yet'}")
+    records_n = sum(one.lag_n for one in lag.partitions)
+    oldest_s = max((one.lag_s or 0.0 for one in lag.partitions), default=0.0)
+    if records_n:
+        found.append(f"{records_n:,} records behind, the oldest {span(oldest_s)} old")
+    found.append(f"the training log holds {lag.training_n:,} entries")
+    return found
+
+
+def _row(one: PartitionLag) -> tuple[str, ...]:
+    committed = "none" if one.committed is None else str(one.committed)
+    seconds = "unknown" if one.lag_s is None else f"{one.lag_s:.1f}"
+    return (one.topic, str(one.partition), committed, str(one.end), str(one.lag_n), seconds)
+
+
+def _lines(rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join("\t".join(row) + "\n" for row in rows)

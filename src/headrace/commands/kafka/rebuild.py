@@ -1,0 +1,195 @@
+"""`headrace rebuild`: every part made again in its turn, with a bar, a table and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.progress import Progress
+from rich.table import Table
+
+from ...adapters.printing import make_console
+from ...drivers.audit.acts import beside
+from ...drivers.kafka import client
+from ...drivers.kafka.cluster import Cluster, connected
+from ...drivers.kafka.reading import QUICK, partition_of, started
+from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, Rebuild
+from ...drivers.kafka.states import States
+from ...drivers.kafka.topics import ensure
+from ...errors import BadInput
+from ...settings import Settings, load_for_kafka
+
+LOGS = ("events", "training", "desk", "journal")
+"""The settings of the topics that state follows from."""
+
+
+async def rebuilt(
+    settings: Settings,
+    *,
+    is_writing: bool = False,
+    note: Callable[[str], None],
+    on_part: Callable[[str, int], None] = lambda name, records_n: None,
+    on_read: Callable[[int], None] = lambda records_n: None,
+) -> AsyncIterator[Part]:
+    """Every part made again, one after the other: the training log, desks, shards.
+
+    `note` is told why a snapshot was passed over, `on_part` which part begins and how many records
+    all hold together, `on_read` how many were read. Raises `NoBroker`, `BadSettings`; `BadInput`
+    while workers are in the group, if it is to write.
+    """
+    kafka = settings.kafka
+    found = {state.topic.setting: state.found for state in await ensure(settings, create=False)}
+    partitions_n = {setting: one.partitions_n for setting, one in found.items() if one is not None}
+    states = States(settings, note, makes_key=is_writing)
+    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+        if is_writing:
+            await check_idle(cluster, kafka.group)
+        committed = await cluster.committed(kafka.group)
+        consumer = Counted(await started(stack, client.consumer(kafka, **QUICK)), on_read)
+        threads = stack.enter_context(Once())
+        work = Rebuild(
+            settings,
+            states,
+            consumer,
+            threads,
+            partitions_n=partitions_n["events"],
+            committed=committed,
+            is_writing=is_writing,
+        )
+        records_n = await _records(consumer, settings, partitions_n)
+        calls: list[tuple[str, Callable[[], Any]]] = [("training", work.training)]
+        calls += [(f"desk-{n}", lambda n=n: work.desk(n)) for n in range(partitions_n["desk"])]  # type: ignore[misc]  # a lambda's default has no type
+        calls += [(f"shard-{n}", lambda n=n: work.shard(n)) for n in range(partitions_n["events"])]  # type: ignore[misc]  # as above
+        for name, call in calls:
+            if is_writing:
+                await check_idle(cluster, kafka.group)
+            on_part(name, records_n)
+            yield await call()
+
+
+async def check_idle(cluster: Cluster, group: str) -> None:
+    """Raises `BadInput` while anybody is in the group."""
+    members = await cluster.members(group)
+    if members:
+        hosts = ", ".join(sorted({f"{member.name} at {member.host}" for member in members}))
+        raise BadInput(
+            f"{len(members)} in the group {group} ({hosts}); stop all workers first. "
+            f"One that was killed leaves after {client.SESSION_S} s"
+        )
+
+
+async def _records(consumer: Any, settings: Settings, partitions_n: dict[str, int]) -> int:
+    """About how many records there are to read: every shard also reads the training log."""
+    times = {"training": 1 + partitions_n["events"]}
+    tps = {
+        partition_of(getattr(settings.kafka, setting), number): times.get(setting, 1)
+        for setting in LOGS
+        for number in range(partitions_n[setting])
+    }
+    first = await consumer.beginning_offsets(list(tps))
+    end = await consumer.end_offsets(list(tps))
+    return sum((end[tp] - first[tp]) * n for tp, n in tps.items())
+
+
+# ----------------------------------------------------------------------------- headrace rebuild
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace rebuild`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "rebuild",
+        help="prove the snapshots by the logs on Kafka",
+        description="Makes the model, every desk and every shard again from the logs alone, and "
+        "compares each with its newest snapshot, bit for bit. Sends nothing and moves no offset. "
+        "See docs/KAFKA.md. Exit 0: nothing differs; 1: something does; 2: settings are wrong, "
+        "workers run that must not, or no broker answers.",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="save what differs, is missing or is newer as snapshots; only while no worker runs",
+    )
+    parser.set_defaults(func=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `headrace rebuild`; the exit code."""
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
+    # What it would log, the exception says as well.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    notes: list[str] = []
+    parts = asyncio.run(_all(settings, arguments.write, notes))
+    beside(arguments.settings, settings).record(
+        "rebuilt", parts={part.name: part.verdict for part in parts}, is_written=arguments.write
+    )
+    show(parts, notes)
+    return 1 if any(part.verdict == DIFFERS for part in parts) else 0
+
+
+async def _all(settings: Settings, is_writing: bool, notes: list[str]) -> list[Part]:
+    console = make_console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("rebuild", total=None)
+        parts = rebuilt(
+            settings,
+            is_writing=is_writing,
+            note=notes.append,
+            on_part=lambda name, n: progress.update(task, description=name, total=n),
+            on_read=lambda n: progress.advance(task, n),
+        )
+        return [part async for part in parts]
+
+
+_COLUMNS = ("part", "records", "seconds", "state", "saved")
+
+
+def show(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
+    """The parts as a table, or as plain lines where there is no terminal; then what is to say."""
+    console = make_console()
+    if console.is_terminal:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in _COLUMNS:
+            table.add_column(name, justify="right" if name in ("records", "seconds") else "left")
+        for part in parts:
+            table.add_row(*_row(part))
+        console.print(table)
+    else:
+        rows = [_COLUMNS, *map(_row, parts)]
+        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
+    told = [f"{part.name}: {sentence}" for part in parts for sentence in part.told]
+    for sentence in (*dict.fromkeys(notes), *told, summary(parts)):
+        sys.stdout.write(f"- {sentence}\n")
+
+
+def summary(parts: Sequence[Part]) -> str:
+    """What it comes to, as a sentence.
+
+    >>> summary([Part("training", EQUAL), Part("desk-0", EQUAL), Part("shard-0")])
+    '2 of 3 parts are proven equal to their newest snapshots; 1 has none'
+    """
+    counted = {verdict: sum(part.verdict == verdict for part in parts) for verdict in _ENDINGS}
+    endings = [f"{n} {_ENDINGS[verdict][n > 1]}" for verdict, n in counted.items() if n]
+    equal_n = sum(part.verdict == EQUAL for part in parts)
+    found = f"{equal_n} of {len(parts)} parts are proven equal to their newest snapshots"
+    written_n = sum(part.is_written for part in parts)
+    return "; ".join([found, *endings, *([f"{written_n} written"] if written_n else [])])
+
+
+_ENDINGS = {
+    "no snapshot": ("has none", "have none"),
+    CUT: ("can't be proven", "can't be proven"),
+    DIFFERS: ("DIFFERS", "DIFFER"),
+}
+
+
+def _row(part: Part) -> tuple[str, ...]:
+    saved = "written" if part.is_written else ""
+    return (part.name, f"{part.records_n:,}", f"{part.took_s:.1f}", part.verdict, saved)

@@ -1,0 +1,274 @@
+"""Shards that forget everything and go on from another place; `headrace reset`.
+
+For when the window, the budget or the estimate of the past stands in the way: after a mistake in
+the settings of the input, after a gap, to decide again. What cost a person's time stays: the
+training log and with it the model, open requests, answers.
+
+A step that says so goes into the journal of every partition, the old snapshots are removed, and new
+ones say the same, so that a worker need not read again what is forgotten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import secrets
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ...drivers.audit.acts import beside
+from ...drivers.kafka import client
+from ...drivers.kafka.cluster import connected
+from ...drivers.kafka.reading import QUICK, Reader, partition_of, retraining_in, started
+from ...drivers.kafka.states import States
+from ...drivers.kafka.topics import ensure
+from ...errors import BadInput, BadSettings
+from ...flow import wire
+from ...flow.chain import Chain, chain_of
+from ...flow.effects import Part
+from ...flow.recovery import fold_until
+from ...flow.saving import frozen_log
+from ...flow.shards import PartitionShard, Step
+from ...flow.tapes import Tapes
+from ...learn.training_log import TrainingLog
+from ...settings import Settings, load_for_kafka
+from .rebuild import check_idle
+
+EARLIEST, LATEST = "earliest", "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One partition, from `first` to `end`: `before` is what the group committed, None for none."""
+
+    partition: int
+    before: int | None
+    to: int
+    first: int
+    end: int
+
+    @property
+    def skipped_n(self) -> int:
+        """Events that nobody will see; negative for those that are fed again."""
+        return self.to - max(self.before or 0, self.first)
+
+
+async def planned_moves(settings: Settings, to: str) -> list[Move]:
+    """Where each partition of the events would go on.
+
+    Topics that are missing are created, as a worker would. Raises `BadInput` while workers are in
+    the group, or without an inference log, `NoBroker`, and `BadSettings`, for a time too that is
+    none.
+    """
+    kafka, since_ms = settings.kafka, _since_ms(to)
+    events_n = (await ensure(settings))[0].found
+    assert events_n is not None
+    tps = [partition_of(kafka.events, number) for number in range(events_n.partitions_n)]
+    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+        await check_idle(cluster, kafka.group)
+        committed = await cluster.committed(kafka.group)
+        reader = await started(stack, client.consumer(kafka))
+        ends = await reader.end_offsets(tps)
+        firsts = await reader.beginning_offsets(tps)
+        starts = ends if to == LATEST else firsts
+        if since_ms is not None:
+            found = await reader.offsets_for_times(dict.fromkeys(tps, since_ms))
+            starts = {tp: found[tp].offset if found[tp] is not None else ends[tp] for tp in tps}
+    return [Move(tp.partition, committed.get(tp), starts[tp], firsts[tp], ends[tp]) for tp in tps]
+
+
+async def reset(settings: Settings, moves: list[Move], note: Callable[[str], None]) -> None:
+    """Carry out these moves. `note` is told why a snapshot was passed over.
+
+    Raises as `planned_moves`, and `BadInput` if a worker wrote meanwhile.
+    """
+    kafka, writer = settings.kafka, secrets.token_hex(8)
+    states = States(settings, note)
+    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+        await check_idle(cluster, kafka.group)
+        reader = await started(stack, client.consumer(kafka, **QUICK))
+        producer = await started(stack, client.producer(kafka))
+        threads = stack.enter_context(ThreadPoolExecutor(1))
+        reading = Reader(reader, retraining_in(threads))
+        log, training = await _newest_log(settings, states, reading)
+        for move in moves:
+            found = states.shard(move.partition, len(moves))
+            saved, _, places = found
+            since = chain_of(
+                settings,
+                move.partition,
+                last=saved.journal,
+                writer=str(places["writer"]),
+                spent_n=saved.spent_n,
+                claim_n=saved.claim_n,
+            )
+            chain = await reading.run(since)
+            shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
+            shard.seek(move.to)
+            shard.keep_cap(chain.claim_n, chain.spent_n, log.caps)
+            step = reset_step(chain, shard, training, writer)
+            await _write(settings, producer, chain, step)
+            states.clear(f"shard-{move.partition}")
+            _save(states, shard, step, chain.end, log)
+        states.write_training(frozen_log(log), training)
+        await _commit(settings, stack, moves)
+
+
+async def _newest_log(
+    settings: Settings, states: States, reader: Reader
+) -> tuple[TrainingLog, int]:
+    """The training log's state at its end. Raises `BadInput` if it was cut off."""
+    log, position = states.training()
+    tp = Part(settings.kafka.training, 0)
+    tapes = Tapes({tp: position})
+    await reader.run(tapes.begin())
+    if tapes.lost[tp]:
+        raise BadInput(
+            f"{tp.topic} begins {tapes.lost[tp]} entries after the newest snapshot: the model "
+            "can't be made from it. Give kafka.training, desk and journal new names to begin anew"
+        )
+    end = tapes.ends[tp]
+    await reader.run(fold_until(log, tapes, tp, end))
+    return log, end
+
+
+def reset_step(chain: Chain, shard: PartitionShard, training: int, writer: str) -> Step:
+    """What the journal is told, behind the last step of its chain, of a shard that begins anew."""
+    return Step(
+        previous=chain.last,
+        training=training,
+        start=shard.position,
+        stop=shard.position,
+        # Whoever has no snapshot looks for what a killed worker had not sent, and sends it.
+        done=chain.done,
+        rules=shard.rules,
+        writer=writer,
+        is_first=True,
+        is_reset=True,
+        spent_n=chain.spent_n if chain.claim_n else 0,
+        claim_n=chain.claim_n,
+    )
+
+
+async def _write(settings: Settings, producer: Any, chain: Chain, step: Step) -> None:
+    topic = settings.kafka.journal
+    written = await producer.send_and_wait(topic, wire.value_of(step), partition=chain.partition)
+    if written.offset != chain.end:
+        raise BadInput(
+            f"a worker wrote to {topic}, partition {chain.partition}, meanwhile; stop all workers "
+            "and reset again"
+        )
+
+
+def _save(states: States, shard: PartitionShard, step: Step, offset: int, log: TrainingLog) -> None:
+    """The shard that the step makes, so that nobody has to read what is forgotten."""
+    shard.journal = offset
+    positions = shard.places(step.training, step.writer)
+    states.write_shard(shard.partition, shard.freeze(), frozen_log(log), positions)
+
+
+async def _commit(settings: Settings, stack: AsyncExitStack, moves: list[Move]) -> None:
+    """Move the group's offsets, which nobody reads but those who watch the lag."""
+    kafka = settings.kafka
+    consumer = client.consumer(kafka, group=kafka.group)
+    consumer.assign([partition_of(kafka.events, move.partition) for move in moves])
+    await started(stack, consumer)
+    await consumer.commit({partition_of(kafka.events, move.partition): move.to for move in moves})
+
+
+def _since_ms(to: str) -> int | None:
+    """The moment that `--to` names; None for a word. Raises `BadSettings`."""
+    if to in (EARLIEST, LATEST):
+        return None
+    try:
+        moment = datetime.fromisoformat(to)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadSettings(
+            f"--to is {to!r}; must be {EARLIEST}, {LATEST} or a time with its zone, as in "
+            "2024-05-01T12:00:00Z"
+        )
+    return max(0, int(moment.timestamp() * 1_000))
+
+
+# ------------------------------------------------------------------------------- headrace reset
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace reset`."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "reset",
+        help="let the shards on Kafka begin anew",
+        description="Every shard forgets its window, its budget and its estimate, and goes on "
+        "from the place named. The training log, the model, open requests and the desks are kept. "
+        "Only while no worker runs. See docs/KAFKA.md. Exit 0: done; 1: not confirmed; 2: settings "
+        "are wrong, workers run, or no broker answers.",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    parser.add_argument(
+        "--to",
+        default=LATEST,
+        metavar="earliest|latest|TIME",
+        help="go on from the first event that is there, behind the last one (default), or from "
+        "the first that was written since a time, as in 2024-05-01T12:00:00Z",
+    )
+    parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.set_defaults(func=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `headrace reset`; the exit code."""
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
+    # What it would log, the exception says as well.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    moves = asyncio.run(planned_moves(settings, arguments.to))
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in told(settings, moves)))
+    if not arguments.yes:
+        if not sys.stdin.isatty():
+            raise BadSettings("nobody can be asked here whether to do this; say --yes")
+        sys.stdout.write("Type yes to do this: ")
+        sys.stdout.flush()
+        if sys.stdin.readline().strip() != "yes":
+            sys.stdout.write("Nothing was changed.\n")
+            return 1
+    notes: list[str] = []
+    asyncio.run(reset(settings, moves, notes.append))
+    beside(arguments.settings, settings).record(
+        "reset", to=arguments.to, partitions=[[move.partition, move.to] for move in moves]
+    )
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in notes))
+    sys.stdout.write("Done. Start the workers.\n")
+    return 0
+
+
+def told(settings: Settings, moves: list[Move]) -> list[str]:
+    """What is forgotten, what is kept and where each partition goes on, as lines."""
+    kafka = settings.kafka
+    lines = [
+        f"{kafka.events}, partition {move.partition}: goes on at {move.to} of {move.end}, "
+        + (f"was at {move.before}" if move.before is not None else "nothing was read yet")
+        for move in moves
+    ]
+    again_n = sum(max(0, -move.skipped_n) for move in moves)
+    skipped_n = sum(max(0, move.skipped_n) for move in moves)
+    lines += [f"{skipped_n:,} events are skipped"] if skipped_n else []
+    if again_n:
+        lines.append(
+            f"{again_n:,} events are fed again; if one is asked about again, its request has the "
+            "same id, and the desk counts it once"
+        )
+    return [
+        *lines,
+        "forgotten: the shards' windows, reservoirs, budgets, drift levels and estimates, and "
+        "their snapshots",
+        f"kept: the training log ({kafka.training}) and its model, the desks ({kafka.desk}), open "
+        "requests and answers to them",
+    ]

@@ -1,0 +1,87 @@
+"""`headrace topics`: our topics as a table, and what is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from ...adapters.printing import make_console
+from ...drivers.kafka.topics import TopicState, kept, missing, span, survey
+from ...settings import Settings, load_for_kafka
+
+NAME_WIDTH = 40
+
+
+def register(subparsers: Any) -> None:
+    """Add `topics` to the command line."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "topics",
+        help="show the Kafka topics, and create those that are missing",
+        description="Shows every topic of the worker: what it is like, what it holds, what is "
+        "missing or differs from the settings. See docs/KAFKA.md. Exit 0: all are fine; 1: "
+        "something is missing or differs; 2: settings are wrong or no broker answers.",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    parser.add_argument("--create", action="store_true", help="create what is missing")
+    parser.set_defaults(func=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `headrace topics`; the exit code."""
+    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    # What it would log, the exception says as well.
+    logger.setLevel(logging.CRITICAL)
+    try:
+        states = asyncio.run(survey(settings, arguments.create))
+    finally:
+        logger.setLevel(level)
+    show(states)
+    return 0 if all(state.word == "ok" for state in states) else 1
+
+
+def show(states: list[TopicState]) -> None:
+    """The topics as a table, or as plain lines where there is no terminal; then what is wrong."""
+    console = make_console()
+    rows = [_COLUMNS, *map(_row, states)]
+    if not console.is_terminal:
+        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
+    else:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        longest = max(len(state.topic.name) for state in states)
+        for name in _COLUMNS:
+            table.add_column(
+                name,
+                justify="right" if name in _NUMBERS else "left",
+                min_width=min(longest, NAME_WIDTH) if name == "topic" else None,
+                no_wrap=name not in ("topic", "holds"),
+                overflow="fold",
+            )
+        for row in rows[1:]:
+            table.add_row(*row)
+        console.print(table)
+    told = [one for state in states for one in (*state.faults, *state.notes)]
+    for one in (*missing(states), *told):
+        sys.stdout.write(f"- {one}\n")
+
+
+_COLUMNS = ("topic", "partitions", "copies", "kept", "records", "state", "holds")
+_NUMBERS = ("partitions", "copies", "records")
+
+
+def _row(state: TopicState) -> tuple[str, ...]:
+    topic, found = state.topic, state.found
+    if found is None:
+        return (topic.name, "", "", "", "", state.word, topic.holds)
+    kept_s = kept(found)
+    kept_told = "hidden" if found.rules is None else "for ever" if kept_s is None else span(kept_s)
+    counted = (str(found.partitions_n), str(found.replication), kept_told, f"{found.records_n:,}")
+    return (topic.name, *counted, state.word, topic.holds)

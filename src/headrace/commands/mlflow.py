@@ -1,0 +1,416 @@
+"""`headrace mlflow`: shows a stream in MLflow, and rolls back when an alias is moved there.
+
+A process of its own beside a run or the workers on Kafka: it reads the run's folder, or what
+workers saved, and orders as a command does, so that nobody waits for it or knows whether it is
+there. It may be killed at any time: how far it is stands in `mlflow/state.json`, written
+after what it says was done, and what is done twice is the same again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from ..adapters.mlflow_model import NAME_SAID, OPTIONS_SAID, SERIES
+from ..adapters.mlflow_registry import (
+    CHALLENGER,
+    CHAMPION,
+    Away,
+    Point,
+    Registry,
+    faults_of_uri,
+)
+from ..adapters.printing import say
+from ..adapters.snapshots.store import sealed
+from ..bridges.bridge import Unreachable
+from ..drivers.files.folder import decides_nothing, replace_file
+from ..drivers.files.orders import Orders
+from ..errors import BadInput, BadSettings
+from ..learn.versions import Version, Versions
+from ..messages import RollBackOrdered
+from ..observe.schema import Schema
+from ..scoring_model import ScoringModel
+from ..settings import Settings, load_for_kafka
+from .stopping import told_to_stop
+from .tracked import Tracked, TrackedRun, TrackedWorkers
+
+T = TypeVar("T")
+
+FOLDER, STATE = "mlflow", "state.json"
+_AROUND = ("kafka.", "worker.")
+"""Settings of what is around workers, which decide nothing either."""
+
+WAIT_S, WAIT_S_MAX = 1.0, 60.0
+
+
+class Progress(msgspec.Struct, kw_only=True):
+    """How far all is: `curve` says up to where the curve is logged, as `Tracked.points` counts.
+
+    `champion` is the number of the version that the alias pointed to when it was seen last, by us
+    or by somebody. `moves_n` counts moves by somebody; the latest asked for version `wanted`.
+    """
+
+    run_tag: str
+    curve: int = 0
+    champion: int | None = None
+    challenger: int | None = None
+    moves_n: int = 0
+    wanted: int | None = None
+
+
+class Record(Protocol):
+    """What a tracker wants of MLflow: see `adapters.mlflow_registry.Registry`."""
+
+    def open_run(self, *, stream: str, params: dict[str, str], settings: bytes) -> None: ...
+    def log(self, points: list[Point]) -> None: ...
+    def versions(self) -> dict[int, str]: ...
+    def register(self, number: int, content: bytes, tags: dict[str, str]) -> str: ...
+    def alias(self, alias: str) -> int | None: ...
+    def set_alias(self, alias: str, version_n: str | None) -> None: ...
+
+
+class Tracker:
+    """Brings MLflow up to what is known of a stream, a step at a time.
+
+    `folder` keeps how far it is; `make` gives the record of a run by its tag. What is tracked is
+    closed with it. Raises `BadSettings` where another process does so from this folder.
+    """
+
+    def __init__(
+        self,
+        tracked: Tracked,
+        folder: Path,
+        make: Callable[[str], Record],
+        note: Callable[[str], None],
+    ) -> None:
+        self.tracked = tracked
+        self._settings = tracked.settings
+        self._note, self._noted = note, ""
+        self._folder = folder
+        with ExitStack() as opened:
+            opened.callback(tracked.close)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = opened.enter_context(closing((self._folder / "lock").open("ab")))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BadSettings(
+                    f"another `headrace mlflow` goes on from {folder}; stop it first"
+                ) from None
+            self.progress = self._read_progress()
+            self._record = make(self.progress.run_tag)
+            self._is_open = False
+            self._mark = ""
+            self._there: dict[int, str] = {}
+            self._versions = Versions(self._settings.learn)
+            self._opened = opened.pop_all()
+
+    def close(self) -> None:
+        self._opened.close()
+
+    def step(self) -> bool:
+        """Do what there is to do; whether there was anything. Raises `Away`, `BadSettings`."""
+        if not self._is_open:
+            encoded = msgspec.json.encode(self._settings)
+            self._record.open_run(
+                stream=self._settings.stream, params=params_of(self._settings), settings=encoded
+            )
+            self._is_open = True
+        moved = self._log_curve()
+        if self._settings.learn.versions_kept:
+            moved |= self._follow_versions()
+        return moved
+
+    # ------------------------------------------------------------------------------- the curve
+
+    def _log_curve(self) -> bool:
+        found, reached = self.tracked.points(self.progress.curve)
+        if not found:
+            return False
+        self._record.log([Point(one.labels_n, one.at, one.values) for one in found])
+        self._remember(curve=reached)
+        return True
+
+    # ---------------------------------------------------------------------------- the versions
+
+    def _follow_versions(self) -> bool:
+        mark = self.tracked.mark()
+        if not mark:
+            return False
+        moved = False
+        if mark != self._mark:
+            self._versions = self.tracked.versions()
+            moved = self._register()
+            self._mark = mark
+        return self._follow_alias() or moved
+
+    def _register(self) -> bool:
+        self._there = self._record.versions()
+        new = [version for version in self._versions.all if version.number not in self._there]
+        for version in new:
+            tags = {"headrace.labels": str(version.labels_n), "headrace.at": repr(version.at)}
+            made = self._record.register(version.number, self._content(version), tags)
+            self._there[version.number] = made
+        return bool(new)
+
+    def _content(self, version: Version) -> bytes:
+        """A version as a signed file: it holds a pickle of what is not ours."""
+        settings, learner = self._settings, version.learner
+        schema = learner.schema
+        assert isinstance(schema, Schema)
+        model = ScoringModel.of(settings, schema, learner, version.calibration)
+        said: dict[str, int | str] = {NAME_SAID: settings.model.name}
+        if settings.model.options:
+            said[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
+        return sealed(
+            model.freeze(),
+            stream=settings.stream,
+            series=SERIES,
+            seq=version.number,
+            said=said,
+            keys=self.tracked.keys(),
+        )
+
+    def _follow_alias(self) -> bool:
+        """Let the aliases say what is in use; where somebody moved one, order that it be so."""
+        progress, in_use = self.progress, self._versions.in_use or None
+        challenger = self._versions.challenger
+        try:
+            pointed = self._record.alias(CHAMPION)
+        except BadInput as error:
+            self._note_once(str(error))
+            pointed = progress.champion
+        if pointed is not None and pointed != progress.champion:
+            return self._order(pointed)
+        if progress.wanted is not None:
+            if not self._is_settled(progress.wanted):
+                return False
+            self._remember(wanted=None)
+        moved = False
+        if in_use is not None and in_use != progress.champion:
+            moved |= self._point(CHAMPION, in_use)
+            self._remember(champion=in_use)
+        number = None if challenger is None else challenger.number
+        if number != progress.challenger:
+            moved |= self._point(CHALLENGER, number)
+            self._remember(challenger=number)
+        return moved
+
+    def _order(self, number: int) -> bool:
+        """Somebody moved the alias to this version."""
+        # Remembered first: the order has the same key when this is done again.
+        moves_n = self.progress.moves_n + (self.progress.wanted != number)
+        self._remember(moves_n=moves_n, wanted=number)
+        if number != self._versions.in_use:
+            order = RollBackOrdered(
+                at=time.time(),
+                to=number,
+                key=self._key,
+                reason=f"the alias {CHAMPION} was moved to it in MLflow",
+                by="mlflow",
+            )
+            if self._asked_for(lambda orders: orders.place(order)):
+                self._note(f"the alias {CHAMPION} was moved to version {number}: ordered")
+        self._remember(champion=number)
+        return True
+
+    @property
+    def _key(self) -> str:
+        return f"mlflow-{self.progress.run_tag[:8]}-{self.progress.moves_n}"
+
+    def _is_settled(self, wanted: int) -> bool:
+        """Whether the run has decided what the moved alias asked for; says so where it refused."""
+        order = RollBackOrdered(at=0.0, to=wanted, key=self._key)
+        found = self._asked_for(lambda orders: orders.found(order))
+        if found is None or found["state"] == "ordered":
+            return self._versions.in_use == wanted
+        if found["state"] == "refused":
+            self._note_once(
+                f"version {wanted} did not come back: {found['why']}; the alias goes back"
+            )
+            return True
+        # Until a snapshot shows it, the newest one is of before.
+        return found["state"] == "rolled back" and self._versions.in_use == wanted
+
+    def _asked_for(self, ask: Callable[[Orders], T]) -> T:
+        """What is asked of where orders are placed. Raises `Away` while that is."""
+        try:
+            return ask(self.tracked.orders)
+        except Unreachable as error:
+            raise Away(str(error), who="Kafka") from error
+
+    def _note_once(self, sentence: str) -> None:
+        if sentence != self._noted:
+            self._noted = sentence
+            self._note(sentence)
+
+    def _point(self, alias: str, number: int | None) -> bool:
+        if number is not None and number not in self._there:
+            return False
+        self._record.set_alias(alias, None if number is None else self._there[number])
+        return True
+
+    # ------------------------------------------------------------------------------- the memory
+
+    def _read_progress(self) -> Progress:
+        path = self._folder / STATE
+        if path.exists():
+            try:
+                return msgspec.json.decode(path.read_bytes(), type=Progress)
+            except msgspec.MsgspecError as error:
+                raise BadInput(
+                    f"{path} can't be read: {error}; remove it, and MLflow gets a new run"
+                ) from error
+        made = Progress(run_tag=uuid.uuid4().hex)
+        replace_file(path, msgspec.json.encode(made))
+        return made
+
+    def _remember(self, **changes: Any) -> None:
+        self.progress = msgspec.structs.replace(self.progress, **changes)
+        replace_file(self._folder / STATE, msgspec.json.encode(self.progress))
+
+
+def params_of(settings: Settings) -> dict[str, str]:
+    """What a run's decisions depend on and is not as by default, by its path.
+
+    >>> from headrace.settings import parse
+    >>> params_of(parse({"seed": 7, "query": {"budget": {"share": 0.2}}}))
+    {'stream': 'default', 'seed': '7', 'query.budget.share': '0.2'}
+    """
+    set_here = _flat(msgspec.to_builtins(settings))
+    defaults = _flat(msgspec.to_builtins(Settings()))
+    found = {
+        name: str(value)
+        for name, value in set_here.items()
+        if defaults.get(name) != value
+        and not decides_nothing(name)
+        and not name.startswith(_AROUND)
+    }
+    return {"stream": settings.stream, "seed": str(settings.seed)} | dict(sorted(found.items()))
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
+
+
+# --------------------------------------------------------------------------------- command line
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace mlflow`."""
+    parser = subparsers.add_parser(
+        "mlflow",
+        help="show a run in MLflow",
+        description="Beside a `headrace run`, or the workers on Kafka: the learning curve and the "
+        "versions of the model go to an MLflow server, with the aliases champion and challenger; "
+        "when somebody moves champion to another version there, the model is rolled back to it. "
+        "Nobody waits for it. Ends with SIGTERM or Ctrl-C. See docs/MLFLOW.md.",
+    )
+    parser.add_argument(
+        "state", type=Path, nargs="?", metavar="DIR", help="the --state of a `headrace run`"
+    )
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="TOML of the workers on Kafka, instead"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where it keeps how far it is (default: mlflow/ in DIR, or beside the settings)",
+    )
+    parser.add_argument(
+        "--server",
+        metavar="URI",
+        help="address of the tracking server, or sqlite:///FILE (default: MLFLOW_TRACKING_URI)",
+    )
+    parser.add_argument(
+        "--experiment", default="headrace", metavar="NAME", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--name", metavar="NAME", help="of the registered model (default: headrace-STREAM)"
+    )
+    parser.add_argument(
+        "--allow-http", action="store_true", help="speak plain HTTP with another machine too"
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="end when all that is there now is in MLflow"
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace mlflow`; the exit code."""
+    uri = arguments.server or os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        raise BadSettings("no tracking server is named: give --server, or MLFLOW_TRACKING_URI")
+    if faults := faults_of_uri(uri, allows_http=arguments.allow_http):
+        raise BadSettings(faults)
+    with ExitStack() as opened:
+        tracked, folder = _tracked(arguments)
+        stream = tracked.settings.stream
+
+        def make(run_tag: str) -> Registry:
+            name = arguments.name or f"headrace-{stream}"
+            return Registry(uri, experiment=arguments.experiment, name=name, run_tag=run_tag)
+
+        tracker = opened.enter_context(closing(Tracker(tracked, folder, make, say)))
+        stop = opened.enter_context(told_to_stop())
+        say(f"{stream}: going to MLflow, until Ctrl-C")
+        follow(tracker, stop, is_once=arguments.once)
+    return 0
+
+
+def _tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
+    """What is shown, and the folder that keeps how far. Raises `BadInput`, `BadSettings`."""
+    state, settings = arguments.state, arguments.settings
+    if (state is None) == (settings is None):
+        raise BadSettings(
+            "give the DIR of a run, or --settings FILE of the workers on Kafka; one of them"
+        )
+    if state is not None:
+        return TrackedRun(state), arguments.folder or state / FOLDER
+    tracked = TrackedWorkers(load_for_kafka(settings), say)
+    return tracked, arguments.folder or settings.parent / FOLDER
+
+
+def follow(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) -> None:
+    """Step until told to stop; with `is_once` until there is nothing to do.
+
+    Raises `BadSettings` for what MLflow refuses, and with `is_once` where it does not answer.
+    """
+    away_s, who = 0.0, ""
+    while not stop.is_set():
+        try:
+            moved = tracker.step()
+        except Away as error:
+            if is_once:
+                raise BadSettings(str(error)) from None
+            if not away_s:
+                say(f"{error}; trying again until it does")
+            who = error.who
+            away_s = min(WAIT_S_MAX, 2 * away_s or WAIT_S)
+            stop.wait(away_s)
+            continue
+        if away_s:
+            say(f"{who} is back")
+            away_s = 0.0
+        if not moved:
+            if is_once:
+                return
+            stop.wait(tracker.tracked.every_s)

@@ -1,0 +1,343 @@
+"""`headrace pilot`: what would active learning have saved on the events you already labelled?
+
+The history is played through the engine for each budget, latency, strategy and seed, and for
+`random`, which is the one to beat. Runs are independent: how many processes share them changes
+nothing in the results. The events are in `pilot.history`, one run in `pilot.runs`, the arithmetic
+over runs in `pilot.compare`, what is shown in `pilot.report`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ... import settings as settings_module
+from ...adapters.printing import decorate, make_wide_console
+from ...adapters.tables import read_table
+from ...errors import BadSettings
+from ...learn.models import build
+from ...pages.html import Curve, line_plot
+from ...query.strategies import resolve
+from ...settings import Settings
+from ..report import write_page
+from .compare import RANDOM, advice, reaches_of, rejects_told, rows_of
+from .history import History, Reading, history_of
+from .report import Pilot, as_html, as_json, show, show_reading
+from .runs import Case, Outcome, play, play_all, settings_of
+
+GRID = (0.5, 2.0, 4.0)
+"""Multiples of each budget at which random is run as well, to read savings off."""
+
+GRID_EVENTS_MAX = 100_000
+"""With more events than this, random is run at the given budgets alone."""
+
+GRID_SHARE_MAX = 0.5
+GRID_NEAR = 1.3
+
+DEFAULT_STRATEGIES = ("random", "margin", "hybrid")
+DEFAULT_BUDGETS = (0.01, 0.05)
+
+
+def run_pilot(
+    history: History,
+    settings: Settings | None = None,
+    *,
+    budgets: tuple[float, ...] = DEFAULT_BUDGETS,
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES,
+    latencies: tuple[float, ...] = (0.0,),
+    seeds_n: int = 3,
+    processes_n: int | None = None,
+    progress: Callable[[int, int], None] = lambda done_n, all_n: None,
+    reading: Reading | None = None,
+) -> Pilot:
+    """Play the history under every combination and compare.
+
+    Budgets are shares of the events, latencies are in events (seconds where events have a time).
+    `progress` is told events done and events in all; `reading` is kept for the page. `processes_n`
+    is by default the number of cores; 1 stays in this process. Raises `BadSettings` for whatever
+    can't be run, before any run.
+    """
+    settings = settings or Settings()
+    cases = cases_of(
+        history,
+        settings,
+        budgets=budgets,
+        strategies=strategies,
+        latencies=latencies,
+        seeds_n=seeds_n,
+    )
+    jobs: list[Case | None] = [None, *cases]
+    all_n = len(jobs) * len(history)
+    processes_n = min(len(jobs), processes_n or os.cpu_count() or 1)
+    runs = _in_processes if processes_n > 1 else _here
+    found = dict(runs(history, settings, jobs, processes_n, lambda n: progress(n, all_n)))
+    outcomes = [found[i] for i in range(1, len(jobs))]
+    rows = rows_of(outcomes)
+    unit = "events" if history.at is None else "s"
+    return Pilot(
+        history=history.name,
+        events_n=len(history),
+        features_n=min(len(history.names), settings.schema.features_max),
+        reading=reading or Reading(),
+        rejects=rejects_told(outcomes),
+        classes=history.classes,
+        latency_unit=unit,
+        settings=settings,
+        seeds_n=seeds_n,
+        rows=rows,
+        reaches=reaches_of(outcomes, found[0].accuracy),
+        all_labels=found[0],
+        outcomes=outcomes,
+        advice=advice(rows, unit),
+    )
+
+
+def cases_of(
+    history: History,
+    settings: Settings,
+    *,
+    budgets: tuple[float, ...] = DEFAULT_BUDGETS,
+    strategies: tuple[str, ...] = DEFAULT_STRATEGIES,
+    latencies: tuple[float, ...] = (0.0,),
+    seeds_n: int = 3,
+) -> list[Case]:
+    """Every run to make, random first. Raises `BadSettings` with every fault."""
+    faults = [f"budget {b:g} must be above 0 and at most 1" for b in budgets if not 0 < b <= 1]
+    faults += [f"latency {s:g} must be at least 0" for s in latencies if not s >= 0]
+    if seeds_n < 1:
+        faults.append(f"seeds is {seeds_n}; must be at least 1")
+    if len(history.classes) < 2:
+        faults.append("the labels name fewer than two classes; choose the label's column: --label")
+    if len(history.classes) > settings.schema.classes_max:
+        faults.append(
+            f"the labels name {len(history.classes)} classes; must be at most schema.classes_max, "
+            f"which is {settings.schema.classes_max}: is it a class? choose another with --label"
+        )
+    if faults:
+        raise BadSettings(faults)
+    budgets, latencies = tuple(dict.fromkeys(budgets)), tuple(dict.fromkeys(latencies))
+    strategies = (RANDOM, *(name for name in dict.fromkeys(strategies) if name != RANDOM))
+    for name in strategies:
+        resolve(name)
+    build(settings.model.name, 0, len(history.classes), settings.model.options)
+    cases = [
+        Case(budget=budget, latency=latency, strategy=strategy, seed=seed)
+        for budget in budgets
+        for latency in latencies
+        for strategy in strategies
+        for seed in range(seeds_n)
+    ]
+    for case in cases:
+        settings_of(history, settings, case)
+    if len(strategies) > 1 and len(history) <= GRID_EVENTS_MAX:
+        cases += [
+            Case(budget=budget, latency=latency, strategy=RANDOM, seed=seed, is_asked_for=False)
+            for budget in _grid(budgets, len(history))
+            for latency in latencies
+            for seed in range(seeds_n)
+        ]
+    return cases
+
+
+def _grid(budgets: tuple[float, ...], events_n: int) -> list[float]:
+    """Budgets around those given, none near another or too small for two labels."""
+    taken = list(budgets)
+    for budget in budgets:
+        for times in GRID:
+            wanted = round(budget * times, 10)
+            is_near = any(1 / GRID_NEAR < wanted / known < GRID_NEAR for known in taken)
+            if not is_near and wanted * events_n >= 2 and wanted <= GRID_SHARE_MAX:
+                taken.append(wanted)
+    return sorted(taken[len(budgets) :])
+
+
+# ---------------------------------------------------------------------------------- processes
+
+
+def _run(
+    history: History, settings: Settings, job: Case | None, progress: Callable[[int], None]
+) -> Outcome:
+    if job is None:
+        return play_all(history, settings, settings.seed, progress)
+    return play(history, settings, job, progress)
+
+
+def _here(
+    history: History,
+    settings: Settings,
+    jobs: list[Case | None],
+    processes_n: int,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[int, Outcome]]:
+    done_n = 0
+
+    def count(n: int) -> None:
+        nonlocal done_n
+        done_n += n
+        progress(done_n)
+
+    for i, job in enumerate(jobs):
+        yield i, _run(history, settings, job, count)
+
+
+def _in_processes(
+    history: History,
+    settings: Settings,
+    jobs: list[Case | None],
+    processes_n: int,
+    progress: Callable[[int], None],
+) -> Iterator[tuple[int, Outcome]]:
+    # Spawned, not forked: the same on every system, and no thread is copied half-way.
+    context = multiprocessing.get_context("spawn")
+    done = context.Value("q", 0)
+    arguments = (history, settings, done)
+    pool = ProcessPoolExecutor(processes_n, context, initializer=_remember, initargs=arguments)
+    try:
+        places: dict[Future[Outcome], int] = {
+            pool.submit(_run_remembered, job): i for i, job in enumerate(jobs)
+        }
+        open_runs = set(places)
+        while open_runs:
+            ended, open_runs = wait(open_runs, timeout=0.2, return_when=FIRST_COMPLETED)
+            progress(done.value)
+            for future in ended:
+                yield places[future], future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_remembered: list[Any] = []
+
+
+def _remember(history: History, settings: Settings, done: Any) -> None:
+    """What every run in this process needs, sent once."""
+    _remembered[:] = [history, settings, done]
+
+
+def _run_remembered(job: Case | None) -> Outcome:
+    history, settings, done = _remembered
+
+    def count(n: int) -> None:
+        with done.get_lock():
+            done.value += n
+
+    return _run(history, settings, job, count)
+
+
+# ------------------------------------------------------------------------------- command line
+
+
+def register(subparsers: Any) -> None:
+    """Add `pilot` to the command line."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        "pilot",
+        help="play a labelled history and compare strategies with random",
+        description="Plays a labelled history (CSV, JSON lines, Parquet; rows in order of time) "
+        "through the engine and compares query strategies with random choice. See docs/PILOT.md.",
+    )
+    add = parser.add_argument
+    add(
+        "history",
+        type=Path,
+        metavar="DATA",
+        help="the file: .csv, .tsv, .jsonl or .parquet, with .gz too",
+    )
+    add("--label", metavar="COL", help="column of the class (default: label, else the last one)")
+    add("--at", metavar="COL", help="column of the time (default: one second an event)")
+    add("--rows", metavar="A:B", default=":", help="rows A to B, B not included; either may lack")
+    add("--budget", type=float, nargs="+", default=list(DEFAULT_BUDGETS), metavar="SHARE",
+        help=f"labels per event (default: {' '.join(map(str, DEFAULT_BUDGETS))})")  # fmt: skip
+    add("--strategies", nargs="+", default=list(DEFAULT_STRATEGIES), metavar="NAME",
+        help="query strategies; random always runs "
+        f"(default: {' '.join(DEFAULT_STRATEGIES)})")  # fmt: skip
+    add("--latency", type=float, nargs="+", default=[0.0], metavar="N",
+        help="events from request to answer; seconds with --at (default: 0)")  # fmt: skip
+    add("--seeds", type=int, default=3, metavar="N", help="runs of each (default: %(default)s)")
+    add("--model", metavar="NAME", help="preset or module:function (default: committee)")
+    add("--settings", type=Path, metavar="FILE", help="settings in TOML, for all the rest")
+    add("--processes", type=int, metavar="N", help="processes to share the runs (default: cores)")
+    add("--json", type=Path, metavar="FILE", help="write everything, machine readable")
+    add("--html", type=Path, metavar="FILE", help="write a page with plots")
+    parser.set_defaults(func=command)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `headrace pilot`; 0 when the comparison was made."""
+    console = make_wide_console()
+    for page in (arguments.json, arguments.html):
+        if page is not None and (page.is_dir() or not page.parent.is_dir()):
+            raise BadSettings(f"{page} can't be written: give a file in a folder that is there")
+    if arguments.processes is not None and arguments.processes < 1:
+        raise BadSettings(f"--processes is {arguments.processes}; must be at least 1")
+    settings = settings_module.load(arguments.settings) if arguments.settings else Settings()
+    if arguments.model:
+        model = msgspec.structs.replace(settings.model, name=arguments.model)
+        settings = msgspec.structs.replace(settings, model=model)
+    if arguments.html:
+        # Minutes of runs are not to end in a plot that can't be drawn.
+        line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
+    table = read_table(
+        arguments.history,
+        _slice(arguments.rows),
+        line_bytes_max=settings.input.line_bytes_max,
+    )
+    name = Path(arguments.history.name.removesuffix(".gz")).stem
+    history, reading = history_of(table, name, arguments.label, arguments.at, settings)
+    show_reading(name, history, reading, make_wide_console(stderr=True))
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[pace]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("playing", total=None, pace="")
+
+        def told(done_n: int, all_n: int) -> None:
+            speed = bar.tasks[0].speed or 0.0
+            bar.update(task, completed=done_n, total=all_n, pace=f"{speed:,.0f} events/s")
+
+        pilot = run_pilot(
+            history,
+            settings,
+            budgets=tuple(arguments.budget),
+            strategies=tuple(arguments.strategies),
+            latencies=tuple(arguments.latency),
+            seeds_n=arguments.seeds,
+            processes_n=arguments.processes,
+            progress=told,
+            reading=reading,
+        )
+    # Results first: what is drawn of them may fail, and hours of runs are not to go with it.
+    if arguments.json:
+        arguments.json.write_bytes(as_json(pilot))
+    is_shown = decorate("the table", lambda: show(pilot, console))
+    if not is_shown and not arguments.json:
+        sys.stdout.write(as_json(pilot).decode())
+    if arguments.html and not decorate(
+        "the page", lambda: write_page(arguments.html, as_html(pilot))
+    ):
+        return 1
+    return 0 if is_shown else 1
+
+
+def _slice(text: str) -> tuple[int, int | None]:
+    first, colon, last = text.partition(":")
+    try:
+        start, stop = int(first or 0), int(last) if last else None
+    except ValueError:
+        colon = ""
+    if not colon or start < 0 or (stop is not None and stop <= start):
+        raise BadSettings(f"--rows is {text!r}; must be A:B with whole numbers, A below B")
+    return start, stop

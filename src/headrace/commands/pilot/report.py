@@ -1,0 +1,441 @@
+"""A pilot's findings for people and programs: a console table, JSON, an HTML page.
+
+Nothing is computed here that is not already in a `Pilot`, but for plots' points.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from ...pages.html import (
+    Bar,
+    Curve,
+    Html,
+    Number,
+    Section,
+    Style,
+    bar_plot,
+    count,
+    events_plot,
+    interval,
+    line_plot,
+    page,
+    percent,
+    plus_minus,
+    section,
+    table,
+)
+from ...pages.report.parts import changed_settings
+from ...settings import Settings
+from .compare import RANDOM, Reach, Row, drift_points, grouped, is_covered, mean_curve
+from .compare import interval as over_seeds
+from .history import History, Reading
+from .runs import ALL, Outcome
+
+
+class Pilot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a pilot found; `docs/PILOT.md` explains each number.
+
+    `outcomes` are all runs, those for the savings included; `all_labels` is the same learner with
+    every label at once; `rejects` says what was not played.
+    """
+
+    history: str
+    reading: Reading
+    rejects: str
+    events_n: int
+    features_n: int
+    classes: tuple[str, ...]
+    latency_unit: str
+    settings: Settings
+    seeds_n: int
+    rows: list[Row]
+    reaches: list[Reach]
+    all_labels: Outcome
+    outcomes: list[Outcome]
+    advice: str
+
+
+def as_json(pilot: Pilot) -> bytes:
+    """The pilot as JSON, indented; fields as in `Pilot`, `Row` and `Outcome`."""
+    return msgspec.json.format(msgspec.json.encode(pilot), indent=1)
+
+
+# ------------------------------------------------------------------------------------ console
+
+
+def show_reading(name: str, history: History, reading: Reading, console: Console) -> None:
+    """Print what of a file was read as what, before any run is made of it."""
+    console.print(f"{name}: {len(history):,} events")
+    shown = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0))
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for row in reading.rows:
+        shown.add_row(*row)
+    console.print(shown)
+    for note in reading.notes:
+        console.print(note)
+
+
+def show(pilot: Pilot, console: Console) -> None:
+    """Print the table and the advice; the table fits into eighty columns."""
+    varies = len({row.latency for row in pilot.rows}) > 1
+    console.print(
+        f"{pilot.history}: {pilot.events_n:,} events, {pilot.features_n} features, "
+        f"{len(pilot.classes)} classes. Model {pilot.settings.model.name}, {pilot.seeds_n} seeds"
+        f"{'' if varies else _after(pilot, pilot.rows[0].latency)}.",
+    )
+    for what, told in pilot.reading.rows[:1]:
+        console.print(f"{what} {told}")
+    shown = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for name in ("budget", *(("latency",) if varies else ()), "strategy", "accuracy, %", "kappa",
+                 "labels", "minus random", "labels saved"):  # fmt: skip
+        shown.add_column(name, justify="left" if name == "strategy" else "right")
+    before = None
+    for row in pilot.rows:
+        if before is not None and (row.budget, row.latency) != before:
+            shown.add_section()
+        before = (row.budget, row.latency)
+        shown.add_row(
+            f"{100 * row.budget:g} %",
+            *((f"{row.latency:g}",) if varies else ()),
+            row.strategy,
+            plus_minus(row.accuracy.mean, row.accuracy.half),
+            f"{row.kappa:.2f}",
+            count(row.labels_n),
+            _difference(row),
+            _saving(row),
+        )
+    shown.add_section()
+    full = pilot.all_labels
+    shown.add_row("100 %", *(("0",) if varies else ()), ALL,
+                  percent(full.accuracy).removesuffix("%"), f"{full.kappa:.2f}",
+                  count(full.labels_n))  # fmt: skip
+    console.print(shown)
+    console.print(_grid(*_beyond(pilot)))
+    console.print(_grid(*_reached(pilot)))
+    console.print(_estimates(pilot))
+    if pilot.rejects:
+        console.print(pilot.rejects)
+    console.print(pilot.advice, style="bold")
+
+
+def _grid(header: list[str], rows: list[list[str]]) -> RichTable:
+    shown = RichTable(box=None, padding=(0, 2, 0, 0))
+    for i, name in enumerate(header):
+        shown.add_column(name, justify="right" if i else "left")
+    for row in rows:
+        shown.add_row(*row)
+    return shown
+
+
+def _beyond(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
+    """What accuracy on arrival does not say: other measures, and the hold-out tail; in points."""
+    full = pilot.all_labels
+    figures: list[tuple[str, tuple[float | None, ...]]] = [
+        (
+            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            (row.accuracy.mean, row.balanced, row.macro_f1, row.tail),
+        )
+        for row in pilot.rows
+    ]
+    figures.append(("every label", (full.accuracy, full.balanced, full.macro_f1, full.tail)))
+    header = ["run", "accuracy", "balanced", "macro F1", "hold-out tail"]
+    rows = [
+        [name, *("" if one is None else f"{100 * one:.1f}" for one in found)]
+        for name, found in figures
+    ]
+    return header, rows
+
+
+def _reached(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
+    """Labels to reach parts of what all labels reach, a column a strategy."""
+    strategies = list(dict.fromkeys(reach.strategy for reach in pilot.reaches))
+    varies = len({reach.latency for reach in pilot.reaches}) > 1
+    places = dict.fromkeys((reach.part, reach.accuracy, reach.latency) for reach in pilot.reaches)
+    rows = []
+    for part, accuracy, latency in places:
+        found = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
+        after = f", latency {latency:g}" if varies else ""
+        level = f"{100 * accuracy:.1f} %, {100 * part:g} % of that with every label{after}"
+        rows.append([level, *(_labels_told(found[name]) for name in strategies)])
+    return ["labels to reach", *strategies], rows
+
+
+def _labels_told(reach: Reach) -> str:
+    mark = {"": "", "at least": "> ", "at most": "≤ "}[reach.bound]
+    return f"{mark}{count(reach.labels_n)}"
+
+
+def _difference(row: Row) -> str | None:
+    found = row.difference
+    if found is None:
+        return None
+    text = f"{100 * found.mean:+.1f}"
+    if found.low is not None and found.high is not None:
+        text += f" ({100 * found.low:.1f}, {100 * found.high:.1f})"
+    return text.replace("-", "−")
+
+
+def _saving(row: Row) -> str | None:
+    """Savings in words; "none" where luck alone may have done as much."""
+    found = row.saving
+    if found is None:
+        return None
+    if found.low is None or found.high is None:
+        return f"{_bounded(found.share, found.bound)}, one seed"
+    if not found.is_sure:
+        return "none"
+    if found.share < 0:
+        return "costs more"
+    if found.low >= found.share:
+        # Even the cautious end is beyond what random was run for: there is no interval to tell.
+        return _bounded(found.share, found.bound)
+    return f"{_bounded(found.share, found.bound)} ({100 * found.low:.0f}–{100 * found.high:.0f})"
+
+
+def _bounded(share: float, bound: str) -> str:
+    mark = {"": "", "at least": "≥ ", "at most": "≤ "}[bound]
+    return f"{mark}{100 * share:.0f} %".replace("-", "−")
+
+
+def _estimates(pilot: Pilot) -> str:
+    """How the engine's own estimates compare with the truth that the pilot knows."""
+    judged = [o for o in pilot.outcomes if o.low is not None]
+    held = sum(is_covered(o) for o in judged)
+    told = next((o for o in judged if o.case.strategy != RANDOM), judged[0] if judged else None)
+    if told is None or told.estimate is None or told.low is None or told.high is None:
+        return "No run had labels enough for a live estimate."
+    case = told.case
+    return (
+        f"The live 95 % interval held the true accuracy in {held} of {len(judged)} runs. First: "
+        f"{case.strategy} at {100 * case.budget:g} %, estimated {100 * told.estimate:.1f} "
+        f"({100 * told.low:.1f}–{100 * told.high:.1f}), true {100 * told.accuracy:.1f}."
+    )
+
+
+# --------------------------------------------------------------------------------------- page
+
+
+def as_html(pilot: Pilot) -> str:
+    """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
+    strategies = list(dict.fromkeys(row.strategy for row in pilot.rows if row.strategy != RANDOM))
+    tones = {name: tone for tone, name in enumerate(strategies)}
+    sections = [section("In short", pilot.advice, _estimates(pilot), _table(pilot))]
+    sections.append(
+        section(
+            "Beyond accuracy on arrival",
+            table(*_beyond(pilot), caption="Tail: the last fifth, by a model that learns no more."),
+            table(*_reached(pilot), caption="Read off the budgets that were run; >: not reached."),
+        )
+    )
+    places = list(dict.fromkeys((row.budget, row.latency) for row in pilot.rows))
+    curves = [_learning(pilot, budget, latency, tones) for budget, latency in places]
+    sections.append(section("Accuracy over the stream", *curves))
+    if strategies:
+        latencies = list(dict.fromkeys(latency for _, latency in places))
+        sections.append(_savings(pilot, latencies, tones))
+    drifts = [_drifts(pilot, budget, latency) for budget, latency in places]
+    sections.append(section("Drift, rounds and adoptions", *drifts))
+    sections.append(_honesty(pilot, tones))
+    sections += [_reading(pilot), _settings(pilot)]
+    subtitle = (
+        f"{count(pilot.events_n)} events, {pilot.features_n} features, "
+        f"{len(pilot.classes)} classes; model {pilot.settings.model.name}; {pilot.seeds_n} seeds"
+    )
+    return page(f"Headrace pilot: {pilot.history}", subtitle, sections)
+
+
+def _table(pilot: Pilot) -> Html:
+    rows: list[list[str | None]] = [
+        [
+            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            plus_minus(row.accuracy.mean, row.accuracy.half),
+            Number(f"{row.kappa:.2f}", row.kappa),
+            count(row.labels_n),
+            Number(_difference(row) or "", row.difference.mean) if row.difference else None,
+            Number(_saving(row) or "", row.saving.share) if row.saving else None,
+            Number(f"{row.covered_n} of {row.estimates_n}", row.covered_n),
+        ]
+        for row in pilot.rows
+    ]
+    full = pilot.all_labels
+    rows.append([ALL, plus_minus(full.accuracy, math.nan), Number(f"{full.kappa:.2f}", full.kappa),
+                 count(full.labels_n), None, None, None])  # fmt: skip
+    header = ["run", "accuracy, %", "kappa", "labels", "minus random", "labels saved",
+              "estimate held"]  # fmt: skip
+    caption = (
+        "Mean over seeds and its 95 % interval; differences are in points, between equal seeds; "
+        '"none": it may be luck.'
+    )
+    return table(header, rows, caption=caption)
+
+
+def _learning(pilot: Pilot, budget: float, latency: float, tones: dict[str, int]) -> Html:
+    curves = []
+    for (at_budget, at_latency, strategy), runs in grouped(pilot.outcomes).items():
+        if (at_budget, at_latency) == (budget, latency) and runs[0].case.is_asked_for:
+            curves.append(_curve(strategy, runs, tones))
+    curves.append(_curve(ALL, [pilot.all_labels], tones))
+    return line_plot(
+        curves,
+        title=f"Accuracy at {_place(pilot, budget, latency)}",
+        x_label="events",
+        y_label="accuracy",
+        note="Right at arrival, over the last 5 of 100 blocks. Shaded: 95 % interval over seeds.",
+    )
+
+
+def _curve(strategy: str, runs: list[Outcome], tones: dict[str, int]) -> Curve:
+    points = mean_curve(runs)
+    has_bounds = all(found.low is not None for _, found in points)
+    return Curve(
+        strategy,
+        [n for n, _ in points],
+        [found.mean for _, found in points],
+        [max(0.0, f.low) for _, f in points if f.low is not None] if has_bounds else None,
+        [min(1.0, f.high) for _, f in points if f.high is not None] if has_bounds else None,
+        style=_style(strategy),
+        tone=tones.get(strategy),
+    )
+
+
+def _style(strategy: str) -> Style:
+    styles: dict[str, Style] = {RANDOM: "random", ALL: "all"}
+    return styles.get(strategy, "strategy")
+
+
+def _savings(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Section:
+    blocks = []
+    for latency in latencies:
+        named: dict[str, list[list[Outcome]]] = {}
+        for (_, at, strategy), runs in grouped(pilot.outcomes).items():
+            if at == latency:
+                named.setdefault(strategy, []).append(runs)
+        curves = []
+        for strategy, groups in named.items():
+            points = sorted(
+                (sum(o.labels_n for o in runs) / len(runs), over_seeds([o.accuracy for o in runs]))
+                for runs in groups
+            )
+            has_bounds = pilot.seeds_n > 1
+            curves.append(
+                Curve(
+                    strategy,
+                    [n for n, _ in points],
+                    [f.mean for _, f in points],
+                    [f.low for _, f in points if f.low is not None] if has_bounds else None,
+                    [f.high for _, f in points if f.high is not None] if has_bounds else None,
+                    style=_style(strategy),
+                    tone=tones.get(strategy),
+                )
+            )
+        blocks.append(
+            line_plot(
+                curves,
+                title=f"Accuracy by labels{_after(pilot, latency)}",
+                x_label="labels",
+                y_label="accuracy over the whole stream",
+                note="Follow a level to the right until it meets random: that many labels.",
+            )
+        )
+    bars = [
+        Bar(
+            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            row.saving.share,
+            row.saving.low,
+            row.saving.high,
+            tone=tones.get(row.strategy),
+        )
+        for row in pilot.rows
+        if row.saving is not None
+    ]
+    note = (
+        "Share of the labels that random needs for the same accuracy. Line: 95 % interval of the "
+        "difference in accuracy, read off random's curve; it ends where random was not run."
+    )
+    blocks.append(
+        bar_plot(bars, title="Labels saved against random", x_label="labels saved", note=note)
+    )
+    return section("Labels saved", *blocks)
+
+
+def _drifts(pilot: Pilot, budget: float, latency: float) -> Html:
+    rows: list[tuple[str, list[float]]] = []
+    for outcome in pilot.outcomes:
+        case = outcome.case
+        if (case.budget, case.latency, case.seed) != (budget, latency, 0) or not case.is_asked_for:
+            continue
+        rows += [
+            (f"{case.strategy}: drift", [float(n) for n in drift_points(outcome)]),
+            (f"{case.strategy}: drift round", [float(n) for n in outcome.drift_rounds]),
+            (f"{case.strategy}: adoption", [float(n) for n in outcome.adoptions]),
+        ]
+    return events_plot(
+        rows,
+        title=f"Alarms at {_place(pilot, budget, latency)}, first seed",
+        x_label="events",
+        x_range=(0.0, float(pilot.events_n)),
+    )
+
+
+def _honesty(pilot: Pilot, tones: dict[str, int]) -> Section:
+    told = [o for o in pilot.outcomes if o.case.is_asked_for and o.estimate is not None]
+    bars = [
+        Bar(
+            f"{o.case.strategy}, {_place(pilot, o.case.budget, o.case.latency)}, {o.case.seed}",
+            o.estimate - o.accuracy,
+            None if o.low is None else o.low - o.accuracy,
+            None if o.high is None else o.high - o.accuracy,
+            style=_style(o.case.strategy),
+            tone=tones.get(o.case.strategy),
+        )
+        for o in told
+        if o.estimate is not None
+    ]
+    rows: list[list[str | None]] = [
+        [
+            f"{o.case.strategy}, {_place(pilot, o.case.budget, o.case.latency)}, {o.case.seed}",
+            percent(o.estimate or 0.0),
+            interval(o.low, o.high) if o.low is not None and o.high is not None else None,
+            percent(o.accuracy),
+            "yes" if is_covered(o) else "no",
+        ]
+        for o in told
+    ]
+    note = (
+        "Zero is the truth: a line that crosses it is an interval that held. Last in a name: seed."
+    )
+    return section(
+        "The live estimate against the truth",
+        "What the engine estimated from the labels it bought, without a hold-out set, minus what "
+        "the history knows.",
+        bar_plot(bars, title="Estimate minus truth", x_label="points of accuracy", note=note),
+        table(["run", "estimated", "95 % interval, %", "true", "holds"], rows),
+    )
+
+
+def _reading(pilot: Pilot) -> Section:
+    rows: list[list[str | None]] = [list(row) for row in pilot.reading.rows]
+    told = table(["read as", "columns"], rows) if rows else "Read from a program."
+    return section("What was read as what", told, *pilot.reading.notes, pilot.rejects)
+
+
+def _settings(pilot: Pilot) -> Section:
+    rows: list[list[str | None]] = [list(pair) for pair in changed_settings(pilot.settings)]
+    used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
+    return section("Settings used", used, "Budget, latency, strategy and seed vary by run.")
+
+
+def _place(pilot: Pilot, budget: float, latency: float) -> str:
+    after = f", +{latency:g} {pilot.latency_unit}" if latency else ""
+    return f"{100 * budget:g} %{after}"
+
+
+def _after(pilot: Pilot, latency: float) -> str:
+    return f", answers after {latency:g} {pilot.latency_unit}" if latency else ""

@@ -1,0 +1,374 @@
+"""One run of a pilot: past events with known labels through one engine, judged at arrival.
+
+Every event is predicted before its label can be known, then judged by it, whether the engine asked
+for it or not. Which runs are made and what they say together is not decided here.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ...chance import Chance
+from ...drivers.notebook import Simulation
+from ...engine import Engine
+from ...errors import BadSettings
+from ...learn.failures import check_start
+from ...messages import DriftChanged, EventBatch, ModelAdopted, RoundOpened
+from ...observe.schema import Schema
+from ...observe.signals import predicted_classes
+from ...privacy import WHOLE
+from ...settings import Settings
+from ...testing.oracles import Delayed
+from ...wiring import make_learner
+from .history import History
+
+BLOCKS_N = 100
+"""Points of a learning curve: blocks of the stream with as many events each, but for rounding."""
+
+BATCH_N = 1024
+START_MAX = 50
+ALL = "all labels"
+
+TAIL_PART = 5
+TAIL_MAX = 2_000
+"""The last fifth of a history is the hold-out tail; so many of its events are predicted at most."""
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """What is varied between runs. `latency` is in events, or seconds where events have a time.
+
+    `is_asked_for` is false where only the labels that `random` needs are looked for.
+    """
+
+    budget: float
+    latency: float
+    strategy: str
+    seed: int
+    is_asked_for: bool = True
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one run. Shares are 0 to 1; positions are counts of events.
+
+    `balanced` is the mean recall over the classes that occurred, `macro_f1` the mean F1 over those
+    that occurred or were predicted. `tail` is the share right of the last fifth of the history by
+    the model as it stood before it, with nothing learned on the way: as a hold-out set would say.
+
+    `block_right` is the share right in each of the blocks of the stream, None where none was
+    judged. `estimate`, `low` and `high` are the engine's own, from the labels it bought. `drifts`
+    are (events, level, signal, detector) of each change of the drift level. `rejected_as` is the
+    reason of most of the `rejected_n` events.
+    """
+
+    case: Case
+    events_n: int
+    rejected_n: int
+    labels_n: int
+    accuracy: float
+    kappa: float
+    block_right: list[float | None]
+    balanced: float = 0.0
+    macro_f1: float = 0.0
+    tail: float | None = None
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    drifts: list[tuple[int, str, str, str]] = []
+    drift_rounds: list[int] = []
+    adoptions: list[int] = []
+    retrained_n: int = 0
+    rejected_as: str = ""
+    run_s: float = 0.0
+
+
+Progress = Callable[[int], None]
+
+Take = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
+"""Told rows of the history, shape (n,), and the probabilities that each had on arrival, (n, k)."""
+
+
+def play(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
+    """One engine over the whole history; calls `progress` with counts of events done.
+
+    Raises `BadSettings` when the budget is too small for a single label.
+    """
+    started = time.perf_counter()
+    settings = settings_of(history, settings, case)
+    engine = Engine(settings=settings, privacy=WHOLE)
+    simulation = Simulation(engine, Delayed(delay_s=case.latency))
+    judge = _Judge(history, engine.schema)
+    drifts, drift_rounds, adoptions = [], [], []
+    tail, tail_from = None, tail_start(history)
+    for outputs in simulation.play(watched(history, engine, judge.take, progress)):
+        seen_n = engine.shard.events_n
+        engine.check_model()
+        if tail is None and seen_n >= tail_from:
+            tail = tail_right(history, engine.schema, engine.trainer.probabilities)
+        for output in outputs:
+            if isinstance(output, DriftChanged):
+                drifts.append((seen_n, output.level, output.signal, output.detector))
+            elif isinstance(output, RoundOpened) and output.reason == "drift":
+                drift_rounds.append(seen_n)
+            elif isinstance(output, ModelAdopted):
+                adoptions.append(seen_n)
+    if tail is None:
+        # Nothing was learned since the tail began.
+        tail = tail_right(history, engine.schema, engine.trainer.probabilities)
+    report = engine.report
+    return Outcome(
+        case=case,
+        events_n=report.events_n,
+        rejected_n=len(history) - report.events_n,
+        labels_n=report.asked_n - report.refunded_n,
+        accuracy=judge.accuracy,
+        kappa=judge.kappa,
+        block_right=judge.block_right(),
+        balanced=judge.balanced,
+        macro_f1=judge.macro_f1,
+        tail=tail,
+        estimate=report.accuracy_all.accuracy,
+        low=report.accuracy_all.low,
+        high=report.accuracy_all.high,
+        drifts=drifts,
+        drift_rounds=drift_rounds,
+        adoptions=adoptions,
+        retrained_n=report.retrained_n,
+        rejected_as=max(report.rejected_n, key=lambda one: report.rejected_n[one], default=""),
+        run_s=time.perf_counter() - started,
+    )
+
+
+def play_all(history: History, settings: Settings, seed: int, progress: Progress) -> Outcome:
+    """The same learner with every label, each learned right after its event was predicted."""
+    started = time.perf_counter()
+    judge = _Judge(history, schema_of(history, settings))
+    tails: list[float | None] = []
+    learn_all(history, settings, seed, judge.take, progress, on_tail=tails.append)
+    return Outcome(
+        case=Case(budget=1.0, latency=0.0, strategy=ALL, seed=seed),
+        events_n=len(history),
+        rejected_n=0,
+        labels_n=len(history),
+        accuracy=judge.accuracy,
+        kappa=judge.kappa,
+        block_right=judge.block_right(),
+        balanced=judge.balanced,
+        macro_f1=judge.macro_f1,
+        tail=tails[0] if tails else None,
+        run_s=time.perf_counter() - started,
+    )
+
+
+def learn_all(
+    history: History,
+    settings: Settings,
+    seed: int,
+    take: Take,
+    progress: Progress,
+    *,
+    on_tail: Callable[[float | None], None] = lambda right: None,
+) -> None:
+    """Predict each event, tell `take`, then learn its label; `on_tail` gets `tail_right`."""
+    schema = schema_of(history, settings)
+    codes, tail_from = codes_of(history, schema), tail_start(history)
+    learner = make_learner(settings, schema, Chance(seed))
+    for batch, _ in history.batches(BATCH_N):
+        rows = schema.rows(batch)
+        first = int(batch.ids[0])
+        found = np.empty((len(batch), len(schema.classes)))
+        for i, truth in enumerate(codes[first : first + len(batch)].tolist()):
+            if first + i == tail_from:
+                on_tail(tail_right(history, schema, learner.probabilities))
+            original = batch.original(i) if batch.texts else None
+            found[i] = learner.probabilities(rows[i : i + 1], None, [original].__getitem__)[0]
+            learner.learn(rows[i], truth, original=original)
+        check_start(
+            learner.failures, learned_n=learner.learned_n, unlearnable_n=learner.unlearnable_n
+        )
+        take(np.arange(first, first + len(batch)), found)
+        progress(len(batch))
+
+
+def tail_start(history: History) -> int:
+    """The first event of the last part, which `tail_right` holds out."""
+    return len(history) - len(history) // TAIL_PART
+
+
+def tail_right(
+    history: History, schema: Schema, probabilities: Callable[..., NDArray[np.float64]]
+) -> float | None:
+    """The share right of the last fifth of the history, by a model that learns nothing of it.
+
+    At most `TAIL_MAX` events of it, evenly spaced; None where there is none.
+    """
+    codes, ahead = codes_of(history, schema), copy.deepcopy(schema)
+    tail = np.arange(tail_start(history), len(history))
+    wanted = set(tail[:: max(1, -(-len(tail) // TAIL_MAX))].tolist())
+    known_n = {j: len(schema.categories[n]) for j, n in enumerate(schema.names)
+               if n in schema.categories}  # fmt: skip
+    right_n = 0
+    for batch, _ in history.batches(BATCH_N):
+        first = int(batch.ids[0])
+        rows = [i for i in range(len(batch)) if first + i in wanted]
+        if not rows:
+            continue
+        # What the stream has not shown by then is missing to the model, as in `Engine.predict`.
+        X = ahead.rows(batch)[:, : schema.width]
+        for j, n in known_n.items():
+            X[X[:, j] >= n, j] = np.nan
+        originals = [batch.original(i) for i in rows] if batch.texts else [None] * len(rows)
+        found = probabilities(X[rows], None, originals.__getitem__)
+        is_known = ~np.isnan(found).any(axis=1) if found.shape[1] else np.zeros(len(rows), bool)
+        predicted = predicted_classes(found)
+        truths = codes[first + np.array(rows)]
+        right_n += int(np.count_nonzero((predicted == truths) & is_known))
+    return right_n / len(wanted) if wanted else None
+
+
+def settings_of(history: History, settings: Settings, case: Case) -> Settings:
+    """The settings of one run: the user's, with what the case and the known length decide.
+
+    A fifth of the labels, at most `START_MAX`, is granted at the start, and the share lowered by as
+    much (the warm start of the published baselines). Limits in time or in all are left out.
+    """
+    n = len(history)
+    start = min(START_MAX, math.ceil(0.2 * case.budget * n))
+    share = case.budget - start / max(1, n)
+    if share <= 0:
+        raise BadSettings(
+            f"a budget of {case.budget:g} is {case.budget * n:.1f} labels in {n} events; must be "
+            f"at least {2 / max(1, n):.2g}"
+        )
+    replace = msgspec.structs.replace
+    none = dict.fromkeys(("per_hour", "per_period", "cap", "money", "share_over_n"))
+    budget = replace(settings.query.budget, share=share, start=start, **none)
+    label = settings.label
+    fields = settings.input
+    if history.at is not None and n:
+        # The whole past is known: a season without events is no wrong clock.
+        span_s = float(np.ptp(history.at))
+        fields = replace(fields, jump_max_s=max(fields.jump_max_s, span_s + 1.0))
+    if history.at is None:
+        # Without real times a deadline in seconds means nothing: no answer is to miss it.
+        label = replace(label, deadline_s=max(label.deadline_s, case.latency + 1.0))
+    return replace(
+        settings,
+        seed=settings.seed + case.seed,
+        schema=replace(settings.schema, classes=_classes(history, settings.schema.classes)),
+        query=replace(settings.query, strategy=case.strategy, budget=budget),
+        label=label,
+        input=fields,
+    )
+
+
+def _classes(history: History, declared: list[str]) -> list[str]:
+    return [*declared, *(name for name in history.classes if name not in set(declared))]
+
+
+def schema_of(history: History, settings: Settings) -> Schema:
+    """The schema of a run: the classes declared, then those that only the history names."""
+    classes = _classes(history, settings.schema.classes)
+    schema = msgspec.structs.replace(settings.schema, classes=classes)
+    return Schema(schema, settings.columns)
+
+
+def codes_of(history: History, schema: Schema) -> NDArray[np.int64]:
+    """The class of each event, shape (n,), by its place in the schema; -1 where it has none."""
+    codes = [schema.class_code(name) for name in history.classes]
+    return np.array([-1 if code is None else code for code in codes])[history.codes]
+
+
+def watched(
+    history: History, engine: Engine, take: Take, progress: Progress, batch_n: int = BATCH_N
+) -> Iterator[tuple[EventBatch, list[str]]]:
+    """The batches; when the next one is wanted, `take` is told what was predicted in the last one.
+
+    No batch is longer than the window, so that none has left it by then.
+    """
+    for batch, truths in history.batches(min(batch_n, engine.settings.observe.window_n)):
+        before_n = engine.shard.events_n
+        yield batch, truths
+        window = engine.shard.window
+        # How old a candidate may be is the query's affair; here every event is looked at.
+        age_max_s, window.window_s = window.window_s, None
+        seen = window.since(before_n)
+        window.window_s = age_max_s
+        take(np.array([int(name) for name in seen.ids], np.int64), seen.probabilities)
+        progress(len(batch))
+
+
+class _Judge:
+    """Predictions against truths."""
+
+    def __init__(self, history: History, schema: Schema) -> None:
+        self.truths = codes_of(history, schema)
+        self._classes_n = len(schema.classes)
+        # What was never predicted, because the event was rejected, isn't judged.
+        self._predicted = np.full(len(history), -1, np.int64)
+
+    def take(self, rows: NDArray[np.int64], probabilities: NDArray[np.float64]) -> None:
+        """These rows of the history were predicted with these probabilities; NaN is not right."""
+        predicted = predicted_classes(probabilities)
+        self._predicted[rows] = np.where(
+            np.isnan(probabilities).any(axis=1), self._classes_n, predicted
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """The share right among those judged."""
+        is_judged = self._predicted >= 0
+        right_n = np.count_nonzero(self._predicted[is_judged] == self.truths[is_judged])
+        return float(right_n) / max(1, int(is_judged.sum()))
+
+    @property
+    def kappa(self) -> float:
+        """Agreement beyond chance (Cohen, "A coefficient of agreement", 1960)."""
+        is_judged, k = self._predicted >= 0, self._classes_n
+        n = max(1, int(is_judged.sum()))
+        # The last place is that of predictions that the model failed to give.
+        predicted = np.bincount(self._predicted[is_judged], minlength=k)[:k] / n
+        true = np.bincount(self.truths[is_judged], minlength=k) / n
+        expected = float((predicted * true).sum())
+        return (self.accuracy - expected) / (1.0 - expected) if expected < 1.0 else 0.0
+
+    @property
+    def _table(self) -> NDArray[np.int64]:
+        """How often each class, by row, was predicted as each, by column; the last: not at all."""
+        is_judged, k = self._predicted >= 0, self._classes_n
+        pairs = self.truths[is_judged] * (k + 1) + self._predicted[is_judged]
+        counts = np.bincount(pairs[self.truths[is_judged] >= 0], minlength=k * (k + 1))
+        return counts.reshape(k, k + 1)
+
+    @property
+    def balanced(self) -> float:
+        """The mean recall over the classes that occurred."""
+        table = self._table
+        true_n = table.sum(axis=1)
+        occurred = true_n > 0
+        recalls = np.diagonal(table)[occurred] / true_n[occurred]
+        return float(recalls.mean()) if len(recalls) else 0.0
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 over the classes that occurred or were predicted."""
+        table = self._table
+        k = self._classes_n
+        both_n = table.sum(axis=1) + table[:, :k].sum(axis=0)
+        f1 = 2.0 * np.diagonal(table)[both_n > 0] / both_n[both_n > 0]
+        return float(f1.mean()) if len(f1) else 0.0
+
+    def block_right(self) -> list[float | None]:
+        """The share right in each block of the stream."""
+        rights: list[float | None] = []
+        for rows in np.array_split(np.arange(len(self.truths)), min(BLOCKS_N, len(self.truths))):
+            judged = self._predicted[rows] >= 0
+            right = self._predicted[rows] == self.truths[rows]
+            rights.append(float(right[judged].mean()) if judged.any() else None)
+        return rights

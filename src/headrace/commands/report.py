@@ -1,0 +1,87 @@
+"""`headrace report`: the command line that makes the page of a run from its --state folder.
+
+What is read is in `files.chronicle`, the page in `report.page`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+
+from ..adapters.printing import make_console, say
+from ..drivers.files.chronicle import read_chronicle
+from ..drivers.files.places import no_run_told
+from ..errors import BadSettings
+from ..pages.html import Curve, line_plot
+from ..pages.report.page import as_html
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace report`."""
+    parser = subparsers.add_parser(
+        "report",
+        help="write a page with the plots of a run",
+        description="Decide a recorded run again, and write one self-contained HTML page: accuracy "
+        "with its interval, drift statistics, labels and cost, what was asked and why. A run that "
+        "goes on is not disturbed. Without the inputs the page is made of what was recorded, and "
+        "says what is missing.",
+    )
+    parser.add_argument("state", type=Path, metavar="DIR", help="the --state of a `headrace run`")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="where to (default: DIR/report.html)"
+    )
+    parser.add_argument(
+        "--no-replay",
+        action="store_true",
+        help="be quick: from decisions.jsonl and the newest snapshot alone",
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace report`; the exit code."""
+    if not arguments.state.is_dir():
+        raise BadSettings(no_run_told(arguments.state))
+    path = arguments.html or arguments.state / "report.html"
+    check_page(path)
+    console = make_console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("deciding again", total=None)
+        chronicle = read_chronicle(
+            arguments.state,
+            is_replayed=not arguments.no_replay,
+            on_progress=lambda done, of: progress.update(bar, completed=done, total=of),
+        )
+    write_page(path, as_html(chronicle))
+    for gap in chronicle.gaps:
+        say(gap)
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def check_page(path: Path) -> None:
+    """Minutes of replay are not to end in a page that can't be drawn or put in its place.
+
+    Raises `BadSettings`.
+    """
+    line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
+    if path.is_dir():
+        raise BadSettings(f"{path} is a folder; give a file")
+    if not path.parent.is_dir():
+        raise BadSettings(f"{path.parent} is no folder; make it, or give another file")
+
+
+def write_page(path: Path, text: str) -> None:
+    """Put a page in place, whole or not at all. Raises `BadSettings` if it can't be written."""
+    made = path.with_name(f".{path.name}.new")
+    try:
+        made.write_text(text, encoding="utf-8")
+        made.replace(path)
+    except OSError as error:
+        raise BadSettings(
+            f"{path} can't be written: {error.strerror}; give another file"
+        ) from error

@@ -1,0 +1,55 @@
+"""`headrace round`: a round is ordered of a run, or of workers on Kafka."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..drivers.audit.acts import user
+from ..messages import RoundOrdered
+from .ordering import add_place, named, order_and_wait
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace round`."""
+    parser = subparsers.add_parser("round", help="order a round of a run")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    opens = actions.add_parser(
+        "open",
+        help="order a round now",
+        description="Order a round over the events that a run keeps: the latest, and a sample of "
+        "all. A run with --follow, and workers on Kafka, open it at once; else it is opened at the "
+        "end of the next `headrace run` with this --state. It is paid from the budget, what is "
+        "held for drift included, and no event is asked twice.",
+    )
+    add_place(opens)
+    opens.add_argument(
+        "--labels", type=int, metavar="N", help="so many at most; else all there is to spend"
+    )
+    opens.add_argument(
+        "--reason", default="", metavar="TEXT", help="why, as the record of the round shall say"
+    )
+    opens.add_argument(
+        "--key",
+        metavar="KEY",
+        help="a name for this order: given again, nothing more is asked; else it is made of the "
+        "time of day",
+    )
+    opens.add_argument(
+        "--wait",
+        type=float,
+        metavar="SECONDS",
+        help="wait so long for the run to decide it; exit 3: it found nothing to ask, 75: it has "
+        "not decided yet",
+    )
+    opens.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace round open`; the exit code."""
+    at, key = named(arguments.key)
+    order = RoundOrdered(
+        at=at, labels_n=arguments.labels, key=key, reason=arguments.reason, by=user()
+    )
+    size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
+    return order_and_wait(arguments, order, f"a round, labels: {size}")

@@ -1,0 +1,239 @@
+"""`headrace run`: the command line of the embedded driver, its progress bar, its closing table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Iterable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+from rich.table import Table
+
+from ..adapters.brokers.address import is_address
+from ..adapters.printing import make_console, say
+from ..drivers.files.places import Places
+from ..drivers.files.run import Runner, run_files
+from ..errors import BadSettings
+from ..limits import Limit
+from ..observe.clock import off_clock_told
+from ..pages.live.screen import Screen
+from ..pages.report.parts import when
+from ..report import Failure, Report
+from ..settings import Settings, load
+from .stopping import told_to_stop
+
+
+def register(subparsers: Any) -> None:
+    """Add `headrace run`."""
+    parser = subparsers.add_parser(
+        "run",
+        help="ask for labels of the events in a file or a pipe",
+        description="Read events and answers from files of JSON lines, append label requests to a "
+        "file. Started again with the same --state it goes on where it was, after a kill too.",
+    )
+    parser.add_argument(
+        "--events",
+        required=True,
+        metavar="FILE",
+        help="JSON lines, CSV or Parquet, .gz too; - for a pipe of lines; a stream or a queue, "
+        "redis://HOST/STREAM or amqp://HOST/QUEUE",
+    )
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        metavar="FILE",
+        help='JSON lines: {"request_id", "label", "annotator", "at"}, or as [answers] says; or the '
+        "export of a labelling tool: an array of JSON, CSV, Parquet, .gz; may not be there yet",
+    )
+    parser.add_argument(
+        "--requests", required=True, type=Path, metavar="FILE", help="appended, one JSON a line"
+    )
+    parser.add_argument(
+        "--state",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="journal, snapshots, decisions.jsonl and rejects.jsonl; made if need be",
+    )
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML; see headrace check")
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="go on at the end of the files, until SIGTERM or Ctrl-C",
+    )
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="show health, accuracy, drift, labels and the latest decisions while it runs; needs a "
+        "terminal",
+    )
+    parser.set_defaults(func=main)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run `headrace run`; the exit code."""
+    settings = Settings() if arguments.settings is None else load(arguments.settings)
+    if str(arguments.requests) == "-":
+        raise BadSettings("--requests is -; must be a file, which a restart compares with")
+    queue = arguments.events if is_address(arguments.events) else None
+    places = Places(
+        events=None if arguments.events == "-" or queue else Path(arguments.events),
+        queue=queue,
+        answers=arguments.answers,
+        requests=arguments.requests,
+        state=arguments.state,
+        settings=arguments.settings,
+    )
+    with told_to_stop() as stop, Screen() if arguments.live else nullcontext() as screen:
+        if screen is not None and screen.is_shown:
+            report = run_files(
+                places,
+                settings,
+                follow=arguments.follow,
+                stop=stop,
+                on_note=screen.note,
+                on_outputs=screen.happened,
+                on_turn=partial(_draw, screen),
+            )
+        else:
+            report = _run_with_bar(places, settings, arguments.follow, stop)
+    show(report, places)
+    if fault := nothing_read(report):
+        say(fault)
+        return 1
+    return 0
+
+
+def _run_with_bar(
+    places: Places, settings: Settings, follow: bool, stop: threading.Event
+) -> Report:
+    """Run with a progress bar, where there is a terminal and an end to come."""
+    console = make_console(stderr=True)
+    is_bar = console.is_terminal and not follow and places.events is not None
+    with Progress(console=console, transient=True, disable=not is_bar) as progress:
+        bar = progress.add_task("events", total=None)
+        return run_files(
+            places,
+            settings,
+            follow=follow,
+            stop=stop,
+            on_progress=lambda done, of: progress.update(bar, completed=done, total=of),
+            on_note=say,
+        )
+
+
+def _draw(screen: Screen, runner: Runner) -> None:
+    if screen.is_due:
+        events_n = runner.engine.shard.events_n
+        screen.update(runner.latest, events_n=events_n, lag_n=runner.lag_bytes)
+
+
+def show(report: Report, places: Places) -> None:
+    """The essentials of a report on standard output: a table, or plain lines for no terminal."""
+    console = make_console()
+    if not console.is_terminal:
+        for name, value in essentials(report, places):
+            sys.stdout.write(f"{name}: {value}\n")
+        return
+    table = Table(
+        show_header=False, title=f"headrace, stream {report.stream}", title_justify="left"
+    )
+    for name, value in essentials(report, places):
+        table.add_row(name, value)
+    console.print(table)
+
+
+def nothing_read(report: Report) -> str:
+    """What is to be said of a run that was given records, and could use none as an event."""
+    rejected_n = sum(report.rejected_n.values())
+    if report.events_n or not rejected_n:
+        return ""
+    reason = max(report.rejected_n, key=lambda name: report.rejected_n[name])
+    return (
+        f"not one of {rejected_n:,} records could be used, most for {reason}; [input] says where "
+        "the fields of an event stand, and headrace check --events tries that on a log"
+    )
+
+
+def _joined(found: Iterable[Failure | Limit]) -> str:
+    return "; ".join(one.told for one in found)
+
+
+def _accuracy(report: Report) -> str:
+    """The estimate with its interval, in words, and what it does not speak of."""
+    found, before_n = report.accuracy, report.unpredicted_n
+    if before_n and before_n == report.events_n:
+        return f"none yet: all {before_n:,} events came before the first label was learned"
+    told = "no label yet that judges"
+    if found.accuracy is not None:
+        told = (
+            f"{found.accuracy:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}, "
+            f"from {found.labels_n:,} labels)"
+        )
+    if before_n:
+        told += f"; without {before_n:,} events before the first label"
+    if report.failed_predictions_n and report.judged == "model":
+        told += f"; the {report.failed_predictions_n:,} that the model failed on are not right"
+    return told
+
+
+def _quality(report: Report) -> str:
+    """The measures over all classes, in words."""
+    found = report.quality
+    told = [
+        f"{name} {rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
+        for name, rate in (
+            ("balanced accuracy", found.balanced_accuracy),
+            ("kappa", found.kappa),
+            ("macro F1", found.macro_f1),
+        )
+        if rate.value is not None and not rate.is_thin
+    ]
+    return ", ".join(told) or "too few labels"
+
+
+def causes_told(report: Report) -> str:
+    """Since when, which features and which classes, of a drift that lasts; as the end of a line."""
+    told = ""
+    if report.drift_since is not None:
+        told += f"; since {when(report.drift_since)}"
+    if report.drift_features:
+        told += f"; features {', '.join(report.drift_features)}"
+    if report.drift_classes:
+        told += f"; classes {', '.join(report.drift_classes)}"
+    return told
+
+
+def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
+    """What one wants to know after a run, in words."""
+    rejected_n = sum(report.rejected_n.values()) + report.answers_rejected_n
+    rejects = "none"
+    if rejected_n:
+        kinds = dict(sorted(report.rejected_n.items(), key=lambda kind: -kind[1]))
+        if report.answers_rejected_n:
+            kinds["answers"] = report.answers_rejected_n
+        told = ", ".join(f"{name} {n:,}" for name, n in kinds.items())
+        rejects = f"{rejected_n:,} ({told}), see {places.state / 'rejects.jsonl'}"
+    ends = f"{report.disputed_n:,} disputed, {report.expired_n:,} expired"
+    models = f"{report.learned_n:,} labels learned, {report.adopted_n:,} retrained models adopted"
+    alarms_n = sum(report.drift_alarms_n.values())
+    return [
+        ("events", f"{report.events_n:,}"),
+        ("labels asked", f"{report.asked_n:,}, of which {report.open_n:,} open"),
+        ("labels settled", f"{report.settled_n:,}; {ends}"),
+        ("model", models),
+        *([("model failed", _joined(report.failures))] if report.failures else []),
+        ("accuracy", _accuracy(report)),
+        ("quality", _quality(report)),
+        ("choosing", report.choosing.sentence),
+        ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
+        ("rejected", rejects),
+        *([("clock", off)] if (off := off_clock_told(report.ahead_n, report.behind_n)) else []),
+        *([("limits", _joined(report.limits))] if report.limits else []),
+        ("requests", str(places.requests)),
+    ]

@@ -1,0 +1,44 @@
+"""The base of a run whose journal was begun anew: the state from which it is decided again.
+
+After an erasure what came before may not be needed any more, and must not be: so the state of then
+is kept, signed like any snapshot, and restarts and replays begin there. Unlike snapshots it is
+precious: there is nothing else from which it could be made.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...adapters.snapshots.store import Snapshot, SnapshotStore
+from ...engine import Engine
+from ...errors import BadInput
+from ...settings import Settings
+from .folder import RunFolder
+
+BASE = "base"
+"""Its folder in that of the run."""
+
+
+def base_store(state: Path, settings: Settings) -> SnapshotStore:
+    """Where the base of a run is: two while a new one takes the place of the one before."""
+    return SnapshotStore(state / BASE, stream=settings.stream, kept_n=2)
+
+
+def restore_base(folder: RunFolder, engine: Engine) -> Snapshot:
+    """Bring an engine to where the journal of a run begins; the snapshot. Raises `BadInput`."""
+    origin = folder.journal.origin
+    store = base_store(folder.path, folder.settings)
+
+    def read(found: Snapshot) -> None:
+        if found.seq != origin:
+            raise BadInput(f"its number is {found.seq}, and the journal begins at {origin}")
+        engine.restore(found.blob)
+
+    snapshot = store.latest(read, seq_min=origin)
+    if snapshot is None:
+        why = "; ".join(store.first_refused()) or "it is not there"
+        raise BadInput(
+            f"{folder.path / BASE} has no state from which this run could go on: {why}. After an "
+            "erasure nothing else holds it; put it back, or start with another --state"
+        )
+    return snapshot

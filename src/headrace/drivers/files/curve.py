@@ -1,0 +1,117 @@
+"""The learning curve of a run: `curve.jsonl` in its folder, one point a line, by labels so far.
+
+A point is written after every ten labels that were learned, and with each snapshot, if there is a
+new label: so it depends on what was fed, not on the clock. It is for whoever draws or tracks it;
+nothing reads it back, and a run that is killed goes on with the next point.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from ...adapters.jsonl import write_all
+from ...adapters.metrics.model import LEVELS
+from ...engine import Engine
+from ...report import Report
+
+CURVE = "curve.jsonl"
+EVERY_N = 10
+"""Labels from one point to the next."""
+LINE_BYTES_MAX = 1 << 14
+
+
+class Point(msgspec.Struct, frozen=True):
+    """How a run stood after so many labels; `at` is its clock, seconds. `values` by their names."""
+
+    labels_n: int
+    events_n: int
+    at: float
+    values: dict[str, float]
+
+
+class Curve:
+    """Appends points to the file of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / CURVE
+        self._file = self._path.open("a+b", buffering=0)
+        size = os.fstat(self._file.fileno()).st_size
+        there = os.pread(self._file.fileno(), LINE_BYTES_MAX, max(0, size - LINE_BYTES_MAX))
+        whole = there[: there.rfind(b"\n") + 1]
+        # A kill may have cut the last line.
+        self._file.truncate(size - len(there) + len(whole))
+        self._learned_n = 0
+        self._labels_n = _last_labels_n(whole)
+
+    def look(self, engine: Engine, *, every_n: int = EVERY_N) -> None:
+        """Write a point if so many labels were learned since the last one."""
+        learned_n = engine.trainer.learned_n
+        if learned_n - self._learned_n < every_n:
+            return
+        self._learned_n = learned_n
+        point = point_of(engine.report)
+        if point is not None and point.labels_n > self._labels_n:
+            self._labels_n = point.labels_n
+            write_all(self._file, msgspec.json.encode(point) + b"\n", self._path)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _last_labels_n(lines: bytes) -> int:
+    last = lines.rstrip(b"\n").rpartition(b"\n")[2]
+    return msgspec.json.decode(last, type=Point).labels_n if last else 0
+
+
+def point_of(report: Report) -> Point | None:
+    """The point of a report; None before there is a clock.
+
+    Shares are 0 to 1. `accuracy` is over the whole stream, `window_accuracy` over the latest
+    events, both of `evaluation.judged`, with the bounds of their 95 % intervals.
+    """
+    if report.now is None or not math.isfinite(report.now):
+        return None
+    found: dict[str, float | None] = {}
+    for name, estimate in (("accuracy", report.accuracy_all), ("window_accuracy", report.accuracy)):
+        found[name] = estimate.accuracy
+        found[f"{name}_low"], found[f"{name}_high"] = estimate.low, estimate.high
+    quality = report.quality
+    for name, rate in (
+        ("balanced_accuracy", quality.balanced_accuracy),
+        ("kappa", quality.kappa),
+        ("macro_f1", quality.macro_f1),
+    ):
+        found[name], found[f"{name}_low"], found[f"{name}_high"] = rate.value, rate.low, rate.high
+    found |= {
+        "events": report.events_n,
+        "labels_asked": report.asked_n,
+        "labels_learned": report.learned_n,
+        "labels_open": report.open_n,
+        "labels_disputed": report.disputed_n,
+        "labels_expired": report.expired_n,
+        "budget_available": report.budget_available_n,
+        "budget_held": report.budget_held_n,
+        "labels_per_event": report.labels_per_event,
+        "agreement": report.agreement,
+        "answer_error": report.answer_error,
+        "gain_of_choosing": report.choosing.gain,
+        "temperature": report.temperature,
+        "drift_level": LEVELS.index(report.drift_level),
+        "drift_alarms": sum(report.drift_alarms_n.values()),
+        "retrained": report.retrained_n,
+        "adopted": report.adopted_n,
+        "rolled_back": report.rolled_back_n,
+        "model_version": report.model_version,
+    }
+    return Point(report.settled_n, report.events_n, report.now, _finite(found))
+
+
+def _finite(values: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that are known."""
+    known = {name: value for name, value in values.items() if value is not None}
+    return {name: float(value) for name, value in known.items() if math.isfinite(value)}

@@ -1,0 +1,417 @@
+"""An erasure in the folder of a run: from the order to the last line that is wiped.
+
+An order is a line of `erasures.jsonl`, which the run reads as it reads orders of rounds: it stands
+in the journal, so that whoever is killed decides it again. Then:
+
+1. the state without the person is written as the base of the run, and the journal begins anew
+   there: nothing that was fed before is needed again;
+2. older snapshots go;
+3. lines about the person are wiped: decisions, rejections, requests, the run's own copies of what
+   it read, and what bridges and desks remember; the page of the run goes;
+4. what was done is told in `erased.jsonl`, without a word of who it was, and the order is wiped.
+
+Each step may be done twice, and whoever finds an order that still stands there does them all.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...adapters.journal import Journal, Spans
+from ...adapters.jsonl import Appender
+from ...adapters.sealing import load_sealer
+from ...adapters.wiping import pieces_of, wipe, wipe_where
+from ...bridges.erasing import erase_requests
+from ...erasing import REASON, TOO_OLD, Subject
+from ...errors import NotSealed
+from ...messages import Answer, ErasureOrdered, InputRejected, SubjectErased
+from ...observe.decode import Decoder
+from ...observe.joining import Halves
+from ...privacy import Privacy
+from ...query.requests import request_id
+from ...request_ids import base_id, further_id, opinion_id
+from ...settings import Settings
+from .copying import ANSWERS, COPY
+from .feeding import Feeder
+from .sealed import answers_decoder_of
+
+ERASURES = "erasures.jsonl"
+ERASED = "erased.jsonl"
+IDS_BYTES_MAX = 1 << 16
+"""An order names ids of about so many bytes at most; more are several orders."""
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(ErasureOrdered)
+_TOLD = msgspec.json.Decoder(SubjectErased)
+_ANY = msgspec.json.Decoder()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """What one erasure did, as `erased.jsonl` has it: numbers alone.
+
+    `memory` counts what the engine forgot, by where; `lines` those wiped, by file; `bridges` rows,
+    by file of a bridge's memory, and `busy` those that could not be changed.
+    """
+
+    at: float
+    key: str
+    memory: dict[str, int]
+    is_refitted: bool
+    lines: dict[str, int]
+    bridges: dict[str, int]
+    busy: list[str] = field(default_factory=list)
+
+
+_ERASED = msgspec.json.Decoder(Erased)
+
+
+# ------------------------------------------------------------------------------------- orders
+
+
+def place_erasure(folder: Path, order: ErasureOrdered) -> None:
+    """Append an order to those of a run, in pieces if it names many; to last."""
+    log = Appender(folder / ERASURES, position=0)
+    log.position = log.size
+    lines, ids = [], list[str]()
+    for event_id in order.event_ids:
+        ids.append(event_id)
+        if sum(map(len, ids)) >= IDS_BYTES_MAX:
+            lines.append(msgspec.structs.replace(order, event_ids=tuple(ids)))
+            ids = []
+    lines.append(msgspec.structs.replace(order, event_ids=tuple(ids)))
+    keys = [order.key if n == len(lines) - 1 else f"{order.key}:{n}" for n in range(len(lines))]
+    pieces = (msgspec.structs.replace(line, key=key) for line, key in zip(lines, keys, strict=True))
+    log.write(b"".join(_ENCODER.encode(line) + b"\n" for line in pieces))
+    log.sync()
+    log.close()
+
+
+def waiting_orders(folder: Path) -> list[tuple[int, bytes, ErasureOrdered]]:
+    """The orders that are not all done: where each stands, its line, and what it says.
+
+    A line that a kill cut short orders nothing: it is wiped.
+    """
+    path, found = folder / ERASURES, list[tuple[int, bytes, ErasureOrdered]]()
+    if not path.exists():
+        return found
+    for piece in pieces_of(path):
+        for start, line in piece:
+            if line.isspace():
+                continue
+            try:
+                found.append((start, line, _DECODER.decode(line)))
+            except msgspec.MsgspecError:
+                wipe(path, [(start, start + len(line))])
+    return found
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 of one that is not there."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def told_of(done: Erased) -> str:
+    """What an erasure did, in a sentence."""
+    parts = [f"{where} {n:,}" for where, n in done.memory.items()]
+    parts += [f"{n:,} lines of {name}" for name, n in done.lines.items()]
+    parts += [f"{n:,} rows of bridges/{name}" for name, n in done.bridges.items()]
+    told = ", ".join(parts) or "nothing was found"
+    return told + ("; the models were made anew" if done.is_refitted else "")
+
+
+def erased_of(folder: Path) -> Iterator[Erased]:
+    """What was erased in a run so far."""
+    path = folder / ERASED
+    if path.exists():
+        for line in path.read_bytes().splitlines():
+            yield _ERASED.decode(line)
+
+
+def note_erased(folder: Path, done: Iterable[Erased]) -> None:
+    """Append what was erased to what a run tells of that; to last."""
+    log = Appender(folder / ERASED, position=0)
+    log.position = log.size
+    log.write(b"".join(_ENCODER.encode(one) + b"\n" for one in done))
+    log.sync()
+    log.close()
+
+
+def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
+    """Do all that is ordered, or was begun; what each order did."""
+    orders = waiting_orders(feeder.state)
+    if not orders:
+        return []
+    source = feeder.journal.source("orders", ERASURES)
+    for start, line, _ in orders:
+        if feeder.engine.shard.events_n and start not in feeder.journal.fed[source]:
+            feeder.feed_span(source, start, line)
+    feeder.begin_anew()
+    done = _wipe_files(feeder, requests, [order for _, _, order in orders])
+    note_erased(feeder.state, done)
+    wipe(feeder.state / ERASURES, [(start, start + len(line)) for start, line, _ in orders])
+    return done
+
+
+# -------------------------------------------------------------------------------------- files
+
+
+class Lines:
+    """Tells which lines of the files of a run are about somebody; `ids` are those of the events."""
+
+    def __init__(
+        self, orders: Iterable[ErasureOrdered], settings: Settings, privacy: Privacy
+    ) -> None:
+        self._privacy = privacy
+        self.subjects = [Subject(order) for order in orders]
+        self.settings = settings
+        self._decoder = Decoder(settings.input, settings.columns)
+        self._answers = answers_decoder_of(settings)
+        self.sealer = load_sealer(settings.sealing, settings.stream)
+        self._halves = Halves()
+        # What is older than this goes; a line without a time is as old as the one before it.
+        limits = [one.before for one in self.subjects]
+        self.before = max(limits, default=-math.inf)
+        self._is_old = True
+        self.old_request_ids: set[str] = set()
+        self.ids = {one for subject in self.subjects for one in subject.event_ids}
+        self._know()
+
+    def _know(self) -> None:
+        """Make of what is known by now what lines are compared with."""
+        values = {one for subject in self.subjects for one in subject.values}
+        # Rejections tell an id as [privacy] shows it.
+        self.shown_ids = {self._privacy.event_id(one) for one in self.ids}
+        texts = sorted({*self.ids, *values}, key=len, reverse=True)
+        words = "|".join(rf"(?<![\w]){re.escape(text)}(?![\w])" for text in texts if text)
+        self._words = re.compile(words) if words else None
+        self.request_ids = {request_id(self.settings.stream, one) for one in self.ids}
+
+    def names(self, event_id: str, key: str | None, features: Any) -> bool:
+        """Whether an event with these is one of theirs; its id is remembered."""
+        is_theirs = event_id in self.ids or any(
+            one.names(event_id, key, features) for one in self.subjects
+        )
+        if is_theirs:
+            self.ids.add(event_id)
+        return is_theirs
+
+    def begin_file(self) -> None:
+        """The next line is the first of its file."""
+        self._is_old = True
+
+    def _are_old(self, ats: Sequence[float]) -> bool:
+        """Whether a line is too old by the times in it."""
+        if ats:
+            self._is_old = max(ats) < self.before
+        return self._is_old and self.before > -math.inf
+
+    def of_events(self, lines: list[bytes]) -> list[bool]:
+        """Which of these lines of a log hold one of their events."""
+        texts = [line.removesuffix(b"\n") for line in lines]
+        found = self._decoder.decode(texts, halves=self._halves)
+        is_theirs, first = [], 0
+        for line, events_n in zip(texts, found.events_n, strict=True):
+            events = (found.batch.row(i) for i in range(first, first + events_n))
+            hits = [self.names(one.id, one.key, one.features) for one in events]
+            hits.append(self._are_old(found.batch.at[first : first + events_n].tolist()))
+            first += events_n
+            # A half alone, and a line that holds no event, may have their name in it all the same.
+            is_text = self._decoder.is_joining or not events_n
+            is_theirs.append(any(hits) or (is_text and self.has_word(line)))
+        return is_theirs
+
+    def of_answer(self, line: bytes, start: int) -> bool:
+        """Whether a line answers a request about one of them, or is too old."""
+        answers = self._answers.decode([line.removesuffix(b"\n")], "", [start])
+        ats = [one.at for one in answers if isinstance(one, Answer) and one.at > 0.0]
+        return self._are_old(ats) or any(
+            not isinstance(one, InputRejected) and base_id(one.request_id) in self.request_ids
+            for one in answers
+        )
+
+    def of_request(self, line: bytes, start: int) -> bool:
+        """The same of a line of the file of requests, which may be sealed."""
+        try:
+            if self.sealer is not None:
+                line = self.sealer.unseal(line.removesuffix(b"\n"), "requests", start)
+        except NotSealed:
+            return False  # Nobody can read it, and `headrace unseal` tells of it.
+        return self.of_output(line)
+
+    def of_output(self, line: bytes, start: int = 0) -> bool:
+        """Whether a decision, a request or a rejection is about one of them."""
+        try:
+            said = _ANY.decode(line)
+        except msgspec.DecodeError:
+            return self.has_word(line)
+        if isinstance(said, dict) and said.get("type") == "QuestionChanged":
+            said = said.get("record")
+        return isinstance(said, dict) and self._is_theirs(said)
+
+    def _is_theirs(self, said: dict[str, Any]) -> bool:
+        """Whether an output is about one of them, or too old."""
+        about = base_id(str(said.get("request_id", "")))
+        if float(said.get("event_at", said.get("at", math.inf))) < self.before:
+            self.old_request_ids.add(about)
+            return True
+        if said.get("type") == "RequestWithdrawn" and said.get("reason") in (REASON, TOO_OLD):
+            return False  # Bridges have still to read it, and it names nobody.
+        if about in self.request_ids or (about and about in self.old_request_ids):
+            return True
+        if said.get("type") == "InputRejected":
+            texts = [str(said.get(name, "")) for name in ("input_id", "raw", "detail")]
+            is_known = texts[0] in self.ids or texts[0] in self.shown_ids
+            return is_known or any(self.has_word(text.encode()) for text in texts[1:])
+        event_id = str(said.get("event_id") or "")
+        return bool(event_id) and self.names(event_id, said.get("key"), said.get("features"))
+
+    def has_word(self, line: bytes) -> bool:
+        """Whether one of their ids or values stands in a line, between other characters."""
+        return bool(self._words and self._words.search(line.decode(errors="replace")))
+
+    def learn_words(self) -> None:
+        """Lines are compared with the ids that were found since, too."""
+        self._know()
+
+
+def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) -> list[Erased]:
+    """Wipe what the files of a run hold of those who are named; what was done, by order."""
+    state, lines = feeder.state, Lines(orders, feeder.settings, feeder.privacy)
+    memory = _forgotten(state / "decisions.jsonl", {order.key for order in orders})
+    old_rows, old_busy = _erase_old_requests(state, lines, feeder.settings)
+    wiped: dict[str, int] = {}
+    if not old_busy:
+        # Else the next order has to find there what is still in that bridge's memory.
+        wiped["decisions.jsonl"] = wipe_where(state / "decisions.jsonl", lines.of_output)
+    lines.learn_words()
+    own = {number: one for number, one in feeder.journal.sources.items() if "/" not in one.path}
+    for number, source in own.items():
+        path, fed = state / source.path, feeder.journal.fed[number]
+        if source.kind != "orders":
+            stretches = stretches_in(path, lines, source.kind, fed)
+            wipe(path, stretches)
+            wiped[source.path] = len(stretches)
+    lines.learn_words()
+    wiped["rejects.jsonl"] = wipe_where(state / "rejects.jsonl", lines.of_output)
+    wiped[requests.name] = wipe_where(requests, lines.of_request)
+    # A kill may have left half a copy, which the next start makes anew.
+    for name in ("report.html", f"{COPY}.new", f"{ANSWERS}.new"):
+        (state / name).unlink(missing_ok=True)
+    asked_max = feeder.settings.label.answers_max
+    questions = _questions_about(lines.request_ids, asked_max)
+    rows, busy = erase_requests(state / "bridges", questions, lines.sealer)
+    rows = dict(Counter(rows) + Counter(old_rows))
+    busy = sorted({*busy, *old_busy})
+    done = []
+    for n, order in enumerate(orders):
+        told, is_last = memory.get(order.key), n == len(orders) - 1
+        done.append(
+            Erased(
+                at=feeder.engine.now,
+                key=order.key,
+                memory=dict(told.erased) if told is not None else {},
+                is_refitted=told is not None and told.is_refitted,
+                lines={name: n for name, n in wiped.items() if n} if is_last else {},
+                bridges=rows if is_last else {},
+                busy=busy if is_last else [],
+            )
+        )
+    return done
+
+
+def _erase_old_requests(
+    state: Path, lines: Lines, settings: Settings
+) -> tuple[dict[str, int], list[str]]:
+    """Erase from memories of bridges what is too old: rows by file, and files that were busy."""
+    decisions = state / "decisions.jsonl"
+    if lines.before == -math.inf or not decisions.exists():
+        return {}, []
+    for piece in pieces_of(decisions):
+        for start, line in piece:
+            if not line.isspace():
+                lines.of_output(line, start)
+    lines.old_request_ids.discard("")
+    if not lines.old_request_ids:
+        return {}, []
+    questions = _questions_about(lines.old_request_ids, settings.label.answers_max)
+    return erase_requests(state / "bridges", questions, lines.sealer)
+
+
+def _forgotten(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
+    """What the engine told of these orders, by their keys."""
+    found: dict[str, SubjectErased] = {}
+    for piece in pieces_of(decisions) if decisions.exists() else ():
+        for _, line in piece:
+            if b'"SubjectErased"' in line:
+                told = _TOLD.decode(line)
+                if told.key in keys:
+                    found[told.key] = told
+    return found
+
+
+def _questions_about(request_ids: Iterable[str], answers_max: int) -> set[str]:
+    """The ids of these requests, of opinions about them, and of questions for one more answer."""
+    found = {*request_ids}
+    for one in request_ids:
+        found |= {opinion_id(one, n) for n in (2, 3)}
+        found |= {further_id(one, n) for n in range(2, answers_max + 1)}
+    return found
+
+
+def stretches_in(
+    path: Path, lines: Lines, kind: str, fed: Spans | None = None
+) -> list[tuple[int, int]]:
+    """Where lines about them stand in a file of events or answers, as far as it was fed."""
+    found: list[tuple[int, int]] = []
+    if not path.exists():
+        return found
+    lines.begin_file()
+    for piece in pieces_of(path):
+        if kind == "events":
+            hits = lines.of_events([line for _, line in piece])
+        else:
+            hits = [lines.of_answer(line, start) for start, line in piece]
+        found += [
+            (start, start + len(line))
+            for (start, line), is_theirs in zip(piece, hits, strict=True)
+            if is_theirs and (fed is None or start in fed)
+        ]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A file that a run read: of which kind, and whether it is the run's own copy.
+
+    `fed` is what was fed of it, `replaced` what of that no replay reads again.
+    """
+
+    kind: str
+    path: Path
+    is_own: bool
+    fed: Spans
+    replaced: Spans
+
+
+def sources_of(state: Path, journal: Journal) -> list[Read]:
+    """The files that a run read events and answers from."""
+    return [
+        Read(
+            source.kind,
+            state / source.path,
+            "/" not in source.path,
+            journal.fed[number],
+            journal.begun.get(number) or Spans(),
+        )
+        for number, source in journal.sources.items()
+        if source.kind != "orders"
+    ]

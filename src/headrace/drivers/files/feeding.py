@@ -1,0 +1,200 @@
+"""A run over its folder: what is fed goes into the journal first, what follows into its files.
+
+Whoever was killed finds the newest snapshot, feeds what the journal has behind it again, and skips
+what the files hold already. What is fed next is for others: `files` for a run, `erase` for a run
+that stands still.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import msgspec
+
+from ...adapters.journal import Asked, Record, Span, Spans, digest, with_asked
+from ...adapters.privacy_key import load_privacy
+from ...adapters.sealing import load_sealer
+from ...adapters.snapshots.store import SnapshotStore
+from ...engine import Engine
+from ...errors import BadInput
+from ...learn.retrain import Challenger
+from ...messages import Output
+from ...settings import Settings
+from .base import base_store, restore_base
+from .curve import Curve
+from .folder import RunFolder
+from .outputs import OutputLogs, differences_told
+from .player import Player
+from .shown import Shown
+
+
+class Feeder:
+    """The engine of a run, brought to where it was; `opened` closes what is opened here.
+
+    `on_note` gets what should be known and is no error, `on_outputs` everything that is let out.
+    Raises `BadInput` and `BadSettings` with a sentence that says what to do.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        requests: Path,
+        settings: Settings,
+        opened: ExitStack,
+        *,
+        stop: threading.Event,
+        on_note: Callable[[str], None],
+        on_outputs: Callable[[Sequence[Output]], None],
+        shown: Shown,
+    ) -> None:
+        self.stop = stop
+        self.settings = settings
+        self.state = state
+        self._note = on_note
+        self._on_outputs = on_outputs
+        self._shown = shown
+        # Called before the journal is begun anew: whoever follows it reads the rest.
+        self.before_anew: Callable[[], None] = lambda: None
+        folder = opened.enter_context(closing(RunFolder(state, settings)))
+        for sentence in folder.edited:
+            self._note(sentence)
+        self.folder, self.journal = folder, folder.journal
+        self.player = opened.enter_context(closing(Player(folder)))
+        self.store = SnapshotStore(
+            state / "snapshots", stream=settings.stream, kept_n=settings.run.snapshots_kept
+        )
+        positions = self._restored()
+        self._snapshot_at = int(positions.get("journal", 0))
+        self._shown.stands_at(self.engine)
+        self.privacy = load_privacy(settings.privacy)
+        is_new = self.journal.is_new
+        self.sealer = load_sealer(settings.sealing, settings.stream)
+        self._logs = OutputLogs(
+            requests, state, positions, self.privacy, self.sealer, is_new=is_new
+        )
+        opened.callback(self._logs.close)
+        self._curve = opened.enter_context(closing(Curve(state)))
+        self._go_on()
+
+    @property
+    def engine(self) -> Engine:
+        return self.player.engine
+
+    def _go_on(self) -> None:
+        """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
+        self._fed_to, self._differing_n = self._snapshot_at, 0
+        for record, end, asked in with_asked(self.journal.records(self._snapshot_at)):
+            is_last = end == self.journal.size
+            self._let_out_again(self.player.play(record, asked=asked), asked, is_last=is_last)
+            self.engine.check_model()
+            self._fed_to = self.journal.size if is_last else end
+            if self.stop.is_set() and not is_last:
+                self._note(
+                    f"stopped at byte {end} of {self.journal.size} of {self.journal.path}, which "
+                    "is fed again at a start; the next one goes on from there"
+                )
+                break
+        if told := differences_told(self.player.differences, self._differing_n):
+            self._note(told)
+
+    def feed_span(self, source: int, start: int, content: bytes) -> None:
+        """Feed these bytes, which stand at byte `start` of a source."""
+        span = Span(source=source, start=start, stop=start + len(content), digest=digest(content))
+        self._feed(span, content)
+
+    def _feed(
+        self, record: Record, content: bytes | None = None, challenger: Challenger | None = None
+    ) -> None:
+        """The one way in: first the journal, then the engine, then the outputs."""
+        self.journal.append(record)
+        with self._shown.feeding(self.engine):
+            outputs = self.player.play(record, content, challenger)
+        self._let_out(outputs)
+        self._fed_to = self.journal.size
+        self._followed(outputs)
+        self.engine.check_model()
+
+    def _followed(self, outputs: Sequence[Output]) -> None:
+        """What was just let out; for those who wait for it."""
+
+    def _let_out_again(self, outputs: list[Output], asked: Asked | None, *, is_last: bool) -> None:
+        """What the journal had, fed again: the files hold it, up to where a kill cut them short."""
+        if asked is not None:
+            self._differing_n += self._logs.write_again(outputs, asked)
+            return self._on_outputs(outputs)
+        # Of an earlier version, or a kill came before anything of it was let out.
+        is_new = is_last and not self._logs.is_behind
+        return self._let_out(outputs, is_journaled=not is_new)
+
+    def _let_out(self, outputs: Sequence[Output], *, is_journaled: bool = False) -> None:
+        """Into the journal what was asked, then all of it to where it belongs."""
+        contents = self._logs.contents_of(outputs)
+        if not is_journaled:
+            self.journal.append(self.player.asked(*self._logs.ends_of(contents)))
+        self._logs.write(contents)
+        self._on_outputs(outputs)
+
+    def snapshot(self) -> None:
+        """Make all that was written last, then a snapshot from which to go on."""
+        self._curve.look(self.engine, every_n=1)
+        blob = self._write_state(self.store)
+        self._shown.wrote(blob, self.engine)
+        self._snapshot_at = self._fed_to
+
+    def begin_anew(self) -> None:
+        """From here on nothing is needed that was fed before, and the journal has none of it.
+
+        Whoever is killed meanwhile finds the old journal or the new one, each with its state.
+        """
+        self.before_anew()
+        base = base_store(self.state, self.settings)
+        self._fed_to = self.journal.size
+        self._write_state(base)
+        self.journal.begin_anew()
+        base.remove_before(self.journal.origin)
+        self._fed_to = self.journal.size
+        self.snapshot()
+        self.store.remove_before(self._fed_to)
+
+    def _write_state(self, store: SnapshotStore) -> bytes:
+        """Make all that was written last, and write the state as of `_fed_to`, which it returns."""
+        self.journal.sync()
+        self._logs.sync()
+        now, size = self.engine.now, self._fed_to
+        positions: dict[str, int | str] = {**self._logs.positions}
+        positions["journal"] = size
+        positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
+        blob = self.engine.snapshot()
+        store.write(size, blob, positions, at=now if math.isfinite(now) else None)
+        return blob
+
+    def _restored(self) -> dict[str, int | str]:
+        """Bring the engine to the newest snapshot; the positions that stand in it."""
+        origin = self.journal.origin
+        snapshot = self.store.latest(lambda found: self.engine.restore(found.blob), seq_min=origin)
+        self._shown.refused(len(self.store.refused))
+        for sentence in self.store.first_refused():
+            self._note(f"a snapshot is passed over: {sentence}")
+        if snapshot is None and not origin:
+            return {}
+        snapshot = snapshot or restore_base(self.folder, self.engine)
+        if int(snapshot.positions["journal"]) > self.journal.size:
+            raise BadInput(
+                f"{self.journal.path} ends before {snapshot.path} was written; put it back, or "
+                "start with another --state"
+            )
+        self._shown.found(snapshot.path, snapshot.blob)
+        self.player.rejected_n = msgspec.json.decode(
+            str(snapshot.positions["rejected_n"]), type=dict[str, int]
+        )
+        return snapshot.positions
+
+    def _fed(self, source: int) -> Spans:
+        """What was fed of a source, after a look that it is still the same file."""
+        if source in self.journal.last:
+            self.player.read(self.journal.last[source])
+        return self.journal.fed[source]

@@ -1,0 +1,54 @@
+"""The file that a run reads its events from: the one given, or a copy of what comes otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from ...adapters.brokers.copying import QueueCopy
+from ...adapters.brokers.sources import open_source
+from ...adapters.jsonl import Pipe
+from ...adapters.tables.records import is_table
+from ...errors import BadSettings
+from ...settings import Settings
+from .copying import copy_table
+from .places import Places
+
+
+class Pump(Protocol):
+    """Copies events from elsewhere to a file, as they come."""
+
+    has_ended: bool
+
+    def pump(self, timeout_s: float) -> bool:
+        """Wait for events, at most so long, and copy them; true if there were any."""
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def open_events(
+    places: Places, settings: Settings, follow: bool, note: Callable[[str], None]
+) -> tuple[Path, Pump | None]:
+    """The file of events, and what copies them into it as the run goes on, if anything does.
+
+    Raises `BadSettings` and `BadInput`.
+    """
+    if places.queue is not None:
+        if settings.input.decoder:
+            raise BadSettings(
+                "input.decoder is set, and --events is a stream or a queue: its messages are "
+                "copied as lines of JSON; leave input.decoder empty"
+            )
+        address, source = open_source(places.queue, settings.queue, follow=follow)
+        copy = QueueCopy(source, address, places.state, follow=follow, note=note)
+        return copy.path, copy
+    if places.events is None:
+        path = places.state / "stdin.jsonl"
+        return path, Pipe(sys.stdin.fileno(), path)
+    if is_table(places.events):
+        return copy_table(places.events, places.state, settings, note), None
+    return places.events, None

@@ -1,0 +1,127 @@
+"""What a person orders of a run or of workers, where it is placed, and what became of it.
+
+Of a run an order is a line appended to `orders.jsonl` in its folder. The run reads it as it reads
+events and answers: a span of the file stands in its journal, and a replay reads it there again.
+Workers on Kafka hear of it through a topic (`drivers.kafka.orders_end`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from ...adapters.sealing import load_sealer
+from ...errors import BadInput, BadSettings
+from ...messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
+from ...query.orders import Order, fault_of
+from ...settings import Settings
+from .places import no_run_told
+from .rounds_told import RoundsTold
+
+ORDERS = "orders.jsonl"
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Order | ErasureOrdered] = msgspec.json.Decoder(
+    RoundOrdered | RollBackOrdered | ErasureOrdered
+)
+
+
+def decode_order(line: bytes, now: float) -> Order | ErasureOrdered | InputRejected:
+    """The order in a line of the file, as of `now`, seconds; or why it is none.
+
+    >>> decode_order(b'{"type": "RoundOrdered", "at": 5.0, "labels_n": 3}', 9.0)
+    RoundOrdered(at=9.0, labels_n=3, key='', reason='', by='')
+    """
+    try:
+        order = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        return InputRejected(reason=Reason.BAD_ORDER, detail=str(error), at=now)
+    return msgspec.structs.replace(order, at=now)
+
+
+def place_order(folder: Path, order: Order) -> bool:
+    """Append an order to those of a run; false if one with its key stands there already.
+
+    When this returns the order survives a loss of power. Raises `BadInput` if the folder holds no
+    run, `BadSettings` for an order that could not be carried out.
+    """
+    if not (folder / "settings.json").exists():
+        raise BadInput(no_run_told(folder))
+    if fault := fault_of(order):
+        raise BadSettings(fault)
+    with (folder / ORDERS).open("a+b") as file:
+        # Two people who order at once wait for each other, so that a key stands there once.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        there = file.read()
+        if order.key and _has_key(there, order.key):
+            return False
+        # Whoever wrote the last line may have been killed within it.
+        begin = b"" if not there or there.endswith(b"\n") else b"\n"
+        file.write(begin + _ENCODER.encode(order) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def is_ordered(folder: Path, key: str) -> bool:
+    """Whether an order with this key was ever placed."""
+    path = folder / ORDERS
+    return path.exists() and _has_key(path.read_bytes(), key)
+
+
+def _has_key(orders: bytes, key: str) -> bool:
+    return any(_key_of(line) == key for line in orders.splitlines())
+
+
+def _key_of(line: bytes) -> str:
+    order = decode_order(line, 0.0)
+    return "" if isinstance(order, InputRejected) else order.key
+
+
+class Orders(Protocol):
+    """Where orders are placed, and what became of them is read. `going_on` asks who is at work."""
+
+    @property
+    def going_on(self) -> str: ...
+    def place(self, order: Order) -> bool:
+        """Order; false if one with its key was placed before."""
+
+    def found(self, order: Order) -> dict[str, Any] | None:
+        """What is known of the order with this key, None for nothing."""
+
+    def close(self) -> None: ...
+
+
+class FolderOrders:
+    """Orders of a run on files."""
+
+    going_on = "is the run going on?"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._told = RoundsTold(folder / "decisions.jsonl")
+
+    def place(self, order: Order) -> bool:
+        return place_order(self._folder, order)
+
+    def found(self, order: Order) -> dict[str, Any] | None:
+        found = self._told.round(order.key)
+        if found is None and is_ordered(self._folder, order.key):
+            return {"state": "ordered"}
+        return found
+
+    def close(self) -> None:
+        self._told.close()
+
+
+def orders_at(state: Path | None, settings: Settings) -> Orders:
+    """Where orders are placed of the run in a folder, or of the workers on Kafka."""
+    if state is not None:
+        return FolderOrders(state)
+    from ..kafka.orders_end import KafkaOrders  # noqa: PLC0415 - Kafka is an extra
+
+    return KafkaOrders(settings.kafka, load_sealer(settings.sealing, settings.stream))

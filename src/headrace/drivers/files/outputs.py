@@ -1,0 +1,156 @@
+"""The outputs of a run as lines of its files, and those that a run before has written already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...adapters.journal import Asked, digest
+from ...adapters.jsonl import Appender
+from ...adapters.sealing import Sealer
+from ...errors import BadInput
+from ...messages import ForAnnotators, InputRejected, Output, QuestionChanged
+from ...privacy import Privacy
+from ...query.record import Differences
+
+_SHOWN: dict[str, Any] = {
+    "requests": ForAnnotators,
+    "rejects": InputRejected,
+}
+"""What the files hold that others read, as `[privacy]` shows it."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def encoded(output: Output) -> bytes:
+    """An output as its line in `decisions.jsonl`."""
+    return _ENCODER.encode(output) + b"\n"
+
+
+class OutputLogs:
+    """The files that a run writes its outputs to, open to be appended to.
+
+    `positions` say how much of each was written up to where the run goes on. Decisions are written
+    as they are; requests and rejections as `privacy` shows them, requests sealed where there is a
+    `sealer`. Raises `BadInput` as `Appender`, and for a file with content where `is_new`.
+    """
+
+    def __init__(
+        self,
+        requests: Path,
+        state: Path,
+        positions: Mapping[str, int | str],
+        privacy: Privacy,
+        sealer: Sealer | None = None,
+        *,
+        is_new: bool,
+    ) -> None:
+        self._privacy = privacy
+        self._sealer = sealer
+        paths = {
+            "requests": requests,
+            "decisions": state / "decisions.jsonl",
+            "rejects": state / "rejects.jsonl",
+        }
+        with ExitStack() as opened:
+            self._logs: dict[str, Appender] = {}
+            for name, path in paths.items():
+                self._logs[name] = log = Appender(path, position=int(positions.get(name, 0)))
+                opened.callback(log.close)
+                if is_new and log.size:
+                    raise BadInput(
+                        f"{path} has {log.size} bytes that {state} knows nothing of; give "
+                        "a new file, or the --state that wrote it"
+                    )
+            self._opened = opened.pop_all()
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Where each file ends with what was let out so far, bytes."""
+        return {name: log.position for name, log in self._logs.items()}
+
+    @property
+    def is_behind(self) -> bool:
+        """A file holds more than what was let out so far."""
+        return any(log.is_behind for log in self._logs.values())
+
+    def contents_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
+        """The lines that go into each file next, as they stand there."""
+        contents = self._lines_of(outputs)
+        return {
+            name: [*self._sealed(name, lines, self._logs[name].position)]
+            for name, lines in contents.items()
+        }
+
+    def _sealed(self, name: str, lines: Sequence[bytes], position: int) -> Sequence[bytes]:
+        if self._sealer is None or name != "requests":
+            return lines
+        return self._sealer.seal_lines(lines, name, position)
+
+    def _lines_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
+        """The lines as they are; annotators read a question that changed as one of its own."""
+        lines: dict[str, list[bytes]] = {"requests": [], "decisions": [], "rejects": []}
+        for output in outputs:
+            lines["decisions"].append(line := encoded(output))
+            told = output.record if isinstance(output, QuestionChanged) else output
+            name = next((name for name, kinds in _SHOWN.items() if isinstance(told, kinds)), None)
+            if name is not None:
+                shown = self._privacy.shown(told)
+                lines[name].append(line if shown is output else encoded(shown))
+        return lines
+
+    def ends_of(self, contents: Mapping[str, list[bytes]]) -> tuple[dict[str, int], dict[str, str]]:
+        """Where each file ends when these lines are in it, bytes; and a digest of the lines."""
+        joined = {name: b"".join(contents[name]) for name in self._logs}
+        ends = {name: log.position + len(joined[name]) for name, log in self._logs.items()}
+        return ends, {name: digest(content) for name, content in joined.items()}
+
+    def write(self, contents: Mapping[str, list[bytes]]) -> None:
+        """Append these lines."""
+        for name, lines in contents.items():
+            if lines:
+                self._logs[name].write(b"".join(lines))
+
+    def write_again(self, outputs: Sequence[Output], asked: Asked) -> int:
+        """Write of these outputs what the files do not hold yet of what was asked then.
+
+        Returns how many lines would be others now: those that are there stay. Raises
+        `BrokenInvariant` where they are not those that were written.
+        """
+        contents, differing_n = self._lines_of(outputs), 0
+        for name, log in self._logs.items():
+            was, seal = asked.digests[name], partial(self._sealed, name)
+            differing_n += log.keep(contents[name], asked.ends[name], was, digest, seal)
+        return differing_n
+
+    def check(self) -> None:
+        """Raises `BadInput` if a file is no longer the one under its name."""
+        for log in self._logs.values():
+            log.check()
+
+    def sync(self) -> None:
+        """Make all that was written survive a loss of power."""
+        for log in self._logs.values():
+            log.sync()
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+def differences_told(differences: Differences, lines_n: int) -> str:
+    """What is to be said when a run that was fed again came to something else; empty if it did not.
+
+    `lines_n` lines of its outputs would be others.
+    """
+    if not (differences.n or lines_n):
+        return ""
+    told = differences.told or "no decision differs from the record"
+    return (
+        f"another machine, version, [privacy] or key has decided this run: {told}; {lines_n} lines "
+        "of its outputs would be others now. What was decided then holds"
+    )

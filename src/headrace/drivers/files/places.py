@@ -1,0 +1,131 @@
+"""Where the files of a run are, and that no two of them are one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...adapters.brokers.copying import COPY as QUEUE_COPY
+from ...adapters.brokers.copying import MARK as QUEUE_MARK
+from ...adapters.tables.records import is_export, is_table
+from ...errors import BadSettings
+from .copying import ANSWERS, COPY
+
+OWN = (
+    "journal",
+    "decisions.jsonl",
+    "rejects.jsonl",
+    "settings.json",
+    "settings.new",
+    "code.json",
+    "code.new",
+    "orders.jsonl",
+    "erasures.jsonl",
+    "erased.jsonl",
+    "places.json",
+    "report.json",
+    "lock",
+)
+"""What a run writes in its folder, beside its snapshots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where everything is.
+
+    `events` is None for standard input, and where `queue` is the URL of a stream or queue;
+    `settings` if there is no file.
+    """
+
+    events: Path | None
+    answers: Path | None
+    requests: Path
+    state: Path
+    settings: Path | None = None
+    queue: str | None = None
+
+
+def no_run_told(folder: Path) -> str:
+    """What is said of a folder that is no run's."""
+    return f"{folder} holds no recorded run; give the --state of a `headrace run`"
+
+
+def refuse_the_same(places: Places) -> None:
+    """One file in two roles would be read as what it is not, or grow by what it leads to.
+
+    Two names are one file if a link leads from one to the other, and if they differ in nothing but
+    case: there are file systems that do not tell those apart. Raises `BadSettings`.
+    """
+    given = {
+        "--events": places.events,
+        "--answers": places.answers,
+        "--requests": places.requests,
+        "--settings": places.settings,
+    }
+    own = {name: places.state / name for name in OWN}
+    if places.queue is not None:
+        own |= {name: places.state / name for name in (QUEUE_COPY, QUEUE_MARK)}
+    elif places.events is None:
+        own["stdin.jsonl"] = places.state / "stdin.jsonl"
+    elif is_table(places.events):
+        own[COPY] = places.state / COPY
+    if places.answers is not None and is_export(places.answers):
+        own[ANSWERS] = places.state / ANSWERS
+    named = [(role, path) for role, path in given.items() if path is not None]
+    for i, (role, path) in enumerate(named):
+        for other, there in named[:i]:
+            if _are_one(path, there):
+                raise BadSettings(
+                    f"{other} and {role} are both {path}; give each a file of its own"
+                )
+        for name, there in own.items():
+            if _are_one(path, there):
+                raise BadSettings(
+                    f"{role} is {path}, which is the run's own {name} in --state {places.state}; "
+                    "give another file"
+                )
+        if (places.state / "snapshots").resolve() in path.resolve().parents:
+            raise BadSettings(
+                f"{role} is {path}, in the folder of the run's snapshots; give a file elsewhere"
+            )
+
+
+def refuse_to_follow(places: Places) -> None:
+    """Tables, exports and packed files are read whole. Raises `BadSettings` where one is given."""
+    if places.events is not None and is_table(places.events):
+        raise BadSettings(
+            f"--follow can't read {places.events}: a table or a packed file is read whole; leave "
+            "--follow out, or give JSON lines"
+        )
+    if places.answers is not None and is_export(places.answers):
+        raise BadSettings(
+            f"--follow can't read {places.answers}: an export is read whole; leave --follow out "
+            "and start again for each export, or give JSON lines"
+        )
+
+
+def _are_one(path: Path, other: Path) -> bool:
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return str(path.resolve()).casefold() == str(other.resolve()).casefold()
+
+
+def is_whole(line: bytes) -> bool:
+    """Whether a last line without a newline is all that was meant: an object or array of JSON.
+
+    No beginning of one is one itself, so what is whole was not cut by whoever writes the file.
+
+    >>> is_whole(b'{"id": "e1"}'), is_whole(b'{"id": "e'), is_whole(b"12")
+    (True, False, False)
+    """
+    try:
+        return isinstance(json.loads(line), dict | list)
+    except (ValueError, RecursionError):
+        return False
+
+
+def recorded_path(path: Path, state: Path) -> str:
+    """The path as the journal has it: one in the folder of the run stays valid when that moves."""
+    path, state = path.resolve(), state.resolve()
+    return path.name if path.parent == state else str(path)

@@ -1,0 +1,236 @@
+"""An engine is fed what a journal says: a restart and a replay go through the same code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from ...adapters.journal import Asked, Begun, Record, Retrained, Source, Span, Ticked, digest
+from ...adapters.jsonl import open_input, split_lines
+from ...engine import Engine
+from ...errors import BadInput
+from ...learn.retrain import Challenger, retrain
+from ...messages import Input, InputRejected, LabelRequested, Output, RetrainFinished, Tick
+from ...observe.admission import ID_LENGTH_MAX
+from ...observe.decode import Decoded, Decoder
+from ...privacy import WHOLE
+from ...query.record import Decided, Differences, RescoredThen, decided_of, rescored_of
+from ...query.record import Record as AskedThen
+from ...recalling import follow_record
+from .base import restore_base
+from .folder import RunFolder
+from .orders import decode_order
+from .sealed import answers_decoder_of
+
+LINE_SHOWN_MAX = 500
+
+
+class Player:
+    """Feeds an engine what a journal says; `rejected_n` counts the lines that hold no event.
+
+    `differences` are those of what was decided from what the journal has it led to.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.engine = Engine(settings=folder.settings, privacy=WHOLE)
+        self.decoder = Decoder(folder.settings.input, folder.settings.columns)
+        self.answers_decoder = answers_decoder_of(folder.settings)
+        self.line_bytes_max = folder.settings.input.line_bytes_max
+        self.rejected_n: dict[str, int] = {}
+        self.differences = Differences()
+        self._decided: list[tuple[str, Decided]] = []
+        self._rescored: list[RescoredThen] = []
+        self._began_n = 0
+        self._folder = folder.path
+        self._sources = folder.journal.sources
+        self._files: dict[int, BinaryIO] = {}
+
+    def play(
+        self,
+        record: Record,
+        content: bytes | None = None,
+        challenger: Challenger | None = None,
+        *,
+        asked: Asked | None = None,
+    ) -> list[Output]:
+        """The outputs that follow from one record.
+
+        Who has the bytes of a span or the challenger of a job at hand may pass them. With `asked`,
+        what the record led to when it was fed first, it leads to the same requests. Raises
+        `BadInput` if the bytes of a source are gone, or not those that were fed.
+        """
+        shard = self.engine.shard
+        self._decided, self._rescored, self._began_n = [], [], shard.events_n
+        if asked is not None:
+            then = AskedThen(asked.ids, asked.decided, shard.events_n, asked.rescored)
+            follow_record(shard, then)
+        outputs = self._played(record, content, challenger)
+        if asked is not None:
+            missing, differences = self.engine.settle_record()
+            outputs += missing
+            self.differences.add(differences)
+        return outputs
+
+    def asked(self, ends: dict[str, int], digests: dict[str, str]) -> Asked:
+        """What the record that was played last led to, for the journal."""
+        ids, decided = [n for n, _ in self._decided], [one for _, one in self._decided]
+        return Asked(ids=ids, decided=decided, ends=ends, digests=digests, rescored=self._rescored)
+
+    def _feed(self, message: Input) -> list[Output]:
+        """What follows from one message; and the numbers behind the requests in it."""
+        found, shard = list[Output](), self.engine.shard
+        for outputs in self.engine.flow([message]):
+            after_n = shard.events_n - self._began_n
+            self._decided += [
+                (o.request_id, decided_of(o, shard.chance.key(o.event_id), after_n))
+                for o in outputs
+                if isinstance(o, LabelRequested)
+            ]
+            self._rescored += rescored_of(outputs, after_n)
+            found += outputs
+        return found
+
+    def _played(
+        self, record: Record, content: bytes | None, challenger: Challenger | None
+    ) -> list[Output]:
+        match record:
+            case Source() | Asked() | Begun():
+                return []
+            case Ticked():
+                return self._feed(Tick(at=record.at))
+            case Retrained():
+                return self._retrained(record, challenger)
+            case Span():
+                lines = self._lines(record, self.read(record) if content is None else content)
+                path = str(self.path_of(self._sources[record.source]))
+                match self._sources[record.source].kind:
+                    case "events":
+                        return self._events(lines, path)
+                    case "answers":
+                        return self._answers(lines, path)
+                    case "orders":
+                        return self._orders(lines, path)
+
+    def begin_at_base(self, folder: RunFolder) -> dict[str, int | str]:
+        """Bring the engine to where the journal begins; the positions there, none at a start."""
+        if not folder.journal.origin:
+            return {}
+        snapshot = restore_base(folder, self.engine)
+        rejected_n = str(snapshot.positions["rejected_n"])
+        self.rejected_n = msgspec.json.decode(rejected_n, type=dict[str, int])
+        return snapshot.positions
+
+    def path_of(self, source: Source) -> Path:
+        """Where a source is."""
+        return self._folder / source.path
+
+    def read(self, span: Span) -> bytes:
+        """The bytes of a span, verified. Raises `BadInput`."""
+        if span.source not in self._files:
+            self._files[span.source] = open_input(self.path_of(self._sources[span.source]))
+        file = self._files[span.source]
+        content = os.pread(file.fileno(), span.stop - span.start, span.start)
+        if digest(content) != span.digest:
+            raise BadInput(
+                f"{file.name} has changed: bytes {span.start} to {span.stop} are no longer those "
+                "that were fed; put them back, or start with another --state"
+            )
+        return content
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def _lines(self, span: Span, content: bytes) -> list[tuple[int, bytes]]:
+        """Each line without its newline, and the byte at which it begins."""
+        lines = split_lines(content, self.line_bytes_max)
+        starts = accumulate(map(len, lines), initial=span.start)
+        return [
+            (start, line.removesuffix(b"\n")) for start, line in zip(starts, lines, strict=False)
+        ]
+
+    def _events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+        """What could not be read, then what the events lead to."""
+        texts, positions = [line for _, line in lines], [position for position, _ in lines]
+        decoded = self.decoder.decode(
+            texts, path, positions, halves=self.engine.shard.admission.halves
+        )
+        for rejected in decoded.rejected:
+            self._count(rejected)
+        outputs = self._feed(decoded.batch) if len(decoded.batch) else []
+        return [*decoded.rejected, *_placed(outputs, decoded, lines, path)]
+
+    def _answers(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+        outputs: list[Output] = []
+        for position, line in lines:
+            for answer in self.answers_decoder.decode([line], path, [position]):
+                if isinstance(answer, InputRejected):
+                    self._count(answer)
+                    outputs.append(answer)
+                else:
+                    outputs += _placed_at(self._feed(answer), path, position, line)
+        return outputs
+
+    def _orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+        """Rounds that were ordered: now, by the engine's clock, whatever the time of day was."""
+        outputs: list[Output] = []
+        for position, line in lines:
+            order = decode_order(line, self.engine.now)
+            followed = [order] if isinstance(order, InputRejected) else self._feed(order)
+            for output in followed:
+                if isinstance(output, InputRejected):
+                    self._count(output)
+            outputs += _placed_at(followed, path, position, line)
+        return outputs
+
+    def _count(self, rejected: InputRejected) -> None:
+        """One more that the engine does not count itself."""
+        self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
+
+    def _retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
+        job = self.engine.trainer.job(record.job_id)
+        if challenger is None and record.error is None and job is not None:
+            challenger = retrain(job)
+        finished = RetrainFinished(
+            job_id=record.job_id, at=record.at, challenger=challenger, error=record.error
+        )
+        return self._feed(finished)
+
+
+def _placed(
+    outputs: list[Output], decoded: Decoded, lines: list[tuple[int, bytes]], path: str
+) -> list[Output]:
+    """The outputs, with the place of each event that the engine turned away."""
+    placed: list[Output] = []
+    event, line, first = len(decoded.batch), len(lines), len(decoded.batch)
+    # From the end: of two events with the same id, it is the later one that was turned away.
+    for output in reversed(outputs):
+        if isinstance(output, InputRejected):
+            event -= 1
+            while decoded.batch.ids[event][:ID_LENGTH_MAX] != output.input_id:
+                event -= 1
+            while first > event:
+                line -= 1
+                first -= decoded.events_n[line]
+            placed.append(_at(output, path, *lines[line]))
+        else:
+            placed.append(output)
+    return placed[::-1]
+
+
+def _placed_at(outputs: Sequence[Output], path: str, position: int, line: bytes) -> list[Output]:
+    """What followed from a line; rejections with the place of it."""
+    return [
+        _at(output, path, position, line) if isinstance(output, InputRejected) else output
+        for output in outputs
+    ]
+
+
+def _at(rejected: InputRejected, path: str, position: int, line: bytes) -> InputRejected:
+    raw = line[: 4 * LINE_SHOWN_MAX].decode(errors="replace")[:LINE_SHOWN_MAX]
+    return msgspec.structs.replace(rejected, source=path, position=position, raw=raw)

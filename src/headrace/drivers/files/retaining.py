@@ -1,0 +1,89 @@
+"""What is too old is forgotten: when, and the order that says so, as [retention] has it.
+
+Time is cut into steps of a day, or of a tenth of `retention.days` if that is less. Before the first
+event of a step whatever will be older than allowed by the end of it is erased, as `headrace erase`
+would: so nothing is ever older, and what is forgotten depends on the events alone and not on how
+they are read. The age is by the clock of the stream.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ...messages import ErasureOrdered
+from ...settings.retention import DAY_S, RetentionSettings
+from .erasing import Erased, erased_of, note_erased, told_of
+
+KEY = "retention"
+
+
+class Retention:
+    """When something of a run is too old, and the order to forget it.
+
+    >>> retention = Retention(RetentionSettings(days=5), Path("no-run-yet"))
+    >>> retention.step_s, retention.due_at
+    (43200.0, -inf)
+    >>> order = retention.order(10 * 86_400.0 + 5.0, events_n=17)
+    >>> order.before == 5.5 * 86_400.0, order.key, retention.due_at == 10.5 * 86_400.0
+    (True, 'retention 20/17', True)
+    """
+
+    def __init__(self, settings: RetentionSettings, state: Path) -> None:
+        limits = [days * DAY_S for days in (settings.days, settings.kept_examples_days) if days]
+        self._settings, self._state = settings, state
+        self.step_s = min([DAY_S, *(limit / 10.0 for limit in limits)])
+        self._is_kept = bool(limits)
+        self._step = _latest_step(state) if limits else None
+        self._clock = math.inf
+
+    @property
+    def due_at(self) -> float:
+        """The time of the clock at which something is forgotten next; seconds."""
+        if not self._is_kept:
+            return math.inf
+        return -math.inf if self._step is None else (self._step + 1) * self.step_s
+
+    def begin(self, clock: float) -> None:
+        """The first event comes: there is nothing yet that could be too old, which is noted."""
+        self._step = math.floor(clock / self.step_s)
+        key = f"{KEY} {self._step}/0"
+        began = Erased(at=clock, key=key, memory={}, is_refitted=False, lines={}, bridges={})
+        note_erased(self._state, [began])
+
+    def is_due(self, clock: float) -> bool:
+        """Whether the clock stands in a later step than when something was forgotten last."""
+        if not self._is_kept or not math.isfinite(clock):
+            return False
+        step, is_back = math.floor(clock / self.step_s), clock < self._clock
+        self._clock = clock
+        if self._step is not None and is_back and step < self._step:
+            # It was wrong and was set anew, or a kill came before the event that moved it.
+            self._step = step
+        return self._step is None or step > self._step
+
+    def order(self, clock: float, *, events_n: int) -> ErasureOrdered:
+        """The order to forget what is too old, or would be before the next order."""
+        self._step = math.floor(clock / self.step_s)
+        end = (self._step + 1) * self.step_s
+        days, examples_days = self._settings.days, self._settings.kept_examples_days
+        return ErasureOrdered(
+            at=clock,
+            key=f"{KEY} {self._step}/{events_n}",
+            before=None if days is None else end - days * DAY_S,
+            examples_before=None if examples_days is None else end - examples_days * DAY_S,
+            is_unlearned=self._settings.unlearns,
+        )
+
+
+def _latest_step(state: Path) -> int | None:
+    """The step in which something was forgotten last."""
+    keys = [one.key for one in erased_of(state) if one.key.startswith(f"{KEY} ")]
+    return int(keys[-1].removeprefix(KEY).partition("/")[0]) if keys else None
+
+
+def sentence_of(done: Erased) -> str:
+    """What an erasure did, and whether somebody ordered it."""
+    if done.key.startswith(f"{KEY} "):
+        return f"forgotten by its age, as [retention] says: {told_of(done)}"
+    return f"erased, key {done.key}: {told_of(done)}"

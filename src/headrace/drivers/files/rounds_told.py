@@ -1,0 +1,71 @@
+"""What became of what was ordered: read off the decisions of a run as they grow."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ...adapters.jsonl import Tail
+from ...bridges.folder import LINE_BYTES_MAX
+from ...messages import InputRejected, ModelRolledBack, Reason, RoundClosed, RoundOpened
+
+KEPT_N = 10_000
+READ_N = 5_000
+
+_DECODER = msgspec.json.Decoder(RoundOpened | RoundClosed | ModelRolledBack | InputRejected)
+_REFUSED = (Reason.NO_ROUND, Reason.NO_VERSION, Reason.BAD_ORDER)
+
+
+class RoundsTold:
+    """Orders by their keys: `state`, and what is known beside.
+
+    `state` is "asked" once a round was decided, "refused" where there was nothing to decide, with
+    `why`; "rolled back" of a model that is back. The latest 10,000 are remembered.
+
+    >>> RoundsTold(Path("no/such/decisions.jsonl")).round("k1") is None
+    True
+    """
+
+    def __init__(self, decisions: Path) -> None:
+        self._tail = Tail(decisions, length_max=LINE_BYTES_MAX)
+        self._rounds: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._opened: dict[int, str] = {}
+
+    def round(self, key: str) -> dict[str, Any] | None:
+        """What is known of the order with this key; None if no round came of it yet."""
+        while lines := self._tail.peek(READ_N, is_final=False):
+            for line in lines:
+                # Few lines are about orders: those are decoded.
+                head = line[:40]
+                if b'"Round' in head or b'"ModelRolled' in head or b'"InputRejected"' in head:
+                    self._read(line)
+            self._tail.advance(len(lines))
+        return self._rounds.get(key)
+
+    def close(self) -> None:
+        self._tail.close()
+
+    def _read(self, line: bytes) -> None:
+        match _DECODER.decode(line):
+            case RoundOpened(order_key=key, round_n=round_n) if key:
+                self._opened[round_n] = key
+                self._remember(key, {"state": "ordered", "round_n": round_n})
+            case RoundClosed(round_n=round_n, asked_n=asked_n) if round_n in self._opened:
+                key = self._opened.pop(round_n)
+                self._remember(key, {"state": "asked", "round_n": round_n, "asked_n": asked_n})
+            case ModelRolledBack(order_key=key) as back if key:
+                self._remember(
+                    key,
+                    {"state": "rolled back", "to": back.to, "model_version": back.model_version},
+                )
+            case InputRejected(reason=reason, input_id=key) as no if key and reason in _REFUSED:
+                self._remember(key, {"state": "refused", "asked_n": 0, "why": no.detail})
+
+    def _remember(self, key: str, found: dict[str, Any]) -> None:
+        self._rounds[key] = found
+        self._rounds.move_to_end(key)
+        while len(self._rounds) > KEPT_N:
+            self._rounds.popitem(last=False)

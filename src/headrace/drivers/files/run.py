@@ -1,0 +1,417 @@
+"""The embedded driver: one engine between files. Events and answers are read, requests appended.
+
+This module owns the loop and the order of writing; what is asked is decided by the engine alone.
+One step is: choose what comes next, write it to the journal, feed it, append what follows. So a
+process that is killed at any instant goes on as if nothing had happened: the newest snapshot is
+read, the journal is fed again from there, and what the output files hold already is skipped.
+
+What comes next depends on nothing but the files and what was fed before, never on how they are
+read or where a run was killed:
+
+- An answer is fed before the first event at or after it; one without `at` as soon as it can be.
+- An answer whose request was not asked yet waits for it, and after the last event is fed to be
+  rejected. At most `WAITING_MAX` answers wait; then the oldest without a request is fed.
+- What was ordered (`headrace round open`, `model roll-back`) is fed after everything else.
+- A last line without a newline is fed if it is whole JSON; one that is cut short waits for the next
+  start.
+- A retraining is run right after the piece that ordered it, before anything else is fed.
+
+With `--follow` what has arrived is fed, and the journal alone says in which order: orders
+first, answers at once when there is no event, a retraining when its thread is done. After
+`run.tick_s` of quiet the clock is moved to the time of day if something fell due within the last
+day by that clock: so requests of a live stream expire in time, those of a past stream never do.
+
+Everything written survives the death of the process. A loss of power may take from each file what
+was written since the last snapshot: a request that was sent may then be decided anew, otherwise.
+What was read from a pipe and not copied to the folder yet is lost with the process; of a stream or
+a queue nothing is, which is acknowledged when its copy is safe.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from itertools import islice
+
+from ...adapters.journal import Retrained, Ticked
+from ...adapters.jsonl import Tail
+from ...adapters.tables.records import is_export, is_table_of_columns
+from ...bridges.folder import remember_places
+from ...errors import BadInput
+from ...flow.overdue import is_live
+from ...learn.retrain import Challenger, RetrainJob, attempt
+from ...messages import LabelRequested, Output, QuestionChanged
+from ...observe.clock import off_clock_told
+from ...pages.report.parts import features_told
+from ...privacy import REQUESTS_MIN
+from ...report import Report
+from ...settings import Settings
+from ..audit.run import open_log
+from .copying import copy_answers
+from .erasing import ERASURES, carry_out, place_erasure, size_of
+from .feeding import Feeder
+from .inputs import open_events
+from .orders import ORDERS
+from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
+from .retaining import Retention, sentence_of
+from .shown import Shown
+from .waiting import PIECE_N, Answers
+
+PIECE_WAITING_N = 32
+"""The same while answers wait for a request that one of these events may lead to."""
+
+POLL_S = 0.05
+
+
+def run_files(
+    places: Places,
+    settings: Settings,
+    *,
+    follow: bool = False,
+    stop: threading.Event | None = None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+    on_note: Callable[[str], None] = lambda sentence: None,
+    on_outputs: Callable[[Sequence[Output]], None] = lambda outputs: None,
+    on_turn: Callable[[Runner], None] = lambda runner: None,
+    clock: Callable[[], float] = time.time,
+) -> Report:
+    """Feed an engine from files until their end, or with `follow` until `stop` is set.
+
+    `on_progress` gets the bytes of the events that are done, and all of them; `on_note` what should
+    be known and is no error; `on_outputs` everything that is let out; `on_turn` the runner after
+    each step and in quiet times, to look at; `clock` is the time of day, seconds.
+
+    Raises `BadSettings` and `BadInput` with a sentence that says what to do, and `BrokenInvariant`
+    if a file holds something else than what the journal gives.
+    """
+    runner = Runner(
+        places,
+        settings,
+        follow=follow,
+        stop=stop,
+        on_note=on_note,
+        on_outputs=on_outputs,
+        clock=clock,
+    )
+    with closing(runner), closing(open_log(runner)) as log:
+        for _ in runner.run(on_progress):
+            on_turn(runner)
+            log.turn()
+        return runner.report
+
+
+class Runner(Feeder):
+    """One run, from opening to closing."""
+
+    def __init__(
+        self,
+        places: Places,
+        settings: Settings,
+        *,
+        follow: bool,
+        stop: threading.Event | None,
+        on_note: Callable[[str], None],
+        on_outputs: Callable[[Sequence[Output]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.follow = follow
+        self._clock = clock
+        self._answers = Answers()
+        self._is_told = self._is_off_clock_told = self._is_hidden_told = False
+        self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
+        # The times of the lines that wait in `_events`, as far as they were wanted.
+        self._times: list[list[float]] = []
+        self._requests, self._erasures_bytes = places.requests, 0
+        self._retention = Retention(settings.retention, places.state)
+        if places.events is not None and not follow and not places.events.exists():
+            raise BadInput(f"{places.events} is not there; give the events' file, or - for a pipe")
+        refuse_the_same(places)
+        if follow:
+            refuse_to_follow(places)
+        with ExitStack() as opened:
+            super().__init__(
+                places.state,
+                places.requests,
+                settings,
+                opened,
+                stop=stop or threading.Event(),
+                on_note=on_note,
+                on_outputs=on_outputs,
+                shown=Shown(settings, clock, places.state if follow else None, on_note),
+            )
+            remember_places(places.state, places.requests, places.answers)
+            self._is_told = self.engine.shard.events_n > 0
+            self._open_inputs(places, opened)
+            self._pool = ThreadPoolExecutor(1) if follow else None
+            if self._pool is not None:
+                opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._look()
+            if (served := self._shown.serve(on_note)) is not None:
+                opened.callback(served.close)
+            self._opened = opened.pop_all()
+
+    def _open_inputs(self, places: Places, opened: ExitStack) -> None:
+        events, self._pipe = open_events(places, self.settings, self.follow, self._note)
+        if self._pipe is not None:
+            opened.callback(self._pipe.close)
+        self._is_told |= places.events is not None and is_table_of_columns(places.events)
+        longest = self.settings.input.line_bytes_max
+        self._events_source = self.journal.source("events", recorded_path(events, places.state))
+        fed = self._fed(self._events_source)
+        self._events = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
+        opened.callback(self._events.close)
+        if places.answers is not None:
+            answers, decoder = places.answers, self.player.answers_decoder
+            if is_export(answers):
+                answers = copy_answers(answers, places.state, self.settings, decoder)
+            number = self.journal.source("answers", recorded_path(answers, places.state))
+            self._answers_source, fed = number, self._fed(number)
+            tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
+            opened.callback(tail.close)
+            self._answers = Answers(tail, fed, self._is_known, decoder)
+        self._orders_source = self.journal.source("orders", ORDERS)
+        at, path = self._fed(self._orders_source).first_gap, places.state / ORDERS
+        self._orders = Tail(path, position=at, length_max=longest, is_whole=is_whole)
+        opened.callback(self._orders.close)
+
+    @property
+    def report(self) -> Report:
+        """The engine's report, with the lines that hold no event or answer among the rejected."""
+        return self._look()
+
+    @property
+    def latest(self) -> Report:
+        """The report that /metrics shows: at most about a second old, and made already."""
+        return self._shown.report
+
+    @property
+    def lag_bytes(self) -> int:
+        """Bytes of the events' file that were not fed yet."""
+        return max(0, self._events.size - self._events.position)
+
+    def close(self) -> None:
+        self._opened.close()
+
+    # ------------------------------------------------------------------------------- the loop
+
+    def run(self, on_progress: Callable[[int, int], None]) -> Iterator[None]:
+        """Step until the end, then write a snapshot; yields after each step and in quiet times."""
+        self._erase()
+        if not self.stop.is_set():
+            self._retrain()
+        quiet_from = time.monotonic()
+        while not self.stop.is_set():
+            is_final = not self.follow if self._pipe is None else self._pipe.has_ended
+            is_fed = self.step(is_final=is_final)
+            self._retrain()
+            self._curve.look(self.engine)
+            if self._shown.is_snapshot_due(self.engine):
+                self.snapshot()
+            if self._shown.is_due:
+                self._look()
+                self._logs.check()
+                self._erase()
+            yield
+            if is_fed:
+                self._tell_features()
+                self._tell_off_clock()
+                self._tell_hidden(REQUESTS_MIN)
+                on_progress(self._events.position, self._events.size)
+                quiet_from = time.monotonic()
+            elif is_final:
+                break
+            else:
+                self._wait()
+                if time.monotonic() - quiet_from >= self.settings.run.tick_s:
+                    self._tick()
+        self._erase()
+        self._tell_left()
+        if self._fed_to > self._snapshot_at:
+            self.snapshot()
+
+    def _tell_left(self) -> None:
+        """Say of each input whose last line has no end that it waits for it."""
+        self._tell_hidden(1)
+        for tail in (self._events, self._answers.tail):
+            if tail is not None and tail.rest_n:
+                self._note(
+                    f"{tail.path}: its last line, at byte {tail.position}, is cut short; it is "
+                    "left for the next start"
+                )
+        if halves_n := len(self.engine.shard.admission.halves.waiting):
+            self._note(
+                f"{halves_n} records wait for their request or response, as input.join says; "
+                "the next start goes on waiting"
+            )
+
+    def step(self, *, is_final: bool) -> bool:
+        """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
+        if self._retention.is_due(self.engine.now):
+            return self._forget_old(self.engine.now)
+        if self.follow and self._order():
+            return True
+        self._answers.fill(is_final=is_final)
+        n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
+        lines = self._events.peek(n, is_final=is_final)
+        if lines and (due := self._retention.due_at) < math.inf:
+            cut, reached = self._until(lines, due)
+            if cut == 0:
+                return self._forget_old(reached)
+            lines = lines[:cut]
+        earliest = self._answers.earliest
+        until = self.engine.now if lines else math.inf
+        if lines and earliest is not None:
+            cut, reached = self._until(lines, earliest)
+            until = max(until, reached) if cut == 0 else until
+            lines = lines[:cut]
+        answers = self._answers.due(until)
+        if not answers and (self._answers.is_full or (is_final and not lines)):
+            answers = self._answers.oldest_unknown(1 if lines else PIECE_N)
+        if answers:
+            content = b"".join(answer.line for answer in answers)
+            self.feed_span(self._answers_source, answers[0].start, content)
+            return True
+        if not lines:
+            return self._order()
+        self.feed_span(self._events_source, self._events.position, b"".join(lines))
+        self._events.advance(len(lines))
+        del self._times[: len(lines)]
+        return True
+
+    def _erase(self) -> None:
+        """Carry out what `headrace erase` has ordered, if it has since the last look."""
+        if (size := size_of(self.state / ERASURES)) != self._erasures_bytes:
+            self._erasures_bytes = size
+            for done in carry_out(self, self._requests):
+                self._note(sentence_of(done))
+
+    def _forget_old(self, clock: float) -> bool:
+        """The clock is at a new step of [retention]: forget what is too old; true."""
+        events_n = self.engine.shard.events_n
+        if not events_n:
+            self._retention.begin(clock)
+            return True
+        place_erasure(self.state, self._retention.order(clock, events_n=events_n))
+        self._erase()
+        return True
+
+    def _order(self) -> bool:
+        """Feed what somebody ordered, if they did, and there are events."""
+        lines = self._orders.peek(1, is_final=False) if self.engine.shard.events_n else []
+        for line in lines:
+            self.feed_span(self._orders_source, self._orders.position, line)
+            self._orders.advance(1)
+        return bool(lines)
+
+    def _tell_features(self) -> None:
+        """Say once, at the beginning, what the first events' features were read as."""
+        if not self._is_told and self.engine.shard.events_n:
+            self._is_told = True
+            for kind, names in features_told(self.engine.schema):
+                self._note(f"read as {kind}: {names}")
+
+    def _tell_off_clock(self) -> None:
+        """Say once that times are far from the clock: what they are is for the report."""
+        clock = self.engine.shard.admission.clock
+        if not self._is_off_clock_told and (clock.ahead_n or clock.behind_n):
+            self._is_off_clock_told = True
+            self._note(f"the clock: {off_clock_told(clock.ahead_n, clock.behind_n)}")
+
+    def _tell_hidden(self, requests_min: int) -> None:
+        """Say once that requests were to show features that no event has."""
+        if not self._is_hidden_told and (sentences := self.privacy.missing(requests_min)):
+            self._is_hidden_told = True
+            for sentence in sentences:
+                self._note(sentence)
+
+    def _followed(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            question = output.record if isinstance(output, QuestionChanged) else output
+            if isinstance(question, LabelRequested):
+                self._answers.asked(question.request_id)
+
+    def snapshot(self) -> None:
+        """As it is, with what was copied from elsewhere made to last before."""
+        if self._pipe is not None:
+            self._pipe.sync()
+        super().snapshot()
+
+    def _until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
+        """How many lines come before the clock reaches `at`, and where it stands with the next.
+
+        It is the engine's own clock that goes ahead: one event with a wild time feeds no answer.
+        """
+        self._read_times(lines)
+        clock, before_n = self.engine.shard.admission.clock.copy(), 0
+        for i, ats in enumerate(self._times[: len(lines)]):
+            for n, when in enumerate(ats):
+                clock.hear(when)
+                if n == 0 and clock.now >= at:
+                    return before_n, clock.now
+            before_n = i + 1 if ats else before_n
+        return len(lines), -math.inf
+
+    def _read_times(self, lines: Sequence[bytes]) -> None:
+        """Note the times of the events in those lines whose times are not known yet."""
+        if (decoder := self.player.decoder).is_joining:
+            # What a line leads to depends on those before it, so none is kept.
+            self._times.clear()
+        known_n = len(self._times)
+        if known_n < len(lines):
+            ahead = self.engine.shard.admission.halves.copy()
+            decoded = decoder.decode(lines[known_n:], halves=ahead)
+            ats = iter(decoded.batch.at.tolist())
+            self._times += [list(islice(ats, events_n)) for events_n in decoded.events_n]
+
+    # -------------------------------------------------------------- what happens beside the files
+
+    def _retrain(self) -> None:
+        """Run what the engine ordered: at once, or with `--follow` in a thread."""
+        while self._pool is None and (job := self.engine.open_job) is not None:
+            challenger, error = self._retrained(job)
+            self._finish(job.job_id, challenger, error)
+        if self._pool is None:
+            return
+        if self._job is not None and self._job[1].done():
+            job_id, future = self._job
+            self._job = None
+            self._finish(job_id, *future.result())
+        job = self.engine.open_job
+        if self._job is None and job is not None:
+            self._job = (job.job_id, self._pool.submit(self._retrained, job))
+
+    def _retrained(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+        with self._shown.retraining():
+            return attempt(job)
+
+    def _finish(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
+        self._feed(Retrained(job_id=job_id, at=self.engine.now, error=error), None, challenger)
+
+    def _wait(self) -> None:
+        """Until there may be something to read."""
+        wait = self.stop.wait if self._pipe is None else self._pipe.pump
+        wait(POLL_S)
+
+    def _tick(self) -> None:
+        """In quiet times, move the clock to the time of day when something has fallen due."""
+        now, deadline = self._clock(), self.engine.next_deadline()
+        due = min(math.inf if deadline is None else deadline, self._retention.due_at)
+        if self.follow and is_live(due, now):
+            self._feed(Ticked(at=now))
+
+    # --------------------------------------------------------------------------------- opening
+
+    def _is_known(self, request_id: str) -> bool:
+        return self.engine.desk.knows(request_id)
+
+    def _look(self) -> Report:
+        return self._shown.look(
+            self.engine,
+            rejected_n=self.player.rejected_n,
+            read_bytes=self._events.position,
+            lag_bytes=self.lag_bytes,
+        )

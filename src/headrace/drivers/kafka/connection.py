@@ -1,0 +1,62 @@
+"""Clients for a program that is not asynchronous: opened when needed, and anew after a fault."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from ...bridges.bridge import Unreachable
+from ...errors import BadInput
+from ...settings.kafka import KafkaSettings
+from .client import NoBroker, check_brokers, library
+from .faults import lasting, passes
+
+T = TypeVar("T")
+
+
+class Connection(ABC):
+    """A loop of its own and the clients in it, which `_connect` starts."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        self._runner = asyncio.Runner()
+        self._opened: AsyncExitStack | None = None
+
+    @abstractmethod
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        """Start the clients; they end with the stack."""
+
+    def _run(self, act: Coroutine[Any, Any, T]) -> T:
+        """What an act gives, with clients that are there.
+
+        Raises `Unreachable` while the brokers are away, `BadInput` for what won't pass.
+        """
+        return self._runner.run(self._reached(act))
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._runner.run(self._opened.aclose())
+        self._runner.close()
+
+    async def _reached(self, act: Coroutine[Any, Any, T]) -> T:
+        kafka_error = library("aiokafka.errors").KafkaError
+        try:
+            if self._opened is None:
+                await check_brokers(self._settings)
+                async with AsyncExitStack() as stack:
+                    await self._connect(stack)
+                    self._opened = stack.pop_all()
+            return await act
+        except (Unreachable, NoBroker, OSError, TimeoutError, kafka_error) as error:
+            act.close()
+            if self._opened is not None:
+                await self._opened.aclose()
+                self._opened = None
+            if isinstance(error, Unreachable):
+                raise
+            if not passes(error):
+                raise BadInput(f"Kafka: {lasting(error)}") from error
+            raise Unreachable(f"Kafka: {str(error) or type(error).__name__}") from error

@@ -1,0 +1,334 @@
+"""All state made again from the logs alone, and compared with what was saved; `headrace rebuild`.
+
+The training log from its first entry, every desk from its log, every shard from its journal, events
+and the training log. At the place where the newest snapshot of a part stands both must be the same,
+bit for bit; then it goes on to the end of the logs. Nothing is sent, no offset is moved. How it is
+shown and asked for is in `rebuilding`.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from ...flow import wire
+from ...flow.chain import Chain, chain_of
+from ...flow.desks import PartitionDesk
+from ...flow.effects import Part as LogPart
+from ...flow.effects import Routine
+from ...flow.recovery import Recovery, UnusableError, fold_until
+from ...flow.saving import frozen_log
+from ...flow.shards import PartitionShard, decoder_of
+from ...flow.takeover import unborn
+from ...flow.tapes import Tapes
+from ...flow.training import new_log
+from ...learn.retrain import RetrainJob
+from ...learn.training_log import TrainingLog
+from ...query.record import Differences
+from ...settings import Settings
+from ...state.compare import Difference, differences
+from .reading import Reader, partition_of, retraining_in
+from .states import States
+
+EQUAL, UNSAVED, CUT, DIFFERS = "equal", "no snapshot", "cut", "DIFFERS"
+SHOWN_MAX = 3
+"""Differences told of one part."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What came of one part: `training`, `desk-0`, `shard-3`.
+
+    `verdict` is `equal`, `no snapshot`, `cut` (it differs, and retention deleted what it follows
+    from) or `DIFFERS`; `told` says more. `is_written`: what was made is the newest snapshot now.
+    """
+
+    name: str
+    verdict: str = UNSAVED
+    records_n: int = 0
+    took_s: float = 0.0
+    told: list[str] = field(default_factory=list)
+    is_written: bool = False
+
+
+class Counted:
+    """A consumer that tells how many records it read."""
+
+    def __init__(self, consumer: Any, on_read: Callable[[int], None]) -> None:
+        self._consumer = consumer
+        self._on_read = on_read
+        self.records_n = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    async def getmany(self, *tps: Any, **limits: Any) -> Mapping[Any, list[Any]]:
+        """As the consumer's own."""
+        found: Mapping[Any, list[Any]] = await self._consumer.getmany(*tps, **limits)
+        read_n = sum(map(len, found.values()))
+        self.records_n += read_n
+        self._on_read(read_n)
+        return found
+
+
+class Once(ThreadPoolExecutor):
+    """A thread that runs each retraining once: every shard comes by the same ones again.
+
+    Beyond `KEPT_MAX` retrainings they are run again, so that memory stays bounded.
+    """
+
+    KEPT_MAX = 200
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._kept: dict[int, Any] = {}
+
+    def submit(self, call: Callable[..., Any], /, job: RetrainJob) -> Future[Any]:  # type: ignore[override]  # nothing else is run here
+        """As a pool's own, for `retrain` and its job."""
+        return super().submit(self._run, call, job)
+
+    def _run(self, call: Callable[..., Any], job: RetrainJob) -> Any:
+        if job.job_id not in self._kept and len(self._kept) < self.KEPT_MAX:
+            self._kept[job.job_id] = call(job)
+        # Who adopts a challenger goes on teaching it.
+        return copy.deepcopy(self._kept[job.job_id]) if job.job_id in self._kept else call(job)
+
+
+class Rebuild:
+    """Makes parts again, one after the other, with a consumer that nobody else uses.
+
+    With `is_writing`, which needs the group to be empty, what was made is saved where the snapshot
+    differs, is missing or is older. `committed` has the group's offsets, by partition.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        states: States,
+        consumer: Counted,
+        threads: Executor,
+        *,
+        partitions_n: int,
+        committed: Mapping[Any, int],
+        is_writing: bool = False,
+    ) -> None:
+        self._settings, self._kafka = settings, settings.kafka
+        self._states = states
+        self._consumer = consumer
+        self._reader = Reader(consumer, retraining_in(threads))
+        self._partitions_n = partitions_n
+        self._committed = committed
+        self._is_writing = is_writing
+        self._decoder = decoder_of(settings)
+
+    async def training(self) -> Part:
+        """The training log's state."""
+        part = self._begun("training")
+        saved, position = self._states.training()
+        tp = LogPart(self._kafka.training, 0)
+        tapes, end = await self._tapes_of(tp)
+        cut = _cut(tp, tapes.lost[tp])
+        if position > end:
+            _beyond(part, f"{tp.topic} ends at {end}, and the snapshot stands at {position}")
+        elif cut:
+            part.verdict, part.told = CUT, [cut]
+        else:
+            log = new_log(self._settings)
+            await self._reader.run(fold_until(log, tapes, tp, position))
+            _judge(part, position > 0, differences(log, saved))
+            await self._reader.run(fold_until(log, tapes, tp, end))
+            if self._is_to_write(part, end > position):
+                self._clear(part)
+                self._states.write_training(frozen_log(log), end)
+                part.is_written = True
+        return self._done(part)
+
+    async def desk(self, number: int) -> Part:
+        """One desk. What it says of entries after the committed one may not be said yet: a
+        snapshot must not stand behind that.
+        """
+        part = self._begun(f"desk-{number}")
+        saved = self._states.desk(number)
+        tp = LogPart(self._kafka.desk, number)
+        tapes, end = await self._tapes_of(tp)
+        if saved.position > end:
+            told = f"{tp.topic}, partition {number}, ends at {end}"
+            return self._done(_beyond(part, f"{told}, and the snapshot stands at {saved.position}"))
+        desk, blob = PartitionDesk(self._settings, number), b""
+        arrived = min(end, self._committed.get(tp, 0))
+        for stop in sorted({saved.position, arrived, end}):
+            await self._reader.run(_fold_desk(desk, tapes, tp, stop))
+            if stop == saved.position:
+                found = differences(desk.state, saved.state)
+                _judge(part, stop > 0, found, _cut(tp, tapes.lost[tp]))
+            if stop == arrived:
+                blob = desk.freeze()
+        if self._is_to_write(part, arrived > saved.position):
+            self._clear(part)
+            self._states.write_desk(number, blob, arrived)
+            part.is_written = True
+        return self._done(part)
+
+    async def shard(self, number: int) -> Part:
+        """One shard. A snapshot may stand where all that was decided before is known to be sent."""
+        part = self._begun(f"shard-{number}")
+        saved = self._states.shard(number, self._partitions_n)
+        chain = await self._reader.run(chain_of(self._settings, number))
+        first, end = await self._bounds(number)
+        fault = self._impossible(chain, end, saved[2])
+        if fault:
+            return self._done(_beyond(part, fault))
+        cut = self._missing(chain, first)
+        if first[partition_of(self._kafka.training, 0)]:
+            part.verdict, part.told = CUT, [cut]
+            return self._done(part)
+        try:
+            written = await self._walk(part, chain, saved, cut)
+        except UnusableError as error:
+            _beyond(part, f"the snapshot is of a worker that had lost the partition: {error}")
+            written = await self._walk(part, chain, None, cut)
+        if written is not None and self._is_to_write(part, chain.done > int(saved[2]["journal"])):
+            self._clear(part)
+            self._states.write_shard(number, *written)
+            part.is_written = True
+        return self._done(part)
+
+    async def _walk(
+        self, part: Part, chain: Chain, saved: Saved | None, cut: str
+    ) -> tuple[bytes, bytes, dict[str, int | str]] | None:
+        """The shard from its first step to its last, judged at the snapshot.
+
+        What may be written: the shard, the training log, where both stand; None before a step.
+        """
+        positions = saved[2] if saved is not None and "rules" in saved[2] else None
+        shard, log, _ = unborn(self._settings, chain.partition, self._partitions_n)
+        writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
+        differing = Differences()
+        for stop in sorted({at, chain.done, chain.last}):
+            recovery = Recovery(self._settings, self._decoder, part.told.append)
+            again = recovery.run(shard, log, writer=writer, until=stop)
+            found = await self._reader.run(again)
+            shard, log, writer = found.shard, found.log, found.writer
+            differing.add(found.differences)
+            if stop == chain.done and shard.journal >= 0:
+                written = (shard.freeze(), frozen_log(log), shard.places(shard.training, writer))
+            if stop == at and saved is not None and positions is not None:
+                await self._reader.run(recovery.catch_up(shard, log, int(positions["training"])))
+                _judge(part, True, _compared(shard, log, saved), cut)
+        if positions is None:
+            _judge(part, False, [], cut)
+        if differing.n:
+            part.told.append(f"{differing.told}; what was asked then holds")
+        return written
+
+    async def _bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
+        """Where the logs that a shard follows from begin, and where they end."""
+        tps = [partition_of(self._kafka.events, number), partition_of(self._kafka.training, 0)]
+        first = await self._consumer.beginning_offsets(tps)
+        return first, await self._consumer.end_offsets(tps)
+
+    def _impossible(
+        self, chain: Chain, end: Mapping[Any, int], positions: Mapping[str, int | str]
+    ) -> str:
+        """Why these logs can't be those that the shard was made from; empty if they can."""
+        known = {
+            partition_of(self._kafka.events, chain.partition): chain.stop,
+            partition_of(self._kafka.training, 0): max(chain.training, int(positions["training"])),
+        }
+        return "; ".join(
+            f"{tp.topic}, partition {tp.partition}, ends at {end[tp]}, and the shard knows it up "
+            f"to {stop}: it is another log"
+            for tp, stop in known.items()
+            if stop > end[tp]
+        )
+
+    def _missing(self, chain: Chain, first: Mapping[Any, int]) -> str:
+        """What retention deleted that the shard follows from; empty if nothing."""
+        events = partition_of(self._kafka.events, chain.partition)
+        training = partition_of(self._kafka.training, 0)
+        needed = first[events] if chain.starts_at is None else chain.starts_at
+        reasons = (
+            _cut(training, first[training]),
+            _cut(partition_of(self._kafka.journal, chain.partition), chain.lost_n),
+            _cut(events, max(0, first[events] - needed)),
+        )
+        return "; ".join(filter(None, reasons))
+
+    # ----------------------------------------------------------------------------------- parts
+
+    async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
+        """A partition from its beginning, and where it ends."""
+        tapes = Tapes({tp: 0})
+        await self._reader.run(tapes.begin())
+        return tapes, tapes.ends[tp]
+
+    def _is_to_write(self, part: Part, is_further: bool) -> bool:
+        """A cut state is never better than what was saved."""
+        is_wanted = part.verdict == DIFFERS or is_further
+        return self._is_writing and is_wanted and part.verdict != CUT
+
+    def _clear(self, part: Part) -> None:
+        """What differs is removed: it may stand further on, and would be taken for the newest."""
+        if part.verdict == DIFFERS:
+            self._states.clear(part.name)
+
+    def _begun(self, name: str) -> Part:
+        self._read_n, self._began = self._consumer.records_n, time.monotonic()
+        return Part(name)
+
+    def _done(self, part: Part) -> Part:
+        part.records_n = self._consumer.records_n - self._read_n
+        part.took_s = time.monotonic() - self._began
+        part.told = list(dict.fromkeys(part.told))
+        return part
+
+
+Saved: TypeAlias = tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]
+
+
+def _compared(shard: PartitionShard, log: TrainingLog, saved: Saved) -> list[Difference]:
+    theirs, their_log, positions = saved
+    for name, mine in (("journal", shard.journal), ("events", shard.position)):
+        if mine != positions[name]:
+            return [Difference(f"position in {name}", str(mine), str(positions[name]))]
+    found = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
+    return found or differences(log, their_log)
+
+
+def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:
+    while records := (yield from tapes.piece(tp, stop)):
+        for record in records:
+            entry = wire.desk_input_of(record)
+            if entry is None:
+                desk.position = record.offset + 1
+            else:
+                desk.fold(*entry, record.offset)
+
+
+def _judge(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "") -> None:
+    """Equal is equal, whatever was deleted; what differs after that proves nothing."""
+    if has_snapshot and not found:
+        part.verdict = EQUAL
+    elif cut:
+        part.verdict = CUT
+        part.told.append(cut)
+    elif has_snapshot:
+        part.verdict = DIFFERS
+        part.told += [f"made again, and saved: {one}" for one in found[:SHOWN_MAX]]
+
+
+def _beyond(part: Part, fault: str) -> Part:
+    part.verdict = DIFFERS
+    part.told.append(fault)
+    return part
+
+
+def _cut(tp: Any, lost_n: int) -> str:
+    """Why a state can't be made again, as a sentence; empty if nothing is missing."""
+    if not lost_n:
+        return ""
+    return f"{tp.topic}, partition {tp.partition}: {lost_n} records before the first were deleted"

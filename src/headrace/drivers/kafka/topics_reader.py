@@ -1,0 +1,88 @@
+"""Whole topics read without a group, from places that the reader is given: for `headrace audit`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any
+
+from ...bridges.bridge import Unreachable
+from ...flow.effects import Part
+from ...settings.kafka import KafkaSettings
+from .client import consumer
+from .connection import Connection
+from .reading import partition_of, started
+
+READ_S = 0.5
+ASSIGN_S_MAX, POLL_S = 5.0, 0.05
+
+
+class TopicsReader(Connection):
+    """Reads all partitions of some topics, those that are added later too.
+
+    Raises `Unreachable` while the brokers are away, or one of the topics is missing.
+    """
+
+    def __init__(self, settings: KafkaSettings, topics: Sequence[str]) -> None:
+        super().__init__(settings)
+        self._topics = topics
+        self._consumer: Any = None
+        self._places: dict[Part, int] = {}
+
+    def bounds(self) -> dict[Part, tuple[int, int]]:
+        """The first offset that each partition holds, and the one behind its last."""
+        return self._run(self._bounds())
+
+    def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
+        """About n records at most from these places on; none within half a second: there are none.
+
+        A partition without a place is read from its first record; so is one that does not hold its
+        place any more.
+        """
+        return self._run(self._read(places, n))
+
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        reader = consumer(self._settings, auto_offset_reset="earliest")
+        self._consumer = await started(stack, reader)
+        self._consumer.subscribe(list(self._topics))
+        self._places = {}
+        # What there is of topics comes a moment after it was asked for.
+        until = asyncio.get_running_loop().time() + ASSIGN_S_MAX
+        while self._missing() and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(POLL_S)
+
+    def _parts(self) -> list[Part]:
+        parts = sorted(Part(tp.topic, tp.partition) for tp in self._consumer.assignment())
+        if missing := self._missing():
+            raise Unreachable(
+                f"Kafka has no topic {', '.join(missing)}; headrace topics --create makes it"
+            )
+        return parts
+
+    def _missing(self) -> list[str]:
+        return sorted({*self._topics} - {tp.topic for tp in self._consumer.assignment()})
+
+    async def _bounds(self) -> dict[Part, tuple[int, int]]:
+        parts = self._parts()
+        tps = [partition_of(*part) for part in parts]
+        firsts = await self._consumer.beginning_offsets(tps)
+        ends = await self._consumer.end_offsets(tps)
+        return {part: (firsts[tp], ends[tp]) for part, tp in zip(parts, tps, strict=True)}
+
+    async def _read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
+        if self._places.keys() != {*self._parts()}:
+            for part, (first, end) in (await self._bounds()).items():
+                place = places.get(part, first)
+                self._seek(part, place if first <= place <= end else first)
+        for part, place in places.items():
+            if part in self._places and place > self._places[part]:
+                self._seek(part, place)
+        found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
+        for tp, records in found.items():
+            self._places[Part(tp.topic, tp.partition)] = records[-1].offset + 1
+        return {Part(tp.topic, tp.partition): records for tp, records in found.items()}
+
+    def _seek(self, part: Part, place: int) -> None:
+        self._consumer.seek(partition_of(*part), place)
+        self._places[part] = place

@@ -1,0 +1,182 @@
+"""What comes in: events, answers, time, orders."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Features, Message, Value
+from .erasure import ErasureOrdered
+from .model import RollBackOrdered
+from .rounds import RoundOrdered
+
+
+class Event(Message, frozen=True, kw_only=True):
+    """One item of the input stream.
+
+    `probabilities` and `predicted` are those of the model that served the event, when the log has
+    them; they are kept apart from what Headrace's own model thinks.
+    """
+
+    id: str
+    at: float
+    features: Features
+    predicted: str | None = None
+    probabilities: dict[str, float] | None = None
+    key: str | None = None
+    model_version: str | None = None
+
+
+class Moments(msgspec.Struct, frozen=True, array_like=True):
+    """Count, mean and sum of squared deviations of the values of one numeric feature.
+
+    >>> Moments(2, 1.0, 2.0).joined(Moments(2, 3.0, 2.0))
+    Moments(n=4, mean=2.0, squares=8.0)
+    """
+
+    n: int
+    mean: float
+    squares: float
+
+    def joined(self, other: Moments) -> Moments:
+        """Of both sets of values (Chan, Golub and LeVeque, "Updating formulae and a pairwise
+        algorithm for computing sample variances", 1979, eq. 2.1)."""
+        n = self.n + other.n
+        if n == 0:
+            return self
+        apart = other.mean - self.mean
+        return Moments(
+            n,
+            self.mean + apart * other.n / n,
+            self.squares + other.squares + apart * apart * self.n * other.n / n,
+        )
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation, 0 for fewer than two values."""
+        return math.sqrt(max(0.0, self.squares) / self.n) if self.n > 1 else 0.0
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the model wants back with a label: it stands in the request and comes with the answer.
+
+    `opinions` are the probabilities that each member of a committee gave on the event's arrival, by
+    class. `events_n` events, whose `moments` by numeric feature these are, came since the request
+    before. Nobody who labels needs any of it.
+    """
+
+    opinions: dict[str, tuple[float, ...]] = {}
+    events_n: int = 0
+    moments: dict[str, Moments] = {}
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EventBatch:
+    """Many events as columns; means exactly what the same events mean one by one.
+
+    `numbers` has shape (n, d), float64, one column for each name in `number_names`; what is missing
+    is NaN, an infinity stays for `Schema.rows` to count. A feature that has any value which is not
+    a number stands in `texts` instead: a list of n raw values. `names` holds all features in order
+    of the first event that has a value for them, and within one event in its own order.
+    `originals` are the features of each event as they came, where they came one by one.
+    `probabilities` has shape (n, k) over `served_classes`, a row of NaN where the log had none.
+    """
+
+    ids: list[str]
+    at: NDArray[np.float64]
+    names: tuple[str, ...]
+    number_names: tuple[str, ...]
+    numbers: NDArray[np.float64]
+    texts: dict[str, list[Value]]
+    predicted: list[str | None] | None = None
+    served_classes: tuple[str, ...] = ()
+    probabilities: NDArray[np.float64] | None = None
+    keys: list[str | None] | None = None
+    model_versions: list[str | None] | None = None
+    originals: list[Features] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def original(self, i: int) -> Features:
+        """The features of event i as they came: whole numbers and booleans are what they were."""
+        return self.row(i).features if self.originals is None else self.originals[i]
+
+    def row(self, i: int) -> Event:
+        """Event i as a message of its own."""
+        features: Features = {}
+        column_of = {name: j for j, name in enumerate(self.number_names)}
+        for name in self.names:
+            if name in self.texts:
+                features[name] = self.texts[name][i]
+            else:
+                number = float(self.numbers[i, column_of[name]])
+                features[name] = number if math.isfinite(number) else None
+        probabilities = None
+        if self.probabilities is not None and not np.isnan(self.probabilities[i]).all():
+            row = zip(self.served_classes, self.probabilities[i].tolist(), strict=True)
+            probabilities = {c: p for c, p in row if math.isfinite(p)}
+        return Event(
+            id=self.ids[i],
+            at=float(self.at[i]),
+            features=features,
+            predicted=self.predicted[i] if self.predicted else None,
+            probabilities=probabilities,
+            key=self.keys[i] if self.keys else None,
+            model_version=self.model_versions[i] if self.model_versions else None,
+        )
+
+
+class Answer(Message, frozen=True, kw_only=True):
+    """One annotator's reply to one request. `label=None` means "cannot tell"."""
+
+    request_id: str
+    label: str | None
+    at: float
+    annotator: str = ""
+
+
+class Tick(Message, frozen=True, kw_only=True):
+    """Time has passed and nothing else happened."""
+
+    at: float
+
+
+class Withdrawal(Message, frozen=True, kw_only=True):
+    """Somebody takes a question back: its event was deleted, or its label is known otherwise."""
+
+    request_id: str
+    at: float
+    reason: str = "withdrawn"
+
+
+class RetrainFinished(Message, frozen=True, kw_only=True):
+    """A job ordered by `RetrainRequested` is done; `challenger` is its `learn.retrain.Challenger`.
+
+    In a recorded run only the job's id is kept: a replay computes the challenger again.
+    """
+
+    job_id: int
+    at: float
+    challenger: Any = None
+    error: str | None = None
+
+
+Input: TypeAlias = (
+    Event
+    | EventBatch
+    | Answer
+    | Withdrawal
+    | Tick
+    | RoundOrdered
+    | ErasureOrdered
+    | RollBackOrdered
+    | RetrainFinished
+)
+Inputs: TypeAlias = Sequence[Input]

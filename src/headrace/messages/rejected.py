@@ -1,0 +1,54 @@
+"""What could not be used, and why: the closed list of reasons."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from .base import Message
+
+
+class Reason(StrEnum):
+    """Why an input was rejected: the closed list of docs/REJECTS.md."""
+
+    OVERSIZE = "oversize"
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_AN_OBJECT = "not_an_object"
+    NOT_DECODED = "not_decoded"
+    LEFT_OUT = "left_out"
+    NOT_JOINED = "not_joined"
+    NO_ID = "no_id"
+    BAD_ID = "bad_id"
+    DUPLICATE_ID = "duplicate_id"
+    NO_TIME = "no_time"
+    BAD_TIME = "bad_time"
+    FUTURE = "future"
+    BAD_FEATURES = "bad_features"
+    BAD_FIELD = "bad_field"
+    BAD_PROBABILITIES = "bad_probabilities"
+    BAD_BATCH = "bad_batch"
+    NOT_SEALED = "not_sealed"
+    BAD_ANSWER = "bad_answer"
+    UNKNOWN_REQUEST = "unknown_request"
+    LATE_ANSWER = "late_answer"
+    TOO_MANY_CLASSES = "too_many_classes"
+    TOO_MANY_ANSWERS = "too_many_answers"
+    BAD_ORDER = "bad_order"
+    NO_ROUND = "no_round"
+    NO_VERSION = "no_version"
+
+
+class InputRejected(Message, frozen=True, kw_only=True):
+    """What could not be used, and why. `reason` is one of `Reason`.
+
+    `source` and `position` say where it came from: a file and a byte offset, or a topic, partition
+    and offset; empty and -1 for an object passed by a program.
+    """
+
+    reason: str
+    detail: str
+    at: float
+    input_id: str = ""
+    source: str = ""
+    position: int = -1
+    raw: str = ""

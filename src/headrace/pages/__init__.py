@@ -1,0 +1,1 @@
+"""What people look at: plots, parts of pages, the live view."""

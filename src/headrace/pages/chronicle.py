@@ -1,0 +1,356 @@
+"""What is remembered of a run for its page: bounded, however long the run.
+
+A `Chronicle` is told what left an engine and, now and then, a report. It decides nothing, reads no
+file and draws nothing: `files.chronicle` fills it from the folder of a run, the demo from its
+engine, `report.page` makes the page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+
+import msgspec
+import numpy as np
+
+from ..learn.estimate import Estimate
+from ..learn.evaluation import Evaluation
+from ..messages import (
+    DriftChanged,
+    InputRejected,
+    LabelDisputed,
+    LabelRequested,
+    LabelSettled,
+    ModelAdopted,
+    ModelKept,
+    ModelRolledBack,
+    Output,
+    RequestEnded,
+    RequestExpired,
+    RequestWithdrawn,
+    RoundOpened,
+)
+from ..observe.signals import is_wrong
+from ..report import Report
+from ..request_ids import opinion_id
+from ..settings import Settings
+from .live.health import DATED_FROM
+
+SAMPLES_MAX = 500
+"""Points of a curve; at the limit every other one is dropped."""
+CHANGES_MAX = 2_000
+"""Changes of the drift level, trials of challengers, rounds out of turn: each; the oldest goes."""
+REQUESTS_MAX = 40
+REJECTS_MAX = 20
+
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Of some numbers above 0: how many, the least, the greatest, and the geometric mean."""
+
+    n: int
+    least: float
+    greatest: float
+    log_sum: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Spread | None:
+        """None of nothing."""
+        ones = [cls(1, value, value, math.log(value)) for value in values]
+        return reduce(cls.joined, ones) if ones else None
+
+    @property
+    def mean(self) -> float:
+        return math.exp(self.log_sum / self.n)
+
+    def joined(self, other: Spread) -> Spread:
+        """Of both together."""
+        return Spread(
+            self.n + other.n,
+            min(self.least, other.least),
+            max(self.greatest, other.greatest),
+            self.log_sum + other.log_sum,
+        )
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many requests there were, and how they ended at first: no later answer changes it."""
+
+    asked_by_reason: dict[str, int] = field(default_factory=dict)
+    settled_n: int = 0
+    disputed_n: int = 0
+    expired_n: int = 0
+    withdrawn_n: int = 0
+    opinions_n: int = 0
+
+    @property
+    def asked_n(self) -> int:
+        return sum(self.asked_by_reason.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """How things stood when `events_n` events had been seen, at `at` by their clock, seconds.
+
+    `statistics` are the highest since the sample before, each divided by its threshold;
+    `propensities` those of what was asked since then, None where nothing was. `control` is the
+    accuracy that the control draws alone tell. There is no `report` where only the outputs of a run
+    are known.
+    """
+
+    at: float
+    events_n: int
+    counts: Counts
+    control: Estimate
+    statistics: Mapping[str, float]
+    propensities: Spread | None
+    report: Report | None
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request, and what became of it: None while it is open."""
+
+    request: LabelRequested
+    end: Output | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An output, and how many events had been seen by then."""
+
+    events_n: int
+    output: Output
+
+    @property
+    def at(self) -> float:
+        return self.output.at
+
+
+class Chronicle:
+    """A run as its page tells it.
+
+    `gaps` says what could not be told, a sentence each; `report` is the latest that is known.
+
+    >>> from headrace import Engine, Event
+    >>> engine = Engine(seed=1)
+    >>> chronicle = Chronicle(engine.settings)
+    >>> events = [Event(id=str(i), at=60.0 * i, features={"x": i}) for i in range(200)]
+    >>> chronicle.happened(engine.feed(events), 200)
+    >>> chronicle.sample(engine.report)
+    >>> chronicle.samples[-1].counts.asked_n == engine.report.asked_n > 0
+    True
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.report: Report | None = None
+        self.gaps: list[str] = []
+        self.features: list[tuple[str, str]] = []
+        self.samples: list[Sample] = []
+        self.changes: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.trials: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.rounds: deque[Happened] = deque(maxlen=CHANGES_MAX)
+        self.rejects: deque[InputRejected] = deque(maxlen=REJECTS_MAX)
+        self.rejected_n: dict[str, int] = {}
+        self.requests: dict[str, Asked] = {}
+        self.counts = Counts()
+        self.changes_n = 0
+        self.outputs_n = 0
+        self._control = Evaluation(settings.evaluation.window_n)
+        self._statistics: dict[str, float] = {}
+        self._propensities: list[float] = []
+        # Requests for an opinion that are open.
+        self._opinions: dict[str, bool] = {}
+
+    @property
+    def is_dated(self) -> bool:
+        """The events have dates, and more than one."""
+        if not self.samples:
+            return False
+        first, last = self.samples[0].at, self.samples[-1].at
+        return first >= DATED_FROM and last > first
+
+    @property
+    def control(self) -> Estimate:
+        """Accuracy over the latest window, from what was drawn on arrival at random, alone.
+
+        The share right among these labels, each weighing 1 / its chance, with Wilson's interval:
+        what one would know who asks at random and nothing else.
+        """
+        return _as_share(self._control.estimate())
+
+    @property
+    def control_all(self) -> Estimate:
+        """The same over the whole stream."""
+        return _as_share(self._control.estimate_all())
+
+    def is_later(self, at: float, n: int) -> bool:
+        """A sample at `at` would be more than one n-th of the time so far after the last one."""
+        if not self.samples:
+            return True
+        first, last = self.samples[0].at, self.samples[-1].at
+        return (at - last) * n > at - first
+
+    # ----------------------------------------------------------------------- what it is told
+
+    def happened(self, outputs: Iterable[Output], events_n: int) -> None:
+        """Take in what left the engine until so many events had been seen."""
+        if (fresh_n := events_n - self._control.events_n) > 0:
+            self._control.seen(np.zeros(fresh_n))
+        for output in outputs:
+            self.outputs_n += 1
+            self._take(output, events_n)
+
+    def watched(self, statistics: Mapping[str, float]) -> None:
+        """Take in drift statistics between two samples: of each, the highest is kept."""
+        for name, ratio in statistics.items():
+            if ratio >= self._statistics.get(name, 0.0):
+                self._statistics[name] = ratio
+
+    def sample(self, report: Report | None, *, at: float | None = None) -> None:
+        """Take in a report; where there is none, how things stand by the outputs at `at`."""
+        at = report.now if report is not None else at
+        if at is None:
+            return
+        if report is not None:
+            self.report = report
+            self.watched(report.drift_statistics)
+        self.samples.append(
+            Sample(
+                at=at,
+                events_n=self._control.events_n,
+                counts=replace(self.counts, asked_by_reason=dict(self.counts.asked_by_reason)),
+                control=self.control,
+                statistics=self._statistics,
+                propensities=Spread.of(self._propensities),
+                report=report,
+            )
+        )
+        self._statistics, self._propensities = {}, []
+        if len(self.samples) > SAMPLES_MAX:
+            self._thin()
+
+    # ------------------------------------------------------------------------------- parts
+
+    def _take(self, output: Output, events_n: int) -> None:
+        match output:
+            case LabelRequested():
+                self._asked(output)
+            case LabelSettled() | LabelDisputed() | RequestExpired() | RequestWithdrawn():
+                self._ended(output)
+            case DriftChanged():
+                self.changes_n += 1
+                self.changes.append(Happened(events_n, output))
+                self.watched({f"{output.signal}/{output.detector}": output.statistic})
+            case ModelAdopted() | ModelKept() | ModelRolledBack():
+                self.trials.append(Happened(events_n, output))
+            case RoundOpened() if output.reason != "schedule":
+                self.rounds.append(Happened(events_n, output))
+            case InputRejected():
+                self.rejected_n[output.reason] = self.rejected_n.get(output.reason, 0) + 1
+                self.rejects.append(output)
+
+    def _asked(self, request: LabelRequested) -> None:
+        by_reason = self.counts.asked_by_reason
+        by_reason[request.reason] = by_reason.get(request.reason, 0) + 1
+        if request.opinion_n == 1:
+            self._propensities.append(request.propensity)
+        else:
+            self._opinions[request.request_id] = True
+        self.requests[request.request_id] = Asked(request)
+        if len(self.requests) > REQUESTS_MAX:
+            del self.requests[next(iter(self.requests))]
+        # The control draw on arrival, that is: rounds of the strategy `random` have numbers.
+        if request.reason == "control" and request.round_n < 0:
+            is_predicted = bool(request.prediction or request.served)
+            guess = 0.0 if is_predicted else math.nan
+            self._control.asked(request.seq, request.request_id, guess, 0.0)
+            self._control.chance(request.request_id, request.control_p)
+
+    def _ended(self, end: RequestEnded) -> None:
+        opinion_n = getattr(end, "opinion_n", 1)
+        if end.request_id in self.requests:
+            self.requests[end.request_id].end = end
+        if opinion_n > 1:
+            self._opinion_given(end, opinion_n)
+            return
+        if self._opinions.pop(end.request_id, False):
+            # The end of a request for an opinion that nobody gave: the label is as it was.
+            self.counts.expired_n += isinstance(end, RequestExpired)
+            self.counts.withdrawn_n += isinstance(end, RequestWithdrawn)
+            return
+        is_first = getattr(end, "revision", 0) == 0
+        match end:
+            case LabelSettled():
+                judged = end.prediction
+                if self.settings.evaluation.judged == "served" and end.served is not None:
+                    judged = end.served
+                self._control.labelled(end.request_id, not is_wrong(judged, end.label))
+                self.counts.settled_n += is_first
+                return
+            case LabelDisputed():
+                self.counts.disputed_n += is_first
+            case RequestExpired():
+                self.counts.expired_n += 1
+            case RequestWithdrawn():
+                self.counts.withdrawn_n += 1
+        self._control.ended(end.request_id)
+
+    def _opinion_given(self, end: RequestEnded, opinion_n: int) -> None:
+        """An outcome after an opinion; of one that was given before, it is a correction."""
+        identity = opinion_id(end.request_id, opinion_n)
+        if self._opinions.pop(identity, False):
+            self.counts.opinions_n += 1
+        if identity in self.requests:
+            self.requests[identity].end = end
+
+    def _thin(self) -> None:
+        """Every other sample goes; what it alone knows is handed to the next."""
+        kept = [
+            replace(
+                two,
+                statistics=_highest(one.statistics, two.statistics),
+                propensities=joined_spread([one, two]),
+            )
+            for one, two in zip(self.samples[1::2], self.samples[2::2], strict=False)
+        ]
+        self.samples = [self.samples[0], *kept, *self.samples[2 * len(kept) + 1 :]]
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval (JASA 22, 1927) for a share seen in n blind draws, n above 0.
+
+    >>> [round(end, 3) for end in wilson(1.0, 16)]
+    [0.806, 1.0]
+    """
+    z = _Z * _Z / n
+    centre = (share + z / 2.0) / (1.0 + z)
+    half = math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _as_share(estimate: Estimate) -> Estimate:
+    """With the interval of a plain share: without guesses to compare with, labels that are all
+    right would else seem to have no variance.
+    """
+    if estimate.accuracy is None:
+        return estimate
+    low, high = wilson(estimate.accuracy, estimate.effective_n)
+    return msgspec.structs.replace(estimate, low=low, high=high)
+
+
+def joined_spread(samples: Iterable[Sample]) -> Spread | None:
+    """The propensities of several samples together."""
+    found = [sample.propensities for sample in samples if sample.propensities is not None]
+    return reduce(Spread.joined, found) if found else None
+
+
+def _highest(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
+    return {name: max(one.get(name, 0.0), two.get(name, 0.0)) for name in {**one, **two}}

@@ -1,0 +1,137 @@
+"""The live view's line of health: what is wrong, the pace, the lag, the age of the newest event.
+
+It tells what a `Report` and a `Pulse` say, and reads no clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from ...messages import Reason
+from ...report import Report
+
+REJECTED_SHARE = 0.01
+"""More rejected events than this are a cause for concern, or more far behind the clock."""
+EXPIRED_SHARE = 0.5
+STALE_SHARE = 0.5
+ENDED_MIN = 20
+"""So many ended requests before the share of those that expired says anything."""
+DATED_FROM = 315_532_800.0
+"""1980: events that are older have no date but a number of seconds since something else."""
+PRESENT_S = 86_400.0
+"""Events older than this are of the past: they get a date, no age."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pulse:
+    """What a report can't know; None where it is not known to the caller either.
+
+    `events_n` may be newer than the report's, `per_s` are events a second, `lag_n` is how far
+    behind its input the reader is, in `lag_unit` (None: as the report says of its partitions),
+    `age_s` how old the newest event is by the wall clock, seconds.
+    """
+
+    events_n: int | None = None
+    per_s: float | None = None
+    lag_n: int | None = None
+    lag_unit: str = "bytes"
+    age_s: float | None = None
+
+
+def concerns(report: Report) -> list[str]:
+    """What is wrong with a run, in words, the worst first; drift has its own place.
+
+    >>> from headrace import Engine
+    >>> concerns(Engine().report)
+    []
+    """
+    found = []
+    if report.model_fault:
+        found.append(report.model_fault)
+    else:
+        found += [failure.told for failure in report.failures]
+    # Failed requests that the settings leave out are as they should be.
+    rejected = {name: n for name, n in report.rejected_n.items() if name != Reason.LEFT_OUT}
+    rejected_n = sum(rejected.values())
+    if rejected_n > REJECTED_SHARE * (report.events_n + rejected_n):
+        reason = max(rejected, key=lambda name: rejected[name])
+        found.append(f"{rejected_n:,} rejected, most {reason}")
+    if report.behind_n > REJECTED_SHARE * report.events_n:
+        found.append(f"{report.behind_n:,} events far behind the clock")
+    if report.vanished_features:
+        more_n = len(report.vanished_features) - 1
+        more = f" and {more_n:,} more" if more_n else ""
+        found.append(f"feature {report.vanished_features[0][:20]} vanished{more}")
+    ended_n = report.settled_n + report.disputed_n + report.expired_n
+    if ended_n >= ENDED_MIN and report.expired_n > EXPIRED_SHARE * ended_n:
+        found.append(f"{report.expired_n:,} of {ended_n:,} requests expired")
+    if report.stale_n > STALE_SHARE * report.open_n:
+        found.append(
+            f"{report.stale_n:,} of {report.open_n:,} open requests past half of their time"
+        )
+    if failed_n := report.worker.snapshot_failed_n:
+        found.append(f"{failed_n:,} snapshots could not be written")
+    if report.is_exhausted:
+        found.append("the budget is used up")
+    found += [limit.told for limit in report.limits]
+    return found
+
+
+def health_line(report: Report, pulse: Pulse) -> Text:
+    """The first concern or none, the pace, how far behind, how old the newest event is."""
+    found = concerns(report)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        line = Text.assemble((f"▲ {found[0]}{more}", "bold yellow"))
+    else:
+        line = Text.assemble(("● healthy", "green"))
+    if pulse.per_s is not None:
+        line.append(f"   {pulse.per_s:,.0f} events/s")
+    lags = [part.lag_n for part in report.worker.partitions if part.lag_n is not None]
+    if pulse.lag_n is not None:
+        line.append(f"   {_lag(pulse.lag_n, pulse.lag_unit)}")
+    elif lags:
+        line.append(f"   {_lag(sum(lags), 'records')}")
+    if report.now is not None:
+        line.append(f"   newest event {_when(report.now, pulse.age_s)}")
+    return line
+
+
+def _lag(n: int, unit: str) -> str:
+    if n <= 0:
+        return "up to date"
+    if unit != "bytes":
+        return f"{n:,} {unit} behind"
+    size, power = float(n), 0
+    while size >= 999.5 and power < len(_POWERS) - 1:
+        size, power = size / 1_000, power + 1
+    return f"{size:.{1 if power and size < 99.5 else 0}f} {_POWERS[power]} behind"
+
+
+_POWERS = ("B", "kB", "MB", "GB", "TB")
+
+
+def _when(at: float, age_s: float | None) -> str:
+    if age_s is not None and -PRESENT_S < age_s < PRESENT_S:
+        return f"{span(age_s)} ago" if age_s >= 0 else f"{span(-age_s)} ahead of the clock"
+    if at < DATED_FROM:
+        return f"at {at:,.0f} s"
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"
+    except (ValueError, OverflowError, OSError):
+        return f"at {at:g} s"  # A time that no calendar knows.
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest fitting unit.
+
+    >>> span(4), span(600), span(7_200), span(600_000)
+    ('4 s', '10 min', '2 h', '7 d')
+    """
+    for name, unit_s in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):
+        if seconds >= 2 * unit_s:
+            return f"{seconds / unit_s:.0f} {name}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,343 @@
+"""The live view: the essentials of a `Report`, and what is remembered of earlier ones, as text.
+
+What the demo, `headrace run --live` and a worker show. It draws and decides nothing, reads no clock
+and writes nowhere: `essentials` returns something that rich can print, `live.screen` puts it on a
+terminal. Every line is cut to the width and the lines are as many as the height, so that no
+terminal wraps or scrolls; below 60 columns or 20 lines the end is missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich.console import Group
+from rich.text import Text
+
+from ...learn.estimate import Estimate
+from ...messages import (
+    DriftChanged,
+    LabelRequested,
+    ModelAdopted,
+    ModelKept,
+    ModelRolledBack,
+    Output,
+)
+from ...report import Report
+from .health import Pulse, health_line, span
+from .plot import BAND, Mark, Track, plot_lines
+
+__all__ = ["History", "Mark", "Pulse", "Rated", "Track", "essentials"]
+
+MARKS_MAX = 500
+"""Marks on the axis; at the limit the oldest is dropped."""
+DECISIONS_MAX = 30
+
+OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
+LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
+LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
+LETTERS = "a adopted  D drift  w warning  s stable"
+REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion", "quota")
+
+Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolledBack
+
+
+class History:
+    """What the view remembers: estimates with their intervals, marks, the latest decisions.
+
+    >>> from headrace import Engine
+    >>> history = History()
+    >>> history.note(Engine().report)
+    >>> history.accuracy.points, list(history.decisions)
+    ([], [])
+    """
+
+    def __init__(self) -> None:
+        self.accuracy = Track("estimated", OURS)
+        self.low = Track("", BAND)
+        self.high = Track("", BAND)
+        self.marks: deque[Mark] = deque(maxlen=MARKS_MAX)
+        self.decisions: deque[Decision] = deque(maxlen=DECISIONS_MAX)
+
+    def note(self, report: Report) -> None:
+        """Take in the estimate of a report."""
+        found = report.accuracy
+        # An estimate over several partitions speaks of no one stretch of events.
+        events_n = report.events_n if found.to_seq is None else found.to_seq
+        self.accuracy.add(events_n, found.accuracy)
+        self.low.add(events_n, found.low)
+        self.high.add(events_n, found.high)
+
+    def happened(self, outputs: Iterable[Output], events_n: int) -> None:
+        """Take in what left the engine when so many events had been seen."""
+        for output in outputs:
+            if isinstance(output, Decision):
+                self.decisions.append(output)
+            if isinstance(output, DriftChanged):
+                level = output.level
+                self.marks.append(Mark(events_n, LEVEL_LETTERS[level], LEVEL_STYLES[level]))
+            elif isinstance(output, ModelRolledBack):
+                self.marks.append(Mark(events_n, "r", "bold blue"))
+            elif isinstance(output, ModelAdopted):
+                self.marks.append(Mark(events_n, "a", "bold blue"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """One row of accuracy: an estimate, and the truth over the same events where it is known."""
+
+    name: str
+    style: str
+    estimate: Estimate
+    true: float | None = None
+
+
+def essentials(
+    report: Report,
+    history: History,
+    *,
+    width: int,
+    height: int,
+    pulse: Pulse | None = None,
+    rated: Sequence[Rated] = (),
+    tracks: Sequence[Track] = (),
+    until_n: int | None = None,
+    foot: str = "",
+) -> Group:
+    """The view as `height` lines of at most `width` columns.
+
+    `rated` are the rows of accuracy (none: the report's own), `tracks` further lines of the plot,
+    `until_n` the events at its right end where that is known, `foot` the text of the last line.
+    """
+    pulse = pulse or Pulse()
+    rows = rated or [Rated("estimated", OURS, report.accuracy)]
+    # What the fixed lines leave is shared: to the columns first, then the plot, then decisions.
+    spare = max(0, height - 7 - len(rows))
+    column_n = min(12, max(8, spare * 4 // 10))
+    plot_n = min(16, max(4, (spare - column_n) * 6 // 10))
+    decisions_n = max(0, spare - plot_n - column_n)
+    half = (width - 2) // 2
+    events_n = max(report.events_n, pulse.events_n or 0)
+    lines = [_head(report, events_n, width), health_line(report, pulse)]
+    lines.append(_rule("accuracy", width, _legend(history, tracks)))
+    lines += [_rated(row, width) for row in rows]
+    lines += plot_lines(
+        [history.accuracy, *tracks],
+        (history.low, history.high),
+        history.marks,
+        width=width,
+        rows=plot_n,
+        until_n=until_n or events_n,
+    )
+    level = report.drift_level
+    left = [_rule("budget and labels", half), *_spending(report, half)]
+    right = [
+        _rule("drift and annotators", width - half - 2, Text(level, style=LEVEL_STYLES[level])),
+        *_watched(report, width - half - 2, column_n),
+    ]
+    lines += _beside(left, right, half, column_n + 1)
+    lines.append(_rule("latest decisions", width))
+    lines += [_decision(decision) for decision in list(history.decisions)[::-1][:decisions_n]]
+    lines = lines[: height - 1]
+    lines += [Text("")] * (height - 1 - len(lines))
+    lines.append(_justified(Text(foot, style="dim"), Text(LETTERS, style="dim"), width))
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+        line.truncate(width, overflow="ellipsis")
+    return Group(*lines)
+
+
+# ------------------------------------------------------------------------------- head and rows
+
+
+def _head(report: Report, events_n: int, width: int) -> Text:
+    state = "cold start" if report.is_cold else "retraining" if report.is_retraining else "warm"
+    left = Text.assemble(
+        ("headrace", "bold"),
+        f" {report.stream}  ",
+        (f"{events_n:,}", "bold"),
+        " events",
+    )
+    right = Text.assemble(
+        f"{report.strategy}, {state}  model {report.model_version:,}  ",
+        (f" {report.drift_level} ", f"reverse {LEVEL_STYLES[report.drift_level]}"),
+    )
+    return _justified(left, right, width)
+
+
+def _rule(title: str, width: int, right: Text | None = None) -> Text:
+    end = Text.assemble(" ", right, " ─") if right else Text("")
+    line = Text.assemble(("── ", "dim"), (title, "bold"), " ")
+    line.append("─" * max(0, width - line.cell_len - end.cell_len), style="dim")
+    return line.append_text(end)
+
+
+def _legend(history: History, tracks: Sequence[Track]) -> Text:
+    parts: list[tuple[str, str] | str] = []
+    for track in (history.accuracy, *tracks):
+        parts += [("⠤⠤ ", track.style), f"{track.name}  "]
+    return Text.assemble(*parts, ("░", BAND), " 95 %")
+
+
+def _rated(row: Rated, width: int) -> Text:
+    """Name, share and interval, a gauge from 0 to 1 with the interval and the truth, the truth."""
+    found = row.estimate
+    line = Text.assemble((f"{row.name[:12]:<12}", row.style), " ")
+    if found.accuracy is None or found.low is None or found.high is None:
+        return line.append("no label has come back yet", style="dim")
+    line.append(f"{found.accuracy:6.1%}", style=row.style)
+    line.append(f"  {found.low:5.1%} to {found.high:6.1%}  ")
+    tail = f"  {found.labels_n:,} labels"
+    if row.true is not None:
+        tail += f"  true {row.true:6.1%}"
+    cells_n = max(4, width - line.cell_len - len(tail))
+
+    def place(share: float) -> int:
+        return min(cells_n - 1, int(share * cells_n))
+
+    for i in range(cells_n):
+        if i == place(found.accuracy):
+            line.append("●", style=row.style)
+        elif row.true is not None and i == place(row.true):
+            line.append("┃", style=TRUE)
+        elif place(found.low) <= i <= place(found.high):
+            line.append("━", style=row.style)
+        else:
+            line.append("·", style="dim")
+    return line.append(tail)
+
+
+# --------------------------------------------------------------------------------- the columns
+
+
+def _spending(report: Report, width: int) -> list[Text]:
+    paid_n = report.asked_n - report.refunded_n
+    earned_n = paid_n + report.budget_available_n
+    unsettled_n = report.disputed_n + report.withdrawn_n
+    oldest = ""
+    if report.oldest_open_at is not None and report.now is not None:
+        oldest = f", oldest {span(max(0.0, report.now - report.oldest_open_at))}"
+    lines = [
+        Text.assemble(
+            f"{'paid':<11}", *_bar(paid_n / max(1, earned_n), width - 27, "cyan"), f" {paid_n:,}"
+        ).append(f" of {earned_n:,}"),
+        Text.assemble(f"{'open':<11}", (f"{report.open_n:,}", "bold"), " requests", oldest),
+        Text(
+            f"{'ended':<11}{report.settled_n:,} settled, {report.expired_n:,} expired"
+            + (f", {unsettled_n:,} else" if unsettled_n else "")
+        ),
+        Text(
+            f"{'rounds':<11}{report.rounds_n:,}; retrained {report.retrained_n:,}, "
+            f"adopted {report.adopted_n:,}"
+            + (f", rolled back {report.rolled_back_n:,}" if report.rolled_back_n else "")
+        ),
+    ]
+    if report.evidence_n and report.evidence_age_s is not None:
+        age = f"{span(report.evidence_age_s)} old on average"
+        lines.append(Text(f"{'evidence':<11}{report.evidence_n:,} labels, {age}"))
+    most_n = max(report.asked_by_reason.values(), default=1)
+    for reason in REASONS:
+        n = report.asked_by_reason.get(reason, 0)
+        if n:
+            lines.append(
+                Text.assemble(f"{reason:<15}", *_bar(n / most_n, width - 31, "blue"), f" {n:,}")
+            )
+    return lines
+
+
+def _watched(report: Report, width: int, rows: int) -> list[Text]:
+    """Statistics, the highest first, each against its own threshold; then the annotators."""
+    lines = []
+    statistics = sorted(report.drift_statistics.items(), key=lambda pair: (-pair[1], pair[0]))
+    are_listed = rows > min(5, len(statistics)) + len(report.annotators) and width >= 60
+    shown_n = rows - 1 - (len(report.annotators) if are_listed else 0)
+    for name, ratio in statistics[:shown_n]:
+        style = "red" if ratio >= 1.0 else "yellow" if ratio >= 0.75 else "green"
+        bar = _bar(min(1.0, ratio / 2.0), width - 25, style)
+        lines.append(Text.assemble(f"{name[:17]:<18}", *bar, f" {ratio:5.2f}"))
+    lines.append(_annotators(report))
+    for a in report.annotators if are_listed else ():
+        agreed = f"{a.agreed_n / a.compared_n:4.0%}" if a.compared_n else "   -"
+        late = f"{a.mean_latency_s:6,.0f} s late" if a.mean_latency_s is not None else ""
+        lines.append(Text(f"  {a.name[:15]:<16}{a.answers_n:5,} answers {agreed} agreed{late}"))
+    return lines
+
+
+def _annotators(report: Report) -> Text:
+    """All of them in one line: how many, their answers, how often they met the settled label."""
+    found = report.annotators
+    if not found:
+        return Text("annotators  nobody has answered yet")
+    compared_n = sum(a.compared_n for a in found)
+    agreed = f", {sum(a.agreed_n for a in found) / compared_n:.0%} agreed" if compared_n else ""
+    answers_n = sum(a.answers_n for a in found)
+    return Text(f"annotators  {len(found):,}, {answers_n:,} answers{agreed}")
+
+
+def _bar(share: float, width: int, style: str) -> list[tuple[str, str]]:
+    width = max(4, width)
+    full = min(width, max(0, round(share * width)))
+    return [("█" * full, style), ("░" * (width - full), "dim")]
+
+
+def _decision(decision: Decision) -> Text:
+    """One line: what was decided, and why."""
+    match decision:
+        case LabelRequested():
+            return _request(decision)
+        case DriftChanged(level=level, previous=previous):
+            return Text.assemble(
+                (f"{'drift':<13}", "bold"),
+                f"{previous} to ",
+                (level, LEVEL_STYLES[level]),
+                f"  {decision.signal}/{decision.detector} "
+                f"at {decision.statistic:.2f} of its threshold",
+                "".join(f"  {name}" for name in (*decision.features, *decision.classes)),
+            )
+        case ModelAdopted():
+            return Text.assemble((f"{'adopted':<13}", "bold blue"), _compared(decision))
+        case ModelRolledBack(to=int(to)):
+            return Text.assemble((f"{'rolled back':<13}", "bold blue"), f"to version {to}")
+        case ModelRolledBack():
+            return Text.assemble((f"{'rolled back':<13}", "bold blue"), _compared(decision))
+        case ModelKept():
+            why = decision.reason
+            if decision.labels_n:
+                why = f"{_compared(decision)}  {why}"
+            return Text.assemble((f"{'model kept':<13}", "blue"), why)
+
+
+def _compared(decision: ModelAdopted | ModelKept | ModelRolledBack) -> str:
+    return (
+        f"challenger {decision.challenger_right:.0%}, champion {decision.champion_right:.0%} right "
+        f"on {decision.labels_n:,} labels"
+    )
+
+
+def _request(request: LabelRequested) -> Text:
+    likely = max(request.prediction, key=lambda name: request.prediction[name], default="")
+    guess = f"{likely} {request.prediction[likely]:.0%}" if likely else "no prediction"
+    return Text.assemble(
+        (f"{request.reason:<13}", "blue"),
+        f"event {request.event_id[:14]:<8} ",
+        f" chance {request.propensity:7.2%}",
+        f"  utility {request.utility:6.3f}  ",
+        (guess, "dim"),
+    )
+
+
+# ----------------------------------------------------------------------------------- the lines
+
+
+def _beside(left: list[Text], right: list[Text], half: int, rows: int) -> list[Text]:
+    lines = []
+    for i in range(rows):
+        first = left[i].copy() if i < len(left) else Text("")
+        first.truncate(half, overflow="ellipsis", pad=True)
+        lines.append(first.append("  ").append_text(right[i] if i < len(right) else Text("")))
+    return lines
+
+
+def _justified(left: Text, right: Text, width: int) -> Text:
+    return left.append(" " * max(1, width - left.cell_len - right.cell_len)).append_text(right)

@@ -1,0 +1,458 @@
+"""The page of a run: what a `Chronicle` remembers, as sections of text, plots and tables.
+
+Nothing is decided or read here. The first section says how things stand; each of the others answers
+one question. `report.quality` has the longest of them, `report.parts` what they share.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
+from ...report import Report
+from ..chronicle import Chronicle, Sample, joined_spread
+from ..html import (
+    Bar,
+    Curve,
+    Html,
+    Number,
+    Section,
+    bar_plot,
+    count,
+    line_plot,
+    notice,
+    page,
+    percent,
+    section,
+    table,
+)
+from ..live.health import span
+from ..plots import layers_plot, strips_plot
+from .parts import Axis, Cells, bands_of, changed_settings, outcome, prediction_told, when
+from .people import people
+from .quality import Twin, quality
+
+ROWS_MAX = 30
+"""Rows of a table of things that happened; the latest."""
+FEATURES_MAX = 15
+SPREADS_N = 40
+"""Stretches for which chances are told: of fewer requests each they would only flicker."""
+CLASSES_MAX = 40
+REASONS = {
+    "control": "drawn by lot on arrival, whatever it looks like: what comparisons need",
+    "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
+    "cold start": "drawn by lot while there are too few labels of some class",
+    "round": "chosen by the strategy",
+    "quota": "likely to be of a class or a slice that is short of labels",
+    "drift": "half by lot, half spread over the newest events after a drift",
+    "ordered": "chosen in a round that somebody ordered",
+    "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",
+}
+
+
+def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
+    """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
+    axis = Axis(chronicle)
+    sections = [
+        _short(chronicle, axis, twin),
+        quality(chronicle, axis, twin),
+        _drift(chronicle, axis),
+        _labels(chronicle, axis),
+        _asked(chronicle, axis),
+        _models(chronicle, axis),
+        people(chronicle),
+        _rejects(chronicle),
+        *_failures(chronicle),
+        _read_as(chronicle),
+        _settings(chronicle),
+    ]
+    settings = chronicle.settings
+    subtitle = f"{settings.query.strategy}, model {settings.model.name}"
+    if chronicle.samples:
+        first, last = chronicle.samples[0], chronicle.samples[-1]
+        at_least = "at least " if last.report is None else ""
+        subtitle = f"{at_least}{count(last.events_n)} events; {subtitle}"
+        if chronicle.is_dated:
+            subtitle += f"; {when(first.at)} to {when(last.at)}"
+    return page(f"Headrace report: {settings.stream}", subtitle, sections)
+
+
+# -------------------------------------------------------------------------------- in short
+
+
+def _short(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+    blocks: list[str] = []
+    if chronicle.gaps:
+        blocks.append(notice(*chronicle.gaps))
+    if twin is not None:
+        blocks.append(twin.verdict)
+    if not chronicle.samples:
+        return section("In short", *blocks, "Nothing was decided yet.")
+    blocks += [_accuracy_told(chronicle), _level_told(chronicle, axis), _labels_told(chronicle)]
+    if twin is not None:
+        rows: list[Cells] = [list(row) for row in twin.rows]
+        caption = "Both engines, on the same events"
+        blocks.append(table(["", "headrace", "random twin"], rows, caption=caption))
+    return section("In short", *blocks)
+
+
+def _accuracy_told(chronicle: Chronicle) -> str:
+    report = chronicle.report
+    if report is None:
+        found, whose = chronicle.control, "By the control draws alone, the"
+    else:
+        found, whose = report.accuracy, "The"
+    if found.accuracy is None or found.low is None or found.high is None:
+        return "How right the model is can't be said: no label that judges has come back."
+    told = (
+        f"{whose} predictions were right for {percent(found.accuracy)} of the last "
+        f"{count(found.events_n)} events whose labels are back (95 % interval "
+        f"{percent(found.low)} to {percent(found.high)}, from {count(found.labels_n)} labels)"
+    )
+    whole = chronicle.control_all if report is None else report.accuracy_all
+    if whole.accuracy is None or whole.low is None or whole.high is None:
+        return f"{told}."
+    return (
+        f"{told}, and for {percent(whole.accuracy)} of all events so far "
+        f"({percent(whole.low)} to {percent(whole.high)})."
+    )
+
+
+def _level_told(chronicle: Chronicle, axis: Axis) -> str:
+    changes = [change.output for change in chronicle.changes]
+    drifts = [
+        change
+        for change in chronicle.changes
+        if isinstance(change.output, DriftChanged) and change.output.level == "DRIFT"
+    ]
+    level = next((c.level for c in reversed(changes) if isinstance(c, DriftChanged)), "STABLE")
+    if not drifts:
+        return f"The drift level is {level}; it never rose to DRIFT."
+    last = drifts[-1]
+    times = "once" if len(drifts) == 1 else f"{count(len(drifts))} times"
+    cause = last.output
+    by = ""
+    if isinstance(cause, DriftChanged):
+        by = f", by {cause.signal}/{cause.detector}"
+        named = [*(f"feature {name}" for name in cause.features)]
+        named += [f"class {name}" for name in cause.classes]
+        by += f" ({', '.join(named)})" if named else ""
+    return f"The drift level is {level}; it rose to DRIFT {times}, last: {axis.told(last)}{by}."
+
+
+def _labels_told(chronicle: Chronicle) -> str:
+    counts, events_n = chronicle.counts, max(1, chronicle.samples[-1].events_n)
+    ends_n = counts.settled_n + counts.disputed_n + counts.expired_n + counts.withdrawn_n
+    ends_n += counts.opinions_n
+    told = (
+        f"{count(counts.asked_n)} labels were asked ({percent(counts.asked_n / events_n)} of the "
+        f"events): {count(counts.settled_n)} settled, {count(counts.disputed_n)} disputed, "
+        f"{count(counts.expired_n)} expired, {count(counts.withdrawn_n)} withdrawn, "
+        f"{count(counts.asked_n - ends_n)} open."
+    )
+    if counts.opinions_n:
+        told += f" {count(counts.opinions_n)} of them were second opinions that were given."
+    report = chronicle.report
+    if report is None or not report.accepted_n:
+        return told
+    if (labels_n := _labels_had(report)) > counts.settled_n:
+        told += f" With those that were answered late, {count(labels_n)} labels came."
+    told += f" {count(report.accepted_n)} answers came in"
+    if report.cost_per_answer not in (0.0, 1.0):
+        told += f", which cost {count(report.accepted_n * report.cost_per_answer)}"
+    return f"{told}."
+
+
+# ----------------------------------------------------------------------------------- drift
+
+
+def _drift(chronicle: Chronicle, axis: Axis) -> Section:
+    samples = [sample for sample in chronicle.samples if sample.report is not None]
+    names = sorted({name for sample in samples for name in sample.statistics})
+    strips = strips_plot(
+        [(name, [sample.statistics.get(name, np.nan) for sample in samples]) for name in names],
+        [axis.of(sample) for sample in samples],
+        title="Drift statistics by signal and detector, each divided by its threshold",
+        x_label=axis.label,
+        bands=bands_of(chronicle, axis),
+        time_x=axis.is_time,
+        note="Dashed: the threshold; above it the watch fires. Right: the highest value. The "
+        "strip is the highest of each stretch, so that no peak is lost; ADWIN has no statistic "
+        "but its alarm.",
+    )
+    changes = [change for change in chronicle.changes if isinstance(change.output, DriftChanged)]
+    rows: list[Cells] = []
+    for change in changes[-ROWS_MAX:]:
+        output = change.output
+        assert isinstance(output, DriftChanged)
+        by = f"{output.signal}/{output.detector}"
+        rows.append([axis.told(change), output.previous, output.level, by,
+                     Number(f"{output.statistic:.2f}", output.statistic),
+                     ", ".join(output.features), ", ".join(output.classes)])  # fmt: skip
+    blocks: list[str] = [strips]
+    if rows:
+        caption = "Changes of the drift level"
+        if chronicle.changes_n > len(rows):
+            caption += f": the latest of {count(chronicle.changes_n)}"
+        header = ["when", "from", "to", "by", "statistic / threshold", "features", "classes"]
+        blocks.append(table(header, rows, caption=caption))
+    return section("Did the world drift, and where?", *blocks, *_features(chronicle))
+
+
+def _features(chronicle: Chronicle) -> list[str]:
+    report = chronicle.report
+    if report is None or not report.feature_ratios:
+        return []
+    ratios = sorted(report.feature_ratios.items(), key=lambda pair: (-pair[1], pair[0]))
+    bars = [Bar(name, round(ratio, 3), tone=0) for name, ratio in ratios[:FEATURES_MAX]]
+    blocks: list[str] = [
+        bar_plot(
+            bars,
+            title=f"Features that moved most, by the latest check ({len(bars)} of {len(ratios)})",
+            x_label="statistic / threshold",
+            percent_x=False,
+            note="1 fires. The latest events against a sample of all before them.",
+        )
+    ]
+    if report.vanished_features:
+        blocks.append(f"Gone from the latest events: {', '.join(report.vanished_features[:20])}.")
+    return blocks
+
+
+# ------------------------------------------------------------------------- labels and cost
+
+
+def _labels(chronicle: Chronicle, axis: Axis) -> Section:
+    samples = chronicle.samples
+    xs = [axis.of(sample) for sample in samples]
+    known = [(axis.of(s), s.report) for s in samples if s.report is not None]
+    curves = [
+        Curve("asked", xs, [s.counts.asked_n for s in samples], tone=0),
+        Curve("settled", xs, [s.counts.settled_n for s in samples], tone=2),
+        Curve("expired, disputed, withdrawn", xs, [_lost(sample) for sample in samples], tone=1),
+    ]
+    if known:
+        curves.insert(0, Curve(
+            "earned by the budget",
+            [x for x, _ in known],
+            [r.asked_n - r.refunded_n + r.budget_available_n for _, r in known],
+            style="random",
+        ))  # fmt: skip
+    plot = line_plot(
+        curves,
+        title="Labels so far",
+        x_label=axis.label,
+        y_label="labels",
+        bands=bands_of(chronicle, axis),
+        percent_y=False,
+        time_x=axis.is_time,
+        note="Earned: what was paid and what may still be asked. An expired request gives its "
+        "label back. Unused labels don't pile up beyond the budget's burst.",
+    )
+    blocks: list[str] = [plot]
+    if report := chronicle.report:
+        blocks.append(_cost_told(report))
+        paid_n = report.asked_n - report.refunded_n
+        blocks.append(
+            f"{count(paid_n)} labels are paid or on their way, {count(report.refunded_n)} came "
+            f"back to the budget, {count(report.budget_available_n)} may be asked now."
+        )
+    return section("Are labels flowing, and what do they cost?", *blocks)
+
+
+def _lost(sample: Sample) -> int:
+    counts = sample.counts
+    return counts.expired_n + counts.disputed_n + counts.withdrawn_n
+
+
+def _labels_had(report: Report) -> int:
+    """Labels that came, also after their request had expired: what was paid for."""
+    opinions_n = report.confirmed_n + report.overruled_n + report.undecided_n
+    ended_n = report.open_n + report.disputed_n + opinions_n
+    return report.asked_n - report.refunded_n - ended_n
+
+
+def _cost_told(report: Report) -> str:
+    answers_n, labels_n, cost = report.accepted_n, _labels_had(report), report.cost_per_answer
+    if not answers_n:
+        return "Nobody has answered yet."
+    each = f"; {answers_n / labels_n:.2f} for each label" if labels_n > 0 else ""
+    told = f"{count(answers_n)} answers came in{each}."
+    if cost in (0.0, 1.0):
+        return f"{told} What an answer costs is set by label.cost."
+    each = f", {answers_n * cost / labels_n:,.2f} for each label" if labels_n > 0 else ""
+    return f"{told} At {cost:g} an answer that is {answers_n * cost:,.2f}{each}."
+
+
+# -------------------------------------------------------------------------- what was asked
+
+
+def _asked(chronicle: Chronicle, axis: Axis) -> Section:
+    samples = chronicle.samples
+    xs = [axis.of(sample) for sample in samples]
+    there = chronicle.counts.asked_by_reason
+    reasons = [r for r in REASONS if r in there] + [r for r in there if r not in REASONS]
+    layers = [
+        (r, [float(sample.counts.asked_by_reason.get(r, 0)) for sample in samples]) for r in reasons
+    ]
+    stacked = layers_plot(
+        layers,
+        xs,
+        title="Labels asked so far, by reason",
+        x_label=axis.label,
+        y_label="labels",
+        bands=bands_of(chronicle, axis),
+        time_x=axis.is_time,
+    )
+    told: list[Cells] = [[r, count(there[r]), REASONS.get(r, "")] for r in reasons]
+    joined_n = max(1, len(samples) // SPREADS_N)
+    groups = [samples[i : i + joined_n] for i in range(0, len(samples), joined_n)]
+    spreads = [(axis.of(group[-1]), joined_spread(group)) for group in groups]
+    spread = [(x, found) for x, found in spreads if found is not None]
+    chances = line_plot(
+        [
+            Curve(
+                "geometric mean, from the least to the greatest",
+                [x for x, _ in spread],
+                [found.mean for _, found in spread],
+                [found.least for _, found in spread],
+                [found.greatest for _, found in spread],
+            )
+        ],
+        title="Chance with which an event was asked about (propensity)",
+        x_label=axis.label,
+        y_label="chance",
+        bands=bands_of(chronicle, axis),
+        log_y=True,
+        time_x=axis.is_time,
+        note="Each label counts 1 / chance in the estimate: few very small ones make it unsure.",
+    )
+    reasons_table = table(["reason", "labels", "what it means"], told, caption="Why")
+    return section(
+        "What was asked, and why?", stacked, reasons_table, chances,
+        *_classes(chronicle), _requests(chronicle, axis),
+    )  # fmt: skip
+
+
+def _classes(chronicle: Chronicle) -> list[str]:
+    report = chronicle.report
+    if report is None:
+        return []
+    rows: list[Cells] = [
+        [
+            name,
+            count(report.predicted_n.get(name, 0)),
+            count(report.asked_by_class.get(name, 0)),
+            count(report.labels_by_class.get(name, 0)),
+        ]
+        for name in report.classes[:CLASSES_MAX]
+    ]
+    caption = "Classes: predicted, asked about under that prediction, and what the label was"
+    return [table(["class", "predicted", "asked", "labels"], rows, caption=caption)]
+
+
+def _requests(chronicle: Chronicle, axis: Axis) -> Html:
+    rows: list[Cells] = []
+    for asked in reversed(chronicle.requests.values()):
+        request = asked.request
+        is_usual = request.strategy == chronicle.settings.query.strategy
+        strategy = "" if is_usual or request.round_n < 0 else f" ({request.strategy})"
+        rows.append(
+            [
+                request.event_id[:40],
+                axis.moment(request.at),
+                f"{request.reason}{strategy}",
+                Number(f"{100 * request.propensity:.2f}%", request.propensity),
+                Number(f"{request.utility:.3f}", request.utility),
+                prediction_told(request.prediction),
+                outcome(asked),
+            ]
+        )
+    header = ["event", "asked", "reason", "chance", "utility", "prediction", "became"]
+    return table(header, rows, caption=f"The latest {len(rows)} requests, the newest first")
+
+
+# ---------------------------------------------------------------------------------- others
+
+
+DECIDED: dict[type, str] = {
+    ModelAdopted: "adopted",
+    ModelKept: "kept the old one",
+    ModelRolledBack: "rolled back to the old one",
+}
+
+
+def _models(chronicle: Chronicle, axis: Axis) -> Section:
+    rows: list[Cells] = []
+    for trial in list(chronicle.trials)[-ROWS_MAX:]:
+        output = trial.output
+        assert isinstance(output, ModelAdopted | ModelKept | ModelRolledBack)
+        is_judged = output.labels_n > 0
+        rows.append(
+            [
+                axis.told(trial),
+                DECIDED[type(output)],
+                percent(output.challenger_right) if is_judged else None,
+                percent(output.champion_right) if is_judged else None,
+                count(output.labels_n),
+                getattr(output, "reason", getattr(output, "order_reason", "")),
+            ]
+        )
+    adopted_n = sum(isinstance(trial.output, ModelAdopted) for trial in chronicle.trials)
+    header = ["when", "", "challenger right", "champion right", "labels", "why"]
+    return section(
+        "What was retrained?",
+        f"Retrainings that came to an end: {count(len(chronicle.trials))}; models adopted: "
+        f"{count(adopted_n)}; rounds opened by drift or by somebody: {count(len(chronicle.rounds))}"
+        ". A challenger is adopted only if it beats the champion on the latest control labels, and "
+        f"rolled back if it then proves worse.{_evidence_told(chronicle)}",
+        table(header, rows) if rows else "",
+    )
+
+
+def _evidence_told(chronicle: Chronicle) -> str:
+    """How old the evidence of a committee is."""
+    report = chronicle.report
+    if report is None or not report.evidence_n or report.evidence_age_s is None:
+        return ""
+    told = f" The committee judges by {count(report.evidence_n)} labels"
+    told += f", {span(report.evidence_age_s)} old on average"
+    if report.evidence_memory_s is not None:
+        told += f"; what is near weighs 1/e at an age of {span(report.evidence_memory_s)}"
+    return told + "."
+
+
+def _rejects(chronicle: Chronicle) -> Section:
+    rejected = sorted(chronicle.rejected_n.items(), key=lambda pair: (-pair[1], pair[0]))
+    if not rejected:
+        return section("What was rejected?", "Nothing.")
+    kinds = table(["reason", "inputs"], [[reason, count(n)] for reason, n in rejected])
+    rows: list[Cells] = [
+        [one.reason, one.detail[:120], one.input_id[:40], one.source[-60:],
+         count(one.position) if one.position >= 0 else None]
+        for one in reversed(chronicle.rejects)
+    ]  # fmt: skip
+    header = ["reason", "detail", "id", "source", "byte"]
+    return section(
+        "What was rejected?", kinds, table(header, rows, caption=f"The latest {len(rows)}")
+    )
+
+
+def _failures(chronicle: Chronicle) -> list[Section]:
+    failures = () if chronicle.report is None else chronicle.report.failures
+    told = [failure.told for failure in failures]
+    return [section("What did the model fail at?", *told)] if told else []
+
+
+def _read_as(chronicle: Chronicle) -> Section:
+    rows: list[Cells] = [list(pair) for pair in chronicle.features]
+    told = table(["read as", "features"], rows) if rows else "No feature is known."
+    limits = () if chronicle.report is None else chronicle.report.limits
+    reached = [f"Limit reached: {limit.told}." for limit in limits] or ["All is used."]
+    return section("What was read as what?", told, *reached)
+
+
+def _settings(chronicle: Chronicle) -> Section:
+    rows: list[Cells] = [list(pair) for pair in changed_settings(chronicle.settings)]
+    used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
+    return section("Settings used", used)

@@ -1,0 +1,245 @@
+"""What the sections of a run's page share: its x axis, and numbers in words.
+
+See `report.page`, which has the sections.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+import numpy as np
+
+from ...learn.estimate import Estimate
+from ...messages import DriftChanged, LabelDisputed, LabelSettled, RequestExpired, RequestWithdrawn
+from ...observe.schema import Schema
+from ...observe.signals import is_wrong
+from ...report import Report
+from ...settings import Settings
+from ..chronicle import Asked, Chronicle, Happened, Sample, wilson
+from ..html import Number, count, interval, percent
+from ..plots import Band
+
+Points = tuple[list[float], list[float]]
+Cells = list[str | None]
+
+NAMES_MAX = 20
+"""So many features of a kind are named."""
+
+
+def features_told(schema: Schema) -> list[tuple[str, str]]:
+    """The features by their kinds, the first of each by name.
+
+    >>> from headrace.settings import SchemaSettings
+    >>> features_told(Schema(SchemaSettings(features={"x": "numeric", "y": "numeric"})))
+    [('numeric', 'x, y')]
+    """
+    named: dict[str, list[str]] = {}
+    for name, kind in zip(schema.names, schema.kinds, strict=True):
+        named.setdefault(kind, []).append(name)
+    return [
+        (kind, ", ".join(names[:NAMES_MAX]) + _and_more(len(names) - NAMES_MAX))
+        for kind, names in sorted(named.items())
+    ]
+
+
+def _and_more(n: int) -> str:
+    return f" and {n:,} more" if n > 0 else ""
+
+
+class Axis:
+    """Where things stand: at their date where the events have dates, else at their number."""
+
+    def __init__(self, chronicle: Chronicle) -> None:
+        self.is_time = chronicle.is_dated
+        self.label = "time" if self.is_time else "events"
+        self._events = [float(sample.events_n) for sample in chronicle.samples] or [0.0]
+        self._ats = [sample.at for sample in chronicle.samples] or [0.0]
+
+    @property
+    def low(self) -> float:
+        return self._ats[0] if self.is_time else 0.0
+
+    @property
+    def high(self) -> float:
+        return self._ats[-1] if self.is_time else self._events[-1]
+
+    def of(self, thing: Sample | Happened) -> float:
+        """The place of something that happened."""
+        return thing.at if self.is_time else float(thing.events_n)
+
+    def of_seq(self, seq: float) -> float:
+        """The place of the event of this number, between the samples around it."""
+        return float(np.interp(seq, self._events, self._ats)) if self.is_time else seq
+
+    def points(self, values: Sequence[tuple[Estimate, float | None]]) -> Points:
+        """Values of estimates at the ends of the events that they speak of, in order.
+
+        Of several that end at the same event the last one knows best. What is not known is a gap.
+        """
+        latest: dict[int, float] = {}
+        for estimate, value in values:
+            if estimate.to_seq is not None:
+                latest[estimate.to_seq] = math.nan if value is None else value
+        ends = sorted(latest)
+        return [self.of_seq(end) for end in ends], [latest[end] for end in ends]
+
+    def moment(self, at: float) -> str:
+        """A time in words: a date, or seconds where the events have none."""
+        return when(at) if self.is_time else f"{count(at)} s"
+
+    def told(self, thing: Happened) -> str:
+        """The same; the number is that of the end of the piece in which it happened."""
+        number = f"about event {count(thing.events_n)}"
+        return f"{when(thing.at)}, {number}" if self.is_time else number
+
+
+def when(at: float) -> str:
+    """A date in UTC; seconds for a time that no calendar knows.
+
+    >>> when(1_788_000_000.0)
+    '2026-08-29 10:40'
+    """
+    try:
+        return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
+    except (ValueError, OverflowError, OSError):
+        return f"{at:g} s"
+
+
+def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
+    """Where the drift level stood above STABLE."""
+    bands: list[Band] = []
+    start, level = axis.low, ""
+    for change in chronicle.changes:
+        if not isinstance(change.output, DriftChanged):
+            continue
+        x = axis.of(change)
+        _close(bands, start, x, level or change.output.previous)
+        start, level = x, change.output.level
+    _close(bands, start, axis.high, level)
+    return bands
+
+
+def _close(bands: list[Band], start: float, stop: float, level: str) -> None:
+    if level == "WARNING":
+        bands.append(Band(start, stop, "warning"))
+    elif level == "DRIFT":
+        bands.append(Band(start, stop, "drift"))
+
+
+# ---------------------------------------------------------------------------------- in words
+
+
+def half_of(estimate: Estimate) -> float | None:
+    """Half the width of the interval."""
+    if estimate.low is None or estimate.high is None:
+        return None
+    return (estimate.high - estimate.low) / 2.0
+
+
+def half_blind(estimate: Estimate) -> float | None:
+    """The half width that as many labels give when their events are drawn blindly.
+
+    >>> round(half_blind(Estimate(accuracy=0.8, labels_n=100)), 3)
+    0.078
+    """
+    if estimate.accuracy is None or not estimate.labels_n:
+        return None
+    low, high = wilson(estimate.accuracy, estimate.labels_n)
+    return (high - low) / 2.0
+
+
+def sureness(name: str, estimate: Estimate) -> Cells:
+    """A row: labels, accuracy, interval, half width."""
+    half = half_of(estimate)
+    if estimate.accuracy is None or estimate.low is None or estimate.high is None or half is None:
+        return [name, count(estimate.labels_n), None, None, None]
+    return [
+        name,
+        count(estimate.labels_n),
+        percent(estimate.accuracy),
+        interval(estimate.low, estimate.high),
+        Number(f"± {100 * half:.1f}", half),
+    ]
+
+
+def control_told(is_twin: bool) -> list[str]:
+    """What the comparison is, and what it is not."""
+    told = (
+        "The control draws are events taken by lot on arrival, whatever they look like. The share "
+        "right among them alone, each counting 1 / its chance, is what somebody would know who "
+        "asks at random and has only these labels. The calculated width is that of as many labels "
+        "as all that judge, had their events been drawn blindly: what choosing costs the estimate, "
+        "or saves."
+    )
+    if is_twin:
+        return [told]
+    return [
+        "A run can't be its own random twin, since it has labels only for what it asked. "
+        f"{told} What choosing does for the model, small twins tell below; headrace pilot more."
+    ]
+
+
+def calibration_told(report: Report) -> str:
+    """How far confidences can be believed, in a sentence."""
+    error, floor = report.quality.calibration_error, report.quality.calibration_floor
+    scaled = f"The temperature that corrects the model's confidence is {report.temperature:.2f}"
+    if error is None or floor is None:
+        return f"{scaled}."
+    return (
+        f"{scaled} (above 1: it was too sure). After that, confidence and the share right differ "
+        f"by {100 * error:.1f} points on average; {100 * floor:.1f} would be chance with so few "
+        "labels."
+    )
+
+
+def choosing_told(report: Report) -> str:
+    """Whether choosing pays, in a sentence, and by what this is known."""
+    sentence = report.choosing.sentence
+    return (
+        f"{sentence[0].upper()}{sentence[1:]}. Small twins of the model tell it on control "
+        "labels: some learn one in three by lot, the others choose one in three by their own doubt."
+    )
+
+
+def prediction_told(prediction: Mapping[str, float]) -> str | None:
+    """The likeliest class with its probability; None where nothing was predicted."""
+    if not prediction:
+        return None
+    likely = max(prediction, key=lambda name: prediction[name])
+    return f"{likely[:40]} {100 * prediction[likely]:.0f}%"
+
+
+def outcome(asked: Asked) -> str:
+    """What became of a request."""
+    match asked.end:
+        case LabelSettled() as settled:
+            is_right = not is_wrong(asked.request.prediction, settled.label)
+            return f"{settled.label[:40]}, {'as' if is_right else 'not as'} predicted"
+        case LabelDisputed():
+            return "disputed"
+        case RequestExpired():
+            return "expired"
+        case RequestWithdrawn(reason=reason):
+            return reason
+        case _:
+            return "open"
+
+
+def changed_settings(settings: Settings) -> list[tuple[str, str]]:
+    """The settings that are not at their defaults: dotted name and value."""
+    return _changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
+
+
+def _changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:
+    if values == defaults:
+        return []
+    if isinstance(values, dict) and isinstance(defaults, dict):
+        return [
+            pair
+            for name, value in values.items()
+            for pair in _changed(value, defaults.get(name), f"{path}.{name}" if path else name)
+        ]
+    return [(path, str(values))]

@@ -1,0 +1,55 @@
+"""The page's section on who answered: how much, how fast, how far they agree, and since when less.
+
+See `report.page`, which has the other sections.
+"""
+
+from __future__ import annotations
+
+from ...report import AnnotatorReport
+from ..chronicle import Chronicle
+from ..html import Section, count, percent, section, table
+from .parts import Cells
+
+_HEADER = [
+    "annotator",
+    "answers",
+    "could not tell",
+    "compared",
+    "agreed",
+    "95 %",
+    "typical delay, s",
+    "95 %",
+    "agreed less",
+]
+_CAPTION = (
+    "Compared: with a label that others gave too. Agreed: with that label. Typical delay: the "
+    "geometric mean from request to answer. Agreed less: how often that was noticed."
+)
+
+
+def people(chronicle: Chronicle) -> Section:
+    """Who answered, as a table."""
+    report = chronicle.report
+    if report is None or not report.annotators:
+        return section("Who answered?", "Nobody, as far as is known.")
+    alpha = "" if report.agreement is None else (
+        f"Agreement beyond chance (Krippendorff's alpha): {report.agreement:.2f}."
+    )  # fmt: skip
+    falls = [f"{a.fall_told[0].upper()}{a.fall_told[1:]}." for a in report.annotators if a.fall]
+    rows = [_row(a) for a in report.annotators]
+    return section("Who answered?", alpha, *falls, table(_HEADER, rows, caption=_CAPTION))
+
+
+def _row(a: AnnotatorReport) -> Cells:
+    low, typical, high = a.typical_latency_s or (None, None, None)
+    return [
+        a.name or "(no name)",
+        count(a.answers_n),
+        count(a.refused_n),
+        count(a.compared_n),
+        percent(a.agreed_n / a.compared_n) if a.compared_n else None,
+        " to ".join(percent(bound) for bound in a.agreed_between or ()) or None,
+        None if typical is None else count(typical),
+        None if low is None or high is None else f"{count(low)} to {count(high)}",
+        count(a.falls_n) if a.falls_n else None,
+    ]

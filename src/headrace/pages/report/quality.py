@@ -1,0 +1,217 @@
+"""The section of a run's page that says how right the model is, and how surely that is known.
+
+A run can't be compared with what chance would have asked, so the comparison is of what is known:
+by all labels, by the control draws alone, by as many labels drawn blindly. The demo has a twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...learn.estimate import Estimate
+from ...learn.quality import Rate
+from ...messages import ModelAdopted
+from ..chronicle import Chronicle
+from ..html import Curve, Html, Number, Section, count, interval, line_plot, percent, section, table
+from .parts import (
+    Axis,
+    Cells,
+    bands_of,
+    calibration_told,
+    choosing_told,
+    control_told,
+    half_blind,
+    half_of,
+    sureness,
+)
+
+CLASSES_SHOWN_MAX = 30
+SUSPICIOUS_SHOWN_MAX = 20
+
+
+@dataclass
+class Twin:
+    """What only a simulation knows: a second engine that asks at random, and the truth.
+
+    The truths are shares right of the very events that an estimate speaks of. `rows` is a closing
+    table (what, ours, the twin's), `verdict` a sentence on who won, `marks` what was done to the
+    stream (events, name).
+    """
+
+    estimates: list[Estimate] = field(default_factory=list)
+    true: list[float] = field(default_factory=list)
+    ours: list[Estimate] = field(default_factory=list)
+    ours_true: list[float] = field(default_factory=list)
+    rows: Sequence[tuple[str, str, str]] = ()
+    verdict: str = ""
+    marks: Sequence[tuple[float, str]] = ()
+
+    def note(
+        self, ours: tuple[Estimate, float | None], theirs: tuple[Estimate, float | None]
+    ) -> None:
+        """Both sides' estimates, each with the truth, at one moment."""
+        for (found, true), estimates, truths in (
+            (ours, self.ours, self.ours_true),
+            (theirs, self.estimates, self.true),
+        ):
+            if found.accuracy is not None and true is not None:
+                estimates.append(found)
+                truths.append(true)
+
+
+def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+    """How right is the model?"""
+    marks = [
+        (axis.of(trial), "adopted")
+        for trial in chronicle.trials
+        if isinstance(trial.output, ModelAdopted)
+    ]
+    bands = bands_of(chronicle, axis)
+    estimates = [s.report.accuracy for s in chronicle.samples if s.report is not None]
+    if not estimates and chronicle.report is not None:
+        estimates = [chronicle.report.accuracy]
+    controls = [sample.control for sample in chronicle.samples]
+    curves = [_estimated("estimated, all labels", estimates, axis)]
+    if twin is None:
+        curves.append(_estimated("control draws alone", controls, axis, is_random=True))
+    else:
+        curves += _twin_curves(twin, axis)
+        marks += [(axis.of_seq(events_n), name) for events_n, name in twin.marks]
+    window_n = chronicle.settings.evaluation.window_n
+    accuracy = line_plot(
+        _told(curves),
+        title="Accuracy on arrival, with its 95 % interval",
+        x_label=axis.label,
+        y_label="share right",
+        marks=marks,
+        bands=bands,
+        time_x=axis.is_time,
+        note=f"Each point stands at the end of the {count(window_n)} events, at most, that it "
+        "speaks of, as far as labels were back.",
+    )
+    blind = axis.points([(e, half_blind(e)) for e in estimates])
+    halves = line_plot(
+        _told(
+            [
+                _halves("all labels", estimates, axis),
+                _halves("control draws alone", controls, axis, is_random=True),
+                Curve("as many labels, drawn blindly (calculated)", *blind, style="all"),
+            ]
+        ),
+        title="How unsure: half the width of the interval",
+        x_label=axis.label,
+        y_label="half width",
+        bands=bands,
+        time_x=axis.is_time,
+    )
+    return section(
+        "How right is the model?", accuracy, *control_told(twin is not None), _sureness(chronicle),
+        halves, *_by_class(chronicle), *_suspicious(chronicle),
+    )  # fmt: skip
+
+
+def _told(curves: Sequence[Curve]) -> list[Curve]:
+    """Without those that have no point: their names would promise something."""
+    return [curve for curve in curves if np.isfinite(curve.ys).any()]
+
+
+def _estimated(
+    name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
+) -> Curve:
+    xs, ys = axis.points([(e, e.accuracy) for e in estimates])
+    low = axis.points([(e, e.low) for e in estimates])[1]
+    high = axis.points([(e, e.high) for e in estimates])[1]
+    return Curve(name, xs, ys, low, high, style="random" if is_random else "strategy", tone=0)
+
+
+def _twin_curves(twin: Twin, axis: Axis) -> list[Curve]:
+    ours = axis.points(list(zip(twin.ours, twin.ours_true, strict=True)))
+    theirs = axis.points(list(zip(twin.estimates, twin.true, strict=True)))
+    return [
+        Curve("in truth", *ours, tone=2),
+        _estimated("random twin, estimated", twin.estimates, axis, is_random=True),
+        Curve("random twin, in truth", *theirs, tone=3),
+    ]
+
+
+def _halves(
+    name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
+) -> Curve:
+    points = axis.points([(e, half_of(e)) for e in estimates])
+    return Curve(name, *points, style="random" if is_random else "strategy", tone=0)
+
+
+def _by_class(chronicle: Chronicle) -> list[Html | str]:
+    """Recall and precision of each class, and the measures over all of them."""
+    report = chronicle.report
+    if report is None or not report.quality.recall:
+        return []
+    found = report.quality
+    rows: list[Cells] = []
+    over_all = (
+        ("balanced accuracy", found.balanced_accuracy),
+        ("kappa", found.kappa),
+        ("macro F1", found.macro_f1),
+    )
+    for name, rate in over_all:
+        rows.append([name, count(rate.labels_n), *_rate_cells(rate), None, None])
+    for name in list(found.recall)[:CLASSES_SHOWN_MAX]:
+        recall, precision = found.recall[name], found.precision.get(name, Rate())
+        cells = [*_rate_cells(recall), *_rate_cells(precision)]
+        rows.append([name[:40], count(recall.labels_n), *cells])
+    header = ["", "labels", "recall, %", "95 % interval", "precision, %", "95 % interval"]
+    caption = "Quality over all classes, then by class, over the latest window"
+    return [table(header, rows, caption=caption), calibration_told(report), choosing_told(report)]
+
+
+def _suspicious(chronicle: Chronicle) -> list[Html | str]:
+    """How many labels may be wrong, and the latest that look so."""
+    report = chronicle.report
+    if report is None or report.label_noise is None:
+        return []
+    low, high = report.label_noise
+    told = f"By the model's word {percent(low)} to {percent(high)} of the labels may be wrong"
+    if report.answer_error is not None:
+        told += f", and by how annotators disagree {percent(report.answer_error)} of the answers"
+    if opinions_n := report.confirmed_n + report.overruled_n + report.undecided_n:
+        told += (
+            f". {count(opinions_n)} second opinions confirmed {count(report.confirmed_n)} labels, "
+            f"overruled {count(report.overruled_n)} and left {count(report.undecided_n)} undecided"
+        )
+    if not report.suspicious:
+        return [f"{told}. No label looks wrong."]
+    rows: list[Cells] = [
+        [one.event_id[:40], one.label[:40], one.likelier[:40], percent(one.confidence)]
+        for one in reversed(report.suspicious[-SUSPICIOUS_SHOWN_MAX:])
+    ]
+    header = ["event", "label", "the model said", "with probability"]
+    return [f"{told}.", table(header, rows, caption="Labels worth a second look, latest first")]
+
+
+def _rate_cells(rate: Rate) -> Cells:
+    if rate.value is None or rate.low is None or rate.high is None:
+        return [None, None]
+    if rate.is_thin:
+        return [None, "too few labels"]
+    return [percent(rate.value), interval(rate.low, rate.high)]
+
+
+def _sureness(chronicle: Chronicle) -> Html:
+    rows: list[Cells] = []
+    report = chronicle.report
+    for stretch, control, found in (
+        ("latest window", chronicle.control, report.accuracy if report else None),
+        ("whole stream", chronicle.control_all, report.accuracy_all if report else None),
+    ):
+        if found is not None:
+            rows.append(sureness(f"{stretch}: all labels that judge", found))
+        rows.append(sureness(f"{stretch}: control draws alone", control))
+        if found is not None and (half := half_blind(found)) is not None:
+            width = Number(f"± {100 * half:.1f}", half)
+            blind = f"{stretch}: as many drawn blindly (calculated)"
+            rows.append([blind, count(found.labels_n), None, None, width])
+    header = ["", "labels", "accuracy", "95 % interval, %", "half width, points"]
+    return table(header, rows, caption="How sure, by which labels")

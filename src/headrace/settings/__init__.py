@@ -1,0 +1,53 @@
+"""The whole configuration: a section a module, read with every fault at once."""
+
+from .answers import AnswersSettings
+from .columns import ColumnsSettings
+from .drift import DriftSettings, WatchSettings
+from .join import JoinSettings
+from .label import LabelSettings
+from .privacy import PrivacySettings
+from .query import BudgetSettings, ColdStartSettings, QuerySettings, RoundSettings
+from .sealing import SealingSettings
+from .sections import (
+    COMPARED_MIN,
+    EvaluationSettings,
+    InputSettings,
+    LearnSettings,
+    ModelSettings,
+    ObserveSettings,
+    RunSettings,
+    SchemaSettings,
+    Settings,
+    check,
+    load,
+    load_for_kafka,
+    parse,
+)
+
+__all__ = [
+    "COMPARED_MIN",
+    "AnswersSettings",
+    "BudgetSettings",
+    "ColdStartSettings",
+    "ColumnsSettings",
+    "DriftSettings",
+    "EvaluationSettings",
+    "InputSettings",
+    "JoinSettings",
+    "LabelSettings",
+    "LearnSettings",
+    "ModelSettings",
+    "ObserveSettings",
+    "PrivacySettings",
+    "QuerySettings",
+    "RoundSettings",
+    "RunSettings",
+    "SchemaSettings",
+    "SealingSettings",
+    "Settings",
+    "WatchSettings",
+    "check",
+    "load",
+    "load_for_kafka",
+    "parse",
+]

@@ -1,0 +1,32 @@
+"""The section `[audit]`: whether a log is kept of who asked, answered and moved the model."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from .fields import Section, about
+
+
+class AuditSettings(Section, frozen=True, kw_only=True):
+    """[audit]: the hash-chained log of who asked, who answered, who moved the model.
+
+    Read at each start. See [AUDIT.md](AUDIT.md).
+    """
+
+    is_kept: Annotated[
+        bool,
+        about(
+            "Write the log: in `audit/` in the folder of a run, which catches up with what was "
+            "decided before; beside the workers on Kafka `headrace audit follow` writes it."
+        ),
+    ] = False
+    file_bytes_max: Annotated[
+        Annotated[int, Meta(ge=4_096, le=1 << 40)],
+        about("Bytes after which the log goes on in another file."),
+    ] = 67_108_864
+    files_max: Annotated[
+        Annotated[int, Meta(ge=2, le=100_000)],
+        about("Files kept of the log; the oldest is removed, and the log says so."),
+    ] = 1_000

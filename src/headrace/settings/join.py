@@ -1,0 +1,48 @@
+"""[input.join]: a request and its response that were logged as two records."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from .fields import Section, Size, about
+
+
+class JoinSettings(Section, frozen=True, kw_only=True):
+    """[input.join]: a log that has the request and the response as two records, in any order. The
+    two become one record, {"request": ..., "response": ...}, into which the paths of `[input]`
+    lead. On Kafka both have to be in one partition.
+    """
+
+    id: Annotated[
+        str, about("Path of the id that the two records share. Empty: nothing is joined.")
+    ] = ""
+    type: Annotated[str, about("Path of what says which of the two a record is.")] = "type"
+    request: Annotated[
+        str, about("What stands there in a request, or behind the last dot of it.")
+    ] = "request"
+    response: Annotated[str, about("The same in a response.")] = "response"
+    wait_n: Annotated[
+        Size,
+        about(
+            "A record waits for its other half until so many records came after it, and is then "
+            "rejected as `not_joined`."
+        ),
+    ] = 10_000
+
+
+def faults_of_join(join: JoinSettings, paths: dict[str, str]) -> list[str]:
+    """What does not fit together in `[input.join]`; `paths` of `[input]` that must lead somewhere.
+
+    >>> faults_of_join(JoinSettings(id="id"), {"at": "time"})
+    ['input.at is time; with input.join it must begin with request. or response.']
+    """
+    faults = []
+    if join.request == join.response:
+        faults.append(f"input.join.request and input.join.response are both {join.request!r}")
+    if join.id:
+        faults += [
+            f"input.{name} is {path}; with input.join it must begin with request. or response."
+            for name, path in paths.items()
+            if not path.startswith(("request.", "response."))
+        ]
+    return faults

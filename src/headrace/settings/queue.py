@@ -1,0 +1,90 @@
+"""How a broker of messages is reached, Redis or RabbitMQ, and the section `[queue]` that reads one.
+
+Only what is set. Secrets are no settings: a password is read from a file or from the environment by
+`adapters.brokers.address`, when a connection is made.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from .fields import Section, about
+
+_PASSWORD = re.compile(r"://[^/?#]*:[^/?#]*@")
+
+Batch = Annotated[int, Meta(ge=1, le=10_000)]
+
+
+class ConnectionSettings(Section, frozen=True, kw_only=True):
+    """What every connection to a broker needs beside its address."""
+
+    ca_file: Annotated[
+        str,
+        about(
+            "PEM file of the authorities that the server is signed by, for `rediss` and `amqps`; "
+            "empty: the system's. The server's name is always checked."
+        ),
+    ] = ""
+    cert_file: Annotated[
+        str, about("PEM file of our certificate, where the server asks for one.")
+    ] = ""
+    key_file: Annotated[str, about("PEM file of its key.")] = ""
+    password_file: Annotated[
+        str,
+        about(
+            "File that holds the password and nothing else; empty: the environment variable "
+            "`HEADRACE_REDIS_PASSWORD` or `HEADRACE_RABBITMQ_PASSWORD`."
+        ),
+    ] = ""
+    allow_plaintext: Annotated[
+        bool,
+        about(
+            "Allow a connection without TLS to a server that is not on loopback: the password and "
+            "every message can then be read on the way."
+        ),
+    ] = False
+
+
+class QueueSettings(ConnectionSettings, frozen=True, kw_only=True):
+    """[queue]: the stream or queue that `headrace run --events` names. See [QUEUES.md](QUEUES.md).
+
+    Read at each start.
+    """
+
+    batch_max: Annotated[
+        Batch,
+        about("Messages copied, and acknowledged, at a time; RabbitMQ sends no more ahead."),
+    ] = 500
+    field: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)],
+        about(
+            "Redis: the field of an entry that holds the event as JSON. An entry without it is the "
+            "event itself: its fields are, all of them texts."
+        ),
+    ] = "event"
+    group: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=200)],
+        about(
+            "Redis: the consumer group that shows how far the run has copied the stream, as its "
+            "last delivered id and its lag. Each run reads all of the stream; give each its group."
+        ),
+    ] = "headrace"
+
+
+def faults_of_secrets(bridges: dict[str, dict[str, Any]]) -> list[str]:
+    """URLs with a password among the settings of bridges, which are written down with a run.
+
+    >>> faults_of_secrets({"team": {"url": "redis://eva:secret@events:6379"}})
+    ['bridges.team.url holds a password, which is written down with the settings of a run; put it
+    into a file or the environment']
+    """
+    return [
+        f"bridges.{name}.{field} holds a password, which is written down with the settings of a "
+        "run; put it into a file or the environment"
+        for name, section in bridges.items()
+        for field, value in section.items()
+        if isinstance(value, str) and _PASSWORD.search(value)
+    ]

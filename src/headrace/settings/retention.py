@@ -1,0 +1,97 @@
+"""The section [retention]: who an event is about, and how long anything is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from .fields import Section, about
+from .label import LabelSettings
+
+DAY_S = 86_400.0
+
+Days: TypeAlias = Annotated[int, Meta(ge=1, le=36_500)]
+
+
+class RetentionSettings(Section, frozen=True, kw_only=True):
+    """[retention]: who events are about, and how long they are kept. See [ERASURE.md](ERASURE.md).
+
+    All of it may change from one start to the next.
+    """
+
+    subject: Annotated[
+        str,
+        about(
+            "What names the person that an event is about, for `headrace erase`: `key` (the path "
+            "is `input.key`), `id`, or the name of a feature. It may change from one start to the "
+            "next."
+        ),
+    ] = "key"
+    days: Annotated[
+        Days | None,
+        about(
+            "No event is kept longer after it happened, nor what was asked, answered and decided "
+            "about it: in memory, in the files of the run and in the memories of its bridges and "
+            "desks. By the clock of the stream, for `headrace run`. None: bounded by number alone."
+        ),
+    ] = None
+    examples_days: Annotated[
+        Days | None,
+        about(
+            "The same of labelled examples in memory, from which models are made anew, and of the "
+            "evidence of a committee. None: as `days`."
+        ),
+    ] = None
+    unlearns: Annotated[
+        bool,
+        about(
+            "Whenever examples are forgotten by their age, make the models anew from those that "
+            "are left. Without, a river model keeps what it has learned, in its sums."
+        ),
+    ] = False
+
+    @property
+    def kept_examples_days(self) -> int | None:
+        """How long examples are kept."""
+        return self.days if self.examples_days is None else self.examples_days
+
+
+def faults_of_retention(
+    retention: RetentionSettings, label: LabelSettings, window_s: float | None, model: str
+) -> list[str]:
+    """Faults between how long things are kept and how long they are needed."""
+    faults, days = [], retention.days
+    if days is not None and days * DAY_S <= label.deadline_s:
+        faults.append(
+            f"retention.days is {days}, and label.deadline_s {label.deadline_s:g}, which is "
+            f"{label.deadline_s / DAY_S:g} days: requests would be withdrawn before they end; "
+            "lower label.deadline_s"
+        )
+    if days is not None and window_s is not None and window_s > days * DAY_S:
+        faults.append(
+            f"observe.window_s is {window_s:g}, and retention.days {days} ({days * DAY_S:g} s): "
+            "no event would stay so long; lower observe.window_s"
+        )
+    if retention.unlearns and retention.kept_examples_days is None:
+        faults.append(
+            "retention.unlearns is true, and no example is forgotten by its age; set "
+            "retention.days or retention.examples_days"
+        )
+    is_keeper = model == "knn" or ":" in model
+    if is_keeper and retention.kept_examples_days is not None and not retention.unlearns:
+        faults.append(
+            f"model.name is {model}: knn, and perhaps a model of yours, keeps the examples "
+            "themselves, longer than [retention] says; set retention.unlearns to true"
+        )
+    return faults
+
+
+def faults_on_kafka(retention: RetentionSettings) -> list[str]:
+    """What workers on Kafka can't do: their logs are kept by the rules of their topics."""
+    return [
+        f"retention.{name} is for headrace run; on Kafka topics say how long they keep records "
+        "(kafka.retention_s, docs/ERASURE.md); leave it out"
+        for name in ("days", "examples_days")
+        if getattr(retention, name) is not None
+    ]

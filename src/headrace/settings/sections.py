@@ -1,0 +1,488 @@
+"""The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
+
+What a section is made of is told here (`[columns]` in `settings.columns`, `[query]` in
+`settings.query`, `[label]` in `settings.label`, `[drift]` in `settings.drift`, those of the worker
+in `settings.kafka`, `[http]` in `settings.http`, `[privacy]` in `settings.privacy`), how one is
+read from a mapping in `settings.reading`.
+docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, field
+from msgspec.structs import replace
+
+from ..errors import BadInput, BadSettings
+from ..query.slices import faults_of_slices
+from .answers import AnswersSettings, Unit, faults_of_answers
+from .audit import AuditSettings
+from .columns import ColumnsSettings, faults_of_columns
+from .drift import DriftSettings, WatchSettings, faults_of_drift
+from .fields import (
+    Count,
+    CountOrNone,
+    Few,
+    Seconds,
+    Section,
+    Share,
+    ShareOrNone,
+    Size,
+    about,
+    faults_of_zone,
+)
+from .http import HttpSettings, faults_of_http
+from .join import JoinSettings, faults_of_join
+from .kafka import KafkaSettings, WorkerSettings, faults_of
+from .label import LabelSettings, faults_of_label
+from .privacy import PrivacySettings, faults_of_privacy
+from .query import BudgetSettings, ColdStartSettings, QuerySettings, RoundSettings, faults_of_query
+from .queue import QueueSettings, faults_of_secrets
+from .reading import section_of
+from .retention import RetentionSettings, faults_of_retention, faults_on_kafka
+from .sealing import SealingSettings
+
+# Of other modules; to be imported from here like the sections below.
+__all__ = [
+    "AnswersSettings",
+    "BudgetSettings",
+    "ColdStartSettings",
+    "ColumnsSettings",
+    "DriftSettings",
+    "JoinSettings",
+    "LabelSettings",
+    "PrivacySettings",
+    "QuerySettings",
+    "RoundSettings",
+    "SealingSettings",
+    "WatchSettings",
+]
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+COMPARED_MIN = 10
+"""Fewer control labels than this decide nothing between two models, and the champion stays."""
+
+
+class InputSettings(Section, frozen=True, kw_only=True):
+    """[input]: how a record of the inference log becomes an event. Paths are dotted: `a.b.c`."""
+
+    decoder: Annotated[
+        str,
+        about(
+            "`module:function` that turns a record's bytes into an object, or an array of objects, "
+            "as JSON would give; the other settings here apply to each. With a parameter "
+            "`headers` it is given those of the Kafka record. Empty: records are JSON."
+        ),
+    ] = ""
+
+    id: Annotated[str, about("Path of the event's id.")] = "id"
+    at: Annotated[
+        str, about("Path of the event's time: seconds since the epoch, or RFC 3339 with a zone.")
+    ] = "at"
+    zone: Annotated[
+        str,
+        about(
+            "The zone of times that are texts and don't say theirs, as `UTC`, `+02:00` or "
+            "`Europe/Zurich`; empty: such an event is rejected as `bad_time`. Of an hour that "
+            "comes twice the first is meant."
+        ),
+    ] = ""
+    at_unit: Annotated[Unit, about("The unit of times that are numbers.")] = "s"
+    features: Annotated[
+        str,
+        about(
+            "Path of the features: an object (nested objects are flattened with dots) or an array "
+            "named by `feature_names`. Empty: every field of the record that has no other meaning."
+        ),
+    ] = "features"
+    feature_names: Annotated[
+        list[str], about("Names of the features where the log has an array.")
+    ] = field(default_factory=list)
+    predicted: Annotated[str, about("Path of the class the served model gave; may be absent.")] = (
+        "predicted"
+    )
+    probabilities: Annotated[
+        str,
+        about(
+            "Path of the served model's probabilities: an object by class, an array, a list of "
+            "{label, score}, two arrays as {classes, scores}, or of two `classes` that of the "
+            "second."
+        ),
+    ] = "probabilities"
+    classes: Annotated[
+        list[str], about("Names of the classes where `probabilities` is an array.")
+    ] = field(default_factory=list)
+    class_names: Annotated[
+        dict[str, str],
+        about('Names of the served model\'s classes where the log has codes: `{1 = "fraud"}`.'),
+    ] = field(default_factory=dict)
+    key: Annotated[str, about("Path of a key to hand on with requests; may be absent.")] = "key"
+    model_version: Annotated[str, about("Path of the served model's version; may be absent.")] = (
+        "model_version"
+    )
+    label: Annotated[
+        str,
+        about("Path of the class, when it is in the record. Only `headrace pilot` reads it."),
+    ] = "label"
+    batch: Annotated[
+        Literal["none", "instances", "kserve-v1", "kserve-v2", "columns", "seldon"],
+        about(
+            "Records that hold many events: `instances` (an array under `batch_path`, or a text "
+            "with one event a line, as CSV or JSON), `kserve-v1` ({instances: [...]}), `kserve-v2` "
+            "({inputs: [{name, shape, datatype, data}]}), `columns` (all that MLflow takes: "
+            "{columns: [...], data: [[...]]}, dataframe_split, dataframe_records, instances, "
+            "inputs), `seldon` ({data: {names, ndarray or tensor}}, jsonData, strData)."
+        ),
+    ] = "none"
+    batch_path: Annotated[str, about("Path of the array for `instances`, or of the payload.")] = ""
+    status: Annotated[
+        str,
+        about(
+            "Path of the request's status. A record with another than `status_ok` is left out, and "
+            "counted as `left_out`. Empty: every record counts."
+        ),
+    ] = ""
+    status_ok: Annotated[
+        list[str], about('The statuses of requests that succeeded; `""` stands for none at all.')
+    ] = field(default_factory=lambda: ["200"])
+    join: JoinSettings = JoinSettings()
+    line_bytes_max: Annotated[Count, about("A longer record is rejected as `oversize`; bytes.")] = (
+        1_048_576
+    )
+    jump_max_s: Annotated[
+        Seconds,
+        about(
+            "An event further ahead of the clock than this is rejected as `future`, until the "
+            "latest events bear it out (docs/TIME.md). Seconds."
+        ),
+    ] = 31_622_400.0
+
+
+class SchemaSettings(Section, frozen=True, kw_only=True):
+    """[schema]: features and classes. Inferred from the stream where not declared."""
+
+    classes: Annotated[
+        list[str], about("The known classes, in order. A class not listed is added when answered.")
+    ] = field(default_factory=list)
+    classes_closed: Annotated[
+        bool, about("Another class than those listed is no answer: it is rejected.")
+    ] = False
+    class_spelling: Annotated[
+        Literal["refuse", "join", "keep"],
+        about(
+            "An answer that differs from a known class only by case: rejected, taken for that "
+            "class, or a class of its own. Space around a class never counts. Each desk knows the "
+            "classes of `schema.classes` and those it was answered."
+        ),
+    ] = "refuse"
+    features: Annotated[
+        dict[str, Literal["numeric", "categorical", "text"]],
+        about("The features and their kinds, in order. Empty: inferred as they are first seen."),
+    ] = field(default_factory=dict)
+    features_max: Annotated[
+        Size, about("At most so many features; what comes after is counted and ignored.")
+    ] = 2_000
+    categories_max: Annotated[
+        Size, about("At most so many values of one categorical feature; the rest share one.")
+    ] = 1_000
+    classes_max: Annotated[
+        Size, about("At most so many classes; an answer with one more is rejected.")
+    ] = 200
+
+
+class ModelSettings(Section, frozen=True, kw_only=True):
+    """[model]: the river model that learns from the labels."""
+
+    name: Annotated[
+        str,
+        about(
+            "A preset (`committee`, `logistic`, `naive-bayes`, `tree`, `adaptive-tree`, `forest`, "
+            "`knn`) or `module:function`, called with `options`, that returns a river classifier "
+            "or one of scikit-learn; a class is one: `sklearn.naive_bayes:GaussianNB`."
+        ),
+    ] = "committee"
+    options: Annotated[
+        dict[str, Any],
+        about('Arguments of a `module:function`, such as `{loss = "log_loss"}`.'),
+    ] = field(default_factory=dict)
+    missing: Annotated[
+        Literal["found", "absent", "none"],
+        about(
+            "How a missing feature reaches a model that is asked event by event: `absent`, or as "
+            "`None`, river's convention for its imputers and `Select`. `found`: what works, tried "
+            "on copies at the first label. Models that are compiled need neither."
+        ),
+    ] = "found"
+
+
+class ObserveSettings(Section, frozen=True, kw_only=True):
+    """[observe]: what is kept of the unlabelled stream."""
+
+    window_n: Annotated[Size, about("Events in the sliding window.")] = 2_000
+    window_s: Annotated[
+        Seconds | None, about("Age at which an event leaves the window as well; seconds.")
+    ] = None
+    reservoir_n: Annotated[Size, about("Events in the sample of the past.")] = 2_000
+    reservoir_half_life_s: Annotated[
+        Seconds | None,
+        about(
+            "Age at which an event is half as likely to be in the sample; none: every past event "
+            "is equally likely. Seconds."
+        ),
+    ] = None
+    ids_n: Annotated[
+        Count, about("How many of the latest ids are remembered to reject duplicates.")
+    ] = 100_000
+
+
+class LearnSettings(Section, frozen=True, kw_only=True):
+    """[learn]: what is done with each label."""
+
+    memory_n: Annotated[Size, about("Labelled examples kept for retraining.")] = 2_000
+    half_life_s: Annotated[
+        Seconds | None,
+        about(
+            "Age at which an example weighs one half when retraining; none: half of the span that "
+            "the memory covers, or a third of the time since the last drift. Seconds."
+        ),
+    ] = None
+    retrain_every_s: Annotated[
+        Seconds | None, about("Retrain on this schedule as well as on drift; seconds.")
+    ] = None
+    retrain_every_n: Annotated[
+        Count | None, about("Retrain after so many labels as well as on drift.")
+    ] = None
+    retrain_labels_min: Annotated[Count, about("No retraining on fewer examples than this.")] = 30
+    soft_labels: Annotated[
+        bool,
+        about(
+            "A label counts as much as it is probable when the model learns it, where the model "
+            "takes weights; with `label.consensus` `dawid_skene` only (docs/ANNOTATORS.md)."
+        ),
+    ] = False
+    passes: Annotated[Few, about("How often a retraining goes through the memory.")] = 2
+    adopt_labels_n: Annotated[
+        Count, about("The latest control labels on which challenger and champion are compared.")
+    ] = 30
+    adopt_margin: Annotated[
+        ShareOrNone, about("How much better, as a share of those labels, a challenger must be.")
+    ] = 0.01
+    retrain_members: Annotated[
+        bool,
+        about(
+            "Of a committee, retrain the river members as any other model is; without, they learn "
+            "each label once and forget nothing."
+        ),
+    ] = False
+    parked_max_n: Annotated[
+        Count, about("Displaced models kept, to be tried again when the inputs look like theirs.")
+    ] = 3
+    trial_labels_n: Annotated[
+        Count,
+        about(
+            "Control labels for which an adopted challenger is compared with the model it "
+            "displaced; should it prove worse beyond noise, it is rolled back."
+        ),
+    ] = 50
+    versions_kept: Annotated[
+        CountOrNone,
+        about(
+            "Versions of the model kept, which `headrace model roll-back` can bring back; 0: none. "
+            "Each is as large as the model, in memory and in snapshots."
+        ),
+    ] = 0
+    version_every_n: Annotated[
+        Count,
+        about("A version is kept after so many labels, and whenever another model is adopted."),
+    ] = 100
+    twins_share: Annotated[
+        ShareOrNone,
+        about(
+            "Share of the labels, control labels all, that small twins of the model play through, "
+            "to tell what choosing is worth against asking at random; 0: nothing is told."
+        ),
+    ] = 0.15
+
+
+class EvaluationSettings(Section, frozen=True, kw_only=True):
+    """[evaluation]: the live accuracy estimate."""
+
+    window_n: Annotated[Size, about("Events over which accuracy is estimated.")] = 5_000
+    judged: Annotated[
+        Literal["model", "served"], about("Whose predictions the headline estimate judges.")
+    ] = "model"
+    interval: Annotated[
+        Literal["window", "anytime"],
+        about(
+            "`window`: 95 % are of one look. `anytime`: the interval of the accuracy of the whole "
+            "stream ever misses, at all looks together, with at most 5 %; wider."
+        ),
+    ] = "window"
+    propensity_min: Annotated[
+        Share,
+        about(
+            "For `anytime`: the smallest probability with which an event may be asked. One asked "
+            "with less breaks the guarantee; far below what is needed, intervals are wide."
+        ),
+    ] = 0.002
+
+    @property
+    def anytime_min(self) -> float | None:
+        """`propensity_min` where the interval is to hold at all times."""
+        return self.propensity_min if self.interval == "anytime" else None
+
+
+class RunSettings(Section, frozen=True, kw_only=True):
+    """[run]: what the embedded driver does around the engine."""
+
+    snapshot_every_n: Annotated[Count, about("Events between two snapshots.")] = 20_000
+    snapshots_kept: Annotated[Few, about("Snapshots kept; older ones are removed.")] = 2
+    tick_s: Annotated[
+        Seconds, about("With --follow: quiet time after which the clock is moved; seconds.")
+    ] = 1.0
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """The root: `stream` and `seed` stand at the top of the file, before any section."""
+
+    stream: Annotated[str, about("Name of the stream, in metrics and reports.")] = "default"
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, lt=1 << 62)], about("Seed of every random choice.")
+    ] = 0
+    input: InputSettings = InputSettings()
+    columns: ColumnsSettings = ColumnsSettings()
+    answers: AnswersSettings = AnswersSettings()
+    schema: SchemaSettings = SchemaSettings()
+    model: ModelSettings = ModelSettings()
+    observe: ObserveSettings = ObserveSettings()
+    query: QuerySettings = QuerySettings()
+    label: LabelSettings = LabelSettings()
+    learn: LearnSettings = LearnSettings()
+    drift: DriftSettings = DriftSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    retention: RetentionSettings = RetentionSettings()
+    run: RunSettings = RunSettings()
+    http: HttpSettings = HttpSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    worker: WorkerSettings = WorkerSettings()
+    queue: QueueSettings = QueueSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    audit: AuditSettings = AuditSettings()
+    sealing: SealingSettings = SealingSettings()
+    bridges: Annotated[
+        dict[str, dict[str, Any]],
+        about(
+            "Bridges to labelling tools, a section `[bridges.NAME]` each; `kind` says which tool, "
+            "if the name does not. docs/BRIDGES.md has their settings."
+        ),
+    ] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------------------------- reading
+
+
+def load(path: Path) -> Settings:
+    """Read a TOML file; keys are found from its folder.
+
+    Raises `BadSettings` with every fault, `BadInput` if it is not TOML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write the mark
+    except OSError as error:
+        raise BadInput(f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8: {error.reason}; save it as UTF-8") from error
+    try:
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise BadInput(f"{path} is not TOML: {error}") from error
+    settings, folder = parse(raw), path.parent.absolute()
+    privacy, sealing = settings.privacy, settings.sealing
+    if privacy.key_file:
+        privacy = replace(privacy, key_file=str(folder / privacy.key_file))
+    if sealing.keys_file:
+        sealing = replace(sealing, keys_file=str(folder / sealing.keys_file))
+    return replace(settings, privacy=privacy, sealing=sealing)
+
+
+def load_for_kafka(path: Path) -> Settings:
+    """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
+    settings, folder = load(path), path.parent
+    if faults := faults_on_kafka(settings.retention):
+        raise BadSettings(faults)
+    kafka, worker = settings.kafka, settings.worker
+    files = {
+        name: str(folder / getattr(kafka, name))
+        for name in ("ca_file", "cert_file", "key_file", "password_file")
+        if getattr(kafka, name)
+    }
+    if "://" not in worker.snapshots:
+        worker = replace(worker, snapshots=str(folder / worker.snapshots))
+    return replace(settings, kafka=replace(kafka, **files), worker=worker)
+
+
+def parse(raw: dict[str, Any]) -> Settings:
+    """Settings from a mapping as TOML gives it.
+
+    >>> parse({"sed": 3, "query": {"budget": {"share": 2}}})
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: 2 faults in the settings:
+      - sed is not a setting; did you mean seed?
+      - query.budget.share is 2; must be above 0 and at most 1
+    """
+    faults: list[str] = []
+    settings: Settings = section_of(Settings, raw, "", faults)
+    faults += faults_of_drift(settings.drift) if faults else check(settings)
+    if faults:
+        raise BadSettings(faults)
+    return settings
+
+
+def check(settings: Settings) -> list[str]:
+    """Faults between settings that are each well-formed alone; empty when there are none."""
+    faults = faults_of_query(settings.query, settings.observe.window_n)
+    faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
+    faults += faults_of_label(settings.label)
+    faults += faults_of_retention(
+        settings.retention, settings.label, settings.observe.window_s, settings.model.name
+    )
+    if settings.learn.soft_labels and settings.label.consensus != "dawid_skene":
+        faults.append(
+            "learn.soft_labels is true, and label.consensus is majority, which gives labels no "
+            "probability; set label.consensus to dawid_skene, or leave it out"
+        )
+    learn = settings.learn
+    for path, decoder in (("input", settings.input.decoder), ("answers", settings.answers.decoder)):
+        if decoder and not _FUNCTION.fullmatch(decoder):
+            faults.append(f"{path}.decoder is {decoder!r}; must be module:function")
+    faults += faults_of_answers(settings.answers)
+    faults += faults_of_join(
+        settings.input.join, {"id": settings.input.id, "at": settings.input.at}
+    )
+    if learn.adopt_labels_n < COMPARED_MIN:
+        faults.append(
+            f"learn.adopt_labels_n is {learn.adopt_labels_n}; must be at least {COMPARED_MIN}, "
+            "fewer control labels decide nothing"
+        )
+    if learn.memory_n < learn.retrain_labels_min:
+        faults.append(
+            f"learn.memory_n is {learn.memory_n}; must be at least learn.retrain_labels_min, "
+            f"which is {learn.retrain_labels_min}, or nothing is ever retrained"
+        )
+    if len(set(settings.schema.classes)) != len(settings.schema.classes):
+        faults.append("schema.classes names a class twice")
+    if settings.schema.classes_closed and not settings.schema.classes:
+        faults.append("schema.classes_closed is true; schema.classes must name the classes")
+    for path, zone in (("input", settings.input.zone), ("answers", settings.answers.zone)):
+        faults += faults_of_zone(f"{path}.zone", zone)
+    faults += faults_of_columns(settings.columns)
+    faults += faults_of_drift(settings.drift)
+    faults += faults_of_http(settings.http)
+    faults += faults_of_secrets(settings.bridges)
+    faults += faults_of_privacy(settings.privacy, settings.schema.features)
+    return [*faults, *faults_of(settings.kafka, settings.worker)]

@@ -1,0 +1,1 @@
+"""What is held, as bytes: our own as data, models as a pickle."""

@@ -1,0 +1,475 @@
+"""State objects as plain data and back: what msgpack can hold, and one list of foreign objects.
+
+An object of Headrace is written as the number of its *shape* (class, version, names of fields) and
+its values. Nothing is called to make it but `__new__`, its own `__setstate__` if it has one, and
+the constructor of a struct. Arrays are a dtype, a shape and bytes. What stands in two places stands
+in two places again. Everything else, such as a river model, is *foreign*: the data holds its place
+in a list, and whoever writes the data has to write that list (see `state.model_pickle`).
+
+A class says how its state changes over the versions of Headrace by two attributes:
+
+- `STATE_VERSION: ClassVar[int]`, 1 if it is not there, goes up by one when the fields change;
+- `upgrade_state(fields, version)`, a static method, returns the present fields for older ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import itertools
+import math
+import operator
+import re
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ..errors import BadInput
+from .names import name_of, present_name
+
+# The first number of a node says what it is. They are part of the format: never use one again.
+_REFERENCE, _LIST, _PLAIN_LIST, _TUPLE, _PLAIN_TUPLE, _DICT, _PLAIN_DICT = range(7)
+_SET, _FROZENSET, _DEQUE, _ARRAY, _OBJECT_ARRAY, _SCALAR, _BIG, _TEXT = range(7, 15)
+_OBJECT, _ENUM, _FOREIGN = range(15, 18)
+
+# What msgpack holds as it is; of numbers, only those of 64 bits.
+_ATOMS = frozenset((type(None), bool, float, str, bytes))
+_FORTRAN, _READ_ONLY = 1, 2
+_DTYPE = re.compile(r"[<>|](?:b1|[iu][1248]|f(?:[248]|16)|c(?:8|16|32)|[SU][1-9]\d*|[mM]8\[\w+\])")
+_BASES = ("abc", "headrace", "msgspec", "typing")
+
+
+def encode_state(state: object) -> tuple[bytes, list[Any]]:
+    """The state as msgpack, and the foreign objects in it, in the order of their first place.
+
+    >>> data, foreign = encode_state({"seen": deque([1, 2], maxlen=2), "row": np.ones(2)})
+    >>> decode_state(data, foreign)
+    {'seen': deque([1, 2], maxlen=2), 'row': array([1., 1.])}
+    """
+    try:
+        return _written(state, _ATOMS)
+    except UnicodeEncodeError:
+        # A text that is no UTF-8 is rare, so looked for only now.
+        return _written(state, _ATOMS - {str})
+
+
+def decode_state(data: bytes, foreign: list[Any]) -> Any:
+    """The state that was encoded. Raises `BadInput`, or whatever damage makes Python raise."""
+    shapes, root = msgspec.msgpack.decode(data, type=tuple[list[tuple[str, int, list[str]]], Any])
+    return _Reader([_Shape.named(*shape) for shape in shapes], foreign).value(root)
+
+
+def _written(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
+    writer = _Writer(plain)
+    root = writer.node(state)
+    return msgspec.msgpack.encode([writer.shapes, root]), writer.foreign
+
+
+# ------------------------------------------------------------------------------------ classes
+
+
+@functools.cache
+def is_ours(cls: Any) -> bool:
+    """Whether all that an object of this class holds is of Headrace: `river.base` holds nothing."""
+    return (
+        cls.__module__.startswith("headrace.")
+        and not issubclass(cls, BaseException)
+        and all(
+            base in (object, tuple)
+            or base.__module__.partition(".")[0] in _BASES
+            or base.__module__.startswith("river.base.")
+            for base in cls.__mro__
+        )
+    )
+
+
+@functools.cache
+def _class_named(name: str) -> Any:
+    module, _, path = present_name(name).partition(":")
+    if re.fullmatch(r"(?!__)\w+(\.(?!__)\w+)*", module) is None:
+        raise BadInput(f"{name!r} is no class of Headrace")
+    try:
+        found: Any = importlib.import_module(f"headrace.{module}")
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise BadInput(f"this version of Headrace has no class {name}") from error
+    is_there = isinstance(found, type) and name_of(found) == f"{module}:{path}"
+    if not is_there or not (is_ours(found) or _is_enum(found)):
+        raise BadInput(f"{name!r} is no class of Headrace")
+    return found
+
+
+def _is_enum(cls: type) -> bool:
+    return issubclass(cls, Enum) and cls.__module__.startswith("headrace.")
+
+
+@functools.cache
+def _declared(cls: Any) -> frozenset[str] | None:
+    """The fields that an object must have; None for a class that does not declare them."""
+    if dataclasses.is_dataclass(cls):
+        return frozenset(field.name for field in dataclasses.fields(cls))
+    if getattr(cls, "__dictoffset__", 0) or "__setstate__" in vars(cls):
+        return None
+    slots = (vars(base).get("__slots__", ()) for base in cls.__mro__)
+    return frozenset(name for names in slots for name in names)
+
+
+class _Shape(NamedTuple):
+    """How objects of one class were written."""
+
+    cls: Any
+    version: int
+    fields: list[str]
+
+    @classmethod
+    def named(cls, name: str, version: int, fields: list[str]) -> _Shape:
+        found = _class_named(name)
+        now = version_of(found)
+        if version > now:
+            raise BadInput(f"{name} is of version {version}, this Headrace knows up to {now}")
+        if version < now and not hasattr(found, "upgrade_state"):
+            raise BadInput(f"{name} of version {version} can't be brought to version {now}")
+        return cls(found, version, fields)
+
+    def upgraded(self, values: list[Any]) -> dict[str, Any]:
+        fields = dict(zip(self.fields, values, strict=True))
+        if self.version < version_of(self.cls):
+            fields = self.cls.upgrade_state(fields, self.version)
+        return fields
+
+
+def version_of(cls: Any) -> int:
+    """The version of the state of a class."""
+    return int(getattr(cls, "STATE_VERSION", 1))
+
+
+@functools.cache
+def _defaults(cls: Any) -> dict[str, float]:
+    """Defaults that msgspec leaves out of a message if a field is that very object: floats.
+
+    They are left out of a state as well, so that what is read back is written as it was before.
+    """
+    names, defaults = cls.__struct_fields__, cls.__struct_defaults__
+    pairs = zip(names[len(names) - len(defaults) :], defaults, strict=True)
+    omits = cls.__struct_config__.omit_defaults
+    return {name: value for name, value in pairs if omits and isinstance(value, float)}
+
+
+@functools.cache
+def _values_of(kind: Any) -> Callable[[Any], Iterable[Any]]:
+    names = kind.__struct_fields__
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda value: [getattr(value, name) for name in names]
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    if isinstance(value, tuple):
+        named: Any = value
+        return dict(named._asdict())
+    state = value.__getstate__()
+    if isinstance(state, dict | None):
+        state = state or {}
+        if not dataclasses.is_dataclass(value) or "__getstate__" in vars(type(value)):
+            return state
+        # A field with a default that nobody set is an attribute of the class alone.
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names} | state
+    if isinstance(state, list):  # a frozen dataclass with slots
+        names = [field.name for field in dataclasses.fields(value)]
+        return dict(zip(names, state, strict=True))
+    return {name: part for parts in state or () for name, part in (parts or {}).items()}
+
+
+# ------------------------------------------------------------------------------------ writing
+
+
+class _Writer:
+    """Numbers what has an identity in the order of its first place, as `_Reader` does."""
+
+    def __init__(self, plain: frozenset[type]) -> None:
+        self.shapes: list[tuple[str, int, tuple[str, ...]]] = []
+        self.foreign: list[Any] = []
+        self._plain = plain
+        self._numbers: dict[int, int] = {}
+        # Some of what `__getstate__` returns is made for it: kept, so that no id comes twice.
+        self._kept: list[Any] = []
+        self._shape_numbers: dict[tuple[type, tuple[str, ...]], int] = {}
+
+    def node(self, value: Any) -> Any:
+        kind: Any = type(value)
+        if kind in self._plain:
+            return value
+        write = _WRITES.get(kind) or _writes(kind)
+        if kind in _WITHOUT_IDENTITY:
+            return write(self, value)
+        number = self._numbers.get(id(value))
+        if number is not None:
+            return [_REFERENCE, number]
+        self._numbers[id(value)] = len(self._numbers)
+        self._kept.append(value)
+        return write(self, value)
+
+    def _nodes(self, values: Iterable[Any]) -> list[Any]:
+        plain, node = self._plain, self.node
+        return [value if type(value) in plain else node(value) for value in values]
+
+    def int_(self, value: int) -> Any:
+        if -(1 << 63) <= value < 1 << 64:
+            return value
+        return [_BIG, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)]
+
+    def str_(self, value: str) -> Any:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return [_TEXT, value.encode("utf-8", "surrogatepass")]
+        return value
+
+    def list_(self, value: list[Any]) -> Any:
+        if self._plain.issuperset(map(type, value)):
+            return [_PLAIN_LIST, value]
+        return [_LIST, *self._nodes(value)]
+
+    def tuple_(self, value: tuple[Any, ...]) -> Any:
+        if self._plain.issuperset(map(type, value)):
+            return [_PLAIN_TUPLE, *value]
+        return [_TUPLE, *self._nodes(value)]
+
+    def dict_(self, value: dict[Any, Any]) -> Any:
+        plain = self._plain
+        if plain.issuperset(map(type, value.values())) and plain.issuperset(map(type, value)):
+            return [_PLAIN_DICT, value]
+        return [_DICT, *self._nodes(itertools.chain.from_iterable(value.items()))]
+
+    def set_(self, value: set[Any] | frozenset[Any]) -> Any:
+        # Sorted by what is written: the order of a set is that of this process.
+        nodes = sorted(map(self.node, value), key=msgspec.msgpack.encode)
+        return [_SET if type(value) is set else _FROZENSET, *nodes]
+
+    def deque_(self, value: deque[Any]) -> Any:
+        return [_DEQUE, value.maxlen, *self._nodes(value)]
+
+    def array(self, value: np.ndarray[Any, Any]) -> Any:
+        if value.dtype == np.object_:
+            return [_OBJECT_ARRAY, value.shape, self.list_(value.ravel().tolist())]
+        if _DTYPE.fullmatch(value.dtype.str) is None:
+            raise TypeError(f"an array of {value.dtype} can't be part of a state")
+        # The layout is kept: on it depends in which order a product sums.
+        is_fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+        flags = (_FORTRAN if is_fortran else 0) | (0 if value.flags.writeable else _READ_ONLY)
+        data = value.tobytes("F" if is_fortran else "C")
+        return [_ARRAY, value.dtype.str, value.shape, flags, data]
+
+    def scalar(self, value: np.generic) -> Any:
+        return [_SCALAR, value.dtype.str, value.tobytes()]
+
+    def enum(self, value: Enum) -> Any:
+        return [_ENUM, name_of(type(value)), value.name]
+
+    def object_(self, value: Any) -> Any:
+        kind = type(value)
+        if issubclass(kind, msgspec.Struct):
+            names, values = kind.__struct_fields__, _values_of(kind)(value)
+            if left_out := [k for k, d in _defaults(kind).items() if getattr(value, k) is d]:
+                pairs = zip(names, values, strict=True)
+                kept = {name: one for name, one in pairs if name not in left_out}
+                names, values = tuple(kept), kept.values()
+        else:
+            fields = _fields_of(value)
+            names, values = tuple(fields), fields.values()
+        number = self._shape_numbers.get((kind, names))
+        if number is None:
+            number = self._shape_numbers[kind, names] = len(self.shapes)
+            self.shapes.append((name_of(kind), version_of(kind), names))
+        return [_OBJECT, number, *self._nodes(values)]
+
+    def foreign_(self, value: Any) -> Any:
+        self.foreign.append(value)
+        return [_FOREIGN, len(self.foreign) - 1]
+
+
+_WRITES: dict[type, Callable[[_Writer, Any], Any]] = {
+    int: _Writer.int_,
+    str: _Writer.str_,
+    list: _Writer.list_,
+    tuple: _Writer.tuple_,
+    dict: _Writer.dict_,
+    set: _Writer.set_,
+    frozenset: _Writer.set_,
+    deque: _Writer.deque_,
+    np.ndarray: _Writer.array,
+}
+_WITHOUT_IDENTITY = (int, str, tuple, frozenset)
+
+
+@functools.cache
+def _writes(kind: Any) -> Callable[[_Writer, Any], Any]:
+    if issubclass(kind, np.generic):
+        return _Writer.scalar
+    if _is_enum(kind):
+        return _Writer.enum
+    return _Writer.object_ if is_ours(kind) else _Writer.foreign_
+
+
+# ------------------------------------------------------------------------------------ reading
+
+
+class _Reader:
+    """Makes the objects of a tree of nodes; numbers them as `_Writer` did."""
+
+    def __init__(self, shapes: list[_Shape], foreign: list[Any]) -> None:
+        self._shapes = shapes
+        self._foreign = foreign
+        self._made: list[Any] = []
+
+    def value(self, node: Any) -> Any:
+        return _READS[node[0]](self, node) if type(node) is list else node
+
+    def _values(self, node: list[Any], start: int = 1) -> list[Any]:
+        return [
+            _READS[part[0]](self, part) if type(part) is list else part for part in node[start:]
+        ]
+
+    def _identified(self, made: Any) -> Any:
+        self._made.append(made)
+        return made
+
+    def reference(self, node: list[Any]) -> Any:
+        made = self._made[node[1]]
+        if made is _NOT_YET:
+            raise BadInput("a part that is made whole stands inside itself")
+        return made
+
+    def list_(self, node: list[Any]) -> Any:
+        made = self._identified([])
+        made.extend(self._values(node))
+        return made
+
+    def plain(self, node: list[Any]) -> Any:
+        return self._identified(node[1])
+
+    def tuple_(self, node: list[Any]) -> Any:
+        return tuple(self._values(node))
+
+    def plain_tuple(self, node: list[Any]) -> Any:
+        return tuple(node[1:])
+
+    def dict_(self, node: list[Any]) -> Any:
+        made = self._identified({})
+        values = iter(self._values(node))
+        made.update(zip(values, values, strict=True))
+        return made
+
+    def set_(self, node: list[Any]) -> Any:
+        made = self._identified(set())
+        made.update(self._values(node))
+        return made
+
+    def frozenset_(self, node: list[Any]) -> Any:
+        return frozenset(self._values(node))
+
+    def deque_(self, node: list[Any]) -> Any:
+        made: deque[Any] = self._identified(deque(maxlen=node[1]))
+        made.extend(self._values(node, 2))
+        return made
+
+    def array(self, node: list[Any]) -> Any:
+        _, dtype, shape, flags, data = node
+        made = np.frombuffer(bytearray(data), _dtype(dtype))
+        made = made.reshape(shape, order="F" if flags & _FORTRAN else "C")
+        made.flags.writeable = not flags & _READ_ONLY
+        return self._identified(made)
+
+    def object_array(self, node: list[Any]) -> Any:
+        place = len(self._made)
+        self._made.append(_NOT_YET)
+        _, shape, (kind, *rest) = node
+        values = rest[0] if kind == _PLAIN_LIST else [self.value(part) for part in rest]
+        if len(values) != math.prod(shape):
+            raise BadInput(f"{len(values)} objects are no array of shape {shape}")
+        # Not by assignment, which would look into tuples of one length.
+        made = np.fromiter(values, np.object_, count=len(values)).reshape(shape)
+        self._made[place] = made
+        return made
+
+    def scalar(self, node: list[Any]) -> Any:
+        return self._identified(np.frombuffer(node[2], _dtype(node[1]), count=1)[0])
+
+    def big(self, node: list[Any]) -> Any:
+        return int.from_bytes(node[1], "little", signed=True)
+
+    def text(self, node: list[Any]) -> Any:
+        return node[1].decode("utf-8", "surrogatepass")
+
+    def enum(self, node: list[Any]) -> Any:
+        return self._identified(_class_named(node[1])[node[2]])
+
+    def foreign(self, node: list[Any]) -> Any:
+        return self._identified(self._foreign[node[1]])
+
+    def object_(self, node: list[Any]) -> Any:
+        shape = self._shapes[node[1]]
+        cls = shape.cls
+        if issubclass(cls, msgspec.Struct | tuple):
+            place = len(self._made)
+            self._made.append(_NOT_YET)
+            made = cls(**shape.upgraded(self._values(node, 2)))
+            self._made[place] = made
+            return made
+        made = self._identified(cls.__new__(cls))
+        self._fill(made, shape.upgraded(self._values(node, 2)))
+        return made
+
+    @staticmethod
+    def _fill(made: Any, fields: dict[str, Any]) -> None:
+        cls: Any = type(made)
+        declared = _declared(cls)
+        if declared is None:
+            set_state = getattr(cls, "__setstate__", None)
+            if set_state is None:
+                made.__dict__.update(fields)
+            else:
+                set_state(made, fields)
+            return
+        if declared != fields.keys():
+            wrong = ", ".join(sorted(declared ^ fields.keys()))
+            raise BadInput(f"{name_of(cls)} was written with other fields: {wrong}")
+        for name, value in fields.items():
+            object.__setattr__(made, name, value)
+
+
+def _dtype(text: Any) -> np.dtype[Any]:
+    if _DTYPE.fullmatch(text) is None:
+        raise BadInput(f"a state can't hold an array of {text!r}")
+    found: np.dtype[Any] = np.dtype(text)
+    return found
+
+
+_NOT_YET = object()
+_READS: dict[int, Callable[[_Reader, list[Any]], Any]] = {
+    _REFERENCE: _Reader.reference,
+    _LIST: _Reader.list_,
+    _PLAIN_LIST: _Reader.plain,
+    _TUPLE: _Reader.tuple_,
+    _PLAIN_TUPLE: _Reader.plain_tuple,
+    _DICT: _Reader.dict_,
+    _PLAIN_DICT: _Reader.plain,
+    _SET: _Reader.set_,
+    _FROZENSET: _Reader.frozenset_,
+    _DEQUE: _Reader.deque_,
+    _ARRAY: _Reader.array,
+    _OBJECT_ARRAY: _Reader.object_array,
+    _SCALAR: _Reader.scalar,
+    _BIG: _Reader.big,
+    _TEXT: _Reader.text,
+    _OBJECT: _Reader.object_,
+    _ENUM: _Reader.enum,
+    _FOREIGN: _Reader.foreign,
+}

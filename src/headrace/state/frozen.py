@@ -1,0 +1,144 @@
+"""State objects to bytes and back: a header, our own state as data, and a pickle of the models.
+
+This module is not a defence against whoever may sign snapshots: the signature is checked first, in
+`adapters.snapshots.store`. It writes no file and holds no key. What is ours is read as data
+(`state.codec`): no version of Headrace, Python or numpy changes what it means. Only what is not
+ours, such as a river model, is a pickle (`state.model_pickle`), and tied to the versions that
+wrote it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from ..errors import BadInput, BadSettings
+from .codec import decode_state, encode_state
+from .model_pickle import allowed_by, pickled, unpickled
+
+__all__ = ["FORMAT", "Header", "allowed_by", "freeze", "thaw"]
+
+FORMAT = 2
+"""1 was one pickle of everything; it is refused."""
+
+_MAGIC = b"HRSTATE\n"
+_LENGTH_BYTES = 4
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands before the body, as JSON. `data` bytes of the body are data, the rest a pickle.
+
+    The versions are those that wrote it.
+    """
+
+    format: int
+    kind: str
+    headrace: str
+    python: str
+    river: str
+    numpy: str
+    sha256: str
+    length: int
+    data: int = 0
+
+
+def freeze(state: object, *, kind: str) -> bytes:
+    """The state as bytes that say what they are: magic, length of the header, header, body.
+
+    Raises `BadSettings` for what can't be written, such as a model that holds a lambda.
+
+    >>> thaw(freeze({"seen_n": 3}, kind="engine"), kind="engine")
+    {'seen_n': 3}
+    """
+    try:
+        data, foreign = encode_state(state)
+    except (TypeError, RecursionError) as error:
+        raise BadSettings(f"the state can't be written: {error}") from error
+    body = data + (pickled(foreign) if foreign else b"")
+    header = msgspec.json.encode(
+        Header(
+            format=FORMAT,
+            kind=kind,
+            **_versions(),
+            sha256=hashlib.sha256(body).hexdigest(),
+            length=len(body),
+            data=len(data),
+        )
+    )
+    return _MAGIC + len(header).to_bytes(_LENGTH_BYTES, "big") + header + body
+
+
+def thaw(blob: bytes, *, kind: str, allowed: frozenset[str] = frozenset()) -> Any:
+    """The state of a blob that `freeze` made; `allowed` comes from `allowed_by`.
+
+    Raises `BadInput` if the blob is damaged, of another kind, of a class that is newer than this
+    Headrace knows, or holds models of another minor version of river or numpy, or anything that
+    models may not hold.
+
+    >>> thaw(freeze(1, kind="model"), kind="engine")
+    Traceback (most recent call last):
+    headrace.errors.BadInput: this state is of kind 'model'; 'engine' is wanted
+    """
+    header, body = _parts(blob, kind)
+    data, models = body[: header.data], body[header.data :]
+    try:
+        return decode_state(data, unpickled(models, allowed) if models else [])
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    # Damage can raise anything; a panic in river's Rust is a BaseException that is no Exception.
+    except BaseException as error:
+        raise BadInput(f"the state can't be read: {_in_words(error)}") from error
+
+
+def _in_words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{text or type(error).__name__}"
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {
+        "headrace": version("headrace"),
+        "python": platform.python_version(),
+        "river": version("river"),
+        "numpy": version("numpy"),
+    }
+
+
+def _parts(blob: bytes, kind: str) -> tuple[Header, bytes]:
+    """Header and body of a blob that is whole, of this kind, and that can be read here."""
+    start = len(_MAGIC) + _LENGTH_BYTES
+    if blob[: len(_MAGIC)] != _MAGIC:
+        raise BadInput("this is not a state of Headrace")
+    end = start + int.from_bytes(blob[len(_MAGIC) : start], "big")
+    try:
+        header = msgspec.json.decode(blob[start:end], type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"the header of the state can't be read: {error}") from error
+    if header.format != FORMAT:
+        raise BadInput(f"this state has format {header.format}, not {FORMAT}; {_REBUILT}")
+    if header.kind != kind:
+        raise BadInput(f"this state is of kind {header.kind!r}; {kind!r} is wanted")
+    body = blob[end:]
+    if len(body) != header.length or hashlib.sha256(body).hexdigest() != header.sha256:
+        raise BadInput("the state is damaged: its body is not the one its header describes")
+    if not 0 < header.data <= len(body):
+        raise BadInput("the state is damaged: its header tells of more data than there is")
+    if header.data < len(body):
+        # Python is only noted: protocol 5 crosses its versions, the layouts of libraries do not.
+        for library in ("river", "numpy"):
+            then, now = getattr(header, library), _versions()[library]
+            if then.split(".")[:2] != now.split(".")[:2]:
+                raise BadInput(
+                    f"the models in this state are of {library} {then} and {now} is installed; "
+                    + _REBUILT
+                )
+    return header, body
+
+
+_REBUILT = "the state is rebuilt from the log (docs/SNAPSHOTS.md, 'Without a snapshot')"

@@ -1,0 +1,151 @@
+"""Foreign objects, such as river models, as a pickle: the one part of a state that is no data.
+
+River (0.26) has no format but pickle, and a pickle is a program. It is read after the signature
+of the file has been verified, by Python's own reader with one rule on what it may name: a class or
+function of river, defined where it is named; the few names of Python and numpy in `_PLAIN`; and
+what is defined in the packages of the model that the user passed in this process. The rule keeps
+accidents out, not a forger: **who holds the key can run code** (docs/SNAPSHOTS.md).
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import types
+from typing import Any
+
+from ..errors import BadSettings
+
+_PLAIN = {
+    "builtins": "bool bytearray bytes complex dict float frozenset int iter list object range set "
+    "slice str tuple",
+    "collections": "Counter OrderedDict defaultdict deque",
+    "copy": "deepcopy",
+    "copyreg": "_reconstructor",
+    "datetime": "date datetime time timedelta timezone",
+    "decimal": "Decimal",
+    "fractions": "Fraction",
+    "functools": "partial",
+    "msgspec._utils": "rebuild",
+    "numbers": "Complex Integral Number Rational Real",
+    "numpy": "array dtype ndarray ones",
+    "numpy._core.multiarray": "_reconstruct scalar",
+    "numpy._core.numeric": "_frombuffer",
+    "numpy.random._generator": "Generator",
+    "numpy.random._mt19937": "MT19937",
+    "numpy.random._pcg64": "PCG64",
+    "numpy.random._pickle": "__bit_generator_ctor __generator_ctor __randomstate_ctor",
+    "numpy.random.bit_generator": "SeedSequence __pyx_unpickle_SeedSequence",
+    "operator": "itemgetter",
+    "random": "Random",
+}
+_NAMES = frozenset(f"{module}:{name}" for module, names in _PLAIN.items() for name in names.split())
+_METHODS = (("builtins", "str", "lower"), ("random", "Random", "gauss"))
+_KINDS = (type, types.FunctionType, types.BuiltinFunctionType)
+_OF_CYTHON = "cython_function_or_method"
+"""The name of its functions' type, of which each library has its own."""
+
+# What reads files and addresses, and what starts a process.
+_NOT_IN_MODELS = ("river.datasets", "river.stream")
+_NOT_IN_STATES = (
+    *("adapters", "bridges", "cli", "commands", "drivers", "pages", "shells", "testing"),
+    "__main__",
+)
+
+
+def pickled(foreign: object) -> bytes:
+    """The pickle. Raises `BadSettings` for what has none, such as a lambda or an open file."""
+    try:
+        return pickle.dumps(foreign, protocol=5)
+    except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as error:
+        raise BadSettings(
+            f"the state can't be pickled: {error}; use classes and functions defined at the top "
+            "level of a module, and no open files, locks or lambdas"
+        ) from error
+
+
+def unpickled(body: bytes, allowed: frozenset[str] = frozenset()) -> Any:
+    """What `pickled` wrote; `allowed` comes from `allowed_by`. Raises whatever the pickle makes."""
+    return _Reader(body, allowed).load()
+
+
+def allowed_by(model: object) -> frozenset[str]:
+    """The packages of the user's own whose classes and functions a state of `model` may name.
+
+    Found in the pickle of the object that the user passed in this process, never in a file. A
+    package is the first part of a module's name, because a model makes its parts (a tree its
+    leaves) only while it learns.
+
+    Raises `BadSettings` if a snapshot of `model` could be written but not read.
+
+    >>> from river import tree
+    >>> allowed_by(tree.HoeffdingTreeClassifier())
+    frozenset()
+    """
+    reader = _Recorder(pickled(model), frozenset())
+    try:
+        reader.load()
+    except pickle.UnpicklingError as error:
+        raise BadSettings(
+            f"the model can't be restored from a snapshot: {error}; use a function or a class of "
+            "a module of your own"
+        ) from error
+    except Exception as error:
+        raise BadSettings(f"the model can't be restored from a snapshot: {error}") from error
+    return frozenset(reader.found)
+
+
+class _Reader(pickle.Unpickler):
+    def __init__(self, body: bytes, allowed: frozenset[str]) -> None:
+        super().__init__(io.BytesIO(body))
+        self._allowed = allowed
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}:{name}" in _NAMES:
+            return super().find_class(module, name)
+        if (module, name) == ("builtins", "getattr"):
+            return self._method
+        self._check_module(module)
+        found = super().find_class(module, name)
+        if (
+            not (isinstance(found, _KINDS) or type(found).__name__ == _OF_CYTHON)
+            or getattr(found, "__module__", None) != module
+            or found.__qualname__ != name
+        ):
+            raise pickle.UnpicklingError(f"{module}:{name} is no class or function defined there")
+        return found
+
+    def _check_module(self, module: str) -> None:
+        package, _, rest = module.partition(".")
+        is_ours = package == "headrace" and rest.partition(".")[0] not in _NOT_IN_STATES
+        is_rivers = package == "river" and not module.startswith(_NOT_IN_MODELS)
+        if not (is_ours or is_rivers or self._is_users(package)):
+            raise pickle.UnpicklingError(f"the module {module} is not admitted in a state")
+
+    def _is_users(self, package: str) -> bool:
+        return package in self._allowed
+
+    def _method(self, owner: Any, name: str) -> Any:
+        """Stands in for `getattr`, by which pickle names a bound method."""
+        kind = owner if isinstance(owner, type) else type(owner)
+        if (kind.__module__, kind.__qualname__, name) not in _METHODS:
+            self._check_module(kind.__module__)
+        found = getattr(kind, name)
+        if name.startswith("__") or not callable(found):
+            raise pickle.UnpicklingError(f"{kind.__qualname__}.{name} is no method of a model")
+        return found if isinstance(owner, type) else found.__get__(owner, kind)
+
+
+class _Recorder(_Reader):
+    """Reads what this process has just written, and notes whose it is."""
+
+    def __init__(self, body: bytes, allowed: frozenset[str]) -> None:
+        super().__init__(body, allowed)
+        self.found: set[str] = set()
+
+    def _is_users(self, package: str) -> bool:
+        if package in sys.stdlib_module_names - {"__main__"} or package in ("numpy", "river"):
+            return False
+        self.found.add(package)
+        return True

@@ -1,0 +1,85 @@
+"""`headrace run --live`: the view changes no decision, and where it can't be is said."""
+
+import io
+from functools import partial
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from rich.console import Console
+
+from commands.runs import Stream
+from headrace import Engine, cli
+from headrace.commands import run
+from headrace.commands.run import essentials
+from headrace.drivers.files.run import Places
+from headrace.learn.estimate import Estimate
+from headrace.learn.quality import Quality, Rate
+from headrace.pages.live.screen import Screen
+
+
+def ran(folder, *arguments):
+    """Two starts with answers between them; the stream."""
+    folder.mkdir()
+    stream = Stream(folder)
+    stream.write_events(0, 400)
+    assert cli.main([*stream.argv, *arguments]) == 0
+    stream.answer()
+    assert cli.main([*stream.argv, *arguments]) == 0
+    return stream
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    return ran(tmp_path_factory.mktemp("plain") / "stream")
+
+
+def test_the_view_shows_the_run_and_changes_no_decision(plain, tmp_path, monkeypatch, capsys):
+    files = []
+
+    def screen():
+        files.append(io.StringIO())
+        console = Console(file=files[-1], force_terminal=True, width=100, height=30)
+        return Screen(console=console)
+
+    monkeypatch.setattr(run, "Screen", screen)
+    shown = ran(tmp_path / "stream", "--live")
+    assert shown.written() == plain.written()
+    last = files[-1].getvalue()
+    for word in ("400", "healthy", "latest decisions", "cold start"):
+        assert word in last
+    assert "\x1b[?1049l" in last  # The terminal is given back,
+    assert "labels asked" in capsys.readouterr().out  # and the closing table comes after.
+
+
+def test_without_a_terminal_it_runs_as_ever_and_says_so(plain, tmp_path, monkeypatch, capsys):
+    console = partial(Console, file=io.StringIO())
+    monkeypatch.setattr(run, "Screen", lambda: Screen(console=console()))
+    shown = ran(tmp_path / "stream", "--live")
+    assert shown.written() == plain.written()
+    out, err = capsys.readouterr()
+    assert err.count("--live needs a terminal") == 2  # Once each start.
+    assert "labels asked" in out and "\x1b" not in out + err
+
+
+def test_what_came_before_the_first_label_is_no_accuracy():
+    report = Engine().report
+    report = replace(report, events_n=400, unpredicted_n=400)
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    assert dict(essentials(report, places))["accuracy"].startswith("none yet: all 400 events")
+    found = Estimate(accuracy=0.9, low=0.8, high=0.95, labels_n=30)
+    later = replace(report, unpredicted_n=150, accuracy=found)
+    assert dict(essentials(later, places))["accuracy"] == (
+        "0.900 (95 % interval 0.800 to 0.950, from 30 labels); "
+        "without 150 events before the first label"
+    )
+
+
+def test_quality_is_told_where_labels_are_enough():
+    rate = Rate(value=0.8, low=0.7, high=0.9, labels_n=50, effective_n=40.0)
+    thin = Rate(value=0.8, low=0.1, high=0.9, labels_n=3, effective_n=3.0)
+    report = replace(Engine().report, quality=Quality(balanced_accuracy=rate, kappa=thin))
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    told = dict(essentials(report, places))["quality"]
+    assert told == "balanced accuracy 0.800 (0.700 to 0.900)"
+    assert dict(essentials(Engine().report, places))["quality"] == "too few labels"
