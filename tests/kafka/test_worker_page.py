@@ -84,7 +84,7 @@ class Written(Worker):
 
 
 def test_the_commands_of_the_page_bring_a_worker_up(written: Written) -> None:
-    create, work = commands()
+    create, work = (one for one in commands() if one[1] in ("topics", "worker"))
     assert create[:2] == ["headrace", "topics"] and work[:2] == ["headrace", "worker"]
     done = subprocess.run(
         [str(BIN / "headrace"), *create[1:]],

@@ -275,7 +275,7 @@ def test_an_erased_person_is_not_in_the_memory() -> None:
     for i in range(30):
         model.learn_one({"x": float(i), "who": "ada" if i == 3 else "other"}, i % 2)
     learner = Learner(model, Columns(1))
-    assert learner.erase((), lambda x: x.get("who") == "ada") == 1
+    assert learner.erase(lambda key, x, at: x.get("who") == "ada") == 1
     assert ("who", "ada") not in model.columns.places
     assert all(x["who"] == "other" for x, _, _ in model._memory)
 

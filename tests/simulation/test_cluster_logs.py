@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headrace.flow import deadlines, outbox, takeover
+from headrace.flow import deadlines, flow, outbox, recovery, takeover, tapes
 from headrace.flow.effects import Follow, Load, Look, Part
 from headrace.flow.flow import Flow
 from headrace.flow.tapes import Tapes
@@ -119,6 +119,14 @@ def does_not_watch_the_training_log(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(deadlines, "_places", without_training)
     patch.setattr(Flow, "read_up_to", lambda self, part: None)
+    # Nor when it starts, or takes a shard over.
+    takes_any_place_in(patch, "training")
+    is_other = TopicIds.is_other
+    patch.setattr(
+        TopicIds,
+        "is_other",
+        lambda self, part, found: "training" not in part.topic and is_other(self, part, found),
+    )
 
 
 def begins_anew_where_the_journal_is_gone(patch: pytest.MonkeyPatch) -> None:
@@ -150,11 +158,15 @@ def passes_over_what_the_desk_has_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_any_desk_for_its_own(patch: pytest.MonkeyPatch) -> None:
-    for module in (deadlines, outbox, takeover):
+    takes_any_place_in(patch, "desk")
+
+
+def takes_any_place_in(patch: pytest.MonkeyPatch, log: str) -> None:
+    for module in (deadlines, flow, outbox, recovery, takeover, tapes):
         check = module.check_place
 
         def check_others(part: Part, place: int, end: int, check: Any = check) -> None:
-            if "desk" not in part.topic:
+            if log not in part.topic:
                 check(part, place, end)
 
         patch.setattr(module, "check_place", check_others)

@@ -103,7 +103,9 @@ def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Asking,
         "ended",
-        lambda self, event_id, now, is_answered: ended(self, event_id, now, is_answered=False),
+        lambda self, event_id, now, is_answered, worth=None: ended(
+            self, event_id, now, is_answered=False
+        ),
     )
 
 

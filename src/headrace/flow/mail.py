@@ -216,7 +216,7 @@ class Mail:
     def to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
         """An entry for the log of the desk that has its request, or of this one."""
         if desk is None:
-            assert isinstance(entry, LabelRequested | Answer | Withdrawal)
+            assert isinstance(entry, LabelRequested | RequestRescored | Answer | Withdrawal)
             desk = desk_of(entry.request_id, self.kafka.desk_partitions)
         return Post(
             self.kafka.desk,

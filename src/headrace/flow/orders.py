@@ -91,7 +91,7 @@ def part_of(order: RoundOrdered, partition: int) -> RoundOrdered | None:
 
     >>> order = RoundOrdered(at=0.0, labels_n=5, key="monday", shards_n=3)
     >>> [part_of(order, number).labels_n for number in range(3)]
-    [2, 1, 2]
+    [1, 2, 2]
     """
     n = order.shards_n
     if partition >= n or order.labels_n is None:
