@@ -217,7 +217,7 @@ class Shard(Watched):
             self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
         priority = self.asking.open.priority_of(drawn.utility)
         self.asking.watch(events, row, drawn.reason, priority)
-        return [*self.asking.arrived(candidate, drawn, self.model.version, now)]
+        return [*self.asking.arrived(candidate, drawn, self.model.version, now, priority)]
 
     def _counted(self, now: float) -> list[Output]:
         """What is due because so many events were observed."""

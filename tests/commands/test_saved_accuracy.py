@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from commands.saved_workers import KEY, TOML, Saved, lived
+from commands.saved_workers import TOML, Saved
 from headrace import cli
 from headrace.bridges.bridge import Unreachable
 from headrace.commands.desk import JoinedRun
@@ -18,17 +18,6 @@ from headrace.errors import BadSettings
 from headrace.reporting import report_of_parts
 from headrace.settings import Settings, parse
 from simulation.cluster_worlds import World
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return lived(tmp_path_factory.mktemp("lived"))
-
-
-@pytest.fixture
-def saved(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saved:
-    monkeypatch.setenv("HEADRACE_SNAPSHOT_KEY", KEY)
-    return Saved(world, tmp_path)
 
 
 def told_by(world: World, *numbers: int) -> Told:

@@ -13,7 +13,7 @@ import msgspec
 import pandas
 import pytest
 
-from commands.saved_workers import KEY, Saved, lived
+from commands.saved_workers import KEY, Saved
 from commands.test_tracking import Shelf, settle
 from headrace import Engine, cli
 from headrace.adapters.mlflow_model import load_scorer
@@ -26,17 +26,6 @@ from headrace.drivers.kafka.states import States
 from headrace.errors import BadSettings
 from headrace.reporting import report_of_parts
 from simulation.cluster_worlds import World
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return lived(tmp_path_factory.mktemp("lived"))
-
-
-@pytest.fixture
-def saved(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Saved:
-    monkeypatch.setenv("HEADRACE_SNAPSHOT_KEY", KEY)
-    return Saved(world, tmp_path)
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from ..adapters.printing import say
 from ..bridges import settings_of
 from ..bridges.carrier import Carrier
 from ..drivers.audit.acts import Acts
-from ..drivers.files.orders import orders_at
 from ..drivers.files.shown import REPORT, read_compared
 from ..errors import BadInput, BadSettings
 from ..messages import RoundOrdered
 from ..settings import Settings
 from .bridge import acts_of, add_places, open_carrier, open_end
+from .ordering import orders_at
 from .stopping import told_to_stop
 from .worker_accuracy import Accuracy, SavedAccuracy, WorkerAccuracy
 

@@ -10,11 +10,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from ..adapters.sealing import load_sealer
 from ..bridges.bridge import Unreachable
-from ..drivers.files.orders import FolderOrders, Orders, orders_at
+from ..drivers.files.orders import FolderOrders, Orders
 from ..errors import BadInput, BadSettings
 from ..query.orders import Order
-from ..settings import load_for_kafka
+from ..settings import Settings, load_for_kafka
 
 POLL_S = 0.1
 WAIT_S_MAX = 86_400
@@ -30,6 +31,15 @@ def orders_of(arguments: argparse.Namespace) -> Orders:
     if arguments.state is not None:
         return FolderOrders(arguments.state)
     return orders_at(None, load_for_kafka(arguments.settings))
+
+
+def orders_at(state: Path | None, settings: Settings) -> Orders:
+    """Where orders are placed of the run in a folder, or of the workers on Kafka."""
+    if state is not None:
+        return FolderOrders(state)
+    from ..drivers.kafka.orders_end import KafkaOrders  # noqa: PLC0415 - Kafka is an extra
+
+    return KafkaOrders(settings.kafka, load_sealer(settings.sealing, settings.stream))
 
 
 def check_place(arguments: argparse.Namespace) -> None:

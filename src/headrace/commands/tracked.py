@@ -17,12 +17,13 @@ from ..adapters.mlflow_registry import Away
 from ..adapters.snapshots.store import Keys, load_keys
 from ..drivers.files.curve import CURVE, LINE_BYTES_MAX, Point, point_of
 from ..drivers.files.folder import settings_of_run
-from ..drivers.files.orders import FolderOrders, Orders, orders_at
+from ..drivers.files.orders import FolderOrders, Orders
 from ..learn.versions import Versions
 from ..report import Report
 from ..reporting import report_of_parts
 from ..settings import Settings
 from .model import kept_versions
+from .ordering import orders_at
 
 if TYPE_CHECKING:
     from ..drivers.kafka.states import States

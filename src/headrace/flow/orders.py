@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import xxhash
 
+from ..learn import caps
 from ..messages import (
     InputRejected,
     LabelRequested,
@@ -97,8 +98,8 @@ def part_of(order: RoundOrdered, partition: int) -> RoundOrdered | None:
     if partition >= n or order.labels_n is None:
         return order if partition < n else None
     first = xxhash.xxh64_intdigest(order.key.encode()) % n
-    more = (partition - first) % n < order.labels_n % n
-    return msgspec.structs.replace(order, labels_n=order.labels_n // n + more)
+    labels_n = caps.part_of(order.labels_n, n, (partition - first) % n)
+    return msgspec.structs.replace(order, labels_n=labels_n)
 
 
 def open_ordered(

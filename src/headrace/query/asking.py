@@ -42,7 +42,7 @@ from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need
 from .control import ControlDraw
 from .duplicates import Duplicates
-from .open_questions import SCORED_REASONS, OpenQuestion, OpenQuestions, priorities
+from .open_questions import SCORED_REASONS, OpenQuestion, OpenQuestions
 from .paying import Paying
 from .pool import Pool
 from .quotas import REASON as QUOTA
@@ -194,7 +194,7 @@ class Asking(Paying):
         return utilities_by_row(self.strategy, self.strategy_name, pool, self.chance)
 
     def arrived(
-        self, candidate: Candidate, drawn: Drawn, model_version: int, now: float
+        self, candidate: Candidate, drawn: Drawn, model_version: int, now: float, priority: float
     ) -> list[LabelRequested]:
         """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
         self.propensity_min = min(self.propensity_min, drawn.propensity)
@@ -206,7 +206,7 @@ class Asking(Paying):
             strategy=BLIND if drawn.is_blind else drawn.rule or self.strategy_name,
             utility=drawn.utility,
             threshold=drawn.threshold,
-            priority=self.open.priority_of(drawn.utility),
+            priority=priority,
         )
         return self._ask_or_wait(self._request(candidate, why, model_version), now)
 
@@ -315,7 +315,8 @@ class Asking(Paying):
         rounds_n = self.rounds_by_reason.get(decision.reason, 0)
         self.rounds_by_reason[decision.reason] = rounds_n + 1
         self.last_round_at[decision.reason] = decision.now
-        priority = priorities(decision.utilities[decision.chosen], decision.utilities)
+        utilities = decision.utilities
+        priority = self.open.priorities(utilities[decision.chosen], utilities)
         for i, (row, candidate) in enumerate(zip(decision.chosen, candidates, strict=True)):
             if self.remembers(candidate.id):
                 # One id, twice in the pool: the first was asked a moment ago.
@@ -327,7 +328,7 @@ class Asking(Paying):
                 utility=float(decision.utilities[row]),
                 threshold=self.threshold,
                 round_n=decision.round_n,
-                priority=float(priority[i]),
+                priority=priority[i],
             )
             outputs.append(self._paid(self._request(candidate, why, model_version), decision.now))
         if decision.reason == "schedule":

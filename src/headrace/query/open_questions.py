@@ -58,7 +58,16 @@ class OpenQuestions:
 
     def priority_of(self, utility: float) -> float:
         """The priority of an event of this utility, as far as the last look can tell."""
-        return priorities(np.array([utility]), self._usual).item()
+        return self.priorities(np.array([utility]), self._usual)[0]
+
+    def priorities(self, utilities: NDArray[np.float64], usual: NDArray[np.float64]) -> list[float]:
+        """Those of events of these utilities among the `usual`; 0 where there are none.
+
+        Only where questions are scored again do requests have a priority.
+        """
+        if not self.is_scored:
+            return [0.0] * len(utilities)
+        return [rounded(one) for one in worths(utilities, np.sort(usual)).tolist()]
 
     def asked(self, question: OpenQuestion) -> None:
         """Doubt chose this one."""
@@ -156,8 +165,3 @@ def worths(utilities: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArra
 def rounded(worth: float) -> float:
     """A priority: in tenths, so that it does not change with every label."""
     return round(10.0 * worth) / 10.0
-
-
-def priorities(utilities: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The priorities of events of these utilities among others, in any order."""
-    return np.array([rounded(one) for one in worths(utilities, np.sort(usual)).tolist()])

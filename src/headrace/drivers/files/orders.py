@@ -14,11 +14,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ...adapters.sealing import load_sealer
 from ...errors import BadInput, BadSettings
 from ...messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
 from ...query.orders import Order, fault_of
-from ...settings import Settings
 from .places import no_run_told
 from .rounds_told import RoundsTold
 
@@ -116,12 +114,3 @@ class FolderOrders:
 
     def close(self) -> None:
         self._told.close()
-
-
-def orders_at(state: Path | None, settings: Settings) -> Orders:
-    """Where orders are placed of the run in a folder, or of the workers on Kafka."""
-    if state is not None:
-        return FolderOrders(state)
-    from ..kafka.orders_end import KafkaOrders  # noqa: PLC0415 - Kafka is an extra
-
-    return KafkaOrders(settings.kafka, load_sealer(settings.sealing, settings.stream))
