@@ -324,7 +324,7 @@ class Flow(Hand):
                 continue
             if turn != self.turn:
                 # Read from where the group stood, which another worker may have moved on.
-                self.give(Seek(part, place))
+                self._go_back(part, place)
                 continue
             records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
@@ -337,12 +337,17 @@ class Flow(Hand):
                 if turn != self.turn:
                     # Answers made anew end a turn too, and nobody else goes back for these.
                     if (place := self.place_of(part)) is not None and part in self.held:
-                        self.give(Seek(part, place))
+                        self._go_back(part, place)
                     continue
                 if first > place:
                     self.places.lose(part, place, first, "what follows goes on without them")
             if records:
                 self._feed(part, records)
+
+    def _go_back(self, part: Part, place: int) -> None:
+        """Read from here again: where the consumer stood until then has passed over records."""
+        self.turn += 1
+        self.give(Seek(part, place))
 
     def _feed(self, part: Part, records: Sequence[Any]) -> None:
         """A piece of one part, fed and handed over."""
