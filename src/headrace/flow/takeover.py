@@ -102,9 +102,10 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
     check_place(part, shard.position, end)
     _check_journal(flow, found, committed)
     if first > shard.position:
-        # A shard that has seen nothing yet begins where its log does.
-        if shard.journal >= 0:
-            flow.places.lose(part, shard.position, first, "its shard goes on without these events")
+        # A shard that has seen nothing yet begins where its log does, or where the group stands.
+        stood = shard.position if shard.journal >= 0 else bounds.committed
+        if stood is not None and stood < first:
+            flow.places.lose(part, stood, first, "its shard goes on without these events")
         shard.seek(first)
     while flow.settings.query.budget.cap is not None and not flow.is_caught_up:
         yield None  # What is claimed of the cap stands in the training log.
