@@ -30,7 +30,7 @@ from .messages import (
 from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.window import Columns
-from .request_ids import opinion_id
+from .request_ids import opinion_ids
 from .shard import Shard
 
 REASON = "erased"
@@ -146,7 +146,7 @@ def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:
 def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
     """The ids of all requests that there may be about these events."""
     first_ids = {shard.asking.request_id(event_id) for event_id in sorted(event_ids)}
-    return first_ids | {opinion_id(one, n) for one in first_ids for n in (2, 3)}
+    return first_ids.union(*map(opinion_ids, first_ids))
 
 
 def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counter[str]) -> None:

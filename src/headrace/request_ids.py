@@ -12,6 +12,15 @@ def opinion_id(request_id: str, opinion_n: int) -> str:
     return f"{request_id}:{opinion_n}"
 
 
+def opinion_ids(request_id: str) -> list[str]:
+    """The ids of all requests for opinions that there may be about the label of a request.
+
+    >>> opinion_ids("8a04c3416f459c72")
+    ['8a04c3416f459c72:2', '8a04c3416f459c72:3']
+    """
+    return [opinion_id(request_id, n) for n in (2, 3)]
+
+
 def further_id(request_id: str, answer_n: int) -> str:
     """The id of the question for the answer with this number, from 2, to a request.
 

@@ -54,7 +54,7 @@ from ..messages import (
     RequestWithdrawn,
     Withdrawal,
 )
-from ..request_ids import base_id, opinion_id
+from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import RAW_MAX, fault_of, is_text, raw_of
@@ -252,7 +252,7 @@ class Desk:
         if entry is None:
             return []
         if entry.has_ended:
-            opinions = (self._ledger.find(opinion_id(request_id, n)) for n in (2, 3))
+            opinions = (self._ledger.find(one) for one in opinion_ids(request_id))
             open_ones = [one for one in opinions if one is not None and not one.has_ended]
             return [self._withdrawn(one, reason, now) for one in open_ones]
         entry.is_withdrawn = True

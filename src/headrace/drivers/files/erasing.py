@@ -37,7 +37,7 @@ from ...observe.decode import Decoder
 from ...observe.joining import Halves
 from ...privacy import Privacy
 from ...query.requests import request_id
-from ...request_ids import base_id, further_id, opinion_id
+from ...request_ids import base_id, further_id, opinion_ids
 from ...settings import Settings
 from .copying import ANSWERS, COPY
 from .feeding import Feeder
@@ -362,7 +362,7 @@ def _questions_about(request_ids: Iterable[str], answers_max: int) -> set[str]:
     """The ids of these requests, of opinions about them, and of questions for one more answer."""
     found = {*request_ids}
     for one in request_ids:
-        found |= {opinion_id(one, n) for n in (2, 3)}
+        found.update(opinion_ids(one))
         found |= {further_id(one, n) for n in range(2, answers_max + 1)}
     return found
 
