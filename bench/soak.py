@@ -19,6 +19,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -46,6 +47,11 @@ LAG_S_MAX = 2.0
 LAG_OUT_OF_HAND_S = 30.0
 GROWTH_MAX = 1.1
 SHARES_OF_BEST = (0.9, 0.75, 0.6, 0.45, 0.3)
+
+
+def start_alone(*words: str, **how: Any) -> subprocess.Popen[bytes]:
+    """A process whose memory is all its own."""
+    return subprocess.Popen([sys.executable, *words], **how)
 
 
 @dataclass(frozen=True)
@@ -261,7 +267,7 @@ def main() -> int:
         del settings["worker"]["snapshot_every_s"]
         make_events(broker, settings, partitions_n)
         sender = Sender(broker.servers, settings["kafka"]["events"], partitions_n)
-        worker = Worker(settings, folder)
+        worker = Worker(settings, folder, python=start_alone)
         world = World(drift_every_n=DRIFT_EVERY_N)
         traffic = Traffic(broker.client, names_of(settings), world, HONEST, rate=0.0)
         try:

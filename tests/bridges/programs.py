@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from commands.runs import Stream
+from warm import Program, start_python
 
 WITHIN_S = 60.0
 SETTINGS = """
@@ -45,12 +45,11 @@ class Programs:
         self.settings = folder / "headrace.toml"
         self.settings.write_text(SETTINGS)
         self.stream.write_events(0, 300)
-        self._started: list[subprocess.Popen[str]] = []
+        self._started: list[Program] = []
         self.url = self.token = ""
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "headrace", *words]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    def start(self, *words: str) -> Program:
+        process = start_python("-m", "headrace", *words, stderr=subprocess.PIPE)
         self._started.append(process)
         return process
 
@@ -62,7 +61,7 @@ class Programs:
         wait_for((self.places.state / "places.json").exists, "run")
         wait_for(lambda: len(self.stream.requests()) >= 20, "requests")
 
-    def start_desk(self) -> subprocess.Popen[str]:
+    def start_desk(self) -> Program:
         desk = self.start("desk", "--state", str(self.places.state), "--port", "0")
         assert desk.stderr is not None
         for line in desk.stderr:

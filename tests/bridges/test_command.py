@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from headrace.bridges.folder import places_of
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import Answer
 from headrace.settings import Settings, parse
+from warm import start_python
 
 OWN = '''
 import json
@@ -74,14 +74,10 @@ def own(tmp_path, monkeypatch):
 
 
 def start(stream, settings, folder):
-    command = [sys.executable, "-m", "headrace", "bridge", "spool", "--every", "0.02"]
+    command = ["-m", "headrace", "bridge", "spool", "--every", "0.02"]
     command += ["--state", str(stream.places.state), "--settings", str(settings)]
-    return subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), *sys.path])},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return start_python(*command, env=environment, stderr=subprocess.PIPE)
 
 
 def answered(stream) -> list[str]:

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from kafka.topics import Topics
 from kafka.workers import TOPICS, Worker
 from kafka.world import wait_until
+from warm import Program, run_python, start_python
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples" / "kafka"
@@ -53,14 +54,10 @@ def demo_settings(servers: str, prefix: str, folder: Path) -> str:
 
 
 @contextmanager
-def program(name: str, *arguments: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def program(name: str, *arguments: str, log: Path) -> Iterator[Program]:
     """An example that runs while the block does; stopped as a container would be."""
     with log.open("wb") as output:
-        started = subprocess.Popen(
-            [sys.executable, str(EXAMPLES / name), *arguments],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+        started = start_python(str(EXAMPLES / name), *arguments, stdout=output, stderr=output)
     try:
         yield started
         assert started.poll() is None, f"{name} has ended by itself:\n{log.read_text()}"
@@ -89,7 +86,7 @@ def test_demo_asks_gets_answers_and_learns(broker, prefix, tmp_path) -> None:
     where = ("--settings", str(settings))
     once(EXAMPLES / "producer.py", *where, "--events", "0", "--partitions", "2")
     assert broker.topics.partitions(f"{prefix}.events") == 2
-    once("-m", "headrace.cli", "topics", *where, "--create")
+    once("-m", "headrace", "topics", *where, "--create")
 
     producing = program(
         "producer.py", *where, "--rate", str(RATE), "--drift-every", "3000", log=tmp_path / "p.log"
@@ -128,13 +125,7 @@ def check_topics(broker: Any, prefix: str) -> None:
 
 def once(*command: Any) -> None:
     """Run a program to its end, which must be a good one."""
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    done = run_python(*map(str, command), timeout=90)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -143,13 +134,7 @@ def test_program_that_reaches_no_broker_says_so_and_ends_with_2(name: str, tmp_p
     settings = tmp_path / "headrace.toml"
     # Port 9 is nobody's.
     settings.write_text('[kafka]\nservers = ["127.0.0.1:9"]\n')
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), "--settings", str(settings)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(str(EXAMPLES / name), "--settings", str(settings), timeout=60)
     assert done.returncode == 2
     assert done.stderr.startswith(f"{name.removesuffix('.py')}: no broker can be spoken to")
     assert "Traceback" not in done.stderr
@@ -158,13 +143,7 @@ def test_program_that_reaches_no_broker_says_so_and_ends_with_2(name: str, tmp_p
 def test_programs_refuse_plaintext_beyond_loopback(tmp_path: Path) -> None:
     settings = tmp_path / "headrace.toml"
     settings.write_text('[kafka]\nservers = ["kafka.example.org:9092"]\n')
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "producer.py"), "--settings", str(settings)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(str(EXAMPLES / "producer.py"), "--settings", str(settings), timeout=60)
     assert done.returncode == 2
     assert "allow_plaintext" in done.stderr
 

@@ -7,33 +7,28 @@ worker outlives the program that started it, even if that is killed.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 from kafka.auditor import Audit, Book, audit
 from kafka.broker import Address, Broker
 from kafka.world import CLASSES, Traffic, wait_until
+from warm import Program, run_python, start_python
 
-GUARD = Path(__file__).with_name("guard.py")
 READY_S_MAX = 120.0
 STOP_S_MAX = 60.0
 COMMAND_S_MAX = 300.0
 OVER_S_MAX = 150.0
 LOG_TAIL_LINES = 60
 TOPICS = ("events", "requests", "answers", "training", "drift", "rejects", "desk", "journal")
-# A worker that prints to a pipe is started as `python -m headrace.cli`, to need no path.
-COMMAND = (sys.executable, "-m", "headrace.cli")
 
 
 def settings_of(prefix: str, servers: str, folder: Path, **sections: Mapping[str, Any]) -> Any:
@@ -90,9 +85,18 @@ def toml_of(settings: Mapping[str, Any]) -> str:
 
 
 class Worker:
-    """One worker process of these settings; `start` after `kill` is another life of it."""
+    """One worker process of these settings; `start` after `kill` is another life of it.
 
-    def __init__(self, settings: Mapping[str, Any], folder: Path, name: str = "w0") -> None:
+    `python` starts one: a benchmark gives one that shares no memory with others.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        folder: Path,
+        name: str = "w0",
+        python: Callable[..., Program | subprocess.Popen[bytes]] = start_python,
+    ) -> None:
         self.name, self.settings = name, settings
         self.port = _free_port()
         self.log = folder / f"{name}.log"
@@ -100,7 +104,8 @@ class Worker:
         own = {**settings, "http": {**settings.get("http", {}), "port": self.port}}
         self.path.write_text(toml_of(own))
         self.lives_n = 0
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._python = python
+        self._program: Program | subprocess.Popen[bytes] | None = None
         self.pid = 0
 
     def __enter__(self) -> Self:
@@ -113,31 +118,22 @@ class Worker:
         """Start it; it is not ready yet."""
         assert not self.is_running, f"{self.name} runs"
         self.lives_n += 1
-        command = [*_command(), "worker", "--settings", str(self.path)]
+        words = ("-m", "headrace", "worker", "--settings", str(self.path))
         with self.log.open("ab") as log:
             log.write(f"=== life {self.lives_n}\n".encode())
             log.flush()
-            self._guard = subprocess.Popen(
-                [sys.executable, "-S", "-E", str(GUARD), *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=self.path.parent,
-                start_new_session=True,
-            )
-        assert self._guard.stdout is not None
-        self.pid = int(self._guard.stdout.readline() or 0)
+            self._program = self._python(*words, stdout=log, stderr=log, cwd=self.path.parent)
+        self.pid = self._program.pid
         return self
 
     @property
     def is_running(self) -> bool:
-        return self._guard is not None and self._guard.poll() is None
+        return self._program is not None and self._program.poll() is None
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; nothing if it has ended."""
-        if self.is_running:
-            assert self._guard is not None and self._guard.stdin is not None
-            os.write(self._guard.stdin.fileno(), bytes([number]))
+        if self._program is not None:
+            self._program.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL, and wait until it is gone; nothing if it does not run."""
@@ -151,26 +147,21 @@ class Worker:
 
     def wait(self) -> int:
         """Wait until it is gone; its exit code."""
-        if self._guard is None:
+        if self._program is None:
             return 0
         try:
-            code = self._guard.wait(STOP_S_MAX)
+            code = self._program.wait(STOP_S_MAX)
         except subprocess.TimeoutExpired:
             self.signal(signal.SIGKILL)
-            self._guard.wait(STOP_S_MAX)
+            self._program.wait(STOP_S_MAX)
             raise AssertionError(f"{self.name} does not stop; its log:\n{self.tail()}") from None
-        for pipe in (self._guard.stdin, self._guard.stdout):
-            assert pipe is not None
-            pipe.close()
-        self._guard, self.pid = None, 0
+        self._program, self.pid = None, 0
         return code
 
     def headrace(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of Headrace with these settings."""
-        command = [sys.executable, "-m", "headrace.cli", *arguments, "--settings", str(self.path)]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=COMMAND_S_MAX, check=False
-        )
+        words = ("-m", "headrace", *arguments, "--settings", str(self.path))
+        return run_python(*words, timeout=COMMAND_S_MAX)
 
     # ------------------------------------------------------------------------------- its state
 
@@ -351,12 +342,6 @@ def _behind(book: Book, settings: Mapping[str, Any]) -> list[str]:
 def make_events(broker: Address | Broker, settings: Mapping[str, Any], partitions: int) -> None:
     """The inference log: the one topic that no worker creates."""
     broker.topics.create(settings["kafka"]["events"], partitions=partitions)
-
-
-def _command() -> list[str]:
-    """The worker's command line; HEADRACE_WORKER puts another program in its place."""
-    other = os.environ.get("HEADRACE_WORKER")
-    return shlex.split(other) if other else list(COMMAND)
 
 
 def _free_port() -> int:

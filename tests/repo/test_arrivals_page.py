@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from repo.tree import ROOT
+from warm import run_python
 
 
 def test_the_page_has_every_rule_and_its_options() -> None:
-    command = [sys.executable, str(ROOT / "docs" / "arrivals.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(str(ROOT / "docs" / "arrivals.py"), "--check", timeout=60)
     assert (done.returncode, done.stdout) == (0, "")

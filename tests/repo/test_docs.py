@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from headrace import __version__
 from headrace.cli import COMMANDS
 from headrace.settings import Settings, parse
 from repo.tree import ROOT, files, modules
+from warm import run_python
 
 PAGES = [path for path in files() if path.suffix == ".md"]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -77,8 +76,7 @@ def test_the_version_is_the_same_wherever_it_stands() -> None:
 
 
 def test_the_generated_pages_are_current() -> None:
-    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(str(ROOT / "docs" / "generate.py"), "--check", timeout=60)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -109,26 +107,18 @@ WITH_CODE = [page for page in PAGES if blocks(page, "python") and page.name != "
 def test_the_python_in_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     infos = [info for info, _ in BLOCK.findall(page.read_text(encoding="utf-8"))]
     assert [info for info in infos if info.startswith("python") and info != "python"] == []
-    run([sys.executable, "-c", "\n".join(blocks(page, "python"))], tmp_path, seconds_max=120)
+    run(["-c", "\n".join(blocks(page, "python"))], tmp_path, seconds_max=120)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def test_every_example_runs(example: Path, tmp_path: Path) -> None:
-    told = run([sys.executable, str(example)], tmp_path, seconds_max=EXAMPLE_SECONDS_MAX)
+    told = run([str(example)], tmp_path, seconds_max=EXAMPLE_SECONDS_MAX)
     assert told.strip()
 
 
-def run(command: list[str], folder: Path, *, seconds_max: float) -> str:
-    """Run in an empty folder; what it printed. Warnings are errors, as in all tests."""
+def run(words: list[str], folder: Path, *, seconds_max: float) -> str:
+    """Run Python in an empty folder; what it printed. Warnings are errors, as in all tests."""
     environment = {**os.environ, "PYTHONWARNINGS": "error,ignore::DeprecationWarning"}
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=seconds_max,
-        check=False,
-    )
+    done = run_python(*words, cwd=folder, env=environment, timeout=seconds_max)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -11,14 +11,13 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from repo.tree import ROOT
+from warm import run_python
 
 PAGE = ROOT / "docs" / "LOGS.md"
 SECTION = re.compile(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
@@ -51,19 +50,16 @@ def run(language: str, content: str, folder: Path) -> str:
     """Run the commands, or the program, in the folder; what was printed."""
     path = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(ROOT / "src")])
     environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
-    commands = [[sys.executable, "-c", content]]
+    commands = [["-c", content]]
     if language == "sh":
         lines = [shlex.split(line) for line in content.replace("\\\n", " ").splitlines()]
         # A folder of Python's own is there already: that of the command.
         lines = [line[line[:1] == ["PYTHONPATH=."] :] for line in lines]
         assert [line for line in lines if line[:1] != ["headrace"]] == []
-        commands = [[sys.executable, "-m", "headrace", *line[1:]] for line in lines]
+        commands = [["-m", "headrace", *line[1:]] for line in lines]
     told = ""
     for command in commands:
-        done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True,
-            timeout=SECONDS_MAX, check=False,
-        )  # fmt: skip
+        done = run_python(*command, cwd=folder, env=environment, timeout=SECONDS_MAX)
         told += done.stdout + done.stderr
         assert done.returncode == 0, told
     return told

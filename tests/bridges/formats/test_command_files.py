@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
 from commands.runs import Stream, lines_of
 from headrace import cli
+from warm import start_python
 
 SETTINGS = """
 [bridges.files]
@@ -31,12 +30,9 @@ class Process:
     """`headrace bridge files` beside a stream."""
 
     def __init__(self, stream, settings):
-        command = [sys.executable, "-m", "headrace", "bridge", "files", "--every", "0.02"]
+        command = ["-m", "headrace", "bridge", "files", "--every", "0.02"]
         command += ["--state", str(stream.places.state), "--settings", str(settings)]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        self._process = subprocess.Popen(
-            command, env=environment, stderr=subprocess.PIPE, text=True
-        )
+        self._process = start_python(*command, stderr=subprocess.PIPE)
 
     def until(self, holds):
         end = time.monotonic() + 30
