@@ -228,7 +228,7 @@ def _become(request: dict[str, Any], files: list[int]) -> None:
 
 
 def open_text(number: int, mode: str, **how: Any) -> Any:
-    return open(number, mode, encoding="utf-8", closefd=False, **how)  # noqa: PTH123 - no path
+    return open(number, mode, encoding="utf-8", closefd=False, **how)
 
 
 def run_words(words: list[str]) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -49,18 +48,17 @@ def test_no_command_makes_a_console_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_an_output_of_any_encoding_ends_a_pilot_well(encoding: str, tmp_path: Path) -> None:
+def test_an_output_of_any_encoding_ends_a_pilot_well(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = table(tmp_path, "naïve – é")
     wanted = (*QUICK[:-1], "random", "margin", "--json", str(tmp_path / "found.json"))
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace", "pilot", str(path), *wanted],
-        env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "120"},
-        capture_output=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    told = done.stdout.decode(encoding)
+    output = TextIOWrapper(BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", output)
+    monkeypatch.setenv("COLUMNS", "120")
+    assert cli.main(["pilot", str(path), *wanted]) == 0
+    output.flush()
+    told = output.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
     assert "all labels" in told
     if encoding == "ascii":
         assert "'na?ve - ?'" in told

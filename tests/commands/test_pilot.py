@@ -30,6 +30,9 @@ from headrace.messages import EventBatch, LabelSettled, Value
 from headrace.settings import Settings, parse
 from headrace.testing.oracles import Delayed
 
+# What these tests show does not depend on the model, and a committee learns a hundred times slower.
+QUICK = parse({"model": {"name": "logistic"}})
+
 
 def history(n: int = 600, *, at: bool = False) -> History:
     """Two classes, split by x0 but for one label in ten; the sense turns after two thirds."""
@@ -114,7 +117,7 @@ def test_a_limit_of_age_in_the_window_hides_no_prediction() -> None:
 
 def test_no_more_labels_are_bought_than_the_budget() -> None:
     for budget in (0.02, 0.5):
-        found = play(history(), Settings(), case("random", budget=budget), nothing)
+        found = play(history(), QUICK, case("random", budget=budget), nothing)
         assert 0.5 * budget * 600 <= found.labels_n <= budget * 600
 
 
@@ -126,8 +129,8 @@ def test_the_budget_of_the_start_comes_out_of_the_share() -> None:
 
 
 def test_late_answers_make_a_worse_model() -> None:
-    soon = play(history(), Settings(), case("random", budget=0.3), nothing)
-    late = play(history(), Settings(), case("random", budget=0.3, latency=300), nothing)
+    soon = play(history(), QUICK, case("random", budget=0.3), nothing)
+    late = play(history(), QUICK, case("random", budget=0.3, latency=300), nothing)
     assert late.accuracy < soon.accuracy
     assert late.labels_n > 0
 
@@ -143,15 +146,15 @@ def test_rejected_events_are_counted_and_not_judged() -> None:
     past = history(at=True)
     assert past.at is not None
     past.at[300] = math.nan
-    found = play(past, Settings(), case(), nothing)
+    found = play(past, QUICK, case(), nothing)
     assert (found.events_n, found.rejected_n) == (599, 1)
 
 
 def test_all_labels_learn_each_event_after_it_was_judged() -> None:
     calls: list[int] = []
-    found = play_all(history(), Settings(), 0, calls.append)
+    found = play_all(history(), QUICK, 0, calls.append)
     assert found.labels_n == sum(calls) == 600
-    assert found.accuracy > play(history(), Settings(), case(budget=0.05), nothing).accuracy
+    assert found.accuracy > play(history(), QUICK, case(budget=0.05), nothing).accuracy
     # One label in ten is turned at random: nobody can be right about those.
     assert found.accuracy < 0.93
 
@@ -347,9 +350,9 @@ def run_command(*arguments: str) -> int:
 
 
 def test_a_csv_file_needs_no_setting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    past = history(300)
+    past = history(150)
     lines = ["x0,x1,colour,class"]
-    for batch, truths in past.batches(300):
+    for batch, truths in past.batches(150):
         for numbers, colour, truth in zip(
             batch.numbers, batch.texts["colour"], truths, strict=True
         ):
@@ -359,7 +362,7 @@ def test_a_csv_file_needs_no_setting(tmp_path: Path, capsys: pytest.CaptureFixtu
     wanted = ("--processes", "1", "--seeds", "2", "--json", str(tmp_path / "found.json"))
     assert run_command(str(path), *wanted) == 0
     told = capsys.readouterr().out
-    assert "300 events, 3 features, 2 classes" in told
+    assert "150 events, 3 features, 2 classes" in told
     assert all(name in told for name in ("random", "margin", "hybrid", "all labels"))
     found = json.loads((tmp_path / "found.json").read_bytes())
     assert {row["strategy"] for row in found["rows"]} == {"random", "margin", "hybrid"}

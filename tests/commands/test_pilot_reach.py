@@ -12,6 +12,7 @@ from headrace.commands.pilot.runs import ALL, _Judge, play, play_all, schema_of,
 from headrace.settings import Settings, parse
 
 SETTINGS = Settings()
+QUICK = parse({"model": {"name": "logistic"}})
 
 
 def test_f1_and_balanced_accuracy_are_those_of_scikit_learn() -> None:
@@ -38,8 +39,8 @@ def test_the_tail_is_judged_by_a_model_that_has_seen_none_of_it() -> None:
     """With the classes of the last fifth turned round it is right where it was wrong before."""
     before, after = history(600), history(600)
     after.codes[480:] = 1 - after.codes[480:]
-    found, other = (play(one, SETTINGS, case(), nothing).tail for one in (before, after))
-    full, turned = (play_all(one, SETTINGS, 0, nothing).tail for one in (before, after))
+    found, other = (play(one, QUICK, case(), nothing).tail for one in (before, after))
+    full, turned = (play_all(one, QUICK, 0, nothing).tail for one in (before, after))
     assert found is not None
     assert full is not None
     assert other == pytest.approx(1.0 - found, abs=1e-12)
