@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from adapters.nest import read
+from pages.nest import read
 from headrace.pages import drawing, plots
 from headrace.pages.html import Band, Curve, layers_plot, line_plot, page, section, strips_plot
 

@@ -6,7 +6,7 @@ import sys
 import msgspec
 import pytest
 
-from adapters.nest import read
+from pages.nest import read
 from commands.runs import Stream
 from headrace import cli
 from headrace.commands import report as command

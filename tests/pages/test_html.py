@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.nest import read
+from pages.nest import read
 from headrace.errors import BadSettings
 from headrace.pages import drawing, html, plots
 from headrace.pages.html import (
