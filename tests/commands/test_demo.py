@@ -28,13 +28,19 @@ def ran(*arguments, is_terminal=False):
     return args.func(args, console), file.getvalue()
 
 
+@pytest.fixture(scope="module")
+def plain():
+    """What a run without options ends with and prints."""
+    return ran()
+
+
 def told(text):
     """The output without the line that names the port."""
     return [line for line in text.splitlines() if "/metrics" not in line]
 
 
-def test_without_a_terminal_there_are_plain_lines_and_a_closing_table():
-    code, text = ran()
+def test_without_a_terminal_there_are_plain_lines_and_a_closing_table(plain):
+    code, text = plain
     assert code == 0
     assert "\x1b" not in text
     words = ["the drift begins", "labels paid", "random twin", "in truth", "rounds", "Here "]
@@ -43,17 +49,17 @@ def test_without_a_terminal_there_are_plain_lines_and_a_closing_table():
     assert max(map(len, text.splitlines()[4:-2])) <= 120
 
 
-def test_the_pace_and_the_view_change_no_decision():
-    plain = told(ran()[1])
-    assert told(ran("--speed", "4000")[1]) == plain
+def test_the_pace_and_the_view_change_no_decision(plain):
+    lines = told(plain[1])
+    assert told(ran("--speed", "4000")[1]) == lines
     code, text = ran("--speed", "0", is_terminal=True)
     assert code == 0
     assert "\x1b[?1049h" in text and "\x1b[?1049l" in text  # It leaves the screen as it was.
-    assert plain[-2] in " ".join(text.split())  # The sentence at the end is the same.
+    assert lines[-2] in " ".join(text.split())  # The sentence at the end is the same.
 
 
-def test_another_seed_is_another_run():
-    assert told(ran("--seed", "8")[1]) != told(ran()[1])
+def test_another_seed_is_another_run(plain):
+    assert told(ran("--seed", "8")[1]) != told(plain[1])
 
 
 def test_the_stream_is_as_long_as_asked_and_shifted_from_the_middle_on():

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pages.nest import read
 from headrace.errors import BadSettings
 from headrace.pages import drawing, html, plots
 from headrace.pages.html import (
@@ -32,6 +31,7 @@ from headrace.pages.html import (
     section,
     table,
 )
+from pages.nest import read
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -6,7 +6,6 @@ import sys
 import msgspec
 import pytest
 
-from pages.nest import read
 from commands.runs import Stream
 from headrace import cli
 from headrace.commands import report as command
@@ -20,6 +19,7 @@ from headrace.pages.drawing import BAND_COLOURS
 from headrace.pages.report.page import as_html
 from headrace.report import Failure
 from headrace.settings import Settings, parse
+from pages.nest import read
 
 QUESTIONS = ["model?", "where?", "cost?", "why?", "retrained?", "answered?", "rejected?"]
 HOSTILE = '"><script>alert(1)</script>'
@@ -70,10 +70,10 @@ def test_what_stands_in_short_is_what_the_run_ended_with(recorded, page):
     assert "not_json" in told and "eva" in told
 
 
-def test_what_answers_cost_is_told_when_it_is_known(recorded):
+def test_what_answers_cost_is_told_when_it_is_known(recorded, page):
     chronicle = read_chronicle(recorded[0].places.state)
     answers_n = chronicle.report.accepted_n
-    assert "What an answer costs is set by label.cost." in text_of(as_html(chronicle))
+    assert "What an answer costs is set by label.cost." in text_of(page)
     chronicle.report = msgspec.structs.replace(chronicle.report, cost_per_answer=0.25)
     told = text_of(as_html(chronicle))
     assert f"At 0.25 an answer that is {answers_n * 0.25:,.2f}, 0.25 for each label." in told
@@ -229,10 +229,9 @@ def test_the_page_of_a_demo_has_the_twin_and_the_truth():
     assert told.chronicle.counts.asked_n == duel.ours.engine.report.asked_n
 
 
-def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(recorded):
-    state = recorded[0].places.state
-    chronicle = read_chronicle(state)
-    assert "fail at?" not in text_of(as_html(chronicle))
+def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(recorded, page):
+    chronicle = read_chronicle(recorded[0].places.state)
+    assert "fail at?" not in text_of(page)
     failure = Failure(who="the model", act="predict", n=3, error="KeyError: amount")
     limit = Limit(kind="features", n=7, told="7 values of features beyond schema.features_max")
     chronicle.report = msgspec.structs.replace(recorded[1], failures=(failure,), limits=(limit,))

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from pages.nest import read
 from headrace.pages import drawing, plots
 from headrace.pages.html import Band, Curve, layers_plot, line_plot, page, section, strips_plot
+from pages.nest import read
 
 BANDS = [Band(10.0, 30.0, "warning"), Band(30.0, 60.0, "drift")]
 RED = drawing.BAND_COLOURS["drift"]
