@@ -30,6 +30,7 @@ from ...query.strategies import resolve
 from ...settings import Settings
 from ..report import write_page
 from .compare import RANDOM, advice, reaches_of, rejects_told, rows_of
+from .expected import expected_told, measure_costs
 from .history import History, Reading, history_of
 from .report import Pilot, as_html, as_json, show, show_reading
 from .runs import Case, Outcome, play, play_all, settings_of
@@ -57,14 +58,16 @@ def run_pilot(
     seeds_n: int = 3,
     processes_n: int | None = None,
     progress: Callable[[int, int], None] = lambda done_n, all_n: None,
+    tell: Callable[[str], None] | None = None,
     reading: Reading | None = None,
 ) -> Pilot:
     """Play the history under every combination and compare.
 
     Budgets are shares of the events, latencies are in events (seconds where events have a time).
-    `progress` is told events done and events in all; `reading` is kept for the page. `processes_n`
-    is by default the number of cores; 1 stays in this process. Raises `BadSettings` for whatever
-    can't be run, before any run.
+    `progress` is told events done and events in all; `tell`, before the runs, a sentence that says
+    how long they will take, for which two short ones are made. `reading` is kept for the page.
+    `processes_n` is by default the number of cores; 1 stays in this process. Raises `BadSettings`
+    for whatever can't be run, before any run.
     """
     settings = settings or Settings()
     cases = cases_of(
@@ -78,6 +81,9 @@ def run_pilot(
     jobs: list[Case | None] = [None, *cases]
     all_n = len(jobs) * len(history)
     processes_n = min(len(jobs), processes_n or os.cpu_count() or 1)
+    if tell:
+        costs = measure_costs(history, settings)
+        tell(expected_told(costs, len(history), jobs, processes_n))
     runs = _in_processes if processes_n > 1 else _here
     found = dict(runs(history, settings, jobs, processes_n, lambda n: progress(n, all_n)))
     outcomes = [found[i] for i in range(1, len(jobs))]
@@ -292,7 +298,8 @@ def command(arguments: argparse.Namespace) -> int:
     )
     name = Path(arguments.history.name.removesuffix(".gz")).stem
     history, reading = history_of(table, name, arguments.label, arguments.at, settings)
-    show_reading(name, history, reading, make_wide_console(stderr=True))
+    before = make_wide_console(stderr=True)
+    show_reading(name, history, reading, before)
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -317,6 +324,7 @@ def command(arguments: argparse.Namespace) -> int:
             seeds_n=arguments.seeds,
             processes_n=arguments.processes,
             progress=told,
+            tell=before.print,
             reading=reading,
         )
     # Results first: what is drawn of them may fail, and hours of runs are not to go with it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 
 import msgspec
 import numpy as np
@@ -29,6 +30,9 @@ CLASSES_SHOWN, NAMES_SHOWN = 8, 20
 
 NUMBERS_MIN = 20
 """More classes than this that are numbers with decimals, and hardly repeat, are no classes."""
+
+TIMES_N = 20
+"""Values of a text that are looked at: are they times?"""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,18 @@ class History:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def head(self, n: int) -> History:
+        """The first n events, or all where there are fewer."""
+        return History(
+            name=self.name,
+            names=self.names,
+            numbers={name: values[:n] for name, values in self.numbers.items()},
+            texts={name: values[:n] for name, values in self.texts.items()},
+            classes=self.classes,
+            codes=self.codes[:n],
+            at=None if self.at is None else self.at[:n],
+        )
 
     def batches(self, size: int) -> Iterator[tuple[EventBatch, list[str]]]:
         """The events in order, `size` at a time, each with its class; ids are row numbers."""
@@ -131,7 +147,7 @@ def history_of(
         )
     if kept.size < table.rows_n:
         notes.append(f"{table.rows_n - kept.size:,} rows without a label were left out.")
-    notes += [] if times is None else _notes_of_times(times, settings)
+    notes += _notes_of_unnamed_times(texts) if times is None else _notes_of_times(times, settings)
     features_max = settings.schema.features_max
     if len(features) > features_max:
         notes.append(
@@ -188,6 +204,29 @@ def _classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDArray[np.
         different.sort(key=lambda text: (size_of[text] or 0.0, text))
     code_of = {text: code for code, text in enumerate(different)}
     return tuple(different), np.array([code_of[text] for text in named], np.int64)
+
+
+def _notes_of_unnamed_times(texts: dict[str, list[Value]]) -> list[str]:
+    """Features whose first values are all dates or times: one of them may be when it happened."""
+    heads = {name: [v for v in values[:TIMES_N] if v is not None] for name, values in texts.items()}
+    found = [name for name, head in heads.items() if head and all(map(_is_time, head))]
+    if not found:
+        return []
+    return [
+        f"Features that are times: {_listed(found, NAMES_SHOWN)}. --at {found[0]} takes it as when "
+        "the event happened; columns.ignored leaves it out."
+    ]
+
+
+def _is_time(value: Value) -> bool:
+    # Eight digits are a date to `seconds_of`, and more often a code.
+    if not isinstance(value, str) or "-" not in value:
+        return False
+    try:
+        seconds_of(value, "", UTC)
+    except Refusal:
+        return False
+    return True
 
 
 def _notes_of_times(times: NDArray[np.float64], settings: Settings) -> list[str]:
