@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 import xxhash
@@ -55,11 +56,13 @@ class Chance:
 
     def keys(self, identities: Iterable[str]) -> NDArray[np.uint64]:
         """The keys of many ids, shape (n,)."""
-        digest, seed = xxhash.xxh3_64_intdigest, self.seed & _MASK
-        return np.array(
-            [digest(identity.encode("utf-8", "surrogatepass"), seed) for identity in identities],
-            dtype=np.uint64,
-        )
+        names = [*identities]
+        try:
+            digests = [*map(xxhash.xxh3_64_intdigest, names, repeat(self.seed & _MASK))]
+        except UnicodeEncodeError:
+            # A text that is no UTF-8 is rare, and what is hashed of it is seen to one by one.
+            digests = [*map(self.key, names)]
+        return np.array(digests, dtype=np.uint64)
 
     def uniform(self, purpose: str, identity: str) -> float:
         """A number in [0, 1) for this purpose and id."""

@@ -160,6 +160,8 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
     forget = getattr(getattr(shard.asking.arrivals, "rule", None), "forget_events", None)
     if forget is not None:
         forget()
+    # Always: its places may be values of events that have left window and reservoir since.
+    shard.drift.windows.forget_events()
     shard.asking.quotas.forget_events()
     shard.asking.duplicates.forget_events()
 

@@ -399,7 +399,7 @@ class Shard(Watched):
     # ------------------------------------------------------------------------ drift and ends
 
     def _check(self, now: float) -> list[Output]:
-        kept = self.window.since(0), self.reservoir.columns()
+        kept = self.window, self.reservoir.view()
         change = self.drift.check(*kept, self.schema, at=now, seq=self.events_n)
         return [] if change is None else self._drifted(change, now)
 

@@ -3,10 +3,12 @@ import pickletools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from headrace.errors import BadSettings
-from headrace.observe.drift.comparisons import ks, ks_noise, ks_rows, psi, psi_noise, psi_rows
+from headrace.observe.drift.comparisons import ks, ks_noise, psi, psi_noise
 from headrace.observe.drift.detectors import Feed, check_options
 
 RIVER = ("adwin", "page_hinkley", "kswin", "ddm", "eddm", "hddm_a", "hddm_w", "fhddm")
@@ -119,15 +121,22 @@ def test_equal_shares_have_index_nothing():
     assert psi(np.array([5, 5]), np.array([5, 5])) == 0.0
 
 
-@pytest.mark.parametrize("step", [0.5, 1e-9])
-def test_tests_of_many_rows_have_the_bits_of_each(step):
-    luck = np.random.default_rng(3)
-    for n, m, bins_n in ((1, 1, 2), (40, 30, 7), (500, 333, 10)):
-        past, recent = (
-            np.sort((luck.normal(size=(6, size)) / step).round() * step, axis=1) for size in (n, m)
-        )
-        alone = [ks(a, b) for a, b in zip(past, recent, strict=True)]
-        assert ks_rows(past, recent).tolist() == alone
-        before, after = (luck.integers(0, size + 1, (6, bins_n)) for size in (n, m))
-        alone = [psi(a, b) for a, b in zip(before, after, strict=True)]
-        assert psi_rows(before, after).tolist() == alone
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    rise=st.sampled_from([0.0, 0.4]),
+    piece_n=st.integers(1, 400),
+    is_one_sided=st.booleans(),
+)
+def test_many_numbers_fed_at_once_are_fed_as_one_by_one(seed, rise, piece_n, is_one_sided):
+    luck = np.random.default_rng(seed)
+    values = np.concatenate([luck.random(700), luck.random(500) + rise, luck.random(300)]).tolist()
+    alone, many = (Feed("adwin", {"delta": 0.2}, is_one_sided=is_one_sided) for _ in range(2))
+    told, i = [], 0
+    while i < len(values):
+        fed_n, level = many.step_many(values[i : i + piece_n])
+        assert 1 <= fed_n <= piece_n
+        told += [0] * (fed_n - 1) + [level]
+        i += fed_n
+    assert told == [alone.step(x) for x in values]
+    assert pickle.dumps(many) == pickle.dumps(alone)

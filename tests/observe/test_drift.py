@@ -9,7 +9,6 @@ from headrace.chance import Chance
 from headrace.errors import BadSettings
 from headrace.messages import LabelSettled
 from headrace.observe.drift import DriftLevel, DriftMonitor
-from headrace.observe.drift.windows import Windows
 from headrace.observe.schema import Schema
 from headrace.observe.window import Columns
 from headrace.settings import DriftSettings, SchemaSettings, WatchSettings
@@ -439,23 +438,6 @@ def test_a_feature_that_came_later_counts_as_missing_before():
     assert change.detector == "psi"
     assert drift.feature_psi["f0"] < 0.25 < drift.feature_psi["f1"]
     assert drift.feature_psi["f2"] == 0.0
-
-
-@pytest.mark.parametrize("features_n", [1, 3, 24])
-def test_numbers_compared_all_at_once_are_compared_as_one_by_one(features_n, monkeypatch):
-    rng = np.random.default_rng(features_n)
-    past = sample(rng.normal(size=(700, features_n)))
-    recent = sample(rng.normal(0.2, 1.1, (300, features_n)).round(2), 1000)
-    known, found = schema(*["numeric"] * features_n), []
-    for is_quick in (True, False):
-        if not is_quick:
-            monkeypatch.setattr(Windows, "_compare_numbers", lambda *_: [])
-        drift = monitor(("features", "psi"), ("features", "ks"), ("inputs", "domain_classifier"))
-        drift.check(recent, past, known, 1.0, 1300)
-        told = drift.feature_psi, drift.feature_ratios, drift.feature_shares
-        found.append((*told, drift.statistics, list(drift.feature_psi)))
-    assert found[0] == found[1]
-    assert len(found[0][0]) == min(features_n, DriftSettings().features_max)
 
 
 def test_no_more_features_are_tested_than_allowed():

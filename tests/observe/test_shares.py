@@ -4,14 +4,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.observe.shares import BINS, shares_of_categories, shares_of_numbers
+from headrace.observe.drift.marginals import Marginals
+from headrace.observe.shares import BINS, FeatureShares
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6) | st.just(np.nan), min_size=1, max_size=60)
 
 
-def column(values):
-    """As the monitor sorts it: NaN last."""
-    return np.sort(np.array(values, dtype=np.float64))
+def shares(past, now, kind="numeric") -> FeatureShares:
+    """As a check has them."""
+    sides = [np.array(values, dtype=np.float64) for values in (past, now)]
+    marginals = Marginals(sides[0][:, np.newaxis], [kind])
+    return marginals.shares(0, marginals.place(sides[1][np.newaxis].copy()))
 
 
 def check(found):
@@ -23,7 +26,7 @@ def check(found):
 
 @given(NUMBERS, NUMBERS)
 def test_each_side_of_a_number_is_whole(past, now):
-    found = shares_of_numbers(column(past), column(now))
+    found = shares(past, now)
     check(found)
     assert len(found.bins) == len(found.borders) + 2
     assert found.past[-1] == np.isnan(past).mean()
@@ -31,24 +34,24 @@ def test_each_side_of_a_number_is_whole(past, now):
 
 @given(st.lists(st.sampled_from([0.0, 1.0, 2.0, np.nan]), min_size=1), NUMBERS)
 def test_each_side_of_a_category_is_whole(past, now):
-    check(shares_of_categories(column(past), column(now)))
+    check(shares(past, now, "categorical"))
 
 
 def test_eight_bins_hold_an_eighth_of_the_past_each():
-    found = shares_of_numbers(np.arange(800.0), np.arange(400.0))
+    found = shares(range(800), range(400))
     np.testing.assert_allclose(found.past, [1 / 8] * 8 + [0])
     np.testing.assert_allclose(found.now, [1 / 4] * 4 + [0] * 5)
 
 
 def test_a_number_with_few_values_has_few_bins():
-    found = shares_of_numbers(column([0, 0, 0, 0, 1, 1]), column([1, 1]))
+    found = shares([0, 0, 0, 0, 1, 1], [1, 1])
     assert found.borders == (0.0, 1.0)
     assert found.now == (0.0, 0.0, 1.0, 0.0)
 
 
 def test_the_most_frequent_categories_come_first_and_the_rest_is_other():
-    past = column([i for i in range(12) for _ in range(12 - i)] + [np.nan])
-    found = shares_of_categories(past, column([11, 11, 0, 99]))
+    past = [i for i in range(12) for _ in range(12 - i)] + [np.nan]
+    found = shares(past, [11, 11, 0, 99], "categorical")
     assert found.bins == BINS
     assert found.now == (0.25, 0, 0, 0, 0, 0, 0, 0, 0.75, 0)
     assert list(found.past[:8]) == sorted(found.past[:8], reverse=True)

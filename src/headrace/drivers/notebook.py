@@ -131,7 +131,9 @@ class Simulation:
         if len(self._truths) > observe.window_n + observe.reservoir_n:
             self._truths, self._truths_before = {}, self._truths
         ids = batch.ids if isinstance(batch, EventBatch) else [id_of(event) for event in batch]
-        known = zip(map(self.engine.privacy.event_id, ids), truths, strict=True)
+        privacy = self.engine.privacy
+        names = map(privacy.event_id, ids) if privacy.is_active else ids
+        known = zip(names, truths, strict=True)
         self._truths.update({name: truth for name, truth in known if truth is not None})
 
     def _truth(self, event_id: str) -> str | None:

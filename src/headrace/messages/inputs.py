@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import BadInput
 from .base import Features, Message, Value
 from .erasure import ErasureOrdered
 from .model import RollBackOrdered
@@ -101,6 +102,39 @@ class EventBatch:
     model_versions: list[str | None] | None = None
     originals: list[Features] | None = None
 
+    @classmethod
+    def from_arrays(
+        cls, X: Any, names: Sequence[str], *, ids: Sequence[str], at: Any
+    ) -> EventBatch:
+        """Events of numbers alone: means what the same events mean as dicts of floats, bit for bit.
+
+        `X` (n, d) has a row for each event, `names` are those of its d columns; NaN is missing.
+        `ids` are n texts, `at` (n,) seconds since the epoch. The engine copies what it keeps, so
+        that arrays may be written to again after they were fed.
+
+        Raises `BadInput` where shapes do not fit, or names are not different texts.
+
+        >>> batch = EventBatch.from_arrays([[1.5, 2.0]], ["x", "y"], ids=["a"], at=[10.0])
+        >>> batch.row(0).features
+        {'x': 1.5, 'y': 2.0}
+        """
+        numbers = _floats("X", X)
+        times = _floats("at", at)
+        names, texts = tuple(names), [*ids]
+        n = len(texts)
+        if numbers.shape != (n, len(names)):
+            raise BadInput(
+                f"X has shape {numbers.shape}; must be ({n}, {len(names)}), a row for each id and "
+                "a column for each name"
+            )
+        if times.shape != (n,):
+            raise BadInput(f"at has shape {times.shape}; must be ({n},), a time for each id")
+        if len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+            raise BadInput("names must be texts, each once")
+        if not all(isinstance(name, str) for name in texts):
+            raise BadInput("ids must be texts")
+        return cls(ids=texts, at=times, names=names, number_names=names, numbers=numbers, texts={})
+
     def __len__(self) -> int:
         return len(self.ids)
 
@@ -131,6 +165,14 @@ class EventBatch:
             key=self.keys[i] if self.keys else None,
             model_version=self.model_versions[i] if self.model_versions else None,
         )
+
+
+def _floats(name: str, values: Any) -> NDArray[np.float64]:
+    """Values as an array of float64. Raises `BadInput` for what is no number."""
+    try:
+        return np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(f"{name} can't be read as numbers: {error}") from error
 
 
 class Answer(Message, frozen=True, kw_only=True):

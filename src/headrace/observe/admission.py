@@ -172,7 +172,7 @@ class Admission:
 
     def _are_usual(self, batch: EventBatch, start: int, stop: int, keys: list[int]) -> bool:
         """Whether `_fault` has nothing against any of these events, and no generation ends."""
-        latest, lengths = self._latest, [len(name) for name in batch.ids[start:stop]]
+        latest, lengths = self._latest, [*map(len, batch.ids[start:stop])]
         return (
             len(latest) + len(keys) < self.ids_n
             and len(set(keys)) == len(keys)

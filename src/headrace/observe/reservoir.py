@@ -133,6 +133,10 @@ class Reservoir:
         """Copies of the events in the sample, in an order that means nothing."""
         return self._store.take(slice(0, len(self)))
 
+    def view(self) -> Columns:
+        """What `columns` copies, not to be written to; as it is until the next event is offered."""
+        return self._store.view(slice(0, len(self)))
+
     def erase(self, is_gone: NDArray[np.bool_]) -> None:
         """Forget these of the events, in the order of `columns`; shape (n,).
 

@@ -6,13 +6,14 @@ texts, so that they can stand where only a closed list may.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .signals import known
+Counted: TypeAlias = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 BINS_N = 8
 MISSING = "missing"
@@ -36,49 +37,41 @@ class FeatureShares(msgspec.Struct, frozen=True, kw_only=True):
     borders: tuple[float, ...] = ()
 
 
-def shares_of_numbers(past: NDArray[np.float64], now: NDArray[np.float64]) -> FeatureShares:
-    """Of two sorted columns, NaN last, neither empty.
+def shares_of_numbers(
+    borders: Sequence[float], past: Sequence[int], now: Sequence[int]
+) -> FeatureShares:
+    """Of counts by bin, the missing last; the borders rise.
 
-    >>> found = shares_of_numbers(np.arange(16.0), np.array([0.0, 15.0, np.nan, np.nan]))
-    >>> found.borders
-    (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0)
-    >>> found.now
-    (0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.25, 0.5)
+    >>> shares_of_numbers([2.0, 4.0], [2, 2, 4, 0], [1, 0, 1, 2]).now
+    (0.25, 0.0, 0.25, 0.5)
     """
-    before, after = known(past), known(now)
-    places = (np.arange(1, BINS_N) * len(before)) // BINS_N
-    borders = list(dict.fromkeys(before[places].tolist())) if before.size else []
     return FeatureShares(
         bins=(*BINS[: len(borders) + 1], MISSING),
-        past=_shares([*_binned(before, borders), len(past) - len(before)]),
-        now=_shares([*_binned(after, borders), len(now) - len(after)]),
+        past=_shares(past),
+        now=_shares(now),
         borders=tuple(borders),
     )
 
 
-def shares_of_categories(past: NDArray[np.float64], now: NDArray[np.float64]) -> FeatureShares:
-    """Of two columns of category codes, NaN where missing, neither empty.
+def shares_of_categories(past: Counted, now: Counted, missing_n: tuple[int, int]) -> FeatureShares:
+    """Of the codes on either side and their counts, and how many are missing.
 
-    >>> shares_of_categories(np.array([3.0, 3.0, 0.0, 1.0]), np.array([2.0, 3.0])).now
+    >>> past = np.array([0.0, 1.0, 3.0]), np.array([1, 1, 2])
+    >>> shares_of_categories(past, (np.array([2.0, 3.0]), np.array([1, 1])), (0, 0)).now
     (0.5, 0.0, 0.0, 0.5, 0.0)
     """
-    codes, times = np.unique(past[~np.isnan(past)], return_counts=True)
-    shown = codes[np.lexsort((codes, -times))][:BINS_N]
+    codes, times = past
+    shown = codes[np.lexsort((codes, -times))][:BINS_N].tolist()
     counts = []
-    for side in (past, now):
-        named = [int(np.count_nonzero(side == code)) for code in shown.tolist()]
-        missing_n = int(np.isnan(side).sum())
-        counts.append([*named, len(side) - sum(named) - missing_n, missing_n])
+    for (seen, found), gone_n in zip((past, now), missing_n, strict=True):
+        counted = dict(zip(seen.tolist(), found.tolist(), strict=True))
+        named = [counted.get(code, 0) for code in shown]
+        counts.append([*named, sum(counted.values()) - sum(named), gone_n])
     return FeatureShares(
         bins=(*BINS[: len(shown)], OTHER, MISSING), past=_shares(counts[0]), now=_shares(counts[1])
     )
 
 
-def _binned(ordered: NDArray[np.float64], borders: list[float]) -> list[int]:
-    ends = [0, *np.searchsorted(ordered, borders, side="left").tolist(), len(ordered)]
-    return [b - a for a, b in pairwise(ends)]
-
-
-def _shares(counts: list[int]) -> tuple[float, ...]:
+def _shares(counts: Sequence[int]) -> tuple[float, ...]:
     total_n = max(1, sum(counts))
     return tuple(count / total_n for count in counts)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 CONFIDENCE_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
+_FEW_CLASSES_MAX = 4
+
 WAITING_MAX = 64
 """Arrays of confidences that wait to be counted; then they are."""
 
@@ -22,8 +24,16 @@ def predicted_classes(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
     >>> predicted_classes(np.array([[0.2, 0.8], [0.5, 0.5]])).tolist()
     [1, 0]
     """
-    if probabilities.shape[1] == 0:
-        return np.zeros(len(probabilities), dtype=np.int64)
+    n, k = probabilities.shape
+    if k <= _FEW_CLASSES_MAX:
+        # For a few classes a pass over each column is several times as fast as `argmax`.
+        found = np.zeros(n, dtype=np.int64)
+        highest = probabilities[:, 0] if k else found
+        for c in range(1, k):
+            is_higher = probabilities[:, c] > highest
+            found[is_higher] = c
+            highest = np.maximum(highest, probabilities[:, c])
+        return found
     return np.asarray(probabilities.argmax(axis=1), dtype=np.int64)
 
 
@@ -95,87 +105,3 @@ class Confidences:
 def class_counts(predicted: NDArray[np.int64], classes_n: int) -> NDArray[np.int64]:
     """How often each class was predicted, shape (classes_n,)."""
     return np.bincount(predicted, minlength=classes_n)
-
-
-def category_counts(
-    past: NDArray[np.float64], recent: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts by category code, one bin for each code seen and one for missing (NaN), shape (b,).
-
-    >>> category_counts(np.array([0.0, 2.0, 2.0]), np.array([2.0, np.nan]))
-    (array([1, 2, 0]), array([0, 1, 1]))
-    """
-    codes, places = np.unique(np.concatenate([past, recent]), return_inverse=True, equal_nan=True)
-    n = len(past)
-    before = np.bincount(places[:n], minlength=len(codes))
-    return before, np.bincount(places[n:], minlength=len(codes))
-
-
-def decile_counts(
-    past: NDArray[np.float64], recent: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts by the past's deciles, and of missing values (NaN) if there are any, shape (b,).
-
-    Both arguments are sorted, NaN last. A border belongs to the bin above it. A value that holds
-    two deciles or more has a bin of its own, so that a number with few values has few bins.
-
-    >>> past, recent = np.arange(20.0), np.array([0.0, 1.0, 19.0, np.nan])
-    >>> decile_counts(past, recent)[1]
-    array([2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1])
-    """
-    before, after = known(past), known(recent)
-    places = (np.arange(1, 10) * len(before)) // 10
-    deciles, times = np.unique(before[places] if before.size else before, return_counts=True)
-    borders = np.sort(np.concatenate([deciles, np.nextafter(deciles[times > 1], np.inf)]))
-    missing = (past.size - before.size, recent.size - after.size)
-    return _binned(before, borders, missing[0], missing), _binned(
-        after, borders, missing[1], missing
-    )
-
-
-def decile_tables(
-    past: NDArray[np.float64], recent: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
-    """`decile_counts` of each row of two sorted tables, shapes (d, n) and (d, m); shapes (d, 10).
-
-    None unless nothing is missing and each row has nine deciles that differ.
-
-    >>> past, recent = np.arange(20.0)[np.newaxis], np.array([[0.0, 1.0, 19.0]])
-    >>> decile_tables(past, recent)[1]
-    array([[2, 0, 0, 0, 0, 0, 0, 0, 0, 1]])
-    """
-    n, m = past.shape[1], recent.shape[1]
-    if not (n and m) or not (past[:, -1] <= np.inf).all() or not (recent[:, -1] <= np.inf).all():
-        return None
-    deciles = past[:, (np.arange(1, 10) * n) // 10]
-    if not (deciles[:, 1:] > deciles[:, :-1]).all():
-        return None
-    below = [
-        (before.searchsorted(borders), after.searchsorted(borders))
-        for before, after, borders in zip(past, recent, deciles, strict=True)
-    ]
-    found = []
-    for ends, total_n in zip(np.array(below).transpose(1, 0, 2), (n, m), strict=True):
-        found.append(np.diff(ends, prepend=0, append=total_n, axis=1))
-    return found[0], found[1]
-
-
-def known(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The part of a sorted column that is not NaN."""
-    return ordered[: ordered.searchsorted(np.inf, side="right")]
-
-
-def _binned(
-    ordered: NDArray[np.float64],
-    borders: NDArray[np.float64],
-    missing_n: int,
-    missing: tuple[int, int],
-) -> NDArray[np.int64]:
-    below = np.searchsorted(ordered, borders, side="left")
-    counts = np.empty(borders.size + 1 + any(missing), dtype=np.int64)
-    counts[0] = 0
-    counts[1 : borders.size + 1] = -below
-    counts[: borders.size] += below
-    counts[borders.size] += ordered.size
-    counts[borders.size + 1 :] = missing_n
-    return counts

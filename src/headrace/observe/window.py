@@ -128,6 +128,14 @@ class Columns:
         names = [name for name, _ in _FLAT + _WIDE]
         return Columns(**{name: getattr(self, name)[rows] for name in names})
 
+    def newest(self, n: int) -> Columns:
+        """The last n of them, or all; a view."""
+        return self.take(slice(max(0, len(self) - n), len(self)))
+
+    def since(self, seq: int) -> Columns:
+        """Those numbered `seq` and above."""
+        return self.take(self.seq >= seq)
+
     @classmethod
     def joined(cls, blocks: Sequence[Columns]) -> Columns:
         """The events of all these blocks, as wide as the widest."""
@@ -196,6 +204,11 @@ class Store:
                 for name, column in (flat | wide).items()
             }
         )
+
+    def view(self, slots: slice) -> Columns:
+        """The events in those slots, not to be written to; as they are until the next `put`."""
+        wide = {name: getattr(self._columns, name)[slots, :n] for name, n in self._widths.items()}
+        return Columns(**{n: getattr(self._columns, n)[slots] for n, _ in _FLAT}, **wide)
 
     @property
     def at(self) -> NDArray[np.float64]:
@@ -307,6 +320,12 @@ class Window:
             return self._store.take(self.slots(seq))
         first = min(max(seq, self.first_seq), self.next_seq)
         return self._store.take(*self._spans(first, self.next_seq))
+
+    def newest(self, n: int) -> Columns:
+        """Copies of the last n events in the window, or of all."""
+        if self.window_s is not None or self._has_gaps:
+            return self._store.take(self.slots()[-n:])
+        return self.since(self.next_seq - n)
 
     def _spans(self, first: int, end: int) -> list[slice]:
         """Slots of at most `window_n` events [first, end), in order of arrival."""

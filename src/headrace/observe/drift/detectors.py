@@ -234,12 +234,37 @@ class Feed:
         if self._name not in _RIVER:
             self._recent.append(x)
         if detector.drift_detected:
-            is_alarm = not self.is_one_sided or self._is_rise()
-            self._n, self._total = 0, 0.0
-            return 2 if is_alarm else 0
+            return self._found()
         if self._has_warning and detector.warning_detected:
             return 1
         return 0
+
+    def step_many(self, values: list[float]) -> tuple[int, int]:
+        """`step` for each until one sets off an alarm, or all: how many, and its level.
+
+        ADWIN is fed without its wrapper, which costs three times what ADWIN itself does. May stop
+        early without an alarm.
+        """
+        detector = self._detector
+        if self._name != "adwin" or detector.drift_detected:
+            return 1, self.step(values[0])
+        update, total, fed_n = detector._helper.update, self._total, 0
+        is_found = False
+        for x in values:
+            fed_n += 1
+            total += x
+            if update(x):
+                # What the wrapper notes, so that it starts afresh at the next number.
+                detector._drift_detected = is_found = True
+                break
+        self._n, self._total = self._n + fed_n, total
+        return fed_n, self._found() if is_found else 0
+
+    def _found(self) -> int:
+        """The detector has found a change: the level of the alarm; then begin afresh."""
+        is_alarm = not self.is_one_sided or self._is_rise()
+        self._n, self._total = 0, 0.0
+        return 2 if is_alarm else 0
 
     def _is_rise(self) -> bool:
         """Whether what is left after an alarm lies above the mean of all since the last one."""

@@ -26,7 +26,7 @@ from ...settings.drift import ONE_BY_ONE, DriftSettings, WatchSettings
 from .. import signals
 from ..schema import Schema
 from ..shares import FeatureShares
-from ..window import Columns
+from ..window import Columns, Window
 from .causes import missed_classes
 from .detectors import Detector, DriftLevel, check_detector
 from .glr import MEMORY_N
@@ -132,8 +132,11 @@ class DriftMonitor:
             # Nothing is fed; only the end of an alarm can change the level.
             n = min(n, max(1, self._fall_seq - seq0 + 1))
             return n, self._passed(float(at[n - 1]), seq0 + n - 1) if n else None
+        told = signals.doubts(values)
+        if len(on_confidence) == 1 and not on_class_mix and not np.isnan(values).any():
+            return self._doubts(on_confidence[0], told, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
-        for i, doubt in enumerate(signals.doubts(values)):
+        for i, doubt in enumerate(told):
             alarms: list[tuple[Watch, int]] | None = None
             if doubt >= 0.0:  # NaN is not.
                 for watch in on_confidence:
@@ -146,6 +149,24 @@ class DriftMonitor:
                 change = self._settle(float(at[i]), seq0 + i, alarms or [])
                 if change is not None:
                     return i + 1, change
+        self._seq = max(self._seq, seq0 + n - 1)
+        return n, None
+
+    def _doubts(
+        self, watch: Watch, doubts: list[float], at: NDArray[np.float64], seq0: int
+    ) -> tuple[int, DriftChanged | None]:
+        """`confidences` for the usual case, one watch and none missing: many events in one call."""
+        n, i = len(doubts), 0
+        while i < n:
+            # Up to the event with which an alarm ends only an alarm can change the level.
+            quiet_n = max(1, min(n, self._fall_seq - seq0) - i)
+            fed_n, level = watch.step_many(doubts[i : i + quiet_n])
+            i += fed_n
+            if level or seq0 + i - 1 >= self._fall_seq:
+                alarms = [(watch, level)] if level else []
+                change = self._settle(float(at[i - 1]), seq0 + i - 1, alarms)
+                if change is not None:
+                    return i, change
         self._seq = max(self._seq, seq0 + n - 1)
         return n, None
 
@@ -229,7 +250,7 @@ class DriftMonitor:
         return self._settle(at, seq, alarms)
 
     def check(
-        self, window: Columns, reservoir: Columns, schema: Schema, at: float, seq: int
+        self, window: Window | Columns, reservoir: Columns, schema: Schema, at: float, seq: int
     ) -> DriftChanged | None:
         """Compare the newest events with a sample of those before; every `check_every_n` events.
 

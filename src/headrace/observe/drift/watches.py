@@ -122,6 +122,15 @@ class Watch:
         assert isinstance(feed, Feed)
         return feed.step(x)
 
+    def step_many(self, values: list[float]) -> tuple[int, int]:
+        """Feed numbers until one sets off an alarm, or all: how many, and its level, 0 for none.
+
+        May stop early without an alarm.
+        """
+        feed = self.feeds[0]
+        assert isinstance(feed, Feed)
+        return feed.step_many(values)
+
     def step_class(self, predicted: int) -> int:
         """Feed one predicted class: 1 to its own detector, 0 to the others."""
         while len(self.feeds) <= predicted:
@@ -176,12 +185,17 @@ class Watch:
         """The chance with which one test of a window may cross the line."""
         return self._lines.warning_p
 
+    @property
+    def threshold(self) -> float:
+        """The size from which on a windowed test's statistic is an alarm, if chance is excluded."""
+        return self.options.get("threshold", _THRESHOLDS[self.detector])
+
     def over_threshold(self, statistic: float, noise: float) -> float:
         """A windowed test's; alarms must be above chance as well as above the threshold.
 
         An AUC and its threshold are taken from one half on, where there is nothing to tell.
         """
-        threshold = self.options.get("threshold", _THRESHOLDS[self.detector])
+        threshold = self.threshold
         if self.detector == "domain_classifier":
             statistic, threshold = statistic - 0.5, threshold - 0.5
         return statistic / max(threshold, noise)

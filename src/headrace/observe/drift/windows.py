@@ -6,27 +6,19 @@ it makes a drift is decided in `monitor`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import signals
 from ..schema import Schema
-from ..shares import FeatureShares, shares_of_categories, shares_of_numbers
-from ..window import Columns
+from ..shares import FeatureShares
+from ..window import Columns, Window
 from .causes import change_point, moved_features, shifted_classes
-from .comparisons import (
-    ROWS_MIN,
-    domain_classifier,
-    ks,
-    ks_noise,
-    ks_rows,
-    psi,
-    psi_noise,
-    psi_rows,
-    welch,
-)
+from .classifier import DomainClassifier
+from .comparisons import ROWS_MIN, ks, ks_noise, psi, psi_noise, welch
+from .marginals import Marginals, Newest
 from .watches import Watch
 
 SHARES_MAX = 4
@@ -35,32 +27,65 @@ SHARES_MAX = 4
 ON_INPUTS = ("features", "inputs")
 """Signals that are not the model's doing."""
 
-_SHARES_OF = {"numeric": shares_of_numbers, "categorical": shares_of_categories}
+
+class Past(NamedTuple):
+    """What the events [from_seq, last_seq] are like, by a sample of them."""
+
+    from_seq: int
+    last_seq: int
+    marginals: Marginals
+    classifier: DomainClassifier
 
 
 class Windows:
-    """The latest check of all windowed watches."""
+    """The latest check of all windowed watches, and what the past is like.
+
+    That is found again when half as many events of the sample came later as it had, when an old
+    world ends, and when other features are watched; so a check looks at the newest events alone.
+    """
 
     def __init__(self, features_max: int, window_n: int) -> None:
         self.features_max = features_max
         self.window_n = window_n
-        # By feature: its PSI, the highest of its statistics over their thresholds, and the
-        # distributions of those that moved most. And predictions by class.
+        # By feature: its PSI, and the highest of its statistics over their thresholds. And
+        # predictions by class.
         self.feature_psi: dict[str, float] = {}
         self.feature_ratios: dict[str, float] = {}
-        self.feature_shares: dict[str, FeatureShares] = {}
         self.class_counts: tuple[list[int], list[int]] = ([], [])
         # Features that are over a line, classes that are predicted more or less often than before,
         # and when that began, seconds.
         self.features: tuple[str, ...] = ()
         self.classes: tuple[str, ...] = ()
-        self._parts = np.zeros(0)
-        self._tests_n = 1
+        self._past: Past | None = None
+        self._newest: Newest | None = None
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 the past was looked at anew in each check."""
+        gone = ("feature_shares", "_parts", "_tests_n")
+        kept = {name: value for name, value in fields.items() if name not in gone}
+        return kept | {"_past": None, "_newest": None}
+
+    @property
+    def feature_shares(self) -> dict[str, FeatureShares]:
+        """The distributions of the features that moved most."""
+        past, newest, ratios = self._past, self._newest, self.feature_ratios
+        if past is None or newest is None:
+            return {}
+        names = list(ratios)
+        moved = sorted(range(len(names)), key=lambda j: (-ratios[names[j]], j))[:SHARES_MAX]
+        return {names[j]: past.marginals.shares(j, newest) for j in moved}
+
+    def forget_events(self) -> None:
+        """Events were erased: what the past is like is found again of those that are left."""
+        self._past = self._newest = None
 
     def check(
         self,
         watches: list[Watch],
-        window: Columns,
+        window: Window | Columns,
         reservoir: Columns,
         schema: Schema,
         *,
@@ -76,19 +101,21 @@ class Windows:
         """
         for watch in watches:
             watch.statistic = 0.0
-        newest = window.take(slice(max(0, len(window) - self.window_n), len(window)))
-        past = _past(window, reservoir, newest, from_seq)
-        self.features, self.classes, self._parts = (), (), np.zeros(0)
+        newest = window.newest(self.window_n)
+        past, is_past = _past(window, reservoir, newest, from_seq)
+        self.features, self.classes = (), ()
         if model_seq is not None:
-            self._compare_predictions(
-                [w for w in watches if w.signal not in ON_INPUTS], past, newest, model_seq, schema
-            )
+            on_predictions = [w for w in watches if w.signal not in ON_INPUTS]
+            # Of another model they would say nothing of this one.
+            masks = is_past & (past.seq >= model_seq), newest.seq >= model_seq
+            self._compare_predictions(on_predictions, (past, newest), masks, schema)
         on_inputs = [w for w in watches if w.signal in ON_INPUTS]
-        if on_inputs and min(len(past), len(newest)) >= ROWS_MIN:
-            self._compare_features(on_inputs, past, newest, schema)
+        if on_inputs and min(int(is_past.sum()), len(newest)) >= ROWS_MIN and len(schema.names):
+            self._look_back(past, is_past, int(newest.seq[0]), from_seq, schema)
+            self._compare_features(on_inputs, newest, schema)
         since = None
         if any(watch.statistic >= 1.0 for watch in watches):
-            since = self._since(window.take(window.seq >= from_seq), schema)
+            since = self._since(window.since(from_seq), schema)
         alarms = [(watch, watch.judge(seq)) for watch in watches]
         for watch, level in alarms:
             if level:
@@ -100,18 +127,19 @@ class Windows:
     def _compare_predictions(
         self,
         watches: list[Watch],
-        past: Columns,
-        window: Columns,
-        model_seq: int,
+        sides: tuple[Columns, Columns],
+        are_compared: tuple[NDArray[np.bool_], NDArray[np.bool_]],
         schema: Schema,
     ) -> None:
-        # Of another model they would say nothing of this one.
-        lately = (window.seq >= model_seq) & window.has_answer
-        before = (past.seq >= model_seq) & past.has_answer
+        """Of the sides, past and newest, those events are compared on which the model answered."""
+        past, newest = sides
+        before, lately = (
+            mask & side.has_answer for side, mask in zip(sides, are_compared, strict=True)
+        )
         n, m = int(before.sum()), int(lately.sum())
         if min(n, m) < ROWS_MIN:
             return
-        counts = _class_counts(past.probabilities[before], window.probabilities[lately])
+        counts = _class_counts(past.probabilities[before], newest.probabilities[lately])
         self.class_counts = (counts[0].tolist(), counts[1].tolist())
         for watch in watches:
             if watch.signal == "class_mix":
@@ -123,103 +151,57 @@ class Windows:
             elif watch.detector == "ks":
                 doubts = (
                     np.sort(1.0 - past.confidence[before]),
-                    np.sort(1.0 - window.confidence[lately]),
+                    np.sort(1.0 - newest.confidence[lately]),
                 )
                 found = ks(*doubts, is_one_sided=True)
-                watch.compare(watch.over_threshold(found, ks_noise(n, m, watch.warning_p)))
+                watch.compare(watch.over_threshold(found, float(ks_noise(n, m, watch.warning_p))))
             else:
-                fall, noise = welch(past.guess[before], window.guess[lately], watch.warning_p)
+                fall, noise = welch(past.guess[before], newest.guess[lately], watch.warning_p)
                 watch.compare(watch.over_threshold(fall, noise))
 
-    def _compare_features(
-        self, watches: list[Watch], past: Columns, window: Columns, schema: Schema
+    def _look_back(
+        self, past: Columns, is_past: NDArray[np.bool_], first: int, from_seq: int, schema: Schema
     ) -> None:
-        names, kinds = schema.names, schema.kinds
+        """See what the past is like, unless what was seen of it still serves at event `first`."""
         # What a free text says is in no row: as a number that never varies it moves nothing.
-        kinds = tuple("numeric" if kind == "text" else kind for kind in kinds)
-        features_n = min(self.features_max, len(names))
-        before, after = _columns(past.rows, features_n), _columns(window.rows, features_n)
-        detectors = {watch.detector: watch for watch in watches}
-        if "domain_classifier" in detectors and features_n:
-            watch = detectors["domain_classifier"]
-            told = domain_classifier(before.T, after.T, kinds[:features_n])
+        kinds = tuple(
+            "numeric" if kind == "text" else kind for kind in schema.kinds[: self.features_max]
+        )
+        known, seqs = self._past, past.seq[is_past]
+        if (
+            known is not None
+            and (known.from_seq, known.marginals.kinds) == (from_seq, kinds)
+            and known.last_seq < first
+            and 2 * np.count_nonzero(seqs > known.last_seq) < known.marginals.n
+        ):
+            return
+        rows = _columns(past.rows[is_past], len(kinds)).T
+        classifier = DomainClassifier(rows, kinds)
+        self._past = Past(from_seq, int(seqs.max()), Marginals(rows, kinds), classifier)
+
+    def _compare_features(self, watches: list[Watch], newest: Columns, schema: Schema) -> None:
+        assert self._past is not None
+        marginals, detectors = self._past.marginals, {watch.detector: watch for watch in watches}
+        features_n = len(marginals.kinds)
+        names = schema.names[:features_n]
+        columns, parts = _columns(newest.rows, features_n), np.zeros(0)
+        if (watch := detectors.get("domain_classifier")) and len(newest) > 1:
+            told = self._past.classifier.tell(columns)
             watch.compare(watch.over_threshold(told.auc, told.over_noise(watch.warning_p)))
             if watch.statistic >= 1.0:
-                self._parts = told.share_of
-        before.sort(axis=1)
-        after.sort(axis=1)
-        ratios = dict.fromkeys(names[:features_n], 0.0)
-        self._tests_n = features_n
-        quick = self._compare_numbers(detectors, names, kinds[:features_n], (before, after))
-        for j in range(features_n):
-            columns = before[j], after[j]
-            found = (
-                quick[j] if quick else self._compare_feature(detectors, names[j], kinds[j], columns)
-            )
-            ratios[names[j]] = max(found, default=0.0)
-        self.feature_ratios = ratios
-        moved = sorted(range(features_n), key=lambda j: (-ratios[names[j]], j))[:SHARES_MAX]
-        self.feature_shares = {names[j]: _SHARES_OF[kinds[j]](before[j], after[j]) for j in moved}
-        self.features = moved_features(names[:features_n], ratios, self._parts)
-
-    def _compare_numbers(
-        self,
-        detectors: dict[str, Watch],
-        names: Sequence[str],
-        kinds: Sequence[str],
-        tables: tuple[NDArray[np.float64], NDArray[np.float64]],
-    ) -> list[list[float]]:
-        """What `_compare_feature` finds of each feature, the same bits, all of them at once.
-
-        The usual case: numbers, none missing, of many values. Nothing where it is another.
-        """
-        before, after = tables
-        n, m = before.shape[1], after.shape[1]
-        counts = signals.decile_tables(before, after) if set(kinds) == {"numeric"} else None
-        if counts is None or min(n, m) < ROWS_MIN:
-            return []
-        ratios: list[list[float]] = [[] for _ in kinds]
-        if "psi" in detectors:
-            watch = detectors["psi"]
-            noise = psi_noise(counts[0][0], counts[1][0], watch.warning_p / self._tests_n)
-            for name, index, found in zip(names, psi_rows(*counts).tolist(), ratios, strict=False):
-                self.feature_psi[name] = index
-                found.append(watch.over_threshold(index, noise))
-                watch.compare(found[-1])
-        if "ks" in detectors:
-            watch = detectors["ks"]
-            noise = ks_noise(n, m, watch.warning_p / self._tests_n)
-            for distance, found in zip(ks_rows(before, after).tolist(), ratios, strict=True):
-                found.append(watch.over_threshold(distance, noise))
-                watch.compare(found[-1])
-        return ratios
-
-    def _compare_feature(
-        self,
-        detectors: dict[str, Watch],
-        name: str,
-        kind: str,
-        columns: tuple[NDArray[np.float64], NDArray[np.float64]],
-    ) -> list[float]:
-        """The statistics of one feature over their thresholds; columns are sorted, NaN last."""
-        (before, after), ratios = columns, []
-        if "psi" in detectors:
-            watch = detectors["psi"]
-            count = signals.category_counts if kind == "categorical" else signals.decile_counts
-            counts = count(before, after)
-            self.feature_psi[name] = index = psi(*counts)
-            noise = psi_noise(*counts, watch.warning_p / self._tests_n)
-            ratios.append(watch.over_threshold(index, noise))
-            watch.compare(ratios[-1])
-        if "ks" in detectors and kind != "categorical":
-            known = signals.known(before), signals.known(after)
-            n, m = known[0].size, known[1].size
-            if min(n, m) >= ROWS_MIN:
-                watch = detectors["ks"]
-                noise = ks_noise(n, m, watch.warning_p / self._tests_n)
-                ratios.append(watch.over_threshold(ks(*known), noise))
-                watch.compare(ratios[-1])
-        return ratios
+                parts = told.share_of
+        self._newest = marginals.place(columns)
+        ratios = np.zeros(features_n)
+        for name in ("psi", "ks"):
+            if watch := detectors.get(name):
+                found = marginals.compare(self._newest, name, watch.warning_p / features_n)
+                over = found.statistic / np.maximum(watch.threshold, found.noise)
+                ratios = np.maximum(ratios, over)
+                watch.compare(float(over.max()))
+                if name == "psi":
+                    self.feature_psi = dict(zip(names, found.statistic.tolist(), strict=True))
+        self.feature_ratios = dict(zip(names, ratios.tolist(), strict=True))
+        self.features = moved_features(names, self.feature_ratios, parts)
 
     def _since(self, window: Columns, schema: Schema) -> float | None:
         """When it began: where in the window the feature that moved most, or the guess, changed."""
@@ -232,18 +214,22 @@ class Windows:
         return float(window.at[change_point(values)])
 
 
-def _past(window: Columns, reservoir: Columns, newest: Columns, from_seq: int) -> Columns:
-    """A sample of the events from `from_seq` on that came before the newest.
+def _past(
+    window: Window | Columns, reservoir: Columns, newest: Columns, from_seq: int
+) -> tuple[Columns, NDArray[np.bool_]]:
+    """A sample of the events from `from_seq` on that came before the newest: those of the columns.
 
     When the old world has ended a short time ago, few of the sample are of the new one; then the
     older part of the window serves.
     """
     first = int(newest.seq.min()) if len(newest) else from_seq
-    past = reservoir.take((reservoir.seq < first) & (reservoir.seq >= from_seq))
-    if not from_seq:
-        return past
-    is_older = (window.seq < first) & (window.seq >= from_seq)
-    return window.take(is_older) if np.count_nonzero(is_older) > len(past) else past
+    is_past = (reservoir.seq < first) & (reservoir.seq >= from_seq)
+    if from_seq:
+        recent = window.since(from_seq)
+        is_older = recent.seq < first
+        if np.count_nonzero(is_older) > np.count_nonzero(is_past):
+            return recent, is_older
+    return reservoir, is_past
 
 
 def _class_counts(

@@ -1,0 +1,191 @@
+"""How each feature is distributed in a sample of the past: made once, compared with many windows.
+
+Of a number only its counts below some eighty places are kept, of a category the counts of its
+codes, so a comparison sorts the newest events alone, and a state stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..shares import FeatureShares, shares_of_categories, shares_of_numbers
+from .comparisons import ROWS_MIN, ks_noise, psi, psi_noise, psi_quantile
+
+PARTS_N = 80
+"""Parts of equal share that the knots cut the past into; tenths and eighths are among them."""
+
+_DECILES = slice(PARTS_N // 10 - 1, None, PARTS_N // 10)
+_OCTILES = slice(PARTS_N // 8 - 1, None, PARTS_N // 8)
+_BORDERS_MAX = 13  # Nine deciles, and after each of at most four that hold two or more, one.
+_KNOTS_MAX = PARTS_N - 1 + 4
+
+
+class Newest(NamedTuple):
+    """The newest n events beside the past: of each number the values below its knots, and known.
+
+    `below` (d, knots) and `known_n` (d,) are of numbers, `codes` and `counts` of each category by
+    the place of its feature.
+    """
+
+    n: int
+    below: NDArray[np.int64]
+    known_n: NDArray[np.int64]
+    categories: dict[int, tuple[NDArray[np.float64], NDArray[np.int64]]]
+
+
+class Found(NamedTuple):
+    """Of each feature (d,): a statistic, and what chance alone exceeds with the p asked for."""
+
+    statistic: NDArray[np.float64]
+    noise: NDArray[np.float64]
+
+
+class Marginals:
+    """The distribution of each feature in n rows of the past, shape (n, d); NaN is missing.
+
+    PSI is taken over the past's deciles, where a value that holds two or more has a bin of its own,
+    and what is missing another; a category is a bin. KS is the largest distance at the knots,
+    which are the past's 80-quantiles and these borders: at most 1/80 below that at all values.
+
+    >>> rows = np.arange(2000.0)[:, np.newaxis] % 100
+    >>> past = Marginals(rows, ["numeric"])
+    >>> newest = past.place(rows[:500].T + 50.0)
+    >>> [bool(past.compare(newest, test, 0.01).statistic[0] >= 0.5) for test in ("ks", "psi")]
+    [True, True]
+    """
+
+    __slots__ = (
+        "_border_places",
+        "_borders_n",
+        "_categories",
+        "_knots",
+        "_known_n",
+        "_octiles",
+        "_past_below",
+        "kinds",
+        "n",
+    )
+
+    def __init__(self, rows: NDArray[np.float64], kinds: Sequence[str]) -> None:
+        self.kinds = tuple(kinds)
+        self.n = len(rows)
+        d = len(self.kinds)
+        self._knots = np.full((d, _KNOTS_MAX), np.inf)
+        self._past_below = np.zeros((d, _KNOTS_MAX), np.int64)
+        self._known_n = np.zeros(d, np.int64)
+        # Where in the knots the borders of the bins stand; after the last one, at the end.
+        self._border_places = np.full((d, _BORDERS_MAX), _KNOTS_MAX, np.int64)
+        self._borders_n = np.zeros(d, np.int64)
+        self._octiles = np.full((d, 7), np.inf)
+        self._categories: dict[int, tuple[NDArray[np.float64], NDArray[np.int64]]] = {}
+        ordered = np.sort(rows.T, axis=1)
+        for j, kind in enumerate(self.kinds):
+            known = ordered[j, : len(rows) - np.count_nonzero(np.isnan(ordered[j]))]
+            self._known_n[j] = len(known)
+            if kind == "categorical":
+                self._categories[j] = np.unique(known, return_counts=True)
+            elif len(known):
+                self._cut(j, known)
+
+    def _cut(self, j: int, known: NDArray[np.float64]) -> None:
+        """Place the knots of a number whose known values of the past, sorted, are these."""
+        quantiles = known[(np.arange(1, PARTS_N) * len(known)) // PARTS_N]
+        deciles, times = np.unique(quantiles[_DECILES], return_counts=True)
+        borders = np.sort(np.concatenate([deciles, np.nextafter(deciles[times > 1], np.inf)]))
+        knots = np.unique(np.concatenate([quantiles, borders]))
+        self._knots[j, : len(knots)] = knots
+        self._past_below[j] = known.searchsorted(self._knots[j])
+        self._borders_n[j] = len(borders)
+        self._border_places[j, : len(borders)] = knots.searchsorted(borders)
+        self._octiles[j] = quantiles[_OCTILES]
+
+    def place(self, columns: NDArray[np.float64]) -> Newest:
+        """Count newer events by these knots and codes; columns (d, m), which it may reorder."""
+        columns.sort(axis=1)
+        known_n = columns.shape[1] - np.isnan(columns).sum(axis=1)
+        below = np.zeros((len(columns), _KNOTS_MAX), np.int64)
+        categories = {}
+        for j, column in enumerate(columns):
+            if j in self._categories:
+                known = column[: known_n[j]]
+                categories[j] = np.unique(known, return_counts=True)
+            else:
+                below[j] = column.searchsorted(self._knots[j])
+        return Newest(columns.shape[1], below, known_n, categories)
+
+    def compare(self, newest: Newest, test: str, p: float) -> Found:
+        """One test of each feature, `psi` or `ks`; chance exceeds each noise with probability p."""
+        return self._psi(newest, p) if test == "psi" else self._ks(newest, p)
+
+    def _psi(self, newest: Newest, p: float) -> Found:
+        before = self._binned(self._past_below, self._known_n, self.n)
+        after = self._binned(newest.below, newest.known_n, newest.n)
+        # The last bin is of what is missing, where something is.
+        is_bin = np.arange(_BORDERS_MAX + 2) <= self._borders_n[:, np.newaxis]
+        is_bin[:, -1] = (before[:, -1] > 0) | (after[:, -1] > 0)
+        size = is_bin.sum(axis=1)
+        half = 0.5 * size[:, np.newaxis]
+        share_before = (before + 0.5) / (self.n + half)
+        share_after = (after + 0.5) / (newest.n + half)
+        terms = (share_before - share_after) * np.log(share_before / share_after)
+        index = np.where(is_bin, terms, 0.0).sum(axis=1)
+        noise = psi_quantile(size, p) * (1.0 / self.n + 1.0 / newest.n)
+        for j in self._categories:
+            counts = self._counts_of(j, newest)
+            index[j], noise[j] = psi(*counts), psi_noise(*counts, p)
+        return Found(index, noise)
+
+    def _ks(self, newest: Newest, p: float) -> Found:
+        """The distance of a category, and of what has few known values, is 0."""
+        is_compared = np.minimum(self._known_n, newest.known_n) >= ROWS_MIN
+        is_compared[list(self._categories)] = False
+        n, m = np.where(is_compared, (self._known_n, newest.known_n), 1)
+        # In whole numbers of 1 / (n * m), so that equal samples are exactly 0 apart.
+        apart = np.abs(self._past_below * m[:, np.newaxis] - newest.below * n[:, np.newaxis])
+        distance = np.where(is_compared, apart.max(axis=1) / (n * m), 0.0)
+        return Found(distance, ks_noise(n, m, p))
+
+    def shares(self, j: int, newest: Newest) -> FeatureShares:
+        """How feature j was distributed before, and is among the newest."""
+        past = self._known_n[j], self.n - self._known_n[j]
+        now = newest.known_n[j], newest.n - newest.known_n[j]
+        if j in self._categories:
+            return shares_of_categories(
+                self._categories[j], newest.categories[j], (int(past[1]), int(now[1]))
+            )
+        borders = np.unique(self._octiles[j]) if past[0] else np.zeros(0)
+        places = self._knots[j].searchsorted(borders)
+        sides = (self._past_below[j], *past), (newest.below[j], *now)
+        counts = [
+            [*np.diff(below[places], prepend=0, append=known_n).tolist(), int(missing_n)]
+            for below, known_n, missing_n in sides
+        ]
+        return shares_of_numbers(borders.tolist(), counts[0], counts[1])
+
+    def _binned(
+        self, below: NDArray[np.int64], known_n: NDArray[np.int64], n: int
+    ) -> NDArray[np.int64]:
+        """Counts by bin, shape (d, 15): the last two are past the last border, and missing."""
+        ends = np.concatenate([below, known_n[:, np.newaxis]], axis=1)
+        at_borders = np.take_along_axis(ends, self._border_places, axis=1)
+        missing_n = (n - known_n)[:, np.newaxis]
+        counts = np.diff(at_borders, axis=1, prepend=0, append=known_n[:, np.newaxis])
+        return np.concatenate([counts, missing_n], axis=1)
+
+    def _counts_of(self, j: int, newest: Newest) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of a category: counts by code seen on either side, and of the missing if any are."""
+        codes = np.union1d(self._categories[j][0], newest.categories[j][0])
+        missing = self.n - self._known_n[j], newest.n - newest.known_n[j]
+        sides = []
+        for (seen, counts), missing_n in zip(
+            (self._categories[j], newest.categories[j]), missing, strict=True
+        ):
+            found = np.zeros(len(codes) + any(missing), np.int64)
+            found[codes.searchsorted(seen)] = counts
+            found[len(codes) :] = missing_n
+            sides.append(found)
+        return sides[0], sides[1]
