@@ -10,9 +10,10 @@ is known.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,66 +22,22 @@ from .learn.erasing import erase_examples, forget_examples, read_anew
 from .learn.trainer import Trainer
 from .messages import (
     ErasureOrdered,
-    Features,
     LabelRequested,
     RequestWithdrawn,
     SubjectErased,
     class_name,
 )
-from .observe.originals import unpacked
+from .observe.joining import Half
 from .observe.schema import Schema
-from .observe.window import Columns
 from .request_ids import opinion_ids
 from .shard import Shard
+from .subject import Subject
 
 REASON = "erased"
 """Why a request is withdrawn whose event is erased."""
 
 TOO_OLD = "retention"
 """Why a request is withdrawn whose event is older than events are kept."""
-
-
-class Subject:
-    """Whose events are to be erased: by their ids, and by a field of theirs."""
-
-    def __init__(self, order: ErasureOrdered) -> None:
-        self.event_ids = set(order.event_ids)
-        self.field = order.field
-        self.values = set(order.values)
-        self.before = -math.inf if order.before is None else order.before
-
-    def names(self, event_id: str, key: str | None, features: Features | None) -> bool:
-        """Whether an event with these is one of them.
-
-        >>> subject = Subject(ErasureOrdered(at=0.0, field="customer", values=("7",)))
-        >>> subject.names("e1", None, {"customer": 7.0}), subject.names("e2", "7", {})
-        (True, False)
-        """
-        if event_id in self.event_ids:
-            return True
-        if not self.values:
-            return False
-        if self.field == "id":
-            return event_id in self.values
-        if self.field == "key":
-            return key in self.values
-        value = (features or {}).get(self.field)
-        return value is not None and class_name(value) in self.values
-
-    def among(self, events: Columns, schema: Schema) -> NDArray[np.bool_]:
-        """Which of these events are theirs, shape (n,)."""
-        found = events.at < self.before
-        if not (self.event_ids or self.values):
-            return found
-        is_feature = bool(self.values) and self.field not in ("id", "key")
-        for row, event_id in enumerate(events.ids.tolist()):
-            key, _ = events.origins[row] or (None, None)
-            features: Features | None = None
-            if is_feature:
-                features = unpacked(events.originals[row])
-                features = schema.features(events.rows[row]) if features is None else features
-            found[row] |= self.names(event_id, key, features)
-        return found
 
 
 def erase_subject(
@@ -91,7 +48,7 @@ def erase_subject(
     The withdrawals are to be told to all parts; they still have the ids of their events.
     """
     subject, schema = Subject(order), shard.schema
-    _find_ids(subject, schema, shard, desk)
+    _find_ids(subject, schema, shard, _requests_of(shard, desk))
     request_ids = _requests_about(subject.event_ids, shard)
     old_ids = _requests_about(_old_ids(subject, shard, desk), shard) - request_ids
     erased: Counter[str] = Counter()
@@ -104,7 +61,7 @@ def erase_subject(
     erased["open requests"], erased["ended requests"] = len(withdrawn), ended_n + old_n
     trainer.noise.erase(old_ids)
     is_refitted = False
-    if subject.event_ids or subject.values:
+    if subject.is_anybody:
         is_learned = order.is_learned or has_label
         erased["examples"], is_refitted = erase_examples(
             trainer, subject.names, request_ids, is_learned=is_learned
@@ -115,19 +72,37 @@ def erase_subject(
         )
         erased["examples"] += examples_n
         is_refitted |= is_made_anew
-    erased["categories"] = _forget_categories(schema, shard, trainer)
+    rows = [*_rows_of(shard), *(example.row for example in trainer.memory.examples())]
+    erased["categories"] = schema.forget_categories(rows)
+    read_anew(trainer)
     told = {where: n for where, n in erased.items() if n}
     return withdrawn, SubjectErased(at=now, key=order.key, erased=told, is_refitted=is_refitted)
 
 
-def _find_ids(subject: Subject, schema: Schema, shard: Shard, desk: Desk) -> None:
+def erase_events(order: ErasureOrdered, shard: Shard) -> dict[str, int]:
+    """Forget what a shard alone holds of the events that an order names; how many, by where."""
+    subject, schema = Subject(order, shard.asking.request_id), shard.schema
+    _find_ids(subject, schema, shard, _waiting_of(shard))
+    request_ids = _requests_about(subject.event_ids, shard)
+    request_ids = request_ids.union(order.request_ids, *map(opinion_ids, order.request_ids))
+    erased: Counter[str] = Counter()
+    _erase_events(subject, schema, shard, erased)
+    erased["waiting requests"] = _erase_waiting(shard, request_ids)
+    erased["halves"] = _erase_halves(subject, shard)
+    erased["categories"] = schema.forget_categories(_rows_of(shard))
+    return {where: n for where, n in erased.items() if n}
+
+
+def _find_ids(
+    subject: Subject, schema: Schema, shard: Shard, requests: Iterable[LabelRequested]
+) -> None:
     """Note the ids of all events of theirs that are found: what is left may have no more."""
-    if not (subject.event_ids or subject.values):
+    if not subject.is_anybody:
         return
     for events in (shard.window.kept(), shard.reservoir.columns()):
         is_old = events.at < subject.before
         subject.event_ids.update(events.ids[subject.among(events, schema) & ~is_old].tolist())
-    for one in _requests_of(shard, desk):
+    for one in requests:
         if subject.names(one.event_id, one.key, one.features):
             subject.event_ids.add(one.event_id)
 
@@ -139,8 +114,12 @@ def _old_ids(subject: Subject, shard: Shard, desk: Desk) -> set[str]:
 
 def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:
     """All requests that are known: open, ended, or waiting for money."""
-    asking = shard.asking
-    return [*desk.requests(), *asking.queue.requests, *asking.opinions.open.values()]
+    return [*desk.requests(), *_waiting_of(shard)]
+
+
+def _waiting_of(shard: Shard) -> list[LabelRequested]:
+    """The requests that a shard knows: those that wait for money, and open opinions."""
+    return [*shard.asking.queue.requests, *shard.asking.opinions.open.values()]
 
 
 def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
@@ -178,29 +157,35 @@ def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:
 def _erase_halves(subject: Subject, shard: Shard) -> int:
     """Forget records that wait to be joined and name them anywhere; how many."""
     halves = shard.admission.halves
-    texts = [one.encode() for one in sorted(subject.event_ids | subject.values)]
-    gone = [
-        name
-        for name, half in halves.waiting.items()
-        if name in subject.event_ids or any(text in half.content for text in texts)
-    ]
+    gone = [name for name, half in halves.waiting.items() if _is_theirs(subject, name, half)]
     for name in gone:
         halves.take(name)
     return len(gone)
 
 
-def _forget_categories(schema: Schema, shard: Shard, trainer: Trainer) -> int:
-    """Forget the categories that no event shows which is still kept; how many."""
-    shown: dict[str, set[int]] = {}
-    places = [(j, name) for j, name in enumerate(schema.names) if name in schema.categories]
-    rows: list[NDArray[np.float64]] = [
-        *shard.window.kept().rows,
-        *shard.reservoir.columns().rows,
-        *(example.row for example in trainer.memory.examples()),
-    ]
-    for j, name in places:
-        codes = {float(row[j]) for row in rows if j < len(row)}
-        shown[name] = {int(code) for code in codes if code == code}  # noqa: PLR0124 - NaN
-    gone_n = schema.forget_categories(shown)
-    read_anew(trainer)
-    return gone_n
+def _is_theirs(subject: Subject, name: str, half: Half) -> bool:
+    """Whether a half is about them: by its id, or because one of their names stands in it."""
+    if subject.names(name, None, None):
+        return True
+    texts = sorted(subject.event_ids | subject.values)
+    if any(text.encode() in half.content for text in texts):
+        return True
+    found = _texts_in(msgspec.json.decode(half.content)) if subject.values else ()
+    return any(map(subject.has_value, found))
+
+
+def _texts_in(record: object) -> Iterator[str]:
+    """All values of a record, at any depth."""
+    if isinstance(record, dict):
+        for value in record.values():
+            yield from _texts_in(value)
+    elif isinstance(record, list):
+        for value in record:
+            yield from _texts_in(value)
+    elif record is not None:
+        yield class_name(record)
+
+
+def _rows_of(shard: Shard) -> list[NDArray[np.float64]]:
+    """The rows of all events that a shard keeps."""
+    return [*shard.window.kept().rows, *shard.reservoir.columns().rows]

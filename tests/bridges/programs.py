@@ -61,8 +61,10 @@ class Programs:
         wait_for((self.places.state / "places.json").exists, "run")
         wait_for(lambda: len(self.stream.requests()) >= 20, "requests")
 
-    def start_desk(self) -> Program:
-        desk = self.start("desk", "--state", str(self.places.state), "--port", "0")
+    def start_desk(self, *where: str) -> Program:
+        """Beside the run, unless `where` says beside what."""
+        where = where or ("--state", str(self.places.state))
+        desk = self.start("desk", *where, "--port", "0")
         assert desk.stderr is not None
         for line in desk.stderr:
             if found := re.search(r"(http://127\.0\.0\.1:\d+)/(?:#token=(\S+))?$", line):

@@ -16,7 +16,7 @@ KEPT = ("events", "journal", "desk", "training")
 """Logs without which no worker may go on."""
 
 ENDS = ("LabelSettled", "LabelDisputed", "RequestExpired", "RequestWithdrawn")
-ORDERS = ("RoundOrdered", "RollBackOrdered")
+ORDERS = ("RoundOrdered", "RollBackOrdered", "ErasureOrdered")
 """What a desk passes on has its place among the ends that it says."""
 
 Rows = list[tuple[int, dict[str, Any], dict[str, bytes]]]

@@ -15,9 +15,14 @@ from contextlib import suppress
 from typing import Protocol
 
 from ..adapters.sealing import Sealer
-from ..messages import Answer, ForAnnotators, Withdrawal
+from ..messages import Answer, ForAnnotators, RequestWithdrawn, Withdrawal
+from ..request_ids import further_id
 from .bridge import Bridge, Reply, Unreachable
+from .erasing import REASON, erase_requests
 from .outbox import Outbox
+
+ANSWERS_MAX = 1_000
+"""No request may want more answers (`label.answers_max`)."""
 
 PIECE_N = 100
 """Requests sent at once, and answers written at once."""
@@ -123,9 +128,21 @@ class Carrier:
         self.end.faults.clear()
         if reached == place:
             return False
+        if erased := _erased(records):
+            self._act("forget what is erased")
+            if not self._forget(erased):
+                return False
         self._act("remember requests")
         self.outbox.take_in(records, reached, self._clock(), reorders=self._reorders)
         return True
+
+    def _forget(self, request_ids: set[str]) -> bool:
+        """Erase requests from what bridges remember here; whether no memory was in use."""
+        memory = self.outbox.path.parent
+        _, busy = erase_requests(memory, request_ids, self.end.sealer)
+        if busy:
+            self._note(f"an erasure waits for {', '.join(busy)} in {memory}, which is in use")
+        return not busy
 
     def _send(self) -> bool:
         self._act("choose what to send")
@@ -170,6 +187,16 @@ class Carrier:
         self._act("remember what was written")
         self.outbox.handed_on([reply_id for reply_id, _ in waiting])
         return True
+
+
+def _erased(records: Sequence[ForAnnotators]) -> set[str]:
+    """The requests withdrawn because their events are erased, and questions for more answers."""
+    erased = {
+        record.request_id
+        for record in records
+        if isinstance(record, RequestWithdrawn) and record.reason == REASON
+    }
+    return erased | {further_id(one, n) for one in erased for n in range(2, ANSWERS_MAX + 1)}
 
 
 def _answer(reply: Reply) -> Answer | Withdrawal:

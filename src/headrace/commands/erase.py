@@ -1,5 +1,7 @@
 """`headrace erase`: a person is erased from a run, whether it goes on or stands still.
 
+Beside workers on Kafka it is `commands.kafka.erase`.
+
 The ids of a person's events are looked up in the logs that the run read and in its decisions; then
 the order is placed, and the run carries it out, or this command does where none goes on.
 """
@@ -40,7 +42,7 @@ from ..drivers.files.shown import Shown
 from ..errors import BadInput, BadSettings
 from ..messages import ErasureOrdered
 from ..settings import Settings
-from .ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, WAIT_S_MAX
+from .ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, WAIT_S_MAX, check_place
 
 EXIT_LEFT = 1
 SHOWN_MAX = 20
@@ -66,16 +68,20 @@ def register(subparsers: Any) -> None:
     """Add `headrace erase`."""
     parser = subparsers.add_parser(
         "erase",
-        help="erase a person from a run",
-        description="Erase everything that a run holds of a person's events: window, sample, "
-        "requests, examples, models, decisions, the run's own copies, what bridges and desks "
-        "remember. Open requests are withdrawn; models that learned a label are made anew. A run "
-        "that goes on does it between two events. Exit 0: all is gone; 1: it is gone but for the "
-        "files named; 2: arguments or files are wrong; 3: nothing was found; 75: a run that goes "
-        "on has not done it yet. Once it was ordered, the next start carries it out.",
+        help="erase a person from a run, or from workers",
+        description="Erase everything that a run, or workers on Kafka, hold of a person's events: "
+        "window, sample, requests, examples, models, decisions, the run's own copies, what bridges "
+        "and desks remember. Open requests are withdrawn; models that learned a label are made "
+        "anew. A run that goes on does it between two events. Exit 0: all is gone; 1: it is gone "
+        "but for what is named; 2: arguments or files are wrong; 3: nothing was found; 75: a run "
+        "that goes on, or the workers, have not done it yet. Once it was ordered, the next start "
+        "carries it out.",
     )
     parser.add_argument("subject", nargs="*", metavar="SUBJECT", help="who, as --by has it")
-    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="of a run")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="of a run")
+    parser.add_argument(
+        "--settings", type=Path, metavar="FILE", help="instead: those of the workers on Kafka"
+    )
     parser.add_argument(
         "--by",
         metavar="FIELD",
@@ -91,24 +97,43 @@ def register(subparsers: Any) -> None:
         help="wipe the lines in your own files of events and answers too, where they stand",
     )
     parser.add_argument(
+        "--key",
+        metavar="KEY",
+        help="a name for this order to workers: given again, nothing more happens and what became "
+        "of it is told; else it is made of the time of day",
+    )
+    parser.add_argument(
         "--wait",
         type=float,
         default=60.0,
         metavar="SECONDS",
-        help="how long to wait for a run that goes on (60)",
+        help="how long to wait for a run that goes on, or for workers (60)",
     )
     parser.set_defaults(func=main)
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace erase`; the exit code."""
-    state: Path = arguments.state
-    settings = settings_of_run(state)
+    check_place(arguments)
     ids = _read_ids(arguments.ids)
     if not arguments.subject and not ids:
         raise BadSettings("nobody is named: give a SUBJECT, or --ids FILE")
     if not 0 <= arguments.wait <= WAIT_S_MAX:
         raise BadSettings(f"--wait is {arguments.wait:g}; must be 0 to {WAIT_S_MAX} (seconds)")
+    if arguments.state is not None:
+        return _erase_from_run(arguments, ids)
+    if arguments.inputs:
+        raise BadSettings("--inputs is for the files of a run; topics are cut: see docs/ERASURE.md")
+    from .kafka.erase import erase_from_workers  # noqa: PLC0415 - Kafka is an extra
+
+    return erase_from_workers(arguments, ids)
+
+
+def _erase_from_run(arguments: argparse.Namespace, ids: list[str]) -> int:
+    state: Path = arguments.state
+    settings = settings_of_run(state)
+    if arguments.key is not None:
+        raise BadSettings("--key is for workers on Kafka; leave it out")
     by = arguments.by or settings.retention.subject
     order = ErasureOrdered(
         at=time.time(),

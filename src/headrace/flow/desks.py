@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
 import xxhash
 
+from ..erasing import REASON
 from ..errors import BadInput
 from ..label.desk import Desk
 from ..learn.training_log import NOWHERE, Origin, Place
 from ..messages import (
     Answer,
+    ErasureOrdered,
     InputRejected,
     LabelDisputed,
     LabelRequested,
@@ -37,10 +40,15 @@ from ..messages import (
     Withdrawal,
 )
 from ..query.orders import Order
+from ..query.requests import request_id
 from ..request_ids import base_id
 from ..settings import Settings
 from ..state import frozen
+from ..subject import Subject
 from ..wiring import make_desk
+
+ERASURES_MAX = 100
+"""So many of the latest orders to erase are remembered: requests about those people may come."""
 
 DeskInput: TypeAlias = LabelRequested | RequestRescored | Answer | Withdrawal | Tick | Order
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn | Order
@@ -68,7 +76,10 @@ class Said:
 
 
 class PartitionDesk:
-    """A desk with its place in its log: `position` is the offset of the next entry."""
+    """A desk with its place in its log: `position` is the offset of the next entry.
+
+    `erasures_n` counts the orders to erase that it has carried out.
+    """
 
     def __init__(self, settings: Settings, partition: int) -> None:
         self.partition = partition
@@ -76,6 +87,9 @@ class PartitionDesk:
         self.now = -math.inf
         self._last: Place = NOWHERE
         self.desk = make_desk(settings)
+        self.erasures_n = 0
+        self._erasures: tuple[ErasureOrdered, ...] = ()
+        self._request_id = partial(request_id, settings.stream)
         # The clock that was asked for and has not come back in the log yet.
         self.asked_at = -math.inf
 
@@ -88,7 +102,7 @@ class PartitionDesk:
         outputs: list[End | Unended] = [*self.desk.advanced(now)]
         match entry:
             case LabelRequested():
-                outputs += self.desk.requested(entry)
+                outputs += self._requested(entry, now)
             case RequestRescored():
                 outputs += self.desk.rescored(entry)
             case Answer():
@@ -98,7 +112,55 @@ class PartitionDesk:
             case RoundOrdered() | RollBackOrdered():
                 # Passed on to all: like an end it is said once, in its place among them.
                 outputs.append(msgspec.structs.replace(entry, at=now))
+            case ErasureOrdered():
+                outputs += self._erase(entry, now)
         return self._said(outputs, offset)
+
+    def _requested(self, request: LabelRequested, now: float) -> list[RequestWithdrawn]:
+        """Open a request; one about an event of before an order to erase it ends at once."""
+        outputs = self.desk.requested(request)
+        if any(self._covers(order, request) for order in self._erasures):
+            outputs += self.desk.erase([request.request_id], REASON, now)[0]
+        return outputs
+
+    def _covers(self, order: ErasureOrdered, request: LabelRequested) -> bool:
+        is_before = request.event_at <= order.at
+        return is_before and self._is_about(Subject(order, self._request_id), request)
+
+    @staticmethod
+    def _is_about(subject: Subject, request: LabelRequested) -> bool:
+        return subject.names(request.event_id, request.key, request.features)
+
+    def _erase(self, order: ErasureOrdered, now: float) -> list[End | Unended]:
+        """Forget all requests about a person, and pass the order on with their ids.
+
+        Annotators' tools are told of those that have ended too: they may remember them.
+        """
+        if any(order.key == known.key for known in self._erasures):
+            return []
+        self.erasures_n += 1
+        self._erasures = (*self._erasures, order)[-ERASURES_MAX:]
+        subject = Subject(order, self._request_id)
+        found = [one for one in self.desk.requests() if self._is_about(subject, one)]
+        ids = {one.request_id for one in found}
+        withdrawn, ended_n, has_label = self.desk.erase(ids, REASON, now)
+        counts = {"open requests": len(withdrawn), "ended requests": ended_n}
+        # One desk tells that a label is known to have been learned: models are made anew once.
+        is_learned = has_label or (order.is_learned and self.partition == 0)
+        passed_on = msgspec.structs.replace(
+            order,
+            at=now,
+            request_ids=tuple(sorted({*order.request_ids, *map(base_id, ids)})),
+            is_learned=is_learned,
+            desk=self.partition,
+            erased={where: n for where, n in counts.items() if n},
+        )
+        ended = ids - {one.request_id for one in withdrawn}
+        moot = [
+            RequestWithdrawn(request_id=one, event_id="", at=now, reason=REASON)
+            for one in sorted(ended)
+        ]
+        return [*withdrawn, *(QuestionChanged(at=now, record=one) for one in moot), passed_on]
 
     def _said(self, outputs: list[End | Unended], offset: int) -> list[Said]:
         said, number = [], 0
@@ -123,9 +185,9 @@ class PartitionDesk:
         return Tick(at=now)
 
     @property
-    def state(self) -> tuple[Desk, float, Place]:
+    def state(self) -> tuple[Desk, float, Place, int, tuple[ErasureOrdered, ...]]:
         """What is frozen."""
-        return self.desk, self.now, self._last
+        return self.desk, self.now, self._last, self.erasures_n, self._erasures
 
     def freeze(self) -> bytes:
         """The desk as bytes."""
@@ -134,10 +196,13 @@ class PartitionDesk:
     def thaw(self, blob: bytes, position: int) -> None:
         """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
         match frozen.thaw(blob, kind="desk"):
-            case (Desk() as desk, float() as now, last):
+            case (Desk() as desk, float() as now, last, int() as erasures_n, erasures):
                 pass
+            case (Desk() as desk, float() as now, last):  # of before there were erasures
+                erasures_n, erasures = 0, ()
             case _:
                 raise BadInput("the state is not that of a desk on Kafka")
         # Requests cost money: they are kept when the settings change, and these hold from now on.
         desk.govern(self.desk.settings)
         self.desk, self.now, self._last, self.position = desk, now, last, position
+        self.erasures_n, self._erasures = erasures_n, erasures

@@ -157,13 +157,17 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """One part to be saved; `training` is the state of the training log that a shard saw."""
+    """One part to be saved; `training` is the state of the training log that a shard saw.
+
+    It follows `erasures_n` orders to erase: what was saved before the last of them is to go.
+    """
 
     kind: Literal["training", "desk", "shard"]
     number: int
     blob: bytes
     positions: Mapping[str, int | str]
     training: bytes = b""
+    erasures_n: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from ..erasing import REASON as ERASED
 from ..learn.training_log import NOWHERE, Origin, Place
 from ..messages import (
     Answer,
     DriftChanged,
+    ErasureOrdered,
     InputRejected,
     LabelRequested,
     Output,
@@ -204,7 +206,9 @@ class Mail:
             order = order_of(value, record, part, self.shards_n)
             if isinstance(order, InputRejected):
                 return [self.rejected(order, record, part.topic, part.partition)]
-            return [self.to_desk(order, now, ORDERS_DESK)]
+            is_for_all = isinstance(order, ErasureOrdered)
+            desks = range(self.kafka.desk_partitions) if is_for_all else (ORDERS_DESK,)
+            return [self.to_desk(order, now, desk) for desk in desks]
         headers = headers_for(decoder, [record])
         return [
             self.rejected(answer, record, part.topic, part.partition)
@@ -306,5 +310,8 @@ class Mail:
             headers=wire.origin_headers(origin),
         )
         # Whoever annotates must hear that a question is moot.
-        more = self._to_others(output) if isinstance(output, RequestWithdrawn) else []
-        return [entry, *more]
+        if not isinstance(output, RequestWithdrawn):
+            return [entry]
+        if output.reason == ERASED:
+            output = msgspec.structs.replace(output, event_id="")
+        return [entry, *self._to_others(output)]

@@ -7,14 +7,17 @@ so all workers read all orders in one sequence, and an order counts there once
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import xxhash
 
+from ..erasing import erase_events
 from ..learn import caps
 from ..messages import (
+    ErasureOrdered,
     InputRejected,
     LabelRequested,
     ModelRolledBack,
@@ -23,6 +26,7 @@ from ..messages import (
     RollBackOrdered,
     RoundOpened,
     RoundOrdered,
+    SubjectErased,
 )
 from ..query.orders import Order, fault_of, name_of
 from ..shard import Shard
@@ -33,7 +37,7 @@ ORDER_KEY = b"headrace-order/1"
 """The key of an order's record: what it is, and the version of its form."""
 
 DESK = 0
-"""The desk whose log has the orders."""
+"""The desk whose log has the orders; one to erase stands in those of all desks."""
 
 _KIND = b"headrace-order/"
 _ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
@@ -43,7 +47,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of an order in one shard.
 
     `order` is its `name_of`. A round asked `asked_n`; `why` it asked nothing, or the model went
-    back to no other version. `model_version` is that of the model that is back.
+    back to no other version. `model_version` is that of the model that is back. Of an erasure
+    `erased` counts what was forgotten, by where; with `is_refitted` models were made anew.
     """
 
     order: str
@@ -51,6 +56,8 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     round_n: int = -1
     why: str = ""
     model_version: int = -1
+    erased: dict[str, int] = {}
+    is_refitted: bool = False
 
 
 def is_order(record: Record) -> bool:
@@ -79,7 +86,7 @@ def order_of(value: bytes, record: Any, part: Part, shards_n: int) -> Order | In
     if not order.key:
         place = f"answers {part.partition} {record.offset} {record.timestamp}"
         order = msgspec.structs.replace(order, key=place)
-    if isinstance(order, RoundOrdered):
+    if isinstance(order, RoundOrdered | ErasureOrdered):
         order = msgspec.structs.replace(order, shards_n=shards_n)
     return order
 
@@ -132,6 +139,19 @@ def rolled_back(
         return [], []
     name = name_of(RollBackOrdered(at=entry.at, to=entry.to, key=entry.order_key))
     return [], [Followed(order=name, model_version=entry.model_version)]
+
+
+def erase_ordered(
+    shard: Shard, partition: int, order: ErasureOrdered, told: SubjectErased | None
+) -> list[Followed]:
+    """Forget a person in a shard; the first one also says what desk and trainer forgot."""
+    erased, is_refitted = Counter(erase_events(order, shard)), False
+    if partition == 0:
+        erased.update(order.erased)
+        if told is not None:
+            erased.update(told.erased)
+            is_refitted = told.is_refitted
+    return [Followed(order=name_of(order), erased=dict(erased), is_refitted=is_refitted)]
 
 
 def _why(outputs: Iterable[Output]) -> str:

@@ -6,18 +6,18 @@ when every partition that has a part of it says so in its journal.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..messages import RoundOrdered
+from ..messages import ErasureOrdered, LabelSettled, RollBackOrdered
 from ..query.orders import Order, name_of
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Find, Look, Part, Routine
 from .orders import Followed
-from .shards import ChainEnd
+from .shards import ChainEnd, Step
 from .tapes import Tapes
 
 CLOCKS_MS = 60_000
@@ -35,16 +35,15 @@ class _Journal:
     chain: ChainEnd = field(default_factory=lambda: ChainEnd(-1, ""))
     is_linked: bool = False
 
-    def takes(self, record: Any) -> Sequence[Followed]:
-        """What this record says of orders, if it counts."""
+    def takes(self, record: Any) -> Step | None:
+        """The step that this record holds, if it counts."""
         step = wire.step_of(record)
         # Read from somewhere within: what a step follows on may not have been seen.
         is_unseen = step is not None and not self.is_linked and step.previous < self.first
         if not self.chain.takes(step, record.offset, is_any=is_unseen):
-            return ()
+            return None
         self.is_linked |= not is_unseen
-        assert step is not None
-        return step.orders
+        return step
 
 
 @dataclass(slots=True)
@@ -53,11 +52,12 @@ class _Order:
     since_ms: int
     journals: dict[int, _Journal] = field(default_factory=dict)
     followed: dict[int, Followed] = field(default_factory=dict)
+    stops: dict[int, int] = field(default_factory=dict)
 
     @property
     def numbers(self) -> Sequence[int]:
         """The partitions that have a part in it; what one says of a version, all do."""
-        return range(self.order.shards_n) if isinstance(self.order, RoundOrdered) else (0,)
+        return (0,) if isinstance(self.order, RollBackOrdered) else range(self.order.shards_n)
 
     @property
     def is_over(self) -> bool:
@@ -69,7 +69,14 @@ class _Order:
         if not self.is_over:
             return {"state": "ordered"}
         order, said = self.order, [self.followed[number] for number in self.numbers]
-        if not isinstance(order, RoundOrdered):
+        if isinstance(order, ErasureOrdered):
+            erased: Counter[str] = Counter()
+            for one in said:
+                erased.update(one.erased)
+            is_refitted = any(one.is_refitted for one in said)
+            about = {"is_refitted": is_refitted, "stops": self.stops}
+            return {"state": "erased", "erased": dict(erased), **about}
+        if isinstance(order, RollBackOrdered):
             if said[0].model_version < 0:
                 return {"state": "refused", "asked_n": 0, "why": said[0].why}
             back = {"to": order.to, "model_version": said[0].model_version}
@@ -78,6 +85,38 @@ class _Order:
             return {"state": "asked", "asked_n": asked_n}
         why = "; ".join(dict.fromkeys(one.why for one in said if one.why))
         return {"state": "refused", "asked_n": 0, "why": why or "no partition had a part of it"}
+
+
+def erased_by_all(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
+    """What an erasure came to, of what is told of each desk's: all have to be over."""
+    found = [one for one in told if one is not None]
+    if not found:
+        return None
+    if len(found) < len(told) or any(one["state"] != "erased" for one in found):
+        return {"state": "ordered"}
+    erased: Counter[str] = Counter()
+    for one in found:
+        erased.update(one["erased"])
+    stops = {n: min(one["stops"][n] for one in found) for n in found[0]["stops"]}
+    is_refitted = any(one["is_refitted"] for one in found)
+    return {"state": "erased", "erased": erased, "is_refitted": is_refitted, "stops": stops}
+
+
+def labelled_requests(
+    training: Part, is_wanted: Callable[[LabelSettled], bool]
+) -> Routine[set[str]]:
+    """The requests whose labels the training log has, of those wanted, and not erased since."""
+    first = (yield Look((training,)))[training].first
+    tapes, found = Tapes({training: first}), set[str]()
+    yield from tapes.begin()
+    while records := (yield from tapes.piece(training, tapes.ends[training])):
+        for record in records:
+            match wire.entry_of(record):
+                case (LabelSettled() as label, _) if is_wanted(label):
+                    found.add(label.request_id)
+                case (ErasureOrdered() as order, _):
+                    found.difference_update(order.request_ids)
+    return found
 
 
 class OrdersTold:
@@ -137,7 +176,8 @@ class OrdersTold:
         yield from tapes.begin()
         while records := (yield from tapes.piece(part, tapes.ends[part])):
             for record in records:
-                for told in journal.takes(record):
-                    if told.order == name:
-                        found.followed[number] = told
+                step = journal.takes(record)
+                for told in () if step is None else step.orders:
+                    if step is not None and told.order == name:
+                        found.followed[number], found.stops[number] = told, step.stop
             journal.place = records[-1].offset + 1

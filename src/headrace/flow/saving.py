@@ -23,17 +23,20 @@ def frozen_log(log: TrainingLog) -> bytes:
 def savings_of(flow: Hand) -> tuple[Saving, ...]:
     """The model, and of the shards and desks those of which all was sent."""
     training, position = frozen_log(flow.training.log), flow.training.position
-    found = [Saving("training", 0, training, {"training": position})]
+    erasures_n = flow.training.log.erasures_n
+    found = [Saving("training", 0, training, {"training": position}, erasures_n=erasures_n)]
     for owned in flow.shards_now():
         # A rebalance may have come between, and what it decided is not all sent.
         if not owned.shard.is_due and owned.done == owned.shard.journal:
             positions = owned.shard.places(position, owned.writer)
             positions["topics"] = written_ids(flow.topic_ids.kept)
             number = owned.shard.partition
-            found.append(Saving("shard", number, owned.shard.freeze(), positions, training))
+            blob = owned.shard.freeze()
+            found.append(Saving("shard", number, blob, positions, training, erasures_n))
     for number, desk in flow.desks.items():
         place: dict[str, int | str] = {"desk": desk.desk.position}
-        found.append(Saving("desk", number, desk.desk.freeze(), place))
+        erasures_n = desk.desk.erasures_n
+        found.append(Saving("desk", number, desk.desk.freeze(), place, erasures_n=erasures_n))
     return tuple(found)
 
 

@@ -28,6 +28,7 @@ from ..learn.trainer import Entry, Trainer
 from ..learn.training_log import Folded, TrainingLog
 from ..learn.view import View
 from ..messages import (
+    ErasureOrdered,
     EventBatch,
     InputRejected,
     LabelRequested,
@@ -59,7 +60,7 @@ from ..settings.queue import QueueSettings
 from ..shard import Shard
 from ..state import frozen
 from ..wiring import make_schema, make_shard
-from .orders import Followed, open_ordered, rolled_back
+from .orders import Followed, erase_ordered, open_ordered, rolled_back
 from .records import Record as KafkaRecord
 from .records import headers_for
 
@@ -269,6 +270,8 @@ class PartitionShard:
         """The training log has just folded this entry."""
         if isinstance(entry, CapClaimed):
             self._allow(self.spent_n, log.caps)
+        elif isinstance(entry, ErasureOrdered):
+            self._follow([], erase_ordered(self.shard, self.partition, entry, log.erased))
         elif not isinstance(entry, RulesInUse):
             self._ended(entry)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from ..messages import Features
+from ..messages import ErasureOrdered, Features, SubjectErased
+from ..subject import Subject
 from .calibration import Calibration
 from .committee.committee import Committee
 from .learner import Learner
@@ -21,6 +22,19 @@ from .twins import Twins
 
 Names = Callable[[str, str | None, Features | None], bool]
 """Whether an event with this id, key and features is to be forgotten."""
+
+
+def erase_labels(order: ErasureOrdered, trainer: Trainer) -> SubjectErased:
+    """Forget what a trainer alone holds of the events that an order names; what that was."""
+    examples_n, is_refitted = erase_examples(
+        trainer, Subject(order).names, order.request_ids, is_learned=order.is_learned
+    )
+    rows = [example.row for example in trainer.memory.examples()]
+    categories_n = trainer.schema.forget_categories(rows)
+    read_anew(trainer)
+    found = {"examples": examples_n, "model categories": categories_n}
+    erased = {where: n for where, n in found.items() if n}
+    return SubjectErased(at=order.at, key=order.key, erased=erased, is_refitted=is_refitted)
 
 
 def erase_examples(

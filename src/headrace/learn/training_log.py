@@ -13,7 +13,8 @@ the same model at the same place in it:
 - An adoption counts if its job is open, and so does its refusal; a roll back if that is on trial,
   or if the version that somebody wants back is kept.
 - An order of a person counts as an end does, and is carried out if none of its kind with its key
-  came before. A version that is wanted back is brought back by the order itself, in every reader.
+  came before. A version that is wanted back is brought back by the order itself, in every reader;
+  so are labels forgotten, at the order of each desk.
 
 Nothing here reads Kafka; whoever does hands in entries in the order of the log.
 """
@@ -24,6 +25,7 @@ from collections import deque
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from ..messages import (
+    ErasureOrdered,
     InputRejected,
     ModelAdopted,
     ModelKept,
@@ -31,9 +33,11 @@ from ..messages import (
     Reason,
     RetrainRequested,
     RollBackOrdered,
+    SubjectErased,
 )
 from ..query.orders import Order, Orders, name_of, refused
 from .caps import CapClaimed, Caps
+from .erasing import erase_labels
 from .retrain import Challenger
 from .rules import RulesInUse
 from .trainer import Entry, Trainer
@@ -68,21 +72,25 @@ class Origin(NamedTuple):
 class TrainingLog:
     """A trainer, how far each desk was heard, the parts of a cap, and what workers went by last.
 
-    The state is a function of the entries alone.
+    The state is a function of the entries alone. `erasures_n` counts orders to erase, and `erased`
+    is what the last of them led to.
     """
 
-    STATE_VERSION: ClassVar[int] = 4
+    STATE_VERSION: ClassVar[int] = 5
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Version 1 knew no parts of a cap, version 2 no orders, 3 not what workers go by."""
-        return {"caps": Caps(), "_ordered": Orders(), "rules": {}} | fields
+        """Version 1 knew no parts of a cap, 2 no orders, 3 not what workers go by, 4 no erasure."""
+        more = {"caps": Caps(), "_ordered": Orders(), "rules": {}, "erasures_n": 0, "erased": None}
+        return more | fields
 
     def __init__(self, trainer: Trainer) -> None:
         self.trainer = trainer
         self.caps = Caps()
         self.rules: dict[str, str] = {}
         self.repeated_n = 0
+        self.erasures_n = 0
+        self.erased: SubjectErased | None = None
         self._heard: dict[int, Place] = {}
         self._answered: deque[float] = deque(maxlen=ANSWERED_N)
         self._ordered = Orders()
@@ -151,7 +159,11 @@ class TrainingLog:
             return None
         if isinstance(entry, RollBackOrdered):
             return self._roll_back(entry)
-        self.trainer.fold(entry, challenger)
+        if isinstance(entry, ErasureOrdered):
+            self.erasures_n += 1
+            self.erased = erase_labels(entry, self.trainer)
+        else:
+            self.trainer.fold(entry, challenger)
         return entry
 
     def _roll_back(self, order: RollBackOrdered) -> Folded:

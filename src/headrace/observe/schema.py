@@ -274,15 +274,16 @@ class Schema:
         """The number of a class; None when it is not known."""
         return self._classes.get(label)
 
-    def forget_categories(self, shown: Mapping[str, set[int]]) -> int:
-        """Forget the categories whose numbers are not among those shown; how many there were.
+    def forget_categories(self, rows: Sequence[NDArray[np.float64]]) -> int:
+        """Forget the categories that none of these rows, (d,) each, shows; how many there were.
 
-        Features that `shown` does not name have none. Whatever holds numbers of categories has to
-        read the schema anew.
+        Whatever holds numbers of categories has to read the schema anew.
         """
         gone_n = 0
         for name, codes in self._codes.items():
-            texts, kept = self.categories[name], shown.get(name, set())
+            j, texts = self._columns[name], self.categories[name]
+            shown = {float(row[j]) for row in rows if j < len(row)}
+            kept = {int(code) for code in shown if not math.isnan(code)}
             for text, code in [*codes.items()]:
                 if code not in kept:
                     del codes[text]

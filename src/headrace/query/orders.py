@@ -1,15 +1,18 @@
-"""What a person orders of a run: what an order must be, and that each is carried out once."""
+"""What a person orders of a stream: what an order must be, and that each is carried out once."""
 
 from __future__ import annotations
 
+import re
 from typing import TypeAlias
 
-from ..messages import InputRejected, Reason, RollBackOrdered, RoundOrdered
+from ..messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
 
-Order: TypeAlias = RoundOrdered | RollBackOrdered
+Order: TypeAlias = RoundOrdered | RollBackOrdered | ErasureOrdered
 
 KEYS_MAX = 1_000
 """So many of the latest keys are remembered; an order whose key is older counts as new."""
+
+_SALT = re.compile(r"[0-9a-f]{32}")
 
 TEXT_MAX = 200
 """Characters of a key or a reason at most."""
@@ -18,9 +21,15 @@ TEXT_MAX = 200
 def name_of(order: Order) -> str:
     """What an order is known by: orders of different kinds may have one key.
 
+    Each desk passes on an erasure of its own.
+
     >>> name_of(RoundOrdered(at=0.0, key="monday"))
     'round monday'
+    >>> name_of(ErasureOrdered(at=0.0, key="monday", desk=3))
+    'erasure 3 monday'
     """
+    if isinstance(order, ErasureOrdered):
+        return f"erasure {order.desk} {order.key}"
     return f"{'round' if isinstance(order, RoundOrdered) else 'roll-back'} {order.key}"
 
 
@@ -56,23 +65,38 @@ def fault_of(order: Order) -> str:
     >>> fault_of(RoundOrdered(at=0.0, labels_n=0))
     'labels_n is 0; must be a whole number of at least 1, or left out for all there is to spend'
     """
+    if isinstance(order, ErasureOrdered):
+        return _fault_of_erasure(order)
     if isinstance(order, RollBackOrdered):
         to: object = order.to
         if type(to) is not int or to < 0:
             return f"to is {to!r}; must be the number of a version, from 0 on"
-        return _fault_of_texts(order)
+        return _fault_of_texts(order, "key", "reason", "by")
     wanted: object = order.labels_n
     if wanted is not None and (type(wanted) is not int or wanted < 1):
         return (
             f"labels_n is {wanted!r}; must be a whole number of at least 1, or left out for all "
             "there is to spend"
         )
-    return _fault_of_texts(order)
+    return _fault_of_texts(order, "key", "reason", "by")
 
 
-def _fault_of_texts(order: Order) -> str:
-    texts: dict[str, object] = {"key": order.key, "reason": order.reason, "by": order.by}
-    for name, text in texts.items():
+def _fault_of_erasure(order: ErasureOrdered) -> str:
+    """What is wrong with an erasure that is to stand in logs."""
+    if order.event_ids or (order.values and not order.salt):
+        return "it names somebody in clear; values must be digests, and events named by request_ids"
+    if order.salt and not _SALT.fullmatch(order.salt):
+        return "its salt must be 32 hexadecimal digits"
+    if order.before is not None or order.examples_before is not None:
+        return "it is for a run: before and examples_before are not for Kafka"
+    if not (order.values or order.request_ids):
+        return "it names nobody; give values or request_ids"
+    return _fault_of_texts(order, "key", "field", "by")
+
+
+def _fault_of_texts(order: Order, *names: str) -> str:
+    for name in names:
+        text: object = getattr(order, name)
         if not isinstance(text, str) or len(text) > TEXT_MAX or not text.isprintable():
             return f"{name} must be a text of at most {TEXT_MAX} characters in one line"
     return ""

@@ -39,6 +39,7 @@ from ...flow.shards import PartitionShard, Step
 from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
 from ...settings import Settings, load_for_kafka
+from .agreeing import is_agreed
 from .rebuild import check_idle
 
 EARLIEST, LATEST = "earliest", "latest"
@@ -231,14 +232,8 @@ def command(arguments: argparse.Namespace) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     moves = asyncio.run(planned_moves(settings, arguments.to))
     sys.stdout.write("".join(f"{sentence}\n" for sentence in told(settings, moves)))
-    if not arguments.yes:
-        if not sys.stdin.isatty():
-            raise BadSettings("nobody can be asked here whether to do this; say --yes")
-        sys.stdout.write("Type yes to do this: ")
-        sys.stdout.flush()
-        if sys.stdin.readline().strip() != "yes":
-            sys.stdout.write("Nothing was changed.\n")
-            return 1
+    if not (arguments.yes or is_agreed()):
+        return 1
     notes: list[str] = []
     asyncio.run(reset(settings, moves, notes.append))
     beside(arguments.settings, settings).record(

@@ -12,9 +12,12 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ...adapters.printing import make_console
+from ...adapters.printing import make_console, say
+from ...drivers.kafka.cutting import cut, places_to_cut
+from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import TopicState, kept, missing, span, survey
 from ...settings import Settings, load_for_kafka
+from .agreeing import is_agreed
 
 NAME_WIDTH = 40
 
@@ -26,10 +29,18 @@ def register(subparsers: Any) -> None:
         help="show the Kafka topics, and create those that are missing",
         description="Shows every topic of the worker: what it is like, what it holds, what is "
         "missing or differs from the settings. See docs/KAFKA.md. Exit 0: all are fine; 1: "
-        "something is missing or differs; 2: settings are wrong or no broker answers.",
+        "something is missing or differs, or nothing could be cut; 2: settings are wrong or no "
+        "broker answers.",
     )
     parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
     parser.add_argument("--create", action="store_true", help="create what is missing")
+    parser.add_argument(
+        "--cut",
+        action="store_true",
+        help="delete the beginning of the training log and of the desks' logs, up to where all "
+        "newest snapshots stand: see docs/ERASURE.md",
+    )
+    parser.add_argument("--yes", action="store_true", help="with --cut: don't ask")
     parser.set_defaults(func=command)
 
 
@@ -41,11 +52,26 @@ def command(arguments: argparse.Namespace) -> int:
     # What it would log, the exception says as well.
     logger.setLevel(logging.CRITICAL)
     try:
+        if arguments.cut:
+            return _cut(settings, asks=not arguments.yes)
         states = asyncio.run(survey(settings, arguments.create))
     finally:
         logger.setLevel(level)
     show(states)
     return 0 if all(state.word == "ok" for state in states) else 1
+
+
+def _cut(settings: Settings, *, asks: bool) -> int:
+    """Cut the logs that snapshots stand behind, once somebody has agreed; the exit code."""
+    places = asyncio.run(places_to_cut(settings, States(settings, say, makes_key=False)))
+    for part, place in places.items():
+        sys.stdout.write(f"{part.topic}, partition {part.partition}: records before {place:,} go\n")
+    sys.stdout.write("then nothing but the snapshots holds what they said\n")
+    if asks and not is_agreed():
+        return 1
+    asyncio.run(cut(settings, places))
+    sys.stdout.write("Done.\n")
+    return 0
 
 
 def show(states: list[TopicState]) -> None:

@@ -13,6 +13,7 @@ from ...learn.rules import RulesInUse
 from ...messages import (
     Answer,
     DriftChanged,
+    ErasureOrdered,
     InputRejected,
     LabelDisputed,
     LabelRequested,
@@ -62,6 +63,7 @@ _COPIED: dict[type[Message], tuple[str, str]] = {
     Answer: ("answered", "request_id at label annotator"),
     Withdrawal: ("withdrawal", "request_id at reason"),
     RoundOrdered: ("round_ordered", "at labels_n key reason by"),
+    ErasureOrdered: ("erasure_ordered", "at key by desk"),
     RollBackOrdered: ("roll_back_ordered", "at to key reason by"),
     SubjectErased: ("erased", "at key erased is_refitted"),
     CapClaimed: ("cap_claimed", "partition number spent_n cap partitions_n"),

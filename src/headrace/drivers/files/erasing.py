@@ -30,7 +30,7 @@ from ...adapters.jsonl import Appender
 from ...adapters.sealing import load_sealer
 from ...adapters.wiping import pieces_of, wipe, wipe_where
 from ...bridges.erasing import erase_requests
-from ...erasing import REASON, TOO_OLD, Subject
+from ...erasing import REASON, TOO_OLD
 from ...errors import NotSealed
 from ...messages import Answer, ErasureOrdered, InputRejected, SubjectErased
 from ...observe.decode import Decoder
@@ -39,6 +39,7 @@ from ...privacy import Privacy
 from ...query.requests import request_id
 from ...request_ids import base_id, further_id, opinion_ids
 from ...settings import Settings
+from ...subject import Subject
 from .copying import ANSWERS, COPY
 from .feeding import Feeder
 from .sealed import answers_decoder_of

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BadSettings
+from ...flow.effects import Part
 from ...settings.kafka import KafkaSettings
 from .client import ANSWER_MAX_S, NoBroker, admin, check_brokers, consumer, library
+from .reading import partition_of
 
 VISIBLE_MAX_S = 30.0
 """How long it may take until a topic that was created has a leader for every partition."""
@@ -131,6 +133,12 @@ class Cluster:
             return
         except errors.KafkaError as error:
             raise BadSettings(f"topic {name} can't be given more partitions: {error}") from error
+
+    async def delete_before(self, places: Mapping[Part, int]) -> None:
+        """Delete the records of these partitions before these offsets. Raises `BadSettings`."""
+        before = library("aiokafka.admin").RecordsToDelete
+        wanted = {partition_of(*part): before(place) for part, place in places.items()}
+        await self._client.delete_records(wanted)
 
     async def visible(self, expected: dict[str, int]) -> dict[str, Found]:
         """All topics, as soon as those that are expected have so many partitions, all with leaders.

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from ...adapters.sealing import Sealer
 from ...errors import BadSettings
+from ...flow.effects import Part, Routine
 from ...flow.orders import ORDER_KEY
-from ...flow.orders_told import OrdersTold
+from ...flow.orders_told import OrdersTold, erased_by_all, labelled_requests
 from ...flow.sealed import ANSWERS_TOPIC
-from ...query.orders import Order, fault_of, name_of
+from ...messages import ErasureOrdered, LabelSettled
+from ...query.orders import Order, Orders, fault_of, name_of
 from ...settings.kafka import KafkaSettings
 from .client import consumer, producer
 from .connection import Connection
 from .reading import QUICK, Reader, retraining_in, started
+
+T = TypeVar("T")
 
 BACK_S = 7 * 86_400
 """How far back an order is looked for that was placed before."""
@@ -38,6 +43,8 @@ class KafkaOrders(Connection):
         super().__init__(settings)
         self._sealer = sealer
         self._told = OrdersTold(settings, int(1_000 * (time.time() - BACK_S)))
+        # On their way to the training log, which is asked first.
+        self._placed = Orders()
         self._reader: Reader
         self._producer: Any = None
 
@@ -61,9 +68,39 @@ class KafkaOrders(Connection):
         )
         self._producer = await started(stack, producer(self._settings))
 
+    def labelled_requests(self, is_wanted: Callable[[LabelSettled], bool]) -> set[str]:
+        """The requests with a label that the training log has, less those erased since."""
+        routine = labelled_requests(Part(self._settings.training, 0), is_wanted)
+        return self._run(self._read(routine))
+
+    def event_ends(self) -> dict[int, int]:
+        """Where each partition of the events ends."""
+        return self._run(self._event_ends())
+
+    async def _event_ends(self) -> dict[int, int]:
+        topic = self._settings.events
+        # Not there before it was asked for.
+        await self._producer.partitions_for(topic)
+        numbers = await self._producer.partitions_for(topic)
+        parts = tuple(Part(topic, number) for number in sorted(numbers))
+        bounds = await self._reader.look(parts)
+        return {part.partition: found.end for part, found in bounds.items()}
+
     async def _found(self, order: Order) -> dict[str, Any] | None:
+        told = await self._told_of(order)
+        return {"state": "ordered"} if told is None and name_of(order) in self._placed else told
+
+    async def _told_of(self, order: Order) -> dict[str, Any] | None:
+        """An erasure is known when every desk has passed it on, and told when all shards say so."""
+        if not isinstance(order, ErasureOrdered):
+            return await self._read(self._told.read(name_of(order)))
+        desks = range(self._settings.desk_partitions)
+        names = [name_of(msgspec.structs.replace(order, desk=desk)) for desk in desks]
+        return erased_by_all([await self._read(self._told.read(name)) for name in names])
+
+    async def _read(self, routine: Routine[T]) -> T:
         try:
-            return await self._reader.run(self._told.read(name_of(order)))
+            return await self._reader.run(routine)
         finally:
             self._reader.rest()
 
@@ -75,4 +112,6 @@ class KafkaOrders(Connection):
             value = self._sealer.seal(value, ANSWERS_TOPIC, ORDER_KEY.decode())
         async with asyncio.timeout(WRITE_S_MAX):
             await self._producer.send_and_wait(self._settings.answers, value, key=ORDER_KEY)
+        if order.key:
+            self._placed.is_known(name_of(order))
         return True

@@ -28,6 +28,9 @@ from ...query.ruled import own_rule
 from ...settings import Settings
 from ...state import frozen
 
+_COUNTED = {"training": "training", "desk": "desk", "shard": "events"}
+"""The place by which the snapshots of each kind are numbered."""
+
 
 class _ShardState(msgspec.Struct, frozen=True):
     """A shard and the trainer it saw."""
@@ -61,6 +64,7 @@ class States:
         self._note = note
         self._keys = load_keys(settings.worker.snapshots, makes_key=makes_key)
         self._stores: dict[str, SnapshotStore] = {}
+        self._erasures_n: dict[str, int] = {}
         # Two streams that share a place must not remove each other's.
         name = hashlib.blake2b(settings.stream.encode(), digest_size=4).hexdigest()
         self._prefix = f"{name}-"
@@ -80,13 +84,21 @@ class States:
     # -------------------------------------------------------------------------------- writing
 
     def write(self, part: Saving) -> None:
-        """Save one part."""
+        """Save one part, and remove what was saved before it followed all its orders to erase.
+
+        That is so from the first one on that this process writes: another may have been killed
+        before it removed them.
+        """
         if part.kind == "shard":
             self.write_shard(part.number, part.blob, part.training, part.positions)
         elif part.kind == "desk":
             self.write_desk(part.number, part.blob, int(part.positions["desk"]))
         else:
             self.write_training(part.blob, int(part.positions["training"]))
+        series = "training" if part.kind == "training" else f"{part.kind}-{part.number}"
+        if part.erasures_n > self._erasures_n.get(series, 0):
+            self._store(series).remove_before(int(part.positions[_COUNTED[part.kind]]))
+            self._erasures_n[series] = part.erasures_n
 
     def write_shard(
         self, partition: int, blob: bytes, training: bytes, positions: Mapping[str, int | str]

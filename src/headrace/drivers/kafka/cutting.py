@@ -1,0 +1,46 @@
+"""The beginning of the logs that states are made of, deleted up to where these were saved.
+
+A training log is the model, and a desk's log its requests: what snapshots stand behind is needed no
+more, and holds persons who were erased. Afterwards the snapshots are what nothing else holds.
+"""
+
+from __future__ import annotations
+
+from ...errors import BadInput
+from ...flow.effects import Part
+from ...settings import Settings
+from .cluster import connected
+from .states import States
+from .topics import ensure
+
+
+async def places_to_cut(settings: Settings, states: States) -> dict[Part, int]:
+    """Up to where the training log and the desks' logs may be cut: where all newest snapshots are.
+
+    Raises `BadInput` where a part has none, `NoBroker` and `BadSettings` as `ensure`.
+    """
+    kafka = settings.kafka
+    events = (await ensure(settings, create=False))[0].found
+    assert events is not None
+    _, training = states.training()
+    stands = {"the training log": training}
+    for number in range(events.partitions_n):
+        _, _, positions = states.shard(number, events.partitions_n)
+        stands[f"partition {number}"] = int(positions["training"])
+    places = {Part(kafka.training, 0): min(stands.values())}
+    places |= {
+        Part(kafka.desk, number): states.desk(number).position
+        for number in range(kafka.desk_partitions)
+    }
+    if missing := [name for name, place in stands.items() if place == 0]:
+        raise BadInput(
+            f"there is no snapshot of {', '.join(missing)} that stands in {kafka.training}, so "
+            "nothing is cut; let workers run until they have saved all"
+        )
+    return places
+
+
+async def cut(settings: Settings, places: dict[Part, int]) -> None:
+    """Delete the records before these places. Raises `NoBroker`, and `BadSettings` if refused."""
+    async with connected(settings.kafka) as cluster:
+        await cluster.delete_before(places)
