@@ -4,6 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SITE_READY := $(VENV)/.site-ready
+# Two more than cores: tests of brokers and of programs beside them mostly wait.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 
 .DEFAULT_GOAL := help
 .PHONY: experiments help demo demo-desk broker kafka test label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench docs site clean
@@ -30,7 +32,7 @@ kafka: $(READY) broker  ## a broker on loopback for a first look, until Ctrl-C, 
 	PYTHONPATH=tests $(BIN)/python -m kafka.look $(ARGS)
 
 test: $(READY) broker  ## set up, then run all tests
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
 	PYTHONPATH=tests $(BIN)/python -m tests_label_studio.server
