@@ -22,7 +22,7 @@ from bench.experiments.runs import Run, Scores, _case, _Looks, _settings
 from bench.experiments.streams import STREAMS, TUNING, Stream, load
 
 from headrace import Engine
-from headrace.commands.pilot.runs import settings_of, watched
+from headrace.commands.pilot.runs import play_watched, settings_of
 from headrace.drivers.notebook import Simulation
 from headrace.learn.evaluation import Evaluation
 from headrace.testing.oracles import Delayed
@@ -58,7 +58,7 @@ def played(name: str, folder: Path, budget: float, strategy: str, seed: int) -> 
         scores.take(rows, probabilities)
         looks.look()
 
-    batches = watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
+    batches = play_watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
     for _ in Simulation(engine, Delayed()).play(batches):
         pass
     found = looks.summary()

@@ -43,7 +43,9 @@ class Program:
     def __init__(self, guard: socket.socket) -> None:
         self._guard = guard
         self._told = guard.makefile("rb")
-        self.pid = int(self._told.readline() or 0)
+        pid = self._told.readline()
+        assert pid, "the process that forks is gone; what it says stands above"
+        self.pid = int(pid)
         self.returncode: int | None = None
         self.stdin: IO[Any] | None = None
         self.stdout: IO[Any] | None = None

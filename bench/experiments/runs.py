@@ -26,9 +26,9 @@ from headrace.commands.pilot.runs import (
     Progress,
     codes_of,
     learn_all,
+    play_watched,
     schema_of,
     settings_of,
-    watched,
 )
 from headrace.drivers.notebook import Simulation
 from headrace.messages import (
@@ -148,7 +148,7 @@ def _play(history: History, run: Run, code: str, progress: Progress) -> Row:
     drifts, drift_rounds, adopted_n = [], [], 0
     simulation = Simulation(engine, Delayed(delay_s=run.latency))
     stream = STREAMS[run.stream]
-    batches = watched(history, engine, take, progress, stream.batch_n)
+    batches = play_watched(history, engine, take, progress, stream.batch_n)
     started = time.process_time()
     for outputs in simulation.play(_singly(batches) if stream.is_single else batches):
         for output in outputs:

@@ -13,7 +13,7 @@ from typing import Any
 from bench.experiments.runs import BLOCK_N, Row, Run
 from bench.experiments.streams import STREAMS
 
-from headrace.commands.pilot.compare import Interval, interval
+from headrace.commands.pilot.compare import Interval, t_interval
 
 DASH = "–"
 Figure = Callable[[Row], float | None]
@@ -124,7 +124,7 @@ class Results:
 
 def over(values: Mapping[int, float]) -> Interval | None:
     """Mean and interval of values by seed; None without values."""
-    return interval(list(values.values())) if values else None
+    return t_interval(list(values.values())) if values else None
 
 
 def told(found: Interval | None, digits: int = 1) -> str:

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from headrace.adapters.chain import (
     NOTHING,
     Chain,
-    encode,
+    check_links,
+    encode_entry,
     files_of,
     hash_of,
-    links,
     names_in,
-    read,
+    read_entries,
     rest_of,
 )
 from headrace.errors import BadInput, BadSettings
@@ -50,7 +50,7 @@ def write(folder: Path, lines: list[tuple[Path, bytes]]) -> None:
 
 def is_whole_up_to(folder: Path, head: str) -> bool:
     """What `headrace audit verify --head` asks of a chain."""
-    found = list(links(files_of(folder, "acts")))
+    found = list(check_links(files_of(folder, "acts")))
     starts_whole = bool(found) and found[0].entry.get("n") == 0
     is_whole = starts_whole and not any(link.fault for link in found)
     return is_whole and any(link.hash == head for link in found)
@@ -62,9 +62,9 @@ def test_each_entry_holds_the_hash_of_the_one_before_across_files(tmp_path: Path
     assert names_in(tmp_path) == ["acts"]
     before = NOTHING
     for n, (_, line) in enumerate(lines_in(tmp_path)):
-        entry = next(e for i, e in enumerate(read(tmp_path, "acts")) if i == n)
+        entry = next(e for i, e in enumerate(read_entries(tmp_path, "acts")) if i == n)
         assert (entry["n"], entry["prev"]) == (n, before)
-        assert encode(entry) + b"\n" == line
+        assert encode_entry(entry) + b"\n" == line
         before = hash_of(line[:-1])
     assert before == head
     assert is_whole_up_to(tmp_path, head)
@@ -130,7 +130,7 @@ def test_a_chain_written_anew_from_any_entry_on_lacks_the_kept_hash(
             at = n / 3 + (n == i and keeps_label)
             entry = {"what": "answered", "request_id": f"r{n}", "label": label, "at": at}
             chain.append([entry])
-    assert not any(link.fault for link in links(files_of(forged, "acts")))
+    assert not any(link.fault for link in check_links(files_of(forged, "acts")))
     assert not is_whole_up_to(forged, head)
 
 
@@ -144,12 +144,12 @@ def test_the_first_broken_entry_is_named(tmp_path: Path) -> None:
     written(tmp_path, n=5)
     [path] = files_of(tmp_path, "acts")
     path.write_bytes(path.read_bytes().replace(b'"r2"', b'"r9"'))
-    *good, broken = links([path])
+    *good, broken = check_links([path])
     assert [link.entry["n"] for link in good] == [0, 1, 2, 3]
     assert (broken.entry["n"], broken.place) == (4, "acts-000001.jsonl, line 5")
     assert broken.fault == "it was not written after entry 3 as that stands here"
     with pytest.raises(BadInput, match="line 5"):
-        list(read(tmp_path, "acts"))
+        list(read_entries(tmp_path, "acts"))
 
 
 @pytest.mark.parametrize("cut_n", [1, 2, 40, 130])
@@ -162,7 +162,7 @@ def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path, cut_n: int, mends:
     assert cut_n <= len(last)
     os.truncate(path, len(before) - cut_n)
     assert rest_of(path) == len(last) - cut_n
-    assert not any(link.fault for link in links([path]))
+    assert not any(link.fault for link in check_links([path]))
     with closing(Chain(tmp_path, "acts", mends=mends, at=7.0)) as chain:
         rest_n = len(last) - cut_n
         mended = {"what": "mended", "at": 7.0, "bytes_n": rest_n, "n": 3}
@@ -172,20 +172,20 @@ def test_a_line_that_a_kill_cut_short_is_taken_away(tmp_path, cut_n: int, mends:
         else:
             chain.append([{"what": "answered", "request_id": "r2", "label": "yes", "at": 2 / 3}])
             assert path.read_bytes() == before
-    assert not any(link.fault for link in links([path]))
+    assert not any(link.fault for link in check_links([path]))
 
 
 def test_a_line_cut_short_in_a_file_that_another_follows_is_a_fault(tmp_path: Path) -> None:
     written(tmp_path)
     first = files_of(tmp_path, "acts")[0]
     os.truncate(first, first.stat().st_size - 10)
-    *_, last = links(files_of(tmp_path, "acts"))
+    *_, last = check_links(files_of(tmp_path, "acts"))
     assert "are no entry" in last.fault
 
 
 def test_the_oldest_file_is_removed_and_an_entry_says_so(tmp_path: Path) -> None:
     head = written(tmp_path, n=200, files_max=3)
-    found = list(links(files_of(tmp_path, "acts")))
+    found = list(check_links(files_of(tmp_path, "acts")))
     assert len(files_of(tmp_path, "acts")) == 3
     assert not any(link.fault for link in found)
     assert found[-1].hash == head

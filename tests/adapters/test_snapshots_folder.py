@@ -157,7 +157,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch, owner, meth
 
 
 def test_a_temporary_file_that_another_swept_is_written_again(tmp_path, monkeypatch):
-    ours, synced, swept = store(tmp_path), snapshots_folder._synced, []
+    ours, synced, swept = store(tmp_path), snapshots_folder._write_synced, []
 
     def sweeping(folder, prefix, content):
         path = synced(folder, prefix, content)
@@ -166,7 +166,7 @@ def test_a_temporary_file_that_another_swept_is_written_again(tmp_path, monkeypa
             path.unlink()
         return path
 
-    monkeypatch.setattr(snapshots_folder, "_synced", sweeping)
+    monkeypatch.setattr(snapshots_folder, "_write_synced", sweeping)
     ours.write(2, b"two", {})
     assert len(swept) == 1
     assert ours.latest().blob == b"two"

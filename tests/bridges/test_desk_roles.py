@@ -14,7 +14,7 @@ from bridges.desk_world import World
 from bridges.requests import request
 from commands.runs import Stream
 from headrace import cli
-from headrace.adapters.chain import read
+from headrace.adapters.chain import read_entries
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.people import ROLES, People
 from headrace.bridges.desk.routes import ROUTES
@@ -187,7 +187,7 @@ def test_tokens_orders_and_names_stand_in_the_log_of_the_run(tmp_path: Path, cap
         assert run.open_round(2, "monday", "k1", "ann")
     assert cli.main(["round", "open", str(state), "--key", "k2"]) == 0
     assert cli.main(["replay", str(state)]) == 0
-    acts = [entry for entry in read(state / "audit", "acts") if entry["what"] != "begun"]
+    acts = [entry for entry in read_entries(state / "audit", "acts") if entry["what"] != "begun"]
     assert [entry["what"] for entry in acts] == ["token_given", "token_removed", "replayed"]
     assert (acts[0]["to"], acts[0]["role"], acts[1]["of"]) == ("ann", "operator", "ann")
     assert all(entry["user"] for entry in acts)

@@ -65,7 +65,7 @@ def test_an_output_of_any_encoding_ends_a_pilot_well(
     assert json.loads((tmp_path / "found.json").read_bytes())["events_n"] == 40
 
 
-@pytest.mark.parametrize("broken", ["show", "as_html"])
+@pytest.mark.parametrize("broken", ["show_pilot", "as_html"])
 def test_results_are_written_before_anything_is_drawn_of_them(
     broken: str,
     tmp_path: Path,
@@ -89,7 +89,7 @@ def test_without_a_table_and_without_json_the_results_go_to_standard_output(
     def fails(*_: object) -> None:
         raise UnicodeEncodeError("ascii", "–", 0, 1, "no such mark")
 
-    monkeypatch.setattr(pilot, "show", fails)
+    monkeypatch.setattr(pilot, "show_pilot", fails)
     assert cli.main(["pilot", str(table(tmp_path, "label")), *QUICK]) == 1
     assert json.loads(capsys.readouterr().out)["events_n"] == 40
 

@@ -6,7 +6,7 @@ import pytest
 
 from commands.runs import SETTINGS, Stream, lines_of
 from headrace import Engine, cli
-from headrace.adapters.chain import read
+from headrace.adapters.chain import read_entries
 from headrace.commands.model import kept_versions
 from headrace.commands.replay import replay
 from headrace.drivers.files.orders import place_order
@@ -70,7 +70,9 @@ def test_the_audit_log_says_who_ordered_it_and_what_came_of_it(stream):
     order = RollBackOrdered(at=0.0, to=first, key="k", reason="spoilt", by="olga")
     place_order(stream.places.state, order)
     stream.run(settings=settings)
-    found = {entry["what"]: entry for entry in read(stream.places.state / "audit", "decided")}
+    found = {
+        entry["what"]: entry for entry in read_entries(stream.places.state / "audit", "decided")
+    }
     ordered, done = found["roll_back_ordered"], found["challenger_rolled_back"]
     assert (ordered["by"], ordered["to"], ordered["reason"]) == ("olga", first, "spoilt")
     assert (done["to"], done["order_key"]) == (first, "k")

@@ -19,7 +19,14 @@ from headrace.chance import Chance
 from headrace.cli import main
 from headrace.commands.pilot import command as pilot
 from headrace.commands.pilot.command import cases_of, run_pilot
-from headrace.commands.pilot.compare import Interval, advice, interval, random_curve, rows_of, saved
+from headrace.commands.pilot.compare import (
+    Interval,
+    random_curve,
+    rows_of,
+    count_saved_labels,
+    t_interval,
+    write_advice,
+)
 from headrace.commands.pilot.history import History, history_of
 from headrace.commands.pilot.report import as_html, as_json
 from headrace.commands.pilot.runs import Case, Outcome, play, play_all, settings_of
@@ -246,26 +253,26 @@ def test_no_sure_gain_is_no_saving_and_the_advice_says_so() -> None:
     row = next(row for row in rows_of(runs) if row.strategy == "margin")
     assert row.saving is not None
     assert not row.saving.is_sure
-    assert "No strategy beat random" in advice(rows_of(runs), "events")
-    assert "margin is the one to try" in advice(rows_of(pilot_of(0.05)), "events")
-    assert "did harm" in advice(rows_of(pilot_of(-0.05)), "events")
+    assert "No strategy beat random" in write_advice(rows_of(runs), "events")
+    assert "margin is the one to try" in write_advice(rows_of(pilot_of(0.05)), "events")
+    assert "did harm" in write_advice(rows_of(pilot_of(-0.05)), "events")
 
 
 def test_one_seed_gives_no_interval_and_no_advice() -> None:
     runs = [run for run in pilot_of(0.05) if run.case.seed == 0]
-    assert interval([0.5]) == Interval(mean=0.5, low=None, high=None)
-    assert "One seed" in advice(rows_of(runs), "events")
+    assert t_interval([0.5]) == Interval(mean=0.5, low=None, high=None)
+    assert "One seed" in write_advice(rows_of(runs), "events")
 
 
 def test_savings_beyond_the_runs_of_random_are_bounds() -> None:
     curve = [(50.0, 0.7), (100.0, 0.8)]
-    above = saved(curve, 100.0, Interval(mean=0.1, low=0.05, high=0.15))
-    below = saved(curve, 100.0, Interval(mean=-0.3, low=-0.35, high=-0.25))
+    above = count_saved_labels(curve, 100.0, Interval(mean=0.1, low=0.05, high=0.15))
+    below = count_saved_labels(curve, 100.0, Interval(mean=-0.3, low=-0.35, high=-0.25))
     assert above is not None
     assert below is not None
     assert (above.share, above.bound) == (0.0, "at least")
     assert (below.share, below.bound) == (-1.0, "at most")
-    assert saved(curve[:1], 100.0, Interval(mean=0.1, low=0.0, high=0.2)) is None
+    assert count_saved_labels(curve[:1], 100.0, Interval(mean=0.1, low=0.0, high=0.2)) is None
 
 
 @settings(max_examples=50, deadline=None)

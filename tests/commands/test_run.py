@@ -11,7 +11,7 @@ from rich.console import Console
 from commands.runs import Stream
 from headrace import Engine, cli
 from headrace.commands import run
-from headrace.commands.run import essentials
+from headrace.commands.run import list_essentials
 from headrace.drivers.files.run import Places
 from headrace.learn.estimate import Estimate
 from headrace.learn.quality import Quality, Rate
@@ -66,10 +66,10 @@ def test_what_came_before_the_first_label_is_no_accuracy():
     report = Engine().report
     report = replace(report, events_n=400, unpredicted_n=400)
     places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
-    assert dict(essentials(report, places))["accuracy"].startswith("none yet: all 400 events")
+    assert dict(list_essentials(report, places))["accuracy"].startswith("none yet: all 400 events")
     found = Estimate(accuracy=0.9, low=0.8, high=0.95, labels_n=30)
     later = replace(report, unpredicted_n=150, accuracy=found)
-    assert dict(essentials(later, places))["accuracy"] == (
+    assert dict(list_essentials(later, places))["accuracy"] == (
         "0.900 (95 % interval 0.800 to 0.950, from 30 labels); "
         "without 150 events before the first label"
     )
@@ -80,6 +80,6 @@ def test_quality_is_told_where_labels_are_enough():
     thin = Rate(value=0.8, low=0.1, high=0.9, labels_n=3, effective_n=3.0)
     report = replace(Engine().report, quality=Quality(balanced_accuracy=rate, kappa=thin))
     places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
-    told = dict(essentials(report, places))["quality"]
+    told = dict(list_essentials(report, places))["quality"]
     assert told == "balanced accuracy 0.800 (0.700 to 0.900)"
-    assert dict(essentials(Engine().report, places))["quality"] == "too few labels"
+    assert dict(list_essentials(Engine().report, places))["quality"] == "too few labels"

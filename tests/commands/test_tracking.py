@@ -19,7 +19,7 @@ from headrace import Engine, cli
 from headrace.adapters.mlflow_model import load_scorer
 from headrace.adapters.mlflow_registry import Away, Point, faults_of_uri
 from headrace.adapters.snapshots.store import load_keys
-from headrace.commands.mlflow import Tracker, follow, params_of
+from headrace.commands.mlflow import Tracker, follow_run, params_of
 from headrace.commands.model import kept_versions
 from headrace.commands.tracked import TrackedRun
 from headrace.errors import BadInput, BadSettings
@@ -325,13 +325,13 @@ def test_a_server_that_is_away_is_waited_for(
     stop = threading.Event()
     monkeypatch.setattr(TrackedRun, "every_s", 0.0)
     threading.Timer(2.0, stop.set).start()
-    follow(tracked, stop)
+    follow_run(tracked, stop)
     assert shelf.made and shelf.points
     told = capsys.readouterr().err
     assert told.count("does not answer") == 1 and told.count("MLflow is back") == 1
     shelf.on_call = lambda call: (_ for _ in ()).throw(Away("gone"))
     with pytest.raises(BadSettings, match="does not answer: gone"):
-        follow(tracked, threading.Event(), is_once=True)
+        follow_run(tracked, threading.Event(), is_once=True)
 
 
 def test_two_can_t_track_one_run(stream: Stream, shelf: Shelf, tracked: Tracker) -> None:

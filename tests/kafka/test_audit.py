@@ -12,11 +12,11 @@ import pytest
 
 from bridges.requests import request
 from headrace import cli
-from headrace.adapters.chain import read
+from headrace.adapters.chain import read_entries
 from headrace.bridges.bridge import Unreachable
 from headrace.bridges.folder import encode_answer
 from headrace.drivers.audit.topics import TopicRecords, TopicsLog
-from headrace.drivers.audit.verify import verify
+from headrace.drivers.audit.verify import verify_log
 from headrace.drivers.kafka.topics_reader import TopicsReader
 from headrace.messages import Answer, RequestExpired
 from headrace.settings import load_for_kafka
@@ -38,7 +38,7 @@ def follow(path: Path, n: int) -> None:
     reader = TopicsReader(settings.kafka, TopicRecords(settings).topics)
     until = time.monotonic() + WITHIN_S
     with closing(reader), closing(TopicsLog(folder, settings, reader)) as log:
-        while sum("record" in entry for entry in read(folder, "decided")) < n:
+        while sum("record" in entry for entry in read_entries(folder, "decided")) < n:
             assert time.monotonic() < until, f"not {n} records within {WITHIN_S:g} s"
             try:
                 log.follow()
@@ -66,9 +66,11 @@ def test_every_record_is_in_the_log_once_and_the_topics_agree(broker, prefix, tm
     follow(path, 41)
     fill(30, 40)
     follow(path, 62)
-    found = [tuple(e["record"]) for e in read(tmp_path / "audit", "decided") if "record" in e]
+    found = [
+        tuple(e["record"]) for e in read_entries(tmp_path / "audit", "decided") if "record" in e
+    ]
     assert len(found) == len(set(found)) == 62
-    assert verify(tmp_path / "audit").faults == []
+    assert verify_log(tmp_path / "audit").faults == []
     argv = ["audit", "verify", str(tmp_path / "audit"), "--settings", str(path)]
     assert cli.main([*argv, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

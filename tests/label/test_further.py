@@ -9,7 +9,7 @@ import msgspec
 
 from commands.runs import START_AT, Stream, answer_to
 from headrace.bridges.outbox import Outbox
-from headrace.drivers.audit.verify import verify
+from headrace.drivers.audit.verify import verify_log
 from headrace.drivers.files.erasing import Lines, _questions_about
 from headrace.label.desk import Desk
 from headrace.messages import (
@@ -149,7 +149,7 @@ def test_a_run_asks_in_its_file_of_requests_and_hears_the_answer(tmp_path: Path)
     stream.run(settings=settings)
     settled = {end["request_id"] for end in stream.decisions("LabelSettled")}
     assert settled >= {base_id(r["request_id"]) for r in further}
-    audited = verify(stream.places.state)
+    audited = verify_log(stream.places.state)
     assert audited.is_whole, audited.faults
     assert "the file of requests" in audited.compared
 

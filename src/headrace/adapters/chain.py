@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ..errors import BadInput, BadSettings
-from .jsonl import naming, write_all
+from .jsonl import name_file_in_errors, write_all
 
 FORMAT = 1
 NOTHING = "0" * 64
@@ -37,7 +37,7 @@ _ENCODER = msgspec.json.Encoder(order="sorted")
 Entry = Mapping[str, Any]
 
 
-def encode(entry: Entry) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
     """The canonical encoding of an entry.
 
     >>> encode({"what": "asked", "n": 1, "propensity": 0.1})
@@ -135,7 +135,7 @@ class Chain:
 
     def sync(self) -> None:
         """Make all that was written survive a loss of power."""
-        with naming(self._path):
+        with name_file_in_errors(self._path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -155,7 +155,7 @@ class Chain:
 
     def _line(self, entry: Entry) -> bytes:
         self.last = dict(entry) | {"n": self.n, "prev": self.head}
-        line = encode(self.last)
+        line = encode_entry(self.last)
         self.n, self.head = self.n + 1, hash_of(line)
         return line + b"\n"
 
@@ -175,7 +175,7 @@ class Chain:
                 cut_n += rest_n
                 os.truncate(path, path.stat().st_size - rest_n)
             if content is not None:
-                self.last = _decoded(content, path)
+                self.last = _decode_line(content, path)
                 self.n, self.head = int(self.last["n"]) + 1, hash_of(content)
                 break
         number = int(there[-1].stem[-6:]) if there else 1
@@ -190,7 +190,7 @@ class Chain:
             self._file.close()
         self._number = number
         self._path = self.folder / f"{self.name}-{number:06d}.jsonl"
-        with naming(self._path):
+        with name_file_in_errors(self._path):
             self._file = self._path.open("ab", buffering=0)
         self._size = os.fstat(self._file.fileno()).st_size
 
@@ -209,11 +209,11 @@ class Chain:
         old = files_of(self.folder, self.name)[: -self._files_max]
         if not old:
             return
-        kept = next(_lines(files_of(self.folder, self.name)[len(old)]), None)
+        kept = next(_read_lines(files_of(self.folder, self.name)[len(old)]), None)
         # All kept files may be new and empty: then the next entry is the first that is kept.
         until_n, until = (self.n, self.head)
         if kept is not None:
-            entry = _decoded(kept, old[-1])
+            entry = _decode_line(kept, old[-1])
             until_n, until = int(entry["n"]), str(entry["prev"])
         removed = {"what": "removed", "until_n": until_n, "until": until}
         self._write([self._line(removed)])
@@ -237,7 +237,7 @@ class Link:
         return f"{self.path.name}, line {self.line_n}" if self.line_n else self.path.name
 
 
-def links(files: Sequence[Path]) -> Iterator[Link]:
+def check_links(files: Sequence[Path]) -> Iterator[Link]:
     """Each entry of a chain in order, until the first that is broken; it has a `fault`.
 
     The first file may be one of the middle. A last line without its newline is no entry: see
@@ -245,8 +245,8 @@ def links(files: Sequence[Path]) -> Iterator[Link]:
     """
     n, head = -1, NOTHING
     for i, path in enumerate(files):
-        for line_n, line in enumerate(_lines(path), start=1):
-            entry, fault = _checked(line)
+        for line_n, line in enumerate(_read_lines(path), start=1):
+            entry, fault = _check_line(line)
             if not fault and n < 0:
                 n, head = entry["n"], entry["prev"]
                 if n == 0 and head != NOTHING:
@@ -266,9 +266,9 @@ def links(files: Sequence[Path]) -> Iterator[Link]:
             return
 
 
-def read(folder: Path, name: str) -> Iterator[dict[str, Any]]:
+def read_entries(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     """The entries of a chain. Raises `BadInput` at the first that is broken."""
-    for link in links(files_of(folder, name)):
+    for link in check_links(files_of(folder, name)):
         if link.fault:
             raise BadInput(f"{link.place}: {link.fault}")
         yield link.entry
@@ -279,7 +279,7 @@ def rest_of(path: Path) -> int:
     return _last_line(path)[1]
 
 
-def _checked(line: bytes) -> tuple[dict[str, Any], str]:
+def _check_line(line: bytes) -> tuple[dict[str, Any], str]:
     """An entry, and what is wrong with it by itself."""
     try:
         entry = msgspec.json.decode(line, type=dict[str, Any])
@@ -289,11 +289,11 @@ def _checked(line: bytes) -> tuple[dict[str, Any], str]:
         return entry, "it has no number or no hash"
     if not isinstance(entry.get("what"), str):
         return entry, "it does not say what happened"
-    return entry, "" if encode(entry) == line else "it is not in the canonical encoding"
+    return entry, "" if encode_entry(entry) == line else "it is not in the canonical encoding"
 
 
-def _decoded(line: bytes, path: Path) -> dict[str, Any]:
-    entry, fault = _checked(line)
+def _decode_line(line: bytes, path: Path) -> dict[str, Any]:
+    entry, fault = _check_line(line)
     if fault:
         raise BadInput(
             f"{path} is damaged: of its last entry, {fault}; headrace audit verify tells more. Put "
@@ -302,7 +302,7 @@ def _decoded(line: bytes, path: Path) -> dict[str, Any]:
     return entry
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _read_lines(path: Path) -> Iterator[bytes]:
     """The lines of a file that have an end, without it."""
     with path.open("rb") as file:
         for line in file:

@@ -24,7 +24,7 @@ import xxhash
 
 from ..errors import BadInput, BrokenInvariant
 from ..query.record import Decided, RescoredThen
-from .jsonl import naming, write_all
+from .jsonl import name_file_in_errors, write_all
 
 MAGIC = b"HRJOUR1\n"
 BODY_BYTES_MAX = 1 << 18
@@ -158,7 +158,7 @@ class Journal:
         )
         made = self.path.with_name(f"{self.path.name}.new")
         with made.open("wb", buffering=0) as file:
-            write_all(file, MAGIC + _framed(_ENCODER.encode(begun)), made)
+            write_all(file, MAGIC + _frame_body(_ENCODER.encode(begun)), made)
             os.fsync(file.fileno())
         made.replace(self.path)
         self._file.close()
@@ -177,10 +177,10 @@ class Journal:
             file.seek(start)
             while start < end:
                 head = file.read(_HEAD_BYTES)
-                has_head = head == _head(head[:4], head[8:])
+                has_head = head == _make_head(head[:4], head[8:])
                 length = int.from_bytes(head[:4], "little") if has_head else 0
                 body = file.read(length)
-                if not has_head or head[8:] != _checksum(body):
+                if not has_head or head[8:] != _make_checksum(body):
                     # After a loss of power, the end of a file may hold nothing but zeros.
                     if len(head) < _HEAD_BYTES or not file.read(1 << 16).strip(b"\0"):
                         return
@@ -201,7 +201,7 @@ class Journal:
             return  # It is decided again by whoever reads the rest.
         if len(body) > BODY_BYTES_MAX:
             raise BrokenInvariant(f"a journal record of {len(body)} bytes")
-        self._write(_framed(body))
+        self._write(_frame_body(body))
         self.size += _HEAD_BYTES + len(body)
         self._note(record)
 
@@ -216,7 +216,7 @@ class Journal:
 
     def sync(self) -> None:
         """Make all that was written survive a loss of power."""
-        with naming(self.path):
+        with name_file_in_errors(self.path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
@@ -326,13 +326,13 @@ def digest(content: bytes) -> str:
     return xxhash.xxh3_64_hexdigest(content)
 
 
-def _framed(body: bytes) -> bytes:
-    return _head(len(body).to_bytes(4, "little"), _checksum(body)) + body
+def _frame_body(body: bytes) -> bytes:
+    return _make_head(len(body).to_bytes(4, "little"), _make_checksum(body)) + body
 
 
-def _head(length: bytes, checksum: bytes) -> bytes:
+def _make_head(length: bytes, checksum: bytes) -> bytes:
     return length + xxhash.xxh32_digest(length) + checksum
 
 
-def _checksum(body: bytes) -> bytes:
+def _make_checksum(body: bytes) -> bytes:
     return xxhash.xxh3_64_digest(body)

@@ -210,7 +210,7 @@ def _is_wiped(kept: bytes, found: bytes) -> bool:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
+def name_file_in_errors(path: Path) -> Iterator[None]:
     """Let an `OSError` of writing say which file it was: a full disk does not by itself."""
     try:
         yield
@@ -223,7 +223,7 @@ def naming(path: Path) -> Iterator[None]:
 def write_all(file: FileIO, content: bytes, path: Path) -> None:
     """Write all bytes to an unbuffered file. Raises `OSError` with the name of the file."""
     left = memoryview(content)
-    with naming(path):
+    with name_file_in_errors(path):
         while left:
             left = left[file.write(left) :]
 
@@ -326,7 +326,7 @@ class Appender:
 
     def sync(self) -> None:
         """Make all that was written survive a loss of power."""
-        with naming(self.path):
+        with name_file_in_errors(self.path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from .jsonl import naming
+from .jsonl import name_file_in_errors
 
 CHUNK_N = 512
 """Lines looked at together."""
@@ -43,7 +43,7 @@ def wipe(path: Path, stretches: list[tuple[int, int]]) -> None:
     """
     if not stretches:
         return
-    with naming(path), path.open("r+b", buffering=0) as file:
+    with name_file_in_errors(path), path.open("r+b", buffering=0) as file:
         for start, stop in stretches:
             there = os.pread(file.fileno(), stop - start, start)
             left = b"".join(b"\n" if byte == 0x0A else b" " for byte in there)

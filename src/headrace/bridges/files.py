@@ -24,7 +24,7 @@ from ..messages import Answer
 from .bridge import Delivery, Receipt, Unreachable
 from .formats import FilesSettings, Given, Reading, format_class
 from .formats.memory import FolderMemory, TaskFile, digest_of
-from .formats.settings import faults_of_files, folded
+from .formats.settings import faults_of_files, fold_class
 
 REPLIES_MAX = 1_000
 """Replies in one receipt."""
@@ -80,7 +80,7 @@ class Files:
         self.answers = home / "answers"
         self._problems: dict[str, str] = {}
         self._quiet_since: dict[str, tuple[str, float]] = {}
-        self._classes = {folded(name): name for name in settings.classes}
+        self._classes = {fold_class(name): name for name in settings.classes}
         try:
             self.tasks.mkdir(parents=True, exist_ok=True)
             self.answers.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ class Files:
                     os.fsync(out.fileno())
             new.replace(path)
             if self._outlives_power:
-                _sync(self.tasks)
+                _sync_folder(self.tasks)
         else:
             path.unlink(missing_ok=True)
         self._memory.has_written(file, digest)
@@ -229,7 +229,7 @@ class Files:
         if label is not None and label.strip() == self._settings.cannot_tell:
             label = None
         if label is not None and self._classes and label not in self._settings.classes:
-            meant = self._classes.get(folded(label))
+            meant = self._classes.get(fold_class(label))
             if meant is None:
                 known = self._settings.classes
                 reading.fault(
@@ -310,7 +310,7 @@ class _reaching:  # noqa: N801 - it reads as a word of the statement
             raise Unreachable(f"{error.filename or 'the folder'}: {error.strerror}") from error
 
 
-def _sync(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Make a new name in a folder survive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

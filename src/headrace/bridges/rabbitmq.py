@@ -165,7 +165,7 @@ class RabbitMQ:
                 if method is None or properties is None or body is None:
                     break
                 try:
-                    replies.append(_reply(body, properties))
+                    replies.append(_parse_reply(body, properties))
                     self._given_to = method.delivery_tag
                 except ValueError as error:
                     channel.basic_reject(method.delivery_tag, requeue=False)
@@ -235,7 +235,7 @@ class RabbitMQ:
         ]
 
 
-def _reply(body: bytes, properties: Any) -> Reply:
+def _parse_reply(body: bytes, properties: Any) -> Reply:
     """The reply in a message. Raises `ValueError`."""
     answer = decode_answer(body)
     at, message_id = properties.timestamp, properties.message_id

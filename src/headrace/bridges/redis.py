@@ -171,7 +171,7 @@ class Redis:
             replies = []
             for entry_id, fields in entries:
                 try:
-                    replies.append(_reply(entry_id.decode(), fields or {}))
+                    replies.append(_parse_reply(entry_id.decode(), fields or {}))
                 except ValueError as error:
                     faults.append(self._move_aside(entry_id.decode(), fields or {}, error))
         reached = entries[-1][0].decode() if entries else mark
@@ -290,7 +290,7 @@ class Redis:
             raise Unreachable(f"{self._address}: {error}") from error
 
 
-def _reply(entry_id: str, fields: dict[bytes, bytes]) -> Reply:
+def _parse_reply(entry_id: str, fields: dict[bytes, bytes]) -> Reply:
     """The reply in an entry. Raises `ValueError`."""
     body = fields.get(b"answer")
     if body is None:

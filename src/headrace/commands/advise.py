@@ -71,7 +71,7 @@ def as_toml(advice: Advice) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def told(advice: Advice) -> str:
+def describe_advice(advice: Advice) -> str:
     """Workflow, batch and balance in sentences."""
     balance = advice.balance
     lines = [
@@ -106,7 +106,7 @@ def register(subparsers: Any) -> None:
         "and gains. With no argument it asks. The rules: docs/ADVISE.md.",
     )
     for name, shown, question in QUESTIONS:
-        parser.add_argument(f"--{_flag(name)}", dest=name, metavar=shown, help=question)
+        parser.add_argument(f"--{_make_flag(name)}", dest=name, metavar=shown, help=question)
     parser.add_argument(
         "--pilot", type=Path, metavar="FILE", help="the --json of headrace pilot on your history"
     )
@@ -116,7 +116,7 @@ def register(subparsers: Any) -> None:
     parser.set_defaults(func=main)
 
 
-def _flag(name: str) -> str:
+def _make_flag(name: str) -> str:
     return name.removeprefix("is_").replace("_", "-")
 
 
@@ -133,13 +133,15 @@ def main(arguments: argparse.Namespace) -> int:
     advice = advise(constraints_of(given, pilot))
     settings = as_toml(advice)
     if arguments.write is None:
-        sys.stdout.write(settings + "\n".join(f"# {line}" for line in told(advice).split("\n")))
+        sys.stdout.write(
+            settings + "\n".join(f"# {line}" for line in describe_advice(advice).split("\n"))
+        )
         sys.stdout.write("\n")
         return 0
     if arguments.write.exists():
         raise BadSettings(f"{arguments.write} is there already; give another file, or move it away")
     arguments.write.write_text(settings, encoding="utf-8")
-    sys.stdout.write(f"{told(advice)}\nwritten: {arguments.write}\n")
+    sys.stdout.write(f"{describe_advice(advice)}\nwritten: {arguments.write}\n")
     return 0
 
 
@@ -167,7 +169,7 @@ def constraints_of(texts: dict[str, str], pilot: dict[str, Any] | None = None) -
                 found[name] = msgspec.convert(text, types[name], strict=False)
         except (KeyError, msgspec.ValidationError):
             wanted = "yes or no" if name.startswith("is_") else "a number"
-            faults.append(f"--{_flag(name)} is {text!r}; must be {wanted}")
+            faults.append(f"--{_make_flag(name)} is {text!r}; must be {wanted}")
     if "events_per_hour" not in found and not faults:
         faults.append("--events-per-hour is missing; without it no budget can be said")
     if faults:

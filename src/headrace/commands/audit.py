@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from rich.table import Table
 
-from ..adapters.chain import NOTHING, encode, links
+from ..adapters.chain import NOTHING, check_links, encode_entry
 from ..adapters.printing import make_console, say
 from ..drivers.audit.acts import beside
-from ..drivers.audit.verify import Verified, chains_at, log_folder, verify
+from ..drivers.audit.verify import Verified, chains_at, log_folder, verify_log
 from ..errors import BadInput, BadSettings
 from ..settings import load_for_kafka
 from .stopping import told_to_stop
@@ -87,7 +87,7 @@ def verify_command(arguments: argparse.Namespace) -> int:
                 f"--head is {head!r}; must be the {HASH_LENGTH} digits that headrace audit head "
                 "prints"
             )
-    found = verify(arguments.path, arguments.head)
+    found = verify_log(arguments.path, arguments.head)
     if arguments.settings is not None and found.is_whole:
         from ..drivers.audit.topics import compare_with_topics  # noqa: PLC0415 - Kafka is an extra
 
@@ -97,10 +97,10 @@ def verify_command(arguments: argparse.Namespace) -> int:
         found.notes += compared.notes
         found.compared += [] if compared.faults else ["the topics"]
     if arguments.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(_told(found))) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(_as_json(found))) + b"\n")
         sys.stdout.flush()
     else:
-        _show(found, arguments.path)
+        _show_verified(found, arguments.path)
     return 0 if found.is_whole else 1
 
 
@@ -108,7 +108,7 @@ def head_command(arguments: argparse.Namespace) -> int:
     """Run `headrace audit head`; the exit code."""
     for name, paths in sorted(chains_at(arguments.path).items()):
         last = None
-        for link in links(paths):
+        for link in check_links(paths):
             if link.fault:
                 raise BadInput(
                     f"{name}: {link.place}: {link.fault}; headrace audit verify tells more"
@@ -132,14 +132,14 @@ def follow_command(arguments: argparse.Namespace) -> int:
     acts = beside(arguments.settings, settings)
     assert acts.folder is not None
     acts.record(
-        "follow_started", settings=sha256(encode(msgspec.to_builtins(settings))).hexdigest()
+        "follow_started", settings=sha256(encode_entry(msgspec.to_builtins(settings))).hexdigest()
     )
     with told_to_stop() as stop:
         follow_topics(acts.folder, settings, stop, say)
     return 0
 
 
-def _told(found: Verified) -> dict[str, Any]:
+def _as_json(found: Verified) -> dict[str, Any]:
     return {
         "is_whole": found.is_whole,
         "faults": found.faults,
@@ -153,7 +153,7 @@ def _told(found: Verified) -> dict[str, Any]:
     }
 
 
-def _show(found: Verified, path: Path) -> None:
+def _show_verified(found: Verified, path: Path) -> None:
     console = make_console()
     rows = found.summary.rows()
     if console.is_terminal:

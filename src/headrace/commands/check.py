@@ -69,20 +69,20 @@ def main(arguments: argparse.Namespace) -> int:
     path: Path = arguments.settings
     faults = faults_of(path)
     for fault in faults:
-        _say(f"- {fault}")
+        _print_sentence(f"- {fault}")
     if faults:
-        _say(f"{len(faults)} fault{'s' * (len(faults) > 1)} in {path}")
+        _print_sentence(f"{len(faults)} fault{'s' * (len(faults) > 1)} in {path}")
         return 1
     settings = load(path)
     limits = settings.query.budget.limits
     allowed = ", ".join(f"{name} {value}" for name, value in limits.items())
-    _say(f"{path}: ok")
-    _say(f"stream {settings.stream}, seed {settings.seed}, model {settings.model.name}")
-    _say(f"strategy {settings.query.strategy}, budget {allowed}")
-    return 0 if arguments.events is None else try_log(arguments.events, settings, _say)
+    _print_sentence(f"{path}: ok")
+    _print_sentence(f"stream {settings.stream}, seed {settings.seed}, model {settings.model.name}")
+    _print_sentence(f"strategy {settings.query.strategy}, budget {allowed}")
+    return 0 if arguments.events is None else try_log(arguments.events, settings, _print_sentence)
 
 
-def _say(sentence: str) -> None:
+def _print_sentence(sentence: str) -> None:
     sys.stdout.write(f"{sentence}\n")
 
 
@@ -130,7 +130,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     """
     if not path.is_file():
         raise BadInput(f"{path} is no file; give a log of events")
-    lines = list(islice(_lines(path, settings, say), RECORDS_N))
+    lines = list(islice(_read_lines(path, settings, say), RECORDS_N))
     decoded = Decoder(settings.input, settings.columns).decode(
         lines, str(path), range(1, len(lines) + 1)
     )
@@ -141,7 +141,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     rejected.update(report.rejected_n)
     say(f"{path}: {len(lines):,} records tried, {report.events_n:,} events in them")
     for reason, n in rejected.most_common():
-        say(f"- {n:,} rejected as {reason}{_first(decoded.rejected, reason)}")
+        say(f"- {n:,} rejected as {reason}{_describe_first(decoded.rejected, reason)}")
     if not report.events_n:
         say("not one event could be read; [input] says where its fields stand")
         return 1
@@ -156,7 +156,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     return 0 if is_fit else 1
 
 
-def _lines(path: Path, settings: Settings, say: Callable[[str], None]) -> Iterator[bytes]:
+def _read_lines(path: Path, settings: Settings, say: Callable[[str], None]) -> Iterator[bytes]:
     if is_table(path):
         for piece in lines_of(path, settings, say):
             yield from piece.splitlines(keepends=True)
@@ -190,7 +190,7 @@ def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
     return "; ".join([told, *(failure.told for failure in report.failures)]), True
 
 
-def _first(rejected: list[InputRejected], reason: str) -> str:
+def _describe_first(rejected: list[InputRejected], reason: str) -> str:
     """Where and why the first was rejected for this reason."""
     for one in rejected:
         if one.reason == reason:

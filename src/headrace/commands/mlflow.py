@@ -287,8 +287,8 @@ def params_of(settings: Settings) -> dict[str, str]:
     >>> params_of(parse({"seed": 7, "query": {"budget": {"share": 0.2}}}))
     {'stream': 'default', 'seed': '7', 'query.budget.share': '0.2'}
     """
-    set_here = _flat(msgspec.to_builtins(settings))
-    defaults = _flat(msgspec.to_builtins(Settings()))
+    set_here = _flatten_content(msgspec.to_builtins(settings))
+    defaults = _flatten_content(msgspec.to_builtins(Settings()))
     found = {
         name: str(value)
         for name, value in set_here.items()
@@ -299,11 +299,11 @@ def params_of(settings: Settings) -> dict[str, str]:
     return {"stream": settings.stream, "seed": str(settings.seed)} | dict(sorted(found.items()))
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten_content(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{prefix}{name}.")
+            found |= _flatten_content(value, f"{prefix}{name}.")
         else:
             found[f"{prefix}{name}"] = value
     return found
@@ -362,7 +362,7 @@ def main(arguments: argparse.Namespace) -> int:
     if faults := faults_of_uri(uri, allows_http=arguments.allow_http):
         raise BadSettings(faults)
     with ExitStack() as opened:
-        tracked, folder = _tracked(arguments)
+        tracked, folder = _open_tracked(arguments)
         stream = tracked.settings.stream
 
         def make(run_tag: str) -> Registry:
@@ -372,11 +372,11 @@ def main(arguments: argparse.Namespace) -> int:
         tracker = opened.enter_context(closing(Tracker(tracked, folder, make, say)))
         stop = opened.enter_context(told_to_stop())
         say(f"{stream}: going to MLflow, until Ctrl-C")
-        follow(tracker, stop, is_once=arguments.once)
+        follow_run(tracker, stop, is_once=arguments.once)
     return 0
 
 
-def _tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
+def _open_tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
     """What is shown, and the folder that keeps how far. Raises `BadInput`, `BadSettings`."""
     state, settings = arguments.state, arguments.settings
     if (state is None) == (settings is None):
@@ -389,7 +389,7 @@ def _tracked(arguments: argparse.Namespace) -> tuple[Tracked, Path]:
     return tracked, arguments.folder or settings.parent / FOLDER
 
 
-def follow(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) -> None:
+def follow_run(tracker: Tracker, stop: threading.Event, *, is_once: bool = False) -> None:
     """Step until told to stop; with `is_once` until there is nothing to do.
 
     Raises `BadSettings` for what MLflow refuses, and with `is_once` where it does not answer.

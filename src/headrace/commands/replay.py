@@ -82,12 +82,12 @@ class _Compared:
         for was, now in zip_longest(held, decided, fillvalue=b""):
             if was != now:
                 self.other_n += 1
-                self.difference = self.difference or _difference(self.same_n + 1, was, now)
+                self.difference = self.difference or _describe_difference(self.same_n + 1, was, now)
             elif not self.difference:
                 self.same_n += 1
 
 
-def _difference(number: int, was: bytes, now: bytes) -> str:
+def _describe_difference(number: int, was: bytes, now: bytes) -> str:
     shown = [
         line.rstrip(b"\n").decode(errors="replace")[:LINE_SHOWN_MAX] or "(nothing)"
         for line in (was, now)

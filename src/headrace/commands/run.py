@@ -98,11 +98,11 @@ def main(arguments: argparse.Namespace) -> int:
                 stop=stop,
                 on_note=screen.note,
                 on_outputs=screen.happened,
-                on_turn=partial(_draw, screen),
+                on_turn=partial(_draw_screen, screen),
             )
         else:
             report = _run_with_bar(places, settings, arguments.follow, stop)
-    show(report, places)
+    show_report(report, places)
     if fault := nothing_read(report):
         say(fault)
         return 1
@@ -127,23 +127,23 @@ def _run_with_bar(
         )
 
 
-def _draw(screen: Screen, runner: Runner) -> None:
+def _draw_screen(screen: Screen, runner: Runner) -> None:
     if screen.is_due:
         events_n = runner.engine.shard.events_n
         screen.update(runner.latest, events_n=events_n, lag_n=runner.lag_bytes)
 
 
-def show(report: Report, places: Places) -> None:
+def show_report(report: Report, places: Places) -> None:
     """The essentials of a report on standard output: a table, or plain lines for no terminal."""
     console = make_console()
     if not console.is_terminal:
-        for name, value in essentials(report, places):
+        for name, value in list_essentials(report, places):
             sys.stdout.write(f"{name}: {value}\n")
         return
     table = Table(
         show_header=False, title=f"headrace, stream {report.stream}", title_justify="left"
     )
-    for name, value in essentials(report, places):
+    for name, value in list_essentials(report, places):
         table.add_row(name, value)
     console.print(table)
 
@@ -160,11 +160,11 @@ def nothing_read(report: Report) -> str:
     )
 
 
-def _joined(found: Iterable[Failure | Limit]) -> str:
+def _join_told(found: Iterable[Failure | Limit]) -> str:
     return "; ".join(one.told for one in found)
 
 
-def _accuracy(report: Report) -> str:
+def _describe_accuracy(report: Report) -> str:
     """The estimate with its interval, in words, and what it does not speak of."""
     found, before_n = report.accuracy, report.unpredicted_n
     if before_n and before_n == report.events_n:
@@ -182,7 +182,7 @@ def _accuracy(report: Report) -> str:
     return told
 
 
-def _quality(report: Report) -> str:
+def _describe_quality(report: Report) -> str:
     """The measures over all classes, in words."""
     found = report.quality
     told = [
@@ -209,7 +209,7 @@ def causes_told(report: Report) -> str:
     return told
 
 
-def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
+def list_essentials(report: Report, places: Places) -> list[tuple[str, str]]:
     """What one wants to know after a run, in words."""
     rejected_n = sum(report.rejected_n.values()) + report.answers_rejected_n
     rejects = "none"
@@ -227,13 +227,13 @@ def essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("labels asked", f"{report.asked_n:,}, of which {report.open_n:,} open"),
         ("labels settled", f"{report.settled_n:,}; {ends}"),
         ("model", models),
-        *([("model failed", _joined(report.failures))] if report.failures else []),
-        ("accuracy", _accuracy(report)),
-        ("quality", _quality(report)),
+        *([("model failed", _join_told(report.failures))] if report.failures else []),
+        ("accuracy", _describe_accuracy(report)),
+        ("quality", _describe_quality(report)),
         ("choosing", report.choosing.sentence),
         ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
         *([("clock", off)] if (off := off_clock_told(report.ahead_n, report.behind_n)) else []),
-        *([("limits", _joined(report.limits))] if report.limits else []),
+        *([("limits", _join_told(report.limits))] if report.limits else []),
         ("requests", str(places.requests)),
     ]

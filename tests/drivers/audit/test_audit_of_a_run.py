@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from commands.runs import SETTINGS, TOML, Stream, child, lines_of
 from headrace import cli
-from headrace.adapters.chain import Chain, files_of, read
+from headrace.adapters.chain import Chain, files_of, read_entries
 from headrace.drivers.audit.entries import _COPIED
 from headrace.drivers.audit.run import DecidedLog
-from headrace.drivers.audit.verify import verify
+from headrace.drivers.audit.verify import verify_log
 from headrace.drivers.files.folder import RunFolder
 from headrace.drivers.files.orders import place_order
 from headrace.messages import Output, QuestionChanged, RoundOrdered
@@ -68,12 +68,16 @@ def decided(stream: Stream) -> bytes:
 
 
 def entries(stream: Stream, what: str) -> list[dict]:
-    found = read(stream.places.state / "audit", "decided")
+    found = read_entries(stream.places.state / "audit", "decided")
     return [entry for entry in found if entry["what"] == what]
 
 
 def acts(stream: Stream, what: str) -> list[dict]:
-    return [entry for entry in read(stream.places.state / "audit", "acts") if entry["what"] == what]
+    return [
+        entry
+        for entry in read_entries(stream.places.state / "audit", "acts")
+        if entry["what"] == what
+    ]
 
 
 # ---------------------------------------------------------------------------- what is in it
@@ -125,7 +129,7 @@ def test_starts_ends_snapshots_and_changed_settings_are_acts(copied: Stream) -> 
     snapshots = acts(copied, "snapshot")
     assert started["restored"] == {name: snapshots[-1][name] for name in ("sha256", "snapshot")}
     *_, stopped = acts(copied, "stopped")
-    assert stopped["decided_n"] == len(list(read(copied.places.state / "audit", "decided")))
+    assert stopped["decided_n"] == len(list(read_entries(copied.places.state / "audit", "decided")))
     copied.run(settings=parse(changed))
     assert acts(copied, "started")[-1]["changed"] == []
 
@@ -187,7 +191,7 @@ def test_the_same_inputs_give_the_same_chain_whatever_is_killed(past, tmp_path: 
     process.join()
     assert process.exitcode == 0, (tmp_path / "out.txt").read_text()
     assert decided(killed) == decided(whole)
-    assert verify(state).faults == []
+    assert verify_log(state).faults == []
 
 
 def _tear_nothing_that_others_fixed(stream: Stream) -> None:
@@ -229,7 +233,7 @@ def test_records_that_a_loss_of_power_took_are_told(copied: Stream) -> None:
     run(copied)
     assert len(entries(copied, "records_lost")) == 1
     # What the acts named is still in the chain, and what the records say is compared.
-    assert verify(state).faults == []
+    assert verify_log(state).faults == []
 
 
 def test_after_an_erasure_the_chain_holds_and_says_who_ordered_it(copied: Stream) -> None:
@@ -244,16 +248,16 @@ def test_after_an_erasure_the_chain_holds_and_says_who_ordered_it(copied: Stream
     [ordered] = acts(copied, "erasure_ordered")
     [erased] = entries(copied, "erased")
     assert (erased["key"], bool(ordered["user"])) == (ordered["key"], True)
-    assert verify(state).faults == []
+    assert verify_log(state).faults == []
     run(copied)
-    assert verify(state).faults == []
+    assert verify_log(state).faults == []
 
 
 # -------------------------------------------------------------------------------- verifying
 
 
 def test_a_whole_log_agrees_with_the_records(past: Stream) -> None:
-    found = verify(past.places.state)
+    found = verify_log(past.places.state)
     assert (found.faults, found.notes) == ([], [])
     assert len(found.compared) == 2
     parts = found.summary.parts()
@@ -267,7 +271,7 @@ def rewritten(stream: Stream, change) -> None:
     """The log as one would forge it who can write everything in its folder: whole by itself."""
     folder = stream.places.state / "audit"
     own = ("n", "prev")
-    kept = [{k: v for k, v in e.items() if k not in own} for e in read(folder, "decided")]
+    kept = [{k: v for k, v in e.items() if k not in own} for e in read_entries(folder, "decided")]
     for path in [*files_of(folder, "decided"), *files_of(folder, "acts")]:
         path.unlink()
     first, *others = kept
@@ -300,17 +304,17 @@ def test_a_chain_written_anew_is_found_by_the_records(past, tmp_path_factory, da
         return found
 
     rewritten(stream, change)
-    assert not verify(stream.places.state).is_whole
+    assert not verify_log(stream.places.state).is_whole
 
 
 def test_who_forges_the_records_as_well_is_found_by_the_requests(copied: Stream) -> None:
     requests = copied.places.requests
     lines = requests.read_bytes().splitlines(keepends=True)
     requests.write_bytes(b"".join(lines[:-1]))
-    [fault] = verify(copied.places.state).faults
+    [fault] = verify_log(copied.places.state).faults
     assert "ends in its place" in fault
     requests.write_bytes(b"".join([*lines, lines[0]]))
-    [fault] = verify(copied.places.state).faults
+    [fault] = verify_log(copied.places.state).faults
     assert fault.endswith("1 requests more than the log")
 
 
@@ -319,21 +323,21 @@ def test_a_cut_end_is_found_by_the_acts_and_by_the_records(copied: Stream) -> No
     path = files_of(folder, "decided")[-1]
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[:-2]))
-    [fault] = verify(copied.places.state).faults
+    [fault] = verify_log(copied.places.state).faults
     assert "it was cut" in fault
     for acts_path in files_of(folder, "acts"):
         acts_path.unlink()
-    [fault] = verify(copied.places.state).faults
+    [fault] = verify_log(copied.places.state).faults
     assert "2 entries are missing" in fault
     # The next start writes what is missing.
     run(copied)
-    assert verify(copied.places.state).faults == []
+    assert verify_log(copied.places.state).faults == []
 
 
 def test_a_chain_that_is_gone_is_missed_by_the_other(copied: Stream) -> None:
     for path in files_of(copied.places.state / "audit", "decided"):
         path.unlink()
-    [fault] = verify(copied.places.state).faults
+    [fault] = verify_log(copied.places.state).faults
     assert fault.startswith("decided is gone, and acts-000001.jsonl")
 
 
@@ -346,12 +350,12 @@ def test_one_chain_written_anew_disagrees_with_the_other(copied: Stream, tmp_pat
     rewritten(copied, lambda found: [found[0] | {"reason": "forged"}, *found[1:]])
     for path in kept.iterdir():
         shutil.copy(path, folder)
-    assert any("written anew" in fault for fault in verify(copied.places.state).faults)
+    assert any("written anew" in fault for fault in verify_log(copied.places.state).faults)
 
 
 def test_a_run_whose_inputs_are_gone_is_verified_by_the_chain_alone(copied: Stream) -> None:
     copied.places.answers.unlink()
-    found = verify(copied.places.state)
+    found = verify_log(copied.places.state)
     assert found.is_whole
     assert found.compared == []
     assert "not compared with the records of the run" in found.notes[0]
@@ -401,6 +405,6 @@ def test_a_log_may_be_verified_while_the_run_goes_on(copied: Stream) -> None:
             acts_path.unlink()
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b"".join(lines[:-2]))
-        found = verify(state)
+        found = verify_log(state)
     assert found.is_whole
     assert found.notes == ["the run goes on, and is 2 entries ahead of its log"]

@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 
 from bridges.requests import request
 from headrace import cli
-from headrace.adapters.chain import Chain, files_of, links, read
+from headrace.adapters.chain import Chain, check_links, files_of, read_entries
 from headrace.adapters.sealing import load_sealer
 from headrace.bridges.bridge import Unreachable
 from headrace.bridges.folder import encode_answer
 from headrace.drivers.audit.topics import TopicRecords, TopicsLog, compare_topics
-from headrace.drivers.audit.verify import verify
+from headrace.drivers.audit.verify import verify_log
 from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Part
 from headrace.flow.orders import ORDER_KEY
@@ -76,7 +76,7 @@ class Brokers:
             raise Unreachable("away")
         return {part: (self.firsts[part], self.ends[part]) for part in self.logs}
 
-    def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
+    def read_entries(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
         self.bounds()
         found = {}
         for part, log in self.logs.items():
@@ -131,7 +131,7 @@ def follow(folder: Path, brokers: Any, times: int = 1_000, stream=SETTINGS) -> N
 
 
 def places_of(folder: Path) -> list[tuple[str, int, int]]:
-    return [tuple(e["record"]) for e in read(folder, "decided") if "record" in e]
+    return [tuple(e["record"]) for e in read_entries(folder, "decided") if "record" in e]
 
 
 def test_every_record_has_its_entry_and_no_feature_is_in_it(brokers, tmp_path) -> None:
@@ -143,13 +143,13 @@ def test_every_record_has_its_entry_and_no_feature_is_in_it(brokers, tmp_path) -
     content = b"".join(path.read_bytes() for path in tmp_path.glob("*.jsonl"))
     for secret in (b"income", b"4711.5", b"secret1", b"no JSON"):
         assert secret not in content
-    told = verify(tmp_path)
+    told = verify_log(tmp_path)
     assert (told.faults, told.notes) == ([], [])
     parts = told.summary.parts()
     assert parts["answered"]["eva, through desk"] == 20
     assert parts["ended"] == {"settled, by majority": 20}
     assert parts["moved the model"]["challengers adopted"] == 1
-    entry = next(e for e in read(tmp_path, "decided") if e["what"] == "settled")
+    entry = next(e for e in read_entries(tmp_path, "decided") if e["what"] == "settled")
     assert (entry["consensus"], entry["origin"]) == ("majority", [0, 0, 0])
     assert compare_topics(tmp_path, SETTINGS, brokers) == ([], [])
 
@@ -186,7 +186,7 @@ def entries_of(folder: Path) -> list[dict[str, Any]]:
     """What the log says of records, without its place in the chain."""
     return [
         {name: value for name, value in entry.items() if name not in ("n", "prev")}
-        for entry in read(folder, "decided")
+        for entry in read_entries(folder, "decided")
         if "record" in entry
     ]
 
@@ -202,7 +202,7 @@ def test_sealed_topics_give_the_same_entries_and_no_plain_text(brokers, sealed, 
     assert entries_of(locked) == entries_of(plain)
     assert {"asked", "answered", "settled"} <= {entry["what"] for entry in entries_of(locked)}
     assert compare_topics(locked, sealed, closed) == ([], [])
-    assert verify(locked).faults == []
+    assert verify_log(locked).faults == []
 
 
 def test_what_is_not_sealed_or_sealed_for_another_is_said_and_not_believed(
@@ -248,7 +248,7 @@ def test_killed_anywhere_it_leaves_out_nothing_and_repeats_nothing(tmp_path_fact
         cut_n = data.draw(st.integers(0, 900))
         os.truncate(path, max(0, path.stat().st_size - cut_n))
     follow(folder, brokers)
-    assert verify(folder).faults == []
+    assert verify_log(folder).faults == []
     found = places_of(folder)
     assert len(found) == len(set(found)) == sum(len(log) for log in brokers.logs.values())
     assert compare_topics(folder, SETTINGS, brokers) == ([], [])
@@ -268,11 +268,11 @@ def test_several_answers_of_one_record_are_several_entries(tmp_path) -> None:
         path = files_of(tmp_path, "decided")[-1]
         os.truncate(path, max(0, path.stat().st_size - cut_n))
     follow(tmp_path, brokers, stream=stream)
-    found = [e for e in read(tmp_path, "decided") if e["what"] == "answered"]
+    found = [e for e in read_entries(tmp_path, "decided") if e["what"] == "answered"]
     assert [(e["record"][2], e["annotator"]) for e in found] == [
         (i, name) for i in range(5) for name in ("eva", "bo", "cy")
     ]
-    assert verify(tmp_path).faults == []
+    assert verify_log(tmp_path).faults == []
     assert compare_topics(tmp_path, stream, brokers) == ([], [])
 
 
@@ -286,7 +286,7 @@ def test_old_files_are_removed_and_places_are_kept(brokers, tmp_path) -> None:
         fill(brokers, start, start + 20)
     follow(tmp_path, brokers, stream=few)
     assert len(files_of(tmp_path, "decided")) == 2
-    found = verify(tmp_path)
+    found = verify_log(tmp_path)
     assert found.faults == []
     assert "older files were removed" in found.notes[0]
     places = places_of(tmp_path)
@@ -298,9 +298,9 @@ def test_what_was_deleted_unread_is_told(brokers, tmp_path) -> None:
     part = Part(KAFKA.requests, 0)
     brokers.delete_before(part, 4)
     follow(tmp_path, brokers)
-    [lost] = [e for e in read(tmp_path, "decided") if e["what"] == "offsets_lost"]
+    [lost] = [e for e in read_entries(tmp_path, "decided") if e["what"] == "offsets_lost"]
     assert (lost["record"], lost["until"]) == ([*part, 0], 3)
-    assert verify(tmp_path).faults == []
+    assert verify_log(tmp_path).faults == []
     assert compare_topics(tmp_path, SETTINGS, brokers) == ([], [])
     # What is deleted after it was read is no fault either.
     brokers.delete_before(part, 8)
@@ -315,13 +315,16 @@ def test_a_topic_that_was_made_anew_is_not_gone_on_with(brokers, tmp_path) -> No
 
 
 def rewritten(folder: Path, change) -> None:
-    kept = [{k: v for k, v in e.items() if k not in ("n", "prev")} for e in read(folder, "decided")]
+    kept = [
+        {k: v for k, v in e.items() if k not in ("n", "prev")}
+        for e in read_entries(folder, "decided")
+    ]
     for path in files_of(folder, "decided"):
         path.unlink()
     first, *others = [e for e in kept if e["what"] != "places"]
     with closing(Chain(folder, "decided", first=first)) as chain:
         chain.append(change(others))
-    assert not any(link.fault for link in links(files_of(folder, "decided")))
+    assert not any(link.fault for link in check_links(files_of(folder, "decided")))
 
 
 @given(st.data())
@@ -349,7 +352,7 @@ def test_a_chain_written_anew_is_found(tmp_path_factory, data) -> None:
         return found
 
     rewritten(folder, change)
-    assert verify(folder).faults or compare_topics(folder, SETTINGS, brokers).faults
+    assert verify_log(folder).faults or compare_topics(folder, SETTINGS, brokers).faults
 
 
 def test_records_that_came_since_are_told(brokers, tmp_path) -> None:

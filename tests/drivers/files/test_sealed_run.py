@@ -14,7 +14,7 @@ from headrace import cli
 from headrace.adapters.sealing import load_sealer
 from headrace.bridges.folder import FolderEnd, places_of
 from headrace.commands.replay import replay
-from headrace.drivers.audit.verify import verify
+from headrace.drivers.audit.verify import verify_log
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadSettings
 from headrace.messages import Answer, LabelRequested
@@ -221,7 +221,7 @@ def test_headrace_unseal_reads_both_files(past, tmp_path, capsys):
 
 def test_the_audit_log_of_a_sealed_run_agrees_with_its_files(tmp_path):
     stream = lived(tmp_path / "run", settings_of(tmp_path, audit={"is_kept": True}))
-    found = verify(stream.places.state)
+    found = verify_log(stream.places.state)
     assert found.faults == []
     assert "the file of requests" in found.compared
     entries = (stream.places.state / "audit").glob("decided*")

@@ -93,14 +93,16 @@ def parse_address(text: str, setting: str) -> Address:
             else {}
         )
     except (ValueError, KeyError):
-        raise BadSettings(f"{setting} is no address; must be such as {_example(setting)}") from None
+        raise BadSettings(
+            f"{setting} is no address; must be such as {_make_example(setting)}"
+        ) from None
     if parts.password is not None:
         raise BadSettings(
             f"{setting} holds a password, which others could see; put it into a file "
             f"(password_file) or into the environment variable {PASSWORDS[kind]}"
         )
     if not host or parts.fragment:
-        raise BadSettings(f"{setting} is {text!r}; must be such as {_example(setting)}")
+        raise BadSettings(f"{setting} is {text!r}; must be such as {_make_example(setting)}")
     where, default = ("db", "0") if kind == "redis" else ("vhost", "/")
     if unknown := sorted(set(query) - {where}):
         raise BadSettings(
@@ -121,7 +123,7 @@ def parse_address(text: str, setting: str) -> Address:
     )
 
 
-def _example(setting: str) -> str:
+def _make_example(setting: str) -> str:
     if setting == "--events":
         return "redis://HOST:PORT/STREAM or amqp://USER@HOST:PORT/QUEUE"
     return "redis://HOST:PORT or amqp://USER@HOST:PORT"

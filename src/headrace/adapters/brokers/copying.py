@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from ...errors import BadInput, BadSettings
-from ..jsonl import naming, write_all
+from ..jsonl import name_file_in_errors, write_all
 from .address import Address, BrokerAway
 
 COPY, MARK = "queue.jsonl", "queue.json"
@@ -172,7 +172,7 @@ class QueueCopy:
 
     def _remember(self, mark: Mark) -> None:
         new = self._mark_path.with_name(f"{MARK}.new")
-        with naming(new), new.open("wb") as file:
+        with name_file_in_errors(new), new.open("wb") as file:
             file.write(msgspec.json.encode(mark) + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -198,7 +198,7 @@ class QueueCopy:
         self._retry_at = self._clock() + self._away_s
 
     def sync(self) -> None:
-        with naming(self.path):
+        with name_file_in_errors(self.path):
             os.fsync(self._file.fileno())
 
     def close(self) -> None:

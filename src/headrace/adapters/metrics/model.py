@@ -19,14 +19,14 @@ SIDES = ("now", "reference")
 AGAINST = ("blind", "all", "random")
 
 
-def _accuracy(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
+def _read_accuracy(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
     found = report.accuracy
     values = (found.accuracy, found.low, found.high, found.naive)
     for name, value in zip(ESTIMATES, values, strict=True):
         yield (report.judged, name), value
 
 
-def _saved(report: Report) -> Iterator[tuple[str, float | None]]:
+def _read_saved(report: Report) -> Iterator[tuple[str, float | None]]:
     blind = blind_labels(report.accuracy)
     yield "blind", None if blind is None else blind - report.accuracy.labels_n
     yield "all", report.events_n - report.settled_n
@@ -34,14 +34,14 @@ def _saved(report: Report) -> Iterator[tuple[str, float | None]]:
     yield "random", None if ratio is None else (ratio - 1.0) * report.settled_n
 
 
-def _alarms(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
+def _read_alarms(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
     for name in report.drift_statistics:
         for level in LEVELS[1:]:
             count = report.drift_alarms_n.get(f"{name}/{level}", 0)
             yield (*name.split("/"), level), count
 
 
-def _features(values: dict[str, float]) -> Sequence[tuple[str, float]]:
+def _limit_features(values: dict[str, float]) -> Sequence[tuple[str, float]]:
     return list(values.items())[:FEATURES_MAX]
 
 
@@ -52,7 +52,7 @@ def _feature_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
                 yield (feature, name, side), share
 
 
-def _borders(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
+def _read_borders(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
     for feature, found in report.feature_shares.items():
         for name, border in zip(found.bins, found.borders, strict=False):
             yield (feature, name), border
@@ -153,7 +153,7 @@ ACCURACY = (
         unit="0 to 1",
         about="Estimated accuracy over the window with the bounds of its 95 % interval, and the "
         "naive share of right predictions among what was asked, which is biased.",
-        read=_accuracy,
+        read=_read_accuracy,
         labels=("judged", "estimate"),
         closed={"judged": ("model", "served"), "estimate": ESTIMATES},
         over="each",
@@ -178,7 +178,7 @@ ACCURACY = (
         "Labels not needed. blind: for the estimate, against events drawn blindly, below 0 if more "
         "were needed; all: against a label for every event; random: for the model, against "
         "asking at random, as far as its twins tell.",
-        _saved,
+        _read_saved,
         closed=AGAINST,
         over="each",
     ),
@@ -230,7 +230,7 @@ DRIFT = (
         kind="counter",
         unit="alarms",
         about="Alarms; one that prolongs another is not counted.",
-        read=_alarms,
+        read=_read_alarms,
         labels=("signal", "detector", "level"),
         closed={"level": LEVELS[1:]},
     ),
@@ -254,7 +254,7 @@ SHARES = (
         "index",
         "Population stability index of the window against the past; 0.1 is worth a look, 0.25 "
         "fires.",
-        lambda r: _features(r.feature_psi),
+        lambda r: _limit_features(r.feature_psi),
         over="max",
     ),
     by(
@@ -262,7 +262,7 @@ SHARES = (
         "headrace_feature_statistic",
         "1 fires",
         "Highest statistic of the feature divided by its own threshold.",
-        lambda r: _features(r.feature_ratios),
+        lambda r: _limit_features(r.feature_ratios),
         over="max",
     ),
     Exported(
@@ -281,7 +281,7 @@ SHARES = (
         kind="gauge",
         unit="that of the feature",
         about="Where such a bin of a number ends; the last of them has no end.",
-        read=_borders,
+        read=_read_borders,
         labels=("feature", "bin"),
         closed={"bin": BINS},
         over="each",

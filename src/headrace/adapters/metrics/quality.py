@@ -14,7 +14,7 @@ CALIBRATIONS = ("error", "floor")
 NOISE_BY = ("model_low", "model_high", "annotators")
 
 
-def _quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
+def _read_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
     for measure in MEASURES:
         rate = getattr(report.quality, measure)
         for bound in BOUNDS:
@@ -30,12 +30,12 @@ def _class_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | No
                 yield (name, measure, bound), getattr(rates[name], bound)
 
 
-def _choosing(report: Report) -> Iterator[tuple[str, float | None]]:
+def _read_choosing(report: Report) -> Iterator[tuple[str, float | None]]:
     found = report.choosing
     yield from zip(BOUNDS, (found.gain, found.gain_low, found.gain_high), strict=True)
 
 
-def _times(report: Report) -> Iterator[tuple[str, float | None]]:
+def _read_times(report: Report) -> Iterator[tuple[str, float | None]]:
     found = report.choosing
     yield from zip(BOUNDS, (found.ratio, found.ratio_low, found.ratio_high), strict=True)
 
@@ -45,7 +45,7 @@ def _label_noise(report: Report) -> Iterator[tuple[str, float | None]]:
     yield from zip(NOISE_BY, (low, high, report.answer_error), strict=True)
 
 
-def _calibration(report: Report) -> Iterator[tuple[str, float | None]]:
+def _read_calibration(report: Report) -> Iterator[tuple[str, float | None]]:
     yield "error", report.quality.calibration_error
     yield "floor", report.quality.calibration_floor
 
@@ -57,7 +57,7 @@ QUALITY = (
         unit="0 to 1, kappa from -1",
         about="Balanced accuracy, Cohen's kappa and macro F1 over the window, with the bounds of "
         "their 95 % intervals, over the classes of which there is a label.",
-        read=_quality,
+        read=_read_quality,
         labels=("measure", "estimate"),
         closed={"measure": MEASURES, "estimate": BOUNDS},
         over="each",
@@ -79,7 +79,7 @@ QUALITY = (
         "0 to 1",
         "Expected calibration error over the window (error), and what it would be by chance, from "
         "so few labels, if confidences were exact (floor).",
-        _calibration,
+        _read_calibration,
         closed=CALIBRATIONS,
         over="each",
     ),
@@ -102,7 +102,7 @@ QUALITY = (
         "-1 to 1",
         "Accuracy of small twins that choose their labels, less that of twins that take as many at "
         "random, with the bounds of its 95 % interval.",
-        _choosing,
+        _read_choosing,
         closed=BOUNDS,
         over="each",
     ),
@@ -112,7 +112,7 @@ QUALITY = (
         "1 is as many",
         "How many times as many labels the twins would need at random, 0.125 to 8, with bounds; "
         "nothing while it can't be told.",
-        _times,
+        _read_times,
         closed=BOUNDS,
         over="each",
     ),

@@ -73,7 +73,7 @@ def serve(
     Raises `BadSettings` when the address can't be had or a certificate not be used.
     """
     http = http or HttpSettings()
-    tls = _tls(http)
+    tls = _make_tls(http)
     if tls is None and not is_loopback(http.host):
         on_note(
             f"/metrics is served in plaintext on {http.host}, which is not on loopback: whoever "
@@ -96,7 +96,7 @@ class Served:
         self._registry = registry
         self._ready = ready
         self._tls = tls
-        self._listener = _listener(http)
+        self._listener = _open_listener(http)
         self.port = int(self._listener.getsockname()[1])
         self._pool = ThreadPoolExecutor(PAGES_AT_A_TIME_MAX, thread_name_prefix="headrace-http")
         # Whose request is not whole yet, longest waiting first.
@@ -157,12 +157,12 @@ class Served:
         self._answering.add(task)
         try:
             with suppress(OSError, TimeoutError):
-                head = await _head(reader)
+                head = await _read_head(reader)
                 self._waiting.pop(writer, None)
                 writer.write(await self._answer(head))
                 async with asyncio.timeout(REQUEST_S_MAX):
                     await writer.drain()
-                    await _part(reader, writer)
+                    await _part_from(reader, writer)
         finally:
             self._waiting.pop(writer, None)
             self._answering.discard(task)
@@ -173,12 +173,12 @@ class Served:
     async def _answer(self, head: bytes | int) -> bytes:
         """The whole answer to a request's head, or to the fault with it."""
         if isinstance(head, int):
-            return _response(head, _STATUS[head])
+            return _make_response(head, _STATUS[head])
         words = head.split(b"\r\n", 1)[0].split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            return _response(400, "this is not HTTP/1.1")
+            return _make_response(400, "this is not HTTP/1.1")
         if words[0] not in (b"GET", b"HEAD"):
-            return _response(405, "only GET and HEAD", extra="Allow: GET, HEAD\r\n")
+            return _make_response(405, "only GET and HEAD", extra="Allow: GET, HEAD\r\n")
         try:
             path = words[1].split(b"?", 1)[0]
             if path == b"/healthz":
@@ -188,7 +188,7 @@ class Served:
                 status, body, kind = await made
         except Exception as error:
             status, body, kind = 500, f"{type(error).__name__}\n".encode(), _TEXT
-        return _response(status, body, kind=kind, is_bodiless=words[0] == b"HEAD")
+        return _make_response(status, body, kind=kind, is_bodiless=words[0] == b"HEAD")
 
     def _page(self, path: bytes) -> tuple[int, bytes, str]:
         if path == b"/metrics":
@@ -200,7 +200,7 @@ class Served:
         return 404, b"there are /metrics, /healthz and /readyz\n", _TEXT
 
 
-async def _head(reader: asyncio.StreamReader) -> bytes | int:
+async def _read_head(reader: asyncio.StreamReader) -> bytes | int:
     """A request up to its empty line; the status to answer with if it is too long or too slow."""
     try:
         async with asyncio.timeout(REQUEST_S_MAX):
@@ -213,7 +213,7 @@ async def _head(reader: asyncio.StreamReader) -> bytes | int:
         return 400
 
 
-async def _part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _part_from(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Let the client have the answer: closed over unread bytes, a connection takes it back."""
     if writer.can_write_eof():
         writer.write_eof()
@@ -226,7 +226,7 @@ async def _part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
                 pass
 
 
-def _response(
+def _make_response(
     status: int,
     body: bytes | str,
     *,
@@ -249,7 +249,7 @@ def _response(
 # ---------------------------------------------------------------------------------- opening
 
 
-def _listener(http: HttpSettings) -> socket.socket:
+def _open_listener(http: HttpSettings) -> socket.socket:
     where = f"{http.host}:{http.port}"
     try:
         found = socket.getaddrinfo(
@@ -263,7 +263,7 @@ def _listener(http: HttpSettings) -> socket.socket:
         ) from error
 
 
-def _tls(http: HttpSettings) -> ssl.SSLContext | None:
+def _make_tls(http: HttpSettings) -> ssl.SSLContext | None:
     """TLS 1.2 or later with our certificate, asking clients for theirs if told to."""
     if not http.cert_file:
         return None

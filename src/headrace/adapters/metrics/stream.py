@@ -19,7 +19,7 @@ SNAPSHOT_FAULTS = ("write", "refused")
 RESTARTS = ("brokers", "network", "fenced", "partitions")
 
 
-def _ignored(report: Report) -> list[tuple[str, float]]:
+def _read_ignored(report: Report) -> list[tuple[str, float]]:
     reached = {limit.kind: limit.n for limit in report.limits}
     counts = (
         report.unknown_features_n,
@@ -116,7 +116,7 @@ EVENTS = (
         "values",
         "Values not used as they came: of a feature too many, of another kind than its feature, "
         "infinite, of a category too many, or a number taken as a category.",
-        _ignored,
+        _read_ignored,
         closed=IGNORED,
     ),
     by(

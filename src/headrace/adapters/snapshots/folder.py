@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ...errors import BadInput, BadSettings
-from ..jsonl import naming
+from ..jsonl import name_file_in_errors
 
 MAGIC = b"HRSNAP1\n"
 """What a snapshot begins with."""
@@ -76,7 +76,7 @@ class LocalFolder:
 
     def write_whole(self, name: str, content: bytes) -> bool:
         check_size(name, content)
-        temporary = _synced(self.path, ".snapshot-", content)
+        temporary = _write_synced(self.path, ".snapshot-", content)
         try:
             temporary.replace(self.path / name)
         except BaseException:
@@ -174,7 +174,7 @@ def made_folder(folder: Path) -> Path:
 
 def write_first(path: Path, content: bytes) -> None:
     """Put a file of mode 0600 in place unless there is one: of many who try, one does."""
-    temporary = _synced(path.parent, f".{path.name}-", content)
+    temporary = _write_synced(path.parent, f".{path.name}-", content)
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -187,11 +187,11 @@ def write_first(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def _synced(folder: Path, prefix: str, content: bytes) -> Path:
+def _write_synced(folder: Path, prefix: str, content: bytes) -> Path:
     """A temporary file of mode 0600 that survives a loss of power, yet without its name."""
     number, name = tempfile.mkstemp(prefix=prefix, suffix=".tmp", dir=folder)
     try:
-        with naming(folder), os.fdopen(number, "wb") as file:
+        with name_file_in_errors(folder), os.fdopen(number, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

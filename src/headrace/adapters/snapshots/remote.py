@@ -147,7 +147,7 @@ class RemoteFolder:
         except FileNotFoundError:
             raise
         except Exception as error:
-            raise Unreachable(f"{self.shown}: {failed}: {_told(error)}") from error
+            raise Unreachable(f"{self.shown}: {failed}: {_describe_error(error)}") from error
 
 
 def _file_system(url: str) -> tuple[Any, str]:
@@ -166,11 +166,11 @@ def _file_system(url: str) -> tuple[Any, str]:
             error
         )
     except Exception as error:
-        raise Unreachable(f"{url} can't be opened: {_told(error)}") from error
+        raise Unreachable(f"{url} can't be opened: {_describe_error(error)}") from error
     return file_system, path
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {TIMEOUT_S:g} s"
     return f"{type(error).__name__}: {error}"[:_TOLD_MAX]

@@ -139,9 +139,9 @@ class SnapshotStore:
         # Half written when `latest` looked, and still: whoever wrote it is dead.
         self._remove(self._left_over)
         self._left_over = []
-        self._put(seq, _sealed(header, blob, self._keys))
+        self._put(seq, _seal(header, blob, self._keys))
         self._prune(seq)
-        self.newest = self._path(_name(seq))
+        self.newest = self._path(_make_name(seq))
         return self.newest
 
     def latest(
@@ -161,7 +161,7 @@ class SnapshotStore:
         unreachable: Unreachable | None = None
         names = self._folder.names()
         self._left_over = [name for name in names if LEFT_OVER.fullmatch(name)]
-        waiting = sorted(_numbers(names))
+        waiting = sorted(_parse_numbers(names))
         while waiting:
             seq = waiting.pop()
             tried.add(seq)
@@ -173,23 +173,23 @@ class SnapshotStore:
                 self.newest = snapshot.path
                 return snapshot
             except FileNotFoundError:
-                self.refused.append(f"{_name(seq)}: gone since it was listed")
+                self.refused.append(f"{_make_name(seq)}: gone since it was listed")
                 is_gone = True
             except (BadInput, OSError) as error:
-                self.refused.append(f"{_name(seq)}: {error}")
+                self.refused.append(f"{_make_name(seq)}: {error}")
                 if isinstance(error, Unreachable):
                     unreachable = unreachable or error
             # Meanwhile others may have written newer ones, and removed these. Not looked for after
             # each one refused, of which somebody may have put many there.
             if is_gone or not waiting:
-                waiting = sorted(_numbers(self._folder.names()) - tried)
+                waiting = sorted(_parse_numbers(self._folder.names()) - tried)
         if unreachable is not None:
             raise unreachable
         return None
 
     def newest_seq(self) -> int:
         """The highest number that is there, whatever is in it; -1 if there is none."""
-        return max(_numbers(self._folder.names()), default=-1)
+        return max(_parse_numbers(self._folder.names()), default=-1)
 
     def first_refused(self) -> list[str]:
         """The first ten of `refused`, and how many more there are."""
@@ -207,9 +207,9 @@ class SnapshotStore:
         for name in names:
             if LEFT_OVER.fullmatch(name):
                 self._folder.remove(name)
-        for number in _numbers(names):
+        for number in _parse_numbers(names):
             if number < seq:
-                self._folder.remove(_name(number))
+                self._folder.remove(_make_name(number))
 
     def clear(self) -> int:
         """Remove every snapshot, those too that `latest` refuses; how many there were.
@@ -217,7 +217,7 @@ class SnapshotStore:
         For whoever knows that no other process writes the series. Raises `OSError` if one can't be
         removed: it may then still be found.
         """
-        names = [_name(seq) for seq in _numbers(self._folder.names())]
+        names = [_make_name(seq) for seq in _parse_numbers(self._folder.names())]
         for name in names:
             self._folder.remove(name)
         return len(names)
@@ -225,7 +225,7 @@ class SnapshotStore:
     def _put(self, seq: int, content: bytes) -> None:
         for _ in range(_ATTEMPTS_N):
             try:
-                if not self._folder.write_whole(_name(seq), content):
+                if not self._folder.write_whole(_make_name(seq), content):
                     # Another wrote the same number just now, which is as good; or it was cut short.
                     self._read(seq, seq)
                 return
@@ -233,15 +233,17 @@ class SnapshotStore:
                 # Another took it for a left-over; or it is further, and this one too old to keep.
                 gone = error
             except BadInput as error:
-                raise Unreachable(f"{self._path(_name(seq))} is not as written: {error}") from error
+                raise Unreachable(
+                    f"{self._path(_make_name(seq))} is not as written: {error}"
+                ) from error
         if self.newest_seq() <= seq:
             raise gone
 
     def _read(self, seq: int, seq_min: int) -> Snapshot:
         if seq < seq_min:
             raise BadInput(f"number {seq} is older than {seq_min}, which is known to exist")
-        name = _name(seq)
-        header, blob = _verified(self._folder.read(name), self._keys)
+        name = _make_name(seq)
+        header, blob = _verify(self._folder.read(name), self._keys)
         if header.stream != self.stream:
             raise BadInput(f"of the stream {header.stream!r}; this one is {self.stream!r}")
         if header.series != self.series:
@@ -256,12 +258,12 @@ class SnapshotStore:
     def _prune(self, seq: int) -> None:
         # Higher numbers are another's, or from before a restart further back and will be passed.
         try:
-            numbers = _numbers(self._folder.names())
+            numbers = _parse_numbers(self._folder.names())
         except OSError as error:
             self.not_removed.append(f"what is old: {error}")
         else:
             written = sorted(number for number in numbers if number <= seq)
-            self._remove([_name(number) for number in written[: -self.kept_n]])
+            self._remove([_make_name(number) for number in written[: -self.kept_n]])
 
     def _remove(self, names: list[str]) -> None:
         for name in names:
@@ -285,12 +287,12 @@ def sealed(
     """The bytes of a signed file beside any store; `said` stands in its header as `positions`."""
     digest = hashlib.sha256(blob).hexdigest()
     header = _Header(stream=stream, series=series, seq=seq, sha256=digest, positions=dict(said))
-    return _sealed(header, blob, keys)
+    return _seal(header, blob, keys)
 
 
 def read_sealed(path: Path, *, series: str, keys: Keys) -> Snapshot:
     """What `sealed` gave, once its signature is verified. Raises `BadInput`, `OSError`."""
-    header, blob = _verified(read_regular(path, starts_with=MAGIC), keys)
+    header, blob = _verify(read_regular(path, starts_with=MAGIC), keys)
     if header.series != series:
         raise BadInput(f"{path}: of the series {header.series!r}; {series!r} is wanted")
     return Snapshot(header.seq, blob, header.positions, header.at, str(path))
@@ -301,14 +303,14 @@ def _opened_folder(place: str | Path, series: str) -> Folder:
     return RemoteFolder(str(place), series) if path is None else LocalFolder(path, series)
 
 
-def _name(seq: int) -> str:
+def _make_name(seq: int) -> str:
     return f"snapshot-{seq:012d}.hr"
 
 
-def _numbers(names: list[str]) -> set[int]:
+def _parse_numbers(names: list[str]) -> set[int]:
     """The numbers of those that are named exactly as snapshots are."""
     found = ((int(match[1]), name) for name in names if (match := _NAME.fullmatch(name)))
-    return {seq for seq, name in found if name == _name(seq)}
+    return {seq for seq, name in found if name == _make_name(seq)}
 
 
 # ------------------------------------------------------------------------------- the envelope
@@ -323,7 +325,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     at: float | None = None
 
 
-def _sealed(header: _Header, blob: bytes, keys: Keys) -> bytes:
+def _seal(header: _Header, blob: bytes, keys: Keys) -> bytes:
     encoded = msgspec.json.encode(header)
     signed = b"".join(
         (
@@ -334,10 +336,10 @@ def _sealed(header: _Header, blob: bytes, keys: Keys) -> bytes:
             blob,
         )
     )
-    return signed + _tag(keys.signing, signed)
+    return signed + _make_tag(keys.signing, signed)
 
 
-def _verified(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
+def _verify(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
     """Header and body of a file. Raises `BadInput` if one of our keys did not sign all of it."""
     if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(MAGIC):
         raise BadInput("not a snapshot, or cut short")
@@ -345,7 +347,7 @@ def _verified(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
     key = keys.find(signed_by)
     if key is None:
         raise BadInput(f"signed with the key {signed_by}, which is not among ours")
-    if not hmac.compare_digest(_tag(key, content[:-_TAG_BYTES]), content[-_TAG_BYTES:]):
+    if not hmac.compare_digest(_make_tag(key, content[:-_TAG_BYTES]), content[-_TAG_BYTES:]):
         raise BadInput("altered or cut short: its signature does not fit")
     # From here on it is what a holder of the key wrote.
     end = _START_BYTES + int.from_bytes(content[_START_BYTES - _LENGTH_BYTES : _START_BYTES], "big")
@@ -359,5 +361,5 @@ def _verified(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
     return header, blob
 
 
-def _tag(key: bytes, signed: bytes) -> bytes:
+def _make_tag(key: bytes, signed: bytes) -> bytes:
     return hmac.digest(key, signed, "sha256")

@@ -46,7 +46,7 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
             columns[name] = [_as_json(value, column.type, pa) for value in column.to_pylist()]
             continue
         try:
-            found = dict(_leaves(name, column, pa))
+            found = dict(_split_column(name, column, pa))
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             said = " ".join(str(error).split())[:200]
             notes.append(f"Column {name!r} is of type {column.type} and can't be used: {said}.")
@@ -57,28 +57,28 @@ def read_parquet(path: Path, rows: tuple[int, int | None], *, is_flat: bool = Tr
                 notes.append(f"Column {leaf!r} is {why} and not used.")
                 continue
             columns[leaf] = raw
-        moments |= dict(_moments(name, column.type, pa))
+        moments |= dict(_find_times(name, column.type, pa))
     return Table(columns, table.num_rows, notes=tuple(notes), moments=moments)
 
 
-def _moments(name: str, kind: Any, pa: Any) -> Iterator[tuple[str, bool]]:
+def _find_times(name: str, kind: Any, pa: Any) -> Iterator[tuple[str, bool]]:
     """The columns that are times since the epoch, and whether they have a zone."""
     if pa.types.is_struct(kind):
         for i in range(kind.num_fields):
-            yield from _moments(f"{name}.{kind.field(i).name}", kind.field(i).type, pa)
+            yield from _find_times(f"{name}.{kind.field(i).name}", kind.field(i).type, pa)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         yield name, getattr(kind, "tz", None) is not None
 
 
-def _leaves(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
+def _split_column(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
     """The plain columns that a column holds, by name. Raises what pyarrow does, or ValueError."""
-    column = _unwrapped(column, pa)
+    column = _unwrap_column(column, pa)
     kind = column.type
     if pa.types.is_struct(kind):
-        pc = _compute()
+        pc = _import_compute()
         for i in range(kind.num_fields):
             inner = pc.struct_field(column, [i])
-            yield from _leaves(f"{name}.{kind.field(i).name}", inner, pa)
+            yield from _split_column(f"{name}.{kind.field(i).name}", inner, pa)
     elif pa.types.is_map(kind):
         rows = [None if row is None else dict(row) for row in column.to_pylist()]
         keys = dict.fromkeys(key for row in rows if row for key in row)
@@ -87,7 +87,7 @@ def _leaves(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
         for key in keys:
             values = [None if row is None else row.get(key) for row in rows]
             part = pa.chunked_array([pa.array(values, kind.item_type)])
-            yield from _leaves(f"{name}.{key}", part, pa)
+            yield from _split_column(f"{name}.{key}", part, pa)
     elif _is_list(kind, pa):
         rows = column.to_pylist()
         longest = max((len(row) for row in rows if row is not None), default=0)
@@ -96,9 +96,9 @@ def _leaves(name: str, column: Any, pa: Any) -> Iterator[tuple[str, Raw]]:
         for i in range(longest):
             values = [None if row is None or i >= len(row) else row[i] for row in rows]
             part = pa.chunked_array([pa.array(values, kind.value_type)])
-            yield from _leaves(f"{name}.{i}", part, pa)
+            yield from _split_column(f"{name}.{i}", part, pa)
     else:
-        yield name, _plain(column, pa)
+        yield name, _to_array(column, pa)
 
 
 def _as_json(value: Any, kind: Any, pa: Any) -> Any:
@@ -117,7 +117,7 @@ def _as_json(value: Any, kind: Any, pa: Any) -> Any:
     return value
 
 
-def _unwrapped(column: Any, pa: Any) -> Any:
+def _unwrap_column(column: Any, pa: Any) -> Any:
     """A column without what only says how its values are stored."""
     while True:
         kind = column.type
@@ -126,22 +126,22 @@ def _unwrapped(column: Any, pa: Any) -> Any:
         elif pa.types.is_dictionary(kind):
             column = column.cast(kind.value_type)
         elif pa.types.is_run_end_encoded(kind):
-            column = _compute().run_end_decode(column)
+            column = _import_compute().run_end_decode(column)
         else:
             return column
 
 
-def _plain(column: Any, pa: Any) -> Raw:
+def _to_array(column: Any, pa: Any) -> Raw:
     """A column without parts, as an array where that loses nothing. Raises ValueError."""
     kind, types = column.type, pa.types
-    if (seconds := _seconds(column, pa)) is not None:
+    if (seconds := _to_seconds(column, pa)) is not None:
         return seconds
     if types.is_decimal(kind) or types.is_float16(kind):
         if types.is_decimal(kind) and (whole := _large_numbers(column)) is not None:
             return whole
         column = column.cast(pa.float64())
     elif types.is_integer(kind):
-        ends = _compute().min_max(column).as_py()
+        ends = _import_compute().min_max(column).as_py()
         if max(abs(ends["min"] or 0), abs(ends["max"] or 0)) > EXACT_MAX:
             return column.to_pylist()  # type: ignore[no-any-return]
     elif types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
@@ -168,7 +168,7 @@ def _large_numbers(column: Any) -> list[int | None] | None:
     return [None if value is None else int(value) for value in values]
 
 
-def _seconds(column: Any, pa: Any) -> Raw | None:
+def _to_seconds(column: Any, pa: Any) -> Raw | None:
     """Times since the epoch or midnight, and durations; None for a column of other values."""
     kind, types = column.type, pa.types
     if types.is_timestamp(kind) or types.is_date(kind):
@@ -194,7 +194,7 @@ def _is_list(kind: Any, pa: Any) -> bool:
     return any(getattr(pa.types, name)(kind) for name in names if hasattr(pa.types, name))
 
 
-def _compute() -> Any:
+def _import_compute() -> Any:
     import pyarrow.compute as pc  # noqa: PLC0415 - with pyarrow itself
 
     return pc

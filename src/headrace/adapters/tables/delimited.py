@@ -40,17 +40,17 @@ def read_csv(
         if not any(header):
             raise BadInput(f"{path} has no header: its first line must name the columns")
         faults = Faults(path, skipped)
-        found = list(_rows(lines, len(header), rows, faults))
-    notes = [*_doubts(header), *faults.told(len(found))]
+        found = list(_read_rows(lines, len(header), rows, faults))
+    notes = [*_doubt_header(header), *faults.told(len(found))]
     cells: Sequence[Sequence[str]] = list(zip(*found, strict=True)) or [()] * len(header)
     columns: dict[str, Raw] = {}
-    for name, values in zip(_names(header, cells, notes), cells, strict=True):
+    for name, values in zip(_name_columns(header, cells, notes), cells, strict=True):
         if name:
             columns[name] = [value.strip() or None for value in values]
     return Table(columns, len(found), is_text=True, separator=separator, notes=tuple(notes))
 
 
-def _rows(
+def _read_rows(
     lines: Any, width: int, rows: tuple[int, int | None], faults: Faults
 ) -> Iterator[list[str]]:
     """The rows that have as many values as the header, and nothing but empty ones after them."""
@@ -71,7 +71,7 @@ def _separator_of(head: Sequence[str]) -> str:
     return max(SEPARATORS, key=lambda one: (widths(one)[1] > 1, *widths(one)))
 
 
-def _doubts(header: Sequence[str]) -> list[str]:
+def _doubt_header(header: Sequence[str]) -> list[str]:
     numbers = [name for name in header if number_with_point(name) is not None]
     if not numbers:
         return []
@@ -81,7 +81,7 @@ def _doubts(header: Sequence[str]) -> list[str]:
     ]
 
 
-def _names(header: list[str], cells: Sequence[Sequence[str]], notes: list[str]) -> list[str]:
+def _name_columns(header: list[str], cells: Sequence[Sequence[str]], notes: list[str]) -> list[str]:
     """A name of its own for each column; an empty one for a column to be left out."""
     names: list[str] = []
     taken = set(header)

@@ -118,7 +118,7 @@ class Kinds:
         if not present:
             return None
         if name in self._columns.categorical or name in self._columns.text:
-            return _texts(values)
+            return _to_texts(values)
         texts = [value for value in present if isinstance(value, str)]
         if name in self._columns.numeric:
             return self._numbers(name, values, self._number_of(name, texts))
@@ -133,14 +133,14 @@ class Kinds:
         whole = (v for v in values if isinstance(v, int) and abs(v) > 10**DIGITS_MAX)
         if (code := next((v for v in whole if int(float(v)) != v), None)) is not None:
             self._tell("code", name, code)
-            return _texts(values)
+            return _to_texts(values)
         return self._numbers(name, values, number_with_point)
 
     def _mixed(self, name: str, values: list[Any], present: list[Any]) -> Column:
         """Texts that may spell numbers, and numbers with texts among them."""
         texts = [value for value in present if isinstance(value, str)]
         rest = [value for value in texts if value not in MISSING]
-        number_of: NumberOf = _none
+        number_of: NumberOf = _read_none
         if self._is_text:
             number_of = self._number_of(name, rest)
         odd = [value for value in rest if number_of(value) is None]
@@ -153,11 +153,11 @@ class Kinds:
             return self._categories(name, values, present)
         if self._is_text and (code := _code_of(rest, number_of)) is not None:
             self._tell("code", name, code)
-            return _texts(values)
+            return _to_texts(values)
         return self._numbers(name, values, number_of)
 
     def _numbers(self, name: str, values: list[Any], number_of: NumberOf) -> NDArray[np.float64]:
-        found = [number_of(v) if isinstance(v, str) else _float(v) for v in values]
+        found = [number_of(v) if isinstance(v, str) else _to_float(v) for v in values]
         lost = [v for v, n in zip(values, found, strict=True) if n is None and v is not None]
         odd = [value for value in lost if value not in MISSING]
         if odd:
@@ -167,7 +167,7 @@ class Kinds:
         return np.array([np.nan if n is None else n for n in found], np.float64)
 
     def _categories(self, name: str, values: list[Any], present: list[Any]) -> list[Value]:
-        found = _texts(values)
+        found = _to_texts(values)
         different = set(found) - {None}
         if word := next((one for one in present if one in MISSING), None):
             self._tell("kept", name, word)
@@ -202,18 +202,18 @@ class Kinds:
         self._told.setdefault(what, []).append(told)
 
 
-def _none(text: str) -> None:
+def _read_none(text: str) -> None:
     return None
 
 
-def _float(value: Any) -> float | None:
+def _to_float(value: Any) -> float | None:
     try:
         return None if value is None else float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
 
 
-def _texts(values: Sequence[Any]) -> list[Value]:
+def _to_texts(values: Sequence[Any]) -> list[Value]:
     return [None if value is None else class_name(value) for value in values]
 
 

@@ -24,7 +24,7 @@ def read_json_lines(
     filled = ((number, line) for number, line in enumerate(file, start=1) if not line.isspace())
     for number, line in islice(filled, *rows):
         try:
-            record = flattened(record_of(line.rstrip(b"\r\n"), line_bytes_max))
+            record = flatten_record(record_of(line.rstrip(b"\r\n"), line_bytes_max))
         except Refusal as refusal:
             faults.add(number, refusal.detail.removeprefix("the line "))
             continue
@@ -41,10 +41,10 @@ def read_json_lines(
     return Table(plain, rows_n, notes=tuple(notes))
 
 
-def flattened(record: dict[str, Any]) -> dict[str, Any]:
+def flatten_record(record: dict[str, Any]) -> dict[str, Any]:
     """The values of an object by their dotted names. Raises `Refusal`."""
     found: dict[str, Any] = {}
-    for name, value in _flat(record, "", 0):
+    for name, value in _flatten_part(record, "", 0):
         if name in found or len(found) >= FIELDS_MAX:
             why = f"names {name!r} twice" if name in found else f"has over {FIELDS_MAX} fields"
             raise Refusal("bad_features", why)  # type: ignore[arg-type]
@@ -52,15 +52,15 @@ def flattened(record: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _flat(record: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
+def _flatten_part(record: dict[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, Any]]:
     if depth > DEPTH_MAX:
         raise Refusal("bad_features", f"is nested deeper than {DEPTH_MAX}")  # type: ignore[arg-type]
     for name, value in record.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{name}.", depth + 1)
+            yield from _flatten_part(value, f"{prefix}{name}.", depth + 1)
         elif isinstance(value, list):
             # An array is a value for each place: how logs write feature vectors.
             parts = {str(i): part for i, part in enumerate(value)}
-            yield from _flat(parts, f"{prefix}{name}.", depth + 1)
+            yield from _flatten_part(parts, f"{prefix}{name}.", depth + 1)
         else:
             yield f"{prefix}{name}", value

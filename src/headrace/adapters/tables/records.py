@@ -52,14 +52,14 @@ def lines_of(
     `BadInput` for a file that can't be read.
     """
     if not is_table_of_columns(path):
-        yield from _unpacked(path)
+        yield from _read_unpacked(path)
         return
     fields = settings.input
     is_plain = fields.batch == "none" and not fields.decoder and not fields.join.id
     table = read_table(path, is_flat=is_plain)
     for note in table.notes:
         on_note(note)
-    rows = _events(table, settings, on_note) if is_plain else _rows(table, fields)
+    rows = _read_events(table, settings, on_note) if is_plain else _read_rows(table, fields)
     lines: list[bytes] = []
     for row in rows:
         lines.append(_ENCODER.encode(row))
@@ -75,7 +75,7 @@ def is_export(path: Path) -> bool:
 
     Raises `BadInput` for an array that does not end.
     """
-    return path.is_file() and (is_table(path) or _array(path) is not None)
+    return path.is_file() and (is_table(path) or _read_array(path) is not None)
 
 
 def export_lines(path: Path, settings: AnswersSettings) -> Iterator[bytes]:
@@ -86,17 +86,17 @@ def export_lines(path: Path, settings: AnswersSettings) -> Iterator[bytes]:
     """
     if is_table_of_columns(path):
         table = read_table(path, is_flat=False)
-        records: Any = _rows(table, settings)
-    elif (array := _array(path)) is not None:
+        records: Any = _read_rows(table, settings)
+    elif (array := _read_array(path)) is not None:
         records = array
     else:
-        yield from b"".join(_unpacked(path)).splitlines()
+        yield from b"".join(_read_unpacked(path)).splitlines()
         return
     for record in records:
         yield from map(_ENCODER.encode, _each_answer(record, settings.batch_path))
 
 
-def _array(path: Path) -> list[Any] | None:
+def _read_array(path: Path) -> list[Any] | None:
     """The array of JSON that a file is; None where it is none."""
     try:
         with open_plain(path) as file:
@@ -133,7 +133,7 @@ def _each_answer(record: Any, path: str) -> list[Any]:
     return [{**record, path: [answer]} for answer in answers]
 
 
-def _unpacked(path: Path) -> Iterator[bytes]:
+def _read_unpacked(path: Path) -> Iterator[bytes]:
     try:
         with open_plain(path) as file:
             while chunk := file.read(CHUNK_BYTES):
@@ -142,7 +142,7 @@ def _unpacked(path: Path) -> Iterator[bytes]:
         raise BadInput(f"{path} can't be unpacked: {error}") from error
 
 
-def _events(
+def _read_events(
     table: Table, settings: Settings, on_note: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """Each row as a record with the fields that [input] names."""
@@ -162,14 +162,14 @@ def _events(
     }
     for kind in ("numeric", "categorical", "text"):
         if names := [name for name, one in kinds.kinds.items() if one == kind]:
-            on_note(f"read as {kind}: {', '.join(names[:20])}{_more(names, 20)}")
+            on_note(f"read as {kind}: {', '.join(names[:20])}{_count_more(names, 20)}")
     for note in kinds.notes():
         on_note(note)
-    others = {path: values_of(columns[path]) for path in _paths(fields) if path in columns}
+    others = {path: values_of(columns[path]) for path in _list_paths(fields) if path in columns}
     others[fields.at] = times_of(table, fields.at, fields)
     prefix = f"{fields.probabilities}."
     shares = {
-        name.removeprefix(prefix): [_seconds(value) for value in values_of(raw)]
+        name.removeprefix(prefix): [_to_number(value) for value in values_of(raw)]
         for name, raw in columns.items()
         if fields.probabilities and name.startswith(prefix)
     }
@@ -182,7 +182,7 @@ def _events(
         yield record
 
 
-def _paths(fields: InputSettings) -> tuple[str, ...]:
+def _list_paths(fields: InputSettings) -> tuple[str, ...]:
     return (fields.id, fields.at, fields.predicted, fields.key, fields.model_version, fields.label,
             fields.status)  # fmt: skip
 
@@ -197,13 +197,13 @@ def _own_values(raw: Raw, column: Any) -> list[Any]:
     return values
 
 
-def _seconds(value: Any) -> Any:
+def _to_number(value: Any) -> Any:
     """A number that is written as text as a number, else the text."""
     number = number_with_point(value) if isinstance(value, str) else None
     return value if number is None else number
 
 
-def _rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterator[dict[str, Any]]:
+def _read_rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterator[dict[str, Any]]:
     """Each row as it stands."""
     values = {name: values_of(raw) for name, raw in table.columns.items()}
     is_answers = isinstance(fields, AnswersSettings) and fields.at in values
@@ -213,5 +213,5 @@ def _rows(table: Table, fields: InputSettings | AnswersSettings) -> Iterator[dic
         yield {name: column[i] for name, column in values.items() if column[i] is not None}
 
 
-def _more(names: list[str], shown_n: int) -> str:
+def _count_more(names: list[str], shown_n: int) -> str:
     return f" and {len(names) - shown_n:,} more" if len(names) > shown_n else ""

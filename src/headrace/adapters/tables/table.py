@@ -55,14 +55,14 @@ def times_of(table: Table, path: str, fields: InputSettings | AnswersSettings) -
     """
     values = values_of(table.columns[path])
     if path not in table.moments:
-        return [value if (n := _number(value)) is None else n for value in values]
+        return [value if (n := _parse_number(value)) is None else n for value in values]
     if fields.at_unit == "s" and not fields.zone:
         return values
     is_zoned = table.moments[path] or not fields.zone
     return [None if value is None else _text_of(value, is_zoned) for value in values]
 
 
-def _number(value: Any) -> float | None:
+def _parse_number(value: Any) -> float | None:
     return number_with_point(value) if isinstance(value, str) else None
 
 

@@ -18,7 +18,7 @@ from .format import (
     guess_of,
     image_of,
     label_in,
-    parsed,
+    parse_json,
     text_of,
     time_in,
 )
@@ -67,7 +67,7 @@ class Argilla:
     def replies_of(self, content: bytes) -> Reading:
         """As of any format; a record's number in the array, from 1, stands for a line."""
         reading = Reading()
-        records = parsed(content.removeprefix(b"\xef\xbb\xbf"))
+        records = parse_json(content.removeprefix(b"\xef\xbb\xbf"))
         if not isinstance(records, list):
             reading.fault("this is no file of Argilla: it is no JSON array of records")
             return reading

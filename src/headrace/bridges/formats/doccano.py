@@ -18,7 +18,7 @@ from .format import (
     label_in,
     lines_of,
     object_lines,
-    parsed,
+    parse_json,
     text_of,
     time_in,
 )
@@ -61,7 +61,7 @@ class Doccano:
         return reading
 
     def _records(self, content: bytes, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
-        whole = parsed(content.removeprefix(b"\xef\xbb\xbf"))
+        whole = parse_json(content.removeprefix(b"\xef\xbb\xbf"))
         if not isinstance(whole, list):
             yield from lines_of(content, "doccano", reading)
             return

@@ -83,7 +83,7 @@ def guess_of(request: LabelRequested, settings: FilesSettings) -> tuple[str, flo
     return max(request.prediction.items(), key=lambda one: (one[1], one[0]))
 
 
-def shown(value: Value, chars_max: int) -> str:
+def shorten_value(value: Value, chars_max: int) -> str:
     """A value of a feature as people read it, cut where it is long.
 
     >>> shown(0.1 + 0.2, 100), shown(True, 100), shown(None, 100), shown("abcdefghijklm", 10)
@@ -102,9 +102,11 @@ def text_of(request: LabelRequested, settings: FilesSettings) -> str:
     """The text of a task: one feature, or all of them, a line each."""
     features = request.features
     if settings.text:
-        return shown(features.get(settings.text), settings.chars_max)
-    lines = (f"{name}: {shown(value, settings.chars_max)}" for name, value in features.items())
-    return shown("\n".join(lines), settings.chars_max)
+        return shorten_value(features.get(settings.text), settings.chars_max)
+    lines = (
+        f"{name}: {shorten_value(value, settings.chars_max)}" for name, value in features.items()
+    )
+    return shorten_value("\n".join(lines), settings.chars_max)
 
 
 def image_of(request: LabelRequested, settings: FilesSettings) -> str:
@@ -132,7 +134,7 @@ def lines_of(content: bytes, tool: str, reading: Reading) -> Iterator[tuple[int,
     for line_n, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        found = parsed(line)
+        found = parse_json(line)
         if isinstance(found, dict):
             yield line_n, found
         elif is_first:
@@ -143,7 +145,7 @@ def lines_of(content: bytes, tool: str, reading: Reading) -> Iterator[tuple[int,
         is_first = False
 
 
-def parsed(content: bytes) -> Any:
+def parse_json(content: bytes) -> Any:
     """The JSON value of some bytes; None where they are not JSON."""
     try:
         return msgspec.json.decode(content)
@@ -164,7 +166,7 @@ def label_in(value: object, line: int, reading: Reading) -> str | None:
     """A class that a tool wrote as text or number; None, and a fault, for anything else."""
     if isinstance(value, str | int | float):
         return class_name(value)
-    reading.fault(f"the label is {_said(value)}; must be a text", line)
+    reading.fault(f"the label is {_describe_value(value)}; must be a text", line)
     return None
 
 
@@ -188,6 +190,6 @@ def time_in(value: object, line: int, reading: Reading) -> float | None:
         return None
 
 
-def _said(value: object) -> str:
+def _describe_value(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

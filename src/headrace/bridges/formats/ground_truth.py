@@ -95,7 +95,7 @@ class GroundTruth:
             return False
         if about.get("human-annotated", "yes") != "yes":
             return True
-        label = _class(about, line, reading)
+        label = _read_class(about, line, reading)
         if label is not None:
             at = about.get("creation-date")
             who = annotator_in(about, self._settings.annotator or "job-name")
@@ -116,7 +116,7 @@ class GroundTruth:
         return ""
 
 
-def _class(about: dict[str, Any], line: int, reading: Reading) -> str | None:
+def _read_class(about: dict[str, Any], line: int, reading: Reading) -> str | None:
     if "class-name" in about:
         return label_in(about["class-name"], line, reading)
     several = about.get("class-map")

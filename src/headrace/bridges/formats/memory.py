@@ -201,7 +201,7 @@ class FolderMemory:
         that the file has without an answer: what it said of them before is taken back. `at` is the
         time of answers that have none of their own.
         """
-        latest = {(one.request_id, one.annotator): one for one in sorted(given, key=_order)}
+        latest = {(one.request_id, one.annotator): one for one in sorted(given, key=_order_answers)}
         named = {one.request_id for one in given}
         with changing(self._db):
             for one in latest.values():
@@ -245,6 +245,6 @@ class FolderMemory:
             self._say(name, Given(0, request_id, None, None, annotator), at)
 
 
-def _order(one: Given) -> tuple[bool, float, int]:
+def _order_answers(one: Given) -> tuple[bool, float, int]:
     """By time where there is one, else by line: the last of an annotator counts."""
     return (one.at is not None, one.at or 0.0, one.line)

@@ -109,7 +109,7 @@ class Prodigy:
         chosen = found.get("accept")
         if isinstance(chosen, list) and "options" in found:
             # Rejected, with options: the task as a whole was turned down.
-            return None if answer == "reject" else _only(chosen, line, reading)
+            return None if answer == "reject" else _take_only(chosen, line, reading)
         name = self._settings.label or "label"
         if name not in found:
             reading.fault(f"there is neither `accept` with options nor `{name}`", line)
@@ -130,7 +130,7 @@ class Prodigy:
         return None
 
 
-def _only(chosen: list[Any], line: int, reading: Reading) -> str | None:
+def _take_only(chosen: list[Any], line: int, reading: Reading) -> str | None:
     if len(chosen) == 1:
         return label_in(chosen[0], line, reading)
     if chosen:

@@ -117,7 +117,7 @@ class FilesSettings(Section, frozen=True, kw_only=True):
 def faults_of_files(settings: FilesSettings) -> list[str]:
     """What does not fit together, each beginning with the name of a setting."""
     faults = []
-    names = [folded(name) for name in settings.classes]
+    names = [fold_class(name) for name in settings.classes]
     if len(set(names)) < len(names):
         faults.append("classes has two that differ by case or space alone")
     if any(not name.strip() for name in settings.classes):
@@ -138,6 +138,6 @@ def faults_of_files(settings: FilesSettings) -> list[str]:
     return faults
 
 
-def folded(name: str) -> str:
+def fold_class(name: str) -> str:
     """A class as people mean it: whatever the case, the space around it, the form of accents."""
     return unicodedata.normalize("NFC", name.strip()).casefold()

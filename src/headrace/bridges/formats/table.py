@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from ...importing import nearest
 from ...messages import LabelRequested, Value
-from .format import Given, Reading, classes_of, guess_of, shown, time_in
+from .format import Given, Reading, classes_of, guess_of, shorten_value, time_in
 from .settings import FilesSettings
 
 CELL_CHARS_MAX = 32_767
@@ -29,8 +29,8 @@ _DELIMITERS = ",;\t"
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
-def guarded(text: str) -> str:
-    """Text as a cell that no spreadsheet calculates; `unguarded` takes it back.
+def guard_cell(text: str) -> str:
+    """Text as a cell that no spreadsheet calculates; `unguard_cell` takes it back.
 
     >>> guarded("=1+1"), guarded("ham"), guarded("'tis"), unguarded(guarded("=1+1"))
     ("'=1+1", 'ham', "''tis", '=1+1')
@@ -38,8 +38,8 @@ def guarded(text: str) -> str:
     return f"'{text}" if _FORMULA.match(text) or text.startswith("'") else text
 
 
-def unguarded(cell: str) -> str:
-    """The text of a cell that `guarded` wrote, or that a person did."""
+def unguard_cell(cell: str) -> str:
+    """The text of a cell that `guard_cell` wrote, or that a person did."""
     return cell.removeprefix("'")
 
 
@@ -73,15 +73,19 @@ class Table:
         heads = [f"feature {name}" if name in {*own, self._at} else name for name in names]
         out = io.StringIO(newline="")
         writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerow([guarded(shown(cell, CELL_CHARS_MAX)) for cell in (*own, *heads)])
+        writer.writerow(
+            [guard_cell(shorten_value(cell, CELL_CHARS_MAX)) for cell in (*own, *heads)]
+        )
         for request in requests:
             cells = [_id_cell(request.request_id), "", ""]
-            cells.append(guarded(shown(" | ".join(classes_of(request, settings)), CELL_CHARS_MAX)))
+            cells.append(
+                guard_cell(shorten_value(" | ".join(classes_of(request, settings)), CELL_CHARS_MAX))
+            )
             if settings.show_guess:
                 guess = guess_of(request, settings)
-                cells.append(guarded(guess[0]) if guess is not None else "")
+                cells.append(guard_cell(guess[0]) if guess is not None else "")
             if "not by" in own:
-                cells.append(guarded(shown(", ".join(request.not_by), CELL_CHARS_MAX)))
+                cells.append(guard_cell(shorten_value(", ".join(request.not_by), CELL_CHARS_MAX)))
             cells += [self._cell(request.features.get(name)) for name in names]
             writer.writerow(cells)
         # Without the mark, spreadsheets read UTF-8 as something else.
@@ -89,9 +93,9 @@ class Table:
 
     def _cell(self, value: Value) -> str:
         # The apostrophe needs its place.
-        text = shown(value, min(self._settings.chars_max, CELL_CHARS_MAX - 1))
+        text = shorten_value(value, min(self._settings.chars_max, CELL_CHARS_MAX - 1))
         # A number that is negative is no formula.
-        return guarded(text) if isinstance(value, str) else text
+        return guard_cell(text) if isinstance(value, str) else text
 
     # -------------------------------------------------------------------------------- answers
 
@@ -100,9 +104,9 @@ class Table:
         if content.startswith(_WORKBOOKS):
             reading.fault("this is a workbook; save it as CSV UTF-8")
             return reading
-        rows = _rows(_decoded(content), reading)
+        rows = _read_rows(_decode_text(content), reading)
         _, head = next(rows, (0, []))
-        names = [unguarded(name.strip()) for name in head]
+        names = [unguard_cell(name.strip()) for name in head]
         missing = [name for name in (self._id, self._label) if names.count(name) != 1]
         if missing:
             there = ", ".join(names)[:200]
@@ -117,10 +121,10 @@ class Table:
         return reading
 
     def _read(self, line: int, row: dict[str, str], reading: Reading) -> None:
-        request_id = unguarded(row.get(self._id, "").strip())
+        request_id = unguard_cell(row.get(self._id, "").strip())
         label = row.get(self._label, "").strip()
-        label = label if label in self._settings.classes else unguarded(label)
-        who = unguarded(row.get(self._annotator, "").strip())
+        label = label if label in self._settings.classes else unguard_cell(label)
+        who = unguard_cell(row.get(self._annotator, "").strip())
         if not request_id:
             reading.fault(f"there is nothing in {self._id}", line)
             return
@@ -142,8 +146,8 @@ def _features_of(requests: Sequence[LabelRequested]) -> list[str]:
 
 def _id_cell(request_id: str) -> str:
     """An id that a spreadsheet does not take for a number: 12e45 would come back as infinity."""
-    text = shown(request_id, CELL_CHARS_MAX)
-    return f"'{text}" if _NUMBER.fullmatch(text) else guarded(text)
+    text = shorten_value(request_id, CELL_CHARS_MAX)
+    return f"'{text}" if _NUMBER.fullmatch(text) else guard_cell(text)
 
 
 def _number_in(text: str) -> str | float:
@@ -161,14 +165,14 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
-def _decoded(content: bytes) -> str:
+def _decode_text(content: bytes) -> str:
     """The text of a file; bytes that are no UTF-8 stay as halves of surrogate pairs."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     return content.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
 
 
-def _rows(text: str, reading: Reading) -> Iterator[tuple[int, list[str]]]:
+def _read_rows(text: str, reading: Reading) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table, each with the line on which it begins."""
     head = text.partition("\n")[0]
     delimiter = max(_DELIMITERS, key=head.count)

@@ -147,7 +147,7 @@ class LabelStudio:
             some = list(request_ids[start : start + SOUGHT_N])
             tasks = self._tasks(
                 project,
-                [_filter("data.request_id", "in_list", "String", some)],
+                [_make_filter("data.request_id", "in_list", "String", some)],
                 include="id,data,draft_exists,total_annotations,cancelled_annotations",
                 fields="all",
             )
@@ -171,7 +171,7 @@ class LabelStudio:
 
     def receive(self, mark: str) -> Receipt:
         """New, corrected and retracted answers, `poll_s` after the last look, or when called."""
-        place = _place(mark)
+        place = _parse_place(mark)
         self._memory.confirm(mark, place.n)
         if mark != self._given:
             self._read.clear()  # what was given last has not arrived
@@ -229,10 +229,10 @@ class LabelStudio:
         return Receipt(tuple(replies), self._given, tuple(faults))
 
     def _page(self, project: Project, place: Mark) -> list[Task]:
-        filters = [_filter("id", "greater", "Number", place.after)]
+        filters = [_make_filter("id", "greater", "Number", place.after)]
         if place.since is not None:
             since = place.since.astimezone(UTC).strftime(_TIME)
-            filters.append(_filter("updated_at", "greater", "Datetime", since))
+            filters.append(_make_filter("updated_at", "greater", "Datetime", since))
         return self._tasks(project, filters, page_size=LISTED_N)
 
     def _details(self, project: Project, ids: list[int]) -> list[Task]:
@@ -422,11 +422,11 @@ class LabelStudio:
         return found.tasks
 
 
-def _filter(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
+def _make_filter(column: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
     return {"filter": f"filter:tasks:{column}", "operator": operator, "type": kind, "value": value}
 
 
-def _place(mark: str) -> Mark:
+def _parse_place(mark: str) -> Mark:
     if not mark:
         return Mark()
     try:

@@ -82,7 +82,7 @@ class Server:
             # A personal token buys 5 minutes; one in a file may have been renewed.
             self._authorize()
             status, answer = self._exchange(method, path, query, body)
-        return _judged(method, path, status, answer, shape)
+        return _judge_answer(method, path, status, answer, shape)
 
     # -------------------------------------------------------------------------------- tokens
 
@@ -109,7 +109,7 @@ class Server:
         self._authorization = ""
         path = "/api/token/refresh/"
         status, answer = self._exchange("POST", path, None, {"refresh": token})
-        access = _judged("POST", path, status, answer, Access).access
+        access = _judge_answer("POST", path, status, answer, Access).access
         if not access.isascii() or not access.isprintable():
             raise BadSettings("Label Studio gave no access for a personal token; is url right?")
         self._authorization = f"Bearer {access}"
@@ -145,7 +145,7 @@ class Server:
         if response.status in BUSY or response.status >= http.client.INTERNAL_SERVER_ERROR:
             raise Unreachable(
                 f"{self._url.netloc} answers {response.status} to {method} {path}",
-                _seconds(response.headers.get("Retry-After")),
+                _parse_seconds(response.headers.get("Retry-After")),
             )
         if http.client.MULTIPLE_CHOICES <= response.status < http.client.BAD_REQUEST:
             # Not followed: the token would go wherever an answer says.
@@ -165,15 +165,17 @@ class Server:
         return http.client.HTTPConnection(host, self._url.port, timeout=timeout_s)
 
 
-def _judged(method: str, path: str, status: int, answer: bytes, shape: type[_Shape]) -> _Shape:
+def _judge_answer(
+    method: str, path: str, status: int, answer: bytes, shape: type[_Shape]
+) -> _Shape:
     if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
         raise BadSettings(
             f"Label Studio does not accept the token for {method} {path}: {status}, "
-            f"{_detail(answer)}; a legacy token has to be enabled in its organization, a personal "
-            "one is made under Account & Settings, and its owner has to see the project"
+            f"{_read_detail(answer)}; a legacy token has to be enabled in its organization, a "
+            "personal one is made under Account & Settings, and its owner has to see the project"
         )
     if status >= http.client.BAD_REQUEST:
-        raise Refused(method, path, status, _detail(answer))
+        raise Refused(method, path, status, _read_detail(answer))
     if len(answer) > ANSWER_BYTES_MAX:
         raise BadSettings(f"{path} answers with more than {ANSWER_BYTES_MAX} bytes; is url right?")
     try:
@@ -185,7 +187,7 @@ def _judged(method: str, path: str, status: int, answer: bytes, shape: type[_Sha
         ) from None
 
 
-def _detail(answer: bytes) -> str:
+def _read_detail(answer: bytes) -> str:
     """What Label Studio says about a refusal, without the tasks that it repeats behind `::`."""
     try:
         found = msgspec.json.decode(answer)
@@ -197,6 +199,6 @@ def _detail(answer: bytes) -> str:
     return str(said).partition(" :: ")[0][:DETAIL_N_MAX]
 
 
-def _seconds(text: str | None) -> float | None:
+def _parse_seconds(text: str | None) -> float | None:
     """Of a `Retry-After`; one that is a date is left to our own waits."""
     return float(text) if text is not None and text.isascii() and text.isdigit() else None

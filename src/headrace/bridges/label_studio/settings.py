@@ -151,18 +151,18 @@ def _faults_of_webhook(settings: LabelStudioSettings) -> list[str]:
         faults.append(
             "webhook_listen is set, and webhook_url is not; say where Label Studio is to call"
         )
-    if settings.webhook_url and _port(settings.webhook_url) is None:
+    if settings.webhook_url and _parse_port(settings.webhook_url) is None:
         faults.append(
             f"webhook_url is {settings.webhook_url!r}; must be an address such as "
             "http://127.0.0.1:8791"
         )
     listen = settings.webhook_listen
-    if listen and _port(f"http://{listen}") is None:
+    if listen and _parse_port(f"http://{listen}") is None:
         faults.append(f"webhook_listen is {listen!r}; must be a host and a port, HOST:PORT")
     return faults
 
 
-def _port(address: str) -> int | None:
+def _parse_port(address: str) -> int | None:
     """The port of an address that names a host and nothing else but a path; None for any other."""
     try:
         url = urlsplit(address)
@@ -183,7 +183,7 @@ def listen_address(settings: LabelStudioSettings) -> str:
     """
     if not settings.webhook_url:
         return ""
-    return settings.webhook_listen or f"127.0.0.1:{_port(settings.webhook_url)}"
+    return settings.webhook_listen or f"127.0.0.1:{_parse_port(settings.webhook_url)}"
 
 
 def _faults_of_names(setting: str, names: list[str]) -> list[str]:

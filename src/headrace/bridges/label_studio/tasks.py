@@ -17,7 +17,7 @@ version of the model itself stands in the `meta` of a task."""
 _TABLE = "event"
 
 
-def informativeness(request: LabelRequested) -> float:
+def rate_informativeness(request: LabelRequested) -> float:
     """The priority of a request from 0 to 1, in the order of the utilities.
 
     A utility may be any number, and Label Studio takes scores from 0 to 1 alone. Requests that were
@@ -52,10 +52,12 @@ def task_of(
     return {
         "data": {
             "request_id": request.request_id,
-            "features": {_storable(name): _storable(request.features.get(name)) for name in names},
+            "features": {
+                _make_storable(name): _make_storable(request.features.get(name)) for name in names
+            },
             **{
-                variable: _text(request.features.get(name))
-                for _, variable, name in _apart(settings)
+                variable: _to_text(request.features.get(name))
+                for _, variable, name in _list_tags(settings)
             },
         },
         "meta": {
@@ -68,7 +70,7 @@ def task_of(
         "predictions": [
             {
                 "model_version": MODEL_VERSION,
-                "score": 1.0 - informativeness(request),
+                "score": 1.0 - rate_informativeness(request),
                 "result": [result] if guess in classes else [],
             }
         ],
@@ -106,7 +108,7 @@ def label_config(settings: LabelStudioSettings, classes: Sequence[str]) -> str:
     if faults:
         raise BadSettings(faults)
     lines = ["<View>"]
-    for tag, variable, name in _apart(settings):
+    for tag, variable, name in _list_tags(settings):
         kind = ' valueType="text"' if tag == "Text" else ""  # never an address to be fetched
         lines.append(f"  <Header value={quoteattr(name)}/>")
         lines.append(f'  <{tag} name="{variable}" value="${variable}"{kind}/>')
@@ -120,18 +122,18 @@ def label_config(settings: LabelStudioSettings, classes: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _apart(settings: LabelStudioSettings) -> list[tuple[str, str, str]]:
+def _list_tags(settings: LabelStudioSettings) -> list[tuple[str, str, str]]:
     """The features that have a tag of their own: the tag, its variable, the feature."""
     texts = [("Text", f"text_{n}", name) for n, name in enumerate(settings.texts, 1)]
     images = [("Image", f"image_{n}", name) for n, name in enumerate(settings.images, 1)]
     return texts + images
 
 
-def _text(value: Value) -> str:
+def _to_text(value: Value) -> str:
     """A task needs every variable of the configuration: what is missing is an empty text."""
-    return "" if value is None else str(_storable(value))
+    return "" if value is None else str(_make_storable(value))
 
 
-def _storable(value: Any) -> Any:
+def _make_storable(value: Any) -> Any:
     """PostgreSQL, below most Label Studios, takes no NUL in a text."""
     return value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value

@@ -38,10 +38,10 @@ def votes_of(task: Task, choices: str, classes: Collection[str]) -> Votes:
     """
     votes: Votes = {}
     for annotation in task.annotations:
-        vote = _vote(annotation, choices, classes)
-        who = _annotator(annotation)
+        vote = _make_vote(annotation, choices, classes)
+        who = _name_annotator(annotation)
         known = votes.get(who)
-        if known is None or _order(vote) > _order(known):
+        if known is None or _order_votes(vote) > _order_votes(known):
             votes[who] = vote
     return votes
 
@@ -92,14 +92,14 @@ def replies_of(
     return replies, faults
 
 
-def _vote(annotation: Annotation, choices: str, classes: Collection[str]) -> Vote:
+def _make_vote(annotation: Annotation, choices: str, classes: Collection[str]) -> Vote:
     label, fault = None, ""
     if not annotation.was_cancelled:
-        label, fault = _label(annotation.result, choices, classes)
+        label, fault = _read_label(annotation.result, choices, classes)
     return Vote(annotation.id, annotation.updated_at, label, fault)
 
 
-def _label(result: Any, choices: str, classes: Collection[str]) -> tuple[str | None, str]:
+def _read_label(result: Any, choices: str, classes: Collection[str]) -> tuple[str | None, str]:
     """The one class that was chosen, or what is wrong."""
     chosen: list[Any] = []
     for region in result if isinstance(result, list) else []:
@@ -116,11 +116,11 @@ def _label(result: Any, choices: str, classes: Collection[str]) -> tuple[str | N
     return chosen[0], ""
 
 
-def _order(vote: Vote) -> tuple[datetime, int]:
+def _order_votes(vote: Vote) -> tuple[datetime, int]:
     return vote.changed, vote.annotation_id
 
 
-def _annotator(annotation: Annotation) -> str:
+def _name_annotator(annotation: Annotation) -> str:
     """A name that stays, and says nothing about the person."""
     who = annotation.completed_by
     if isinstance(who, dict):

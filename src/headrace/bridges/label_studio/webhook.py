@@ -41,7 +41,7 @@ class Webhook:
         self._is_called = threading.Event()
         parts = urlsplit(f"//{address}")
         try:
-            self._server = _listening(parts.hostname or "", parts.port or 0, self)
+            self._server = _make_server(parts.hostname or "", parts.port or 0, self)
         except OSError as error:
             raise BadSettings(
                 f"bridges.label-studio.webhook_listen is {address}, which can't be had: {error}"
@@ -99,7 +99,7 @@ class Webhook:
         return http.client.ACCEPTED
 
 
-def _listening(host: str, port: int, webhook: Webhook) -> HTTPServer:
+def _make_server(host: str, port: int, webhook: Webhook) -> HTTPServer:
     class Call(BaseHTTPRequestHandler):
         timeout = CALL_S_MAX
 

@@ -95,7 +95,7 @@ async def lag_of(settings: Settings) -> Lag:
             if name in topics
             for number in range(topics[name].partitions_n)
         ]
-        workers = await _workers(cluster, kafka.group)
+        workers = await _list_workers(cluster, kafka.group)
         committed = await cluster.committed(kafka.group)
         reader = await started(stack, client.consumer(kafka, max_partition_fetch_bytes=FETCH_BYTES))
         log = [partition_of(kafka.training, 0)] if kafka.training in topics else []
@@ -111,14 +111,14 @@ async def lag_of(settings: Settings) -> Lag:
         at=at,
         workers=workers,
         partitions=[
-            _told(tp, committed.get(tp), end[tp], at, start=behind.get(tp), written=written)
+            _measure_lag(tp, committed.get(tp), end[tp], at, start=behind.get(tp), written=written)
             for tp in tps
         ],
         training_n=sum(end[tp] - first[tp] for tp in log),
     )
 
 
-def _told(
+def _measure_lag(
     tp: Any,
     committed: int | None,
     end: int,
@@ -142,7 +142,7 @@ def _told(
     )
 
 
-async def _workers(cluster: Cluster, group: str) -> list[WorkerLag]:
+async def _list_workers(cluster: Cluster, group: str) -> list[WorkerLag]:
     return [
         WorkerLag(
             name=member.name,
@@ -209,7 +209,7 @@ def command(arguments: argparse.Namespace) -> int:
         if arguments.json:
             sys.stdout.write(msgspec.json.encode(lag).decode() + "\n")
         else:
-            show(lag, is_again=arguments.watch is not None)
+            show_lag(lag, is_again=arguments.watch is not None)
         sys.stdout.flush()
         if lag.is_above(arguments.max_records, arguments.max_seconds):
             return 1
@@ -221,10 +221,10 @@ def command(arguments: argparse.Namespace) -> int:
 _COLUMNS = ("topic", "partition", "committed", "end", "records", "seconds")
 
 
-def show(lag: Lag, *, is_again: bool = False) -> None:
+def show_lag(lag: Lag, *, is_again: bool = False) -> None:
     """The lag as a table, or as plain lines where there is no terminal, which stays the same."""
     console = make_console()
-    rows = [_row(one) for one in lag.partitions]
+    rows = [_make_row(one) for one in lag.partitions]
     if console.is_terminal:
         if is_again:
             console.clear()
@@ -235,11 +235,11 @@ def show(lag: Lag, *, is_again: bool = False) -> None:
             table.add_row(*row)
         console.print(table)
     else:
-        sys.stdout.write(_lines([_COLUMNS, *rows]))
-    sys.stdout.write("".join(f"- {sentence}\n" for sentence in told(lag)))
+        sys.stdout.write(_join_rows([_COLUMNS, *rows]))
+    sys.stdout.write("".join(f"- {sentence}\n" for sentence in describe_lag(lag)))
 
 
-def told(lag: Lag) -> list[str]:
+def describe_lag(lag: Lag) -> list[str]:
     """What the table does not say, as sentences."""
     workers_n = len(lag.workers)
     found = [f"{workers_n or 'no'} worker{'s' * (workers_n != 1)} in the group {lag.group}"]
@@ -254,11 +254,11 @@ def told(lag: Lag) -> list[str]:
     return found
 
 
-def _row(one: PartitionLag) -> tuple[str, ...]:
+def _make_row(one: PartitionLag) -> tuple[str, ...]:
     committed = "none" if one.committed is None else str(one.committed)
     seconds = "unknown" if one.lag_s is None else f"{one.lag_s:.1f}"
     return (one.topic, str(one.partition), committed, str(one.end), str(one.lag_n), seconds)
 
 
-def _lines(rows: Iterable[tuple[str, ...]]) -> str:
+def _join_rows(rows: Iterable[tuple[str, ...]]) -> str:
     return "".join("\t".join(row) + "\n" for row in rows)

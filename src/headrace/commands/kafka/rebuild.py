@@ -30,7 +30,7 @@ LOGS = ("events", "training", "desk", "journal")
 """The settings of the topics that state follows from."""
 
 
-async def rebuilt(
+async def rebuild_all(
     settings: Settings,
     *,
     is_writing: bool = False,
@@ -63,7 +63,7 @@ async def rebuilt(
             committed=committed,
             is_writing=is_writing,
         )
-        records_n = await _records(consumer, settings, partitions_n)
+        records_n = await _count_records(consumer, settings, partitions_n)
         calls: list[tuple[str, Callable[[], Any]]] = [("training", work.training)]
         calls += [(f"desk-{n}", lambda n=n: work.desk(n)) for n in range(partitions_n["desk"])]  # type: ignore[misc]  # a lambda's default has no type
         calls += [(f"shard-{n}", lambda n=n: work.shard(n)) for n in range(partitions_n["events"])]  # type: ignore[misc]  # as above
@@ -85,7 +85,7 @@ async def check_idle(cluster: Cluster, group: str) -> None:
         )
 
 
-async def _records(consumer: Any, settings: Settings, partitions_n: dict[str, int]) -> int:
+async def _count_records(consumer: Any, settings: Settings, partitions_n: dict[str, int]) -> int:
     """About how many records there are to read: every shard also reads the training log."""
     times = {"training": 1 + partitions_n["events"]}
     tps = {
@@ -126,19 +126,19 @@ def command(arguments: argparse.Namespace) -> int:
     # What it would log, the exception says as well.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     notes: list[str] = []
-    parts = asyncio.run(_all(settings, arguments.write, notes))
+    parts = asyncio.run(_rebuild_shown(settings, arguments.write, notes))
     beside(arguments.settings, settings).record(
         "rebuilt", parts={part.name: part.verdict for part in parts}, is_written=arguments.write
     )
-    show(parts, notes)
+    show_parts(parts, notes)
     return 1 if any(part.verdict == DIFFERS for part in parts) else 0
 
 
-async def _all(settings: Settings, is_writing: bool, notes: list[str]) -> list[Part]:
+async def _rebuild_shown(settings: Settings, is_writing: bool, notes: list[str]) -> list[Part]:
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("rebuild", total=None)
-        parts = rebuilt(
+        parts = rebuild_all(
             settings,
             is_writing=is_writing,
             note=notes.append,
@@ -151,7 +151,7 @@ async def _all(settings: Settings, is_writing: bool, notes: list[str]) -> list[P
 _COLUMNS = ("part", "records", "seconds", "state", "saved")
 
 
-def show(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
+def show_parts(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
     """The parts as a table, or as plain lines where there is no terminal; then what is to say."""
     console = make_console()
     if console.is_terminal:
@@ -159,17 +159,17 @@ def show(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
         for name in _COLUMNS:
             table.add_column(name, justify="right" if name in ("records", "seconds") else "left")
         for part in parts:
-            table.add_row(*_row(part))
+            table.add_row(*_make_row(part))
         console.print(table)
     else:
-        rows = [_COLUMNS, *map(_row, parts)]
+        rows = [_COLUMNS, *map(_make_row, parts)]
         sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
     told = [f"{part.name}: {sentence}" for part in parts for sentence in part.told]
-    for sentence in (*dict.fromkeys(notes), *told, summary(parts)):
+    for sentence in (*dict.fromkeys(notes), *told, summarize_parts(parts)):
         sys.stdout.write(f"- {sentence}\n")
 
 
-def summary(parts: Sequence[Part]) -> str:
+def summarize_parts(parts: Sequence[Part]) -> str:
     """What it comes to, as a sentence.
 
     >>> summary([Part("training", EQUAL), Part("desk-0", EQUAL), Part("shard-0")])
@@ -190,6 +190,6 @@ _ENDINGS = {
 }
 
 
-def _row(part: Part) -> tuple[str, ...]:
+def _make_row(part: Part) -> tuple[str, ...]:
     saved = "written" if part.is_written else ""
     return (part.name, f"{part.records_n:,}", f"{part.took_s:.1f}", part.verdict, saved)

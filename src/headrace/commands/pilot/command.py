@@ -29,10 +29,10 @@ from ...pages.html import Curve, line_plot
 from ...query.strategies import resolve
 from ...settings import Settings
 from ..report import write_page
-from .compare import RANDOM, advice, reaches_of, rejects_told, rows_of
+from .compare import RANDOM, reaches_of, rejects_told, rows_of, write_advice
 from .expected import expected_told, measure_costs
 from .history import History, Reading, history_of
-from .report import Pilot, as_html, as_json, show, show_reading
+from .report import Pilot, as_html, as_json, show_pilot, show_reading
 from .runs import Case, Outcome, play, play_all, settings_of
 
 GRID = (0.5, 2.0, 4.0)
@@ -103,7 +103,7 @@ def run_pilot(
         reaches=reaches_of(outcomes, found[0].accuracy),
         all_labels=found[0],
         outcomes=outcomes,
-        advice=advice(rows, unit),
+        advice=write_advice(rows, unit),
     )
 
 
@@ -330,7 +330,7 @@ def command(arguments: argparse.Namespace) -> int:
     # Results first: what is drawn of them may fail, and hours of runs are not to go with it.
     if arguments.json:
         arguments.json.write_bytes(as_json(pilot))
-    is_shown = decorate("the table", lambda: show(pilot, console))
+    is_shown = decorate("the table", lambda: show_pilot(pilot, console))
     if not is_shown and not arguments.json:
         sys.stdout.write(as_json(pilot).decode())
     if arguments.html and not decorate(

@@ -35,7 +35,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
         return math.nan if self.low is None or self.high is None else (self.high - self.low) / 2.0
 
 
-def interval(values: Sequence[float]) -> Interval:
+def t_interval(values: Sequence[float]) -> Interval:
     """Mean and t-interval of a few independent values.
 
     >>> found = interval([0.70, 0.72, 0.74])
@@ -93,23 +93,23 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def rows_of(outcomes: Sequence[Outcome]) -> list[Row]:
     """A row for each budget, latency and strategy that was asked for, in the order of the runs."""
     rows = []
-    for (budget, latency, strategy), runs in grouped(outcomes).items():
+    for (budget, latency, strategy), runs in group_outcomes(outcomes).items():
         if not runs[0].case.is_asked_for:
             continue
         is_rival = strategy not in (RANDOM, ALL)
         difference = saving = None
         if is_rival:
-            luck = {o.case.seed: o for o in grouped(outcomes)[budget, latency, RANDOM]}
-            difference = interval([o.accuracy - luck[o.case.seed].accuracy for o in runs])
+            luck = {o.case.seed: o for o in group_outcomes(outcomes)[budget, latency, RANDOM]}
+            difference = t_interval([o.accuracy - luck[o.case.seed].accuracy for o in runs])
             labels_n = math.fsum(o.labels_n for o in runs) / len(runs)
-            saving = saved(random_curve(outcomes, latency), labels_n, difference)
+            saving = count_saved_labels(random_curve(outcomes, latency), labels_n, difference)
         estimated = [o for o in runs if o.low is not None and o.high is not None]
         rows.append(
             Row(
                 budget=budget,
                 latency=latency,
                 strategy=strategy,
-                accuracy=interval([o.accuracy for o in runs]),
+                accuracy=t_interval([o.accuracy for o in runs]),
                 kappa=math.fsum(o.kappa for o in runs) / len(runs),
                 balanced=math.fsum(o.balanced for o in runs) / len(runs),
                 macro_f1=math.fsum(o.macro_f1 for o in runs) / len(runs),
@@ -150,7 +150,7 @@ PARTS = (0.9, 0.95, 0.98)
 
 def reaches_of(outcomes: Sequence[Outcome], all_labels: float) -> list[Reach]:
     """How many labels each strategy takes to parts of the accuracy of all labels, random first."""
-    places = {(latency, strategy): None for _, latency, strategy in grouped(outcomes)}
+    places = {(latency, strategy): None for _, latency, strategy in group_outcomes(outcomes)}
     return [
         Reach(
             accuracy=part * all_labels,
@@ -163,11 +163,13 @@ def reaches_of(outcomes: Sequence[Outcome], all_labels: float) -> list[Reach]:
         for part in PARTS
         for latency, strategy in places
         if strategy != ALL
-        for needed_n, bound in [_needed(curve_of(outcomes, latency, strategy), part * all_labels)]
+        for needed_n, bound in [
+            _find_labels_needed(curve_of(outcomes, latency, strategy), part * all_labels)
+        ]
     ]
 
 
-def grouped(outcomes: Sequence[Outcome]) -> dict[tuple[float, float, str], list[Outcome]]:
+def group_outcomes(outcomes: Sequence[Outcome]) -> dict[tuple[float, float, str], list[Outcome]]:
     """The outcomes by budget, latency and strategy, in order."""
     groups: dict[tuple[float, float, str], list[Outcome]] = {}
     for outcome in outcomes:
@@ -198,7 +200,7 @@ def mean_curve(runs: Sequence[Outcome], blocks_n: int = 5) -> list[tuple[float, 
         parts = [np.array(curve[max(0, i + 1 - blocks_n) : i + 1]) for curve in curves]
         if any(np.isnan(part).all() for part in parts):
             continue
-        found = interval([float(np.nanmean(part)) for part in parts])
+        found = t_interval([float(np.nanmean(part)) for part in parts])
         points.append((runs[0].events_n * (i + 1) / len(curves[0]), found))
     return points
 
@@ -220,19 +222,19 @@ def curve_of(
     function for sampling with incomplete information", 1955).
     """
     points = []
-    for (_, at, name), runs in grouped(outcomes).items():
+    for (_, at, name), runs in group_outcomes(outcomes).items():
         if at == latency and name == strategy:
             n = len(runs)
             points.append((sum(o.labels_n for o in runs) / n, sum(o.accuracy for o in runs) / n))
     pools: list[list[tuple[float, float]]] = []
     for point in sorted(points):
         pools.append([point])
-        while len(pools) > 1 and _level(pools[-2]) >= _level(pools[-1]):
+        while len(pools) > 1 and _mean_accuracy(pools[-2]) >= _mean_accuracy(pools[-1]):
             pools[-2:] = [pools[-2] + pools[-1]]
-    return [(labels_n, _level(pool)) for pool in pools for labels_n, _ in pool]
+    return [(labels_n, _mean_accuracy(pool)) for pool in pools for labels_n, _ in pool]
 
 
-def saved(
+def count_saved_labels(
     curve: Sequence[tuple[float, float]], labels_n: float, difference: Interval
 ) -> Saving | None:
     """The labels saved by being `difference` better than random with as many labels.
@@ -250,7 +252,7 @@ def saved(
     level = _accuracy_at(curve, labels_n)
 
     def share_of(points: float) -> tuple[float, str]:
-        needed_n, bound = _needed(curve, level + points) if points else (labels_n, "")
+        needed_n, bound = _find_labels_needed(curve, level + points) if points else (labels_n, "")
         return 1.0 - labels_n / needed_n, bound
 
     share, bound = share_of(difference.mean)
@@ -264,7 +266,7 @@ def saved(
     )
 
 
-def _level(pool: Sequence[tuple[float, float]]) -> float:
+def _mean_accuracy(pool: Sequence[tuple[float, float]]) -> float:
     return math.fsum(accuracy for _, accuracy in pool) / len(pool)
 
 
@@ -273,7 +275,7 @@ def _accuracy_at(curve: Sequence[tuple[float, float]], labels_n: float) -> float
     return float(np.interp(math.log(max(1.0, labels_n)), logs, [a for _, a in curve]))
 
 
-def _needed(curve: Sequence[tuple[float, float]], accuracy: float) -> tuple[float, str]:
+def _find_labels_needed(curve: Sequence[tuple[float, float]], accuracy: float) -> tuple[float, str]:
     """Labels at which random's curve reaches an accuracy: straight lines over log labels."""
     if accuracy <= curve[0][1]:
         return max(1.0, curve[0][0]), "at most" if accuracy < curve[0][1] else ""
@@ -299,7 +301,7 @@ def rejects_told(outcomes: Sequence[Outcome]) -> str:
 # -------------------------------------------------------------------------------------- advice
 
 
-def advice(rows: Sequence[Row], latency_unit: str) -> str:
+def write_advice(rows: Sequence[Row], latency_unit: str) -> str:
     """One honest sentence for whoever has to choose."""
     rivals = [row for row in rows if row.difference is not None]
     if not rivals:
@@ -314,7 +316,7 @@ def advice(rows: Sequence[Row], latency_unit: str) -> str:
     harm = ""
     if losses:
         worst = min(losses, key=lambda row: row.difference.mean if row.difference else 0.0)
-        harm = f" {worst.strategy} did harm at {_place(worst, latency_unit)}."
+        harm = f" {worst.strategy} did harm at {_describe_place(worst, latency_unit)}."
     if not gains or gains[0].difference is None:
         return (
             "No strategy beat random beyond the noise of these seeds: keep random, or pay for more "
@@ -327,19 +329,19 @@ def advice(rows: Sequence[Row], latency_unit: str) -> str:
     more = ""
     if best.saving is not None and best.saving.share > 0:
         bound = f"{best.saving.bound} " if best.saving.bound else ""
-        more = f", for which random would need {bound}{_times(best.saving.share)} the labels"
+        more = f", for which random would need {bound}{_format_times(best.saving.share)} the labels"
     return (
-        f"{best.strategy} is the one to try: at {_place(best, latency_unit)} it gained "
+        f"{best.strategy} is the one to try: at {_describe_place(best, latency_unit)} it gained "
         f"{100 * found.mean:.1f} points over random ({100 * (found.low or 0):.1f} to "
         f"{100 * (found.high or 0):.1f}){more}; it won beyond noise in {wins} of the {of} settings "
         f"tried.{harm}"
     )
 
 
-def _times(share: float) -> str:
+def _format_times(share: float) -> str:
     return f"{1.0 / (1.0 - share):.1f} times"
 
 
-def _place(row: Row, unit: str) -> str:
+def _describe_place(row: Row, unit: str) -> str:
     after = f" with answers after {row.latency:g} {unit}" if row.latency else ""
     return f"{100 * row.budget:g} %{after}"

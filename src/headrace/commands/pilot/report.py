@@ -32,10 +32,10 @@ from ...pages.html import (
 )
 from ...pages.report.parts import changed_settings
 from ...settings import Settings
-from .compare import RANDOM, Reach, Row, drift_points, grouped, is_covered, mean_curve
-from .compare import interval as over_seeds
+from .compare import RANDOM, Reach, Row, drift_points, group_outcomes, is_covered, mean_curve
+from .compare import t_interval as over_seeds
 from .history import History, Reading
-from .runs import ALL, Outcome
+from .runs import ALL, Case, Outcome
 
 
 class Pilot(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,13 +82,13 @@ def show_reading(name: str, history: History, reading: Reading, console: Console
         console.print(note)
 
 
-def show(pilot: Pilot, console: Console) -> None:
+def show_pilot(pilot: Pilot, console: Console) -> None:
     """Print the table and the advice; the table fits into eighty columns."""
     varies = len({row.latency for row in pilot.rows}) > 1
     console.print(
         f"{pilot.history}: {pilot.events_n:,} events, {pilot.features_n} features, "
         f"{len(pilot.classes)} classes. Model {pilot.settings.model.name}, {pilot.seeds_n} seeds"
-        f"{'' if varies else _after(pilot, pilot.rows[0].latency)}.",
+        f"{'' if varies else _describe_latency(pilot, pilot.rows[0].latency)}.",
     )
     for what, told in pilot.reading.rows[:1]:
         console.print(f"{what} {told}")
@@ -108,8 +108,8 @@ def show(pilot: Pilot, console: Console) -> None:
             plus_minus(row.accuracy.mean, row.accuracy.half),
             f"{row.kappa:.2f}",
             count(row.labels_n),
-            _difference(row),
-            _saving(row),
+            _format_difference(row),
+            _format_saving(row),
         )
     shown.add_section()
     full = pilot.all_labels
@@ -117,15 +117,15 @@ def show(pilot: Pilot, console: Console) -> None:
                   percent(full.accuracy).removesuffix("%"), f"{full.kappa:.2f}",
                   count(full.labels_n))  # fmt: skip
     console.print(shown)
-    console.print(_grid(*_beyond(pilot)))
-    console.print(_grid(*_reached(pilot)))
-    console.print(_estimates(pilot))
+    console.print(_make_grid(*_tabulate_measures(pilot)))
+    console.print(_make_grid(*_tabulate_reaches(pilot)))
+    console.print(_describe_estimates(pilot))
     if pilot.rejects:
         console.print(pilot.rejects)
     console.print(pilot.advice, style="bold")
 
 
-def _grid(header: list[str], rows: list[list[str]]) -> RichTable:
+def _make_grid(header: list[str], rows: list[list[str]]) -> RichTable:
     shown = RichTable(box=None, padding=(0, 2, 0, 0))
     for i, name in enumerate(header):
         shown.add_column(name, justify="right" if i else "left")
@@ -134,12 +134,12 @@ def _grid(header: list[str], rows: list[list[str]]) -> RichTable:
     return shown
 
 
-def _beyond(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
+def _tabulate_measures(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
     """What accuracy on arrival does not say: other measures, and the hold-out tail; in points."""
     full = pilot.all_labels
     figures: list[tuple[str, tuple[float | None, ...]]] = [
         (
-            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            f"{row.strategy}, {_describe_place(pilot, row.budget, row.latency)}",
             (row.accuracy.mean, row.balanced, row.macro_f1, row.tail),
         )
         for row in pilot.rows
@@ -153,7 +153,7 @@ def _beyond(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _reached(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
+def _tabulate_reaches(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
     """Labels to reach parts of what all labels reach, a column a strategy."""
     strategies = list(dict.fromkeys(reach.strategy for reach in pilot.reaches))
     varies = len({reach.latency for reach in pilot.reaches}) > 1
@@ -172,7 +172,7 @@ def _labels_told(reach: Reach) -> str:
     return f"{mark}{count(reach.labels_n)}"
 
 
-def _difference(row: Row) -> str | None:
+def _format_difference(row: Row) -> str | None:
     found = row.difference
     if found is None:
         return None
@@ -182,29 +182,30 @@ def _difference(row: Row) -> str | None:
     return text.replace("-", "−")
 
 
-def _saving(row: Row) -> str | None:
+def _format_saving(row: Row) -> str | None:
     """Savings in words; "none" where luck alone may have done as much."""
     found = row.saving
     if found is None:
         return None
     if found.low is None or found.high is None:
-        return f"{_bounded(found.share, found.bound)}, one seed"
+        return f"{_format_bounded(found.share, found.bound)}, one seed"
     if not found.is_sure:
         return "none"
     if found.share < 0:
         return "costs more"
     if found.low >= found.share:
         # Even the cautious end is beyond what random was run for: there is no interval to tell.
-        return _bounded(found.share, found.bound)
-    return f"{_bounded(found.share, found.bound)} ({100 * found.low:.0f}–{100 * found.high:.0f})"
+        return _format_bounded(found.share, found.bound)
+    share = _format_bounded(found.share, found.bound)
+    return f"{share} ({100 * found.low:.0f}–{100 * found.high:.0f})"
 
 
-def _bounded(share: float, bound: str) -> str:
+def _format_bounded(share: float, bound: str) -> str:
     mark = {"": "", "at least": "≥ ", "at most": "≤ "}[bound]
     return f"{mark}{100 * share:.0f} %".replace("-", "−")
 
 
-def _estimates(pilot: Pilot) -> str:
+def _describe_estimates(pilot: Pilot) -> str:
     """How the engine's own estimates compare with the truth that the pilot knows."""
     judged = [o for o in pilot.outcomes if o.low is not None]
     held = sum(is_covered(o) for o in judged)
@@ -226,24 +227,30 @@ def as_html(pilot: Pilot) -> str:
     """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
     strategies = list(dict.fromkeys(row.strategy for row in pilot.rows if row.strategy != RANDOM))
     tones = {name: tone for tone, name in enumerate(strategies)}
-    sections = [section("In short", pilot.advice, _estimates(pilot), _table(pilot))]
+    sections = [section("In short", pilot.advice, _describe_estimates(pilot), _make_table(pilot))]
     sections.append(
         section(
             "Beyond accuracy on arrival",
-            table(*_beyond(pilot), caption="Tail: the last fifth, by a model that learns no more."),
-            table(*_reached(pilot), caption="Read off the budgets that were run; >: not reached."),
+            table(
+                *_tabulate_measures(pilot),
+                caption="Tail: the last fifth, by a model that learns no more.",
+            ),
+            table(
+                *_tabulate_reaches(pilot),
+                caption="Read off the budgets that were run; >: not reached.",
+            ),
         )
     )
     places = list(dict.fromkeys((row.budget, row.latency) for row in pilot.rows))
-    curves = [_learning(pilot, budget, latency, tones) for budget, latency in places]
+    curves = [_plot_learning(pilot, budget, latency, tones) for budget, latency in places]
     sections.append(section("Accuracy over the stream", *curves))
     if strategies:
         latencies = list(dict.fromkeys(latency for _, latency in places))
-        sections.append(_savings(pilot, latencies, tones))
-    drifts = [_drifts(pilot, budget, latency) for budget, latency in places]
+        sections.append(_make_savings_section(pilot, latencies, tones))
+    drifts = [_plot_drifts(pilot, budget, latency) for budget, latency in places]
     sections.append(section("Drift, rounds and adoptions", *drifts))
-    sections.append(_honesty(pilot, tones))
-    sections += [_reading(pilot), _settings(pilot)]
+    sections.append(_make_honesty_section(pilot, tones))
+    sections += [_make_reading_section(pilot), _make_settings_section(pilot)]
     subtitle = (
         f"{count(pilot.events_n)} events, {pilot.features_n} features, "
         f"{len(pilot.classes)} classes; model {pilot.settings.model.name}; {pilot.seeds_n} seeds"
@@ -251,15 +258,15 @@ def as_html(pilot: Pilot) -> str:
     return page(f"Headrace pilot: {pilot.history}", subtitle, sections)
 
 
-def _table(pilot: Pilot) -> Html:
+def _make_table(pilot: Pilot) -> Html:
     rows: list[list[str | None]] = [
         [
-            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            f"{row.strategy}, {_describe_place(pilot, row.budget, row.latency)}",
             plus_minus(row.accuracy.mean, row.accuracy.half),
             Number(f"{row.kappa:.2f}", row.kappa),
             count(row.labels_n),
-            Number(_difference(row) or "", row.difference.mean) if row.difference else None,
-            Number(_saving(row) or "", row.saving.share) if row.saving else None,
+            Number(_format_difference(row) or "", row.difference.mean) if row.difference else None,
+            Number(_format_saving(row) or "", row.saving.share) if row.saving else None,
             Number(f"{row.covered_n} of {row.estimates_n}", row.covered_n),
         ]
         for row in pilot.rows
@@ -276,22 +283,22 @@ def _table(pilot: Pilot) -> Html:
     return table(header, rows, caption=caption)
 
 
-def _learning(pilot: Pilot, budget: float, latency: float, tones: dict[str, int]) -> Html:
+def _plot_learning(pilot: Pilot, budget: float, latency: float, tones: dict[str, int]) -> Html:
     curves = []
-    for (at_budget, at_latency, strategy), runs in grouped(pilot.outcomes).items():
+    for (at_budget, at_latency, strategy), runs in group_outcomes(pilot.outcomes).items():
         if (at_budget, at_latency) == (budget, latency) and runs[0].case.is_asked_for:
-            curves.append(_curve(strategy, runs, tones))
-    curves.append(_curve(ALL, [pilot.all_labels], tones))
+            curves.append(_make_curve(strategy, runs, tones))
+    curves.append(_make_curve(ALL, [pilot.all_labels], tones))
     return line_plot(
         curves,
-        title=f"Accuracy at {_place(pilot, budget, latency)}",
+        title=f"Accuracy at {_describe_place(pilot, budget, latency)}",
         x_label="events",
         y_label="accuracy",
         note="Right at arrival, over the last 5 of 100 blocks. Shaded: 95 % interval over seeds.",
     )
 
 
-def _curve(strategy: str, runs: list[Outcome], tones: dict[str, int]) -> Curve:
+def _make_curve(strategy: str, runs: list[Outcome], tones: dict[str, int]) -> Curve:
     points = mean_curve(runs)
     has_bounds = all(found.low is not None for _, found in points)
     return Curve(
@@ -300,21 +307,21 @@ def _curve(strategy: str, runs: list[Outcome], tones: dict[str, int]) -> Curve:
         [found.mean for _, found in points],
         [max(0.0, f.low) for _, f in points if f.low is not None] if has_bounds else None,
         [min(1.0, f.high) for _, f in points if f.high is not None] if has_bounds else None,
-        style=_style(strategy),
+        style=_choose_style(strategy),
         tone=tones.get(strategy),
     )
 
 
-def _style(strategy: str) -> Style:
+def _choose_style(strategy: str) -> Style:
     styles: dict[str, Style] = {RANDOM: "random", ALL: "all"}
     return styles.get(strategy, "strategy")
 
 
-def _savings(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Section:
+def _make_savings_section(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Section:
     blocks = []
     for latency in latencies:
         named: dict[str, list[list[Outcome]]] = {}
-        for (_, at, strategy), runs in grouped(pilot.outcomes).items():
+        for (_, at, strategy), runs in group_outcomes(pilot.outcomes).items():
             if at == latency:
                 named.setdefault(strategy, []).append(runs)
         curves = []
@@ -331,14 +338,14 @@ def _savings(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Sec
                     [f.mean for _, f in points],
                     [f.low for _, f in points if f.low is not None] if has_bounds else None,
                     [f.high for _, f in points if f.high is not None] if has_bounds else None,
-                    style=_style(strategy),
+                    style=_choose_style(strategy),
                     tone=tones.get(strategy),
                 )
             )
         blocks.append(
             line_plot(
                 curves,
-                title=f"Accuracy by labels{_after(pilot, latency)}",
+                title=f"Accuracy by labels{_describe_latency(pilot, latency)}",
                 x_label="labels",
                 y_label="accuracy over the whole stream",
                 note="Follow a level to the right until it meets random: that many labels.",
@@ -346,7 +353,7 @@ def _savings(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Sec
         )
     bars = [
         Bar(
-            f"{row.strategy}, {_place(pilot, row.budget, row.latency)}",
+            f"{row.strategy}, {_describe_place(pilot, row.budget, row.latency)}",
             row.saving.share,
             row.saving.low,
             row.saving.high,
@@ -365,7 +372,7 @@ def _savings(pilot: Pilot, latencies: list[float], tones: dict[str, int]) -> Sec
     return section("Labels saved", *blocks)
 
 
-def _drifts(pilot: Pilot, budget: float, latency: float) -> Html:
+def _plot_drifts(pilot: Pilot, budget: float, latency: float) -> Html:
     rows: list[tuple[str, list[float]]] = []
     for outcome in pilot.outcomes:
         case = outcome.case
@@ -378,21 +385,21 @@ def _drifts(pilot: Pilot, budget: float, latency: float) -> Html:
         ]
     return events_plot(
         rows,
-        title=f"Alarms at {_place(pilot, budget, latency)}, first seed",
+        title=f"Alarms at {_describe_place(pilot, budget, latency)}, first seed",
         x_label="events",
         x_range=(0.0, float(pilot.events_n)),
     )
 
 
-def _honesty(pilot: Pilot, tones: dict[str, int]) -> Section:
+def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
     told = [o for o in pilot.outcomes if o.case.is_asked_for and o.estimate is not None]
     bars = [
         Bar(
-            f"{o.case.strategy}, {_place(pilot, o.case.budget, o.case.latency)}, {o.case.seed}",
+            _describe_run(pilot, o.case),
             o.estimate - o.accuracy,
             None if o.low is None else o.low - o.accuracy,
             None if o.high is None else o.high - o.accuracy,
-            style=_style(o.case.strategy),
+            style=_choose_style(o.case.strategy),
             tone=tones.get(o.case.strategy),
         )
         for o in told
@@ -400,7 +407,7 @@ def _honesty(pilot: Pilot, tones: dict[str, int]) -> Section:
     ]
     rows: list[list[str | None]] = [
         [
-            f"{o.case.strategy}, {_place(pilot, o.case.budget, o.case.latency)}, {o.case.seed}",
+            _describe_run(pilot, o.case),
             percent(o.estimate or 0.0),
             interval(o.low, o.high) if o.low is not None and o.high is not None else None,
             percent(o.accuracy),
@@ -420,22 +427,26 @@ def _honesty(pilot: Pilot, tones: dict[str, int]) -> Section:
     )
 
 
-def _reading(pilot: Pilot) -> Section:
+def _make_reading_section(pilot: Pilot) -> Section:
     rows: list[list[str | None]] = [list(row) for row in pilot.reading.rows]
     told = table(["read as", "columns"], rows) if rows else "Read from a program."
     return section("What was read as what", told, *pilot.reading.notes, pilot.rejects)
 
 
-def _settings(pilot: Pilot) -> Section:
+def _make_settings_section(pilot: Pilot) -> Section:
     rows: list[list[str | None]] = [list(pair) for pair in changed_settings(pilot.settings)]
     used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
     return section("Settings used", used, "Budget, latency, strategy and seed vary by run.")
 
 
-def _place(pilot: Pilot, budget: float, latency: float) -> str:
+def _describe_run(pilot: Pilot, case: Case) -> str:
+    return f"{case.strategy}, {_describe_place(pilot, case.budget, case.latency)}, {case.seed}"
+
+
+def _describe_place(pilot: Pilot, budget: float, latency: float) -> str:
     after = f", +{latency:g} {pilot.latency_unit}" if latency else ""
     return f"{100 * budget:g} %{after}"
 
 
-def _after(pilot: Pilot, latency: float) -> str:
+def _describe_latency(pilot: Pilot, latency: float) -> str:
     return f", answers after {latency:g} {pilot.latency_unit}" if latency else ""

@@ -106,7 +106,7 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     judge = _Judge(history, engine.schema)
     drifts, drift_rounds, adoptions = [], [], []
     tail, tail_from = None, tail_start(history)
-    for outputs in simulation.play(watched(history, engine, judge.take, progress)):
+    for outputs in simulation.play(play_watched(history, engine, judge.take, progress)):
         seen_n = engine.shard.events_n
         engine.check_model()
         if tail is None and seen_n >= tail_from:
@@ -261,20 +261,20 @@ def settings_of(history: History, settings: Settings, case: Case) -> Settings:
     return replace(
         settings,
         seed=settings.seed + case.seed,
-        schema=replace(settings.schema, classes=_classes(history, settings.schema.classes)),
+        schema=replace(settings.schema, classes=_list_classes(history, settings.schema.classes)),
         query=replace(settings.query, strategy=case.strategy, budget=budget),
         label=label,
         input=fields,
     )
 
 
-def _classes(history: History, declared: list[str]) -> list[str]:
+def _list_classes(history: History, declared: list[str]) -> list[str]:
     return [*declared, *(name for name in history.classes if name not in set(declared))]
 
 
 def schema_of(history: History, settings: Settings) -> Schema:
     """The schema of a run: the classes declared, then those that only the history names."""
-    classes = _classes(history, settings.schema.classes)
+    classes = _list_classes(history, settings.schema.classes)
     schema = msgspec.structs.replace(settings.schema, classes=classes)
     return Schema(schema, settings.columns)
 
@@ -285,7 +285,7 @@ def codes_of(history: History, schema: Schema) -> NDArray[np.int64]:
     return np.array([-1 if code is None else code for code in codes])[history.codes]
 
 
-def watched(
+def play_watched(
     history: History, engine: Engine, take: Take, progress: Progress, batch_n: int = BATCH_N
 ) -> Iterator[tuple[EventBatch, list[str]]]:
     """The batches; when the next one is wanted, `take` is told what was predicted in the last one.

@@ -84,10 +84,14 @@ def entry_of(
     if isinstance(message, QuestionChanged):
         message = message.record  # to annotators it is a request, or its end
     what, names = _COPIED[type(message)]
-    return {"what": what} | {name: _short(getattr(message, name)) for name in names.split()} | more
+    return (
+        {"what": what}
+        | {name: _shorten_value(getattr(message, name)) for name in names.split()}
+        | more
+    )
 
 
-def _short(value: Any) -> Any:
+def _shorten_value(value: Any) -> Any:
     if isinstance(value, str):
         return value[:TEXT_MAX]
     if isinstance(value, dict):

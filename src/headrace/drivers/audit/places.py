@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...adapters.chain import files_of, links
+from ...adapters.chain import check_links, files_of
 from ...errors import BadInput
 from ...flow.effects import Part
 from .acts import DECIDED
@@ -30,7 +30,7 @@ class Places:
     def of(cls, folder: Path) -> Places:
         """As a log has it; its last two files are enough to know. Raises `BadInput`."""
         places = cls()
-        for link in links(files_of(folder, DECIDED)[-2:]):
+        for link in check_links(files_of(folder, DECIDED)[-2:]):
             if link.fault:
                 raise BadInput(f"{link.place}: {link.fault}; headrace audit verify tells more")
             places.check(link.entry)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ... import __version__
-from ...adapters.chain import Chain, encode, read
+from ...adapters.chain import Chain, encode_entry, read_entries
 from ...adapters.journal import Journal
 from ...adapters.snapshots.store import SnapshotStore
 from ...engine import Engine
@@ -88,7 +88,7 @@ class DecidedLog:
 def _last_record(folder: Path) -> tuple[int, int]:
     """Of the last entry that has one, the number of its group, and its own in that."""
     found = (0, -1)
-    for entry in read(folder, DECIDED):
+    for entry in read_entries(folder, DECIDED):
         found = entry.get("record", found)
     return found
 
@@ -141,7 +141,7 @@ class RunLog:
         self._decided.follow()
         if self._run.store.newest != self._snapshot:
             self._snapshot = self._run.store.newest
-            self._acts.record("snapshot", **_snapshot(self._snapshot), **self._how_far())
+            self._acts.record("snapshot", **_describe_snapshot(self._snapshot), **self._how_far())
         self._followed_at = time.monotonic()
 
     def _how_far(self) -> dict[str, Any]:
@@ -166,10 +166,10 @@ class RunLog:
         self._acts.record(
             "started",
             version=__version__,
-            settings=sha256(encode(now)).hexdigest(),
+            settings=sha256(encode_entry(now)).hexdigest(),
             changed=changed,
             code=msgspec.json.decode(code.read_bytes()) if code.exists() else {},
-            **({"restored": _snapshot(self._snapshot)} if self._snapshot else {}),
+            **({"restored": _describe_snapshot(self._snapshot)} if self._snapshot else {}),
             **self._how_far(),
         )
         replace_file(kept, msgspec.json.encode(now))
@@ -180,6 +180,6 @@ def open_log(run: Run) -> RunLog | NoLog:
     return RunLog(run) if run.settings.audit.is_kept else NoLog()
 
 
-def _snapshot(path: str) -> dict[str, str]:
+def _describe_snapshot(path: str) -> dict[str, str]:
     """A snapshot by its name and what is in it."""
     return {"snapshot": Path(path).name, "sha256": sha256(Path(path).read_bytes()).hexdigest()}

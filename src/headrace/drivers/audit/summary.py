@@ -51,26 +51,28 @@ class Summary:
         """Count one entry."""
         match entry["what"]:
             case "asked":
-                _count(self.asked, f"{entry.get('reason')} by {entry.get('strategy')}")
+                _count_one(self.asked, f"{entry.get('reason')} by {entry.get('strategy')}")
             case "round_ordered":
-                _count(self.asked, f"round ordered by {entry.get('by') or 'somebody unnamed'}")
+                _count_one(self.asked, f"round ordered by {entry.get('by') or 'somebody unnamed'}")
             case "round_opened":
-                _count(self.asked, f"rounds, for {entry.get('reason')}")
+                _count_one(self.asked, f"rounds, for {entry.get('reason')}")
             case "answered":
                 through = f", through {entry['via']}" if "via" in entry else ""
-                _count(self.answered, f"{entry.get('annotator') or 'somebody unnamed'}{through}")
+                _count_one(
+                    self.answered, f"{entry.get('annotator') or 'somebody unnamed'}{through}"
+                )
             case "settled":
                 self._settled(entry)
             case "disputed" | "expired" | "withdrawn" as what:
-                _count(self.ended, what)
+                _count_one(self.ended, what)
             case "withdrawal":
-                _count(self.answered, "requests taken back")
+                _count_one(self.answered, "requests taken back")
             case "refused":
-                _count(self.answered, f"refused, {entry.get('reason')}")
+                _count_one(self.answered, f"refused, {entry.get('reason')}")
             case "round_closed" | "begun":
                 pass
             case what if what in _MODEL:
-                _count(self.moved, _MODEL[what])
+                _count_one(self.moved, _MODEL[what])
             case what:
                 self._act(what, entry)
 
@@ -96,18 +98,18 @@ class Summary:
 
     def _settled(self, entry: Mapping[str, Any]) -> None:
         again = " again" if entry.get("revision") else ""
-        _count(self.ended, f"settled{again}, by {entry.get('consensus', 'consensus')}")
-        _count(self.moved, "labels")
+        _count_one(self.ended, f"settled{again}, by {entry.get('consensus', 'consensus')}")
+        _count_one(self.moved, "labels")
 
     def _act(self, what: str, entry: Mapping[str, Any]) -> None:
         by = entry.get("by")
-        _count(self.acts, _ACTS.get(what, what.replace("_", " ")) + (f", {by}" if by else ""))
+        _count_one(self.acts, _ACTS.get(what, what.replace("_", " ")) + (f", {by}" if by else ""))
         if what == "started":
             if entry.get("changed"):
-                _count(self.acts, f"settings changed: {', '.join(entry['changed'])}")
+                _count_one(self.acts, f"settings changed: {', '.join(entry['changed'])}")
             if "restored" in entry:
-                _count(self.moved, "snapshots restored")
+                _count_one(self.moved, "snapshots restored")
 
 
-def _count(counts: Counts, name: str) -> None:
+def _count_one(counts: Counts, name: str) -> None:
     counts[name] = counts.get(name, 0) + 1

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ...adapters.chain import Chain, encode, files_of, hash_of, links
+from ...adapters.chain import Chain, check_links, encode_entry, files_of, hash_of
 from ...adapters.sealing import load_sealer
 from ...bridges.bridge import Unreachable
 from ...errors import BadInput, NotSealed
@@ -94,11 +94,11 @@ class TopicRecords:
         if is_order(record):
             # For how many partitions it is, who carries it out says in the training log.
             part = Part(record.topic, record.partition)
-            return [_answered(order_of(value, record, part, shards_n=0))]
+            return [_make_answer_entry(order_of(value, record, part, shards_n=0))]
         given = self._answers.decode([value], headers=headers_for(self._answers, [record]))
         via = via_of(value)
         more = {"via": via} if via else {}
-        return [_answered(one, **more) for one in given]
+        return [_make_answer_entry(one, **more) for one in given]
 
     def _end(self, record: Any) -> list[Entry]:
         found = entry_of(record)
@@ -117,7 +117,7 @@ class TopicRecords:
         return [] if change is None else [entry_about(change)]
 
 
-def _answered(given: Answer | Withdrawal | Order | InputRejected, **more: Any) -> Entry:
+def _make_answer_entry(given: Answer | Withdrawal | Order | InputRejected, **more: Any) -> Entry:
     """What somebody put among the answers."""
     if isinstance(given, InputRejected):
         return {"what": "refused", "reason": given.reason, "input_id": given.input_id[:500]}
@@ -161,7 +161,7 @@ class TopicsLog:
             for record in records:
                 reached = self._places.next.get(part, 0)
                 if record.offset > reached:
-                    self._write(_lost(part, reached, record.offset))
+                    self._write(_make_lost_entry(part, reached, record.offset))
                 if record.offset >= reached:
                     entries = self._records.entries(part, record)
                     for entry in entries[self._places.written_n(part, record.offset) :]:
@@ -209,7 +209,7 @@ class TopicsLog:
         self._places.check(entry)
 
 
-def _lost(part: Part, start: int, stop: int) -> Entry:
+def _make_lost_entry(part: Part, start: int, stop: int) -> Entry:
     """Offsets that have no record: deleted before they were read, or marks of transactions."""
     return {"what": "offsets_lost", "record": [*part, start], "until": stop - 1}
 
@@ -269,7 +269,7 @@ class _Said:
         self.places = Places()
         self._first: dict[Part, int] = {}
         self._digests: dict[Part, array[int]] = {}
-        for link in links(files_of(folder, DECIDED)):
+        for link in check_links(files_of(folder, DECIDED)):
             self.places.check(link.entry)
             record = link.entry.get("record", ())
             if len(record) == 3:
@@ -281,7 +281,7 @@ class _Said:
         until = entry.get("until", offset)
         digests.extend([0] * (until + 1 - first - len(digests)))
         own = {name: value for name, value in entry.items() if name not in ("n", "prev")}
-        digests[offset - first] ^= _digest(own)
+        digests[offset - first] ^= _digest_entry(own)
 
     def agrees(self, part: Part, offset: int, entries: list[Entry]) -> bool:
         """Whether the entries of a record are those; of one in a removed file there are none."""
@@ -290,12 +290,12 @@ class _Said:
         place = offset - self._first[part]
         wanted = 0
         for entry in entries:
-            wanted ^= _digest(entry)
+            wanted ^= _digest_entry(entry)
         return self._digests[part][place] == wanted
 
 
-def _digest(entry: Entry) -> int:
-    return int(hash_of(encode(entry))[:16], 16)
+def _digest_entry(entry: Entry) -> int:
+    return int(hash_of(encode_entry(entry))[:16], 16)
 
 
 def follow_topics(

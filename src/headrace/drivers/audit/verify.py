@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...adapters.chain import NOTHING, Link, encode, files_of, links, names_in, rest_of
+from ...adapters.chain import NOTHING, Link, check_links, encode_entry, files_of, names_in, rest_of
 from ...adapters.jsonl import open_input
 from ...adapters.sealing import Sealer, load_sealer
 from ...bridges.folder import PLACES
@@ -82,7 +82,7 @@ def log_folder(path: Path) -> Path:
     return path / FOLDER if (path / FOLDER).is_dir() else path
 
 
-def verify(path: Path, heads: Sequence[str] = ()) -> Verified:
+def verify_log(path: Path, heads: Sequence[str] = ()) -> Verified:
     """Verify the log at a path, beside the records of the run where they are there.
 
     `heads` are hashes that were kept elsewhere. Raises `BadInput` where there is no log.
@@ -117,7 +117,7 @@ def _verify_chain(
     removed: list[tuple[int, str]] = [(0, NOTHING)]
     first: Link | None = None
     places = Places()
-    for link in links(paths):
+    for link in check_links(paths):
         if link.fault:
             n = link.entry.get("n", told.next_n)
             found.faults.append(f"{name}, entry {n} ({link.place}): {link.fault}")
@@ -211,7 +211,7 @@ def _compare_run(found: Verified, state: Path) -> None:
 
 def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tuple[str, int]:
     """Where entry and record differ first, "" if nowhere; how many more the records lead to."""
-    expected, links_in_force = _expected(records), _in_force(state, chain.next_n)
+    expected, links_in_force = _read_expected(records), _in_force(state, chain.next_n)
     ahead = next(expected, None)
     if ahead is not None:
         expected = chain_links([ahead], expected)
@@ -227,14 +227,18 @@ def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tu
     for link in links_in_force:
         place, entry = next(expected, ((-1, -1), {}))
         if not entry:
-            return f"{_named(link)} is about something that the records do not have", 0
+            return f"{_name_link(link)} is about something that the records do not have", 0
         own = {"n": link.entry["n"], "prev": link.entry["prev"], "record": list(place)}
-        if encode(entry | own) != encode(link.entry):
-            return f"{_named(link)} is not what the records say: {_told(link.entry, entry)}", 0
+        if encode_entry(entry | own) != encode_entry(link.entry):
+            return (
+                f"{_name_link(link)} is not what the records say: "
+                f"{_describe_difference(link.entry, entry)}",
+                0,
+            )
     return "", sum(1 for _ in expected)
 
 
-def _expected(records: RunRecords) -> Iterator[tuple[tuple[int, int], Entry]]:
+def _read_expected(records: RunRecords) -> Iterator[tuple[tuple[int, int], Entry]]:
     """What the log must have, with its place."""
     for group in records.groups():
         for i, entry in enumerate(group):
@@ -246,10 +250,10 @@ def _in_force(state: Path, until_n: int) -> Iterator[Link]:
     paths = files_of(state / FOLDER, DECIDED)
     lost = [
         (link.entry["n"], link.entry["record"][0])
-        for link in links(paths)
+        for link in check_links(paths)
         if link.entry.get("what") == "records_lost"
     ]
-    for link in links(paths):
+    for link in check_links(paths):
         n = link.entry["n"]
         if n >= until_n:
             return
@@ -259,17 +263,17 @@ def _in_force(state: Path, until_n: int) -> Iterator[Link]:
             yield link
 
 
-def _named(link: Link) -> str:
+def _name_link(link: Link) -> str:
     return f"{DECIDED}, entry {link.entry['n']} ({link.place})"
 
 
-def _told(entry: Entry, expected: Entry) -> str:
+def _describe_difference(entry: Entry, expected: Entry) -> str:
     """What an entry says otherwise than expected."""
     names = sorted({*entry, *expected} - {"n", "prev", "record"})
     differing = [
         f"{name} is {entry.get(name)!r}, must be {expected.get(name)!r}"
         for name in names
-        if encode({"": entry.get(name)}) != encode({"": expected.get(name)})
+        if encode_entry({"": entry.get(name)}) != encode_entry({"": expected.get(name)})
     ]
     return "; ".join(differing[:DIFFERENCES_MAX]) or "it stands in another place"
 
@@ -280,7 +284,7 @@ def _compare_requests(
     """Every request that was handed to people is in the log, in order, and no other."""
     try:
         path = Path(msgspec.json.decode((state / PLACES).read_bytes())["requests"])
-        handed = _handed(path, sealer)
+        handed = _read_handed(path, sealer)
     except (OSError, BadInput, msgspec.MsgspecError, KeyError) as error:
         found.notes.append(f"not compared with the requests: {error}")
         return
@@ -294,8 +298,8 @@ def _compare_requests(
         if entry is None or entry["request_id"] != link.entry["request_id"]:
             there = "ends" if entry is None else f"has request {entry['request_id']}"
             found.faults.append(
-                f"{_named(link)} is about request {link.entry['request_id']}, and {path} {there} "
-                "in its place"
+                f"{_name_link(link)} is about request {link.entry['request_id']}, "
+                f"and {path} {there} in its place"
             )
             return
     more_n = sum(1 for _ in handed)
@@ -305,7 +309,7 @@ def _compare_requests(
     found.compared.append("the file of requests")
 
 
-def _handed(path: Path, sealer: Sealer | None) -> Iterator[Entry]:
+def _read_handed(path: Path, sealer: Sealer | None) -> Iterator[Entry]:
     with open_input(path) as file:
         whole = (line[:-1] for line in file if line.endswith(b"\n"))
         for line in opened_of(sealer, whole, "requests", 0):

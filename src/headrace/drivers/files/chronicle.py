@@ -55,13 +55,13 @@ def read_chronicle(
         if is_replayed:
             try:
                 _check_inputs(folder)
-                return _replayed(folder, on_progress)
+                return _replay(folder, on_progress)
             except _Differs as error:
                 gap = str(error)
             except BadInput as error:
                 gap = f"The run can't be decided again: {error}."
         try:
-            chronicle = _recorded(folder, on_progress)
+            chronicle = _read_recorded(folder, on_progress)
         except BadInput as error:
             raise BadInput(f"{gap} And its outputs can't be read: {error}") from error
         chronicle.gaps.insert(0, gap)
@@ -88,7 +88,7 @@ def _check_inputs(folder: RunFolder) -> None:
             raise BadInput(f"{path} has {size:,} bytes, and {span.stop:,} of it were fed")
 
 
-def _replayed(folder: RunFolder, on_progress: Progressed) -> Chronicle:
+def _replay(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     journal, chronicle = folder.journal, Chronicle(folder.settings)
     is_events = {number: source.kind == "events" for number, source in journal.sources.items()}
     bytes_n = sum(span.stop for number, span in journal.last.items() if is_events[number])
@@ -98,7 +98,7 @@ def _replayed(folder: RunFolder, on_progress: Progressed) -> Chronicle:
         for record, end in journal.records():
             if end > journal.size:
                 break  # It was written since: the run goes on.
-            for piece, content in _pieces(record, player, max(1, bytes_n // PIECES_N)):
+            for piece, content in _split_pieces(record, player, max(1, bytes_n // PIECES_N)):
                 outputs = player.play(piece, content)
                 recorded.compare(outputs)
                 chronicle.happened(outputs, engine.shard.events_n)
@@ -121,7 +121,7 @@ def _replayed(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     return chronicle
 
 
-def _pieces(
+def _split_pieces(
     record: Record, player: Player, piece_bytes: int
 ) -> Iterator[tuple[Record, bytes | None]]:
     """The record; a long span in pieces of whole lines: feeding in pieces changes no decision."""
@@ -169,7 +169,7 @@ class _Recorded:
 # ------------------------------------------------------------------------------ as recorded
 
 
-def _recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
+def _read_recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     """From the outputs alone, and the newest snapshot."""
     chronicle = Chronicle(folder.settings)
     events_n = done_n = sampled_n = broken_n = wiped_n = 0

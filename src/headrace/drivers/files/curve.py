@@ -108,10 +108,10 @@ def point_of(report: Report) -> Point | None:
         "rolled_back": report.rolled_back_n,
         "model_version": report.model_version,
     }
-    return Point(report.settled_n, report.events_n, report.now, _finite(found))
+    return Point(report.settled_n, report.events_n, report.now, _keep_finite(found))
 
 
-def _finite(values: Mapping[str, float | None]) -> dict[str, float]:
+def _keep_finite(values: Mapping[str, float | None]) -> dict[str, float]:
     """Those that are known."""
     known = {name: value for name, value in values.items() if value is not None}
     return {name: float(value) for name, value in known.items() if math.isfinite(value)}
