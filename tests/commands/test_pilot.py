@@ -21,9 +21,9 @@ from headrace.commands.pilot import command as pilot
 from headrace.commands.pilot.command import cases_of, run_pilot
 from headrace.commands.pilot.compare import (
     Interval,
+    count_saved_labels,
     random_curve,
     rows_of,
-    count_saved_labels,
     t_interval,
     write_advice,
 )
