@@ -50,7 +50,7 @@ ESTIMATORS: dict[str, Any] = {
     "pipeline": lambda: make_pipeline(StandardScaler(), LogisticRegression()),
     "forest": forest,
     "boosting": lambda: GradientBoostingClassifier(n_estimators=8),
-    "histograms": lambda: HistGradientBoostingClassifier(max_iter=4),
+    "histograms": lambda: HistGradientBoostingClassifier(max_iter=2),
     "neighbours": KNeighborsClassifier,
     "svc": SVC,
     "calibrated": lambda: CalibratedClassifierCV(GaussianNB(), cv=3),

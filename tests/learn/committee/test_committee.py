@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import pickle
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -265,10 +266,16 @@ def test_a_copy_goes_on_as_the_model_does(copied):
         other.learn_one(x, i % 3, at=500.0 + i)
 
 
+@cache
+def learned_once():
+    """A committee to score with alone: no example changes it."""
+    return learned(90)[0]
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=12))
 def test_rows_of_a_table_have_the_same_bits_in_any_batch(cuts):
-    model, _ = learned(90)
+    model = learned_once()
     columns = Columns(4)
     columns.names = ["x0", "x1", "x2", "x3"]
     X = np.random.default_rng(5).normal(size=(sum(cuts), 4)) * 3
