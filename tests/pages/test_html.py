@@ -203,7 +203,7 @@ def test_any_numbers_can_be_drawn(rows: list[tuple[float, float, float, float]],
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), min_size=1, max_size=3000))
 def test_thinning_keeps_first_last_and_extremes(values: list[float]):
     column = np.array(values)
-    kept = drawing.thin([column], 40)
+    kept = drawing.thin_rows([column], 40)
     assert len(kept) <= 40
     assert kept[0] == 0 and kept[-1] == len(values) - 1
     assert (np.diff(kept) > 0).all()

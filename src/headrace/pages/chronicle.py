@@ -316,7 +316,7 @@ class Chronicle:
         kept = [
             replace(
                 two,
-                statistics=_highest(one.statistics, two.statistics),
+                statistics=_keep_highest(one.statistics, two.statistics),
                 propensities=joined_spread([one, two]),
             )
             for one, two in zip(self.samples[1::2], self.samples[2::2], strict=False)
@@ -324,7 +324,7 @@ class Chronicle:
         self.samples = [self.samples[0], *kept, *self.samples[2 * len(kept) + 1 :]]
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
+def wilson_interval(share: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval (JASA 22, 1927) for a share seen in n blind draws, n above 0.
 
     >>> [round(end, 3) for end in wilson(1.0, 16)]
@@ -342,7 +342,7 @@ def _as_share(estimate: Estimate) -> Estimate:
     """
     if estimate.accuracy is None:
         return estimate
-    low, high = wilson(estimate.accuracy, estimate.effective_n)
+    low, high = wilson_interval(estimate.accuracy, estimate.effective_n)
     return msgspec.structs.replace(estimate, low=low, high=high)
 
 
@@ -352,5 +352,5 @@ def joined_spread(samples: Iterable[Sample]) -> Spread | None:
     return reduce(Spread.joined, found) if found else None
 
 
-def _highest(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
+def _keep_highest(one: Mapping[str, float], two: Mapping[str, float]) -> dict[str, float]:
     return {name: max(one.get(name, 0.0), two.get(name, 0.0)) for name in {**one, **two}}

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadSettings
-from .markup import Html, cleaned, escaped, note_line, percent, shortened, tick
+from .markup import Html, escape_text, format_tick, note_line, percent, shorten_text
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -121,27 +121,27 @@ def looks_of(shown: Sequence[Curve] | Sequence[Bar]) -> list[dict[str, Any]]:
 def columns_of(curve: Curve, is_log: bool) -> list[Floats]:
     """xs, ys and, if there, low and high, with NaN for gaps; a row without x is dropped."""
     parts = [part for part in (curve.xs, curve.ys, curve.low, curve.high) if part is not None]
-    columns = [known(part) for part in parts]
+    columns = [mark_gaps(part) for part in parts]
     if is_log:
         columns[1:] = [np.where(column > _LOG_MIN, column, np.nan) for column in columns[1:]]
     is_there = ~np.isnan(columns[0])
     return [column[is_there] for column in columns]
 
 
-def known(values: Values) -> Floats:
+def mark_gaps(values: Values) -> Floats:
     """What cannot be drawn is NaN."""
     column = np.array(values, dtype=np.float64)
     return np.where(np.abs(column) < VALUE_MAX, column, np.nan)
 
 
-def finite(values: Values) -> Floats:
-    column = known(values)
+def keep_finite(values: Values) -> Floats:
+    column = mark_gaps(values)
     return np.sort(column[~np.isnan(column)])
 
 
 def reach_of(columns: Sequence[Values], *, time_x: bool = False) -> tuple[float, float]:
     """The least and the largest value; a single value gets some room on both sides."""
-    values = np.concatenate([finite(column) for column in columns])
+    values = np.concatenate([keep_finite(column) for column in columns])
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     largest = max(abs(low), abs(high))
     if high - low > max(1e-12 * largest, 1e-30):
@@ -150,12 +150,12 @@ def reach_of(columns: Sequence[Values], *, time_x: bool = False) -> tuple[float,
     return low - room, high + room
 
 
-def uprights(xs: Floats, y_low: float, y_high: float) -> tuple[Floats, Floats]:
+def make_uprights(xs: Floats, y_low: float, y_high: float) -> tuple[Floats, Floats]:
     """Many upright lines as one, with gaps between them."""
     return xs.repeat(3), np.tile([y_low, y_high, np.nan], len(xs))
 
 
-def thin(columns: Sequence[Floats], points_max: int) -> NDArray[np.intp]:
+def thin_rows(columns: Sequence[Floats], points_max: int) -> NDArray[np.intp]:
     """Indices of the rows to keep: the first, the last, and in equal stretches between them each
     column's least and largest, so that no spike is lost. A stretch of gaps keeps one of them.
     """
@@ -175,7 +175,7 @@ def thin(columns: Sequence[Floats], points_max: int) -> NDArray[np.intp]:
     return np.unique(np.array(kept, dtype=np.intp))
 
 
-def apart(xs: Floats, limits: tuple[float, float], parts_n: int = 350) -> Floats:
+def keep_apart(xs: Floats, limits: tuple[float, float], parts_n: int = 350) -> Floats:
     """Sorted xs without those that would fall on the one drawn before them."""
     step = (limits[1] - limits[0]) / parts_n
     return xs[np.unique(np.floor(xs / step), return_index=True)[1]]
@@ -187,9 +187,9 @@ def apart(xs: Floats, limits: tuple[float, float], parts_n: int = 350) -> Floats
 def paint_curve(axes: Axes, columns: list[Floats], look: dict[str, Any]) -> Artist:
     xs, ys = columns[:2]
     if len(columns) == 4:
-        i = thin(columns[2:], POINTS_MAX)
+        i = thin_rows(columns[2:], POINTS_MAX)
         fill_between(axes, xs[i], columns[2][i], columns[3][i], color=look["color"], alpha=0.14)
-    i = thin([ys], POINTS_MAX)
+    i = thin_rows([ys], POINTS_MAX)
     (line,) = axes.plot(xs[i], ys[i], linewidth=1.8, **look)
     if np.isfinite(ys[i]).sum() == 1:  # a line of one point would not be seen
         line.set_data(xs[i][np.isfinite(ys[i])].repeat(2), ys[i][np.isfinite(ys[i])].repeat(2))
@@ -224,14 +224,14 @@ def paint_bands(axes: Axes, bands: Sequence[Band]) -> list[tuple[Artist, str]]:
 def paint_marks(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
     """Upright lines through the plot, with those names above that find room, from the right."""
     limits = axes.get_xlim()
-    xs = apart(np.array(sorted(x for x, _ in marks)), limits)
+    xs = keep_apart(np.array(sorted(x for x, _ in marks)), limits)
     across = axes.get_xaxis_transform()
-    axes.plot(*uprights(xs, 0.0, 1.0), color=INK, linewidth=1, alpha=0.4, transform=across)
+    axes.plot(*make_uprights(xs, 0.0, 1.0), color=INK, linewidth=1, alpha=0.4, transform=across)
     ticks: list[tuple[float, str]] = []
     free = math.inf
     letter = (limits[1] - limits[0]) / 110
     for x, name in sorted(set(marks), reverse=True):
-        short = shortened(name, 24)
+        short = shorten_text(name, 24)
         if short and x + letter * (len(short) / 2 + 1) < free:
             ticks.append((x, short))
             free = x - letter * (len(short) / 2 + 1)
@@ -250,7 +250,7 @@ def paint_bar(axes: Axes, i: int, bar: Bar, colour: str, percent_x: bool) -> Non
     axes.barh([i], [bar.value], height=0.62, color=colour, alpha=0.75)
     if len(ends) == 2:
         axes.plot(ends, [i, i], color=INK, linewidth=1.6, alpha=0.85)
-    words = percent(bar.value) if percent_x else tick(bar.value, False)
+    words = percent(bar.value) if percent_x else format_tick(bar.value, False)
     is_right = bar.value >= 0
     outer = max([bar.value, *ends]) if is_right else min([bar.value, *ends])
     shift, side = (6, "left") if is_right else (-6, "right")
@@ -266,8 +266,8 @@ def paint_strip(axes: Axes, i: int, xs: Floats, ys: Floats) -> None:
     if not is_there.any():
         write_at_right(axes, i, "–")
         return
-    write_at_right(axes, i, tick(float(f"{ys[is_there].max():.3g}"), False))
-    kept = np.flatnonzero(is_there)[thin([ys[is_there]], POINTS_MAX)]
+    write_at_right(axes, i, format_tick(float(f"{ys[is_there].max():.3g}"), False))
+    kept = np.flatnonzero(is_there)[thin_rows([ys[is_there]], POINTS_MAX)]
     # A statistic stands until it is computed again.
     at, cut = np.repeat(xs[kept], 2)[1:], np.repeat(np.clip(ys[kept], 0.0, _STRIP_TOP), 2)[:-1]
     heights = floor - unit * cut
@@ -283,8 +283,8 @@ def paint_x_axis(
     axes: Axes, limits: tuple[float, float], label: str, *, time_x: bool, percent_x: bool = False
 ) -> None:
     axes.set_xlim(*limits)
-    axes.set_xlabel(shortened(label, 80))
-    axes.xaxis.set_major_formatter(lambda v, _: tick(v, percent_x))
+    axes.set_xlabel(shorten_text(label, 80))
+    axes.xaxis.set_major_formatter(lambda v, _: format_tick(v, percent_x))
     if time_x:
         _paint_dates(axes, *limits, label)
 
@@ -304,13 +304,13 @@ def _paint_dates(axes: Axes, low: float, high: float, label: str) -> None:
     ticks = [(at, word) for at, word in ticks if low <= at <= high]
     axes.set_xticks([at for at, _ in ticks], [word for _, word in ticks])
     days_named = " – ".join(dict.fromkeys([f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"]))
-    axes.set_xlabel(f"{shortened(label, 80)} (UTC, {days_named})")
+    axes.set_xlabel(f"{shorten_text(label, 80)} (UTC, {days_named})")
 
 
 def paint_y_axis(axes: Axes, limits: tuple[float, float], label: str, is_percent: bool) -> None:
     axes.set_ylim(*limits)
-    axes.set_ylabel(shortened(label, 40))
-    axes.yaxis.set_major_formatter(lambda v, _: tick(v, is_percent))
+    axes.set_ylabel(shorten_text(label, 40))
+    axes.yaxis.set_major_formatter(lambda v, _: format_tick(v, is_percent))
 
 
 def paint_log_axis(axes: Axes, low: float, high: float) -> None:
@@ -324,7 +324,7 @@ def paint_log_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def paint_rows(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [shortened(name, 34) for name in names])
+    axes.set_yticks(range(len(names)), [shorten_text(name, 34) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(visible=False, axis="y")
 
@@ -364,28 +364,28 @@ def draw_svg(height: float, title: str, paint: Callable[[Axes], list[tuple[Artis
         for artist in figure.findobj():
             artist.set_clip_on(False)  # every axis reaches around all it shows
         figure.savefig(drawn, format="svg", metadata={"Date": None}, transparent=True)
-    return _bare(drawn.getvalue(), title, height)
+    return _strip_svg(drawn.getvalue(), title, height)
 
 
 def _add_legend(figure: Figure, keys: Sequence[tuple[Artist, str]]) -> int:
     """Put the legend below the plot; how many rows it has."""
     if not keys:
         return 0
-    names = [shortened(name, 80) for _, name in keys]
+    names = [shorten_text(name, 80) for _, name in keys]
     columns_n = max(1, min(len(names), 105 // (max(map(len, names)) + 7)))
     artists = [artist for artist, _ in keys]
     figure.legend(artists, names, loc="outside lower left", ncols=columns_n, frameon=False)
     return math.ceil(len(names) / columns_n)
 
 
-def _bare(svg: str, title: str, height: float) -> str:
+def _strip_svg(svg: str, title: str, height: float) -> str:
     """The drawing alone, so that many plots share a page: no ids, no name spaces, no fonts."""
     inner = svg[svg.index("<svg") :].partition(">")[2].rpartition("</svg>")[0]
     inner = re.sub(r"<(metadata|defs)>.*?</\1>", "", inner, flags=re.DOTALL)
     inner = re.sub(r"<!--.*?-->|\s+id=\"[^\"]*\"", "", inner, flags=re.DOTALL)
     inner = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", inner)
     inner = re.sub(r' d="[^"]*"', lambda path: _shortened_path(path[0]), inner)
-    box = f'viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escaped(cleaned(title))}"'
+    box = f'viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="{escape_text(title)}"'
     return f"<svg {box}>{inner.replace(INK, 'currentColor')}</svg>"
 
 
@@ -397,7 +397,7 @@ def _shortened_path(path: str) -> str:
 def figure_of(title: str, svg: str, lines: Sequence[str]) -> Html:
     """The plot with its title above and its notes below."""
     return Html(
-        f"<figure>\n<figcaption>{escaped(title)}</figcaption>\n"
+        f"<figure>\n<figcaption>{escape_text(title)}</figcaption>\n"
         + (f'<div class="scroll plot" tabindex="0">{svg}</div>\n' if svg else "")
         + "".join(note_line(line) for line in lines)
         + "</figure>"

@@ -19,7 +19,7 @@ from .markup import (
     Html,
     Number,
     count,
-    escaped,
+    escape_text,
     interval,
     left_out,
     note_line,
@@ -77,17 +77,19 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """A whole document; with more than three sections it opens with a table of contents."""
     anchors = _anchors([part.title for part in sections])
     parts = [
-        f'<section id="{anchor}">\n<h2>{escaped(part.title)}</h2>\n{part.body}\n</section>'
+        f'<section id="{anchor}">\n<h2>{escape_text(part.title)}</h2>\n{part.body}\n</section>'
         for anchor, part in zip(anchors, sections, strict=True)
     ]
     if len(sections) > 3:
         links = "".join(
-            f'<li><a href="#{anchor}">{escaped(part.title)}</a></li>'
+            f'<li><a href="#{anchor}">{escape_text(part.title)}</a></li>'
             for anchor, part in zip(anchors, sections, strict=True)
         )
         parts.insert(0, f'<nav aria-label="Contents"><ol>{links}</ol></nav>')
     body = "\n".join(parts)
-    return _PAGE.format(title=escaped(title), subtitle=escaped(subtitle), style=_STYLE, body=body)
+    return _PAGE.format(
+        title=escape_text(title), subtitle=escape_text(subtitle), style=_STYLE, body=body
+    )
 
 
 def section(title: str, *blocks: str) -> Section:
@@ -103,12 +105,14 @@ def paragraph(text: str) -> Html:
     >>> paragraph("a < b")
     '<p>a &lt; b</p>'
     """
-    return Html("\n".join(f"<p>{escaped(part)}</p>" for part in re.split(r"\n\s*\n", text.strip())))
+    return Html(
+        "\n".join(f"<p>{escape_text(part)}</p>" for part in re.split(r"\n\s*\n", text.strip()))
+    )
 
 
 def notice(*sentences: str) -> Html:
     """What the reader has to know before anything else, set apart: a sentence a line."""
-    lines = "".join(f"<p>{escaped(sentence)}</p>" for sentence in sentences)
+    lines = "".join(f"<p>{escape_text(sentence)}</p>" for sentence in sentences)
     return Html(f'<div class="notice" role="note">{lines}</div>' if sentences else "")
 
 
@@ -131,23 +135,23 @@ def table(
     columns = [[row[j] for row in shown] for j in range(len(header))]
     aligned = [' class="number"' if _is_numeric(column) else "" for column in columns]
     head = "".join(
-        f'<th scope="col"{kind}>{escaped(name)}</th>'
+        f'<th scope="col"{kind}>{escape_text(name)}</th>'
         for name, kind in zip(header, aligned, strict=True)
     )
     lines = []
     for row in shown:
         cells = []
         for j, cell in enumerate(row):
-            text = escaped("–" if cell is None else cell)
+            text = escape_text("–" if cell is None else cell)
             cells.append(
                 f'<th scope="row"{aligned[j]}>{text}</th>'
                 if j == 0
                 else f"<td{aligned[j]}>{text}</td>"
             )
         lines.append(f"<tr>{''.join(cells)}</tr>")
-    title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    title = f"<caption>{escape_text(caption)}</caption>" if caption else ""
     note = left_out(len(rows) - len(shown))
-    name = escaped(caption or "Table")
+    name = escape_text(caption or "Table")
     return Html(
         f'<div class="scroll" role="region" tabindex="0" aria-label="{name}">'
         f"<table>{title}<thead><tr>{head}</tr></thead>\n<tbody>\n"

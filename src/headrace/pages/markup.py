@@ -75,7 +75,7 @@ def interval(low: float, high: float) -> Number:
 # ---------------------------------------------------------------------------------------- text
 
 
-def cleaned(text: str) -> str:
+def clean_text(text: str) -> str:
     """On one line, and without what would spoil a document or turn its direction: control signs,
     lone surrogates, overrides. The joiners stay, since scripts and emoji need them.
     """
@@ -87,17 +87,17 @@ def cleaned(text: str) -> str:
     )
 
 
-def escaped(text: str) -> str:
-    return html.escape(cleaned(text))
+def escape_text(text: str) -> str:
+    return html.escape(clean_text(text))
 
 
-def shortened(text: str, letters_max: int) -> str:
-    clean = cleaned(text)
+def shorten_text(text: str, letters_max: int) -> str:
+    clean = clean_text(text)
     return clean if len(clean) <= letters_max else clean[: letters_max - 1].rstrip() + "…"
 
 
 def note_line(text: str) -> str:
-    return f'<p class="note">{escaped(text)}</p>\n' if text else ""
+    return f'<p class="note">{escape_text(text)}</p>\n' if text else ""
 
 
 def left_out(n: int) -> str:
@@ -108,7 +108,7 @@ def with_minus(figures: str) -> str:
     return figures.replace("-", "−")
 
 
-def tick(value: float, is_percent: bool) -> str:
+def format_tick(value: float, is_percent: bool) -> str:
     """A number beside an axis, no longer than it needs to be."""
     if is_percent:
         return with_minus(f"{round(100 * value, 6):g}%")

@@ -20,14 +20,15 @@ from .drawing import (
     Curve,
     Style,
     Values,
-    apart,
     columns_of,
     draw_svg,
     figure_of,
     fill_between,
-    finite,
-    known,
+    keep_apart,
+    keep_finite,
     looks_of,
+    make_uprights,
+    mark_gaps,
     paint_bands,
     paint_bar,
     paint_curve,
@@ -38,8 +39,7 @@ from .drawing import (
     paint_x_axis,
     paint_y_axis,
     reach_of,
-    thin,
-    uprights,
+    thin_rows,
     write_at_right,
 )
 from .markup import Html, count, left_out
@@ -162,7 +162,7 @@ def events_plot(
     quiet parts show too; events outside widen it. At most `ROWS_DRAWN_MAX` rows are drawn. Raises
     BadSettings without matplotlib.
     """
-    shown = [(name, finite(xs)) for name, xs in rows[:ROWS_DRAWN_MAX]]
+    shown = [(name, keep_finite(xs)) for name, xs in rows[:ROWS_DRAWN_MAX]]
     lines = [left_out(len(rows) - len(shown)), note]
     reach = [xs for _, xs in shown] + [np.array(x_range or (), dtype=np.float64)]
     if not any(xs.size for xs in reach) or not shown:
@@ -174,7 +174,7 @@ def events_plot(
         paint_rows(axes, [name for name, _ in shown])
         for i, (_, xs) in enumerate(shown):
             axes.axhline(i, color=INK, linewidth=0.8, alpha=0.2)
-            uprights_of_row = uprights(apart(xs, limits), i - 0.32, i + 0.32)
+            uprights_of_row = make_uprights(keep_apart(xs, limits), i - 0.32, i + 0.32)
             axes.plot(*uprights_of_row, color=PALETTE[1], linewidth=1.8)
             write_at_right(axes, i, count(xs.size))
         return []
@@ -199,8 +199,8 @@ def strips_plot(
     threshold; the highest value stands at its right. At most `ROWS_DRAWN_MAX` strips are drawn.
     Raises BadSettings without matplotlib.
     """
-    shown = [(name, known(ys)) for name, ys in rows[:ROWS_DRAWN_MAX]]
-    at = known(xs)
+    shown = [(name, mark_gaps(ys)) for name, ys in rows[:ROWS_DRAWN_MAX]]
+    at = mark_gaps(xs)
     lines = [left_out(len(rows) - len(shown)), note]
     if not shown or not np.isfinite(at).any():
         return figure_of(title, "", [*lines, "No points yet."])
@@ -234,12 +234,12 @@ def layers_plot(
     matplotlib.
     """
     shown = layers[:LAYERS_MAX]
-    at = known(xs)
+    at = mark_gaps(xs)
     lines = [left_out(len(layers) - len(shown)), note]
     if not shown or not np.isfinite(at).any():
         return figure_of(title, "", [*lines, "No points yet."])
-    columns = [np.nan_to_num(known(ys)) for _, ys in shown]
-    kept = thin(columns, POINTS_MAX)
+    columns = [np.nan_to_num(mark_gaps(ys)) for _, ys in shown]
+    kept = thin_rows(columns, POINTS_MAX)
     columns = [column[kept] for column in columns]
     top = max(1.04 * float(np.sum(columns, axis=0).max()), 1.0)
 

@@ -65,10 +65,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write a page with the plots at the end"
     )
-    parser.set_defaults(func=run)
+    parser.set_defaults(func=run_demo)
 
 
-def run(args: argparse.Namespace, console: Console | None = None) -> int:
+def run_demo(args: argparse.Namespace, console: Console | None = None) -> int:
     """The command; 0: played to the end, 130: interrupted.
 
     Raises `BadSettings` for an argument that can't be, and for a port that is taken.
@@ -76,22 +76,22 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
     console = console or make_console()
     is_plain = bool(args.plain) or not console.is_terminal
     speed = args.speed if args.speed is not None else SPEED if console.is_terminal else 0.0
-    _check(args.events, args.port, speed, args.seed)
+    _check_arguments(args.events, args.port, speed, args.seed)
     show = Show(Duel.of(args.events, args.seed), args.events)
     if args.report is not None:
         check_page(args.report)
         show.told = Told.of(show.duel, args.events)
-    served = _served(show, args.port)
+    served = _serve_metrics(show, args.port)
     try:
         for line in show.opening(served.url):
-            _say(console, line)
+            _print_line(console, line)
         batches, pace = stream(args.events, args.seed), _Pace(speed)
         if is_plain:
             _play_plain(show, batches, console, pace)
         else:
             _play_live(show, batches, console, pace, served.url)
         show.finish()
-        console.print(closing(show.duel, is_plain))
+        console.print(make_closing_table(show.duel, is_plain))
         for line in (
             show.duel.verdict(),
             "One run is one throw of the dice: docs/DEMO.md has five of them.",
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
             console.print(line, markup=False, highlight=False, soft_wrap=is_plain)
         if show.told is not None:
             write_page(args.report, show.told.as_html())
-            _say(console, f"The page with the plots: {args.report}")
+            _print_line(console, f"The page with the plots: {args.report}")
     except KeyboardInterrupt:
         seen_n = show.duel.ours.engine.shard.events_n
         console.print(f"Interrupted after {seen_n:,} of {show.events_n:,} events.", highlight=False)
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace, console: Console | None = None) -> int:
     return 0
 
 
-def _check(events_n: int, port: int, speed: float, seed: int) -> None:
+def _check_arguments(events_n: int, port: int, speed: float, seed: int) -> None:
     faults = []
     if events_n < EVENTS_MIN:
         faults.append(f"--events is {events_n}; must be at least {EVENTS_MIN}")
@@ -124,7 +124,7 @@ def _check(events_n: int, port: int, speed: float, seed: int) -> None:
         raise BadSettings(faults)
 
 
-def _served(show: Show, port: int) -> Served:
+def _serve_metrics(show: Show, port: int) -> Served:
     try:
         return serve(lambda: show.dated, http=HttpSettings(port=port), timings=show.timings)
     except BadSettings as error:
@@ -137,7 +137,7 @@ def _served(show: Show, port: int) -> Served:
 def _play_plain(show: Show, batches: Iterable[Batch], console: Console, pace: _Pace) -> None:
     for batch in batches:
         for line in show.play(batch):
-            _say(console, line)
+            _print_line(console, line)
         pace.wait(len(batch[0]))
 
 
@@ -152,7 +152,7 @@ def _play_live(
             pace.wait(len(batch[0]))
 
 
-def _say(console: Console, line: str) -> None:
+def _print_line(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -295,7 +295,7 @@ class Show:
 
     def _status(self) -> str:
         report = self.report
-        told = [_share(self._rated(side, "")) for side in self.duel.sides]
+        told = [_format_share(self._rated(side, "")) for side in self.duel.sides]
         return (
             f"{report.events_n:>7,}  headrace {told[0]} | random {told[1]} | "
             f"paid {report.asked_n - report.refunded_n:,} open {report.open_n:,} "
@@ -303,7 +303,7 @@ class Show:
         )
 
 
-def _share(rated: Rated) -> str:
+def _format_share(rated: Rated) -> str:
     found = rated.estimate
     if found.accuracy is None or found.low is None or found.high is None:
         return "no label yet"
@@ -311,7 +311,7 @@ def _share(rated: Rated) -> str:
     return f"{found.accuracy:.0%} ({found.low:.0%} to {found.high:.0%}){true}"
 
 
-def closing(duel: Duel, is_plain: bool) -> Table:
+def make_closing_table(duel: Duel, is_plain: bool) -> Table:
     """The closing table."""
     table = Table(box=None if is_plain else box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("")

@@ -92,15 +92,15 @@ def health_line(report: Report, pulse: Pulse) -> Text:
         line.append(f"   {pulse.per_s:,.0f} events/s")
     lags = [part.lag_n for part in report.worker.partitions if part.lag_n is not None]
     if pulse.lag_n is not None:
-        line.append(f"   {_lag(pulse.lag_n, pulse.lag_unit)}")
+        line.append(f"   {_format_lag(pulse.lag_n, pulse.lag_unit)}")
     elif lags:
-        line.append(f"   {_lag(sum(lags), 'records')}")
+        line.append(f"   {_format_lag(sum(lags), 'records')}")
     if report.now is not None:
-        line.append(f"   newest event {_when(report.now, pulse.age_s)}")
+        line.append(f"   newest event {_format_age(report.now, pulse.age_s)}")
     return line
 
 
-def _lag(n: int, unit: str) -> str:
+def _format_lag(n: int, unit: str) -> str:
     if n <= 0:
         return "up to date"
     if unit != "bytes":
@@ -114,7 +114,7 @@ def _lag(n: int, unit: str) -> str:
 _POWERS = ("B", "kB", "MB", "GB", "TB")
 
 
-def _when(at: float, age_s: float | None) -> str:
+def _format_age(at: float, age_s: float | None) -> str:
     if age_s is not None and -PRESENT_S < age_s < PRESENT_S:
         return f"{span(age_s)} ago" if age_s >= 0 else f"{span(-age_s)} ahead of the clock"
     if at < DATED_FROM:

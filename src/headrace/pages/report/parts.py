@@ -18,7 +18,7 @@ from ...observe.schema import Schema
 from ...observe.signals import is_wrong
 from ...report import Report
 from ...settings import Settings
-from ..chronicle import Asked, Chronicle, Happened, Sample, wilson
+from ..chronicle import Asked, Chronicle, Happened, Sample, wilson_interval
 from ..html import Number, count, interval, percent
 from ..plots import Band
 
@@ -116,13 +116,13 @@ def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
         if not isinstance(change.output, DriftChanged):
             continue
         x = axis.of(change)
-        _close(bands, start, x, level or change.output.previous)
+        _close_band(bands, start, x, level or change.output.previous)
         start, level = x, change.output.level
-    _close(bands, start, axis.high, level)
+    _close_band(bands, start, axis.high, level)
     return bands
 
 
-def _close(bands: list[Band], start: float, stop: float, level: str) -> None:
+def _close_band(bands: list[Band], start: float, stop: float, level: str) -> None:
     if level == "WARNING":
         bands.append(Band(start, stop, "warning"))
     elif level == "DRIFT":
@@ -147,7 +147,7 @@ def half_blind(estimate: Estimate) -> float | None:
     """
     if estimate.accuracy is None or not estimate.labels_n:
         return None
-    low, high = wilson(estimate.accuracy, estimate.labels_n)
+    low, high = wilson_interval(estimate.accuracy, estimate.labels_n)
     return (high - low) / 2.0
 
 
@@ -230,16 +230,16 @@ def outcome(asked: Asked) -> str:
 
 def changed_settings(settings: Settings) -> list[tuple[str, str]]:
     """The settings that are not at their defaults: dotted name and value."""
-    return _changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
+    return _find_changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
 
 
-def _changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:
+def _find_changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:
     if values == defaults:
         return []
     if isinstance(values, dict) and isinstance(defaults, dict):
         return [
             pair
             for name, value in values.items()
-            for pair in _changed(value, defaults.get(name), f"{path}.{name}" if path else name)
+            for pair in _find_changed(value, defaults.get(name), f"{path}.{name}" if path else name)
         ]
     return [(path, str(values))]

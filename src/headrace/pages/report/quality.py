@@ -74,15 +74,15 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     if not estimates and chronicle.report is not None:
         estimates = [chronicle.report.accuracy]
     controls = [sample.control for sample in chronicle.samples]
-    curves = [_estimated("estimated, all labels", estimates, axis)]
+    curves = [_make_estimate_curve("estimated, all labels", estimates, axis)]
     if twin is None:
-        curves.append(_estimated("control draws alone", controls, axis, is_random=True))
+        curves.append(_make_estimate_curve("control draws alone", controls, axis, is_random=True))
     else:
         curves += _twin_curves(twin, axis)
         marks += [(axis.of_seq(events_n), name) for events_n, name in twin.marks]
     window_n = chronicle.settings.evaluation.window_n
     accuracy = line_plot(
-        _told(curves),
+        _drop_empty(curves),
         title="Accuracy on arrival, with its 95 % interval",
         x_label=axis.label,
         y_label="share right",
@@ -94,10 +94,10 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     )
     blind = axis.points([(e, half_blind(e)) for e in estimates])
     halves = line_plot(
-        _told(
+        _drop_empty(
             [
-                _halves("all labels", estimates, axis),
-                _halves("control draws alone", controls, axis, is_random=True),
+                _make_width_curve("all labels", estimates, axis),
+                _make_width_curve("control draws alone", controls, axis, is_random=True),
                 Curve("as many labels, drawn blindly (calculated)", *blind, style="all"),
             ]
         ),
@@ -108,17 +108,18 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
         time_x=axis.is_time,
     )
     return section(
-        "How right is the model?", accuracy, *control_told(twin is not None), _sureness(chronicle),
-        halves, *_by_class(chronicle), *_suspicious(chronicle),
+        "How right is the model?", accuracy, *control_told(twin is not None),
+        _make_sureness_table(chronicle), halves, *_show_classes(chronicle),
+        *_show_suspicious_labels(chronicle),
     )  # fmt: skip
 
 
-def _told(curves: Sequence[Curve]) -> list[Curve]:
+def _drop_empty(curves: Sequence[Curve]) -> list[Curve]:
     """Without those that have no point: their names would promise something."""
     return [curve for curve in curves if np.isfinite(curve.ys).any()]
 
 
-def _estimated(
+def _make_estimate_curve(
     name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
 ) -> Curve:
     xs, ys = axis.points([(e, e.accuracy) for e in estimates])
@@ -132,19 +133,19 @@ def _twin_curves(twin: Twin, axis: Axis) -> list[Curve]:
     theirs = axis.points(list(zip(twin.estimates, twin.true, strict=True)))
     return [
         Curve("in truth", *ours, tone=2),
-        _estimated("random twin, estimated", twin.estimates, axis, is_random=True),
+        _make_estimate_curve("random twin, estimated", twin.estimates, axis, is_random=True),
         Curve("random twin, in truth", *theirs, tone=3),
     ]
 
 
-def _halves(
+def _make_width_curve(
     name: str, estimates: Sequence[Estimate], axis: Axis, *, is_random: bool = False
 ) -> Curve:
     points = axis.points([(e, half_of(e)) for e in estimates])
     return Curve(name, *points, style="random" if is_random else "strategy", tone=0)
 
 
-def _by_class(chronicle: Chronicle) -> list[Html | str]:
+def _show_classes(chronicle: Chronicle) -> list[Html | str]:
     """Recall and precision of each class, and the measures over all of them."""
     report = chronicle.report
     if report is None or not report.quality.recall:
@@ -167,7 +168,7 @@ def _by_class(chronicle: Chronicle) -> list[Html | str]:
     return [table(header, rows, caption=caption), calibration_told(report), choosing_told(report)]
 
 
-def _suspicious(chronicle: Chronicle) -> list[Html | str]:
+def _show_suspicious_labels(chronicle: Chronicle) -> list[Html | str]:
     """How many labels may be wrong, and the latest that look so."""
     report = chronicle.report
     if report is None or report.label_noise is None:
@@ -199,7 +200,7 @@ def _rate_cells(rate: Rate) -> Cells:
     return [percent(rate.value), interval(rate.low, rate.high)]
 
 
-def _sureness(chronicle: Chronicle) -> Html:
+def _make_sureness_table(chronicle: Chronicle) -> Html:
     rows: list[Cells] = []
     report = chronicle.report
     for stretch, control, found in (
