@@ -63,7 +63,9 @@ def expected_told(costs: Costs, events_n: int, jobs: list[Case | None], processe
 
 
 def _measure(history: History, settings: Settings, share: float) -> Outcome:
-    case = Case(budget=share, latency=0.0, strategy=settings.query.strategy, seed=0)
+    # Of a short history the share is more: a run needs two labels.
+    budget = min(1.0, max(share, 2 / max(1, len(history))))
+    case = Case(budget=budget, latency=0.0, strategy=settings.query.strategy, seed=0)
     return play(history, settings, case, lambda events_n: None)
 
 
