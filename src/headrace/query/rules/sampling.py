@@ -91,9 +91,9 @@ class ImportanceWeighted:
 
         p = p_min + (1 - p_min) max over y, i, j of L(h_i, y) - L(h_j, y)
 
-    Beygelzimer, Dasgupta, Langford, "Importance weighted active learning", ICML 2009: the rejection
-    threshold by loss, with the members of the model as its set of hypotheses, as in the experiments
-    there with bootstrap. The loss is 1 less the probability of the class y, so that p
+    Beygelzimer, Dasgupta, Langford, "Importance weighted active learning", ICML 2009: what is
+    called IWAL(loss-weighting) there, with the members of the model as its set of hypotheses, as in
+    IWAL(bootstrap). The loss is 1 less the probability of the class y, so that p
     is how far two members are apart about any class, and is p_min where all agree. The
     weight 1 / propensity that goes with it is known of every request. Nothing is asked while
     as many of the latest events were asked as the rate allows.
