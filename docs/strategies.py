@@ -41,6 +41,9 @@ GROUPS = {
         "probabilistic", "In rounds; by the labels that are near, and the model's word on them."
     ),
     "Made of others": ("combined", "In rounds; the others by name."),
+    "Learn from what they asked": (
+        "mixed", "In rounds; what they learn is in every snapshot."
+    ),
 }  # fmt: skip
 SIZES = (1_000, 10_000, 100_000)
 WANTED_N = 10
@@ -69,7 +72,8 @@ def _options(name: str) -> str:
     strategy = STRATEGIES[name]
     if not is_dataclass(strategy):
         return "none"
-    found = [f"`{one.name}` = {getattr(strategy, one.name)!r}" for one in fields(strategy)]
+    options = [one for one in fields(strategy) if one.init]
+    found = [f"`{one.name}` = {getattr(strategy, one.name)!r}" for one in options]
     return ", ".join(found) or "none"
 
 
@@ -134,9 +138,9 @@ def _cost(name: str) -> str:
         pool, chance = _pool(size), Chance(1)
         seconds = []
         for _ in range(RUNS_N):
-            began = time.perf_counter()
+            began = time.process_time()
             STRATEGIES[name](pool, chance)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.process_time() - began)
         told.append(f"{1e3 * min(seconds):.3g} ms with {size:,}")
     return ", ".join(told[:-1]) + f" and {told[-1]} candidates"
 
@@ -196,7 +200,8 @@ _ABOUT = """\
 What a strategy gives is a utility for each candidate; the draw of a round (`query.sharpness`) makes
 of its order the probability with which each one is asked about, so that no strategy takes from the
 accuracy estimate what it needs. Yours: a function `(Pool, Chance) -> utilities`, three lines long
-([examples/02_own_strategy.py](../examples/02_own_strategy.py)). What comes on top of any of
+([examples/02_own_strategy.py](../examples/02_own_strategy.py)); it may keep state
+([EXTENDING.md](EXTENDING.md#a-strategy)). What comes on top of any of
 them, quotas, duplicates and open questions when the model has moved: [ASKING.md](ASKING.md).
 
 ```toml
@@ -208,8 +213,9 @@ options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
 Those that compare candidates with each other compare 2,000 at most, a sample that is hashed; the
 others come last. Points of more than 64 columns are projected. Missing numbers stand at the mean;
 two categories are apart or not. Costs are for 20 numbers, five classes, four members and 100 events
-asked before, on one core: the least of five runs. Those that scikit-activeml has too (uncertainty,
-expected cost, committees, core-set as `k_center`) give what it gives, to the last choice.
+asked before, in time of one core: the least of five runs. Those that scikit-activeml has too
+(uncertainty, expected cost, committees, core-set as `k_center`) give what it gives, to the last
+choice.
 
 What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
 squares were asked before.

@@ -66,6 +66,26 @@ def asking() -> list[Json]:
             ),
         ),
         lines(
+            "Open questions scored again, last hour",
+            [
+                line(
+                    "sum by (outcome) (increase(headrace_query_rescored_total{S}[1h]))",
+                    "{{outcome}}",
+                )
+            ],
+            unit="short",
+            steps=never(),
+            low=0,
+            stacked="normal",
+            about=told(
+                "Questions that nobody has answered yet and that a model which has learned since "
+                "gave another priority, or withdrew. 0 where query.open.rescored is kept.",
+                calm="some are withdrawn as the model learns.",
+                do="most are withdrawn: more is asked than gets answered; lower the budget, or let "
+                "a workflow wait for answers.",
+            ),
+        ),
+        lines(
             "Rounds an hour, by what opened them",
             [
                 line(

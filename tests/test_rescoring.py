@@ -151,6 +151,20 @@ def test_demoted_questions_change_their_priority_and_stay_open() -> None:
         before[one.request_id] = one.priority
 
 
+@pytest.mark.parametrize("rescored", ["demoted", "withdrawn"])
+def test_what_came_of_open_questions_is_counted(rescored: str) -> None:
+    run = run_of("arrival", rescored)
+    engine = Engine(settings=run.settings)
+    outputs = [one for message in run.inputs for one in engine.feed([message])]
+    said = of_kind(outputs, RequestRescored)
+    counted = engine.report.rescored_n
+    assert sum(counted.values()) == len(said)
+    for why in {one.withdrawn for one in said if one.withdrawn}:
+        assert counted[why] == sum(one.withdrawn == why for one in said)
+    moved_n = sum(not one.withdrawn for one in said)
+    assert counted.get("lower", 0) + counted.get("higher", 0) == moved_n
+
+
 # --------------------------------------------------------------------------- the record wins
 
 

@@ -60,6 +60,7 @@ from .query.record import Differences
 from .query.ruled import own_rule
 from .query.schedule import Workflow
 from .query.strategies import Strategy
+from .query.strategies.state import keeps_state
 from .recalling import settle_record
 from .report import Report
 from .reporting import check_model_starts, report_of
@@ -149,6 +150,7 @@ class Engine:
             asking.schedule.workflow,
             self.shard.drift.own,
             rule,
+            asking.strategy if keeps_state(asking.strategy) else None,
         )
         self.privacy = Privacy(settings.privacy) if privacy is None else privacy
         self._own_types = frozen.allowed_by(own)
@@ -377,7 +379,7 @@ class Engine:
         match frozen.thaw(blob, kind="engine", allowed=self._own_types):
             case (Schema() as schema, Shard() as shard, Desk() as desk, Trainer() as trainer):
                 try:
-                    shard.asking.strategy = strategy
+                    shard.asking.attach_strategy(strategy)
                 except AttributeError as error:
                     raise BadInput(f"the state is not whole: {error}") from error
             case _:
@@ -393,4 +395,5 @@ def _budget(budget: Account | Sequence[Account] | Budget | None, settings: Setti
     if isinstance(budget, Budget):
         return copy.deepcopy(budget)
     accounts = list(budget) if isinstance(budget, Sequence) else [budget]
-    return Budget(copy.deepcopy(accounts), reserve=settings.query.budget.reserve)
+    limits = settings.query.budget
+    return Budget(copy.deepcopy(accounts), reserve=limits.reserve, audit=limits.reserve_audit)

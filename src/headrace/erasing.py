@@ -3,9 +3,9 @@
 This is the one list of where content of events is in memory (docs/ERASURE.md has all other places):
 window, reservoir, requests that are open, ended or wait for money, labelled examples, evidence of
 the committee, categories of the schema, halves that wait to be joined, labels that look wrong, rows
-that rules on arrival remember, models. Sums over many events stay: counts, moments, statistics of
-drift, estimates, settings that were tuned; so do hashes of ids, by which an event that comes again
-is known.
+that strategies and rules on arrival remember, models. Sums over many events stay: counts, moments,
+statistics of drift, estimates, settings that were tuned; so do hashes of ids, by which an event
+that comes again is known.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .messages import (
 )
 from .observe.joining import Half
 from .observe.schema import Schema
+from .query.strategies.state import tell
 from .request_ids import opinion_ids
 from .shard import Shard
 from .subject import Subject
@@ -129,16 +130,15 @@ def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
 
 
 def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counter[str]) -> None:
-    """Forget the events that are kept, and what rules on arrival remember of events."""
+    """Forget the events that are kept, and what strategies and rules remember of events."""
     events = shard.window.kept()
     seqs = events.seq[subject.among(events, schema)]
     shard.window.erase(seqs)
     is_gone = subject.among(shard.reservoir.columns(), schema)
     shard.reservoir.erase(is_gone)
     erased["window"], erased["reservoir"] = len(seqs), int(is_gone.sum())
-    forget = getattr(getattr(shard.asking.arrivals, "rule", None), "forget_events", None)
-    if forget is not None:
-        forget()
+    tell(getattr(shard.asking.arrivals, "rule", None), "forget_events")
+    tell(shard.asking.strategy, "forget_events")
     # Always: its places may be values of events that have left window and reservoir since.
     shard.drift.windows.forget_events()
     shard.asking.quotas.forget_events()

@@ -15,6 +15,7 @@ import numpy as np
 from .messages import Output
 from .query.arrivals import Drawn
 from .query.record import Decided, Differences, Record
+from .query.requests import AUDIT
 from .query.rounds import Decision
 from .shard import Shard
 
@@ -85,7 +86,7 @@ def _decision_of(round_n: int, rows: Mapping[int, Decided], n: int, now: float) 
     reason = "drift" if first.is_spread else "schedule"
     return Decision(
         round_n=round_n,
-        reason="ordered" if first.reason == "ordered" else reason,
+        reason=first.reason if first.reason in ("ordered", AUDIT) else reason,
         why=first.reason,
         strategy=first.strategy,
         now=now,

@@ -167,7 +167,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `confirmed_n`, `overruled_n` and `undecided_n` count opinions on such labels by what they did.
     `asked_by` is by "reason/strategy", `asked_by_class` by predicted class, "" where none was.
     `quota_missing_n` are labels missing to each quota, by "class NAME" and "slice NAME".
-    `duplicates_n` events were like one that was asked, and were not asked for it.
+    `duplicates_n` events were like one that was asked, and were not asked for it. `rescored_n`
+    counts open questions that were scored again, by what was said of them: "lower" or "higher" in
+    priority, or why they were withdrawn.
     `drift_statistics` are by "signal/detector", each divided by its own threshold, as are
     `feature_ratios`, the highest of a feature's tests. `class_shares` are (past, now). While the
     level is above STABLE, `drift_since` is when that began, as far as it is known, and
@@ -199,6 +201,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     asked_by_class: dict[str, int]
     quota_missing_n: dict[str, int]
     duplicates_n: int
+    rescored_n: dict[str, int]
     refunded_n: int
     budget_available_n: int
     budget_held_n: int

@@ -214,6 +214,7 @@ def _of_asking(
         "asked_by_class": _added(asking.asked_by_class for asking in askings),
         "quota_missing_n": _highest(asking.quotas.missing(classes) for asking in askings),
         "duplicates_n": sum(asking.duplicates.passed_over_n for asking in askings),
+        "rescored_n": _added(asking.open.rescored_n for asking in askings),
         "refunded_n": sum(budget.refunded_n for budget in budgets),
         "budget_available_n": sum(budget.available_n for budget in budgets),
         "budget_held_n": sum(budget.held_n for budget in budgets),

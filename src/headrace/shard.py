@@ -46,7 +46,7 @@ from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
 from .query.orders import Orders, fault_of, refused, why_no_round
-from .query.requests import BLIND, Candidate
+from .query.requests import AUDIT, BLIND, Candidate
 from .query.rounds import Decision, FirstChance
 from .request_ids import opinion_id
 from .rescoring import rescore_open
@@ -217,6 +217,7 @@ class Shard(Watched):
             self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
         priority = self.asking.open.priority_of(drawn.utility)
         self.asking.watch(events, row, drawn.reason, priority)
+        self.asking.tell_drawn(events, row, drawn)
         return [*self.asking.arrived(candidate, drawn, self.model.version, now, priority)]
 
     def _counted(self, now: float) -> list[Output]:
@@ -275,14 +276,15 @@ class Shard(Watched):
         if self.is_ordered(order.key):
             return []
         kept = self.past()
-        can_n = self.asking.can_ask_n
+        reason = AUDIT if order.is_audit else "ordered"
+        can_n = self.asking.can_open_n(reason)
         wanted_n = can_n if order.labels_n is None else order.labels_n
         anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
-        outputs = self._round(kept, "ordered", wanted_n, now, anew)
+        outputs = self._round(kept, reason, wanted_n, now, anew)
         if not outputs:
             why = why_no_round(len(kept), self.asking.budget.available_n, can_n)
             return [refused(order, Reason.NO_ROUND, why, now)]
-        self.asking.budget.use_reserve()
+        self.asking.budget.use_reserve(is_audit=order.is_audit)
         told = {"order_key": order.key, "order_reason": order.reason}
         return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
 
@@ -312,7 +314,7 @@ class Shard(Watched):
             # Whoever is here had its first chance on arrival.
             self.fresh_from = self.events_n
         is_asked = events.is_asked | self.asking.are_known(events.keys)
-        wanted_n = min(wanted_n, self.asking.can_ask_n)
+        wanted_n = min(wanted_n, self.asking.can_open_n(reason))
         if wanted_n < 1 or is_asked.all():
             return []
         record = self.asking.record
@@ -322,7 +324,7 @@ class Shard(Watched):
                 return []
             self.asking.rounds_n = round_n
         source, at_random = self.settings.query.uncertainty_from, self._at_random()
-        strategy = None if at_random or reason == "drift" else self.asking.strategy
+        strategy = None if at_random or reason in ("drift", AUDIT) else self.asking.strategy
         more = read_more(strategy, events, self.past, self.model)
         pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
         decision = self.asking.round(
@@ -337,6 +339,8 @@ class Shard(Watched):
         )
         if record is not None:
             decision = record.held(decision, pool, self.asking.request_id)
+        if strategy is not None:
+            self.asking.tell_asked(decision.picks(pool))
         return self.ask_chosen(decision, events)
 
     def ask_chosen(self, decision: Decision, events: Columns) -> list[Output]:
@@ -412,6 +416,7 @@ class Shard(Watched):
         if change.level != DriftLevel.DRIFT.name:
             return outputs
         self._drift_from = self.events_n
+        self.asking.drifted()
         held_n = self.asking.budget.held_n
         self.asking.budget.use_reserve()
         if self.settings.query.rounds.drift_n:
@@ -442,7 +447,7 @@ class Shard(Watched):
             self.asking.ended(entry.event_id, self.now, is_answered=is_answered)
             self.evaluation.ended(entry.request_id)
             return self._next_batch()
-        self.asking.budget.settle(entry.request_id, entry.label)
+        self.asking.settle(entry)
         judged = entry.prediction
         if self.settings.evaluation.judged == "served" and entry.served is not None:
             judged = entry.served
@@ -450,7 +455,7 @@ class Shard(Watched):
         if is_first:
             # Counted first: quotas know of what an event is while its request is open.
             self._count(entry)
-            worth = 1.0 - entry.prediction.get(entry.label, 0.0) if entry.prediction else None
+            worth = 1.0 - entry.prediction.get(entry.label, 0.0)
             self.asking.ended(entry.event_id, self.now, is_answered=True, worth=worth)
         wrong = is_wrong(judged, entry.label)
         guess = self.evaluation.guessed(entry.request_id)

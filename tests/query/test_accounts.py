@@ -20,6 +20,8 @@ from headrace.testing import check_budget
 from test_engine import events, only
 
 PRICES = {"fraud": 5.0, "odd": 0.5}
+FACTORS = {"ada": 4.0, "ben": 0.5}
+TEAMS = [(), ("ada",), ("ben",), ("eve",), ("ada", "ben")]
 MAKERS: list[Callable[[], Account]] = [
     lambda: Share(0.3, start=20),
     lambda: PerHour(900.0, start=20),
@@ -27,7 +29,7 @@ MAKERS: list[Callable[[], Account]] = [
     lambda: PerPeriod(20, period_s=3_600.0, carry_over=0.5),
     lambda: PerPeriod(20, period_s=60.0),
     lambda: Forgetting(0.3, window_n=100),
-    lambda: Money(300.0, price=2.0, by_class=PRICES, doubt_factor=3.0),
+    lambda: Money(300.0, price=2.0, by_class=PRICES, by_annotator=FACTORS, doubt_factor=3.0),
 ]
 
 
@@ -61,7 +63,7 @@ def test_what_is_spent_is_never_more_than_allowed(steps: list[Any]) -> None:
             Forgetting(share, window_n=over_n),
             PerPeriod(12, period_s=600.0, carry_over=0.5),
             Cap(40),
-            Money(60.0, price=2.0, by_class=PRICES, doubt_factor=3.0),
+            Money(60.0, price=2.0, by_class=PRICES, by_annotator=FACTORS, doubt_factor=3.0),
         ],
         reserve=0,
     )
@@ -83,12 +85,15 @@ def test_what_is_spent_is_never_more_than_allowed(steps: list[Any]) -> None:
             name, factor = f"r{asked_n}", 1.0 + 2.0 * x
             budget.charge(asked=Asked(name, y, x))
             open_.append((name, factor, events_n))
-            spent[name] = 5.0 * factor
+            spent[name] = 5.0 * 4.0 * factor
             estimate, in_period = estimate + 1.0, in_period + 1
         elif kind == "label" and open_:
             name, factor, _ = open_.pop(x % len(open_))
-            budget.settle(name, y)
-            spent[name] = PRICES.get(y, 2.0) * factor
+            by = TEAMS[x % len(TEAMS)]
+            budget.settle(name, y, by)
+            # Whoever is not named may be the dearest.
+            times = sum(FACTORS.get(who, 1.0) for who in by) / len(by) if by else 4.0
+            spent[name] = PRICES.get(y, 2.0) * times * factor
         elif kind == "refund" and open_:
             name, _, asked_at = open_.pop(x % len(open_))
             budget.refund(request_id=name, asked_before_n=int(events_n - asked_at))
@@ -160,12 +165,41 @@ def test_money_holds_the_dearest_back_until_the_label_has_come() -> None:
     assert account.balance // LABEL == 3
     account.charge(Asked("a", "fine", 1.0))
     assert math.isclose(account.left, 20.0)
-    account.settle("a", "fine")
+    account.settle("a", "fine", [])
     assert math.isclose(account.left, 26.0)
     account.charge(Asked("b", "fine", 0.0))
-    account.settle("b", "fraud")
-    account.settle("b", "fine")
+    account.settle("b", "fraud", [])
+    account.settle("b", "fine", [])
     assert math.isclose(account.left, 21.0)
+
+
+def test_what_a_label_costs_goes_by_who_answered() -> None:
+    account = Money(100.0, price=2.0, by_annotator={"ada": 5.0, "ben": 0.5})
+    for name, by, left in (
+        ("a", ["ada"], 90.0),
+        ("b", ["ben"], 89.0),
+        ("c", ["eve"], 87.0),
+        ("d", ["ada", "eve"], 81.0),
+        ("e", [], 71.0),
+        ("f", ["ben", ""], 65.5),
+    ):
+        account.charge(Asked(name, "fine", 0.0))
+        account.settle(name, "fine", by)
+        assert math.isclose(account.left, left)
+
+
+def test_an_engine_pays_annotators_their_prices() -> None:
+    budget = {"share": 0.5, "start": 5, "money": 100.0, "price_by_annotator": {"ada": 4.0}}
+    engine = Engine(
+        settings=parse({"query": {"budget": budget}, "label": {"names_annotators": True}})
+    )
+    asked = only(engine.feed(events(60)), LabelRequested)[:3]
+    account = engine.shard.asking.budget.accounts[-1]
+    assert isinstance(account, Money)
+    held = account.left
+    for request, who in zip(asked, ("ada", "ben", "eve"), strict=True):
+        engine.feed([Answer(request_id=request.request_id, label="a", at=70.0, annotator=who)])
+    assert math.isclose(account.left, held + 3.0 + 3.0)
 
 
 @pytest.mark.parametrize("late", ["taken", "refused"])
@@ -212,14 +246,18 @@ def test_settings_lead_to_accounts_and_contradictions_are_told() -> None:
         per_period=20,
         money=50.0,
         price_by_class={"a": 2.0},
+        price_by_annotator={"ada": 4.0},
         price_doubt=3.0,
         cap=9,
     )
     accounts = from_settings(every).accounts
     assert [type(account) for account in accounts] == [Share, Cap, Forgetting, PerPeriod, Money]
     assert isinstance(accounts[-1], Money) and accounts[-1].doubt_factor == 3.0
+    assert accounts[-1].dearest == 2.0 * 3.0 * 4.0
     with pytest.raises(BadSettings, match="share_over_n is 100"):
         parse({"query": {"budget": {"share_over_n": 100, "per_hour": 3.0}}})
+    with pytest.raises(BadSettings, match=r"by_annotator is set .* set label\.names_annotators"):
+        parse({"query": {"budget": {"share": 0.1, "price_by_annotator": {"ada": 2.0}}}})
     with pytest.raises(BadSettings, match="no rate"):
         Engine(settings=parse({"query": {"budget": {"money": 3.0}}}))
     with pytest.raises(BadSettings, match="must be above 0"):

@@ -64,7 +64,7 @@ def played(
         worth = max([arm_worth(t, i) for i in range(arms_n) if asks[i]], default=0.3)
         event = arriving(float(sum(1 << i for i in range(arms_n) if asks[i])))
         p, luck = bandit.chance(event), chance.uniform("luck", str(t))
-        assert p >= bandit.random_share * RATE
+        assert p >= bandit.credit.random_share * RATE
         by_random += RATE * worth
         by_bandit += p * worth
         bandit.passed(event, Draw(luck, luck < p, luck < p, p, t))
@@ -92,9 +92,9 @@ def test_it_is_never_worse_than_random_beyond_the_regret_it_states(world: str, l
     for seed in range(seeds_n):
         bandit = with_arms(2, labels_n=labels_n)
         by_random, by_bandit = played(bandit, WORLDS[world], 3_000, late_n, seed)
-        assert 0 < bandit.credited_n < labels_n
+        assert 0 < bandit.credit.credited_n < labels_n
         short.append(by_random - by_bandit)
-        stated.append(bandit.regret_max)
+        stated.append(bandit.credit.regret_max)
     error = float(np.std(short, ddof=1)) / math.sqrt(seeds_n)
     assert float(np.mean(short)) + 2.0 * error <= float(np.mean(stated))
     # The bound says something: it is less than all that random could be worth.
@@ -107,11 +107,11 @@ def test_it_takes_up_an_arm_that_is_worth_more_and_drops_it_when_it_is_not() -> 
     for seed in range(8):
         bandit = with_arms(2, labels_n=2_000)
         by_random, by_bandit = played(bandit, WORLDS["one arm is good"], 4_000, 5, seed)
-        assert bandit.shares[1] > bandit.shares[2]
+        assert bandit.credit.shares[1] > bandit.credit.shares[2]
         gained.append(by_bandit / by_random)
         useless = with_arms(2, labels_n=2_000)
         played(useless, WORLDS["arms are worthless"], 4_000, 5, seed)
-        assert useless.shares[0] > 0.66 > with_arms(2).shares[0]
+        assert useless.credit.shares[0] > 0.66 > with_arms(2).credit.shares[0]
     assert np.mean(gained) > 1.4
 
 
@@ -126,7 +126,7 @@ def test_gains_are_what_each_arm_would_have_been_worth() -> None:
             bandit.passed(event, Draw(luck, luck < p, luck < p, p, t))
             if luck < p:
                 bandit.labelled(t, 0.5)
-        found.append(bandit.gains)
+        found.append(bandit.credit.gains)
     error = np.std(found, axis=0) / math.sqrt(300)
     real = np.array([40 * RATE * 0.5, 20 * 0.5, 20 * 0.5])
     assert (np.abs(np.mean(found, axis=0) - real) < 4.0 * error + 0.05 * real).all()
@@ -134,9 +134,9 @@ def test_gains_are_what_each_arm_would_have_been_worth() -> None:
 
 def test_the_mixture_is_exact() -> None:
     bandit = with_arms(2)
-    bandit.gains = np.array([0.0, 30.0, -10.0])
-    q = bandit.shares
-    assert q.sum() == pytest.approx(1.0) and q[0] >= bandit.random_share
+    bandit.credit.gains = np.array([0.0, 30.0, -10.0])
+    q = bandit.credit.shares
+    assert q.sum() == pytest.approx(1.0) and q[0] >= bandit.credit.random_share
     assert bandit.chance(arriving(1.0)) == pytest.approx(q[0] * RATE + q[1])
     assert bandit.chance(arriving(3.0)) == pytest.approx(q[0] * RATE + q[1] + q[2])
     assert bandit.chance(arriving(3.0, rate=0.0)) == 0.0
@@ -144,19 +144,23 @@ def test_the_mixture_is_exact() -> None:
 
 def test_late_labels_slow_it_down_and_all_begins_anew_in_time() -> None:
     bandit = with_arms(1, labels_n=10)
-    quick = bandit.eta
+    quick = bandit.credit.eta
     for t in range(8):
         bandit.chance(arriving(1.0))
         bandit.passed(arriving(1.0), Draw(0.0, True, True, 0.5, t))
-    assert bandit.late_max == 7 and bandit.eta < quick
+    assert bandit.credit.late_max == 7 and bandit.credit.eta < quick
     bandit.unanswered(7)
     for t in range(8):
         bandit.labelled(t, 1.0)
-    assert bandit.credited_n == 7 and bandit.gains[1] > bandit.gains[0] > 0.0
+    assert bandit.credit.credited_n == 7 and bandit.credit.gains[1] > bandit.credit.gains[0] > 0.0
     for t in range(20, 23):
         bandit.passed(arriving(1.0), Draw(0.0, True, True, 0.5, t))
         bandit.labelled(t, 1.0)
-    assert bandit.credited_n == 0 and not bandit.gains.any() and bandit.eta == quick
+    assert (
+        bandit.credit.credited_n == 0
+        and not bandit.credit.gains.any()
+        and bandit.credit.eta == quick
+    )
 
 
 def test_a_copy_shares_nothing_that_moves() -> None:
@@ -222,7 +226,7 @@ def test_an_engine_learns_which_arm_is_worth_asking_in_any_batches_and_after_a_r
     one, other = engine_of(3), engine_of(3)
     assert fed(one, 40) == fed(other, 7)
     rule: Any = one.shard.asking.arrivals.rule  # type: ignore[union-attr]
-    assert rule.gains.min() > 0.0 and rule.credited_n > 50
+    assert rule.credit.gains.min() > 0.0 and rule.credit.credited_n > 50
     revived = engine_of(3)
     revived.restore(one.snapshot())
     assert fed(revived, 40, 1_200) == fed(one, 40, 1_200)

@@ -101,9 +101,10 @@ def test_a_budget_goes_on_after_pickling() -> None:
 
 
 def test_settings_make_all_accounts_that_are_set() -> None:
-    budget = from_settings(BudgetSettings(share=0.1, per_hour=5.0, cap=9, start=2, reserve=4))
+    limits = BudgetSettings(share=0.1, per_hour=5.0, cap=9, start=2, reserve=4, reserve_audit=3)
+    budget = from_settings(limits)
     assert [type(account) for account in budget.accounts] == [Share, PerHour, Cap]
-    assert (budget.available_n, budget.reserve) == (2, 4)
+    assert (budget.available_n, budget.reserve.most_n, budget.audit.most_n) == (2, 4, 3)
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,42 @@ def test_an_order_before_any_event_says_that_there_is_nothing_to_choose_from() -
     assert rejected.reason == Reason.NO_ROUND
     assert "no event" in rejected.detail
     assert rejected.input_id == "early"
+
+
+def audited(audit_n: int) -> Engine:
+    """An engine that has asked 40 labels, and has what it set aside and nothing else."""
+    budget = {"share": 0.5, "reserve": 4, "reserve_audit": audit_n}
+    raw = {"query": {"ask": "rounds", "budget": budget, "rounds": {"every_n": 10}}}
+    engine = Engine(settings=parse({**GENEROUS, **raw}))
+    engine.feed(events(100))
+    return engine
+
+
+def test_what_is_held_for_audits_is_spent_by_nothing_else() -> None:
+    engine = audited(3)
+    asking = engine.shard.asking
+    assert asking.budget.held_n == 4 + 3
+    assert asking.regular_n == asking.budget.available_n - 7
+    spent_n = len(only(engine.feed([RoundOrdered(at=101.0, key="drift")]), LabelRequested))
+    assert spent_n >= 1
+    assert asking.budget.available_n == 3
+    [refused] = only(engine.feed([RoundOrdered(at=102.0, key="more")]), InputRejected)
+    assert "held for another purpose" in refused.detail
+    audit = RoundOrdered(at=103.0, key="audit", is_audit=True, reason="quarterly")
+    outputs = engine.feed([audit])
+    [opened] = only(outputs, RoundOpened)
+    assert (opened.reason, opened.order_reason) == ("audit", "quarterly")
+    asked = only(outputs, LabelRequested)
+    assert len(asked) == 3
+    assert {(one.reason, one.strategy) for one in asked} == {("audit", "random")}
+    assert len({one.propensity for one in asked}) == 1
+    assert asking.budget.held_n == 0 and asking.budget.available_n == 0
+    assert engine.report.rounds_by_reason["audit"] == 1
+
+
+def test_an_audit_leaves_what_is_held_for_drift() -> None:
+    engine = audited(0)
+    free_n = engine.shard.asking.budget.available_n - 4
+    outputs = engine.feed([RoundOrdered(at=101.0, is_audit=True)])
+    assert len(only(outputs, LabelRequested)) == max(0, free_n)
+    assert engine.shard.asking.budget.available_n == 4

@@ -70,7 +70,27 @@ class Moody:
         return self.n % 7
 
 
-@pytest.mark.parametrize(("broken", "fault"), [(Never, "asks nothing"), (Moody, "otherwise")])
+class ByLabels:
+    """Waits for a label of what it asked last, which may have been withdrawn."""
+
+    waits = True
+    asked_at = -1
+
+    def batch_n(self, situation: Situation) -> int:
+        if situation.labels_n == self.asked_at:
+            return 0
+        self.asked_at = situation.labels_n
+        return 5
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (Never, "asks nothing, with"),
+        (Moody, "otherwise"),
+        (ByLabels, "asks nothing any more once its open questions were withdrawn"),
+    ],
+)
 def test_the_check_finds_what_is_broken(broken: Any, fault: str) -> None:
     with pytest.raises(AssertionError, match=fault):
         check_workflow(broken)

@@ -20,11 +20,18 @@ def register(subparsers: Any) -> None:
         description="Order a round over the events that a run keeps: the latest, and a sample of "
         "all. A run with --follow, and workers on Kafka, open it at once; else it is opened at the "
         "end of the next `headrace run` with this --state. It is paid from the budget, what is "
-        "held for drift included, and no event is asked twice.",
+        "held for drift included, and no event is asked twice. An audit draws blindly, and has a "
+        "reserve of its own.",
     )
     add_place(opens)
     opens.add_argument(
         "--labels", type=int, metavar="N", help="so many at most; else all there is to spend"
+    )
+    opens.add_argument(
+        "--audit",
+        action="store_true",
+        help="check the model: draw events blindly, out of what is left and "
+        "query.budget.reserve_audit",
     )
     opens.add_argument(
         "--reason", default="", metavar="TEXT", help="why, as the record of the round shall say"
@@ -49,7 +56,13 @@ def main(arguments: argparse.Namespace) -> int:
     """Run `headrace round open`; the exit code."""
     at, key = named(arguments.key)
     order = RoundOrdered(
-        at=at, labels_n=arguments.labels, key=key, reason=arguments.reason, by=user()
+        at=at,
+        labels_n=arguments.labels,
+        key=key,
+        reason=arguments.reason,
+        by=user(),
+        is_audit=arguments.audit,
     )
     size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"
-    return order_and_wait(arguments, order, f"a round, labels: {size}")
+    what = "an audit" if order.is_audit else "a round"
+    return order_and_wait(arguments, order, f"{what}, labels: {size}")

@@ -171,7 +171,7 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
             f"label.open_max is {settings.label.open_max}; must be at least {n}, one for each "
             "partition of the events"
         )
-    reserve = budget.reserve // n
+    reserve, audit = budget.reserve // n, budget.reserve_audit // n
     per_round = (budget.share or 0.0) * (settings.query.rounds.regular_n or 0)
     part = msgspec.structs.replace(
         budget,
@@ -179,9 +179,10 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
         cap=None if budget.cap is None else 0,
         per_period=None if budget.per_period is None else part_of(budget.per_period, n, partition),
         money=None if budget.money is None else budget.money / n,
-        burst=max(math.ceil(budget.burst / n), reserve + math.ceil(2.0 * per_round) + 1),
+        burst=max(math.ceil(budget.burst / n), reserve + audit + math.ceil(2.0 * per_round) + 1),
         start=budget.start // n,
         reserve=reserve,
+        reserve_audit=audit,
     )
     return msgspec.structs.replace(
         settings,
@@ -484,7 +485,7 @@ class PartitionShard:
             raise BadInput("made under other settings, or with another number of partitions")
         if shard.schema is not schema or not isinstance(shard.model, View):
             raise BadInput("the state is not that of a shard on Kafka")
-        shard.asking.strategy = strategy
+        shard.asking.attach_strategy(strategy)
         shard.model.attach(trainer)
         self.shard, self._began_n = shard, shard.events_n
 

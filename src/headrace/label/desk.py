@@ -470,7 +470,7 @@ class Desk:
     def _message(
         self, entry: Entry, outcome: Outcome, at: float, is_late: bool, confirms: bool = False
     ) -> Revised:
-        """An outcome; who answered is told where others may be asked for their opinion."""
-        tells = self.settings.second_opinion_share > 0.0
+        """An outcome; who answered is told where others may be asked, or by setting."""
+        tells = self.settings.names_annotators or self.settings.second_opinion_share > 0.0
         named = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
         return message_of(entry, outcome, at, is_late, tuple(named), confirms)

@@ -101,7 +101,8 @@ class LabelSettled(Message, frozen=True, kw_only=True):
     the label's probability. `propensity` is that of the request: the label speaks for
     1 / propensity events. `opinion_n` is 2 or 3 from the second or third opinion on; `confirms`:
     that opinion left the label as it was.
-    `by` names who answered, where second opinions may be asked. `judges` as of the request.
+    `by` names who answered, where second opinions may be asked or `label.names_annotators` is set.
+    `judges` as of the request.
     """
 
     request_id: str

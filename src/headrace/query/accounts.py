@@ -7,8 +7,8 @@ counts for one at most, so that whoever has a whole one in hand can pay whatever
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from ..errors import BadSettings
 
@@ -34,8 +34,8 @@ class OwnBooks(Protocol):
     def charge(self, asked: Asked | None) -> None:
         """A label was asked; None where nothing is known of it."""
 
-    def settle(self, request_id: str, label: str) -> None:
-        """The first label of a request came."""
+    def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
+        """The first label of a request came, by these annotators; "" is one without a name."""
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
         """A request, asked so many events ago, ended for good without a label."""
@@ -104,7 +104,7 @@ class PerPeriod:
     def charge(self, asked: Asked | None) -> None:
         self.balance -= LABEL
 
-    def settle(self, request_id: str, label: str) -> None:
+    def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
         """All labels cost the same."""
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
@@ -158,7 +158,7 @@ class Forgetting:
     def charge(self, asked: Asked | None) -> None:
         self.balance -= LABEL
 
-    def settle(self, request_id: str, label: str) -> None:
+    def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
         """All labels cost the same."""
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
@@ -176,16 +176,17 @@ class Money:
 
     `price` is that of a label, `by_class` that of a label of a class, and the price of an event is
     up to `doubt_factor` times that for the event that the model doubts most: what is hard takes
-    longer. When a label is asked its class is not known: the dearest is held back, and what was too
-    much comes back with the label. So what is spent is never more than there is, whoever answers
-    late.
+    longer. A label by somebody `by_annotator` costs so many times as much; one by several is shared
+    between them alike, which is the mean of theirs. When a label is asked neither its class nor its
+    annotators are known: the dearest is held back, and what was too much comes back with the label.
+    So what is spent is never more than there is, whoever answers late.
 
     >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0})
     >>> account.balance // LABEL
     20
     >>> account.charge(Asked("r1", "fine", 0.0)); account.left
     95.0
-    >>> account.settle("r1", "fine"); account.left
+    >>> account.settle("r1", "fine", ["ada"]); account.left
     98.0
     """
 
@@ -195,9 +196,11 @@ class Money:
         *,
         price: float,
         by_class: Mapping[str, float] | None = None,
+        by_annotator: Mapping[str, float] | None = None,
         doubt_factor: float = 1.0,
     ) -> None:
         prices = {"price": price, **{f"the price of {c!r}": p for c, p in (by_class or {}).items()}}
+        prices |= {f"the factor of {who!r}": f for who, f in (by_annotator or {}).items()}
         for name, one in prices.items():
             if not one > 0:
                 raise BadSettings(f"{name} is {one}; must be above 0")
@@ -208,11 +211,28 @@ class Money:
             )
         self.default = price
         self.by_class = dict(by_class or {})
+        self.by_annotator = dict(by_annotator or {})
         self.doubt_factor = doubt_factor
-        self.dearest = max(prices.values()) * doubt_factor
+        self.dearest = self._dearest_price * doubt_factor
         self.balance = math.floor(money / self.dearest * LABEL)
         # What is held for requests whose label has not come, and how hard each is.
         self._held: dict[str, tuple[int, float]] = {}
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 all annotators had one price."""
+        return fields | {"by_annotator": {}}
+
+    @property
+    def _dearest_price(self) -> float:
+        """What a label costs of the dearest class, by the dearest annotator."""
+        return max([self.default, *self.by_class.values()]) * self._dearest_factor
+
+    @property
+    def _dearest_factor(self) -> float:
+        return max([1.0, *self.by_annotator.values()])
 
     @property
     def left(self) -> float:
@@ -233,17 +253,23 @@ class Money:
             self.balance -= LABEL
             return
         factor = 1.0 + (self.doubt_factor - 1.0) * min(1.0, max(0.0, asked.doubt))
-        held = self._cost(max(self.default, *self.by_class.values(), self.default), factor)
+        held = self._cost(self._dearest_price, factor)
         self.balance -= held
         self._held[asked.request_id] = (held, factor)
         if len(self._held) > HELD_MAX:
             del self._held[next(iter(self._held))]
 
-    def settle(self, request_id: str, label: str) -> None:
-        """What the class of the label costs less than the dearest comes back."""
+    def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
+        """What the label costs less than the dearest, by its class and annotators, comes back."""
         if request_id in self._held:
             held, factor = self._held.pop(request_id)
-            self.balance += held - self._cost(self.by_class.get(label, self.default), factor)
+            price = self.by_class.get(label, self.default) * self._factor_of(by)
+            self.balance += held - self._cost(price, factor)
+
+    def _factor_of(self, by: Sequence[str]) -> float:
+        """The mean over those who answered; one without a name may have been the dearest."""
+        known = {"": self._dearest_factor, **self.by_annotator}
+        return math.fsum(known.get(who, 1.0) for who in by or ("",)) / max(1, len(by))
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
         """All that was held comes back; of what is not known any more, nothing."""

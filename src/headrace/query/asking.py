@@ -14,6 +14,7 @@ label to spend: the draw itself does not depend on that.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
+from ..errors import BadInput
 from ..messages import (
     LabelDisputed,
     LabelRequested,
@@ -48,11 +50,12 @@ from .pool import Pool
 from .quotas import REASON as QUOTA
 from .quotas import Quotas
 from .remembered import Remembered
-from .requests import BLIND, Candidate, Why, request_of
+from .requests import AUDIT, BLIND, Candidate, Why, request_of
 from .rounds import Decision, FirstChance, redundancy
 from .ruled import RuledArrivals, arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row, utilities_of
+from .strategies.state import Pick, keeps_state, tell
 from .strategies.uncertainty import random
 from .waiting import Waiting
 
@@ -73,7 +76,9 @@ class Asking(Paying):
     ) -> None:
         super().__init__(label, budget, chance, stream)
         self.settings = settings
-        self.strategy_name, self.strategy = resolve(strategy, settings.options)
+        self.strategy_name, strategy = resolve(strategy, settings.options)
+        # What it learns is of this stream, whoever else was given the same one.
+        self.strategy = copy.deepcopy(strategy) if keeps_state(strategy) else strategy
         self.rounds_n = 0
         self.schedule = Schedule(workflow or workflow_of(settings.workflow))
         self.rounds_by_reason: dict[str, int] = {}
@@ -107,9 +112,20 @@ class Asking(Paying):
         return fields | {"open": OpenQuestions(OpenSettings())}
 
     def __getstate__(self) -> dict[str, object]:
-        # A strategy is code, not state: whoever restores has it already.
         self._redundancy = self.redundancy
-        return {k: v for k, v in self.__dict__.items() if k not in ("strategy", "record")}
+        # Most strategies are code, not state: whoever restores has them already.
+        left_out = ("record",) if keeps_state(self.strategy) else ("record", "strategy")
+        return {k: v for k, v in self.__dict__.items() if k not in left_out}
+
+    def attach_strategy(self, strategy: Strategy) -> None:
+        """Ask by this strategy after a restart; by its own, if that came along with its state.
+
+        Raises `BadInput` where the state is that of another one.
+        """
+        if not keeps_state(strategy):
+            self.strategy = strategy
+        elif type(self.__dict__.get("strategy")) is not type(strategy):
+            raise BadInput(f"the state has nothing of {type(strategy).__name__}, which keeps state")
 
     @property
     def redundancy(self) -> float | None:
@@ -267,6 +283,7 @@ class Asking(Paying):
         quotas, which have a say where the strategy has one in a regular round; `is_duplicate` are
         those that no strategy asks.
         """
+        at_random = AUDIT if reason == AUDIT else at_random
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
         is_candidate = ~is_asked
         candidates_n = int(is_candidate.sum())
@@ -297,7 +314,23 @@ class Asking(Paying):
             chosen=choice.chosen,
             pool_n=candidates_n,
             for_quota=chosen_by_need(choice, needs, pool, self.chance),
+            by_arm=choice.by_arm,
         )
+
+    def tell_asked(self, picks: Iterable[Pick]) -> None:
+        """The strategy had a say in asking these: it is told."""
+        for pick in picks:
+            tell(self.strategy, "asked", pick)
+
+    def tell_drawn(self, events: Columns, row: int, drawn: Drawn) -> None:
+        """The draw on arrival fell on this one of the events: the strategy is told."""
+        if not drawn.is_blind:
+            of_event = int(events.keys[row]), events.rows[row].copy()
+            tell(self.strategy, "asked", Pick(*of_event, drawn.utility, drawn.propensity))
+
+    def drifted(self) -> None:
+        """A drift was found: the strategy is told."""
+        tell(self.strategy, "drifted")
 
     def requests(
         self, decision: Decision, candidates: list[Candidate], model_version: int
@@ -430,6 +463,10 @@ class Asking(Paying):
         self.schedule.ended(key, now, self.open_n, is_answered=is_answered)
         if isinstance(self.arrivals, RuledArrivals):
             self.arrivals.ended(key, worth)
+        if worth is None:
+            tell(self.strategy, "unanswered", key)
+        else:
+            tell(self.strategy, "labelled", key, worth)
         if is_answered:
             if self.arrivals is not None:
                 self.arrivals.answered(asked_at, self.budget.events_n)

@@ -8,7 +8,8 @@ request has ended without a label and none can come any more. What to spend it o
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
 
 from ..errors import BadSettings
 from ..settings import BudgetSettings
@@ -127,12 +128,35 @@ class Cap:
         return None
 
 
+class Reserve:
+    """Labels set aside for one purpose: one in ten of those asked since they were used last.
+
+    >>> reserve = Reserve(2)
+    >>> [reserve.held_n(asked_n) for asked_n in (9, 10, 30)]
+    [0, 1, 2]
+    >>> reserve.use(30); reserve.held_n(39)
+    0
+    """
+
+    def __init__(self, most_n: int) -> None:
+        self.most_n = most_n
+        self._from_n = 0
+
+    def held_n(self, asked_n: int) -> int:
+        """How many are set aside, once so many were asked in all."""
+        return min(self.most_n, max(0, asked_n - self._from_n) // 10)
+
+    def use(self, asked_n: int) -> None:
+        """They may be spent; from now on they are set aside anew, little by little."""
+        self._from_n = asked_n
+
+
 class Budget:
     """All accounts at once: the poorest decides.
 
     `asked_n` and `refunded_n` count labels; `spent_n` is their difference, and never exceeds what
-    was earned. `reserve` labels, set aside as one in ten of those asked, are only for rounds that
-    drift or a person opened, and for control.
+    was earned. `reserve` labels are set aside for rounds that drift or a person opened, and for
+    control; `audit` labels for audits alone.
 
     >>> budget = Budget([Share(0.1)], reserve=0)
     >>> is_gap_taken = budget.events_passed(25, now=0.0)
@@ -140,14 +164,15 @@ class Budget:
     2
     """
 
-    def __init__(self, accounts: list[Account], *, reserve: int = 20) -> None:
+    def __init__(self, accounts: list[Account], *, reserve: int = 20, audit: int = 0) -> None:
         if not any(account.labels_per_event(1.0) is not None for account in accounts):
             raise BadSettings(
                 "the budget has no rate; a cap alone would be spent on the first events: "
                 "set share or per_hour as well"
             )
         self.accounts = accounts
-        self.reserve = reserve
+        self.reserve = Reserve(reserve)
+        self.audit = Reserve(audit)
         self.asked_n = 0
         self.refunded_n = 0
         self._events_n = 0
@@ -158,7 +183,20 @@ class Budget:
         self._next_gap_n = 1
         # Of what is granted at the start nothing is set aside.
         self.start_n = self.available_n
-        self._held_from_n = self.start_n
+        self._hold_from_start()
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 nothing was set aside for audits."""
+        reserve = Reserve(fields["reserve"])
+        reserve.use(fields.pop("_held_from_n"))
+        return fields | {"reserve": reserve, "audit": Reserve(0)}
+
+    def _hold_from_start(self) -> None:
+        for reserve in (self.reserve, self.audit):
+            reserve.use(self.start_n)
 
     @property
     def events_n(self) -> int:
@@ -171,18 +209,18 @@ class Budget:
 
     @property
     def balance(self) -> int:
-        """What may be spent, in billionths of a label, the reserve included."""
+        """What may be spent, in billionths of a label, all that is set aside included."""
         return min(account.balance for account in self.accounts)
 
     @property
     def available_n(self) -> int:
-        """Whole labels that may be asked now, the reserve included."""
+        """Whole labels that may be asked now, all that is set aside included."""
         return max(0, self.balance // LABEL)
 
     @property
     def held_n(self) -> int:
-        """Labels that a regular round leaves untouched: one in ten asked since they were used."""
-        return min(self.reserve, max(0, self.asked_n - self._held_from_n) // 10)
+        """Labels that a regular round leaves untouched."""
+        return self.reserve.held_n(self.asked_n) + self.audit.held_n(self.asked_n)
 
     @property
     def cap_n(self) -> int | None:
@@ -211,7 +249,8 @@ class Budget:
                 account.cap = limit_n
                 account.balance = (limit_n - spent_n) * LABEL
         if not self._events_n:
-            self.start_n = self._held_from_n = self.available_n
+            self.start_n = self.available_n
+            self._hold_from_start()
 
     def events_passed(self, n: int, now: float) -> bool:
         """So many events were observed; the clock stands at `now`, seconds.
@@ -274,15 +313,15 @@ class Budget:
                 account.balance -= n * LABEL
         self.asked_n += n
 
-    def settle(self, request_id: str, label: str) -> None:
-        """The first label of a request came: where classes have prices, its price is known."""
+    def settle(self, request_id: str, label: str, by: Sequence[str] = ()) -> None:
+        """The first label of a request came, by these annotators: its price is known."""
         for account in self.accounts:
             if keeps_own_books(account):
-                account.settle(request_id, label)
+                account.settle(request_id, label, by)
 
-    def use_reserve(self) -> None:
-        """What was held may be spent; from now on it is set aside anew, little by little."""
-        self._held_from_n = self.asked_n
+    def use_reserve(self, *, is_audit: bool = False) -> None:
+        """A round was opened by drift or a person, or an audit."""
+        (self.audit if is_audit else self.reserve).use(self.asked_n)
 
     def refund(
         self, n: int = 1, *, request_id: str = "", asked_before_n: int | None = None
@@ -320,7 +359,8 @@ def from_settings(settings: BudgetSettings) -> Budget:
                 settings.money,
                 price=settings.price,
                 by_class=settings.price_by_class,
+                by_annotator=settings.price_by_annotator,
                 doubt_factor=settings.price_doubt,
             )
         )
-    return Budget(accounts, reserve=settings.reserve)
+    return Budget(accounts, reserve=settings.reserve, audit=settings.reserve_audit)

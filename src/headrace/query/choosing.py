@@ -13,6 +13,7 @@ from .rounds import choose, inclusion
 from .spread import NAME as SPREAD
 from .spread import corners, spread_inclusion
 from .strategies import Strategy, utilities_of
+from .strategies.mixed import Mixture
 
 NEED_SHARPNESS = 4.0
 """How strongly a round prefers what is needed: by rank, as `query.sharpness` is for utilities."""
@@ -21,7 +22,8 @@ NEED_SHARPNESS = 4.0
 class Choice(NamedTuple):
     """Arrays over the pool, shape (n,), and the rows chosen, best first; `strategy` is its name.
 
-    `by_need` is the part of `inclusion` that is by need, where there are quotas.
+    `by_need` is the part of `inclusion` that is by need, where there are quotas; of a mixture,
+    `by_arm`, shape (a, n), is what each of its arms alone would have given.
     """
 
     strategy: str
@@ -29,6 +31,7 @@ class Choice(NamedTuple):
     inclusion: NDArray[np.float64]
     chosen: NDArray[np.intp]
     by_need: NDArray[np.float64] | None = None
+    by_arm: NDArray[np.float64] | None = None
 
 
 class Wanted(NamedTuple):
@@ -55,11 +58,18 @@ def choose_by(
 
     Duplicates are not chosen; fewer than k are, if no more are left.
     """
-    utilities = utilities_of(strategy, name, pool, chance)
     if is_duplicate is not None:
         is_candidate = is_candidate & ~is_duplicate
         k = min(k, int(is_candidate.sum()))
-    p, by_need = inclusion(utilities, k, sharpness, is_candidate), None
+    by_arm, by_need = None, None
+    if isinstance(strategy, Mixture):
+        advice = strategy.advice(pool, chance)
+        utilities = strategy.combined(advice)
+        by_arm = np.stack([inclusion(one, k, sharpness, is_candidate) for one in advice])
+        p = (strategy.shares[:, np.newaxis] * by_arm).sum(axis=0)
+    else:
+        utilities = utilities_of(strategy, name, pool, chance)
+        p = inclusion(utilities, k, sharpness, is_candidate)
     if wanted is not None and wanted.needs[is_candidate].any():
         # Each sums to k over the candidates, so any mixture does.
         by_need = wanted.share * inclusion(wanted.needs, k, NEED_SHARPNESS, is_candidate)
@@ -67,7 +77,7 @@ def choose_by(
     if is_duplicate is not None:
         p = np.where(is_duplicate, 0.0, p)
     choice = _drawn(name, pool, is_candidate, utilities, p, k, chance, purpose)
-    return choice._replace(by_need=by_need)
+    return choice._replace(by_need=by_need, by_arm=by_arm)
 
 
 def chosen_by_need(

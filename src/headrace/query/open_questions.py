@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ LATEST_N = 200
 
 UNINFORMATIVE = "no longer informative"
 REDUNDANT = "redundant"
+LOWER, HIGHER = "lower", "higher"
+OUTCOMES = (LOWER, HIGHER, UNINFORMATIVE, REDUNDANT)
+"""What may be said of an open question: its priority has moved, or why it was withdrawn."""
 
 
 @dataclass(slots=True)
@@ -50,6 +54,15 @@ class OpenQuestions:
         self._version = -1
         self._usual: NDArray[np.float64] = np.empty(0)
         self._asked: dict[str, OpenQuestion] = {}
+        # How often each of `OUTCOMES` was said of a question.
+        self.rescored_n: dict[str, int] = {}
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 nobody counted."""
+        return fields | {"rescored_n": {}}
 
     @property
     def is_scored(self) -> bool:
@@ -139,6 +152,8 @@ class OpenQuestions:
         one = self._asked.get(said.request_id)
         if one is None:
             return None
+        outcome = said.withdrawn or (LOWER if said.priority < one.priority else HIGHER)
+        self.rescored_n[outcome] = self.rescored_n.get(outcome, 0) + 1
         one.priority = said.priority
         if not said.withdrawn:
             return None

@@ -112,7 +112,10 @@ def why_no_round(kept_n: int, labels_n: int, can_ask_n: int) -> str:
     if labels_n < 1:
         return "the budget has no label to spend; order again when it has earned some"
     if can_ask_n < 1:
-        return "as many requests are open as label.open_max allows; wait for answers"
+        return (
+            "as many requests are open as label.open_max allows, or all that is left is held for "
+            "another purpose (query.budget.reserve, reserve_audit); wait for answers"
+        )
     return f"each of the {kept_n:,} events that are kept was asked about already"
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BrokenInvariant
-from ..messages import LabelRequested
+from ..messages import LabelRequested, LabelSettled
 from ..settings import LabelSettings
 from ..settings.label import sure_of
 from .accounts import Asked
@@ -17,7 +17,7 @@ from .opinions import REASON as OPINION
 from .opinions import Opinions
 from .record import Decided, Record
 from .remembered import Remembered
-from .requests import asked_of, request_id
+from .requests import AUDIT, asked_of, request_id
 from .waiting import Waiting
 
 
@@ -53,8 +53,15 @@ class Paying:
 
     @property
     def can_ask_n(self) -> int:
-        """Labels that may be asked now: money and room."""
-        return min(self.budget.available_n, self.open_max - self.open_n)
+        """Labels that may be asked now: money and room, less what is held for audits."""
+        return self.can_open_n("")
+
+    def can_open_n(self, reason: str) -> int:
+        """Labels that a round for this reason may ask now: not those held for another purpose."""
+        budget = self.budget
+        other = budget.reserve if reason == AUDIT else budget.audit
+        free_n = budget.available_n - other.held_n(budget.asked_n)
+        return min(free_n, self.open_max - self.open_n)
 
     @property
     def regular_n(self) -> int:
@@ -90,7 +97,9 @@ class Paying:
         """What is held for a drift is not for opinions; what is on record is paid."""
         if self.record is not None:
             return self.record.has(request.request_id, self.budget.events_n)
-        return (self.regular_n if request.opinion_n > 1 else self.can_ask_n) >= 1
+        if request.opinion_n > 1:
+            return self.regular_n >= 1
+        return self.can_open_n(request.reason) >= 1
 
     @property
     def waiting_n(self) -> int:
@@ -105,6 +114,11 @@ class Paying:
             if request.opinion_n > 1 or not self.remembers(request.event_id):
                 requests.append(self._paid(request, now))
         return requests
+
+    def settle(self, entry: LabelSettled) -> None:
+        """A label came: what it costs is known."""
+        unnamed_n = max(0, entry.answers_n - len(entry.by))
+        self.budget.settle(entry.request_id, entry.label, (*entry.by, *[""] * unnamed_n))
 
     def charge_unseen(self, request_id: str, decided: Decided) -> None:
         """The record has a request whose event is not here any more: it is open, and was paid."""

@@ -34,6 +34,9 @@ class Candidate:
     context: Context | None = None
 
 
+AUDIT = "audit"
+"""The reason of what is asked to check the model, drawn blindly, because a person ordered it."""
+
 BLIND = "random"
 """The strategy of what was drawn without looking at it."""
 

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from .pool import Pool
+from .strategies.state import Pick
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Decision:
     """What a round decided: arrays over the pool, and the rows chosen, best first.
 
-    `for_quota` are those of the chosen rows that were drawn by need.
+    `for_quota` are those of the chosen rows that were drawn by need. `by_arm`, shape (a, n), is
+    what the arms of a mixture alone would have made of `inclusion`.
     """
 
     round_n: int
@@ -34,11 +36,22 @@ class Decision:
     chosen: NDArray[np.intp]
     pool_n: int
     for_quota: frozenset[int] = frozenset()
+    by_arm: NDArray[np.float64] | None = None
 
     @property
     def threshold(self) -> float:
         """The lowest utility that was chosen."""
         return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
+
+    def picks(self, pool: Pool) -> list[Pick]:
+        """The events chosen from the pool, as a strategy is told of them."""
+        found = []
+        for row in self.chosen.tolist():
+            by_arm = () if self.by_arm is None else tuple(self.by_arm[:, row].tolist())
+            p = float(self.inclusion[row])
+            drawn = pool.X[row].copy(), float(self.utilities[row]), p, by_arm
+            found.append(Pick(int(pool.keys[row]), *drawn))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

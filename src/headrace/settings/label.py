@@ -64,6 +64,13 @@ class LabelSettings(Section, frozen=True, kw_only=True):
             "where annotators err (`headrace_label_noise_ratio` tells); 0.2 suits 10 % of errors."
         ),
     ] = 0.0
+    names_annotators: Annotated[
+        bool,
+        about(
+            "Whether a label says in the outputs who answered, as it does where second opinions "
+            "are asked; `query.budget.price_by_annotator` goes by that."
+        ),
+    ] = False
     open_max: Annotated[
         Size, about("Open requests at most; at the limit nothing is asked until one ends.")
     ] = 10_000

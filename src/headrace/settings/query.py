@@ -46,6 +46,13 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
             "the price of the dearest is held back."
         ),
     ] = msgspec.field(default_factory=dict)
+    price_by_annotator: Annotated[
+        dict[str, Positive],
+        about(
+            "How many times as much a label by this annotator costs; all others 1, and a label by "
+            "several their mean. Needs `label.names_annotators`."
+        ),
+    ] = msgspec.field(default_factory=dict)
     price_doubt: Annotated[
         Annotated[float, Meta(ge=1, le=100)],
         about("How many times as much the event costs whose classes are all as likely."),
@@ -60,6 +67,10 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         CountOrNone,
         about("Labels set aside, once earned, for rounds opened by drift or on demand."),
     ] = 20
+    reserve_audit: Annotated[
+        CountOrNone,
+        about("Labels set aside, once earned, for audits alone (`headrace round open --audit`)."),
+    ] = 0
 
     @property
     def limits(self) -> dict[str, float]:
@@ -209,7 +220,7 @@ class QuerySettings(Section, frozen=True, kw_only=True):
         str,
         about(
             "A name of docs/STRATEGIES.md, such as `random`, `margin`, `entropy`, `hybrid`, "
-            "`vote_entropy`, `badge`; or `module:function`."
+            "`vote_entropy`, `badge`, `bandit`; or `module:function`."
         ),
     ] = "margin"
     options: Annotated[

@@ -448,6 +448,12 @@ def check(settings: Settings) -> list[str]:
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)
+    are_named = settings.label.names_annotators or settings.label.second_opinion_share > 0
+    if settings.query.budget.price_by_annotator and not are_named:
+        faults.append(
+            "query.budget.price_by_annotator is set and labels do not say who answered; set "
+            "label.names_annotators"
+        )
     faults += faults_of_retention(
         settings.retention, settings.label, settings.observe.window_s, settings.model.name
     )

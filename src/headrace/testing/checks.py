@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,8 @@ from ..query.accounts import LABEL, Asked, OwnBooks
 from ..query.budgets import Account, Budget
 from ..query.pool import Pool
 from ..query.strategies import Strategy
+from ..query.strategies.mixed import Mixture
+from ..query.strategies.state import Pick, keeps_state, tell
 from ..settings import SchemaSettings
 
 CLASSES = ["fine", "fraud", "unseen"]
@@ -46,6 +49,10 @@ def check_strategy(strategy: Strategy) -> None:
     pools have members and events that were asked before, others have neither; and there is one
     without candidates, one without features, one whose candidates are all alike, one of twins.
 
+    One that keeps state is tried new and after it was told of questions, labels and drift: it is
+    the same in a copy and after pickling, to be called changes nothing of it, and once events are
+    forgotten no feature of any is left.
+
     >>> from headrace.query.strategies.uncertainty import margin
     >>> check_strategy(margin)
     >>> check_strategy(lambda pool, chance: pool.probabilities[:, 0] / 0)
@@ -53,6 +60,12 @@ def check_strategy(strategy: Strategy) -> None:
     AssertionError: <lambda> failed on a pool of 1 candidates with 0 classes: IndexError: ...
     """
     name = getattr(strategy, "__name__", type(strategy).__name__)
+    _check_utilities(name, strategy)
+    if keeps_state(strategy):
+        _check_state(name, strategy)
+
+
+def _check_utilities(name: str, strategy: Strategy) -> None:
     for pool in _pools():
         size = f"a pool of {len(pool)} candidates with {pool.probabilities.shape[1]} classes"
         before = pickle.dumps(pool)
@@ -72,6 +85,50 @@ def check_strategy(strategy: Strategy) -> None:
         other = np.asarray(strategy(pool.take(turned), Chance(1)), dtype=np.float64)
         is_same = np.allclose(other, utilities[turned], rtol=0.0, atol=1e-12)
         _claim(is_same, f"{name} lets the order of candidates decide, in {size}")
+
+
+def _check_state(name: str, strategy: Strategy) -> None:
+    """What it is told is all that changes it, and is there again in a copy; events can go."""
+    pool = _with_more(Chance(11), _pool(Chance(11), 60, 3, 5))
+    told = copy.deepcopy(strategy)
+    _tell_all(told, pool, range(20))
+    before = pickle.dumps(told)
+    _check_utilities(name, told)
+    _claim(pickle.dumps(told) == before, f"{name} changes when it is called")
+    others = [copy.deepcopy(told), pickle.loads(before)]
+    for one in (told, *others):
+        _tell_all(one, pool, range(20, 40))
+    utilities = np.asarray(told(pool, Chance(1)))
+    for other in others:
+        is_same = np.asarray(other(pool, Chance(1))).tobytes() == utilities.tobytes()
+        _claim(is_same, f"{name} forgets something when it is copied or pickled")
+    tell(told, "forget_events")
+    left = pickle.dumps(told)
+    numbers = pool.X[:40][~np.isnan(pool.X[:40])]
+    # Whole numbers, such as codes of categories, may stand there for something else.
+    features = np.unique(numbers[numbers % 1.0 != 0.0]).tolist()
+    # Arrays and plain numbers are pickled in other orders of bytes.
+    is_left = any(struct.pack(order, x) in left for x in features for order in ("<d", ">d"))
+    _claim(not is_left, f"{name} still has features of events after forget_events")
+    left_with = np.asarray(told(pool, Chance(1)))
+    _claim(bool(np.isfinite(left_with).all()), f"{name} gave a utility not finite once it forgot")
+
+
+def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
+    """Tell a strategy that these were asked, and what became of most of them, in another order."""
+    utilities = np.asarray(strategy(pool, Chance(1)))
+    arms_n = len(strategy.shares) if isinstance(strategy, Mixture) else 0
+    for row in rows:
+        by_arm = tuple(0.1 * (1 + (row + arm) % 3) for arm in range(arms_n))
+        of_row = int(pool.keys[row]), pool.X[row].copy(), float(utilities[row])
+        tell(strategy, "asked", Pick(*of_row, 0.2, by_arm))
+    for row in reversed(rows[::2]):
+        tell(strategy, "labelled", int(pool.keys[row]), 0.25 * (row % 5))
+    tell(strategy, "unanswered", int(pool.keys[rows[1]]))
+    # An event that it had not asked itself.
+    tell(strategy, "labelled", 7, 1.0)
+    if rows.start:
+        tell(strategy, "drifted")
 
 
 def check_budget(make: Callable[[], Account]) -> None:
@@ -137,15 +194,15 @@ def _check_own_books(name: str, account: Account) -> None:
         held = account.balance
         account.charge(one)
         _claim(0 < held - account.balance <= LABEL, f"{name} takes no label, or more than one")
-    for one in asked[:3]:
+    for i, one in enumerate(asked[:3]):
         held = account.balance
-        account.settle(one.request_id, one.predicted)
+        account.settle(one.request_id, one.predicted, ["ada", "ben"][:i])
         _claim(0 <= account.balance - held < LABEL, f"{name} asks for more when a label comes")
     for one in asked[3:]:
         account.refund(one.request_id, 0)
     _claim(account.balance < before, f"{name} gives back what was paid for")
     left = account.balance
-    account.settle("never asked", "fine")
+    account.settle("never asked", "fine", [])
     _claim(account.balance == left, f"{name} books a label that nobody asked for")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..errors import BadSettings
 from ..messages import Answer, LabelRequested
-from ..query.schedule import Situation, Workflow
+from ..query.schedule import Schedule, Situation, Workflow
 
 
 @dataclass
@@ -75,7 +75,8 @@ def check_workflow(make: Callable[[], Workflow]) -> None:
 
     It says whole numbers of at least 0 in any situation; the same situations one after the other
     lead to the same numbers, in a copy and after pickling too; with nothing open and labels to
-    spend it asks something in the end, so that no stream waits for ever.
+    spend it asks something in the end, so that no stream waits for ever. That holds too where open
+    questions are scored again and all of them are withdrawn, before any has an answer.
 
     >>> from headrace.query.schedule import Sequential
     >>> check_workflow(Sequential)
@@ -102,6 +103,21 @@ def check_workflow(make: Callable[[], Workflow]) -> None:
     workflow = make()
     asked = [workflow.batch_n(quiet) for _ in range(10)]
     _claim(any(asked), f"{name} asks nothing, with nothing open and 50 labels to spend")
+    _check_withdrawals(name, Schedule(make()))
+
+
+def _check_withdrawals(name: str, schedule: Schedule) -> None:
+    """A batch of which nothing is left is over: the labels that come back are asked."""
+    asked_n, rounds_n = 0, 0
+    for i in range(20):
+        now = 60.0 * i
+        n = schedule.wanted_n(now=now, can_ask_n=30, labels_n=0, open_n=0)
+        keys = list(range(asked_n, asked_n + n))
+        schedule.opened(keys)
+        asked_n, rounds_n = asked_n + n, rounds_n + (n > 0)
+        for left_n, key in zip(reversed(range(n)), keys, strict=True):
+            schedule.ended(key, now, left_n, is_answered=False)
+    _claim(rounds_n > 1, f"{name} asks nothing any more once its open questions were withdrawn")
 
 
 def _situations() -> list[Situation]:

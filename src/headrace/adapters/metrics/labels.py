@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...label.annotators import TURNAROUND_BOUNDS_S
+from ...query.open_questions import OUTCOMES as RESCORED
 from ...query.opinions import REASON as OPINION
 from ...query.opinions import STRATEGY as SUSPICION
 from ...query.opinions import UNSURE
@@ -22,8 +23,9 @@ ASKED_REASONS = (
     "ordered",
     "second opinion",
     "quota",
+    "audit",
 )
-ROUND_REASONS = ("schedule", "drift", "ordered")
+ROUND_REASONS = ("schedule", "drift", "ordered", "audit")
 OPINIONS = ("confirmed", "overruled", "undecided")
 ENDS = ("settled", "disputed", "expired", "withdrawn")
 OUTCOMES = ("late", "duplicate", "corrected", "refused", "rejected")
@@ -147,6 +149,14 @@ ASKING = (
         "Events like one that was asked, passed over for it by all but the blind draw.",
         lambda r: r.duplicates_n,
     ),
+    by(
+        "outcome",
+        "headrace_query_rescored_total",
+        "questions",
+        "Open questions that a model which has moved gave another priority, or withdrew.",
+        lambda r: in_full(r.rescored_n, RESCORED),
+        closed=RESCORED,
+    ),
     plain(
         "headrace_query_is_cold",
         "0 or 1",
@@ -173,7 +183,7 @@ BUDGET = (
     plain(
         "headrace_budget_reserve_labels",
         "labels",
-        "Of these, set aside for rounds that drift or a person opens.",
+        "Of these, set aside for rounds that drift or a person opens, and for audits.",
         lambda r: r.budget_held_n,
     ),
     plain(

@@ -31,7 +31,7 @@ def decode_order(line: bytes, now: float) -> Order | ErasureOrdered | InputRejec
     """The order in a line of the file, as of `now`, seconds; or why it is none.
 
     >>> decode_order(b'{"type": "RoundOrdered", "at": 5.0, "labels_n": 3}', 9.0)
-    RoundOrdered(at=9.0, labels_n=3, key='', reason='', by='', shards_n=0)
+    RoundOrdered(at=9.0, labels_n=3, key='', reason='', by='', shards_n=0, is_audit=False)
     """
     try:
         order = _DECODER.decode(line)

@@ -25,6 +25,8 @@ from ...learn.training_log import TrainingLog
 from ...observe.drift import own_detectors
 from ...query.budgets import from_settings
 from ...query.ruled import own_rule
+from ...query.strategies import resolve
+from ...query.strategies.state import keeps_state
 from ...settings import Settings
 from ...state import frozen
 
@@ -73,7 +75,9 @@ class States:
         named, classes_n = settings.model, len(settings.schema.classes)
         model = build(named.name, 0, classes_n, named.options)
         budget, rule = from_settings(settings.query.budget), own_rule(settings.query.arrival)
-        own = [model, budget, own_detectors(settings.drift), rule]
+        _, strategy = resolve(settings.query.strategy, settings.query.options)
+        kept = strategy if keeps_state(strategy) else None
+        own = [model, budget, own_detectors(settings.drift), rule, kept]
         self._allowed = frozen.allowed_by(own)
 
     @property

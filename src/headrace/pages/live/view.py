@@ -38,7 +38,17 @@ OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
 LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
 LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
-REASONS = ("control", "doubt", "cold start", "round", "drift", "ordered", "second opinion", "quota")
+REASONS = (
+    "control",
+    "doubt",
+    "cold start",
+    "round",
+    "drift",
+    "ordered",
+    "second opinion",
+    "quota",
+    "audit",
+)
 
 Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolledBack
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
+from ...query.open_questions import HIGHER, LOWER
 from ...report import Report
 from ..chronicle import Chronicle, Sample, joined_spread
 from ..html import (
@@ -46,6 +47,7 @@ REASONS = {
     "quota": "likely to be of a class or a slice that is short of labels",
     "drift": "half by lot, half spread over the newest events after a drift",
     "ordered": "chosen in a round that somebody ordered",
+    "audit": "drawn by lot to check the model, because somebody ordered it",
     "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",
 }
 
@@ -155,6 +157,12 @@ def _labels_told(chronicle: Chronicle) -> str:
     report = chronicle.report
     if report is None or not report.accepted_n:
         return told
+    if moved_n := sum(report.rescored_n.values()):
+        withdrawn_n = moved_n - sum(report.rescored_n.get(one, 0) for one in (LOWER, HIGHER))
+        told += (
+            f" {count(moved_n)} times an open question was given another priority by a model that "
+            f"had learned since, or withdrawn: {count(withdrawn_n)} of them."
+        )
     if (labels_n := _labels_had(report)) > counts.settled_n:
         told += f" With those that were answered late, {count(labels_n)} labels came."
     told += f" {count(report.accepted_n)} answers came in"

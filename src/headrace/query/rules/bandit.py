@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import BadSettings
+from ..credit import ARMS_MAX, Credit, check_bandit
 from .known import PUBLISHED, make
 from .rule import Arriving, Draw, Rule
-
-OPEN_MAX = 4_096
-"""Events asked of which no label has come; of more the oldest earn nothing."""
-
-ARMS_MAX = 16
 
 
 class Bandit:
@@ -56,30 +50,24 @@ class Bandit:
         random_share: float = 0.25,
     ) -> None:
         if isinstance(arms, str) or not 1 <= len(arms) < ARMS_MAX:
-            raise _fault("arms", arms, f"must be a list of 1 to {ARMS_MAX - 1} names of rules")
-        if isinstance(labels_n, bool) or not isinstance(labels_n, int) or labels_n < 1:
-            raise _fault("labels_n", labels_n, "must be a whole number from 1")
-        if not isinstance(random_share, int | float) or not 0.01 <= random_share <= 1.0:
-            raise _fault("random_share", random_share, "must be a number from 0.01 to 1")
+            raise _fault(arms, f"must be a list of 1 to {ARMS_MAX - 1} names of rules")
+        check_bandit("query.arrival.options", labels_n, random_share)
         self.names = ["random", *(name for name in arms if name != "random")]
         if len(set(self.names)) < len(self.names) or type(self).__name__.lower() in self.names:
-            raise _fault("arms", arms, "must name each rule once, and not the bandit itself")
+            raise _fault(arms, "must name each rule once, and not the bandit itself")
         self.arms = [_made(name) for name in self.names]
-        self.labels_n = labels_n
-        self.random_share = float(random_share)
-        self.gains = np.zeros(len(self.arms))
-        self.credited_n = 0
-        self.late_max = 0
+        self.credit = Credit(len(self.arms), labels_n=labels_n, random_share=random_share)
         self._advice: tuple[float, ...] = ()
-        self._open: dict[int, tuple[float, tuple[float, ...]]] = {}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Bandit:
-        # A rule is copied at each look; what is open is made of things that never change.
-        other = copy.copy(self)
-        other.arms = copy.deepcopy(self.arms, memo)
-        other.gains = self.gains.copy()
-        other._open = dict(self._open)
-        return other
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 it held what is its credit now."""
+        names = ("labels_n", "random_share", "gains", "credited_n", "late_max", "_open")
+        credit = Credit(1, labels_n=1, random_share=1.0)
+        credit.__dict__.update({name: fields.pop(name) for name in names})
+        return fields | {"credit": credit}
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -91,29 +79,6 @@ class Bandit:
         """Whether an arm compares the doubt with numbers from 0 to 1."""
         return any(getattr(arm, "is_of_unit_doubt", False) for arm in self.arms)
 
-    @property
-    def eta(self) -> float:
-        """How fast weights follow gains."""
-        k, late = len(self.arms), math.e * self.late_max
-        return math.sqrt(math.log(2.0) / (self.labels_n * (k + 1.0 / self.random_share + late)))
-
-    @property
-    def shares(self) -> NDArray[np.float64]:
-        """With which share each arm is in the mixture, in the order of `names`; they sum to 1."""
-        priors = np.full(len(self.arms), 0.5 / (len(self.arms) - 1) if len(self.arms) > 1 else 1.0)
-        priors[0] = 0.5
-        weights = priors * np.exp(self.eta * (self.gains - self.gains.max()))
-        found = (1.0 - self.random_share) * weights / weights.sum()
-        found[0] += self.random_share
-        return np.asarray(found)
-
-    @property
-    def regret_max(self) -> float:
-        """The bound above over the labels credited since it began anew."""
-        k, late = len(self.arms), math.e * self.late_max
-        spread = self.credited_n * (k + 1.0 / self.random_share + late)
-        return (1.0 - self.random_share) * (math.log(2.0) / self.eta + self.eta * spread)
-
     def chance(self, event: Arriving) -> float:
         self._advice = tuple(float(arm.chance(event)) for arm in self.arms)
         if not all(0.0 <= p <= 1.0 for p in self._advice):
@@ -121,33 +86,22 @@ class Bandit:
             raise BadSettings(f"a rule in query.arrival.options.arms gave no probability: {told}")
         if event.rate <= 0.0:
             return 0.0
-        return min(1.0, math.fsum(self.shares * np.array(self._advice)))
+        return min(1.0, math.fsum(self.credit.shares * np.array(self._advice)))
 
     def passed(self, event: Arriving, draw: Draw) -> None:
         for arm, p in zip(self.arms, self._advice, strict=True):
             # Each arm keeps the books of what it would have asked itself.
             arm.passed(event, Draw(draw.luck, draw.luck < p, draw.is_asked))
         if draw.is_asked and event.rate > 0.0:
-            self._open[draw.key] = draw.propensity, self._advice
-            if len(self._open) > OPEN_MAX:
-                del self._open[next(iter(self._open))]
-            self.late_max = max(self.late_max, len(self._open) - 1)
+            self.credit.asked(draw.key, draw.propensity, self._advice)
 
     def labelled(self, key: int, worth: float) -> None:
         """The label of the event with this key came; it was worth so much, 0 to 1."""
-        if key not in self._open:
-            return
-        propensity, advice = self._open.pop(key)
-        given = np.array(advice)
-        self.gains += given * min(1.0, max(0.0, worth)) / (propensity + self.eta * given)
-        self.credited_n += 1
-        if self.credited_n >= self.labels_n:
-            self.gains[:] = 0.0
-            self.credited_n, self.late_max = 0, len(self._open)
+        self.credit.labelled(key, worth)
 
     def unanswered(self, key: int) -> None:
         """No label will come of the event with this key."""
-        self._open.pop(key, None)
+        self.credit.unanswered(key)
 
     def forget_events(self) -> None:
         """A person is erased: no arm keeps an event."""
@@ -164,5 +118,5 @@ def _made(name: str) -> Rule:
         raise BadSettings(f"query.arrival.options.arms names {name!r}: {error}") from None
 
 
-def _fault(option: str, value: object, must: str) -> BadSettings:
-    return BadSettings(f"query.arrival.options.{option} is {value!r}; {must}")
+def _fault(arms: object, must: str) -> BadSettings:
+    return BadSettings(f"query.arrival.options.arms is {arms!r}; {must}")

@@ -1,10 +1,11 @@
 """Query strategies by name. A strategy is a callable `(Pool, Chance) -> utilities`, nothing else.
 
 Utilities are finite float64, one a candidate, higher is better; only their order counts. A strategy
-keeps no state and draws luck from the `Chance` it is given. `needs`, an attribute it may have,
-names what it reads of a pool beside the candidates: "members", "asked". Yours: pass the callable,
-or name it `module:function`, or register it under the entry point group `headrace.strategies`;
-`headrace.testing.check_strategy` tells whether it keeps the rules.
+draws luck from the `Chance` it is given. `needs`, an attribute it may have, names what it reads of
+a pool beside the candidates: "members", "asked". It may keep state; `state` says what it is told
+for that. Yours: pass the callable, or name it `module:function`, or register it under the entry
+point group `headrace.strategies`; `headrace.testing.check_strategy` tells whether it keeps the
+rules.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from .density import InformationDensity, Typicality
 from .diversity import Badge, Dpp, KCenter, KMeans, ProbCover
 from .hybrid import hybrid
 from .known import KNOWN, OF_FUNCTIONS, declared_needs, needs_of, unknown, with_options
-from .order import Strategy
+from .mixed import Scheduled, StrategyBandit
+from .order import Strategy, utilities_of
 from .probabilistic import McPal
 from .uncertainty import ExpectedCost, entropy, least_confidence, margin, random
 
@@ -45,7 +47,9 @@ __all__ = [
     "McPal",
     "ProbCover",
     "RankedBatch",
+    "Scheduled",
     "Strategy",
+    "StrategyBandit",
     "TwoStage",
     "Typicality",
     "VarianceReduction",
@@ -102,6 +106,8 @@ STRATEGIES |= {
     "ranked_batch": RankedBatch(),
     "weighted_sum": WeightedSum(),
     "two_stage": TwoStage(),
+    "scheduled": Scheduled(),
+    "bandit": StrategyBandit(),
 }
 
 BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
@@ -148,19 +154,6 @@ def _imported(path: str) -> Strategy:
     if not callable(found):
         raise BadSettings(f"query.strategy is {path!r}; that is not callable")
     return found
-
-
-def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """Call a strategy and hold it to its contract; raises `BadSettings` where it breaks it."""
-    utilities = np.asarray(strategy(pool, chance), dtype=np.float64)
-    if utilities.shape != (len(pool),):
-        raise BadSettings(
-            f"strategy {name} gave utilities of shape {utilities.shape} for {len(pool)} "
-            "candidates; must be one a candidate"
-        )
-    if not np.isfinite(utilities).all():
-        raise BadSettings(f"strategy {name} gave a utility that is not a finite number")
-    return utilities
 
 
 def utilities_by_row(

@@ -24,6 +24,7 @@ from .order import (
     distances_to,
     in_order,
     points_of,
+    ranks_of,
     squared_distances,
 )
 
@@ -98,7 +99,7 @@ class WeightedSum:
         """Utilities, shape (n,)."""
         total = np.zeros(len(pool))
         for name, weight in self.of.items():
-            total = total + weight * _ranks(strategy_named(name)(pool, chance))
+            total = total + weight * ranks_of(strategy_named(name)(pool, chance))
         return total
 
 
@@ -132,21 +133,12 @@ class TwoStage:
         wanted_n = min(SHORTLIST_MAX, self.per_label * max(1, pool.wanted_n))
         order = np.lexsort((pool.keys, -before))
         listed = np.sort(order[:wanted_n])
-        utilities = _ranks(before)
+        utilities = ranks_of(before)
         later = strategy_named(self.then)(pool.take(listed), chance)
-        utilities[listed] = 2.0 + _ranks(later)
+        utilities[listed] = 2.0 + ranks_of(later)
         return utilities
 
 
 def _from_0_to_1(utilities: Any) -> Floats:
     low, high = float(utilities.min(initial=0.0)), float(utilities.max(initial=0.0))
     return np.asarray((utilities - low) / (high - low) if high > low else np.zeros(len(utilities)))
-
-
-def _ranks(utilities: Any) -> Floats:
-    """From 0 for the lowest to 1 for the highest; equals share the mean of their ranks."""
-    n = len(utilities)
-    ordered = np.sort(utilities)
-    below = np.searchsorted(ordered, utilities, side="left")
-    up_to = np.searchsorted(ordered, utilities, side="right") - 1
-    return np.asarray((below + up_to) / 2.0 / max(1, n - 1))

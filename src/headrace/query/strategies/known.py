@@ -11,20 +11,28 @@ from typing import Any
 from ...errors import BadSettings
 from ...importing import nearest
 from .order import Strategy
+from .state import keeps_state
 
 KNOWN: dict[str, Strategy] = {}
 """Filled by the package; the names of the settings."""
 
 
 def strategy_named(strategy: str | Strategy, setting: str = "query.strategy") -> Strategy:
-    """A strategy of this package, by name; a callable is one already. Raises `BadSettings`."""
-    if not isinstance(strategy, str):
-        if not callable(strategy):
-            raise BadSettings(f"{setting} is {strategy!r}; must be the name of a strategy")
-        return strategy
-    if strategy in KNOWN:
-        return KNOWN[strategy]
-    raise BadSettings(unknown(strategy, setting))
+    """A strategy that is part of another: by name, or a callable. Raises `BadSettings`.
+
+    One that keeps state is none: nobody would tell it what became of its questions.
+    """
+    if isinstance(strategy, str):
+        if strategy not in KNOWN:
+            raise BadSettings(unknown(strategy, setting))
+        strategy = KNOWN[strategy]
+    elif not callable(strategy):
+        raise BadSettings(f"{setting} is {strategy!r}; must be the name of a strategy")
+    if keeps_state(strategy):
+        raise BadSettings(
+            f"{setting} is {strategy!r}, which keeps state; only query.strategy itself may"
+        )
+    return strategy
 
 
 def unknown(name: str, setting: str, also: str = "") -> str:
@@ -63,7 +71,7 @@ def with_options(name: str, strategy: Strategy, options: Mapping[str, Any]) -> S
         return strategy
     known: list[str] = []
     if is_dataclass(strategy):
-        known = [one.name for one in fields(strategy)]
+        known = [one.name for one in fields(strategy) if one.init]
     faults = []
     for option in options:
         if option not in known:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...chance import Chance
+from ...errors import BadSettings
 from ..pool import Pool
 
 Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
@@ -121,3 +122,25 @@ def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, F
 def points_of(pool: Pool, chance: Chance) -> tuple[Floats, Floats]:
     """Candidates and what was asked before as points, shapes (n, d') and (l, d'), d' limited."""
     return projected(*pool.points_with_asked(), chance)
+
+
+def ranks_of(utilities: Floats) -> Floats:
+    """From 0 for the lowest to 1 for the highest; equals share the mean of their ranks."""
+    n = len(utilities)
+    ordered = np.sort(utilities)
+    below = np.searchsorted(ordered, utilities, side="left")
+    up_to = np.searchsorted(ordered, utilities, side="right") - 1
+    return np.asarray((below + up_to) / 2.0 / max(1, n - 1))
+
+
+def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> NDArray[np.float64]:
+    """Call a strategy and hold it to its contract; raises `BadSettings` where it breaks it."""
+    utilities = np.asarray(strategy(pool, chance), dtype=np.float64)
+    if utilities.shape != (len(pool),):
+        raise BadSettings(
+            f"strategy {name} gave utilities of shape {utilities.shape} for {len(pool)} "
+            "candidates; must be one a candidate"
+        )
+    if not np.isfinite(utilities).all():
+        raise BadSettings(f"strategy {name} gave a utility that is not a finite number")
+    return utilities

@@ -1,0 +1,126 @@
+"""What the arms of a bandit turned out to be worth: shares in a mixture, by labels that come late.
+
+The bandits over rules (`rules.bandit`) and over strategies (`strategies.bandit`) ask by a mixture
+of their arms; this is the part that learns.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BadSettings
+
+OPEN_MAX = 4_096
+"""Events asked of which no label has come; of more the oldest earn nothing."""
+
+ARMS_MAX = 16
+
+
+class Credit:
+    """The gains of some arms, of which the first is `random`, and their shares in the mixture.
+
+    EXP4 (Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM
+    Journal on Computing 32 (1), 2002) with implicit exploration (Neu, "Explore no more", NIPS
+    2015). An arm that would ask an event with probability a_i earns, when its label was worth x,
+
+        gain_i <- gain_i + a_i x / (propensity + eta a_i)
+
+    which is unbiased but for eta: what the arm would have found, whoever asked. It weighs
+
+        q_i = (1 - g) w_i + g [i is random],    w_i ~ prior_i exp(eta gain_i)
+
+    with prior 1/2 of random and the rest shared. After `labels_n` labels all begins anew.
+
+    >>> credit = Credit(2, labels_n=100, random_share=0.25)
+    >>> credit.shares.tolist()
+    [0.625, 0.375]
+    >>> credit.asked(7, 0.1, (0.1, 0.4)); credit.labelled(7, 1.0)
+    >>> bool(credit.shares[1] > 0.375)
+    True
+    """
+
+    def __init__(self, arms_n: int, *, labels_n: int, random_share: float) -> None:
+        self.labels_n = labels_n
+        self.random_share = float(random_share)
+        self.gains = np.zeros(arms_n)
+        self.credited_n = 0
+        self.late_max = 0
+        # Of each event asked: the propensity, and with which probability each arm would have asked.
+        self._open: dict[int, tuple[float, tuple[float, ...]]] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Credit:
+        # A rule is copied at each look; what is open is made of things that never change.
+        other = copy.copy(self)
+        other.gains = self.gains.copy()
+        other._open = dict(self._open)
+        return other
+
+    @property
+    def eta(self) -> float:
+        """How fast shares follow gains."""
+        return math.sqrt(math.log(2.0) / (self.labels_n * self._spread))
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """With which share each arm is in the mixture; they sum to 1."""
+        arms_n = len(self.gains)
+        priors = np.full(arms_n, 0.5 / (arms_n - 1) if arms_n > 1 else 1.0)
+        priors[0] = 0.5
+        weights = priors * np.exp(self.eta * (self.gains - self.gains.max()))
+        found = (1.0 - self.random_share) * weights / weights.sum()
+        found[0] += self.random_share
+        return np.asarray(found)
+
+    @property
+    def regret_max(self) -> float:
+        """By how much the mixture may be worth less than `random` alone, in expectation.
+
+            (1 - g) (ln 2 / eta + eta n (K + 1/g + e late))
+
+        for K arms, n labels since all began anew and `late` labels on their way at most; eta makes
+        both parts alike for `labels_n` of them.
+        """
+        learning = self.eta * self.credited_n * self._spread
+        return (1.0 - self.random_share) * (math.log(2.0) / self.eta + learning)
+
+    @property
+    def _spread(self) -> float:
+        return len(self.gains) + 1.0 / self.random_share + math.e * self.late_max
+
+    def asked(self, key: int, propensity: float, by_arm: tuple[float, ...]) -> None:
+        """The event with this key was asked; each arm would have with these probabilities."""
+        self._open[key] = propensity, by_arm
+        if len(self._open) > OPEN_MAX:
+            del self._open[next(iter(self._open))]
+        self.late_max = max(self.late_max, len(self._open) - 1)
+
+    def labelled(self, key: int, worth: float) -> None:
+        """The label of the event with this key came; it was worth so much, 0 to 1."""
+        if key not in self._open:
+            return
+        propensity, by_arm = self._open.pop(key)
+        given = np.array(by_arm)
+        self.gains += given * min(1.0, max(0.0, worth)) / (propensity + self.eta * given)
+        self.credited_n += 1
+        if self.credited_n >= self.labels_n:
+            self.gains[:] = 0.0
+            self.credited_n, self.late_max = 0, len(self._open)
+
+    def unanswered(self, key: int) -> None:
+        """No label will come of the event with this key."""
+        self._open.pop(key, None)
+
+
+def check_bandit(setting: str, labels_n: object, random_share: object) -> None:
+    """Raise `BadSettings` where these options of a bandit can't be used; `setting` holds them."""
+    if isinstance(labels_n, bool) or not isinstance(labels_n, int) or labels_n < 1:
+        raise BadSettings(f"{setting}.labels_n is {labels_n!r}; must be a whole number from 1")
+    if not isinstance(random_share, int | float) or not 0.01 <= random_share <= 1.0:
+        raise BadSettings(
+            f"{setting}.random_share is {random_share!r}; must be a number from 0.01 to 1"
+        )

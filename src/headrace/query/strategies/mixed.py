@@ -1,0 +1,168 @@
+"""Strategies that keep state: a bandit over others, and one that takes turns as labels come."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from ...chance import Chance
+from ...errors import BadSettings
+from ..credit import ARMS_MAX, Credit, check_bandit
+from ..pool import Pool
+from .known import needs_of, strategy_named
+from .order import Floats, ranks_of, utilities_of
+from .state import Pick
+
+
+@runtime_checkable
+class Mixture(Protocol):
+    """A strategy whose draw is a mixture of those of its arms.
+
+    Each arm's utilities give probabilities of inclusion, and each sums to as many as are wanted;
+    so does their mean by `shares`, which is the draw.
+    """
+
+    @property
+    def shares(self) -> Floats:
+        """The share of each arm, shape (a,); they sum to 1."""
+
+    def advice(self, pool: Pool, chance: Chance) -> Floats:
+        """The utilities by each arm, shape (a, n)."""
+
+    def combined(self, advice: Floats) -> Floats:
+        """One utility a candidate out of the advice, shape (n,)."""
+
+
+@dataclass
+class StrategyBandit:
+    """A mixture of strategies, whose shares follow what their questions turned out to be worth.
+
+    The rule `bandit` of docs/ARRIVALS.md, in rounds: EXP4 (Auer, Cesa-Bianchi, Freund, Schapire,
+    SIAM Journal on Computing 32 (1), 2002) with implicit exploration (Neu, "Explore no more", NIPS
+    2015); for active learning the idea is that of ALBL (Hsu and Lin, "Active learning by learning",
+    AAAI 2015). The first arm is always `random`. Each arm by itself would draw a candidate with
+    probability a_i; it is drawn with the sum of q_i a_i, which is its propensity. When its label y
+    comes, however late, it was worth x = 1 - P(y), and of each arm
+
+        gain_i <- gain_i + a_i x / (propensity + eta a_i),    w_i ~ prior_i exp(eta gain_i)
+
+        q_i = (1 - g) w_i + g [i is random]
+
+    with g the `random_share`; after `labels_n` labels all begins anew. So in n labels it is in
+    expectation worth at most (1 - g) (ln 2 / eta + eta n (K + 1/g + e late)) less than random
+    alone, for K arms. The questions of a round are late for each other, and count in `late`; the
+    draws of a round are taken to go no more together than if each were made by itself. The bound is
+    on worth, which is surprise, not on accuracy.
+    """
+
+    arms: Sequence[str] = ("margin", "k_center")
+    labels_n: int = 500
+    random_share: float = 0.25
+    credit: Credit = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.arms, str) or not 1 <= len(self.arms) < ARMS_MAX:
+            raise self._fault(f"must be a list of 1 to {ARMS_MAX - 1} names of strategies")
+        for name in self.arms:
+            strategy_named(name, "query.options.arms")
+        if len(set(self.names)) < len(self.names):
+            raise self._fault("must name each strategy once")
+        check_bandit("query.options", self.labels_n, self.random_share)
+        self.credit = Credit(
+            len(self.names), labels_n=self.labels_n, random_share=self.random_share
+        )
+
+    def _fault(self, must: str) -> BadSettings:
+        return BadSettings(f"query.options.arms is {self.arms!r}; {must}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arms, `random` first."""
+        return ("random", *(name for name in self.arms if name != "random"))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the arms read of a pool beside the candidates."""
+        return tuple(need for name in self.names for need in needs_of(strategy_named(name)))
+
+    @property
+    def shares(self) -> Floats:
+        """The share of each arm, shape (a,), in the order of `names`."""
+        return self.credit.shares
+
+    def advice(self, pool: Pool, chance: Chance) -> Floats:
+        """The utilities by each arm, shape (a, n)."""
+        return np.stack(
+            [utilities_of(strategy_named(name), name, pool, chance) for name in self.names]
+        )
+
+    def combined(self, advice: Floats) -> Floats:
+        """The mean rank of each candidate by the arms, from 0 to 1, shape (n,)."""
+        total = np.zeros(advice.shape[1])
+        for share, utilities in zip(self.shares.tolist(), advice, strict=True):
+            total = total + share * ranks_of(utilities)
+        return total
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        return self.combined(self.advice(pool, chance))
+
+    def asked(self, pick: Pick) -> None:
+        """It had this event asked."""
+        self.credit.asked(pick.key, pick.propensity, pick.by_arm)
+
+    def labelled(self, key: int, worth: float) -> None:
+        """A label came; of an event that no arm had asked it is no credit."""
+        self.credit.labelled(key, worth)
+
+    def unanswered(self, key: int) -> None:
+        """No label will come of this event."""
+        self.credit.unanswered(key)
+
+
+@dataclass
+class Scheduled:
+    """One strategy for the first labels, another from then on.
+
+    What is typical for few labels, what is doubted for many (Hacohen, Dekel, Weinshall, "Active
+    learning on a budget: opposite strategies suit high and low budgets", ICML 2022). With
+    `after_drift` it begins anew when a drift is found.
+    """
+
+    first: str = "typicality"
+    then: str = "margin"
+    labels_n: int = 50
+    after_drift: bool = True
+    came_n: int = field(default=0, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        strategy_named(self.first, "query.options.first")
+        strategy_named(self.then, "query.options.then")
+        if isinstance(self.labels_n, bool) or not isinstance(self.labels_n, int):
+            raise BadSettings(
+                f"query.options.labels_n is {self.labels_n!r}; must be a whole number"
+            )
+        if self.labels_n < 1:
+            raise BadSettings(f"query.options.labels_n is {self.labels_n}; must be at least 1")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it reads of a pool beside the candidates."""
+        return (*needs_of(strategy_named(self.first)), *needs_of(strategy_named(self.then)))
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        by = self.first if self.came_n < self.labels_n else self.then
+        return strategy_named(by)(pool, chance)
+
+    def labelled(self, key: int, worth: float) -> None:
+        """A label came."""
+        self.came_n += 1
+
+    def drifted(self) -> None:
+        """The world has changed."""
+        if self.after_drift:
+            self.came_n = 0
