@@ -33,7 +33,8 @@ from headrace.messages import (
     RequestExpired,
     RetrainRequested,
 )
-from headrace.observe.decode import Decoder, decode_answers
+from headrace.observe.answers import AnswersDecoder
+from headrace.observe.decode import Decoder
 from headrace.settings import Settings, parse
 
 BODIES_N = 1_000
@@ -306,9 +307,11 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
     found.desk_request = cpu_of(lambda: mail.of_desk(desk, first)) / n
     routed: list[Post] = []
 
+    decoder = AnswersDecoder()
+
     def route() -> None:
         for i, value in enumerate(answers):
-            for answer in decode_answers([value], "answers, partition 0", [i]):
+            for answer in decoder.decode([value], "answers, partition 0", [i]):
                 assert isinstance(answer, Answer)
                 routed.append(mail.to_desk(answer, 1.7e9))
 

@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from headrace import Settings
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.assigning import Steady
+from headrace.drivers.kafka.carrying import send
 from headrace.drivers.kafka.reading import partition_of
-from headrace.drivers.kafka.session import send
 from headrace.drivers.kafka.states import States
 from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Produce
