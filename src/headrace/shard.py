@@ -124,10 +124,13 @@ class Shard(Watched):
         # The rows may be the feeder's own, who is free to reuse them after this feed.
         rows = run.rows[start:stop].copy()
         told = are_predicted(run.served[start:stop], self.model.has_learned, is_served=is_served)
-        scores = probabilities[:n], confidence[:n], predicted[:n]
+        # Where the model failed it had no confidence at all.
+        guess = np.where(told, self._evaluation.guess(np.fmax(confidence[:n], 0.0)), np.nan)
+        scores = probabilities[:n], confidence[:n], predicted[:n], guess
         # A class that was settled within the run is known now, however the events were batched.
         served = served_over(run.served[start:stop], len(self.schema.classes))
-        self._take(Seen(run, start, stop, rows, *scores, told, served, run.packed(start, stop)))
+        own = served, run.packed(start, stop), np.zeros(n, np.bool_)
+        self._take(Seen(run, start, stop, rows, *scores, *own))
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         self.asking.came(float(run.at[stop - 1]))
         outputs = self._drawn(look, run.keys[start:stop], now)
@@ -196,7 +199,7 @@ class Shard(Watched):
 
     def _control(self, now: float, drawn: Drawn | None = None) -> list[Output]:
         """Ask about the newest event: the control draw fell on it, or the draw on arrival did."""
-        newest = self.window.since(self.events_n - 1)  # None if it arrived older than allowed.
+        newest = self.newest()
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
             return []
         request_id = self.asking.request_id(str(newest.ids[0]))
@@ -214,7 +217,7 @@ class Shard(Watched):
         drawn = self.asking.judged(drawn)
         if self.asking.judges(BLIND if drawn.is_blind else ""):
             self._expect(events, row)
-            self.evaluation.chance(self.asking.request_id(candidate.id), drawn.propensity)
+            self.judging.chance(self.asking.request_id(candidate.id), drawn.propensity)
         priority = self.asking.open.priority_of(drawn.utility)
         self.asking.watch(events, row, drawn.reason, priority)
         self.asking.tell_drawn(events, row, drawn)
@@ -385,15 +388,14 @@ class Shard(Watched):
 
     def _mark_asked(self, events: Columns, row: int) -> None:
         seq = int(events.seq[row])
-        self.window.mark_asked(seq)
-        self.reservoir.mark_asked(seq)
+        self.mark_asked(seq)
         key, features = int(events.keys[row]), events.rows[row]
         self.asking.quotas.asked(key, features, self.schema)
         self.asking.duplicates.asked(key, features)
 
     def _expect(self, events: Columns, row: int) -> None:
         """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
-        self.evaluation.asked(
+        self.judging.asked(
             int(events.seq[row]),
             self.asking.request_id(str(events.ids[row])),
             float(events.guess[row]),
@@ -445,7 +447,7 @@ class Shard(Watched):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
             is_answered = isinstance(entry, LabelDisputed)
             self.asking.ended(entry.event_id, self.now, is_answered=is_answered)
-            self.evaluation.ended(entry.request_id)
+            self.judging.ended(entry.request_id)
             return self._next_batch()
         self.asking.settle(entry)
         judged = entry.prediction
@@ -458,9 +460,9 @@ class Shard(Watched):
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
             self.asking.ended(entry.event_id, self.now, is_answered=True, worth=worth)
         wrong = is_wrong(judged, entry.label)
-        guess = self.evaluation.guessed(entry.request_id)
+        guess = self.judging.guessed(entry.request_id)
         predicted = max(judged, key=lambda name: judged[name]) if judged else ""
-        self.evaluation.labelled(entry.request_id, not wrong, entry.label, predicted)
+        self.judging.labelled(entry.request_id, not wrong, entry.label, predicted)
         outputs: list[Output] = []
         if is_first and self._is_doubted(entry):
             outputs += self.asking.doubted(entry, self.model.version, self.now)
@@ -497,4 +499,4 @@ class Shard(Watched):
 
     def _settle(self, chances: list[FirstChance]) -> None:
         for one in chances:
-            self.evaluation.chance(one.request_id, one.propensity)
+            self.judging.chance(one.request_id, one.propensity)

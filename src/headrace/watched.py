@@ -5,6 +5,7 @@ It is written down late, many events at once, and so read by the properties only
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,14 @@ class Watched:
         return self._evaluation
 
     @property
+    def judging(self) -> Evaluation:
+        """The same for what is told of requests alone: guesses of the newest events may be due."""
+        if self.events_n - self._window.next_seq >= self._evaluation.window_n:
+            self._write_down()
+        self._evaluation.reach(self.events_n)
+        return self._evaluation
+
+    @property
     def predicted_n(self) -> dict[str, int]:
         """How often each class was predicted."""
         self._write_down()
@@ -75,6 +84,30 @@ class Watched:
         """How sure the predictions were."""
         self._write_down()
         return self._confidences
+
+    def newest(self) -> Columns:
+        """The newest event; nothing, if it arrived older than the window allows."""
+        is_behind = self.model.wants_context or self.settings.observe.window_s is not None
+        if is_behind or not self._seen:
+            newest = self.window.since(self.events_n - 1)
+        else:
+            newest = columns_of([self._seen[-1].newest()], self.events_n)
+        if newest.served.shape[1] and len(newest) and np.isnan(newest.served[0, 0]):
+            # As if no event had been served before: when that was written down must not matter.
+            newest = replace(newest, served=newest.served[:, :0])
+        return newest
+
+    def mark_asked(self, seq: int) -> None:
+        """A label was requested for event `seq`: window and sample know of it."""
+        end = self.events_n
+        for seen in reversed(self._seen):
+            start = end - len(seen.is_asked)
+            if seq >= start:
+                seen.is_asked[seq - start] = True
+                return
+            end = start
+        self.window.mark_asked(seq)
+        self.reservoir.mark_asked(seq)
 
     def past(self) -> Columns:
         """The events of the window, and those of the sample that are older."""
@@ -102,7 +135,7 @@ class Watched:
         if not self._seen:
             return
         seen, self._seen = self._seen, []
-        block = columns_of(seen, self.events_n, self._evaluation.guess)
+        block = columns_of(seen, self.events_n)
         self._window.append(block, self.now)
         self._reservoir.offer(block, stacked([part.of(part.run.dated) for part in seen]))
         if self.model.wants_context:

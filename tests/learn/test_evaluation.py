@@ -350,3 +350,41 @@ def test_nothing_predicted_is_no_accuracy_at_all():
     evaluation.chance("r3", 0.5)
     assert not evaluation.remembers("r3")
     assert evaluation.estimate().accuracy is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.floats(0.0, 1.0) | st.just(math.nan), min_size=1, max_size=60),
+    st.lists(st.tuples(st.floats(0.01, 1.0), st.booleans()), max_size=20),
+)
+def test_a_guess_has_the_same_bits_in_a_short_run_and_in_a_long_one(confidences, labels):
+    evaluation = Evaluation(window_n=100)
+    evaluation.seen(np.full(len(labels), 0.5))
+    for i, (p, is_right) in enumerate(labels):
+        evaluation.asked(i, f"r{i}", 0.5, p)
+        evaluation.chance(f"r{i}", p)
+        evaluation.labelled(f"r{i}", is_right)
+    long = evaluation.guess(np.array([*confidences, *[0.5] * 20]))[: len(confidences)]
+    one_by_one = [evaluation.guess(np.array([x])) for x in confidences]
+    assert np.concatenate(one_by_one).tobytes() == long.tobytes()
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20))
+def test_guesses_may_follow_after_what_was_asked(sizes):
+    at_once, later = Evaluation(window_n=100), Evaluation(window_n=100)
+    due = 0
+    for i, n in enumerate(sizes):
+        at_once.seen(np.full(n, 0.9))
+        due += n
+        if due > 99:
+            later.seen(np.full(due, 0.9))
+            due = 0
+        later.reach(at_once.events_n)
+        for one in (at_once, later):
+            one.asked(at_once.events_n - 1, f"r{i}", 0.9, 0.9)
+            one.chance(f"r{i}", 0.5)
+            one.labelled(f"r{i}", i % 3 > 0)
+    later.seen(np.full(due, 0.9))
+    assert list(later.blocks) == list(at_once.blocks)
+    assert later.estimate() == at_once.estimate()
+    assert later.estimate_all() == at_once.estimate_all()

@@ -414,3 +414,25 @@ def test_a_pipeline_over_named_features_weighs_as_its_last_step_does():
 
 if __name__ == "__main__":
     WEIGHTS.write_text(weights_page())
+
+
+class Says(base.Classifier):
+    """A model that answers what its event's numbers are."""
+
+    _multiclass = True
+
+    def learn_one(self, x, y):
+        pass
+
+    def predict_proba_one(self, x):
+        return dict(enumerate(x.values()))
+
+
+@given(st.lists(st.floats(0.0, 1e300) | st.just(-1.0) | st.just(math.inf), min_size=2, max_size=9))
+def test_one_row_has_the_bits_of_many(values):
+    columns = Columns(len(values), classes_n=len(values))
+    learner = Learner(Says(), columns)
+    row = np.array(values)
+    learner.learn(row, 0)
+    X = np.stack([np.full(len(values), 0.1), row])
+    assert learner.predict_row(row).tobytes() == learner.probabilities(X)[1].tobytes()

@@ -208,3 +208,12 @@ def test_a_row_that_is_only_read_leaves_the_schema_as_it_is():
     assert schema.row({"colour": "new"}, is_read_only=True)[0] == 2.0
     assert schema.row({"colour": "blue"}, is_read_only=True)[0] == 1.0
     assert pickle.dumps(schema) == before
+
+
+@given(st.lists(st.floats() | st.integers(-5, 5) | st.none(), min_size=3, max_size=3))
+def test_a_row_of_plain_numbers_is_read_as_any_other(values):
+    schema = Schema(SchemaSettings(features=dict.fromkeys("abc", "numeric")))
+    features = dict(zip("cab", values, strict=True))
+    # With a feature that the schema does not know the short way is not taken.
+    slow = schema.row(features | {"unknown": 1.0})
+    assert schema.row(features).tobytes() == slow.tobytes()

@@ -40,6 +40,7 @@ _CONFIDENCE_LABELS = 20.0  # A bin trusts the confidence itself as much as so ma
 _ENDED_SHARE = 0.8  # A stretch is judged once so many of its requests have ended...
 _STRETCH_N = 5  # ...a stretch being so many blocks.
 _PROPENSITY_MIN = 1e-9
+_SHORT_N = 16  # Events up to which numbers one by one are quicker than arrays.
 
 
 class Evaluation:
@@ -94,6 +95,14 @@ class Evaluation:
         as 1/2. Pure, and each row is independent of the others.
         """
         return self.bins.guess(confidence)
+
+    def reach(self, events_n: int) -> None:
+        """So many events arrived; their guesses may follow later, by `seen`.
+
+        Later by less than a window: blocks that leave the memory have all theirs.
+        """
+        for number in range(self.events_n // self.block_n, (events_n - 1) // self.block_n + 1):
+            self._block(number)
 
     def seen(self, guesses: NDArray[np.float64]) -> None:
         """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave.
@@ -358,6 +367,8 @@ class _Bins:
         self.square_sum = 0.0
 
     def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
+        if len(confidence) <= _SHORT_N:
+            return np.array([self._guess_one(x) for x in confidence.tolist()])
         trusted = np.clip(np.where(np.isnan(confidence), 0.5, confidence), 0.0, 1.0)
         if self.weight_sum == 0.0:
             return trusted
@@ -369,6 +380,15 @@ class _Bins:
             self.seen[bins] + prior
         )
         return found
+
+    def _guess_one(self, confidence: float) -> float:
+        """The same of one event, the same bits."""
+        trusted = 0.5 if math.isnan(confidence) else min(1.0, max(0.0, confidence))
+        if self.weight_sum == 0.0:
+            return trusted
+        prior = _CONFIDENCE_LABELS * (self.square_sum / self.weight_sum)
+        b = min(int(trusted * _BINS_N), _BINS_N - 1)
+        return (float(self.right[b]) + prior * trusted) / (float(self.seen[b]) + prior)
 
     def learn(self, request: _Request) -> None:
         assert request.propensity is not None

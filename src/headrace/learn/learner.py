@@ -28,6 +28,9 @@ from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
 from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
 
+PAIRWISE_N = 8
+"""From so many numbers on numpy adds them in another order than one after the other."""
+
 
 class Learner:
     """A river classifier that learns and scores rows; classes are codes 0..k-1.
@@ -75,6 +78,7 @@ class Learner:
         """Whatever of the model can be scored in batches."""
         self._table: CommitteeTable | None = None
         self._scorer: Scorer | None = None
+        self._row, self._features = np.empty(0), dict[str, Any]()
         if isinstance(self.model, Committee):
             self._table = CommitteeTable(self.model, self.schema)
         elif isinstance(self.model, SklearnClassifier):
@@ -84,7 +88,7 @@ class Learner:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the scorers, which the model gives again, and failures, which are words."""
-        left_out = ("_scorer", "_table", "failures")
+        left_out = ("_scorer", "_table", "_row", "_features", "failures")
         return {k: value for k, value in self.__dict__.items() if k not in left_out}
 
     STATE_VERSION: ClassVar[int] = 3
@@ -329,8 +333,12 @@ class Learner:
             return np.full(k, 1.0 / k if k else 0.0)
         if self._table is not None:
             return self._pooled_before(row, k, context, original)
-        found = self._by_river(row[np.newaxis], k, lambda _: original)
-        said: Floats = self._distributions(found)[0]
+        found, total = self._one_by_river(row, k, original), 0.0
+        for p in found:
+            total += p
+        if k < PAIRWISE_N and min(found) >= 0.0 and 0.0 < total < math.inf:
+            return np.array([p / total for p in found])
+        said: Floats = self._distributions(np.array([found]))[0]
         return said
 
     def unlearned(self) -> Learner:
@@ -392,7 +400,10 @@ class Learner:
         """
         is_row_enough = self._scorer is not None and not self._scorer.is_refusing_texts
         if original is None or is_row_enough:
-            return self.schema.features(row)
+            # A label's row is asked about, then learned.
+            if row is not self._row:
+                self._row, self._features = row, self.schema.features(row)
+            return self._features.copy()
         x = self.schema.features(row, original)
         if self._reads_originals and self._is_absence_kept is False:
             return {name: x.get(name) for name in self.schema.names}
@@ -401,16 +412,21 @@ class Learner:
     def _by_river(self, X: Floats, k: int, original_of: OriginalOf | None = None) -> Floats:
         found = np.zeros((len(X), k))
         for i, row in enumerate(X):
-            try:
-                x = self._input(row, None if original_of is None else original_of(i))
-                for label, probability in self._answer(x).items():
-                    code = self._own_labels.code(label, self.schema.classes)
-                    if 0 <= code < k:
-                        found[i, code] = probability
-            except Exception as error:  # as in learn
-                if self.learned_n:
-                    self.failures.note("predict", error)
-                found[i] = np.nan
+            found[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
+        return found
+
+    def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
+        """What river says of each of k classes; NaN where it fails."""
+        found = [0.0] * k
+        try:
+            for label, probability in self._answer(self._input(row, original)).items():
+                code = self._own_labels.code(label, self.schema.classes)
+                if 0 <= code < k:
+                    found[code] = float(probability)
+        except Exception as error:  # as in learn
+            if self.learned_n:
+                self.failures.note("predict", error)
+            return [math.nan] * k
         return found
 
     def _distributions(self, found: Floats) -> Floats:

@@ -5,7 +5,7 @@ When that is done, and into what, is the shard's to know.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from .window import Columns
 class Seen(NamedTuple):
     """Events [start, stop) of a run, with their rows and how they were judged on arrival.
 
-    `is_predicted` is false before there was a model: such probabilities are no prediction.
+    `guess` is the chance that each was right; NaN before there was a model, which predicts nothing.
     """
 
     run: Run
@@ -28,21 +28,23 @@ class Seen(NamedTuple):
     probabilities: NDArray[np.float64]
     confidence: NDArray[np.float64]
     predicted: NDArray[np.int64]
-    is_predicted: NDArray[np.bool_]
+    guess: NDArray[np.float64]
     served: NDArray[np.float64]
     originals: NDArray[np.object_]
+    is_asked: NDArray[np.bool_]
 
     def of(self, column: NDArray[Any]) -> NDArray[Any]:
         """These events' part of a column of their run."""
         return column[self.start : self.stop]
 
+    def newest(self) -> Seen:
+        """The last of these events alone."""
+        own = (column[-1:].copy() for column in self[3:])
+        return Seen(self.run, self.stop - 1, self.stop, *own)
 
-def columns_of(
-    seen: Sequence[Seen],
-    end_seq: int,
-    guess: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-) -> Columns:
-    """All of them as one block that ends before event `end_seq`; `guess` is of the confidences.
+
+def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
+    """All of them as one block that ends before event `end_seq`.
 
     Where the model failed there is no confidence: none is 0.
     """
@@ -54,8 +56,8 @@ def columns_of(
         at=stacked([part.of(part.run.at) for part in seen]),
         keys=stacked([part.of(part.run.keys) for part in seen]),
         confidence=confidence,
-        guess=np.where(stacked([part.is_predicted for part in seen]), guess(confidence), np.nan),
-        is_asked=np.zeros(len(confidence), dtype=np.bool_),
+        guess=stacked([part.guess for part in seen]),
+        is_asked=stacked([part.is_asked for part in seen]),
         origins=stacked([part.of(part.run.origins) for part in seen]),
         originals=stacked([part.originals for part in seen]),
         rows=stacked([part.rows for part in seen], np.nan),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..messages import Context, Features, LabelRequested
 from .accounts import Asked
 
 
+@lru_cache(maxsize=1024)
 def request_id(stream: str, event_id: str) -> str:
     """The id of the one request there can be about an event: 32 hexadecimal digits.
 
