@@ -489,8 +489,7 @@ class Shard(Watched):
 
     def _has_asked(self, entry: RequestEnded) -> bool:
         """Whether the request is ours, as far as anything here remembers it."""
-        # The estimate as it stands, not brought up to date: that changes nothing of its requests.
-        return self.asking.remembers(entry.event_id) or self._evaluation.remembers(entry.request_id)
+        return self.asking.remembers(entry.event_id) or self.judging.remembers(entry.request_id)
 
     def _count(self, entry: LabelSettled) -> None:
         self.asking.labelled(entry.label, entry.event_id, entry.reason)

@@ -67,7 +67,7 @@ class Watched:
 
     @property
     def judging(self) -> Evaluation:
-        """The same for what is told of requests alone: guesses of the newest events may be due."""
+        """The same for whoever tells of requests: guesses of the newest events may be missing."""
         if self.events_n - self._window.next_seq >= self._evaluation.window_n:
             self._write_down()
         self._evaluation.reach(self.events_n)
