@@ -5,7 +5,7 @@ When that is done, and into what, is the shard's to know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
 
     def newest(self) -> Seen:
         """The last of these events alone."""
-        own = (column[-1:].copy() for column in self[3:])
+        own: Iterator[Any] = (column[-1:].copy() for column in self[3:])
         return Seen(self.run, self.stop - 1, self.stop, *own)
 
 
