@@ -78,7 +78,7 @@ experiments: $(READY)  ## the runs behind docs/RESULTS.md, resumable; ARGS="--qu
 	$(BIN)/python -m bench.experiments $(ARGS)
 
 torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker; 500 simulated clusters
-	HEADRACE_CLUSTERS=500 $(BIN)/python -m pytest -n auto tests/simulation/test_clusters.py
+	HEADRACE_CLUSTERS=2000 $(BIN)/python -m pytest -n auto tests/simulation/test_clusters.py
 	HEADRACE_KILLS=50 HEADRACE_OUTAGE_S=60 $(BIN)/python -m pytest -s tests/kafka/test_killed.py tests/kafka/test_outage.py $(ARGS)
 
 soak: $(READY) broker  ## a worker at the highest rate it holds, for 20 minutes; ARGS="--minutes 5"

@@ -29,10 +29,12 @@ class Shards:
 
     def spend(self, partition: int, labels_n: int) -> None:
         spent_n = self.spent.get(partition, 0)
-        self.spent[partition] = max(spent_n, min(spent_n + labels_n, self.caps.limit_of(partition)))
+        self.spent[partition] = max(
+            spent_n, min(spent_n + labels_n, self.caps.limit_of(partition).labels_n)
+        )
 
     def limits(self, n: int) -> list[int]:
-        return [self.caps.limit_of(i) for i in range(n)]
+        return [self.caps.limit_of(i).labels_n for i in range(n)]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
@@ -40,7 +42,7 @@ def test_fresh_partitions_get_even_parts_in_whatever_order_they_claim(order):
     shards = Shards()
     for i in order:
         shards.claim(i, 40, 3)
-        assert shards.caps.limit_of(i) == (14, 13, 13)[i]
+        assert shards.caps.limit_of(i).labels_n == (14, 13, 13)[i]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
@@ -86,7 +88,7 @@ def test_a_claim_that_repeats_or_comes_late_changes_nothing():
     assert caps.fold(second)
     assert not caps.fold(second)
     assert not caps.fold(first)
-    assert caps.limit_of(0) == 9
+    assert caps.limit_of(0).labels_n == 9
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -115,3 +117,26 @@ def test_a_claim_with_an_absurd_number_is_none(field):
     raw = msgspec.to_builtins(claim) | {field: -1}
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(raw, CapClaimed)
+
+
+def test_money_is_divided_like_labels_and_apart_from_them():
+    caps = Caps()
+    for i in range(2):
+        claim = CapClaimed(partition=i, number=1, partitions_n=2, cap=5, money=7_000_001)
+        assert caps.fold(claim)
+    assert caps.limit_of(0) == (3, 3_500_001)
+    assert caps.limit_of(1) == (2, 3_500_000)
+    again = CapClaimed(
+        partition=0, number=2, partitions_n=2, spent_n=3, cap=5, spent_money=10, money=4_000_000
+    )
+    assert caps.fold(again)
+    assert caps.limit_of(0) == (3, 500_000)
+    assert caps.limit_of(1) == (2, 3_500_000)
+    assert caps.holds(0, 5, 4_000_000, 2)
+    assert not caps.holds(1, 5, 4_000_000, 2)
+
+
+def test_a_claim_of_before_there_was_money_is_read_as_it_was():
+    old = b'{"type":"CapClaimed","partition":0,"number":1,"spent_n":2,"cap":9,"partitions_n":1}'
+    claim = msgspec.json.decode(old, type=CapClaimed)
+    assert (claim.spent_n, claim.cap, claim.spent_money, claim.money) == (2, 9, 0, None)

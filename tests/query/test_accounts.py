@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from headrace import Engine, LabelRequested, RequestExpired
 from headrace.errors import BadSettings
 from headrace.messages import Answer, Tick
-from headrace.query.accounts import LABEL, Asked, Forgetting, Money, PerPeriod
+from headrace.query.accounts import LABEL, Asked, Forgetting, Money, PerPeriod, in_millionths
 from headrace.query.budgets import Account, Budget, Cap, PerHour, Share, from_settings
 from headrace.settings import BudgetSettings, parse
 from headrace.testing import check_budget
@@ -253,7 +253,7 @@ def test_settings_lead_to_accounts_and_contradictions_are_told() -> None:
     accounts = from_settings(every).accounts
     assert [type(account) for account in accounts] == [Share, Cap, Forgetting, PerPeriod, Money]
     assert isinstance(accounts[-1], Money) and accounts[-1].doubt_factor == 3.0
-    assert accounts[-1].dearest == 2.0 * 3.0 * 4.0
+    assert accounts[-1].dearest == in_millionths(2.0 * 3.0 * 4.0)
     with pytest.raises(BadSettings, match="share_over_n is 100"):
         parse({"query": {"budget": {"share_over_n": 100, "per_hour": 3.0}}})
     with pytest.raises(BadSettings, match=r"by_annotator is set .* set label\.names_annotators"):

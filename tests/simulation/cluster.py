@@ -35,7 +35,7 @@ from headrace.state import frozen
 BEGAN_AT = 1_000_000.0
 SESSION_S, WRITE_S = 10.0, 0.01
 BATCH_MAX = 12
-IDLE_MAX = 6
+IDLE_MAX = 30
 
 
 class OutOfRangeError(Exception):
@@ -70,7 +70,8 @@ class Log:
 class Cluster:
     """See the module. `told` has every sentence of a worker, `refused` those that ended one;
     `written` has every record, whatever became of its log; `topics_n` how often a topic was made
-    anew, which its id says unless the brokers have none (`has_ids`).
+    anew, which its id says unless the brokers have none (`has_ids`); `firsts` where partitions of
+    the events have begun since they were cut.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Cluster:
         self.workers: list[Worker] = []
         self.generation = 0
         self.commits: list[tuple[int, int, int]] = []
+        self.firsts: defaultdict[int, set[int]] = defaultdict(set)
         self.told: list[str] = []
         self.warned: list[str] = []
         self.refused: list[str] = []
@@ -121,7 +123,10 @@ class Cluster:
     # -------------------------------------------------------------------------------- logs
 
     def log(self, part: Part) -> Log:
-        return self.logs.setdefault(Part(*part), Log())
+        found = self.logs.get(part)
+        if found is None:
+            found = self.logs[Part(*part)] = Log()
+        return found
 
     def send(self, post: Post) -> int:
         partition = post.partition
@@ -161,6 +166,8 @@ class Cluster:
         log = self.log(part)
         first = min(max(first, log.first), log.end)
         log.records, log.first = log.since(first), first
+        if part.topic == self.kafka.events:
+            self.firsts[part.partition].add(first)
 
     def run_routine(self, routine: Any) -> Any:
         """Carry out a routine at once, as a command does while no worker runs."""
@@ -481,7 +488,7 @@ class Worker:
         if kind == "training":
             if found is None:
                 return _new_log(settings), 0
-            return frozen.thaw(found.blob, kind="training"), int(found.positions["training"])
+            return _thawed(found.blob), int(found.positions["training"])
         if kind == "desk":
             desk = PartitionDesk(settings, number)
             if found is not None:
@@ -489,10 +496,10 @@ class Worker:
             return desk
         if found is None:
             return self._unborn(number)
-        log = frozen.thaw(found.training, kind="training")
+        log = _thawed(found.training)
         shard = PartitionShard(settings, number, n, log.trainer)
         try:
-            shard.thaw(found.blob, frozenset(), log.trainer)
+            shard.thaw(found.blob, OWN_MODELS, log.trainer)
         except BadInput as error:
             self.cluster.told.append(f"a snapshot is passed over: {error}")
             return self._unborn(number)
@@ -522,7 +529,15 @@ def _new_log(settings: Settings) -> Any:
     )
     if key not in NEW_LOGS:
         NEW_LOGS[key] = frozen.freeze(new_log(settings), kind="training")
-    return frozen.thaw(NEW_LOGS[key], kind="training")
+    return _thawed(NEW_LOGS[key])
+
+
+OWN_MODELS = frozenset({"simulation"})
+"""What a state may name: `nearest_mean`."""
+
+
+def _thawed(blob: bytes) -> Any:
+    return frozen.thaw(blob, kind="training", allowed=OWN_MODELS)
 
 
 def encoded(message: Any) -> bytes:

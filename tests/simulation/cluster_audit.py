@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from headrace.state.compare import differences
+
+DEAREST, PRICES = 2.5, {"high": 2.5, "low": 1.0}
+"""What a label costs in worlds that have money, of which every number is exact."""
+
+NEEDLESS = ("no longer informative", "redundant")
+"""Why a shard takes a question back."""
 
 KEPT = ("events", "journal", "desk", "training")
 """Logs without which no worker may go on."""
@@ -29,18 +36,25 @@ def rows_of(records: Any) -> Rows:
 def steps_of(rows: Rows) -> list[dict[str, Any]]:
     """The steps that count: each names the one before, and who wrote that.
 
-    Who has written one that does not count is out until another has taken over.
+    Who has written one that does not count is out until another has taken over. Where an offset
+    comes again, all that stood from there on was gone by then.
     """
-    chain: list[dict[str, Any]] = []
-    last, writer, is_out = -1, "", False
+    found: list[dict[str, Any]] = []
+    chain: list[tuple[int, str]] = []
+    is_out, newest = False, -1
     for offset, step, _ in rows:
+        if offset <= newest:
+            chain, is_out = [one for one in chain if one[0] < offset], False
+        newest = offset
+        last, writer = chain[-1] if chain else (-1, "")
         by = step.get("writer", "")
         if step["previous"] == last and (step.get("is_first") or (by == writer and not is_out)):
-            last, writer, is_out = offset, by, False
-            chain.append(step)
+            chain.append((offset, by))
+            is_out = False
+            found.append(step)
         elif by == writer:
             is_out = True
-    return chain
+    return found
 
 
 def counted_ends(rows: Rows) -> tuple[list[dict[str, Any]], int]:
@@ -62,6 +76,15 @@ def counted_ends(rows: Rows) -> tuple[list[dict[str, Any]], int]:
     return found, repeated_n
 
 
+def withdrawals_of(rows: Iterable[dict[str, Any]]) -> set[str]:
+    """The requests that a shard takes back."""
+    return {
+        row["request_id"]
+        for row in rows
+        if row["type"] == "RequestRescored" and row.get("withdrawn")
+    }
+
+
 class Audit:
     """What is wrong in a world, as sentences."""
 
@@ -71,13 +94,14 @@ class Audit:
         self.wrong: list[str] = []
         self.is_refused = bool(self.cluster.refused)
         self.requests: dict[str, bytes] = {}
-        self.asked: dict[int, list[str]] = {}
+        self.withdrawn: set[str] = set()
         self._requests()
         self._journals()
         self._hurt()
         if not self.is_refused:
             self._ends()
-            self._cap()
+            self._withdrawals()
+            self._total()
             self._models()
             self._ready()
 
@@ -107,7 +131,7 @@ class Audit:
         for event, names in of_event.items():
             if len(names) > 1:
                 self.say(f"event {event} was asked {len(names)} times")
-        if self._is_warned("lost its end") or {log for _, log in self.world.hurt} & {"requests"}:
+        if self._is_warned("lost its end") or self._is_hurt("requests"):
             return
         # Only a worker that was cut off may have one on its way that nobody finds yet.
         if not self.world.was_cut_off:
@@ -123,8 +147,13 @@ class Audit:
             events, place = self.log(self.kafka.events, n), 0
             for step in steps:
                 decided.update(step.get("asked", []))
-                if step["start"] != place and not self._is_told(n):
+                self.withdrawn |= withdrawals_of(said for _, said in step.get("rescored", []))
+                # What nobody ever read or committed begins where its log does.
+                is_begun = step is not steps[0] or step["start"] not in self.cluster.firsts[n]
+                if step["start"] > place and is_begun and not self._is_told(n):
                     self.say(f"partition {n}: events {place} to {step['start']} were passed over")
+                if step["start"] < place and not self._is_hurt("journal"):
+                    self.say(f"partition {n}: events {step['start']} to {place} were decided twice")
                 if step["stop"] < step["start"]:
                     self.say(f"partition {n}: a step ends before it begins")
                 place = step["stop"]
@@ -173,6 +202,9 @@ class Audit:
     def _is_warned(self, topic: str) -> bool:
         return any(topic in sentence for sentence in self.cluster.warned)
 
+    def _is_hurt(self, log: str) -> bool:
+        return any(one == log for _, one in self.world.hurt)
+
     def _is_told(self, n: int) -> bool:
         return any(f"partition {n}" in sentence for sentence in self.cluster.warned) or (
             self.world.has_grown
@@ -182,11 +214,11 @@ class Audit:
         """Every request ends once; whoever answered in time was heard."""
         ends, _ = counted_ends(rows_of(self.written(self.kafka.training)))
         settled = {end["request_id"] for end in ends if end["type"] == "LabelSettled"}
-        # A label that comes after its deadline is still taken.
+        # A label that comes after its deadline, or of what was taken back, is still taken.
         n = Counter(
             end["request_id"]
             for end in ends
-            if end["type"] != "RequestExpired" or end["request_id"] not in settled
+            if end["type"] == "LabelSettled" or end["request_id"] not in settled
         )
         desks = [self.log(self.kafka.desk, n) for n in range(self.kafka.desk_partitions)]
         kept = [json.loads(record.value) for log in desks for record in log.records]
@@ -197,39 +229,65 @@ class Audit:
                 self.say(f"request {name} ended {n[name]} times")
         answers = [json.loads(record.value) for record in self.log(self.kafka.answers).records]
         there = {row["request_id"] for row in (*answers, *kept) if row["type"] == "Answer"}
+        # Of another log of answers within which the group stands nobody knows, and that was said.
+        is_unknowable = ("made anew", "answers") in self.world.hurt and any(
+            "tell no ids of topics" in sentence for sentence in self.cluster.told
+        )
+        taken_back = {end["request_id"] for end in ends if end.get("reason") in NEEDLESS}
+        for name in sorted(taken_back - self.withdrawn):
+            self.say(f"request {name} was withdrawn, and no journal says so")
         for name in sorted(self.world.answered - settled):
+            if is_unknowable:
+                continue
             if name in there and name in known:
                 self.say(f"the answer to request {name} was lost")
             elif not self._is_warned(self.kafka.answers if name in known else self.kafka.desk):
                 self.say(f"the answer to request {name} is gone, and nobody said so")
 
-    def _cap(self) -> None:
-        """No step asks for more labels than the cap, of all partitions, has left then."""
-        if not self.world.caps or self._is_warned("lost its end"):
+    def _withdrawals(self) -> None:
+        """What a shard takes back, people and the desk hear."""
+        if self.world.has_grown or self.world.has_begun_anew or self._is_warned("lost its end"):
             return
-        acts: list[tuple[int, int, str, int]] = [
-            (ms, 0, "", cap if cap is not None else 1_000_000) for ms, cap in self.world.caps
+        desks = range(self.kafka.desk_partitions)
+        records = [record for n in desks for record in self.written(self.kafka.desk, n)]
+        for whom, told in (("people", self.written(self.kafka.requests)), ("its desk", records)):
+            heard = withdrawals_of(json.loads(record.value) for record in told)
+            for name in sorted(self.withdrawn - heard):
+                self.say(f"request {name} was withdrawn in a journal, and {whom} never heard of it")
+
+    def _total(self) -> None:
+        """No step asks for more than the cap or the money, of all partitions, has left then."""
+        if not self.world.limits or self._is_warned("lost its end"):
+            return
+        is_money = self.world.limited == "money"
+        acts: list[tuple[int, int, str, float]] = [
+            (ms, 0, "", limit if limit is not None else 1_000_000)
+            for ms, limit in self.world.limits
         ]
-        ended, settled = dict[str, int](), set[str]()
+        dearest = DEAREST if is_money else 1
+        ended, label_of = dict[str, int](), dict[str, str]()
         for record in self.written(self.kafka.training):
             entry = json.loads(record.value)
             if entry["type"] in ENDS:
                 ended.setdefault(entry["request_id"], record.timestamp)
             if entry["type"] == "LabelSettled":
-                settled.add(entry["request_id"])
-        acts += [(ms, 1, name, -1) for name, ms in ended.items() if name not in settled]
+                label_of.setdefault(entry["request_id"], entry["label"])
+        for name, ms in ended.items():
+            # A label of a class that is not the dearest brings back the difference.
+            cost = PRICES.get(label_of[name], 1.0) if is_money and name in label_of else dearest
+            acts.append((ms, 1, name, (cost if name in label_of else 0.0) - dearest))
         for n in range(self.cluster.partitions_n):
             records = self.written(self.kafka.journal, n)
             rows = rows_of(records)
             for (_, step, _), record in zip(rows, records, strict=True):
                 step["ms"] = record.timestamp
             for step in steps_of(rows):
-                acts += [(step["ms"], 2, name, 1) for name in step.get("asked", [])]
-        cap, spent_n = 0, 0
+                acts += [(step["ms"], 2, name, dearest) for name in step.get("asked", [])]
+        limit, spent = 0.0, 0.0
         for _, kind, name, n in sorted(acts):
-            cap, spent_n = (n, spent_n) if kind == 0 else (cap, spent_n + n)
-            if kind == 2 and spent_n > cap:
-                self.say(f"request {name} is label {spent_n} of a cap of {cap}")
+            limit, spent = (n, spent) if kind == 0 else (limit, spent + n)
+            if kind == 2 and spent > limit:
+                self.say(f"with request {name} {spent} are spent of {limit}")
 
     def _models(self) -> None:
         """Everybody holds the same model at the end of the log."""

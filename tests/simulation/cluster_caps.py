@@ -1,4 +1,4 @@
-"""What may happen to a cap: another number in the settings, shards that forget."""
+"""What may happen to a cap and to money: other settings, shards that forget."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from headrace.flow.parcels import Post
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 
+CAP, MONEY = 12, 20.0
+"""What a world may spend in all that is limited by labels, or by money."""
+
+DEAREST = 2.5
+PRICES = {"price": 1.0, "price_by_class": {"high": DEAREST}}
+
 
 def stop_all(world: Any) -> None:
     """All workers die at once; one begins a little later."""
@@ -24,26 +30,30 @@ def stop_all(world: Any) -> None:
     cluster.after(world.luck.uniform(0.1, 2.0), cluster.start)
 
 
-def set_cap(world: Any, cap: int | None) -> None:
-    """The settings say another cap from now on; no worker goes on with the one before."""
+def set_limit(world: Any, labels_n: int | None) -> None:
+    """The settings say another cap, or money for so many labels, from now on; no worker goes on
+    with the one before."""
     cluster, query = world.cluster, world.cluster.settings.query
-    budget = msgspec.structs.replace(query.budget, cap=cap)
+    limit = labels_n
+    if world.limited == "money" and labels_n is not None:
+        limit = labels_n * DEAREST
+    budget = msgspec.structs.replace(query.budget, **{world.limited: limit})
     query = msgspec.structs.replace(query, budget=budget)
     cluster.settings = msgspec.structs.replace(cluster.settings, query=query)
-    world.caps.append((int(cluster.now * 1_000), cap))
+    world.limits.append((int(cluster.now * 1_000), limit))
     stop_all(world)
 
 
-def change_cap(world: Any) -> None:
+def change_limit(world: Any) -> None:
     """Raised, lowered, below what is spent, below the number of partitions."""
-    set_cap(world, world.luck.choice((1, 5, 9, 14, 30)))
+    set_limit(world, world.luck.choice((1, 5, 9, 14, 30)))
 
 
-def forget_cap(world: Any) -> None:
+def forget_limit(world: Any) -> None:
     """For a while there is none."""
     world.has_begun_anew = True
-    set_cap(world, None)
-    world.cluster.after(8.0, lambda: set_cap(world, 12))
+    set_limit(world, None)
+    world.cluster.after(8.0, lambda: set_limit(world, CAP))
 
 
 def change_settings(world: Any) -> None:
@@ -68,12 +78,12 @@ def reset(world: Any) -> None:
         chain = cluster.run_routine(chain_of(cluster.settings, number))
         shard = PartitionShard(cluster.settings, number, cluster.partitions_n, log.trainer)
         shard.seek(chain.stop)
-        shard.keep_cap(chain.claim_n, chain.spent_n, log.caps)
+        shard.keep_spent(chain.claim_n, chain.spent, log.caps)
         step = reset_step(chain, shard, chain.training, f"reset at {cluster.now}")
         cluster.send(Post(kafka.journal, wire.value_of(step), partition=number))
         cluster.saved.pop(("shard", number), None)
 
 
 CAP_FAULTS: dict[str, Callable[[Any], None]] = {
-    fault.__name__: fault for fault in (change_cap, forget_cap, change_settings, reset)
+    fault.__name__: fault for fault in (change_limit, forget_limit, change_settings, reset)
 }

@@ -55,7 +55,11 @@ class ErasedWorld(World):
         settings = self.settings
         label = msgspec.structs.replace(settings.label, closed_n=30)
         learn = msgspec.structs.replace(settings.learn, versions_kept=2, version_every_n=4)
-        self.settings = settings = msgspec.structs.replace(settings, label=label, learn=learn)
+        # One that learns categories, which may name a person.
+        model = msgspec.structs.replace(settings.model, name="logistic")
+        self.settings = settings = msgspec.structs.replace(
+            settings, label=label, learn=learn, model=model
+        )
         self.cluster.settings = settings
         self.sent: set[str] = set()
         for n, name in enumerate(ERASED):

@@ -51,6 +51,7 @@ def delete(world: Any, log: str) -> None:
         if world.cluster.log(part).end > READ_N:
             world.hurt.add(("deleted", log))
         world.cluster.delete(part)
+    world.hurt.add(("made anew", log))
     world.cluster.topics_n[getattr(world.cluster.kafka, log)] += 1
 
 

@@ -17,6 +17,7 @@ import msgspec
 from headrace.flow.effects import Part
 from headrace.flow.orders_told import OrdersTold
 from headrace.flow.parcels import Post
+from headrace.settings.query import ArrivalSettings
 from simulation.cluster import Worker
 from simulation.cluster_audit import Rows, rows_of, steps_of
 from simulation.cluster_worlds import FED_S, World
@@ -41,7 +42,9 @@ class OrderedWorld(World):
         rounds = msgspec.structs.replace(settings.query.rounds, every_n=500, drift_n=0)
         settings = msgspec.structs.replace(
             settings,
-            query=msgspec.structs.replace(settings.query, budget=budget, rounds=rounds),
+            query=msgspec.structs.replace(
+                settings.query, budget=budget, rounds=rounds, arrival=ArrivalSettings()
+            ),
             learn=msgspec.structs.replace(settings.learn, versions_kept=3, version_every_n=5),
         )
         self.settings = self.cluster.settings = settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,7 @@ from headrace.flow.effects import Part
 from headrace.flow.parcels import Post
 from headrace.settings import parse
 from simulation.cluster import BEGAN_AT, Cluster, Kept, encoded
-from simulation.cluster_caps import CAP_FAULTS
+from simulation.cluster_caps import CAP, CAP_FAULTS, MONEY, PRICES
 from simulation.cluster_logs import LOG_FAULTS, put_back
 
 EVENTS_N, DEADLINE_S = 60, 100.0
@@ -24,18 +25,38 @@ LOGS_HURT = 0.4
 """Worlds in which something happens to a log."""
 
 
+RESCORES: dict[str, Any] = {
+    "open": {"rescored": "withdrawn", "every_n": 5},
+    "cold_start": {"per_class_n": 0},
+    "control_share": 0.1,
+    "arrival": {"rule": "split"},
+}
+"""Doubt chooses from the first label on, and questions are taken back that it no longer needs."""
+
+
 def settings_of(seed: int) -> Settings:
+    """Every second world scores open questions again."""
+    return msgspec.structs.replace(_settings(limited_by(seed), seed % 2 == 1), seed=seed)
+
+
+def limited_by(seed: int) -> str:
+    """Of three worlds one has a cap, one has money, one has neither."""
+    return ("cap", "money", "")[seed % 3]
+
+
+@functools.cache
+def _settings(limited: str, rescores: bool) -> Settings:
     budget: dict[str, Any] = {"share": 0.3, "start": 2}
-    if seed % 3 == 0:
-        budget["cap"] = 12
-    opened = {"rescored": "withdrawn", "every_n": 10} if seed % 2 else {}
+    if limited == "cap":
+        budget["cap"] = CAP
+    elif limited:
+        budget |= {"money": MONEY} | PRICES
     return parse(
         {
-            "seed": seed,
-            "model": {"name": "logistic"},
+            "model": {"name": "simulation.nearest_mean:NearestMean"},
             "schema": {"classes": ["high", "low"]},
             "observe": {"window_n": 40, "reservoir_n": 40},
-            "query": {"budget": budget, "open": opened},
+            "query": {"budget": budget} | (RESCORES if rescores else {}),
             "label": {"deadline_s": DEADLINE_S},
             "drift": {
                 "check_every_n": 20,
@@ -44,7 +65,7 @@ def settings_of(seed: int) -> Settings:
             },
             "learn": {"retrain_labels_min": 8, "retrain_every_n": 12},
             "kafka": {"desk_partitions": 2},
-            "worker": {"snapshot_every_s": 15.0, "quiet_tick_s": 2.0},
+            "worker": {"snapshot_every_s": 20.0, "quiet_tick_s": 2.0},
         }
     )
 
@@ -65,8 +86,10 @@ class World:
         self.events_n = 0
         cluster.on_request = self._requested
         self.hurt: set[tuple[str, str]] = set()
-        cap = self.settings.query.budget.cap
-        self.caps: list[tuple[int, int | None]] = [] if cap is None else [(0, cap)]
+        budget = self.settings.query.budget
+        self.limited = limited_by(seed)
+        limit = getattr(budget, self.limited, None)
+        self.limits: list[tuple[int, float | None]] = [] if limit is None else [(0, limit)]
         every = sorted(FAULTS)
         self.faults = tuple(luck.sample(every, 3)) if faults is None else faults
         if faults is None and luck.random() < LOGS_HURT:

@@ -1,4 +1,4 @@
-"""A cap holds over all partitions, whatever becomes of partitions, settings, shards and workers."""
+"""A cap and money hold over all partitions, whatever becomes of those, settings and workers."""
 
 from __future__ import annotations
 
@@ -8,85 +8,100 @@ import pytest
 
 from headrace.flow.shards import PartitionShard
 from headrace.learn.caps import Caps, part_of
+from headrace.query.accounts import Total
 from simulation.cluster_audit import Audit
-from simulation.cluster_caps import CAP_FAULTS, set_cap
+from simulation.cluster_caps import CAP_FAULTS, DEAREST, set_limit
+from simulation.cluster_caps import MONEY as MONEY_IN_ALL
 from simulation.cluster_worlds import World
 
-SEEDS = range(6_000, 6_012, 3)
-"""Every third world has a cap (`settings_of`)."""
+CAPS, MONEY = range(6_000, 6_012, 3), range(6_001, 6_013, 3)
+"""Of three worlds one has a cap, and one has money (`limited_by`)."""
 
-BROKEN_SEEDS = range(6_000, 6_036, 3)
 BUSY = ("kill", "freeze")
 
 
+@pytest.mark.parametrize("seeds", [CAPS, MONEY], ids=["cap", "money"])
 @pytest.mark.parametrize("fault", ["add_partition", "cut_journal", *CAP_FAULTS])
-def test_a_cap_holds(fault: str) -> None:
-    for seed in SEEDS:
+def test_a_total_holds(fault: str, seeds: range) -> None:
+    for seed in seeds:
         world = World(seed, (fault, *BUSY)).live()
         assert Audit(world).wrong == [], f"World({seed})"
 
 
-def test_what_a_raised_cap_adds_is_spent_and_no_shard_forgets() -> None:
-    for seed in SEEDS:
+@pytest.mark.parametrize("seeds", [CAPS, MONEY], ids=["cap", "money"])
+def test_what_is_added_is_spent_and_no_shard_forgets(seeds: range) -> None:
+    asked_n = 0
+    for seed in seeds:
         world = World(seed, ())
-        world.cluster.after(40.0, lambda world=world: set_cap(world, 30))
-        assert len(world.live().asked) > 12
+        world.cluster.after(40.0, lambda world=world: set_limit(world, 30))
+        asked_n += len(world.live().asked) - len(World(seed, ()).live().asked)
         assert not any("passed over" in told for told in world.cluster.warned)
         assert Audit(world).wrong == []
+    assert asked_n > len(seeds)
 
 
-def test_a_cap_below_the_number_of_partitions_is_held() -> None:
-    world = World(SEEDS[0], ("add_partition",))
-    world.cluster.after(0.5, lambda: set_cap(world, 1))
-    assert len(world.live().asked) == 1
+@pytest.mark.parametrize("seed", [CAPS[0], MONEY[0]])
+def test_what_is_for_less_than_a_label_a_partition_is_held(seed: int) -> None:
+    world = World(seed, ("add_partition",))
+    world.cluster.after(0.5, lambda: set_limit(world, 1))
+    # Of money each partition has a part, and none a whole label.
+    assert len(world.live().asked) == (1 if world.limited == "cap" else 0)
     assert Audit(world).wrong == []
+
+
+def test_what_labels_of_cheap_classes_leave_is_spent() -> None:
+    asked = [len(World(seed, ()).live().asked) for seed in MONEY]
+    assert max(asked) > MONEY_IN_ALL / DEAREST
 
 
 # ------------------------------------------------------------------------------ broken flows
 
 
-def caps_in_the_shard(patch: pytest.MonkeyPatch) -> None:
-    def allow(self: PartitionShard, spent_n: int, caps: Caps) -> None:
-        budget, cap = self.shard.asking.budget, self._cap or 0
-        budget.set_cap(part_of(cap, self.partitions_n, self.partition), budget.spent_n)
+def totals_in_the_shard(patch: pytest.MonkeyPatch) -> None:
+    def allow(self: PartitionShard, spent: Total, caps: Caps) -> None:
+        budget, of = self.shard.asking.budget, (self.partitions_n, self.partition)
+        limit = Total(part_of(self._cap or 0, *of), part_of(self._money or 0, *of))
+        budget.set_total(limit, budget.total_spent)
 
     patch.setattr(PartitionShard, "_allow", allow)
 
 
 def gives_every_partition_its_part(patch: pytest.MonkeyPatch) -> None:
-    def divide(self: Caps, cap: int, n: int) -> None:
-        for i in self._claims:
-            self._limits[i] = max(self._limits[i], part_of(cap, n, i))
+    def raised(limits: dict[int, int], total: int, have_claimed: list[bool]) -> dict[int, int]:
+        n = len(have_claimed)
+        return {i: max(limits.get(i, 0), part_of(total, n, i)) for i in range(n) if have_claimed[i]}
 
-    patch.setattr(Caps, "_divide", divide)
+    patch.setattr("headrace.learn.caps._raised", raised)
 
 
 def forgets_what_was_spent(patch: pytest.MonkeyPatch) -> None:
-    keep = PartitionShard.keep_cap
+    keep = PartitionShard.keep_spent
     patch.setattr(
-        PartitionShard, "keep_cap", lambda self, number, spent_n, caps: keep(self, number, 0, caps)
+        PartitionShard, "keep_spent", lambda self, n, spent, caps: keep(self, n, Total(), caps)
     )
 
 
-BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [
-    (caps_in_the_shard, ("add_partition",)),
-    (caps_in_the_shard, ("change_settings",)),
-    (caps_in_the_shard, ("reset",)),
-    (gives_every_partition_its_part, ("add_partition",)),
-    (forgets_what_was_spent, ("reset",)),
-    (forgets_what_was_spent, ("change_settings",)),
+BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
+    (totals_in_the_shard, "add_partition"),
+    (totals_in_the_shard, "change_settings"),
+    (totals_in_the_shard, "reset"),
+    (gives_every_partition_its_part, "add_partition"),
+    (forgets_what_was_spent, "reset"),
+    (forgets_what_was_spent, "change_settings"),
 ]
 
 
-@pytest.mark.parametrize(("broken", "faults"), BROKEN, ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize("first", [CAPS[0], MONEY[0]], ids=["cap", "money"])
+@pytest.mark.parametrize(("broken", "fault"), BROKEN, ids=lambda one: getattr(one, "__name__", one))
 def test_a_flow_that_spends_more_is_caught(
     broken: Callable[[pytest.MonkeyPatch], None],
-    faults: tuple[str, ...],
+    fault: str,
+    first: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken(monkeypatch)
-    assert any(is_caught(seed, faults) for seed in BROKEN_SEEDS)
+    assert any(is_caught(seed, fault) for seed in range(first, first + 60, 3))
 
 
-def is_caught(seed: int, faults: tuple[str, ...]) -> bool:
-    return any("of a cap of" in wrong for wrong in Audit(World(seed, faults).live()).wrong)
+def is_caught(seed: int, fault: str) -> bool:
+    return any("are spent of" in wrong for wrong in Audit(World(seed, (fault,)).live()).wrong)

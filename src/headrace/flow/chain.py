@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..query.accounts import NOTHING, Total
 from ..settings import Settings
 from . import wire
 from .effects import Part, Routine
@@ -22,8 +23,8 @@ class Chain:
 
     The outputs of all steps up to `done` arrived. The steps reach offset `stop` of the events and
     `training` of the training log. Today's state follows from the events from `starts_at` on, and
-    from `lost_n` steps that were deleted. Of a cap `spent_n` labels are spent, by the last claim,
-    `claim_n`.
+    from `lost_n` steps that were deleted. Of a cap and of money so much is `spent`, by the last
+    claim, `claim_n`.
     """
 
     partition: int
@@ -35,7 +36,7 @@ class Chain:
     starts_at: int | None = None
     lost_n: int = 0
     end: int = 0
-    spent_n: int = 0
+    spent: Total = NOTHING
     claim_n: int = 0
 
 
@@ -45,7 +46,7 @@ def chain_of(
     *,
     last: int = -1,
     writer: str = "",
-    spent_n: int = 0,
+    spent: Total = NOTHING,
     claim_n: int = 0,
 ) -> Routine[Chain]:
     """The chain from its beginning, or from a step known to be in it: `last`, of `writer`."""
@@ -56,7 +57,7 @@ def chain_of(
         partition,
         last,
         writer,
-        spent_n=spent_n,
+        spent=spent,
         claim_n=claim_n,
         done=last,
         lost_n=tapes.lost[journal],
@@ -73,7 +74,7 @@ def chain_of(
             is_any, chain.last, chain.writer = False, record.offset, step.writer
             chain.done = max(chain.done, step.done)
             chain.stop, chain.training = step.stop, step.training
-            chain.spent_n = step.spent_n if step.claim_n else chain.spent_n + len(step.asked)
+            chain.spent = step.spent(settings, chain.spent)
             chain.claim_n = step.claim_n or chain.claim_n
             if step.is_reset or rules not in (None, step.rules):
                 chain.starts_at, chain.lost_n = step.stop, 0

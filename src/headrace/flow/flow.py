@@ -55,7 +55,7 @@ from .effects import (
 )
 from .hand import Hand, Route
 from .mail import OwnedShard
-from .parcels import Parcel
+from .parcels import FencedError, Parcel
 from .places import check_place
 from .saving import commit, save
 from .sealed import Seals
@@ -63,6 +63,10 @@ from .takeover import take_over
 from .training import Training
 
 COMMIT_S = 1.0
+FENCED_S_MAX = 15.0
+"""So long a partition that was fenced waits for the group to share out anew: longer than a session,
+after which the brokers do so if they miss one of us."""
+
 SILENT_S_MAX = 20.0
 """After so long without an answer from the brokers a worker is not ready."""
 
@@ -147,6 +151,7 @@ class Flow(Hand):
     def _turn(self) -> None:
         """What is due by itself: labels first, then what they led to, then what time brings."""
         if not self.holds_n:
+            self._check_fence()
             self.training.fold_ready(self._on_entry)
             shards = [owned.shard.shard for owned in self.shards.values()]
             check_model_starts(self.training.trainer, shards)
@@ -158,6 +163,11 @@ class Flow(Hand):
         if self.elapsed - self._save_at >= self.settings.worker.snapshot_every_s:
             self._save_at = self.elapsed
             self.routines.start(save(self))
+
+    def _check_fence(self) -> None:
+        """Join the group anew if it does not say who has what another worker took."""
+        if self.fenced_at is not None and self.elapsed - self.fenced_at >= FENCED_S_MAX:
+            raise FencedError("another worker wrote to a journal of ours, and took nothing over")
 
     def _commit_if_due(self) -> None:
         if self._stood is not None:
@@ -267,7 +277,7 @@ class Flow(Hand):
         }
         self.desks = {number: owned for number, owned in self.desks.items() if number in desks}
         self.training.is_decider = Part(kafka.drift, 0) in one.parts
-        self.routes, self.committed = {}, {}
+        self.routes, self.committed, self.fenced_at = {}, {}, None
         for part in one.parts:
             if part.topic == kafka.drift and not self.is_caught_up:
                 self.give(Pause(part))

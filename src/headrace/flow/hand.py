@@ -14,7 +14,7 @@ from ..privacy import Privacy
 from ..query.record import Differences
 from ..settings import Settings
 from . import wire
-from .effects import Bounds, Effect, Note, Part, Seek, Told, Woke
+from .effects import Bounds, Effect, Note, Part, Pause, Seek, Told, Woke
 from .mail import Mail, OwnedDesk, OwnedShard
 from .outbox import Outbox
 from .parcels import Parcel, Post
@@ -81,7 +81,7 @@ class Hand:
             told=lambda out: self.give(Told(out)),
             shards_n=self.partitions_n,
         )
-        self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to)
+        self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to, self.fenced)
         self.quiet = Quiet(settings.worker.quiet_tick_s, woke.elapsed)
         self.places = Places(settings.kafka, self.warn, lost_n)
         self.topic_ids = TopicIds(settings.kafka)
@@ -93,6 +93,7 @@ class Hand:
         self.is_saving = self.is_committing = False
         self.committed: dict[Part, int] = {}
         self.heard_at = woke.elapsed
+        self.fenced_at: float | None = None
 
     def give(self, *effects: Effect) -> None:
         """These are to be carried out next."""
@@ -152,6 +153,20 @@ class Hand:
         self.committed.pop(part, None)
         self.turn += 1
         self.give(Seek(part, position))
+
+    def fenced(self, partition: int) -> None:
+        """Another worker wrote to the journal of a shard of ours: let go of it, and of it alone.
+
+        Who has it the group says when it shares out next; it does so once it misses one of us.
+        """
+        part = Part(self.settings.kafka.events, partition)
+        if self.shards.pop(partition, None) is not None and part in self.held:
+            self.give(Pause(part))
+        self.fenced_at = self.elapsed if self.fenced_at is None else self.fenced_at
+        self.warn(
+            f"partition {partition} is let go of: another worker wrote to its journal. What was "
+            "not sent of it that worker sends"
+        )
 
     def shards_now(self) -> list[OwnedShard]:
         """The shards that may write: none while the group shares out. Others may join meanwhile."""

@@ -49,8 +49,8 @@ OVERHEAD_BYTES = 4_096
 class OwnedShard:
     """A shard of ours. `end` is the offset its next step must get in the journal, `done` that of
     the last step of which all arrived, `arrived` the offset up to which its events are done with.
-    `writer` wrote the last step. `read_at` is when the last event was written to its
-    topic, seconds.
+    `writer` wrote the last step, and `is_begun` once that is one of ours since it was taken over.
+    `read_at` is when the last event was written to its topic, seconds.
     """
 
     shard: PartitionShard
@@ -58,6 +58,7 @@ class OwnedShard:
     done: int
     arrived: int = 0
     writer: str = ""
+    is_begun: bool = False
     read_at: float | None = None
     is_off_clock_told: bool = False
 
@@ -118,11 +119,12 @@ class Mail:
 
     def of_step(self, owned: OwnedShard, training: int) -> Parcel:
         """The step that an owned shard is due, on its way; the next one follows it."""
-        is_first = owned.writer != self.writer
+        # Also where it was ours before: after what another wrote between, only a first step counts.
+        is_first = not owned.is_begun
         taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
         if is_first and self.topic_ids is not None:
             taken.step = msgspec.structs.replace(taken.step, topics=self.topic_ids.kept)
-        offset, owned.writer = owned.end, self.writer
+        offset, owned.writer, owned.is_begun = owned.end, self.writer, True
         self.told(taken.outputs)
         owned.end += 1
         owned.shard.journal = offset

@@ -12,18 +12,25 @@ from collections import deque
 from collections.abc import Callable
 
 from .effects import Part, Produce, Routine
-from .parcels import FencedError, Parcel, Post
+from .parcels import Parcel, Post
 from .places import check_place
 
 
 class Outbox:
     """Parcels that wait, and those on their way.
 
-    `place_of` says up to where a log that is written to was read, None where nobody knows.
+    `place_of` says up to where a log that is written to was read, None where nobody knows. `fenced`
+    is told of a partition whose journal somebody else has written to: nothing of it is sent.
     """
 
-    def __init__(self, waiting_max: int, place_of: Callable[[Part], int | None]) -> None:
+    def __init__(
+        self,
+        waiting_max: int,
+        place_of: Callable[[Part], int | None],
+        fenced: Callable[[int], None],
+    ) -> None:
         self._place_of = place_of
+        self._fenced = fenced
         self._waiting: deque[Parcel] = deque()
         self._waiting_max = waiting_max
         self._is_under_way = False
@@ -48,20 +55,32 @@ class Outbox:
         return bool(self._waiting) and not self._is_under_way
 
     def carry_out(self) -> Routine[None]:
-        """Write until nothing waits. Raises `FencedError`, and `BadInput` for a log cut short."""
+        """Write until nothing waits. Raises `BadInput` for a log cut short."""
         self._is_under_way = True
         while self._waiting:
             parcels = list(self._waiting)
             self._waiting.clear()
-            steps = [parcel for parcel in parcels if parcel.journal is not None]
-            offsets = yield from self._written([step.journal for step in steps if step.journal])
-            for step, offset in zip(steps, offsets, strict=True):
-                _check_fence(step, offset)
+            steps = [parcel.journal for parcel in parcels if parcel.journal is not None]
+            parcels = self._unfenced(parcels, (yield from self._written(steps)))
             yield from self._written([post for parcel in parcels for post in parcel.to_desks])
             yield from self._written([post for parcel in parcels for post in parcel.to_others])
             for parcel in parcels:
                 parcel.arrived()
         self._is_under_way = False
+
+    def _unfenced(self, parcels: list[Parcel], offsets: list[int]) -> list[Parcel]:
+        """Less the steps that came behind somebody else's, and all that follow them."""
+        kept, fenced, left = list[Parcel](), set[int](), iter(offsets)
+        for parcel in parcels:
+            if parcel.journal is not None and _is_fenced(parcel, next(left)):
+                fenced.add(parcel.journal.partition or 0)
+            else:
+                kept.append(parcel)
+        for partition in sorted(fenced):
+            waiting = [one for one in self._waiting if _partition_of(one) != partition]
+            self._waiting = deque(waiting)
+            self._fenced(partition)
+        return kept
 
     def _written(self, posts: list[Post]) -> Routine[list[int]]:
         if not posts:
@@ -79,12 +98,15 @@ class Outbox:
         return offsets
 
 
-def _check_fence(step: Parcel, offset: int) -> None:
+def _partition_of(parcel: Parcel) -> int | None:
+    return None if parcel.journal is None else parcel.journal.partition
+
+
+def _is_fenced(step: Parcel, offset: int) -> bool:
+    """Whether somebody else wrote to the journal before this step; all of ours behind it are too.
+
+    Raises `BadInput` where the journal was cut: another worker's steps make it longer.
+    """
     assert step.journal is not None
-    # Another worker's steps make a journal longer, never shorter.
     check_place(Part(step.journal.topic, step.journal.partition or 0), step.offset, offset)
-    if offset != step.offset:
-        raise FencedError(
-            f"the journal of partition {step.journal.partition} was written by another worker: "
-            f"offset {step.offset} is its own"
-        )
+    return offset != step.offset

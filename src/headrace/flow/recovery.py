@@ -142,7 +142,7 @@ class Recovery:
             yield from self.catch_up(shard, log, step.training)
             shard = yield from self._again(tapes, shard, log, step)
             self._settle(shard, step, record.offset, record.timestamp)
-            shard.go_on_with_cap(step, log.caps)
+            shard.go_on_with(step, log.caps)
             self._writer = step.writer
             if step.is_first:
                 self._topics = step.topics
@@ -198,7 +198,7 @@ class Recovery:
             tapes.skip(self._events, step.stop)
             fresh.seek(step.stop)
             # Where the step itself does not say: it is from before a cap, or of an earlier version.
-            fresh.keep_cap(shard.claim_n, shard.spent_n + len(step.asked), log.caps)
+            fresh.keep_spent(shard.claim_n, step.spent(self._settings, shard.spent), log.caps)
             return fresh
         if shard.position < step.start:
             tapes.skip(self._events, step.start)

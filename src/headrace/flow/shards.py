@@ -12,7 +12,6 @@ and the other sees it in the offset that the broker gave its own.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,9 +19,9 @@ import msgspec
 import xxhash
 
 from ..chance import Chance
-from ..errors import BadInput, BadSettings
+from ..errors import BadInput
 from ..feeding import feed_batch, pass_time
-from ..learn.caps import CapClaimed, Caps, part_of
+from ..learn.caps import CapClaimed, Caps
 from ..learn.rules import RulesInUse
 from ..learn.trainer import Entry, Trainer
 from ..learn.training_log import Folded, TrainingLog
@@ -41,6 +40,8 @@ from ..messages import (
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..observe.schema import Schema
+from ..query.accounts import Total, in_millionths
+from ..query.budgets import money_of
 from ..query.record import (
     Decided,
     Differences,
@@ -49,20 +50,16 @@ from ..query.record import (
     decided_of,
     rescored_of,
 )
-from ..query.schedule import BATCH_N
 from ..recalling import follow_record, settle_record
-from ..settings import LabelSettings, PrivacySettings, RunSettings, SealingSettings, Settings
+from ..settings import Settings
 from ..settings.fields import Section
-from ..settings.http import HttpSettings
-from ..settings.kafka import KafkaSettings, WorkerSettings
-from ..settings.query import WorkflowSettings
-from ..settings.queue import QueueSettings
 from ..shard import Shard
 from ..state import frozen
 from ..wiring import make_schema, make_shard
 from .orders import Followed, erase_ordered, open_ordered, rolled_back
 from .records import Record as KafkaRecord
 from .records import headers_for
+from .share import share_of
 
 DECIDED_MAX = 2_000
 """Requests of a step behind which its numbers are kept, about 400 kB; of one with more, none."""
@@ -85,7 +82,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     by their settings.
 
     Under a cap `spent_n` are the labels of it that the partition has spent so far, in all lives of
-    its shard, and `claim_n` is the number of its last claim (`learn.caps`).
+    its shard; of money it is `spent_money`, in millionths. `claim_n` is the number of the last
+    claim to them (`learn.caps`).
 
     `orders` say what came here of those that are among the entries of the training log.
     """
@@ -104,9 +102,22 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_first: bool = False
     is_reset: bool = False
     topics: dict[str, str] = {}
-    spent_n: int = 0
+    spent_n: int | None = None
+    spent_money: int | None = None
     claim_n: int = 0
     orders: list[Followed] = []
+
+    def spent(self, settings: Settings, before: Total) -> Total:
+        """What the partition has spent up to this step, and had spent `before`.
+
+        Labels that were asked while there was no such limit count, at the price of the dearest.
+        """
+        n, labels_n, money = len(self.asked), self.spent_n, self.spent_money
+        if labels_n is None:
+            labels_n = before.labels_n + n
+        if money is None:
+            money = before.money + n * money_of(settings.query.budget, 0.0).dearest
+        return Total(labels_n, money)
 
     @property
     def is_followed(self) -> bool:
@@ -151,71 +162,6 @@ class Taken:
     letters: dict[int, KafkaRecord] = field(default_factory=dict)
 
 
-def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
-    """The settings of one shard of so many: its part of every limit that is meant for all.
-
-    A share of events needs no dividing. Of a cap a shard has nothing until it has claimed its part,
-    whatever the cap is, so that another cap makes no other shard; the room for open requests is
-    rounded down. A part of the burst holds at least what two rounds and the reserve need: with
-    less, many partitions would never let the strategy choose. What is only for the process is left
-    out, so that a shard is the same whoever saved it. Raises
-    `BadSettings` when nothing would be left.
-
-    >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
-    >>> share_of(settings, 4, partition=0).query.budget.per_hour
-    15.0
-    """
-    n, budget = partitions_n, settings.query.budget
-    if settings.label.open_max < n:
-        raise BadSettings(
-            f"label.open_max is {settings.label.open_max}; must be at least {n}, one for each "
-            "partition of the events"
-        )
-    reserve, audit = budget.reserve // n, budget.reserve_audit // n
-    per_round = (budget.share or 0.0) * (settings.query.rounds.regular_n or 0)
-    part = msgspec.structs.replace(
-        budget,
-        per_hour=None if budget.per_hour is None else budget.per_hour / n,
-        cap=None if budget.cap is None else 0,
-        per_period=None if budget.per_period is None else part_of(budget.per_period, n, partition),
-        money=None if budget.money is None else budget.money / n,
-        burst=max(math.ceil(budget.burst / n), reserve + audit + math.ceil(2.0 * per_round) + 1),
-        start=budget.start // n,
-        reserve=reserve,
-        reserve_audit=audit,
-    )
-    return msgspec.structs.replace(
-        settings,
-        query=msgspec.structs.replace(
-            settings.query, budget=part, workflow=_workflow_part(settings.query.workflow, n)
-        ),
-        label=msgspec.structs.replace(
-            settings.label, open_max=settings.label.open_max // n, cost=LabelSettings().cost
-        ),
-        run=RunSettings(),
-        http=HttpSettings(),
-        kafka=KafkaSettings(),
-        worker=WorkerSettings(),
-        queue=QueueSettings(),
-        bridges={},
-        privacy=PrivacySettings(),
-        sealing=SealingSettings(),
-    )
-
-
-def _workflow_part(workflow: WorkflowSettings, n: int) -> WorkflowSettings:
-    """A batch is divided among n shards, rounded up; `sequential` asks one by one in each."""
-    batch_n = workflow.batch_n
-    if batch_n is None and workflow.kind in {"hybrid", "adaptive"}:
-        batch_n = BATCH_N
-    return msgspec.structs.replace(
-        workflow,
-        batch_n=None if batch_n is None else math.ceil(batch_n / n),
-        batch_max=math.ceil(workflow.batch_max / n),
-        warm_up_n=math.ceil(workflow.warm_up_n / n),
-    )
-
-
 def digest_of(*settings: Section | int) -> str:
     """What is set, as 16 digits."""
     return xxhash.xxh64_hexdigest(b"\n".join(map(msgspec.json.encode, settings)))
@@ -239,7 +185,7 @@ class PartitionShard:
 
     `hear`, `feed` and `tick` take things in; `take` gives the step that says what was taken in,
     with all that followed. Offsets are of the next record to read; `journal` is that of the last
-    step, -1 for none. `claim_n` is the number of its last claim to a cap, 0 for none.
+    step, -1 for none. `claim_n` is the number of its last claim to a cap and money, 0 for none.
     """
 
     def __init__(
@@ -251,7 +197,9 @@ class PartitionShard:
         self.training = 0
         self.journal = -1
         self.claim_n = 0
-        self._cap = settings.query.budget.cap
+        budget = settings.query.budget
+        self._is_limited, self._cap = budget.is_total, budget.cap
+        self._money = None if budget.money is None else in_millionths(budget.money)
         part = share_of(settings, partitions_n, partition)
         self.rules = digest_of(part)
         schema, chance = make_schema(settings), Chance(settings.seed)
@@ -270,7 +218,7 @@ class PartitionShard:
     def hear(self, entry: Folded, log: TrainingLog) -> None:
         """The training log has just folded this entry."""
         if isinstance(entry, CapClaimed):
-            self._allow(self.spent_n, log.caps)
+            self._allow(self.spent, log.caps)
         elif isinstance(entry, ErasureOrdered):
             self._follow([], erase_ordered(self.shard, self.partition, entry, log.erased))
         elif not isinstance(entry, RulesInUse):
@@ -363,52 +311,56 @@ class PartitionShard:
         self._add(outputs)
         return found
 
-    # ------------------------------------------------------------------------- its part of a cap
+    # ---------------------------------------------------------- its part of a cap, and of money
 
     @property
-    def spent_n(self) -> int:
-        """Labels of the cap that the partition has spent, whichever shard did; 0 without a cap."""
-        return self.shard.asking.budget.cap_spent_n
+    def spent(self) -> Total:
+        """What the partition has spent of a cap and of money, whichever shard did."""
+        return self.shard.asking.budget.total_spent
 
     def claim(self, caps: Caps) -> CapClaimed | None:
-        """Claim a part of the cap with the next step; None where it holds the one it should.
+        """Claim a part of both with the next step; None where it holds the one it should.
 
         Nothing is asked from now on until the claim was heard. Where the log knows of a later claim
         than our journal, nobody knows what was spent since: all of that part counts as spent.
         """
-        number = caps.number_of(self.partition)
-        if self._cap is None or (
-            number == self.claim_n and caps.holds(self.partition, self._cap, self.partitions_n)
-        ):
+        number, n = caps.number_of(self.partition), self.partitions_n
+        is_held = number == self.claim_n and caps.holds(self.partition, self._cap, self._money, n)
+        if is_held or not self._is_limited:
             return None
-        spent_n = self.spent_n
+        spent = self.spent
         if number > self.claim_n:
-            spent_n = max(spent_n, caps.limit_of(self.partition))
-        self.keep_cap(max(number, self.claim_n) + 1, spent_n, caps)
+            spent = Total(*map(max, spent, caps.limit_of(self.partition)))
+        self.keep_spent(max(number, self.claim_n) + 1, spent, caps)
         return CapClaimed(
             partition=self.partition,
             number=self.claim_n,
-            spent_n=spent_n,
+            partitions_n=n,
+            spent_n=spent.labels_n,
             cap=self._cap,
-            partitions_n=self.partitions_n,
+            spent_money=spent.money,
+            money=self._money,
         )
 
-    def go_on_with_cap(self, step: Step, caps: Caps) -> None:
-        """What a step of this partition says of the cap holds."""
-        if step.claim_n:
-            self.keep_cap(step.claim_n, step.spent_n, caps)
-
-    def keep_cap(self, claim_n: int, spent_n: int, caps: Caps) -> None:
+    def keep_spent(self, claim_n: int, spent: Total, caps: Caps) -> None:
         """So much was spent by the time of this claim or since."""
-        if self._cap is not None:
+        if self._is_limited:
             self.claim_n = claim_n
-            self._allow(spent_n, caps)
+            self._allow(spent, caps)
 
-    def _allow(self, spent_n: int, caps: Caps) -> None:
+    def _allow(self, spent: Total, caps: Caps) -> None:
         """Until the last claim was heard nothing may be spent: it says what was."""
         is_heard = self.claim_n > 0 and caps.number_of(self.partition) == self.claim_n
-        limit_n = caps.limit_of(self.partition) if is_heard else spent_n
-        self.shard.asking.budget.set_cap(limit_n, spent_n)
+        limit = caps.limit_of(self.partition) if is_heard else spent
+        self.shard.asking.budget.set_total(limit, spent)
+
+    def go_on_with(self, step: Step, caps: Caps) -> None:
+        """What a step of this partition says of what was spent holds."""
+        if step.claim_n:
+            labels_n, money = self.spent
+            labels_n = labels_n if step.spent_n is None else step.spent_n
+            money = money if step.spent_money is None else step.spent_money
+            self.keep_spent(step.claim_n, Total(labels_n, money), caps)
 
     # ------------------------------------------------------------------------------ giving out
 
@@ -437,7 +389,8 @@ class PartitionShard:
             rules=self.rules,
             writer=writer,
             is_first=is_first,
-            spent_n=self.spent_n if self.claim_n else 0,
+            spent_n=None if self._cap is None or not self.claim_n else self.spent.labels_n,
+            spent_money=None if self._money is None or not self.claim_n else self.spent.money,
             claim_n=self.claim_n,
             orders=orders,
         )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from ..errors import BadInput
 from ..learn.training_log import TrainingLog
 from ..messages import DriftChanged, LabelRequested
+from ..query.accounts import MILLION
 from ..settings import Settings
 from ..settings.kafka import KafkaSettings
 from . import wire
@@ -107,8 +108,8 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
         if stood is not None and stood < first:
             flow.places.lose(part, stood, first, "its shard goes on without these events")
         shard.seek(first)
-    while flow.settings.query.budget.cap is not None and not flow.is_caught_up:
-        yield None  # What is claimed of the cap stands in the training log.
+    while flow.settings.query.budget.is_total and not flow.is_caught_up:
+        yield None  # What is claimed of a total stands in the training log.
     owned = OwnedShard(
         shard, found.journal_end, found.done, arrived=shard.position, writer=found.writer
     )
@@ -125,8 +126,10 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
     shard.attach(flow.training.trainer)
     flow.shards[number] = owned
     flow.now = max(flow.now, shard.shard.admission.clock.sure)
-    _claim_cap(flow, owned)
+    _claim(flow, owned)
     while shard.claim_n > flow.training.log.caps.number_of(number):
+        if flow.shards.get(number) is not owned:  # Another worker took it meanwhile.
+            return
         yield None
     flow.give(Seek(part, shard.position), Resume(part))
     flow.note(
@@ -135,13 +138,15 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
     )
 
 
-def _claim_cap(flow: Hand, owned: OwnedShard) -> None:
-    """Claim the shard's part of the cap, behind a step that tells whether we own the partition."""
+def _claim(flow: Hand, owned: OwnedShard) -> None:
+    """Claim the shard's part of totals, behind a step that tells whether we own the partition."""
     shard, caps = owned.shard, flow.training.log.caps
     if shard.claim_n < caps.number_of(shard.partition):
+        part = caps.limit_of(shard.partition)
         flow.warn(
             f"the journal of partition {shard.partition} does not say what was spent of "
-            f"query.budget.cap: all of its part, {caps.limit_of(shard.partition)}, counts as spent"
+            f"query.budget: all of its part counts as spent, {part.labels_n} labels of the cap and "
+            f"{part.money / MILLION:g} of the money"
         )
     claim = shard.claim(caps)
     if claim is not None:

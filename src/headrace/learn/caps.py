@@ -1,38 +1,45 @@
-"""A cap that many shards spend: how much of it each may, as the training log has it.
+"""Totals that many shards spend, a cap and money: how much each may, as the training log has it.
 
-A cap is one number for all partitions, and each shard asks by itself. So a shard *claims* its part
-in the log that all read, before it asks: it says how much its partition has spent in all, gives
-back what is left of an earlier part, and gets an even part of the cap, as far as nobody else holds
-it. Whatever becomes of a shard, what it holds is held until its partition claims again. So the
-parts never add up to more than the cap, however partitions, settings and workers come and go.
+A total is one number for all partitions, and each shard asks by itself. So a shard *claims* its
+part in the log that all read, before it asks: it says how much its partition has spent in all,
+gives back what is left of an earlier part, and gets an even part of the total, as far as nobody
+else holds it. Whatever becomes of a shard, what it holds is held until its partition claims again.
+So the parts never add up to more than the total, however partitions, settings and workers come and
+go.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
 from ..messages.base import Message
+from ..query.accounts import Total
 
 PARTITIONS_MAX = 200_000
 """More partitions than a cluster of brokers has."""
 
 Labels = Annotated[int, Meta(ge=0)]
+Millionths = Annotated[int, Meta(ge=0)]
 
 
 class CapClaimed(Message, frozen=True, kw_only=True):
-    """A partition, which has spent `spent_n` labels so far, claims its part of a cap.
+    """A partition claims its part of a `cap` of labels, of `money` in millionths, or of both.
 
-    The shard counts its claims by `number`, from 1; of several with one number the first counts.
+    It has spent `spent_n` of the one and `spent_money` of the other so far. The shard counts its
+    claims by `number`, from 1; of several with one number the first counts.
     """
 
     partition: Annotated[int, Meta(ge=0, lt=PARTITIONS_MAX)]
     number: Annotated[int, Meta(ge=1)]
-    spent_n: Labels
-    cap: Labels
     partitions_n: Annotated[int, Meta(ge=1, le=PARTITIONS_MAX)]
+    spent_n: Labels = 0
+    cap: Labels | None = None
+    spent_money: Millionths = 0
+    money: Millionths | None = None
 
 
 class Caps:
@@ -40,29 +47,38 @@ class Caps:
 
     >>> caps = Caps()
     >>> for i in range(2):
-    ...     claim = CapClaimed(partition=i, number=1, spent_n=0, cap=5, partitions_n=2)
+    ...     claim = CapClaimed(partition=i, number=1, cap=5, partitions_n=2)
     ...     _ = caps.fold(claim)
-    >>> caps.limit_of(0), caps.limit_of(1)
+    >>> caps.limit_of(0).labels_n, caps.limit_of(1).labels_n
     (3, 2)
     """
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Version 1 knew no money."""
+        return {"_money": {}} | fields
 
     def __init__(self) -> None:
         self._claims: dict[int, CapClaimed] = {}
         self._limits: dict[int, int] = {}
+        self._money: dict[int, int] = {}
 
     def number_of(self, partition: int) -> int:
         """The number of its last claim; 0 for none."""
         claim = self._claims.get(partition)
         return 0 if claim is None else claim.number
 
-    def limit_of(self, partition: int) -> int:
-        """Labels that it may spend in all, those it has spent among them."""
-        return self._limits.get(partition, 0)
+    def limit_of(self, partition: int) -> Total:
+        """What it may spend in all, what it has spent among it."""
+        return Total(self._limits.get(partition, 0), self._money.get(partition, 0))
 
-    def holds(self, partition: int, cap: int, partitions_n: int) -> bool:
-        """Whether its last claim was to this cap among so many."""
+    def holds(self, partition: int, cap: int | None, money: int | None, partitions_n: int) -> bool:
+        """Whether its last claim was to these totals among so many."""
         claim = self._claims.get(partition)
-        return claim is not None and (claim.cap, claim.partitions_n) == (cap, partitions_n)
+        asked = cap, money, partitions_n
+        return claim is not None and (claim.cap, claim.money, claim.partitions_n) == asked
 
     def counts(self, claim: CapClaimed) -> bool:
         """Whether this claim, next in the log, changes anything."""
@@ -74,38 +90,45 @@ class Caps:
             return False
         self._claims[claim.partition] = claim
         self._limits[claim.partition] = claim.spent_n
-        self._divide(claim.cap, claim.partitions_n)
+        self._money[claim.partition] = claim.spent_money
+        asked = claim.cap, claim.money, claim.partitions_n
+        have_claimed = [self.holds(i, *asked) for i in range(claim.partitions_n)]
+        if claim.cap is not None:
+            self._limits |= _raised(self._limits, claim.cap, have_claimed)
+        if claim.money is not None:
+            self._money |= _raised(self._money, claim.money, have_claimed)
         return True
 
-    def _divide(self, cap: int, n: int) -> None:
-        """Hand out what nobody holds: whoever has least first, and to nobody more than its part.
 
-        What is due to partitions that have not claimed yet is kept for them.
-        """
-        free = cap - sum(self._limits.values())
-        if free <= 0:
-            return
-        parts = [part_of(cap, n, i) for i in range(n)]
-        held = [self.limit_of(i) for i in range(n)]
+def _raised(limits: Mapping[int, int], total: int, have_claimed: list[bool]) -> dict[int, int]:
+    """The limits that rise when what nobody holds is handed out.
 
-        def needed(level: int) -> int:
-            """Labels that lift everybody to this level."""
-            return sum(
-                max(0, min(part, level) - has) for part, has in zip(parts, held, strict=True)
-            )
+    Whoever has least gets first, and nobody more than its part. What is due to partitions that have
+    not claimed yet is kept for them.
+    """
+    free, n = total - sum(limits.values()), len(have_claimed)
+    if free <= 0:
+        return {}
+    parts = [part_of(total, n, i) for i in range(n)]
+    held = [limits.get(i, 0) for i in range(n)]
 
-        level = bisect_right(range(parts[0] + 1), free, key=needed) - 1
-        over = free - needed(level)
-        for i, (part, has) in enumerate(zip(parts, held, strict=True)):
-            gets = min(part, level)
-            if over and has <= level < part:
-                gets, over = gets + 1, over - 1
-            if gets > has and self.holds(i, cap, n):
-                self._limits[i] = gets
+    def needed(level: int) -> int:
+        """What lifts everybody to this level."""
+        return sum(max(0, min(part, level) - has) for part, has in zip(parts, held, strict=True))
+
+    level = bisect_right(range(parts[0] + 1), free, key=needed) - 1
+    over, raised = free - needed(level), dict[int, int]()
+    for i, (part, has) in enumerate(zip(parts, held, strict=True)):
+        gets = min(part, level)
+        if over and has <= level < part:
+            gets, over = gets + 1, over - 1
+        if gets > has and have_claimed[i]:
+            raised[i] = gets
+    return raised
 
 
 def part_of(limit: int, n: int, partition: int) -> int:
-    """The even part of a whole number of labels; the parts add up to it.
+    """The even part of a whole number; the parts add up to it.
 
     >>> [part_of(5, 3, i) for i in range(3)]
     [2, 2, 1]

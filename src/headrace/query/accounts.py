@@ -13,10 +13,21 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_check
 from ..errors import BadSettings
 
 LABEL = 1_000_000_000
+MILLION = 1_000_000
 WINDOW_MAX = 100_000
 
 HELD_MAX = 100_000
 """Labels whose price waits for their class at most; the oldest then stays at the dearest."""
+
+
+class Total(NamedTuple):
+    """Labels and money, in millionths, that are spent in all, or may be."""
+
+    labels_n: int = 0
+    money: int = 0
+
+
+NOTHING = Total()
 
 
 class Asked(NamedTuple):
@@ -181,6 +192,9 @@ class Money:
     annotators are known: the dearest is held back, and what was too much comes back with the label.
     So what is spent is never more than there is, whoever answers late.
 
+    Money is counted in whole millionths: `limit` is what there is in all, `spent` what is paid or
+    held back.
+
     >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0})
     >>> account.balance // LABEL
     20
@@ -213,17 +227,33 @@ class Money:
         self.by_class = dict(by_class or {})
         self.by_annotator = dict(by_annotator or {})
         self.doubt_factor = doubt_factor
-        self.dearest = self._dearest_price * doubt_factor
-        self.balance = math.floor(money / self.dearest * LABEL)
+        self.dearest = in_millionths(self._dearest_price * doubt_factor)
         # What is held for requests whose label has not come, and how hard each is.
         self._held: dict[str, tuple[int, float]] = {}
+        self.set_total(in_millionths(money), 0)
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 all annotators had one price."""
-        return fields | {"by_annotator": {}}
+        """Before 2 all annotators had one price; before 3 it counted parts of the dearest label."""
+        dearest = fields["dearest"]
+        held = {
+            name: (math.ceil(one / LABEL * dearest * MILLION), factor)
+            for name, (one, factor) in fields["_held"].items()
+        }
+        left = math.floor(fields["balance"] / LABEL * dearest * MILLION)
+        now = {"dearest": in_millionths(dearest), "limit": left, "spent": 0, "_held": held}
+        return {"by_annotator": {}} | fields | now
+
+    def set_total(self, limit: int, spent: int) -> None:
+        """So much there is in all, and so much of it is spent; in millionths."""
+        self.limit, self.spent = limit, spent
+        self._spend(0)
+
+    def _spend(self, money: int) -> None:
+        self.spent += money
+        self.balance = (self.limit - self.spent) * LABEL // self.dearest
 
     @property
     def _dearest_price(self) -> float:
@@ -237,7 +267,7 @@ class Money:
     @property
     def left(self) -> float:
         """What is there to spend, in money."""
-        return self.balance / LABEL * self.dearest
+        return (self.limit - self.spent) / MILLION
 
     def events_passed(self, n: int) -> None:
         """A total does not grow."""
@@ -250,11 +280,11 @@ class Money:
 
     def charge(self, asked: Asked | None) -> None:
         if asked is None:
-            self.balance -= LABEL
+            self._spend(self.dearest)
             return
         factor = 1.0 + (self.doubt_factor - 1.0) * min(1.0, max(0.0, asked.doubt))
         held = self._cost(self._dearest_price, factor)
-        self.balance -= held
+        self._spend(held)
         self._held[asked.request_id] = (held, factor)
         if len(self._held) > HELD_MAX:
             del self._held[next(iter(self._held))]
@@ -264,7 +294,7 @@ class Money:
         if request_id in self._held:
             held, factor = self._held.pop(request_id)
             price = self.by_class.get(label, self.default) * self._factor_of(by)
-            self.balance += held - self._cost(price, factor)
+            self._spend(self._cost(price, factor) - held)
 
     def _factor_of(self, by: Sequence[str]) -> float:
         """The mean over those who answered; one without a name may have been the dearest."""
@@ -273,8 +303,16 @@ class Money:
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
         """All that was held comes back; of what is not known any more, nothing."""
-        self.balance += self._held.pop(request_id, (0, 1.0))[0]
+        self._spend(-self._held.pop(request_id, (0, 1.0))[0])
 
     def _cost(self, price: float, factor: float) -> int:
-        """In billionths of the dearest label."""
-        return min(LABEL, math.ceil(price * factor / self.dearest * LABEL))
+        return min(self.dearest, in_millionths(price * factor))
+
+
+def in_millionths(money: float) -> int:
+    """Money in whole millionths, at least one of what is not nothing.
+
+    >>> in_millionths(0.29), in_millionths(1e-9), in_millionths(0.0)
+    (290000, 1, 0)
+    """
+    return max(round(money * MILLION), 1 if money > 0 else 0)

@@ -13,7 +13,16 @@ from typing import Any, ClassVar, Protocol
 
 from ..errors import BadSettings
 from ..settings import BudgetSettings
-from .accounts import LABEL, Asked, Forgetting, Money, PerPeriod, keeps_own_books
+from .accounts import (
+    LABEL,
+    NOTHING,
+    Asked,
+    Forgetting,
+    Money,
+    PerPeriod,
+    Total,
+    keeps_own_books,
+)
 
 _GAP_EVERY_N = 256
 
@@ -237,17 +246,24 @@ class Budget:
         )
 
     @property
-    def cap_spent_n(self) -> int:
-        """Labels of the cap that are spent; 0 without one."""
-        caps = [account for account in self.accounts if isinstance(account, Cap)]
-        return max((account.cap - account.balance // LABEL for account in caps), default=0)
-
-    def set_cap(self, limit_n: int, spent_n: int) -> None:
-        """Of the cap so many labels may be spent here, and so many are."""
+    def total_spent(self) -> Total:
+        """What is spent of a cap, and of money; nothing of what is not limited."""
+        spent = NOTHING
         for account in self.accounts:
             if isinstance(account, Cap):
-                account.cap = limit_n
-                account.balance = (limit_n - spent_n) * LABEL
+                spent = spent._replace(labels_n=account.cap - account.balance // LABEL)
+            elif isinstance(account, Money):
+                spent = spent._replace(money=account.spent)
+        return spent
+
+    def set_total(self, limit: Total, spent: Total) -> None:
+        """Of a cap, and of money, so much may be spent here, and so much is."""
+        for account in self.accounts:
+            if isinstance(account, Cap):
+                account.cap = limit.labels_n
+                account.balance = (limit.labels_n - spent.labels_n) * LABEL
+            elif isinstance(account, Money):
+                account.set_total(limit.money, spent.money)
         if not self._events_n:
             self.start_n = self.available_n
             self._hold_from_start()
@@ -336,6 +352,17 @@ class Budget:
         self.refunded_n += n
 
 
+def money_of(settings: BudgetSettings, money: float) -> Money:
+    """So much money, at the prices that the settings say."""
+    return Money(
+        money,
+        price=settings.price,
+        by_class=settings.price_by_class,
+        by_annotator=settings.price_by_annotator,
+        doubt_factor=settings.price_doubt,
+    )
+
+
 def from_settings(settings: BudgetSettings) -> Budget:
     """The budget that the settings describe."""
     accounts: list[Account] = []
@@ -354,13 +381,5 @@ def from_settings(settings: BudgetSettings) -> Budget:
             )
         )
     if settings.money is not None:
-        accounts.append(
-            Money(
-                settings.money,
-                price=settings.price,
-                by_class=settings.price_by_class,
-                by_annotator=settings.price_by_annotator,
-                doubt_factor=settings.price_doubt,
-            )
-        )
+        accounts.append(money_of(settings, settings.money))
     return Budget(accounts, reserve=settings.reserve, audit=settings.reserve_audit)

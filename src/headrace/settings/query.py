@@ -37,7 +37,10 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     cap: Annotated[Count | None, about("Labels in all.")] = None
-    money: Annotated[Positive | None, about("Money for labels in all, at the prices below.")] = None
+    money: Annotated[
+        Annotated[float, Meta(gt=0, le=1e12)] | None,
+        about("Money for labels in all, at the prices below; it is counted in millionths."),
+    ] = None
     price: Annotated[Positive, about("What a label costs.")] = 1.0
     price_by_class: Annotated[
         dict[str, Positive],
@@ -71,6 +74,11 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         CountOrNone,
         about("Labels set aside, once earned, for audits alone (`headrace round open --audit`)."),
     ] = 0
+
+    @property
+    def is_total(self) -> bool:
+        """Whether something is limited once and for all."""
+        return self.cap is not None or self.money is not None
 
     @property
     def limits(self) -> dict[str, float]:

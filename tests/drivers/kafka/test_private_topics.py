@@ -11,7 +11,8 @@ from headrace.adapters.sealing import Sealer
 from headrace.errors import NotSealed
 from headrace.flow.parcels import Post
 from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of, opened_answer
-from headrace.flow.shards import digest_of, share_of
+from headrace.flow.shards import digest_of
+from headrace.flow.share import share_of
 from headrace.messages import Answer, InputRejected
 from headrace.privacy import WHOLE, Privacy
 from headrace.settings import Settings, parse

@@ -107,13 +107,13 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
                 move.partition,
                 last=saved.journal,
                 writer=str(places["writer"]),
-                spent_n=saved.spent_n,
+                spent=saved.spent,
                 claim_n=saved.claim_n,
             )
             chain = await reading.run(since)
             shard = PartitionShard(settings, move.partition, len(moves), log.trainer)
             shard.seek(move.to)
-            shard.keep_cap(chain.claim_n, chain.spent_n, log.caps)
+            shard.keep_spent(chain.claim_n, chain.spent, log.caps)
             step = reset_step(chain, shard, training, writer)
             await _write(settings, producer, chain, step)
             states.clear(f"shard-{move.partition}")
@@ -153,7 +153,8 @@ def reset_step(chain: Chain, shard: PartitionShard, training: int, writer: str) 
         writer=writer,
         is_first=True,
         is_reset=True,
-        spent_n=chain.spent_n if chain.claim_n else 0,
+        spent_n=chain.spent.labels_n if chain.claim_n else None,
+        spent_money=chain.spent.money if chain.claim_n else None,
         claim_n=chain.claim_n,
     )
 

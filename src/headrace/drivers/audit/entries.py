@@ -66,7 +66,7 @@ _COPIED: dict[type[Message], tuple[str, str]] = {
     ErasureOrdered: ("erasure_ordered", "at key by desk"),
     RollBackOrdered: ("roll_back_ordered", "at to key reason by"),
     SubjectErased: ("erased", "at key erased is_refitted"),
-    CapClaimed: ("cap_claimed", "partition number spent_n cap partitions_n"),
+    CapClaimed: ("cap_claimed", "partition number spent_n cap spent_money money partitions_n"),
     RulesInUse: ("rules_in_use", "parts"),
     InputRejected: ("refused", "at reason input_id"),
 }
