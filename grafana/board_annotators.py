@@ -18,7 +18,7 @@ from .panels import (
     table,
     told,
 )
-from .rows_labels import wrong_labels
+from .rows_labels import gold_questions, wrong_labels
 
 ABOUT = (
     "Throughput, agreement, turnaround and cost. A number stands for a person, in order of the "
@@ -34,7 +34,7 @@ def annotators() -> Json:
         ABOUT,
         [
             ("Throughput", _throughput()),
-            ("Agreement", [*_agreement(), *wrong_labels()]),
+            ("Agreement", [*_agreement(), *gold_questions(), *wrong_labels()]),
             ("Turnaround", _turnaround()),
             ("Cost", _cost()),
         ],
@@ -441,7 +441,7 @@ def _cost() -> list[Json]:
 
 def _everybody() -> Json:
     """One row a person, from five instant queries joined by number."""
-    names = ("answers", "could not tell", "compared", "agreed", "mean turnaround")
+    names = ("answers", "could not tell", "compared", "agreed", "gold", "right", "mean turnaround")
     chosen = '{S,number=~"$number"}'
     by = "by (number, instance)"
     answers = f"(sum {by} (increase(headrace_annotator_answers_total{chosen}[$__range])) > 0)"
@@ -451,11 +451,13 @@ def _everybody() -> Json:
         f"sum {by} (increase(headrace_annotator_refused_total{chosen}[$__range])) {met}",
         f"max {by} (headrace_annotator_compared_answers{chosen}) {met}",
         f"max {by} (headrace_annotator_agreement_ratio{chosen}) {met}",
+        f"max {by} (headrace_annotator_gold_answers{chosen}) {met}",
+        f"max {by} (headrace_annotator_gold_ratio{chosen}) {met}",
         f"sum {by} (increase(headrace_annotator_turnaround_seconds_total{chosen}[$__range])) "
         f"/ {answers}",
     )
     fields = [f"Value #{chr(ord('A') + i)}" for i in range(len(names))]
-    units = ("short", "short", "short", "percentunit", "s")
+    units = ("short", "short", "short", "percentunit", "short", "percentunit", "s")
     return table(
         "Everybody, over the time in view",
         [row_of(short) for short in queries],

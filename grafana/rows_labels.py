@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from .panels import GREEN, YELLOW, Json, above, below, line, lines, mapping, never, stat, told
+from .panels import (
+    GREEN,
+    YELLOW,
+    Json,
+    above,
+    below,
+    line,
+    lines,
+    mapping,
+    never,
+    ranking,
+    stat,
+    told,
+)
 
 
 def asking() -> list[Json]:
@@ -389,6 +402,45 @@ def wrong_labels() -> list[Json]:
                 calm="none without label.second_opinion_share.",
                 do="nearly all confirmed: annotators are right, lower the share. Many overruled: "
                 "see who differs, above.",
+            ),
+        ),
+    ]
+
+
+def gold_questions() -> list[Json]:
+    """For the board of the annotators: who is right where the answer is known."""
+    return [
+        ranking(
+            "Right in gold questions",
+            'sort(min by (number, instance) (headrace_annotator_gold_ratio{S,number=~"$number"}))',
+            "{{number}} at {{instance}}",
+            unit="percentunit",
+            steps=below(0.7, 0.85),
+            high=1,
+            decimals=0,
+            about=told(
+                "Of the questions whose answer an expert has given: how many they answered alike; "
+                "the lowest first. None without label.gold_share.",
+                red="below 70 %, of some dozen.",
+                do="look at the interval in headrace report, then talk to the person; "
+                "dawid_skene weighs answers by this.",
+            ),
+        ),
+        lines(
+            "Gold questions, last day",
+            [
+                line("sum(increase(headrace_gold_questions_total{S}[1d]))", "asked"),
+                line("sum(increase(headrace_gold_answers_total{S}[1d]))", "answers"),
+            ],
+            unit="short",
+            steps=never(),
+            low=0,
+            about=told(
+                "Questions whose answer is known, mixed in, and the answers to them, which bring "
+                "no label.",
+                calm="label.gold_share bounds them.",
+                do="none asked: none of label.experts has answered. Few answered: tools do not "
+                "show them, or whoever answered first gets them.",
             ),
         ),
     ]

@@ -198,21 +198,22 @@ def test_a_state_of_the_version_before_is_brought_to_the_present_one(
     """As if this version had given desks a field."""
 
     def upgraded_desk(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        assert version == 1
+        assert version == 2
         return fields | {"hints_n": 0}
 
     engine = Engine(settings=run_of("rounds").settings)
-    monkeypatch.setattr(Desk, "STATE_VERSION", 2, raising=False)
-    with pytest.raises(BadInput, match=r"label.desk:Desk of version 1 can't be brought"):
+    monkeypatch.setattr(Desk, "STATE_VERSION", 3)
+    monkeypatch.delattr(Desk, "upgrade_state")
+    with pytest.raises(BadInput, match=r"label.desk:Desk of version 2 can't be brought"):
         engine.restore(stored("rounds"))
     monkeypatch.setattr(Desk, "upgrade_state", staticmethod(upgraded_desk), raising=False)
     engine.restore(stored("rounds"))
     assert engine.desk.hints_n == 0  # type: ignore[attr-defined]  # this test's own
     newer = engine.snapshot()
-    assert ("label.desk:Desk", 2) in fields_of(newer)
+    assert ("label.desk:Desk", 3) in fields_of(newer)
     monkeypatch.undo()
     with pytest.raises(
-        BadInput, match=r"label\.desk:Desk is of version 2, this Headrace knows up to"
+        BadInput, match=r"label\.desk:Desk is of version 3, this Headrace knows up to"
     ):
         engine.restore(newer)
 

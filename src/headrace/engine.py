@@ -257,8 +257,10 @@ class Engine:
             return self._routed(entries)
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
-        withdrawn, told = erase_subject(order, self._clock, self.shard, self.desk, self.trainer)
-        outputs: list[Output] = []
+        withdrawn, questions, told = erase_subject(
+            order, self._clock, self.shard, self.desk, self.trainer
+        )
+        outputs: list[Output] = [*questions]
         for one in withdrawn:
             said = msgspec.structs.replace(one, event_id="")
             outputs += [said if o is one else o for o in self._routed([one])]

@@ -23,6 +23,7 @@ from .learn.trainer import Trainer
 from .messages import (
     ErasureOrdered,
     LabelRequested,
+    QuestionChanged,
     RequestWithdrawn,
     SubjectErased,
     class_name,
@@ -43,10 +44,11 @@ TOO_OLD = "retention"
 
 def erase_subject(
     order: ErasureOrdered, now: float, shard: Shard, desk: Desk, trainer: Trainer
-) -> tuple[list[RequestWithdrawn], SubjectErased]:
-    """Forget all events that an order names; the requests withdrawn, and what was forgotten.
+) -> tuple[list[RequestWithdrawn], list[QuestionChanged], SubjectErased]:
+    """Forget all events that an order names; what is withdrawn, and what was forgotten.
 
-    The withdrawals are to be told to all parts; they still have the ids of their events.
+    The requests withdrawn are to be told to all parts; they still have the ids of their events.
+    Other questions about the events, such as gold ones, are only to leave the tools.
     """
     subject, schema = Subject(order), shard.schema
     _find_ids(subject, schema, shard, _requests_of(shard, desk))
@@ -56,14 +58,16 @@ def erase_subject(
     _erase_events(subject, schema, shard, erased)
     erased["waiting requests"] = _erase_waiting(shard, request_ids | old_ids)
     erased["halves"] = _erase_halves(subject, shard)
-    withdrawn, ended_n, has_label = desk.erase(request_ids, REASON, now)
-    too_old, old_n, _ = desk.erase(old_ids, TOO_OLD, now)
-    withdrawn += too_old
-    erased["open requests"], erased["ended requests"] = len(withdrawn), ended_n + old_n
+    theirs = desk.erase(request_ids, REASON, now)
+    too_old = desk.erase(old_ids, TOO_OLD, now)
+    withdrawn = theirs.withdrawn + too_old.withdrawn
+    questions = theirs.questions + too_old.questions
+    erased["open requests"] = len(withdrawn)
+    erased["ended requests"] = theirs.ended_n + too_old.ended_n
     trainer.noise.erase(old_ids)
     is_refitted = False
     if subject.is_anybody:
-        is_learned = order.is_learned or has_label
+        is_learned = order.is_learned or theirs.has_label
         erased["examples"], is_refitted = erase_examples(
             trainer, subject.names, request_ids, is_learned=is_learned
         )
@@ -77,7 +81,8 @@ def erase_subject(
     erased["categories"] = schema.forget_categories(rows)
     read_anew(trainer)
     told = {where: n for where, n in erased.items() if n}
-    return withdrawn, SubjectErased(at=now, key=order.key, erased=told, is_refitted=is_refitted)
+    done = SubjectErased(at=now, key=order.key, erased=told, is_refitted=is_refitted)
+    return withdrawn, questions, done
 
 
 def erase_events(order: ErasureOrdered, shard: Shard) -> dict[str, int]:

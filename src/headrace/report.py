@@ -23,7 +23,9 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
     `number` counts the annotators in order of their first answer, from 1: it stands for them where
     a name must not. It is 0 where several are added up. Of `timed_n` answers `log_s` is the sum of
     the logarithm of the seconds from request to answer, and `log_squares` that of its square.
-    `falls_n` times the agreement was noticed to fall, at last as `fall` says.
+    `falls_n` times the agreement was noticed to fall, at last as `fall` says. To `gold_n` gold
+    questions they named a class, the true one in `gold_right_n` of them. `by_class` has the
+    comparisons of both kinds by label or true class: how many, and how many that they named.
     """
 
     name: str
@@ -38,6 +40,9 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
     log_squares: float = 0.0
     falls_n: int = 0
     fall: Fall | None = None
+    gold_n: int = 0
+    gold_right_n: int = 0
+    by_class: dict[str, tuple[int, int]] = {}
 
     @property
     def mean_latency_s(self) -> float | None:
@@ -57,6 +62,13 @@ class AnnotatorReport(msgspec.Struct, frozen=True, kw_only=True):
         if not self.compared_n:
             return None
         return wilson(self.agreed_n / self.compared_n, self.compared_n, Z)
+
+    @property
+    def gold_between(self) -> tuple[float, float] | None:
+        """95 % interval of how often they are right in gold questions; see `wilson`."""
+        if not self.gold_n:
+            return None
+        return wilson(self.gold_right_n / self.gold_n, self.gold_n, Z)
 
     @property
     def typical_latency_s(self) -> tuple[float, float, float] | None:
@@ -230,6 +242,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     accepted_n: int
     late_n: int
     duplicate_n: int
+    gold_asked_n: int
+    gold_answers_n: int
     corrected_n: int
     refused_n: int
     answers_rejected_n: int

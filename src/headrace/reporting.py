@@ -273,6 +273,8 @@ _TOLD = (
     "accepted_n",
     "late_n",
     "duplicate_n",
+    "gold_asked_n",
+    "gold_answers_n",
     "corrected_n",
     "refused_n",
 )
@@ -442,6 +444,9 @@ def _annotator(name: str, number: int, counts: Annotator) -> AnnotatorReport:
         log_squares=counts.log_squares,
         falls_n=counts.steadiness.falls_n,
         fall=counts.steadiness.fall,
+        gold_n=counts.gold_n,
+        gold_right_n=counts.gold_right_n,
+        by_class=dict(counts.by_class),
     )
 
 

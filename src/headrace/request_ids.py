@@ -1,6 +1,13 @@
-"""Ids of requests that are about another request."""
+"""Ids of requests that are about another request, and which desk has them all."""
 
 from __future__ import annotations
+
+import hashlib
+
+import xxhash
+
+GOLD_ASKED_MAX = 10
+"""Gold questions about one request at most."""
 
 
 def opinion_id(request_id: str, opinion_n: int) -> str:
@@ -46,3 +53,40 @@ def base_id(request_id: str) -> str:
     '8a04c3416f459c72de7412b5dd1ee580'
     """
     return request_id.partition(":")[0]
+
+
+def desk_of(request_id: str, desks_n: int) -> int:
+    """The partition of the desk log that everything about this request goes to.
+
+    Opinions about a label go where the label was settled.
+
+    >>> desk_of("8a04c3416f459c72de7412b5dd1ee580", 4)
+    1
+    """
+    base = base_id(request_id).encode("utf-8", "surrogatepass")
+    return xxhash.xxh64_intdigest(base) % desks_n
+
+
+def gold_id(request_id: str, gold_n: int, desks_n: int) -> str:
+    """The id of the gold question with this number, from 1, about a request.
+
+    It looks like the id of any request, so that nobody can tell; and it goes to the desk of the
+    request, which is why `desks_n` tries are needed on average.
+
+    >>> gold_id("8a04c3416f459c72de7412b5dd1ee580", 1, 4)
+    'c91b47adfb2d5f14598e5602073ab913'
+    >>> desk_of(gold_id("8a04c3416f459c72de7412b5dd1ee580", 1, 4), 4)
+    1
+    """
+    desk, tries_n = desk_of(request_id, desks_n), 0
+    while True:
+        text = f"gold {gold_n} {tries_n} {request_id}".encode("utf-8", "surrogatepass")
+        found = hashlib.blake2b(text, digest_size=16).hexdigest()
+        if desk_of(found, desks_n) == desk:
+            return found
+        tries_n += 1
+
+
+def gold_ids(request_id: str, desks_n: int) -> list[str]:
+    """The ids of all gold questions that there may be about a request."""
+    return [gold_id(request_id, n, desks_n) for n in range(1, GOLD_ASKED_MAX + 1)]

@@ -9,6 +9,7 @@ from typing import Any
 from .candidates import check_members
 from .chance import Chance
 from .label.desk import Desk
+from .label.gold import GoldQuestions
 from .learn.learner import Learner
 from .learn.models import as_model, build, check_model
 from .learn.trainer import Trainer
@@ -79,4 +80,5 @@ def make_shard(
 def make_desk(settings: Settings) -> Desk:
     """A desk without requests."""
     declared = settings.schema
-    return Desk(settings.label, declared.classes, declared.classes_max, schema=declared)
+    gold = GoldQuestions(settings.label, Chance(settings.seed), settings.kafka.desk_partitions)
+    return Desk(settings.label, declared.classes, declared.classes_max, schema=declared, gold=gold)

@@ -218,6 +218,10 @@ def test_series_stay_few_with_all_that_can_be_there() -> None:
         feature_shares=shares,
         choosing=known,
         quota_missing_n=dict.fromkeys(fed().classes, 3),
+        annotators_by_number=tuple(
+            msgspec.structs.replace(one, gold_n=9, gold_right_n=8)
+            for one in fed().annotators_by_number
+        ),
     )
     lines = own_lines(text_of(report))
     assert len(report.feature_psi) == 20

@@ -1,12 +1,12 @@
 """Hard questions to whom gets them right: more right labels for an answer."""
 
 import numpy as np
-from bench.routing import played
+from bench.routing import equal_at_classes, played
 
 
 def test_more_right_labels_for_an_answer_where_doubt_tells_of_difficulty() -> None:
     runs = {
-        share: np.array([played(share, 0.9, seed, 300) for seed in (21, 22)])
+        share: np.array([played(share, equal_at_classes(seed, 0.9)) for seed in (21, 22)])
         for share in (0.0, 0.8)
     }
     worth = {share: np.mean(found[:, 1] / found[:, 0]) for share, found in runs.items()}

@@ -22,6 +22,7 @@ from bridges.requests import request
 from headrace.bridges.bridge import Delivery
 from headrace.bridges.desk.bridge import Desk, DeskSettings
 from headrace.bridges.desk.people import People
+from headrace.bridges.desk.routing import Comparisons
 from headrace.bridges.desk.server import Estimated, Server
 from headrace.bridges.desk.store import UNDO_S
 from headrace.commands.demo.duel import stream
@@ -51,7 +52,7 @@ class LittleRun:
         half = 1.96 * math.sqrt(0.09 / n + z2 / (4 * n * n)) / (1 + z2 / n)
         return Estimated(0.9, middle - half, middle + half, n)
 
-    def compared(self) -> dict[str, tuple[int, int]]:
+    def compared(self) -> dict[str, Comparisons]:
         return {}
 
     def classes(self) -> list[str]:

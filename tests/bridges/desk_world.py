@@ -12,6 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from headrace.bridges.desk.bridge import Desk, DeskSettings
 from headrace.bridges.desk.people import People
+from headrace.bridges.desk.routing import Comparisons
 from headrace.bridges.desk.server import Estimated, Server
 from headrace.errors import BadSettings
 from headrace.messages import RoundOrdered
@@ -25,12 +26,12 @@ class FakeRun:
         self.orders: dict[str, tuple[int | None, str]] = {}
         self.estimated: Estimated | None = None
         self.declared = list(CLASSES)
-        self.people: dict[str, tuple[int, int]] = {}
+        self.people: dict[str, Comparisons] = {}
 
     def estimate(self) -> Estimated | None:
         return self.estimated
 
-    def compared(self) -> dict[str, tuple[int, int]]:
+    def compared(self) -> dict[str, Comparisons]:
         return self.people
 
     def classes(self) -> list[str]:

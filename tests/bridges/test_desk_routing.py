@@ -18,16 +18,18 @@ from headrace.bridges.desk.bridge import DeskSettings
 from headrace.bridges.desk.routing import (
     HERE_S,
     KNOWN_N,
+    Comparisons,
     difficulty_of,
     is_as_they_come,
-    place_of,
+    rates_of,
+    reliability_of,
     suited,
 )
 from headrace.bridges.desk.store import Store
 from headrace.drivers.files.shown import read_compared, write_report
 from headrace.engine import Engine
 
-KNOWN = {"ann": (100, 95), "bob": (100, 75), "cyd": (100, 55)}
+KNOWN = {"ann": Comparisons(100, 95), "bob": Comparisons(100, 75), "cyd": Comparisons(100, 55)}
 
 
 def question(name: str, doubt: float, **changes: Any) -> Any:
@@ -123,7 +125,8 @@ def test_everybody_is_given_something_and_every_question_is_given(rig):
 def test_whoever_is_away_or_unknown_counts_for_nothing(rig):
     by_expertise(rig, "bob")
     rig.ask(question("easy", 0.1), question("hard", 0.5))
-    assert place_of("dan", [*KNOWN], KNOWN | {"dan": (KNOWN_N - 1, 0)}) is None
+    known = KNOWN | {"dan": Comparisons(KNOWN_N - 1, 0)}
+    assert suited("dan", [question("r", 0.1)], [*KNOWN], known) is None
     rig.now += HERE_S + 1
     # Nobody has answered for an hour: there is nobody to compare bob with.
     assert rig.next("bob") == "easy"
@@ -135,12 +138,47 @@ def test_people_differing_or_no_guess_is_hardest():
     assert difficulty_of(request("r", prediction={})) == 1.0
     assert difficulty_of(question("r", 0.25)) == 0.25
     alike = [question(name, 0.2) for name in ("a", "b", "c")]
-    assert [suited(alike, place) for place in (0.0, 0.5, 1.0)] == [0, 0, 0]
+    assert [suited(name, alike, [*KNOWN], KNOWN) for name in KNOWN] == [0, 0, 0]
+
+
+def test_a_question_goes_by_who_is_good_at_the_classes_that_are_likely():
+    """Over all, dee and eli are alike; dee knows ham, eli spam."""
+    known = {
+        "dee": Comparisons(100, 75, {"ham": (50, 49), "spam": (50, 26)}),
+        "eli": Comparisons(100, 75, {"ham": (50, 26), "spam": (50, 49)}),
+    }
+    easy_ham, hard_ham = question("a", 0.1), question("b", 0.4)
+    easy_spam, hard_spam = question("c", 0.9), question("d", 0.6)
+    hams, spams = [easy_ham, hard_ham], [easy_spam, hard_spam]
+    assert difficulty_of(easy_spam) == difficulty_of(easy_ham)
+    chosen = {
+        (person, name): suited(person, waiting, [*known], known)
+        for person in known
+        for name, waiting in (("ham", hams), ("spam", spams))
+    }
+    assert chosen == {
+        ("dee", "ham"): 1,
+        ("dee", "spam"): 0,
+        ("eli", "ham"): 0,
+        ("eli", "spam"): 1,
+    }
+
+
+def test_few_comparisons_at_a_class_leave_somebody_near_their_rate_over_all():
+    few = rates_of(Comparisons(40, 30, {"ham": (1, 0)}))
+    many = rates_of(Comparisons(400, 300, {"ham": (200, 0)}))
+    overall = few.overall
+    assert 0.0 < overall - reliability_of(few, {"ham": 1.0}) < 0.1
+    assert reliability_of(many, {"ham": 1.0}) < 0.05
+    assert reliability_of(few, {"never seen": 1.0}) == overall
 
 
 def test_the_server_asks_the_run_how_good_people_are(tmp_path):
     async def story(world: World) -> None:
-        world.run.people = {"annotator": (100, 50), "operator": (100, 99)}
+        world.run.people = {
+            "annotator": Comparisons(100, 50),
+            "operator": Comparisons(100, 99),
+        }
         store = world.desk.store
         for name in ("annotator", "operator"):
             store.take([Delivery(f"warm-{name}", question(f"warm-{name}", 0.1))])
@@ -162,12 +200,16 @@ def test_a_run_tells_how_people_agreed(tmp_path):
     write_report(tmp_path, report)
     assert read_compared(tmp_path) == {}
     row = report.annotators_by_number[-1]
+    known = {"a": (40, 38), "b": (18, 13)}
     people = [
-        msgspec.structs.replace(row, name=name, number=n, compared_n=compared_n, agreed_n=agreed_n)
-        for n, (name, compared_n, agreed_n) in enumerate([("ann", 50, 45), ("bob", 0, 0)], 1)
-    ]
+        msgspec.structs.replace(
+            row, name="ann", number=1, compared_n=50, agreed_n=45, gold_n=8, gold_right_n=6,
+            by_class=known,
+        ),
+        msgspec.structs.replace(row, name="bob", number=2),
+    ]  # fmt: skip
     write_report(tmp_path, msgspec.structs.replace(report, annotators=tuple(people)))
-    assert read_compared(tmp_path) == {"ann": (50, 45)}
+    assert read_compared(tmp_path) == {"ann": Comparisons(58, 51, known)}
 
 
 def test_beside_workers_on_kafka_the_setting_is_refused(tmp_path, capsys):

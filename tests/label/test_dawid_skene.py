@@ -13,6 +13,7 @@ from headrace.label import dawid_skene
 from headrace.label.consensus import Outcome, reheard
 from headrace.label.dawid_skene import UNIT, DawidSkene, Reliability, Voice
 from headrace.label.desk import Desk
+from headrace.label.gold import GoldQuestions
 from headrace.messages import Answer, LabelDisputed, LabelRequested, LabelSettled, QuestionChanged
 from headrace.settings import LabelSettings, parse
 from headrace.state.codec import decode_state, encode_state
@@ -299,13 +300,14 @@ def test_what_was_learned_stays_when_other_settings_hold_from_now_on() -> None:
     one.answered(says("al", "a"), 1.0)
     one.answered(says("bo", "a"), 1.0)
     known = known_to(one)
-    one.govern(parse({"label": {"consensus": "dawid_skene", "confidence": 0.99}}).label)
+    surer = parse({"label": {"consensus": "dawid_skene", "confidence": 0.99}}).label
+    one.govern(surer, GoldQuestions(surer))
     assert known_to(one) is known
     one.requested(request("s"))
     one.answered(says("al", "a", name="s"), 1.0)
     [question] = one.answered(says("bo", "a", name="s"), 1.0)
     assert isinstance(question, QuestionChanged)
-    one.govern(LabelSettings())
+    one.govern(LabelSettings(), GoldQuestions(LabelSettings()))
     [settled, *taken_back] = one.answered(says("cy", "a", name="s"), 2.0)
     assert [change.record.request_id for change in taken_back] == ["s", "s:w3"]
     assert isinstance(settled, LabelSettled)

@@ -16,6 +16,7 @@ import msgspec
 from ..adapters.printing import say
 from ..bridges import settings_of
 from ..bridges.carrier import Carrier
+from ..bridges.desk.routing import Comparisons
 from ..drivers.audit.acts import Acts
 from ..drivers.files.shown import REPORT, read_compared
 from ..errors import BadInput, BadSettings
@@ -204,8 +205,8 @@ class JoinedRun:
         except (FileNotFoundError, msgspec.MsgspecError):
             return None
 
-    def compared(self) -> dict[str, tuple[int, int]]:
-        """How often people agreed with labels that others gave too, at most a second old."""
+    def compared(self) -> dict[str, Comparisons]:
+        """How often people were right, as far as the run knows; at most a second old."""
         return {} if self._state is None else read_compared(self._state)
 
     def classes(self) -> list[str]:

@@ -17,7 +17,6 @@ from functools import partial
 from typing import TypeAlias
 
 import msgspec
-import xxhash
 
 from ..erasing import REASON
 from ..errors import BadInput
@@ -53,18 +52,6 @@ ERASURES_MAX = 100
 DeskInput: TypeAlias = LabelRequested | RequestRescored | Answer | Withdrawal | Tick | Order
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn | Order
 Unended: TypeAlias = InputRejected | QuestionChanged
-
-
-def desk_of(request_id: str, desks_n: int) -> int:
-    """The partition of the desk log that everything about this request goes to.
-
-    Opinions about a label go where the label was settled.
-
-    >>> desk_of("8a04c3416f459c72de7412b5dd1ee580", 4)
-    1
-    """
-    base = base_id(request_id).encode("utf-8", "surrogatepass")
-    return xxhash.xxh64_intdigest(base) % desks_n
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +107,7 @@ class PartitionDesk:
         """Open a request; one about an event of before an order to erase it ends at once."""
         outputs = self.desk.requested(request)
         if any(self._covers(order, request) for order in self._erasures):
-            outputs += self.desk.erase([request.request_id], REASON, now)[0]
+            outputs += self.desk.erase([request.request_id], REASON, now).withdrawn
         return outputs
 
     def _covers(self, order: ErasureOrdered, request: LabelRequested) -> bool:
@@ -143,10 +130,10 @@ class PartitionDesk:
         subject = Subject(order, self._request_id)
         found = [one for one in self.desk.requests() if self._is_about(subject, one)]
         ids = {one.request_id for one in found}
-        withdrawn, ended_n, has_label = self.desk.erase(ids, REASON, now)
-        counts = {"open requests": len(withdrawn), "ended requests": ended_n}
+        erased = self.desk.erase(ids, REASON, now)
+        counts = {"open requests": len(erased.withdrawn), "ended requests": erased.ended_n}
         # One desk tells that a label is known to have been learned: models are made anew once.
-        is_learned = has_label or (order.is_learned and self.partition == 0)
+        is_learned = erased.has_label or (order.is_learned and self.partition == 0)
         passed_on = msgspec.structs.replace(
             order,
             at=now,
@@ -155,12 +142,13 @@ class PartitionDesk:
             desk=self.partition,
             erased={where: n for where, n in counts.items() if n},
         )
-        ended = ids - {one.request_id for one in withdrawn}
+        ended = ids - {one.request_id for one in erased.withdrawn}
         moot = [
             RequestWithdrawn(request_id=one, event_id="", at=now, reason=REASON)
             for one in sorted(ended)
         ]
-        return [*withdrawn, *(QuestionChanged(at=now, record=one) for one in moot), passed_on]
+        gone = [*erased.questions, *(QuestionChanged(at=now, record=one) for one in moot)]
+        return [*erased.withdrawn, *gone, passed_on]
 
     def _said(self, outputs: list[End | Unended], offset: int) -> list[Said]:
         said, number = [], 0
@@ -203,6 +191,6 @@ class PartitionDesk:
             case _:
                 raise BadInput("the state is not that of a desk on Kafka")
         # Requests cost money: they are kept when the settings change, and these hold from now on.
-        desk.govern(self.desk.settings)
+        desk.govern(self.desk.settings, self.desk.gold)
         self.desk, self.now, self._last, self.position = desk, now, last, position
         self.erasures_n, self._erasures = erasures_n, erasures

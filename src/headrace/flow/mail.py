@@ -29,9 +29,10 @@ from ..messages import (
 from ..observe.answers import AnswersDecoder
 from ..observe.clock import off_clock_told
 from ..privacy import WHOLE, Privacy
+from ..request_ids import desk_of
 from ..settings.kafka import KafkaSettings
 from . import wire
-from .desks import DeskInput, End, PartitionDesk, Unended, desk_of
+from .desks import DeskInput, End, PartitionDesk, Unended
 from .effects import Part
 from .orders import DESK as ORDERS_DESK
 from .orders import is_order, order_of

@@ -2,10 +2,12 @@
 
 These are statistics: nothing here decides about a label. They are counted from the answers that
 stand in each ended request, once a request; when a correction changes what stands, the old count is
-taken back and the new one made, in whole numbers, so nothing drifts. Whether an annotator names
-the label less often than before is watched apart (`steadiness`).
+taken back and the new one made, in whole numbers, so nothing drifts. Answers to gold questions are
+counted apart, for they are compared with the truth (`gold`). Whether an annotator names the label
+less often than before is watched apart (`steadiness`).
 
-Limits: the first `annotators_max` annotators have counts of their own, all others share one.
+Limits: the first `annotators_max` annotators have counts of their own, all others share one; the
+first `CLASSES_MAX` classes of each have counts of their own, others none.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ..messages import Answer
 from .steadiness import Steadiness
 
 ANNOTATORS_MAX = 1_000
+CLASSES_MAX = 100
 TURNAROUND_BOUNDS_S = (
     1.0,
     5.0,
@@ -48,6 +51,9 @@ class Annotator:
     annotator's; `agreed_n` those of them where it is the label. `latency_s` is the sum, in seconds,
     of the time from request to answer; of `timed_n` answers also the sums of its logarithm and of
     that squared, below a second as a second. `steadiness` watches whether the agreement falls.
+    `gold_n` counts gold questions that they named a class for, `gold_right_n` those of them where
+    it was the true one. `by_class` has both comparisons by the label or the true class: how many,
+    and in how many of them it was named.
     """
 
     answers_n: int = 0
@@ -59,14 +65,18 @@ class Annotator:
     log_s: float = 0.0
     log_squares: float = 0.0
     steadiness: Steadiness = field(default_factory=Steadiness)
+    gold_n: int = 0
+    gold_right_n: int = 0
+    by_class: dict[str, tuple[int, int]] = field(default_factory=dict)
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 only the mean of the time was known, and nobody was watched."""
+        """Before 2 only the mean of the time was known, and nobody was watched; before 3 there were
+        no gold questions, and nothing was counted by class."""
         new = {"timed_n": 0, "log_s": 0.0, "log_squares": 0.0, "steadiness": Steadiness()}
-        return fields | new
+        return new | fields | {"gold_n": 0, "gold_right_n": 0, "by_class": {}}
 
     def answered(self, answer: Answer, latency_s: float) -> None:
         """Count an answer that came so many seconds after its request."""
@@ -77,6 +87,12 @@ class Annotator:
         self.timed_n += 1
         self.log_s += log_s
         self.log_squares += log_s * log_s
+
+    def count_class(self, label: str, n: int, right_n: int) -> None:
+        """Add to the comparisons of one class; a negative number takes back."""
+        if label in self.by_class or len(self.by_class) < CLASSES_MAX:
+            before_n, before_right_n = self.by_class.get(label, (0, 0))
+            self.by_class[label] = (before_n + n, before_right_n + right_n)
 
     def add(self, other: Annotator) -> None:
         """Take in the counts of another desk, or of another person."""
@@ -89,6 +105,10 @@ class Annotator:
         self.log_s += other.log_s
         self.log_squares += other.log_squares
         self.steadiness.add(other.steadiness)
+        self.gold_n += other.gold_n
+        self.gold_right_n += other.gold_right_n
+        for label, counts in other.by_class.items():
+            self.count_class(label, *counts)
 
 
 @dataclass(slots=True)
@@ -198,6 +218,24 @@ class Annotators:
             annotator = self._counts(answer.annotator)
             annotator.compared_n += sign
             annotator.agreed_n += sign * (answer.label == label)
+            annotator.count_class(str(label), sign, sign * (answer.label == label))
+
+    def measured(self, before: Compared, after: Compared, at: float) -> None:
+        """Count answers to gold questions about one request: those after instead of those before.
+
+        Both are answers, and the truth; who is measured for the first time is watched too. `at` is
+        when that was, seconds.
+        """
+        for (answers, truth), sign in ((before, -1), (after, 1)):
+            for answer in _naming(answers, truth):
+                annotator = self._counts(answer.annotator)
+                annotator.gold_n += sign
+                annotator.gold_right_n += sign * (answer.label == truth)
+                annotator.count_class(str(truth), sign, sign * (answer.label == truth))
+        known = {answer.annotator for answer in _naming(*before)}
+        for answer in _naming(*after):
+            if answer.annotator not in known:
+                self._counts(answer.annotator).steadiness.compared(answer.label == after[1], at)
 
     def watched(self, before: Compared, after: Compared, at: float) -> None:
         """Tell each watch of those who are compared with a label now and were not before.
@@ -222,8 +260,13 @@ class Annotators:
 
 def _with_others(answers: Sequence[Answer], label: str | None) -> list[Answer]:
     """The answers that can be compared with a label that others gave too."""
-    named = [answer for answer in answers if answer.label is not None]
-    return named if label is not None and len(named) > 1 else []
+    named = _naming(answers, label)
+    return named if len(named) > 1 else []
+
+
+def _naming(answers: Sequence[Answer], label: str | None) -> list[Answer]:
+    """The answers that name a class, if there is one to compare them with."""
+    return [answer for answer in answers if answer.label is not None] if label is not None else []
 
 
 def joined(parts: Sequence[Annotators]) -> Annotators:

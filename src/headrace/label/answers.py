@@ -6,7 +6,7 @@ import math
 
 import msgspec
 
-from ..messages import Answer
+from ..messages import Answer, InputRejected, Reason
 
 TEXT_MAX = 200
 RAW_MAX = 1_000
@@ -38,7 +38,18 @@ def is_text(value: object, length_max: int = TEXT_MAX) -> bool:
     return True
 
 
-def raw_of(answer: Answer) -> str:
+def rejection_of(answer: Answer, at: float, reason: Reason, detail: str) -> InputRejected:
+    """Why an answer was rejected at `at`, seconds, with the answer itself."""
+    return InputRejected(
+        reason=reason,
+        detail=detail,
+        at=at,
+        input_id=answer.request_id if is_text(answer.request_id, RAW_MAX) else "",
+        raw=_raw_of(answer),
+    )
+
+
+def _raw_of(answer: Answer) -> str:
     """The answer as JSON, so that a rejected label can be read and sent again; cut when long."""
     try:
         return msgspec.json.encode(answer).decode()[:RAW_MAX]

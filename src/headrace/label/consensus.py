@@ -18,6 +18,7 @@ it is given is every valid answer of one request, in any order; what it says dep
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -66,10 +67,12 @@ class Consensus(Protocol):
 
     One that learns from what was answered also has
 
-        def ended(self, request_id: str, answers: Sequence[Answer]) -> None
+        def ended(self, request_id: str, answers: Sequence[Answer], *, known: str | None) -> None
 
     which is called, if it is there, whenever a request has ended and whenever what stands in an
-    ended one may have changed: `answers` replace those of the call before for this request.
+    ended one may have changed: `answers` replace those of the call before for this request, and
+    `known` is its true class, where an expert said it. Then those to gold questions are among them,
+    and the experts' own are not.
     """
 
     def decide(
@@ -117,6 +120,12 @@ def reheard(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
     beyond_n = len(answers) + 1
     heard = consensus.decide(answers, wanted_n=beyond_n, answers_max=beyond_n, is_closing=True)
     return replace(heard, is_decided=True)
+
+
+def taken_as_truth(answers: Sequence[Answer], truth: str) -> Outcome:
+    """The outcome where an expert has named the class: it is the label, whatever others say."""
+    tally = Counter(answer.label for answer in answers if answer.label is not None)
+    return Outcome(truth, True, _sorted(tally), 1.0)
 
 
 def voice(answer: Answer, wanted_n: int) -> tuple[str, float, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 
 @dataclass(slots=True)
@@ -15,7 +16,8 @@ class Counts:
     `asked_twice_n` requests delivered again. Of the answers, `accepted_n` entered a request, of
     which `refused_n` could not tell and `corrected_n` changed what their annotator had said; the
     others were `duplicate_n`, late and of no effect, or rejected. `late_n` counts all late ones.
-    `rejected_n` includes the `unknown_n` to unknown requests.
+    `rejected_n` includes the `unknown_n` to unknown requests. `gold_asked_n` gold questions were
+    asked; `gold_answers_n` of the accepted answers are to them.
     """
 
     asked_n: int = 0
@@ -35,3 +37,12 @@ class Counts:
     late_n: int = 0
     unknown_n: int = 0
     rejected_n: int = 0
+    gold_asked_n: int = 0
+    gold_answers_n: int = 0
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there were no gold questions."""
+        return fields | {"gold_asked_n": 0, "gold_answers_n": 0}

@@ -4,7 +4,9 @@ The model is that of Dawid and Skene (Applied Statistics 28, 1979): an annotator
 event of class k says l with a chance of their own, whatever the others say. "Cannot tell" is one
 more thing to say: somebody who refuses mostly at one class tells something by refusing. The chances
 are learned without known labels, from requests that two or more have given a class to; one answer
-alone tells nothing of who errs.
+alone tells nothing of who errs. Where the true class is known, because an expert said it, one
+answer is enough: the posterior is then that class, which is the case of the same paper in which the
+true responses are available.
 
 EM over a window of such requests is done a step at a time (Neal and Hinton, "A view of the EM
 algorithm that justifies incremental, sparse, and other variants", 1998): a request that ends enters
@@ -23,7 +25,7 @@ now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ..messages import Answer
 from ..settings.label import CONFIDENCE, LabelSettings, confidence_of
@@ -46,13 +48,24 @@ Voice = tuple[str, str | None]
 
 
 class Heard:
-    """A request of the window: its voices, and what they make of each class, in units."""
+    """A request of the window: its voices, and what they make of each class, in units.
 
-    __slots__ = ("request_id", "units", "voices")
+    `known` is its true class, where that is known.
+    """
 
-    def __init__(self, request_id: str, voices: tuple[Voice, ...]) -> None:
+    __slots__ = ("known", "request_id", "units", "voices")
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 no true class was known."""
+        return fields | {"known": None}
+
+    def __init__(self, request_id: str, voices: tuple[Voice, ...], known: str | None) -> None:
         self.request_id = request_id
         self.voices = voices
+        self.known = known
         self.units: dict[str, int] = {}
 
 
@@ -113,16 +126,16 @@ class Reliability:
         for truth in belief:
             belief[truth] /= total
 
-    def ended(self, request_id: str, voices: Sequence[Voice]) -> None:
+    def ended(self, request_id: str, voices: Sequence[Voice], known: str | None = None) -> None:
         """What stands in an ended request now, instead of what stood in it before."""
-        heard = Heard(request_id, tuple(voices[:VOICES_MAX]))
+        heard = Heard(request_id, tuple(voices[:VOICES_MAX]), known)
         place = self._place_of.get(request_id)
         if place is not None:
             before = self._window[place]
-            if before is not None and before.voices == heard.voices:
+            if before is not None and (before.voices, before.known) == (heard.voices, known):
                 return
             self._remove(place)
-        if sum(said is not None for _, said in heard.voices) < 2:
+        if sum(said is not None for _, said in heard.voices) < (2 if known is None else 1):
             return
         if place is None:
             place = self._new_place()
@@ -153,7 +166,8 @@ class Reliability:
 
     def _hear_again(self, heard: Heard) -> None:
         """One step of EM: the posterior by what is known now, its own share of it included."""
-        posterior = self.posterior(heard.voices)
+        known = heard.known
+        posterior = self.posterior(heard.voices) if known is None else {known: 1.0}
         units = {truth: round(p * UNIT) for truth, p in posterior.items()}
         self._count(heard, {truth: n for truth, n in units.items() if n})
 
@@ -253,9 +267,11 @@ class DawidSkene:
             return Outcome(None, is_dispute, _sorted(tally))
         return Outcome(label, True, _sorted(tally), belief[label])
 
-    def ended(self, request_id: str, answers: Sequence[Answer]) -> None:
+    def ended(
+        self, request_id: str, answers: Sequence[Answer], *, known: str | None = None
+    ) -> None:
         """Learn from what stands in an ended request now, instead of what stood before."""
-        self.reliability.ended(request_id, [(a.annotator, a.label) for a in answers])
+        self.reliability.ended(request_id, [(a.annotator, a.label) for a in answers], known)
 
 
 def _likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:

@@ -29,6 +29,9 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
   nobody to wait for. The outcome is that of the first request, with its next revision and
   `opinion_n`, and follows even if the label stays as it is (`confirms`). An opinion that nobody
   gives changes nothing.
+- An answer of an expert (`label.experts`) that names a class is the truth: it is the label at once,
+  and the question leaves the tools. Some of the requests whose truth is known are asked again
+  (`gold`): answers to these tell who is right how often, and never change a label.
 - While an open request has as many answers as it wants and these decide nothing, one more is asked
   for at a time, by a question with an id of its own (`further`): its answers are the request's.
 - What falls due is dated with its deadline, not with the moment somebody looked, so that it is the
@@ -38,7 +41,7 @@ The desk does not choose what is asked, send anything, or learn; and it has no c
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
@@ -57,13 +60,14 @@ from ..messages import (
 from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
-from .answers import RAW_MAX, fault_of, is_text, raw_of
-from .consensus import Consensus, Outcome, latest, reheard, standing, voice
+from .answers import fault_of, rejection_of
+from .consensus import Consensus, Outcome, latest, reheard, standing, taken_as_truth, voice
 from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
-from .further import ask_further, take_back
-from .ledger import Entry, Ledger
-from .outcomes import Revised, message_of
+from .further import ask_further, drop_questions, take_back
+from .gold import GoldQuestions
+from .ledger import Entry, Gold, Ledger
+from .outcomes import Erased, Revised, message_of
 from .spelling import spelt
 
 ANSWERS_KEPT_MIN = 100
@@ -96,6 +100,7 @@ class Desk:
         consensus: Consensus | None = None,
         *,
         schema: SchemaSettings | None = None,
+        gold: GoldQuestions | None = None,
     ) -> None:
         if len(classes) > classes_max:
             raise BadSettings(
@@ -113,14 +118,23 @@ class Desk:
         self._classes = dict.fromkeys(classes)
         self._consensus = consensus if consensus is not None else consensus_of(settings, classes)
         self._ledger = Ledger(settings.closed_n)
+        self.gold = gold if gold is not None else GoldQuestions(settings)
 
-    def govern(self, settings: LabelSettings) -> None:
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there were no gold questions."""
+        return fields | {"gold": GoldQuestions(LabelSettings())}
+
+    def govern(self, settings: LabelSettings, gold: GoldQuestions) -> None:
         """Go on by other settings. What was learned of annotators stays, if it is still used."""
         before = self._consensus
         self._consensus = consensus_of(settings, self.classes)
         if isinstance(before, DawidSkene) and isinstance(self._consensus, DawidSkene):
             self._consensus.reliability = before.reliability
         self.settings = settings
+        gold.known, self.gold = self.gold.known, gold
 
     # ------------------------------------------------------------------------------- reading
 
@@ -189,7 +203,8 @@ class Desk:
             self.counts.unknown_n += 1
             detail = "no such request is open or remembered"
             return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
-        if answer in entry.answers:
+        is_gold = self._ledger.is_gold(answer.request_id)
+        if answer in (entry.gold.answers if is_gold and entry.gold else entry.answers):
             self.counts.duplicate_n += 1
             return []
         if entry.is_paid_back:
@@ -199,11 +214,13 @@ class Desk:
                 "label.deadline_s, or set label.late_answers to taken"
             )
             return [self._rejected(answer, now, Reason.LATE_ANSWER, detail)]
-        if not self._has_room_for(answer.label):
-            detail = f"{answer.label!r} would be one class more than {self.classes_max}"
+        label = answer.label
+        if not (label is None or label in self._classes or len(self._classes) < self.classes_max):
+            detail = f"{label!r} would be one class more than {self.classes_max}"
             return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
         take = self._take_opinion if entry.request.opinion_n > 1 else self._take
-        return [*take(entry, answer, now)]
+        said = (self._take_gold if is_gold else take)(entry, answer, now)
+        return [*said, *self.gold.mix_in(said, self._ledger, self.counts, now)]
 
     def advanced(self, now: float) -> list[Revised | RequestExpired | QuestionChanged]:
         """What falls due up to `now`, by (deadline, order of requests)."""
@@ -225,6 +242,7 @@ class Desk:
                 )
                 self._close(entry, at)
             outputs += [*outcomes, *take_back(entry, at)]
+            outputs += self.gold.mix_in(outcomes, self._ledger, self.counts, at)
         return outputs
 
     def withdrawn(
@@ -233,23 +251,18 @@ class Desk:
         """As `withdraw`, for a message from outside: an unknown request is a rejection."""
         if self.knows(withdrawal.request_id):
             return [*self.withdraw(withdrawal.request_id, withdrawal.reason, now)]
-        rejection = InputRejected(
-            reason=Reason.UNKNOWN_REQUEST,
-            detail="there is nothing to withdraw",
-            at=now,
-            input_id=withdrawal.request_id,
-        )
-        return [rejection]
+        said, name = "there is nothing to withdraw", withdrawal.request_id
+        return [InputRejected(reason=Reason.UNKNOWN_REQUEST, detail=said, at=now, input_id=name)]
 
     def withdraw(
         self, request_id: str, reason: str, now: float
     ) -> list[RequestWithdrawn | Revised]:
         """End an open request now: with the label its answers agree on, else withdrawn.
 
-        Of one that has ended, open requests for an opinion are; else it is left alone.
+        Of one that has ended, open requests for an opinion are. All else is left alone.
         """
         entry = self._ledger.find_asked(request_id)
-        if entry is None:
+        if entry is None or self._ledger.is_gold(request_id):
             return []
         if entry.has_ended:
             opinions = (self._ledger.find(one) for one in opinion_ids(request_id))
@@ -276,20 +289,17 @@ class Desk:
         """The requests that are known, open ones first."""
         return self._ledger.requests()
 
-    def erase(
-        self, request_ids: Collection[str], reason: str, now: float
-    ) -> tuple[list[RequestWithdrawn], int, bool]:
-        """Forget these requests and their answers; the open ones are withdrawn.
-
-        Also returns how many had ended, and whether any of them had a label.
-        """
+    def erase(self, request_ids: Collection[str], reason: str, now: float) -> Erased:
+        """Forget these requests and their answers; the open ones are withdrawn."""
         found = [entry for one in sorted(request_ids) if (entry := self._ledger.find(one))]
         has_label = any(entry.revision >= 0 and entry.label is not None for entry in found)
         ended_n = sum(entry.has_ended for entry in found)
         gone = [self._withdrawn(entry, reason, now) for entry in found if not entry.has_ended]
+        questions = [one for entry in found for one in drop_questions(entry, reason, now)]
         for entry in found:
             self._ledger.erase(entry.request.request_id)
-        return gone, ended_n, has_label
+            self.gold.forget(entry.request.request_id)
+        return Erased(gone, questions, ended_n, has_label)
 
     # ---------------------------------------------------------------------------------- parts
 
@@ -302,16 +312,30 @@ class Desk:
         if is_late and entry.label is not None and not before:
             self.counts.late_n += 1
             return []
-        if self._is_full(entry):
-            return [self._too_many(answer, now)]
+        if overflow := self._overflow(entry, answer, now):
+            return [*overflow]
         entry.answers.append(answer)
         if answer.request_id in entry.further:
             entry.further[answer.request_id] = True
         self._accept(answer, before, is_late, now - entry.request.at)
         outcomes = self._judge(entry, now, is_closing=is_late, is_late=is_late)
         if entry.has_ended:
-            return [*outcomes, *(take_back(entry, now) if outcomes else ())]
+            is_shown = len(self._standing(entry)) < wanted_n
+            return [*outcomes, *(take_back(entry, now, is_shown=is_shown) if outcomes else ())]
         return [*ask_further(entry, self._standing(entry), self.settings.answers_max, now)]
+
+    def _take_gold(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
+        """Enter a valid answer to a gold question: it changes what is known of its annotator."""
+        gold = entry.gold
+        assert gold is not None
+        if overflow := self._overflow(gold, answer, now):
+            return [*overflow]
+        before = [given for given in gold.answers if voice(given, 1) == voice(answer, 1)]
+        gold.answers.append(answer)
+        self.counts.gold_answers_n += 1
+        self._accept(answer, before, False, now - gold.asked[answer.request_id])
+        self._learn(entry, now)
+        return []
 
     def _take_opinion(
         self, entry: Entry, answer: Answer, now: float
@@ -329,8 +353,8 @@ class Desk:
         if entry.has_ended and not before:
             self.counts.late_n += 1
             return []
-        if self._is_full(first):
-            return [self._too_many(answer, now)]
+        if overflow := self._overflow(first, answer, now):
+            return [*overflow]
         entry.answers.append(answer)
         first.answers.append(answer)
         self._accept(answer, before, entry.is_late(now), now - entry.request.at)
@@ -355,7 +379,7 @@ class Desk:
         if changed:
             return changed[0]
         self._ledger.record(first, first.label)
-        outcome = reheard(self._standing(first), self._consensus)
+        outcome = self._heard(first, is_closing=True)
         return self._message(first, outcome, at, is_late=False, confirms=True)
 
     def _about(self, request: LabelRequested) -> Entry | None:
@@ -363,16 +387,13 @@ class Desk:
         first = self._ledger.find(base_id(request.request_id))
         return first if first is not None and first.has_ended else None
 
-    def _is_full(self, entry: Entry) -> bool:
-        return len(entry.answers) >= self._kept_max
-
-    @property
-    def _kept_max(self) -> int:
-        return max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
-
-    def _too_many(self, answer: Answer, now: float) -> InputRejected:
-        detail = f"the request has {self._kept_max} answers already"
-        return self._rejected(answer, now, Reason.TOO_MANY_ANSWERS, detail)
+    def _overflow(self, of: Entry | Gold, answer: Answer, now: float) -> list[InputRejected]:
+        """The rejection of an answer where there are more already than could ever matter."""
+        kept_max = max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
+        if len(of.answers) < kept_max:
+            return []
+        told = f"the request has {kept_max} answers already"
+        return [self._rejected(answer, now, Reason.TOO_MANY_ANSWERS, told)]
 
     def _accept(
         self, answer: Answer, before: Sequence[Answer], is_late: bool, waited_s: float
@@ -402,16 +423,7 @@ class Desk:
 
     def _judge(self, entry: Entry, at: float, *, is_closing: bool, is_late: bool) -> list[Revised]:
         """Hear all answers of a request again; its new outcome, if that is one."""
-        answers = self._standing(entry)
-        if entry.opinion_n > 1:
-            outcome = reheard(answers, self._consensus)
-        else:
-            outcome = self._consensus.decide(
-                answers,
-                wanted_n=entry.request.answers_wanted,
-                answers_max=self.settings.answers_max,
-                is_closing=is_closing,
-            )
+        outcome = self._heard(entry, is_closing=is_closing)
         if not entry.has_ended and not outcome.is_decided:
             return []
         # An ended request that lost its outcome to a correction waits for its deadline again.
@@ -430,6 +442,21 @@ class Desk:
             self.counts.disputed_n += 1
         return [self._message(entry, outcome, at, is_late)]
 
+    def _heard(self, entry: Entry, *, is_closing: bool) -> Outcome:
+        """What all answers of a request amount to."""
+        answers = self._standing(entry)
+        truth = self.gold.truth_of(answers)
+        if truth is not None:
+            return taken_as_truth(answers, truth)
+        if entry.opinion_n > 1:
+            return reheard(answers, self._consensus)
+        return self._consensus.decide(
+            answers,
+            wanted_n=entry.request.answers_wanted,
+            answers_max=self.settings.answers_max,
+            is_closing=is_closing,
+        )
+
     def _close(self, entry: Entry, at: float) -> None:
         """End a request without a label."""
         entry.is_paid_back = self.settings.late_answers == "refused"
@@ -447,30 +474,26 @@ class Desk:
         entry.accounted = (tuple(self._standing(entry)), entry.label)
         self.annotators.compared(*entry.accounted, sign=1)
         self.annotators.watched(before, entry.accounted, at)
+        self._learn(entry, at)
+
+    def _learn(self, entry: Entry, at: float) -> None:
+        """Let the statistics and the consensus know what the answers tell of who errs."""
+        answers, truth = self.gold.compare(entry, self.annotators, at)
         learn = getattr(self._consensus, "ended", None)
         if learn is not None:
-            learn(entry.request.request_id, entry.accounted[0])
+            learn(entry.request.request_id, answers, known=truth)
 
     def _standing(self, entry: Entry) -> list[Answer]:
         return standing(entry.answers, entry.request.answers_wanted)
 
-    def _has_room_for(self, label: str | None) -> bool:
-        return label is None or label in self._classes or len(self._classes) < self.classes_max
-
     def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:
         self.counts.rejected_n += 1
-        return InputRejected(
-            reason=reason,
-            detail=detail,
-            at=now,
-            input_id=answer.request_id if is_text(answer.request_id, RAW_MAX) else "",
-            raw=raw_of(answer),
-        )
+        return rejection_of(answer, now, reason, detail)
 
     def _message(
         self, entry: Entry, outcome: Outcome, at: float, is_late: bool, confirms: bool = False
     ) -> Revised:
         """An outcome; who answered is told where others may be asked, or by setting."""
-        tells = self.settings.names_annotators or self.settings.second_opinion_share > 0.0
-        named = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
-        return message_of(entry, outcome, at, is_late, tuple(named), confirms)
+        tells = self.settings.names_annotators or self.settings.second_opinion_share
+        by = {a.annotator: None for a in self._standing(entry) if a.annotator and tells}
+        return message_of(entry, outcome, at, is_late, tuple(by), confirms)

@@ -44,9 +44,12 @@ def ask_further(
     return [QuestionChanged(at=at, record=question)]
 
 
-def take_back(entry: Entry, at: float) -> list[QuestionChanged]:
-    """The questions of a request that has just ended, less those that were answered."""
-    if not entry.further or entry.revision > 0:
+def take_back(entry: Entry, at: float, *, is_shown: bool = False) -> list[QuestionChanged]:
+    """The questions of a request that has just ended, less those that were answered.
+
+    `is_shown`: tools wait for more answers to it, though nobody was asked for one more.
+    """
+    if entry.revision > 0 or not (entry.further or is_shown):
         return []
     request = entry.request
     open_ids = [one for one, is_answered in entry.further.items() if not is_answered]
@@ -59,4 +62,18 @@ def take_back(entry: Entry, at: float) -> list[QuestionChanged]:
             ),
         )
         for one in (request.request_id, *open_ids)
+    ]
+
+
+def drop_questions(entry: Entry, reason: str, at: float) -> list[QuestionChanged]:
+    """The end of all questions about a request but its own, gold ones too: it is erased.
+
+    It is told without a word of the event.
+    """
+    gold = entry.gold.asked if entry.gold is not None else ()
+    return [
+        QuestionChanged(
+            at=at, record=RequestWithdrawn(request_id=one, event_id="", at=at, reason=reason)
+        )
+        for one in (*entry.further, *gold)
     ]

@@ -21,6 +21,20 @@ from ..request_ids import base_id
 HEAP_SLACK_N = 64
 
 
+class Gold:
+    """The gold questions about one request: when each was asked, by id, and all answers to them.
+
+    `accounted` is what the annotators' statistics hold of it: answers, and the truth.
+    """
+
+    __slots__ = ("accounted", "answers", "asked")
+
+    def __init__(self) -> None:
+        self.asked: dict[str, float] = {}
+        self.answers: list[Answer] = []
+        self.accounted: tuple[tuple[Answer, ...], str | None] = ((), None)
+
+
 class Entry:
     """One request and what became of it.
 
@@ -30,7 +44,8 @@ class Entry:
     any longer. `is_paid_back`: it ended without a label, for good. `accounted` is what the
     annotators' statistics hold of it. `opinion_n` is 1, 2 or 3: the latest opinion that was given;
     `asked_about` the label that the second was asked about. `further` has the questions for one
-    more answer by id, and whether each is answered (`further`).
+    more answer by id, and whether each is answered (`further`); `gold` those whose answer was
+    known (`gold`).
     """
 
     __slots__ = (
@@ -38,6 +53,7 @@ class Entry:
         "answers",
         "asked_about",
         "further",
+        "gold",
         "is_paid_back",
         "is_waiting",
         "is_withdrawn",
@@ -61,13 +77,14 @@ class Entry:
         self.opinion_n = 1
         self.asked_about: str | None = None
         self.further: dict[str, bool] = {}
+        self.gold: Gold | None = None
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 nobody was asked for one more answer."""
-        return fields | {"further": {}}
+        """Before 2 nobody was asked for one more answer, before 3 no gold question."""
+        return {"further": {}} | fields | {"gold": None}
 
     @property
     def has_ended(self) -> bool:
@@ -86,6 +103,13 @@ class Ledger:
     True
     """
 
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 there were no gold questions."""
+        return fields | {"_gold": {}}
+
     def __init__(self, closed_n: int) -> None:
         self.closed_n = closed_n
         self.registered_n = 0
@@ -93,6 +117,8 @@ class Ledger:
         self._closed: dict[str, Entry] = {}
         self._deadlines: list[tuple[float, int, str]] = []
         self._heap_max = HEAP_SLACK_N
+        # By the id of a gold question, that of the request it is about.
+        self._gold: dict[str, str] = {}
 
     @property
     def open_n(self) -> int:
@@ -130,12 +156,22 @@ class Ledger:
         return self._open.get(request_id) or self._closed.get(request_id)
 
     def find_asked(self, request_id: str) -> Entry | None:
-        """The request that a question is about: its own, or one for one more answer to it."""
-        found = self.find(request_id)
+        """The request that a question is about: its own, one for one more answer, a gold one."""
+        found = self.find(self._gold.get(request_id, request_id))
         if found is not None:
             return found
         about = self.find(base_id(request_id))
         return about if about is not None and request_id in about.further else None
+
+    def is_gold(self, request_id: str) -> bool:
+        """Whether a question is a gold one about a request that is remembered."""
+        return request_id in self._gold
+
+    def ask_gold(self, entry: Entry, question_id: str, at: float) -> None:
+        """Note a gold question about a request, asked at `at`, seconds."""
+        entry.gold = entry.gold or Gold()
+        entry.gold.asked[question_id] = at
+        self._gold[question_id] = entry.request.request_id
 
     def record(self, entry: Entry, label: str | None) -> None:
         """Give a request its next outcome; the first one ends it."""
@@ -145,7 +181,7 @@ class Ledger:
             return
         self._closed[entry.request.request_id] = entry
         if len(self._closed) > self.closed_n:
-            del self._closed[next(iter(self._closed))]
+            self._forget(next(iter(self._closed)))
 
     def requests(self) -> list[LabelRequested]:
         """Those that are open, then those that ended and are remembered."""
@@ -153,8 +189,14 @@ class Ledger:
 
     def erase(self, request_id: str) -> None:
         """Forget an ended request before its time."""
-        self._closed.pop(request_id, None)
+        if request_id in self._closed:
+            self._forget(request_id)
         self._drop_settled()
+
+    def _forget(self, request_id: str) -> None:
+        gold = self._closed.pop(request_id).gold
+        for question_id in gold.asked if gold is not None else ():
+            del self._gold[question_id]
 
     def wait(self, entry: Entry, is_waiting: bool) -> None:
         """Note whether the deadline of a request will still decide something."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from ..messages import LabelDisputed, LabelSettled
+from ..messages import LabelDisputed, LabelSettled, QuestionChanged, RequestWithdrawn
 from .consensus import Outcome
 from .ledger import Entry
 
 Revised: TypeAlias = LabelSettled | LabelDisputed
+
+
+class Erased(NamedTuple):
+    """What became of requests that are forgotten: the open ones are withdrawn.
+
+    `questions` are the ends of other questions about them, `ended_n` how many had ended;
+    `has_label`: one of them had a label.
+    """
+
+    withdrawn: list[RequestWithdrawn]
+    questions: list[QuestionChanged]
+    ended_n: int
+    has_label: bool
 
 
 def message_of(  # noqa: PLR0917 - an outcome and what is said of it

@@ -1,11 +1,11 @@
 """An annotator who names the settled label less often than before: one watch a person.
 
 Each request with a label that they and others gave a class to is one yes or no, taken when they are
-first compared with its label; a later correction changes nothing of it. The watch is the windowed
-generalised likelihood ratio of `observe.drift.glr` with nothing expected: the newest answers
-against those before. At its line there is at most one false alarm in `ALARM_EVERY_N` such answers
-of a steady annotator (`bench/annotator_drift.py` checks it). An alarm forgets what was before, so
-that they are then compared with how they are now.
+first compared with its label; so is each gold question, with its known class. A later correction
+changes nothing of it. The watch is the windowed generalised likelihood ratio of `observe.drift.glr`
+with nothing expected: the newest answers against those before. At its line there is at most one
+false alarm in `ALARM_EVERY_N` such answers of a steady annotator (`bench/annotator_drift.py` checks
+it). An alarm forgets what was before, so that they are then compared with how they are now.
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from .fields import Few, Seconds, Section, Size, about
 
 CONFIDENCE = 0.9
 """`label.confidence` where it is not set."""
+
+EXPERTS_MAX = 100
 
 
 class LabelSettings(Section, frozen=True, kw_only=True):
@@ -71,6 +73,21 @@ class LabelSettings(Section, frozen=True, kw_only=True):
             "are asked; `query.budget.price_by_annotator` goes by that."
         ),
     ] = False
+    experts: Annotated[
+        list[str],
+        about(
+            "Names of annotators whose answers are taken as the truth: a class that one of them "
+            "names is the label, unless another of them names another one."
+        ),
+    ] = field(default_factory=list)
+    gold_share: Annotated[
+        Annotated[float, Meta(ge=0, le=0.5)],
+        about(
+            "Share of the settled requests that lead to a gold question: one that an expert has "
+            "answered, asked again of others as if it were new, to learn who is right how often "
+            "(docs/ANNOTATORS.md). 0: none. Gold questions cost answers and no labels."
+        ),
+    ] = 0.0
     open_max: Annotated[
         Size, about("Open requests at most; at the limit nothing is asked until one ends.")
     ] = 10_000
@@ -97,6 +114,16 @@ def faults_of_label(label: LabelSettings) -> list[str]:
             for name, value in (("confidence", label.confidence), ("unsure", label.unsure))
             if value is not None
         ]
+    if label.gold_share and not label.experts:
+        faults.append(
+            f"label.gold_share is {label.gold_share:g}, and label.experts names nobody, so that no "
+            "answer is known; name those whose answers are taken as the truth"
+        )
+    if len(label.experts) > EXPERTS_MAX or not all(label.experts):
+        faults.append(
+            f"label.experts has {len(label.experts)} names; must be at most {EXPERTS_MAX}, and "
+            "none of them empty"
+        )
     if label.unsure == "asked" and not label.second_opinion_share:
         faults.append(
             "label.unsure is asked, and label.second_opinion_share is 0, so that nothing may be "

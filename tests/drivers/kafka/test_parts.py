@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 from drivers.kafka.calm import World
 from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick
 from headrace.errors import BadSettings
-from headrace.flow.desks import desk_of
 from headrace.flow.saving import frozen_log
 from headrace.flow.shards import PartitionShard, decoder_of
 from headrace.flow.share import share_of
 from headrace.flow.training import new_log
 from headrace.learn.retrain import finish
 from headrace.messages import LabelSettled, Output, RetrainRequested
-from headrace.request_ids import base_id
+from headrace.request_ids import base_id, desk_of
 from headrace.settings import parse
 from simulation.cluster import Kept
 

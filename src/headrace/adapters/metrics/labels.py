@@ -343,6 +343,31 @@ ANNOTATORS = (
         lambda a: a.agreed_n / a.compared_n if a.compared_n else None,
         unborn=None,
     ),
+    _by_number(
+        "headrace_annotator_gold_answers",
+        "answers",
+        "Gold questions, whose answer is known, to which they named a class.",
+        lambda a: a.gold_n,
+    ),
+    _by_number(
+        "headrace_annotator_gold_ratio",
+        "0 to 1",
+        "Share of those that named the true class.",
+        lambda a: a.gold_right_n / a.gold_n if a.gold_n else None,
+        unborn=None,
+    ),
+    plain(
+        "headrace_gold_questions_total",
+        "questions",
+        "Gold questions that were mixed in, by label.gold_share.",
+        lambda r: r.gold_asked_n,
+    ),
+    plain(
+        "headrace_gold_answers_total",
+        "answers",
+        "Accepted answers to gold questions, which bring no label.",
+        lambda r: r.gold_answers_n,
+    ),
     plain(
         "headrace_annotator_falls_total",
         "falls",

@@ -31,6 +31,7 @@ from .features import QUESTIONS_N, Usual
 from .openapi import description
 from .people import Pace, People, Person
 from .routes import ROUTES, Route
+from .routing import Comparisons
 
 LABEL_MAX, NOTE_MAX = 500, 2_000
 LOGINS_PER_S, LOGINS_AT_ONCE = 1 / 6, 10
@@ -74,8 +75,8 @@ class Run(Protocol):
 
     def estimate(self) -> Estimated | None: ...
 
-    def compared(self) -> dict[str, tuple[int, int]]:
-        """By annotator: answers compared with a label that others gave too, those that agreed."""
+    def compared(self) -> dict[str, Comparisons]:
+        """By annotator, how often they were right as far as that is known."""
 
     def classes(self) -> list[str]:
         """The classes that are declared; empty if none are."""

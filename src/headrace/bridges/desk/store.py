@@ -2,14 +2,15 @@
 
 A question is given to one person for a while (a lease), then to another. It is over when it has as
 many answers as it wants, or when it was withdrawn or has expired; where its answers decide nothing
-the run asks for one more. An answer is held back for a few
-seconds in which it can be taken back; after that a new one corrects it.
+the run asks for one more. An answer is held back for a few seconds in which it can be taken back;
+after that a new one corrects it.
 
 The web server and the carrier call from different threads; each call is one transaction.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 import time
@@ -23,11 +24,11 @@ import msgspec
 from ...adapters.sealing import Sealer
 from ...label.consensus import standing
 from ...learn.intervals import typical_of
-from ...messages import DRAWN_AT_RANDOM, Answer, LabelRequested
+from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
 from ..cells import Cells
 from ..database import changing, open_database
-from .routing import HERE_S, WAITING_N, Known, is_as_they_come, place_of, suited
+from .routing import HERE_S, WAITING_N, Known, is_as_they_come, rank_of, suited
 
 UNDO_S = 5.0
 """So long an answer can be taken back as if it had not been given."""
@@ -36,14 +37,14 @@ KEPT_N = 20_000
 """Questions that are over, and answers, of which so many are remembered."""
 
 SERIES_N = 400
-RANDOM_FIRST = 1e12
-VERSION = 1
+VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS questions (
     n INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT NOT NULL UNIQUE, body BLOB NOT NULL,
-    rank REAL NOT NULL, is_open INTEGER NOT NULL DEFAULT 1);
+    rank REAL NOT NULL, is_open INTEGER NOT NULL DEFAULT 1, event TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS by_rank ON questions (is_open, rank DESC, n);
+CREATE INDEX IF NOT EXISTS by_event ON questions (event);
 CREATE TABLE IF NOT EXISTS leases (
     request_id TEXT NOT NULL, person TEXT NOT NULL, until REAL NOT NULL, given REAL NOT NULL,
     PRIMARY KEY (request_id, person));
@@ -82,9 +83,9 @@ class Store:
     """What the desk knows. Raises `BadInput` for a file that is not its own.
 
     `lease_s` is how long a question is one person's, `expertise_share` which share of them goes by
-    who is how good (`routing`). What is written outlives the process, and a
-    loss of power unless told otherwise. Questions, labels and notes are sealed where there is a
-    `sealer` (`Cells`); who answered which, and when, is not.
+    who is how good (`routing`). What is written outlives the process, and a loss of power unless
+    told otherwise. Questions, labels and notes are sealed where there is a `sealer` (`Cells`); who
+    answered which, and when, is not.
 
     >>> import tempfile
     >>> store = Store(Path(tempfile.mkdtemp()) / "desk.sqlite", lease_s=60.0)
@@ -113,6 +114,8 @@ class Store:
             version=VERSION,
             fault="is no desk's",
             outlives_power=outlives_power,
+            # Of what a desk of version 1 has, the event is not known.
+            upgrade="ALTER TABLE questions ADD COLUMN event TEXT NOT NULL DEFAULT '';",
         )
         self._db.create_function("log_of", 1, _log_of, deterministic=True)
         try:
@@ -134,14 +137,16 @@ class Store:
                     self._end(one.request_id)
                     continue
                 self._db.execute(
-                    "INSERT INTO questions (request_id, body, rank) VALUES (?, ?, ?) ON CONFLICT "
-                    "(request_id) DO UPDATE SET body = excluded.body, rank = excluded.rank",
+                    "INSERT INTO questions (request_id, body, rank, event) VALUES (?, ?, ?, ?) "
+                    "ON CONFLICT (request_id) DO UPDATE SET body = excluded.body, "
+                    "rank = excluded.rank",
                     (
                         one.request_id,
                         self._cells.put(
                             msgspec.json.encode(one.request), "questions.body", one.request_id
                         ),
-                        _rank(one.request),
+                        rank_of(one.request),
+                        _event_of(one.request),
                     ),
                 )
             for table in ("questions", "answers"):
@@ -207,32 +212,30 @@ class Store:
         if first[2] or is_as_they_come(person, turn, self._expertise_share):
             return first[:2]
         here = self._db.execute("SELECT DISTINCT person FROM answers WHERE at > ?", (now - HERE_S,))
-        place = place_of(person, [row[0] for row in here], known)
-        if place is None:
-            return first[:2]
         waiting = [first]
         for one in free:
             if one[2] or len(waiting) == WAITING_N:
                 break
             waiting.append(one)
-        return waiting[suited([self._request(*one[:2]) for one in waiting], place)][:2]
+        requests = [self._request(*one[:2]) for one in waiting]
+        return waiting[suited(person, requests, [row[0] for row in here], known) or 0][:2]
 
     def _free(self, person: str, now: float) -> Iterator[tuple[str, bytes, bool]]:
         """Open questions that this person may answer and nobody else is at, the best first.
 
-        With each, whether they passed it: those come last.
+        Nobody is asked twice about one event. With each, whether they passed it: those come last.
         """
         rows = self._db.execute(
-            "SELECT q.request_id, q.body, p.at FROM questions q "
+            "SELECT q.request_id, q.body, q.event, p.at FROM questions q "
             "LEFT JOIN passed p ON p.request_id = q.request_id AND p.person = ? "
             "WHERE q.is_open = 1 AND NOT EXISTS (SELECT 1 FROM answers a WHERE a.is_undone = 0 "
             "AND a.request_id = q.request_id AND a.person = ?) "
             "ORDER BY p.at IS NOT NULL, p.at, q.rank DESC, q.n",
             (person, person),
         )
-        for request_id, body, passed_at in rows:
+        for request_id, body, event, passed_at in rows:
             request = self._request(request_id, body)
-            if person in request.not_by:
+            if person in request.not_by or (event and self._has_met(person, event)):
                 continue
             others_n = self._db.execute(
                 "SELECT COUNT(*) FROM leases WHERE request_id = ? AND person != ? AND until > ?",
@@ -242,6 +245,14 @@ class Store:
             wanted_n = max(1, request.answers_wanted - answered_n)
             if others_n < wanted_n:
                 yield request_id, body, passed_at is not None
+
+    def _has_met(self, person: str, event: str) -> bool:
+        """Whether this person has answered a question about this event."""
+        query = (
+            "SELECT 1 FROM questions q CROSS JOIN answers a ON a.request_id = q.request_id "
+            "WHERE q.event = ? AND a.person = ? AND a.is_undone = 0"
+        )
+        return self._db.execute(query, (event, person)).fetchone() is not None
 
     def answer(
         self,
@@ -476,17 +487,13 @@ class Store:
         return len(self._standing(request)) >= request.answers_wanted
 
 
+def _event_of(request: LabelRequested) -> str:
+    """What stands for its event: as much as its id tells, which is no secret of the file."""
+    return hashlib.blake2b(
+        request.event_id.encode(errors="surrogatepass"), digest_size=8
+    ).hexdigest()
+
+
 def _log_of(seconds: float | None) -> float | None:
     """The logarithm, of less than a tenth of a second as of that."""
     return None if seconds is None else math.log(max(0.1, seconds))
-
-
-def _rank(request: LabelRequested) -> float:
-    """What is asked first: draws at random in their order, then the others by their utility.
-
-    Or by their priority, where open questions are scored again. By draws at random the accuracy is
-    told, as far as all that came before are answered.
-    """
-    if request.reason not in DRAWN_AT_RANDOM and (request.priority or not request.judges):
-        return request.priority
-    return RANDOM_FIRST if request.reason in DRAWN_AT_RANDOM else min(request.utility, RANDOM_FIRST)

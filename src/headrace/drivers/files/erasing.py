@@ -37,7 +37,7 @@ from ...observe.decode import Decoder
 from ...observe.joining import Halves
 from ...privacy import Privacy
 from ...query.requests import request_id
-from ...request_ids import base_id, further_id, opinion_ids
+from ...request_ids import base_id, further_id, gold_ids, opinion_ids
 from ...settings import Settings
 from ...subject import Subject
 from .copying import ANSWERS, COPY
@@ -194,7 +194,8 @@ class Lines:
         texts = sorted({*self.ids, *values}, key=len, reverse=True)
         words = "|".join(rf"(?<![\w]){re.escape(text)}(?![\w])" for text in texts if text)
         self._words = re.compile(words) if words else None
-        self.request_ids = {request_id(self.settings.stream, one) for one in self.ids}
+        asked = {request_id(self.settings.stream, one) for one in self.ids}
+        self.request_ids = asked | _gold_about(asked, self.settings)
 
     def names(self, event_id: str, key: str | None, features: Any) -> bool:
         """Whether an event with these is one of theirs; its id is remembered."""
@@ -307,8 +308,7 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     # A kill may have left half a copy, which the next start makes anew.
     for name in ("report.html", f"{COPY}.new", f"{ANSWERS}.new"):
         (state / name).unlink(missing_ok=True)
-    asked_max = feeder.settings.label.answers_max
-    questions = _questions_about(lines.request_ids, asked_max)
+    questions = _questions_about(lines.request_ids, feeder.settings.label.answers_max)
     rows, busy = erase_requests(state / "bridges", questions, lines.sealer)
     rows = dict(Counter(rows) + Counter(old_rows))
     busy = sorted({*busy, *old_busy})
@@ -366,6 +366,13 @@ def _questions_about(request_ids: Iterable[str], answers_max: int) -> set[str]:
         found.update(opinion_ids(one))
         found |= {further_id(one, n) for n in range(2, answers_max + 1)}
     return found
+
+
+def _gold_about(request_ids: Iterable[str], settings: Settings) -> set[str]:
+    """The ids of gold questions about these requests, where there may be any."""
+    desks_n = settings.kafka.desk_partitions
+    asked = request_ids if settings.label.gold_share else ()
+    return {one for about in asked for one in gold_ids(about, desks_n)}
 
 
 def stretches_in(

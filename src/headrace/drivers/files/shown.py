@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ...bridges.desk.routing import Comparisons
 from ...engine import Engine
 from ...report import Report, WorkerReport
 from ...reporting import partition_of, report_of
@@ -35,6 +36,7 @@ class _People(msgspec.Struct):
     """What a desk reads of `REPORT` besides the accuracy."""
 
     compared: dict[str, tuple[int, int]] = {}
+    by_class: dict[str, dict[str, tuple[int, int]]] = {}
 
 
 def write_report(folder: Path, report: Report) -> None:
@@ -43,9 +45,13 @@ def write_report(folder: Path, report: Report) -> None:
     whole = report.accuracy_all
     if whole.accuracy is not None and whole.low is not None and whole.high is not None:
         told = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
-    people = [one for one in report.annotators if one.name and one.compared_n]
+    people = {a.name: a for a in report.annotators if a.name and a.compared_n + a.gold_n}
     if people:
-        told["compared"] = {one.name: (one.compared_n, one.agreed_n) for one in people}
+        told["compared"] = {
+            name: (a.compared_n + a.gold_n, a.agreed_n + a.gold_right_n)
+            for name, a in people.items()
+        }
+        told["by_class"] = {name: a.by_class for name, a in people.items()}
     if not told:
         return
     new = folder / f"{REPORT}.new"
@@ -53,10 +59,14 @@ def write_report(folder: Path, report: Report) -> None:
     new.replace(folder / REPORT)
 
 
-def read_compared(folder: Path) -> dict[str, tuple[int, int]]:
-    """By annotator: answers compared with a label that others gave too, and those that agreed."""
+def read_compared(folder: Path) -> dict[str, Comparisons]:
+    """By annotator, how often they named a label that others gave too, or a known one."""
     try:
-        return msgspec.json.decode((folder / REPORT).read_bytes(), type=_People).compared
+        people = msgspec.json.decode((folder / REPORT).read_bytes(), type=_People)
+        return {
+            name: Comparisons(n, right_n, people.by_class.get(name, {}))
+            for name, (n, right_n) in people.compared.items()
+        }
     except (FileNotFoundError, msgspec.MsgspecError):
         return {}
 

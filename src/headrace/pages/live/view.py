@@ -275,14 +275,16 @@ def _watched(report: Report, width: int, rows: int) -> list[Text]:
 
 
 def _annotators(report: Report) -> Text:
-    """All of them in one line: how many, their answers, how often they met the settled label."""
+    """All in one line: how many, their answers, how often these met the label, and the truth."""
     found = report.annotators
     if not found:
         return Text("annotators  nobody has answered yet")
     compared_n = sum(a.compared_n for a in found)
     agreed = f", {sum(a.agreed_n for a in found) / compared_n:.0%} agreed" if compared_n else ""
+    gold_n = sum(a.gold_n for a in found)
+    gold = f", {sum(a.gold_right_n for a in found) / gold_n:.0%} right in gold" if gold_n else ""
     answers_n = sum(a.answers_n for a in found)
-    return Text(f"annotators  {len(found):,}, {answers_n:,} answers{agreed}")
+    return Text(f"annotators  {len(found):,}, {answers_n:,} answers{agreed}{gold}")
 
 
 def _bar(share: float, width: int, style: str) -> list[tuple[str, str]]:

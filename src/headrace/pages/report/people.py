@@ -17,12 +17,16 @@ _HEADER = [
     "compared",
     "agreed",
     "95 %",
+    "gold",
+    "right",
+    "95 %",
     "typical delay, s",
     "95 %",
     "agreed less",
 ]
 _CAPTION = (
-    "Compared: with a label that others gave too. Agreed: with that label. Typical delay: the "
+    "Compared: with a label that others gave too. Agreed: with that label. Gold: questions whose "
+    "answer an expert has given. Right: with that answer. Typical delay: the "
     "geometric mean from request to answer. Agreed less: how often that was noticed."
 )
 
@@ -49,6 +53,9 @@ def _row(a: AnnotatorReport) -> Cells:
         count(a.compared_n),
         percent(a.agreed_n / a.compared_n) if a.compared_n else None,
         " to ".join(percent(bound) for bound in a.agreed_between or ()) or None,
+        count(a.gold_n) if a.gold_n else None,
+        percent(a.gold_right_n / a.gold_n) if a.gold_n else None,
+        " to ".join(percent(bound) for bound in a.gold_between or ()) or None,
         None if typical is None else count(typical),
         None if low is None or high is None else f"{count(low)} to {count(high)}",
         count(a.falls_n) if a.falls_n else None,
