@@ -235,7 +235,9 @@ def open_text(number: int, mode: str, **how: Any) -> Any:
 
 def run_words(words: list[str]) -> None:
     """What `python` does with its words."""
-    sys.path[:0] = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if places := os.environ.get("PYTHONPATH"):
+        # An empty one of several is the folder that it starts in.
+        sys.path[:0] = places.split(os.pathsep)
     for option in filter(None, os.environ.get("PYTHONWARNINGS", "").split(",")):
         action, _, category = option.partition("::")
         warnings.simplefilter(action, getattr(builtins, category or "Warning"))

@@ -13,13 +13,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from .candidates import (
-    candidate_with_context,
-    pool_arriving,
-    pool_of,
-    read_more,
-    scores_of,
-)
+from .candidates import candidate_with_context, pool_arriving, pool_of, read_more, scores_of
 from .chance import Chance
 from .learn.failures import FailedEvents
 from .messages import (
