@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 
-RENAMED: dict[str, str] = {"label.desk:Counts": "label.counts:Counts"}
+RENAMED: dict[str, str] = {
+    "label.desk:Counts": "label.counts:Counts",
+    "learn.committee.committee:_Example": "learn.committee.keeping:Example",
+}
 """Classes under the name by which earlier versions wrote them: where they are now."""
 HOMES: dict[str, tuple[str, ...]] = {
     "messages": ("messages.inputs", "messages.outputs", "messages.rejected"),

@@ -11,13 +11,11 @@ labels has the same model, whether it was asked in between or not.
 
 from __future__ import annotations
 
-import bisect
 import copy
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
 
-import msgspec
 import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
@@ -30,31 +28,20 @@ from ..members import as_distributions
 from ..presets import long_memory_members
 from .blas import one_blas_thread
 from .discriminant import Discriminant
-from .encoding import Encoder
-from .evidence import Evidence, Floats, Member, Rows
+from .evidence import Floats, Member, Rows
 from .gaussian_process import GaussianProcess
+from .keeping import Example, Keeping
 from .members import RiverMember
 from .stacker import Stacker, logs_of
 
 EARLY_N = 100
-"""Up to so many labels settings move at each; then each time the labels grew by this share of 1."""
+"""Settings move when labels grew by one in so many: at each up to twice as many."""
 
 Features = Mapping[Any, Any]
 _FAILED = object()
 
 
-class _Example(msgspec.Struct, frozen=True):
-    """A labelled event in the evidence; `order` numbers the labels."""
-
-    at: float
-    order: int
-    key: Hashable
-    x: Features
-    code: int
-    weight: float
-
-
-class Committee(base.Classifier):
+class Committee(Keeping, base.Classifier):
     """A Gaussian process, a discriminant and river classifiers, pooled by what they said before.
 
     Any feature that is a number or a text will do; features and classes may come and go. Nothing
@@ -91,14 +78,11 @@ class Committee(base.Classifier):
         pools: bool = True,
         tunes: bool = True,
     ) -> None:
+        super().__init__(memory_n)
         self.members = members
-        self.memory_n = memory_n
         self.pools = pools
         self.tunes = tunes
-        self.classes: list[Any] = []
         self.labels_n = 0
-        self.events_n = 0
-        self.encoder = Encoder()
         # Copies: what was passed stays unlearned, so that a clone of this is blank.
         given = default_members() if members is None else members
         self._members: list[Member | RiverMember] = [
@@ -110,16 +94,8 @@ class Committee(base.Classifier):
         self.failures = [Failures() for _ in self._members]
         self.stacker = Stacker(len(self._members), memory_n)
         self._codes: dict[Any, int] = {}
-        self._examples: list[_Example] = []
-        self._by_key: dict[Hashable, _Example] = {}
-        self._raw: list[Floats] = []
-        self._now = 0.0
-        self._first_at: float | None = None
-        self._event_gap = 1.0
         self._since_label_n = 0
         self._moves_at = 1
-        # By member, whether it could be solved for the evidence; empty while it was not tried.
-        self._is_fit: list[bool] = []
 
     @property
     def _multiclass(self) -> bool:
@@ -172,7 +148,7 @@ class Committee(base.Classifier):
             if isinstance(member, RiverMember):
                 learned = self._try(number, member.learn, without_free_texts(x), code, w)
                 fine_n -= learned is _FAILED
-        self._remember(_Example(at, self.labels_n, key, dict(x), code, w))
+        self.remember(Example(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
         if is_moving:
             self._move_settings()
@@ -214,44 +190,6 @@ class Committee(base.Classifier):
                 said[:, code] = of_members
         return as_distributions(said)
 
-    def _remember(self, example: _Example) -> None:
-        if example.key is not None:
-            self.forget(example.key)
-            self._by_key[example.key] = example
-        self.encoder.register(example.x)
-        place = bisect.bisect(self._examples, (example.at, example.order), key=_place_of)
-        self._examples.insert(place, example)
-        self._raw.insert(place, self.encoder.raw_rows([example.x])[0])
-        if len(self._examples) > self.memory_n:
-            self._drop(0)
-        since_first = self._now - (self._first_at or 0.0)
-        self._event_gap = max(since_first / max(1, self.events_n - 1), 1e-9)
-
-    def forget(self, key: Hashable) -> None:
-        """Take a label back, such as one that is disputed after all; river members keep it."""
-        example = self._by_key.get(key)
-        if example is not None:
-            self._drop(next(i for i, other in enumerate(self._examples) if other is example))
-            self._is_fit = []
-
-    def erase(self, is_gone: Callable[[Hashable, Features, float], bool]) -> int:
-        """Forget labels by their key, features and time, and texts that are in no other.
-
-        How many there were; river members keep them.
-        """
-        places = [n for n, x in enumerate(self._examples) if is_gone(x.key, x.x, x.at)]
-        for place in reversed(places):
-            self._drop(place)
-        self.encoder.forget_texts([example.x for example in self._examples])
-        self._is_fit = []
-        return len(places)
-
-    def _drop(self, place: int) -> None:
-        example = self._examples.pop(place)
-        del self._raw[place]
-        if example.key is not None:
-            del self._by_key[example.key]
-
     def _code_of(self, y: Any) -> int:
         code = self._codes.get(y)
         if code is None:
@@ -265,12 +203,14 @@ class Committee(base.Classifier):
         if self.pools:
             self.stacker.fit()
         if not self.tunes:
+            self.start_course()
             return
-        evidence = self._evidence()
+        evidence = self.evidence()
         with one_blas_thread():
             for number, member in enumerate(self._members):
                 if not isinstance(member, RiverMember):
                     self._try(number, member.tune, evidence)
+        self.start_course()
 
     # -------------------------------------------------------------------------------- predicting
 
@@ -355,13 +295,6 @@ class Committee(base.Classifier):
         """The time of the newest event learned or observed."""
         return self._now
 
-    @property
-    def evidence_age(self) -> float | None:
-        """Mean age of the evidence, in the unit of `at`, when the newest came; None without any."""
-        if not self._examples:
-            return None
-        return self._examples[-1].at - math.fsum(e.at for e in self._examples) / len(self._examples)
-
     def river_places(self) -> list[int]:
         """The numbers of the members that are river classifiers."""
         return [n for n, member in enumerate(self._members) if isinstance(member, RiverMember)]
@@ -375,11 +308,6 @@ class Committee(base.Classifier):
         for place, member in zip(self.river_places(), members, strict=True):
             self._members[place] = member
         self._is_fit = []
-
-    @property
-    def evidence_n(self) -> int:
-        """Labelled events that are kept as evidence."""
-        return len(self._examples)
 
     @property
     def evidence_memory(self) -> float | None:
@@ -405,30 +333,12 @@ class Committee(base.Classifier):
         at_rows = np.full(len(xs), at)
         return Rows(self.encoder.scaled(raw), at_rows, len(self.classes), lambda i: xs[i])
 
-    def _evidence(self) -> Evidence:
-        d = self.encoder.columns_n
-        raw = np.zeros((len(self._raw), d))
-        for i, row in enumerate(self._raw):
-            raw[i, : len(row)] = row
-        at = np.array([example.at for example in self._examples])
-        span = float(at[-1] - at[0])
-        return Evidence(
-            Z=self.encoder.scaled(raw),
-            codes=np.array([example.code for example in self._examples], dtype=np.intp),
-            at=at,
-            weights=np.array([example.weight for example in self._examples]),
-            classes_n=len(self.classes),
-            feature_of=self.encoder.feature_of,
-            label_gap=max(span / max(1, len(at) - 1), 1e-9),
-            event_gap=self._event_gap,
-        )
-
     def _fit(self) -> None:
         """Solve what evidence and settings say, unless that is done."""
         if self._is_fit:
             return
         self._is_fit = [True] * len(self._members)
-        evidence = self._evidence()
+        evidence = self.evidence()
         for number, member in enumerate(self._members):
             if not isinstance(member, RiverMember):
                 self._is_fit[number] = self._try(number, member.fit, evidence) is not _FAILED
@@ -450,19 +360,23 @@ class Committee(base.Classifier):
     def __getstate__(self) -> dict[str, Any]:
         """Evidence and settings; what is solved from them is solved again."""
         state = {**self.__dict__, "_is_fit": []}
-        del state["failures"]
+        del state["failures"], state["_course_rows"]
         return state
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 failures of members were counted."""
-        del fields["failures_n"]
-        return fields
+        """Before 2 failures of members were counted, before 3 every label was a new start."""
+        fields.pop("failures_n", None)
+        at = [example.at for example in fields["_examples"]]
+        gap = (at[-1] - at[0]) / max(1, len(at) - 1) if at else 1.0
+        more = {"_course": [*fields["_examples"]], "_gone": [], "_label_gap": max(gap, 1e-9)}
+        return fields | more
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._course_rows = None
         self.failures = [Failures() for _ in self._members]
 
 
@@ -480,10 +394,6 @@ def without_free_texts(x: Features) -> Features:
             if not (isinstance(value, str) and is_free_text(value))
         }
     return x
-
-
-def _place_of(example: _Example) -> tuple[float, int]:
-    return example.at, example.order
 
 
 def _is_of_fewer(opinion: Any, shape: tuple[int, int]) -> bool:

@@ -38,6 +38,8 @@ class Encoder:
     >>> encoder = Encoder()
     >>> encoder.observe({"amount": Moments(4, 10.0, 16.0)})
     >>> encoder.register({"amount": 12.0, "city": "Rome"})
+    True
+    >>> encoder.rescale()
     >>> encoder.scaled(encoder.raw_rows([{"amount": 14.0, "city": "Rome"}, {"city": "Oslo"}]))
     array([[2., 1.],
            [0., 0.]])
@@ -76,8 +78,12 @@ class Encoder:
                 continue
             self.moments[name] = more if known is None else known.joined(more)
 
-    def register(self, x: Mapping[Any, Any]) -> None:
-        """Make room for the features and categories of a labelled event, by name; then rescale."""
+    def register(self, x: Mapping[Any, Any]) -> bool:
+        """Make room for the features and categories of a labelled event; whether columns came.
+
+        In the order of names. Whoever is told so has to `rescale`.
+        """
+        before_n = self.columns_n
         for name in sorted(x, key=str):
             value = x[name]
             if isinstance(value, str):
@@ -86,7 +92,7 @@ class Encoder:
                 start = self._add_columns(name, 1)
                 if start is not None:
                     self._numbers[name] = start
-        self.rescale()
+        return self.columns_n > before_n
 
     def rescale(self) -> None:
         """From now on numbers are scaled by all that was observed so far."""

@@ -6,7 +6,7 @@ Nothing here decides what is kept (`Committee` does) or how a row is made (`enco
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ class Evidence:
     a rule. `feature_of`, shape (d,), is the number of the
     feature that each column was made from: all columns of one categorical feature share it.
     `label_gap` is the mean time from one label to the next, `event_gap` from one event to the next.
+    `course` is how the rows came to be, for members that solve for what has changed.
     """
 
     Z: Floats
@@ -34,6 +35,7 @@ class Evidence:
     feature_of: NDArray[np.intp]
     label_gap: float
     event_gap: float
+    course: Course | None = None
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -47,6 +49,45 @@ class Evidence:
     def age_in_labels(self) -> NDArray[np.intp]:
         """How many labels came after each row, shape (m,)."""
         return np.arange(len(self) - 1, -1, -1)
+
+    def take(self, places: NDArray[np.intp]) -> Evidence:
+        """The rows in these places."""
+        return replace(
+            self,
+            Z=self.Z[places],
+            codes=self.codes[places],
+            at=self.at[places],
+            weights=self.weights[places],
+        )
+
+    def joined(self, other: Evidence) -> Evidence:
+        """These rows and then the others, under the gaps and classes of the others."""
+        return replace(
+            other,
+            Z=np.concatenate([self.Z, other.Z]),
+            codes=np.concatenate([self.codes, other.codes]),
+            at=np.concatenate([self.at, other.at]),
+            weights=np.concatenate([self.weights, other.weights]),
+        )
+
+
+class Course:
+    """Rows that stood together at one time, and what came and went since, one label at a time.
+
+    Scale, columns and gaps stay as they were. Whoever starts with the first `base_n` of `rows` and
+    takes the steps one by one has the same bits whether it does so as they happen or later.
+    """
+
+    def __init__(self, base: Evidence) -> None:
+        self.rows = base
+        self.base_n = len(base)
+        self.gone: list[int] = []
+        """By step the number of the row that left when one was added; -1: none did."""
+
+    def add(self, row: Evidence, gone: int) -> None:
+        """A step: one more row, and which of `rows` is no evidence any more."""
+        self.rows = self.rows.joined(row)
+        self.gone.append(gone)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -13,14 +13,15 @@ cost nothing here (eq. 5.12), choose how sharply scores become probabilities.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import dger
 from scipy.linalg.lapack import dpotrf, dpotri
 
-from .evidence import Evidence, Floats, Rows, product_by_row, softmax
+from .evidence import Course, Evidence, Floats, Rows, product_by_row, softmax
 
 SHARPNESSES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Candidates for the factor between scores and log probabilities."""
@@ -39,6 +40,7 @@ in event gaps: what was seen a moment ago says more the fewer events ago it was.
 
 RATE, STEP_MIN, TUNED_MIN = 0.07, 1e-3, 8
 _JITTER = 1e-6
+_SHARPNESSES = np.array(SHARPNESSES)
 _STATE = ("has_relevance", "has_time", "_features_n", "_settings", "_moments", "_steps_n")
 
 
@@ -66,6 +68,7 @@ class GaussianProcess:
         self._settings = np.log(np.array(list(DEFAULTS.values())))
         self._moments = np.zeros((2, len(DEFAULTS)))
         self._steps_n = 0
+        self._solved: _Solved | None = None
 
     @property
     def settings(self) -> dict[str, float]:
@@ -83,29 +86,73 @@ class GaussianProcess:
         """Only what no evidence gives again."""
         return {name: self.__dict__[name] for name in _STATE}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._solved = None
+
     # ---------------------------------------------------------------------------------- learning
 
     def tune(self, evidence: Evidence) -> None:
-        """Move the settings one step up the likelihood; O(m^3 + m^2 d) for m rows of d columns."""
+        """Move the settings one step up the likelihood; O(m^2 d), and what `fit` costs."""
         if len(evidence) < TUNED_MIN:
             return
-        self._know_features(evidence)
-        kernel = self._kernel(evidence)
-        inverse = _inverse(kernel.total)
-        targets, _, _ = _targets_of(evidence)
-        weights = inverse @ targets
+        solved = self._solve(evidence)
+        rows = solved.rows
+        targets, _, _ = _targets_of(rows)
+        weights = solved.inverse @ targets
         # Half the outer product less half the inverse: how the likelihood moves with the kernel.
-        self._move(self._gradient(evidence, kernel, 0.5 * (weights @ weights.T - inverse)))
+        slope = 0.5 * (weights @ weights.T - solved.inverse)
+        self._move(self._gradient(rows, solved.kernel, slope))
 
     def fit(self, evidence: Evidence) -> None:
-        """Solve for the evidence; O(m^3 + m^2 d) for m rows of d columns."""
-        self._know_features(evidence)
-        targets, self._shares, size = _targets_of(evidence)
-        inverse = _inverse(self._kernel(evidence).total)
+        """Solve for the evidence of m rows of d columns.
+
+        O(m^3 + m^2 d) at the start of its course and where settings moved, O(m^2) a step of it.
+        """
+        solved = self._solve(evidence)
+        rows, inverse = solved.rows, solved.inverse
+        targets, self._shares, size = _targets_of(rows)
         weights = inverse @ targets
-        self._prepare(evidence, weights * size)
+        self._prepare(rows, weights * size)
         left_out = size * (targets - weights / np.diag(inverse)[:, np.newaxis]) + self._shares
-        self._sharpness = _best_sharpness(left_out, evidence.codes)
+        self._sharpness = _best_sharpness(left_out, rows.codes)
+
+    def _solve(self, evidence: Evidence) -> _Solved:
+        """The kernel of the evidence and its inverse, by the course of the evidence."""
+        course = Course(evidence) if evidence.course is None else evidence.course
+        if self._solved is None or self._solved.course is not course:
+            self._know_features(evidence)
+            self._solved = self._solved_at_once(course)
+        solved = self._solved
+        for number in range(course.base_n + solved.steps_n, len(course.rows)):
+            self._step(solved, number)
+        # Classes may have come since the course began.
+        solved.rows = replace(course.rows, classes_n=evidence.classes_n).take(solved.numbers)
+        return solved
+
+    def _solved_at_once(self, course: Course) -> _Solved:
+        numbers = np.arange(course.base_n)
+        rows = course.rows.take(numbers)
+        kernel = self._kernel(rows, rows)
+        total = kernel.total
+        total[np.diag_indices(len(total))] += self._noise(rows)
+        return _Solved(course, numbers, rows, kernel, _inverse(total))
+
+    def _step(self, solved: _Solved, number: int) -> None:
+        """Row `number` of the course comes, in the place of the one that goes."""
+        gone = solved.course.gone[solved.steps_n]
+        solved.steps_n += 1
+        if gone == number:
+            return
+        place = solved.replace(gone, number)
+        rows = solved.course.rows
+        mine = self._kernel(rows.take(np.array([number])), rows.take(solved.numbers))
+        solved.kernel.put(place, mine)
+        noise = float(self._noise(rows.take(np.array([number])))[0])
+        if not _invert_grown(solved.inverse, place, mine.total[0], noise):
+            total = solved.kernel.total
+            total[np.diag_indices(len(total))] += self._noise(rows.take(solved.numbers))
+            solved.inverse = _inverse(total)
 
     def _know_features(self, evidence: Evidence) -> None:
         """New features start at the default relevance; when that is noticed changes nothing."""
@@ -120,27 +167,28 @@ class GaussianProcess:
         logs = np.log(np.array(list(DEFAULTS.values())))
         return np.concatenate([np.zeros(self._features_n), logs])
 
-    def _kernel(self, evidence: Evidence) -> _Kernel:
-        values = self.settings
-        scaled = evidence.Z * self._roots(evidence)
-        inner = scaled @ scaled.T
-        squares = np.diag(inner)
-        near = np.exp(np.minimum(inner - 0.5 * squares[:, np.newaxis] - 0.5 * squares, 0.0))
-        apart = np.abs(evidence.at[:, np.newaxis] - evidence.at)
-        local, linear = values["local"] * near, values["linear"] * inner
-        fading = np.ones_like(apart)
-        if self.has_time:
-            local *= np.exp(apart / -(values["local_memory"] * evidence.label_gap))
-            fading = np.exp(apart / -(values["linear_memory"] * evidence.label_gap))
-            linear *= fading
-            recent = values["recent"] * np.exp(
-                apart / -(values["recent_memory"] * evidence.event_gap)
-            )
-        else:
-            recent = np.zeros_like(apart)
-        total = local + linear + recent
-        total[np.diag_indices(len(total))] += values["noise"] / evidence.weights + _JITTER
-        return _Kernel(total, local, linear, recent, apart, fading)
+    def _kernel(self, some: Evidence, others: Evidence) -> _Kernel:
+        """Between these rows and those, without noise."""
+        values, roots = self.settings, self._roots(some)
+        left, right = some.Z * roots, others.Z * roots
+        inner = left @ right.T
+        near = inner - 0.5 * (left * left).sum(axis=1)[:, np.newaxis]
+        near -= 0.5 * (right * right).sum(axis=1)
+        local = values["local"] * np.exp(np.minimum(near, 0.0, out=near), out=near)
+        linear = values["linear"] * inner
+        if not self.has_time:
+            return _Kernel(local, linear, np.zeros_like(inner), np.ones_like(inner))
+        apart = np.abs(some.at[:, np.newaxis] - others.at)
+        local *= np.exp(apart / -(values["local_memory"] * some.label_gap))
+        fading = np.exp(apart / -(values["linear_memory"] * some.label_gap))
+        linear *= fading
+        apart /= -(values["recent_memory"] * some.event_gap)
+        return _Kernel(local, linear, values["recent"] * np.exp(apart, out=apart), fading)
+
+    def _noise(self, rows: Evidence) -> Floats:
+        """What is added to the diagonal, shape (m,)."""
+        noise: Floats = self.settings["noise"] / rows.weights + _JITTER
+        return noise
 
     def _roots(self, evidence: Evidence) -> Floats:
         """Square roots of the relevances, shape (d,), one for each column."""
@@ -172,10 +220,11 @@ class GaussianProcess:
             values["noise"] * (np.diag(slope) / evidence.weights).sum(),
         ]
         if self.has_time:
+            apart = np.abs(evidence.at[:, np.newaxis] - evidence.at)
             gradient[n + 4 :] = [
-                (by_local * kernel.apart).sum() / (values["local_memory"] * evidence.label_gap),
-                (by_linear * kernel.apart).sum() / (values["linear_memory"] * evidence.label_gap),
-                (by_recent * kernel.apart).sum() / (values["recent_memory"] * evidence.event_gap),
+                (by_local * apart).sum() / (values["local_memory"] * evidence.label_gap),
+                (by_linear * apart).sum() / (values["linear_memory"] * evidence.label_gap),
+                (by_recent * apart).sum() / (values["recent_memory"] * evidence.event_gap),
             ]
         hold = np.ones(len(gradient))
         hold[-1] = 2.0
@@ -190,6 +239,7 @@ class GaussianProcess:
         mean = self._moments[0] / (1.0 - 0.9**self._steps_n)
         square = self._moments[1] / (1.0 - 0.99**self._steps_n)
         self._settings = self._settings + RATE * mean / (np.sqrt(square) + STEP_MIN)
+        self._solved = None
 
     # -------------------------------------------------------------------------------- predicting
 
@@ -238,16 +288,99 @@ class GaussianProcess:
         return softmax(self._sharpness * (scores + self._shares))
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class _Kernel:
-    """The kernel matrix, its three parts, times apart and what they leave; all of shape (m, m)."""
+    """The three parts of a kernel, and what time leaves of the linear one; all of one shape."""
 
-    total: Floats
     local: Floats
     linear: Floats
     recent: Floats
-    apart: Floats
     fading: Floats
+
+    @property
+    def total(self) -> Floats:
+        """Their sum, a new array."""
+        total: Floats = self.local + self.linear
+        total += self.recent
+        return total
+
+    def grow(self) -> None:
+        """One more row and column, to be put."""
+        self.local, self.linear = _grown(self.local), _grown(self.linear)
+        self.recent, self.fading = _grown(self.recent), _grown(self.fading)
+
+    def put(self, place: int, row: _Kernel) -> None:
+        """Row and column `place` are these, shape (1, m)."""
+        for mine, its in (
+            (self.local, row.local),
+            (self.linear, row.linear),
+            (self.recent, row.recent),
+            (self.fading, row.fading),
+        ):
+            mine[place] = mine[:, place] = its[0]
+
+
+@dataclass(eq=False, slots=True)
+class _Solved:
+    """A course followed for `steps_n` steps.
+
+    `numbers`, shape (m,), are those of the rows of the course in the order of kernel and inverse,
+    which have the shape (m, m); `rows` are these rows.
+    """
+
+    course: Course
+    numbers: NDArray[np.intp]
+    rows: Evidence
+    kernel: _Kernel
+    inverse: Floats
+    steps_n: int = 0
+
+    def replace(self, gone: int, number: int) -> int:
+        """Row `number` takes the place of the row `gone`, or a new one at the end; which."""
+        if gone >= 0:
+            place = int(np.flatnonzero(self.numbers == gone)[0])
+            self.numbers[place] = number
+            _invert_shrunken(self.inverse, place)
+            return place
+        self.numbers = np.append(self.numbers, number)
+        self.kernel.grow()
+        self.inverse = _grown(self.inverse)
+        return len(self.numbers) - 1
+
+
+def _grown(matrix: Floats) -> Floats:
+    """The same with a row and a column of 0 more."""
+    m = len(matrix)
+    grown = np.zeros((m + 1, m + 1))
+    grown[:m, :m] = matrix
+    return grown
+
+
+def _invert_shrunken(inverse: Floats, place: int) -> None:
+    """In place the inverse of the matrix without this row and column, which become 0; O(m^2).
+
+    By its Schur complement (Golub and Van Loan, "Matrix computations", 4th edition, 2.1.4).
+    """
+    column = inverse[place].copy()
+    dger(-1.0 / column[place], column, column, a=inverse.T, overwrite_a=1)
+    inverse[place] = inverse[:, place] = 0.0
+
+
+def _invert_grown(inverse: Floats, place: int, row: Floats, noise: float) -> bool:
+    """In place the inverse of the matrix with this row and column, shape (m,), too; O(m^2).
+
+    What `inverse` has there is 0. False, and nothing is done, where rounding leaves no variance.
+    """
+    others = row.copy()
+    others[place] = 0.0
+    column = inverse @ others
+    left = row[place] + noise - float(others @ column)
+    if not left > 0.5 * _JITTER:
+        return False
+    dger(1.0 / left, column, column, a=inverse.T, overwrite_a=1)
+    inverse[place] = inverse[:, place] = column / -left
+    inverse[place, place] = 1.0 / left
+    return True
 
 
 def _targets_of(evidence: Evidence) -> tuple[Floats, Floats, float]:
@@ -266,16 +399,15 @@ def _inverse(matrix: Floats) -> Floats:
     if failed:
         # Rounding made it indefinite; a little more noise mends that.
         return np.asarray(np.linalg.inv(matrix + 1e-3 * np.eye(len(matrix))))
-    lower, _ = dpotri(factor, lower=1)
+    lower, _ = dpotri(factor, lower=1, overwrite_c=1)
     half = np.tril(lower)
-    return np.asarray(half + np.tril(half, -1).T)
+    whole = half + half.T
+    whole[np.diag_indices(len(whole))] *= 0.5
+    return np.ascontiguousarray(whole)
 
 
 def _best_sharpness(scores: Floats, codes: NDArray[np.intp]) -> float:
     """The candidate under which left-out labels are likeliest, on the mean of their logarithms."""
-    own = np.arange(len(codes))
-    likelihoods = [
-        float(np.log(softmax(sharpness * scores)[own, codes] + 1e-9).mean())
-        for sharpness in SHARPNESSES
-    ]
+    said = softmax(_SHARPNESSES[:, np.newaxis, np.newaxis] * scores)
+    likelihoods = np.log(said[:, np.arange(len(codes)), codes] + 1e-9).mean(axis=1)
     return SHARPNESSES[int(np.argmax(likelihoods))]

@@ -1,0 +1,165 @@
+"""The labelled events that a committee keeps as evidence, and the course that led to them.
+
+Scale and gaps are set where a course starts: where settings move, columns come, a label is taken
+back, or `STEPS_MAX` labels came. In between one label is one step, which costs members little.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from .encoding import Encoder
+from .evidence import Course, Evidence, Floats
+
+STEPS_MAX = 32
+"""Labels after which members are solved at once again, so that rounding does not add up."""
+
+Features: TypeAlias = Mapping[Any, Any]
+
+
+class Example(msgspec.Struct, frozen=True):
+    """A labelled event in the evidence; `order` numbers the labels."""
+
+    at: float
+    order: int
+    key: Hashable
+    x: Features
+    code: int
+    weight: float
+
+
+class Keeping:
+    """The part of a committee that remembers labels, and solves nothing."""
+
+    def __init__(self, memory_n: int) -> None:
+        self.memory_n = memory_n
+        self.encoder = Encoder()
+        self.events_n = 0
+        self.classes: list[Any] = []
+        self._examples: list[Example] = []
+        self._by_key: dict[Hashable, Example] = {}
+        # What members are solved for: the evidence as it stood when scale and gaps were set last,
+        # then each label since; their unscaled rows; and by label since, which of all these left.
+        self._course: list[Example] = []
+        self._raw: list[Floats] = []
+        self._gone: list[int] = []
+        self._course_rows: Course | None = None
+        self._now = 0.0
+        self._first_at: float | None = None
+        self._label_gap = self._event_gap = 1.0
+        # By member, whether it could be solved for the evidence; empty while it was not tried.
+        self._is_fit: list[bool] = []
+
+    @property
+    def evidence_age(self) -> float | None:
+        """Mean age of the evidence, in the unit of `at`, when the newest came; None without any."""
+        if not self._examples:
+            return None
+        return self._examples[-1].at - math.fsum(e.at for e in self._examples) / len(self._examples)
+
+    @property
+    def evidence_n(self) -> int:
+        """Labelled events that are kept as evidence."""
+        return len(self._examples)
+
+    def remember(self, example: Example) -> None:
+        """Take a label; one of the same key leaves, and beyond `memory_n` the oldest event."""
+        if example.key is not None:
+            self.forget(example.key)
+            self._by_key[example.key] = example
+        has_grown = self.encoder.register(example.x)
+        bisect.insort(self._examples, example, key=_place_of)
+        self._course.append(example)
+        self._raw.append(self.encoder.raw_rows([example.x])[0])
+        gone = self._drop(0) if len(self._examples) > self.memory_n else None
+        self._gone.append(-1 if gone is None else self._number_of(gone))
+        if has_grown or len(self._gone) > STEPS_MAX or not self._base_n:
+            self.start_course()
+        elif self._course_rows is not None:
+            self._course_rows.add(self._rows_from(len(self._course) - 1), self._gone[-1])
+
+    @property
+    def _base_n(self) -> int:
+        """Labels at which the course started."""
+        return len(self._course) - len(self._gone)
+
+    def _number_of(self, example: Example) -> int:
+        return next(n for n, other in enumerate(self._course) if other is example)
+
+    def forget(self, key: Hashable) -> None:
+        """Take a label back, such as one that is disputed after all; river members keep it."""
+        example = self._by_key.get(key)
+        if example is not None:
+            self._drop(next(i for i, other in enumerate(self._examples) if other is example))
+            self.start_course()
+
+    def erase(self, is_gone: Callable[[Hashable, Features, float], bool]) -> int:
+        """Forget labels by their key, features and time, and texts that are in no other.
+
+        How many there were; river members keep them.
+        """
+        places = [n for n, x in enumerate(self._examples) if is_gone(x.key, x.x, x.at)]
+        for place in reversed(places):
+            self._drop(place)
+        self.encoder.forget_texts([example.x for example in self._examples])
+        self.start_course()
+        return len(places)
+
+    def _drop(self, place: int) -> Example:
+        example = self._examples.pop(place)
+        if example.key is not None:
+            del self._by_key[example.key]
+        return example
+
+    def start_course(self) -> None:
+        """Members are solved at once for the evidence as it stands, by a new scale and new gaps."""
+        raw_of = {example.order: raw for example, raw in zip(self._course, self._raw, strict=True)}
+        self._course = [*self._examples]
+        self._raw = [raw_of[example.order] for example in self._course]
+        self._gone, self._course_rows, self._is_fit = [], None, []
+        self.encoder.rescale()
+        if self._course:
+            span = self._course[-1].at - self._course[0].at
+            self._label_gap = max(span / max(1, len(self._course) - 1), 1e-9)
+        since_first = self._now - (self._first_at or 0.0)
+        self._event_gap = max(since_first / max(1, self.events_n - 1), 1e-9)
+
+    def evidence(self) -> Evidence:
+        """The evidence in order of time, and the course that led to it."""
+        if self._course_rows is None:
+            course = Course(self._rows_from(0, self._base_n))
+            for number, gone in enumerate(self._gone, start=course.base_n):
+                course.add(self._rows_from(number), gone)
+            self._course_rows = course
+        number_of = {example.order: n for n, example in enumerate(self._course)}
+        present = np.array([number_of[example.order] for example in self._examples], dtype=np.intp)
+        rows = self._course_rows.rows.take(present)
+        return replace(rows, classes_n=len(self.classes), course=self._course_rows)
+
+    def _rows_from(self, start: int, n: int = 1) -> Evidence:
+        """So many labels of the course, from this one on."""
+        examples = self._course[start : start + n]
+        raw = np.zeros((n, self.encoder.columns_n))
+        for i, row in enumerate(self._raw[start : start + n]):
+            raw[i, : len(row)] = row
+        return Evidence(
+            Z=self.encoder.scaled(raw),
+            codes=np.array([example.code for example in examples], dtype=np.intp),
+            at=np.array([example.at for example in examples]),
+            weights=np.array([example.weight for example in examples]),
+            classes_n=len(self.classes),
+            feature_of=self.encoder.feature_of,
+            label_gap=self._label_gap,
+            event_gap=self._event_gap,
+        )
+
+
+def _place_of(example: Example) -> tuple[float, int]:
+    return example.at, example.order
