@@ -12,6 +12,8 @@ from river import naive_bayes
 from headrace import BadSettings, Chance, Engine, EventBatch, LabelRequested, Pool, RoundOrdered
 from headrace.drivers.notebook import Simulation
 from headrace.messages import Output, RoundOpened, Tick
+from headrace.observe.decode import batch_of
+from headrace.query.online import in_hand_of
 from headrace.query.strategies import entropy, hybrid, margin
 from headrace.settings import parse
 from headrace.testing.oracles import Delayed
@@ -58,14 +60,16 @@ def asked(outputs: list[Output]) -> list[LabelRequested]:
 
 
 @pytest.mark.parametrize(("share", "reserve"), [(0.01, 0), (0.05, 0), (0.05, 20), (0.3, 0)])
-def test_a_share_is_spent_to_a_label_or_two_and_at_once(share: float, reserve: int) -> None:
+def test_a_share_is_spent_to_a_label_and_soon(share: float, reserve: int) -> None:
     engine = engine_with({"budget": {"share": share, "reserve": reserve}})
     requests = asked(lived(engine, Stream(6_000)))
     held_n = engine.shard.asking.budget.held_n
-    assert share * 6_000 - held_n - 3.5 <= len(requests) <= share * 6_000 - held_n + 1
-    assert held_n == min(reserve, len(requests) // 10)
-    waited = sum(request.at > request.event_at for request in requests)
-    assert waited <= 0.12 * len(requests)
+    in_hand = in_hand_of(len(requests))
+    assert share * 6_000 - held_n - in_hand - 1.5 <= len(requests) <= share * 6_000 - held_n
+    assert held_n == min(reserve, len(requests) // 200)
+    waited = np.array([request.at - request.event_at for request in requests])
+    assert waited.mean() <= 0.25 / share
+    assert waited[200:].sum() <= 0.1 * len(waited)
     spent = np.searchsorted([r.at for r in requests], np.arange(6_000), side="right")
     assert (spent <= share * (np.arange(6_000) + 1) + 1e-6).all()
 
@@ -107,7 +111,7 @@ def test_nobody_answers_and_there_is_no_more_room_to_ask() -> None:
 
 
 def test_the_reserve_is_there_for_a_round_on_demand() -> None:
-    engine = engine_with({"budget": {"share": 0.1, "reserve": 10}})
+    engine = engine_with({"budget": {"share": 0.1, "reserve": 10, "reserve_share": 0.1}})
     lived(engine, Stream(2_000))
     assert engine.shard.asking.budget.available_n >= 10
     outputs = engine.feed([RoundOrdered(at=2_000.0)])
@@ -282,3 +286,47 @@ def test_rounds_are_for_strategies_that_compare_and_for_schedules(
     assert (engine.shard.asking.arrivals is not None) is is_arrival
     assert any(isinstance(output, RoundOpened) for output in outputs) is not is_arrival
     assert len(asked(outputs)) > 30
+
+
+# ---------------------------------------------------------------------- for the estimate
+
+
+@pytest.mark.parametrize("cuts", [7, 1_500])
+def test_a_part_for_the_estimate_raises_the_least_chance_at_any_batching(cuts: int) -> None:
+    stream = Stream(1_500)
+    told = [(stream.batch.row(i), stream.truths[i]) for i in range(1_500)]
+
+    def requests_of(estimate_share: float, cuts: int) -> list[tuple[str, float]]:
+        query = {"estimate_share": estimate_share, "budget": {"share": 0.1, "reserve": 0}}
+        batches = [
+            ([event for event, _ in told[i : i + cuts]], [truth for _, truth in told[i : i + cuts]])
+            for i in range(0, 1_500, cuts)
+        ]
+        found = Simulation(engine_with(query), Delayed()).play(
+            (batch_of(events), truths) for events, truths in batches
+        )
+        asked_of = asked([output for outputs in found for output in outputs])
+        return [(request.event_id, request.propensity) for request in asked_of]
+
+    for_both = requests_of(0.5, cuts)
+    assert for_both == requests_of(0.5, 40)
+    alone = requests_of(0.0, cuts)
+    late = slice(len(alone) // 2, None)
+    weights = [np.mean([1.0 / p for _, p in some[late]]) for some in (for_both, alone)]
+    spread = [np.std([1.0 / p for _, p in some[late]]) for some in (for_both, alone)]
+    assert spread[0] / weights[0] < 0.9 * spread[1] / weights[1]
+
+
+@pytest.mark.parametrize(
+    ("query", "fault"),
+    [
+        ({"ask": "rounds"}, r"query\.estimate_share is 0\.5 and events are asked in rounds"),
+        (
+            {"arrival": {"rule": "split"}, "strategy": "least_confidence"},
+            r"query\.estimate_share is 0\.5 and query\.arrival\.rule is split",
+        ),
+    ],
+)
+def test_what_draws_nothing_for_the_estimate_says_so(query: dict[str, Any], fault: str) -> None:
+    with pytest.raises(BadSettings, match=fault):
+        engine_with({"estimate_share": 0.5, **query})

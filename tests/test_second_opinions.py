@@ -32,7 +32,7 @@ def settings_of(share: float = 0.2, **label: Any) -> Settings:
         {
             "model": {"name": "logistic"},
             "schema": {"classes": CLASSES},
-            "query": {"budget": {"share": 0.4, "reserve": 3}},
+            "query": {"budget": {"share": 0.4, "reserve": 3, "reserve_share": 0.1}},
             "label": {"second_opinion_share": share, "deadline_s": 50.0, **label},
             "learn": {"retrain_labels_min": 2000, "memory_n": 2000},
         }

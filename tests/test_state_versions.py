@@ -75,7 +75,7 @@ def run_of(world: str) -> Played:
         },
         evaluation={"window_n": 100, "interval": "anytime", "propensity_min": 0.02},
     )
-    return played(settings, events_of(3, 400), 3)
+    return played(settings, events_of(3, 900), 3)
 
 
 def fed(world: str) -> Engine:

@@ -398,4 +398,9 @@ def _budget(budget: Account | Sequence[Account] | Budget | None, settings: Setti
         return copy.deepcopy(budget)
     accounts = list(budget) if isinstance(budget, Sequence) else [budget]
     limits = settings.query.budget
-    return Budget(copy.deepcopy(accounts), reserve=limits.reserve, audit=limits.reserve_audit)
+    return Budget(
+        copy.deepcopy(accounts),
+        reserve=limits.reserve,
+        reserve_share=limits.reserve_share,
+        audit=limits.reserve_audit,
+    )

@@ -158,7 +158,9 @@ class Shard(Watched):
         pool = pool_arriving(run, start, probabilities, self.schema, source, members_of=members_of)
         needs = self._needs(pool.X, probabilities)
         is_duplicate = self.asking.duplicates.of_asked(pool.X, pool.keys, pool.is_category)
-        return arrivals.look(self.asking.doubts(pool), pool.keys, pool, needs, is_duplicate)
+        doubts, served = self.asking.doubts(pool), run.served[start : start + len(probabilities)]
+        errors = self._deviations(probabilities, served) if arrivals.estimate_share else None
+        return arrivals.look(doubts, pool.keys, pool, needs, is_duplicate, errors=errors)
 
     def _needs(
         self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .chance import Chance
 from .learn.evaluation import Evaluation
@@ -16,9 +17,10 @@ from .model_view import ModelView
 from .observe.moments import RunningMoments
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Seen, columns_of, stacked
+from .observe.seen import Seen, columns_of, judged_of, stacked
 from .observe.signals import Confidences
 from .observe.window import Columns, Window
+from .query.online import deviations
 from .settings import Settings
 
 SEEN_MAX = 256
@@ -116,6 +118,17 @@ class Watched:
         older = sample.take(np.flatnonzero(sample.seq < first))
         order = np.argsort(older.seq, kind="stable")
         return older.take(order).followed_by(recent)
+
+    def _deviations(
+        self, probabilities: NDArray[np.float64], served: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """How hard it is to tell whether each prediction is right, shape (n,), before it is noted.
+
+        What waits to be written down has no part in it: guesses move with labels alone.
+        """
+        judged = judged_of(probabilities, served, self.settings.evaluation.judged == "served")
+        confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
+        return deviations(self._evaluation.guess(confidence))
 
     def __getstate__(self) -> dict[str, Any]:
         self._write_down()

@@ -75,12 +75,14 @@ def test_the_poorest_account_decides() -> None:
     assert (budget.available_n, budget.is_exhausted) == (1, False)
 
 
-def test_one_in_ten_is_held_up_to_the_reserve() -> None:
-    budget = passed(Budget([Share(1.0, burst=1_000)], reserve=2), [400])
+@pytest.mark.parametrize(("share", "asked_n"), [(0.005, 200), (0.1, 10), (1.0, 1)])
+def test_a_part_of_what_is_asked_is_held_up_to_the_reserve(share: float, asked_n: int) -> None:
+    account = Share(1.0, burst=1_000)
+    budget = passed(Budget([account], reserve=2, reserve_share=share), [800])
     held = []
     for _ in range(4):
         held.append(budget.held_n)
-        budget.charge(10)
+        budget.charge(asked_n)
     assert held == [0, 1, 2, 2]
 
 

@@ -13,6 +13,9 @@ from headrace.query.online import (
     Lean,
     Place,
     RankChances,
+    deviations,
+    for_both,
+    in_hand_of,
     knowledge,
     lean,
     place_drawn,
@@ -151,3 +154,38 @@ def test_the_rate_follows_what_is_earned_and_stops_in_debt() -> None:
     assert rates[:2] == [0.0, 0.0] and rates[4] == 0.02
     assert rates[-1] > 0.4
     assert rate_of(0.5, 1_000.0) == 1.0
+
+
+# ------------------------------------------------------------------------- for the estimate
+
+
+def test_a_part_is_drawn_for_the_estimate_and_the_mean_stays_the_rate() -> None:
+    luck = np.random.default_rng(3)
+    guesses = luck.uniform(0.5, 1.0, 1_000)
+    doubts, errors = 1.0 - guesses, deviations(guesses)
+    by_doubt = RankChances(np.sort(doubts), 0.05, Lean(0.2, 15.0))
+    chances = for_both(by_doubt, doubts, errors, float(errors.mean()), 0.25)
+    assert chances.mean() / ONE == pytest.approx(0.05, rel=0.01)
+    assert chances.min() >= round(0.2 * 0.05 * ONE)
+    # What is certain is asked about less than by doubt alone; a middling doubt more.
+    alone = by_doubt.of(doubts)
+    middle = np.abs(doubts - 0.25) < 0.05
+    assert (chances[middle] > alone[middle] + 0.5 * 0.25 * 0.04 * ONE).all()
+    assert chances[np.argmax(doubts)] < alone[np.argmax(doubts)]
+
+
+def test_without_a_known_error_doubt_alone_decides_and_no_chance_is_above_one() -> None:
+    doubts, errors = np.array([0.1, 0.9]), np.array([0.0, 0.5])
+    by_doubt = RankChances(np.linspace(0.0, 1.0, 99), 0.05, Lean(0.2, 15.0))
+    assert (for_both(by_doubt, doubts, errors, 0.0, 0.5) == by_doubt.of(doubts)).all()
+    assert for_both(by_doubt, doubts, errors, 1e-9, 0.5).max() <= ONE
+    blind = RankChances(np.linspace(0.0, 1.0, 99), 0.05, Lean(1.0, 15.0))
+    assert (for_both(blind, doubts, errors, 0.3, 0.5) == blind.of(doubts)).all()
+
+
+def test_a_guess_beyond_certainty_by_rounding_has_no_deviation() -> None:
+    assert deviations(np.array([0.0, 0.5, 1.0 + 1e-15])).tolist() == [0.0, 0.5, 0.0]
+
+
+def test_what_is_kept_in_hand_is_a_half_at_first_and_one_later() -> None:
+    assert [in_hand_of(n) for n in (0, 100, 150, 200, 10_000)] == [0.5, 0.5, 0.75, 1.0, 1.0]

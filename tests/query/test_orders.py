@@ -57,7 +57,7 @@ def test_an_order_before_any_event_says_that_there_is_nothing_to_choose_from() -
 
 def audited(audit_n: int) -> Engine:
     """An engine that has asked 40 labels, and has what it set aside and nothing else."""
-    budget = {"share": 0.5, "reserve": 4, "reserve_audit": audit_n}
+    budget = {"share": 0.5, "reserve": 4, "reserve_audit": audit_n, "reserve_share": 0.1}
     raw = {"query": {"ask": "rounds", "budget": budget, "rounds": {"every_n": 10}}}
     engine = Engine(settings=parse({**GENEROUS, **raw}))
     engine.feed(events(100))

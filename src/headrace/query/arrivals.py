@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from .budgets import Budget
-from .online import ONE, Lean, Place, RankChances, knowledge, lean, place_drawn, rate_of
+from .online import (
+    ONE,
+    Lean,
+    Place,
+    RankChances,
+    for_both,
+    in_hand_of,
+    knowledge,
+    lean,
+    place_drawn,
+    rate_of,
+)
 from .pool import Pool
 from .quotas import REASON as QUOTA
 from .quotas import NeedChances
@@ -74,14 +85,15 @@ class Walk(NamedTuple):
 class Look(NamedTuple):
     """A look at events that arrive next: n go by up to the one drawn, or all of them.
 
-    With the draw on arrival, their doubts and chances, and the place of the draw after those n; by
-    by a rule, what the walk over them led to. `needs` are those by quotas, where there are any;
-    `is_duplicate` are those that only the blind draw asks.
+    With the draw on arrival, their doubts, deviations (`errors`) and chances, and the place of the
+    draw after those n; by a rule, what the walk over them led to. `needs` are those by quotas,
+    where there are any; `is_duplicate` are those that only the blind draw asks.
     """
 
     n: int
     is_drawn: bool
     doubts: NDArray[np.float64] = np.empty(0)
+    errors: NDArray[np.float64] = np.empty(0)
     chances: NDArray[np.int64] = np.empty(0, dtype=np.int64)
     place: Place = Place()
     walk: Walk | None = None
@@ -94,17 +106,19 @@ class Arrivals:
 
     `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
     doubt is not our model's, and may be used before there are labels. With `quota_share` that part
-    of the rest is drawn by need.
+    of the rest is drawn by need, with `estimate_share` for the estimate of the accuracy.
     """
 
     needs_members: ClassVar[bool] = False
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there were no quotas."""
-        return fields | {"needed": None}
+        """Before 2 there were no quotas; before 3 nothing was drawn for the estimate."""
+        if version < 2:
+            fields = fields | {"needed": None}
+        return fields | {"estimate_share": 0.0, "_errors": np.zeros(KNOWN_N), "_error": 0.0}
 
     def __init__(
         self,
@@ -113,14 +127,19 @@ class Arrivals:
         *,
         is_doubt_given: bool = False,
         quota_share: float | None = None,
+        estimate_share: float = 0.0,
     ) -> None:
         self.share = share
+        self.estimate_share = estimate_share
         self.chance = chance
         self.is_doubt_given = is_doubt_given
         self.place = Place()
         self._known = np.zeros(KNOWN_N)
+        self._errors = np.zeros(KNOWN_N)
         self._known_n = 0
         self._ordered = np.empty(0)
+        # Mean of the known errors; 0 while there are none.
+        self._error = 0.0
         self._classes_n = 0
         self.chances = RankChances(self._ordered, 0.0, Lean(1.0, 1.0))
         self.needed = None if quota_share is None else NeedChances(quota_share)
@@ -145,7 +164,7 @@ class Arrivals:
         if classes_n != self._classes_n:
             self._classes_n = classes_n
             self._known_n = 0
-            self._ordered = np.empty(0)
+            self._ordered, self._error = np.empty(0), 0.0
             self.chances = RankChances(self._ordered, self.chances.rate, self.chances.shape)
 
     def look(
@@ -155,9 +174,16 @@ class Arrivals:
         pool: Pool | None = None,
         needs: NDArray[np.float64] | None = None,
         is_duplicate: NDArray[np.bool_] | None = None,
+        *,
+        errors: NDArray[np.float64] | None = None,
     ) -> Look:
-        """How far these events go until one is drawn; changes nothing. Nobody reads the pool."""
-        chances = self.chances.of(doubts)
+        """How far these events go until one is drawn; changes nothing. Nobody reads the pool.
+
+        `errors`, shape (n,), are the `deviations` of what is guessed of them. Without them nothing
+        is drawn for the estimate.
+        """
+        errors = np.zeros(len(doubts)) if errors is None else errors
+        chances = for_both(self.chances, doubts, errors, self._error, self.estimate_share)
         if self.needed is not None and needs is not None:
             chances = self.needed.joined(chances, needs)
         if is_duplicate is not None:
@@ -166,7 +192,16 @@ class Arrivals:
         place, row = place_drawn(self.place, chances, keys, self.chance)
         n = len(doubts) if row is None else row + 1
         is_drawn = row is not None
-        return Look(n, is_drawn, doubts, chances, place, needs=needs, is_duplicate=is_duplicate)
+        return Look(
+            n,
+            is_drawn,
+            doubts,
+            errors,
+            chances,
+            place,
+            needs=needs,
+            is_duplicate=is_duplicate,
+        )
 
     def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.
@@ -181,12 +216,14 @@ class Arrivals:
         is_counted = n == self.counted_n
         places = np.arange(self._known_n, self._known_n + n) % KNOWN_N
         self._known[places] = doubts[:n]
+        self._errors[places] = look.errors[:n]
         self._known_n += n
         self._wanted += self._rate * n
         self._given += int(chances[:n].sum())
         if is_counted:
             self._wanted, self._given = self._wanted * 15 // 16, self._given * 15 // 16
             self._ordered = np.sort(self._known[: self._known_n])
+            self._error = float(self._errors[: self._known_n].mean())
         if self.needed is not None and look.needs is not None:
             self.needed.passed(look.needs[:n], is_counted=is_counted)
         self.is_due = is_counted or row is not None
@@ -242,8 +279,8 @@ class Arrivals:
         earned = budget.steady_labels_per_event()
         known = 1.0 if self.is_doubt_given else knowledge(labels_n, classes_n)
         late_labels = earned * self.late_events(budget.events_n, open_n)
-        in_hand = min(budget.balance, room_n * ONE) - budget.held_n * ONE
-        credit = (in_hand - self.place.ahead - waiting_n * ONE) / ONE - 1.0
+        to_spend = min(budget.balance, room_n * ONE) - budget.held_n * ONE
+        credit = (to_spend - self.place.ahead - waiting_n * ONE) / ONE - in_hand_of(budget.asked_n)
         is_granted = budget.asked_n < budget.start_n and min(budget.available_n, room_n) > 0
         rate = 1.0 if is_granted else rate_of(earned, credit)
         self._rate = round(rate * ONE)

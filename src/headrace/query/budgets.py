@@ -26,6 +26,11 @@ from .accounts import (
 
 _GAP_EVERY_N = 256
 
+RESERVE_SHARE = BudgetSettings().reserve_share
+
+AUDIT_SHARE = 0.1
+"""Of the labels asked, what is set aside for audits until there are as many as are wanted."""
+
 
 class Account(Protocol):
     """One limit. A budget of your own needs these four and has to be picklable.
@@ -138,22 +143,31 @@ class Cap:
 
 
 class Reserve:
-    """Labels set aside for one purpose: one in ten of those asked since they were used last.
+    """Labels set aside for one purpose: a share of those asked since they were used last.
 
-    >>> reserve = Reserve(2)
+    >>> reserve = Reserve(2, 0.1)
     >>> [reserve.held_n(asked_n) for asked_n in (9, 10, 30)]
     [0, 1, 2]
     >>> reserve.use(30); reserve.held_n(39)
     0
     """
 
-    def __init__(self, most_n: int) -> None:
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 it was one label in ten."""
+        return fields | {"share": 0.1}
+
+    def __init__(self, most_n: int, share: float) -> None:
         self.most_n = most_n
+        self.share = share
         self._from_n = 0
 
     def held_n(self, asked_n: int) -> int:
         """How many are set aside, once so many were asked in all."""
-        return min(self.most_n, max(0, asked_n - self._from_n) // 10)
+        # A hair more, so that a whole label is one however the product was rounded.
+        return min(self.most_n, int(max(0, asked_n - self._from_n) * self.share + 1e-9))
 
     def use(self, asked_n: int) -> None:
         """They may be spent; from now on they are set aside anew, little by little."""
@@ -165,7 +179,7 @@ class Budget:
 
     `asked_n` and `refunded_n` count labels; `spent_n` is their difference, and never exceeds what
     was earned. `reserve` labels are set aside for rounds that drift or a person opened, and for
-    control; `audit` labels for audits alone.
+    control, as the part `reserve_share` of those asked; `audit` labels for audits alone.
 
     >>> budget = Budget([Share(0.1)], reserve=0)
     >>> is_gap_taken = budget.events_passed(25, now=0.0)
@@ -173,15 +187,22 @@ class Budget:
     2
     """
 
-    def __init__(self, accounts: list[Account], *, reserve: int = 20, audit: int = 0) -> None:
+    def __init__(
+        self,
+        accounts: list[Account],
+        *,
+        reserve: int = 20,
+        reserve_share: float = RESERVE_SHARE,
+        audit: int = 0,
+    ) -> None:
         if not any(account.labels_per_event(1.0) is not None for account in accounts):
             raise BadSettings(
                 "the budget has no rate; a cap alone would be spent on the first events: "
                 "set share or per_hour as well"
             )
         self.accounts = accounts
-        self.reserve = Reserve(reserve)
-        self.audit = Reserve(audit)
+        self.reserve = Reserve(reserve, reserve_share)
+        self.audit = Reserve(audit, AUDIT_SHARE)
         self.asked_n = 0
         self.refunded_n = 0
         self._events_n = 0
@@ -199,9 +220,9 @@ class Budget:
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 nothing was set aside for audits."""
-        reserve = Reserve(fields["reserve"])
+        reserve = Reserve(fields["reserve"], 0.1)
         reserve.use(fields.pop("_held_from_n"))
-        return fields | {"reserve": reserve, "audit": Reserve(0)}
+        return fields | {"reserve": reserve, "audit": Reserve(0, AUDIT_SHARE)}
 
     def _hold_from_start(self) -> None:
         for reserve in (self.reserve, self.audit):
@@ -382,4 +403,9 @@ def from_settings(settings: BudgetSettings) -> Budget:
         )
     if settings.money is not None:
         accounts.append(money_of(settings, settings.money))
-    return Budget(accounts, reserve=settings.reserve, audit=settings.reserve_audit)
+    return Budget(
+        accounts,
+        reserve=settings.reserve,
+        reserve_share=settings.reserve_share,
+        audit=settings.reserve_audit,
+    )

@@ -2,9 +2,10 @@
 
 The *doubt* of an event is the utility that a strategy gives it. Its rank among the doubts of the
 last events decides its probability (`RankChances`): a share of the rate for everybody, the rest
-mostly for the closest calls, and a mean that is the rate whatever the doubts are measured in. The
-draw (`place_drawn`) then buys one label for each label's worth of probability that goes by, so that
-the number bought is never a whole label away from the sum, and what is used is the probability.
+mostly for the closest calls, and a mean that is the rate whatever the doubts are measured in. A
+part of that rest may be drawn for the estimate of the accuracy instead (`for_both`). The draw
+(`place_drawn`) then buys one label for each label's worth of probability that goes by, so that the
+number bought is never a whole label away from the sum, and what is used is the probability.
 
 Nothing here knows of money, models or events; `arrivals` joins it to those. Probabilities are
 whole billionths, so that their sums do not depend on how the events were batched.
@@ -41,6 +42,9 @@ CREDIT_EVENTS = 256.0
 """What has piled up beyond so many labels is spent within about so many events."""
 
 _RATE_LEAST = 0.2
+
+IN_HAND_LEAST, IN_HAND_OF_N = 0.5, 200.0
+"""Labels kept in hand: one in so many asked, at least a half and at most a whole one."""
 
 
 class Lean(NamedTuple):
@@ -83,13 +87,24 @@ def lean(share: float, known: float, late_labels: float) -> Lean:
     return Lean(1.0 - doubt, SHARPNESS / (1.0 + late_labels / LATE_LABELS_SHARPNESS))
 
 
+def in_hand_of(asked_n: int) -> float:
+    """The labels kept in hand when so many were asked.
+
+    With a whole one all that is drawn is asked at once. With a half every second draw waits for
+    money, a quarter of the time in which a label is earned; but less stays unused at the end.
+
+    >>> in_hand_of(50), in_hand_of(150), in_hand_of(400)
+    (0.5, 0.75, 1.0)
+    """
+    return min(1.0, max(IN_HAND_LEAST, asked_n / IN_HAND_OF_N))
+
+
 def rate_of(earned: float, credit: float) -> float:
     """The rate at which to draw, labels per event, 0 to 1.
 
     `earned` is the rate at which labels are earned; `credit` is what was earned and not drawn, in
-    labels, less one: with a label in hand what is drawn can be asked at once. A small credit or
-    debt is made good within the time in which a label or two are earned, a large credit within some
-    hundred events.
+    labels, less `in_hand_of`. A small credit or debt is made good within the time in which a label
+    or two are earned, a large credit within some hundred events.
 
     >>> rate_of(0.01, 0.0), rate_of(0.01, 2.0), rate_of(0.01, -5.0)
     (0.01, 0.02, 0.0)
@@ -148,6 +163,42 @@ class RankChances:
         n = len(self.ordered)
         preferred_n = int((self._by_rank > self.rate).sum())
         return float(self.ordered[n - preferred_n]) if 0 < preferred_n <= n else 0.0
+
+
+def deviations(guesses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far from its guess a prediction turns out to be, shape (n,): sqrt(c (1 - c)).
+
+    A guess, shape (n,), is the chance that a prediction is right.
+    """
+    return np.asarray(np.sqrt(np.maximum(guesses * (1.0 - guesses), 0.0)))
+
+
+def for_both(
+    by_doubt: RankChances,
+    doubts: NDArray[np.float64],
+    errors: NDArray[np.float64],
+    error: float,
+    estimate_share: float,
+) -> NDArray[np.int64]:
+    """Probabilities by doubt and for the estimate together, in billionths, shape (n,).
+
+    Chances in proportion to the `deviations` of guesses give the difference estimator its least
+    variance (Neyman, JRSS 97, 1934; Zrnic and Candès, ICML 2024). `errors`, shape (n,), are those
+    of the events, `error` their mean over the events before; while it is 0, doubt alone decides.
+    `estimate_share` is the part of what is not drawn blindly that is drawn for the estimate.
+
+    >>> by_doubt, doubts = RankChances(np.zeros(9), 0.1, Lean(0.2, 15.0)), np.zeros(2)
+    >>> for_both(by_doubt, doubts, np.array([0.1, 0.3]), 0.2, 0.25) / ONE
+    array([0.09, 0.11])
+    """
+    chances = by_doubt.of(doubts)
+    blind, rate = by_doubt.shape.share * by_doubt.rate * ONE, by_doubt.rate * ONE
+    if error <= 0.0 or estimate_share == 0.0:
+        return chances
+    for_estimate = np.minimum((rate - blind) * (errors / error), ONE - blind)
+    for_model = chances - blind
+    mixed = blind + (1.0 - estimate_share) * for_model + estimate_share * for_estimate
+    return np.asarray(np.rint(mixed).astype(np.int64))
 
 
 @lru_cache(maxsize=128)

@@ -53,6 +53,8 @@ class RuledArrivals:
     blind that is drawn by need.
     """
 
+    estimate_share: ClassVar[float] = 0.0
+
     STATE_VERSION: ClassVar[int] = 2
 
     @staticmethod
@@ -104,8 +106,10 @@ class RuledArrivals:
         pool: Pool,
         needs: NDArray[np.float64] | None = None,
         is_duplicate: NDArray[np.bool_] | None = None,
+        *,
+        errors: NDArray[np.float64] | None = None,
     ) -> Look:
-        """How far these events go until one is drawn; changes nothing."""
+        """How far these events go until one is drawn; changes nothing. Nobody reads `errors`."""
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
         walk = self._walk(rule, pool, doubts, needs, is_duplicate)
         return Look(
@@ -220,8 +224,8 @@ class RuledArrivals:
         """Take the rate anew: at counted events, and after each draw. Arguments: `Arrivals.aim`."""
         self.is_due = False
         earned = budget.steady_labels_per_event()
-        in_hand = min(budget.balance, room_n * ONE) - (budget.held_n + waiting_n) * ONE
-        credit = in_hand / ONE - 1.0
+        to_spend = min(budget.balance, room_n * ONE) - (budget.held_n + waiting_n) * ONE
+        credit = to_spend / ONE - 1.0
         is_granted = budget.asked_n < budget.start_n and min(budget.available_n, room_n) > 0
         rate = 1.0 if is_granted else rate_of(earned, credit)
         self._is_known = classes_n > 1 or self.is_doubt_given
@@ -248,6 +252,11 @@ def arrivals_of(
     quota_share = quotas.share if quotas.is_set else None
     rule_name, is_doubt_given = settings.arrival.rule, settings.uncertainty_from == "served"
     if not asks_on_arrival(settings, strategy in BY_ROW):
+        if settings.estimate_share:
+            raise BadSettings(
+                f"query.estimate_share is {settings.estimate_share:g} and events are asked in "
+                "rounds, which have no such part; set query.ask to arrival, or leave it out"
+            )
         if settings.arrival != ArrivalSettings():
             raise BadSettings(
                 f"query.arrival.rule is {rule_name} and events are asked in rounds; set query.ask "
@@ -262,7 +271,18 @@ def arrivals_of(
                 "query.arrival.options are set and query.arrival.rule is rank, which has none"
             )
         share = 1.0 if strategy is random else settings.control_share
-        return Arrivals(share, chance, is_doubt_given=is_doubt_given, quota_share=quota_share)
+        return Arrivals(
+            share,
+            chance,
+            is_doubt_given=is_doubt_given,
+            quota_share=quota_share,
+            estimate_share=settings.estimate_share,
+        )
+    if settings.estimate_share:
+        raise BadSettings(
+            f"query.estimate_share is {settings.estimate_share:g} and query.arrival.rule is "
+            f"{rule_name}; only rank draws for the estimate: leave one of them out"
+        )
     rule = made(rule_name, settings.arrival.options)
     if getattr(rule, "is_of_unit_doubt", False) and name not in UNIT_DOUBTS:
         raise BadSettings(

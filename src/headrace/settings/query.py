@@ -74,6 +74,13 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         CountOrNone,
         about("Labels set aside, once earned, for audits alone (`headrace round open --audit`)."),
     ] = 0
+    reserve_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        about(
+            "Of the labels asked, the part that is set aside until there are `reserve`. It stays "
+            "unused where nothing happens."
+        ),
+    ] = 0.005
 
     @property
     def is_total(self) -> bool:
@@ -252,6 +259,14 @@ class QuerySettings(Section, frozen=True, kw_only=True):
             "few or late it is larger."
         ),
     ] = 0.25
+    estimate_share: Annotated[
+        Annotated[float, Meta(ge=0, le=1)],
+        about(
+            "Of what is drawn on arrival and not at random, the part that is drawn for the "
+            "estimate of the accuracy: events of which it is hard to tell whether the prediction "
+            "is right. Intervals become narrower; the model learns less of its closest calls."
+        ),
+    ] = 0.0
     sharpness: Annotated[
         Annotated[float, Meta(ge=0, le=10)],
         about(
