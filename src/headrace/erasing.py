@@ -53,7 +53,8 @@ def erase_subject(
     subject, schema = Subject(order), shard.schema
     _find_ids(subject, schema, shard, _requests_of(shard, desk))
     request_ids = _requests_about(subject.event_ids, shard)
-    old_ids = _requests_about(_old_ids(subject, shard, desk), shard) - request_ids
+    old = _old_ids(subject, _requests_of(shard, desk))
+    old_ids = _requests_about(old, shard) - request_ids
     erased: Counter[str] = Counter()
     _erase_events(subject, schema, shard, erased)
     erased["waiting requests"] = _erase_waiting(shard, request_ids | old_ids)
@@ -89,7 +90,8 @@ def erase_events(order: ErasureOrdered, shard: Shard) -> dict[str, int]:
     """Forget what a shard alone holds of the events that an order names; how many, by where."""
     subject, schema = Subject(order, shard.asking.request_id), shard.schema
     _find_ids(subject, schema, shard, _waiting_of(shard))
-    request_ids = _requests_about(subject.event_ids, shard)
+    old = _old_ids(subject, _waiting_of(shard))
+    request_ids = _requests_about(subject.event_ids | old, shard)
     request_ids = request_ids.union(order.request_ids, *map(opinion_ids, order.request_ids))
     erased: Counter[str] = Counter()
     _erase_events(subject, schema, shard, erased)
@@ -113,9 +115,9 @@ def _find_ids(
             subject.event_ids.add(one.event_id)
 
 
-def _old_ids(subject: Subject, shard: Shard, desk: Desk) -> set[str]:
-    """The ids of the events that are too old and were asked about."""
-    return {one.event_id for one in _requests_of(shard, desk) if one.event_at < subject.before}
+def _old_ids(subject: Subject, requests: Iterable[LabelRequested]) -> set[str]:
+    """The ids of the events of these requests that are too old."""
+    return {one.event_id for one in requests if one.event_at < subject.before}
 
 
 def _requests_of(shard: Shard, desk: Desk) -> list[LabelRequested]:

@@ -16,6 +16,7 @@ from headrace.flow.flow import Flow
 from headrace.flow.mail import Mail
 from headrace.flow.recovery import Recovery
 from headrace.label.desk import Desk
+from headrace.label.outcomes import Erased
 from headrace.learn import training_log
 from headrace.messages import ErasureOrdered, SubjectErased
 from simulation.cluster_erasures import ErasedWorld, ErasureAudit
@@ -72,7 +73,7 @@ def forgets_no_label(patch: pytest.MonkeyPatch) -> None:
 
 
 def keeps_requests(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Desk, "erase", lambda self, request_ids, reason, now: ([], 0, False))
+    patch.setattr(Desk, "erase", lambda self, request_ids, reason, now: Erased([], [], 0, False))
 
 
 def tells_one_desk_alone(patch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from ..adapters.sealing import Sealer
 from ..messages import Answer, ForAnnotators, RequestWithdrawn, Withdrawal
 from ..request_ids import further_id
 from .bridge import Bridge, Reply, Unreachable
-from .erasing import REASON, erase_requests
+from .erasing import FORGOTTEN, erase_requests
 from .outbox import Outbox
 
 ANSWERS_MAX = 1_000
@@ -194,7 +194,7 @@ def _erased(records: Sequence[ForAnnotators]) -> set[str]:
     erased = {
         record.request_id
         for record in records
-        if isinstance(record, RequestWithdrawn) and record.reason == REASON
+        if isinstance(record, RequestWithdrawn) and record.reason in FORGOTTEN
     }
     return erased | {further_id(one, n) for one in erased for n in range(2, ANSWERS_MAX + 1)}
 

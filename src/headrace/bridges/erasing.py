@@ -19,6 +19,9 @@ from .cells import is_sealed
 from .database import changing
 
 REASON = "erased"
+FORGOTTEN = (REASON, "retention")
+"""Why a request is withdrawn of which nothing is to be remembered."""
+
 BUSY_S = 10.0
 """So long a bridge may hold its file; its own transactions take milliseconds."""
 

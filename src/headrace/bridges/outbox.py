@@ -20,7 +20,7 @@ from ..messages import ForAnnotators, LabelRequested, RequestRescored
 from .bridge import Delivery, Receipt, Reply
 from .cells import Cells
 from .database import changing, open_database
-from .erasing import REASON
+from .erasing import FORGOTTEN
 
 KEPT_N = 100_000
 """So many requests are remembered after their end; an answer to an older one still passes."""
@@ -141,7 +141,7 @@ class Outbox:
                     of_it = (record.request_id, f"{record.request_id}:w", f"{record.request_id}:x")
                     which = "(request_id = ? OR (request_id >= ? AND request_id < ?))"
                     self._leave(which, of_it, record.reason)
-                    if record.reason == REASON:
+                    if record.reason in FORGOTTEN:
                         self._db.execute(f"UPDATE requests SET body = X'' WHERE {which}", of_it)
             self._remember("log", place)
 

@@ -15,7 +15,7 @@ HEARD_S = 5.0
 def say_due(flow: Hand) -> None:
     """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
     desks, shards = list(flow.desks.items()), flow.shards_now()
-    deadlines = [owned.desk.desk.next_deadline() for _, owned in desks]
+    deadlines = [owned.desk.next_deadline for _, owned in desks]
     deadlines += [owned.shard.shard.next_deadline() for owned in shards]
     deadlines.append(flow.training.trainer.next_deadline())
     if flow.quiet.wants_look(deadlines, flow.now, flow.wall, flow.elapsed):
@@ -23,7 +23,7 @@ def say_due(flow: Hand) -> None:
     for number, desk in desks:
         if Part(flow.settings.kafka.desk, number) not in flow.held:
             continue
-        tick = desk.desk.due(flow.clock(desk.desk.desk.next_deadline()))
+        tick = desk.desk.due(flow.clock(desk.desk.next_deadline))
         if tick is not None:
             post = flow.mail.to_desk(tick, tick.at, number)
             flow.outbox.put(Parcel(lambda: None, to_desks=[post]))

@@ -12,15 +12,17 @@ request, however the topics are read.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
 import msgspec
 
-from ..erasing import REASON
+from ..erasing import REASON, TOO_OLD
 from ..errors import BadInput
 from ..label.desk import Desk
+from ..label.outcomes import Erased
 from ..learn.training_log import NOWHERE, Origin, Place
 from ..messages import (
     Answer,
@@ -44,6 +46,7 @@ from ..request_ids import base_id
 from ..settings import Settings
 from ..state import frozen
 from ..subject import Subject
+from ..too_old import KEY, order_to_forget, step_of, step_s_of
 from ..wiring import make_desk
 
 ERASURES_MAX = 100
@@ -77,16 +80,21 @@ class PartitionDesk:
         self.erasures_n = 0
         self._erasures: tuple[ErasureOrdered, ...] = ()
         self._request_id = partial(request_id, settings.stream)
+        self._retention = settings.retention
+        self._step_s = step_s_of(settings.retention)
         # The clock that was asked for and has not come back in the log yet.
         self.asked_at = -math.inf
 
     def fold(self, entry: DeskInput, written_at: float, offset: int) -> list[Said]:
         """Take the next entry of the log; what fell due by its time comes first."""
         self.position = offset + 1
+        before = self.now
         if math.isfinite(written_at):
             self.now = max(self.now, written_at)
         now = self.now if math.isfinite(self.now) else 0.0
         outputs: list[End | Unended] = [*self.desk.advanced(now)]
+        if self._is_step_between(before, now):
+            outputs += self._forget_old(now)
         match entry:
             case LabelRequested():
                 outputs += self._requested(entry, now)
@@ -129,26 +137,51 @@ class PartitionDesk:
         self._erasures = (*self._erasures, order)[-ERASURES_MAX:]
         subject = Subject(order, self._request_id)
         found = [one for one in self.desk.requests() if self._is_about(subject, one)]
-        ids = {one.request_id for one in found}
-        erased = self.desk.erase(ids, REASON, now)
-        counts = {"open requests": len(erased.withdrawn), "ended requests": erased.ended_n}
+        outputs, erased = self._erase_requests(found, REASON, now)
+        ids = {base_id(one.request_id) for one in found}
         # One desk tells that a label is known to have been learned: models are made anew once.
         is_learned = erased.has_label or (order.is_learned and self.partition == 0)
         passed_on = msgspec.structs.replace(
             order,
             at=now,
-            request_ids=tuple(sorted({*order.request_ids, *map(base_id, ids)})),
+            request_ids=tuple(sorted({*order.request_ids, *ids})),
             is_learned=is_learned,
             desk=self.partition,
-            erased={where: n for where, n in counts.items() if n},
+            erased=_counts_of(erased),
         )
+        return [*outputs, passed_on]
+
+    def _erase_requests(
+        self, requests: Sequence[LabelRequested], reason: str, now: float
+    ) -> tuple[list[End | Unended], Erased]:
+        """Forget these requests: what is said of it, and what was forgotten.
+
+        Annotators' tools are told of those that have ended too: they may remember them.
+        """
+        ids = {one.request_id for one in requests}
+        erased = self.desk.erase(ids, reason, now)
         ended = ids - {one.request_id for one in erased.withdrawn}
         moot = [
-            RequestWithdrawn(request_id=one, event_id="", at=now, reason=REASON)
+            RequestWithdrawn(request_id=one, event_id="", at=now, reason=reason)
             for one in sorted(ended)
         ]
         gone = [*erased.questions, *(QuestionChanged(at=now, record=one) for one in moot)]
-        return [*erased.withdrawn, *gone, passed_on]
+        return [*erased.withdrawn, *gone], erased
+
+    def _is_step_between(self, before: float, now: float) -> bool:
+        """Whether another step of [retention] has begun; with the first entry none has."""
+        return math.isfinite(before) and step_of(now, self._step_s) > step_of(before, self._step_s)
+
+    def _forget_old(self, now: float) -> list[End | Unended]:
+        """Forget the requests about what is too old, and have all others forget what they hold."""
+        key = f"{KEY} {step_of(now, self._step_s)}"
+        order = order_to_forget(self._retention, now, key)
+        self.erasures_n += 1
+        too_old = -math.inf if order.before is None else order.before
+        found = [one for one in self.desk.requests() if one.event_at < too_old]
+        outputs, erased = self._erase_requests(found, TOO_OLD, now)
+        counts = _counts_of(erased)
+        return [*outputs, msgspec.structs.replace(order, desk=self.partition, erased=counts)]
 
     def _said(self, outputs: list[End | Unended], offset: int) -> list[Said]:
         said, number = [], 0
@@ -161,13 +194,26 @@ class PartitionDesk:
             self._last, number = place, number + 1
         return said
 
-    def due(self, now: float) -> Tick | None:
-        """The moment to log, if a deadline passed and the log does not know of it yet."""
+    @property
+    def next_deadline(self) -> float | None:
+        """When something is due that no record has to come for: a request, or a step."""
         deadline = self.desk.next_deadline()
+        if math.isinf(self._step_s):
+            return deadline
+        # The clock of a desk begins with its first entry, whether anything is ever asked or not.
+        is_begun = math.isfinite(self.now)
+        begins = (step_of(self.now, self._step_s) + 1) * self._step_s if is_begun else -math.inf
+        return begins if deadline is None else min(deadline, begins)
+
+    def due(self, now: float) -> Tick | None:
+        """The moment to log, if a deadline passed or a step began that the log does not know of."""
+        deadline = self.next_deadline
         # Once it came back, a request may follow it in the log that was due before: by a clock that
         # was ahead. It is asked for again.
         is_on_its_way = self.asked_at > self.now
-        if deadline is None or deadline > now or (is_on_its_way and self.asked_at >= deadline):
+        if deadline is None or deadline > now or not math.isfinite(now):
+            return None
+        if is_on_its_way and self.asked_at >= deadline:
             return None
         self.asked_at = now
         return Tick(at=now)
@@ -194,3 +240,8 @@ class PartitionDesk:
         desk.govern(self.desk.settings, self.desk.gold)
         self.desk, self.now, self._last, self.position = desk, now, last, position
         self.erasures_n, self._erasures = erasures_n, erasures
+
+
+def _counts_of(erased: Erased) -> dict[str, int]:
+    counts = {"open requests": len(erased.withdrawn), "ended requests": erased.ended_n}
+    return {where: n for where, n in counts.items() if n}

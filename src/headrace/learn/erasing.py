@@ -26,9 +26,18 @@ Names = Callable[[str, str | None, Features | None], bool]
 
 def erase_labels(order: ErasureOrdered, trainer: Trainer) -> SubjectErased:
     """Forget what a trainer alone holds of the events that an order names; what that was."""
+    version = trainer.version + 1
     examples_n, is_refitted = erase_examples(
         trainer, Subject(order).names, order.request_ids, is_learned=order.is_learned
     )
+    if order.before is not None:
+        trainer.noise.erase((), order.before)
+    if order.examples_before is not None:
+        old_n, is_made_anew = forget_examples(
+            trainer, order.examples_before, is_unlearned=order.is_unlearned
+        )
+        examples_n, is_refitted = examples_n + old_n, is_refitted or is_made_anew
+    trainer.version = version
     rows = [example.row for example in trainer.memory.examples()]
     categories_n = trainer.schema.forget_categories(rows)
     read_anew(trainer)

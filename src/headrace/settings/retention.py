@@ -33,7 +33,8 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
         about(
             "No event is kept longer after it happened, nor what was asked, answered and decided "
             "about it: in memory, in the files of the run and in the memories of its bridges and "
-            "desks. By the clock of the stream, for `headrace run`. None: bounded by number alone."
+            "desks, by the clock of the stream. On Kafka in memory, in snapshots and memories of "
+            "bridges, by the clock of the desks' log. None: bounded by number alone."
         ),
     ] = None
     examples_days: Annotated[
@@ -85,13 +86,3 @@ def faults_of_retention(
             "themselves, longer than [retention] says; set retention.unlearns to true"
         )
     return faults
-
-
-def faults_on_kafka(retention: RetentionSettings) -> list[str]:
-    """What workers on Kafka can't do: their logs are kept by the rules of their topics."""
-    return [
-        f"retention.{name} is for headrace run; on Kafka topics say how long they keep records "
-        "(kafka.retention_s, docs/ERASURE.md); leave it out"
-        for name in ("days", "examples_days")
-        if getattr(retention, name) is not None
-    ]

@@ -43,7 +43,7 @@ from .privacy import PrivacySettings, faults_of_privacy
 from .query import BudgetSettings, ColdStartSettings, QuerySettings, RoundSettings, faults_of_query
 from .queue import QueueSettings, faults_of_secrets
 from .reading import section_of
-from .retention import RetentionSettings, faults_of_retention, faults_on_kafka
+from .retention import RetentionSettings, faults_of_retention
 from .sealing import SealingSettings
 
 # Of other modules; to be imported from here like the sections below.
@@ -413,8 +413,6 @@ def load(path: Path) -> Settings:
 def load_for_kafka(path: Path) -> Settings:
     """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
     settings, folder = load(path), path.parent
-    if faults := faults_on_kafka(settings.retention):
-        raise BadSettings(faults)
     kafka, worker = settings.kafka, settings.worker
     files = {
         name: str(folder / getattr(kafka, name))

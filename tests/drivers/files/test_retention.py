@@ -17,7 +17,7 @@ from headrace.bridges.folder import FolderEnd
 from headrace.drivers.files import erasing
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadSettings
-from headrace.settings import load_for_kafka, parse
+from headrace.settings import parse
 
 HOUR, DAY = 3_600.0, 86_400.0
 DAYS = 2
@@ -228,10 +228,3 @@ def test_a_copy_of_a_pipe_and_lines_that_are_no_events(tmp_path):
 def test_contradictions_are_named(options, told):
     with pytest.raises(BadSettings, match=told):
         parse(options)
-
-
-def test_workers_on_kafka_say_that_their_topics_do_it(tmp_path):
-    path = tmp_path / "settings.toml"
-    path.write_text("[retention]\ndays = 30\n")
-    with pytest.raises(BadSettings, match="on Kafka topics say how long"):
-        load_for_kafka(path)

@@ -29,6 +29,7 @@ from headrace.messages import (
     LabelSettled,
     QuestionChanged,
     RequestWithdrawn,
+    Tick,
 )
 from headrace.query.requests import request_id
 from headrace.settings import Settings, parse
@@ -284,3 +285,50 @@ def test_what_was_saved_before_an_order_goes_with_what_is_saved_after_it(
     # Killed before it removed them: whoever saves next does.
     save(States(own, lambda sentence: None), 12, b"nobody", 1)
     assert [store.latest().blob, len(store._folder.names())] == [b"nobody", 1]
+
+
+# ---------------------------------------------------------------------------------- by its age
+
+
+def aged_desk(*entries: Any) -> PartitionDesk:
+    """A desk that keeps nothing for more than a day, in steps of 8,640 s."""
+    kept = msgspec.structs.replace(settings().retention, days=1)
+    desk = PartitionDesk(msgspec.structs.replace(settings(), retention=kept), 1)
+    for entry in entries:
+        desk.fold(entry, 20.0, desk.position)
+    return desk
+
+
+def test_a_desk_forgets_what_is_too_old_once_in_a_step_and_has_all_forget_it() -> None:
+    old, young = asked("e1"), asked("e2", event_at=90_000.0)
+    desk = aged_desk(old, young)
+    tick = Tick(at=10 * 8_640.0)
+    withdrawn, order = (said.output for said in desk.fold(tick, tick.at, desk.position))
+    assert (withdrawn.request_id, withdrawn.reason) == (old.request_id, "retention")
+    assert (order.before, order.examples_before, order.desk) == (8_640.0, 8_640.0, 1)
+    assert order.erased == {"open requests": 1} and desk.desk.requests() == [young]
+    assert desk.fold(tick, tick.at + 1.0, desk.position) == []
+    assert desk.erasures_n == 1, "what was saved before is to go"
+
+
+def test_the_clock_of_a_desk_brings_the_next_step_and_its_first() -> None:
+    desk = aged_desk()
+    assert desk.due(50.0) == Tick(at=50.0), "it begins without any request"
+    desk.fold(Tick(at=50.0), 50.0, 0)
+    assert desk.next_deadline == 8_640.0 and desk.due(8_639.0) is None
+    assert desk.due(8_641.0) == Tick(at=8_641.0)
+    never = PartitionDesk(settings(), 1)
+    assert never.next_deadline is None and never.due(1e9) is None
+
+
+def test_a_trainer_forgets_old_examples_as_one_entry_of_its_log() -> None:
+    log = new_log(settings())
+    for n, at in enumerate((10.0, 20.0, 30.0)):
+        label = msgspec.structs.replace(settled(f"e{n}"), event_at=at, at=at)
+        log.fold(label, Origin(0, (n, 0), NOWHERE if n == 0 else (n - 1, 0)), None)
+    version = log.trainer.version
+    order = ErasureOrdered(at=99.0, key="retention 1", before=15.0, examples_before=25.0)
+    log.fold(order, Origin(0, (3, 0), (2, 0)), None)
+    assert [x.at for x in log.trainer.memory.examples()] == [30.0]
+    assert log.trainer.version == version + 1
+    assert log.erased is not None and log.erased.erased["examples"] == 2

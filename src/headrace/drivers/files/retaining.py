@@ -1,9 +1,7 @@
-"""What is too old is forgotten: when, and the order that says so, as [retention] has it.
+"""What is too old is forgotten before the first event of a step (see `too_old`).
 
-Time is cut into steps of a day, or of a tenth of `retention.days` if that is less. Before the first
-event of a step whatever will be older than allowed by the end of it is erased, as `headrace erase`
-would: so nothing is ever older, and what is forgotten depends on the events alone and not on how
-they are read. The age is by the clock of the stream.
+So nothing is ever older, and what is forgotten depends on the events alone and not on how they are
+read. The age is by the clock of the stream.
 """
 
 from __future__ import annotations
@@ -12,10 +10,9 @@ import math
 from pathlib import Path
 
 from ...messages import ErasureOrdered
-from ...settings.retention import DAY_S, RetentionSettings
+from ...settings.retention import RetentionSettings
+from ...too_old import KEY, order_to_forget, step_of, step_s_of
 from .erasing import Erased, erased_of, note_erased, told_of
-
-KEY = "retention"
 
 
 class Retention:
@@ -30,11 +27,10 @@ class Retention:
     """
 
     def __init__(self, settings: RetentionSettings, state: Path) -> None:
-        limits = [days * DAY_S for days in (settings.days, settings.kept_examples_days) if days]
         self._settings, self._state = settings, state
-        self.step_s = min([DAY_S, *(limit / 10.0 for limit in limits)])
-        self._is_kept = bool(limits)
-        self._step = _latest_step(state) if limits else None
+        self.step_s = step_s_of(settings)
+        self._is_kept = math.isfinite(self.step_s)
+        self._step = _latest_step(state) if self._is_kept else None
         self._clock = math.inf
 
     @property
@@ -46,7 +42,7 @@ class Retention:
 
     def begin(self, clock: float) -> None:
         """The first event comes: there is nothing yet that could be too old, which is noted."""
-        self._step = math.floor(clock / self.step_s)
+        self._step = step_of(clock, self.step_s)
         key = f"{KEY} {self._step}/0"
         began = Erased(at=clock, key=key, memory={}, is_refitted=False, lines={}, bridges={})
         note_erased(self._state, [began])
@@ -55,7 +51,7 @@ class Retention:
         """Whether the clock stands in a later step than when something was forgotten last."""
         if not self._is_kept or not math.isfinite(clock):
             return False
-        step, is_back = math.floor(clock / self.step_s), clock < self._clock
+        step, is_back = step_of(clock, self.step_s), clock < self._clock
         self._clock = clock
         if self._step is not None and is_back and step < self._step:
             # It was wrong and was set anew, or a kill came before the event that moved it.
@@ -64,16 +60,8 @@ class Retention:
 
     def order(self, clock: float, *, events_n: int) -> ErasureOrdered:
         """The order to forget what is too old, or would be before the next order."""
-        self._step = math.floor(clock / self.step_s)
-        end = (self._step + 1) * self.step_s
-        days, examples_days = self._settings.days, self._settings.kept_examples_days
-        return ErasureOrdered(
-            at=clock,
-            key=f"{KEY} {self._step}/{events_n}",
-            before=None if days is None else end - days * DAY_S,
-            examples_before=None if examples_days is None else end - examples_days * DAY_S,
-            is_unlearned=self._settings.unlearns,
-        )
+        self._step = step_of(clock, self.step_s)
+        return order_to_forget(self._settings, clock, f"{KEY} {self._step}/{events_n}")
 
 
 def _latest_step(state: Path) -> int | None:
