@@ -79,7 +79,7 @@ arrival = {rule = "split", options = {share = 0.2}}
 The default, `rank`, is a draw of our own: an event is the likelier, the higher its doubt ranks
 among those of the last 1,024, and what is drawn is the budget to a label
 ([adr 11](adr/0011-asking-on-arrival.md)). `query.estimate_share` of what is not drawn blindly is
-drawn for the estimate of the accuracy ([adr 24](adr/0024-hardly-any-label-is-left-unused.md)), by
+drawn for the estimate of the accuracy ([adr 24](adr/0024-what-is-set-aside.md)), by
 default none. The others below are published rules, whose choices are
 those of scikit-activeml on the same stream, asked one event at a time, where it has the rule too.
 

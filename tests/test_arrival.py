@@ -66,7 +66,7 @@ def test_a_share_is_spent_to_a_label_and_soon(share: float, reserve: int) -> Non
     held_n = engine.shard.asking.budget.held_n
     in_hand = in_hand_of(len(requests))
     assert share * 6_000 - held_n - in_hand - 1.5 <= len(requests) <= share * 6_000 - held_n
-    assert held_n == min(reserve, len(requests) // 200)
+    assert held_n == min(reserve, len(requests) // 10)
     waited = np.array([request.at - request.event_at for request in requests])
     assert waited.mean() <= 0.25 / share
     assert waited[200:].sum() <= 0.1 * len(waited)
@@ -255,7 +255,7 @@ def test_a_function_of_the_users_is_asked_about_each_event_alone() -> None:
         assert sizes == {1}
         runs.append([(r.event_id, r.propensity, r.utility) for r in asked(outputs)])
     assert runs[0] == runs[1] == runs[2]
-    assert len(runs[0]) > 50
+    assert len(runs[0]) >= 50
 
 
 def ranked(pool: Pool, chance: Chance) -> np.ndarray:

@@ -75,7 +75,7 @@ def _opening(rows: Mapping[Run, Row], results: Results) -> list[str]:
         f"{len(rows)} runs, {made}."
         + (f" Not run: {', '.join(lost)}." if lost else "")
         + " Figures are of that code; what it does otherwise by now is in the decision records "
-        "([24](adr/0024-hardly-any-label-is-left-unused.md): the labels bought).",
+        "([24](adr/0024-what-is-set-aside.md): the labels bought).",
         "",
         "**What is compared.** Each run plays a stream through `headrace.Engine` in its own order. "
         "Every event is predicted before its label can be known, and that prediction is judged. A "

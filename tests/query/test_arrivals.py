@@ -122,5 +122,5 @@ def test_of_what_is_granted_at_the_start_nothing_is_held() -> None:
     assert budget.start_n == 30
     budget.charge(30)
     assert budget.held_n == 0
-    budget.charge(401)
+    budget.charge(25)
     assert budget.held_n == 2

@@ -100,7 +100,7 @@ def test_a_flow_that_spends_more_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     broken(monkeypatch)
-    assert any(is_caught(seed, fault) for seed in range(first, first + 60, 3))
+    assert any(is_caught(seed, fault) for seed in range(first, first + 150, 3))
 
 
 def is_caught(seed: int, fault: str) -> bool:

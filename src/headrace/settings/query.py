@@ -80,7 +80,7 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
             "Of the labels asked, the part that is set aside until there are `reserve`. It stays "
             "unused where nothing happens."
         ),
-    ] = 0.005
+    ] = 0.1
 
     @property
     def is_total(self) -> bool:

@@ -94,9 +94,7 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
         observe=ObserveSettings(
             window_n=1_000, reservoir_n=1_000, reservoir_half_life_s=events_n / 24
         ),
-        query=QuerySettings(
-            strategy=strategy, budget=BudgetSettings(share=SHARE, reserve_share=0.1)
-        ),
+        query=QuerySettings(strategy=strategy, budget=BudgetSettings(share=SHARE)),
         label=LabelSettings(deadline_s=900.0, answers_wanted=2, answers_max=3),
         drift=DriftSettings(
             check_every_n=250,
