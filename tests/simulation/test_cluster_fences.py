@@ -39,8 +39,8 @@ def test_the_other_partitions_go_on_and_the_group_says_who_has_it() -> None:
     for seed in SEEDS:
         world = alone(seed)
         cluster, seen = world.cluster, list[Any]()
-        cluster.after(AT + 9.0, lambda world=world, seen=seen: seen.append(shards_of(world)))
-        cluster.after(AT + 9.5, cluster.share)
+        cluster.after(AT + 7.0, lambda world=world, seen=seen: seen.append(shards_of(world)))
+        cluster.after(AT + 7.5, cluster.share)
         world.live()
         assert seen == [[1]]
         assert any("partition 0 is let go of" in told for told in cluster.warned)
