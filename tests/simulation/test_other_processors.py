@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from headrace.flow.shards import PartitionShard
 from headrace.query import asking, choosing
 from headrace.query.record import Differences
+from headrace.settings.query import ArrivalSettings
 from simulation import cluster_worlds
 from simulation.cluster import Worker
 from simulation.cluster_audit import Audit, rows_of, steps_of
@@ -63,7 +64,9 @@ def in_rounds(seed: int) -> Any:
     settings = cluster_worlds.settings_of(seed)
     rounds = structs.replace(settings.query.rounds, every_n=15)
     cold = structs.replace(settings.query.cold_start, per_class_n=0)
-    query = structs.replace(settings.query, ask="rounds", rounds=rounds, cold_start=cold)
+    query = structs.replace(
+        settings.query, ask="rounds", rounds=rounds, cold_start=cold, arrival=ArrivalSettings()
+    )
     return structs.replace(settings, query=query)
 
 
