@@ -60,8 +60,9 @@ def lived() -> tuple[Engine, list[Input], list[Output]]:
     def feed(message: Input) -> None:
         nonlocal turn
         inputs.append(message)
-        for output in engine.feed([message]):
-            outputs.append(output)
+        found = engine.feed([message])
+        outputs.extend(found)
+        for output in found:
             record = output.record if isinstance(output, QuestionChanged) else output
             if isinstance(record, LabelRequested):
                 turn += 1

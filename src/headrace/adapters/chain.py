@@ -40,7 +40,7 @@ Entry = Mapping[str, Any]
 def encode_entry(entry: Entry) -> bytes:
     """The canonical encoding of an entry.
 
-    >>> encode({"what": "asked", "n": 1, "propensity": 0.1})
+    >>> encode_entry({"what": "asked", "n": 1, "propensity": 0.1})
     b'{"n":1,"propensity":0.1,"what":"asked"}'
     """
     return _ENCODER.encode(dict(entry))
@@ -74,7 +74,7 @@ class Chain:
     >>> chain.append([{"what": "login", "by": "ann"}])
     >>> chain.n, len(chain.head)
     (2, 64)
-    >>> [entry["what"] for entry in read(chain.folder, "acts")]
+    >>> [entry["what"] for entry in read_entries(chain.folder, "acts")]
     ['begun', 'login']
     >>> chain.close()
     """

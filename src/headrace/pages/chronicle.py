@@ -327,7 +327,7 @@ class Chronicle:
 def wilson_interval(share: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval (JASA 22, 1927) for a share seen in n blind draws, n above 0.
 
-    >>> [round(end, 3) for end in wilson(1.0, 16)]
+    >>> [round(end, 3) for end in wilson_interval(1.0, 16)]
     [0.806, 1.0]
     """
     z = _Z * _Z / n

@@ -76,7 +76,7 @@ class Brokers:
             raise Unreachable("away")
         return {part: (self.firsts[part], self.ends[part]) for part in self.logs}
 
-    def read_entries(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
+    def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
         self.bounds()
         found = {}
         for part, log in self.logs.items():

@@ -86,7 +86,7 @@ def guess_of(request: LabelRequested, settings: FilesSettings) -> tuple[str, flo
 def shorten_value(value: Value, chars_max: int) -> str:
     """A value of a feature as people read it, cut where it is long.
 
-    >>> shown(0.1 + 0.2, 100), shown(True, 100), shown(None, 100), shown("abcdefghijklm", 10)
+    >>> shorten_value(0.1 + 0.2, 100), shorten_value(True, 100), shorten_value(None, 100), shorten_value("abcdefghijklm", 10)
     ('0.3', 'true', '', 'abcdefghi…')
     """
     if value is None:

@@ -32,7 +32,7 @@ _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 def guard_cell(text: str) -> str:
     """Text as a cell that no spreadsheet calculates; `unguard_cell` takes it back.
 
-    >>> guarded("=1+1"), guarded("ham"), guarded("'tis"), unguarded(guarded("=1+1"))
+    >>> guard_cell("=1+1"), guard_cell("ham"), guard_cell("'tis"), unguard_cell(guard_cell("=1+1"))
     ("'=1+1", 'ham', "''tis", '=1+1')
     """
     return f"'{text}" if _FORMULA.match(text) or text.startswith("'") else text

@@ -172,7 +172,7 @@ def show_parts(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
 def summarize_parts(parts: Sequence[Part]) -> str:
     """What it comes to, as a sentence.
 
-    >>> summary([Part("training", EQUAL), Part("desk-0", EQUAL), Part("shard-0")])
+    >>> summarize_parts([Part("training", EQUAL), Part("desk-0", EQUAL), Part("shard-0")])
     '2 of 3 parts are proven equal to their newest snapshots; 1 has none'
     """
     counted = {verdict: sum(part.verdict == verdict for part in parts) for verdict in _ENDINGS}

@@ -38,7 +38,7 @@ class Interval(msgspec.Struct, frozen=True, kw_only=True):
 def t_interval(values: Sequence[float]) -> Interval:
     """Mean and t-interval of a few independent values.
 
-    >>> found = interval([0.70, 0.72, 0.74])
+    >>> found = t_interval([0.70, 0.72, 0.74])
     >>> round(found.mean, 3), round(found.low, 3), round(found.high, 3)
     (0.72, 0.67, 0.77)
     """
@@ -243,7 +243,7 @@ def count_saved_labels(
     curve has fewer than two points.
 
     >>> curve = [(100.0, 0.60), (200.0, 0.70), (400.0, 0.80)]
-    >>> better = saved(curve, 200.0, Interval(mean=0.05, low=0.02, high=0.10))
+    >>> better = count_saved_labels(curve, 200.0, Interval(mean=0.05, low=0.02, high=0.10))
     >>> round(better.share, 2), round(better.low, 2), round(better.high, 2), better.is_sure
     (0.29, 0.13, 0.5, True)
     """
