@@ -244,9 +244,9 @@ def run_words(words: list[str]) -> None:
     first, *others = words
     if first == "-m":
         sys.argv = others
+        sys.path.insert(0, "")
         if others[0] in ("headrace", "headrace.cli"):
             sys.exit(import_module("headrace.cli").main())
-        sys.path.insert(0, "")
         runpy.run_module(others[0], run_name="__main__", alter_sys=True)
     elif first == "-c":
         sys.path.insert(0, "")
