@@ -40,9 +40,12 @@ PATIENCE_S = 240.0
 ALERT_STEP_S = 15.0
 QUICK = "global: {scrape_interval: 15s, evaluation_interval: 2s}"
 
-NO_CAP = {"headrace_budget_cap_labels": "the demo's budget has no cap"}
+NOT_SET = {
+    "headrace_budget_cap_labels": "the demo's budget has no cap",
+    "headrace_annotator_gold": "no answer is known: label.gold_share is 0",
+}
 IN_INCIDENT = {
-    **NO_CAP,
+    **NOT_SET,
     "headrace_choosing_gain": "its twins have too few labels to tell",
     "headrace_random_labels": "its twins have too few labels to tell",
     "headrace_model_evidence_age": "its model is no committee",
@@ -52,7 +55,7 @@ IN_INCIDENT = {
 MAY_LACK = {"headrace_random_labels": "the twins of a demo may have too few labels to tell"}
 
 NO_LOG = {
-    **NO_CAP,
+    **NOT_SET,
     "headrace_partition_lag": "the demo reads no log",
     "headrace_training_log": "the demo keeps its training log in memory",
     "headrace_last_rebalance": "the demo is alone",
