@@ -86,8 +86,8 @@ def guess_of(request: LabelRequested, settings: FilesSettings) -> tuple[str, flo
 def shorten_value(value: Value, chars_max: int) -> str:
     """A value of a feature as people read it, cut where it is long.
 
-    >>> shorten_value(0.1 + 0.2, 100), shorten_value(True, 100), shorten_value(None, 100), shorten_value("abcdefghijklm", 10)
-    ('0.3', 'true', '', 'abcdefghi…')
+    >>> [shorten_value(value, 10) for value in (0.1 + 0.2, True, None, "abcdefghijklm")]
+    ['0.3', 'true', '', 'abcdefghi…']
     """
     if value is None:
         return ""
