@@ -153,3 +153,17 @@ def test_replies_are_erased_from_a_sealed_outbox_or_it_is_told_that_they_were_no
         assert (erased, busy, left) == ({"one.sqlite": 2}, [], ["r2"])
     else:
         assert (erased, busy, left) == ({}, ["one.sqlite"], ["r1", "r2"])
+
+
+@pytest.mark.parametrize("sealer", [SEALER, None], ids=["sealed", "plain"])
+def test_questions_for_one_more_answer_go_with_their_request(tmp_path, sealer):
+    names = ("r1", "r1:w2", "r1:w17", "r1:2", "r2", "r2:w2")
+    kept = {"at": 1_000.0, "deadline": 9_000.0}
+    with outbox_in(tmp_path, sealer) as outbox:
+        outbox.take_in([requests.request(name, **kept) for name in names], "1", 1_000.0)
+        outbox.take_replies(Receipt(tuple(Reply(name, "a", 1_001.0, "eva") for name in names), "t"))
+    erase_requests(tmp_path, ["r1"], sealer)
+    with outbox_in(tmp_path, sealer) as outbox:
+        left = [reply.request_id for _, reply in outbox.to_hand_on(10)]
+        sent = [delivery.request_id for delivery in outbox.to_send(10)]
+    assert sorted(left) == sorted(sent) == ["r1:2", "r2", "r2:w2"]

@@ -16,13 +16,9 @@ from typing import Protocol
 
 from ..adapters.sealing import Sealer
 from ..messages import Answer, ForAnnotators, RequestWithdrawn, Withdrawal
-from ..request_ids import further_id
 from .bridge import Bridge, Reply, Unreachable
 from .erasing import FORGOTTEN, erase_requests
 from .outbox import Outbox
-
-ANSWERS_MAX = 1_000
-"""No request may want more answers (`label.answers_max`)."""
 
 PIECE_N = 100
 """Requests sent at once, and answers written at once."""
@@ -190,13 +186,12 @@ class Carrier:
 
 
 def _erased(records: Sequence[ForAnnotators]) -> set[str]:
-    """The requests withdrawn because their events are erased, and questions for more answers."""
-    erased = {
+    """The requests withdrawn of which nothing is to be remembered."""
+    return {
         record.request_id
         for record in records
         if isinstance(record, RequestWithdrawn) and record.reason in FORGOTTEN
     }
-    return erased | {further_id(one, n) for one in erased for n in range(2, ANSWERS_MAX + 1)}
 
 
 def _answer(reply: Reply) -> Answer | Withdrawal:

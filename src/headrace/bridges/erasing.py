@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ..adapters.sealing import Sealer
+from ..request_ids import base_id, is_further
 from .cells import is_sealed
 from .database import changing
 
@@ -28,12 +29,16 @@ BUSY_S = 10.0
 _ROWS = ("questions", "leases", "passed", "answers", "tasks", "given", "said")
 """Tables whose rows about a request simply go."""
 
+_WITH_BODIES = ("requests", "asked")
+"""Tables whose rows stay, without what they say."""
+
 
 def erase_requests(
     folder: Path, request_ids: Collection[str], sealer: Sealer | None = None
 ) -> tuple[dict[str, int], list[str]]:
     """Erase requests from every memory below a folder: rows by file, and files that were busy.
 
+    Questions for one more answer to a request go with it, as many as a memory has of them.
     A file that is no SQLite is passed over. Those that are sealed are opened by `sealer`; one that
     it does not open counts as busy.
     """
@@ -61,6 +66,7 @@ def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None)
         if is_sealed(db):
             column = f"{path.stem}.replies.body"
             db.create_function("opened", 2, partial(_opened, sealer, column))
+        _add_further(db, tables.intersection((*_ROWS, *_WITH_BODIES)))
         with changing(db):
             rows_n = sum(_delete(db, table) for table in _ROWS if table in tables)
             for table, erase in _OTHERS.items():
@@ -72,6 +78,16 @@ def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None)
         if is_busy:
             raise sqlite3.OperationalError("somebody reads it")
     return rows_n
+
+
+def _add_further(db: sqlite3.Connection, tables: Collection[str]) -> None:
+    """To the ids that are erased those of questions for one more answer to them (`further_id`)."""
+    for table in sorted(tables):
+        db.execute(
+            f"INSERT OR IGNORE INTO erased_ids SELECT request_id FROM {table} WHERE "
+            "substr(request_id, 1, instr(request_id, ':w') - 1) IN "
+            "(SELECT request_id FROM erased_ids)"
+        )
 
 
 def _opened(sealer: Sealer | None, column: str, key: str, body: bytes) -> bytes | None:
@@ -113,7 +129,8 @@ def _erase_replies(db: sqlite3.Connection) -> int:
     rows = db.execute(f"SELECT n, {body} FROM replies WHERE body IS NOT NULL").fetchall()
     if any(body is None for _, body in rows):
         raise sqlite3.OperationalError("it is sealed, and there are no keys")
-    ours = [(n,) for n, body in rows if msgspec.json.decode(body).get("request_id") in gone]
+    named = ((n, str(msgspec.json.decode(body).get("request_id"))) for n, body in rows)
+    ours = [(n,) for n, name in named if (base_id(name) if is_further(name) else name) in gone]
     db.executemany("DELETE FROM replies WHERE n = ?", ours)
     return len(ours)
 
