@@ -3,13 +3,13 @@
 import gc
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from kafka import shared
+from kafka import server, shared
 from kafka.broker import Address, Broker, BrokerMissing, skip_unless_kafka
 
 
@@ -28,8 +28,18 @@ def broker(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator
 @pytest.fixture
 def own_broker(tmp_path: Path) -> Iterator[Broker]:
     """A running Apache Kafka of this test's own: stop it, kill it, start it again."""
+    yield from _started(tmp_path / "broker", server.KILLED)
+
+
+@pytest.fixture
+def pausing_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A running Apache Kafka of this test's own that may pause for up to a minute."""
+    yield from _started(tmp_path / "broker", {})
+
+
+def _started(folder: Path, settings: Mapping[str, str]) -> Iterator[Broker]:
     try:
-        broker = Broker(folder=tmp_path / "broker")
+        broker = Broker(folder=folder, settings=settings)
     except BrokerMissing as missing:
         pytest.skip(str(missing))
     with closing(broker):

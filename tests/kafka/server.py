@@ -20,13 +20,15 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "1",
-    # A killed broker may come back only when its old session is over: 9 s unless told otherwise.
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
+    # Neither a pause nor a busy machine is a death.
+    "broker.session.timeout.ms": "60000",
     "log.cleaner.dedupe.buffer.size": "4000000",
     # Events of tests happened years ago.
     "log.retention.ms": "-1",
 }
+# A killed broker may come back only when its old session is over: this much sooner for one that
+# is to be killed.
+KILLED = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 
 
 def settings_of(folder: Path, port: int, security: str, user: str, password: str) -> dict[str, str]:

@@ -248,14 +248,14 @@ def test_a_restart_keeps_port_and_records(own_broker, prefix, is_graceful):
     assert own_broker.pid != pid
 
 
-def test_a_broker_that_hangs_goes_on_where_it_was(own_broker, prefix):
-    topic = own_broker.topics.create(f"{prefix}.events")
-    own_broker.pause()
+def test_a_broker_that_hangs_goes_on_where_it_was(pausing_broker, prefix):
+    topic = pausing_broker.topics.create(f"{prefix}.events")
+    pausing_broker.pause()
     with pytest.raises(KafkaError):
-        read_once({**own_broker.client, "request_timeout_ms": 1_000}, topic)
-    own_broker.resume()
-    own_broker.topics.produce(topic, [b"one"])
-    assert own_broker.topics.values(topic) == [b"one"]
+        read_once({**pausing_broker.client, "request_timeout_ms": 1_000}, topic)
+    pausing_broker.resume()
+    pausing_broker.topics.produce(topic, [b"one"])
+    assert pausing_broker.topics.values(topic) == [b"one"]
 
 
 def test_a_broker_that_does_not_come_up_shows_its_log(tmp_path):

@@ -42,22 +42,22 @@ def test_what_is_sent_while_the_broker_is_away_arrives_once_and_in_order(own_bro
     assert own_broker.topics.values("sent") == values
 
 
-def test_a_retry_after_a_lost_acknowledgement_writes_nothing_twice(own_broker):
-    kafka = kafka_of(own_broker)
+def test_a_retry_after_a_lost_acknowledgement_writes_nothing_twice(pausing_broker):
+    kafka = kafka_of(pausing_broker)
 
     async def run():
         await made(kafka, "sent", 1)
         async with client.producer(kafka, request_timeout_ms=2_000) as producer:
             await producer.send_and_wait("sent", b"first")
             # The broker gets this, and by the time it wakes up the producer has given up on it.
-            own_broker.pause()
+            pausing_broker.pause()
             sent = await producer.send("sent", b"second")
             await asyncio.sleep(5)
-            own_broker.resume()
+            pausing_broker.resume()
             await sent
 
     asyncio.run(run())
-    assert own_broker.topics.values("sent") == [b"first", b"second"]
+    assert pausing_broker.topics.values("sent") == [b"first", b"second"]
 
 
 def test_few_partitions_move_when_a_worker_comes_or_goes(broker, prefix):
