@@ -49,6 +49,11 @@ def test_nothing_is_told_of_what_fits():
             {},
             "numbers_in_texts", 2, ("(code)", "columns.numeric"),
         ),
+        (
+            [{"age": f"{20 + i}", "km": f"{i}.5"} for i in range(10)],
+            {},
+            "numbers_as_texts", 2, ("(age, km)", "columns.numeric", "columns.categorical"),
+        ),
         ([{"a": 1.0}, {"a": float("inf")}], {}, "not_finite", 1, ("infinite",)),
     ],
 )  # fmt: skip
@@ -57,6 +62,22 @@ def test_a_limit_is_told_with_the_setting_that_helps(values, schema, kind, n, wo
     assert list(told) == [kind] and kind in LIMITS
     assert told[kind][0] == n
     assert all(word in told[kind][1] for word in words)
+
+
+@pytest.mark.parametrize(
+    ("texts", "columns"),
+    [
+        ([str(i) for i in range(9)], {}),
+        ([f"{i:05}" for i in range(20)], {}),
+        ([str(i) for i in range(20)] + ["12 km"], {}),
+        ([str(i) for i in range(20)], {"categorical": ["x"]}),
+        ([str(i) for i in range(20)], {"numeric": ["x"]}),
+    ],
+    ids=["few", "leading zeros", "one is none", "declared as categories", "declared as numbers"],
+)
+def test_texts_that_may_well_be_categories_are_not_told(texts, columns):
+    values = [{"x": text} for text in texts]
+    assert reached(values, columns=ColumnsSettings(**columns)) == {}
 
 
 def test_classes_of_the_served_model_that_find_no_room_are_told():

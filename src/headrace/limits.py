@@ -21,6 +21,7 @@ LIMITS = (
     "classes",
     "mistyped",
     "numbers_in_texts",
+    "numbers_as_texts",
     "not_finite",
     "draws_waiting",
     "slices",
@@ -32,7 +33,7 @@ NAMES_MAX = 5
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit. `n` counts what it cost, in values, classes or draws; `told` is a sentence."""
+    """One limit. `n` counts its cost: values, features, classes, draws; `told` is a sentence."""
 
     kind: str
     n: int
@@ -57,6 +58,7 @@ def limits_reached(
         _classes(schemas),
         _mistyped(schemas),
         _numbers_in_texts(schemas),
+        _numbers_as_texts(schemas),
         _not_finite(schemas),
         _draws_waiting(given_up_n),
         _slices(schemas, slices),
@@ -116,6 +118,15 @@ def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
         "columns.categorical"
     )
     return Limit(kind="numbers_in_texts", n=n, told=told)
+
+
+def _numbers_as_texts(schemas: Sequence[Schema]) -> Limit:
+    names = dict.fromkeys(name for schema in schemas for name in schema.numbers_as_texts())
+    told = (
+        f"texts that are all numbers, taken as categories ({_names(names)}): name the features "
+        "in columns.numeric if they are quantities, else in columns.categorical"
+    )
+    return Limit(kind="numbers_as_texts", n=len(names), told=told)
 
 
 def _not_finite(schemas: Sequence[Schema]) -> Limit:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
-from .values import is_free_text
+from .values import is_free_text, is_number
 
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]
 Rows: TypeAlias = NDArray[np.float64]
@@ -29,6 +29,9 @@ ERASED = "(erased)"
 
 # Texts that say "missing", in small letters: they decide no kind, and are no value of a number.
 MISSING_WORDS = frozenset(("", "-", "?", "n/a", "na", "nan", "nil", "none", "null", "<na>", "#n/a"))
+
+NUMBERS_MIN = 10
+"""So many different texts, all of them numbers, of a feature are more likely quantities."""
 
 IGNORED_MAX = 1_000
 """Names of features beyond `features_max` that are told apart; further ones are not counted."""
@@ -265,6 +268,19 @@ class Schema:
         gone = np.flatnonzero((self.seen_n > 0) & ~has_values)
         return tuple(self.names[j] for j in gone)
 
+    def numbers_as_texts(self) -> tuple[str, ...]:
+        """Categorical features that nobody declared, and whose categories are all numbers.
+
+        They are told only from `NUMBERS_MIN` categories on.
+        """
+        if self.is_declared:
+            return ()
+        return tuple(
+            name
+            for name, texts in self.categories.items()
+            if name not in self._declared and _are_numbers(texts)
+        )
+
     def class_code(self, label: str) -> int | None:
         """The number of a class, which is added when it is new; None when there are too many."""
         code = self._classes.get(label)
@@ -436,3 +452,8 @@ class Schema:
         if is_counted:
             self.full[name] = self.full.get(name, 0) + 1
         return self.categories_max
+
+
+def _are_numbers(categories: Sequence[str]) -> bool:
+    texts = [text for text in categories if text not in (OTHER, ERASED)]
+    return len(texts) >= NUMBERS_MIN and all(map(is_number, texts))
