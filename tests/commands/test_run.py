@@ -75,6 +75,13 @@ def test_what_came_before_the_first_label_is_no_accuracy():
     )
 
 
+def test_why_no_stretch_can_be_judged_yet_is_told():
+    report = replace(Engine(seed=7).report, events_n=500, unpredicted_n=0, learned_n=9, open_n=7)
+    places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
+    told = dict(list_essentials(report, places))["accuracy"]
+    assert told.startswith("no label yet that judges: ") and "7 are open" in told
+
+
 def test_quality_is_told_where_labels_are_enough():
     rate = Rate(value=0.8, low=0.7, high=0.9, labels_n=50, effective_n=40.0)
     thin = Rate(value=0.8, low=0.1, high=0.9, labels_n=3, effective_n=3.0)

@@ -175,6 +175,11 @@ def _describe_accuracy(report: Report) -> str:
             f"{found.accuracy:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}, "
             f"from {found.labels_n:,} labels)"
         )
+    elif report.learned_n and report.open_n:
+        told += (
+            f": a stretch of events is judged once four in five of its requests have ended, and "
+            f"{report.open_n:,} are open"
+        )
     if before_n:
         told += f"; without {before_n:,} events before the first label"
     if report.failed_predictions_n and report.judged == "model":
