@@ -112,6 +112,8 @@ def test_a_budget_that_was_passed_is_not_shared() -> None:
         ({"model": linear_model.LinearRegression()}, "not a river classifier"),
         ({"budget": hr.budgets.Cap(5)}, "the budget has no rate"),
         ({"classes": ["a", "a"]}, "names a class twice"),
+        ({"budget": 0.05}, r"0.05 is no budget; pass an account such as budgets.Share\(0.05\)"),
+        ({"seed": "7"}, "the seed is '7'; must be a whole number"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_a_sentence(
@@ -122,6 +124,8 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(
 
 
 def test_what_is_no_input_is_refused() -> None:
+    with pytest.raises(BadSettings, match="takes a list of inputs"):
+        Engine().feed(Event(id="1", at=0.0, features={}))  # type: ignore[arg-type]
     with pytest.raises(BadSettings, match="RoundClosed is not an input"):
         Engine().feed([RoundClosed(round_n=0, at=0.0, asked_n=0, threshold=0.0)])  # type: ignore[list-item]
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import msgspec
@@ -114,7 +115,9 @@ class Engine:
     ) -> None:
         settings = settings or Settings()
         if seed is not None:
-            settings = msgspec.structs.replace(settings, seed=seed)
+            if isinstance(seed, bool) or not isinstance(seed, Integral):
+                raise BadSettings(f"the seed is {seed!r}; must be a whole number")
+            settings = msgspec.structs.replace(settings, seed=int(seed))
         if classes is not None:
             schema = msgspec.structs.replace(settings.schema, classes=list(classes))
             settings = msgspec.structs.replace(settings, schema=schema)
@@ -209,6 +212,8 @@ class Engine:
 
     def _in_batches(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
         """The same inputs with neighbouring events joined into batches, less those refused."""
+        if isinstance(inputs, Event | EventBatch | Answer):
+            raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
         events: list[Event] = []
         for message in inputs:
             found: Input | Refused = message

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.errors import BadSettings
+from headrace.query.accounts import Forgetting, Money, PerPeriod
 from headrace.query.budgets import Account, Budget, Cap, PerHour, Share, from_settings
 from headrace.settings import BudgetSettings
 
@@ -35,6 +37,26 @@ def test_any_batching_earns_the_same(sizes: list[int], burst: int) -> None:
     once, singly = passed(budget(), sizes), passed(budget(), [1] * sum(sizes))
     assert [a.balance for a in once.accounts] == [a.balance for a in singly.accounts]
     assert once.labels_per_event() == singly.labels_per_event()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        Share,
+        lambda value: Share(0.1, burst=value),
+        PerHour,
+        Cap,
+        lambda value: PerPeriod(value, period_s=60.0),
+        Forgetting,
+        lambda value: Money(value, price=1.0),
+        lambda value: Money(9.0, price=value),
+        lambda value: Money(9.0, price=1.0, by_class={"fraud": value}),
+    ],
+)
+@pytest.mark.parametrize("value", ["5 %", None, True, float("nan")])
+def test_what_is_no_number_is_refused_with_a_sentence(made: Any, value: object) -> None:
+    with pytest.raises(BadSettings, match="must be a number"):
+        made(value)
 
 
 def test_a_share_is_exact_where_floats_are_not() -> None:

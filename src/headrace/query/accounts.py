@@ -7,6 +7,7 @@ counts for one at most, so that whoever has a whole one in hand can pay whatever
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
@@ -60,6 +61,22 @@ def keeps_own_books(account: object) -> TypeGuard[OwnBooks]:
     return issubclass(type(account), OwnBooks)
 
 
+def require_numbers(**values: object) -> None:
+    """Raise `BadSettings` for a value that is no finite number, by its name.
+
+    >>> require_numbers(share="5 %")
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: share is '5 %'; must be a number
+    """
+    for name, value in values.items():
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, numbers.Real)
+            or not math.isfinite(float(value))
+        ):
+            raise BadSettings(f"{name} is {value!r}; must be a number")
+
+
 class PerPeriod:
     """So many labels a period, such as a day; of what is left a share goes over to the next.
 
@@ -79,6 +96,7 @@ class PerPeriod:
     """
 
     def __init__(self, labels: int, *, period_s: float, carry_over: float = 0.0) -> None:
+        require_numbers(labels=labels, period_s=period_s, carry_over=carry_over)
         if labels < 0:
             raise BadSettings(f"the labels of a period are {labels}; must be at least 0")
         if not period_s > 0:
@@ -141,6 +159,7 @@ class Forgetting:
     """
 
     def __init__(self, share: float, *, window_n: int = 100) -> None:
+        require_numbers(share=share, window_n=window_n)
         if not 0 < share <= 1:
             raise BadSettings(f"the share is {share}; must be above 0 and at most 1")
         if not 1 <= window_n <= WINDOW_MAX:
@@ -215,6 +234,7 @@ class Money:
     ) -> None:
         prices = {"price": price, **{f"the price of {c!r}": p for c, p in (by_class or {}).items()}}
         prices |= {f"the factor of {who!r}": f for who, f in (by_annotator or {}).items()}
+        require_numbers(money=money, doubt_factor=doubt_factor, **prices)
         for name, one in prices.items():
             if not one > 0:
                 raise BadSettings(f"{name} is {one}; must be above 0")

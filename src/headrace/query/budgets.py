@@ -22,6 +22,7 @@ from .accounts import (
     PerPeriod,
     Total,
     keeps_own_books,
+    require_numbers,
 )
 
 _GAP_EVERY_N = 256
@@ -60,6 +61,7 @@ class Share:
     """
 
     def __init__(self, share: float, *, burst: int = 200, start: int = 0) -> None:
+        require_numbers(share=share, burst=burst, start=start)
         if not 0 < share <= 1:
             raise BadSettings(
                 f"the share is {share}; must be above 0 and at most 1 (of the events)"
@@ -91,6 +93,7 @@ class PerHour:
     """
 
     def __init__(self, per_hour: float, *, burst: int = 200, start: int = 0) -> None:
+        require_numbers(per_hour=per_hour, burst=burst, start=start)
         if not per_hour > 0:
             raise BadSettings(f"the rate is {per_hour}; must be above 0 (labels per hour)")
         self.per_hour = per_hour
@@ -127,6 +130,7 @@ class Cap:
     """
 
     def __init__(self, labels: int) -> None:
+        require_numbers(labels=labels)
         if labels < 0:
             raise BadSettings(f"the cap is {labels}; must be at least 0 (labels)")
         self.cap = labels
@@ -195,6 +199,11 @@ class Budget:
         reserve_share: float = RESERVE_SHARE,
         audit: int = 0,
     ) -> None:
+        for account in accounts:
+            if not callable(getattr(account, "labels_per_event", None)):
+                raise BadSettings(
+                    f"{account!r} is no budget; pass an account such as budgets.Share(0.05)"
+                )
         if not any(account.labels_per_event(1.0) is not None for account in accounts):
             raise BadSettings(
                 "the budget has no rate; a cap alone would be spent on the first events: "
