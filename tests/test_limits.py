@@ -69,11 +69,19 @@ def test_a_limit_is_told_with_the_setting_that_helps(values, schema, kind, n, wo
     [
         ([str(i) for i in range(9)], {}),
         ([f"{i:05}" for i in range(20)], {}),
+        ([f"{i}" for i in range(10**16, 10**16 + 20)], {}),
         ([str(i) for i in range(20)] + ["12 km"], {}),
         ([str(i) for i in range(20)], {"categorical": ["x"]}),
         ([str(i) for i in range(20)], {"numeric": ["x"]}),
     ],
-    ids=["few", "leading zeros", "one is none", "declared as categories", "declared as numbers"],
+    ids=[
+        "few",
+        "leading zeros",
+        "many digits",
+        "one is none",
+        "declared as categories",
+        "declared as numbers",
+    ],
 )
 def test_texts_that_may_well_be_categories_are_not_told(texts, columns):
     values = [{"x": text} for text in texts]

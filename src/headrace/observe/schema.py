@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
-from .values import is_free_text, is_number
+from .values import DIGITS_MAX, is_free_text, is_number
 
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]
 Rows: TypeAlias = NDArray[np.float64]
@@ -455,5 +455,8 @@ class Schema:
 
 
 def _are_numbers(categories: Sequence[str]) -> bool:
+    """Whether these speak for a quantity; a code has more digits than a float holds."""
     texts = [text for text in categories if text not in (OTHER, ERASED)]
-    return len(texts) >= NUMBERS_MIN and all(map(is_number, texts))
+    return len(texts) >= NUMBERS_MIN and all(
+        is_number(text) and not (text.isdigit() and len(text) > DIGITS_MAX) for text in texts
+    )

@@ -21,6 +21,7 @@ FEATURES_MAX = 4_096  # of one event, after flattening
 DEPTH_MAX = 16  # of nested features
 CSV_MAX = 131_072  # characters of a line; csv's own limit may differ from process to process
 CLASSES_MAX = 1_000  # with a probability each, in one event
+DIGITS_MAX = 15  # A float holds every whole number of so many.
 WORDS_MIN = 8
 SECONDS_MAX = 1e11  # the year 5138; a larger number is in milliseconds or less
 

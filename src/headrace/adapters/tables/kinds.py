@@ -22,7 +22,7 @@ from ...observe.declared import (
     number_with_groups,
     number_with_point,
 )
-from ...observe.values import shown
+from ...observe.values import DIGITS_MAX, shown
 from ...settings import ColumnsSettings
 from .table import Raw, Table, values_of
 
@@ -39,9 +39,6 @@ ODD_SHARE = 0.1
 
 DISTINCT_SHARE, DISTINCT_MIN = 0.5, 50
 """With more distinct values than this share, and this many, categories hardly repeat."""
-
-DIGITS_MAX = 15
-"""A float holds every whole number of so many digits."""
 
 NAMES_SHOWN = 5
 
