@@ -27,6 +27,7 @@ from .own_labels import OwnLabels
 from .presets import RiverClassifier
 from .schema_view import Floats, SchemaView
 from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
+from .tree_scoring import TreeScorer, is_of_trees
 
 PAIRWISE_N = 8
 """From so many numbers on numpy adds them in another order than one after the other."""
@@ -83,6 +84,10 @@ class Learner:
             self._table = CommitteeTable(self.model, self.schema)
         elif isinstance(self.model, SklearnClassifier):
             self._scorer = SklearnScorer(self.model, self.schema)
+        elif not self._own_labels and is_of_trees(self.model):
+            # Where river is to be given `None` for what is missing, it is asked itself.
+            is_absent = self._is_absence_kept is not False
+            self._scorer = TreeScorer(self.model, self.schema) if is_absent else None
         elif not self._own_labels:
             self._scorer = compile(self.model, self.schema)
 
@@ -147,6 +152,8 @@ class Learner:
             return np.full((n, k), 1.0 / k if k else 0.0)
         if self._table is not None:
             found = by_class(*self._table.score(X, at, original_of), k)
+        elif isinstance(self._scorer, TreeScorer):
+            found = self._by_trees(self._scorer, X, k, original_of)
         elif self._scorer is not None:
             found = by_class(*self._scorer.score(X), k)
         else:
@@ -398,7 +405,10 @@ class Learner:
         A compiled model reads rows, so it learns what they hold. One that is not is given what
         river would be: the event's own values, and `None` for a missing feature if it wants that.
         """
-        is_row_enough = self._scorer is not None and not self._scorer.is_refusing_texts
+        scorer = self._scorer
+        is_row_enough = scorer is not None and not (
+            scorer.is_refusing_texts or scorer.learns_originals
+        )
         if original is None or is_row_enough:
             # A label's row is asked about, then learned.
             if row is not self._row:
@@ -413,6 +423,17 @@ class Learner:
         found = np.zeros((len(X), k))
         for i, row in enumerate(X):
             found[i] = self._one_by_river(row, k, None if original_of is None else original_of(i))
+        return found
+
+    def _by_trees(
+        self, scorer: TreeScorer, X: Floats, k: int, original_of: OriginalOf | None
+    ) -> Floats:
+        if scorer.is_too_large:
+            return self._by_river(X, k, original_of)
+        found = by_class(*scorer.score(X), k)
+        if original_of is not None:
+            for i in scorer.beyond(X):
+                found[i] = self._one_by_river(X[i], k, original_of(i))
         return found
 
     def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:

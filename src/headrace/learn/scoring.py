@@ -40,8 +40,8 @@ def compile(model: Any, schema: SchemaView) -> Scorer | None:  # noqa: A001
 
     Whether a model compiles depends on its steps alone, not on what it learned or on the schema.
 
-    >>> from river import forest
-    >>> compile(forest.ARFClassifier(seed=1), None) is None
+    >>> from river import neighbors
+    >>> compile(neighbors.KNNClassifier(), None) is None
     True
     """
     steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
@@ -96,7 +96,10 @@ class Scorer:
     """Base of the compiled models: arrays of the model's state, rebuilt when it is stale.
 
     Subclasses fill the arrays in `_refresh` and turn a block of rows into answers in `_answers`.
+    Where one `learns_originals` its model is given what came, and not what rows hold of it.
     """
+
+    learns_originals = False
 
     def __init__(self, final: Any, inputs: Inputs, schema: SchemaView) -> None:
         self.is_stale = True

@@ -1,0 +1,211 @@
+"""What the leaves of river's trees say, as arrays: shares of classes, or naive Bayes.
+
+Follows `do_naive_bayes_prediction` and the leaves of `river.tree.nodes.htc_nodes` term by term, in
+the same order, with the C library's exponential and power, for an array's own differ in last bits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from river.tree.nodes.htc_nodes import LeafNaiveBayes, LeafNaiveBayesAdaptive
+from river.tree.splitter import GaussianSplitter
+
+from .schema_view import Floats
+from .tree_routes import Columns, Numbers
+
+_HALF_LOG_TAU = 0.5 * math.log(math.tau)
+
+State = tuple[Any, bool, tuple[float, ...]]
+"""Of a leaf: its observers, whether it goes by naive Bayes, and the weights of its classes."""
+
+
+def state_of(leaf: Any, tree: Any) -> State:
+    """All that tells whether a leaf has learned since: every label adds to a weight."""
+    is_bayes = leaf.splitters is not None
+    if isinstance(leaf, LeafNaiveBayesAdaptive):
+        is_bayes &= leaf._nb_correct_weight >= leaf._mc_correct_weight
+    elif isinstance(leaf, LeafNaiveBayes):
+        is_bayes &= leaf.total_weight >= tree.nb_threshold
+    else:
+        is_bayes = False
+    return leaf.splitters, is_bayes, tuple(leaf.stats.values())
+
+
+class Leaves:
+    """A place for each leaf met so far, with what is in it by slot: a slot is a class.
+
+    Slots are in the order in which the leaf met the classes, features in that in which it met them.
+    What is left over has no weight, and label -1.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[int, int] = {}
+        self._states: dict[int, tuple[Any, State]] = {}
+        self._free: list[int] = []
+        self._nominal: dict[int, list[tuple[int, int, list[Floats]]]] = {}
+        self._allot(0, 0, 0)
+
+    def _allot(self, places_n: int, slots_n: int, features_n: int) -> None:
+        """Arrays of this size, with nothing in them."""
+        by_slot, by_feature = (places_n, slots_n), (places_n, slots_n, features_n)
+        self.is_bayes: NDArray[np.bool_] = np.zeros(places_n, np.bool_)
+        self.labels: Numbers = np.full(by_slot, -1, np.intp)
+        self.shares: Floats = np.zeros(by_slot)
+        self._priors: Floats = np.full(by_slot, -np.inf)
+        self._tested: Numbers = np.full((places_n, features_n), -1, np.intp)
+        self._centres: Floats = np.full(by_feature, np.nan)
+        self._divisors: Floats = np.ones(by_feature)
+        self._logs: Floats = np.zeros(by_feature)
+
+    def keep(self, nodes: list[Any]) -> None:
+        """Forget all leaves but those among these nodes."""
+        standing = {id(node) for node in nodes}
+        for gone in self._places.keys() - standing:
+            place = self._places.pop(gone)
+            self._states.pop(gone)
+            self._nominal.pop(place, None)
+            self._free.append(place)
+
+    def place(self, leaf: Any, tree: Any, columns: Columns, label_of: Mapping[Any, int]) -> int:
+        """Where the leaf is, once what it learned since is entered."""
+        state, known = state_of(leaf, tree), self._states.get(id(leaf))
+        if known is None or known[1] != state or known[1][0] is not state[0]:
+            self._enter(leaf, state, columns, label_of)
+        return self._places[id(leaf)]
+
+    def _enter(
+        self, leaf: Any, state: State, columns: Columns, label_of: Mapping[Any, int]
+    ) -> None:
+        place = self._places.get(id(leaf))
+        if place is None:
+            place = self._free.pop() if self._free else len(self._places)
+        observers = leaf.splitters if state[1] else {}
+        self._make_room(place, len(leaf.stats), len(observers))
+        self._places[id(leaf)], self._states[id(leaf)] = place, (leaf, state)
+        self._nominal.pop(place, None)
+        self.labels[place] = -1
+        self.shares[place] = 0.0
+        self.labels[place, : len(leaf.stats)] = [label_of[label] for label in leaf.stats]
+        total = sum(leaf.stats.values())
+        self.is_bayes[place] = state[1] and total != 0.0
+        if not state[1]:
+            factor = 1.0 if total == 0.0 or math.isnan(total) else 1 / total
+            self.shares[place, : len(leaf.stats)] = [n * factor for n in leaf.stats.values()]
+        elif total != 0.0:
+            weights = [n / total for n in leaf.stats.values()]
+            self._enter_bayes(place, weights, list(leaf.stats), observers, columns)
+
+    def _enter_bayes(
+        self,
+        place: int,
+        weights: list[float],
+        classes: list[Any],
+        observers: Mapping[Any, Any],
+        columns: Columns,
+    ) -> None:
+        slots_n, features_n = self._centres.shape[1:]
+        priors = [-math.inf] * slots_n
+        tested = [-1] * features_n
+        centres = [[math.nan] * features_n for _ in range(slots_n)]
+        divisors = [[1.0] * features_n for _ in range(slots_n)]
+        logs = [[0.0] * features_n for _ in range(slots_n)]
+        # A class without weight gets 0 and sees no feature.
+        seen = [(slot, label) for slot, label in enumerate(classes) if weights[slot] > 0.0]
+        for slot in range(len(classes)):
+            priors[slot] = math.log(weights[slot]) if weights[slot] > 0.0 else 0.0
+        for i, (name, observer) in enumerate(observers.items()):
+            tested[i] = columns.place(name)
+            if type(observer) is GaussianSplitter:
+                for slot, label in seen:
+                    found = _moments(observer._att_dist_per_class.get(label))
+                    if found is not None:
+                        centres[slot][i], divisors[slot][i], logs[slot][i] = found
+            else:
+                tables: list[Floats] = [np.zeros(1)] * slots_n
+                for slot, label in seen:
+                    tables[slot] = _log_chances(observer, label, tested[i], columns)
+                self._nominal.setdefault(place, []).append((i, tested[i], tables))
+        self._priors[place], self._tested[place] = priors, tested
+        self._centres[place], self._divisors[place], self._logs[place] = centres, divisors, logs
+
+    def _make_room(self, place: int, slots_n: int, features_n: int) -> None:
+        """Arrays that are large enough; what had been entered is, unless a leaf has outgrown."""
+        places, slots, features = self._centres.shape
+        if place < places and slots_n <= slots and features_n <= features:
+            return
+        before = vars(self).copy()
+        self._allot(
+            max(2 * (place + 1) if place >= places else places, 8),
+            max(slots_n, slots),
+            max(features_n, features),
+        )
+        for name, array in before.items():
+            if isinstance(array, np.ndarray):
+                vars(self)[name][tuple(slice(0, n) for n in array.shape)] = array
+
+    def said(self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns) -> Floats:
+        """By class slot, shape (m, slots), what the leaf at each place says of a row.
+
+        NaN where river raises, since a square overflows.
+        """
+        found = self.shares[places]
+        here = np.flatnonzero(self.is_bayes[places])
+        if here.size:
+            found[here] = self._bayes(rows, places[here], row_of[here], columns)
+        return found
+
+    def _bayes(self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns) -> Floats:
+        values = rows[row_of[:, np.newaxis], self._tested[places]]
+        slots_n, features_n = self._centres.shape[1:]
+        terms = np.empty((len(places), slots_n, features_n + 1))
+        terms[:, :, 0] = self._priors[places]
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            squares = np.float_power(values[:, np.newaxis] - self._centres[places], 2.0)
+            logs = squares / self._divisors[places] - _HALF_LOG_TAU - self._logs[places]
+        # What is missing, or was seen too seldom to have a spread, adds nothing.
+        terms[:, :, 1:] = np.where(logs > -np.inf, logs, 0.0)
+        for place in self._nominal.keys() & {*np.unique(places).tolist()}:
+            here = np.flatnonzero(places == place)
+            for i, tested, tables in self._nominal[place]:
+                codes = columns.codes_in(rows[row_of[here], tested], tested)
+                for slot, table in enumerate(tables):
+                    terms[here, slot, i + 1] = table[np.minimum(codes, len(table) - 1)]
+        votes = np.add.accumulate(terms, axis=2)[:, :, -1]
+        highest = np.maximum.reduce(votes, axis=1)
+        total = np.add.accumulate(_exp(votes - highest[:, np.newaxis]), axis=1)[:, -1]
+        log_total = highest + np.array([math.log(x) for x in total.tolist()])
+        found = _exp(votes - log_total[:, np.newaxis])
+        if np.isinf(np.fmax.reduce(squares, axis=None, initial=0.0)):
+            found[np.isinf(squares).any(axis=(1, 2))] = np.nan
+        return found
+
+
+def _exp(exponents: Floats) -> Floats:
+    return np.array([*map(math.exp, exponents.ravel().tolist())]).reshape(exponents.shape)
+
+
+def _moments(gaussian: Any) -> tuple[float, float, float] | None:
+    """Mean, -2 x variance, half its logarithm; None where river knows no density."""
+    if gaussian is None:
+        return None
+    spread = gaussian._var
+    n = spread.mean.n
+    if n <= spread.ddof:
+        return None
+    variance = spread._S / (n - spread.ddof)
+    if variance <= 0.0:
+        return None
+    return spread.mean._mean, -2.0 * variance, 0.5 * math.log(variance)
+
+
+def _log_chances(observer: Any, label: Any, place: int, columns: Columns) -> Floats:
+    """By code the log of the share of a category in this class; 0 of one that it never had."""
+    weights = observer._att_dist_per_class.get(label, {})
+    total = sum(weights.values())
+    found = {value: math.log(n / total) for value, n in weights.items() if total and n / total > 0}
+    return columns.table(place, found, 0.0)

@@ -1,0 +1,180 @@
+"""River's Hoeffding trees and their ensembles, many rows in one pass, with the bits river gives.
+
+Compiled are `HoeffdingTreeClassifier` with Gaussian observers, and the ensembles of such trees
+`ARFClassifier`, `SRPClassifier`, `BaggingClassifier`, `ADWINBaggingClassifier` and
+`LeveragingBaggingClassifier`. What was read of a tree stands until it grows, what was read of a
+leaf until it learns; so a label costs what it changed. This module never learns.
+
+A row that holds what columns can't tell apart, a free text or a category beyond the limit, is left
+to river: see `beyond`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from river import ensemble, forest, tree
+from river.tree.splitter import GaussianSplitter
+
+from ..observe.schema import OTHER
+from .schema_view import Floats, SchemaView
+from .scoring import Scorer, code_of
+from .scoring_inputs import Inputs
+from .tree_leaves import Leaves
+from .tree_routes import Columns, Numbers, Routes, leaves_n_of
+
+LEAF_CELLS_MAX = 2**23
+"""Leaves x classes x features of trees that are scored as arrays; river scores larger ones."""
+
+_BAGGINGS = (
+    ensemble.BaggingClassifier,
+    ensemble.ADWINBaggingClassifier,
+    ensemble.LeveragingBaggingClassifier,
+)
+
+
+def is_of_trees(model: Any) -> bool:
+    """Whether all of the model's kind and of its members' is known here.
+
+    >>> is_of_trees(forest.ARFClassifier(seed=1)), is_of_trees(forest.AMFClassifier(seed=1))
+    (True, False)
+    """
+    if type(model) is forest.ARFClassifier:
+        return model.splitter is None or type(model.splitter) is GaussianSplitter
+    if type(model) in {*_BAGGINGS, ensemble.SRPClassifier}:
+        model = model.model
+    return _is_tree(model) and type(model.splitter) is GaussianSplitter
+
+
+class TreeScorer(Scorer):
+    """A tree or an ensemble of trees as arrays; `learn_one` is to be followed by `is_stale`."""
+
+    learns_originals = True
+
+    def __init__(self, model: Any, schema: SchemaView) -> None:
+        super().__init__(model, Inputs(), schema)
+        self._reads_texts = True
+        self._known = (-1, -1, -1)
+        self._read_anew()
+
+    def _read_anew(self) -> None:
+        schema = self._schema
+        place_of = {
+            name: j
+            for j, (name, kind) in enumerate(zip(schema.names, schema.kinds, strict=True))
+            if kind != "text"
+        }
+        codes = {j: {text: i for i, text in enumerate(of)} for j, of in self._texts.items()}
+        self._features = Columns(place_of, codes, schema.width)
+        self._codes = list(range(len(schema.classes)))
+        self._label_of: dict[Any, int] = {code: code for code in self._codes}
+        self._routes, self._leaves = Routes(), Leaves()
+        self._trees: list[Any] = []
+        self._weights = np.ones(0)
+        self._places = np.zeros(0, dtype=np.intp)
+
+    def score(self, X: Floats) -> tuple[list[int], Floats]:
+        """As any scorer's; a column that came since the last label may be one that trees know."""
+        self.is_stale |= self._known[0] != self._schema.width
+        return super().score(X)
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether arrays of all leaves, classes and features would take more than 400 MB."""
+        leaves_n = sum(leaves_n_of(one) for one, _ in _members_of(self._final))
+        return leaves_n * len(self._schema.classes) * self._schema.width > LEAF_CELLS_MAX
+
+    def beyond(self, X: Floats) -> list[int]:
+        """The rows that hold a free text, or a category that shares its code with others."""
+        kinds, found = self._schema.kinds, np.zeros(len(X), np.bool_)
+        for j, kind in enumerate(kinds[: X.shape[1]]):
+            if kind == "text":
+                found |= ~np.isnan(X[:, j])
+            elif kind == "categorical":
+                self._learn_texts(X)
+                shared = [i for i, text in enumerate(self._texts[j]) if text == OTHER]
+                found |= np.isin(X[:, j], shared)
+        return list(map(int, np.flatnonzero(found)))
+
+    # ------------------------------------------------------------------------- after a label
+
+    def _refresh(self) -> None:
+        texts_n, k = sum(map(len, self._texts.values())), len(self._schema.classes)
+        known, self._known = self._known, (self._schema.width, texts_n, k)
+        if known != self._known:
+            self._read_anew()
+        members = list(_members_of(self._final))
+        self._trees = [one for one, _ in members]
+        self._weights = np.array([weight for _, weight in members])
+        # What `score` cuts long batches by.
+        self._columns = np.zeros(len(members) * self._schema.width, dtype=np.intp)
+        strange = {label for one in self._trees for label in one.classes} - self._label_of.keys()
+        for label in sorted(strange, key=str):
+            self._label_of[label] = len(self._codes)
+            self._codes.append(code_of(label))
+        self._read()
+
+    def _read(self, *, is_anew: bool = False) -> None:
+        if self._routes.refresh(self._trees, self._features, is_anew=is_anew):
+            self._leaves.keep(self._routes.nodes)
+        self._places = np.full(len(self._routes.nodes), -1, dtype=np.intp)
+
+    def _leaves_of(self, rows: Floats) -> Numbers:
+        """The place of the leaf of each row in each tree, shape (n x trees,), entered anew."""
+        numbers = self._routes.leaves(rows, self._features).ravel()
+        met = np.unique(numbers[self._places[numbers] < 0]).tolist()
+        if any(map(self._routes.has_grown_at, met)):
+            # A leaf became a branch with one leaf: as many leaves as before.
+            self._read(is_anew=True)
+            return self._leaves_of(rows)
+        for number in met:
+            leaf, owner = self._routes.nodes[number], self._routes.trees[number]
+            place = self._leaves.place(leaf, owner, self._features, self._label_of)
+            self._places[number] = place
+        return self._places[numbers]
+
+    # ------------------------------------------------------------------------------- answers
+
+    def _answers(self, X: Floats) -> Floats:
+        rows = np.full((len(X), self._features.width + 1), np.nan)
+        rows[:, : X.shape[1]] = X
+        n, trees_n, k = len(X), len(self._weights), len(self._codes)
+        if not trees_n:
+            return np.zeros((n, k))
+        places = self._leaves_of(rows)
+        row_of = np.repeat(np.arange(n), trees_n)
+        said = self._leaves.said(rows, places, row_of, self._features)
+        # Slots without a class are in a last column, which nobody reads.
+        by_label = np.zeros((n * trees_n, k + 1))
+        by_label[np.arange(n * trees_n)[:, np.newaxis], self._leaves.labels[places]] = said
+        found = by_label.reshape(n, trees_n, k + 1)[:, :, :k]
+        return found[:, 0] if _is_tree(self._final) else self._pooled(found)
+
+    def _pooled(self, said: Floats) -> Floats:
+        """The members' word, shape (n, members, k), weighted and added one after the other."""
+        pooled = np.add.accumulate(said * self._weights[:, np.newaxis], axis=1)[:, -1]
+        total = np.add.accumulate(pooled, axis=1)[:, -1:]
+        return np.where(total > 0.0, pooled / np.where(total > 0.0, total, 1.0), pooled)
+
+
+def _is_tree(model: Any) -> bool:
+    return type(model) is tree.HoeffdingTreeClassifier
+
+
+def _members_of(model: Any) -> Iterator[tuple[Any, float]]:
+    """Each tree and its weight in the vote."""
+    if _is_tree(model):
+        yield model, 1.0
+        return
+    is_patches = type(model) is ensemble.SRPClassifier
+    is_weighing = (
+        is_patches or type(model) is forest.ARFClassifier
+    ) and not model.disable_weighted_vote
+    for i, member in enumerate(model.models):
+        weight = 1.0
+        if is_weighing:
+            right = (member.metric if is_patches else model._metrics[i]).get()
+            weight = right if right > 0.0 else 1.0
+        yield (member.model if is_patches else member), weight
