@@ -47,7 +47,7 @@ def table(duels: dict[int, Duel]) -> None:
         for side in duel.sides:
             shares = [f"{truth(side, stretch):.1f}" for stretch in STRETCHES]
             report = side.engine.report
-            cells = [seed, side.name, report.asked_n - report.refunded_n, *shares]
+            cells = [seed, side.name, report.asking.requests_n - report.budget.refunded_n, *shares]
             cells += [side.recovered_n or "not", side.noticed_n or "not"]
             print("|", " | ".join(map(str, cells)), "|")
     print()
@@ -73,7 +73,7 @@ def picture(path: Path, events_n: int, seed: int) -> None:
     show = Show(Duel.of(events_n, seed), events_n)
     for batch in stream(events_n, seed):
         show.play(batch)
-        if show.report.events_n >= events_n * 3 // 4:
+        if show.report.events.observed_n >= events_n * 3 // 4:
             break
     console = Console(record=True, width=112, height=32, file=io.StringIO(), force_terminal=True)
     console.print(show.view(112, 32, "http://127.0.0.1:9187/metrics"))

@@ -111,7 +111,7 @@ def _run(
             "wall_s": time.perf_counter() - wall,
             "cpu_s": time.process_time() - cpu,
             "correct": right[:done_n],
-            "labels": engine.report.settled_n,
+            "labels": engine.report.labels.settled_n,
         }
 
     return run

@@ -101,7 +101,10 @@ def _held(
     engine: Engine, y: np.ndarray, said: list[str], names: tuple[str, ...]
 ) -> list[tuple[bool, float]]:
     """Whether the interval of the rare class's recall holds, and its half-width."""
-    rate, window = engine.report.quality.recall.get(RARE), engine.report.accuracy
+    rate, window = (
+        engine.report.estimates.quality.recall.get(RARE),
+        engine.report.estimates.accuracy,
+    )
     if rate is None or rate.low is None or rate.high is None or window.from_seq is None:
         return []
     rows = range(window.from_seq, min(len(said), window.to_seq or 0))

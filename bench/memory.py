@@ -71,8 +71,8 @@ def main() -> int:
     found = {"early_mib": early, "late_mib": late, "ratio": late / early}
     print(
         f"peak after {arguments.early:,}: {early:.1f} MiB; after {arguments.events:,}: "
-        f"{late:.1f} MiB; ratio {late / early:.3f}; {engine.report.asked_n:,} labels, "
-        f"{engine.report.retrained_n} retrainings"
+        f"{late:.1f} MiB; ratio {late / early:.3f}; {engine.report.asking.requests_n:,} labels, "
+        f"{engine.report.retraining.ordered_n} retrainings"
     )
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1))

@@ -67,7 +67,7 @@ def play(
     truths = [y for _, y in tail]
     right = float(np.mean([classes[k] == y for k, y in zip(found, truths, strict=True)]))
     common = max(truths.count(c) for c in set(truths)) / len(truths)
-    labels_n = engine.report.settled_n
+    labels_n = engine.report.labels.settled_n
     return labels_n, right, 1e4 * (right - common) / max(1, labels_n)
 
 

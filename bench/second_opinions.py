@@ -99,11 +99,11 @@ def played(pairs: Pairs, way: str, share: float, wrong: float, seed: int) -> dic
     standing = {name: label for name, label in labels.items() if label is not None}
     right_n = sum(label == truths[name] for name, label in standing.items())
     return {
-        "answers": report.accepted_n,
-        "opinions": report.confirmed_n + report.overruled_n + report.undecided_n,
+        "answers": report.answers.accepted_n,
+        "opinions": report.noise.confirmed_n + report.noise.overruled_n + report.noise.undecided_n,
         "labels": len(standing),
         "right_labels": 100.0 * right_n / len(standing),
-        "per_answer": 100.0 * right_n / report.accepted_n,
+        "per_answer": 100.0 * right_n / report.answers.accepted_n,
         "wrong_asked": 100.0 * float(np.mean([wrong_at_first[n] for n in again])) if again else 0.0,
     }
 

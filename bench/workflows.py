@@ -90,7 +90,7 @@ def play(stream: str, kind: str, strategy: str, seed: int, events_n: int) -> lis
     pairs = STREAMS[stream](events_n + TAIL_N, seed)
     engine, people = Engine(settings=settings_of(kind, strategy, seed)), team()
     outputs = run(engine, pairs[:events_n], people).outputs
-    labels_n = engine.report.settled_n
+    labels_n = engine.report.labels.settled_n
     tail = pairs[events_n:]
     right_n = 0
     for x, y in tail:

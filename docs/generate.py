@@ -260,8 +260,8 @@ _ABOUT_GROUPS = {
     "Annotators": """\
 A `number` stands for a person in order of the first answer, and never changes while the state of
 the desk is kept; the eleventh and all later ones are `other`. No name is ever exported: who a
-number is, only `Report.annotators` tells, inside the process. Each worker numbers on its own, so
-compare within an `instance`.""",
+number is, only `Report.annotators.by_number` tells, inside the process. Each worker numbers on its
+own, so compare within an `instance`.""",
     "Accuracy": """\
 How the estimate is made and what it may be trusted with is in [ACCURACY.md](ACCURACY.md). *Labels
 saved* says three things. `all` is what the budget saves: events without a label. `blind` is what

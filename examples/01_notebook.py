@@ -11,8 +11,9 @@ report = result.report
 # The accuracy is estimated from the labels that were bought, and from nothing else. They were
 # chosen by doubt, so the share right among them (`naive`) would be too low. A few dozen labels are
 # few, and the interval says so.
-found = report.accuracy_all
-print(f"{report.events_n} events, {report.asked_n} labels asked: {report.asked_by_reason}")
+found = report.estimates.accuracy_all
+asking = report.asking
+print(f"{report.events.observed_n} events, {asking.requests_n} labels asked: {asking.by_reason}")
 print(f"accuracy {found.accuracy:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}")
 print(f"naive    {found.naive:.2f}, of the {found.labels_n} labels that judge")
 

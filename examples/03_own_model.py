@@ -31,8 +31,11 @@ if __name__ == "__main__":
     settings = hr.Settings(model=ModelSettings(name="03_own_model:build"), seed=7)
     engine = hr.Engine(settings=settings)
     report = hr.run(engine, events(), oracle=hr.oracles.Delayed(delay_s=300)).report
-    found = report.accuracy_all
-    print(f"{report.events_n} events with {report.features_n} features, {report.learned_n} learned")
+    found = report.estimates.accuracy_all
+    print(
+        f"{report.events.observed_n} events with {report.schema.features_n} features, "
+        f"{report.model.learned_n} learned"
+    )
     print(f"accuracy {found.accuracy:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}")
 
     try:

@@ -35,8 +35,8 @@ result = hr.run(engine, pairs, oracle=hr.oracles.Delayed(delay_s=100))
 # The truth of all events is known here, so the estimate can be held against it. The interval is
 # right 95 times in 100: one run proves nothing, bench/coverage.py does.
 for name, found in (
-    ("whole stream", result.report.accuracy_all),
-    ("latest window", result.report.accuracy),
+    ("whole stream", result.report.estimates.accuracy_all),
+    ("latest window", result.report.estimates.accuracy),
 ):
     judged = right[found.from_seq : found.to_seq]
     print(

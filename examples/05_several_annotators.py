@@ -21,12 +21,13 @@ engine = hr.Engine(settings=settings)
 result = hr.run(engine, datasets.Phishing(), oracle=crowd)
 report = result.report
 
+labels = report.labels
 print(
-    f"{report.asked_n} asked: {report.settled_n} settled, {report.disputed_n} disputed, "
-    f"{report.expired_n} expired, {report.refunded_n} paid back"
+    f"{report.asking.requests_n} asked: {labels.settled_n} settled, {labels.disputed_n} disputed, "
+    f"{labels.expired_n} expired, {report.budget.refunded_n} paid back"
 )
-print(f"agreement beyond chance (Krippendorff's alpha): {report.agreement:.2f}")
-for annotator in report.annotators:
+print(f"agreement beyond chance (Krippendorff's alpha): {report.annotators.agreement:.2f}")
+for annotator in report.annotators.most_active:
     agreed = annotator.agreed_n / annotator.compared_n
     print(
         f"  {annotator.name}: {annotator.answers_n} answers, {annotator.refused_n} times unsure, "

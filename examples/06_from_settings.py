@@ -11,11 +11,15 @@ from headrace.settings import parse
 settings = hr.load(Path(__file__).with_name("06_settings.toml"))
 engine = hr.Engine(settings=settings)
 report = hr.run(engine, datasets.Phishing()).report
-print(f"stream {report.stream}, strategy {report.strategy}")
+asking, retraining = report.asking, report.retraining
+print(f"stream {report.stream}, strategy {asking.strategy}")
 print(
-    f"{report.asked_n} labels asked in {report.rounds_n} rounds; exhausted: {report.is_exhausted}"
+    f"{asking.requests_n} labels asked in {asking.rounds_n} rounds; "
+    f"exhausted: {report.budget.is_exhausted}"
 )
-print(f"{report.retrained_n} retrainings, {report.adopted_n} adopted, {report.kept_n} not")
+print(
+    f"{retraining.ordered_n} retrainings, {retraining.adopted_n} adopted, {retraining.kept_n} not"
+)
 
 # A file with faults is refused with all of them at once, and the nearest name that is known.
 broken = Path(__file__).with_name("06_settings.toml").read_text(encoding="utf-8")

@@ -46,5 +46,5 @@ outputs = hr.run(engine, events).outputs
 for output in outputs:
     if isinstance(output, hr.DriftChanged):
         print(f"event {output.at:5.0f}  {output.level:8} by {output.signal}/{output.detector}")
-for watch, alarms_n in engine.report.drift_alarms_n.items():
+for watch, alarms_n in engine.report.drift.alarms_n.items():
     print(f"{alarms_n} alarms of {watch}")

@@ -72,4 +72,7 @@ print(f"a line cut in two: {rejected.reason} ({rejected.detail})")
 # The batch is an input like any other.
 engine = hr.Engine(settings=hr.Settings(input=mlflow_input))
 engine.feed([Decoder(mlflow_input).decode([json.dumps(mlflow).encode()]).batch])
-print(f"the engine has seen {engine.report.events_n} events of {engine.report.features_n} features")
+report = engine.report
+print(
+    f"the engine has seen {report.events.observed_n} events of {report.schema.features_n} features"
+)

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -30,8 +30,8 @@ from headrace.chance import Chance
 from headrace.commands.demo.duel import Side, settings_of, stream
 from headrace.messages import Event
 from headrace.observe.decode import batch_of
-from headrace.report import Report, WorkerReport
-from headrace.reporting import partition_of, redated, report_of
+from headrace.report import Report, SnapshotsReport, WorkerReport
+from headrace.report.building import build_report, describe_partition, move_times
 from headrace.settings import ModelSettings, RoundSettings, Settings
 
 from .prometheus import Prometheus, required
@@ -132,11 +132,11 @@ class _Shell:
         self.report: Report = self._told()
 
     def play(self, events: list[Event], truths: list[str]) -> None:
-        engine, retrained_n = self.side.engine, self.report.retrained_n
+        engine, retrained_n = self.side.engine, self.report.retraining.ordered_n
         self.side.play((batch_of(events), truths))
         luck = self._chance.uniforms("age", self._chance.keys(e.id for e in events))
         self.timings.fed(len(events), len(events) * 1e-4 * (0.5 + float(luck[0])), 0.3 + 2.0 * luck)
-        if engine.report.retrained_n > retrained_n:
+        if engine.report.retraining.ordered_n > retrained_n:
             self.timings.retrained(0.2 + float(luck[0]))
         self.now = self.start + events[-1].at
         if engine.shard.events_n % REPEATED_EVERY_N < SCRAPE_S:
@@ -145,24 +145,23 @@ class _Shell:
         self.report = self._told()
 
     def _snapshot(self) -> None:
-        last_at = self._worker.snapshot_at
+        last_at = self._worker.snapshots.written_at
         if last_at is None or self.now - last_at >= SNAPSHOT_S:
             size = len(self.side.engine.snapshot())
-            self._worker = msgspec.structs.replace(
-                self._worker, snapshot_at=self.now, snapshot_bytes=size
-            )
+            snapshots = SnapshotsReport(written_at=self.now, bytes_n=size)
+            self._worker = replace(self._worker, snapshots=snapshots)
 
     def _told(self) -> Report:
         engine = self.side.engine
         lag_s = 1.0 + 4.0 * self._chance.uniform("lag", f"{self.now:.0f}")
-        partition = partition_of(0, engine.shard, lag_n=int(lag_s), lag_s=lag_s)
-        worker = msgspec.structs.replace(
+        partition = describe_partition(0, engine.shard, lag_n=int(lag_s), lag_s=lag_s)
+        worker = replace(
             self._worker,
             partitions=(partition,),
-            training_offset=engine.report.model_version,
+            training_offset=engine.report.model.version,
             training_lag_n=0,
         )
-        return redated(report_of(engine, worker), lambda at: self.start + at)
+        return move_times(build_report(engine, worker), lambda at: self.start + at)
 
 
 def main() -> int:

@@ -191,7 +191,7 @@ def test_a_class_that_appears_later_is_asked_about() -> None:
     engine = engine_with({"budget": {"share": 0.05}})
     lived(engine, Stream(2_000, 2))
     outputs = lived(engine, Stream(1_500, 5, seed=3, start=2_000))
-    assert {f"c{i}" for i in range(5)} == set(engine.report.classes)
+    assert {f"c{i}" for i in range(5)} == set(engine.report.schema.classes)
     assert len(asked(outputs)) == pytest.approx(75, abs=8)
     assert sum(request.reason == "doubt" for request in asked(outputs)) > 30
 

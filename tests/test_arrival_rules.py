@@ -97,7 +97,7 @@ def test_the_labels_estimate_the_accuracy_without_bias(rule: str) -> None:
         stream = Stream(events_n, seed=7)
         engine = engine_with(rule, seed, budget={"share": 0.2, "reserve": 0})
         lived(engine, stream)
-        estimate = engine.report.accuracy_all
+        estimate = engine.report.estimates.accuracy_all
         assert estimate.accuracy is not None
         errors.append(estimate.accuracy - truth_of(engine, stream))
     mean, error = np.mean(errors), np.std(errors) / np.sqrt(len(errors))

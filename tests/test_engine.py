@@ -92,8 +92,8 @@ def only(outputs: list[Output], kind: type) -> list[Any]:
 def test_arguments_override_settings() -> None:
     engine = Engine(strategy="entropy", seed=9, classes=["a", "b"], budget=hr.budgets.Share(0.5))
     assert engine.settings.seed == 9
-    assert engine.report.strategy == "entropy"
-    assert engine.report.classes == ("a", "b")
+    assert engine.report.asking.strategy == "entropy"
+    assert engine.report.schema.classes == ("a", "b")
     assert engine.shard.asking.budget.labels_per_event() == 0.5
 
 
@@ -102,7 +102,7 @@ def test_a_budget_that_was_passed_is_not_shared() -> None:
     first, second = Engine(budget=account), Engine(budget=[account])
     live(first, events(60))
     assert account.balance == 0
-    assert second.report.asked_n == 0
+    assert second.report.asking.requests_n == 0
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_it_asks_learns_and_predicts() -> None:
     engine = Engine(settings=settings_with())
     outputs = live(engine, events(100))
     assert engine.predict({"x": 1.0, "y": 3.0})["odd"] > 0.9
-    assert len(only(outputs, LabelSettled)) == engine.report.settled_n > 50
-    assert set(engine.report.classes) == {"odd", "even"}
+    assert len(only(outputs, LabelSettled)) == engine.report.labels.settled_n > 50
+    assert set(engine.report.schema.classes) == {"odd", "even"}
 
 
 def test_predicting_changes_nothing() -> None:
@@ -174,7 +174,7 @@ def test_a_request_expires_at_its_deadline_and_its_label_comes_back() -> None:
     assert engine.next_deadline() == requests[0].deadline
     [expired, *_] = engine.feed([Tick(at=500.0)])
     assert expired.at == requests[0].deadline
-    assert engine.report.refunded_n == len(requests) == engine.report.expired_n
+    assert engine.report.budget.refunded_n == len(requests) == engine.report.labels.expired_n
     assert engine.next_deadline() is None
 
 
@@ -186,7 +186,7 @@ def test_a_class_that_appears_while_running_is_learned() -> None:
         for request in only(engine.feed([third]), LabelRequested):
             engine.feed([Answer(request_id=request.request_id, label="third", at=request.at)])
     assert max(engine.predict({"x": 50.0, "y": 3.5}).items(), key=lambda kv: kv[1])[0] == "third"
-    assert engine.report.labels_by_class["third"] > 5
+    assert engine.report.labels.by_class["third"] > 5
 
 
 def test_a_binary_model_counts_a_third_class_and_goes_on() -> None:
@@ -196,8 +196,8 @@ def test_a_binary_model_counts_a_third_class_and_goes_on() -> None:
     more = engine.feed(events(20, start=40))
     for request in only(more, LabelRequested):
         engine.feed([Answer(request_id=request.request_id, label="third", at=request.at)])
-    assert engine.report.unlearnable_n > 0
-    assert engine.report.labels_by_class["third"] > 0
+    assert engine.report.model.unlearnable_n > 0
+    assert engine.report.labels.by_class["third"] > 0
     assert engine.predict({"x": 1.0, "y": 1.0})["odd"] > 0.5
     assert only(outputs, LabelSettled)
 
@@ -214,7 +214,7 @@ def test_an_ordered_round_asks_as_many_as_wanted_and_more_than_once() -> None:
         [opened] = only(outputs, RoundOpened)
         assert (opened.reason, opened.wanted_n) == ("ordered", wanted_n)
         assert len(only(outputs, LabelRequested)) == wanted_n
-    rest = engine.report.budget_available_n
+    rest = engine.report.budget.available_n
     assert len(only(engine.feed([RoundOrdered(at=61.0)]), LabelRequested)) == rest
     [rejected] = only(engine.feed([RoundOrdered(at=62.0)]), InputRejected)
     assert rejected.reason == Reason.NO_ROUND
@@ -270,7 +270,7 @@ def test_the_served_model_can_be_the_one_that_is_judged() -> None:
         )
         # The served model always says the same, and is right every second time.
         live(engine, events(300, probabilities={"odd": 0.9, "even": 0.1}))
-        found[judged] = engine.report.accuracy.accuracy
+        found[judged] = engine.report.estimates.accuracy.accuracy
     assert found["served"] == pytest.approx(0.5, abs=0.1)
     assert found["model"] > 0.9
 
@@ -279,7 +279,7 @@ def test_classes_that_only_the_served_model_names_are_known() -> None:
     engine = Engine(settings=settings_with())
     engine.feed(events(3, predicted="maybe"))
     engine.feed(events(3, start=3, probabilities={"yes": 0.4, "no": 0.6}))
-    assert engine.report.classes == ("maybe", "yes", "no")
+    assert engine.report.schema.classes == ("maybe", "yes", "no")
 
 
 # ------------------------------------------------------------------------- drift and retraining
@@ -306,8 +306,8 @@ def test_a_drift_opens_one_round_and_orders_one_retraining() -> None:
     assert engine.open_job is not None
     drift_rounds = [opened for opened in only(after, RoundOpened) if opened.reason == "drift"]
     assert len(drift_rounds) <= 1
-    assert engine.report.is_retraining
-    assert engine.report.drift_level == "DRIFT"
+    assert engine.report.retraining.is_open
+    assert engine.report.drift.level == "DRIFT"
 
 
 def test_a_drift_round_takes_half_of_what_there_is_and_no_more_than_its_limit() -> None:
@@ -348,15 +348,15 @@ def judged(engine: Engine, order: RetrainRequested) -> ModelAdopted | ModelKept:
 def test_a_challenger_that_is_better_is_adopted() -> None:
     engine = Engine(settings=drifting(half_life_s=20.0, adopt_labels_n=100))
     order = until_ordered(engine)
-    version = engine.report.model_version
+    version = engine.report.model.version
     verdict = judged(engine, order)
     assert isinstance(verdict, ModelAdopted)
     assert verdict.challenger_right > verdict.champion_right
-    assert verdict.model_version == engine.report.model_version == version + 1
-    assert (engine.report.adopted_n, engine.open_job) == (1, None)
+    assert verdict.model_version == engine.report.model.version == version + 1
+    assert (engine.report.retraining.adopted_n, engine.open_job) == (1, None)
     # What was said of the old model's errors is void.
     live(engine, events(1, start=2_000, flip=True))
-    assert engine.report.drift_level == "STABLE"
+    assert engine.report.drift.level == "STABLE"
 
 
 def test_a_challenger_that_is_no_better_is_refused() -> None:
@@ -367,7 +367,7 @@ def test_a_challenger_that_is_no_better_is_refused() -> None:
     assert isinstance(verdict, ModelKept)
     assert verdict.labels_n >= 10
     assert engine.trainer.learner is champion
-    assert (engine.report.kept_n, engine.open_job) == (1, None)
+    assert (engine.report.retraining.kept_n, engine.open_job) == (1, None)
 
 
 def test_a_failed_job_keeps_the_champion() -> None:
@@ -376,7 +376,7 @@ def test_a_failed_job_keeps_the_champion() -> None:
     [ordered, *_] = only(outputs, RetrainRequested)
     finished = RetrainFinished(job_id=ordered.job_id, at=99.0, error="no memory")
     [kept] = engine.feed([finished])
-    assert (kept.reason, engine.report.kept_n) == ("no memory", 1)
+    assert (kept.reason, engine.report.retraining.kept_n) == ("no memory", 1)
     assert engine.feed([finished]) == []
 
 
@@ -458,9 +458,9 @@ def test_the_five_lines_of_the_readme_work() -> None:
     stream = [({"x": float(i % 5), "y": float(i % 3)}, i % 5 > 2) for i in range(400)]
     result = hr.run(engine, stream, oracle=hr.oracles.Delayed(delay_s=10))
     report = result.report
-    assert report.events_n == 400
-    assert 0 < report.asked_n <= 80
-    assert report.settled_n == report.asked_n
+    assert report.events.observed_n == 400
+    assert 0 < report.asking.requests_n <= 80
+    assert report.labels.settled_n == report.asking.requests_n
     assert engine.predict({"x": 4.0, "y": 1.0})["true"] > 0.5
 
 
@@ -474,7 +474,7 @@ def test_a_withdrawn_request_ends_once_and_gives_its_label_back() -> None:
     assert isinstance(ended, hr.RequestWithdrawn)
     assert (ended.event_id, ended.reason) == (request.event_id, "deleted")
     assert engine.feed([withdrawal]) == []
-    assert (engine.report.refunded_n, engine.report.withdrawn_n) == (1, 1)
+    assert (engine.report.budget.refunded_n, engine.report.labels.withdrawn_n) == (1, 1)
 
 
 def test_withdrawing_what_nobody_asked_is_rejected() -> None:
@@ -494,7 +494,7 @@ def test_a_jump_in_time_is_crossed_in_few_steps() -> None:
     engine.feed([hr.Event(id=str(i), at=float(i), features={"x": i % 5}) for i in range(120)])
     engine.feed([hr.Tick(at=1e10)])
     assert engine.now == 1e10
-    assert engine.report.open_n == 0
+    assert engine.report.labels.open_n == 0
 
 
 def test_a_tick_that_is_no_time_is_refused() -> None:
@@ -540,8 +540,12 @@ def test_an_answer_within_its_deadline_is_in_time_however_far_apart_events_are()
         (Event(id=str(i), at=1_000.0 * i, features={"x": float(i % 3)}), i % 2) for i in range(60)
     ]
     report = hr.run(engine, pairs, oracle=hr.oracles.Delayed(delay_s=60.0)).report
-    assert report.asked_n > 20
-    assert (report.expired_n, report.late_n, report.settled_n) == (0, 0, report.asked_n)
+    assert report.asking.requests_n > 20
+    assert (report.labels.expired_n, report.answers.late_n, report.labels.settled_n) == (
+        0,
+        0,
+        report.asking.requests_n,
+    )
 
 
 @pytest.mark.parametrize("late_answers", ["taken", "refused"])
@@ -557,14 +561,14 @@ def test_a_late_answer_finds_its_money_kept_back_or_is_refused(late_answers: str
     engine.feed([hr.Tick(at=5_000.0)])
     is_taken = late_answers == "taken"
     assert len(first) == 5
-    assert engine.report.refunded_n == (0 if is_taken else 5)
+    assert engine.report.budget.refunded_n == (0 if is_taken else 5)
     late = [Answer(request_id=r.request_id, label="a", at=5_001.0) for r in first]
     outputs = engine.feed(late)
     assert [s.is_late for s in only(outputs, LabelSettled)] == [True] * (5 * is_taken)
     rejected = only(outputs, hr.InputRejected)
     assert {r.reason for r in rejected} == (set() if is_taken else {"late_answer"})
     assert all("label.late_answers" in r.detail for r in rejected)
-    assert engine.report.late_n == 5
+    assert engine.report.answers.late_n == 5
     asked_n = len(only(engine.feed(events(20, start=6_000)), LabelRequested))
     assert asked_n == (0 if is_taken else 5)
 

@@ -81,10 +81,10 @@ def test_a_start_where_no_label_can_be_learned_ends_with_the_reason(model, said)
     with pytest.raises(BadSettings, match=told):
         headrace.run(engine, events(2_000))
     report = engine.report
-    assert report.learned_n == 0 and report.unlearnable_n == FAILING_N
-    assert report.learned_at is None
-    assert report.failing == ("learn",)
-    assert report.model_fault.startswith("the model failed to learn the last 10 labels (")
+    assert report.model.learned_n == 0 and report.model.unlearnable_n == FAILING_N
+    assert report.model.learned_at is None
+    assert report.model.failing == ("learn",)
+    assert report.model.fault.startswith("the model failed to learn the last 10 labels (")
 
 
 def test_a_start_where_no_event_can_be_predicted_ends_with_the_reason():
@@ -112,15 +112,19 @@ def test_what_a_model_fails_on_attracts_no_labels(how, raises):
 def test_failed_predictions_are_counted_by_event_and_are_not_right():
     engine = Engine(Fussy(predicts_below=80), settings=settings(), seed=7)
     report = headrace.run(engine, events(3_000)).report
-    given_n = report.events_n - report.unpredicted_n
-    assert report.failed_predictions_n == pytest.approx(0.2 * given_n, rel=0.05)
-    assert sum(report.predicted_n.values()) == report.events_n - report.failed_predictions_n
-    assert [failure.told for failure in report.failures] == [
-        f"model failed to predict {report.failed_predictions_n} events (OverflowError: too large)"
+    given_n = report.events.observed_n - report.events.unpredicted_n
+    assert report.events.failed_predictions_n == pytest.approx(0.2 * given_n, rel=0.05)
+    assert (
+        sum(report.events.predicted_n.values())
+        == report.events.observed_n - report.events.failed_predictions_n
+    )
+    failed_n = report.events.failed_predictions_n
+    assert [failure.sentence for failure in report.model.failures] == [
+        f"model failed to predict {failed_n} events (OverflowError: too large)"
     ]
     # It is right wherever it speaks.
-    assert report.accuracy_all.low <= 0.8 <= report.accuracy_all.high
-    assert report.failing == () and report.model_fault == ""
+    assert report.estimates.accuracy_all.low <= 0.8 <= report.estimates.accuracy_all.high
+    assert report.model.failing == () and report.model.fault == ""
 
 
 def test_counts_do_not_depend_on_how_events_were_batched():
@@ -143,7 +147,7 @@ def test_counts_do_not_depend_on_how_events_were_batched():
             found.extend(engine.feed(more[i : i + size]))
     assert outputs[0] == outputs[1]
     first, second = (engine.report for engine in engines)
-    assert first.failed_predictions_n == second.failed_predictions_n > 0
+    assert first.events.failed_predictions_n == second.events.failed_predictions_n > 0
     assert engines[0].shard.failed.in_row_n == engines[1].shard.failed.in_row_n
 
 
@@ -151,21 +155,23 @@ def test_a_model_that_begins_to_fail_is_not_healthy_and_recovers():
     engine = Engine(naive_bayes.GaussianNB(), settings=settings(), seed=7)
     numbers = [({"amount": x["amount"]}, y) for x, y in events(500)]
     headrace.run(engine, numbers)
-    assert engine.report.model_fault == ""
-    learned_n = engine.report.learned_n
+    assert engine.report.model.fault == ""
+    learned_n = engine.report.model.learned_n
     headrace.run(engine, events(300))
     report = engine.report
-    assert report.learned_n == learned_n
-    assert "learn" in report.failing and "TypeError" in report.model_fault
+    assert report.model.learned_n == learned_n
+    assert "learn" in report.model.failing and "TypeError" in report.model.fault
     headrace.run(engine, numbers)
-    assert engine.report.model_fault == ""
+    assert engine.report.model.fault == ""
 
 
 def test_a_failing_member_of_a_committee_is_named():
     model = Committee(members=[naive_bayes.GaussianNB(), tree.HoeffdingTreeClassifier()])
     report = headrace.run(Engine(model, settings=settings(), seed=7), events(400)).report
-    assert report.learned_n > 0 and report.model_fault == ""
-    assert [(f.who, f.act, f.n) for f in report.failures][:1] == [("GaussianNB", "learn", None)]
+    assert report.model.learned_n > 0 and report.model.fault == ""
+    assert [(f.who, f.act, f.n) for f in report.model.failures][:1] == [
+        ("GaussianNB", "learn", None)
+    ]
 
 
 def test_a_challenger_that_learns_nothing_is_none():
@@ -188,6 +194,6 @@ def test_failures_survive_a_snapshot_in_numbers():
     headrace.run(engine, events(600))
     other = Engine(Fussy(predicts_below=80), settings=settings(), seed=7)
     other.restore(engine.snapshot())
-    assert other.report.failed_predictions_n == engine.report.failed_predictions_n > 0
-    assert other.report.failures[0].error == ""
+    assert other.report.events.failed_predictions_n == engine.report.events.failed_predictions_n > 0
+    assert other.report.model.failures[0].error == ""
     assert np.isnan(other.shard.window.since(0).probabilities).any()

@@ -81,11 +81,11 @@ def gold_of(outputs: list[Output]) -> list[LabelRequested]:
 def test_people_are_measured_and_the_budget_pays_nothing() -> None:
     engine, _, outputs = lived()
     report, gold = engine.report, gold_of(outputs)
-    assert report.gold_asked_n == report.gold_answers_n == len(gold) > 10
-    assert engine.shard.asking.budget.spent_n == report.asked_n == report.settled_n
+    assert report.answers.gold_questions_n == report.answers.gold_answers_n == len(gold) > 10
+    assert engine.shard.asking.budget.spent_n == report.asking.requests_n == report.labels.settled_n
     # What people's time costs is told whole.
-    assert report.accepted_n == report.asked_n + len(gold)
-    people = {one.name: one for one in report.annotators}
+    assert report.answers.accepted_n == report.asking.requests_n + len(gold)
+    people = {one.name: one for one in report.annotators.most_active}
     assert people["al"].gold_right_n == people["al"].gold_n > 3
     assert 0 < people["bo"].gold_right_n < people["bo"].gold_n
     low, high = people["bo"].gold_between or (0.0, 0.0)

@@ -14,7 +14,7 @@ def reached(values, *, columns=None, **schema):
     settings = Settings(schema=SchemaSettings(**schema), columns=columns or ColumnsSettings())
     engine = Engine(settings=settings)
     engine.feed([Event(id=str(i), at=float(i), features=x) for i, x in enumerate(values)])
-    return {limit.kind: (limit.n, limit.told) for limit in engine.report.limits}
+    return {limit.kind: (limit.n, limit.sentence) for limit in engine.report.limits}
 
 
 def test_nothing_is_told_of_what_fits():
@@ -98,7 +98,7 @@ def test_classes_of_the_served_model_that_find_no_room_are_told():
     )
     (limit,) = engine.report.limits
     assert (limit.kind, limit.n) == ("classes", 2)
-    assert "(c2, c3)" in limit.told and "schema.classes_max is 2" in limit.told
+    assert "(c2, c3)" in limit.sentence and "schema.classes_max is 2" in limit.sentence
 
 
 def test_many_names_are_shortened():

@@ -239,7 +239,7 @@ def test_an_engine_shows_requests_so_and_decides_and_learns_as_without() -> None
     assert private.report == open_.report
     restored = engine_of(None)
     restored.restore(private.snapshot())
-    assert restored.report.asked_n == private.report.asked_n
+    assert restored.report.asking.requests_n == private.report.asking.requests_n
 
 
 def test_batching_changes_nothing_of_what_is_shown() -> None:
@@ -263,4 +263,4 @@ def test_run_finds_the_truth_of_an_event_whose_id_is_hashed() -> None:
     raw = {"features": {}, "event_id": "hashed", "key_file": "somewhere"}
     engine = engine_of(raw, privacy=Privacy(parse({"privacy": raw}).privacy, KEY))
     report = hr.run(engine, [(event, "ab"[i % 2]) for i, event in enumerate(EVENTS)]).report
-    assert report.settled_n == report.asked_n > 10
+    assert report.labels.settled_n == report.asking.requests_n > 10

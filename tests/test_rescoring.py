@@ -157,7 +157,7 @@ def test_what_came_of_open_questions_is_counted(rescored: str) -> None:
     engine = Engine(settings=run.settings)
     outputs = [one for message in run.inputs for one in engine.feed([message])]
     said = of_kind(outputs, RequestRescored)
-    counted = engine.report.rescored_n
+    counted = engine.report.asking.rescored_n
     assert sum(counted.values()) == len(said)
     for why in {one.withdrawn for one in said if one.withdrawn}:
         assert counted[why] == sum(one.withdrawn == why for one in said)

@@ -95,7 +95,7 @@ def test_labels_that_look_wrong_are_asked_again_of_somebody_else() -> None:
             assert getattr(second, name) == getattr(before, name), name
     wrong = [luck(f"al {second.event_id}") < WRONG for second in seconds]
     assert np.mean(wrong) > 3 * WRONG
-    assert engine.report.asked_by["second opinion/suspicion"] == len(seconds) + len(
+    assert engine.report.asking.by_strategy["second opinion/suspicion"] == len(seconds) + len(
         opinions_in(outputs, 3)
     )
 
@@ -110,8 +110,8 @@ def test_a_third_is_asked_where_two_disagree_and_the_label_follows_most() -> Non
         o for o in outputs if isinstance(o, LabelSettled) and o.opinion_n == 3 and not o.confirms
     ]
     report = engine.report
-    assert report.undecided_n == len(split) > 5
-    assert report.confirmed_n + report.overruled_n + report.undecided_n == len(
+    assert report.noise.undecided_n == len(split) > 5
+    assert report.noise.confirmed_n + report.noise.overruled_n + report.noise.undecided_n == len(
         opinions_in(outputs) + thirds
     )
     truths = {o.event_id: CLASSES[o.features["x"] > 0.0] for o in opinions_in(outputs)}
@@ -126,9 +126,9 @@ def test_opinions_are_within_their_share_and_all_within_the_budget() -> None:
         asked_n = sum(isinstance(o, LabelRequested) for o in outputs)
         opinions_n = len(opinions_in(outputs) + opinions_in(outputs, 3))
         assert 0 < opinions_n <= share * asked_n, share
-        assert engine.report.asked_n == asked_n <= 0.4 * EVENTS_N
+        assert engine.report.asking.requests_n == asked_n <= 0.4 * EVENTS_N
     engine, _, outputs = lived(0.0)
-    assert opinions_in(outputs) == [] and engine.report.suspicious_n > 12
+    assert opinions_in(outputs) == [] and engine.report.noise.suspicious_n > 12
 
 
 def test_what_is_reserved_for_a_drift_is_not_for_opinions() -> None:
@@ -143,12 +143,20 @@ def test_opinions_move_neither_the_estimate_nor_any_propensity() -> None:
     seen_n = 0
     for message in inputs:
         is_opinion = isinstance(message, Answer) and ":" in message.request_id
-        before = engine.report.accuracy_all, engine.report.quality, engine.report.propensity_min
+        before = (
+            engine.report.estimates.accuracy_all,
+            engine.report.estimates.quality,
+            engine.report.asking.propensity_min,
+        )
         engine.feed([message])
         if is_opinion:
             seen_n += 1
             report = engine.report
-            assert before == (report.accuracy_all, report.quality, report.propensity_min)
+            assert before == (
+                report.estimates.accuracy_all,
+                report.estimates.quality,
+                report.asking.propensity_min,
+            )
     assert seen_n > 20
 
 
@@ -157,8 +165,8 @@ def test_an_opinion_that_nobody_gives_is_paid_back() -> None:
     expired = [o for o in outputs if isinstance(o, RequestExpired)]
     assert expired and all(":" in o.request_id for o in expired)
     report = engine.report
-    assert report.refunded_n == report.expired_n == len(expired)
-    assert engine.shard.asking.opinions.open == {} and report.open_n == 0
+    assert report.budget.refunded_n == report.labels.expired_n == len(expired)
+    assert engine.shard.asking.opinions.open == {} and report.labels.open_n == 0
     assert engine.shard.asking.open_n == 0 == engine.shard.asking.opinions.held_n
 
 

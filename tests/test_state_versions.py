@@ -176,7 +176,7 @@ def test_a_stored_state_is_read_and_the_engine_goes_on(world: str):
     run = run_of(world)
     engine = Engine(settings=run.settings)
     engine.restore(stored(world))
-    assert engine.report.events_n > 100
+    assert engine.report.events.observed_n > 100
     assert engine.trainer.has_learned
     events = [
         msgspec.structs.replace(event, id=f"later {i}", at=engine.now + 1.0 + i)

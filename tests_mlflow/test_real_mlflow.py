@@ -118,7 +118,7 @@ def test_moving_the_alias_rolls_the_run_back(stream: Stream, server: Server) -> 
     )
     client(server).set_registered_model_alias("moved", "champion", first.version)
     track(stream, server, "moved")
-    assert run(stream).rolled_back_n == 1
+    assert run(stream).retraining.rolled_back_n == 1
     track(stream, server, "moved")
     in_use = kept_versions(stream.places.state).in_use
     assert in_use == int(first.tags["headrace.version"])

@@ -161,7 +161,7 @@ def _play(history: History, run: Run, code: str, progress: Progress) -> Row:
             adopted_n += isinstance(output, ModelAdopted)
     events_s = time.process_time() - started - judging_s - engine.labels_s
     report = engine.report
-    labels_n = report.asked_n - report.refunded_n
+    labels_n = report.asking.requests_n - report.budget.refunded_n
     return Row(
         run=run,
         code=code,
@@ -286,7 +286,7 @@ class _Looks:
 
     def look(self) -> None:
         """Whether the interval of this moment holds the truth."""
-        told = self.engine.report.accuracy
+        told = self.engine.report.estimates.accuracy
         if told.accuracy is None or told.low is None or told.high is None:
             return
         truth = float(self.scores.right[told.from_seq : told.to_seq].mean())

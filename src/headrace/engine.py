@@ -64,7 +64,7 @@ from .query.strategies import Strategy
 from .query.strategies.state import keeps_state
 from .recalling import settle_record
 from .report import Report
-from .reporting import check_model_starts, report_of
+from .report.building import build_report, check_model_starts
 from .scoring_model import ScoringModel
 from .settings import Settings, check
 from .shard import Shard
@@ -348,7 +348,7 @@ class Engine:
     def report(self) -> Report:
         """Frozen numbers about everything; made when asked for after a feed."""
         if self._report is None:
-            self._report = report_of(self)
+            self._report = build_report(self)
         return self._report
 
     def check_model(self) -> None:

@@ -33,11 +33,11 @@ NAMES_MAX = 5
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit. `n` counts its cost: values, features, classes, draws; `told` is a sentence."""
+    """One limit. `n` counts its cost: values, features, classes, draws; `sentence` says it."""
 
     kind: str
     n: int
-    told: str
+    sentence: str
 
 
 def limits_reached(
@@ -70,86 +70,88 @@ def _features(schemas: Sequence[Schema]) -> Limit:
     n = sum(schema.unknown_n for schema in schemas)
     names = _names(dict.fromkeys(name for schema in schemas for name in schema.ignored))
     if any(schema.is_declared for schema in schemas):
-        told = f"{n:,} values of features that schema.features does not declare ({names})"
-        return Limit(kind="features", n=n, told=f"{told}: declare them, or leave it empty")
+        text = f"{n:,} values of features that schema.features does not declare ({names})"
+        return Limit(kind="features", n=n, sentence=f"{text}: declare them, or leave it empty")
     most = max((schema.features_max for schema in schemas), default=0)
-    told = f"{n:,} values of features that found no room ({names}): schema.features_max is {most:,}"
-    return Limit(kind="features", n=n, told=told)
+    text = f"{n:,} values of features that found no room ({names}): schema.features_max is {most:,}"
+    return Limit(kind="features", n=n, sentence=text)
 
 
 def _categories(schemas: Sequence[Schema]) -> Limit:
     by_name = _added(schema.full for schema in schemas)
     n, most = sum(by_name.values()), max((s.categories_max for s in schemas), default=0)
-    told = (
+    text = (
         f"{n:,} values of features with more than {most:,} categories, told apart no more "
         f"({_names(by_name)}): raise schema.categories_max, or name them in columns.text or "
         "columns.ignored"
     )
-    return Limit(kind="categories", n=n, told=told)
+    return Limit(kind="categories", n=n, sentence=text)
 
 
 def _classes(schemas: Sequence[Schema]) -> Limit:
     names = dict.fromkeys(name for schema in schemas for name in schema.classes_ignored)
     most = max((schema.classes_max for schema in schemas), default=0)
-    told = (
+    text = (
         f"{len(names):,} classes that found no room ({_names(names)}): schema.classes_max is "
         f"{most:,}; or map them by input.class_names"
     )
-    return Limit(kind="classes", n=len(names), told=told)
+    return Limit(kind="classes", n=len(names), sentence=text)
 
 
 def _mistyped(schemas: Sequence[Schema]) -> Limit:
     by_name = _added(schema.mistyped for schema in schemas)
     n = sum(schema.mistyped_n for schema in schemas)
-    told = (
+    text = (
         f"{n:,} values of another kind than their feature has, taken as missing "
         f"({_names(by_name)}): name the features in columns.categorical, or what stands for a "
         "missing value in columns.missing"
     )
-    return Limit(kind="mistyped", n=n, told=told)
+    return Limit(kind="mistyped", n=n, sentence=text)
 
 
 def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
     by_name = _added(schema.numbers_in_texts for schema in schemas)
     n = sum(by_name.values())
-    told = (
+    text = (
         f"{n:,} numbers in features whose first value was a text, taken as categories "
         f"({_names(by_name)}): name the features in columns.numeric if numbers they are, else in "
         "columns.categorical"
     )
-    return Limit(kind="numbers_in_texts", n=n, told=told)
+    return Limit(kind="numbers_in_texts", n=n, sentence=text)
 
 
 def _numbers_as_texts(schemas: Sequence[Schema]) -> Limit:
     names = dict.fromkeys(name for schema in schemas for name in schema.numbers_as_texts())
-    told = (
+    text = (
         f"texts that are all numbers, taken as categories ({_names(names)}): name the features "
         "in columns.numeric if they are quantities, else in columns.categorical"
     )
-    return Limit(kind="numbers_as_texts", n=len(names), told=told)
+    return Limit(kind="numbers_as_texts", n=len(names), sentence=text)
 
 
 def _not_finite(schemas: Sequence[Schema]) -> Limit:
     n = sum(schema.not_finite_n for schema in schemas)
-    return Limit(kind="not_finite", n=n, told=f"{n:,} values that are infinite, taken as missing")
+    return Limit(
+        kind="not_finite", n=n, sentence=f"{n:,} values that are infinite, taken as missing"
+    )
 
 
 def _draws_waiting(n: int) -> Limit:
-    told = (
+    text = (
         f"{n:,} events that were drawn were given up, since too many waited for money or room: "
         "raise query.budget or label.open_max"
     )
-    return Limit(kind="draws_waiting", n=n, told=told)
+    return Limit(kind="draws_waiting", n=n, sentence=text)
 
 
 def _slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
     known = dict.fromkeys(name for schema in schemas for name in schema.names)
     found = unknown_features(slices, known) if known else {}
-    told = (
+    text = (
         f"{len(found):,} features of query.slices that no event has had, so that nothing is in "
         f"them: {_names(f'{name}{hint}' for name, hint in found.items())}"
     )
-    return Limit(kind="slices", n=len(found), told=told)
+    return Limit(kind="slices", n=len(found), sentence=text)
 
 
 def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

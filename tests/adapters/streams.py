@@ -6,8 +6,8 @@ from functools import cache
 
 import headrace as hr
 from headrace.messages import class_name
-from headrace.report import PartitionReport, Report, WorkerReport
-from headrace.reporting import partition_of, report_of_parts
+from headrace.report import PartitionReport, Report, SnapshotsReport, WorkerReport
+from headrace.report.building import combine_report, describe_partition
 from headrace.settings import Settings, parse
 
 CLASSES = [class_name(f"class-{i}") for i in range(12)]
@@ -84,7 +84,7 @@ def fed() -> Report:
 def worker_report(engines: list[hr.Engine]) -> Report:
     shards = {i: engine.shard for i, engine in enumerate(engines)}
     partitions: tuple[PartitionReport, ...] = tuple(
-        partition_of(i, shard, lag_n=10 * i, lag_s=0.5 * i) for i, shard in shards.items()
+        describe_partition(i, shard, lag_n=10 * i, lag_s=0.5 * i) for i, shard in shards.items()
     )
     worker = WorkerReport(
         partitions=partitions,
@@ -93,8 +93,7 @@ def worker_report(engines: list[hr.Engine]) -> Report:
         training_lag_n=0,
         rebalances_n=2,
         rebalanced_at=1_000.0,
-        snapshot_at=1_100.0,
-        snapshot_bytes=4_096,
+        snapshots=SnapshotsReport(written_at=1_100.0, bytes_n=4_096),
         rejected_n={"not_json": 3},
         restarts_n={"network": 2},
         lost_n={"events": 7},
@@ -102,4 +101,4 @@ def worker_report(engines: list[hr.Engine]) -> Report:
         differing_n=2,
     )
     desks = {i: engine.desk for i, engine in enumerate(engines)}
-    return report_of_parts(settings(), engines[0].trainer, shards, desks, worker=worker)
+    return combine_report(settings(), engines[0].trainer, shards, desks, worker=worker)

@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
-import msgspec
 import numpy as np
 import pytest
 from grafana.prometheus import program
@@ -24,6 +23,7 @@ from headrace.learn.twins import Choosing
 from headrace.observe.drift import SHARES_MAX
 from headrace.observe.shares import BINS, FeatureShares
 from headrace.report import Report
+from reports import replace_numbers
 
 SERIES_MAX = 650
 LABELS = {
@@ -61,13 +61,15 @@ def own_lines(text: str) -> list[str]:
 
 def test_numbers_are_those_of_the_report() -> None:
     report = fed()
-    assert value_of(report, "headrace_events_observed_total") == report.events_n == 3_600
+    assert value_of(report, "headrace_events_observed_total") == report.events.observed_n == 3_600
     ended = value_of(report, "headrace_label_requests_ended_total", end="settled")
-    assert ended == report.settled_n > 0
+    assert ended == report.labels.settled_n > 0
     accuracy = value_of(report, "headrace_accuracy_ratio", judged="model", estimate="low")
-    assert accuracy == report.accuracy.low is not None
-    assert value_of(report, "headrace_accuracy_labels") == report.accuracy.labels_n > 0
-    assert value_of(report, "headrace_label_cost_units_total") == 0.5 * report.accepted_n > 0
+    assert accuracy == report.estimates.accuracy.low is not None
+    assert value_of(report, "headrace_accuracy_labels") == report.estimates.accuracy.labels_n > 0
+    assert (
+        value_of(report, "headrace_label_cost_units_total") == 0.5 * report.answers.accepted_n > 0
+    )
     assert value_of(report, "headrace_partition_lag_records", partition="2") == 20
     assert value_of(report, "headrace_partition_lag_seconds", partition="1") == 0.5
     assert value_of(report, "headrace_inputs_rejected_total", reason="not_json") == 3
@@ -76,25 +78,25 @@ def test_numbers_are_those_of_the_report() -> None:
 def test_requests_add_up_however_they_are_told_apart() -> None:
     report, families = fed(), families_of(fed())
     for name in ("headrace_label_requests", "headrace_label_requests_by_class"):
-        assert sum(sample.value for sample in families[name].samples) == report.asked_n
+        assert sum(sample.value for sample in families[name].samples) == report.asking.requests_n
     answers = families["headrace_annotator_answers"].samples
-    assert sum(sample.value for sample in answers) == report.accepted_n
+    assert sum(sample.value for sample in answers) == report.answers.accepted_n
 
 
 def test_drift_is_told_against_its_own_threshold_with_its_times() -> None:
     report = fed()
-    highest = max(report.drift_statistics.values())
+    highest = max(report.drift.statistics.values())
     shown = value_of(report, "headrace_drift_statistic", signal="features", detector="ks")
-    assert shown == report.drift_statistics["features/ks"]
+    assert shown == report.drift.statistics["features/ks"]
     assert highest >= 1.0
     dated = value_of(
         report, "headrace_drift_last_alarm_timestamp_seconds", signal="features", detector="ks"
     )
-    assert dated == report.drift_alarmed_at["features/ks"] >= 1_800.0
+    assert dated == report.drift.alarmed_at["features/ks"] >= 1_800.0
     assert value_of(report, "headrace_feature_statistic", feature="f00") == pytest.approx(
-        report.feature_ratios["f00"]
+        report.drift.feature_ratios["f00"]
     )
-    assert report.feature_ratios["f00"] >= 1.0 > report.feature_ratios["shop"]
+    assert report.drift.feature_ratios["f00"] >= 1.0 > report.drift.feature_ratios["shop"]
 
 
 def test_shares_of_a_feature_and_of_the_classes_add_up_to_one_on_either_side() -> None:
@@ -123,16 +125,18 @@ def test_borders_stand_between_the_bins_that_are_shown() -> None:
 
 def test_labels_saved_compare_with_a_blind_draw_and_with_labelling_all() -> None:
     some = Estimate(accuracy=0.9, low=0.833, high=0.942, labels_n=100)
-    report = msgspec.structs.replace(fed(), accuracy=some)
+    report = replace_numbers(fed(), {"estimates.accuracy": some})
     blind = value_of(report, "headrace_accuracy_blind_labels")
     assert blind == pytest.approx(119, abs=1)
     assert value_of(report, "headrace_labels_saved", against="blind") == blind - 100
-    assert value_of(report, "headrace_labels_saved", against="all") == 3_600 - report.settled_n
+    assert (
+        value_of(report, "headrace_labels_saved", against="all") == 3_600 - report.labels.settled_n
+    )
     assert value_of(report, "headrace_labels_saved", against="random") is None
     known = Choosing(gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5)
-    report = msgspec.structs.replace(report, choosing=known)
+    report = replace_numbers(report, {"estimates.choosing": known})
     saved = value_of(report, "headrace_labels_saved", against="random")
-    assert saved == 0.5 * report.settled_n
+    assert saved == 0.5 * report.labels.settled_n
     assert value_of(report, "headrace_choosing_gain_ratio", estimate="low") == 0.01
     assert value_of(report, "headrace_random_labels_ratio", estimate="value") == 1.5
 
@@ -140,22 +144,22 @@ def test_labels_saved_compare_with_a_blind_draw_and_with_labelling_all() -> None
 def test_quality_by_class_is_that_of_the_report_for_the_first_classes() -> None:
     report = fed()
     kappa = value_of(report, "headrace_quality_ratio", measure="kappa", estimate="high")
-    assert kappa == report.quality.kappa.high is not None
+    assert kappa == report.estimates.quality.kappa.high is not None
     shown = {
         sample.labels["class"]
         for sample in families_of(report)["headrace_class_quality_ratio"].samples
         if sample.labels["measure"] == "recall"
     }
-    assert shown and shown <= set(report.classes[:10])
+    assert shown and shown <= set(report.schema.classes[:10])
     for name in shown:
         labels = {"class": name, "measure": "recall", "estimate": "low"}
         found = value_of(report, "headrace_class_quality_ratio", **labels)
-        assert found == report.quality.recall[name].low
+        assert found == report.estimates.quality.recall[name].low
     error = value_of(report, "headrace_calibration_error_ratio", estimate="error")
-    assert error == report.quality.calibration_error is not None
-    assert value_of(report, "headrace_calibration_temperature_ratio") == report.temperature
+    assert error == report.estimates.quality.calibration_error is not None
+    assert value_of(report, "headrace_calibration_temperature_ratio") == report.model.temperature
     unpredicted_n = value_of(report, "headrace_events_unpredicted_total")
-    assert unpredicted_n == report.unpredicted_n > 0
+    assert unpredicted_n == report.events.unpredicted_n > 0
 
 
 def test_times_are_counted_by_event() -> None:
@@ -191,10 +195,10 @@ def test_every_child_of_a_counter_or_histogram_is_born_at_zero() -> None:
         }
 
     # What the shell says of its own past is not the stream's.
-    worker = msgspec.structs.replace(
+    worker = replace(
         unfed().worker, rebalances_n=0, rejected_n={}, restarts_n={}, lost_n={}, recomputed_n=0
     )
-    newborn = msgspec.structs.replace(unfed(), worker=worker, rejected_n={})
+    newborn = replace_numbers(unfed(), {"worker": worker, "events.rejected_n": {}})
     born, grown = children(newborn), children(fed())
     timed = {metric.name for metric in GROUPS["Times"]}
     assert {name: set(found) for name, found in born.items()} == {
@@ -209,24 +213,22 @@ def test_series_stay_few_with_all_that_can_be_there() -> None:
     # Four numbers with as many values as events would have all bins; these have fewer values.
     sides = (1 / 9,) * 9
     full = FeatureShares(bins=(*BINS[:8], "missing"), past=sides, now=sides, borders=(0.0,) * 7)
-    shares = dict.fromkeys(list(fed().feature_psi)[:SHARES_MAX], full)
+    shares = dict.fromkeys(list(fed().drift.feature_psi)[:SHARES_MAX], full)
     known = Choosing(
         gain=0.02, gain_low=0.01, gain_high=0.03, ratio=1.5, ratio_low=1.1, ratio_high=2.0
     )
-    report = msgspec.structs.replace(
-        fed(),
-        feature_shares=shares,
-        choosing=known,
-        quota_missing_n=dict.fromkeys(fed().classes, 3),
-        annotators_by_number=tuple(
-            msgspec.structs.replace(one, gold_n=9, gold_right_n=8)
-            for one in fed().annotators_by_number
-        ),
-    )
+    numbered = fed().annotators.by_number
+    changes = {
+        "drift.feature_shares": shares,
+        "estimates.choosing": known,
+        "asking.quota_missing_n": dict.fromkeys(fed().schema.classes, 3),
+        "annotators.by_number": tuple(replace(a, gold_n=9, gold_right_n=8) for a in numbered),
+    }
+    report = replace_numbers(fed(), changes)
     lines = own_lines(text_of(report))
-    assert len(report.feature_psi) == 20
+    assert len(report.drift.feature_psi) == 20
     assert len(report.worker.partitions) == 3
-    assert len(report.classes) > 10 < report.annotators_n
+    assert len(report.schema.classes) > 10 < report.annotators.known_n
     # Nothing is missing that would come on top: each metric of the catalogue has a sample.
     there = set(families_of(report))
     silent = [m.name for m in CATALOGUE if m.name.removesuffix("_total") not in there]

@@ -17,5 +17,5 @@ def test_the_engine_of_a_row_asks_and_learns():
     batches = targets.batches_of(stream, 0, 400, 100)
     for _ in targets.Simulation(engine, targets.hr.oracles.Delayed(20.0)).play(batches):
         pass
-    assert engine.report.events_n == 400
-    assert 10 <= engine.report.settled_n <= 40
+    assert engine.report.events.observed_n == 400
+    assert 10 <= engine.report.labels.settled_n <= 40

@@ -80,7 +80,7 @@ class LiveRun(LittleRun):
         self._batches = stream(4_000, 7)
         self._event_of: dict[str, str] = {}
         self._truth: dict[str, str] = {}
-        while self._engine.report.accuracy.labels_n < self.KNOWN_N:
+        while self._engine.report.estimates.accuracy.labels_n < self.KNOWN_N:
             asked = self._ask_on()
             self._engine.feed([self._answer(each.request_id) for each in asked])
 
@@ -98,7 +98,7 @@ class LiveRun(LittleRun):
         self._engine.feed(replies)
         while desk.open_n < self.OPEN_N:
             desk.deliver(self._ask_on())
-        self._told = self._engine.report.accuracy
+        self._told = self._engine.report.estimates.accuracy
 
     def _ask_on(self) -> list[LabelRequested]:
         batch, labels = next(self._batches)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from bridges.desk_world import World
@@ -28,6 +28,7 @@ from headrace.bridges.desk.routing import (
 from headrace.bridges.desk.store import Store
 from headrace.drivers.files.shown import read_compared, write_report
 from headrace.engine import Engine
+from reports import replace_numbers
 
 KNOWN = {"ann": Comparisons(100, 95), "bob": Comparisons(100, 75), "cyd": Comparisons(100, 55)}
 
@@ -199,16 +200,16 @@ def test_a_run_tells_how_people_agreed(tmp_path):
     report = Engine(classes=["a", "b"]).report
     write_report(tmp_path, report)
     assert read_compared(tmp_path) == {}
-    row = report.annotators_by_number[-1]
+    row = report.annotators.by_number[-1]
     known = {"a": (40, 38), "b": (18, 13)}
     people = [
-        msgspec.structs.replace(
+        replace(
             row, name="ann", number=1, compared_n=50, agreed_n=45, gold_n=8, gold_right_n=6,
             by_class=known,
         ),
-        msgspec.structs.replace(row, name="bob", number=2),
+        replace(row, name="bob", number=2),
     ]  # fmt: skip
-    write_report(tmp_path, msgspec.structs.replace(report, annotators=tuple(people)))
+    write_report(tmp_path, replace_numbers(report, {"annotators.most_active": tuple(people)}))
     assert read_compared(tmp_path) == {"ann": Comparisons(58, 51, known)}
 
 

@@ -117,11 +117,11 @@ def test_what_is_there_is_fed_once_and_the_next_start_goes_on(places, source):
     notes = []
     source.add(bodies(0, 90))
     report = run_files(places, small(), on_note=notes.append)
-    assert report.events_n == 90
+    assert report.events.observed_n == 90
     source.add(bodies(90, 130))
     report = run_files(places, small(), on_note=notes.append)
-    assert report.events_n == 130
-    assert report.rejected_n == {}
+    assert report.events.observed_n == 130
+    assert report.events.rejected_n == {}
     assert copied(places) == ids(0, 130)
     assert source.left_n() == 0
     assert accidents(notes) == []
@@ -196,8 +196,8 @@ def test_a_crash_between_copy_mark_and_word_loses_nothing_and_feeds_nothing_twic
             file.truncate((places.state / COPY).stat().st_size - 7)
     assert (places.state / COPY).stat().st_size > 0
     report = run_files(places, small())
-    assert report.events_n == 50
-    assert report.rejected_n == {}
+    assert report.events.observed_n == 50
+    assert report.events.rejected_n == {}
     assert sorted(copied(places)) == sorted(ids(0, 50))
     assert source.left_n() == 0
 
@@ -239,8 +239,8 @@ def test_messages_that_are_no_events_go_to_the_rejects(places, source):
     pretty = json.dumps(event(1), indent=2).encode() + b"\r\n"
     source.add([b"{nonsense", bodies(0, 1)[0], b"", pretty, b"\xff\xfe"])
     report = run_files(places, small())
-    assert report.events_n == 2
-    assert report.rejected_n == {"not_json": 1, "not_an_object": 1, "not_utf8": 1}
+    assert report.events.observed_n == 2
+    assert report.events.rejected_n == {"not_json": 1, "not_an_object": 1, "not_utf8": 1}
 
 
 def test_another_queue_or_a_copy_that_was_cut_is_refused(places, source):
@@ -258,7 +258,7 @@ def test_another_queue_or_a_copy_that_was_cut_is_refused(places, source):
     with pytest.raises(BadInput, match="were copied to it"):
         run_files(places, small())
     (places.state / COPY).write_bytes(copy)
-    assert run_files(places, small()).events_n == 30
+    assert run_files(places, small()).events.observed_n == 30
 
 
 def other(places, **changed):

@@ -48,13 +48,13 @@ def test_an_entry_of_plain_fields_is_an_event_of_texts(places, client, name):
         input=type(settings.input)(features=""),
     )
     report = run_files(places, settings)
-    assert report.events_n == 3
-    assert report.rejected_n == {"not_utf8": 1}
+    assert report.events.observed_n == 3
+    assert report.events.rejected_n == {"not_utf8": 1}
 
 
 def test_the_field_of_an_event_has_another_name(places, client, name):
     client.xadd(name, {"payload": bodies(0, 1)[0], "source": "web"})
-    assert run_files(places, small(field="payload")).events_n == 1
+    assert run_files(places, small(field="payload")).events.observed_n == 1
 
 
 def test_the_group_tells_how_far_the_copy_is_and_its_lag(places, stream, client, name):
@@ -85,7 +85,7 @@ def test_entries_that_were_trimmed_unread_are_said_once(places, stream, client, 
     client.xtrim(name, maxlen=5, approximate=False)
     assert accidents(notes) == []
     report = run_files(places, small(), on_note=notes.append)
-    assert report.events_n == 35
+    assert report.events.observed_n == 35
     (note,) = accidents(notes)
     assert note.startswith(f"25 entries of the stream {name} after ")
     assert "were removed before they were read; trim it by MINID" in note
@@ -95,12 +95,12 @@ def test_entries_that_were_trimmed_unread_are_said_once(places, stream, client, 
     # What was read may go.
     client.xtrim(name, maxlen=0, approximate=False)
     stream.add(bodies(61, 62))
-    assert run_files(places, small(), on_note=notes.append).events_n == 37
+    assert run_files(places, small(), on_note=notes.append).events.observed_n == 37
     assert len(accidents(notes)) == 1
     # All of it, in the middle of a batch, and with nothing left to read.
     stream.add(bodies(62, 112))
     client.xtrim(name, maxlen=45, approximate=False)
-    assert run_files(places, small(), on_note=notes.append).events_n == 82
+    assert run_files(places, small(), on_note=notes.append).events.observed_n == 82
     stream.add(bodies(112, 120))
     client.xtrim(name, maxlen=0, approximate=False)
     for _ in range(2):
@@ -115,13 +115,13 @@ def test_a_stream_begun_anew_is_refused_and_one_that_is_gone_is_waited_for(
     stream.add(bodies(0, 10))
     run_files(places, small())
     client.delete(name)
-    assert run_files(places, small()).events_n == 10
+    assert run_files(places, small()).events.observed_n == 10
     client.xadd(name, {"event": bodies(10, 11)[0]}, id="5-1")
     with pytest.raises(BadInput, match="it was begun anew"):
         run_files(places, small())
     client.delete(name)
     stream.add(bodies(10, 12))
-    assert run_files(places, small()).events_n == 12
+    assert run_files(places, small()).events.observed_n == 12
 
 
 def test_a_key_that_is_no_stream_is_refused(places, client, name):

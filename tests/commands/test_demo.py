@@ -81,13 +81,13 @@ def test_both_sides_pay_alike_and_the_shift_hurts_both():
     duel.finish()
     for side in duel.sides:
         report = side.engine.report
-        assert report.asked_n - report.refunded_n <= 0.05 * 4_000
+        assert report.asking.requests_n - report.budget.refunded_n <= 0.05 * 4_000
         assert side.engine.desk.open_n == 0
         before, after = side.true(1_500, 2_000), side.true(2_000, 2_500)
         assert before > after + 0.2
         assert side.true(3_500, 4_000) > after
     ours, twin = (side.engine.report for side in duel.sides)
-    assert abs(ours.asked_n - twin.asked_n) < 10
+    assert abs(ours.asking.requests_n - twin.asking.requests_n) < 10
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_metrics_are_served_while_it_plays(monkeypatch):
 
     def play(show, batch):
         lines = real(show, batch)
-        if show.report.events_n == 500:
+        if show.report.events.observed_n == 500:
             with urllib.request.urlopen(served[0], timeout=5) as answer:
                 scraped.append(answer.read().decode())
         return lines

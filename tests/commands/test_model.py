@@ -54,7 +54,7 @@ def test_a_version_comes_back_by_an_order_on_the_command_line(stream, capsys):
     report = run(stream)
     [told] = back(stream)
     assert (told["to"], told["order_key"], told["order_reason"]) == (first, "k", "spoilt labels")
-    assert report.rolled_back_n == 1
+    assert report.retraining.rolled_back_n == 1
     assert kept_versions(stream.places.state).in_use == first
     assert cli.main([*argv, "--wait", "1"]) == 0
     assert f"the model is version {first} again" in capsys.readouterr().out

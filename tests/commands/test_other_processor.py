@@ -82,7 +82,10 @@ def test_what_was_asked_is_asked_and_nothing_else(stream, on_another, moved, cut
     assert ids(requests) == asked
     if not cut_bytes:
         assert decisions.read_bytes() == decided
-    assert (report.asked_n, sum(report.asked_by.values())) == (len(asked), len(asked))
+    assert (report.asking.requests_n, sum(report.asking.by_strategy.values())) == (
+        len(asked),
+        len(asked),
+    )
     assert any("What was decided then holds" in note for note in notes)
     found = replay(stream.places.state)
     assert found.differences.n > 0

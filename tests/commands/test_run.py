@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 from rich.console import Console
 
 from commands.runs import Stream
@@ -16,6 +15,7 @@ from headrace.drivers.files.run import Places
 from headrace.learn.estimate import Estimate
 from headrace.learn.quality import Quality, Rate
 from headrace.pages.live.screen import Screen
+from reports import replace_numbers
 
 
 def ran(folder, *arguments):
@@ -64,11 +64,11 @@ def test_without_a_terminal_it_runs_as_ever_and_says_so(plain, tmp_path, monkeyp
 
 def test_what_came_before_the_first_label_is_no_accuracy():
     report = Engine().report
-    report = replace(report, events_n=400, unpredicted_n=400)
+    report = replace_numbers(report, {"events.observed_n": 400, "events.unpredicted_n": 400})
     places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     assert dict(list_essentials(report, places))["accuracy"].startswith("none yet: all 400 events")
     found = Estimate(accuracy=0.9, low=0.8, high=0.95, labels_n=30)
-    later = replace(report, unpredicted_n=150, accuracy=found)
+    later = replace_numbers(report, {"events.unpredicted_n": 150, "estimates.accuracy": found})
     assert dict(list_essentials(later, places))["accuracy"] == (
         "0.900 (95 % interval 0.800 to 0.950, from 30 labels); "
         "without 150 events before the first label"
@@ -76,7 +76,8 @@ def test_what_came_before_the_first_label_is_no_accuracy():
 
 
 def test_why_no_stretch_can_be_judged_yet_is_told():
-    report = replace(Engine(seed=7).report, events_n=500, unpredicted_n=0, learned_n=9, open_n=7)
+    numbers = {"events.observed_n": 500, "model.learned_n": 9, "labels.open_n": 7}
+    report = replace_numbers(Engine(seed=7).report, numbers)
     places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     told = dict(list_essentials(report, places))["accuracy"]
     assert told.startswith("no label yet that judges: ") and "7 are open" in told
@@ -85,7 +86,9 @@ def test_why_no_stretch_can_be_judged_yet_is_told():
 def test_quality_is_told_where_labels_are_enough():
     rate = Rate(value=0.8, low=0.7, high=0.9, labels_n=50, effective_n=40.0)
     thin = Rate(value=0.8, low=0.1, high=0.9, labels_n=3, effective_n=3.0)
-    report = replace(Engine().report, quality=Quality(balanced_accuracy=rate, kappa=thin))
+    report = replace_numbers(
+        Engine().report, {"estimates.quality": Quality(balanced_accuracy=rate, kappa=thin)}
+    )
     places = Places(events=None, answers=None, requests=Path("requests"), state=Path("state"))
     told = dict(list_essentials(report, places))["quality"]
     assert told == "balanced accuracy 0.800 (0.700 to 0.900)"

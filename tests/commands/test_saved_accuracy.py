@@ -15,7 +15,7 @@ from headrace.bridges.bridge import Unreachable
 from headrace.commands.desk import JoinedRun
 from headrace.commands.worker_accuracy import SavedAccuracy, Told
 from headrace.errors import BadSettings
-from headrace.reporting import report_of_parts
+from headrace.report.building import combine_report
 from headrace.settings import Settings, parse
 from simulation.cluster_worlds import World
 
@@ -25,7 +25,7 @@ def told_by(world: World, *numbers: int) -> Told:
     flows = [world.cluster.workers[number].flow for number in numbers]
     shards = {n: owned.shard.shard for flow in flows if flow for n, owned in flow.shards.items()}
     trainer = world.cluster.workers[0].flow.training.trainer
-    found = report_of_parts(world.settings, trainer, shards, {}).accuracy
+    found = combine_report(world.settings, trainer, shards, {}).estimates.accuracy
     return Told(found.accuracy, found.low, found.high, found.labels_n)
 
 

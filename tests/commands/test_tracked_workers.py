@@ -24,7 +24,7 @@ from headrace.commands.tracked import TrackedWorkers
 from headrace.drivers.files.curve import point_of
 from headrace.drivers.kafka.states import States
 from headrace.errors import BadSettings
-from headrace.reporting import report_of_parts
+from headrace.report.building import combine_report
 from simulation.cluster_worlds import World
 
 
@@ -55,7 +55,7 @@ def truth(world: World) -> Any:
         desks |= {n: owned.desk.desk for n, owned in flow.desks.items()}
     assert (len(shards), len(desks)) == (2, 2)
     trainer = world.cluster.workers[0].flow.training.trainer
-    return point_of(report_of_parts(world.settings, trainer, shards, desks))
+    return point_of(combine_report(world.settings, trainer, shards, desks))
 
 
 def test_the_curve_is_that_of_all_workers_together(

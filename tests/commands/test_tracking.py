@@ -192,7 +192,7 @@ def test_moving_the_alias_brings_the_version_back_once(
     orders = lines_of(stream.places.state / "orders.jsonl")
     assert [(one["to"], one["by"]) for one in orders] == [(first, "mlflow")]
     assert shelf.champion == first  # It is not moved back while the run has not decided.
-    assert run(stream).rolled_back_n == 1
+    assert run(stream).retraining.rolled_back_n == 1
     settle(tracked)
     assert kept_versions(stream.places.state).in_use == first == shelf.champion
     assert len(lines_of(stream.places.state / "orders.jsonl")) == 1
@@ -200,7 +200,7 @@ def test_moving_the_alias_brings_the_version_back_once(
     last = shelf.made[-1]
     shelf.move(last)
     settle(tracked)
-    assert run(stream).rolled_back_n == 2
+    assert run(stream).retraining.rolled_back_n == 2
     settle(tracked)
     assert shelf.champion == last
 
@@ -233,7 +233,7 @@ def test_a_version_that_is_kept_no_longer_is_refused_and_the_alias_goes_back(
     assert gone not in [version.number for version in kept_versions(stream.places.state).all]
     shelf.move(gone)
     settle(tracked)
-    assert run(stream).rolled_back_n == 0
+    assert run(stream).retraining.rolled_back_n == 0
     settle(tracked)
     assert shelf.champion == in_use
     assert any("not kept" in sentence and "the alias goes back" in sentence for sentence in said)

@@ -65,7 +65,7 @@ def test_truths_of_every_type_of_class_are_learned(truth, classes) -> None:
     played = engine()
     report = hr.run(played, stream(truth)).report
     assert set(played.schema.classes) == classes
-    assert report.learned_n == report.settled_n > 0
+    assert report.model.learned_n == report.labels.settled_n > 0
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), np.nan, "", MISSING_TYPE()])
@@ -73,17 +73,17 @@ def test_nobody_answers_where_the_truth_is_missing(missing) -> None:
     played = engine()
     report = hr.run(played, stream(lambda a: missing if abs(a) < 0.5 else a > 0)).report
     assert set(played.schema.classes) == {"true", "false"}
-    assert report.expired_n > 0
-    assert report.settled_n + report.expired_n == report.asked_n
+    assert report.labels.expired_n > 0
+    assert report.labels.settled_n + report.labels.expired_n == report.asking.requests_n
 
 
 def test_a_second_run_on_one_engine_goes_on() -> None:
     played = engine()
     first = hr.run(played, stream(lambda a: a > 0)).report
     second = hr.run(played, stream(lambda a: a > 0)).report
-    assert (first.events_n, second.events_n) == (300, 600)
-    assert not second.rejected_n
-    assert second.settled_n > first.settled_n
+    assert (first.events.observed_n, second.events.observed_n) == (300, 600)
+    assert not second.events.rejected_n
+    assert second.labels.settled_n > first.labels.settled_n
 
 
 def test_a_run_of_which_no_event_could_be_used_says_why() -> None:
@@ -103,6 +103,6 @@ def test_the_model_that_is_passed_stays_as_it_was_and_serves_many_engines() -> N
     found = []
     for strategy in ("random", "random", "margin"):
         played = hr.Engine(model, strategy=strategy, budget=hr.budgets.Share(0.1), seed=1)
-        found.append(hr.run(played, stream(lambda a: a > 0)).report.accuracy_all)
+        found.append(hr.run(played, stream(lambda a: a > 0)).report.estimates.accuracy_all)
     assert found[0] == found[1]
     assert not model["LogisticRegression"].weights

@@ -122,7 +122,7 @@ def test_the_engine_uses_it_and_an_adopted_model_starts_anew() -> None:
     assert trainer.adopted_n > 0
     assert 0 < trainer.calibration.labels_n < trainer.learned_n
     assert trainer.calibration.temperature != 1.0
-    assert engine.report.temperature == trainer.calibration.temperature
+    assert engine.report.model.temperature == trainer.calibration.temperature
     rows = engine.shard.window.since(0).rows
     raw = trainer.learner.probabilities(rows)
     assert trainer.probabilities(rows).tobytes() == trainer.calibration.apply(raw).tobytes()

@@ -150,7 +150,7 @@ def test_an_engine_decides_the_same_in_any_batches_and_after_a_restart(name: str
     later = [hr.Event(id=f"l{i}", at=400.0 + i, features=e.features) for i, e in enumerate(given)]
     assert revived.predict(later[0].features) == one.predict(later[0].features)
     assert revived.feed(later) == one.feed(later)
-    assert one.report.learned_n > 20
+    assert one.report.model.learned_n > 20
 
 
 def test_a_class_that_comes_late_is_learned_at_once() -> None:
@@ -286,7 +286,7 @@ def test_it_can_be_a_member_of_a_committee_and_a_step_of_rivers() -> None:
         Committee(members=[SklearnClassifier(LogisticRegression())]), budget=Share(0.3), seed=2
     )
     played(engine, events(180), 60)
-    assert engine.report.learned_n > 10 and not engine.report.failures
+    assert engine.report.model.learned_n > 10 and not engine.report.model.failures
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_the_settings_name_a_class_and_its_arguments() -> None:
     )
     engine = hr.Engine(settings=settings)
     played(engine, events(120), 60)
-    assert engine.report.learned_n > 10
+    assert engine.report.model.learned_n > 10
     revived = hr.Engine(settings=settings)
     revived.restore(engine.snapshot())
     assert revived.predict({"x": 3.0, "k": "u"}) == engine.predict({"x": 3.0, "k": "u"})

@@ -174,7 +174,7 @@ def test_a_function_at_the_top_of_a_module_is_a_step_and_a_lambda_is_told_so():
     model = compose.FuncTransformer(squared) | linear_model.LogisticRegression()
     engine = hr.Engine(model, budget=hr.budgets.Share(0.5), seed=1)
     report = hr.run(engine, [({"a": float(i % 7)}, i % 7 > 3) for i in range(60)]).report
-    assert report.unlearnable_n == 0 < report.learned_n
+    assert report.model.unlearnable_n == 0 < report.model.learned_n
     engine.restore(engine.snapshot())
     with pytest.raises(BadSettings, match="functions at the top of a module instead of lambdas"):
         hr.Engine(compose.FuncTransformer(lambda x: x) | linear_model.LogisticRegression())

@@ -105,13 +105,13 @@ def test_the_engine_tells_of_wrong_labels_and_forgets_them_when_corrected() -> N
                 ]
             )
     report = engine.report
-    low, high = report.label_noise
-    assert report.suspicious_n > 10 and low < 0.1 < high + 0.05
-    wrong = [one for one in report.suspicious if hash_of(one.event_id) < 0.1]
-    assert len(wrong) > 0.6 * len(report.suspicious)
+    low, high = report.noise.label_shares
+    assert report.noise.suspicious_n > 10 and low < 0.1 < high + 0.05
+    wrong = [one for one in report.noise.suspicious if hash_of(one.event_id) < 0.1]
+    assert len(wrong) > 0.6 * len(report.noise.suspicious)
     one = wrong[-1]
     engine.feed([Answer(request_id=one.request_id, label=one.likelier, at=700.0)])
-    assert one.request_id not in [left.request_id for left in engine.report.suspicious]
+    assert one.request_id not in [left.request_id for left in engine.report.noise.suspicious]
 
 
 def hash_of(event_id: str) -> float:

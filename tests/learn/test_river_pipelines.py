@@ -110,22 +110,22 @@ def run(model: Any) -> hr.Report:
 @pytest.mark.parametrize("build", PIPELINES, ids=operator.attrgetter("__name__"))
 def test_a_pipeline_learns_every_label(build: Callable[[], Any]) -> None:
     report = run(build())
-    assert report.failures == ()
-    assert report.unlearnable_n == 0
-    assert report.accuracy_all.labels_n > 50
+    assert report.model.failures == ()
+    assert report.model.unlearnable_n == 0
+    assert report.estimates.accuracy_all.labels_n > 50
 
 
 @pytest.mark.parametrize("build", [impute_and_encode, discard_and_encode, select_texts])
 def test_what_a_pipeline_learned_is_used(build: Callable[[], Any]) -> None:
-    assert run(build()).accuracy_all.accuracy > 0.9
+    assert run(build()).estimates.accuracy_all.accuracy > 0.9
 
 
 def test_a_function_that_needs_what_is_missing_is_told() -> None:
     report = run(compose.FuncTransformer(take_root) | naive_bayes.GaussianNB())
-    acts = {failure.act: failure for failure in report.failures}
+    acts = {failure.act: failure for failure in report.model.failures}
     assert set(acts) == {"learn", "predict"}
     assert all(failure.n > 0 and failure.error for failure in acts.values())
-    assert report.unlearnable_n == acts["learn"].n
+    assert report.model.unlearnable_n == acts["learn"].n
 
 
 def test_a_lambda_in_a_pipeline_is_refused_with_what_to_do() -> None:

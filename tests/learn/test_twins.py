@@ -155,8 +155,8 @@ def test_the_setting_says_how_many_labels_are_played(share: float) -> None:
                 label = "a" if x > 0 else "b"
                 answer = Answer(request_id=output.request_id, label=label, at=output.at)
                 engine.feed([answer])
-    twins, told = engine.trainer.twins, engine.report.choosing
-    assert twins.share == share and twins.labels_n == engine.report.settled_n > 180
+    twins, told = engine.trainer.twins, engine.report.estimates.choosing
+    assert twins.share == share and twins.labels_n == engine.report.labels.settled_n > 180
     wanted_n = min(twins.blind_n, share * twins.labels_n)
     assert 90 < twins.blind_n < 130 or share == 0.0
     assert twins.joint.learned_n == pytest.approx(wanted_n, abs=15 if share < 1.0 else 0)

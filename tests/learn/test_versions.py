@@ -176,7 +176,7 @@ def test_an_order_is_carried_out_once_and_a_snapshot_knows_it() -> None:
     [told] = engine.feed([order])
     assert isinstance(told, ModelRolledBack)
     assert (told.to, told.order_key, told.order_reason) == (first, "k", "a complaint")
-    assert engine.report.rolled_back_n == 1
+    assert engine.report.retraining.rolled_back_n == 1
     restored = Engine(settings=engine.settings)
     restored.restore(engine.snapshot())
     event = Event(id="new", at=200.0, features={"x": 1.0})

@@ -73,7 +73,10 @@ def test_wild_clocks_cost_the_others_nothing(place: int, at: float, wild_n: int)
 def test_a_budget_by_the_hour_goes_on_after_a_wild_clock(place: int, at: float) -> None:
     right, _ = fed(stream(), per_hour=20.0)
     engine, outputs = fed(wild(stream(), place, at), per_hour=20.0)
-    assert abs(engine.report.asked_n - right.report.asked_n) <= 0.1 * right.report.asked_n
+    assert (
+        abs(engine.report.asking.requests_n - right.report.asking.requests_n)
+        <= 0.1 * right.report.asking.requests_n
+    )
     asked = [o for o in outputs if isinstance(o, LabelRequested)]
     assert all(START <= o.at <= START + 160 * MINUTE for o in asked)
 
@@ -96,7 +99,7 @@ def test_rounds_by_time_go_on_after_a_wild_first_clock(at: float) -> None:
         }
         engine = Engine(settings=parse(raw))
         engine.feed(events)
-        asked_n.append(engine.report.asked_n)
+        asked_n.append(engine.report.asking.requests_n)
     assert asked_n[0] > 5
     assert abs(asked_n[0] - asked_n[1]) <= 2
 
@@ -114,7 +117,7 @@ def test_the_clock_comes_back_from_where_a_whole_producer_took_it() -> None:
     engine, _ = fed(wild(events, 100, *[4.1e9 + i * MINUTE for i in range(30)]), per_hour=20.0)
     assert engine.now == events[-1].at
     right, _ = fed(events, per_hour=20.0)
-    assert abs(engine.report.asked_n - right.report.asked_n) <= 20
+    assert abs(engine.report.asking.requests_n - right.report.asking.requests_n) <= 20
     engine, outputs = fed(wild(events, 0, *[float(i) for i in range(100)]), per_hour=20.0)
     assert engine.now == events[-1].at
     assert rejected(outputs) == [f"e{i}" for i in range(7)]
@@ -151,14 +154,14 @@ def test_a_request_about_an_event_after_a_gap_has_its_whole_time() -> None:
 def test_events_far_from_the_clock_are_counted() -> None:
     for place, at in ((0, 4.1e9), (0, START + 200 * DAY), (80, START + 200 * DAY), (160, 4.1e9)):
         engine, _ = fed(wild(stream(), place, at))
-        assert (engine.report.ahead_n, engine.report.behind_n) == (1, 0), (place, at)
+        assert (engine.report.events.ahead_n, engine.report.events.behind_n) == (1, 0), (place, at)
     for place, at in ((0, 0.0), (1, 0.0), (80, START - DAY), (160, -5.0)):
         engine, _ = fed(wild(stream(), place, at))
-        assert (engine.report.ahead_n, engine.report.behind_n) == (0, 1), (place, at)
+        assert (engine.report.events.ahead_n, engine.report.events.behind_n) == (0, 1), (place, at)
     engine, _ = fed(stream())
-    assert (engine.report.ahead_n, engine.report.behind_n) == (0, 0)
+    assert (engine.report.events.ahead_n, engine.report.events.behind_n) == (0, 0)
     engine, _ = fed(stream()[::-1])
-    assert engine.report.behind_n == 160 - 8_640 / MINUTE - 1
+    assert engine.report.events.behind_n == 160 - 8_640 / MINUTE - 1
 
 
 def test_hours_out_of_order_change_nothing_but_a_count() -> None:
@@ -166,7 +169,7 @@ def test_hours_out_of_order_change_nothing_but_a_count() -> None:
     mixed = [*events[:50], *events[80:140], *events[50:80], *events[140:]]
     engine, outputs = fed(mixed)
     assert (engine.now, rejected(outputs), expired(outputs)) == (events[-1].at, [], [])
-    assert (engine.report.ahead_n, engine.report.behind_n) == (0, 0)
+    assert (engine.report.events.ahead_n, engine.report.events.behind_n) == (0, 0)
 
 
 def test_who_ticks_vouches_for_the_time() -> None:

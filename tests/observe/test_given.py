@@ -198,8 +198,8 @@ def test_what_is_refused_is_counted_and_spoils_no_neighbour_at_any_split() -> No
     at_once = whole.feed(events)
     one_by_one = [output for event in events for output in single.feed([event])]
     assert at_once == one_by_one
-    assert whole.report.events_n == 36
-    assert whole.report.rejected_n == {"bad_features": 4}
+    assert whole.report.events.observed_n == 36
+    assert whole.report.events.rejected_n == {"bad_features": 4}
 
 
 def test_what_is_no_input_is_a_fault_of_the_program() -> None:

@@ -139,17 +139,17 @@ def test_texts_reach_models_that_want_them_uncut_whatever_came_first(vectorizer,
     settings = parse({"schema": {"categories_max": 20}})
     engine = hr.Engine(model, settings=settings, budget=hr.budgets.Share(0.2), seed=1)
     report = hr.run(engine, [({"text": first}, "praise"), *messages()]).report
-    assert report.unlearnable_n == 0
-    assert report.accuracy_all.accuracy is not None
-    assert report.accuracy_all.accuracy > 0.85
+    assert report.model.unlearnable_n == 0
+    assert report.estimates.accuracy_all.accuracy is not None
+    assert report.estimates.accuracy_all.accuracy > 0.85
 
 
 def test_the_committee_reads_texts_and_categories_beyond_the_limit() -> None:
     settings = parse({"schema": {"categories_max": 5}})
     engine = hr.Engine(settings=settings, budget=hr.budgets.Share(0.2), seed=1)
     report = hr.run(engine, messages()).report
-    assert report.accuracy_all.accuracy is not None
-    assert report.accuracy_all.accuracy > 0.8
+    assert report.estimates.accuracy_all.accuracy is not None
+    assert report.estimates.accuracy_all.accuracy > 0.8
 
 
 class Keeper(base.Classifier):
@@ -214,7 +214,7 @@ def test_imputers_selections_and_functions_get_none_for_what_is_missing(name, is
         for x, y in [({"amount": 0.1, "load": 5.0}, True), *with_gaps()]
     ]
     report = hr.run(engine, rows).report
-    assert report.unlearnable_n == report.failed_predictions_n == 0
+    assert report.model.unlearnable_n == report.events.failed_predictions_n == 0
 
 
 @pytest.mark.parametrize(
@@ -229,4 +229,4 @@ def test_imputers_selections_and_functions_get_none_for_what_is_missing(name, is
 def test_models_that_want_nothing_for_what_is_missing_get_nothing(model) -> None:
     engine = hr.Engine(model, budget=hr.budgets.Share(0.5), seed=1)
     report = hr.run(engine, with_gaps()).report
-    assert report.unlearnable_n == report.failed_predictions_n == 0
+    assert report.model.unlearnable_n == report.events.failed_predictions_n == 0

@@ -82,11 +82,17 @@ def played():
 def test_the_counts_are_those_of_the_engine(played):
     report, chronicle = played
     counts = chronicle.counts
-    assert counts.asked_by_reason == report.asked_by_reason
-    assert counts.asked_n == report.asked_n > 0
-    assert (counts.settled_n, counts.disputed_n) == (report.settled_n, report.disputed_n)
-    assert (counts.expired_n, counts.withdrawn_n) == (report.expired_n, report.withdrawn_n)
-    assert report.disputed_n > 0 and report.expired_n > 0
+    assert counts.asked_by_reason == report.asking.by_reason
+    assert counts.asked_n == report.asking.requests_n > 0
+    assert (counts.settled_n, counts.disputed_n) == (
+        report.labels.settled_n,
+        report.labels.disputed_n,
+    )
+    assert (counts.expired_n, counts.withdrawn_n) == (
+        report.labels.expired_n,
+        report.labels.withdrawn_n,
+    )
+    assert report.labels.disputed_n > 0 and report.labels.expired_n > 0
 
 
 def test_samples_are_what_was_known_then(played):

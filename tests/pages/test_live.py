@@ -14,7 +14,8 @@ from headrace.pages.live.health import concerns
 from headrace.pages.live.plot import POINTS_MAX
 from headrace.pages.live.view import DECISIONS_MAX, MARKS_MAX, History, Pulse, Rated, Track
 from headrace.pages.live.view import essentials as view
-from headrace.report import Failure, PartitionReport, WorkerReport
+from headrace.report import Failure, PartitionReport, SnapshotsReport
+from reports import replace_numbers
 
 DRIFT = DriftChanged(
     at=1.0, level="DRIFT", previous="STABLE", signal="error", detector="ddm", statistic=1.25
@@ -33,10 +34,6 @@ def lines_of(report, history, width, height, **options):
     return console.export_text().splitlines()
 
 
-def replaced(report, **changes):
-    return msgspec.structs.replace(report, **changes)
-
-
 @pytest.fixture(scope="module")
 def warm():
     """An engine with requests, answers and a name that is far too long, and its history."""
@@ -50,7 +47,7 @@ def warm():
                 request_id=request.request_id, label=label, at=float(i), annotator="n" * 60
             )
             outputs += engine.feed([answer])
-        history.happened(outputs, engine.report.events_n)
+        history.happened(outputs, engine.report.events.observed_n)
         history.note(engine.report)
     return engine.report, history
 
@@ -78,7 +75,10 @@ def test_everything_is_said_on_a_small_terminal(warm):
 
 def test_truth_and_rival_stand_beside_the_estimate(warm):
     report, history = warm
-    rated = [Rated("ours", "red", report.accuracy, 0.25), Rated("twin", "blue", report.accuracy)]
+    rated = [
+        Rated("ours", "red", report.estimates.accuracy, 0.25),
+        Rated("twin", "blue", report.estimates.accuracy),
+    ]
     found = lines_of(report, history, 100, 30, rated=rated)
     assert found[3].startswith("ours") and "true  25.0%" in found[3] and "┃" in found[3]
     assert found[4].startswith("twin") and "true" not in found[4]
@@ -123,14 +123,14 @@ def test_pace_lag_and_age_are_told(warm, pulse, told):
 
 
 def test_an_event_of_the_past_has_a_date(warm):
-    report = replaced(warm[0], now=1_700_000_000.0)
+    report = replace_numbers(warm[0], {"events.last_at": 1_700_000_000.0})
     told = lines_of(report, warm[1], 100, 24, pulse=Pulse(age_s=9e6))[1]
     assert "newest event 2023-11-14 22:13 UTC" in told
 
 
 def test_the_lag_of_partitions_is_added_up(warm):
     parts = tuple(PartitionReport(partition=i, lag_n=n) for i, n in enumerate([700, None, 300]))
-    report = replaced(warm[0], worker=WorkerReport(partitions=parts))
+    report = replace_numbers(warm[0], {"worker.partitions": parts})
     assert "1,000 records behind" in lines_of(report, warm[1], 100, 24)[1]
 
 
@@ -145,37 +145,41 @@ FAILED = Failure(who="model", act="predict", n=3, error="KeyError: 'a'")
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"failures": (FAILED,)}, "model failed to predict 3 events (KeyError: 'a')"),
-        ({"failures": (FAILED,), "model_fault": "it fails"}, "it fails"),
-        ({"limits": (Limit(kind="features", n=2, told="2 values"),)}, "2 values"),
-        ({"rejected_n": {"no_id": 4, "not_json": 1_000}}, "1,004 rejected, most not_json"),
-        ({"vanished_features": ("age", "sex")}, "feature age vanished and 1 more"),
-        ({"settled_n": 10, "disputed_n": 0, "expired_n": 11}, "11 of 21 requests expired"),
-        ({"stale_n": 2, "open_n": 3}, "2 of 3 open requests past half of their time"),
-        ({"is_exhausted": True}, "the budget is used up"),
-        ({"worker": WorkerReport(snapshot_failed_n=2)}, "2 snapshots could not be written"),
+        ({"model.failures": (FAILED,)}, "model failed to predict 3 events (KeyError: 'a')"),
+        ({"model.failures": (FAILED,), "model.fault": "it fails"}, "it fails"),
+        ({"limits": (Limit(kind="features", n=2, sentence="2 values"),)}, "2 values"),
+        ({"events.rejected_n": {"no_id": 4, "not_json": 1_000}}, "1,004 rejected, most not_json"),
+        ({"schema.vanished": ("age", "sex")}, "feature age vanished and 1 more"),
+        (
+            {"labels.settled_n": 10, "labels.disputed_n": 0, "labels.expired_n": 11},
+            "11 of 21 requests expired",
+        ),
+        ({"labels.stale_n": 2, "labels.open_n": 3}, "2 of 3 open requests past half of their time"),
+        ({"budget.is_exhausted": True}, "the budget is used up"),
+        ({"worker.snapshots": SnapshotsReport(failed_n=2)}, "2 snapshots could not be written"),
     ],
 )
 def test_what_is_wrong_is_said_first(warm, changes, told):
-    report = replaced(warm[0], **changes)
+    report = replace_numbers(warm[0], changes)
     assert concerns(report) == [told]
     assert lines_of(report, warm[1], 80, 24)[1].startswith(f"▲ {told}")
 
 
 def test_a_few_rejects_and_expiries_are_no_concern(warm):
     changes = {
-        "rejected_n": {"no_id": 12, "left_out": 900},
-        "settled_n": 5,
-        "disputed_n": 0,
-        "expired_n": 9,
+        "events.rejected_n": {"no_id": 12, "left_out": 900},
+        "labels.settled_n": 5,
+        "labels.disputed_n": 0,
+        "labels.expired_n": 9,
     }
-    assert concerns(replaced(warm[0], **changes)) == []
+    assert concerns(replace_numbers(warm[0], changes)) == []
 
 
 def test_an_estimate_over_several_partitions_is_drawn_at_the_present(warm):
     history, report = History(), warm[0]
-    history.note(replaced(report, accuracy=replaced(report.accuracy, to_seq=None, from_seq=None)))
-    assert history.accuracy.points == [(1_200, report.accuracy.accuracy)]
+    joined = msgspec.structs.replace(report.estimates.accuracy, to_seq=None, from_seq=None)
+    history.note(replace_numbers(report, {"estimates.accuracy": joined}))
+    assert history.accuracy.points == [(1_200, report.estimates.accuracy.accuracy)]
 
 
 def test_a_line_of_the_plot_keeps_its_ends_and_its_limit():

@@ -3,7 +3,6 @@
 import re
 import sys
 
-import msgspec
 import pytest
 
 from commands.runs import Stream
@@ -20,6 +19,7 @@ from headrace.pages.report.page import as_html
 from headrace.report import Failure
 from headrace.settings import Settings, parse
 from pages.nest import read
+from reports import replace_numbers
 
 QUESTIONS = ["model?", "where?", "cost?", "why?", "retrained?", "answered?", "rejected?"]
 HOSTILE = '"><script>alert(1)</script>'
@@ -63,18 +63,18 @@ def test_the_page_asks_the_network_for_nothing(page):
 
 def test_what_stands_in_short_is_what_the_run_ended_with(recorded, page):
     report, told = recorded[1], text_of(page)
-    assert f"right for {report.accuracy.accuracy:.1%} of the last" in told
-    assert f"{report.accuracy.low:.1%} to {report.accuracy.high:.1%}" in told
-    assert f"{report.asked_n} labels were asked" in told
-    assert f"{report.settled_n} settled" in told and f"{report.open_n} open" in told
+    assert f"right for {report.estimates.accuracy.accuracy:.1%} of the last" in told
+    assert f"{report.estimates.accuracy.low:.1%} to {report.estimates.accuracy.high:.1%}" in told
+    assert f"{report.asking.requests_n} labels were asked" in told
+    assert f"{report.labels.settled_n} settled" in told and f"{report.labels.open_n} open" in told
     assert "not_json" in told and "eva" in told
 
 
 def test_what_answers_cost_is_told_when_it_is_known(recorded, page):
     chronicle = read_chronicle(recorded[0].places.state)
-    answers_n = chronicle.report.accepted_n
+    answers_n = chronicle.report.answers.accepted_n
     assert "What an answer costs is set by label.cost." in text_of(page)
-    chronicle.report = msgspec.structs.replace(chronicle.report, cost_per_answer=0.25)
+    chronicle.report = replace_numbers(chronicle.report, {"answers.cost_per_answer": 0.25})
     told = text_of(as_html(chronicle))
     assert f"At 0.25 an answer that is {answers_n * 0.25:,.2f}, 0.25 for each label." in told
 
@@ -90,7 +90,7 @@ def test_labels_that_came_late_count_as_labels(tmp_path):
     stream.run()
     counted = read_chronicle(stream.places.state)
     assert counted.counts.expired_n > 0 and counted.counts.settled_n < counted.counts.asked_n
-    late_n = counted.report.accepted_n
+    late_n = counted.report.answers.accepted_n
     assert f"With those that were answered late, {late_n} labels came." in text_of(as_html(counted))
 
 
@@ -225,16 +225,18 @@ def test_the_page_of_a_demo_has_the_twin_and_the_truth():
     for word in ("random twin, estimated", "random twin, in truth", "Both engines", "drift put in"):
         assert word in page
     assert "A run can't be its own random twin" not in page
-    assert told.chronicle.counts.settled_n == duel.ours.engine.report.settled_n > 0
-    assert told.chronicle.counts.asked_n == duel.ours.engine.report.asked_n
+    assert told.chronicle.counts.settled_n == duel.ours.engine.report.labels.settled_n > 0
+    assert told.chronicle.counts.asked_n == duel.ours.engine.report.asking.requests_n
 
 
 def test_what_the_model_failed_at_and_a_limit_that_was_reached_are_told(recorded, page):
     chronicle = read_chronicle(recorded[0].places.state)
     assert "fail at?" not in text_of(page)
     failure = Failure(who="the model", act="predict", n=3, error="KeyError: amount")
-    limit = Limit(kind="features", n=7, told="7 values of features beyond schema.features_max")
-    chronicle.report = msgspec.structs.replace(recorded[1], failures=(failure,), limits=(limit,))
+    limit = Limit(kind="features", n=7, sentence="7 values of features beyond schema.features_max")
+    chronicle.report = replace_numbers(
+        recorded[1], {"model.failures": (failure,), "limits": (limit,)}
+    )
     told = text_of(as_html(chronicle))
-    assert failure.told in told
-    assert f"Limit reached: {limit.told}" in told
+    assert failure.sentence in told
+    assert f"Limit reached: {limit.sentence}" in told

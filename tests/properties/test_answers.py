@@ -86,7 +86,7 @@ def test_order_and_repetition_of_answers_do_not_matter(
         engine = Engine(settings=engine_settings(wanted_n))
         outputs = engine.feed([*EVENTS, *given_answers, Tick(at=5 * DEADLINE_S)])
         found.append(labels_of(outputs))
-        assert engine.report.open_n == 0
+        assert engine.report.labels.open_n == 0
     assert found[0] == found[1]
 
 

@@ -56,7 +56,7 @@ def test_every_request_ends_exactly_once(seed: int, wanted_n: int, budget: str) 
     asked = [output.request_id for output in outputs if isinstance(output, LabelRequested)]
     assert max(Counter(asked).values(), default=1) == 1
     assert sorted(first_ends(outputs)) == sorted(asked)
-    assert engine.report.open_n == engine.shard.asking.open_n == 0
+    assert engine.report.labels.open_n == engine.shard.asking.open_n == 0
 
 
 def test_an_id_that_comes_again_much_later_is_not_asked_again() -> None:
@@ -116,7 +116,7 @@ def test_every_event_has_a_chance(
             if isinstance(output, LabelRequested):
                 assert 0.0 < output.propensity <= 1.0
         assert CONTROL_MIN <= engine.shard.asking.control_p <= 1.0
-    assert 0.0 < engine.report.propensity_min <= 1.0
+    assert 0.0 < engine.report.asking.propensity_min <= 1.0
 
 
 def test_now_never_falls_after_the_first_events_and_no_outcome_is_dated_back() -> None:
@@ -128,7 +128,7 @@ def test_now_never_falls_after_the_first_events_and_no_outcome_is_dated_back() -
                 if isinstance(output, ENDS | LabelRequested | RoundOpened | RoundClosed):
                     assert output.at >= latest
                     latest = output.at
-            assert engine.now >= now or engine.report.events_n <= HEARD_N
+            assert engine.now >= now or engine.report.events.observed_n <= HEARD_N
             now = engine.now
 
 

@@ -97,8 +97,8 @@ def test_a_share_is_never_exceeded_and_is_spent(chunk: int, share: float, reserv
         count.add(outputs, earned=share, per_second=share)
     assert count.excess <= 1e-6
     assert count.spent_n == pytest.approx(share * EVENTS_N, rel=0.01)
-    assert count.asked_n == engine.report.asked_n
-    assert count.spent_n == engine.report.asked_n - engine.report.refunded_n
+    assert count.asked_n == engine.report.asking.requests_n
+    assert count.spent_n == engine.report.asking.requests_n - engine.report.budget.refunded_n
 
 
 @pytest.mark.parametrize("chunk", [50, 1_000])
@@ -116,7 +116,7 @@ def test_a_cap_ends_the_spending() -> None:
         count.add(outputs, earned=300.0, per_second=0.0)
     assert count.excess <= 0
     assert count.spent_n == 300
-    assert engine.report.is_exhausted
+    assert engine.report.budget.is_exhausted
 
 
 @given(
@@ -193,4 +193,4 @@ def test_late_answers_overspend_nothing(
             if "per_hour" in budget:
                 earned = budget["per_hour"] / 3_600.0 * engine.now
             assert len(may_cost) <= min(earned, budget.get("cap", earned)) + 1e-6
-    assert engine.report.asked_n - engine.report.refunded_n == len(may_cost)
+    assert engine.report.asking.requests_n - engine.report.budget.refunded_n == len(may_cost)

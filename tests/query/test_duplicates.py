@@ -133,7 +133,7 @@ def test_any_batches_ask_the_same_without_duplicates(asked: str) -> None:
         outputs += engine.feed(run.inputs[start : start + 37])
         engine.restore(engine.snapshot())
     assert encoded(outputs) == encoded(run.outputs)
-    assert engine.report.duplicates_n > 5
+    assert engine.report.asking.duplicates_n > 5
 
 
 @pytest.mark.parametrize("asked", ASKED)

@@ -83,7 +83,7 @@ def test_what_is_held_for_audits_is_spent_by_nothing_else() -> None:
     assert {(one.reason, one.strategy) for one in asked} == {("audit", "random")}
     assert len({one.propensity for one in asked}) == 1
     assert asking.budget.held_n == 0 and asking.budget.available_n == 0
-    assert engine.report.rounds_by_reason["audit"] == 1
+    assert engine.report.asking.rounds_by_reason["audit"] == 1
 
 
 def test_an_audit_leaves_what_is_held_for_drift() -> None:

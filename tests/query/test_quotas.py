@@ -204,4 +204,4 @@ def test_a_slice_of_a_feature_that_nobody_has_is_told() -> None:
     engine.feed([Event(id="1", at=0.0, features={"amount": 5.0})])
     [limit] = engine.report.limits
     assert limit.kind == "slices"
-    assert "amout; did you mean amount?" in limit.told
+    assert "amout; did you mean amount?" in limit.sentence

@@ -113,7 +113,7 @@ def test_a_workflow_spends_no_more_than_the_budget_and_asks(kind: str) -> None:
     engine, outputs = played(kind)
     asked_n = len(only(outputs, LabelRequested))
     assert 10 <= asked_n <= 0.3 * 600
-    assert engine.report.settled_n > 5
+    assert engine.report.labels.settled_n > 5
 
 
 def test_one_by_one_has_one_question_of_a_round_open() -> None:

@@ -138,11 +138,11 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     engine.feed([decoded.batch])
     report = engine.report
     rejected = Counter(str(one.reason) for one in decoded.rejected)
-    rejected.update(report.rejected_n)
-    say(f"{path}: {len(lines):,} records tried, {report.events_n:,} events in them")
+    rejected.update(report.events.rejected_n)
+    say(f"{path}: {len(lines):,} records tried, {report.events.observed_n:,} events in them")
     for reason, n in rejected.most_common():
         say(f"- {n:,} rejected as {reason}{_describe_first(decoded.rejected, reason)}")
-    if not report.events_n:
+    if not report.events.observed_n:
         say("not one event could be read; [input] says where its fields stand")
         return 1
     ats = decoded.batch.at
@@ -150,7 +150,7 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
     for kind, names in features_told(engine.schema):
         say(f"read as {kind}: {names}")
     for limit in report.limits:
-        say(f"- {limit.told}")
+        say(f"- {limit.sentence}")
     said, is_fit = _try_model(decoded, settings)
     say(said if is_fit else f"- {said}")
     return 0 if is_fit else 1
@@ -184,10 +184,10 @@ def _try_model(decoded: Decoded, settings: Settings) -> tuple[str, bool]:
     except BadSettings as error:
         return str(error), False
     report = engine.report
-    if report.model_fault:
-        return report.model_fault, False
-    told = f"the model learned {report.learned_n:,} labels that were made up, and predicts"
-    return "; ".join([told, *(failure.told for failure in report.failures)]), True
+    if report.model.fault:
+        return report.model.fault, False
+    told = f"the model learned {report.model.learned_n:,} labels that were made up, and predicts"
+    return "; ".join([told, *(failure.sentence for failure in report.model.failures)]), True
 
 
 def _describe_first(rejected: list[InputRejected], reason: str) -> str:

@@ -150,24 +150,24 @@ def show_report(report: Report, places: Places) -> None:
 
 def nothing_read(report: Report) -> str:
     """What is to be said of a run that was given records, and could use none as an event."""
-    rejected_n = sum(report.rejected_n.values())
-    if report.events_n or not rejected_n:
+    rejected_n = sum(report.events.rejected_n.values())
+    if report.events.observed_n or not rejected_n:
         return ""
-    reason = max(report.rejected_n, key=lambda name: report.rejected_n[name])
+    reason = max(report.events.rejected_n, key=lambda name: report.events.rejected_n[name])
     return (
         f"not one of {rejected_n:,} records could be used, most for {reason}; [input] says where "
         "the fields of an event stand, and headrace check --events tries that on a log"
     )
 
 
-def _join_told(found: Iterable[Failure | Limit]) -> str:
-    return "; ".join(one.told for one in found)
+def _join_sentences(troubles: Iterable[Failure | Limit]) -> str:
+    return "; ".join(trouble.sentence for trouble in troubles)
 
 
 def _describe_accuracy(report: Report) -> str:
     """The estimate with its interval, in words, and what it does not speak of."""
-    found, before_n = report.accuracy, report.unpredicted_n
-    if before_n and before_n == report.events_n:
+    found, before_n = report.estimates.accuracy, report.events.unpredicted_n
+    if before_n and before_n == report.events.observed_n:
         return f"none yet: all {before_n:,} events came before the first label was learned"
     told = "no label yet that judges"
     if found.accuracy is not None:
@@ -175,21 +175,23 @@ def _describe_accuracy(report: Report) -> str:
             f"{found.accuracy:.3f} (95 % interval {found.low:.3f} to {found.high:.3f}, "
             f"from {found.labels_n:,} labels)"
         )
-    elif report.learned_n and report.open_n:
+    elif report.model.learned_n and report.labels.open_n:
         told += (
             f": a stretch of events is judged once four in five of its requests have ended, and "
-            f"{report.open_n:,} are open"
+            f"{report.labels.open_n:,} are open"
         )
     if before_n:
         told += f"; without {before_n:,} events before the first label"
-    if report.failed_predictions_n and report.judged == "model":
-        told += f"; the {report.failed_predictions_n:,} that the model failed on are not right"
+    if report.events.failed_predictions_n and report.estimates.judged == "model":
+        told += (
+            f"; the {report.events.failed_predictions_n:,} that the model failed on are not right"
+        )
     return told
 
 
 def _describe_quality(report: Report) -> str:
     """The measures over all classes, in words."""
-    found = report.quality
+    found = report.estimates.quality
     told = [
         f"{name} {rate.value:.3f} ({rate.low:.3f} to {rate.high:.3f})"
         for name, rate in (
@@ -205,40 +207,51 @@ def _describe_quality(report: Report) -> str:
 def causes_told(report: Report) -> str:
     """Since when, which features and which classes, of a drift that lasts; as the end of a line."""
     told = ""
-    if report.drift_since is not None:
-        told += f"; since {when(report.drift_since)}"
-    if report.drift_features:
-        told += f"; features {', '.join(report.drift_features)}"
-    if report.drift_classes:
-        told += f"; classes {', '.join(report.drift_classes)}"
+    if report.drift.began_at is not None:
+        told += f"; since {when(report.drift.began_at)}"
+    if report.drift.features:
+        told += f"; features {', '.join(report.drift.features)}"
+    if report.drift.classes:
+        told += f"; classes {', '.join(report.drift.classes)}"
     return told
 
 
 def list_essentials(report: Report, places: Places) -> list[tuple[str, str]]:
     """What one wants to know after a run, in words."""
-    rejected_n = sum(report.rejected_n.values()) + report.answers_rejected_n
+    rejected_n = sum(report.events.rejected_n.values()) + report.answers.rejected_n
     rejects = "none"
     if rejected_n:
-        kinds = dict(sorted(report.rejected_n.items(), key=lambda kind: -kind[1]))
-        if report.answers_rejected_n:
-            kinds["answers"] = report.answers_rejected_n
+        kinds = dict(sorted(report.events.rejected_n.items(), key=lambda kind: -kind[1]))
+        if report.answers.rejected_n:
+            kinds["answers"] = report.answers.rejected_n
         told = ", ".join(f"{name} {n:,}" for name, n in kinds.items())
         rejects = f"{rejected_n:,} ({told}), see {places.state / 'rejects.jsonl'}"
-    ends = f"{report.disputed_n:,} disputed, {report.expired_n:,} expired"
-    models = f"{report.learned_n:,} labels learned, {report.adopted_n:,} retrained models adopted"
-    alarms_n = sum(report.drift_alarms_n.values())
+    ends = f"{report.labels.disputed_n:,} disputed, {report.labels.expired_n:,} expired"
+    models = (
+        f"{report.model.learned_n:,} labels learned, "
+        f"{report.retraining.adopted_n:,} retrained models adopted"
+    )
+    alarms_n = sum(report.drift.alarms_n.values())
     return [
-        ("events", f"{report.events_n:,}"),
-        ("labels asked", f"{report.asked_n:,}, of which {report.open_n:,} open"),
-        ("labels settled", f"{report.settled_n:,}; {ends}"),
+        ("events", f"{report.events.observed_n:,}"),
+        ("labels asked", f"{report.asking.requests_n:,}, of which {report.labels.open_n:,} open"),
+        ("labels settled", f"{report.labels.settled_n:,}; {ends}"),
         ("model", models),
-        *([("model failed", _join_told(report.failures))] if report.failures else []),
+        *(
+            [("model failed", _join_sentences(report.model.failures))]
+            if report.model.failures
+            else []
+        ),
         ("accuracy", _describe_accuracy(report)),
         ("quality", _describe_quality(report)),
-        ("choosing", report.choosing.sentence),
-        ("drift", f"{report.drift_level}, {alarms_n:,} alarms so far{causes_told(report)}"),
+        ("choosing", report.estimates.choosing.sentence),
+        ("drift", f"{report.drift.level}, {alarms_n:,} alarms so far{causes_told(report)}"),
         ("rejected", rejects),
-        *([("clock", off)] if (off := off_clock_told(report.ahead_n, report.behind_n)) else []),
-        *([("limits", _join_told(report.limits))] if report.limits else []),
+        *(
+            [("clock", off)]
+            if (off := off_clock_told(report.events.ahead_n, report.events.behind_n))
+            else []
+        ),
+        *([("limits", _join_sentences(report.limits))] if report.limits else []),
         ("requests", str(places.requests)),
     ]

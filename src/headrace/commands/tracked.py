@@ -20,7 +20,7 @@ from ..drivers.files.folder import settings_of_run
 from ..drivers.files.orders import FolderOrders, Orders
 from ..learn.versions import Versions
 from ..report import Report
-from ..reporting import report_of_parts
+from ..report.building import combine_report
 from ..settings import Settings
 from .model import kept_versions
 from .ordering import orders_at
@@ -177,7 +177,7 @@ class TrackedWorkers:
             )
             return
         self._noted = ""
-        self.report = report_of_parts(self.settings, log.trainer, shards, desks)
+        self.report = combine_report(self.settings, log.trainer, shards, desks)
         self._point = point_of(self.report)
 
     def _note_once(self, sentence: str) -> None:

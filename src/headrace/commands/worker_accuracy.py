@@ -139,7 +139,7 @@ class SavedAccuracy(Accuracy):
         if self._workers is None:
             self._workers = TrackedWorkers(self._settings, self._note)
         self._workers.look()
-        found = None if self._workers.report is None else self._workers.report.accuracy
+        found = None if self._workers.report is None else self._workers.report.estimates.accuracy
         if found is None or found.accuracy is None or found.low is None or found.high is None:
             return None
         return Told(found.accuracy, found.low, found.high, found.labels_n)

@@ -25,7 +25,7 @@ from ..errors import BadInput, BadSettings
 from ..flow.training import new_log
 from ..messages import Output
 from ..report import Report
-from ..reporting import report_of_parts
+from ..report.building import combine_report
 from ..settings import Settings, load_for_kafka
 from .kafka import logs
 from .kafka.client import faust_brokers, faust_credentials, library
@@ -140,7 +140,7 @@ class Frame:
             if screen is None
             else Station(settings, note=screen.note, warn=screen.note, told=screen.happened)
         )
-        self.report: Report = report_of_parts(settings, new_log(settings).trainer, {}, {})
+        self.report: Report = combine_report(settings, new_log(settings).trainer, {}, {})
         self.registry = registry_of(lambda: self.report, self.station.timings)
         self.error: BaseException | None = None
         self._stop = asyncio.Event()
@@ -165,7 +165,7 @@ class Frame:
         due_at = time.monotonic()
         while True:
             session = self.station.session
-            self._why_not_ready = self.station.why_not_ready() or self.report.model_fault
+            self._why_not_ready = self.station.why_not_ready() or self.report.model.fault
             if session is not None and session.is_joined and time.monotonic() >= due_at:
                 self.report = session.report(self.station.restarts_n)
                 due_at = time.monotonic() + REPORT_S

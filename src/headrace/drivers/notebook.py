@@ -74,7 +74,8 @@ def run(
     >>> model = preprocessing.StandardScaler() | linear_model.LogisticRegression()
     >>> engine = hr.Engine(model, strategy="margin", budget=hr.budgets.Share(0.05), seed=7)
     >>> report = hr.run(engine, datasets.Phishing(), oracle=hr.oracles.Delayed(delay_s=60)).report
-    >>> report.events_n, report.asked_n <= 63, report.settled_n == report.asked_n
+    >>> requests_n = report.asking.requests_n
+    >>> report.events.observed_n, requests_n <= 63, report.labels.settled_n == requests_n
     (1250, True, True)
     """
     simulation = Simulation(engine, oracle or Delayed())

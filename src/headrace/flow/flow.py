@@ -25,7 +25,7 @@ from ..observe.decode import Decoder
 from ..privacy import Privacy
 from ..query.orders import Order
 from ..query.record import Differences
-from ..reporting import check_model_starts
+from ..report.building import check_model_starts
 from ..settings import Settings
 from . import wire
 from .alike import compare_rules, say_rules

@@ -144,7 +144,7 @@ class Chronicle:
     >>> events = [Event(id=str(i), at=60.0 * i, features={"x": i}) for i in range(200)]
     >>> chronicle.happened(engine.feed(events), 200)
     >>> chronicle.sample(engine.report)
-    >>> chronicle.samples[-1].counts.asked_n == engine.report.asked_n > 0
+    >>> chronicle.samples[-1].counts.asked_n == engine.report.asking.requests_n > 0
     True
     """
 
@@ -216,12 +216,12 @@ class Chronicle:
 
     def sample(self, report: Report | None, *, at: float | None = None) -> None:
         """Take in a report; where there is none, how things stand by the outputs at `at`."""
-        at = report.now if report is not None else at
+        at = report.events.last_at if report is not None else at
         if at is None:
             return
         if report is not None:
             self.report = report
-            self.watched(report.drift_statistics)
+            self.watched(report.drift.statistics)
         self.samples.append(
             Sample(
                 at=at,

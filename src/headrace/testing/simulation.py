@@ -463,7 +463,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faults = [f"{len(world.open)} requests never ended"] if world.open else []
     faults += [] if world.is_same else ["a restart decided otherwise"]
     verdict = "; ".join(faults) or "every request ended, every restart decided the same"
-    asked_n = world.engine.report.asked_n
+    asked_n = world.engine.report.asking.requests_n
     sys.stdout.write(f"seed {options.seed}: {asked_n} requests; {verdict}\n")
     return 1 if faults else 0
 

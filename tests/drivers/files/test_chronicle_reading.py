@@ -50,11 +50,11 @@ def lines_n(stream, kind):
 def test_the_last_report_of_the_run_is_found_again(recorded, chronicle):
     report = recorded[1]
     assert chronicle.gaps == []
-    assert chronicle.report.accuracy == report.accuracy
-    assert chronicle.report.asked_by_reason == report.asked_by_reason
-    assert chronicle.report.annotators == report.annotators
+    assert chronicle.report.estimates.accuracy == report.estimates.accuracy
+    assert chronicle.report.asking.by_reason == report.asking.by_reason
+    assert chronicle.report.annotators.most_active == report.annotators.most_active
     # Lines that hold no event are known to the shell alone.
-    assert chronicle.rejected_n == report.rejected_n == {"not_json": 1}
+    assert chronicle.rejected_n == report.events.rejected_n == {"not_json": 1}
 
 
 def test_the_counts_are_those_of_the_recorded_lines(recorded, chronicle):
@@ -126,7 +126,7 @@ def test_without_its_inputs_the_outputs_and_the_snapshot_tell(lost):
     assert "Not known are" in found.gaps[1]
     assert found.counts.asked_n == lines_n(lost, "LabelRequested") > 0
     assert found.counts.settled_n == lines_n(lost, "LabelSettled") > 0
-    assert found.report.events_n == 450 and found.report.annotators
+    assert found.report.events.observed_n == 450 and found.report.annotators.most_active
     assert all(sample.report is None for sample in found.samples)
     assert found.samples[-1].control.labels_n > 0
 

@@ -32,11 +32,11 @@ def test_a_run_writes_a_point_after_every_so_many_labels_and_one_at_the_end(stre
     assert len(labels) > 2
     # A point after every so many, though each start and each end add one.
     assert len(labels) <= labels[-1] // EVERY_N + 6
-    assert found[-1].labels_n == report.settled_n
-    assert found[-1].events_n == report.events_n
-    assert found[-1].values["accuracy"] == report.accuracy_all.accuracy
+    assert found[-1].labels_n == report.labels.settled_n
+    assert found[-1].events_n == report.events.observed_n
+    assert found[-1].values["accuracy"] == report.estimates.accuracy_all.accuracy
     assert found[-1].values["accuracy_low"] < found[-1].values["accuracy_high"]
-    assert found[-1].values["kappa"] == report.quality.kappa.value
+    assert found[-1].values["kappa"] == report.estimates.quality.kappa.value
     assert found[-1].values["drift_level"] == 0.0
 
 

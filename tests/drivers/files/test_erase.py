@@ -115,7 +115,7 @@ def test_the_run_goes_on_and_is_decided_again_from_there(stream, capsys):
         for i in range(500, 700):
             file.write(json.dumps(event(i) | {"id": f"later {i}"}) + "\n")
     report = run(stream)
-    assert report.events_n == 700
+    assert report.events.observed_n == 700
     stream.answer()
     run(stream)
     assert len(stream.requests()) > before + 10
@@ -250,7 +250,7 @@ def test_a_table_stays_without_her(tmp_path, capsys):
     assert files_with(tmp_path, HER) == ["events.csv"]
     rows.append(f"e120,{START_AT + 120},3,c")
     table.write_text("\n".join(rows) + "\n")
-    assert run_files(places, parse(OPTIONS)).events_n == 121
+    assert run_files(places, parse(OPTIONS)).events.observed_n == 121
     assert files_with(tmp_path, HER) == ["events.csv"]
     assert cli.main(["replay", str(places.state)]) == 0
 

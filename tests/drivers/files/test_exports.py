@@ -63,7 +63,7 @@ def test_a_new_export_adds_what_is_new(folder: Path) -> None:
     run(folder, "export.json")
     first = requested(folder)[0]
     export.write_text(json.dumps([task(first, "a")], indent=2))
-    assert run(folder, "export.json").answers_rejected_n == 0
+    assert run(folder, "export.json").answers.rejected_n == 0
     assert settled(folder) == [("e0", "a", 1)]
     second = requested(folder)[1]
     # The tool writes its tasks in another order, with other times of change and one annotator more.
@@ -73,7 +73,7 @@ def test_a_new_export_adds_what_is_new(folder: Path) -> None:
     assert settled(folder)[:2] == [("e0", "a", 1), ("e1", "b", 1)]
     lines = (folder / "state" / "answers.jsonl").read_text().splitlines()
     assert len(lines) == 3
-    assert report.rejected_n == {}
+    assert report.events.rejected_n == {}
     run(folder, "export.json")
     assert (folder / "state" / "answers.jsonl").read_text().splitlines() == lines
 
@@ -81,7 +81,7 @@ def test_a_new_export_adds_what_is_new(folder: Path) -> None:
 @pytest.mark.parametrize("content", ["", "\n", "[]", "[ ]\n"])
 def test_an_export_may_hold_nothing_yet(folder: Path, content: str) -> None:
     (folder / "export.json").write_text(content)
-    assert run(folder, "export.json").rejected_n == {}
+    assert run(folder, "export.json").events.rejected_n == {}
 
 
 def test_an_array_that_does_not_end_is_told(folder: Path) -> None:
@@ -148,7 +148,7 @@ def test_every_form_of_export(
         folder / name, [{"request_id": first, "kind": "0101", "at": 1714557603, "annotator": "7"}]
     )
     report = run(folder, name, settings)
-    assert (settled(folder), report.rejected_n) == ([("e0", "0101", 1)], {})
+    assert (settled(folder), report.events.rejected_n) == ([("e0", "0101", 1)], {})
     lines = (folder / "state" / "decisions.jsonl").read_text()
     assert '"at":1714557605' in lines  # the clock of the events, which answers don't move
 
@@ -176,4 +176,4 @@ def test_a_line_with_answers_to_two_requests_waits_for_both(folder: Path) -> Non
         state=folder / "other",
     )
     report = run_files(places, settings)
-    assert (report.settled_n, report.answers_rejected_n) == (1, 1)
+    assert (report.labels.settled_n, report.answers.rejected_n) == (1, 1)

@@ -12,7 +12,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from commands.runs import SETTINGS, START_AT, Stream, accidents, answer_to, child, event, lines_of
@@ -25,13 +24,14 @@ from headrace.drivers.files import waiting
 from headrace.drivers.files.folder import RunFolder
 from headrace.drivers.files.places import Places
 from headrace.errors import BadInput, BadSettings, BrokenInvariant
+from headrace.report import SnapshotsReport
 from headrace.settings import parse
+from reports import replace_numbers
 
 
 def told(report):
     """What a report says but for the snapshots, which are dated by the clock of the day."""
-    worker = msgspec.structs.replace(report.worker, snapshot_at=0.0, snapshot_refused_n=0)
-    return msgspec.structs.asdict(msgspec.structs.replace(report, worker=worker))
+    return replace_numbers(report, {"worker.snapshots": SnapshotsReport()})
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_how_the_files_are_read_makes_no_difference(past, tmp_path, monkeypatch,
 def test_an_answer_waits_until_its_request_is_asked(past, tmp_path):
     stream = copy_of(past, tmp_path / "new")
     report = stream.run()
-    assert report.settled_n > 50
+    assert report.labels.settled_n > 50
     known = {request["request_id"] for request in stream.requests()}
     unknown = [
         r
@@ -139,7 +139,7 @@ def test_an_answer_that_never_finds_its_request_is_rejected_at_the_end(stream):
         ("none", "unknown_request", 0),
         ("other", "unknown_request", 40),
     ]
-    assert stream.run().answers_rejected_n == 2
+    assert stream.run().answers.rejected_n == 2
     assert len(lines_of(stream.places.state / "rejects.jsonl")) == 2
 
 
@@ -168,9 +168,9 @@ def test_rejects_say_where_they_came_from(stream):
     assert ("duplicate_id", starts[4], lines[4].decode()) in found
     assert ("not_json", 0, "what?") in found
     assert {r["source"] for r in rejects} == {str(stream.places.events), str(stream.places.answers)}
-    assert report.events_n == 4
-    assert report.rejected_n == {"not_an_object": 1, "duplicate_id": 1, "not_json": 1}
-    assert stream.run().rejected_n == report.rejected_n
+    assert report.events.observed_n == 4
+    assert report.events.rejected_n == {"not_an_object": 1, "duplicate_id": 1, "not_json": 1}
+    assert stream.run().events.rejected_n == report.events.rejected_n
 
 
 def test_a_pipe_gives_the_same_as_a_file(past, tmp_path, monkeypatch):
@@ -189,7 +189,7 @@ def test_a_pipe_gives_the_same_as_a_file(past, tmp_path, monkeypatch):
     assert (stream.places.state / "stdin.jsonl").read_bytes() == content
     plain = copy_of(past, tmp_path / "plain")
     plain.places.answers.unlink()
-    assert plain.run().events_n == report.events_n
+    assert plain.run().events.observed_n == report.events.observed_n
     assert plain.written()[0] == stream.written()[0]
     assert replay(stream.places.state).difference == ""
 
@@ -291,8 +291,8 @@ def test_following_and_killed_while_people_answer_no_answer_is_lost(stream, tmp_
     assert lines_of(stream.places.state / "rejects.jsonl") == []
     assert replay(stream.places.state).difference == ""
     report = stream.run()
-    assert report.events_n == written_n
-    assert report.learned_n >= len(answered) > 50
+    assert report.events.observed_n == written_n
+    assert report.model.learned_n >= len(answered) > 50
 
 
 def _fed_of_events(stream):
@@ -321,7 +321,7 @@ def test_without_any_snapshot_the_journal_is_fed_again(past, tmp_path):
     assert "passed over" in notes[0]
     assert stream.written() == written
     assert told(again) == told(report)
-    assert (report.worker.snapshot_refused_n, again.worker.snapshot_refused_n) == (0, 2)
+    assert (report.worker.snapshots.refused_n, again.worker.snapshots.refused_n) == (0, 2)
 
 
 def test_a_torn_end_of_the_journal_was_never_fed(past, tmp_path):
@@ -360,7 +360,7 @@ def test_changed_settings_are_refused_with_what_differs(stream):
 def test_settings_of_the_shell_may_change(stream):
     stream.write_events(0, 50)
     stream.run()
-    assert stream.run(settings=parse({**SETTINGS, "run": {"tick_s": 9.0}})).events_n == 50
+    assert stream.run(settings=parse({**SETTINGS, "run": {"tick_s": 9.0}})).events.observed_n == 50
 
 
 def test_a_second_process_is_refused(stream):
@@ -368,7 +368,7 @@ def test_a_second_process_is_refused(stream):
     held = closing(RunFolder(stream.places.state, parse(SETTINGS)))
     with held, pytest.raises(BadSettings, match="in use by another process"):
         stream.run()
-    assert stream.run().events_n == 50
+    assert stream.run().events.observed_n == 50
 
 
 def test_no_events_are_told_with_a_sentence(stream):
@@ -450,7 +450,7 @@ def test_in_quiet_times_the_clock_of_the_day_lets_requests_expire(stream, tmp_pa
     _wait_for(lambda: len(stream.requests()) > 3, tmp_path / "none")
     _wait_for(lambda: len(stream.decisions("RequestExpired")) > 3, tmp_path / "none")
     report = following.end()
-    assert report.now == START_AT + 86_400 + 1000
+    assert report.events.last_at == START_AT + 86_400 + 1000
     assert replay(stream.places.state).difference == ""
 
 
@@ -460,8 +460,8 @@ def test_of_a_stream_of_the_past_the_clock_of_the_day_says_nothing(stream, tmp_p
     _wait_for(lambda: len(stream.requests()) > 3, tmp_path / "none")
     time.sleep(0.3)
     report = following.end()
-    assert report.expired_n == 0
-    assert report.now == START_AT + 990
+    assert report.labels.expired_n == 0
+    assert report.events.last_at == START_AT + 990
 
 
 def test_following_waits_for_the_end_of_a_line(stream, tmp_path):
@@ -474,8 +474,8 @@ def test_following_waits_for_the_end_of_a_line(stream, tmp_path):
         file.write(json.dumps(event(100))[20:] + "\n")
     time.sleep(0.2)
     report = following.end()
-    assert report.events_n == 101
-    assert report.rejected_n == {}
+    assert report.events.observed_n == 101
+    assert report.events.rejected_n == {}
 
 
 def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
@@ -518,7 +518,7 @@ def test_a_whole_last_line_needs_no_newline(past, tmp_path):
         path.write_bytes(path.read_bytes()[:-1])
     notes = []
     assert told(bare.run(on_note=notes.append)).items() >= {("events_n", 1196)}
-    assert whole.run().learned_n == bare.run().learned_n
+    assert whole.run().model.learned_n == bare.run().model.learned_n
     assert accidents(notes) == []
 
 
@@ -560,7 +560,7 @@ def test_a_file_written_anew_with_the_same_beginning_is_followed(stream, name):
         anew(path, path.read_bytes())
 
     report = followed(stream, happens)
-    assert report.events_n == (150 if name == "events" else 140)
+    assert report.events.observed_n == (150 if name == "events" else 140)
     assert replay(stream.places.state).difference == ""
 
 
@@ -608,7 +608,7 @@ def test_an_output_that_is_taken_away_ends_the_following(stream, monkeypatch, na
     with pytest.raises(BadInput, match="moved, removed or replaced"):
         followed(stream, again)
     kept.replace(path)
-    assert stream.run().events_n == 400
+    assert stream.run().events.observed_n == 400
     assert replay(stream.places.state).difference == ""
 
 
@@ -621,10 +621,10 @@ def test_told_to_stop_a_start_leaves_off_and_the_next_goes_on(past, tmp_path):
     stop, notes = threading.Event(), []
     stop.set()
     report = whole.run(stop=stop, on_note=notes.append)
-    assert report.events_n < 1196
+    assert report.events.observed_n < 1196
     assert any("the next one goes on from there" in note for note in notes)
     assert len(list((whole.places.state / "snapshots").rglob("*.hr"))) == 1
-    assert whole.run().events_n == 1196
+    assert whole.run().events.observed_n == 1196
     assert whole.written() == written
     assert replay(whole.places.state).difference == ""
 

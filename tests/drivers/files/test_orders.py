@@ -102,7 +102,7 @@ def test_a_line_that_is_no_order_is_rejected_with_its_place(stream):
     [rejected] = stream.decisions("InputRejected")
     assert rejected["reason"] == "bad_order"
     assert rejected["source"].endswith(ORDERS)
-    assert report.rejected_n["bad_order"] == 1
+    assert report.events.rejected_n["bad_order"] == 1
     assert len(ordered(stream)) == 2
     assert replay(stream.places.state).difference == ""
 

@@ -80,7 +80,7 @@ def test_no_byte_of_a_run_is_of_an_event_that_is_too_old(stream, capsys):
     # Answers and requests that are left are still learned from, and the run goes on.
     write_events(stream, 170, 190)
     report = run(stream)
-    assert report.events_n == 190
+    assert report.events.observed_n == 190
     assert min(kept_in(stream, 190)) > 189 - KEPT_N
     assert cli.main(["replay", str(stream.places.state)]) == 0
     assert "agree" in capsys.readouterr().out

@@ -4,7 +4,6 @@ import time
 import urllib.request
 
 import pytest
-from msgspec.structs import replace
 
 from commands.runs import SETTINGS, Stream
 from headrace import Engine, Event
@@ -13,6 +12,7 @@ from headrace.drivers.files.shown import Shown
 from headrace.label.annotators import Annotator
 from headrace.label.steadiness import Fall
 from headrace.settings import parse
+from reports import replace_numbers
 
 NOW = 5_000.0
 
@@ -43,12 +43,12 @@ def test_the_newest_snapshot_is_told_whether_found_or_written(tmp_path):
     found = shown()
     found.found(path, b"blob")
     found.refused(2)
-    worker = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker
-    told = (worker.snapshot_at, worker.snapshot_bytes, worker.snapshot_refused_n)
+    snapshots = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker.snapshots
+    told = (snapshots.written_at, snapshots.bytes_n, snapshots.refused_n)
     assert told == (path.stat().st_mtime, 4, 2)
     found.wrote(b"longer", engine_of(1))
-    worker = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker
-    assert (worker.snapshot_at, worker.snapshot_bytes) == (NOW, 6)
+    snapshots = found.look(engine_of(1), rejected_n={}, read_bytes=1, lag_bytes=0).worker.snapshots
+    assert (snapshots.written_at, snapshots.bytes_n) == (NOW, 6)
 
 
 def test_without_a_port_nothing_is_served_and_nothing_timed():
@@ -110,7 +110,7 @@ def test_a_run_whose_model_fails_is_not_ready(monkeypatch, fault):
     monkeypatch.setattr(serving, "serve", lambda report, **how: asked.append(how["ready"]))
     told = shown(port=9_464)
     told.serve(pytest.fail)
-    told.report = replace(engine_of(1).report, model_fault=fault)
+    told.report = replace_numbers(engine_of(1).report, {"model.fault": fault})
     assert asked[0]() == fault
 
 

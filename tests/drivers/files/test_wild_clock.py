@@ -21,7 +21,11 @@ def test_a_wild_clock_of_an_event_feeds_no_answer_early_and_is_told_once(tmp_pat
         lines.insert(200 + 300 * i, line.encode() + b"\n")
     wild.places.events.write_bytes(b"".join(lines))
     report = wild.run(on_note=notes.append)
-    assert (report.ahead_n, report.behind_n, report.rejected_n.get("future", 0)) == (3, 0, 0)
+    assert (
+        report.events.ahead_n,
+        report.events.behind_n,
+        report.events.rejected_n.get("future", 0),
+    ) == (3, 0, 0)
     assert sum("far ahead of the others" in note for note in notes) == 1
     at = {line["request_id"]: line["at"] for line in lines_of(wild.places.answers)}
     settled = [label for label in wild.decisions("LabelSettled") if label["request_id"] in at]

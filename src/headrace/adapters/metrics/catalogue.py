@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from prometheus_client.core import (
@@ -19,6 +20,7 @@ from prometheus_client.core import (
 )
 
 from ...report import Report
+from ...report.numbers import Number, Over, Reducer, find_number
 
 CLASSES_MAX = 10
 """Classes with series of their own: the first ones of the schema."""
@@ -39,11 +41,11 @@ class Buckets(NamedTuple):
     sum: float
 
 
-Read: TypeAlias = Callable[[Any], Iterable[tuple[tuple[str, ...], Any]]]
+Samples: TypeAlias = Iterable[tuple[tuple[str, ...], Any]]
+Read: TypeAlias = Callable[[Any], Samples]
 """Values of the labels, each with a number, `Buckets`, or None where there is no sample."""
 
 Kind: TypeAlias = Literal["counter", "gauge", "histogram", "info"]
-Over: TypeAlias = Literal["sum", "max", "min", "each"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +87,81 @@ class Exported:
         return family
 
 
-def plain(
+def plain(name: str, path: str, convert: Callable[[Any], float | None] | None = None) -> Exported:
+    """The number at a path of the report, "budget.available_n"; None is no sample.
+
+    Unit, meaning and what several workers come to are those noted beside the field.
+    """
+    note, read = find_number(Report, path), attrgetter(path)
+
+    def read_value(report: Report) -> Samples:
+        value = read(report)
+        return [((), value if convert is None or value is None else convert(value))]
+
+    return _export(name, note, read_value)
+
+
+def by(
+    label: str,
+    name: str,
+    path: str,
+    values: Callable[[Any], Iterable[tuple[str, float | None]]] | None = None,
+    *,
+    closed: Iterable[str] = (),
+) -> Exported:
+    """The numbers by one label at a path of the report: every one of `closed`, or all there are.
+
+    One of `closed` that is missing is 0; a time, which ends in `_at`, has no sample then.
+    `values` reads the pairs off the field where that is not all.
+    """
+    note, read, names = find_number(Report, path), attrgetter(path), tuple(closed)
+    missing = None if path.endswith("_at") else 0
+
+    def read_pairs(report: Report) -> Samples:
+        found = read(report)
+        if values is not None:
+            pairs = values(found)
+        elif names:
+            pairs = [(one, found.get(one, missing)) for one in names]
+        else:
+            pairs = found.items()
+        return [((child,), value) for child, value in pairs]
+
+    return _export(name, note, read_pairs, (label,), {label: names} if names else {})
+
+
+def per_class(name: str, path: str, *, has_none: bool = False) -> Exported:
+    """Counts by class at a path of the report, as `by_class` folds them.
+
+    With `has_none` the class "none" is there before its first count.
+    """
+    note, read = find_number(Report, path), attrgetter(path)
+
+    def read_classes(report: Report) -> Samples:
+        counts = {"": 0, **read(report)} if has_none else read(report)
+        pairs = by_class(counts, report.schema.classes)
+        return [((child,), value) for child, value in pairs]
+
+    return _export(name, note, read_classes, ("class",))
+
+
+def gather(
+    label: str, name: str, unit: str, about: str, paths: Mapping[str, str], *, over: Over = "sum"
+) -> Exported:
+    """Several numbers of the report as one metric, each at its path, by one label."""
+    reads = {child: attrgetter(path) for child, path in paths.items()}
+    return compute_by(
+        label,
+        name,
+        unit,
+        about,
+        lambda report: [(child, read(report)) for child, read in reads.items()],
+        closed=paths,
+        over=over,
+    )
+
+
+def compute(
     name: str,
     unit: str,
     about: str,
@@ -93,19 +169,11 @@ def plain(
     *,
     over: Over = "sum",
 ) -> Exported:
-    """One number, a counter if its name says so; None is no sample."""
-    kind: Kind = "counter" if name.endswith("_total") else "gauge"
-    return Exported(
-        name=name,
-        kind=kind,
-        unit=unit,
-        about=about,
-        read=lambda report: [((), value(report))],
-        over=over,
-    )
+    """One number that is made of several."""
+    return _export(name, Number(unit, about, Reducer(over, None)), lambda r: [((), value(r))])
 
 
-def by(
+def compute_by(
     label: str,
     name: str,
     unit: str,
@@ -115,17 +183,34 @@ def by(
     closed: Iterable[str] = (),
     over: Over = "sum",
 ) -> Exported:
-    """Numbers by one label."""
-    kind: Kind = "counter" if name.endswith("_total") else "gauge"
+    """Numbers by one label, each made of several or read by a rule of its own."""
+    names = tuple(closed)
+    return _export(
+        name,
+        Number(unit, about, Reducer(over, None)),
+        lambda report: [((child,), value) for child, value in values(report)],
+        (label,),
+        {label: names} if names else {},
+    )
+
+
+def _export(
+    name: str,
+    note: Number,
+    read: Read,
+    labels: tuple[str, ...] = (),
+    closed: Mapping[str, tuple[str, ...]] | None = None,
+) -> Exported:
+    """A counter if its name says so, else a gauge."""
     return Exported(
         name=name,
-        kind=kind,
-        unit=unit,
-        about=about,
-        read=lambda report: [((child,), value) for child, value in values(report)],
-        labels=(label,),
-        closed={label: tuple(closed)} if closed else {},
-        over=over,
+        kind="counter" if name.endswith("_total") else "gauge",
+        unit=note.unit,
+        about=note.about,
+        read=read,
+        labels=labels,
+        closed=closed or {},
+        over=note.reducer.over,
     )
 
 

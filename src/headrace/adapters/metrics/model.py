@@ -6,38 +6,36 @@ from collections.abc import Iterator, Sequence
 
 from ...learn.estimate import blind_labels
 from ...learn.failures import ACTS, FAILING_N
+from ...observe.drift import DriftLevel
 from ...observe.shares import BINS
 from ...report import Report
-from .catalogue import FEATURES_MAX, Exported, by, by_class, in_full, plain
+from .catalogue import FEATURES_MAX, Exported, by, by_class, compute, compute_by, gather, plain
 
-LEVELS = ("STABLE", "WARNING", "DRIFT")
-UPDATES = ("learned", "unlearnable", "retrained", "adopted", "kept", "rolled_back")
-AGES = ("mean", "memory")
-DATED_UPDATES = ("learned", "retrained", "adopted")
+LEVELS = tuple(level.name for level in DriftLevel)
 ESTIMATES = ("value", "low", "high", "naive")
 SIDES = ("now", "reference")
 AGAINST = ("blind", "all", "random")
 
 
 def _read_accuracy(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
-    found = report.accuracy
+    found = report.estimates.accuracy
     values = (found.accuracy, found.low, found.high, found.naive)
     for name, value in zip(ESTIMATES, values, strict=True):
-        yield (report.judged, name), value
+        yield (report.estimates.judged, name), value
 
 
 def _read_saved(report: Report) -> Iterator[tuple[str, float | None]]:
-    blind = blind_labels(report.accuracy)
-    yield "blind", None if blind is None else blind - report.accuracy.labels_n
-    yield "all", report.events_n - report.settled_n
-    ratio = report.choosing.ratio
-    yield "random", None if ratio is None else (ratio - 1.0) * report.settled_n
+    accuracy, settled_n = report.estimates.accuracy, report.labels.settled_n
+    blind, ratio = blind_labels(accuracy), report.estimates.choosing.ratio
+    yield "blind", None if blind is None else blind - accuracy.labels_n
+    yield "all", report.events.observed_n - settled_n
+    yield "random", None if ratio is None else (ratio - 1.0) * settled_n
 
 
 def _read_alarms(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
-    for name in report.drift_statistics:
+    for name in report.drift.statistics:
         for level in LEVELS[1:]:
-            count = report.drift_alarms_n.get(f"{name}/{level}", 0)
+            count = report.drift.alarms_n.get(f"{name}/{level}", 0)
             yield (*name.split("/"), level), count
 
 
@@ -46,102 +44,86 @@ def _limit_features(values: dict[str, float]) -> Sequence[tuple[str, float]]:
 
 
 def _feature_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
-    for feature, found in report.feature_shares.items():
+    for feature, found in report.drift.feature_shares.items():
         for side, shares in zip(SIDES, (found.now, found.past), strict=True):
             for name, share in zip(found.bins, shares, strict=True):
                 yield (feature, name, side), share
 
 
 def _read_borders(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
-    for feature, found in report.feature_shares.items():
+    for feature, found in report.drift.feature_shares.items():
         for name, border in zip(found.bins, found.borders, strict=False):
             yield (feature, name), border
 
 
 def _class_shares(report: Report) -> Iterator[tuple[tuple[str, ...], float]]:
     for side, place in zip(SIDES, (1, 0), strict=True):
-        shares = {name: pair[place] for name, pair in report.class_shares.items()}
-        for name, share in by_class(shares, report.classes) if shares else ():
+        shares = {name: pair[place] for name, pair in report.drift.class_shares.items()}
+        for name, share in by_class(shares, report.schema.classes) if shares else ():
             yield (name, side), share
 
 
 MODEL = (
-    plain(
-        "headrace_model_version",
-        "entries",
-        "Entries of the training log that the model is made of.",
-        lambda r: r.model_version,
-        over="each",
-    ),
-    by(
+    plain("headrace_model_version", "model.version"),
+    gather(
         "kind",
         "headrace_model_updates_total",
         "updates",
         "What became of labels (learned, unlearnable) and of retraining (ordered, then adopted or "
         "the model kept; an adoption may be rolled back).",
-        lambda r: [(kind, getattr(r, f"{kind}_n")) for kind in UPDATES],
-        closed=UPDATES,
+        {
+            "learned": "model.learned_n",
+            "unlearnable": "model.unlearnable_n",
+            "retrained": "retraining.ordered_n",
+            "adopted": "retraining.adopted_n",
+            "kept": "retraining.kept_n",
+            "rolled_back": "retraining.rolled_back_n",
+        },
         over="max",
     ),
-    by(
+    gather(
         "kind",
         "headrace_model_last_update_timestamp_seconds",
         "seconds",
         "When a label was last learned, a retraining ordered, a challenger adopted.",
-        lambda r: [(kind, getattr(r, f"{kind}_at")) for kind in DATED_UPDATES],
-        closed=DATED_UPDATES,
+        {
+            "learned": "model.learned_at",
+            "retrained": "retraining.ordered_at",
+            "adopted": "retraining.adopted_at",
+        },
         over="max",
     ),
-    by(
+    compute_by(
         "act",
         "headrace_model_is_failing",
         "0 or 1",
         f"1: the model failed at the last {FAILING_N} or more that it was given: labels to learn, "
         "events to predict.",
-        lambda r: [(act, act in r.failing) for act in ACTS],
+        lambda r: [(act, act in r.model.failing) for act in ACTS],
         closed=ACTS,
         over="max",
     ),
-    by(
+    compute_by(
         "act",
         "headrace_model_members_failed",
         "members",
         "Members of the committee that have failed since this process began.",
         lambda r: [
-            (act, sum(f.act == act and f.who != "model" for f in r.failures)) for act in ACTS
+            (act, sum(f.act == act and f.who != "model" for f in r.model.failures)) for act in ACTS
         ],
         closed=ACTS,
         over="max",
     ),
-    plain(
-        "headrace_model_is_retraining",
-        "0 or 1",
-        "1: a retraining is under way.",
-        lambda r: r.is_retraining,
-        over="max",
-    ),
-    plain(
-        "headrace_model_memory_examples",
-        "examples",
-        "Labelled examples kept for retraining.",
-        lambda r: r.memory_n,
-        over="max",
-    ),
-    plain(
-        "headrace_model_parked_models",
-        "models",
-        "Displaced models that are tried again when the inputs look like theirs.",
-        lambda r: r.parked_n,
-        over="max",
-    ),
-    by(
+    plain("headrace_model_is_retraining", "retraining.is_open"),
+    plain("headrace_model_memory_examples", "model.memory_n"),
+    plain("headrace_model_parked_models", "model.parked_n"),
+    gather(
         "kind",
         "headrace_model_evidence_age_seconds",
         "seconds",
         "How old the labels are that a committee judges by: their mean age when the newest came, "
         "and the age at which what is near weighs 1/e.",
-        lambda r: [("mean", r.evidence_age_s), ("memory", r.evidence_memory_s)],
-        closed=AGES,
+        {"mean": "model.evidence_age_s", "memory": "model.evidence_memory_s"},
         over="max",
     ),
 )
@@ -158,20 +140,20 @@ ACCURACY = (
         closed={"judged": ("model", "served"), "estimate": ESTIMATES},
         over="each",
     ),
-    plain(
+    compute(
         "headrace_accuracy_labels",
         "labels",
         "Labels behind the estimate.",
-        lambda r: r.accuracy.labels_n,
+        lambda r: r.estimates.accuracy.labels_n,
     ),
-    plain(
+    compute(
         "headrace_accuracy_blind_labels",
         "labels",
         "Labels of events drawn blindly that would give as narrow an interval.",
-        lambda r: blind_labels(r.accuracy),
+        lambda r: blind_labels(r.estimates.accuracy),
         over="each",
     ),
-    by(
+    compute_by(
         "against",
         "headrace_labels_saved",
         "labels",
@@ -185,43 +167,21 @@ ACCURACY = (
 )
 
 DRIFT = (
-    plain(
-        "headrace_drift_level",
-        "level",
-        "0 STABLE, 1 WARNING, 2 DRIFT; the worst of all partitions.",
-        lambda r: LEVELS.index(r.drift_level),
-        over="max",
-    ),
-    by(
-        "level",
-        "headrace_drift_changes_total",
-        "changes",
-        "Changes of the drift level, by the new one.",
-        lambda r: in_full(r.drift_changes_n, LEVELS),
-        closed=LEVELS,
-    ),
+    plain("headrace_drift_level", "drift.level", DriftLevel.__getitem__),
+    by("level", "headrace_drift_changes_total", "drift.changes_n", closed=LEVELS),
     by(
         "level",
         "headrace_drift_last_change_timestamp_seconds",
-        "seconds",
-        "When the drift level last became this one.",
-        lambda r: [(level, r.drift_changed_at.get(level)) for level in LEVELS],
+        "drift.changed_at",
         closed=LEVELS,
-        over="max",
     ),
-    plain(
-        "headrace_drift_since_timestamp_seconds",
-        "seconds",
-        "While the level is above STABLE: when that began, as far as it is known.",
-        lambda r: r.drift_since,
-        over="min",
-    ),
+    plain("headrace_drift_since_timestamp_seconds", "drift.began_at"),
     Exported(
         name="headrace_drift_statistic",
         kind="gauge",
         unit="1 fires",
         about="Statistic divided by its own threshold; the highest of features and partitions.",
-        read=lambda r: [(tuple(name.split("/")), v) for name, v in r.drift_statistics.items()],
+        read=lambda r: [(tuple(name.split("/")), v) for name, v in r.drift.statistics.items()],
         labels=("signal", "detector"),
         over="max",
     ),
@@ -240,7 +200,7 @@ DRIFT = (
         unit="seconds",
         about="When this watch last raised an alarm.",
         read=lambda r: [
-            (tuple(name.split("/")), r.drift_alarmed_at.get(name)) for name in r.drift_statistics
+            (tuple(name.split("/")), r.drift.alarmed_at.get(name)) for name in r.drift.statistics
         ],
         labels=("signal", "detector"),
         over="max",
@@ -248,23 +208,8 @@ DRIFT = (
 )
 
 SHARES = (
-    by(
-        "feature",
-        "headrace_feature_psi",
-        "index",
-        "Population stability index of the window against the past; 0.1 is worth a look, 0.25 "
-        "fires.",
-        lambda r: _limit_features(r.feature_psi),
-        over="max",
-    ),
-    by(
-        "feature",
-        "headrace_feature_statistic",
-        "1 fires",
-        "Highest statistic of the feature divided by its own threshold.",
-        lambda r: _limit_features(r.feature_ratios),
-        over="max",
-    ),
+    by("feature", "headrace_feature_psi", "drift.feature_psi", _limit_features),
+    by("feature", "headrace_feature_statistic", "drift.feature_ratios", _limit_features),
     Exported(
         name="headrace_feature_share_ratio",
         kind="gauge",

@@ -5,49 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...report import Report
-from .catalogue import CLASSES_MAX, Exported, by, plain
+from .catalogue import CLASSES_MAX, Exported, compute_by, gather, plain
 
 MEASURES = ("balanced_accuracy", "kappa", "macro_f1")
 CLASS_MEASURES = ("recall", "precision")
 BOUNDS = ("value", "low", "high")
-CALIBRATIONS = ("error", "floor")
 NOISE_BY = ("model_low", "model_high", "annotators")
 
 
 def _read_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
     for measure in MEASURES:
-        rate = getattr(report.quality, measure)
+        rate = getattr(report.estimates.quality, measure)
         for bound in BOUNDS:
             yield (measure, bound), getattr(rate, bound)
 
 
 def _class_quality(report: Report) -> Iterator[tuple[tuple[str, ...], float | None]]:
     for measure in CLASS_MEASURES:
-        rates = getattr(report.quality, measure)
+        rates = getattr(report.estimates.quality, measure)
         # A mean over the other classes would be no class's: they are left out.
-        for name in report.classes[:CLASSES_MAX]:
+        for name in report.schema.classes[:CLASSES_MAX]:
             for bound in BOUNDS if name in rates else ():
                 yield (name, measure, bound), getattr(rates[name], bound)
 
 
 def _read_choosing(report: Report) -> Iterator[tuple[str, float | None]]:
-    found = report.choosing
+    found = report.estimates.choosing
     yield from zip(BOUNDS, (found.gain, found.gain_low, found.gain_high), strict=True)
 
 
 def _read_times(report: Report) -> Iterator[tuple[str, float | None]]:
-    found = report.choosing
+    found = report.estimates.choosing
     yield from zip(BOUNDS, (found.ratio, found.ratio_low, found.ratio_high), strict=True)
 
 
 def _label_noise(report: Report) -> Iterator[tuple[str, float | None]]:
-    low, high = report.label_noise or (None, None)
-    yield from zip(NOISE_BY, (low, high, report.answer_error), strict=True)
-
-
-def _read_calibration(report: Report) -> Iterator[tuple[str, float | None]]:
-    yield "error", report.quality.calibration_error
-    yield "floor", report.quality.calibration_floor
+    low, high = report.noise.label_shares or (None, None)
+    yield from zip(NOISE_BY, (low, high, report.noise.answer_share), strict=True)
 
 
 QUALITY = (
@@ -73,30 +67,21 @@ QUALITY = (
         closed={"measure": CLASS_MEASURES, "estimate": BOUNDS},
         over="each",
     ),
-    by(
+    gather(
         "estimate",
         "headrace_calibration_error_ratio",
         "0 to 1",
         "Expected calibration error over the window (error), and what it would be by chance, from "
         "so few labels, if confidences were exact (floor).",
-        _read_calibration,
-        closed=CALIBRATIONS,
+        {
+            "error": "estimates.quality.calibration_error",
+            "floor": "estimates.quality.calibration_floor",
+        },
         over="each",
     ),
-    plain(
-        "headrace_calibration_temperature_ratio",
-        "1 is none",
-        "Temperature by which the model's probabilities are calibrated; above 1 it was too sure.",
-        lambda r: r.temperature,
-        over="each",
-    ),
-    plain(
-        "headrace_events_unpredicted_total",
-        "events",
-        "Events that came before the model had learned a label, and so have no accuracy.",
-        lambda r: r.unpredicted_n,
-    ),
-    by(
+    plain("headrace_calibration_temperature_ratio", "model.temperature"),
+    plain("headrace_events_unpredicted_total", "events.unpredicted_n"),
+    compute_by(
         "estimate",
         "headrace_choosing_gain_ratio",
         "-1 to 1",
@@ -106,7 +91,7 @@ QUALITY = (
         closed=BOUNDS,
         over="each",
     ),
-    by(
+    compute_by(
         "estimate",
         "headrace_random_labels_ratio",
         "1 is as many",
@@ -116,7 +101,7 @@ QUALITY = (
         closed=BOUNDS,
         over="each",
     ),
-    by(
+    compute_by(
         "by",
         "headrace_label_noise_ratio",
         "0 to 1",
@@ -126,11 +111,5 @@ QUALITY = (
         closed=NOISE_BY,
         over="each",
     ),
-    plain(
-        "headrace_labels_suspicious_total",
-        "labels",
-        "Labels that look wrong to the model; the latest are on the page of `headrace report`.",
-        lambda r: r.suspicious_n,
-        over="max",
-    ),
+    plain("headrace_labels_suspicious_total", "noise.suspicious_n"),
 )

@@ -25,7 +25,7 @@ from ...adapters.printing import make_console
 from ...errors import BadSettings
 from ...messages import DriftChanged, ModelAdopted, ModelRolledBack, Output
 from ...pages.live.view import OURS, THEIRS, TRUE, History, Mark, Rated, Track, essentials
-from ...reporting import redated
+from ...report.building import move_times
 from ...settings.http import HttpSettings
 from ..report import check_page, write_page
 from .duel import EVENTS_MIN, Batch, Duel, Side, stream
@@ -207,18 +207,18 @@ class Show:
 
     def _look(self) -> None:
         self.report = report = self.duel.ours.engine.report
-        if report.now is not None:
-            self._stream_at.append(report.now)
+        if report.events.last_at is not None:
+            self._stream_at.append(report.events.last_at)
             self._day_at.append(time.time())
         # Put there whole: another thread may read it at any instant.
-        self.dated = redated(report, self._date)
+        self.dated = move_times(report, self._date)
 
     def _date(self, at: float) -> float:
         return float(np.interp(at, self._stream_at, self._day_at))
 
     def play(self, batch: Batch) -> list[str]:
         """One batch; returns what is worth a line."""
-        before_n = self.report.events_n
+        before_n = self.report.events.observed_n
         started = time.perf_counter()
         outputs = self.duel.ours.play(batch)
         self.timings.fed(len(batch[0]), time.perf_counter() - started, 0.0)
@@ -227,20 +227,20 @@ class Show:
         report = self.report
         half_n = self.events_n // 2
         lines = []
-        if before_n < half_n <= report.events_n:
+        if before_n < half_n <= report.events.observed_n:
             self.history.marks.append(Mark(half_n, "▲", "bold red", is_line=True))
             lines.append(f"{half_n:>7,}  the columns are shifted: the drift begins")
         if self.told is not None:
             self.told.note(outputs)
         self.history.note(report)
-        self.history.happened(outputs, report.events_n)
+        self.history.happened(outputs, report.events.observed_n)
         for side, track in zip(self.duel.sides, (self.ours_true, self.twin_true), strict=True):
-            found = side.engine.report.accuracy
+            found = side.engine.report.estimates.accuracy
             if found.accuracy is not None and found.to_seq is not None:
                 track.add(found.to_seq, side.true_of(found))
         lines += [line for line in map(self._line, outputs) if line]
         step_n = max(1, self.events_n // LINES_N)
-        if before_n // step_n < report.events_n // step_n:
+        if before_n // step_n < report.events.observed_n // step_n:
             lines.append(self._status())
         return lines
 
@@ -274,32 +274,33 @@ class Show:
         ]
 
     def _rated(self, side: Side, style: str) -> Rated:
-        found = side.engine.report.accuracy
+        found = side.engine.report.estimates.accuracy
         return Rated(side.name, style, found, side.true_of(found))
 
     def _line(self, output: Output) -> str | None:
         if isinstance(output, DriftChanged):
             return (
-                f"{self.report.events_n:>7,}  drift {output.previous} -> {output.level} "
+                f"{self.report.events.observed_n:>7,}  drift {output.previous} -> {output.level} "
                 f"({output.signal}, {output.detector}, {output.statistic:.2f} of its threshold)"
             )
         if isinstance(output, ModelAdopted):
             return (
-                f"{self.report.events_n:>7,}  retrained model adopted: "
+                f"{self.report.events.observed_n:>7,}  retrained model adopted: "
                 f"{output.challenger_right:.0%} right against {output.champion_right:.0%} "
                 f"on {output.labels_n} labels"
             )
         if isinstance(output, ModelRolledBack):
-            return f"{self.report.events_n:>7,}  adoption rolled back: the old model does better"
+            rolled_back = "adoption rolled back: the old model does better"
+            return f"{self.report.events.observed_n:>7,}  {rolled_back}"
         return None
 
     def _status(self) -> str:
         report = self.report
         told = [_format_share(self._rated(side, "")) for side in self.duel.sides]
         return (
-            f"{report.events_n:>7,}  headrace {told[0]} | random {told[1]} | "
-            f"paid {report.asked_n - report.refunded_n:,} open {report.open_n:,} "
-            f"drift {report.drift_level}"
+            f"{report.events.observed_n:>7,}  headrace {told[0]} | random {told[1]} | "
+            f"paid {report.budget.spent_n:,} open {report.labels.open_n:,} "
+            f"drift {report.drift.level}"
         )
 
 

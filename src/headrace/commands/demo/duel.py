@@ -144,8 +144,8 @@ class Side:
     def finish(self) -> list[Output]:
         """Time passes until every request has ended."""
         outputs = [o for piece in self.simulation.play([]) for o in piece]
-        self.estimates["at the end"] = self.engine.report.accuracy
-        self.estimates["overall"] = self.engine.report.accuracy_all
+        self.estimates["at the end"] = self.engine.report.estimates.accuracy
+        self.estimates["overall"] = self.engine.report.estimates.accuracy_all
         return outputs
 
     def _judge(self, before_n: int, truths: list[str]) -> None:
@@ -155,7 +155,7 @@ class Side:
             self._right_before.append(self._right_before[-1] + (classes[code] == truth))
 
     def _note(self, outputs: list[Output]) -> None:
-        found, seen_n = self.engine.report.accuracy, self.engine.shard.events_n
+        found, seen_n = self.engine.report.estimates.accuracy, self.engine.shard.events_n
         if found.to_seq is not None and found.from_seq is not None and found.accuracy is not None:
             # The latest estimates that speak of nothing beyond the stretch they are meant for.
             if found.to_seq <= self.half_n:
@@ -197,7 +197,7 @@ class Duel:
     >>> duel = Duel.of(1_000, seed=7)
     >>> for batch in stream(1_000, seed=7):
     ...     _ = duel.play(batch)
-    >>> duel.ours.engine.report.events_n, duel.twin.engine.report.events_n
+    >>> duel.ours.engine.report.events.observed_n, duel.twin.engine.report.events.observed_n
     (1000, 1000)
     """
 
@@ -261,7 +261,7 @@ STRETCHES = ("before the drift", "just after it", "at the end", "overall")
 
 def _paid(side: Side) -> str:
     report = side.engine.report
-    return f"{report.asked_n - report.refunded_n:,}"
+    return f"{report.asking.requests_n - report.budget.refunded_n:,}"
 
 
 def _told(
@@ -287,19 +287,19 @@ def _count(n: int | None) -> str:
 
 
 def _retrained(side: Side) -> str:
-    return f"{side.engine.report.retrained_n} / {side.engine.report.adopted_n}"
+    return f"{side.engine.report.retraining.ordered_n} / {side.engine.report.retraining.adopted_n}"
 
 
 def _unsettled(side: Side) -> str:
     report = side.engine.report
-    return f"{report.disputed_n} / {report.expired_n + report.withdrawn_n}"
+    return f"{report.labels.disputed_n} / {report.labels.expired_n + report.labels.withdrawn_n}"
 
 
 FIGURES: tuple[tuple[str, Callable[[Side], str]], ...] = (
     ("events until recovered", lambda side: _count(side.recovered_n)),
     ("events until DRIFT seen", lambda side: _count(side.noticed_n)),
     ("false DRIFT before it", lambda side: str(side.false_alarms_n)),
-    ("rounds", lambda side: f"{side.engine.report.rounds_n:,}"),
+    ("rounds", lambda side: f"{side.engine.report.asking.rounds_n:,}"),
     ("retrained / adopted", _retrained),
     ("disputed / not answered", _unsettled),
 )

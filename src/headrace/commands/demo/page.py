@@ -37,12 +37,12 @@ class Told:
     def note(self, outputs: Sequence[Output], *, is_last: bool = False) -> None:
         """What left our engine just now."""
         report = self.duel.ours.engine.report
-        self.chronicle.happened(outputs, report.events_n)
-        self.chronicle.watched(report.drift_statistics)
-        if is_last or report.events_n - self.sampled_n >= self.step_n:
-            self.sampled_n = report.events_n
+        self.chronicle.happened(outputs, report.events.observed_n)
+        self.chronicle.watched(report.drift.statistics)
+        if is_last or report.events.observed_n - self.sampled_n >= self.step_n:
+            self.sampled_n = report.events.observed_n
             self.chronicle.sample(report)
-            ours, theirs = (side.engine.report.accuracy for side in self.duel.sides)
+            ours, theirs = (side.engine.report.estimates.accuracy for side in self.duel.sides)
             self.twin.note(
                 (ours, self.duel.ours.true_of(ours)), (theirs, self.duel.twin.true_of(theirs))
             )

@@ -124,23 +124,25 @@ def play(history: History, settings: Settings, case: Case, progress: Progress) -
     report = engine.report
     return Outcome(
         case=case,
-        events_n=report.events_n,
-        rejected_n=len(history) - report.events_n,
-        labels_n=report.asked_n - report.refunded_n,
+        events_n=report.events.observed_n,
+        rejected_n=len(history) - report.events.observed_n,
+        labels_n=report.asking.requests_n - report.budget.refunded_n,
         accuracy=judge.accuracy,
         kappa=judge.kappa,
         block_right=judge.block_right(),
         balanced=judge.balanced,
         macro_f1=judge.macro_f1,
         tail=tail,
-        estimate=report.accuracy_all.accuracy,
-        low=report.accuracy_all.low,
-        high=report.accuracy_all.high,
+        estimate=report.estimates.accuracy_all.accuracy,
+        low=report.estimates.accuracy_all.low,
+        high=report.estimates.accuracy_all.high,
         drifts=drifts,
         drift_rounds=drift_rounds,
         adoptions=adoptions,
-        retrained_n=report.retrained_n,
-        rejected_as=max(report.rejected_n, key=lambda one: report.rejected_n[one], default=""),
+        retrained_n=report.retraining.ordered_n,
+        rejected_as=max(
+            report.events.rejected_n, key=lambda one: report.events.rejected_n[one], default=""
+        ),
         run_s=time.perf_counter() - started,
     )
 

@@ -219,8 +219,8 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
     chronicle.features = features_told(engine.schema)
     return (
         "The outputs are all there; the accuracy by all labels, the last drift statistics and the "
-        f"annotators are those of the newest snapshot, after {engine.report.events_n:,} events. "
-        f"{_UNKNOWN}."
+        "annotators are those of the newest snapshot, after "
+        f"{engine.report.events.observed_n:,} events. {_UNKNOWN}."
     )
 
 

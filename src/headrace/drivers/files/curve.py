@@ -74,13 +74,16 @@ def point_of(report: Report) -> Point | None:
     Shares are 0 to 1. `accuracy` is over the whole stream, `window_accuracy` over the latest
     events, both of `evaluation.judged`, with the bounds of their 95 % intervals.
     """
-    if report.now is None or not math.isfinite(report.now):
+    if report.events.last_at is None or not math.isfinite(report.events.last_at):
         return None
     found: dict[str, float | None] = {}
-    for name, estimate in (("accuracy", report.accuracy_all), ("window_accuracy", report.accuracy)):
+    for name, estimate in (
+        ("accuracy", report.estimates.accuracy_all),
+        ("window_accuracy", report.estimates.accuracy),
+    ):
         found[name] = estimate.accuracy
         found[f"{name}_low"], found[f"{name}_high"] = estimate.low, estimate.high
-    quality = report.quality
+    quality = report.estimates.quality
     for name, rate in (
         ("balanced_accuracy", quality.balanced_accuracy),
         ("kappa", quality.kappa),
@@ -88,27 +91,32 @@ def point_of(report: Report) -> Point | None:
     ):
         found[name], found[f"{name}_low"], found[f"{name}_high"] = rate.value, rate.low, rate.high
     found |= {
-        "events": report.events_n,
-        "labels_asked": report.asked_n,
-        "labels_learned": report.learned_n,
-        "labels_open": report.open_n,
-        "labels_disputed": report.disputed_n,
-        "labels_expired": report.expired_n,
-        "budget_available": report.budget_available_n,
-        "budget_held": report.budget_held_n,
-        "labels_per_event": report.labels_per_event,
-        "agreement": report.agreement,
-        "answer_error": report.answer_error,
-        "gain_of_choosing": report.choosing.gain,
-        "temperature": report.temperature,
-        "drift_level": LEVELS.index(report.drift_level),
-        "drift_alarms": sum(report.drift_alarms_n.values()),
-        "retrained": report.retrained_n,
-        "adopted": report.adopted_n,
-        "rolled_back": report.rolled_back_n,
-        "model_version": report.model_version,
+        "events": report.events.observed_n,
+        "labels_asked": report.asking.requests_n,
+        "labels_learned": report.model.learned_n,
+        "labels_open": report.labels.open_n,
+        "labels_disputed": report.labels.disputed_n,
+        "labels_expired": report.labels.expired_n,
+        "budget_available": report.budget.available_n,
+        "budget_held": report.budget.held_n,
+        "labels_per_event": report.budget.labels_per_event,
+        "agreement": report.annotators.agreement,
+        "answer_error": report.noise.answer_share,
+        "gain_of_choosing": report.estimates.choosing.gain,
+        "temperature": report.model.temperature,
+        "drift_level": LEVELS.index(report.drift.level),
+        "drift_alarms": sum(report.drift.alarms_n.values()),
+        "retrained": report.retraining.ordered_n,
+        "adopted": report.retraining.adopted_n,
+        "rolled_back": report.retraining.rolled_back_n,
+        "model_version": report.model.version,
     }
-    return Point(report.settled_n, report.events_n, report.now, _keep_finite(found))
+    return Point(
+        report.labels.settled_n,
+        report.events.observed_n,
+        report.events.last_at,
+        _keep_finite(found),
+    )
 
 
 def _keep_finite(values: Mapping[str, float | None]) -> dict[str, float]:

@@ -16,8 +16,8 @@ import msgspec
 
 from ...bridges.desk.routing import Comparisons
 from ...engine import Engine
-from ...report import Report, WorkerReport
-from ...reporting import partition_of, report_of
+from ...report import Report, SnapshotsReport, WorkerReport
+from ...report.building import build_report, describe_partition
 from ...settings import Settings
 
 if TYPE_CHECKING:
@@ -42,10 +42,12 @@ class _People(msgspec.Struct):
 def write_report(folder: Path, report: Report) -> None:
     """Write what a desk is told of a run, as far as anything is known yet."""
     told: dict[str, object] = {}
-    whole = report.accuracy_all
+    whole = report.estimates.accuracy_all
     if whole.accuracy is not None and whole.low is not None and whole.high is not None:
         told = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
-    people = {a.name: a for a in report.annotators if a.name and a.compared_n + a.gold_n}
+    people = {
+        a.name: a for a in report.annotators.most_active if a.name and a.compared_n + a.gold_n
+    }
     if people:
         told["compared"] = {
             name: (a.compared_n + a.gold_n, a.agreed_n + a.gold_right_n)
@@ -119,13 +121,15 @@ class Shown:
             lag_n = math.ceil(lag_bytes * events_n / read_bytes) if read_bytes else None
         lag_s = None if lag_bytes else 0.0
         worker = WorkerReport(
-            partitions=(partition_of(0, engine.shard, lag_n=lag_n, lag_s=lag_s),),
-            snapshot_at=self._snapshot_at,
-            snapshot_bytes=self._snapshot_bytes,
-            snapshot_refused_n=self._refused_n,
+            partitions=(describe_partition(0, engine.shard, lag_n=lag_n, lag_s=lag_s),),
+            snapshots=SnapshotsReport(
+                written_at=self._snapshot_at,
+                bytes_n=self._snapshot_bytes,
+                refused_n=self._refused_n,
+            ),
             rejected_n=dict(rejected_n),
         )
-        self.report, self._made_at = report_of(engine, worker), time.monotonic()
+        self.report, self._made_at = build_report(engine, worker), time.monotonic()
         if self._folder is not None:
             write_report(self._folder, self.report)
         self._tell_falls()
@@ -133,10 +137,10 @@ class Shown:
 
     def _tell_falls(self) -> None:
         """Say whose agreement fell; what a run before has said is not said again."""
-        falls_n = {a.name: a.falls_n for a in self.report.annotators if a.falls_n}
-        for a in self.report.annotators:
+        falls_n = {a.name: a.falls_n for a in self.report.annotators.most_active if a.falls_n}
+        for a in self.report.annotators.most_active:
             if self._falls_n is not None and a.falls_n > self._falls_n.get(a.name, 0):
-                self._note(a.fall_told)
+                self._note(a.fall_sentence)
         self._falls_n = falls_n
 
     def found(self, path: str | Path, blob: bytes) -> None:
@@ -197,7 +201,7 @@ class Shown:
         return serve(
             lambda: self.report,
             http=self.settings.http,
-            ready=lambda: self.report.model_fault,
+            ready=lambda: self.report.model.fault,
             timings=self._timings,
             on_note=on_note,
         )

@@ -53,7 +53,7 @@ from . import client
 from .carrying import Carrier
 from .reading import QUICK, partition_of, started
 from .states import States
-from .telling import report_of_flow
+from .telling import build_flow_report
 
 POLL_MS = 50
 
@@ -278,7 +278,7 @@ class Session:
 
     def report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
         """The numbers of what this worker owns now; to be made by the loop's own thread."""
-        return report_of_flow(
+        return build_flow_report(
             self.flow,
             end_of=lambda part: self.consumer.highwater(partition_of(*part)),
             now=self._clock(),

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 from ...flow.effects import Part
 from ...flow.flow import Flow
-from ...report import PartitionReport, Report, WorkerReport
-from ...reporting import partition_of, report_of_parts
+from ...report import PartitionReport, Report, SnapshotsReport, WorkerReport
+from ...report.building import combine_report, describe_partition
 
 
-def report_of_flow(
+def build_flow_report(
     flow: Flow,
     *,
     end_of: Callable[[Part], int | None],
@@ -24,24 +24,28 @@ def report_of_flow(
     `now` is the time of day, seconds, `refused_n` how many snapshots were refused.
     """
     worker = WorkerReport(
-        partitions=tuple(_told_of(flow, number, end_of, now) for number in sorted(flow.shards)),
+        partitions=tuple(
+            _describe_part(flow, number, end_of, now) for number in sorted(flow.shards)
+        ),
         desk_partitions=tuple(sorted(flow.desks)),
         training_offset=flow.training.position,
         training_lag_n=flow.training.waiting_n,
         is_decider=flow.training.is_decider,
         rebalances_n=flow.rebalances_n,
         rebalanced_at=flow.rebalanced_at,
-        snapshot_at=flow.saved_at,
-        snapshot_bytes=flow.saved_bytes_n,
-        snapshot_failed_n=flow.save_failed_n,
-        snapshot_refused_n=refused_n,
+        snapshots=SnapshotsReport(
+            written_at=flow.saved_at,
+            bytes_n=flow.saved_bytes_n,
+            failed_n=flow.save_failed_n,
+            refused_n=refused_n,
+        ),
         rejected_n=dict(flow.mail.rejected_n),
         restarts_n=dict(restarts_n),
         lost_n=dict(flow.lost_n),
         recomputed_n=flow.recomputed.n,
         differing_n=len(flow.differing),
     )
-    return report_of_parts(
+    return combine_report(
         flow.settings,
         flow.training.trainer,
         {number: owned.shard.shard for number, owned in flow.shards.items()},
@@ -50,7 +54,7 @@ def report_of_flow(
     )
 
 
-def _told_of(
+def _describe_part(
     flow: Flow, number: int, end_of: Callable[[Part], int | None], now: float
 ) -> PartitionReport:
     """One partition; what lies before us is as old as the newest event that was read."""
@@ -62,4 +66,4 @@ def _told_of(
         lag_s = 0.0
     elif lag_n is not None and owned.read_at is not None:
         lag_s = max(0.0, now - owned.read_at)
-    return partition_of(number, owned.shard.shard, lag_n=lag_n, lag_s=lag_s)
+    return describe_partition(number, owned.shard.shard, lag_n=lag_n, lag_s=lag_s)

@@ -49,34 +49,35 @@ def concerns(report: Report) -> list[str]:
     []
     """
     found = []
-    if report.model_fault:
-        found.append(report.model_fault)
+    if report.model.fault:
+        found.append(report.model.fault)
     else:
-        found += [failure.told for failure in report.failures]
+        found += [failure.sentence for failure in report.model.failures]
     # Failed requests that the settings leave out are as they should be.
-    rejected = {name: n for name, n in report.rejected_n.items() if name != Reason.LEFT_OUT}
+    rejected = {name: n for name, n in report.events.rejected_n.items() if name != Reason.LEFT_OUT}
     rejected_n = sum(rejected.values())
-    if rejected_n > REJECTED_SHARE * (report.events_n + rejected_n):
+    if rejected_n > REJECTED_SHARE * (report.events.observed_n + rejected_n):
         reason = max(rejected, key=lambda name: rejected[name])
         found.append(f"{rejected_n:,} rejected, most {reason}")
-    if report.behind_n > REJECTED_SHARE * report.events_n:
-        found.append(f"{report.behind_n:,} events far behind the clock")
-    if report.vanished_features:
-        more_n = len(report.vanished_features) - 1
+    if report.events.behind_n > REJECTED_SHARE * report.events.observed_n:
+        found.append(f"{report.events.behind_n:,} events far behind the clock")
+    if report.schema.vanished:
+        more_n = len(report.schema.vanished) - 1
         more = f" and {more_n:,} more" if more_n else ""
-        found.append(f"feature {report.vanished_features[0][:20]} vanished{more}")
-    ended_n = report.settled_n + report.disputed_n + report.expired_n
-    if ended_n >= ENDED_MIN and report.expired_n > EXPIRED_SHARE * ended_n:
-        found.append(f"{report.expired_n:,} of {ended_n:,} requests expired")
-    if report.stale_n > STALE_SHARE * report.open_n:
+        found.append(f"feature {report.schema.vanished[0][:20]} vanished{more}")
+    labels = report.labels
+    ended_n = labels.settled_n + labels.disputed_n + labels.expired_n
+    if ended_n >= ENDED_MIN and labels.expired_n > EXPIRED_SHARE * ended_n:
+        found.append(f"{labels.expired_n:,} of {ended_n:,} requests expired")
+    if labels.stale_n > STALE_SHARE * labels.open_n:
         found.append(
-            f"{report.stale_n:,} of {report.open_n:,} open requests past half of their time"
+            f"{labels.stale_n:,} of {labels.open_n:,} open requests past half of their time"
         )
-    if failed_n := report.worker.snapshot_failed_n:
+    if failed_n := report.worker.snapshots.failed_n:
         found.append(f"{failed_n:,} snapshots could not be written")
-    if report.is_exhausted:
+    if report.budget.is_exhausted:
         found.append("the budget is used up")
-    found += [limit.told for limit in report.limits]
+    found += [limit.sentence for limit in report.limits]
     return found
 
 
@@ -95,8 +96,8 @@ def health_line(report: Report, pulse: Pulse) -> Text:
         line.append(f"   {_format_lag(pulse.lag_n, pulse.lag_unit)}")
     elif lags:
         line.append(f"   {_format_lag(sum(lags), 'records')}")
-    if report.now is not None:
-        line.append(f"   newest event {_format_age(report.now, pulse.age_s)}")
+    if report.events.last_at is not None:
+        line.append(f"   newest event {_format_age(report.events.last_at, pulse.age_s)}")
     return line
 
 

@@ -124,13 +124,13 @@ class Screen:
         if report is not self._seen:
             self.history.note(report)
             self._seen = report
-        self._events_n = max(report.events_n, events_n or 0)
+        self._events_n = max(report.events.observed_n, events_n or 0)
         pulse = Pulse(
             events_n=self._events_n,
             per_s=self._pace(),
             lag_n=lag_n,
             lag_unit=lag_unit,
-            age_s=None if report.now is None else self._now() - report.now,
+            age_s=None if report.events.last_at is None else self._now() - report.events.last_at,
         )
         width, height = self.console.size
         foot = self._notes[-1] if self._notes else self._foot

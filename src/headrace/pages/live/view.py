@@ -24,7 +24,7 @@ from ...messages import (
     ModelRolledBack,
     Output,
 )
-from ...report import Report
+from ...report import AnnotatorReport, Report
 from .health import Pulse, health_line, span
 from .plot import BAND, Mark, Track, plot_lines
 
@@ -72,9 +72,9 @@ class History:
 
     def note(self, report: Report) -> None:
         """Take in the estimate of a report."""
-        found = report.accuracy
+        found = report.estimates.accuracy
         # An estimate over several partitions speaks of no one stretch of events.
-        events_n = report.events_n if found.to_seq is None else found.to_seq
+        events_n = report.events.observed_n if found.to_seq is None else found.to_seq
         self.accuracy.add(events_n, found.accuracy)
         self.low.add(events_n, found.low)
         self.high.add(events_n, found.high)
@@ -121,14 +121,14 @@ def essentials(
     `until_n` the events at its right end where that is known, `foot` the text of the last line.
     """
     pulse = pulse or Pulse()
-    rows = rated or [Rated("estimated", OURS, report.accuracy)]
+    rows = rated or [Rated("estimated", OURS, report.estimates.accuracy)]
     # What the fixed lines leave is shared: to the columns first, then the plot, then decisions.
     spare = max(0, height - 7 - len(rows))
     column_n = min(12, max(8, spare * 4 // 10))
     plot_n = min(16, max(4, (spare - column_n) * 6 // 10))
     decisions_n = max(0, spare - plot_n - column_n)
     half = (width - 2) // 2
-    events_n = max(report.events_n, pulse.events_n or 0)
+    events_n = max(report.events.observed_n, pulse.events_n or 0)
     lines = [_head(report, events_n, width), health_line(report, pulse)]
     lines.append(_rule("accuracy", width, _legend(history, tracks)))
     lines += [_rated(row, width) for row in rows]
@@ -140,7 +140,7 @@ def essentials(
         rows=plot_n,
         until_n=until_n or events_n,
     )
-    level = report.drift_level
+    level = report.drift.level
     left = [_rule("budget and labels", half), *_spending(report, half)]
     right = [
         _rule("drift and annotators", width - half - 2, Text(level, style=LEVEL_STYLES[level])),
@@ -162,7 +162,13 @@ def essentials(
 
 
 def _head(report: Report, events_n: int, width: int) -> Text:
-    state = "cold start" if report.is_cold else "retraining" if report.is_retraining else "warm"
+    state = (
+        "cold start"
+        if report.asking.is_cold
+        else "retraining"
+        if report.retraining.is_open
+        else "warm"
+    )
     left = Text.assemble(
         ("headrace", "bold"),
         f" {report.stream}  ",
@@ -170,8 +176,8 @@ def _head(report: Report, events_n: int, width: int) -> Text:
         " events",
     )
     right = Text.assemble(
-        f"{report.strategy}, {state}  model {report.model_version:,}  ",
-        (f" {report.drift_level} ", f"reverse {LEVEL_STYLES[report.drift_level]}"),
+        f"{report.asking.strategy}, {state}  model {report.model.version:,}  ",
+        (f" {report.drift.level} ", f"reverse {LEVEL_STYLES[report.drift.level]}"),
     )
     return _justified(left, right, width)
 
@@ -222,33 +228,37 @@ def _rated(row: Rated, width: int) -> Text:
 
 
 def _spending(report: Report, width: int) -> list[Text]:
-    paid_n = report.asked_n - report.refunded_n
-    earned_n = paid_n + report.budget_available_n
-    unsettled_n = report.disputed_n + report.withdrawn_n
+    paid_n = report.asking.requests_n - report.budget.refunded_n
+    earned_n = paid_n + report.budget.available_n
+    unsettled_n = report.labels.disputed_n + report.labels.withdrawn_n
     oldest = ""
-    if report.oldest_open_at is not None and report.now is not None:
-        oldest = f", oldest {span(max(0.0, report.now - report.oldest_open_at))}"
+    if report.labels.oldest_open_at is not None and report.events.last_at is not None:
+        oldest = f", oldest {span(max(0.0, report.events.last_at - report.labels.oldest_open_at))}"
     lines = [
         Text.assemble(
             f"{'paid':<11}", *_bar(paid_n / max(1, earned_n), width - 27, "cyan"), f" {paid_n:,}"
         ).append(f" of {earned_n:,}"),
-        Text.assemble(f"{'open':<11}", (f"{report.open_n:,}", "bold"), " requests", oldest),
+        Text.assemble(f"{'open':<11}", (f"{report.labels.open_n:,}", "bold"), " requests", oldest),
         Text(
-            f"{'ended':<11}{report.settled_n:,} settled, {report.expired_n:,} expired"
+            f"{'ended':<11}{report.labels.settled_n:,} settled, {report.labels.expired_n:,} expired"
             + (f", {unsettled_n:,} else" if unsettled_n else "")
         ),
         Text(
-            f"{'rounds':<11}{report.rounds_n:,}; retrained {report.retrained_n:,}, "
-            f"adopted {report.adopted_n:,}"
-            + (f", rolled back {report.rolled_back_n:,}" if report.rolled_back_n else "")
+            f"{'rounds':<11}{report.asking.rounds_n:,}; retrained {report.retraining.ordered_n:,}, "
+            f"adopted {report.retraining.adopted_n:,}"
+            + (
+                f", rolled back {report.retraining.rolled_back_n:,}"
+                if report.retraining.rolled_back_n
+                else ""
+            )
         ),
     ]
-    if report.evidence_n and report.evidence_age_s is not None:
-        age = f"{span(report.evidence_age_s)} old on average"
-        lines.append(Text(f"{'evidence':<11}{report.evidence_n:,} labels, {age}"))
-    most_n = max(report.asked_by_reason.values(), default=1)
+    if report.model.evidence_n and report.model.evidence_age_s is not None:
+        age = f"{span(report.model.evidence_age_s)} old on average"
+        lines.append(Text(f"{'evidence':<11}{report.model.evidence_n:,} labels, {age}"))
+    most_n = max(report.asking.by_reason.values(), default=1)
     for reason in REASONS:
-        n = report.asked_by_reason.get(reason, 0)
+        n = report.asking.by_reason.get(reason, 0)
         if n:
             lines.append(
                 Text.assemble(f"{reason:<15}", *_bar(n / most_n, width - 31, "blue"), f" {n:,}")
@@ -259,32 +269,36 @@ def _spending(report: Report, width: int) -> list[Text]:
 def _watched(report: Report, width: int, rows: int) -> list[Text]:
     """Statistics, the highest first, each against its own threshold; then the annotators."""
     lines = []
-    statistics = sorted(report.drift_statistics.items(), key=lambda pair: (-pair[1], pair[0]))
-    are_listed = rows > min(5, len(statistics)) + len(report.annotators) and width >= 60
-    shown_n = rows - 1 - (len(report.annotators) if are_listed else 0)
+    statistics = sorted(report.drift.statistics.items(), key=lambda pair: (-pair[1], pair[0]))
+    annotators = report.annotators.most_active
+    are_listed = rows > min(5, len(statistics)) + len(annotators) and width >= 60
+    shown_n = rows - 1 - (len(annotators) if are_listed else 0)
     for name, ratio in statistics[:shown_n]:
         style = "red" if ratio >= 1.0 else "yellow" if ratio >= 0.75 else "green"
         bar = _bar(min(1.0, ratio / 2.0), width - 25, style)
         lines.append(Text.assemble(f"{name[:17]:<18}", *bar, f" {ratio:5.2f}"))
-    lines.append(_annotators(report))
-    for a in report.annotators if are_listed else ():
+    lines.append(_annotators(annotators))
+    for a in annotators if are_listed else ():
         agreed = f"{a.agreed_n / a.compared_n:4.0%}" if a.compared_n else "   -"
         late = f"{a.mean_latency_s:6,.0f} s late" if a.mean_latency_s is not None else ""
         lines.append(Text(f"  {a.name[:15]:<16}{a.answers_n:5,} answers {agreed} agreed{late}"))
     return lines
 
 
-def _annotators(report: Report) -> Text:
+def _annotators(annotators: Sequence[AnnotatorReport]) -> Text:
     """All in one line: how many, their answers, how often these met the label, and the truth."""
-    found = report.annotators
-    if not found:
+    if not annotators:
         return Text("annotators  nobody has answered yet")
-    compared_n = sum(a.compared_n for a in found)
-    agreed = f", {sum(a.agreed_n for a in found) / compared_n:.0%} agreed" if compared_n else ""
-    gold_n = sum(a.gold_n for a in found)
-    gold = f", {sum(a.gold_right_n for a in found) / gold_n:.0%} right in gold" if gold_n else ""
-    answers_n = sum(a.answers_n for a in found)
-    return Text(f"annotators  {len(found):,}, {answers_n:,} answers{agreed}{gold}")
+    compared_n = sum(a.compared_n for a in annotators)
+    agreed = (
+        f", {sum(a.agreed_n for a in annotators) / compared_n:.0%} agreed" if compared_n else ""
+    )
+    gold_n = sum(a.gold_n for a in annotators)
+    gold = (
+        f", {sum(a.gold_right_n for a in annotators) / gold_n:.0%} right in gold" if gold_n else ""
+    )
+    answers_n = sum(a.answers_n for a in annotators)
+    return Text(f"annotators  {len(annotators):,}, {answers_n:,} answers{agreed}{gold}")
 
 
 def _bar(share: float, width: int, style: str) -> list[tuple[str, str]]:

@@ -103,7 +103,7 @@ def _accuracy_told(chronicle: Chronicle) -> str:
     if report is None:
         found, whose = chronicle.control, "By the control draws alone, the"
     else:
-        found, whose = report.accuracy, "The"
+        found, whose = report.estimates.accuracy, "The"
     if found.accuracy is None or found.low is None or found.high is None:
         return "How right the model is can't be said: no label that judges has come back."
     told = (
@@ -111,7 +111,7 @@ def _accuracy_told(chronicle: Chronicle) -> str:
         f"{count(found.events_n)} events whose labels are back (95 % interval "
         f"{percent(found.low)} to {percent(found.high)}, from {count(found.labels_n)} labels)"
     )
-    whole = chronicle.control_all if report is None else report.accuracy_all
+    whole = chronicle.control_all if report is None else report.estimates.accuracy_all
     if whole.accuracy is None or whole.low is None or whole.high is None:
         return f"{told}."
     return (
@@ -155,19 +155,19 @@ def _labels_told(chronicle: Chronicle) -> str:
     if counts.opinions_n:
         told += f" {count(counts.opinions_n)} of them were second opinions that were given."
     report = chronicle.report
-    if report is None or not report.accepted_n:
+    if report is None or not report.answers.accepted_n:
         return told
-    if moved_n := sum(report.rescored_n.values()):
-        withdrawn_n = moved_n - sum(report.rescored_n.get(one, 0) for one in (LOWER, HIGHER))
+    if moved_n := sum(report.asking.rescored_n.values()):
+        withdrawn_n = moved_n - sum(report.asking.rescored_n.get(one, 0) for one in (LOWER, HIGHER))
         told += (
             f" {count(moved_n)} times an open question was given another priority by a model that "
             f"had learned since, or withdrawn: {count(withdrawn_n)} of them."
         )
     if (labels_n := _labels_had(report)) > counts.settled_n:
         told += f" With those that were answered late, {count(labels_n)} labels came."
-    told += f" {count(report.accepted_n)} answers came in"
-    if report.cost_per_answer not in (0.0, 1.0):
-        told += f", which cost {count(report.accepted_n * report.cost_per_answer)}"
+    told += f" {count(report.answers.accepted_n)} answers came in"
+    if report.answers.cost_per_answer not in (0.0, 1.0):
+        told += f", which cost {count(report.answers.accepted_n * report.answers.cost_per_answer)}"
     return f"{told}."
 
 
@@ -209,9 +209,9 @@ def _drift(chronicle: Chronicle, axis: Axis) -> Section:
 
 def _features(chronicle: Chronicle) -> list[str]:
     report = chronicle.report
-    if report is None or not report.feature_ratios:
+    if report is None or not report.drift.feature_ratios:
         return []
-    ratios = sorted(report.feature_ratios.items(), key=lambda pair: (-pair[1], pair[0]))
+    ratios = sorted(report.drift.feature_ratios.items(), key=lambda pair: (-pair[1], pair[0]))
     bars = [Bar(name, round(ratio, 3), tone=0) for name, ratio in ratios[:FEATURES_MAX]]
     blocks: list[str] = [
         bar_plot(
@@ -222,8 +222,8 @@ def _features(chronicle: Chronicle) -> list[str]:
             note="1 fires. The latest events against a sample of all before them.",
         )
     ]
-    if report.vanished_features:
-        blocks.append(f"Gone from the latest events: {', '.join(report.vanished_features[:20])}.")
+    if report.schema.vanished:
+        blocks.append(f"Gone from the latest events: {', '.join(report.schema.vanished[:20])}.")
     return blocks
 
 
@@ -243,7 +243,7 @@ def _labels(chronicle: Chronicle, axis: Axis) -> Section:
         curves.insert(0, Curve(
             "earned by the budget",
             [x for x, _ in known],
-            [r.asked_n - r.refunded_n + r.budget_available_n for _, r in known],
+            [r.asking.requests_n - r.budget.refunded_n + r.budget.available_n for _, r in known],
             style="random",
         ))  # fmt: skip
     plot = line_plot(
@@ -260,10 +260,10 @@ def _labels(chronicle: Chronicle, axis: Axis) -> Section:
     blocks: list[str] = [plot]
     if report := chronicle.report:
         blocks.append(_cost_told(report))
-        paid_n = report.asked_n - report.refunded_n
+        budget = report.budget
         blocks.append(
-            f"{count(paid_n)} labels are paid or on their way, {count(report.refunded_n)} came "
-            f"back to the budget, {count(report.budget_available_n)} may be asked now."
+            f"{count(budget.spent_n)} labels are paid or on their way, {count(budget.refunded_n)} "
+            f"came back to the budget, {count(budget.available_n)} may be asked now."
         )
     return section("Are labels flowing, and what do they cost?", *blocks)
 
@@ -275,13 +275,17 @@ def _lost(sample: Sample) -> int:
 
 def _labels_had(report: Report) -> int:
     """Labels that came, also after their request had expired: what was paid for."""
-    opinions_n = report.confirmed_n + report.overruled_n + report.undecided_n
-    ended_n = report.open_n + report.disputed_n + opinions_n
-    return report.asked_n - report.refunded_n - ended_n
+    opinions_n = report.noise.confirmed_n + report.noise.overruled_n + report.noise.undecided_n
+    ended_n = report.labels.open_n + report.labels.disputed_n + opinions_n
+    return report.asking.requests_n - report.budget.refunded_n - ended_n
 
 
 def _cost_told(report: Report) -> str:
-    answers_n, labels_n, cost = report.accepted_n, _labels_had(report), report.cost_per_answer
+    answers_n, labels_n, cost = (
+        report.answers.accepted_n,
+        _labels_had(report),
+        report.answers.cost_per_answer,
+    )
     if not answers_n:
         return "Nobody has answered yet."
     each = f"; {answers_n / labels_n:.2f} for each label" if labels_n > 0 else ""
@@ -349,11 +353,11 @@ def _classes(chronicle: Chronicle) -> list[str]:
     rows: list[Cells] = [
         [
             name,
-            count(report.predicted_n.get(name, 0)),
-            count(report.asked_by_class.get(name, 0)),
-            count(report.labels_by_class.get(name, 0)),
+            count(report.events.predicted_n.get(name, 0)),
+            count(report.asking.by_class.get(name, 0)),
+            count(report.labels.by_class.get(name, 0)),
         ]
-        for name in report.classes[:CLASSES_MAX]
+        for name in report.schema.classes[:CLASSES_MAX]
     ]
     caption = "Classes: predicted, asked about under that prediction, and what the label was"
     return [table(["class", "predicted", "asked", "labels"], rows, caption=caption)]
@@ -421,12 +425,12 @@ def _models(chronicle: Chronicle, axis: Axis) -> Section:
 def _evidence_told(chronicle: Chronicle) -> str:
     """How old the evidence of a committee is."""
     report = chronicle.report
-    if report is None or not report.evidence_n or report.evidence_age_s is None:
+    if report is None or not report.model.evidence_n or report.model.evidence_age_s is None:
         return ""
-    told = f" The committee judges by {count(report.evidence_n)} labels"
-    told += f", {span(report.evidence_age_s)} old on average"
-    if report.evidence_memory_s is not None:
-        told += f"; what is near weighs 1/e at an age of {span(report.evidence_memory_s)}"
+    told = f" The committee judges by {count(report.model.evidence_n)} labels"
+    told += f", {span(report.model.evidence_age_s)} old on average"
+    if report.model.evidence_memory_s is not None:
+        told += f"; what is near weighs 1/e at an age of {span(report.model.evidence_memory_s)}"
     return told + "."
 
 
@@ -447,8 +451,8 @@ def _rejects(chronicle: Chronicle) -> Section:
 
 
 def _failures(chronicle: Chronicle) -> list[Section]:
-    failures = () if chronicle.report is None else chronicle.report.failures
-    told = [failure.told for failure in failures]
+    failures = () if chronicle.report is None else chronicle.report.model.failures
+    told = [failure.sentence for failure in failures]
     return [section("What did the model fail at?", *told)] if told else []
 
 
@@ -456,7 +460,7 @@ def _read_as(chronicle: Chronicle) -> Section:
     rows: list[Cells] = [list(pair) for pair in chronicle.features]
     told = table(["read as", "features"], rows) if rows else "No feature is known."
     limits = () if chronicle.report is None else chronicle.report.limits
-    reached = [f"Limit reached: {limit.told}." for limit in limits] or ["All is used."]
+    reached = [f"Limit reached: {limit.sentence}." for limit in limits] or ["All is used."]
     return section("What was read as what?", told, *reached)
 
 

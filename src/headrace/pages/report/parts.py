@@ -184,8 +184,13 @@ def control_told(is_twin: bool) -> list[str]:
 
 def calibration_told(report: Report) -> str:
     """How far confidences can be believed, in a sentence."""
-    error, floor = report.quality.calibration_error, report.quality.calibration_floor
-    scaled = f"The temperature that corrects the model's confidence is {report.temperature:.2f}"
+    error, floor = (
+        report.estimates.quality.calibration_error,
+        report.estimates.quality.calibration_floor,
+    )
+    scaled = (
+        f"The temperature that corrects the model's confidence is {report.model.temperature:.2f}"
+    )
     if error is None or floor is None:
         return f"{scaled}."
     return (
@@ -197,7 +202,7 @@ def calibration_told(report: Report) -> str:
 
 def choosing_told(report: Report) -> str:
     """Whether choosing pays, in a sentence, and by what this is known."""
-    sentence = report.choosing.sentence
+    sentence = report.estimates.choosing.sentence
     return (
         f"{sentence[0].upper()}{sentence[1:]}. Small twins of the model tell it on control "
         "labels: some learn one in three by lot, the others choose one in three by their own doubt."

@@ -34,13 +34,17 @@ _CAPTION = (
 def people(chronicle: Chronicle) -> Section:
     """Who answered, as a table."""
     report = chronicle.report
-    if report is None or not report.annotators:
+    if report is None or not report.annotators.most_active:
         return section("Who answered?", "Nobody, as far as is known.")
-    alpha = "" if report.agreement is None else (
-        f"Agreement beyond chance (Krippendorff's alpha): {report.agreement:.2f}."
+    alpha = "" if report.annotators.agreement is None else (
+        f"Agreement beyond chance (Krippendorff's alpha): {report.annotators.agreement:.2f}."
     )  # fmt: skip
-    falls = [f"{a.fall_told[0].upper()}{a.fall_told[1:]}." for a in report.annotators if a.fall]
-    rows = [_row(a) for a in report.annotators]
+    falls = [
+        f"{a.fall_sentence[0].upper()}{a.fall_sentence[1:]}."
+        for a in report.annotators.most_active
+        if a.fall
+    ]
+    rows = [_row(a) for a in report.annotators.most_active]
     return section("Who answered?", alpha, *falls, table(_HEADER, rows, caption=_CAPTION))
 
 

@@ -70,9 +70,9 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
         if isinstance(trial.output, ModelAdopted)
     ]
     bands = bands_of(chronicle, axis)
-    estimates = [s.report.accuracy for s in chronicle.samples if s.report is not None]
+    estimates = [s.report.estimates.accuracy for s in chronicle.samples if s.report is not None]
     if not estimates and chronicle.report is not None:
-        estimates = [chronicle.report.accuracy]
+        estimates = [chronicle.report.estimates.accuracy]
     controls = [sample.control for sample in chronicle.samples]
     curves = [_make_estimate_curve("estimated, all labels", estimates, axis)]
     if twin is None:
@@ -148,9 +148,9 @@ def _make_width_curve(
 def _show_classes(chronicle: Chronicle) -> list[Html | str]:
     """Recall and precision of each class, and the measures over all of them."""
     report = chronicle.report
-    if report is None or not report.quality.recall:
+    if report is None or not report.estimates.quality.recall:
         return []
-    found = report.quality
+    found = report.estimates.quality
     rows: list[Cells] = []
     over_all = (
         ("balanced accuracy", found.balanced_accuracy),
@@ -170,23 +170,23 @@ def _show_classes(chronicle: Chronicle) -> list[Html | str]:
 
 def _show_suspicious_labels(chronicle: Chronicle) -> list[Html | str]:
     """How many labels may be wrong, and the latest that look so."""
-    report = chronicle.report
-    if report is None or report.label_noise is None:
+    noise = None if chronicle.report is None else chronicle.report.noise
+    if noise is None or noise.label_shares is None:
         return []
-    low, high = report.label_noise
+    low, high = noise.label_shares
     told = f"By the model's word {percent(low)} to {percent(high)} of the labels may be wrong"
-    if report.answer_error is not None:
-        told += f", and by how annotators disagree {percent(report.answer_error)} of the answers"
-    if opinions_n := report.confirmed_n + report.overruled_n + report.undecided_n:
+    if noise.answer_share is not None:
+        told += f", and by how annotators disagree {percent(noise.answer_share)} of the answers"
+    if opinions_n := noise.confirmed_n + noise.overruled_n + noise.undecided_n:
         told += (
-            f". {count(opinions_n)} second opinions confirmed {count(report.confirmed_n)} labels, "
-            f"overruled {count(report.overruled_n)} and left {count(report.undecided_n)} undecided"
+            f". {count(opinions_n)} second opinions confirmed {count(noise.confirmed_n)} labels, "
+            f"overruled {count(noise.overruled_n)} and left {count(noise.undecided_n)} undecided"
         )
-    if not report.suspicious:
+    if not noise.suspicious:
         return [f"{told}. No label looks wrong."]
     rows: list[Cells] = [
         [one.event_id[:40], one.label[:40], one.likelier[:40], percent(one.confidence)]
-        for one in reversed(report.suspicious[-SUSPICIOUS_SHOWN_MAX:])
+        for one in reversed(noise.suspicious[-SUSPICIOUS_SHOWN_MAX:])
     ]
     header = ["event", "label", "the model said", "with probability"]
     return [f"{told}.", table(header, rows, caption="Labels worth a second look, latest first")]
@@ -204,8 +204,8 @@ def _make_sureness_table(chronicle: Chronicle) -> Html:
     rows: list[Cells] = []
     report = chronicle.report
     for stretch, control, found in (
-        ("latest window", chronicle.control, report.accuracy if report else None),
-        ("whole stream", chronicle.control_all, report.accuracy_all if report else None),
+        ("latest window", chronicle.control, report.estimates.accuracy if report else None),
+        ("whole stream", chronicle.control_all, report.estimates.accuracy_all if report else None),
     ):
         if found is not None:
             rows.append(sureness(f"{stretch}: all labels that judge", found))

@@ -1,0 +1,75 @@
+"""One frozen Report of numbers, in sections: what every adapter reads, and all it reads.
+
+`sections` has the numbers, each with its unit, what it says and how parts become one; `building`
+makes a report from an engine, or from the parts that a worker has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..limits import Limit
+from .people import AnnotatorReport, AnnotatorsReport
+from .sections import (
+    AnswersReport,
+    AskingReport,
+    BudgetReport,
+    DriftReport,
+    EstimatesReport,
+    EventsReport,
+    Failure,
+    LabelsReport,
+    ModelReport,
+    NoiseReport,
+    RetrainingReport,
+    SchemaReport,
+)
+from .worker import PartitionReport, SnapshotsReport, WorkerReport
+
+__all__ = [
+    "AnnotatorReport",
+    "AnnotatorsReport",
+    "AnswersReport",
+    "AskingReport",
+    "BudgetReport",
+    "DriftReport",
+    "EstimatesReport",
+    "EventsReport",
+    "Failure",
+    "LabelsReport",
+    "ModelReport",
+    "NoiseReport",
+    "PartitionReport",
+    "Report",
+    "RetrainingReport",
+    "SchemaReport",
+    "SnapshotsReport",
+    "WorkerReport",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The numbers of one stream as they stand; `limits` are those that were reached.
+
+    >>> from headrace import Engine
+    >>> report = Engine().report
+    >>> report.events.observed_n, report.drift.level, report.estimates.accuracy.accuracy
+    (0, 'STABLE', None)
+    """
+
+    stream: str
+    limits: tuple[Limit, ...] = ()
+    events: EventsReport = field(default_factory=EventsReport)
+    schema: SchemaReport = field(default_factory=SchemaReport)
+    asking: AskingReport = field(default_factory=AskingReport)
+    budget: BudgetReport = field(default_factory=BudgetReport)
+    labels: LabelsReport = field(default_factory=LabelsReport)
+    answers: AnswersReport = field(default_factory=AnswersReport)
+    annotators: AnnotatorsReport = field(default_factory=AnnotatorsReport)
+    noise: NoiseReport = field(default_factory=NoiseReport)
+    model: ModelReport = field(default_factory=ModelReport)
+    retraining: RetrainingReport = field(default_factory=RetrainingReport)
+    drift: DriftReport = field(default_factory=DriftReport)
+    estimates: EstimatesReport = field(default_factory=EstimatesReport)
+    worker: WorkerReport = field(default_factory=WorkerReport)

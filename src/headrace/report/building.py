@@ -1,0 +1,474 @@
+"""From the parts to one `Report`: an engine's, or those that a worker on Kafka has of a stream.
+
+A section is made for each part; how several become one stands beside its numbers. Accuracy is
+estimated, and annotators are joined, over all parts together. Nothing is changed, and nothing is
+asked of a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
+
+from ..label.annotators import Annotators
+from ..label.desk import Desk
+from ..learn.evaluation import Evaluation, judged
+from ..learn.failures import FAILING_N, Act, check_start
+from ..learn.trainer import Trainer
+from ..limits import Limit, limits_reached
+from ..observe.drift import SHARES_MAX, DriftLevel, DriftMonitor
+from ..observe.schema import Schema
+from ..observe.shares import FeatureShares
+from ..settings import Settings
+from ..shard import Shard
+from . import (
+    AnswersReport,
+    AskingReport,
+    BudgetReport,
+    DriftReport,
+    EstimatesReport,
+    EventsReport,
+    Failure,
+    LabelsReport,
+    ModelReport,
+    NoiseReport,
+    PartitionReport,
+    Report,
+    RetrainingReport,
+    SchemaReport,
+    WorkerReport,
+)
+from .numbers import add_up, combine
+from .people import join_annotators, report_annotators
+
+V = TypeVar("V")
+
+
+class Parts(Protocol):
+    """What an engine has, as far as a report shows it."""
+
+    settings: Settings
+    trainer: Trainer
+    shard: Shard
+    desk: Desk
+
+
+def build_report(engine: Parts, worker: WorkerReport | None = None) -> Report:
+    """The engine's numbers as they stand: one shard, one desk. `worker`: what the driver knows."""
+    worker = worker or WorkerReport()
+    if not worker.desk_partitions:
+        worker = replace(worker, desk_partitions=(0,))
+    shards, desks = {0: engine.shard}, {0: engine.desk}
+    return combine_report(engine.settings, engine.trainer, shards, desks, worker=worker)
+
+
+def combine_report(
+    settings: Settings,
+    trainer: Trainer,
+    shards: Mapping[int, Shard],
+    desks: Mapping[int, Desk],
+    *,
+    worker: WorkerReport | None = None,
+) -> Report:
+    """The numbers of these shards and desks together, by partition; there may be none of either.
+
+    Strategy, threshold and redundancy are those of the shard whose last round was the latest.
+    """
+    worker = worker or WorkerReport()
+    if not worker.partitions:
+        described = [describe_partition(number, shard) for number, shard in sorted(shards.items())]
+        worker = replace(worker, partitions=tuple(described))
+    some, at_desks = list(shards.values()), list(desks.values())
+    schema = _combine_schemas(trainer, some)
+    events = _combine_events(some, worker, schema.classes)
+    annotators = join_annotators(at_desks)
+    return Report(
+        stream=settings.stream,
+        limits=_find_limits(trainer, some),
+        events=events,
+        schema=schema,
+        asking=_combine_asking(settings, some, schema.classes),
+        budget=combine(BudgetReport, [_budget(shard) for shard in some]),
+        labels=combine(LabelsReport, [_labels(desk, events.last_at) for desk in at_desks]),
+        answers=combine(
+            AnswersReport,
+            [AnswersReport(cost_per_answer=settings.label.cost), *map(_answers, at_desks)],
+        ),
+        annotators=report_annotators(annotators),
+        noise=_noise(trainer, at_desks, annotators),
+        model=_model(trainer, some),
+        retraining=_retraining(trainer),
+        drift=_combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
+        estimates=_estimates(settings, trainer, [shard.evaluation for shard in some]),
+        worker=worker,
+    )
+
+
+def check_model_starts(trainer: Trainer, shards: Iterable[Shard]) -> None:
+    """Raise `BadSettings` when the model fails at all that it was given from the start."""
+    given = list(shards)
+    check_start(
+        trainer.learner.failures,
+        learned_n=trainer.learned_n,
+        unlearnable_n=trainer.unlearnable_n,
+        failed_n=sum(shard.failed.n for shard in given),
+        failed_in_row_n=sum(shard.failed.in_row_n for shard in given),
+    )
+
+
+def describe_partition(
+    partition: int, shard: Shard, *, lag_n: int | None = None, lag_s: float | None = None
+) -> PartitionReport:
+    """The numbers of one partition; `lag_n` in records, `lag_s` in seconds, where known."""
+    return PartitionReport(
+        partition=partition,
+        lag_n=lag_n,
+        lag_s=lag_s,
+        events_n=shard.events_n,
+        last_event_at=shard.now if shard.events_n else None,
+        drift_level=shard.drift.level.name,
+    )
+
+
+def move_times(report: Report, date: Callable[[float], float]) -> Report:
+    """The same report with every time of the stream put through `date`, seconds to seconds.
+
+    For a stream of the past, or one played faster than it came, that is shown as if it were live.
+    """
+    sections = {
+        one.name: _move_section(getattr(report, one.name), date)
+        for one in fields(report)
+        if one.name not in ("stream", "limits", "worker")
+    }
+    partitions = tuple(_move_section(partition, date) for partition in report.worker.partitions)
+    return replace(report, worker=replace(report.worker, partitions=partitions), **sections)
+
+
+def _move_section(section: Any, date: Callable[[float], float]) -> Any:
+    """The times of a section are the fields that end in `_at`, some of them by a key."""
+    moved: dict[str, Any] = {}
+    for one in fields(section):
+        value = getattr(section, one.name)
+        if one.name.endswith("_at") and value is not None:
+            is_by_key = isinstance(value, dict)
+            moved[one.name] = (
+                {key: date(at) for key, at in value.items()} if is_by_key else date(value)
+            )
+    return replace(section, **moved)
+
+
+# ---------------------------------------------------------------------------- events and asking
+
+
+def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
+    """Classes are those of the trainer first; features those of the shards, if there are any."""
+    schemas = _distinct([shard.schema for shard in shards]) or [trainer.schema]
+    classes = [schema.classes for schema in _distinct([trainer.schema, *schemas])]
+    vanished = [shard.schema.vanished(shard.window.since(0).rows) for shard in shards]
+    return replace(
+        combine(SchemaReport, [_schema(schema) for schema in schemas]),
+        classes=tuple(dict.fromkeys(name for names in classes for name in names)),
+        vanished=tuple(dict.fromkeys(name for names in vanished for name in names)),
+    )
+
+
+def _schema(schema: Schema) -> SchemaReport:
+    return SchemaReport(
+        features_n=schema.width,
+        unknown_n=schema.unknown_n,
+        mistyped_n=schema.mistyped_n,
+        not_finite_n=schema.not_finite_n,
+    )
+
+
+def _find_limits(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Limit, ...]:
+    return limits_reached(
+        _distinct([shard.schema for shard in shards]) or [trainer.schema],
+        sum(shard.asking.queue.given_up_n for shard in shards),
+        dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
+    )
+
+
+def _combine_events(
+    shards: Sequence[Shard], worker: WorkerReport, classes: Sequence[str]
+) -> EventsReport:
+    rejected = EventsReport(rejected_n=worker.rejected_n)
+    events = combine(EventsReport, [rejected, *map(_events, shards)])
+    predicted_n = events.predicted_n
+    return replace(
+        events, predicted_n={name: predicted_n[name] for name in classes if name in predicted_n}
+    )
+
+
+def _events(shard: Shard) -> EventsReport:
+    clock, confidences = shard.admission.clock, shard.confidences
+    return EventsReport(
+        last_at=shard.now if math.isfinite(shard.now) else None,
+        observed_n=shard.events_n,
+        ahead_n=clock.ahead_n + clock.waiting_n,
+        behind_n=clock.behind_n,
+        rejected_n=shard.admission.rejected,
+        predicted_n=shard.predicted_n,
+        unpredicted_n=shard.evaluation.unpredicted_n,
+        failed_predictions_n=shard.failed.n,
+        confidence_counts=tuple(confidences.counts),
+        confidence_sum=confidences.sum,
+        window_n=len(shard.window.since(0)),
+        reservoir_n=len(shard.reservoir),
+    )
+
+
+def _combine_asking(
+    settings: Settings, shards: Sequence[Shard], classes: tuple[str, ...]
+) -> AskingReport:
+    asking = combine(AskingReport, [_asking(shard, classes) for shard in shards])
+    askings = [shard.asking for shard in shards]
+    latest = max(askings, key=lambda a: max(a.last_round_at.values(), default=-1.0), default=None)
+    if latest is None:
+        return replace(asking, strategy=settings.query.strategy)
+    return replace(
+        asking,
+        strategy=latest.strategy_name,
+        threshold=latest.threshold,
+        redundancy=latest.redundancy,
+    )
+
+
+def _asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
+    asking = shard.asking
+    by_reason: dict[str, int] = {}
+    for (reason, _), n in asking.asked_by.items():
+        by_reason[reason] = by_reason.get(reason, 0) + n
+    return AskingReport(
+        is_cold=asking.is_cold(classes),
+        requests_n=asking.budget.asked_n,
+        by_reason=by_reason,
+        by_strategy=_join_keys(asking.asked_by),
+        by_class=dict(asking.asked_by_class),
+        quota_missing_n=asking.quotas.missing(classes),
+        duplicates_n=asking.duplicates.passed_over_n,
+        rescored_n=dict(asking.open.rescored_n),
+        propensity_min=asking.propensity_min,
+        rounds_n=asking.rounds_n,
+        rounds_by_reason=dict(asking.rounds_by_reason),
+        last_round_at=dict(asking.last_round_at),
+    )
+
+
+def _budget(shard: Shard) -> BudgetReport:
+    budget = shard.asking.budget
+    return BudgetReport(
+        available_n=budget.available_n,
+        held_n=budget.held_n,
+        spent_n=budget.asked_n - budget.refunded_n,
+        refunded_n=budget.refunded_n,
+        cap_n=budget.cap_n,
+        labels_per_event=budget.labels_per_event(),
+        is_exhausted=budget.is_exhausted,
+    )
+
+
+# --------------------------------------------------------------------------- labels and answers
+
+
+def _labels(desk: Desk, now: float | None) -> LabelsReport:
+    counts = desk.counts
+    return LabelsReport(
+        open_n=desk.open_n,
+        stale_n=desk.stale_n(-math.inf if now is None else now),
+        oldest_open_at=desk.oldest_open_at,
+        settled_n=counts.settled_n,
+        disputed_n=counts.disputed_n,
+        expired_n=counts.expired_n,
+        withdrawn_n=counts.withdrawn_n,
+        by_class=dict(desk.labels_n),
+    )
+
+
+def _answers(desk: Desk) -> AnswersReport:
+    counts, turnaround = desk.counts, desk.turnaround
+    return AnswersReport(
+        accepted_n=counts.accepted_n,
+        late_n=counts.late_n,
+        duplicate_n=counts.duplicate_n,
+        corrected_n=counts.corrected_n,
+        refused_n=counts.refused_n,
+        rejected_n=counts.rejected_n,
+        turnaround_counts=tuple(turnaround.counts),
+        turnaround_sum_s=turnaround.sum_s,
+        gold_questions_n=counts.gold_asked_n,
+        gold_answers_n=counts.gold_answers_n,
+    )
+
+
+def _noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotators) -> NoiseReport:
+    noise = trainer.noise
+    return NoiseReport(
+        label_shares=noise.shares,
+        answer_share=annotators.error(max((len(desk.classes) for desk in desks), default=0)),
+        suspicious_n=noise.suspicious_n,
+        suspicious=tuple(noise.latest),
+        confirmed_n=sum(desk.counts.confirmed_n for desk in desks),
+        overruled_n=sum(desk.counts.overruled_n for desk in desks),
+        undecided_n=sum(desk.counts.undecided_n for desk in desks),
+    )
+
+
+# ------------------------------------------------------------------------------------ the model
+
+
+def _model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
+    in_row_n: dict[Act, int] = {
+        "learn": trainer.learner.failed_in_row_n,
+        "predict": max((shard.failed.in_row_n for shard in shards), default=0),
+    }
+    first = trainer.learner.failures.first
+    failing = tuple(act for act, n in in_row_n.items() if n >= FAILING_N)
+    faults = [
+        f"the model failed to {act} the last {in_row_n[act]:,} {_GIVEN[act]}"
+        + (f" ({first[act]})" if act in first else "")
+        for act in failing
+    ]
+    return ModelReport(
+        version=trainer.version,
+        learned_n=trainer.learned_n,
+        learned_at=trainer.learned_at,
+        unlearnable_n=trainer.unlearnable_n,
+        failures=_find_failures(trainer, shards),
+        failing=failing,
+        fault="; ".join(faults),
+        memory_n=len(trainer.memory),
+        parked_n=len(trainer.parked),
+        temperature=trainer.calibration.temperature,
+        **trainer.learner.evidence_told(),
+    )
+
+
+_GIVEN: dict[Act, str] = {"learn": "labels", "predict": "events"}
+
+
+def _find_failures(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Failure, ...]:
+    """Of the model, with how many; of the members of a committee, each once."""
+    first = trainer.learner.failures.first
+    failed_n: dict[Act, int] = {
+        "learn": trainer.unlearnable_n,
+        "predict": sum(shard.failed.n for shard in shards),
+    }
+    of_model = [
+        Failure(who="model", act=act, n=n, error=first.get(act, ""))
+        for act, n in failed_n.items()
+        if n
+    ]
+    of_members = [
+        Failure(who=name, act=act, n=None, error=error)
+        for name, failures in trainer.learner.failures_by_member().items()
+        for act, error in failures.first.items()
+    ]
+    return (*of_model, *of_members)
+
+
+def _retraining(trainer: Trainer) -> RetrainingReport:
+    return RetrainingReport(
+        ordered_n=trainer.retrained_n,
+        ordered_at=trainer.ordered_at,
+        adopted_n=trainer.adopted_n,
+        adopted_at=trainer.adopted_at,
+        kept_n=trainer.kept_n,
+        rolled_back_n=trainer.rolled_back_n,
+        is_open=trainer.open_job is not None,
+    )
+
+
+def _estimates(
+    settings: Settings, trainer: Trainer, evaluations: Sequence[Evaluation]
+) -> EstimatesReport:
+    window, whole, quality = judged(evaluations)
+    return EstimatesReport(
+        judged=settings.evaluation.judged,
+        accuracy=window,
+        accuracy_all=whole,
+        quality=quality,
+        choosing=trainer.twins.estimate(),
+    )
+
+
+# ---------------------------------------------------------------------------------------- drift
+
+
+def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftReport:
+    monitors = [shard.drift for shard in shards]
+    drift = combine(DriftReport, [_drift(monitor) for monitor in monitors])
+    return replace(
+        drift,
+        **_find_causes(monitors, DriftLevel[drift.level]),
+        feature_shares=_choose_shares(monitors, drift.feature_ratios),
+        class_shares=_class_shares(shards, classes),
+    )
+
+
+def _drift(monitor: DriftMonitor) -> DriftReport:
+    return DriftReport(
+        level=monitor.level.name,
+        changes_n=dict(monitor.changes_n),
+        changed_at=dict(monitor.changed_at),
+        statistics=_join_keys(monitor.statistics),
+        alarms_n=_join_keys(monitor.alarms_n),
+        alarmed_at=_join_keys(monitor.alarmed_at),
+        feature_psi=dict(monitor.feature_psi),
+        feature_ratios=dict(monitor.feature_ratios),
+    )
+
+
+def _choose_shares(
+    monitors: Sequence[DriftMonitor], ratios: Mapping[str, float]
+) -> dict[str, FeatureShares]:
+    """Of the features that moved most, each as the shard has it where it moved most."""
+    shares: dict[str, FeatureShares] = {}
+    for monitor in sorted(monitors, key=lambda m: -max(m.feature_ratios.values(), default=0.0)):
+        for name, feature in monitor.feature_shares.items():
+            if monitor.feature_ratios[name] == ratios[name]:
+                shares.setdefault(name, feature)
+    worst = sorted(shares, key=lambda name: -ratios[name])[:SHARES_MAX]
+    return {name: shares[name] for name in worst}
+
+
+def _find_causes(monitors: Sequence[DriftMonitor], level: DriftLevel) -> dict[str, Any]:
+    """Why the level stands where it stands: of the partitions that hold it, the first to see it."""
+    rises = [m.last_rise for m in monitors if m.level == level > DriftLevel.STABLE and m.last_rise]
+    first = min(rises, key=lambda rise: rise.at, default=None)
+    if first is None:
+        return {}
+    return {"began_at": first.since, "features": first.features, "classes": first.classes}
+
+
+def _class_shares(
+    shards: Sequence[Shard], classes: tuple[str, ...]
+) -> dict[str, tuple[float, float]]:
+    """By class, (past, now): the share of the predictions."""
+    sides = []
+    for side in (0, 1):
+        counted = [
+            dict(zip(shard.schema.classes, shard.drift.class_counts[side], strict=False))
+            for shard in shards
+        ]
+        counts = add_up(counted) if counted else {}
+        total_n = sum(counts.values())
+        sides.append({name: n / total_n for name, n in counts.items()} if total_n else {})
+    past, now = sides
+    named = [name for name in classes if name in past or name in now]
+    return {name: (past.get(name, 0.0), now.get(name, 0.0)) for name in named}
+
+
+# ------------------------------------------------------------------------------- arithmetic
+
+
+def _distinct(schemas: Sequence[Schema]) -> list[Schema]:
+    """Each object once: in one process shard and trainer share a schema."""
+    return list({id(schema): schema for schema in schemas}.values())
+
+
+def _join_keys(values: Mapping[Any, V]) -> dict[str, V]:
+    """The same by one text: keys of several parts are joined by slashes."""
+    return {"/".join(key): value for key, value in values.items()}
