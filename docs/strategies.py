@@ -22,7 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from headrace.chance import Chance
-from headrace.query.pool import Pool
+from headrace.query.pool import Labelled, Pool, Sample
 from headrace.query.strategies import STRATEGIES, needs_of
 
 HERE = Path(__file__).parent
@@ -48,6 +48,8 @@ GROUPS = {
 SIZES = (1_000, 10_000, 100_000)
 WANTED_N = 10
 RUNS_N = 5
+RESERVOIR_N = 2_000
+ASKED = np.array([[-1.6, 0.0], [1.6, 0.0]])
 
 
 def main() -> int:
@@ -92,7 +94,7 @@ def page() -> str:
         for name in names:
             parts.append(f"### `{name}`")
             parts.append(_doc(name))
-            needs = [_NEEDS[need] for need in needs_of(STRATEGIES[name])]
+            needs = [_NEEDS[need] for need in dict.fromkeys(needs_of(STRATEGIES[name]))]
             parts.append("\n".join([
                 f"Reads {' and '.join(['the candidates', *needs])}.",
                 f"Options: {_options(name)}.",
@@ -102,7 +104,13 @@ def page() -> str:
 
 
 _ELSEWHERE = {("hybrid", "combined")}
-_NEEDS = {"members": "what each member says of them", "asked": "what was asked before"}
+_NEEDS = {
+    "members": "what each member says of them",
+    "asked": "what was asked before",
+    "labelled": "the labelled examples",
+    "reservoir": "the reservoir",
+    "costs": "what their labels cost",
+}
 
 
 def _doc(name: str) -> str:
@@ -129,6 +137,9 @@ def _pool(n: int) -> Pool:
         wanted_n=WANTED_N,
         members=members,
         asked=X[:100],
+        labelled=Labelled(X[:100], np.arange(100) % 5),
+        reservoir=Sample(X[:RESERVOIR_N], keys[:RESERVOIR_N]),
+        costs=1.0 + X[:, 0],
     )
 
 
@@ -171,7 +182,11 @@ def draw() -> None:
         probabilities=members.mean(axis=0),
         wanted_n=12,
         members=members,
-        asked=np.array([[-1.6, 0.0], [1.6, 0.0]]),
+        asked=ASKED,
+        labelled=Labelled(ASKED, np.array([1, 0])),
+        reservoir=Sample(np.stack([x, y], axis=1), keys),
+        # The labels of the small cluster on top are the dearest.
+        costs=1.0 + 4.0 * (c >= 0.95),
     )
     names = list(STRATEGIES)
     columns = 6
@@ -212,13 +227,11 @@ options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
 
 Those that compare candidates with each other compare 2,000 at most, a sample that is hashed; the
 others come last. Points of more than 64 columns are projected. Missing numbers stand at the mean;
-two categories are apart or not. Costs are for 20 numbers, five classes, four members and 100 events
-asked before, in time of one core: the least of five runs. Those that scikit-activeml has too
-(uncertainty, expected cost, committees, core-set as `k_center`) give what it gives, to the last
-choice.
+two categories are apart or not. Costs are for 20 numbers, five classes, four members, 100 events
+asked and labelled before and a reservoir of 2,000, in time of one core: the least of five runs.
 
 What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
-squares were asked before.
+squares were asked and labelled before. Labels of the small cluster on top cost five times as much.
 
 ![a small plot for each strategy](img/strategies.png)"""
 

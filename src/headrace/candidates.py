@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,11 @@ from .observe.schema import Schema
 from .observe.seen import widened
 from .observe.window import Columns
 from .query.asking import Asking
-from .query.pool import ASKED_MAX, Pool, disagreement
+from .query.pool import ASKED_MAX, Labelled, Pool, Sample, disagreement
 from .query.requests import Candidate
 from .query.ruled import RuledArrivals
 from .query.strategies import Strategy, declared_needs, needs_of
+from .watched import Watched
 
 SCORED_MAX = 1024
 
@@ -49,13 +50,11 @@ def pool_of(
     uncertainty_from: str,
     wanted_n: int,
     anew: NDArray[np.float64] | None = None,
-    *,
-    members: NDArray[np.float64] | None = None,
-    asked: NDArray[np.float64] | None = None,
+    **more: Any,
 ) -> Pool:
     """These events as candidates of a round; `anew` are newer probabilities of the model.
 
-    `members` and `asked` are what some strategies read beside them; see `Pool`.
+    `more` is what some strategies read beside them, by the names of `pool.PARTS`.
     """
     model = events.probabilities if anew is None else anew
     return Pool(
@@ -66,8 +65,7 @@ def pool_of(
         is_category=_are_categories(schema, events.rows.shape[1]),
         probabilities=_facing(model, events.served, len(schema.classes), uncertainty_from),
         wanted_n=wanted_n,
-        members=members,
-        asked=asked,
+        **more,
     )
 
 
@@ -103,22 +101,44 @@ def pool_arriving(
 
 
 def read_more(
-    strategy: Strategy | None, events: Columns, past: Callable[[], Columns], model: ModelView
-) -> dict[str, NDArray[np.float64] | None]:
-    """What a strategy needs of a pool beside the candidates: `members`, `asked`.
+    strategy: Strategy | None,
+    events: Columns,
+    watched: Watched,
+    asking: Asking,
+    anew: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
+    """What a strategy needs of a pool of these events beside them, by the names of `pool.PARTS`.
 
-    The members are asked now, the latest `ASKED_MAX` of those asked before are from the `past`.
-    Nothing for None, where no strategy has a say.
+    `anew` are newer probabilities of the model. Nothing for None, where no strategy has a say; what
+    is not needed is not built.
     """
     needs = () if strategy is None else needs_of(strategy)
-    found: dict[str, NDArray[np.float64] | None] = {}
+    model, found = watched.model, dict[str, Any]()
     if "members" in needs:
         found["members"] = model.members(
             events.rows, events.at, lambda i: unpacked(events.originals[i])
         )
-    if "asked" in needs:
-        kept = past()
-        found["asked"] = kept.rows[np.flatnonzero(kept.is_asked)[-ASKED_MAX:]]
+    if "asked" in needs or "labelled" in needs:
+        past = watched.past()
+        before = past.take(np.flatnonzero(past.is_asked))
+        if "asked" in needs:
+            found["asked"] = before.rows[-ASKED_MAX:]
+        # Whether two models disagree is no label that anybody gave.
+        if "labelled" in needs and asking.settings.uncertainty_from != "disagreement":
+            codes = asking.labels.codes(before.keys, watched.schema.code_of)
+            latest = np.flatnonzero(codes >= 0)[-ASKED_MAX:]
+            found["labelled"] = Labelled(before.rows[latest], codes[latest])
+    if "reservoir" in needs:
+        sample = watched.reservoir.view()
+        # In an order that does not depend on what was in it before.
+        order = np.argsort(sample.keys, kind="stable")
+        found["reservoir"] = Sample(sample.rows[order], sample.keys[order])
+    if "costs" in needs:
+        model_says = widened(
+            _without_failures(events.probabilities if anew is None else anew),
+            len(watched.schema.classes),
+        )
+        found["costs"] = asking.budget.prices(model_says, watched.schema.classes)
     return found
 
 

@@ -150,6 +150,7 @@ def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counte
     shard.drift.windows.forget_events()
     shard.asking.quotas.forget_events()
     shard.asking.duplicates.forget_events()
+    shard.asking.labels.keep(shard.past().keys)
 
 
 def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:

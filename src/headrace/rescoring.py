@@ -40,7 +40,7 @@ def _changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescor
     questions = asking.open.questions(asking.remembered.open_keys)
     events = Columns.joined([latest, *(one.event for one in questions)])
     anew = model.probabilities(events.rows, None, lambda i: unpacked(events.originals[i]))
-    more = read_more(asking.strategy, events, watched.past, model)
+    more = read_more(asking.strategy, events, watched, asking, anew)
     source, n = asking.settings.uncertainty_from, len(latest)
     pool = pool_of(events, schema, source, max(1, len(questions)), anew, **more)
     utilities = asking.utilities(pool)

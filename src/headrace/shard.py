@@ -324,7 +324,7 @@ class Shard(Watched):
             self.asking.rounds_n = round_n
         source, at_random = self.settings.query.uncertainty_from, self._at_random()
         strategy = None if at_random or reason in ("drift", AUDIT) else self.asking.strategy
-        more = read_more(strategy, events, self.past, self.model)
+        more = read_more(strategy, events, self, self.asking, anew)
         pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
         decision = self.asking.round(
             pool,

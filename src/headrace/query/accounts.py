@@ -11,6 +11,9 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BadSettings
 
 LABEL = 1_000_000_000
@@ -315,6 +318,31 @@ class Money:
             held, factor = self._held.pop(request_id)
             price = self.by_class.get(label, self.default) * self._factor_of(by)
             self._spend(self._cost(price, factor) - held)
+
+    def expected(
+        self, probabilities: NDArray[np.float64], classes: Sequence[str]
+    ) -> NDArray[np.float64]:
+        """What a label of each of n events is expected to cost, in money, shape (n,).
+
+        By the probability (n, k) of each class and by the doubt, the same as when it is asked; who
+        will answer is not known, and a price by annotator is left out. Each row is by itself.
+
+        >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0}, doubt_factor=2.0)
+        >>> account.expected(np.array([[1.0, 0.0], [0.5, 0.5]]), ["fine", "fraud"]).tolist()
+        [2.0, 7.0]
+        """
+        n, k = probabilities.shape
+        if not k:
+            return np.full(n, self.default * self.doubt_factor)
+        price, rest = np.zeros(n), np.ones(n)
+        for i, name in enumerate(classes[:k]):
+            price += probabilities[:, i] * self.by_class.get(name, self.default)
+            rest -= probabilities[:, i]
+        # Where no class was known yet it may be any.
+        price += np.maximum(rest, 0.0) * self.default
+        best = probabilities.max(axis=1)
+        doubt = (1.0 - best) / (1.0 - 1.0 / k) if k > 1 else np.ones(n)
+        return np.asarray(price * (1.0 + (self.doubt_factor - 1.0) * np.clip(doubt, 0.0, 1.0)))
 
     def _factor_of(self, by: Sequence[str]) -> float:
         """The mean over those who answered; one without a name may have been the dearest."""

@@ -37,19 +37,17 @@ from ..messages import (
 from ..observe.window import Columns
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
-from ..settings.open import OpenSettings
-from ..settings.query import DuplicateSettings, QuotaSettings
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need
 from .control import ControlDraw
 from .duplicates import Duplicates
+from .former import upgrade_asking
 from .open_questions import SCORED_REASONS, OpenQuestion, OpenQuestions
 from .paying import Paying
 from .pool import Pool
 from .quotas import REASON as QUOTA
 from .quotas import Quotas
-from .remembered import Remembered
 from .requests import AUDIT, BLIND, Candidate, Why, request_of
 from .rounds import Decision, FirstChance, redundancy
 from .ruled import RuledArrivals, arrivals_of
@@ -57,7 +55,6 @@ from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row, utilities_of
 from .strategies.state import Pick, keeps_state, tell
 from .strategies.uncertainty import random
-from .waiting import Waiting
 
 
 class Asking(Paying):
@@ -97,19 +94,8 @@ class Asking(Paying):
         self.arrivals = arrivals_of(settings, self.strategy_name, self.strategy, chance)
         self.aim()
 
-    STATE_VERSION: ClassVar[int] = 4
-
-    @staticmethod
-    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there was no workflow: batches on schedule. Before 3 it was all one class.
-
-        Before 4 no open question was scored again.
-        """
-        if version < 2:
-            fields["schedule"] = Schedule(workflow_of(fields["settings"].workflow))
-        if version < 3:
-            fields = _parted(fields)
-        return fields | {"open": OpenQuestions(OpenSettings())}
+    STATE_VERSION: ClassVar[int] = 5
+    upgrade_state = staticmethod(upgrade_asking)
 
     def __getstate__(self) -> dict[str, object]:
         self._redundancy = self.redundancy
@@ -191,6 +177,7 @@ class Asking(Paying):
         if not isinstance(entry, LabelSettled | LabelDisputed) or entry.opinion_n == 1:
             return None
         request = self.opinions.answered(entry)
+        self.note_opinion(entry)
         is_open = isinstance(entry, LabelDisputed) or self.opinions.is_unsure(entry)
         if request is None or entry.opinion_n != 2 or not is_open:
             return []
@@ -457,6 +444,8 @@ class Asking(Paying):
         key = self.chance.key(event_id)
         self.quotas.dropped(key)
         self.open.ended(self.request_id(event_id))
+        if worth is None:
+            self.labels.drop(key)
         asked_at = self.remembered.ended(key)
         if asked_at is None:
             return
@@ -479,22 +468,3 @@ class Asking(Paying):
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
         self.quotas.labelled(self.chance.key(event_id), label, reason)
-
-
-def _parted(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of version 2 as those of 3: control draw and ids by themselves, no quotas."""
-    draw = ControlDraw(fields["settings"].control_share, 0.0)
-    draw.p = fields.pop("control_p")
-    draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")
-    remembered = Remembered(fields.pop("closed_n"))
-    remembered._open, remembered._ended = fields.pop("_open"), fields.pop("_ended")
-    queue = Waiting()
-    queue.given_up_n = fields.pop("given_up_n")
-    queue.opinions_n = fields.pop("_opinions_waiting_n")
-    queue._requests = fields.pop("_waiting")
-    more = {
-        "queue": queue,
-        "quotas": Quotas(QuotaSettings(), {}),
-        "duplicates": Duplicates(DuplicateSettings()),
-    }
-    return fields | {"control_draw": draw, "remembered": remembered} | more

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BadSettings
 from ..settings import BudgetSettings
 from .accounts import (
@@ -348,6 +351,15 @@ class Budget:
         gap_s = min(self._gap_s, self._gap_before_s)
         rates = [account.labels_per_event(gap_s) for account in self.accounts]
         return min(rate for rate in rates if rate is not None)
+
+    def prices(
+        self, probabilities: NDArray[np.float64], classes: Sequence[str]
+    ) -> NDArray[np.float64] | None:
+        """What a label of each of n events is expected to cost, shape (n,); None without money."""
+        for account in self.accounts:
+            if isinstance(account, Money):
+                return account.expected(probabilities, classes)
+        return None
 
     def charge(self, n: int = 1, asked: Asked | None = None) -> None:
         """So many labels were asked; of one it may be told what is known of it."""

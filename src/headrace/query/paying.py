@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from ..chance import Chance
 from ..errors import BrokenInvariant
-from ..messages import LabelRequested, LabelSettled
+from ..messages import LabelDisputed, LabelRequested, LabelSettled
 from ..settings import LabelSettings
 from ..settings.label import sure_of
 from .accounts import Asked
 from .budgets import Budget
+from .labels import Labels
 from .opinions import REASON as OPINION
 from .opinions import Opinions
 from .record import Decided, Record
@@ -40,6 +41,7 @@ class Paying:
         self.queue = Waiting()
         self.opinions = Opinions(label.second_opinion_share, sure_of(label))
         self.remembered = Remembered(label.closed_n)
+        self.labels = Labels()
         self._newest_at = -np.inf
 
     def request_id(self, event_id: str) -> str:
@@ -116,9 +118,20 @@ class Paying:
         return requests
 
     def settle(self, entry: LabelSettled) -> None:
-        """A label came: what it costs is known."""
+        """A label came, or another one for the same event: what it costs is known."""
+        self.labels.settle(self.chance.key(entry.event_id), entry.label)
         unnamed_n = max(0, entry.answers_n - len(entry.by))
         self.budget.settle(entry.request_id, entry.label, (*entry.by, *[""] * unnamed_n))
+
+    def note_opinion(self, entry: LabelSettled | LabelDisputed) -> None:
+        """An opinion came on the label of an event: that it is, or that it is none."""
+        if not self.remembers(entry.event_id):
+            return
+        key = self.chance.key(entry.event_id)
+        if isinstance(entry, LabelSettled):
+            self.labels.settle(key, entry.label)
+        else:
+            self.labels.drop(key)
 
     def charge_unseen(self, request_id: str, decided: Decided) -> None:
         """The record has a request whose event is not here any more: it is open, and was paid."""

@@ -5,14 +5,50 @@ A pool is made for one round and thrown away; the events live in the window and 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 ASKED_MAX = 500
 """So many events that were asked before stand beside a pool at most, the latest."""
+
+PIECE_MAX = 2_000_000
+"""Distances held at once while neighbours are looked for."""
+
+PARTS = ("members", "asked", "labelled", "reservoir", "costs")
+"""What some strategies read beside the candidates: `needs` names it, and else it is not built."""
+
+
+class Labelled(NamedTuple):
+    """The latest events of the shard that have a label, `ASKED_MAX` at most.
+
+    `X` has shape (l, d), as `Pool.X`; `codes`, shape (l,), are the places of their classes among
+    the columns of `Pool.probabilities`. There are none where `query.uncertainty_from` is
+    "disagreement": its columns are no classes.
+    """
+
+    X: NDArray[np.float64]
+    codes: NDArray[np.int64]
+
+
+class Sample(NamedTuple):
+    """The events of the reservoir: `X`, shape (r, d), as `Pool.X`, and hashed ids, shape (r,)."""
+
+    X: NDArray[np.float64]
+    keys: NDArray[np.uint64]
+
+
+class Neighbours(NamedTuple):
+    """Of each candidate the m nearest events of the reservoir, the nearest first.
+
+    `distances`, shape (n, m), are those of `Pool.points`; `rows`, (n, m), are places in the sample.
+    """
+
+    distances: NDArray[np.float64]
+    rows: NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -24,9 +60,12 @@ class Pool:
     read from (`query.uncertainty_from`). `keys`, shape (n,), are the hashed ids, for `Chance`.
     `at`, shape (n,), is in seconds. `wanted_n` is how many will be chosen.
 
-    What only some strategies read is None where it was not asked for (`needs`) or is not there:
+    What only some strategies read (`PARTS`) is None where it was not asked for or is not there:
     `members`, shape (m, n, k), are the probabilities by each member of the model, `asked`, shape
-    (l, d), the features of the latest events that were asked about before, `ASKED_MAX` at most.
+    (l, d), the features of the latest events that were asked about before, `ASKED_MAX` at most,
+    `labelled` those of them whose label came, `reservoir` is the sample of all events, in which
+    `neighbours` looks, and `costs`, shape (n,), are what a label of each is expected to cost, in
+    the money of `query.budget.price`; None where labels have no price.
     """
 
     ids: list[str]
@@ -38,13 +77,16 @@ class Pool:
     wanted_n: int
     members: NDArray[np.float64] | None = None
     asked: NDArray[np.float64] | None = None
+    labelled: Labelled | None = None
+    reservoir: Sample | None = None
+    costs: NDArray[np.float64] | None = None
 
-    STATE_VERSION: ClassVar[int] = 2
+    STATE_VERSION: ClassVar[int] = 3
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 a pool had neither members nor what was asked before."""
-        return fields | {"members": None, "asked": None}
+        """Before 2 a pool had none of its parts, before 3 two of them."""
+        return dict.fromkeys(PARTS) | fields
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,7 +96,7 @@ class Pool:
         return replace(self.take(np.array([i])), wanted_n=1)
 
     def take(self, rows: NDArray[np.intp]) -> Pool:
-        """A pool of these candidates, in this order; what was asked before stays."""
+        """A pool of these candidates, in this order; what is no part of one stays."""
         return replace(
             self,
             ids=[self.ids[i] for i in rows.tolist()],
@@ -63,11 +105,13 @@ class Pool:
             X=self.X[rows],
             probabilities=self.probabilities[rows],
             members=None if self.members is None else self.members[:, rows],
+            costs=None if self.costs is None else self.costs[rows],
         )
 
-    def alone(self) -> Pool:
-        """The candidates without what only some strategies read."""
-        return replace(self, members=None, asked=None)
+    def alone(self, but: Iterable[str] = ()) -> Pool:
+        """The candidates without what only some strategies read, but for these parts."""
+        left_out: dict[str, Any] = dict.fromkeys(part for part in PARTS if part not in but)
+        return replace(self, **left_out)
 
     def spread(self, rows: NDArray[np.intp] | slice) -> float:
         """The mean squared distance of two of those rows; a missing value is a category of its own.
@@ -110,13 +154,53 @@ class Pool:
 
     def points_with_asked(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """All candidates and what was asked before, as points of one space: (n, d') and (l, d')."""
-        asked = np.empty((0, self.X.shape[1])) if self.asked is None else self.asked
-        if asked.shape[1] < self.X.shape[1]:
+        return self.points_beside(self.X[:0] if self.asked is None else self.asked)
+
+    def points_beside(
+        self, rows: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """All candidates, and other events of `rows`, shape (l, d), as points of one space."""
+        if rows.shape[1] < self.X.shape[1]:
             # A feature that came later was missing then.
-            lacking_n = self.X.shape[1] - asked.shape[1]
-            asked = np.pad(asked, ((0, 0), (0, lacking_n)), constant_values=np.nan)
-        both = self._points(np.vstack([self.X, asked]))
+            lacking_n = self.X.shape[1] - rows.shape[1]
+            rows = np.pad(rows, ((0, 0), (0, lacking_n)), constant_values=np.nan)
+        both = self._points(np.vstack([self.X, rows[:, : self.X.shape[1]]]))
         return both[: len(self)], both[len(self) :]
+
+    def neighbours(self, most_n: int) -> Neighbours:
+        """The nearest events of the reservoir, `most_n` at most; no event is its own neighbour.
+
+        All candidates have as many. Costs a distance for each candidate and event of the reservoir,
+        and nothing where nobody calls it.
+
+        >>> keys = np.array([1, 2], np.uint64)
+        >>> sample = Sample(np.array([[0.0], [1.0], [5.0]]), np.array([1, 3, 4], np.uint64))
+        >>> pool = Pool(ids=["a", "b"], keys=keys, at=np.zeros(2), X=np.array([[0.0], [4.0]]),
+        ...     is_category=np.zeros(1, bool), probabilities=np.ones((2, 1)), wanted_n=1,
+        ...     reservoir=sample)
+        >>> pool.neighbours(1).rows.tolist(), pool.neighbours(1).distances.tolist()
+        ([[1], [2]], [[0.5], [0.5]])
+        """
+        n = len(self)
+        if self.reservoir is None or not n:
+            return Neighbours(np.empty((n, 0)), np.empty((n, 0), dtype=np.intp))
+        points, others = self.points_beside(self.reservoir.X)
+        is_any_own = bool(np.isin(self.keys, self.reservoir.keys).any())
+        m = max(0, min(most_n, len(others) - is_any_own))
+        distances, rows = np.empty((n, m)), np.empty((n, m), dtype=np.intp)
+        piece_n = max(1, PIECE_MAX // max(1, len(others)))
+        for start in range(0, n if m else 0, piece_n):
+            piece = slice(start, min(n, start + piece_n))
+            apart = squared_distances(points[piece], others)
+            apart[self.keys[piece, np.newaxis] == self.reservoir.keys] = np.inf
+            nearest = np.sort(np.argpartition(apart, m - 1, axis=1)[:, :m], axis=1)
+            # Anew, for those: the square of a small difference, not a difference of squares.
+            between = points[piece, np.newaxis] - others[nearest]
+            near = np.sqrt((between * between).sum(axis=2))
+            order = np.argsort(near, axis=1, kind="stable")
+            rows[piece] = np.take_along_axis(nearest, order, axis=1)
+            distances[piece] = np.take_along_axis(near, order, axis=1)
+        return Neighbours(distances, rows)
 
     def _points(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         mean, variance = self._moments()
@@ -127,6 +211,14 @@ class Pool:
             # Two rows that differ in a category are as far apart as one deviation of a number.
             columns.append((codes[:, None] == values) / np.sqrt(2.0))
         return np.hstack(columns)
+
+
+def squared_distances(
+    points: NDArray[np.float64], others: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Squared Euclidean distances, shape (n, m), of points (n, d) and (m, d)."""
+    squares = (points * points).sum(axis=1)[:, None] + (others * others).sum(axis=1)
+    return np.asarray(np.maximum(squares - 2.0 * (points @ others.T), 0.0))
 
 
 def disagreement(model: NDArray[np.float64], served: NDArray[np.float64]) -> NDArray[np.float64]:

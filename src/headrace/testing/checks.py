@@ -31,8 +31,8 @@ from ..observe.drift.detectors import check_detector as check_unfed
 from ..observe.schema import Schema
 from ..query.accounts import LABEL, Asked, OwnBooks
 from ..query.budgets import Account, Budget
-from ..query.pool import Pool
-from ..query.strategies import Strategy
+from ..query.pool import Labelled, Pool, Sample
+from ..query.strategies import Strategy, needs_of
 from ..query.strategies.mixed import Mixture
 from ..query.strategies.state import Pick, keeps_state, tell
 from ..settings import SchemaSettings
@@ -46,8 +46,9 @@ def check_strategy(strategy: Strategy) -> None:
     Utilities are finite, float and one a candidate, for pools of one to sixty candidates with no
     class, one class or several, with missing values and without. The pool is left as it was, the
     same pool gives the same bits, and candidates in another order get the same utilities. Some
-    pools have members and events that were asked before, others have neither; and there is one
-    without candidates, one without features, one whose candidates are all alike, one of twins.
+    pools have all that `pool.PARTS` names, others nothing of it, or nothing in it; what `needs`
+    does not name is not read. There is a pool without candidates, one without features, one whose
+    candidates are all alike, one of twins.
 
     One that keeps state is tried new and after it was told of questions, labels and drift: it is
     the same in a copy and after pickling, to be called changes nothing of it, and once events are
@@ -81,6 +82,10 @@ def _check_utilities(name: str, strategy: Strategy) -> None:
         _claim(bool(np.isfinite(utilities).all()), f"{name} gave a utility not finite for {size}")
         _claim(pickle.dumps(pool) == before, f"{name} changed {size}")
         _claim(utilities.tobytes() == again.tobytes(), f"{name} gave {size} two answers")
+        needed = pool.alone(but=needs_of(strategy))
+        less = np.asarray(strategy(needed, Chance(1)), dtype=np.float64)
+        unsaid = f"{name} reads something of {size} that its needs do not name"
+        _claim(less.tobytes() == utilities.tobytes(), unsaid)
         turned = np.arange(len(pool))[::-1].copy()
         other = np.asarray(strategy(pool.take(turned), Chance(1)), dtype=np.float64)
         is_same = np.allclose(other, utilities[turned], rtol=0.0, atol=1e-12)
@@ -348,6 +353,7 @@ def _pools() -> Iterator[Pool]:
                 pool = _pool(chance, n, classes_n, wanted_n)
                 yield pool
                 yield _with_more(chance, pool)
+            yield _with_nothing_known(pool)
     for pool in _odd_pools(_pool(chance, 12, 3, 4)):
         yield pool
         yield _with_more(chance, pool)
@@ -364,13 +370,41 @@ def _odd_pools(pool: Pool) -> Iterator[Pool]:
 
 
 def _with_more(chance: Chance, pool: Pool) -> Pool:
-    """The pool with three members, one of which knows nothing, and candidates asked before."""
+    """The pool with three members, one of which knows nothing, and all else beside it.
+
+    What was asked before is of a time when there was one feature less; every second label of it
+    came. Of the reservoir some events are candidates, and labels cost what nobody would guess.
+    """
     n, k = pool.probabilities.shape
     members = np.stack([pool.probabilities, pool.probabilities[:, ::-1], np.ones((n, k))])
     members[2] /= max(1, k)
-    # Of a time when there was one feature less.
     asked = pool.X[: (n + 1) // 2, : min(3, pool.X.shape[1])].copy()
-    return replace(pool, members=members, asked=asked)
+    labelled = asked[:: 2 if k else 1][: len(asked) if k else 0]
+    codes = np.arange(len(labelled)) % max(1, k)
+    others = _pool(chance, 30, k, 1)
+    width = pool.X.shape[1]
+    keys = np.concatenate([others.keys, pool.keys[::2]])
+    reservoir = Sample(np.vstack([others.X[:, :width], pool.X[::2]]), keys)
+    costs = 0.5 + 3.0 * chance.uniforms("costs", pool.keys)
+    return replace(
+        pool,
+        members=members,
+        asked=asked,
+        labelled=Labelled(labelled.copy(), codes),
+        reservoir=reservoir,
+        costs=costs,
+    )
+
+
+def _with_nothing_known(pool: Pool) -> Pool:
+    """The pool as at the very start: nothing was asked, nothing labelled, and no event was kept."""
+    width = pool.X.shape[1]
+    return replace(
+        pool,
+        asked=np.empty((0, width)),
+        labelled=Labelled(np.empty((0, width)), np.empty(0, dtype=np.int64)),
+        reservoir=Sample(np.empty((0, width)), np.empty(0, dtype=np.uint64)),
+    )
 
 
 def _pool(chance: Chance, n: int, classes_n: int, wanted_n: int) -> Pool:

@@ -2,7 +2,7 @@
 
 Utilities are finite float64, one a candidate, higher is better; only their order counts. A strategy
 draws luck from the `Chance` it is given. `needs`, an attribute it may have, names what it reads of
-a pool beside the candidates: "members", "asked". It may keep state; `state` says what it is told
+a pool beside the candidates, out of `pool.PARTS`. It may keep state; `state` says what it is told
 for that. Yours: pass the callable, or name it `module:function`, or register it under the entry
 point group `headrace.strategies`; `headrace.testing.check_strategy` tells whether it keeps the
 rules.
@@ -23,12 +23,20 @@ from ...errors import BadSettings
 from ...settings.query import STRATEGIES_BY_ROW
 from ..pool import Pool
 from .change import ExpectedErrorReduction, ExpectedGradientLength, VarianceReduction
-from .combined import RankedBatch, TwoStage, WeightedSum
+from .combined import PerCost, RankedBatch, TwoStage, WeightedSum
 from .committee import consensus_entropy, kl_to_consensus, variation_ratio, vote_entropy
-from .density import InformationDensity, Typicality
+from .density import InformationDensity, ReservoirDensity, Typicality
 from .diversity import Badge, Dpp, KCenter, KMeans, ProbCover
 from .hybrid import hybrid
-from .known import KNOWN, OF_FUNCTIONS, declared_needs, needs_of, unknown, with_options
+from .known import (
+    KNOWN,
+    OF_FUNCTIONS,
+    check_needs,
+    declared_needs,
+    needs_of,
+    unknown,
+    with_options,
+)
 from .mixed import Scheduled, StrategyBandit
 from .order import Strategy, utilities_of
 from .probabilistic import McPal
@@ -45,8 +53,10 @@ __all__ = [
     "KCenter",
     "KMeans",
     "McPal",
+    "PerCost",
     "ProbCover",
     "RankedBatch",
+    "ReservoirDensity",
     "Scheduled",
     "Strategy",
     "StrategyBandit",
@@ -90,6 +100,7 @@ STRATEGIES |= {
     "kl_to_consensus": kl_to_consensus,
     "bald": kl_to_consensus,
     "information_density": InformationDensity(),
+    "reservoir_density": ReservoirDensity(),
     "typicality": Typicality(),
     "k_center": KCenter(),
     "k_means": KMeans(),
@@ -106,6 +117,7 @@ STRATEGIES |= {
     "ranked_batch": RankedBatch(),
     "weighted_sum": WeightedSum(),
     "two_stage": TwoStage(),
+    "per_cost": PerCost(),
     "scheduled": Scheduled(),
     "bandit": StrategyBandit(),
 }
@@ -133,7 +145,12 @@ def resolve(
     >>> resolve("prob_cover", {"reach": 1.0})
     ('prob_cover', ProbCover(reach=1.0))
     """
-    options = options or {}
+    name, found = _resolve(strategy, options or {})
+    check_needs(found, name)
+    return name, found
+
+
+def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str, Strategy]:
     if not isinstance(strategy, str):
         return getattr(strategy, "__name__", type(strategy).__name__), strategy
     if strategy in STRATEGIES:

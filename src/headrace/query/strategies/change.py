@@ -13,9 +13,9 @@ import numpy as np
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ..pool import Pool
+from ..pool import Pool, squared_distances
 from .diversity import median_distance
-from .order import Floats, in_order, points_of, squared_distances
+from .order import Floats, in_order, points_of
 
 SAMPLE_N = 200
 """Candidates over which an expected error or variance is taken: a hashed sample."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ..pool import Pool
+from ..pool import Pool, squared_distances
 from .diversity import median_distance
 from .known import needs_of, strategy_named
 from .order import (
@@ -25,7 +25,6 @@ from .order import (
     in_order,
     points_of,
     ranks_of,
-    squared_distances,
 )
 
 SHORTLIST_MAX = 1_000
@@ -137,6 +136,32 @@ class TwoStage:
         later = strategy_named(self.then)(pool.take(listed), chance)
         utilities[listed] = 2.0 + ranks_of(later)
         return utilities
+
+
+@dataclass(frozen=True)
+class PerCost:
+    """What another strategy thinks of a candidate, by what its label is expected to cost.
+
+    Return on investment (Haertel, Seppi, Ringger, Carroll, "Return on investment for active
+    learning", NIPS workshop on cost-sensitive learning, 2008): utility over cost. The costs are by
+    `price_by_class` and `price_doubt` of `query.budget`; where labels have no price all are alike.
+    `by` names the strategy; what it finds below 0 counts as 0.
+    """
+
+    by: str | Strategy = "margin"
+
+    def __post_init__(self) -> None:
+        strategy_named(self.by, "query.options.by")
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it reads of a pool beside the candidates."""
+        return ("costs", *needs_of(strategy_named(self.by)))
+
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        utilities = np.maximum(strategy_named(self.by)(pool, chance), 0.0)
+        return np.asarray(utilities if pool.costs is None else utilities / pool.costs)
 
 
 def _from_0_to_1(utilities: Any) -> Floats:

@@ -9,13 +9,15 @@ import numpy as np
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ..pool import Pool
+from ..pool import Pool, squared_distances
 from .diversity import median_distance, plus_plus
-from .order import Floats, by_place, chosen_n, in_order, points_of, squared_distances
-from .uncertainty import margin
+from .order import Floats, by_place, chosen_n, in_order, points_of
+from .uncertainty import entropy, margin
 
 NEIGHBOURS_N = 20
-"""Neighbours by which a candidate is typical, as in the paper."""
+"""Neighbours by which a candidate is typical, as in the papers."""
+
+NEIGHBOURS_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,48 @@ class InformationDensity:
         width = median_distance(points)
         alike = np.exp(-squared_distances(points, points) / (2.0 * width)).mean(axis=1)
         return np.asarray(margin(pool, chance) * alike**self.beta)
+
+
+@dataclass(frozen=True)
+class ReservoirDensity:
+    """The entropy, times how near the nearest events of the stream are, to the power of `beta`.
+
+    SUD (Zhu, Wang, Yao, Tsou, "Active learning with sampling by uncertainty and density for word
+    sense disambiguation and text classification", Coling 2008): entropy times the mean similarity
+    to the `neighbours_n` nearest, which are looked for in the reservoir, a sample of all events,
+    not among the candidates of this round alone: an event that is like nothing in the stream is an
+    outlier, however unsure. Similarity is Gaussian, not a cosine; its width is the median distance
+    of candidates. Where there is no reservoir yet it is the entropy.
+    """
+
+    neighbours_n: int = NEIGHBOURS_N
+    beta: float = 1.0
+
+    needs: ClassVar[tuple[str, ...]] = ("reservoir",)
+
+    def __post_init__(self) -> None:
+        faults = []
+        n = self.neighbours_n
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= NEIGHBOURS_MAX:
+            faults.append(
+                f"query.options.neighbours_n is {n}; must be a whole number from 1 to "
+                f"{NEIGHBOURS_MAX}"
+            )
+        if not 0.0 <= self.beta <= 10.0:
+            faults.append(f"query.options.beta is {self.beta}; must be from 0 to 10")
+        if faults:
+            raise BadSettings(faults)
+
+    @in_order
+    def __call__(self, pool: Pool, chance: Chance) -> Floats:
+        """Utilities, shape (n,)."""
+        unsure = entropy(pool, chance)
+        distances = pool.neighbours(self.neighbours_n).distances
+        if not distances.shape[1]:
+            return unsure
+        width = median_distance(pool.points(np.arange(len(pool))))
+        alike = np.exp(-(distances**2) / (2.0 * width)).mean(axis=1)
+        return np.asarray(unsure * alike**self.beta)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ..pool import Pool
+from ..pool import Pool, squared_distances
 from .order import (
     Floats,
     by_place,
@@ -22,7 +22,6 @@ from .order import (
     draw_by_mass,
     in_order,
     points_of,
-    squared_distances,
 )
 from .uncertainty import margin
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import BadSettings
 from ...importing import nearest
+from ..pool import PARTS
 from .order import Strategy
 from .state import keeps_state
 
@@ -44,13 +45,23 @@ def unknown(name: str, setting: str, also: str = "") -> str:
 
 
 def needs_of(strategy: Any) -> tuple[str, ...]:
-    """Which of a pool's costly parts a strategy reads: "members", "asked".
+    """Which parts of a pool a strategy reads beside the candidates, out of `pool.PARTS`.
 
-    What it says itself in `needs`. A function that says nothing gets both: what it reads is not
+    What it says itself in `needs`. A function that says nothing gets all: what it reads is not
     known. That of this package are told here.
     """
     said = declared_needs(strategy)
-    return ("members", "asked") if said is None else said
+    return PARTS if said is None else said
+
+
+def check_needs(strategy: Any, name: str) -> None:
+    """Raise `BadSettings` where `needs` names no part of a pool."""
+    said = getattr(strategy, "needs", None)
+    if isinstance(said, str) or not all(need in PARTS for need in said or ()):
+        raise BadSettings(
+            f"strategy {name} has needs = {said!r}; must be a tuple of names out of "
+            f"{', '.join(PARTS)}"
+        )
 
 
 def declared_needs(strategy: Any) -> tuple[str, ...] | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ..pool import Pool
+from ..pool import Pool, squared_distances
 
 Strategy: TypeAlias = Callable[[Pool, Chance], NDArray[np.float64]]
 Floats: TypeAlias = NDArray[np.float64]
@@ -78,12 +78,6 @@ def by_place(n: int, chosen: list[int], otherwise: Floats) -> Floats:
     utilities = np.clip((otherwise - low) / width, 0.0, 1.0) if width > 0 else np.zeros(n)
     utilities[chosen] = 2.0 - np.arange(len(chosen)) / max(1, len(chosen) + 1)
     return utilities
-
-
-def squared_distances(points: Floats, others: Floats) -> Floats:
-    """Squared Euclidean distances, shape (n, m), of points (n, d) and (m, d)."""
-    squares = (points * points).sum(axis=1)[:, None] + (others * others).sum(axis=1)
-    return np.asarray(np.maximum(squares - 2.0 * (points @ others.T), 0.0))
 
 
 def distances_to(points: Floats, place: int) -> Floats:

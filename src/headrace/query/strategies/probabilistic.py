@@ -10,10 +10,12 @@ import numpy as np
 
 from ...chance import Chance
 from ...errors import BadSettings
-from ..pool import Pool
+from ..pool import Labelled, Pool, squared_distances
 from ..rules.quantile import gain
 from .diversity import median_distance
-from .order import Floats, in_order, points_of, squared_distances
+from .order import Floats, in_order, projected
+
+_NO_CODES = np.empty(0, dtype=np.int64)
 
 OUTCOMES_MAX = 1_000
 """So many outcomes of several labels are gone through for a candidate; else fewer labels are."""
@@ -25,17 +27,17 @@ class McPal:
 
     Kottke, Krempl, Lang, Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI
     2016, the closed form of the gain for losses of 0 and 1 (`rules.quantile.gain`). The labels near
-    a candidate are counted by a Gaussian kernel over what was asked before and shared out by the
-    probabilities of the model; up to `labels_max` labels are thought of at once, and `prior` labels
-    of each class are taken for granted. The density is the mean kernel over the candidates, to the
-    power of `beta`. The kernel's width is the median distance.
+    a candidate are counted class by class, by a Gaussian kernel over the labelled examples; up to
+    `labels_max` labels are thought of at once, and `prior` labels of each class are taken for
+    granted. The density is the mean kernel over the candidates, to the power of `beta`. The
+    kernel's width is the median distance of candidates.
     """
 
     labels_max: int = 1
     prior: float = 1.0
     beta: float = 1.0
 
-    needs: ClassVar[tuple[str, ...]] = ("asked",)
+    needs: ClassVar[tuple[str, ...]] = ("labelled",)
 
     def __post_init__(self) -> None:
         bounds = {"labels_max": (1, 3), "prior": (1e-6, 10.0), "beta": (0.0, 10.0)}
@@ -55,10 +57,11 @@ class McPal:
         n, k = pool.probabilities.shape
         if k < 2:
             return np.zeros(n)
-        points, asked = points_of(pool, chance)
+        examples = Labelled(pool.X[:0], _NO_CODES) if pool.labelled is None else pool.labelled
+        points, labelled = projected(*pool.points_beside(examples.X), chance)
         width = median_distance(points)
-        labels = np.exp(-squared_distances(points, asked) / (2.0 * width)).sum(axis=1)
-        counts = labels[:, np.newaxis] * pool.probabilities
+        near = np.exp(-squared_distances(points, labelled) / (2.0 * width))
+        counts = near @ (examples.codes[:, np.newaxis] == np.arange(k))
         labels_max = self.labels_max
         while labels_max > 1 and comb(k + labels_max - 1, labels_max) > OUTCOMES_MAX:
             labels_max -= 1

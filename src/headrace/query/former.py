@@ -1,0 +1,50 @@
+"""States of `Asking` as they were written by former versions, and what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..settings.open import OpenSettings
+from ..settings.query import DuplicateSettings, QuotaSettings
+from .control import ControlDraw
+from .duplicates import Duplicates
+from .labels import Labels
+from .open_questions import OpenQuestions
+from .quotas import Quotas
+from .remembered import Remembered
+from .schedule import Schedule, workflow_of
+from .waiting import Waiting
+
+
+def upgrade_asking(fields: dict[str, Any], version: int) -> dict[str, Any]:
+    """The fields of that version as those of now.
+
+    Before 2 there was no workflow: batches on schedule. Before 3 it was all one class. Before 4 no
+    open question was scored again, before 5 no label was remembered.
+    """
+    if version < 2:
+        fields["schedule"] = Schedule(workflow_of(fields["settings"].workflow))
+    if version < 3:
+        fields = _parted(fields)
+    if version < 4:
+        fields = fields | {"open": OpenQuestions(OpenSettings())}
+    return fields | {"labels": Labels()}
+
+
+def _parted(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of version 2 as those of 3: control draw and ids by themselves, no quotas."""
+    draw = ControlDraw(fields["settings"].control_share, 0.0)
+    draw.p = fields.pop("control_p")
+    draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")
+    remembered = Remembered(fields.pop("closed_n"))
+    remembered._open, remembered._ended = fields.pop("_open"), fields.pop("_ended")
+    queue = Waiting()
+    queue.given_up_n = fields.pop("given_up_n")
+    queue.opinions_n = fields.pop("_opinions_waiting_n")
+    queue._requests = fields.pop("_waiting")
+    more = {
+        "queue": queue,
+        "quotas": Quotas(QuotaSettings(), {}),
+        "duplicates": Duplicates(DuplicateSettings()),
+    }
+    return fields | {"control_draw": draw, "remembered": remembered} | more

@@ -1,0 +1,56 @@
+"""Which label each of the latest events has that this shard asked about: what a pool shows of them.
+
+The events themselves are in window and reservoir; here is only what was said of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+LABELS_MAX = 1_000
+"""So many labels are remembered at most, those of the events that were labelled last."""
+
+
+class Labels:
+    """The class of each event, by its hashed id.
+
+    >>> labels = Labels()
+    >>> labels.settle(7, "fraud"); labels.settle(9, "fine"); labels.drop(9)
+    >>> labels.codes(np.array([7, 8, 9], np.uint64), {"fine": 0, "fraud": 1}.get).tolist()
+    [1, -1, -1]
+    """
+
+    def __init__(self) -> None:
+        self._label_of: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._label_of)
+
+    def settle(self, key: int, label: str) -> None:
+        """The event with this hashed id has this label, whatever it had before."""
+        self._label_of[key] = label
+        if len(self._label_of) > LABELS_MAX:
+            del self._label_of[next(iter(self._label_of))]
+
+    def drop(self, key: int) -> None:
+        """It has none: the answers contradict each other."""
+        self._label_of.pop(key, None)
+
+    def keep(self, keys: NDArray[np.uint64]) -> None:
+        """Forget the labels of all other events: they were erased, or nobody has them any more."""
+        kept = set(keys.tolist())
+        self._label_of = {key: one for key, one in self._label_of.items() if key in kept}
+
+    def codes(
+        self, keys: NDArray[np.uint64], code_of: Callable[[str], int | None]
+    ) -> NDArray[np.int64]:
+        """The place of each event's class, shape (n,) as the hashed ids; -1 where there is none."""
+        found = np.full(len(keys), -1, dtype=np.int64)
+        for i, key in enumerate(keys.tolist()):
+            label = self._label_of.get(key)
+            code = None if label is None else code_of(label)
+            found[i] = -1 if code is None else code
+        return found
