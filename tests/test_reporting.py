@@ -12,6 +12,7 @@ from adapters.streams import engine_of, event, fed, settings, worker_report
 from headrace.label.annotators import Annotators, joined
 from headrace.report import WorkerReport
 from headrace.report.building import build_report, combine_report, move_times
+from headrace.report.old_names import OLD_NAMES
 from headrace.report.people import NUMBERED_MAX
 
 ENGINES = [0, 1, 2]
@@ -171,3 +172,12 @@ def test_a_report_is_redated_and_otherwise_the_same() -> None:
     unfed = worker_report([hr.Engine(settings=settings())])
     assert move_times(unfed, lambda at: at).events.last_at is None
     assert after.worker.snapshots == before.worker.snapshots
+
+
+def test_a_number_is_found_by_the_name_that_it_had() -> None:
+    report = engine_of(0).report
+    for name, path in OLD_NAMES.items():
+        with pytest.warns(DeprecationWarning, match=f"report.{path} now"):
+            assert getattr(report, name) is attrgetter(path)(report)
+    with pytest.raises(AttributeError, match="has no 'askd_n'"):
+        report.askd_n  # type: ignore[attr-defined]  # noqa: B018

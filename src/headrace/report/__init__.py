@@ -6,9 +6,13 @@ makes a report from an engine, or from the parts that a worker has.
 
 from __future__ import annotations
 
+import operator
+import warnings
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..limits import Limit
+from .old_names import OLD_NAMES
 from .people import AnnotatorReport, AnnotatorsReport
 from .sections import (
     AnswersReport,
@@ -73,3 +77,14 @@ class Report:
     drift: DriftReport = field(default_factory=DriftReport)
     estimates: EstimatesReport = field(default_factory=EstimatesReport)
     worker: WorkerReport = field(default_factory=WorkerReport)
+
+    if not TYPE_CHECKING:  # A checker should find a name that is gone.
+
+        def __getattr__(self, name: str) -> Any:
+            """What had this name before there were sections; 0.2 knows it no more."""
+            path = OLD_NAMES.get(name)
+            if path is None:
+                raise AttributeError(f"Report has no {name!r}", name=name, obj=self)
+            told = f"report.{name} is report.{path} now; the old name goes with 0.2"
+            warnings.warn(told, DeprecationWarning, stacklevel=2)
+            return operator.attrgetter(path)(self)
