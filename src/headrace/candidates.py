@@ -24,25 +24,6 @@ from .query.ruled import RuledArrivals
 from .query.strategies import Strategy, declared_needs, needs_of
 from .watched import Watched
 
-SCORED_MAX = 1024
-
-
-def scores_of(model: ModelView, run: Run, start: int, stop: int) -> NDArray[np.float64]:
-    """Probabilities of events [start, stop) of the run or of fewer, shape (<= stop - start, k)."""
-    ends = run.scores_from + len(run.scores)
-    is_stale = run.scores_version != model.version
-    if is_stale or start >= ends:
-        # Scoring ahead pays until the next label; how far does not change a bit of the answer.
-        run.scored_n = max(16, run.scored_n // 2) if is_stale else run.scored_n * 2
-        run.scored_n = min(run.scored_n, SCORED_MAX)
-        ahead = slice(start, start + run.scored_n)
-        run.scores = model.probabilities(
-            run.rows[ahead], run.dated[ahead], partial(run.original, start)
-        )
-        run.scores_from, run.scores_version = start, model.version
-        ends = start + len(run.scores)
-    return run.scores[start - run.scores_from : min(stop, ends) - run.scores_from]
-
 
 def pool_of(
     events: Columns,

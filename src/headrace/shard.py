@@ -13,7 +13,8 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
-from .candidates import candidate_with_context, pool_arriving, pool_of, read_more, scores_of
+from .assessing import Assessing
+from .candidates import candidate_with_context, pool_of, read_more
 from .chance import Chance
 from .learn.failures import FailedEvents
 from .messages import (
@@ -34,8 +35,8 @@ from .observe.admission import Admission, Run
 from .observe.drift import Detector, DriftLevel, DriftMonitor
 from .observe.originals import unpacked
 from .observe.schema import Schema
-from .observe.seen import Seen, are_predicted, judged_of, served_over
-from .observe.signals import is_wrong, predicted_classes
+from .observe.seen import Assessment
+from .observe.signals import is_wrong
 from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
@@ -45,13 +46,12 @@ from .query.rounds import Decision, FirstChance
 from .request_ids import opinion_id
 from .rescoring import rescore_open
 from .settings import Settings
-from .watched import Watched
 
 PAID_EVERY_N = 8
 """Events between two looks whether what waits for money can be paid; on arrival."""
 
 
-class Shard(Watched):
+class Shard(Assessing):
     """Watches one partition and asks about it."""
 
     def __init__(  # noqa: PLR0917 - the parts of a shard
@@ -90,9 +90,18 @@ class Shard(Watched):
     def observe(self, run: Run, stop: int) -> list[Output]:
         """Observe events of the run from `run.i`, at most up to `stop`; moves `run.i`.
 
-        Goes as far as nothing can happen that a later event would have to know of: to the next
-        control draw, drift change, round or check. So the outputs are those of its last event.
+        Goes as far as nothing happens that a later event would have to know of, or anybody outside:
+        so the outputs are those of its last event.
         """
+        outputs = self._observe(run, stop)
+        # A record is looked into, and a dated round is due, between two counted points.
+        is_alone = self.asking.record is None and self._every_s is None
+        while is_alone and not outputs and run.i < stop:
+            outputs = self._observe(run, stop)
+        return outputs
+
+    def _observe(self, run: Run, stop: int) -> list[Output]:
+        """To the next counted point, control draw, drift change, round or check at most."""
         start = run.i
         every_s = self._every_s
         if every_s is not None and (self._round_at is None or self._idle_n):
@@ -100,31 +109,20 @@ class Shard(Watched):
             self._round_at = float(run.clock[start]) + every_s
             due = int(np.searchsorted(run.clock, self._round_at))
             stop = min(stop, max(start + 1, due))
-        stop = min(stop, start + self._counted_n())
-        probabilities = scores_of(self.model, run, start, stop)
-        stop = start + len(probabilities)
-        look = self._look(run, start, probabilities)
-        stop = start + look.n
-        is_served = self.settings.evaluation.judged == "served"
-        judged = judged_of(probabilities[: stop - start], run.served[start:stop], is_served)
-        predicted = predicted_classes(judged)
-        confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
+        said = self._assess(run, start)
+        stop = min(stop, start + self._counted_n(), said.stop)
+        look = self._look(said, start, stop)
+        part = said.part(start, start + look.n)
         n, change = self.drift.confidences(
-            confidence, predicted, run.clock[start:stop], self.events_n
+            said.confidence[part],
+            said.predicted[part],
+            run.clock[start : start + look.n],
+            self.events_n,
         )
         stop = start + n
         if self.model.has_learned:
-            self.failed.count(probabilities[:n])
-        # The rows may be the feeder's own, who is free to reuse them after this feed.
-        rows = run.rows[start:stop].copy()
-        told = are_predicted(run.served[start:stop], self.model.has_learned, is_served=is_served)
-        # Where the model failed it had no confidence at all.
-        guess = np.where(told, self._evaluation.guess(np.fmax(confidence[:n], 0.0)), np.nan)
-        scores = probabilities[:n], confidence[:n], predicted[:n], guess
-        # A class that was settled within the run is known now, however the events were batched.
-        served = served_over(run.served[start:stop], len(self.schema.classes))
-        own = served, run.packed(start, stop), np.zeros(n, np.bool_)
-        self._take(Seen(run, start, stop, rows, *scores, *own))
+            self.failed.count(said.probabilities[said.part(start, stop)])
+        self._take(said, start, stop)
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         self.asking.came(float(run.at[stop - 1]))
         outputs = self._drawn(look, run.keys[start:stop], now)
@@ -140,34 +138,12 @@ class Shard(Watched):
         if self.asking.record is not None:
             until = self.asking.record.until(self.events_n, until)
         if self.asking.arrivals is not None:
-            paid_n = PAID_EVERY_N - self.events_n % PAID_EVERY_N
-            return min(until, paid_n) if self.asking.waiting_n else until
+            if not self.asking.waiting_n:
+                return until
+            after_n = self.events_n + max(1, self.asking.paid_in_n)
+            return min(until, after_n + -after_n % PAID_EVERY_N - self.events_n)
         every_n = self.settings.query.rounds.regular_n
         return until if every_n is None else min(until, every_n - self.events_n % every_n)
-
-    def _look(self, run: Run, start: int, probabilities: NDArray[np.float64]) -> Look:
-        """How far the run goes, of these events from `start` on, until one is drawn on arrival."""
-        arrivals, n = self.asking.arrivals, len(probabilities)
-        if arrivals is None:
-            hits = (run.luck[start : start + n] < self.asking.control_p).nonzero()[0]
-            return Look(int(hits[0]) + 1, True) if hits.size else Look(n, False)
-        arrivals.face(probabilities.shape[1])
-        probabilities = probabilities[: arrivals.counted_n]
-        source = self.settings.query.uncertainty_from
-        members_of = self.model if arrivals.needs_members else None
-        pool = pool_arriving(run, start, probabilities, self.schema, source, members_of=members_of)
-        needs = self._needs(pool.X, probabilities)
-        is_duplicate = self.asking.duplicates.of_asked(pool.X, pool.keys, pool.is_category)
-        doubts, served = self.asking.doubts(pool), run.served[start : start + len(probabilities)]
-        errors = self._deviations(probabilities, served) if arrivals.estimate_share else None
-        return arrivals.look(doubts, pool.keys, pool, needs, is_duplicate, errors=errors)
-
-    def _needs(
-        self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]
-    ) -> NDArray[np.float64] | None:
-        """How much quotas need each of these events, by what the model says of it, shape (n,)."""
-        schema = self.schema
-        return self.asking.quotas.needs(rows, probabilities, schema.classes, schema)
 
     def _drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
         """The events with these keys were observed: ask the last one, if the draw fell on it."""
@@ -187,10 +163,10 @@ class Shard(Watched):
             self.asking.aim()
         return outputs
 
-    def _take(self, seen: Seen) -> None:
+    def _take(self, said: Assessment, start: int, stop: int) -> None:
         """Count the events; they wait to be written down until somebody reads what they change."""
-        n = self._note(seen)
-        if self.asking.budget.events_passed(n, float(seen.run.clock[seen.stop - 1])):
+        n = self._note(said, start, stop)
+        if self.asking.budget.events_passed(n, float(said.run.clock[stop - 1])):
             self.asking.take_gap(self.events_n)
 
     def _control(self, now: float, drawn: Drawn | None = None) -> list[Output]:

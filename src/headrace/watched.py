@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .chance import Chance
 from .learn.evaluation import Evaluation
@@ -17,10 +16,9 @@ from .model_view import ModelView
 from .observe.moments import RunningMoments
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Seen, columns_of, judged_of, stacked
+from .observe.seen import Assessment, Seen, columns_of, stacked
 from .observe.signals import Confidences
 from .observe.window import Columns, Window
-from .query.online import deviations
 from .settings import Settings
 
 SEEN_MAX = 256
@@ -103,9 +101,9 @@ class Watched:
         """A label was requested for event `seq`: window and sample know of it."""
         end = self.events_n
         for seen in reversed(self._seen):
-            start = end - len(seen.is_asked)
+            start = end - len(seen)
             if seq >= start:
-                seen.is_asked[seq - start] = True
+                seen.said.run.is_asked[seen.start + seq - start] = True
                 return
             end = start
         self.window.mark_asked(seq)
@@ -119,26 +117,21 @@ class Watched:
         order = np.argsort(older.seq, kind="stable")
         return older.take(order).followed_by(recent)
 
-    def _deviations(
-        self, probabilities: NDArray[np.float64], served: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """How hard it is to tell whether each prediction is right, shape (n,), before it is noted.
-
-        What waits to be written down has no part in it: guesses move with labels alone.
-        """
-        judged = judged_of(probabilities, served, self.settings.evaluation.judged == "served")
-        confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
-        return deviations(self._evaluation.guess(confidence))
-
     def __getstate__(self) -> dict[str, Any]:
         self._write_down()
         return self.__dict__
 
-    def _note(self, seen: Seen) -> int:
+    def _note(self, said: Assessment, start: int, stop: int) -> int:
         """These events wait to be written down until somebody reads what they change; how many."""
-        seen.run.i, n = seen.stop, seen.stop - seen.start
-        self._seen.append(seen)
+        run, n = said.run, stop - start
+        run.keep_originals(start, stop)
+        run.i = stop
         self.events_n += n
+        latest = self._seen[-1] if self._seen else None
+        if latest is not None and latest.said is said and latest.stop == start:
+            latest.stop = stop
+            return n
+        self._seen.append(Seen(said, start, stop))
         if len(self._seen) == SEEN_MAX:
             self._write_down()
         return n
@@ -150,16 +143,16 @@ class Watched:
         seen, self._seen = self._seen, []
         block = columns_of(seen, self.events_n)
         self._window.append(block, self.now)
-        self._reservoir.offer(block, stacked([part.of(part.run.dated) for part in seen]))
+        self._reservoir.offer(block, stacked([part.of_run(part.said.run.dated) for part in seen]))
         if self.model.wants_context:
             self._moments.add(block.rows)
         self._evaluation.seen(block.guess)
         # Before the first class was known nothing was predicted.
-        told = [part for part in seen if part.probabilities.shape[1]]
+        told = [part for part in seen if part.said.probabilities.shape[1]]
         counts: list[int] = []
         if told:
-            predicted = stacked([part.predicted for part in told])
-            confidence = stacked([part.confidence for part in told])
+            predicted = stacked([part.of(part.said.predicted) for part in told])
+            confidence = stacked([part.of(part.said.confidence) for part in told])
             counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
             self._confidences.add(confidence)
         for name, count in zip(self.schema.classes, counts, strict=False):

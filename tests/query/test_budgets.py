@@ -144,3 +144,25 @@ def test_settings_make_all_accounts_that_are_set() -> None:
 def test_a_budget_that_makes_no_sense_is_refused(make: Account, fault: str) -> None:
     with pytest.raises(BadSettings, match=fault):
         make()  # type: ignore[operator]
+
+
+@given(st.floats(1e-6, 1.0), st.integers(1, 30), st.integers(0, 40), st.integers(1, 5))
+@settings(max_examples=50, deadline=None)
+def test_so_many_events_go_by_before_labels_are_available(
+    share: float, burst: int, asked_n: int, wanted_n: int
+) -> None:
+    def after(events_n: int) -> int:
+        budget = Budget([Share(share, burst=burst, start=2), Cap(1_000)], reserve=0)
+        budget.charge(asked_n)
+        budget.events_passed(events_n, 0.0)
+        return budget.available_n
+
+    budget = Budget([Share(share, burst=burst, start=2), Cap(1_000)], reserve=0)
+    budget.charge(asked_n)
+    until = budget.events_until(wanted_n)
+    assert (after(until - 1) if until else 0) < wanted_n
+    assert after(until) == min(burst, max(wanted_n, 2 - asked_n)) or until == 0
+
+
+def test_what_earns_with_time_may_have_a_label_at_the_next_event() -> None:
+    assert Budget([PerHour(60.0)]).events_until(3) == 0

@@ -96,6 +96,11 @@ class Evaluation:
         """
         return self.bins.guess(confidence)
 
+    @property
+    def guessed_by(self) -> NDArray[np.float64]:
+        """What guesses rest on: as long as it is the same object, so is what `guess` gives."""
+        return self.bins.seen
+
     def reach(self, events_n: int) -> None:
         """So many events arrived; their guesses may follow later, by `seen`.
 
@@ -394,8 +399,8 @@ class _Bins:
         assert request.propensity is not None
         weight = 1.0 / request.propensity
         b = request.bin
-        self.right *= _FADE
-        self.seen *= _FADE
+        # New arrays: whoever holds the old ones sees that guesses have moved.
+        self.right, self.seen = self.right * _FADE, self.seen * _FADE
         self.right[b] += weight if request.is_right else 0.0
         self.seen[b] += weight
         self.weight_sum = self.weight_sum * _FADE + weight

@@ -35,7 +35,7 @@ class Run:
     clock: what is remembered by its age goes by that. `served`, shape (n, k), holds the served
     model's probabilities over the schema's classes, NaN where the log had none. `luck`, shape (n,),
     is each event's in the control draw, `origins`, shape (n,), what requests hand on: (key, version
-    of the served model), or None.
+    of the served model), or None; `is_asked`, shape (n,), whether a label was requested.
     """
 
     def __init__(
@@ -56,12 +56,9 @@ class Run:
         self.luck: NDArray[np.float64]
         self.rows: NDArray[np.float64]
         self.served: NDArray[np.float64]
+        self.originals = np.empty(len(clock), dtype=np.object_)
+        self.is_asked = np.zeros(len(clock), np.bool_)
         self.i = 0
-        # Scores of events [scores_from, scores_from + len(scores)) by model version scores_version.
-        self.scores = np.empty((0, 0))
-        self.scores_from = 0
-        self.scores_version = -1
-        self.scored_n = 64
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -70,13 +67,11 @@ class Run:
         """The features of event start + i as they came; None where its row says the same."""
         return None if self.are_rows_exact else self._batch.original(self._start + start + i)
 
-    def packed(self, start: int, stop: int) -> NDArray[np.object_]:
-        """The same of events [start, stop), as bytes or None."""
-        kept = np.empty(stop - start, dtype=np.object_)
+    def keep_originals(self, start: int, stop: int) -> None:
+        """The same of events [start, stop), as bytes or None in `originals`."""
         if not self.are_rows_exact:
-            for i in range(stop - start):
-                kept[i] = packed(self._batch.original(self._start + start + i))
-        return kept
+            for i in range(start, stop):
+                self.originals[i] = packed(self._batch.original(self._start + i))
 
 
 class Admission:
@@ -113,7 +108,8 @@ class Admission:
                     del first_served[new]
                 run.keys = keys[start:stop]
                 run.luck = self.chance.uniforms("control", run.keys)
-                run.rows = schema.rows(_rows_of(batch, start, stop))
+                # They may be the feeder's own, who is free to reuse them after this feed.
+                run.rows = schema.rows(_rows_of(batch, start, stop)).copy()
                 run.are_rows_exact = (
                     batch.originals is None and not batch.texts and schema.knows(batch.names)
                 )

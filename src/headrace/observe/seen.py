@@ -5,8 +5,9 @@ When that is done, and into what, is the shard's to know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,32 +16,59 @@ from .admission import Run
 from .window import Columns
 
 
-class Seen(NamedTuple):
-    """Events [start, stop) of a run, with their rows and how they were judged on arrival.
+@dataclass(frozen=True, eq=False, slots=True)
+class Assessment:
+    """What is said of the n events [start, stop) of a run, one array a column.
 
-    `guess` is the chance that each was right; NaN before there was a model, which predicts nothing.
+    `probabilities` (n, k) are the model's, of this `version`; `confidence` (n,) is the largest and
+    `predicted` (n,) the class of those that are judged: these, unless the served model's are.
+    `guess` (n,) is the chance that the prediction is right; NaN before there was a model, which
+    predicts nothing. `served` (n, s) is the run's over all classes of now. `doubts` (n,) are the
+    strategy's, where it looks at each event alone, and `errors` (n,) the deviations of the guesses,
+    where a part is drawn for the estimate; else None. `has_failures`: the model failed on some.
     """
 
     run: Run
     start: int
     stop: int
-    rows: NDArray[np.float64]
+    classes_n: int
+    guessed_by: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     confidence: NDArray[np.float64]
     predicted: NDArray[np.int64]
     guess: NDArray[np.float64]
     served: NDArray[np.float64]
-    originals: NDArray[np.object_]
-    is_asked: NDArray[np.bool_]
+    doubts: NDArray[np.float64] | None
+    errors: NDArray[np.float64] | None
+    has_failures: bool
 
-    def of(self, column: NDArray[Any]) -> NDArray[Any]:
+    def part(self, start: int, stop: int) -> slice:
+        """Where events [start, stop) of the run stand in its columns."""
+        return slice(start - self.start, stop - self.start)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Events [start, stop) of those that were assessed together; they have been observed."""
+
+    said: Assessment
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def of_run(self, column: NDArray[Any]) -> NDArray[Any]:
         """These events' part of a column of their run."""
         return column[self.start : self.stop]
 
+    def of(self, column: NDArray[Any]) -> NDArray[Any]:
+        """Their part of a column of what was said of them."""
+        return column[self.said.part(self.start, self.stop)]
+
     def newest(self) -> Seen:
         """The last of these events alone."""
-        own: Iterator[Any] = (column[-1:].copy() for column in self[3:])
-        return Seen(self.run, self.stop - 1, self.stop, *own)
+        return Seen(self.said, self.stop - 1, self.stop)
 
 
 def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
@@ -48,21 +76,22 @@ def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
 
     Where the model failed there is no confidence: none is 0.
     """
-    told = stacked([part.confidence for part in seen])
-    confidence = np.where(np.isnan(told), 0.0, told)
+    confidence = stacked([part.of(part.said.confidence) for part in seen])
+    if any(part.said.has_failures for part in seen):
+        confidence = np.where(np.isnan(confidence), 0.0, confidence)
     return Columns(
         seq=np.arange(end_seq - len(confidence), end_seq, dtype=np.int64),
-        ids=stacked([part.of(part.run.ids) for part in seen]),
-        at=stacked([part.of(part.run.at) for part in seen]),
-        keys=stacked([part.of(part.run.keys) for part in seen]),
+        ids=stacked([part.of_run(part.said.run.ids) for part in seen]),
+        at=stacked([part.of_run(part.said.run.at) for part in seen]),
+        keys=stacked([part.of_run(part.said.run.keys) for part in seen]),
         confidence=confidence,
-        guess=stacked([part.guess for part in seen]),
-        is_asked=stacked([part.is_asked for part in seen]),
-        origins=stacked([part.of(part.run.origins) for part in seen]),
-        originals=stacked([part.originals for part in seen]),
-        rows=stacked([part.rows for part in seen], np.nan),
-        probabilities=stacked([part.probabilities for part in seen]),
-        served=stacked([part.served for part in seen], np.nan),
+        guess=stacked([part.of(part.said.guess) for part in seen]),
+        is_asked=stacked([part.of_run(part.said.run.is_asked) for part in seen]),
+        origins=stacked([part.of_run(part.said.run.origins) for part in seen]),
+        originals=stacked([part.of_run(part.said.run.originals) for part in seen]),
+        rows=stacked([part.of_run(part.said.run.rows) for part in seen], np.nan),
+        probabilities=stacked([part.of(part.said.probabilities) for part in seen]),
+        served=stacked([part.of(part.said.served) for part in seen], np.nan),
     )
 
 

@@ -110,6 +110,7 @@ class Arrivals:
     """
 
     needs_members: ClassVar[bool] = False
+    reads_pools: ClassVar[bool] = False
 
     STATE_VERSION: ClassVar[int] = 3
 
@@ -182,8 +183,10 @@ class Arrivals:
         `errors`, shape (n,), are the `deviations` of what is guessed of them. Without them nothing
         is drawn for the estimate.
         """
-        errors = np.zeros(len(doubts)) if errors is None else errors
-        chances = for_both(self.chances, doubts, errors, self._error, self.estimate_share)
+        if errors is None:
+            errors, chances = np.zeros(len(doubts)), self.chances.of(doubts)
+        else:
+            chances = for_both(self.chances, doubts, errors, self._error, self.estimate_share)
         if self.needed is not None and needs is not None:
             chances = self.needed.joined(chances, needs)
         if is_duplicate is not None:
@@ -214,9 +217,10 @@ class Arrivals:
         else:
             self.place, row = place_drawn(self.place, chances[:n], keys, self.chance)
         is_counted = n == self.counted_n
-        places = np.arange(self._known_n, self._known_n + n) % KNOWN_N
-        self._known[places] = doubts[:n]
-        self._errors[places] = look.errors[:n]
+        # No stretch goes beyond a counted event, and the last place is one.
+        place = self._known_n % KNOWN_N
+        self._known[place : place + n] = doubts[:n]
+        self._errors[place : place + n] = look.errors[:n]
         self._known_n += n
         self._wanted += self._rate * n
         self._given += int(chances[:n].sum())

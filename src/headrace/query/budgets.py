@@ -85,6 +85,10 @@ class Share:
     def labels_per_event(self, gap_s: float) -> float:
         return self.share
 
+    def events_until(self, balance: int) -> int:
+        """Events that go by before there is so much, if nothing is asked or comes back."""
+        return max(0, -((self.balance - balance) // max(1, self._per_event)))
+
 
 class PerHour:
     """A rate in event time: a token bucket (Turner, "New directions in communications", 1986).
@@ -323,6 +327,17 @@ class Budget:
                 self._gap_from = (self._events_n, now)
             self._next_gap_n = min(2 * self._events_n, self._events_n + _GAP_EVERY_N)
         return is_taken
+
+    def events_until(self, labels_n: int) -> int:
+        """At least so many events go by before so many labels are available.
+
+        If nothing is asked, and nothing comes back. An account that is not known to earn with
+        events alone may have them at the next.
+        """
+        return max(
+            account.events_until(labels_n * LABEL) if isinstance(account, Share) else 0
+            for account in self.accounts
+        )
 
     def set_anew(self, now: float) -> None:
         """The clock is at `now`; what it said before was wrong, so no time has passed."""

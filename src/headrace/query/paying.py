@@ -108,6 +108,19 @@ class Paying:
         """Requests that wait for money: of events drawn on arrival, and for opinions."""
         return len(self.queue)
 
+    @property
+    def paid_in_n(self) -> int:
+        """Events that go by, at least, before what waits longest can be paid."""
+        request, budget = self.queue.first, self.budget
+        if request is None or self.record is not None:
+            return 0
+        if request.opinion_n > 1:
+            held_n = budget.held_n
+        else:
+            other = budget.reserve if request.reason == AUDIT else budget.audit
+            held_n = other.held_n(budget.asked_n)
+        return budget.events_until(held_n + 1)
+
     def waiting(self, now: float) -> list[LabelRequested]:
         """What was drawn earlier and there is money for now, oldest first."""
         requests = []

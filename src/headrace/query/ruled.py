@@ -54,6 +54,7 @@ class RuledArrivals:
     """
 
     estimate_share: ClassVar[float] = 0.0
+    reads_pools: ClassVar[bool] = True
 
     STATE_VERSION: ClassVar[int] = 2
 
@@ -103,13 +104,15 @@ class RuledArrivals:
         self,
         doubts: NDArray[np.float64],
         keys: NDArray[np.uint64],
-        pool: Pool,
+        pool: Pool | None,
         needs: NDArray[np.float64] | None = None,
         is_duplicate: NDArray[np.bool_] | None = None,
         *,
         errors: NDArray[np.float64] | None = None,
     ) -> Look:
         """How far these events go until one is drawn; changes nothing. Nobody reads `errors`."""
+        if pool is None:
+            raise BrokenInvariant("a rule is led over events of which it is shown nothing")
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
         walk = self._walk(rule, pool, doubts, needs, is_duplicate)
         return Look(

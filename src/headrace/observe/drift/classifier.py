@@ -153,8 +153,12 @@ def _scale_of(
     """Mean and deviation of the known values of each row, (c, 1); infinite without spread."""
     is_known = ~np.isnan(table)
     n = np.maximum(is_known.sum(axis=1, keepdims=True), 1)
-    mean = np.where(is_known, table, 0.0).sum(axis=1, keepdims=True) / n
-    apart = np.where(is_known, table - mean, 0.0)
+    if is_known.all():
+        mean = table.sum(axis=1, keepdims=True) / n
+        apart = table - mean
+    else:
+        mean = np.where(is_known, table, 0.0).sum(axis=1, keepdims=True) / n
+        apart = np.where(is_known, table - mean, 0.0)
     spread = np.sqrt((apart * apart).sum(axis=1, keepdims=True) / n)
     return mean, np.where(spread > 0.0, spread, np.inf)
 
@@ -165,8 +169,11 @@ def _standardised(
     """Clipped to four deviations; 0 where missing, or where the past was all the same."""
     z = table - mean
     z /= spread
-    np.clip(z, -_CLIP, _CLIP, out=z)
-    np.copyto(z, 0.0, where=np.isnan(z))
+    np.minimum(z, _CLIP, out=z)
+    np.maximum(z, -_CLIP, out=z)
+    # A sum is NaN if one of the numbers is, and quicker than to look at each.
+    if np.isnan(np.add.reduce(z, axis=None)):
+        np.copyto(z, 0.0, where=np.isnan(z))
     return z
 
 

@@ -113,10 +113,9 @@ class Windows:
         if on_inputs and min(int(is_past.sum()), len(newest)) >= ROWS_MIN and len(schema.names):
             self._look_back(past, is_past, int(newest.seq[0]), from_seq, schema)
             self._compare_features(on_inputs, newest, schema)
-        since = None
-        if any(watch.statistic >= 1.0 for watch in watches):
+        since, alarms = None, [(watch, watch.judge(seq)) for watch in watches]
+        if any(level and watch.since is None for watch, level in alarms):
             since = self._since(window.since(from_seq), schema)
-        alarms = [(watch, watch.judge(seq)) for watch in watches]
         for watch, level in alarms:
             if level:
                 watch.since = since if watch.since is None else watch.since

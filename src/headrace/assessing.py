@@ -1,0 +1,133 @@
+"""What is said of events on their arrival, by one version of the model, made for many at once.
+
+A shard goes from one counted point to the next and reads its part of it: what is said of an event
+depends on no other, so how many are looked at ahead changes no bit.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .candidates import pool_arriving
+from .observe.admission import Run
+from .observe.seen import Assessment, are_predicted, judged_of, served_over
+from .observe.signals import predicted_classes
+from .query.arrivals import Look
+from .query.asking import Asking
+from .query.online import deviations
+from .query.strategies import BY_ROW
+from .watched import Watched
+
+AHEAD_MIN, AHEAD_MAX = 16, 1_024
+"""So many events are looked at ahead, at least and at most."""
+
+
+class Assessing(Watched):
+    """The part of a shard that looks at events before they are observed, and changes nothing."""
+
+    asking: Asking
+    # No state: what is said of the run that is being observed, and how far ahead that pays.
+    _assessed: Assessment | None = None
+    _assessed_version = -1
+    _ahead_n = 64
+
+    def __getstate__(self) -> dict[str, Any]:
+        left_out = ("_assessed", "_assessed_version", "_ahead_n")
+        return {k: v for k, v in super().__getstate__().items() if k not in left_out}
+
+    def _assess(self, run: Run, start: int) -> Assessment:
+        """What is said of the event `start` of this run, and of some that follow it."""
+        known, version = self._assessed, self.model.version
+        if known is not None and known.run is not run:
+            known = None
+        if version != self._assessed_version:
+            # Looking ahead pays until the next label.
+            self._ahead_n = max(AHEAD_MIN, self._ahead_n // 2)
+            known = None
+        elif known is not None and start >= known.stop:
+            self._ahead_n = min(AHEAD_MAX, self._ahead_n * 2)
+            known = None
+        if known is None:
+            ahead = slice(start, start + self._ahead_n)
+            scores = self.model.probabilities(
+                run.rows[ahead], run.dated[ahead], partial(run.original, start)
+            )
+        elif known.classes_n == len(self.schema.classes) and (
+            known.guessed_by is self._evaluation.guessed_by
+        ):
+            return known
+        else:
+            scores = known.probabilities[start - known.start :]
+        self._assessed_version = version
+        self._assessed = said = self._assessment(run, start, scores)
+        return said
+
+    def _assessment(self, run: Run, start: int, scores: NDArray[np.float64]) -> Assessment:
+        stop = start + len(scores)
+        served, classes_n = run.served[start:stop], len(self.schema.classes)
+        is_served = self.settings.evaluation.judged == "served"
+        judged = judged_of(scores, served, is_served)
+        confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
+        has_failures = bool(np.isnan(confidence).any())
+        # Where the model failed it had no confidence at all.
+        guess = self._evaluation.guess(np.fmax(confidence, 0.0) if has_failures else confidence)
+        arrivals, errors = self.asking.arrivals, None
+        if arrivals is not None and arrivals.estimate_share:
+            errors = deviations(self._evaluation.guess(confidence) if has_failures else guess)
+        if not self.model.has_learned:
+            told = are_predicted(served, has_learned=False, is_served=is_served)
+            guess = np.where(told, guess, np.nan)
+        doubts = None
+        if arrivals is not None and self.asking.strategy in BY_ROW:
+            source = self.settings.query.uncertainty_from
+            doubts = self.asking.doubts(pool_arriving(run, start, scores, self.schema, source))
+        return Assessment(
+            run=run,
+            start=start,
+            stop=stop,
+            classes_n=classes_n,
+            guessed_by=self._evaluation.guessed_by,
+            probabilities=scores,
+            confidence=confidence,
+            predicted=predicted_classes(judged),
+            guess=guess,
+            # A class that was settled within the run is known now, however events were batched.
+            served=served_over(served, classes_n),
+            doubts=doubts,
+            errors=errors,
+            has_failures=has_failures,
+        )
+
+    def _look(self, said: Assessment, start: int, stop: int) -> Look:
+        """How far the run goes, of events [start, stop), until one is drawn on arrival."""
+        arrivals, run = self.asking.arrivals, said.run
+        if arrivals is None:
+            hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
+            return Look(int(hits[0]) + 1, True) if hits.size else Look(stop - start, False)
+        arrivals.face(said.probabilities.shape[1])
+        part = said.part(start, min(stop, start + arrivals.counted_n))
+        probabilities, errors = said.probabilities[part], said.errors
+        stop = start + len(probabilities)
+        pool, is_duplicate = None, None
+        if said.doubts is None or arrivals.reads_pools or self.asking.duplicates.is_set:
+            members_of = self.model if arrivals.needs_members else None
+            about = self.schema, self.settings.query.uncertainty_from
+            pool = pool_arriving(run, start, probabilities, *about, members_of=members_of)
+            is_duplicate = self.asking.duplicates.of_asked(pool.X, pool.keys, pool.is_category)
+            doubts = self.asking.doubts(pool) if said.doubts is None else said.doubts[part]
+        else:
+            doubts = said.doubts[part]
+        needs = self._needs(run.rows[start:stop], probabilities)
+        errors = None if errors is None else errors[part]
+        return arrivals.look(doubts, run.keys[start:stop], pool, needs, is_duplicate, errors=errors)
+
+    def _needs(
+        self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """How much quotas need each of these events, by what the model says of it, shape (n,)."""
+        schema = self.schema
+        return self.asking.quotas.needs(rows, probabilities, schema.classes, schema)
