@@ -11,6 +11,7 @@ from typing import Any
 from headrace.learn.committee.committee import Committee
 from headrace.learn.committee.discriminant import Discriminant
 from headrace.learn.committee.gaussian_process import GaussianProcess
+from headrace.learn.committee.stacker import Stacker
 from headrace.learn.presets import build_adaptive_tree, build_logistic, build_naive_bayes
 from headrace.settings import Settings, parse
 
@@ -68,6 +69,13 @@ def without_stacker() -> Committee:
     return Committee(pools=False)
 
 
+def without_trusts() -> Committee:
+    """No member is trusted more than another before labels judge them."""
+    committee = Committee()
+    committee.stacker = Stacker([1.0] * len(committee.member_names()))
+    return committee
+
+
 def without_tuning() -> Committee:
     """The process keeps the settings it starts with."""
     return Committee(tunes=False)
@@ -100,6 +108,7 @@ VARIANTS: dict[str, Variant] = {
     "no river": _modelled("no river member at all", "without_river"),
     "tree": _modelled("an adaptive tree as one more member", "with_tree"),
     "no stacker": _modelled("members weigh the same", "without_stacker"),
+    "no trusts": _modelled("members are trusted alike before labels judge them", "without_trusts"),
     "no tuning": _modelled("the process keeps its first settings", "without_tuning"),
     "no time": _modelled("evidence does not age in the process", "without_time"),
     "no relevance": _modelled("one relevance for all features", "without_relevance"),

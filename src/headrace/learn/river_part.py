@@ -45,7 +45,7 @@ class RiverPart:
         given = default_members() if committee.members is None else committee.members
         self._blank = [model for model in given if isinstance(model, base.Classifier)]
         self._codes = {code: place for place, code in enumerate(committee.classes)}
-        self._stacker = Stacker(len(committee.member_names()))
+        self._stacker = Stacker(committee.trusts())
         self._stacker.exponents = committee.stacker.exponents.copy()
 
     @property

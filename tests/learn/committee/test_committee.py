@@ -19,6 +19,7 @@ from river.checks import yield_checks
 from headrace.learn.committee.committee import EARLY_N, Committee
 from headrace.learn.committee.discriminant import Discriminant
 from headrace.learn.committee.gaussian_process import GaussianProcess
+from headrace.learn.committee.stacker import PRIOR_SUM
 from headrace.learn.committee.table import CommitteeTable
 from headrace.learn.models import check_model
 from headrace.messages import Context, Moments
@@ -224,6 +225,53 @@ def test_any_river_classifier_is_a_member_and_stays_unlearned_itself():
     assert not own.weights
     assert model.member_names() == ["SoftmaxRegression", "PriorClassifier"]
     assert model.clone().predict_proba_one(events[0]) == {}
+
+
+# -------------------------------------------------------------------------- trust before evidence
+
+
+class Sure:
+    """A member that says class 0 whatever comes, and is trusted so far."""
+
+    def __init__(self, trust):
+        self.trust = trust
+
+    def tune(self, evidence):
+        """Nothing to tune."""
+
+    def fit(self, evidence):
+        """Nothing to solve."""
+
+    def predict(self, rows):
+        return np.tile([0.9, 0.1], (len(rows), 1))
+
+
+class Contrary(Sure):
+    """The opposite, as sure."""
+
+    def predict(self, rows):
+        return np.tile([0.1, 0.9], (len(rows), 1))
+
+
+@pytest.mark.parametrize(("trusts", "first"), [((2.0, 1.0), True), ((1.0, 2.0), False)])
+def test_before_labels_judge_them_the_more_trusted_member_prevails(trusts, first):
+    model = Committee([Sure(trusts[0]), Contrary(trusts[1])])
+    model.learn_one({"x": 1.0}, "a")
+    model.learn_one({"x": 2.0}, "b")
+    p = model.predict_proba_one({"x": 1.5})
+    assert (p["a"] > p["b"]) is first
+
+
+def test_labels_overrule_trust():
+    model = Committee([Sure(1.0), Contrary(8.0)])
+    for i in range(60):
+        model.learn_one({"x": float(i)}, "ab"[i == 1])
+    assert model.predict_one({"x": 1.5}) == "a"
+
+
+@pytest.mark.parametrize("members", [None, [Discriminant()], [naive_bayes.GaussianNB()] * 3])
+def test_whoever_the_members_are_the_prior_has_the_same_sum(members):
+    assert math.isclose(Committee(members).stacker.prior.sum(), PRIOR_SUM)
 
 
 # --------------------------------------------------------------------------------- the same bits

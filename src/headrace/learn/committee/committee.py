@@ -52,7 +52,8 @@ class Committee(Keeping, base.Classifier):
     members
         Objects with `fit` and `predict` of `evidence.Member`, and river classifiers, unlearned.
         By default a Gaussian process, a discriminant, river's softmax regression and naive Bayes.
-        A member that raises, or says what is no distribution, has no say for as long.
+        A member that raises, or says what is no distribution, has no say for as long. One that has
+        a `trust` weighs so many times what a river classifier does before labels judge it.
     memory_n
         Labelled events kept as evidence. A label costs O(memory_n^3).
     pools
@@ -92,7 +93,7 @@ class Committee(Keeping, base.Classifier):
             for member in given
         ]
         self.failures = [Failures() for _ in self._members]
-        self.stacker = Stacker(len(self._members), memory_n)
+        self.stacker = Stacker(self.trusts(), memory_n)
         self._codes: dict[Any, int] = {}
         self._since_label_n = 0
         self._moves_at = 1
@@ -327,6 +328,10 @@ class Committee(Keeping, base.Classifier):
             else type(member).__name__
             for member in self._members
         ]
+
+    def trusts(self) -> list[float]:
+        """What each member's word weighs before labels judge it; a river classifier's 1."""
+        return [float(getattr(member, "trust", 1.0)) for member in self._members]
 
     def _rows_of(self, xs: Sequence[Features], at: float) -> Rows:
         raw = self.encoder.raw_rows(xs)

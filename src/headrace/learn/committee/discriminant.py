@@ -8,6 +8,8 @@ covariance shrunk towards its diagonal by 0.9 d / (d + weight), in the manner of
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from .evidence import Evidence, Floats, Rows, product_by_row, softmax
@@ -28,6 +30,8 @@ class Discriminant:
     >>> bool(member.predict(new)[0, 1] > 0.9)
     True
     """
+
+    trust: ClassVar[float] = 4.0
 
     def __init__(self, half_life_n: float = 50.0) -> None:
         self.half_life_n = half_life_n

@@ -111,7 +111,11 @@ class Rows:
 
 
 class Member(Protocol):
-    """One opinion in a committee, solved anew from the evidence and the member's settings."""
+    """One opinion in a committee, solved anew from the evidence and the member's settings.
+
+    It may have a `trust`: how many times the word of a river classifier its own weighs before
+    labels judge it; 1 without.
+    """
 
     def tune(self, evidence: Evidence) -> None:
         """Move slow settings a step; called at fixed places in the sequence of labels."""

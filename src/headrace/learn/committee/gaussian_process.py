@@ -14,7 +14,7 @@ cost nothing here (eq. 5.12), choose how sharply scores become probabilities.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,8 @@ class GaussianProcess:
     >>> bool(member.predict(new)[0, 1] > 0.7)
     True
     """
+
+    trust: ClassVar[float] = 8.0
 
     def __init__(self, *, has_relevance: bool = True, has_time: bool = True) -> None:
         self.has_relevance = has_relevance

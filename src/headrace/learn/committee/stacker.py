@@ -6,16 +6,20 @@ a logarithmic opinion pool (Genest and Zidek, "Combining probability distributio
 Science 1, 1986) whose exponents minimise the log loss of the latest labels under a Gaussian prior.
 Each label brings what the members said of it *before* it was known, so that a member that fits its
 evidence too well gains nothing by that. The sum of the exponents is free: the pool calibrates too.
+The mean of the prior is not the same for all: a member brings its `trust`, how much its word weighs
+before any label speaks for or against it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .evidence import Floats, softmax
 
-PRIOR_SUM, PRIOR_PRECISION = 1.3, 10.0
+PRIOR_SUM, PRIOR_PRECISION = 1.4, 10.0
 FLOOR = 0.01
 """Mixed into every opinion: nobody is ever sure enough to silence the others."""
 
@@ -23,22 +27,25 @@ FLOOR = 0.01
 class Stacker:
     """Exponents for each member, and the latest opinions they are learned from.
 
-    `half_life_n`: age in labels at which one weighs one half.
+    `trusts`, shape (members,), are shares of the prior's sum, in any unit; `half_life_n` is the age
+    in labels at which one weighs one half.
 
     >>> import numpy as np
-    >>> stacker = Stacker(members_n=2)
+    >>> stacker = Stacker([1.0, 1.0])
     >>> right, wrong = np.array([[0.9, 0.1]]), np.array([[0.1, 0.9]])
     >>> for _ in range(30):
     ...     stacker.add(np.stack([logs_of(right)[0], logs_of(wrong)[0]]), 0, 1.0)
     ...     stacker.fit()
-    >>> bool(stacker.exponents[0] > 0.65 > stacker.exponents[1])
+    >>> bool(stacker.exponents[0] > 0.7 > stacker.exponents[1])
     True
     """
 
-    def __init__(self, members_n: int, memory_n: int = 300, half_life_n: float = 50.0) -> None:
+    def __init__(
+        self, trusts: Sequence[float], memory_n: int = 300, half_life_n: float = 50.0
+    ) -> None:
         self.memory_n = memory_n
         self.half_life_n = half_life_n
-        self.prior = np.full(members_n, PRIOR_SUM / max(1, members_n))
+        self.prior = PRIOR_SUM * np.array(trusts) / sum(trusts)
         self.exponents = self.prior.copy()
         self._said: list[Floats] = []
         self._codes: list[int] = []
