@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headrace import Engine, LabelRequested, RequestExpired
+from headrace import Engine, LabelRequested, RequestExpired, RoundOrdered
 from headrace.errors import BadSettings
 from headrace.messages import Answer, Tick
 from headrace.query.accounts import LABEL, Asked, Forgetting, Money, PerPeriod, in_millionths
@@ -237,6 +237,28 @@ def test_money_holds_when_answers_come_after_the_deadline(late: str) -> None:
     assert more
     open_n = len(more) - len(only(outputs, RequestExpired)) if late == "refused" else len(more)
     assert sum(asked.values()) + 4.0 * open_n <= 40.0
+
+
+@pytest.mark.parametrize("start", [0, 1_700_000_000])
+def test_the_first_period_has_its_labels_too(start: int) -> None:
+    raw = {"query": {"budget": {"per_period": 20, "period_s": 3_600.0}, "rounds": {"every_n": 10}}}
+    engine = Engine(settings=parse(raw))
+    assert only(engine.feed(events(100, start=start)), LabelRequested)
+
+
+def test_an_audit_and_a_round_leave_what_they_set_aside_for_each_other() -> None:
+    """Each label asked may set another one aside: the last one of a round could not be paid."""
+    budget = {"share": 1.0, "cap": 60, "reserve": 20, "reserve_audit": 20}
+    raw = {"query": {"budget": budget, "rounds": {"every_n": 1_000}, "control_share": 0.25}}
+    engine = Engine(settings=parse(raw))
+    asked_n = len(only(engine.feed(events(110)), LabelRequested))
+    assert 30 < asked_n < 55
+    for is_audit in (False, True):
+        order = RoundOrdered(at=180.0, key=str(is_audit), is_audit=is_audit)
+        asked_n += len(only(engine.feed([order]), LabelRequested))
+        reserves = engine.shard.asking.budget
+        assert reserves.available_n >= (0 if is_audit else reserves.audit.held_n(asked_n) - 1)
+    assert asked_n <= 60
 
 
 def test_settings_lead_to_accounts_and_contradictions_are_told() -> None:

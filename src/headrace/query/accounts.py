@@ -130,8 +130,12 @@ class PerPeriod:
         self._period = period
 
     def set_anew(self, now: float) -> None:
-        """It is `now`, and was never what was said before: what is left is left."""
-        self._period = math.floor(now / self.period_s)
+        """It is `now`, and was never what was said before: what is left is left.
+
+        Before the first period has begun nothing was given out yet, and `time_passed` does.
+        """
+        if self._period is not None:
+            self._period = math.floor(now / self.period_s)
 
     def charge(self, asked: Asked | None) -> None:
         self.balance -= LABEL

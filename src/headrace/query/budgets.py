@@ -263,6 +263,22 @@ class Budget:
         """Whole labels that may be asked now, all that is set aside included."""
         return max(0, self.balance // LABEL)
 
+    def spendable_n(self, other: Reserve) -> int:
+        """Labels that may be asked now one after the other, and leave this reserve alone.
+
+        Each one asked may set another one aside, so that a round can't ask all it could at first.
+
+        >>> budget = Budget([Share(0.5)], reserve=0, audit=5)
+        >>> is_gap_taken = budget.events_passed(40, now=0.0)
+        >>> budget.available_n, budget.spendable_n(budget.audit)
+        (20, 19)
+        """
+        available_n = self.available_n
+        n = available_n - other.held_n(self.asked_n)
+        while n > 0 and available_n - (n - 1) <= other.held_n(self.asked_n + n - 1):
+            n -= 1
+        return n
+
     @property
     def held_n(self) -> int:
         """Labels that a regular round leaves untouched."""

@@ -60,10 +60,8 @@ class Paying:
 
     def can_open_n(self, reason: str) -> int:
         """Labels that a round for this reason may ask now: not those held for another purpose."""
-        budget = self.budget
-        other = budget.reserve if reason == AUDIT else budget.audit
-        free_n = budget.available_n - other.held_n(budget.asked_n)
-        return min(free_n, self.open_max - self.open_n)
+        other = self.budget.reserve if reason == AUDIT else self.budget.audit
+        return min(self.budget.spendable_n(other), self.open_max - self.open_n)
 
     @property
     def regular_n(self) -> int:

@@ -36,6 +36,7 @@ from ..query.strategies import Strategy, needs_of
 from ..query.strategies.mixed import Mixture
 from ..query.strategies.state import Pick, keeps_state, tell
 from ..settings import SchemaSettings
+from .spending import check_spending
 
 CLASSES = ["fine", "fraud", "unseen"]
 
@@ -144,6 +145,11 @@ def check_budget(make: Callable[[], Account]) -> None:
     where labels are not all alike none takes more than one, whenever its answer comes; it
     can be pickled, and goes on from there as if nothing had been; its rate is from 0 to 1.
 
+    Then engines ask by it, on arrival and in rounds, of people who answer in time, late or never,
+    with late answers taken and refused: at no instant is more spent than allowed or less charged
+    than may have to be paid, and control, rare class, drift and audits each get what is theirs
+    (`spending`).
+
     >>> from headrace.query.budgets import Share
     >>> check_budget(lambda: Share(0.05))
     """
@@ -168,6 +174,7 @@ def check_budget(make: Callable[[], Account]) -> None:
     fair = all(rate is None or 0.0 <= rate <= 1.0 for rate in rates)
     _claim(fair, f"{name} has a rate of labels per event that is not from 0 to 1: {rates}")
     _check_books(name, once, often)
+    check_spending(name, make)
 
 
 def _check_books(name: str, account: Account, twin: Account) -> None:
