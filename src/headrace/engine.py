@@ -300,6 +300,8 @@ class Engine:
     def _routed(self, outputs: Sequence[Output]) -> list[Output]:
         """The outputs, each followed by what it leads to in the other parts."""
         routed: list[Output] = []
+        if not outputs:
+            return routed
         for output in outputs:
             routed.append(output)
             if isinstance(output, LabelRequested):
@@ -328,9 +330,11 @@ class Engine:
 
     def next_deadline(self) -> float | None:
         """When something is due without an event; the driver sends a `Tick` then. Seconds."""
-        parts = (self.desk, self.shard, self.trainer)
-        deadlines = [d for d in (part.next_deadline() for part in parts) if d is not None]
-        return min(deadlines, default=None)
+        deadline = self.desk.next_deadline()
+        for other in (self.shard.next_deadline(), self.trainer.next_deadline()):
+            if other is not None and (deadline is None or other < deadline):
+                deadline = other
+        return deadline
 
     @property
     def open_job(self) -> RetrainJob | None:

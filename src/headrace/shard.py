@@ -355,7 +355,7 @@ class Shard(Assessing):
         return "drift" if is_new and self.drift.level is DriftLevel.DRIFT else None
 
     def _candidate(self, events: Columns, row: int) -> Candidate:
-        about = self.schema, self.model, self._moments, self.now
+        about = self.schema, self.model, self.moments, self.now
         return candidate_with_context(events, row, *about)
 
     def _mark_asked(self, events: Columns, row: int) -> None:

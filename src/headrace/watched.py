@@ -28,6 +28,9 @@ SEEN_MAX = 256
 class Watched:
     """The part of a shard that remembers events, and decides nothing."""
 
+    # The stretch that waits, and its event, from which on moments are not added yet; no state.
+    _moments_at = (0, 0)
+
     def __init__(
         self, settings: Settings, schema: Schema, model: ModelView, chance: Chance
     ) -> None:
@@ -85,10 +88,26 @@ class Watched:
         self._write_down()
         return self._confidences
 
+    @property
+    def moments(self) -> RunningMoments:
+        """Of the events since a request was made last, for models that want a context."""
+        self._add_moments()
+        return self._moments
+
+    def _add_moments(self) -> None:
+        if not self.model.wants_context or not self._seen:
+            return
+        first, added_n = self._moments_at
+        for seen in self._seen[first:]:
+            # The last stretch grows as long as events go on that were assessed together.
+            if len(seen) > added_n:
+                self._moments.add(seen.of_run(seen.said.run.rows)[added_n:])
+            added_n = 0
+        self._moments_at = len(self._seen) - 1, len(self._seen[-1])
+
     def newest(self) -> Columns:
         """The newest event; nothing, if it arrived older than the window allows."""
-        is_behind = self.model.wants_context or self.settings.observe.window_s is not None
-        if is_behind or not self._seen:
+        if self.settings.observe.window_s is not None or not self._seen:
             newest = self.window.since(self.events_n - 1)
         else:
             newest = columns_of([self._seen[-1].newest()], self.events_n)
@@ -119,7 +138,7 @@ class Watched:
 
     def __getstate__(self) -> dict[str, Any]:
         self._write_down()
-        return self.__dict__
+        return {name: value for name, value in self.__dict__.items() if name != "_moments_at"}
 
     def _note(self, said: Assessment, start: int, stop: int) -> int:
         """These events wait to be written down until somebody reads what they change; how many."""
@@ -140,12 +159,11 @@ class Watched:
         """Enter what was seen since the last time: many events cost little more than one."""
         if not self._seen:
             return
-        seen, self._seen = self._seen, []
+        self._add_moments()
+        seen, self._seen, self._moments_at = self._seen, [], (0, 0)
         block = columns_of(seen, self.events_n)
         self._window.append(block, self.now)
         self._reservoir.offer(block, stacked([part.of_run(part.said.run.dated) for part in seen]))
-        if self.model.wants_context:
-            self._moments.add(block.rows)
         self._evaluation.seen(block.guess)
         # Before the first class was known nothing was predicted.
         told = [part for part in seen if part.said.probabilities.shape[1]]

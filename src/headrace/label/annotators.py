@@ -213,6 +213,8 @@ class Annotators:
         `label` is the class it has, if any: disputes tell of agreement as well, but nobody can be
         compared with their label.
         """
+        if len(answers) < 2:
+            return
         self._alpha.count([a.label for a in answers if a.label is not None], sign)
         for answer in _with_others(answers, label):
             annotator = self._counts(answer.annotator)
@@ -242,6 +244,8 @@ class Annotators:
 
         Both are what stands in a request, and its label; `at` is when that changed, seconds.
         """
+        if len(after[0]) < 2:
+            return
         known = {answer.annotator for answer in _with_others(*before)}
         for answer in _with_others(*after):
             if answer.annotator not in known:

@@ -59,7 +59,11 @@ class FailedEvents:
         """These events, shape (n, k), with a row of NaN where the model failed."""
         if not probabilities.shape[1]:
             return
-        answered = np.flatnonzero(~np.isnan(probabilities[:, 0]))
+        first = probabilities[:, 0]
+        if not np.logical_or.reduce(first != first):  # noqa: PLR0124 - the usual case: none is NaN
+            self.in_row_n = 0 if len(first) else self.in_row_n
+            return
+        answered = np.flatnonzero(~np.isnan(first))
         self.n += len(probabilities) - len(answered)
         if answered.size:
             self.in_row_n = len(probabilities) - 1 - int(answered[-1])

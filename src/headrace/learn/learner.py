@@ -33,6 +33,27 @@ PAIRWISE_N = 8
 """From so many numbers on numpy adds them in another order than one after the other."""
 
 
+class LastRow:
+    """The features of the row read last, for all who learn one label: champion and twins."""
+
+    __slots__ = ("_asked", "_features")
+
+    def __init__(self) -> None:
+        self._asked: tuple[Any, ...] = (None, None, None)
+        self._features: dict[str, Any] = {}
+
+    def features(
+        self, row: Floats, schema: SchemaView, original: Features | None
+    ) -> dict[str, Any]:
+        """What the schema makes of the row, in a dict of its own: some models change theirs."""
+        before = self._asked
+        if row is not before[0] or schema is not before[1] or original is not before[2]:
+            self._asked = row, schema, original
+            given = () if original is None else (original,)
+            self._features = schema.features(row, *given)
+        return self._features.copy()
+
+
 class Learner:
     """A river classifier that learns and scores rows; classes are codes 0..k-1.
 
@@ -79,7 +100,7 @@ class Learner:
         """Whatever of the model can be scored in batches."""
         self._table: CommitteeTable | None = None
         self._scorer: Scorer | None = None
-        self._row, self._features = np.empty(0), dict[str, Any]()
+        self._read = LastRow()
         if isinstance(self.model, Committee):
             self._table = CommitteeTable(self.model, self.schema)
         elif isinstance(self.model, SklearnClassifier):
@@ -93,7 +114,7 @@ class Learner:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the scorers, which the model gives again, and failures, which are words."""
-        left_out = ("_scorer", "_table", "_row", "_features", "failures")
+        left_out = ("_scorer", "_table", "_read", "failures")
         return {k: value for k, value in self.__dict__.items() if k not in left_out}
 
     STATE_VERSION: ClassVar[int] = 3
@@ -197,9 +218,9 @@ class Learner:
         """
         if self._table is None or self._is_silent:
             return Context(events_n=events_n, moments=dict(moments)) if self._table else None
-        rows = self._table.rows(row[np.newaxis], np.array([at]), lambda _: original)
         names = self.schema.classes
-        opinions = self._table.committee.opinions_by_class(rows)
+        said = self._table.said(row, at, original)
+        opinions = self._table.committee.by_class(said)
         return Context(
             opinions={names[code]: said for code, said in opinions.items() if code < len(names)},
             events_n=events_n,
@@ -290,7 +311,9 @@ class Learner:
     def novice(self) -> Learner:
         """An unlearned learner to compare ways of asking on; of a committee one cheap member."""
         if self._table is None:
-            return self.unlearned()
+            fresh = self.unlearned()
+            fresh._read = self._read
+            return fresh
         return Learner(Committee(members=[Discriminant()]), self.schema)
 
     def forget(self, key: Hashable) -> None:
@@ -409,12 +432,9 @@ class Learner:
         is_row_enough = scorer is not None and not (
             scorer.is_refusing_texts or scorer.learns_originals
         )
-        if original is None or is_row_enough:
-            # A label's row is asked about, then learned.
-            if row is not self._row:
-                self._row, self._features = row, self.schema.features(row)
-            return self._features.copy()
-        x = self.schema.features(row, original)
+        x = self._read.features(row, self.schema, None if is_row_enough else original)
+        if original is None:
+            return x
         if self._reads_originals and self._is_absence_kept is False:
             return {name: x.get(name) for name in self.schema.names}
         return x

@@ -72,9 +72,10 @@ class LabelNoise:
         return low, max(low, self._suspicious_sum / self._weight_sum)
 
     def learn(
-        self, entry: LabelSettled, said: NDArray[np.float64], code: int, classes: list[str]
+        self, entry: LabelSettled, honest: NDArray[np.float64], code: int, classes: list[str]
     ) -> None:
-        """One label; `said`, shape (k,), was said of its row by the calibrated model before."""
+        """One label; `honest`, shape (k,), the calibrated model said of its row before."""
+        said: list[float] = honest.tolist()
         while len(self._seen) < len(said):
             self._seen.append(0.0)
             self._means.append(0.0)
@@ -83,8 +84,10 @@ class LabelNoise:
             is_suspicious = sure is not None and code in self._unlike(said, sure)
             weight = 1.0 / entry.propensity if 0.0 < entry.propensity <= 1.0 else 1.0
             self._weight_sum = self._weight_sum * _FADE + weight
-            expected = 0.0 if sure is None else sum(said[c] for c in self._unlike(said, sure))
-            excess = float(is_suspicious) - float(expected)
+            expected = 0.0
+            for c in () if sure is None else self._unlike(said, sure):
+                expected += said[c]
+            excess = float(is_suspicious) - expected
             self._suspicious_sum = self._suspicious_sum * _FADE + weight * is_suspicious
             self._excess_sum = self._excess_sum * _FADE + weight * excess
             self.labels_n += 1
@@ -97,20 +100,20 @@ class LabelNoise:
                         at=entry.at,
                         label=entry.label,
                         likelier=classes[sure],
-                        confidence=float(said[sure]),
+                        confidence=said[sure],
                     )
                 )
         self._seen[code] += 1.0
         rate = max(1.0 / self._seen[code], 1.0 - _FADE)
-        self._means[code] += rate * (float(said[code]) - self._means[code])
+        self._means[code] += rate * (said[code] - self._means[code])
 
-    def _sure(self, said: NDArray[np.float64]) -> int | None:
+    def _sure(self, said: list[float]) -> int | None:
         """The likeliest class, if it reaches its threshold."""
-        likely = int(said.argmax())
+        likely = said.index(max(said))
         is_known = self._seen[likely] >= _LABELS_MIN
         return likely if is_known and said[likely] >= self._means[likely] else None
 
-    def _unlike(self, said: NDArray[np.float64], sure: int) -> list[int]:
+    def _unlike(self, said: list[float], sure: int) -> list[int]:
         """The classes that, as labels of this row, would be suspicious."""
         return [
             code

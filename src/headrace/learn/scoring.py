@@ -112,6 +112,7 @@ class Scorer:
         self._texts: dict[int, list[str]] = {}
         self._codes: list[int] = []
         self._columns = np.zeros(0, dtype=np.intp)
+        self._chosen: tuple[Any, Any, list[str]] = ((), (), [])
         self._means = np.zeros(0)
         self._factors = np.zeros(0)
         self._tables: list[tuple[int, Floats]] = []
@@ -147,8 +148,20 @@ class Scorer:
 
     def _take_columns(self, known: Any) -> list[str]:
         """Choose the numeric columns the model knows, with their scaling; their names, in order."""
-        schema, scaler = self._schema, self._inputs.scaler
-        chosen: list[tuple[int, str]] = []
+        scaler, columns = self._inputs.scaler, (tuple(self._schema.names), known.keys())
+        if columns != self._chosen[:2]:
+            self._choose_columns(known)
+        names = self._chosen[2]
+        if scaler is not None:
+            self._means = np.array([scaler.means.get(name, 0.0) for name in names], dtype=float)
+            if scaler.with_std:
+                variances = [scaler.vars.get(name, 0.0) for name in names]
+                # No variance, no spread: river answers 0.
+                self._factors = np.array([1.0 / v**0.5 if v else 0.0 for v in variances])
+        return names
+
+    def _choose_columns(self, known: Any) -> None:
+        schema, chosen = self._schema, list[tuple[int, str]]()
         if self._inputs.has_numbers:
             chosen = [
                 (j, name)
@@ -159,13 +172,7 @@ class Scorer:
         self._columns = np.array([j for j, _ in chosen], dtype=np.intp)
         self._means = np.zeros(len(names))
         self._factors = np.ones(len(names))
-        if scaler is not None:
-            self._means = np.array([scaler.means.get(name, 0.0) for name in names], dtype=float)
-            if scaler.with_std:
-                variances = [scaler.vars.get(name, 0.0) for name in names]
-                # No variance, no spread: river answers 0.
-                self._factors = np.array([1.0 / v**0.5 if v else 0.0 for v in variances])
-        return names
+        self._chosen = tuple(schema.names), dict.fromkeys(known).keys(), names
 
     def _numbers(self, X: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """The scaled columns of the model, shape (n, d), and where they are missing."""
@@ -173,8 +180,9 @@ class Scorer:
         if len(columns) and X.shape[1] <= columns[-1]:
             X = np.pad(X, ((0, 0), (0, columns[-1] + 1 - X.shape[1])), constant_values=np.nan)
         taken = X.take(columns, axis=1)
-        taken -= self._means
-        taken *= self._factors
+        if self._inputs.scaler is not None:
+            taken -= self._means
+            taken *= self._factors
         return taken, np.isnan(taken)
 
     # ---------------------------------------------------------------------------- categories
@@ -272,6 +280,10 @@ class BayesScorer(Scorer):
     A feature that no class has learned says the same for all and is left out.
     """
 
+    def __init__(self, final: Any, inputs: Inputs, schema: SchemaView) -> None:
+        super().__init__(final, inputs, schema)
+        self._read: tuple[list[str], dict[Any, tuple[float, list[tuple[float, float]]]]] = ([], {})
+
     def _refresh(self) -> None:
         counts, gaussians = self._final.class_counts, self._final.gaussians
         self._codes = [code_of(label) for label in counts]
@@ -281,7 +293,11 @@ class BayesScorer(Scorer):
             known.update(dict.fromkeys(of_class))
         names = self._take_columns(known)
         shape = (len(by_class), len(names))
-        found = [_mean_and_precision(g.get(name)) for g in by_class for name in names]
+        if names != self._read[0]:
+            self._read = names, {}
+        found = [
+            pair for of in zip(counts.items(), by_class, strict=True) for pair in self._of(*of)
+        ]
         self._centres = np.array([mean for mean, _ in found]).reshape(shape)
         self._precisions = np.array([precision for _, precision in found]).reshape(shape)
         self._heights = self._precisions / math.sqrt(math.tau)
@@ -295,6 +311,16 @@ class BayesScorer(Scorer):
             if name in final.texts:
                 lines = [[final.log_chance(c, name, text) for c in counts] for text in texts]
                 self._tables.append((j, np.array([*lines, [0.0] * len(counts)])))
+
+    def _of(self, counted: tuple[Any, float], gaussians: Any) -> list[tuple[float, float]]:
+        """Mean and precision of each number in one class, read anew if it has learned since."""
+        label, count = counted
+        names, by_label = self._read
+        known = by_label.get(label)
+        if known is None or known[0] != count:
+            found = [_mean_and_precision(gaussians.get(name)) for name in names]
+            known = by_label[label] = (count, found)
+        return known[1]
 
     def _answers(self, X: Floats) -> Floats:
         numbers, is_missing = self._numbers(X)

@@ -338,9 +338,10 @@ class Trainer:
             self.memory.add(*told, is_control, champion_right, **(more | {"context": context}))
             if entry.opinion_n == 1:
                 self.twins.learn(entry, row, code)
-        example = Example(*told, is_control, champion_right, **more)
-        self._try(example)
-        is_learned = self.learner.learn(row, code, at=example.at, key=example.id, **more)
+        if self._trial is not None or self._open is not None:
+            example = Example(*told, is_control, champion_right, **more)
+            self._try(example)
+        is_learned = self.learner.learn(row, code, at=told[1], key=told[0], **more)
         self.learned_n += is_learned
         self.unlearnable_n += not is_learned
         if is_learned:

@@ -101,6 +101,14 @@ def _times(ratio: float) -> str:
     return f"over {RATIO_MAX:.0f} times" if ratio >= RATIO_MAX else f"{ratio:.1f} times"
 
 
+def _margin(said: list[float]) -> float:
+    """By how much the likeliest class leads; 1 where a twin failed: it has no doubt."""
+    if len(said) < 2:
+        return 0.0
+    lowest, highest = sorted(said)[-2:]
+    return 1.0 if math.isnan(highest - lowest) else highest - lowest
+
+
 def _chance_of(margin: float, margins: list[float]) -> float:
     """The probability with which a chosen twin learns, of mean 1 / TWINS_N, by its rank."""
     below_n = sum(other < margin for other in margins)
@@ -169,10 +177,7 @@ class Twins:
             self._judge([float(is_likeliest(answer, code)) for answer in said])
         mean_n = self.joint.learned_n / TWINS_N
         for i, (twin, margins) in enumerate(zip(self.chosen, self.margins, strict=True)):
-            ordered = np.sort(said[TWINS_N + i])
-            margin = float(ordered[-1] - ordered[-2]) if len(ordered) > 1 else 0.0
-            # Where a twin failed it has no doubt.
-            margin = 1.0 if math.isnan(margin) else margin
+            margin = _margin(said[TWINS_N + i].tolist())
             chance = _chance_of(margin, margins) * (1.0 + (mean_n - twin.learned_n) / _AHEAD_N)
             margins.append(margin)
             del margins[:-_MARGINS_N]

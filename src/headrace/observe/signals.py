@@ -39,7 +39,7 @@ def predicted_classes(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
 
 def doubts(confidence: NDArray[np.float64]) -> list[float]:
     """1 - confidence, in [0, 1], NaN where there was none; plain floats, as detectors want them."""
-    plain: list[float] = np.clip(1.0 - confidence, 0.0, 1.0).tolist()
+    plain: list[float] = np.minimum(np.maximum(1.0 - confidence, 0.0), 1.0).tolist()
     return plain
 
 

@@ -140,7 +140,8 @@ class RankChances:
         ranks_n = len(ordered) + 1
         weights = shape.share + (1.0 - shape.share) * _closeness(ranks_n, shape.sharpness)
         self._by_rank = _limited(weights, rate)
-        self._sums = np.concatenate([[0.0], np.cumsum(self._by_rank)])
+        self._sums = np.zeros(ranks_n + 1)
+        np.add.accumulate(self._by_rank, out=self._sums[1:])
 
     def of(self, doubts: NDArray[np.float64]) -> NDArray[np.int64]:
         """The probabilities of events with these doubts, in billionths, shape (m,).
@@ -148,8 +149,8 @@ class RankChances:
         Each row is independent of the others.
         """
         n = len(self.ordered)
-        above = n - np.searchsorted(self.ordered, doubts, side="right")
-        below = n + 1 - np.searchsorted(self.ordered, doubts, side="left")
+        above = n - self.ordered.searchsorted(doubts, side="right")
+        below = n + 1 - self.ordered.searchsorted(doubts, side="left")
         mean = (self._sums[below] - self._sums[above]) / (below - above)
         return np.asarray(np.rint(mean * ONE).astype(np.int64))
 
@@ -161,7 +162,7 @@ class RankChances:
     def preferred_from(self) -> float:
         """The doubt from which on an event is likelier to be asked than one drawn blindly."""
         n = len(self.ordered)
-        preferred_n = int((self._by_rank > self.rate).sum())
+        preferred_n = int(np.count_nonzero(self._by_rank > self.rate))
         return float(self.ordered[n - preferred_n]) if 0 < preferred_n <= n else 0.0
 
 
@@ -213,9 +214,9 @@ def _closeness(ranks_n: int, sharpness: float) -> NDArray[np.float64]:
 def _limited(weights: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """Probabilities proportional to descending weights, at most 1, whose mean is the rate."""
     n = len(weights)
-    sure_n, scale = 0, rate * n / float(weights.sum())
+    sure_n, scale = 0, rate * n / float(np.add.reduce(weights))
     while True:
-        over_n = int((scale * weights >= 1.0).sum())
+        over_n = int(np.count_nonzero(scale * weights >= 1.0))
         if over_n <= sure_n:
             break
         sure_n = over_n
@@ -258,11 +259,11 @@ def place_drawn(
     (Place(mass=1000000000, mark=-1), 0)
     """
     before, mark = place.mass, place.mark
-    ends = before + np.cumsum(chances)
+    ends = before + np.add.accumulate(chances)
     while True:
         is_bought = mark < 0
         # An open unit is drawn by the event above whose beginning the mark lies; a bought one ends.
-        row = int(np.searchsorted(ends, ONE - 1 if is_bought else mark, side="right"))
+        row = int(ends.searchsorted(ONE - 1 if is_bought else mark, side="right"))
         if row == len(ends):
             return Place(int(ends[-1]), mark), None
         over = int(ends[row]) - ONE

@@ -1,8 +1,9 @@
-"""One thread: on several, sums are cut by the number of cores, and so are their last bits."""
+"""One BLAS thread: on several, sums are cut by the number of cores, and so are their last bits."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from typing import Any
 
@@ -15,14 +16,29 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[Any]:
+@cache
+def _libraries() -> list[Any]:
+    return [one for one in _controller().lib_controllers if one.user_api == "blas"]
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
     """Within it numpy and scipy multiply and solve in one thread of this process.
 
     >>> with one_blas_thread():
     ...     pass
     """
-    context: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return context
+    # As the controller's `limit` does it, which looks at each library several times.
+    before = [(library, library.get_num_threads()) for library in _libraries()]
+    for library, threads_n in before:
+        if threads_n != 1:
+            library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, threads_n in before:
+            if threads_n != 1:
+                library.set_num_threads(threads_n)
 
 
 def one_thread() -> AbstractContextManager[Any]:

@@ -242,9 +242,12 @@ class Committee(Keeping, base.Classifier):
 
         NaN where every member failed.
         """
+        return self.pooled_of(*self.heard(rows))
+
+    def pooled_of(self, said: Floats, has_failed: NDArray[np.bool_]) -> Floats:
+        """The same of what `heard` gave."""
         if not self._examples:
-            return np.full((len(rows), len(self.classes)), 1.0 / max(1, len(self.classes)))
-        said, has_failed = self._opinions(rows)
+            return np.full(said.shape[1:], 1.0 / max(1, len(self.classes)))
         pooled = self.pool_opinions(said)
         if has_failed.any():
             pooled[has_failed] = np.nan
@@ -256,9 +259,9 @@ class Committee(Keeping, base.Classifier):
 
     def opinions(self, rows: Rows) -> Floats:
         """What each member says, shape (members, n, classes); uniform where it says nothing fit."""
-        return self._opinions(rows)[0]
+        return self.heard(rows)[0]
 
-    def _opinions(self, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
+    def heard(self, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
         """The same, and on which of the rows every member failed, shape (n,)."""
         shape = (len(rows), len(self.classes))
         if not self._examples:
@@ -281,9 +284,8 @@ class Committee(Keeping, base.Classifier):
             self.failures[number].note("predict", "its opinions are no distribution")
         return as_distributions(said), ~is_fine.any(axis=0)
 
-    def opinions_by_class(self, rows: Rows) -> dict[Any, tuple[float, ...]]:
-        """What each member says of one row, by class, to 6 digits: it is written to a log."""
-        said = self.opinions(rows)[:, 0]
+    def by_class(self, said: Floats) -> dict[Any, tuple[float, ...]]:
+        """What each member said, shape (members, classes), to 6 digits: it is written to a log."""
         return {
             name: tuple(float(f"{p:.6g}") for p in said[:, code].tolist())
             for code, name in enumerate(self.classes)
@@ -295,6 +297,11 @@ class Committee(Keeping, base.Classifier):
     def now(self) -> float:
         """The time of the newest event learned or observed."""
         return self._now
+
+    @property
+    def fitted(self) -> Sequence[bool]:
+        """Which members are solved; another object after every change of what they go by."""
+        return self._is_fit
 
     def river_places(self) -> list[int]:
         """The numbers of the members that are river classifiers."""

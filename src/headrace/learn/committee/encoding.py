@@ -189,8 +189,8 @@ class Encoder:
         if self._numbers:
             columns, means, factors = self._scale
             numbers = (Z[:, columns] - means) * factors
-            numbers = np.clip(np.nan_to_num(numbers, nan=0.0), -CLIP, CLIP)
-            Z[:, columns] = numbers
+            numbers[np.isnan(numbers)] = 0.0
+            Z[:, columns] = np.minimum(np.maximum(numbers, -CLIP), CLIP)
         return Z
 
     # ------------------------------------------------------------------------------- tables of rows
@@ -211,6 +211,8 @@ _NOTHING = Moments(0, 0.0, 0.0)
 
 def _number_of(value: Any) -> float | None:
     """A finite number as a float; None for anything else, a missing value included."""
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if value is None or isinstance(value, str):
         return None
     try:

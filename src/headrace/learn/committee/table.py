@@ -6,8 +6,9 @@ It does for a committee what `scoring` does for river's models: answers agree wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,13 @@ BLOCK_N = 512
 """Rows scored at once: what lies between is as large as they are many times the evidence."""
 
 
+class _Heard(NamedTuple):
+    """What was scored last: by which fit, and by block rows, times and what members said."""
+
+    fitted: Sequence[bool]
+    blocks: list[tuple[Floats, Floats, Floats]]
+
+
 class CommitteeTable:
     """A committee behind the columns of a schema. Holds nothing that the two do not give again."""
 
@@ -35,18 +43,39 @@ class CommitteeTable:
         self._categories: dict[int, list[Floats]] = {}
         self._texts: list[tuple[int, str]] = []
         self._shared: dict[int, int] = {}
+        self._heard = _Heard((), [])
 
     def score(
         self, X: Floats, at: Floats | None, original_of: OriginalOf | None = None
     ) -> tuple[list[Any], Floats]:
         """The classes learned so far, and pooled probabilities of rows (n, width) at times (n,)."""
-        blocks = []
+        blocks, heard = [], list[tuple[Floats, Floats, Floats]]()
         for i in range(0, len(X), BLOCK_N):
             times = None if at is None else at[i : i + BLOCK_N]
             mine = None if original_of is None else partial(_shifted, original_of, i)
-            blocks.append(self.committee.pooled(self.rows(X[i : i + BLOCK_N], times, mine)))
+            rows = self.rows(X[i : i + BLOCK_N], times, mine)
+            said, has_failed = self.committee.heard(rows)
+            blocks.append(self.committee.pooled_of(said, has_failed))
+            if times is not None and not self._texts:
+                # Whose rows these are may write others into them.
+                heard.append((X[i : i + BLOCK_N].copy(), times.copy(), said))
+        self._heard = _Heard(self.committee.fitted, heard)
         k = len(self.committee.classes)
         return self.committee.classes, np.concatenate([np.zeros((0, k)), *blocks])
+
+    def said(self, row: Floats, at: float, original: Features | None) -> Floats:
+        """What each member says of one event, shape (members, classes): as when it was scored.
+
+        Unless a label came since, or the event may have texts that its row does not tell.
+        """
+        heard = self._heard
+        if heard.fitted is self.committee.fitted and not self._texts:
+            for X, times, said in heard.blocks:
+                for i in np.flatnonzero(times == at).tolist():
+                    if X[i].tobytes() == row.tobytes():
+                        return np.asarray(said[:, i])
+        rows = self.rows(row[np.newaxis], np.array([at]), lambda _: original)
+        return self.committee.opinions(rows)[:, 0]
 
     def rows(self, X: Floats, at: Floats | None, original_of: OriginalOf | None = None) -> Rows:
         """What members need to know of rows (n, width); without times, they are of now.

@@ -74,7 +74,10 @@ class Glr:
                 sure += sum(expectations[n - newest_n : start])
             start = n - newest_n
             if expected is not None:
-                gain = _told(found, newest_n, sure / newest_n + self.rise)
+                wanted = sure / newest_n + self.rise
+                if found / newest_n <= wanted < _SURE:
+                    continue  # The usual case: no gain.
+                gain = _told(found, newest_n, wanted)
             else:
                 gain = compared(found, newest_n, total - found, n - newest_n, self.rise)
             if gain > self.statistic:
@@ -90,8 +93,6 @@ class Glr:
 
 def _told(hits_n: int, n: int, expected: float) -> float:
     share = hits_n / n
-    if share <= expected < _SURE:  # The usual case, and the limits below change nothing of it.
-        return 0.0
     expected = min(max(expected, 1e-6), _SURE)
     return n * _divergence(share, expected) if share > expected else 0.0
 

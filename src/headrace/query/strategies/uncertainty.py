@@ -34,6 +34,8 @@ def margin(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     models for information extraction", 2001)."""
     if pool.probabilities.shape[1] < 2:
         return np.zeros(len(pool))
+    if pool.probabilities.shape[1] == 2:
+        return np.asarray(1.0 - np.abs(pool.probabilities[:, 1] - pool.probabilities[:, 0]))
     largest = np.partition(pool.probabilities, -2, axis=1)[:, -2:]
     return np.asarray(1.0 - (largest[:, 1] - largest[:, 0]))
 
