@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from river import linear_model, tree
+from river.preprocessing import StandardScaler
 
 from headrace import Engine, Event, Settings
 from headrace.limits import LIMITS
@@ -115,3 +117,21 @@ def test_a_category_is_counted_however_events_are_batched():
     for event in events:
         single.feed([event])
     assert whole.report.limits == single.report.limits
+
+
+def test_a_model_that_is_asked_row_by_row_is_named_once_that_costs_something(monkeypatch):
+    monkeypatch.setattr("headrace.limits.ROW_BY_ROW_N", 30)
+    events = [Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)]
+    by_rows = linear_model.Perceptron()
+    found = []
+    for model in (by_rows, StandardScaler() | by_rows, tree.HoeffdingTreeClassifier(), None):
+        engine = Engine(model)
+        engine.feed(events[:20])
+        assert engine.report.limits == ()
+        engine.feed(events[20:])
+        found.append([(one.kind, one.n, one.sentence) for one in engine.report.limits])
+    (alone,), (behind,), *none = found
+    assert alone[:2] == behind[:2] == ("row_by_row", 40)
+    assert "each of which Perceptron was asked" in alone[2]
+    assert "each of which StandardScaler | Perceptron was asked" in behind[2]
+    assert none == [[], []]

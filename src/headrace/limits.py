@@ -25,15 +25,19 @@ LIMITS = (
     "not_finite",
     "draws_waiting",
     "slices",
+    "row_by_row",
 )
 """The closed list of kinds."""
+
+ROW_BY_ROW_N = 10_000
+"""After so many events it is said that the model is asked row by row: before, it costs little."""
 
 NAMES_MAX = 5
 """So many names are shown, and how many more there are."""
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
-    """One limit. `n` counts its cost: values, features, classes, draws; `sentence` says it."""
+    """One limit. `n` counts its cost: values, features, classes, draws, events."""
 
     kind: str
     n: int
@@ -41,11 +45,15 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def limits_reached(
-    schemas: Sequence[Schema], given_up_n: int = 0, slices: Iterable[str] = ()
+    schemas: Sequence[Schema],
+    given_up_n: int = 0,
+    slices: Iterable[str] = (),
+    row_by_row: tuple[str, int] = ("", 0),
 ) -> tuple[Limit, ...]:
     """Those that these schemas have reached, and that of the draws that wait for money.
 
-    `slices` are the predicates of the settings, whose features no event may have had.
+    `slices` are the predicates of the settings, whose features no event may have had. `row_by_row`
+    is the name of a model that is not scored in batches, and on how many events it was asked.
 
     >>> from headrace.observe.schema import Schema
     >>> from headrace.settings import SchemaSettings
@@ -62,6 +70,7 @@ def limits_reached(
         _not_finite(schemas),
         _draws_waiting(given_up_n),
         _slices(schemas, slices),
+        _row_by_row(*row_by_row),
     )
     return tuple(limit for limit in found if limit.n)
 
@@ -152,6 +161,16 @@ def _slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
         f"them: {_names(f'{name}{hint}' for name, hint in found.items())}"
     )
     return Limit(kind="slices", n=len(found), sentence=text)
+
+
+def _row_by_row(model: str, events_n: int) -> Limit:
+    text = (
+        f"{events_n:,} events on each of which {model} was asked by itself: it can't be scored in "
+        "batches, which takes several times as long; set model.name to one that can "
+        "(committee, logistic, naive-bayes, tree, forest), unless it is worth that"
+    )
+    is_told = bool(model) and events_n >= ROW_BY_ROW_N
+    return Limit(kind="row_by_row", n=events_n if is_told else 0, sentence=text)
 
 
 def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

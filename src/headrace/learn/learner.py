@@ -24,34 +24,14 @@ from .failures import Failures
 from .habits import first_words, keeps_absence, takes_weight
 from .members import as_distributions, ensemble_in, opinions_of
 from .own_labels import OwnLabels
+from .parts import name_of
 from .presets import RiverClassifier
-from .schema_view import Floats, SchemaView
+from .schema_view import Floats, LastRow, SchemaView
 from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
 from .tree_scoring import TreeScorer, is_of_trees
 
 PAIRWISE_N = 8
 """From so many numbers on numpy adds them in another order than one after the other."""
-
-
-class LastRow:
-    """The features of the row read last, for all who learn one label: champion and twins."""
-
-    __slots__ = ("_asked", "_features")
-
-    def __init__(self) -> None:
-        self._asked: tuple[Any, ...] = (None, None, None)
-        self._features: dict[str, Any] = {}
-
-    def features(
-        self, row: Floats, schema: SchemaView, original: Features | None
-    ) -> dict[str, Any]:
-        """What the schema makes of the row, in a dict of its own: some models change theirs."""
-        before = self._asked
-        if row is not before[0] or schema is not before[1] or original is not before[2]:
-            self._asked = row, schema, original
-            given = () if original is None else (original,)
-            self._features = schema.features(row, *given)
-        return self._features.copy()
 
 
 class Learner:
@@ -129,6 +109,11 @@ class Learner:
         self.__dict__.update(state)
         self.failures = Failures()
         self._compile()
+
+    @property
+    def row_by_row(self) -> str:
+        """What the model is, if nothing of it can be scored in batches; else empty."""
+        return name_of(self.model) if self._scorer is None and self._table is None else ""
 
     @property
     def wants_context(self) -> bool:

@@ -30,6 +30,17 @@ def parts_of(model: Any, path: str = "") -> Iterator[tuple[str, Any]]:
                     yield from parts_of(element, f"{below}[{key!r}]")
 
 
+def name_of(model: Any) -> str:
+    """What kind of model it is, with its steps; of members nothing.
+
+    >>> from river import naive_bayes, preprocessing
+    >>> name_of(preprocessing.StandardScaler() | naive_bayes.GaussianNB())
+    'StandardScaler | GaussianNB'
+    """
+    steps = model.steps.values() if is_pipeline(model) else [model]
+    return " | ".join(type(step).__name__ for step in steps)
+
+
 def is_pipeline(model: Any) -> bool:
     """Whether it is a pipeline itself."""
     # river answers isinstance(pipeline, X) for the last step as well, so the type itself is asked.

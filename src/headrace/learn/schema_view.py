@@ -42,3 +42,24 @@ class SchemaView(Protocol):
         With the features as they came, values are those: whole numbers, booleans, whole texts.
         """
         ...
+
+
+class LastRow:
+    """The features of the row read last, for all who learn one label: champion and twins."""
+
+    __slots__ = ("_asked", "_features")
+
+    def __init__(self) -> None:
+        self._asked: tuple[Any, ...] = (None, None, None)
+        self._features: dict[str, Any] = {}
+
+    def features(
+        self, row: Floats, schema: SchemaView, original: Features | None
+    ) -> dict[str, Any]:
+        """What the schema makes of the row, in a dict of its own: some models change theirs."""
+        before = self._asked
+        if row is not before[0] or schema is not before[1] or original is not before[2]:
+            self._asked = row, schema, original
+            given = () if original is None else (original,)
+            self._features = schema.features(row, *given)
+        return self._features.copy()

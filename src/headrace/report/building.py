@@ -188,6 +188,7 @@ def _find_limits(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Limit, ...]
         _distinct([shard.schema for shard in shards]) or [trainer.schema],
         sum(shard.asking.queue.given_up_n for shard in shards),
         dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
+        (trainer.learner.row_by_row, sum(shard.events_n for shard in shards)),
     )
 
 

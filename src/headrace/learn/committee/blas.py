@@ -1,4 +1,4 @@
-"""One BLAS thread: on several, sums are cut by the number of cores, and so are their last bits."""
+"""One thread: on several, sums are cut by the number of cores, and so are their last bits."""
 
 from __future__ import annotations
 
