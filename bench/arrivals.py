@@ -34,7 +34,7 @@ from scipy.stats import t as student
 
 from experiments.streams import load
 from headrace.commands.pilot.history import History
-from headrace.commands.pilot.runs import Case, play
+from headrace.commands.pilot.runs import Case, play_case
 from headrace.query.rules import RANK, RULES
 from headrace.settings import parse
 
@@ -64,7 +64,7 @@ def run(history: History, rule: str, seed: int, given: argparse.Namespace) -> di
     )
     case = Case(budget=given.budget, latency=given.latency, strategy=strategy, seed=seed)
     began = time.process_time()
-    outcome = play(history, settings, case, lambda n: None)
+    outcome = play_case(history, settings, case, lambda n: None)
     cpu_s = time.process_time() - began
     return {
         "stream": history.name,

@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from headrace.commands.demo.command import EVENTS_N, Show
-from headrace.commands.demo.duel import STRETCHES, Duel, Side, stream
+from headrace.commands.demo.duel import STRETCHES, Duel, Side, make_stream
 
 # Student's 97.5 % quantile by degrees of freedom.
 QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 9: 2.262, 19: 2.093}
@@ -24,7 +24,7 @@ QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 7: 2.365, 9: 2.2
 
 def played(seed: int, events_n: int) -> Duel:
     duel = Duel.of(events_n, seed)
-    for batch in stream(events_n, seed):
+    for batch in make_stream(events_n, seed):
         duel.play(batch)
     duel.finish()
     return duel
@@ -71,7 +71,7 @@ def truth(side: Side, stretch: str) -> float:
 
 def picture(path: Path, events_n: int, seed: int) -> None:
     show = Show(Duel.of(events_n, seed), events_n)
-    for batch in stream(events_n, seed):
+    for batch in make_stream(events_n, seed):
         show.play(batch)
         if show.report.events.observed_n >= events_n * 3 // 4:
             break

@@ -56,7 +56,7 @@ def settings_of(servers: str, folder: str, share: float) -> Settings:
 
 async def fill(settings: Settings, events_n: int) -> None:
     """Write the events."""
-    luck, producer = random.Random(1), client.producer(settings.kafka)
+    luck, producer = random.Random(1), client.make_producer(settings.kafka)
     await producer.start()
     sent: list[Any] = []
     for i in range(events_n):
@@ -74,7 +74,7 @@ async def bare(
     settings: Settings, events_n: int, decode: Callable[[Sequence[bytes]], object]
 ) -> tuple[float, float]:
     """CPU seconds and seconds of a loop over getmany."""
-    consumer = client.consumer(settings.kafka)
+    consumer = client.make_consumer(settings.kafka)
     await consumer.start()
     consumer.assign([partition_of("inference", p) for p in range(PARTITIONS_N)])
     await consumer.seek_to_beginning()

@@ -36,8 +36,8 @@ from headrace.bridges.desk.routing import (
     WAITING_N,
     Comparisons,
     Known,
+    choose_suited,
     is_as_they_come,
-    suited,
 )
 from headrace.label.annotators import Annotator
 from headrace.label.desk import Desk
@@ -157,7 +157,7 @@ class Queue:
             return None
         if not self._share or is_as_they_come(person, self.answers_n, self._share):
             return free[0]
-        return free[suited(person, free, [*self._here], known) or 0]
+        return free[choose_suited(person, free, [*self._here], known) or 0]
 
     def answer(self, person: str, question: LabelRequested) -> None:
         """Somebody has answered: a question with as many answers as it wants leaves."""

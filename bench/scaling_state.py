@@ -143,7 +143,7 @@ def written_s(folder: str, blob: bytes) -> tuple[float, float]:
         began = time.perf_counter()
         states.write_desk(0, blob, position)
         writes.append(time.perf_counter() - began)
-    store = states._store("desk-0")
+    store = states._open_store("desk-0")
     began = time.perf_counter()
     assert store.latest() is not None
     return sorted(writes)[2], time.perf_counter() - began
@@ -252,7 +252,7 @@ async def _carry_out(producer: Any, outbox: Outbox) -> None:
 
 async def _wire(settings: Any) -> Wire:
     found = Wire()
-    producer = client.producer(settings)
+    producer = client.make_producer(settings)
     await producer.start()
     posts = [Post("headrace.journal", b"x" * 150, partition=i % 4) for i in range(2_000)]
     events = [Post("inference", b"x" * 400, partition=i % 10) for i in range(2_000)]
@@ -274,13 +274,13 @@ async def _wire(settings: Any) -> Wire:
     await producer.stop()
     began, first = time.perf_counter(), partition_of("headrace.journal", 0)
     for _ in range(5):
-        asleep = client.consumer(settings)
+        asleep = client.make_consumer(settings)
         await asleep.start()
         asleep.assign([first])
         await asleep.end_offsets([first])
         await asleep.stop()
     found.client_s = (time.perf_counter() - began) / 5
-    consumer = client.consumer(settings, group="headrace-bench")
+    consumer = client.make_consumer(settings, group="headrace-bench")
     await consumer.start()
     tps = [partition_of("inference", n) for n in range(1_000)]
     for n in (10, 100, 1_000):

@@ -32,7 +32,7 @@ from rich.progress import Progress
 from headrace.adapters.tables import read_table
 from headrace.commands.pilot.compare import t_interval
 from headrace.commands.pilot.history import History, history_of
-from headrace.commands.pilot.runs import Case, play
+from headrace.commands.pilot.runs import Case, play_case
 from headrace.settings import parse
 
 EVENTS_N = 5_000
@@ -136,7 +136,7 @@ def make_run(history: History, key: Key) -> Run:
     way = WAYS[key.way]
     settings = parse({"model": {"name": key.model}, "query": dict(way.query)})
     case = Case(budget=key.budget, latency=key.latency, strategy=way.strategy, seed=key.seed)
-    outcome = play(history, settings, case, lambda n: None)
+    outcome = play_case(history, settings, case, lambda n: None)
     return Run(key, len(history), outcome.accuracy, outcome.balanced, outcome.labels_n)
 
 

@@ -27,7 +27,7 @@ from prometheus_client import CollectorRegistry
 from headrace.adapters.metrics.prometheus import registry_of
 from headrace.adapters.metrics.timings import Timings
 from headrace.chance import Chance
-from headrace.commands.demo.duel import Side, settings_of, stream
+from headrace.commands.demo.duel import Side, make_stream, settings_of
 from headrace.messages import Event
 from headrace.observe.decode import batch_of
 from headrace.report import Report, SnapshotsReport, WorkerReport
@@ -112,7 +112,7 @@ def _scrapes(start: float) -> Iterator[tuple[float, CollectorRegistry]]:
     registry = registry_of(lambda: shell.report, shell.timings)
     events: list[Event] = []
     truths: list[str] = []
-    for batch, known in stream(EVENTS_N, SEED):
+    for batch, known in make_stream(EVENTS_N, SEED):
         events += [batch.row(i) for i in range(len(batch))]
         truths += known
         while len(events) >= SCRAPE_S:

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.commands.demo.duel import stream
+from headrace.commands.demo.duel import make_stream
 
 SEED = 7
 ANSWERED_AFTER_S = 5.0
@@ -51,7 +51,7 @@ class DemoRun:
     def write(self, events_n: int) -> None:
         truth: dict[str, str] = {}
         with (self.folder / "events.jsonl").open("w") as file:
-            for batch, labels in stream(events_n, SEED):
+            for batch, labels in make_stream(events_n, SEED):
                 for i, label in enumerate(labels):
                     event = batch.row(i)
                     truth[event.id] = label

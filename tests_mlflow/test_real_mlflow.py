@@ -21,7 +21,7 @@ from commands.saved_workers import lived as lived_workers
 from headrace import Engine, cli
 from headrace.adapters.snapshots.store import load_keys
 from headrace.commands.mlflow import params_of
-from headrace.commands.model import kept_versions
+from headrace.commands.model import read_kept_versions
 from headrace.settings import parse
 
 KEEPING = {**SETTINGS, "learn": {"versions_kept": 3, "version_every_n": 7}}
@@ -64,7 +64,7 @@ def test_curve_parameters_versions_and_aliases(stream: Stream, server: Server) -
     assert [(point.step, point.value) for point in history] == [
         (point["labels_n"], point["values"]["labels_learned"]) for point in curve
     ]
-    versions = kept_versions(stream.places.state)
+    versions = read_kept_versions(stream.places.state)
     there = client(server).search_model_versions("name='whole'")
     assert sorted(int(one.tags["headrace.version"]) for one in there) == sorted(
         version.number for version in versions.all
@@ -98,7 +98,7 @@ def test_the_champion_is_loaded_by_mlflow_and_scores_as_the_run_does(
     key = load_keys(state / "snapshots", makes_key=False).signing.decode()
     monkeypatch.setenv("HEADRACE_SNAPSHOT_KEY", key)
     said = mlflow.pyfunc.load_model("models:/loaded@champion").predict(frame)
-    versions = kept_versions(state)
+    versions = read_kept_versions(state)
     version = versions.find(versions.in_use)
     assert version is not None
     engine = Engine(settings=parse(KEEPING))
@@ -120,7 +120,7 @@ def test_moving_the_alias_rolls_the_run_back(stream: Stream, server: Server) -> 
     track(stream, server, "moved")
     assert run(stream).retraining.rolled_back_n == 1
     track(stream, server, "moved")
-    in_use = kept_versions(stream.places.state).in_use
+    in_use = read_kept_versions(stream.places.state).in_use
     assert in_use == int(first.tags["headrace.version"])
     champion = client(server).get_model_version_by_alias("moved", "champion")
     assert champion.version == first.version
@@ -163,7 +163,7 @@ def test_killed_again_and_again_and_a_server_that_was_away(stream: Stream, serve
     there = client(server).search_model_versions("name='killed'")
     numbers = [int(one.tags["headrace.version"]) for one in there]
     assert sorted(numbers) == sorted({*numbers})
-    assert {version.number for version in kept_versions(stream.places.state).all} == {*numbers}
+    assert {version.number for version in read_kept_versions(stream.places.state).all} == {*numbers}
 
 
 def test_workers_on_kafka_by_what_they_saved(

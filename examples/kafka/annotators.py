@@ -27,7 +27,7 @@ from pictures import Pictures, number_of
 
 from headrace import Answer, BadInput, BadSettings, LabelRequested
 from headrace.chance import Chance
-from headrace.drivers.kafka.client import check_brokers, consumer, producer
+from headrace.drivers.kafka.client import check_brokers, make_consumer, make_producer
 from headrace.settings import Settings, load_for_kafka
 from headrace.testing.oracles import Crowd
 
@@ -89,7 +89,7 @@ async def answer_all(settings: Settings, people: People, stop: asyncio.Event) ->
     """Read and answer until stopped; how many answers were written."""
     kafka, given_n = settings.kafka, 0
     # Without a place of its own it begins with the oldest request that is there.
-    reader, writer = consumer(kafka, auto_offset_reset="earliest"), producer(kafka)
+    reader, writer = make_consumer(kafka, auto_offset_reset="earliest"), make_producer(kafka)
     await writer.start()
     try:
         await reader.start()

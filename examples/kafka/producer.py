@@ -22,7 +22,7 @@ from aiokafka.errors import KafkaError
 from pictures import Pictures, event_id
 
 from headrace import BadInput, BadSettings
-from headrace.drivers.kafka.client import admin, check_brokers, producer
+from headrace.drivers.kafka.client import check_brokers, make_admin, make_producer
 from headrace.settings import Settings, load_for_kafka
 
 TOPIC_ALREADY_EXISTS = 36
@@ -32,7 +32,7 @@ STOP_S_MAX = 10.0
 
 async def make_topic(settings: Settings, partitions: int) -> None:
     """The inference log, if it is missing: a worker never makes it."""
-    client = admin(settings.kafka)
+    client = make_admin(settings.kafka)
     await client.start()
     try:
         topic = NewTopic(settings.kafka.events, partitions, settings.kafka.replication)
@@ -51,7 +51,7 @@ async def produce(
     No event is written twice, and none ahead of its time: after an outage it goes on at its rate.
     """
     topic, run, n = settings.kafka.events, f"run{int(time.time())}", 0
-    writer = producer(settings.kafka)
+    writer = make_producer(settings.kafka)
     await writer.start()
     try:
         partitions = sorted(await writer.partitions_for(topic))

@@ -27,7 +27,7 @@ def test_the_cipher_is_that_of_its_specification() -> None:
     ):
         sealer = Sealer([KEY], "")
         sealer._first.cipher = bytes([byte]) * 32
-        found = sealer._of(sealer._first, nonce).encrypt(nonce[12:], text, bound)
+        found = sealer._derive_cipher(sealer._first, nonce).encrypt(nonce[12:], text, bound)
         assert found.hex() == expected
 
 

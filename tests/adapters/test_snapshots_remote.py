@@ -331,7 +331,7 @@ def test_a_remembered_size_is_not_taken_for_that_of_the_file_just_written(object
     def whole(*_args):
         raise AssertionError("read as if another had written it")
 
-    monkeypatch.setattr(ours, "_read", whole)
+    monkeypatch.setattr(ours, "_read_snapshot", whole)
     ours.write(1, b"after and longer", {})
 
 

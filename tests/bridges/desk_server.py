@@ -25,7 +25,7 @@ from headrace.bridges.desk.people import People
 from headrace.bridges.desk.routing import Comparisons
 from headrace.bridges.desk.server import Estimated, Server
 from headrace.bridges.desk.store import UNDO_S
-from headrace.commands.demo.duel import stream
+from headrace.commands.demo.duel import make_stream
 from headrace.engine import Engine
 from headrace.messages import Answer, Features, LabelRequested
 from headrace.query.budgets import Share
@@ -77,7 +77,7 @@ class LiveRun(LittleRun):
     def __init__(self) -> None:
         super().__init__(["brickface", "cement", "foliage", "grass", "path", "sky", "window"])
         self._engine = Engine(classes=self.declared, budget=Share(0.1), seed=7)
-        self._batches = stream(4_000, 7)
+        self._batches = make_stream(4_000, 7)
         self._event_of: dict[str, str] = {}
         self._truth: dict[str, str] = {}
         while self._engine.report.estimates.accuracy.labels_n < self.KNOWN_N:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bridges.chromium import Chromium, Page
-from headrace.commands.demo.duel import stream
+from headrace.commands.demo.duel import make_stream
 from headrace.commands.desk_demo import EVENTS_N, SEED
 from repo.tree import ROOT
 
@@ -35,7 +35,7 @@ def truths() -> dict[str, str]:
     """By event, the label that is right."""
     return {
         event_id: label
-        for batch, labels in stream(EVENTS_N, SEED)
+        for batch, labels in make_stream(EVENTS_N, SEED)
         for event_id, label in zip(batch.ids, labels, strict=True)
     }
 

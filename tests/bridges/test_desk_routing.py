@@ -19,14 +19,14 @@ from headrace.bridges.desk.routing import (
     HERE_S,
     KNOWN_N,
     Comparisons,
+    choose_suited,
     difficulty_of,
     is_as_they_come,
     rates_of,
     reliability_of,
-    suited,
 )
 from headrace.bridges.desk.store import Store
-from headrace.drivers.files.shown import read_compared, write_report
+from headrace.drivers.files.run_metrics import read_compared, write_report
 from headrace.engine import Engine
 from reports import replace_numbers
 
@@ -127,7 +127,7 @@ def test_whoever_is_away_or_unknown_counts_for_nothing(rig):
     by_expertise(rig, "bob")
     rig.ask(question("easy", 0.1), question("hard", 0.5))
     known = KNOWN | {"dan": Comparisons(KNOWN_N - 1, 0)}
-    assert suited("dan", [question("r", 0.1)], [*KNOWN], known) is None
+    assert choose_suited("dan", [question("r", 0.1)], [*KNOWN], known) is None
     rig.now += HERE_S + 1
     # Nobody has answered for an hour: there is nobody to compare bob with.
     assert rig.next("bob") == "easy"
@@ -139,7 +139,7 @@ def test_people_differing_or_no_guess_is_hardest():
     assert difficulty_of(request("r", prediction={})) == 1.0
     assert difficulty_of(question("r", 0.25)) == 0.25
     alike = [question(name, 0.2) for name in ("a", "b", "c")]
-    assert [suited(name, alike, [*KNOWN], KNOWN) for name in KNOWN] == [0, 0, 0]
+    assert [choose_suited(name, alike, [*KNOWN], KNOWN) for name in KNOWN] == [0, 0, 0]
 
 
 def test_a_question_goes_by_who_is_good_at_the_classes_that_are_likely():
@@ -153,7 +153,7 @@ def test_a_question_goes_by_who_is_good_at_the_classes_that_are_likely():
     hams, spams = [easy_ham, hard_ham], [easy_spam, hard_spam]
     assert difficulty_of(easy_spam) == difficulty_of(easy_ham)
     chosen = {
-        (person, name): suited(person, waiting, [*known], known)
+        (person, name): choose_suited(person, waiting, [*known], known)
         for person in known
         for name, waiting in (("ham", hams), ("spam", spams))
     }

@@ -182,10 +182,10 @@ def test_a_crash_between_copy_mark_and_word_loses_nothing_and_feeds_nothing_twic
     def crash(*_):
         raise Crash
 
-    cuts = {"in the copy": "sync", "before the mark": "_remember"}
+    cuts = {"in the copy": "sync", "before the mark": "_save_mark"}
     with monkeypatch.context() as patched, pytest.raises(Crash):
         if cut in cuts:
-            patched.setattr(QueueCopy, "_opened", with_mark(QueueCopy._opened))
+            patched.setattr(QueueCopy, "_open_copy", with_mark(QueueCopy._open_copy))
             patched.setattr(QueueCopy, cuts[cut], crash)
         else:
             _, made = open_source(source.url, small().queue, follow=False)

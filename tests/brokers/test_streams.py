@@ -218,7 +218,7 @@ def test_the_mark_is_safe_before_the_broker_is_told(tmp_path, monkeypatch):
     copy = QueueCopy(source, address, tmp_path, follow=False, note=print)
     with closing(copy):
         order = []
-        for name in ("sync", "_remember"):
+        for name in ("sync", "_save_mark"):
             kept = getattr(copy, name)
             monkeypatch.setattr(
                 copy, name, lambda *a, name=name, kept=kept: (order.append(name), kept(*a))
@@ -226,7 +226,7 @@ def test_the_mark_is_safe_before_the_broker_is_told(tmp_path, monkeypatch):
         kept_word = source.acknowledge
         monkeypatch.setattr(source, "acknowledge", lambda: (order.append("word"), kept_word()))
         assert copy.pump(0.0)
-        assert order == ["sync", "_remember", "word"]
+        assert order == ["sync", "_save_mark", "word"]
         assert json.loads((tmp_path / "queue.json").read_text())["stop"] == 3
         assert not copy.has_ended
         assert not copy.pump(0.0)

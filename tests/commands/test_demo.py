@@ -12,7 +12,7 @@ from rich.console import Console
 
 from headrace.cli import main
 from headrace.commands.demo import command as demo
-from headrace.commands.demo.duel import BATCH_N, Duel, stream
+from headrace.commands.demo.duel import BATCH_N, Duel, make_stream
 from headrace.errors import BadSettings
 from headrace.learn.estimate import Estimate
 
@@ -63,7 +63,7 @@ def test_another_seed_is_another_run(plain):
 
 
 def test_the_stream_is_as_long_as_asked_and_shifted_from_the_middle_on():
-    batches = list(stream(2_000, seed=1))
+    batches = list(make_stream(2_000, seed=1))
     ids = list(chain.from_iterable(batch.ids for batch, _ in batches))
     assert ids == [str(i) for i in range(2_000)]
     assert max(len(batch) for batch, _ in batches) == BATCH_N
@@ -76,7 +76,7 @@ def test_the_stream_is_as_long_as_asked_and_shifted_from_the_middle_on():
 
 def test_both_sides_pay_alike_and_the_shift_hurts_both():
     duel = Duel.of(4_000, seed=7)
-    for batch in stream(4_000, seed=7):
+    for batch in make_stream(4_000, seed=7):
         duel.play(batch)
     duel.finish()
     for side in duel.sides:

@@ -7,8 +7,8 @@ import pytest
 from commands.runs import SETTINGS, Stream, lines_of
 from headrace import Engine, cli
 from headrace.adapters.chain import read_entries
-from headrace.commands.model import kept_versions
-from headrace.commands.replay import replay
+from headrace.commands.model import read_kept_versions
+from headrace.commands.replay import replay_run
 from headrace.drivers.files.orders import place_order
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import RollBackOrdered
@@ -32,7 +32,7 @@ def run(stream, **options):
 
 
 def numbers(stream):
-    return [version.number for version in kept_versions(stream.places.state).kept]
+    return [version.number for version in read_kept_versions(stream.places.state).kept]
 
 
 def back(stream):
@@ -55,10 +55,10 @@ def test_a_version_comes_back_by_an_order_on_the_command_line(stream, capsys):
     [told] = back(stream)
     assert (told["to"], told["order_key"], told["order_reason"]) == (first, "k", "spoilt labels")
     assert report.retraining.rolled_back_n == 1
-    assert kept_versions(stream.places.state).in_use == first
+    assert read_kept_versions(stream.places.state).in_use == first
     assert cli.main([*argv, "--wait", "1"]) == 0
     assert f"the model is version {first} again" in capsys.readouterr().out
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_the_audit_log_says_who_ordered_it_and_what_came_of_it(stream):
@@ -95,7 +95,7 @@ def test_a_run_that_follows_goes_back_at_once_and_a_restart_without_snapshots_to
         path.unlink()
     run(stream)
     assert stream.written() == written
-    assert kept_versions(stream.places.state).in_use == first
+    assert read_kept_versions(stream.places.state).in_use == first
 
 
 def test_a_snapshot_is_written_when_a_version_was_kept(stream):
@@ -129,7 +129,7 @@ def test_a_version_that_is_not_kept_is_refused_and_the_wait_says_so(stream, caps
 
 def test_what_can_not_be_gone_back_to_is_refused_with_a_sentence(stream, tmp_path, capsys):
     with pytest.raises(BadInput, match="holds no recorded run"):
-        kept_versions(tmp_path)
+        read_kept_versions(tmp_path)
     with pytest.raises(BadSettings, match="to is -1"):
         place_order(stream.places.state, RollBackOrdered(at=0.0, to=-1))
     other = Stream(tmp_path / "other")

@@ -9,7 +9,7 @@ import pytest
 from commands.runs import SETTINGS, Stream
 from headrace import cli
 from headrace.adapters.journal import Asked, Journal
-from headrace.commands.replay import replay
+from headrace.commands.replay import replay_run
 from headrace.drivers.files.run import run_files
 from headrace.query import asking, choosing
 from headrace.settings import parse
@@ -87,7 +87,7 @@ def test_what_was_asked_is_asked_and_nothing_else(stream, on_another, moved, cut
         len(asked),
     )
     assert any("What was decided then holds" in note for note in notes)
-    found = replay(stream.places.state)
+    found = replay_run(stream.places.state)
     assert found.differences.n > 0
     assert found.differences.decided_n == len(asked)
     if moved is last_bits:
@@ -119,13 +119,13 @@ def test_a_run_of_an_earlier_version_has_no_record_and_is_decided_again(stream):
     with closing(Journal(path)) as journal:
         for record in records:
             journal.append(record)
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
     notes = []
     stream.run(settings=settings, on_note=notes.append)
     assert not any("What was decided then holds" in note for note in notes)
     stream.write_events(420, 600)
     stream.run(settings=settings)
     assert ids(stream.places.requests)[: len(asked)] == asked
-    found = replay(stream.places.state)
+    found = replay_run(stream.places.state)
     assert (found.difference, found.differences.n) == ("", 0)
     assert found.differences.decided_n > 0

@@ -29,7 +29,7 @@ from headrace.commands.pilot.compare import (
 )
 from headrace.commands.pilot.history import History, history_of
 from headrace.commands.pilot.report import as_html, as_json
-from headrace.commands.pilot.runs import Case, Outcome, play, play_all, settings_of
+from headrace.commands.pilot.runs import Case, Outcome, play_all, play_case, settings_of
 from headrace.drivers.notebook import Simulation
 from headrace.engine import Engine
 from headrace.errors import BadInput, BadSettings
@@ -73,7 +73,7 @@ def bare(outcome: Outcome) -> Outcome:
 
 def test_every_event_is_judged_by_its_prediction_at_arrival() -> None:
     past = history()
-    found = play(past, Settings(), case(), nothing)
+    found = play_case(past, Settings(), case(), nothing)
     engine = Engine(settings=settings_of(past, Settings(), case()))
     right = []
     simulation = Simulation(engine, Delayed())
@@ -110,7 +110,7 @@ def test_a_plain_river_loop_with_the_same_labels_is_right_as_often() -> None:
             model.learn_one(rows.row(row).features, int(past.codes[row]))
         probabilities = model.predict_proba_one(rows.row(i).features) or {0: 1.0}
         right_n += max(sorted(probabilities), key=lambda c: probabilities[c]) == past.codes[i]
-    found = play(numbers_only, unwatched, case(), nothing)
+    found = play_case(numbers_only, unwatched, case(), nothing)
     assert found.retrained_n == 0
     assert math.isclose(found.accuracy, right_n / 600)
 
@@ -118,13 +118,13 @@ def test_a_plain_river_loop_with_the_same_labels_is_right_as_often() -> None:
 def test_a_limit_of_age_in_the_window_hides_no_prediction() -> None:
     past = history(at=True)
     aged = parse({"observe": {"window_s": 30.0}})
-    assert play(past, aged, case(), nothing).events_n == len(past)
-    assert None not in play(past, aged, case(), nothing).block_right
+    assert play_case(past, aged, case(), nothing).events_n == len(past)
+    assert None not in play_case(past, aged, case(), nothing).block_right
 
 
 def test_no_more_labels_are_bought_than_the_budget() -> None:
     for budget in (0.02, 0.5):
-        found = play(history(), QUICK, case("random", budget=budget), nothing)
+        found = play_case(history(), QUICK, case("random", budget=budget), nothing)
         assert 0.5 * budget * 600 <= found.labels_n <= budget * 600
 
 
@@ -136,8 +136,8 @@ def test_the_budget_of_the_start_comes_out_of_the_share() -> None:
 
 
 def test_late_answers_make_a_worse_model() -> None:
-    soon = play(history(), QUICK, case("random", budget=0.3), nothing)
-    late = play(history(), QUICK, case("random", budget=0.3, latency=300), nothing)
+    soon = play_case(history(), QUICK, case("random", budget=0.3), nothing)
+    late = play_case(history(), QUICK, case("random", budget=0.3, latency=300), nothing)
     assert late.accuracy < soon.accuracy
     assert late.labels_n > 0
 
@@ -153,7 +153,7 @@ def test_rejected_events_are_counted_and_not_judged() -> None:
     past = history(at=True)
     assert past.at is not None
     past.at[300] = math.nan
-    found = play(past, QUICK, case(), nothing)
+    found = play_case(past, QUICK, case(), nothing)
     assert (found.events_n, found.rejected_n) == (599, 1)
 
 
@@ -161,7 +161,7 @@ def test_all_labels_learn_each_event_after_it_was_judged() -> None:
     calls: list[int] = []
     found = play_all(history(), QUICK, 0, calls.append)
     assert found.labels_n == sum(calls) == 600
-    assert found.accuracy > play(history(), QUICK, case(budget=0.05), nothing).accuracy
+    assert found.accuracy > play_case(history(), QUICK, case(budget=0.05), nothing).accuracy
     # One label in ten is turned at random: nobody can be right about those.
     assert found.accuracy < 0.93
 
@@ -509,7 +509,7 @@ def test_a_season_without_events_is_played_as_well() -> None:
     past = history(at=True)
     assert past.at is not None
     past.at[300:] += 3 * 31_622_400.0
-    found = play(past, parse({"model": {"name": "naive-bayes"}}), case("random"), nothing)
+    found = play_case(past, parse({"model": {"name": "naive-bayes"}}), case("random"), nothing)
     assert (found.events_n, found.rejected_n) == (len(past), 0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.cli import main
 from headrace.commands.pilot.command import run_pilot
-from headrace.commands.pilot.expected import Costs, expected_s, expected_told, measure_costs
+from headrace.commands.pilot.expected import Costs, describe_expected, expected_s, measure_costs
 from headrace.commands.pilot.history import History
 from headrace.commands.pilot.runs import Case
 from headrace.settings import parse
@@ -41,7 +41,7 @@ def test_runs_share_the_processes_and_the_longest_is_waited_for() -> None:
     [(10, "1 s"), (1_000, "22 s"), (10_000, "4 min"), (1_000_000, "6.1 h")],
 )
 def test_the_sentence_has_a_unit_that_fits(events_n: int, told: str) -> None:
-    said = expected_told(COSTS, events_n, [case(0.1), case(0.1)], 1)
+    said = describe_expected(COSTS, events_n, [case(0.1), case(0.1)], 1)
     assert said == f"2 runs of {events_n:,} events on one process: about {told}."
 
 

@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from commands.test_pilot import case, history, nothing, outcome
 from headrace.commands.pilot.compare import reaches_of
-from headrace.commands.pilot.runs import ALL, _Judge, play, play_all, schema_of, settings_of
+from headrace.commands.pilot.runs import ALL, _Judge, play_all, play_case, schema_of, settings_of
 from headrace.settings import Settings, parse
 
 SETTINGS = Settings()
@@ -39,7 +39,7 @@ def test_the_tail_is_judged_by_a_model_that_has_seen_none_of_it() -> None:
     """With the classes of the last fifth turned round it is right where it was wrong before."""
     before, after = history(600), history(600)
     after.codes[480:] = 1 - after.codes[480:]
-    found, other = (play(one, QUICK, case(), nothing).tail for one in (before, after))
+    found, other = (play_case(one, QUICK, case(), nothing).tail for one in (before, after))
     full, turned = (play_all(one, QUICK, 0, nothing).tail for one in (before, after))
     assert found is not None
     assert full is not None

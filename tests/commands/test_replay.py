@@ -9,7 +9,7 @@ import pytest
 
 from commands.runs import SETTINGS, Stream
 from headrace import cli
-from headrace.commands.replay import replay
+from headrace.commands.replay import replay_run
 from headrace.drivers.files.folder import RunFolder
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadInput, BadSettings
@@ -37,7 +37,7 @@ def stream(recorded, tmp_path):
 def test_a_replay_gives_every_output_again(recorded):
     decisions = (recorded.places.state / "decisions.jsonl").read_bytes()
     seen = []
-    found = replay(recorded.places.state, lambda done, of: seen.append((done, of)))
+    found = replay_run(recorded.places.state, lambda done, of: seen.append((done, of)))
     assert found.difference == ""
     assert found.same_n == decisions.count(b"\n") > 100
     assert seen[-1][0] == seen[-1][1] == (recorded.places.state / "journal").stat().st_size
@@ -47,14 +47,14 @@ def test_a_replay_gives_every_output_again(recorded):
 def test_a_replay_changes_nothing_in_the_folder(recorded):
     state = recorded.places.state
     before = {path: path.read_bytes() for path in state.rglob("*") if path.is_file()}
-    replay(state)
+    replay_run(state)
     assert {path: path.read_bytes() for path in state.rglob("*") if path.is_file()} == before
 
 
 def test_snapshots_are_not_needed(stream):
     for path in (stream.places.state / "snapshots").iterdir():
         path.unlink()
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_the_first_difference_is_told_with_its_line_and_field(stream, capsys):
@@ -78,20 +78,20 @@ def test_the_first_difference_is_told_with_its_line_and_field(stream, capsys):
 def test_a_record_that_ends_early_is_told(stream, cut):
     decisions = stream.places.state / "decisions.jsonl"
     os.truncate(decisions, decisions.stat().st_size - cut)
-    assert "the record ends there" in replay(stream.places.state).difference
+    assert "the record ends there" in replay_run(stream.places.state).difference
 
 
 def test_a_line_more_than_was_decided_is_told(stream):
     with (stream.places.state / "decisions.jsonl").open("a") as file:
         file.write('{"type":"Invented"}\n')
-    found = replay(stream.places.state)
+    found = replay_run(stream.places.state)
     assert "decided:  (nothing)" in found.difference
 
 
 def test_other_settings_decide_otherwise(stream):
     path = stream.places.state / "settings.json"
     path.write_text(path.read_text().replace('"seed": 5', '"seed": 6'))
-    assert "differs" in replay(stream.places.state).difference
+    assert "differs" in replay_run(stream.places.state).difference
 
 
 def test_changed_or_lost_events_are_told_and_end_with_2(tmp_path, capsys):
@@ -114,14 +114,14 @@ def test_all_agreeing_ends_with_0(recorded, capsys):
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(BadInput, match="holds no recorded run"):
-        replay(tmp_path)
+        replay_run(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_is_going_on_is_refused(stream):
     held = closing(RunFolder(stream.places.state, parse(SETTINGS)))
     with held, pytest.raises(BadSettings, match="in use by another process"):
-        replay(stream.places.state)
+        replay_run(stream.places.state)
 
 
 # ------------------------------------------------------------------------- code behind a name

@@ -13,20 +13,20 @@ from commands.saved_workers import TOML, Saved
 from headrace import cli
 from headrace.bridges.bridge import Unreachable
 from headrace.commands.desk import JoinedRun
-from headrace.commands.worker_accuracy import SavedAccuracy, Told
+from headrace.commands.worker_accuracy import ReportedAccuracy, SavedAccuracy
 from headrace.errors import BadSettings
 from headrace.report.building import combine_report
 from headrace.settings import Settings, parse
 from simulation.cluster_worlds import World
 
 
-def told_by(world: World, *numbers: int) -> Told:
+def told_by(world: World, *numbers: int) -> ReportedAccuracy:
     """What the shards of these workers make of their labels."""
     flows = [world.cluster.workers[number].flow for number in numbers]
     shards = {n: owned.shard.shard for flow in flows if flow for n, owned in flow.shards.items()}
     trainer = world.cluster.workers[0].flow.training.trainer
     found = combine_report(world.settings, trainer, shards, {}).estimates.accuracy
-    return Told(found.accuracy, found.low, found.high, found.labels_n)
+    return ReportedAccuracy(found.accuracy, found.low, found.high, found.labels_n)
 
 
 def test_the_accuracy_is_that_of_all_workers(world: World, saved: Saved) -> None:

@@ -20,7 +20,7 @@ from headrace.adapters.mlflow_model import load_scorer
 from headrace.adapters.mlflow_registry import Away, Point, faults_of_uri
 from headrace.adapters.snapshots.store import load_keys
 from headrace.commands.mlflow import Tracker, follow_run, params_of
-from headrace.commands.model import kept_versions
+from headrace.commands.model import read_kept_versions
 from headrace.commands.tracked import TrackedRun
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import parse
@@ -143,7 +143,7 @@ def test_curve_versions_and_aliases_are_those_of_the_run(
         for name, value in point["values"].items()
     }
     assert {"labels_learned", "events", "drift_level"} <= {name for name, _, _ in shelf.points}
-    versions = kept_versions(stream.places.state)
+    versions = read_kept_versions(stream.places.state)
     assert shelf.made == [version.number for version in versions.all]
     assert shelf.champion == versions.in_use
     [params] = shelf.runs.values()
@@ -157,7 +157,7 @@ def test_a_version_that_was_fetched_says_what_the_run_says_and_only_with_its_key
 ) -> None:
     settle(tracked)
     state = stream.places.state
-    version = kept_versions(state).kept[-1]
+    version = read_kept_versions(state).kept[-1]
     key = load_keys(state / "snapshots", makes_key=False).signing.decode()
     path = tmp_path / "model.hr"
     path.write_bytes(shelf.files[version.number])
@@ -194,7 +194,7 @@ def test_moving_the_alias_brings_the_version_back_once(
     assert shelf.champion == first  # It is not moved back while the run has not decided.
     assert run(stream).retraining.rolled_back_n == 1
     settle(tracked)
-    assert kept_versions(stream.places.state).in_use == first == shelf.champion
+    assert read_kept_versions(stream.places.state).in_use == first == shelf.champion
     assert len(lines_of(stream.places.state / "orders.jsonl")) == 1
     # And forward again.
     last = shelf.made[-1]
@@ -215,7 +215,7 @@ def test_the_alias_follows_what_the_run_learns(
     stream.answer()
     run(stream)
     settle(tracked)
-    assert shelf.champion == kept_versions(stream.places.state).in_use > before
+    assert shelf.champion == read_kept_versions(stream.places.state).in_use > before
     assert not (stream.places.state / "orders.jsonl").exists()
 
 
@@ -230,7 +230,7 @@ def test_a_version_that_is_kept_no_longer_is_refused_and_the_alias_goes_back(
     run(stream)
     settle(tracked)
     in_use = shelf.champion
-    assert gone not in [version.number for version in kept_versions(stream.places.state).all]
+    assert gone not in [version.number for version in read_kept_versions(stream.places.state).all]
     shelf.move(gone)
     settle(tracked)
     assert run(stream).retraining.rolled_back_n == 0
@@ -291,14 +291,14 @@ def test_killed_while_it_orders_it_orders_once(
     tracker = tracker_of(stream.places.state, shelf)
     settle(tracker)
     shelf.move(shelf.made[0])
-    remember = tracker._remember
+    remember = tracker._save_record
 
     def killed(**changes: Any) -> None:
         if "champion" in changes:
             raise KilledError
         remember(**changes)
 
-    monkeypatch.setattr(tracker, "_remember", killed)
+    monkeypatch.setattr(tracker, "_save_record", killed)
     with pytest.raises(KilledError):
         settle(tracker)
     tracker.close()

@@ -11,19 +11,19 @@ import pytest
 from headrace import Engine
 from headrace.adapters.metrics.serving import serve
 from headrace.commands.desk import JoinedRun
-from headrace.commands.worker_accuracy import STALE_S, Told, WorkerAccuracy, accuracy_in
+from headrace.commands.worker_accuracy import STALE_S, ReportedAccuracy, WorkerAccuracy, accuracy_in
 from headrace.errors import BadSettings
 from headrace.learn.estimate import Estimate
 from headrace.settings import Settings
 from headrace.settings.http import HttpSettings
+from reports import replace_numbers
 
 
 @pytest.fixture
 def report():
     found = Engine(seed=1).report
-    known = msgspec.structs.replace(found.accuracy, accuracy=0.9, low=0.8, high=0.95, labels_n=40)
-    assert isinstance(known, Estimate)
-    return msgspec.structs.replace(found, accuracy=known)
+    known = Estimate(accuracy=0.9, low=0.8, high=0.95, labels_n=40)
+    return replace_numbers(found, {"estimates.accuracy": known})
 
 
 def test_the_accuracy_of_a_worker_is_shown(report) -> None:
@@ -53,7 +53,7 @@ def test_a_worker_that_is_away_is_told_once_and_its_word_grows_old(report) -> No
         accuracy.look()
     for _ in range(3):
         accuracy.look()
-    assert accuracy.latest == Told(0.9, 0.8, 0.95, 40)
+    assert accuracy.latest == ReportedAccuracy(0.9, 0.8, 0.95, 40)
     assert len(notes) == 1
     assert "tells no accuracy" in notes[0]
     now[0] = STALE_S

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from headrace.adapters.metrics.prometheus import CATALOGUE, registry_of
 from headrace.adapters.metrics.timings import Timings
-from headrace.commands.demo.duel import Side, stream
+from headrace.commands.demo.duel import Side, make_stream
 
 EVENTS_N = 1_500
 TARGET_LABELS = frozenset({"job", "instance"})
@@ -89,7 +89,7 @@ def played() -> CollectorRegistry:
     """The registry of an engine that has seen some events."""
     side = Side("headrace", "margin", EVENTS_N, 7)
     timings = Timings("demo")
-    for batch in stream(EVENTS_N, 7):
+    for batch in make_stream(EVENTS_N, 7):
         side.play(batch)
         timings.fed(len(batch[0]), 0.001, 0.0)
     return registry_of(lambda: side.engine.report, timings)

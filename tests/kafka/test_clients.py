@@ -5,7 +5,7 @@ import contextlib
 import time
 
 from headrace.drivers.kafka import client
-from headrace.drivers.kafka.cluster import Wanted, connected
+from headrace.drivers.kafka.cluster import Wanted, connect_cluster
 from headrace.drivers.kafka.reading import partition_of
 from headrace.settings.kafka import KafkaSettings
 
@@ -18,7 +18,7 @@ def kafka_of(broker) -> KafkaSettings:
 
 
 async def made(kafka: KafkaSettings, name: str, partitions_n: int) -> None:
-    async with connected(kafka) as cluster:
+    async with connect_cluster(kafka) as cluster:
         await cluster.create([Wanted(name, partitions_n, 1, {})])
         await cluster.visible({name: partitions_n})
 
@@ -29,7 +29,7 @@ def test_what_is_sent_while_the_broker_is_away_arrives_once_and_in_order(own_bro
 
     async def run():
         await made(kafka, "sent", 1)
-        async with client.producer(kafka) as producer:
+        async with client.make_producer(kafka) as producer:
             first = [await producer.send("sent", value) for value in values[:100]]
             # Some of these are on their way when the broker dies.
             await asyncio.to_thread(own_broker.kill)
@@ -47,7 +47,7 @@ def test_a_retry_after_a_lost_acknowledgement_writes_nothing_twice(pausing_broke
 
     async def run():
         await made(kafka, "sent", 1)
-        async with client.producer(kafka, request_timeout_ms=2_000) as producer:
+        async with client.make_producer(kafka, request_timeout_ms=2_000) as producer:
             await producer.send_and_wait("sent", b"first")
             # The broker gets this, and by the time it wakes up the producer has given up on it.
             pausing_broker.pause()
@@ -83,7 +83,7 @@ def test_few_partitions_move_when_a_worker_comes_or_goes(broker, prefix):
 
 
 async def joined(kafka: KafkaSettings, topic: str, stack: contextlib.AsyncExitStack):
-    member = client.consumer(kafka, group=topic)
+    member = client.make_consumer(kafka, group=topic)
     member.subscribe([topic])
     await member.start()
     stack.push_async_callback(member.stop)
@@ -113,7 +113,7 @@ def test_a_fetch_brings_no_more_bytes_of_a_partition_than_the_setting_says(broke
     async def most(fetch_bytes_max: int) -> int:
         kafka = KafkaSettings(servers=[broker.servers], fetch_bytes_max=fetch_bytes_max)
         part = partition_of(name, 0)
-        async with client.consumer(kafka) as reader:
+        async with client.make_consumer(kafka) as reader:
             reader.assign([part])
             reader.seek(part, 0)
             sizes = []

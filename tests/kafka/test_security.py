@@ -17,8 +17,8 @@ from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFai
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from headrace.drivers.kafka import client
-from headrace.drivers.kafka.cluster import connected
-from headrace.drivers.kafka.topics import ensure, survey
+from headrace.drivers.kafka.cluster import connect_cluster
+from headrace.drivers.kafka.topics import ensure_topics, survey_topics
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
 from headrace.settings.kafka import KafkaSettings
@@ -75,7 +75,7 @@ def secured():
 @pytest.fixture(scope="module")
 def created(secured):
     """The states of all topics, which the worker's user has created."""
-    return asyncio.run(ensure(settings_of(secured, "worker")))
+    return asyncio.run(ensure_topics(settings_of(secured, "worker")))
 
 
 def two_listeners(port: int, away_port: int) -> dict[str, str]:
@@ -93,7 +93,7 @@ def make(broker, name: str) -> None:
     broker.topics.create(name)
 
     async def known():
-        async with connected(settings_of(broker).kafka) as cluster:
+        async with connect_cluster(settings_of(broker).kafka) as cluster:
             await cluster.visible({name: 1})
 
     asyncio.run(known())
@@ -110,7 +110,7 @@ def rules_of_the_page() -> list[tuple[str, str, str, str]]:
 
 
 async def allow(broker) -> None:
-    admin = client.admin(settings_of(broker).kafka)
+    admin = client.make_admin(settings_of(broker).kafka)
     await admin.start()
     try:
         for user, resource, name, operation in rules_of_the_page():
@@ -142,13 +142,13 @@ def settings_of(broker, user="headrace", secret=None, **kafka) -> Settings:
 
 
 async def sent(kafka, topic: str, value: bytes) -> None:
-    async with client.producer(kafka, request_timeout_ms=5_000) as producer:
+    async with client.make_producer(kafka, request_timeout_ms=5_000) as producer:
         await producer.send_and_wait(topic, value, partition=0)
 
 
 async def read(kafka, topic: str, group: str | None = None, wait_s: float = 20) -> list[bytes]:
     """What is in partition 0 of a topic; as a member of a group it commits as well."""
-    async with client.consumer(kafka, group=group, auto_offset_reset="earliest") as consumer:
+    async with client.make_consumer(kafka, group=group, auto_offset_reset="earliest") as consumer:
         if group:
             consumer.subscribe([topic])
         else:
@@ -201,7 +201,7 @@ def test_no_log_at_any_level_holds_the_password(secured, caplog):
     # Commands that ran before in this very process may have made the library quiet.
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, logger="aiokafka"):
         asyncio.run(client.check_brokers(kafka))
-        asyncio.run(survey(settings_of(secured)))
+        asyncio.run(survey_topics(settings_of(secured)))
     assert "Request to" in caplog.text
     assert "plain and secret" not in caplog.text
     assert secured.password not in caplog.text
@@ -296,7 +296,7 @@ def test_the_worker_may_do_what_it_needs_and_no_more(secured, created):
     asyncio.run(sent(settings_of(secured, "model").kafka, kafka.events, b"event"))
     assert b"event" in asyncio.run(read(kafka, kafka.events, kafka.group))
     grow(secured, kafka.events, 3)
-    assert asyncio.run(ensure(settings))[-1].found.partitions_n == 3
+    assert asyncio.run(ensure_topics(settings))[-1].found.partitions_n == 3
     with pytest.raises(TopicAuthorizationFailedError):
         asyncio.run(sent(kafka, kafka.events, b"forged"))
     with pytest.raises(GroupAuthorizationFailedError):
@@ -321,16 +321,16 @@ def test_the_tool_reads_requests_and_writes_answers_and_no_more(secured, created
 def test_a_user_without_rights_sees_no_topic_and_makes_none(secured):
     settings = settings_of(secured, "model", requests="model.requests")
     before = secured.topics.names()
-    states = asyncio.run(survey(settings))
+    states = asyncio.run(survey_topics(settings))
     assert [state.word for state in states] == ["ok", *["missing"] * 7]
     with pytest.raises(BadSettings, match="TOPIC_AUTHORIZATION_FAILED"):
-        asyncio.run(ensure(settings))
+        asyncio.run(ensure_topics(settings))
     assert secured.topics.names() == before
 
 
 def grow(broker, name: str, partitions_n: int) -> None:
     async def run():
-        async with connected(settings_of(broker).kafka) as cluster:
+        async with connect_cluster(settings_of(broker).kafka) as cluster:
             await cluster.grow(name, partitions_n)
             await cluster.visible({name: partitions_n})
 

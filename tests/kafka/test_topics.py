@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from headrace import cli
-from headrace.drivers.kafka.client import NoBroker, producer
-from headrace.drivers.kafka.cluster import connected
-from headrace.drivers.kafka.topics import ensure, kept, survey
+from headrace.drivers.kafka.client import NoBroker, make_producer
+from headrace.drivers.kafka.cluster import connect_cluster
+from headrace.drivers.kafka.topics import ensure_topics, find_retention, survey_topics
 from headrace.errors import BadInput, BadSettings
 from headrace.settings import Settings, parse
 from kafka.broker import skip_unless_kafka
@@ -34,7 +34,9 @@ def made(broker, name, partitions=1, **config) -> None:
     broker.topics.create(name, partitions, rules)
 
     async def known():
-        async with connected(parse({"kafka": {"servers": [broker.servers]}}).kafka) as cluster:
+        async with connect_cluster(
+            parse({"kafka": {"servers": [broker.servers]}}).kafka
+        ) as cluster:
             await cluster.visible({name: partitions})
 
     asyncio.run(known())
@@ -58,20 +60,24 @@ def file_of(settings: Settings, tmp_path):
 
 def test_missing_topics_are_created_as_planned_and_then_left_alone(broker, settings):
     made(broker, settings.kafka.events, partitions=3)
-    states = asyncio.run(ensure(settings))
+    states = asyncio.run(ensure_topics(settings))
     found = found_in(states)
     assert [state.word for state in states] == ["ok"] * 8
     assert {name: found[name].partitions_n for name in OURS} == {
         "requests": 4, "answers": 4, "training": 1, "drift": 1, "rejects": 1, "desk": 4,
         "journal": 3,
     }  # fmt: skip
-    assert {name: kept(found[name]) for name in OURS} == {
+    assert {name: find_retention(found[name]) for name in OURS} == {
         **dict.fromkeys(OURS, 2_592_000.0),
         "training": None,
     }
     assert {found[name].rules["cleanup.policy"] for name in OURS} == {"delete"}
     broker.topics.produce(settings.kafka.training, [b"an end"])
-    assert asyncio.run(ensure(settings, create=False)) == asyncio.run(ensure(settings)) == states
+    assert (
+        asyncio.run(ensure_topics(settings, create=False))
+        == asyncio.run(ensure_topics(settings))
+        == states
+    )
     assert broker.topics.values(settings.kafka.training) == [b"an end"]
 
 
@@ -79,7 +85,7 @@ def test_workers_that_start_together_create_together(broker, settings):
     made(broker, settings.kafka.events, partitions=2)
 
     async def together():
-        return await asyncio.gather(*(ensure(settings) for _ in range(4)))
+        return await asyncio.gather(*(ensure_topics(settings) for _ in range(4)))
 
     first, *others = asyncio.run(together())
     assert [state.word for state in first] == ["ok"] * 8
@@ -88,47 +94,47 @@ def test_workers_that_start_together_create_together(broker, settings):
 
 def test_without_an_inference_log_nothing_is_created(broker, settings):
     with pytest.raises(BadInput, match=r"kafka\.events is .*create it or name another"):
-        asyncio.run(ensure(settings))
+        asyncio.run(ensure_topics(settings))
     assert [n for n in broker.topics.names() if n.startswith(settings.kafka.group)] == []
 
 
 def test_a_worker_that_may_not_create_says_what_is_missing(broker, settings):
     made(broker, settings.kafka.events)
     with pytest.raises(BadSettings, match="headrace topics --create") as caught:
-        asyncio.run(ensure(changed(settings, create_topics=False)))
+        asyncio.run(ensure_topics(changed(settings, create_topics=False)))
     assert all(getattr(settings.kafka, name) in str(caught.value) for name in OURS)
     assert broker.topics.partitions(settings.kafka.events) == 1
 
 
 def test_the_journal_grows_with_the_inference_log(broker, settings):
     made(broker, settings.kafka.events, partitions=2)
-    asyncio.run(ensure(settings))
+    asyncio.run(ensure_topics(settings))
 
     async def grow():
-        async with connected(settings.kafka) as cluster:
+        async with connect_cluster(settings.kafka) as cluster:
             await cluster.grow(settings.kafka.events, 5)
             await cluster.visible({settings.kafka.events: 5})
 
     asyncio.run(grow())
     with pytest.raises(BadSettings, match=r"has 2 partitions, .* has 5; run headrace topics"):
-        asyncio.run(ensure(settings, create=False))
-    assert found_in(asyncio.run(ensure(settings)))["journal"].partitions_n == 5
+        asyncio.run(ensure_topics(settings, create=False))
+    assert found_in(asyncio.run(ensure_topics(settings)))["journal"].partitions_n == 5
 
 
 def test_copies_that_the_brokers_cannot_hold_are_refused(broker, settings):
     made(broker, settings.kafka.events)
     with pytest.raises(BadSettings, match="INVALID_REPLICATION_FACTOR") as caught:
-        asyncio.run(ensure(changed(settings, replication=3)))
+        asyncio.run(ensure_topics(changed(settings, replication=3)))
     assert len(caught.value.faults) == len(OURS)
 
 
 def test_a_record_of_the_largest_size_is_taken(broker, settings):
     made(broker, settings.kafka.events)
     large = changed(settings, request_bytes_max=2_000_000)
-    asyncio.run(ensure(large))
+    asyncio.run(ensure_topics(large))
 
     async def send(size):
-        async with producer(large.kafka) as sender:
+        async with make_producer(large.kafka) as sender:
             await sender.send_and_wait(large.kafka.requests, b"x" * size)
 
     asyncio.run(send(1_999_000))
@@ -149,7 +155,7 @@ def test_every_topic_that_differs_is_told_at_once(broker, settings):
     made(broker, kafka.requests, cleanup_policy="compact")
     made(broker, kafka.answers, partitions=7)
     with pytest.raises(BadSettings) as caught:
-        asyncio.run(ensure(settings))
+        asyncio.run(ensure_topics(settings))
     told = {fault.split(" ")[0].split(".")[-1]: fault for fault in caught.value.faults}
     assert sorted(told) == ["desk", "drift", "journal", "requests", "training"]
     assert "set it to 3, or give kafka.desk a new name" in told["desk"]
@@ -162,7 +168,7 @@ def test_every_topic_that_differs_is_told_at_once(broker, settings):
 def test_records_that_are_kept_too_short_are_told_and_lived_with(broker, settings):
     made(broker, settings.kafka.events)
     made(broker, settings.kafka.rejects, retention_ms="7200000")
-    states = asyncio.run(ensure(settings))
+    states = asyncio.run(ensure_topics(settings))
     [differing] = [state for state in states if state.word == "differs"]
     assert differing.faults == ()
     assert "keeps records for 2 hours; kafka.retention_s says 30 days" in differing.notes[0]
@@ -170,13 +176,13 @@ def test_records_that_are_kept_too_short_are_told_and_lived_with(broker, setting
 
 def test_a_request_must_outlive_its_deadline(settings):
     with pytest.raises(BadSettings, match=r"kafka\.retention_s is 3600"):
-        asyncio.run(survey(changed(settings, retention_s=3600.0)))
+        asyncio.run(survey_topics(changed(settings, retention_s=3600.0)))
 
 
 def test_no_broker_is_told_with_the_reason(prefix):
     settings = parse({"kafka": {"servers": ["127.0.0.1:9"]}})
     with pytest.raises(NoBroker, match=r"127\.0\.0\.1:9: .*Connect call failed"):
-        asyncio.run(ensure(settings))
+        asyncio.run(ensure_topics(settings))
 
 
 # -------------------------------------------------------------------------------- command

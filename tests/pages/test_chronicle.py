@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.commands.demo.duel import crowd, settings_of, stream
+from headrace.commands.demo.duel import make_crowd, make_stream, settings_of
 from headrace.drivers.notebook import Simulation
 from headrace.engine import Engine
 from headrace.learn.estimate import Estimate
@@ -68,8 +68,8 @@ def played():
     """A demo of 2,000 events with annotators who dispute and fall silent; its engine."""
     engine = Engine(settings=settings_of("margin", 2_000, 6))
     chronicle = Chronicle(engine.settings)
-    simulation = Simulation(engine, crowd(6))
-    for batch in stream(2_000, 6):
+    simulation = Simulation(engine, make_crowd(6))
+    for batch in make_stream(2_000, 6):
         for outputs in simulation.play([batch], settle=False):
             chronicle.happened(outputs, engine.shard.events_n)
         chronicle.sample(engine.report)

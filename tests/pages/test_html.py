@@ -24,12 +24,12 @@ from headrace.pages.html import (
     events_plot,
     interval,
     line_plot,
-    page,
-    paragraph,
+    make_page,
+    make_paragraph,
+    make_section,
+    make_table,
     percent,
     plus_minus,
-    section,
-    table,
 )
 from pages.nest import read
 
@@ -62,14 +62,14 @@ def full_page() -> str:
     )
     bars = [Bar("margin", 0.6, 0.5, 0.7), Bar("change", -0.1, -0.2, 0.05), Bar("x", math.nan)]
     signals = [("error", [1.77e9, 1.771e9]), ("confidence", [])]
-    return page(
+    return make_page(
         "Pilot",
         "elec2",
         [
-            section("Accuracy", "Plain text.", plot),
-            section("Saved", bar_plot(bars, title="Saved", x_label="labels saved")),
-            section("Drift", events_plot(signals, title="Drift", x_label="time", time_x=True)),
-            section("Drift", table(["strategy", "labels"], [["margin", count(1200)]])),
+            make_section("Accuracy", "Plain text.", plot),
+            make_section("Saved", bar_plot(bars, title="Saved", x_label="labels saved")),
+            make_section("Drift", events_plot(signals, title="Drift", x_label="time", time_x=True)),
+            make_section("Drift", make_table(["strategy", "labels"], [["margin", count(1200)]])),
         ],
     )
 
@@ -85,7 +85,7 @@ def test_page_is_well_formed_and_its_contents_lead_to_its_sections():
 
 
 def test_short_page_has_no_contents():
-    assert "nav" not in read(page("t", "s", [section("one"), section("two")])).tags
+    assert "nav" not in read(make_page("t", "s", [make_section("one"), make_section("two")])).tags
 
 
 def test_page_asks_the_network_for_nothing():
@@ -119,9 +119,9 @@ def test_hostile_names_stay_text_everywhere(name: str):
     )  # fmt: skip
     bars = bar_plot([Bar(name, 0.3)], title=name, x_label=name)
     rows = events_plot([(name, [1.0, 2.0])], title=name, x_label=name)
-    cells = table([name, "n"], [[name, count(3)]], caption=name)
-    blocks = [line, bars, rows, cells, paragraph(name), name]
-    document = page(name, name, [section(name, *blocks)] * 4)
+    cells = make_table([name, "n"], [[name, count(3)]], caption=name)
+    blocks = [line, bars, rows, cells, make_paragraph(name), name]
+    document = make_page(name, name, [make_section(name, *blocks)] * 4)
     document.encode()
     nest = read(document)
     assert not {"script", "img"} & set(nest.tags)
@@ -137,7 +137,7 @@ def test_hostile_name_is_shown_in_full_in_the_legend():
 @settings(max_examples=50, deadline=None)
 @given(st.text(max_size=30))
 def test_any_text_keeps_a_block_well_formed(text: str):
-    read(paragraph(text) + table([text], [[text]]) + section(text, text).body)
+    read(make_paragraph(text) + make_table([text], [[text]]) + make_section(text, text).body)
 
 
 # ---------------------------------------------------------------------------------------- tables
@@ -145,17 +145,17 @@ def test_any_text_keeps_a_block_well_formed(text: str):
 
 def test_ragged_rows_are_told_at_once():
     with pytest.raises(BadSettings) as caught:
-        table(["a", "b"], [["1"], ["1", "2"], ["1", "2", "3"]])
+        make_table(["a", "b"], [["1"], ["1", "2"], ["1", "2", "3"]])
     assert len(caught.value.faults) == 2
 
 
 def test_an_unknown_cell_is_a_dash():
-    assert '<td class="number">–</td>' in table(["s", "n"], [["a", count(9)], ["c", None]])
+    assert '<td class="number">–</td>' in make_table(["s", "n"], [["a", count(9)], ["c", None]])
 
 
 def test_long_table_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(html, "ROWS_MAX", 3)
-    text = table(["n"], [[count(i)] for i in range(10)])
+    text = make_table(["n"], [[count(i)] for i in range(10)])
     assert text.count("<tr>") == 4
     assert "Left out for want of room: 7 more." in text
 
@@ -279,4 +279,4 @@ def test_missing_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BadSettings, match=r"headrace\[plots\]"):
         line_plot(curves(), title="t", x_label="x", y_label="y")
-    assert isinstance(table(["a"], [["b"]]), Html), "tables need no matplotlib"
+    assert isinstance(make_table(["a"], [["b"]]), Html), "tables need no matplotlib"

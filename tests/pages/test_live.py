@@ -10,10 +10,10 @@ from rich.console import Console
 from headrace import Engine, Event, LabelRequested
 from headrace.limits import Limit
 from headrace.messages import Answer, DriftChanged, ModelAdopted, ModelKept
-from headrace.pages.live.health import concerns
+from headrace.pages.live.health import list_concerns
 from headrace.pages.live.plot import POINTS_MAX
 from headrace.pages.live.view import DECISIONS_MAX, MARKS_MAX, History, Pulse, Rated, Track
-from headrace.pages.live.view import essentials as view
+from headrace.pages.live.view import draw_view as view
 from headrace.report import Failure, PartitionReport, SnapshotsReport
 from reports import replace_numbers
 
@@ -135,7 +135,7 @@ def test_the_lag_of_partitions_is_added_up(warm):
 
 
 def test_a_run_without_faults_is_healthy(warm):
-    assert concerns(warm[0]) == []
+    assert list_concerns(warm[0]) == []
     assert lines_of(*warm, 80, 24)[1].startswith("● healthy")
 
 
@@ -161,7 +161,7 @@ FAILED = Failure(who="model", act="predict", n=3, error="KeyError: 'a'")
 )
 def test_what_is_wrong_is_said_first(warm, changes, told):
     report = replace_numbers(warm[0], changes)
-    assert concerns(report) == [told]
+    assert list_concerns(report) == [told]
     assert lines_of(report, warm[1], 80, 24)[1].startswith(f"▲ {told}")
 
 
@@ -172,7 +172,7 @@ def test_a_few_rejects_and_expiries_are_no_concern(warm):
         "labels.disputed_n": 0,
         "labels.expired_n": 9,
     }
-    assert concerns(replace_numbers(warm[0], changes)) == []
+    assert list_concerns(replace_numbers(warm[0], changes)) == []
 
 
 def test_an_estimate_over_several_partitions_is_drawn_at_the_present(warm):

@@ -8,8 +8,8 @@ import pytest
 from commands.runs import Stream
 from headrace import cli
 from headrace.commands import report as command
-from headrace.commands.demo.duel import Duel, stream
-from headrace.commands.demo.page import Told
+from headrace.commands.demo.duel import Duel, make_stream
+from headrace.commands.demo.page import DemoRecord
 from headrace.drivers.files.chronicle import read_chronicle
 from headrace.limits import Limit
 from headrace.messages import DriftChanged, ModelAdopted
@@ -217,8 +217,8 @@ def test_without_matplotlib_nothing_is_decided_again(recorded, monkeypatch, caps
 
 def test_the_page_of_a_demo_has_the_twin_and_the_truth():
     duel = Duel.of(1_000, 3)
-    told = Told.of(duel, 1_000)
-    for batch in stream(1_000, 3):
+    told = DemoRecord.of(duel, 1_000)
+    for batch in make_stream(1_000, 3):
         told.note(duel.play(batch))
     told.note(duel.finish(), is_last=True)
     page = text_of(told.as_html())

@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from headrace.pages import drawing, plots
-from headrace.pages.html import Band, Curve, layers_plot, line_plot, page, section, strips_plot
+from headrace.pages.html import (
+    Band,
+    Curve,
+    layers_plot,
+    line_plot,
+    make_page,
+    make_section,
+    strips_plot,
+)
 from pages.nest import read
 
 BANDS = [Band(10.0, 30.0, "warning"), Band(30.0, 60.0, "drift")]
@@ -36,7 +44,7 @@ def test_both_are_well_formed_even_with_hostile_names():
         strips_plot([(name, XS)], XS, title=name, x_label=name, bands=BANDS),
         layers_plot([(name, XS)], XS, title=name, x_label=name, y_label=name, bands=BANDS),
     ]
-    nest = read(page("t", "s", [section("plots", *blocks)]))
+    nest = read(make_page("t", "s", [make_section("plots", *blocks)]))
     assert "script" not in nest.tags
 
 

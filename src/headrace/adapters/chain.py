@@ -107,7 +107,7 @@ class Chain:
         self._take(waits)
         self._file: Any = None
         try:
-            cut_n = self._open()
+            cut_n = self._open_chain()
             if self.n == 0:
                 begun = {"what": "begun", "chain": name, "format": FORMAT}
                 self.append([begun | dict(first or {})])
@@ -125,11 +125,11 @@ class Chain:
         lines: list[bytes] = []
         for entry in entries:
             if self._size + sum(map(len, lines)) >= self._file_bytes_max:
-                self._write(lines)
+                self._write_lines(lines)
                 lines = []
                 self._begin_file()
-            lines.append(self._line(entry))
-        self._write(lines)
+            lines.append(self._encode_line(entry))
+        self._write_lines(lines)
         if is_synced:
             self.sync()
 
@@ -153,19 +153,19 @@ class Chain:
                 "folder"
             ) from None
 
-    def _line(self, entry: Entry) -> bytes:
+    def _encode_line(self, entry: Entry) -> bytes:
         self.last = dict(entry) | {"n": self.n, "prev": self.head}
         line = encode_entry(self.last)
         self.n, self.head = self.n + 1, hash_of(line)
         return line + b"\n"
 
-    def _write(self, lines: list[bytes]) -> None:
+    def _write_lines(self, lines: list[bytes]) -> None:
         content = b"".join(lines)
         if content:
             write_all(self._file, content, self._path)
             self._size += len(content)
 
-    def _open(self) -> int:
+    def _open_chain(self) -> int:
         """Find the end of the chain; how many bytes of a line cut short were taken away."""
         there = files_of(self.folder, self.name)
         cut_n = 0
@@ -202,7 +202,7 @@ class Chain:
     def _open_well(self) -> None:
         self._remove_oldest()
         if self._opening is not None:
-            self._write([self._line(self._opening())])
+            self._write_lines([self._encode_line(self._opening())])
 
     def _remove_oldest(self) -> None:
         """Keep the limit of files; the entry about it stands first, and is safe first."""
@@ -216,7 +216,7 @@ class Chain:
             entry = _decode_line(kept, old[-1])
             until_n, until = int(entry["n"]), str(entry["prev"])
         removed = {"what": "removed", "until_n": until_n, "until": until}
-        self._write([self._line(removed)])
+        self._write_lines([self._encode_line(removed)])
         self.sync()
         for path in old:
             path.unlink()

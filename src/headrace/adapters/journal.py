@@ -134,7 +134,7 @@ class Journal:
         except OSError as error:
             raise BadInput(f"{path} can't be opened: {error.strerror}") from error
         try:
-            self._open(is_read_only)
+            self._open_file(is_read_only)
         except BaseException:
             self._file.close()
             raise
@@ -164,7 +164,7 @@ class Journal:
         self._file.close()
         self._file = self.path.open("a+b", buffering=0)
         self.last = {}
-        self._open(is_read_only=False)
+        self._open_file(is_read_only=False)
 
     def records(self, start: int = 0) -> Iterator[tuple[Record, int]]:
         """Each record from byte `start` on, and the byte at which it ends."""
@@ -201,9 +201,9 @@ class Journal:
             return  # It is decided again by whoever reads the rest.
         if len(body) > BODY_BYTES_MAX:
             raise BrokenInvariant(f"a journal record of {len(body)} bytes")
-        self._write(_frame_body(body))
+        self._write_record(_frame_body(body))
         self.size += _HEAD_BYTES + len(body)
-        self._note(record)
+        self._note_record(record)
 
     def source(self, kind: Kind, path: str) -> int:
         """The number of a source, which is recorded if it is new."""
@@ -222,20 +222,20 @@ class Journal:
     def close(self) -> None:
         self._file.close()
 
-    def _open(self, is_read_only: bool) -> None:
+    def _open_file(self, is_read_only: bool) -> None:
         if not is_read_only and os.fstat(self._file.fileno()).st_size < len(MAGIC):
             self._file.truncate(0)
-            self._write(MAGIC)
+            self._write_record(MAGIC)
         for record, end in self.records():
-            self._note(record)
+            self._note_record(record)
             self.size = end
         if not is_read_only:
             self._file.truncate(self.size - self.origin)
 
-    def _write(self, content: bytes) -> None:
+    def _write_record(self, content: bytes) -> None:
         write_all(self._file, content, self.path)
 
-    def _note(self, record: Record) -> None:
+    def _note_record(self, record: Record) -> None:
         if isinstance(record, Source):
             self.sources[record.number] = record
             self.fed[record.number] = Spans()
@@ -251,7 +251,7 @@ class Journal:
             self.fed, self.begun = _spans_of(record.fed), _spans_of(record.fed)
 
 
-def with_asked(
+def pair_asked(
     records: Iterable[tuple[Record, int]],
 ) -> Iterator[tuple[Record, int, Asked | None]]:
     """Each record of a journal with what it led to, and the byte at which both end.

@@ -263,7 +263,7 @@ class Appender:
         if self.position < self.size:
             held = os.pread(self._file.fileno(), len(content), self.position)
             if not content.startswith(held):
-                raise BrokenInvariant(self._difference(held, content))
+                raise BrokenInvariant(self._describe_difference(held, content))
             self.position += len(held)
             content = content[len(held) :]
         if content:
@@ -300,7 +300,7 @@ class Appender:
             self.write(content)
             return 0
         if self.size >= end and digest(there) != was:
-            raise BrokenInvariant(self._difference(there, content))
+            raise BrokenInvariant(self._describe_difference(there, content))
         kept = there.splitlines(keepends=True)
         if kept and not kept[-1].endswith(b"\n"):
             there = there[: -len(kept.pop())]
@@ -332,7 +332,7 @@ class Appender:
     def close(self) -> None:
         self._file.close()
 
-    def _difference(self, held: bytes, content: bytes) -> str:
+    def _describe_difference(self, held: bytes, content: bytes) -> str:
         pairs = zip(held, content, strict=False)
         same_n = next(i for i, (there, here) in enumerate(pairs) if there != here)
         start = content.rfind(b"\n", 0, same_n) + 1
@@ -356,7 +356,7 @@ class Pipe:
         size = os.fstat(self._file.fileno()).st_size
         # The run before may have been killed within a line; what comes now is a new one.
         if size and os.pread(self._file.fileno(), 1, size - 1) != b"\n":
-            self._copy(b"\n")
+            self._copy_chunk(b"\n")
 
     def pump(self, timeout_s: float) -> bool:
         """Wait for bytes, at most so long, and copy them; true if there were any."""
@@ -364,7 +364,7 @@ class Pipe:
             return False
         chunk = os.read(self._descriptor, CHUNK_BYTES)
         self.has_ended = not chunk
-        self._copy(chunk)
+        self._copy_chunk(chunk)
         return bool(chunk)
 
     def sync(self) -> None:
@@ -373,7 +373,7 @@ class Pipe:
     def close(self) -> None:
         self._file.close()
 
-    def _copy(self, chunk: bytes) -> None:
+    def _copy_chunk(self, chunk: bytes) -> None:
         write_all(self._file, chunk, self._path)
 
 

@@ -109,7 +109,7 @@ class Registry:
         self.run_id = ""
 
     @contextmanager
-    def _asked(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except self._errors as error:
@@ -124,7 +124,7 @@ class Registry:
 
     def open_run(self, *, stream: str, params: Mapping[str, str], settings: bytes) -> None:
         """Find the run with our tag, or make it; with parameters and the settings whole."""
-        with self._asked():
+        with self._translate_errors():
             found = self._client.get_experiment_by_name(self._experiment)
             experiment_id = (
                 self._client.create_experiment(self._experiment)
@@ -157,13 +157,13 @@ class Registry:
             for point in points
             for name, value in point.values.items()
         ]
-        with self._asked():
+        with self._translate_errors():
             for start in range(0, len(metrics), METRICS_MAX):
                 self._client.log_batch(self.run_id, metrics[start : start + METRICS_MAX])
 
     def versions(self) -> dict[int, str]:
         """Numbers of our versions in the registry, and MLflow's own number of each."""
-        with self._asked():
+        with self._translate_errors():
             try:
                 found = self._client.search_model_versions(f"name='{self._name}'")
             except self._errors as error:
@@ -175,7 +175,7 @@ class Registry:
 
     def register(self, number: int, content: bytes, tags: Mapping[str, str]) -> str:
         """A version with its file, which is not there yet; MLflow's number of it."""
-        with self._asked():
+        with self._translate_errors():
             try:
                 self._client.create_registered_model(self._name)
             except self._errors as error:
@@ -199,7 +199,7 @@ class Registry:
 
         Raises `BadInput` where it points to a version that is not ours.
         """
-        with self._asked():
+        with self._translate_errors():
             try:
                 found = self._client.get_model_version_by_alias(self._name, alias)
             except self._errors as error:
@@ -218,7 +218,7 @@ class Registry:
 
     def set_alias(self, alias: str, version_n: str | None) -> None:
         """Let an alias point to this version of MLflow's, or to none."""
-        with self._asked():
+        with self._translate_errors():
             if version_n is None:
                 self._client.delete_registered_model_alias(self._name, alias)
             else:

@@ -78,7 +78,7 @@ class Sealer:
         self._stream = stream
         self._first = _Key(keys[0])
         self._by_id = {key.id: key for key in map(_Key, keys)}
-        self._aes, self._cmac, self._invalid = _library()
+        self._aes, self._cmac, self._invalid = _import_ciphers()
 
     def __repr__(self) -> str:
         return f"Sealer(key {self._first.id!r}, {len(self._by_id)} keys)"
@@ -89,10 +89,10 @@ class Sealer:
 
     def seal(self, text: bytes, log: str, place: int | str) -> bytes:
         """A record of a log as it is stored, without a newline."""
-        key, bound = self._first, _bound(self.name(log), place)
+        key, bound = self._first, _bind_place(self.name(log), place)
         content = len(bound).to_bytes(8, "big") + bound + text
         nonce = hmac.digest(key.nonce, content, "sha256")[:NONCE_BYTES]
-        sealed = self._of(key, nonce).encrypt(nonce[12:], text, bound)
+        sealed = self._derive_cipher(key, nonce).encrypt(nonce[12:], text, bound)
         data = base64.b64encode(nonce + sealed).decode()
         return msgspec.json.encode(Sealed(of=self.name(log), key=key.id, data=data))
 
@@ -118,9 +118,9 @@ class Sealer:
             )
         nonce, sealed = data[:NONCE_BYTES], data[NONCE_BYTES:]
         if len(sealed) >= TAG_BYTES:
-            bound = _bound(found.of, place)
+            bound = _bind_place(found.of, place)
             try:
-                opened: bytes = self._of(key, nonce).decrypt(nonce[12:], sealed, bound)
+                opened: bytes = self._derive_cipher(key, nonce).decrypt(nonce[12:], sealed, bound)
             except self._invalid:
                 pass
             else:
@@ -135,7 +135,7 @@ class Sealer:
             position += len(found[-1])
         return found
 
-    def _of(self, key: _Key, nonce: bytes) -> Any:
+    def _derive_cipher(self, key: _Key, nonce: bytes) -> Any:
         """AES-GCM with the key that is derived from the first half of a nonce."""
         halves = [
             self._cmac(key.cipher, b"\x00" + bytes([i]) + b"X\x00" + nonce[:12]) for i in (1, 2)
@@ -159,11 +159,11 @@ def read_keys(path: str | Path, setting: str) -> list[bytes]:
     return [key.encode() for key in read_secret(str(path), setting, "keys, one a line").split()]
 
 
-def _bound(name: str, place: int | str) -> bytes:
+def _bind_place(name: str, place: int | str) -> bytes:
     return f"headrace sealed 1 {len(name)}:{name}{place}".encode("utf-8", "surrogatepass")
 
 
-def _library() -> tuple[Any, Any, Any]:
+def _import_ciphers() -> tuple[Any, Any, Any]:
     """AES-GCM, CMAC of one message, and what a wrong tag raises. Raises `BadSettings`."""
     try:
         from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - an extra

@@ -31,13 +31,13 @@ def pieces_of(path: Path) -> Iterator[list[tuple[int, bytes]]]:
         yield piece
 
 
-def wipe(path: Path, stretches: list[tuple[int, int]]) -> None:
+def wipe_stretches(path: Path, stretches: list[tuple[int, int]]) -> None:
     """Overwrite bytes [start, stop) of a file with spaces, but for ends of lines; to last.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "log"
     >>> _ = path.write_bytes(b"one\\ntwo\\nthree\\n")
-    >>> wipe(path, [(4, 8)])
+    >>> wipe_stretches(path, [(4, 8)])
     >>> path.read_bytes()
     b'one\\n   \\nthree\\n'
     """
@@ -64,5 +64,5 @@ def wipe_where(path: Path, is_gone: Callable[[bytes, int], bool]) -> int:
         for start, line in piece
         if not line.isspace() and is_gone(line, start)
     ]
-    wipe(path, stretches)
+    wipe_stretches(path, stretches)
     return len(stretches)

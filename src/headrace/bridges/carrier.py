@@ -87,8 +87,8 @@ class Carrier:
         moved |= self._take_in()
         self._act("expire")
         self.outbox.expire(self._clock())
-        moved |= self._send()
-        moved |= self._receive()
+        moved |= self._send_requests()
+        moved |= self._receive_replies()
         return self._hand_on() or moved
 
     def run(self, stop: threading.Event, every_s: float) -> None:
@@ -106,7 +106,7 @@ class Carrier:
                 stop.wait(every_s)
         # The last answers: people may have given them while we were told to stop.
         with suppress(Unreachable):
-            self._receive()
+            self._receive_replies()
         self._hand_on()
 
     def _wait_for_tool(self, stop: threading.Event, error: Unreachable) -> None:
@@ -124,15 +124,15 @@ class Carrier:
         self.end.faults.clear()
         if reached == place:
             return False
-        if erased := _erased(records):
+        if erased := _list_erased(records):
             self._act("forget what is erased")
-            if not self._forget(erased):
+            if not self._forget_requests(erased):
                 return False
         self._act("remember requests")
         self.outbox.take_in(records, reached, self._clock(), reorders=self._reorders)
         return True
 
-    def _forget(self, request_ids: set[str]) -> bool:
+    def _forget_requests(self, request_ids: set[str]) -> bool:
         """Erase requests from what bridges remember here; whether no memory was in use."""
         memory = self.outbox.path.parent
         _, busy = erase_requests(memory, request_ids, self.end.sealer)
@@ -140,7 +140,7 @@ class Carrier:
             self._note(f"an erasure waits for {', '.join(busy)} in {memory}, which is in use")
         return not busy
 
-    def _send(self) -> bool:
+    def _send_requests(self) -> bool:
         self._act("choose what to send")
         deliveries = self.outbox.to_send(PIECE_N)
         if not deliveries:
@@ -155,7 +155,7 @@ class Carrier:
         self.outbox.sent(deliveries)
         return True
 
-    def _receive(self) -> bool:
+    def _receive_replies(self) -> bool:
         self._act("receive")
         mark = self.outbox.mark("tool")
         receipt = self.bridge.receive(mark)
@@ -179,13 +179,13 @@ class Carrier:
         if not waiting:
             return False
         self._act("write answers")
-        self.end.write([_answer(reply) for _, reply in waiting])
+        self.end.write([_make_answer(reply) for _, reply in waiting])
         self._act("remember what was written")
         self.outbox.handed_on([reply_id for reply_id, _ in waiting])
         return True
 
 
-def _erased(records: Sequence[ForAnnotators]) -> set[str]:
+def _list_erased(records: Sequence[ForAnnotators]) -> set[str]:
     """The requests withdrawn of which nothing is to be remembered."""
     return {
         record.request_id
@@ -194,7 +194,7 @@ def _erased(records: Sequence[ForAnnotators]) -> set[str]:
     }
 
 
-def _answer(reply: Reply) -> Answer | Withdrawal:
+def _make_answer(reply: Reply) -> Answer | Withdrawal:
     if reply.withdraw:
         return Withdrawal(request_id=reply.request_id, at=reply.at, reason=reply.withdraw)
     return Answer(

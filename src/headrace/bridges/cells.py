@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..adapters.sealing import Sealer
 from ..errors import BadInput, BadSettings, NotSealed
-from .database import changing
+from .database import open_transaction
 
 SEALED = 0x48525331
 """The `application_id` of a file whose cells are sealed."""
@@ -81,7 +81,7 @@ class Cells:
         return f"{self._path.stem}.{column}"
 
     def _seal_all(self, db: sqlite3.Connection, columns: Iterable[tuple[str, str, str]]) -> None:
-        with changing(db):
+        with open_transaction(db):
             for table, column, key in columns:
                 rows = db.execute(
                     f"SELECT rowid, {key}, {column} FROM {table} WHERE {column} IS NOT NULL"

@@ -31,7 +31,7 @@ def open_database(
     >>> path = Path(tempfile.mkdtemp()) / "new" / "notes.sqlite"
     >>> schema = "CREATE TABLE IF NOT EXISTS notes (note TEXT);"
     >>> db = open_database(path, schema, version=1, fault="holds no notes")
-    >>> with changing(db):
+    >>> with open_transaction(db):
     ...     _ = db.execute("INSERT INTO notes VALUES ('milk')")
     >>> db.execute("SELECT note FROM notes").fetchall()
     [('milk',)]
@@ -64,7 +64,7 @@ def open_database(
 
 
 @contextmanager
-def changing(db: sqlite3.Connection) -> Iterator[None]:
+def open_transaction(db: sqlite3.Connection) -> Iterator[None]:
     """One transaction: all that is done within it is kept, or nothing."""
     with db:
         db.execute("BEGIN IMMEDIATE")

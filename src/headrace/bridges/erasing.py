@@ -17,7 +17,7 @@ import msgspec
 from ..adapters.sealing import Sealer
 from ..request_ids import base_id, is_further
 from .cells import is_sealed
-from .database import changing
+from .database import open_transaction
 
 REASON = "erased"
 FORGOTTEN = (REASON, "retention")
@@ -65,10 +65,10 @@ def _erase_from(path: Path, request_ids: Collection[str], sealer: Sealer | None)
         db.executemany("INSERT INTO erased_ids VALUES (?)", [(one,) for one in request_ids])
         if is_sealed(db):
             column = f"{path.stem}.replies.body"
-            db.create_function("opened", 2, partial(_opened, sealer, column))
+            db.create_function("opened", 2, partial(_unseal_body, sealer, column))
         _add_further(db, tables.intersection((*_ROWS, *_WITH_BODIES)))
-        with changing(db):
-            rows_n = sum(_delete(db, table) for table in _ROWS if table in tables)
+        with open_transaction(db):
+            rows_n = sum(_delete_rows(db, table) for table in _ROWS if table in tables)
             for table, erase in _OTHERS.items():
                 if table in tables:
                     rows_n += erase(db)
@@ -90,11 +90,11 @@ def _add_further(db: sqlite3.Connection, tables: Collection[str]) -> None:
         )
 
 
-def _opened(sealer: Sealer | None, column: str, key: str, body: bytes) -> bytes | None:
+def _unseal_body(sealer: Sealer | None, column: str, key: str, body: bytes) -> bytes | None:
     return None if sealer is None else sealer.unseal(body, column, key)
 
 
-def _delete(db: sqlite3.Connection, table: str) -> int:
+def _delete_rows(db: sqlite3.Connection, table: str) -> int:
     return db.execute(
         f"DELETE FROM {table} WHERE request_id IN (SELECT request_id FROM erased_ids)"
     ).rowcount

@@ -216,14 +216,16 @@ class Files:
             # A format of somebody else's may fail in any way, and other files go on.
             reading = Reading()
             reading.fault(f"its format failed: {type(error).__name__}: {error}"[:SAID_MAX])
-        given = [one for one in (self._checked(g, file, reading) for g in reading.given) if one]
+        given = [
+            one for one in (self._check_answer(g, file, reading) for g in reading.given) if one
+        ]
         at = min(file.at, self._clock())
         self._memory.take_answers((file.name, file.look, digest), given, reading.blank, at)
         faults += [f"answers/{file.name}: {fault}" for fault in reading.faults]
         if (more_n := reading.faults_n - len(reading.faults)) > 0:
             faults.append(f"answers/{file.name}: and {more_n} more faults")
 
-    def _checked(self, given: Given, file: _Found, reading: Reading) -> Given | None:
+    def _check_answer(self, given: Given, file: _Found, reading: Reading) -> Given | None:
         """An answer with its class as we spell it and its annotator; None, and a fault, if bad."""
         label = given.label
         if label is not None and label.strip() == self._settings.cannot_tell:

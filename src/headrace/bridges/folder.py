@@ -132,14 +132,14 @@ class FolderEnd:
         for line in lines:
             try:
                 if not line.isspace():  # One that was wiped.
-                    records.append(_RECORDS.decode(self._opened(line, position)))
+                    records.append(_RECORDS.decode(self._unseal_line(line, position)))
             except (NotSealed, msgspec.MsgspecError, UnicodeError) as error:
                 self.faults.append(f"{self.requests}: a line is no request: {error}")
             position += len(line)
         self._tail.advance(len(lines))
         return records, str(self._tail.position) if lines else place
 
-    def _opened(self, line: bytes, position: int) -> bytes:
+    def _unseal_line(self, line: bytes, position: int) -> bytes:
         if self.sealer is None:
             return line
         return self.sealer.unseal(line.removesuffix(b"\n"), "requests", position)

@@ -24,8 +24,8 @@ from ..messages import Answer, LabelRequested, class_name
 from ..request_ids import is_further
 from ..settings.fields import Section, about
 from .bridge import Delivery, Receipt, Reply
-from .database import changing
-from .reply_log import ReplyLog, opened
+from .database import open_transaction
+from .reply_log import ReplyLog, open_replies
 
 REPLIES_MAX = 1_000
 KEPT_N = 100_000
@@ -111,7 +111,7 @@ class Functions:
             raise BadSettings([f"bridges.{folder.name}.{fault}" for fault in faults])
         self._faults: list[str] = []
         self._told: set[str] = set()
-        self._db = opened(folder / "functions.sqlite", _SCHEMA, outlives_power=outlives_power)
+        self._db = open_replies(folder / "functions.sqlite", _SCHEMA, outlives_power=outlives_power)
         self._replies = ReplyLog(self._db)
 
     @staticmethod
@@ -131,9 +131,11 @@ class Functions:
         """Let each function say what it thinks of each request; what they said is kept."""
         now = self._clock()
         said = [
-            (one.request_id, self._asked(one.request, now)) for one in deliveries if one.request
+            (one.request_id, self._ask_functions(one.request, now))
+            for one in deliveries
+            if one.request
         ]
-        with changing(self._db):
+        with open_transaction(self._db):
             for request_id, replies in said:
                 is_new = self._db.execute(
                     "INSERT OR IGNORE INTO answered (request_id) VALUES (?)", (request_id,)
@@ -150,20 +152,20 @@ class Functions:
         faults, self._faults = tuple(self._faults), []
         return Receipt(replies=replies, mark=reached, faults=faults)
 
-    def _asked(self, request: LabelRequested, now: float) -> list[Reply]:
+    def _ask_functions(self, request: LabelRequested, now: float) -> list[Reply]:
         replies: list[Reply] = []
         if is_further(request.request_id):
             return replies  # one more answer is for people: the functions have given theirs
         functions_max = len(self._functions) if self._settings.alone else request.answers_wanted - 1
         if functions_max < 1:
-            self._fault(
+            self._note_fault(
                 "requests that want one answer are left to people, who are to be heard in any "
                 "case: set label.answers_wanted to 2 or more, or `alone` of this bridge"
             )
         for name, function in self._functions.items():
             if len(replies) >= functions_max:
                 break
-            label = self._label(name, function, request)
+            label = self._call_function(name, function, request)
             if label is None:
                 continue
             reply = Reply(request.request_id, label, now, f"lf:{name}")
@@ -171,12 +173,12 @@ class Functions:
                 request_id=reply.request_id, label=label, at=now, annotator=reply.annotator
             )
             if fault := fault_of(answer):
-                self._fault(f"lf:{name}: {fault}")
+                self._note_fault(f"lf:{name}: {fault}")
             else:
                 replies.append(reply)
         return replies
 
-    def _label(
+    def _call_function(
         self, name: str, function: Callable[[Row], Any], request: LabelRequested
     ) -> str | None:
         try:
@@ -184,22 +186,22 @@ class Functions:
         except Exception as error:
             # A function of somebody else's may fail in any way, and the others go on.
             text = f"{type(error).__name__}: {error}"[:SAID_MAX]
-            self._fault(
+            self._note_fault(
                 f"lf:{name} failed: {text} (request {request.request_id}); it has no opinion there",
                 kind=f"{name} {type(error).__name__}",
             )
             return None
-        label = self._class(said)
+        label = self._find_class(said)
         if label == "":
             known = ", ".join(self._settings.classes)[:SAID_MAX]
             known = known or "a text; set `classes` where it returns numbers"
-            self._fault(
+            self._note_fault(
                 f"lf:{name} returned {repr(said)[:SAID_MAX]}; must be None, -1 or one of {known}",
                 kind=f"{name} returned",
             )
         return label or None
 
-    def _class(self, said: object) -> str | None:
+    def _find_class(self, said: object) -> str | None:
         """The class that a function means; None where it has no opinion, empty if it is none."""
         classes = self._settings.classes
         if isinstance(said, str | bool | np.bool_):
@@ -214,7 +216,7 @@ class Functions:
             return None
         return classes[number] if 0 <= number < len(classes) else ""
 
-    def _fault(self, sentence: str, kind: str = "") -> None:
+    def _note_fault(self, sentence: str, kind: str = "") -> None:
         """Tell what is wrong, each kind once in the life of the process."""
         if (kind or sentence) not in self._told:
             self._told.add(kind or sentence)

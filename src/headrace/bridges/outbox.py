@@ -19,7 +19,7 @@ from ..adapters.sealing import Sealer
 from ..messages import ForAnnotators, LabelRequested, RequestRescored
 from .bridge import Delivery, Receipt, Reply
 from .cells import Cells
-from .database import changing, open_database
+from .database import open_database, open_transaction
 from .erasing import FORGOTTEN
 
 KEPT_N = 100_000
@@ -118,7 +118,7 @@ class Outbox:
         that changes is that of what is still to be sent; where the tool `reorders`, what it has
         is sent once more.
         """
-        with changing(self._db):
+        with open_transaction(self._db):
             for record in records:
                 if isinstance(record, LabelRequested):
                     lasts_s = max(0.0, record.deadline - record.at)
@@ -135,17 +135,17 @@ class Outbox:
                         ),
                     )
                 elif isinstance(record, RequestRescored):
-                    self._move(record, reorders=reorders)
+                    self._move_request(record, reorders=reorders)
                 else:
                     # With it go the questions for one more answer to it.
                     of_it = (record.request_id, f"{record.request_id}:w", f"{record.request_id}:x")
                     which = "(request_id = ? OR (request_id >= ? AND request_id < ?))"
-                    self._leave(which, of_it, record.reason)
+                    self._end_requests(which, of_it, record.reason)
                     if record.reason in FORGOTTEN:
                         self._db.execute(f"UPDATE requests SET body = X'' WHERE {which}", of_it)
-            self._remember("log", place)
+            self._save_value("log", place)
 
-    def _move(self, said: RequestRescored, *, reorders: bool) -> None:
+    def _move_request(self, said: RequestRescored, *, reorders: bool) -> None:
         """A request of which nobody is asked any longer leaves by a record of its own."""
         found = self._db.execute(
             "SELECT body FROM requests WHERE request_id = ? AND state IN ('new', 'sending', ?)",
@@ -164,10 +164,10 @@ class Outbox:
 
     def expire(self, now: float) -> None:
         """Let all requests leave the tool whose time is over."""
-        with changing(self._db):
-            self._leave("expires <= ?", (now,), "expired")
+        with open_transaction(self._db):
+            self._end_requests("expires <= ?", (now,), "expired")
 
-    def _leave(self, which: str, values: tuple[str | float, ...], reason: str) -> None:
+    def _end_requests(self, which: str, values: tuple[str | float, ...], reason: str) -> None:
         # One that no tool has seen is gone at once.
         self._db.execute(
             f"UPDATE requests SET state = 'gone', reason = ? WHERE state = 'new' AND {which}",
@@ -215,7 +215,7 @@ class Outbox:
 
     def sent(self, deliveries: Iterable[Delivery]) -> None:
         """Remember that the tool has taken these."""
-        with changing(self._db):
+        with open_transaction(self._db):
             self._db.executemany(
                 "UPDATE requests SET state = CASE state WHEN 'leaving' THEN 'gone' ELSE 'sent' END,"
                 " was_cut = 0, is_moved = 0 WHERE request_id = ?",
@@ -232,7 +232,7 @@ class Outbox:
     def take_replies(self, receipt: Receipt) -> int:
         """Remember what the tool gave, and its mark, at once; how many replies are new."""
         new_n = 0
-        with changing(self._db):
+        with open_transaction(self._db):
             for reply in receipt.replies:
                 body = msgspec.json.encode(reply)
                 reply_id = reply.reply_id or hashlib.blake2b(body, digest_size=16).hexdigest()
@@ -240,7 +240,7 @@ class Outbox:
                     "INSERT OR IGNORE INTO replies (reply_id, body) VALUES (?, ?)",
                     (reply_id, self._cells.put(body, "replies.body", reply_id)),
                 ).rowcount
-            self._remember("tool", receipt.mark)
+            self._save_value("tool", receipt.mark)
         return new_n
 
     def to_hand_on(self, n: int) -> list[tuple[str, Reply]]:
@@ -255,7 +255,7 @@ class Outbox:
 
     def handed_on(self, reply_ids: Sequence[str]) -> None:
         """Remember that the log of answers has these; only their ids are kept, for a while."""
-        with changing(self._db):
+        with open_transaction(self._db):
             self._db.executemany(
                 "UPDATE replies SET is_handed = 1, body = NULL WHERE reply_id = ?",
                 [(one,) for one in reply_ids],
@@ -278,5 +278,5 @@ class Outbox:
             to_hand_on_n=handed.get(0, 0),
         )
 
-    def _remember(self, name: str, value: str) -> None:
+    def _save_value(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)", (name, value))

@@ -106,7 +106,7 @@ class RabbitMQ:
             )
         self._address = address
         self._clock = clock
-        self._link = Link(address, settings, "bridges.rabbitmq", self._declare)
+        self._link = Link(address, settings, "bridges.rabbitmq", self._declare_queues)
         # What was given and not called safe yet, and the tag up to which it is acknowledged then.
         self._given: Receipt | None = None
         self._given_to = 0
@@ -118,14 +118,14 @@ class RabbitMQ:
         self._link.close()
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
-        with self._telling() as channel:
+        with self._use_channel() as channel:
             for one in deliveries:
                 if one.request is None:
-                    self._announce(channel, one)
+                    self._announce_end(channel, one)
                 else:
-                    self._publish(channel, one.request)
+                    self._publish_task(channel, one.request)
 
-    def _publish(self, channel: BlockingChannel, request: LabelRequested) -> None:
+    def _publish_task(self, channel: BlockingChannel, request: LabelRequested) -> None:
         import pika  # noqa: PLC0415 - an extra
 
         least = self._settings.high_utility
@@ -140,7 +140,7 @@ class RabbitMQ:
         # Raises unless the broker has it: this waits for its word.
         channel.basic_publish("", self._settings.tasks, body, properties, mandatory=True)
 
-    def _announce(self, channel: BlockingChannel, gone: Delivery) -> None:
+    def _announce_end(self, channel: BlockingChannel, gone: Delivery) -> None:
         import pika  # noqa: PLC0415 - an extra
 
         properties = pika.BasicProperties(
@@ -151,7 +151,7 @@ class RabbitMQ:
         channel.basic_publish(exchange, gone.request_id, body, properties)
 
     def receive(self, mark: str) -> Receipt:
-        with self._telling() as channel:
+        with self._use_channel() as channel:
             faults = self._look_at_dead(channel)
             if self._given is not None:
                 if mark != self._given.mark:
@@ -182,10 +182,10 @@ class RabbitMQ:
     # ------------------------------------------------------------------------------ the server
 
     @contextmanager
-    def _telling(self) -> Iterator[BlockingChannel]:
+    def _use_channel(self) -> Iterator[BlockingChannel]:
         """The open channel; with one that failed goes what was given and not safe."""
         try:
-            with self._link.telling() as channel:
+            with self._link.use_channel() as channel:
                 # Heartbeats, and the news that the connection is gone.
                 channel.connection.process_data_events(0)
                 yield channel
@@ -195,7 +195,7 @@ class RabbitMQ:
                 raise Unreachable(f"{self._address}: {error}") from error
             raise
 
-    def _declare(self, channel: BlockingChannel) -> None:
+    def _declare_queues(self, channel: BlockingChannel) -> None:
         is_there = not self._settings.declare
         returned_max = {
             self._settings.tasks: self._settings.deliveries_max - 1,

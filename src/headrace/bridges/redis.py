@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from ..adapters.brokers.address import BrokerAway, parse_address
-from ..adapters.brokers.redis import connect_redis, id_of, telling_redis
+from ..adapters.brokers.redis import connect_redis, id_of, translate_redis_errors
 from ..errors import BadInput, BadSettings
 from ..settings.fields import Few, Seconds, about
 from ..settings.queue import ConnectionSettings
@@ -151,7 +151,7 @@ class Redis:
         tasks, name = self._settings.tasks, self._settings.group
         sent, gone = f"{tasks}.sent", f"{tasks}.withdrawn"
         add, withdraw, _ = self._scripts
-        with self._telling(), self._client.pipeline(transaction=False) as many:
+        with self._translate_errors(), self._client.pipeline(transaction=False) as many:
             for one in deliveries:
                 if one.request is None:
                     values = (one.request_id, one.reason, name, ASIDE_N)
@@ -162,10 +162,10 @@ class Redis:
             many.execute()
 
     def receive(self, mark: str) -> Receipt:
-        with self._telling():
-            faults = self._sweep(mark)
+        with self._translate_errors():
+            faults = self._sweep_tasks(mark)
             if mark and self._settings.trim:
-                self._trim(self._settings.answers, id_of(mark))
+                self._trim_stream(self._settings.answers, id_of(mark))
             found: Any = self._client.xread({self._settings.answers: mark or "0-0"}, READ_N)
             entries = found[0][1] if found else []
             replies = []
@@ -193,7 +193,7 @@ class Redis:
 
     # ----------------------------------------------------------------------- stuck tasks, room
 
-    def _sweep(self, mark: str) -> list[str]:
+    def _sweep_tasks(self, mark: str) -> list[str]:
         """From time to time: give stuck tasks to others, and make room. Sentences about both."""
         if self._clock() < self._sweep_at:
             return []
@@ -218,7 +218,7 @@ class Redis:
             if start in (b"0-0", "0-0"):
                 break
         if settings.trim:
-            self._trim(settings.tasks)
+            self._trim_stream(settings.tasks)
         self._sweep_at = self._clock() + min(SWEEP_S_MAX, settings.idle_s / 4)
         return faults
 
@@ -244,7 +244,7 @@ class Redis:
                 "another name"
             )
 
-    def _trim(self, stream: str, safe: tuple[int, int] | None = None) -> None:
+    def _trim_stream(self, stream: str, safe: tuple[int, int] | None = None) -> None:
         """Remove what every group has read and acknowledged, and, where told, what is safe."""
         needed = [] if safe is None else [(safe[0], safe[1] + 1)]
         if not self._client.exists(stream):
@@ -282,9 +282,9 @@ class Redis:
         return faults
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
-            with telling_redis(self._address):
+            with translate_redis_errors(self._address):
                 yield
         except BrokerAway as error:
             raise Unreachable(f"{self._address}: {error}") from error

@@ -26,7 +26,9 @@ CREATE TABLE IF NOT EXISTS replies (n INTEGER PRIMARY KEY AUTOINCREMENT, body BL
 _REPLY = msgspec.json.Decoder(Reply)
 
 
-def opened(path: Path, schema: str = "", *, outlives_power: bool = True) -> sqlite3.Connection:
+def open_replies(
+    path: Path, schema: str = "", *, outlives_power: bool = True
+) -> sqlite3.Connection:
     """An SQLite file with the tables of a `ReplyLog` and those of `schema`, made where it is new.
 
     `outlives_power` is for tests that need not wait for the disk. Raises `BadInput` for a file that
@@ -45,7 +47,7 @@ class ReplyLog:
     """Replies in order, each with a number; those that are safe are forgotten.
 
     >>> import tempfile
-    >>> db = opened(Path(tempfile.mkdtemp()) / "replies.sqlite")
+    >>> db = open_replies(Path(tempfile.mkdtemp()) / "replies.sqlite")
     >>> log = ReplyLog(db)
     >>> log.add(Reply("r1", "ham", 1.0, "ada"))
     >>> replies, mark = log.after("", 10)
@@ -78,10 +80,10 @@ class ReplyLog:
         start = int(number) if whose == self.id else 0
         self._db.execute("DELETE FROM replies WHERE n <= ?", (start,))
         rows = self._db.execute("SELECT n, body FROM replies ORDER BY n LIMIT ?", (n,)).fetchall()
-        replies = tuple(self._named(number, body) for number, body in rows)
+        replies = tuple(self._name_reply(number, body) for number, body in rows)
         return replies, f"{self.id}:{rows[-1][0]}" if rows else mark
 
-    def _named(self, number: int, body: bytes) -> Reply:
+    def _name_reply(self, number: int, body: bytes) -> Reply:
         reply = _REPLY.decode(body)
         return Reply(
             request_id=reply.request_id,

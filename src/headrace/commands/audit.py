@@ -17,7 +17,7 @@ from ..drivers.audit.acts import beside
 from ..drivers.audit.verify import Verified, chains_at, log_folder, verify_log
 from ..errors import BadInput, BadSettings
 from ..settings import load_for_kafka
-from .stopping import told_to_stop
+from .stopping import catch_stop_signals
 
 HASH_LENGTH = len(NOTHING)
 
@@ -134,7 +134,7 @@ def follow_command(arguments: argparse.Namespace) -> int:
     acts.record(
         "follow_started", settings=sha256(encode_entry(msgspec.to_builtins(settings))).hexdigest()
     )
-    with told_to_stop() as stop:
+    with catch_stop_signals() as stop:
         follow_topics(acts.folder, settings, stop, say)
     return 0
 

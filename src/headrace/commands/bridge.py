@@ -17,7 +17,7 @@ from ..bridges.outbox import Outbox
 from ..drivers.audit.acts import FOLDER, Acts, beside
 from ..errors import BadSettings
 from ..settings import Settings, load_for_kafka
-from .stopping import told_to_stop
+from .stopping import catch_stop_signals
 
 EVERY_S = 1.0
 """How often the tool is asked while nothing happens."""
@@ -81,7 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
             opened.callback(bridge.close)
         carrier = open_carrier(arguments.name, bridge, end, folder, opened)
         acts_of(arguments, settings).record("bridge_started", bridge=arguments.name)
-        with told_to_stop() as stop:
+        with catch_stop_signals() as stop:
             say(f"{arguments.name}: carrying requests, until Ctrl-C")
             carrier.run(stop, arguments.every)
         counts = carrier.outbox.counts()

@@ -27,7 +27,7 @@ from ..learn.models import build
 from ..messages import InputRejected
 from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoded, Decoder
-from ..pages.report.parts import features_told, when
+from ..pages.report.parts import describe_features, format_date
 from ..privacy import WHOLE
 from ..query.budgets import Share
 from ..query.strategies import resolve
@@ -146,8 +146,8 @@ def try_log(path: Path, settings: Settings, say: Callable[[str], None]) -> int:
         say("not one event could be read; [input] says where its fields stand")
         return 1
     ats = decoded.batch.at
-    say(f"from {when(float(ats.min()))} to {when(float(ats.max()))}")
-    for kind, names in features_told(engine.schema):
+    say(f"from {format_date(float(ats.min()))} to {format_date(float(ats.max()))}")
+    for kind, names in describe_features(engine.schema):
         say(f"read as {kind}: {names}")
     for limit in report.limits:
         say(f"- {limit.sentence}")

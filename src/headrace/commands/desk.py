@@ -18,13 +18,13 @@ from ..bridges import settings_of
 from ..bridges.carrier import Carrier
 from ..bridges.desk.routing import Comparisons
 from ..drivers.audit.acts import Acts
-from ..drivers.files.shown import REPORT, read_compared
+from ..drivers.files.run_metrics import REPORT, read_compared
 from ..errors import BadInput, BadSettings
 from ..messages import RoundOrdered
 from ..settings import Settings
 from .bridge import acts_of, add_places, open_carrier, open_end
 from .ordering import orders_at
-from .stopping import told_to_stop
+from .stopping import catch_stop_signals
 from .worker_accuracy import Accuracy, SavedAccuracy, WorkerAccuracy
 
 NAME = "desk"
@@ -102,8 +102,8 @@ def main(arguments: argparse.Namespace) -> int:
         opened.callback(run.close)
         server = Server(desk, people, run, on_act=acts.record)
         acts.record("desk_started")
-        with told_to_stop() as stop:
-            asyncio.run(_serve(server, people, carrier, stop, acts))
+        with catch_stop_signals() as stop:
+            asyncio.run(_serve_desk(server, people, carrier, stop, acts))
     return 0
 
 
@@ -116,17 +116,17 @@ def _change_people(people: Any, arguments: argparse.Namespace, settings: Any, ac
     token = people.add(arguments.add, arguments.role)
     acts.record("token_given", to=arguments.add, role=arguments.role)
     say(f"a link for {arguments.add} ({arguments.role}); it is shown only now:")
-    say(f"  {_link(settings, settings.port, token)}")
+    say(f"  {_make_link(settings, settings.port, token)}")
 
 
-def _link(settings: Any, port: int, token: str) -> str:
+def _make_link(settings: Any, port: int, token: str) -> str:
     scheme = "https" if settings.cert_file else "http"
     host = settings.public[0] if settings.public else settings.host
     host = f"[{host}]" if ":" in host else host
     return f"{scheme}://{host}:{port}/#token={token}"
 
 
-async def _serve(
+async def _serve_desk(
     server: Any, people: Any, carrier: Carrier, stop: threading.Event, acts: Acts
 ) -> None:
     """Serve until told to stop, while another thread carries."""
@@ -147,13 +147,13 @@ async def _serve(
             ) from error
         port = runner.addresses[0][1]
         if people.everybody:
-            say(f"the desk is at {_link(settings, port, '').partition('#')[0]}")
+            say(f"the desk is at {_make_link(settings, port, '').partition('#')[0]}")
             say("headrace desk --add NAME gives somebody a link; Ctrl-C ends this")
         else:
             token = people.add(FIRST, "operator")
             acts.record("token_given", to=FIRST, role="operator")
             say("the desk is open; this link is yours, and is shown only now:")
-            say(f"  {_link(settings, port, token)}")
+            say(f"  {_make_link(settings, port, token)}")
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
         failed: list[BaseException] = []

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..adapters.printing import say
 from ..bridges.folder import PLACES
 from ..errors import BadInput
-from .demo.duel import stream
+from .demo.duel import make_stream
 
 EVENTS_N = 20_000
 AT_ONCE_N = 150
@@ -49,7 +49,9 @@ def begin_demo(folder: Path | None, opened: ExitStack) -> Path:
     settings.write_text(_SETTINGS, encoding="utf-8")
     say(f"a run on the demo's pictures begins in {folder}")
     stop = threading.Event()
-    writer = threading.Thread(target=_write, args=(folder / "events.jsonl", stop), daemon=True)
+    writer = threading.Thread(
+        target=_write_events, args=(folder / "events.jsonl", stop), daemon=True
+    )
     writer.start()
     opened.callback(writer.join)
     opened.callback(stop.set)
@@ -58,7 +60,7 @@ def begin_demo(folder: Path | None, opened: ExitStack) -> Path:
         command += [f"--{name}", str(folder / f"{name}.jsonl")]
     with (folder / "run.log").open("wb") as log:
         run = subprocess.Popen([*command, "--state", str(state)], stdout=log, stderr=log)
-    opened.callback(_end, run)
+    opened.callback(_end_run, run)
     until = time.monotonic() + READY_S
     while not (state / PLACES).exists() or not (state / "settings.json").exists():
         if run.poll() is not None or time.monotonic() > until:
@@ -67,7 +69,7 @@ def begin_demo(folder: Path | None, opened: ExitStack) -> Path:
     return state
 
 
-def _end(run: subprocess.Popen[bytes]) -> None:
+def _end_run(run: subprocess.Popen[bytes]) -> None:
     run.terminate()
     try:
         run.wait(10)
@@ -76,9 +78,9 @@ def _end(run: subprocess.Popen[bytes]) -> None:
         run.wait()
 
 
-def _write(path: Path, stop: threading.Event) -> None:
+def _write_events(path: Path, stop: threading.Event) -> None:
     """Events as a model in production would log them: some are there, the others keep coming."""
-    events = (batch.row(i) for batch, _ in stream(EVENTS_N, SEED) for i in range(len(batch)))
+    events = (batch.row(i) for batch, _ in make_stream(EVENTS_N, SEED) for i in range(len(batch)))
     with path.open("w", encoding="utf-8") as file:
         begun = time.time()
         for i, event in enumerate(islice(events, AT_ONCE_N)):

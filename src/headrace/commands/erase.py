@@ -22,7 +22,7 @@ import msgspec
 
 from ..adapters.journal import Journal
 from ..adapters.privacy_key import load_privacy
-from ..adapters.wiping import pieces_of, wipe
+from ..adapters.wiping import pieces_of, wipe_stretches
 from ..bridges.folder import PLACES
 from ..drivers.audit.acts import FOLDER, Acts
 from ..drivers.audit.run import DecidedLog
@@ -30,15 +30,15 @@ from ..drivers.files.erasing import (
     Erased,
     Lines,
     carry_out,
+    describe_erased,
     erased_of,
     place_erasure,
     sources_of,
     stretches_in,
-    told_of,
 )
 from ..drivers.files.feeding import Feeder
 from ..drivers.files.folder import is_running, settings_of_run
-from ..drivers.files.shown import Shown
+from ..drivers.files.run_metrics import RunMetrics
 from ..errors import BadInput, BadSettings
 from ..messages import ErasureOrdered
 from ..settings import Settings
@@ -152,11 +152,11 @@ def _erase_from_run(arguments: argparse.Namespace, ids: list[str]) -> int:
     order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=found.is_learned)
     place_erasure(state, order)
     Acts(state / FOLDER).record("erasure_ordered", key=order.key)
-    done = _done(state, settings, order.key, arguments.wait)
+    done = _carry_order_out(state, settings, order.key, arguments.wait)
     if done is None:
         sys.stdout.write("ordered; not carried out yet: the run does it, or its next start\n")
         return EXIT_LATER
-    return _told(state, lines, done, found, is_wiping=arguments.inputs)
+    return _report_erasure(state, lines, done, found, is_wiping=arguments.inputs)
 
 
 def _read_ids(path: Path | None) -> list[str]:
@@ -195,7 +195,7 @@ def _look_up(state: Path, lines: Lines) -> Found:
     return found
 
 
-def _done(state: Path, settings: Settings, key: str, wait_s: float) -> Erased | None:
+def _carry_order_out(state: Path, settings: Settings, key: str, wait_s: float) -> Erased | None:
     """Carry the order out, or wait for the run that goes on; None if it did not in time."""
     until = time.monotonic() + wait_s
     while True:
@@ -221,7 +221,7 @@ def _carry_out(state: Path, settings: Settings) -> None:
             stop=threading.Event(),
             on_note=lambda sentence: None,
             on_outputs=lambda outputs: None,
-            shown=Shown(settings, time.time),
+            shown=RunMetrics(settings, time.time),
         )
         if settings.audit.is_kept:
             log = opened.enter_context(closing(DecidedLog(state, feeder.journal, settings)))
@@ -229,11 +229,13 @@ def _carry_out(state: Path, settings: Settings) -> None:
         carry_out(feeder, requests)
 
 
-def _told(state: Path, lines: Lines, done: Erased, found: Found, *, is_wiping: bool) -> int:
+def _report_erasure(
+    state: Path, lines: Lines, done: Erased, found: Found, *, is_wiping: bool
+) -> int:
     """Say what was done and what is left; the exit code."""
     with closing(Journal(state / "journal", is_read_only=True)) as journal:
         sources = sources_of(state, journal)
-    sys.stdout.write(f"erased: {told_of(done)}\n")
+    sys.stdout.write(f"erased: {describe_erased(done)}\n")
     is_left = bool(done.busy or found.missing)
     for name in done.busy:
         sys.stdout.write(f"busy, give the command again: bridges/{name}\n")
@@ -252,7 +254,7 @@ def _told(state: Path, lines: Lines, done: Erased, found: Found, *, is_wiping: b
                 for one in stretches
                 if one[0] in source.replaced or not (goes_on or one[0] in source.fed)
             ]
-            wipe(source.path, due)
+            wipe_stretches(source.path, due)
             wiped_n += len(due)
             stretches = [one for one in stretches if one not in due]
             _tell_left(source.path, stretches, "not fed yet, or since: give the command again")

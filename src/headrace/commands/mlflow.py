@@ -31,7 +31,7 @@ from ..adapters.mlflow_registry import (
     faults_of_uri,
 )
 from ..adapters.printing import say
-from ..adapters.snapshots.store import sealed
+from ..adapters.snapshots.store import seal_snapshot
 from ..bridges.bridge import Unreachable
 from ..drivers.files.folder import decides_nothing, replace_file
 from ..drivers.files.orders import Orders
@@ -41,7 +41,7 @@ from ..messages import RollBackOrdered
 from ..observe.schema import Schema
 from ..scoring_model import ScoringModel
 from ..settings import Settings, load_for_kafka
-from .stopping import told_to_stop
+from .stopping import catch_stop_signals
 from .tracked import Tracked, TrackedRun, TrackedWorkers
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ class Tracker:
         if not found:
             return False
         self._record.log([Point(one.labels_n, one.at, one.values) for one in found])
-        self._remember(curve=reached)
+        self._save_record(curve=reached)
         return True
 
     # ---------------------------------------------------------------------------- the versions
@@ -150,20 +150,20 @@ class Tracker:
         moved = False
         if mark != self._mark:
             self._versions = self.tracked.versions()
-            moved = self._register()
+            moved = self._register_versions()
             self._mark = mark
         return self._follow_alias() or moved
 
-    def _register(self) -> bool:
+    def _register_versions(self) -> bool:
         self._there = self._record.versions()
         new = [version for version in self._versions.all if version.number not in self._there]
         for version in new:
             tags = {"headrace.labels": str(version.labels_n), "headrace.at": repr(version.at)}
-            made = self._record.register(version.number, self._content(version), tags)
+            made = self._record.register(version.number, self._sign_version(version), tags)
             self._there[version.number] = made
         return bool(new)
 
-    def _content(self, version: Version) -> bytes:
+    def _sign_version(self, version: Version) -> bytes:
         """A version as a signed file: it holds a pickle of what is not ours."""
         settings, learner = self._settings, version.learner
         schema = learner.schema
@@ -172,7 +172,7 @@ class Tracker:
         said: dict[str, int | str] = {NAME_SAID: settings.model.name}
         if settings.model.options:
             said[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
-        return sealed(
+        return seal_snapshot(
             model.freeze(),
             stream=settings.stream,
             series=SERIES,
@@ -191,26 +191,26 @@ class Tracker:
             self._note_once(str(error))
             pointed = progress.champion
         if pointed is not None and pointed != progress.champion:
-            return self._order(pointed)
+            return self._order_version(pointed)
         if progress.wanted is not None:
             if not self._is_settled(progress.wanted):
                 return False
-            self._remember(wanted=None)
+            self._save_record(wanted=None)
         moved = False
         if in_use is not None and in_use != progress.champion:
-            moved |= self._point(CHAMPION, in_use)
-            self._remember(champion=in_use)
+            moved |= self._point_alias(CHAMPION, in_use)
+            self._save_record(champion=in_use)
         number = None if challenger is None else challenger.number
         if number != progress.challenger:
-            moved |= self._point(CHALLENGER, number)
-            self._remember(challenger=number)
+            moved |= self._point_alias(CHALLENGER, number)
+            self._save_record(challenger=number)
         return moved
 
-    def _order(self, number: int) -> bool:
+    def _order_version(self, number: int) -> bool:
         """Somebody moved the alias to this version."""
         # Remembered first: the order has the same key when this is done again.
         moves_n = self.progress.moves_n + (self.progress.wanted != number)
-        self._remember(moves_n=moves_n, wanted=number)
+        self._save_record(moves_n=moves_n, wanted=number)
         if number != self._versions.in_use:
             order = RollBackOrdered(
                 at=time.time(),
@@ -219,9 +219,9 @@ class Tracker:
                 reason=f"the alias {CHAMPION} was moved to it in MLflow",
                 by="mlflow",
             )
-            if self._asked_for(lambda orders: orders.place(order)):
+            if self._query_orders(lambda orders: orders.place(order)):
                 self._note(f"the alias {CHAMPION} was moved to version {number}: ordered")
-        self._remember(champion=number)
+        self._save_record(champion=number)
         return True
 
     @property
@@ -231,7 +231,7 @@ class Tracker:
     def _is_settled(self, wanted: int) -> bool:
         """Whether the run has decided what the moved alias asked for; says so where it refused."""
         order = RollBackOrdered(at=0.0, to=wanted, key=self._key)
-        found = self._asked_for(lambda orders: orders.found(order))
+        found = self._query_orders(lambda orders: orders.found(order))
         if found is None or found["state"] == "ordered":
             return self._versions.in_use == wanted
         if found["state"] == "refused":
@@ -242,7 +242,7 @@ class Tracker:
         # Until a snapshot shows it, the newest one is of before.
         return found["state"] == "rolled back" and self._versions.in_use == wanted
 
-    def _asked_for(self, ask: Callable[[Orders], T]) -> T:
+    def _query_orders(self, ask: Callable[[Orders], T]) -> T:
         """What is asked of where orders are placed. Raises `Away` while that is."""
         try:
             return ask(self.tracked.orders)
@@ -254,7 +254,7 @@ class Tracker:
             self._noted = sentence
             self._note(sentence)
 
-    def _point(self, alias: str, number: int | None) -> bool:
+    def _point_alias(self, alias: str, number: int | None) -> bool:
         if number is not None and number not in self._there:
             return False
         self._record.set_alias(alias, None if number is None else self._there[number])
@@ -275,7 +275,7 @@ class Tracker:
         replace_file(path, msgspec.json.encode(made))
         return made
 
-    def _remember(self, **changes: Any) -> None:
+    def _save_record(self, **changes: Any) -> None:
         self.progress = msgspec.structs.replace(self.progress, **changes)
         replace_file(self._folder / STATE, msgspec.json.encode(self.progress))
 
@@ -370,7 +370,7 @@ def main(arguments: argparse.Namespace) -> int:
             return Registry(uri, experiment=arguments.experiment, name=name, run_tag=run_tag)
 
         tracker = opened.enter_context(closing(Tracker(tracked, folder, make, say)))
-        stop = opened.enter_context(told_to_stop())
+        stop = opened.enter_context(catch_stop_signals())
         say(f"{stream}: going to MLflow, until Ctrl-C")
         follow_run(tracker, stop, is_once=arguments.once)
     return 0

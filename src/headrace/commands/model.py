@@ -11,15 +11,15 @@ from rich.table import Table
 
 from ..adapters.printing import make_console, say
 from ..adapters.snapshots.store import SnapshotStore
-from ..drivers.audit.acts import user
+from ..drivers.audit.acts import find_user
 from ..drivers.files.folder import settings_of_run
 from ..engine import Engine
 from ..errors import BadInput, BadSettings
 from ..learn.versions import Versions
 from ..messages import RollBackOrdered
-from ..pages.report.parts import when
+from ..pages.report.parts import format_date
 from ..settings import Settings, load_for_kafka
-from .ordering import add_place, check_place, named, order_and_wait
+from .ordering import add_place, check_place, name_order, order_and_wait
 
 
 def register(subparsers: Any) -> None:
@@ -66,7 +66,7 @@ def register(subparsers: Any) -> None:
 
 def list_versions(arguments: argparse.Namespace) -> int:
     """Run `headrace model list`; the exit code."""
-    versions = _versions(arguments)
+    versions = _read_versions(arguments)
     if not versions.kept:
         sys.stdout.write("no version is kept yet\n")
         return 0
@@ -74,7 +74,8 @@ def list_versions(arguments: argparse.Namespace) -> int:
     if versions.challenger is not None:
         told[versions.challenger.number] = "challenger"
     rows = [
-        (str(v.number), f"{v.labels_n:,}", when(v.at), told.get(v.number, "")) for v in versions.all
+        (str(v.number), f"{v.labels_n:,}", format_date(v.at), told.get(v.number, ""))
+        for v in versions.all
     ]
     header = ("version", "labels", "learned until", "")
     console = make_console()
@@ -91,8 +92,10 @@ def list_versions(arguments: argparse.Namespace) -> int:
 
 def roll_back(arguments: argparse.Namespace) -> int:
     """Run `headrace model roll-back`; the exit code."""
-    at, key = named(arguments.key)
-    order = RollBackOrdered(at=at, to=arguments.to, key=key, reason=arguments.reason, by=user())
+    at, key = name_order(arguments.key)
+    order = RollBackOrdered(
+        at=at, to=arguments.to, key=key, reason=arguments.reason, by=find_user()
+    )
     if arguments.state is not None:
         _check_keeps(settings_of_run(arguments.state), f"the run in {arguments.state}")
     elif arguments.settings is not None:
@@ -100,11 +103,11 @@ def roll_back(arguments: argparse.Namespace) -> int:
     return order_and_wait(arguments, order, f"version {order.to} back")
 
 
-def _versions(arguments: argparse.Namespace) -> Versions:
+def _read_versions(arguments: argparse.Namespace) -> Versions:
     """Those of a run, or of the workers on Kafka as they saved them last."""
     check_place(arguments)
     if arguments.state is not None:
-        return kept_versions(arguments.state)
+        return read_kept_versions(arguments.state)
     from ..drivers.kafka.states import States  # noqa: PLC0415 - only beside workers
 
     settings = load_for_kafka(arguments.settings)
@@ -113,7 +116,7 @@ def _versions(arguments: argparse.Namespace) -> Versions:
     return log.trainer.versions
 
 
-def kept_versions(state: Path) -> Versions:
+def read_kept_versions(state: Path) -> Versions:
     """The versions in the newest snapshot of a run. Raises `BadInput`, `BadSettings`."""
     settings = settings_of_run(state)
     _check_keeps(settings, f"the run in {state}")

@@ -60,7 +60,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def named(key: str | None) -> tuple[float, str]:
+def name_order(key: str | None) -> tuple[float, str]:
     """The time of day, and the key of an order: one that was given, or one made of that time."""
     at = time.time()
     made = hashlib.blake2b(f"{at!r} {os.getpid()}".encode(), digest_size=6).hexdigest()
@@ -83,12 +83,12 @@ def order_and_wait(arguments: argparse.Namespace, order: Order, what: str) -> in
                 sys.stdout.write(f"ordered: {what}, key {order.key}\n")
             else:
                 sys.stdout.write(f"ordered before, so nothing was done: key {order.key}\n")
-            return 0 if wait_s is None else _wait(orders, order, wait_s)
+            return 0 if wait_s is None else _await_order(orders, order, wait_s)
     except Unreachable as error:
         raise BadInput(str(error)) from error
 
 
-def _wait(orders: Orders, order: Order, wait_s: float) -> int:
+def _await_order(orders: Orders, order: Order, wait_s: float) -> int:
     """Say what becomes of an order within so many seconds; the exit code."""
     sys.stdout.flush()
     until = time.monotonic() + wait_s

@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 from rich.progress import Progress
 
-from ..adapters.journal import with_asked
+from ..adapters.journal import pair_asked
 from ..adapters.jsonl import open_input
 from ..adapters.printing import make_console
 from ..drivers.audit.acts import FOLDER, Acts
 from ..drivers.files.folder import RunFolder, differing_fields
-from ..drivers.files.outputs import encoded
+from ..drivers.files.outputs import encode_output
 from ..drivers.files.player import LINE_SHOWN_MAX, Player
 from ..query.record import Differences
 
@@ -37,7 +37,9 @@ class Replayed:
     differences: Differences = field(default_factory=Differences)
 
 
-def replay(path: Path, on_progress: Callable[[int, int], None] = lambda done, of: None) -> Replayed:
+def replay_run(
+    path: Path, on_progress: Callable[[int, int], None] = lambda done, of: None
+) -> Replayed:
     """Decide a recorded run again, from the start, and compare with what it decided.
 
     `on_progress` gets the bytes of the journal that are done, and all of them. Raises `BadInput` if
@@ -50,8 +52,8 @@ def replay(path: Path, on_progress: Callable[[int, int], None] = lambda done, of
         positions = player.begin_at_base(folder)
         with open_input(folder.decisions) as decided:
             decided.seek(int(positions.get("decisions", 0)))
-            for record, end, asked in with_asked(folder.journal.records()):
-                outputs = [*map(encoded, player.play(record, asked=asked))]
+            for record, end, asked in pair_asked(folder.journal.records()):
+                outputs = [*map(encode_output, player.play(record, asked=asked))]
                 if asked is None:
                     held = [decided.readline() for _ in outputs]
                 else:
@@ -126,7 +128,7 @@ def main(arguments: argparse.Namespace) -> int:
     console = make_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("deciding again", total=None)
-        found = replay(
+        found = replay_run(
             arguments.state, lambda done, of: progress.update(bar, completed=done, total=of)
         )
     Acts(arguments.state / FOLDER).record(

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from ..adapters.printing import make_console, say
 from ..drivers.files.chronicle import read_chronicle
-from ..drivers.files.places import no_run_told
+from ..drivers.files.places import explain_no_run
 from ..errors import BadSettings
 from ..pages.html import Curve, line_plot
 from ..pages.report.page import as_html
@@ -45,7 +45,7 @@ def register(subparsers: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace report`; the exit code."""
     if not arguments.state.is_dir():
-        raise BadSettings(no_run_told(arguments.state))
+        raise BadSettings(explain_no_run(arguments.state))
     path = arguments.html or arguments.state / "report.html"
     check_page(path)
     console = make_console(stderr=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..drivers.audit.acts import user
+from ..drivers.audit.acts import find_user
 from ..messages import RoundOrdered
-from .ordering import add_place, named, order_and_wait
+from .ordering import add_place, name_order, order_and_wait
 
 
 def register(subparsers: Any) -> None:
@@ -54,13 +54,13 @@ def register(subparsers: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace round open`; the exit code."""
-    at, key = named(arguments.key)
+    at, key = name_order(arguments.key)
     order = RoundOrdered(
         at=at,
         labels_n=arguments.labels,
         key=key,
         reason=arguments.reason,
-        by=user(),
+        by=find_user(),
         is_audit=arguments.audit,
     )
     size = "all there is to spend" if order.labels_n is None else f"{order.labels_n} at most"

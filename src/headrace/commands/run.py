@@ -22,10 +22,10 @@ from ..errors import BadSettings
 from ..limits import Limit
 from ..observe.clock import off_clock_told
 from ..pages.live.screen import Screen
-from ..pages.report.parts import when
+from ..pages.report.parts import format_date
 from ..report import Failure, Report
 from ..settings import Settings, load
-from .stopping import told_to_stop
+from .stopping import catch_stop_signals
 
 
 def register(subparsers: Any) -> None:
@@ -89,7 +89,7 @@ def main(arguments: argparse.Namespace) -> int:
         state=arguments.state,
         settings=arguments.settings,
     )
-    with told_to_stop() as stop, Screen() if arguments.live else nullcontext() as screen:
+    with catch_stop_signals() as stop, Screen() if arguments.live else nullcontext() as screen:
         if screen is not None and screen.is_shown:
             report = run_files(
                 places,
@@ -204,11 +204,11 @@ def _describe_quality(report: Report) -> str:
     return ", ".join(told) or "too few labels"
 
 
-def causes_told(report: Report) -> str:
+def describe_causes(report: Report) -> str:
     """Since when, which features and which classes, of a drift that lasts; as the end of a line."""
     told = ""
     if report.drift.began_at is not None:
-        told += f"; since {when(report.drift.began_at)}"
+        told += f"; since {format_date(report.drift.began_at)}"
     if report.drift.features:
         told += f"; features {', '.join(report.drift.features)}"
     if report.drift.classes:
@@ -245,7 +245,7 @@ def list_essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("accuracy", _describe_accuracy(report)),
         ("quality", _describe_quality(report)),
         ("choosing", report.estimates.choosing.sentence),
-        ("drift", f"{report.drift.level}, {alarms_n:,} alarms so far{causes_told(report)}"),
+        ("drift", f"{report.drift.level}, {alarms_n:,} alarms so far{describe_causes(report)}"),
         ("rejected", rejects),
         *(
             [("clock", off)]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def told_to_stop() -> Iterator[threading.Event]:
+def catch_stop_signals() -> Iterator[threading.Event]:
     """Set by SIGTERM and by Ctrl-C; the same once more ends the process at once."""
     stop = threading.Event()
 

@@ -22,7 +22,7 @@ from ..learn.versions import Versions
 from ..report import Report
 from ..report.building import combine_report
 from ..settings import Settings
-from .model import kept_versions
+from .model import read_kept_versions
 from .ordering import orders_at
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class TrackedRun:
         return "" if newest is None else newest.name
 
     def versions(self) -> Versions:
-        return kept_versions(self._state)
+        return read_kept_versions(self._state)
 
     def keys(self) -> Keys:
         return load_keys(self._state / SNAPSHOTS, makes_key=False)

@@ -26,7 +26,7 @@ STALE_S = 60.0
 BYTES_MAX = 8 << 20
 
 
-class Told(msgspec.Struct, frozen=True):
+class ReportedAccuracy(msgspec.Struct, frozen=True):
     """An accuracy with its 95 % bounds, from so many labels."""
 
     accuracy: float
@@ -53,20 +53,20 @@ class Accuracy(ABC):
         self._note = note
         self._clock = clock
         self._every_s = every_s
-        self._told: Told | None = None
+        self._told: ReportedAccuracy | None = None
         self._told_at = -STALE_S
         self._is_away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-accuracy", daemon=True)
 
     @abstractmethod
-    def _read(self) -> Told | None: ...
+    def _read(self) -> ReportedAccuracy | None: ...
 
     def start(self) -> None:
         self._thread.start()
 
     @property
-    def latest(self) -> Told | None:
+    def latest(self) -> ReportedAccuracy | None:
         """What was read last, if that was within a minute, or three reads where these are rare."""
         stale_s = max(STALE_S, 3 * self._every_s)
         return self._told if self._clock() - self._told_at < stale_s else None
@@ -114,7 +114,7 @@ class WorkerAccuracy(Accuracy):
         super().__init__(url, note, clock)
         self._url = url
 
-    def _read(self) -> Told | None:
+    def _read(self) -> ReportedAccuracy | None:
         # The scheme was looked at.
         with urllib.request.urlopen(self._url, timeout=TIMEOUT_S) as reply:
             text = reply.read(BYTES_MAX).decode()
@@ -135,17 +135,17 @@ class SavedAccuracy(Accuracy):
         self._settings = settings
         self._workers: TrackedWorkers | None = None
 
-    def _read(self) -> Told | None:
+    def _read(self) -> ReportedAccuracy | None:
         if self._workers is None:
             self._workers = TrackedWorkers(self._settings, self._note)
         self._workers.look()
         found = None if self._workers.report is None else self._workers.report.estimates.accuracy
         if found is None or found.accuracy is None or found.low is None or found.high is None:
             return None
-        return Told(found.accuracy, found.low, found.high, found.labels_n)
+        return ReportedAccuracy(found.accuracy, found.low, found.high, found.labels_n)
 
 
-def accuracy_in(text: str) -> Told | None:
+def accuracy_in(text: str) -> ReportedAccuracy | None:
     """The accuracy in a page of metrics; None where nothing is known yet.
 
     Raises `ValueError` for a page that is none.
@@ -153,14 +153,14 @@ def accuracy_in(text: str) -> Told | None:
     >>> accuracy_in("# TYPE headrace_accuracy_ratio gauge") is None
     True
     """
-    found = dict(_samples(text))
+    found = dict(_parse_samples(text))
     names = ("value", "low", "high", "labels")
     if not all(name in found for name in names):
         return None
-    return Told(found["value"], found["low"], found["high"], int(found["labels"]))
+    return ReportedAccuracy(found["value"], found["low"], found["high"], int(found["labels"]))
 
 
-def _samples(text: str) -> Iterator[tuple[str, float]]:
+def _parse_samples(text: str) -> Iterator[tuple[str, float]]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name == "headrace_accuracy_ratio":

@@ -28,7 +28,7 @@ from ..report import Report
 from ..report.building import combine_report
 from ..settings import Settings, load_for_kafka
 from .kafka import logs
-from .kafka.client import faust_brokers, faust_credentials, library
+from .kafka.client import faust_brokers, faust_credentials, import_extra
 from .kafka.station import Station
 
 SETTINGS = "HEADRACE_SETTINGS"
@@ -61,7 +61,7 @@ def create_app(settings: Settings, frame: Frame | None = None) -> Any:
     `faust worker`, it logs as the settings say. Raises `BadSettings`.
     """
     frame = frame or Frame(settings)
-    app = _app()(
+    app = _make_app()(
         f"{settings.kafka.group}-faust",
         broker=faust_brokers(settings.kafka),
         broker_credentials=faust_credentials(settings.kafka),
@@ -70,19 +70,19 @@ def create_app(settings: Settings, frame: Frame | None = None) -> Any:
         topic_allow_declare=False,
         datadir="",
         value_serializer="raw",
-        Worker=_launcher(frame),
+        Worker=_make_launcher(frame),
     )
     if settings.worker.faust_sensor:
         faust_sensor(app, frame.registry)
-    app.service(_service(frame))
+    app.service(_make_service(frame))
     return app
 
 
-def _app() -> type[Any]:
+def _make_app() -> type[Any]:
     """Faust's app, which connects to the brokers itself only if it has agents: yours."""
-    faust = library("faust")
+    faust = import_extra("faust")
 
-    class Boot(library("faust.app").BootStrategy):  # type: ignore[misc]  # as above
+    class Boot(import_extra("faust.app").BootStrategy):  # type: ignore[misc]  # as above
         def server(self) -> Any:
             """The services to start with."""
             return super().server() if self.app.agents else ()
@@ -101,9 +101,9 @@ def _app() -> type[Any]:
     return App
 
 
-def _service(frame: Frame) -> type[Any]:
+def _make_service(frame: Frame) -> type[Any]:
     """The station as Faust wants its services: a class, made by the app."""
-    base = library("mode").Service
+    base = import_extra("mode").Service
 
     class StationService(base):  # type: ignore[misc, valid-type]  # known at run time only
         """Runs the station, tells its report, and stops it within the deadline."""
@@ -112,7 +112,7 @@ def _service(frame: Frame) -> type[Any]:
             frame.start()
 
         @base.task  # type: ignore[untyped-decorator]  # mode's, as its base
-        async def _watch(self) -> None:
+        async def _watch_station(self) -> None:
             await frame.ended()
             if self.should_stop:
                 return
@@ -159,9 +159,9 @@ class Frame:
             )
             LOGGER.info("metrics at %s", self._served.url)
         self._work = asyncio.create_task(self.station.run(self._stop))
-        self._tell = asyncio.create_task(self._telling())
+        self._tell = asyncio.create_task(self._show_reports())
 
-    async def _telling(self) -> None:
+    async def _show_reports(self) -> None:
         due_at = time.monotonic()
         while True:
             session = self.station.session
@@ -206,9 +206,9 @@ def set_up_logs(settings: Settings, screen: Screen | None) -> None:
     logs.set_up(settings.worker, None if screen is None else screen.note)
 
 
-def _launcher(frame: Frame) -> type[Any]:
+def _make_launcher(frame: Frame) -> type[Any]:
     """Faust's worker, with our log lines and the exit code of the frame."""
-    base = library("faust").Worker
+    base = import_extra("faust").Worker
 
     class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
         def __init__(self, app: Any, *services: Any, **options: Any) -> None:

@@ -81,7 +81,7 @@ def run(
     simulation = Simulation(engine, oracle or Delayed())
     outputs: list[Output] = []
     observed_n = engine.shard.events_n
-    for piece in simulation.play(_batches(events, engine)):
+    for piece in simulation.play(_make_batches(events, engine)):
         outputs += piece
         if on_outputs is not None:
             on_outputs(piece)
@@ -116,18 +116,20 @@ class Simulation:
     ) -> Iterator[list[Output]]:
         """The stream, a piece at a time; then, if wanted, time until every request has ended."""
         for batch, truths in batches:
-            self._know(batch, truths)
+            self._learn_truths(batch, truths)
             inputs = [batch] if isinstance(batch, EventBatch) else batch
             for outputs in self.engine.flow(inputs, wake_at=self._wake_at):
                 # An empty piece says that the next event comes after what is due first.
                 until = self.engine.now if outputs else self._wake_at()
                 if outputs:
-                    yield self._follow(outputs)
-                yield from self._deliver(until)
+                    yield self._follow_outputs(outputs)
+                yield from self._deliver_due(until)
         if settle:
-            yield from self._settle()
+            yield from self._settle_open()
 
-    def _know(self, batch: EventBatch | Sequence[Event], truths: Sequence[str | None]) -> None:
+    def _learn_truths(
+        self, batch: EventBatch | Sequence[Event], truths: Sequence[str | None]
+    ) -> None:
         observe = self.engine.settings.observe
         if len(self._truths) > observe.window_n + observe.reservoir_n:
             self._truths, self._truths_before = {}, self._truths
@@ -137,50 +139,50 @@ class Simulation:
         known = zip(names, truths, strict=True)
         self._truths.update({name: truth for name, truth in known if truth is not None})
 
-    def _truth(self, event_id: str) -> str | None:
+    def _find_truth(self, event_id: str) -> str | None:
         return self._truths.get(event_id) or self._truths_before.get(event_id)
 
     def _wake_at(self) -> float:
         return self._due[0][0] if self._due else float("inf")
 
-    def _follow(self, outputs: list[Output]) -> list[Output]:
+    def _follow_outputs(self, outputs: list[Output]) -> list[Output]:
         """Ask the oracle, run the jobs; what comes of it is due later."""
         for output in outputs:
             if isinstance(output, LabelRequested):
-                truth = self._truth(output.event_id)
+                truth = self._find_truth(output.event_id)
                 if truth is not None:
                     classes = sorted(self.engine.schema.classes)
                     for answer in self.oracle.answers(output, truth, classes):
-                        self._push(answer.at, answer)
+                        self._push_message(answer.at, answer)
             elif isinstance(output, RetrainRequested):
                 job = self.engine.trainer.job(output.job_id)
                 if job is None:  # Drift has ordered another since, within the same piece.
                     continue
                 finished = finish(job, output.at + self.retrain_s)
-                self._push(finished.at, finished)
+                self._push_message(finished.at, finished)
         return outputs
 
-    def _push(self, at: float, message: Input) -> None:
+    def _push_message(self, at: float, message: Input) -> None:
         self._n += 1
         heapq.heappush(self._due, (at, self._n, message))
 
-    def _deliver(self, now: float) -> Iterator[list[Output]]:
+    def _deliver_due(self, now: float) -> Iterator[list[Output]]:
         """Feed what is due at or before `now`, in order of time."""
         while self._due and self._due[0][0] <= now:
             message = heapq.heappop(self._due)[2]
-            yield self._follow(self.engine.feed([message]))
+            yield self._follow_outputs(self.engine.feed([message]))
 
-    def _settle(self) -> Iterator[list[Output]]:
+    def _settle_open(self) -> Iterator[list[Output]]:
         while self._due or self.engine.desk.open_n:
             deadline = self.engine.next_deadline()
             wake, due = self._wake_at(), float("inf") if deadline is None else deadline
             # What comes at the deadline itself is still in time.
             if wake != due:
-                yield self._follow(self.engine.feed([Tick(at=min(wake, due))]))
-            yield from self._deliver(min(wake, due))
+                yield self._follow_outputs(self.engine.feed([Tick(at=min(wake, due))]))
+            yield from self._deliver_due(min(wake, due))
 
 
-def _batches(
+def _make_batches(
     events: Iterable[Labelled], engine: Engine
 ) -> Iterator[tuple[list[Event], list[str | None]]]:
     """Events in batches, each with its class, or None where that is missing."""
@@ -190,7 +192,7 @@ def _batches(
     start = math.floor(engine.now) + 1.0 if math.isfinite(engine.now) else 0.0
     numbered = enumerate(events)
     while chunk := list(islice(numbered, BATCH_N)):
-        found = [_event(i, pair, first, start) for i, pair in chunk]
+        found = [_make_event(i, pair, first, start) for i, pair in chunk]
         yield (
             [event for event, _ in found],
             [truths.named(i, truth) for (i, _), (_, truth) in zip(chunk, found, strict=True)],
@@ -198,7 +200,7 @@ def _batches(
     truths.check_any()
 
 
-def _event(i: int, pair: Labelled, first: int, start: float) -> tuple[Event, Any]:
+def _make_event(i: int, pair: Labelled, first: int, start: float) -> tuple[Event, Any]:
     try:
         features, truth = pair
     except (TypeError, ValueError):

@@ -65,7 +65,7 @@ class _Order:
 
     @property
     def told(self) -> dict[str, Any]:
-        """As `RoundsTold` tells it."""
+        """As `RoundOutcomes` tells it."""
         if not self.is_over:
             return {"state": "ordered"}
         order, said = self.order, [self.followed[number] for number in self.numbers]

@@ -206,7 +206,7 @@ class Chronicle:
             self._control.seen(np.zeros(fresh_n))
         for output in outputs:
             self.outputs_n += 1
-            self._take(output, events_n)
+            self._note_output(output, events_n)
 
     def watched(self, statistics: Mapping[str, float]) -> None:
         """Take in drift statistics between two samples: of each, the highest is kept."""
@@ -235,16 +235,16 @@ class Chronicle:
         )
         self._statistics, self._propensities = {}, []
         if len(self.samples) > SAMPLES_MAX:
-            self._thin()
+            self._thin_samples()
 
     # ------------------------------------------------------------------------------- parts
 
-    def _take(self, output: Output, events_n: int) -> None:
+    def _note_output(self, output: Output, events_n: int) -> None:
         match output:
             case LabelRequested():
-                self._asked(output)
+                self._note_request(output)
             case LabelSettled() | LabelDisputed() | RequestExpired() | RequestWithdrawn():
-                self._ended(output)
+                self._note_end(output)
             case DriftChanged():
                 self.changes_n += 1
                 self.changes.append(Happened(events_n, output))
@@ -257,7 +257,7 @@ class Chronicle:
                 self.rejected_n[output.reason] = self.rejected_n.get(output.reason, 0) + 1
                 self.rejects.append(output)
 
-    def _asked(self, request: LabelRequested) -> None:
+    def _note_request(self, request: LabelRequested) -> None:
         by_reason = self.counts.asked_by_reason
         by_reason[request.reason] = by_reason.get(request.reason, 0) + 1
         if request.opinion_n == 1:
@@ -274,7 +274,7 @@ class Chronicle:
             self._control.asked(request.seq, request.request_id, guess, 0.0)
             self._control.chance(request.request_id, request.control_p)
 
-    def _ended(self, end: RequestEnded) -> None:
+    def _note_end(self, end: RequestEnded) -> None:
         opinion_n = getattr(end, "opinion_n", 1)
         if end.request_id in self.requests:
             self.requests[end.request_id].end = end
@@ -311,7 +311,7 @@ class Chronicle:
         if identity in self.requests:
             self.requests[identity].end = end
 
-    def _thin(self) -> None:
+    def _thin_samples(self) -> None:
         """Every other sample goes; what it alone knows is handed to the next."""
         kept = [
             replace(

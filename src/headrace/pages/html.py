@@ -52,14 +52,14 @@ __all__ = [
     "interval",
     "layers_plot",
     "line_plot",
-    "notice",
-    "page",
-    "paragraph",
+    "make_notice",
+    "make_page",
+    "make_paragraph",
+    "make_section",
+    "make_table",
     "percent",
     "plus_minus",
-    "section",
     "strips_plot",
-    "table",
 ]
 
 ROWS_MAX = 2000  # of one table; the rest is left out, and the note under the table says so
@@ -67,15 +67,15 @@ ROWS_MAX = 2000  # of one table; the rest is left out, and the note under the ta
 
 @dataclass(frozen=True)
 class Section:
-    """One titled part of a page; made by `section`."""
+    """One titled part of a page; made by `make_section`."""
 
     title: str
     body: Html
 
 
-def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
+def make_page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     """A whole document; with more than three sections it opens with a table of contents."""
-    anchors = _anchors([part.title for part in sections])
+    anchors = _make_anchors([part.title for part in sections])
     parts = [
         f'<section id="{anchor}">\n<h2>{escape_text(part.title)}</h2>\n{part.body}\n</section>'
         for anchor, part in zip(anchors, sections, strict=True)
@@ -92,17 +92,17 @@ def page(title: str, subtitle: str, sections: Sequence[Section]) -> str:
     )
 
 
-def section(title: str, *blocks: str) -> Section:
+def make_section(title: str, *blocks: str) -> Section:
     """A part of a page. A block that is not `Html` is taken as plain text, a paragraph."""
     return Section(
-        title, Html("\n".join(b if isinstance(b, Html) else paragraph(b) for b in blocks))
+        title, Html("\n".join(b if isinstance(b, Html) else make_paragraph(b) for b in blocks))
     )
 
 
-def paragraph(text: str) -> Html:
+def make_paragraph(text: str) -> Html:
     """Plain text as a paragraph; a blank line in it begins another.
 
-    >>> paragraph("a < b")
+    >>> make_paragraph("a < b")
     '<p>a &lt; b</p>'
     """
     return Html(
@@ -110,13 +110,13 @@ def paragraph(text: str) -> Html:
     )
 
 
-def notice(*sentences: str) -> Html:
+def make_notice(*sentences: str) -> Html:
     """What the reader has to know before anything else, set apart: a sentence a line."""
     lines = "".join(f"<p>{escape_text(sentence)}</p>" for sentence in sentences)
     return Html(f'<div class="notice" role="note">{lines}</div>' if sentences else "")
 
 
-def table(
+def make_table(
     header: Sequence[str],
     rows: Sequence[Sequence[str | None]],
     *,
@@ -163,7 +163,7 @@ def table(
 # -------------------------------------------------------------------------- parts of the blocks
 
 
-def _anchors(titles: Sequence[str]) -> list[str]:
+def _make_anchors(titles: Sequence[str]) -> list[str]:
     """One id a section, readable and unique: links to a section outlive an edit elsewhere."""
     anchors: list[str] = []
     for title in titles:

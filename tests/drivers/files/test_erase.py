@@ -167,7 +167,7 @@ def test_killed_at_any_step_it_is_done_by_the_next_start(stream, monkeypatch, st
 
     with monkeypatch.context() as patched:
         if step == "place":
-            patched.setattr(command, "_done", killed)
+            patched.setattr(command, "_carry_order_out", killed)
         elif step == "begin_anew":
             patched.setattr(Journal, "begin_anew", killed)
         elif step == "remove_before":

@@ -18,7 +18,7 @@ from commands.runs import SETTINGS, START_AT, Stream, accidents, answer_to, chil
 from headrace.adapters import jsonl
 from headrace.adapters.journal import Journal
 from headrace.adapters.snapshots.store import SnapshotStore
-from headrace.commands.replay import replay
+from headrace.commands.replay import replay_run
 from headrace.drivers.files import run as files
 from headrace.drivers.files import waiting
 from headrace.drivers.files.folder import RunFolder
@@ -191,7 +191,7 @@ def test_a_pipe_gives_the_same_as_a_file(past, tmp_path, monkeypatch):
     plain.places.answers.unlink()
     assert plain.run().events.observed_n == report.events.observed_n
     assert plain.written()[0] == stream.written()[0]
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def _pour(writer, content):
@@ -234,7 +234,7 @@ def test_killed_at_any_instant_it_goes_on_as_if_nothing_had_happened(past, tmp_p
     assert killed.written() == whole.written()
     ids = [request["request_id"] for request in killed.requests()]
     assert len(ids) == len(set(ids)) > 100
-    assert replay(killed.places.state).difference == ""
+    assert replay_run(killed.places.state).difference == ""
 
 
 def _tear_the_ends(stream, luck):
@@ -289,7 +289,7 @@ def test_following_and_killed_while_people_answer_no_answer_is_lost(stream, tmp_
     assert len(settled) == len(set(settled))
     assert answered <= set(settled)
     assert lines_of(stream.places.state / "rejects.jsonl") == []
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
     report = stream.run()
     assert report.events.observed_n == written_n
     assert report.model.learned_n >= len(answered) > 50
@@ -451,7 +451,7 @@ def test_in_quiet_times_the_clock_of_the_day_lets_requests_expire(stream, tmp_pa
     _wait_for(lambda: len(stream.decisions("RequestExpired")) > 3, tmp_path / "none")
     report = following.end()
     assert report.events.last_at == START_AT + 86_400 + 1000
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_of_a_stream_of_the_past_the_clock_of_the_day_says_nothing(stream, tmp_path):
@@ -483,7 +483,7 @@ def test_following_retrains_beside_the_loop_and_a_replay_agrees(past, tmp_path):
     following = Following(stream, START_AT)
     _wait_for(lambda: stream.decisions("ModelKept") + stream.decisions("ModelAdopted"), tmp_path)
     following.end()
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 # ------------------------------------------------------------------ accidents with the files
@@ -509,7 +509,7 @@ def test_a_last_line_cut_short_is_told_and_fed_when_it_is_whole(past, tmp_path, 
     rejected = [len(run.decisions("InputRejected")) for run in (torn, whole)]
     assert rejected[0] == rejected[1] >= 4
     assert len(torn.decisions("LabelSettled")) == len(whole.decisions("LabelSettled"))
-    assert replay(torn.places.state).difference == ""
+    assert replay_run(torn.places.state).difference == ""
 
 
 def test_a_whole_last_line_needs_no_newline(past, tmp_path):
@@ -561,7 +561,7 @@ def test_a_file_written_anew_with_the_same_beginning_is_followed(stream, name):
 
     report = followed(stream, happens)
     assert report.events.observed_n == (150 if name == "events" else 140)
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 @pytest.mark.parametrize(
@@ -609,7 +609,7 @@ def test_an_output_that_is_taken_away_ends_the_following(stream, monkeypatch, na
         followed(stream, again)
     kept.replace(path)
     assert stream.run().events.observed_n == 400
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_told_to_stop_a_start_leaves_off_and_the_next_goes_on(past, tmp_path):
@@ -626,7 +626,7 @@ def test_told_to_stop_a_start_leaves_off_and_the_next_goes_on(past, tmp_path):
     assert len(list((whole.places.state / "snapshots").rglob("*.hr"))) == 1
     assert whole.run().events.observed_n == 1196
     assert whole.written() == written
-    assert replay(whole.places.state).difference == ""
+    assert replay_run(whole.places.state).difference == ""
 
 
 def test_a_full_disk_names_the_file(tmp_path):
@@ -646,5 +646,5 @@ def test_an_archived_run_is_replayed_and_nothing_is_written(past, tmp_path):
         return {path: path.stat().st_mtime_ns for path in (state, *state.rglob("*"))}
 
     before = held()
-    assert replay(state).difference == ""
+    assert replay_run(state).difference == ""
     assert held() == before

@@ -7,7 +7,7 @@ import pytest
 
 from commands.runs import SETTINGS, Stream, lines_of
 from headrace import cli
-from headrace.commands.replay import replay
+from headrace.commands.replay import replay_run
 from headrace.drivers.files.orders import ORDERS, place_order
 from headrace.errors import BadInput, BadSettings
 from headrace.messages import RoundOrdered
@@ -49,7 +49,7 @@ def test_an_order_is_carried_out_at_the_end_of_the_next_start_and_once(stream):
     run(stream)
     assert len(ordered(stream)) == 1
     assert len(stream.requests()) >= before_n + 3
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_a_key_twice_in_the_file_opens_one_round(stream):
@@ -76,7 +76,7 @@ def test_a_run_that_follows_takes_an_order_at_once(stream):
     assert len(ordered(stream)) == 1
     # The time of day when it was ordered is not the clock of the stream.
     assert ordered(stream)[0]["at"] == lines_of(stream.places.events)[99]["at"]
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_an_order_before_the_first_event_waits_for_it(stream):
@@ -104,7 +104,7 @@ def test_a_line_that_is_no_order_is_rejected_with_its_place(stream):
     assert rejected["source"].endswith(ORDERS)
     assert report.events.rejected_n["bad_order"] == 1
     assert len(ordered(stream)) == 2
-    assert replay(stream.places.state).difference == ""
+    assert replay_run(stream.places.state).difference == ""
 
 
 def test_an_order_that_finds_nothing_to_ask_says_why(stream):

@@ -9,7 +9,7 @@ import pytest
 from commands.runs import SETTINGS, Stream, answer_to, event
 from headrace.bridges.desk.features import Usual
 from headrace.bridges.folder import FolderEnd
-from headrace.commands.replay import replay
+from headrace.commands.replay import replay_run
 from headrace.messages import LabelRequested
 from headrace.settings import parse
 
@@ -89,7 +89,7 @@ def test_nothing_hidden_leaves_and_every_decision_is_that_of_an_open_run(tmp_pat
     decided = [stream.written()[1] for stream in (private, plain)]
     assert decided[0] == decided[1]
     assert len(private.decisions("LabelSettled")) > 40
-    assert not replay(private.places.state).difference
+    assert not replay_run(private.places.state).difference
 
 
 def test_a_desk_knows_what_is_usual_only_of_what_it_may_see(tmp_path):
@@ -132,7 +132,7 @@ def test_what_is_shown_may_change_from_one_start_to_the_next(tmp_path):
     shown = [{*one["features"]} for one in stream.requests()]
     assert 0 < first < len(shown)
     assert shown == [{"x", "y", "who", "card"}] * first + [{"x"}] * (len(shown) - first)
-    assert not replay(stream.places.state).difference
+    assert not replay_run(stream.places.state).difference
 
 
 @pytest.mark.parametrize(("events_n", "told_n"), [(200, 1), (10, 0)])

@@ -13,7 +13,7 @@ from commands.runs import SETTINGS, Stream, answer_to
 from headrace import cli
 from headrace.adapters.sealing import load_sealer
 from headrace.bridges.folder import FolderEnd, places_of
-from headrace.commands.replay import replay
+from headrace.commands.replay import replay_run
 from headrace.drivers.audit.verify import verify_log
 from headrace.drivers.files.run import run_files
 from headrace.errors import BadSettings
@@ -78,7 +78,7 @@ def test_every_decision_is_that_of_a_run_that_is_not_sealed(past, tmp_path):
     for path in (stream.places.requests, stream.places.answers):
         for line in path.read_text().splitlines():
             assert set(json.loads(line)) == {"type", "of", "key", "data"}
-    assert not replay(stream.places.state).difference
+    assert not replay_run(stream.places.state).difference
 
 
 def test_a_run_that_is_decided_again_writes_the_bytes_that_are_there(past, tmp_path):
@@ -117,7 +117,7 @@ def test_keys_are_rotated_between_two_starts(past, tmp_path):
     stream.run(settings=rotated)
     assert len(stream.decisions("LabelSettled")) > settled_n
     assert places_of(stream.places.state).settings == rotated
-    assert not replay(stream.places.state).difference
+    assert not replay_run(stream.places.state).difference
     stream.write_events(600, 700)
     with pytest.raises(BadSettings, match=r"answers.*sealed by the key .*does not hold it"):
         shutil.rmtree(stream.places.state / "snapshots")
@@ -148,7 +148,7 @@ def test_an_answer_that_is_not_sealed_where_it_stands_is_rejected_and_the_others
     (rejected,) = stream.decisions("InputRejected")
     assert rejected["reason"] == "not_sealed"
     assert len(stream.decisions("LabelSettled")) == settled_n + len(new)
-    assert not replay(stream.places.state).difference
+    assert not replay_run(stream.places.state).difference
 
 
 def test_a_bridge_passes_over_a_request_that_was_swapped_and_says_so(past, tmp_path):

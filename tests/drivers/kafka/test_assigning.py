@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.drivers.kafka.assigning import Steady, shared
+from headrace.drivers.kafka.assigning import Steady, share_partitions
 
 MEMBERS = st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=8, unique=True)
 
@@ -26,7 +26,7 @@ def test_every_partition_has_one_member_and_the_fewest_move(members, partitions_
     for partition in range(partitions_n):
         # Some belong to a member that is gone.
         seed.choice([*held.values(), []]).append(partition)
-    shares = shared(list(range(partitions_n)), {m: (1, its) for m, its in held.items()})
+    shares = share_partitions(list(range(partitions_n)), {m: (1, its) for m, its in held.items()})
     assert sorted(p for its in shares.values() for p in its) == list(range(partitions_n))
     sizes = [len(its) for its in shares.values()]
     assert max(sizes) - min(sizes) <= 1
@@ -36,13 +36,13 @@ def test_every_partition_has_one_member_and_the_fewest_move(members, partitions_
 
 def test_an_old_claim_gives_way_to_a_newer_one():
     claims = {"back": (3, [0, 1]), "owner": (7, [0, 1, 2, 3])}
-    assert shared([0, 1, 2, 3], claims) == {"back": [2, 3], "owner": [0, 1]}
+    assert share_partitions([0, 1, 2, 3], claims) == {"back": [2, 3], "owner": [0, 1]}
 
 
 def test_the_order_of_members_changes_nothing():
     claims = {"c": (1, [5]), "a": (1, [0, 1, 2]), "b": (1, [3, 4])}
     again = dict(sorted(claims.items()))
-    assert shared(list(range(6)), claims) == shared(list(range(6)), again)
+    assert share_partitions(list(range(6)), claims) == share_partitions(list(range(6)), again)
 
 
 # --------------------------------------------------------- as aiokafka calls it, without a broker

@@ -69,7 +69,7 @@ def test_a_missing_password_is_told_without_showing_one(tmp_path: Path) -> None:
     assert "empty" in refused(scram(password_file=str(file)))
     file.write_bytes(b"\xff" + SECRET.encode())
     with pytest.raises(BadSettings, match="not UTF-8") as caught:
-        client.password(scram(password_file=str(file)))
+        client.read_password(scram(password_file=str(file)))
     assert caught.value.__cause__ is None
 
 
@@ -130,7 +130,7 @@ def test_without_the_extra_one_is_told_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BadSettings, match=rf"{name}.*pip install 'headrace\[kafka\]'"):
-        client.library(name)
+        client.import_extra(name)
 
 
 # -------------------------------------------------------------------------------------- TLS
@@ -249,13 +249,13 @@ def test_options_reach_the_clients_that_know_them() -> None:
     member = passed_on(kafka, consumer, is_member=True)
     assert member == {"client_rack": "a", "group_instance_id": "w0"}
     assert passed_on(kafka, producer) == {"compression_type": "gzip"}
-    assert made(lambda: client.consumer(kafka, group="g"))._group_instance_id == "w0"
-    assert made(lambda: client.consumer(kafka))._group_instance_id is None
+    assert made(lambda: client.make_consumer(kafka, group="g"))._group_instance_id == "w0"
+    assert made(lambda: client.make_consumer(kafka))._group_instance_id is None
 
 
 def test_an_option_goes_before_what_we_would_say() -> None:
     kafka = KafkaSettings(options={"session_timeout_ms": 30_000})
-    assert made(lambda: client.consumer(kafka, group="g"))._session_timeout_ms == 30_000
+    assert made(lambda: client.make_consumer(kafka, group="g"))._session_timeout_ms == 30_000
 
 
 def test_an_option_that_is_ours_is_refused_with_the_setting_to_use() -> None:
@@ -268,7 +268,7 @@ def test_an_option_that_is_ours_is_refused_with_the_setting_to_use() -> None:
 def test_an_option_that_nobody_knows_is_refused_with_the_nearest() -> None:
     kafka = KafkaSettings(options={"sesion_timeout_ms": 1})
     with pytest.raises(BadSettings, match="did you mean session_timeout_ms"):
-        made(lambda: client.producer(kafka))
+        made(lambda: client.make_producer(kafka))
 
 
 # ------------------------------------------------------------------------------------- tokens

@@ -267,7 +267,7 @@ def test_what_was_saved_before_an_order_goes_with_what_is_saved_after_it(
     monkeypatch.setenv("HEADRACE_SNAPSHOT_KEY", "k" * 32)
     folder = str(tmp_path / "snapshots") if place == "folder" else place
     own = parse({"stream": "s", "worker": {"snapshots": folder, "snapshots_kept": 5}})
-    store = States(own, lambda sentence: None)._store("desk-0")
+    store = States(own, lambda sentence: None)._open_store("desk-0")
 
     def save(states: States, position: int, text: bytes, erasures_n: int) -> None:
         states.write(Saving("desk", 0, text, {"desk": position}, erasures_n=erasures_n))

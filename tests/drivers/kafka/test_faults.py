@@ -6,7 +6,7 @@ import pytest
 from aiokafka import errors
 
 from headrace.drivers.kafka.client import NoBroker
-from headrace.drivers.kafka.faults import ADVICE, GrownError, kind_of, lasting, reasons_of
+from headrace.drivers.kafka.faults import ADVICE, GrownError, find_lasting, kind_of, reasons_of
 from headrace.errors import BadInput, BadSettings
 from headrace.flow.effects import Bounds, Part
 from headrace.flow.parcels import FencedError
@@ -28,7 +28,7 @@ from headrace.settings.kafka import KafkaSettings
     ],
 )
 def test_what_passes_is_counted_by_its_kind(error: Exception, kind: str) -> None:
-    assert lasting(error) is None
+    assert find_lasting(error) is None
     assert kind_of(error) == kind
 
 
@@ -43,15 +43,15 @@ def test_what_passes_is_counted_by_its_kind(error: Exception, kind: str) -> None
     ],
 )
 def test_what_does_not_pass_ends_the_worker_with_advice(error: Exception) -> None:
-    found = lasting(error)
+    found = find_lasting(error)
     assert isinstance(found, BadInput)
     assert any(advice in str(found) for advice in ADVICE.values())
 
 
 def test_settings_and_bugs_are_told_as_they_are() -> None:
     wrong, bug = BadSettings("kafka.x is y"), KeyError("bug")
-    assert lasting(wrong) is wrong
-    assert lasting(ExceptionGroup("x", [bug, errors.KafkaConnectionError()])) is bug
+    assert find_lasting(wrong) is wrong
+    assert find_lasting(ExceptionGroup("x", [bug, errors.KafkaConnectionError()])) is bug
 
 
 def test_every_fault_that_has_advice_is_one_of_the_clients() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.commands.kafka.topics import show
+from headrace.commands.kafka.topics import show_topics
 from headrace.drivers.kafka.cluster import Found
-from headrace.drivers.kafka.topics import TopicState, judged, planned, wanted
+from headrace.drivers.kafka.topics import TopicState, judge_topic, plan_creation, plan_topics
 from headrace.errors import BadSettings
 from headrace.settings import Settings, parse
 
@@ -18,9 +18,9 @@ WHOLE = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-
 
 
 def state_of(setting: str, found: Found | None, events_n: int = 3) -> TopicState:
-    topics = planned(Settings(), events_n)
+    topics = plan_topics(Settings(), events_n)
     [topic] = [topic for topic in topics if topic.setting == setting]
-    return judged(topic, found, topics[0])
+    return judge_topic(topic, found, topics[0])
 
 
 def test_the_page_has_the_topics_as_they_are_planned() -> None:
@@ -34,7 +34,7 @@ def test_the_page_has_the_topics_as_they_are_planned() -> None:
             "for ever" if topic.retention_s is None else "`retention_s`",
             topic.holds,
         )
-        for topic in planned(Settings(), 7)
+        for topic in plan_topics(Settings(), 7)
     ]
     rows[0] = (*rows[0][:4], "yours", rows[0][5])
     text = PAGE.read_text(encoding="utf-8")
@@ -47,13 +47,13 @@ def test_the_page_has_the_topics_as_they_are_planned() -> None:
 def test_a_request_is_kept_at_least_until_its_deadline() -> None:
     settings = parse({"kafka": {"retention_s": 59}, "label": {"deadline_s": 60}})
     with pytest.raises(BadSettings, match=r"kafka\.retention_s is 59\.0; must be at least label"):
-        planned(settings, 1)
+        plan_topics(settings, 1)
 
 
 def rules_of(setting: str, **kafka: int) -> dict[str, str]:
     settings = parse({"kafka": kafka})
-    [topic] = [topic for topic in planned(settings, 2) if topic.setting == setting]
-    return wanted(topic, settings).rules
+    [topic] = [topic for topic in plan_topics(settings, 2) if topic.setting == setting]
+    return plan_creation(topic, settings).rules
 
 
 def test_the_training_log_is_created_to_be_kept() -> None:
@@ -92,13 +92,15 @@ def test_rules_that_are_hidden_are_told_and_lived_with() -> None:
 def test_what_is_shown_for_people_and_for_programs_is_the_same(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    topics = planned(Settings(), 3)
-    states = [judged(t, Found(t.created_n or 3, 1, True, WHOLE, 1_234), topics[0]) for t in topics]
-    show(states)
+    topics = plan_topics(Settings(), 3)
+    states = [
+        judge_topic(t, Found(t.created_n or 3, 1, True, WHOLE, 1_234), topics[0]) for t in topics
+    ]
+    show_topics(states)
     lines = capsys.readouterr().out.splitlines()
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "200")
-    show(states)
+    show_topics(states)
     painted = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
     assert len(lines) == 9
     assert all(cell in painted for line in lines for cell in line.split("\t"))

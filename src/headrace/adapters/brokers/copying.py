@@ -105,13 +105,13 @@ class QueueCopy:
         self._clock, self._sleep = clock, sleep
         self._away_s, self._retry_at, self._failed_n = 0.0, 0.0, 0
         self._mark_path = folder / MARK
-        self._mark = self._opened()
+        self._mark = self._open_copy()
         self._file = self.path.open("a+b", buffering=0)
         if os.fstat(self._file.fileno()).st_size > self._mark.stop:
             # Of a batch that was cut: none of it was fed, and all of it comes again.
             self._file.truncate(self._mark.stop)
 
-    def _opened(self) -> Mark:
+    def _open_copy(self) -> Mark:
         size = self.path.stat().st_size if self.path.exists() else 0
         address = self._address
         if not self._mark_path.exists():
@@ -121,7 +121,7 @@ class QueueCopy:
                     "are, is gone; put it back, or start with another --state"
                 )
             mark = Mark(kind=address.kind, name=address.name)
-            self._remember(mark)
+            self._save_mark(mark)
             return mark
         try:
             mark = msgspec.json.decode(self._mark_path.read_bytes(), type=Mark)
@@ -148,7 +148,7 @@ class QueueCopy:
             return False
         try:
             batch = self._source.read(self._mark.mark, timeout_s)
-            self._take(batch)
+            self._copy_batch(batch)
             self._source.acknowledge()
         except BrokerAway as error:
             self._wait_for_broker(error)
@@ -159,7 +159,7 @@ class QueueCopy:
         self.has_ended = batch.is_end and not self._follow
         return bool(batch.bodies)
 
-    def _take(self, batch: Batch) -> None:
+    def _copy_batch(self, batch: Batch) -> None:
         for sentence in batch.notes:
             self._note(sentence)
         content = b"".join(as_line(body) for body in batch.bodies)
@@ -168,9 +168,9 @@ class QueueCopy:
             self.sync()
         if content or batch.mark != self._mark.mark:
             stop = self._mark.stop + len(content)
-            self._remember(msgspec.structs.replace(self._mark, stop=stop, mark=batch.mark))
+            self._save_mark(msgspec.structs.replace(self._mark, stop=stop, mark=batch.mark))
 
-    def _remember(self, mark: Mark) -> None:
+    def _save_mark(self, mark: Mark) -> None:
         new = self._mark_path.with_name(f"{MARK}.new")
         with name_file_in_errors(new), new.open("wb") as file:
             file.write(msgspec.json.encode(mark) + b"\n")

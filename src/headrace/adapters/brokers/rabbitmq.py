@@ -74,12 +74,12 @@ def connect_rabbitmq(
         blocked_connection_timeout=TIMEOUT_S,
         client_properties={"connection_name": "headrace"},
     )
-    with telling_rabbitmq(address):
+    with translate_pika_errors(address):
         return pika.BlockingConnection(parameters)
 
 
 @contextmanager
-def telling_rabbitmq(address: Address) -> Iterator[None]:
+def translate_pika_errors(address: Address) -> Iterator[None]:
     """Let what pika raises become `BrokerAway`, or `BadSettings` where we are refused."""
     from pika import exceptions  # noqa: PLC0415 - an extra
 
@@ -121,16 +121,16 @@ class Link:
         self._channel: BlockingChannel | None = None
 
     @contextmanager
-    def telling(self) -> Iterator[BlockingChannel]:
-        """The open channel; what fails closes the connection, and is told by `telling_rabbitmq`."""
+    def use_channel(self) -> Iterator[BlockingChannel]:
+        """The open channel; what fails closes the connection, as `translate_pika_errors` raises."""
         try:
-            with telling_rabbitmq(self._address):
-                yield self._opened()
+            with translate_pika_errors(self._address):
+                yield self._open_channel()
         except BaseException:
             self.close()
             raise
 
-    def _opened(self) -> BlockingChannel:
+    def _open_channel(self) -> BlockingChannel:
         if self._connection is not None and self._channel is not None and self._channel.is_open:
             return self._channel
         self.close()
@@ -172,10 +172,10 @@ class RabbitSource:
             self._known = dict.fromkeys(_KEYS.decode(mark))
             # A run before may have let more be sent ahead.
             self._known_max = max(self._known_max, len(self._known))
-        with self._telling() as channel:
+        with self._use_channel() as channel:
             if not self._waiting:
                 channel.connection.process_data_events(timeout_s)
-            is_end = not self._waiting and not self._follow and not self._get(channel)
+            is_end = not self._waiting and not self._follow and not self._get_message(channel)
         bodies = []
         for _ in range(min(len(self._waiting), self._settings.batch_max)):
             tag, key, body = self._waiting.popleft()
@@ -197,19 +197,19 @@ class RabbitSource:
         # The queue is not ours: where there is none, this says so.
         channel.queue_declare(self._address.name, passive=True)
         channel.add_on_cancel_callback(lambda _: channel.close())
-        channel.basic_consume(self._address.name, self._take)
+        channel.basic_consume(self._address.name, self._take_message)
 
-    def _take(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
+    def _take_message(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
         key = key_of(body, properties.message_id)
         self._waiting.append((method.delivery_tag, key, body))
 
-    def _get(self, channel: BlockingChannel) -> bool:
+    def _get_message(self, channel: BlockingChannel) -> bool:
         """Ask for one message by hand: that there is none is the one way to know of an end."""
         method, properties, body = channel.basic_get(self._address.name)
         # What was on its way to us came before the reply.
         channel.connection.process_data_events(0)
         if method is not None and properties is not None and body is not None:
-            self._take(channel, method, properties, body)
+            self._take_message(channel, method, properties, body)
             # Acknowledged is up to a tag: in their order.
             self._waiting = deque(sorted(self._waiting))
         return bool(self._waiting)
@@ -217,15 +217,15 @@ class RabbitSource:
     def acknowledge(self) -> None:
         if not self._taken_to:
             return
-        with self._telling() as channel:
+        with self._use_channel() as channel:
             channel.basic_ack(self._taken_to, multiple=True)
         self._taken_to = 0
 
     @contextmanager
-    def _telling(self) -> Iterator[BlockingChannel]:
+    def _use_channel(self) -> Iterator[BlockingChannel]:
         """The open channel; what was sent ahead on one that failed comes again."""
         try:
-            with self._link.telling() as channel:
+            with self._link.use_channel() as channel:
                 yield channel
         except BaseException:
             self._waiting.clear()

@@ -76,7 +76,7 @@ def connect_redis(address: Address, settings: ConnectionSettings, section: str) 
 
 
 @contextmanager
-def telling_redis(address: Address) -> Iterator[None]:
+def translate_redis_errors(address: Address) -> Iterator[None]:
     """Let what redis-py raises become `BrokerAway`, or `BadSettings` where we are refused."""
     import redis  # noqa: PLC0415 - an extra
 
@@ -117,15 +117,15 @@ class RedisSource:
 
     def read(self, mark: str, timeout_s: float) -> Batch:
         last, _, count = (mark or "0-0 0").partition(" ")
-        with telling_redis(self._address):
-            info, entries = self._look(last)
+        with translate_redis_errors(self._address):
+            info, entries = self._read_stream(last)
             if info is None:
                 # Nobody has added anything yet, or it was deleted.
-                self._wait(last, timeout_s)
+                self._await_entry(last, timeout_s)
                 return Batch(mark=mark, is_end=True)
             # What was removed before we came was never ours to read, and counts as read.
             known_n = int(count) if mark else info["entries-added"] - info["length"]
-            lost_n = self._lost(info, last, known_n) if mark else 0
+            lost_n = self._count_lost(info, last, known_n) if mark else 0
             reached = entries[-1][0].decode() if entries else last
             read_n = known_n + lost_n + len(entries)
             if len(entries) < self._settings.batch_max:
@@ -133,19 +133,19 @@ class RedisSource:
             if reached != "0-0":
                 self._safe = (reached, read_n)
             if not entries:
-                self._wait(last, timeout_s)
+                self._await_entry(last, timeout_s)
         return Batch(
-            bodies=tuple(self._body(fields) for _, fields in entries),
+            bodies=tuple(self._read_body(fields) for _, fields in entries),
             mark=f"{reached} {read_n}",
-            notes=(self._lost_told(lost_n, last),) if lost_n else (),
+            notes=(self._describe_loss(lost_n, last),) if lost_n else (),
             is_end=not entries,
         )
 
-    def _wait(self, last: str, timeout_s: float) -> None:
+    def _await_entry(self, last: str, timeout_s: float) -> None:
         """Until there is an entry, at most so long; it is read by the next look."""
         self._client.xread({self._stream: last}, 1, int(1000 * timeout_s) or 1)
 
-    def _look(self, last: str) -> tuple[dict[str, Any] | None, list[tuple[bytes, Any]]]:
+    def _read_stream(self, last: str) -> tuple[dict[str, Any] | None, list[tuple[bytes, Any]]]:
         """The state of the stream and what is behind `last`, at one instant."""
         import redis  # noqa: PLC0415 - an extra
 
@@ -162,7 +162,7 @@ class RedisSource:
             raise BadInput(f"{self._address} is older than Redis 7, and does not say what it trims")
         return info, found[0][1] if found else []
 
-    def _lost(self, info: dict[str, Any], last: str, known_n: int) -> int:
+    def _count_lost(self, info: dict[str, Any], last: str, known_n: int) -> int:
         """How many entries were removed unread. Raises `BadInput` for a stream begun anew."""
         if id_of(info["last-generated-id"]) < id_of(last):
             raise BadInput(
@@ -175,14 +175,14 @@ class RedisSource:
         # All that is there is new; all that was added since should be.
         return max(0, int(info["entries-added"]) - known_n - int(info["length"]))
 
-    def _lost_told(self, lost_n: int, last: str) -> str:
+    def _describe_loss(self, lost_n: int, last: str) -> str:
         return (
             f"{lost_n} entries of the stream {self._stream} after {last} were removed before they "
             "were read; trim it by MINID, below the last delivered id of the group "
             f"{self._settings.group}"
         )
 
-    def _body(self, fields: dict[bytes, bytes] | None) -> bytes:
+    def _read_body(self, fields: dict[bytes, bytes] | None) -> bytes:
         fields = fields or {}
         found = fields.get(self._settings.field.encode())
         if found is not None:
@@ -197,7 +197,7 @@ class RedisSource:
         reached, read_n = self._safe
         if not reached or self._safe == self._shown:
             return
-        with telling_redis(self._address):
+        with translate_redis_errors(self._address):
             import redis  # noqa: PLC0415 - an extra
 
             name = self._settings.group

@@ -77,7 +77,7 @@ class Exported:
         if self.kind == "histogram":
             histogram = HistogramMetricFamily(name, self.about, labels=labels)
             for values, found in self.read(source):
-                histogram.add_metric((stream, *values), _cumulated(found), found.sum)
+                histogram.add_metric((stream, *values), _cumulate_counts(found), found.sum)
             return histogram
         made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
         family = made(name, self.about, labels=labels)
@@ -237,7 +237,7 @@ def by_class(counts: Mapping[str, float], classes: Sequence[str]) -> list[tuple[
     return [*folded, (NONE, counts[""])] if "" in counts else folded
 
 
-def _cumulated(found: Buckets) -> list[tuple[str, float]]:
+def _cumulate_counts(found: Buckets) -> list[tuple[str, float]]:
     buckets: list[tuple[str, float]] = []
     total = 0.0
     for bound, count in zip(found.bounds, found.counts, strict=False):

@@ -31,7 +31,7 @@ QUOTAS_MAX = 5
 NUMBERS = (*(str(n) for n in range(1, NUMBERED_MAX + 1)), OTHER)
 
 
-def _requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
+def _read_requests(report: Report) -> list[tuple[tuple[str, ...], float]]:
     """By reason and strategy; every reason with the strategy of the settings, and with none."""
     counts = {
         f"{reason}/{strategy}": 0
@@ -75,7 +75,7 @@ ASKING = (
         kind="counter",
         unit="requests",
         about="Label requests, by the reason of the decision and who chose.",
-        read=_requests,
+        read=_read_requests,
         labels=("reason", "strategy"),
         closed={"reason": ASKED_REASONS},
     ),

@@ -106,7 +106,7 @@ class Served:
         # A client that breaks off, or speaks no TLS, is its own affair.
         self._loop.set_exception_handler(lambda _, __: None)
         self._closing = asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="headrace-http", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="headrace-http", daemon=True)
         self._thread.start()
 
     @property
@@ -125,7 +125,7 @@ class Served:
 
     # ------------------------------------------------------------------------------ the loop
 
-    def _run(self) -> None:
+    def _run_loop(self) -> None:
         with self._listener:
             self._loop.run_until_complete(self._listen())
         self._loop.close()
@@ -133,7 +133,7 @@ class Served:
     async def _listen(self) -> None:
         timeout_s = None if self._tls is None else REQUEST_S_MAX
         server = await asyncio.start_server(
-            self._serve,
+            self._serve_client,
             sock=self._listener,
             limit=REQUEST_BYTES_MAX,
             ssl=self._tls,
@@ -146,7 +146,9 @@ class Served:
             writer.transport.abort()
         await asyncio.gather(*self._answering, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         if len(self._waiting) >= CONNECTIONS_MAX:
             longest = next(iter(self._waiting))
             del self._waiting[longest]
@@ -159,7 +161,7 @@ class Served:
             with suppress(OSError, TimeoutError):
                 head = await _read_head(reader)
                 self._waiting.pop(writer, None)
-                writer.write(await self._answer(head))
+                writer.write(await self._answer_head(head))
                 async with asyncio.timeout(REQUEST_S_MAX):
                     await writer.drain()
                     await _part_from(reader, writer)
@@ -170,7 +172,7 @@ class Served:
 
     # ---------------------------------------------------------------------------- the answers
 
-    async def _answer(self, head: bytes | int) -> bytes:
+    async def _answer_head(self, head: bytes | int) -> bytes:
         """The whole answer to a request's head, or to the fault with it."""
         if isinstance(head, int):
             return _make_response(head, _STATUS[head])
@@ -184,13 +186,13 @@ class Served:
             if path == b"/healthz":
                 status, body, kind = 200, b"alive\n", _TEXT
             else:
-                made = self._loop.run_in_executor(self._pool, self._page, path)
+                made = self._loop.run_in_executor(self._pool, self._make_page, path)
                 status, body, kind = await made
         except Exception as error:
             status, body, kind = 500, f"{type(error).__name__}\n".encode(), _TEXT
         return _make_response(status, body, kind=kind, is_bodiless=words[0] == b"HEAD")
 
-    def _page(self, path: bytes) -> tuple[int, bytes, str]:
+    def _make_page(self, path: bytes) -> tuple[int, bytes, str]:
         if path == b"/metrics":
             return 200, generate_latest(self._registry), _METRICS
         if path == b"/readyz":

@@ -67,8 +67,8 @@ class LocalFolder:
     """
 
     def __init__(self, root: Path, series: str) -> None:
-        made_folder(root)
-        self.path = made_folder(root / series)
+        make_folder(root)
+        self.path = make_folder(root / series)
         self.shown = str(self.path)
 
     def read(self, name: str) -> bytes:
@@ -164,7 +164,7 @@ def check_size(name: str, content: bytes) -> None:
         raise OSError(errno.EFBIG, f"a snapshot of more than {SNAPSHOT_BYTES_MAX} bytes", name)
 
 
-def made_folder(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     """The folder, made for its owner alone if it is not there."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

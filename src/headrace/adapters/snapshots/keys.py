@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import BadSettings
-from .folder import local_path, made_folder, write_first
+from .folder import local_path, make_folder, write_first
 
 KEY_ENV = "HEADRACE_SNAPSHOT_KEY"
 KEY_FILE_ENV = "HEADRACE_SNAPSHOT_KEY_FILE"
@@ -141,7 +141,7 @@ def _own_key(place: str | Path, makes_key: bool) -> bytes:
             f"{folder} has no {OWN_KEY_FILE}: nothing was ever saved there. See worker.snapshots, "
             f"which goes from the folder of the settings' file, or set {KEY_ENV}"
         )
-    path = made_folder(folder) / OWN_KEY_FILE
+    path = make_folder(folder) / OWN_KEY_FILE
     if not os.path.lexists(path):
         # Of two that start at once, one makes the key and both read it.
         write_first(path, secrets.token_bytes(KEY_BYTES_MIN).hex().encode())

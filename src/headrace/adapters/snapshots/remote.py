@@ -47,90 +47,90 @@ class RemoteFolder:
 
     def read(self, name: str) -> bytes:
         path = f"{self._path}/{name}"
-        with self._reaching(f"{name} can't be read"):
+        with self._translate_errors(f"{name} can't be read"):
             self._fs.invalidate_cache(self._path)
-            size = self._do("info", path)["size"]
+            size = self._call_method("info", path)["size"]
         if size > SNAPSHOT_BYTES_MAX:
             raise BadInput(f"{size} bytes; no snapshot has over {SNAPSHOT_BYTES_MAX}")
-        with self._reaching(f"{name} can't be read"):
-            return bytes(self._do("cat_file", path))
+        with self._translate_errors(f"{name} can't be read"):
+            return bytes(self._call_method("cat_file", path))
 
     def write_whole(self, name: str, content: bytes) -> bool:
         check_size(name, content)
         path = f"{self._path}/{name}"
         if self._shows_whole:
-            self._put(path, content)
+            self._put_file(path, content)
         else:
             self._put_and_rename(path, content)
-        with self._reaching(f"{name} was written and can't be read back"):
-            return self._holds(path, content)
+        with self._translate_errors(f"{name} was written and can't be read back"):
+            return self._holds_content(path, content)
 
     def names(self) -> list[str]:
-        with self._reaching("can't be listed"):
+        with self._translate_errors("can't be listed"):
             for _ in range(_LISTINGS_MAX - 1):
                 # fsspec's memory stumbles over a file that another thread removes.
                 with suppress(KeyError):
-                    return self._listed()
-            return self._listed()
+                    return self._list_files()
+            return self._list_files()
 
     def remove(self, name: str) -> None:
-        with self._reaching(f"{name} can't be removed"), suppress(FileNotFoundError):
-            self._do("rm_file", f"{self._path}/{name}")
+        with self._translate_errors(f"{name} can't be removed"), suppress(FileNotFoundError):
+            self._call_method("rm_file", f"{self._path}/{name}")
 
     # ------------------------------------------------------------------------------- parts
 
-    def _listed(self) -> list[str]:
+    def _list_files(self) -> list[str]:
         self._fs.invalidate_cache(self._path)
         try:
-            paths = self._do("ls", self._path, detail=False)
+            paths = self._call_method("ls", self._path, detail=False)
         except FileNotFoundError:
             return []
         return [path.rstrip("/").rpartition("/")[2] for path in paths]
 
-    def _put(self, path: str, content: bytes) -> None:
+    def _put_file(self, path: str, content: bytes) -> None:
         try:
-            with self._reaching("can't be written to"):
-                self._do("pipe_file", path, content)
+            with self._translate_errors("can't be written to"):
+                self._call_method("pipe_file", path, content)
         except FileNotFoundError as error:
             # Not a file that is gone: there is no such bucket.
             raise Unreachable(f"{self.shown} can't be written to: {error}") from error
 
     def _put_and_rename(self, path: str, content: bytes) -> None:
         temporary = f"{self._path}/.snapshot-{secrets.token_hex(8)}.tmp"
-        with self._reaching("can't be made"):
-            self._do("makedirs", self._path, exist_ok=True)
+        with self._translate_errors("can't be made"):
+            self._call_method("makedirs", self._path, exist_ok=True)
         try:
-            self._put(temporary, content)
-            with self._reaching("can't be written to"):
+            self._put_file(temporary, content)
+            with self._translate_errors("can't be written to"):
                 # What is cut short must not get the name of a snapshot.
-                if not self._holds(temporary, content):
+                if not self._holds_content(temporary, content):
                     raise OSError(f"of {len(content)} bytes not all were kept")
-                self._rename(temporary, path)
+                self._rename_file(temporary, path)
         except BaseException:
             with suppress(Exception):
-                self._do("rm_file", temporary)
+                self._call_method("rm_file", temporary)
             raise
 
-    def _rename(self, temporary: str, path: str) -> None:
+    def _rename_file(self, temporary: str, path: str) -> None:
         try:
-            self._do("mv", temporary, path)
+            self._call_method("mv", temporary, path)
         except FileNotFoundError:
             raise
         except Exception:
             # Some can't rename onto a file; a kill just here leaves the earlier snapshots.
-            if not self._do("exists", path):
+            if not self._call_method("exists", path):
                 raise
-            self._do("rm_file", path)
-            self._do("mv", temporary, path)
+            self._call_method("rm_file", path)
+            self._call_method("mv", temporary, path)
 
-    def _holds(self, path: str, content: bytes) -> bool:
+    def _holds_content(self, path: str, content: bytes) -> bool:
         """Whether a file has the size of this content, and the same end."""
         self._fs.invalidate_cache(self._path)
-        size: int = self._do("info", path)["size"]
+        size: int = self._call_method("info", path)["size"]
         start = max(0, size - _END_BYTES)
-        return bytes(self._do("cat_file", path, start=start, end=size)) == content[start:]
+        return bytes(self._call_method("cat_file", path, start=start, end=size)) == content[start:]
 
-    def _do(self, method: str, *arguments: Any, **named: Any) -> Any:
+    def _call_method(self, method: str, *arguments: Any, **named: Any) -> Any:
         """Call a method of the file system, with the limit where there can be one."""
         coroutine = getattr(self._fs, f"_{method}", None) if self._fs.async_impl else None
         if coroutine is None:
@@ -140,7 +140,7 @@ class RemoteFolder:
         return sync(self._fs.loop, coroutine, *arguments, timeout=TIMEOUT_S, **named)
 
     @contextmanager
-    def _reaching(self, failed: str) -> Iterator[None]:
+    def _translate_errors(self, failed: str) -> Iterator[None]:
         """One kind of error for all that the packages behind fsspec may raise."""
         try:
             yield

@@ -137,11 +137,11 @@ class SnapshotStore:
         )
         self.not_removed = []
         # Half written when `latest` looked, and still: whoever wrote it is dead.
-        self._remove(self._left_over)
+        self._remove_files(self._left_over)
         self._left_over = []
-        self._put(seq, _seal(header, blob, self._keys))
-        self._prune(seq)
-        self.newest = self._path(_make_name(seq))
+        self._put_snapshot(seq, _seal_blob(header, blob, self._keys))
+        self._prune_old(seq)
+        self.newest = self._path_of(_make_name(seq))
         return self.newest
 
     def latest(
@@ -167,7 +167,7 @@ class SnapshotStore:
             tried.add(seq)
             is_gone = False
             try:
-                snapshot = self._read(seq, seq_min)
+                snapshot = self._read_snapshot(seq, seq_min)
                 if read is not None:
                     read(snapshot)
                 self.newest = snapshot.path
@@ -222,40 +222,40 @@ class SnapshotStore:
             self._folder.remove(name)
         return len(names)
 
-    def _put(self, seq: int, content: bytes) -> None:
+    def _put_snapshot(self, seq: int, content: bytes) -> None:
         for _ in range(_ATTEMPTS_N):
             try:
                 if not self._folder.write_whole(_make_name(seq), content):
                     # Another wrote the same number just now, which is as good; or it was cut short.
-                    self._read(seq, seq)
+                    self._read_snapshot(seq, seq)
                 return
             except FileNotFoundError as error:
                 # Another took it for a left-over; or it is further, and this one too old to keep.
                 gone = error
             except BadInput as error:
                 raise Unreachable(
-                    f"{self._path(_make_name(seq))} is not as written: {error}"
+                    f"{self._path_of(_make_name(seq))} is not as written: {error}"
                 ) from error
         if self.newest_seq() <= seq:
             raise gone
 
-    def _read(self, seq: int, seq_min: int) -> Snapshot:
+    def _read_snapshot(self, seq: int, seq_min: int) -> Snapshot:
         if seq < seq_min:
             raise BadInput(f"number {seq} is older than {seq_min}, which is known to exist")
         name = _make_name(seq)
-        header, blob = _verify(self._folder.read(name), self._keys)
+        header, blob = _verify_file(self._folder.read(name), self._keys)
         if header.stream != self.stream:
             raise BadInput(f"of the stream {header.stream!r}; this one is {self.stream!r}")
         if header.series != self.series:
             raise BadInput(f"of the series {header.series!r}; this one is {self.series!r}")
         if header.seq != seq:
             raise BadInput(f"renamed: it was written as number {header.seq}")
-        return Snapshot(seq, blob, header.positions, header.at, self._path(name))
+        return Snapshot(seq, blob, header.positions, header.at, self._path_of(name))
 
-    def _path(self, name: str) -> str:
+    def _path_of(self, name: str) -> str:
         return f"{self._folder.shown}/{name}"
 
-    def _prune(self, seq: int) -> None:
+    def _prune_old(self, seq: int) -> None:
         # Higher numbers are another's, or from before a restart further back and will be passed.
         try:
             numbers = _parse_numbers(self._folder.names())
@@ -263,9 +263,9 @@ class SnapshotStore:
             self.not_removed.append(f"what is old: {error}")
         else:
             written = sorted(number for number in numbers if number <= seq)
-            self._remove([_make_name(number) for number in written[: -self.kept_n]])
+            self._remove_files([_make_name(number) for number in written[: -self.kept_n]])
 
-    def _remove(self, names: list[str]) -> None:
+    def _remove_files(self, names: list[str]) -> None:
         for name in names:
             try:
                 self._folder.remove(name)
@@ -281,18 +281,18 @@ def series_in(place: str | Path) -> list[str]:
     return sorted(_opened_folder(place, "").names())
 
 
-def sealed(
+def seal_snapshot(
     blob: bytes, *, stream: str, series: str, seq: int, said: Mapping[str, int | str], keys: Keys
 ) -> bytes:
     """The bytes of a signed file beside any store; `said` stands in its header as `positions`."""
     digest = hashlib.sha256(blob).hexdigest()
     header = _Header(stream=stream, series=series, seq=seq, sha256=digest, positions=dict(said))
-    return _seal(header, blob, keys)
+    return _seal_blob(header, blob, keys)
 
 
 def read_sealed(path: Path, *, series: str, keys: Keys) -> Snapshot:
-    """What `sealed` gave, once its signature is verified. Raises `BadInput`, `OSError`."""
-    header, blob = _verify(read_regular(path, starts_with=MAGIC), keys)
+    """What `seal_snapshot` gave, once its signature is verified. Raises `BadInput`, `OSError`."""
+    header, blob = _verify_file(read_regular(path, starts_with=MAGIC), keys)
     if header.series != series:
         raise BadInput(f"{path}: of the series {header.series!r}; {series!r} is wanted")
     return Snapshot(header.seq, blob, header.positions, header.at, str(path))
@@ -325,7 +325,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     at: float | None = None
 
 
-def _seal(header: _Header, blob: bytes, keys: Keys) -> bytes:
+def _seal_blob(header: _Header, blob: bytes, keys: Keys) -> bytes:
     encoded = msgspec.json.encode(header)
     signed = b"".join(
         (
@@ -339,7 +339,7 @@ def _seal(header: _Header, blob: bytes, keys: Keys) -> bytes:
     return signed + _make_tag(keys.signing, signed)
 
 
-def _verify(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
+def _verify_file(content: bytes, keys: Keys) -> tuple[_Header, bytes]:
     """Header and body of a file. Raises `BadInput` if one of our keys did not sign all of it."""
     if len(content) < _START_BYTES + _TAG_BYTES or not content.startswith(MAGIC):
         raise BadInput("not a snapshot, or cut short")

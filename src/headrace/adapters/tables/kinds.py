@@ -87,9 +87,9 @@ class Kinds:
             if raw.dtype.kind == "f" and bool(np.isnan(raw).all()):
                 found = None
         else:
-            found = self._found(name, values_of(raw))
+            found = self._read_column(name, values_of(raw))
         if found is None:
-            self._tell("empty", name)
+            self._note_column("empty", name)
             return None
         kind = "categorical" if isinstance(found, list) else "numeric"
         self.kinds[name] = "text" if name in self._columns.text else kind
@@ -109,7 +109,7 @@ class Kinds:
         texts = (*self._columns.categorical, *self._columns.text)
         return bool(self._columns.missing) or name in texts
 
-    def _found(self, name: str, values: list[Any]) -> Column | None:
+    def _read_column(self, name: str, values: list[Any]) -> Column | None:
         values = [None if self._declared.is_missing(value) else value for value in values]
         present = [value for value in values if value is not None]
         if not present:
@@ -118,22 +118,22 @@ class Kinds:
             return _to_texts(values)
         texts = [value for value in present if isinstance(value, str)]
         if name in self._columns.numeric:
-            return self._numbers(name, values, self._number_of(name, texts))
+            return self._read_numbers(name, values, self._number_of(name, texts))
         if not texts:
             return self._of_numbers(name, values)
         if not self._is_text and len(texts) == len(present):
-            return self._categories(name, values, present)
-        return self._mixed(name, values, present)
+            return self._read_categories(name, values, present)
+        return self._read_mixed(name, values, present)
 
     def _of_numbers(self, name: str, values: list[Any]) -> Column:
         """Numbers as JSON and Parquet have them; whole ones that no float holds are codes."""
         whole = (v for v in values if isinstance(v, int) and abs(v) > 10**DIGITS_MAX)
         if (code := next((v for v in whole if int(float(v)) != v), None)) is not None:
-            self._tell("code", name, code)
+            self._note_column("code", name, code)
             return _to_texts(values)
-        return self._numbers(name, values, number_with_point)
+        return self._read_numbers(name, values, number_with_point)
 
-    def _mixed(self, name: str, values: list[Any], present: list[Any]) -> Column:
+    def _read_mixed(self, name: str, values: list[Any], present: list[Any]) -> Column:
         """Texts that may spell numbers, and numbers with texts among them."""
         texts = [value for value in present if isinstance(value, str)]
         rest = [value for value in texts if value not in MISSING]
@@ -143,35 +143,37 @@ class Kinds:
         odd = [value for value in rest if number_of(value) is None]
         numbers_n = len(present) - len(texts) + len(rest) - len(odd)
         if numbers_n == 0:
-            return self._categories(name, values, present)
+            return self._read_categories(name, values, present)
         if len(odd) > ODD_SHARE * (numbers_n + len(odd)):
             if numbers_n > len(odd):
-                self._tell("mixed", name, odd[0])
-            return self._categories(name, values, present)
+                self._note_column("mixed", name, odd[0])
+            return self._read_categories(name, values, present)
         if self._is_text and (code := _code_of(rest, number_of)) is not None:
-            self._tell("code", name, code)
+            self._note_column("code", name, code)
             return _to_texts(values)
-        return self._numbers(name, values, number_of)
+        return self._read_numbers(name, values, number_of)
 
-    def _numbers(self, name: str, values: list[Any], number_of: NumberOf) -> NDArray[np.float64]:
+    def _read_numbers(
+        self, name: str, values: list[Any], number_of: NumberOf
+    ) -> NDArray[np.float64]:
         found = [number_of(v) if isinstance(v, str) else _to_float(v) for v in values]
         lost = [v for v, n in zip(values, found, strict=True) if n is None and v is not None]
         odd = [value for value in lost if value not in MISSING]
         if odd:
-            self._tell("odd", f"{name} ({len(odd):,} of {len(values):,} values", odd[0])
+            self._note_column("odd", f"{name} ({len(odd):,} of {len(values):,} values", odd[0])
         elif lost:
-            self._tell("word", f"{name} ({len(lost):,} of {len(values):,} values", lost[0])
+            self._note_column("word", f"{name} ({len(lost):,} of {len(values):,} values", lost[0])
         return np.array([np.nan if n is None else n for n in found], np.float64)
 
-    def _categories(self, name: str, values: list[Any], present: list[Any]) -> list[Value]:
+    def _read_categories(self, name: str, values: list[Any], present: list[Any]) -> list[Value]:
         found = _to_texts(values)
         different = set(found) - {None}
         if word := next((one for one in present if one in MISSING), None):
-            self._tell("kept", name, word)
+            self._note_column("kept", name, word)
         if not self._is_text and all(number_with_point(str(one)) is not None for one in different):
-            self._tell("spelled", name, present[0])
+            self._note_column("spelled", name, present[0])
         elif len(different) > max(DISTINCT_MIN, DISTINCT_SHARE * len(present)):
-            self._tell("distinct", f"{name} ({len(different):,} of {len(present):,} differ)")
+            self._note_column("distinct", f"{name} ({len(different):,} of {len(present):,} differ)")
         return found
 
     def _number_of(self, name: str, texts: Sequence[str]) -> NumberOf:
@@ -187,10 +189,10 @@ class Kinds:
             return number_with_point
         best = max(ways, key=lambda way: sum(way(text) is not None for text in different))
         if (example := next((t for t in different if best(t) is not None), None)) is not None:
-            self._tell("comma" if best is number_with_comma else "groups", name, example)
+            self._note_column("comma" if best is number_with_comma else "groups", name, example)
         return best
 
-    def _tell(self, what: str, name: str, example: object = None) -> None:
+    def _note_column(self, what: str, name: str, example: object = None) -> None:
         told = name
         if example is not None:
             told += (

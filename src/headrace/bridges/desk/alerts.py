@@ -16,7 +16,7 @@ from typing import Annotated, Literal, NamedTuple
 from aiohttp import web
 from msgspec import Meta, Struct, field
 
-from .calls import Refused, decoded
+from .calls import Refused, decode_body
 
 VERSION = "4"
 BYTES_MAX = 1_000_000
@@ -66,7 +66,7 @@ async def ordered_by(request: web.Request) -> Ordered | None:
                 f"The message is larger than {BYTES_MAX:,} bytes; make groups smaller by group_by."
             )
             raise Refused(413, told)
-    return order_of(decoded(bytes(content), Notified), labels_n)
+    return order_of(decode_body(bytes(content), Notified), labels_n)
 
 
 def labels_of(query: Mapping[str, str]) -> int | None:

@@ -44,10 +44,10 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def read_body(request: web.Request, kind: Any) -> Any:
     """The JSON of a call, as a struct. Raises `Refused`."""
-    return decoded(await request.read() or b"{}", kind)
+    return decode_body(await request.read() or b"{}", kind)
 
 
-def decoded(content: bytes, kind: Any) -> Any:
+def decode_body(content: bytes, kind: Any) -> Any:
     """JSON as a struct. Raises `Refused`."""
     try:
         return msgspec.json.decode(content, type=kind)

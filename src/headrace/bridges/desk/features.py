@@ -51,7 +51,7 @@ class Usual:
             for name, value in question.features.items():
                 if _is_number(value):
                     self._numbers.setdefault(name, []).append(float(value))  # type: ignore[arg-type]
-                elif value is not None and self._kind(name, value) == "category":
+                elif value is not None and self._name_kind(name, value) == "category":
                     self._shares.setdefault(name, Counter())[str(value)] += 1
             if question.context is not None:
                 for name, more in question.context.moments.items():
@@ -61,14 +61,14 @@ class Usual:
 
     def of(self, question: LabelRequested) -> list[dict[str, Any]]:
         """The features of a question, the most unusual and most influential first."""
-        rows = [self._row(name, value) for name, value in question.features.items()]
+        rows = [self._make_row(name, value) for name, value in question.features.items()]
         return sorted(rows, key=lambda row: -(row["unusual"] + (row["influence"] or 0.0)))
 
-    def _row(self, name: str, value: Value) -> dict[str, Any]:
-        kind = self._kind(name, value)
+    def _make_row(self, name: str, value: Value) -> dict[str, Any]:
+        kind = self._name_kind(name, value)
         row: dict[str, Any] = {"name": name, "value": value, "kind": kind, "usual": None}
         row |= {"unusual": 0.0, "influence": self._influences.get(name)}
-        if kind == "number" and (usual := self._range(name)) is not None:
+        if kind == "number" and (usual := self._find_range(name)) is not None:
             low, middle, high = usual
             row["usual"] = {"low": low, "middle": middle, "high": high}
             if _is_number(value):
@@ -88,14 +88,14 @@ class Usual:
             row["value"] = str(value)  # a browser's numbers end there
         return row
 
-    def _kind(self, name: str, value: Value) -> str:
+    def _name_kind(self, name: str, value: Value) -> str:
         if name in self._kinds:
             return self._kinds[name]
         if _is_number(value) or (value is None and name in self._numbers):
             return "number"
         return "text" if isinstance(value, str) and len(value) > TEXT_FROM else "category"
 
-    def _range(self, name: str) -> tuple[float, float, float] | None:
+    def _find_range(self, name: str) -> tuple[float, float, float] | None:
         """The tenth part, the middle and nine tenths of a feature; None if too little is known."""
         seen = self._numbers.get(name, [])
         moments = self._moments.get(name)

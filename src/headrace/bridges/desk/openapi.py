@@ -9,7 +9,9 @@ _NUMBER = {"type": "number"}
 _COUNT = {"type": "integer", "minimum": 0}
 
 
-def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+def _make_object(
+    required: dict[str, Any], optional: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {**required, **(optional or {})},
@@ -17,33 +19,35 @@ def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) ->
     }
 
 
-def _maybe(schema: dict[str, Any]) -> dict[str, Any]:
+def _make_nullable(schema: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_FAULT = _object({"error": _TEXT, "fault": {"enum": ["yours", "ours"]}})
-_FEATURE = _object(
+_FAULT = _make_object({"error": _TEXT, "fault": {"enum": ["yours", "ours"]}})
+_FEATURE = _make_object(
     {
         "name": _TEXT,
         "value": {"type": ["string", "number", "boolean", "null"]},
         "kind": {"enum": ["number", "text", "category", "image", "link"]},
-        "usual": _maybe({"type": "object"}),
+        "usual": _make_nullable({"type": "object"}),
         "unusual": {"type": "number", "minimum": 0, "maximum": 1},
-        "influence": _maybe(_NUMBER),
+        "influence": _make_nullable(_NUMBER),
     }
 )
-_QUESTION = _object(
+_QUESTION = _make_object(
     {
         "request_id": _TEXT,
         "leased_until": _NUMBER,
-        "why": _object({"reason": _TEXT, "strategy": _TEXT, "utility": _maybe(_NUMBER)}),
+        "why": _make_object(
+            {"reason": _TEXT, "strategy": _TEXT, "utility": _make_nullable(_NUMBER)}
+        ),
         "classes": {"type": "array", "items": _TEXT},
         "features": {"type": "array", "items": _FEATURE},
         "guess": {"type": "null"},
         "opinion_n": {"type": "integer", "minimum": 1, "maximum": 3},
     }
 )
-_ME = _object(
+_ME = _make_object(
     {
         "name": _TEXT,
         "role": {"enum": ["annotator", "operator", "viewer"]},
@@ -52,24 +56,24 @@ _ME = _object(
         "keys": {"type": "object", "additionalProperties": _TEXT},
     }
 )
-_ESTIMATE = _object({"accuracy": _NUMBER, "low": _NUMBER, "high": _NUMBER, "labels_n": _COUNT})
-_STATUS = _object(
+_ESTIMATE = _make_object({"accuracy": _NUMBER, "low": _NUMBER, "high": _NUMBER, "labels_n": _COUNT})
+_STATUS = _make_object(
     {
         "open_n": _COUNT,
         "mine_n": _COUNT,
         "answered_n": _COUNT,
         "mine_today_n": _COUNT,
-        "estimate": _maybe(_ESTIMATE),
+        "estimate": _make_nullable(_ESTIMATE),
         "series": {"type": "array", "items": {"type": "array", "items": _NUMBER}},
-        "bought": _maybe(_object({"first": _NUMBER, "now": _NUMBER})),
+        "bought": _make_nullable(_make_object({"first": _NUMBER, "now": _NUMBER})),
     },
     {"annotators": {"type": "array", "items": {"type": "object"}}},
 )
-_ROUND = _object(
+_ROUND = _make_object(
     {"key": _TEXT, "state": {"enum": ["ordered", "asked", "refused"]}},
     {"asked_n": _COUNT, "round_n": _COUNT, "why": _TEXT},
 )
-_ANSWER = _object(
+_ANSWER = _make_object(
     {"request_id": _TEXT, "label": {"type": ["string", "null"], "maxLength": 500, "minLength": 1}},
     {
         "note": {"type": "string", "maxLength": 2_000},
@@ -77,21 +81,21 @@ _ANSWER = _object(
         "seen_guess": {"type": "boolean"},
     },
 ) | {"additionalProperties": False}
-_GIVEN = _object({"request_id": _TEXT, "label": {"type": ["string", "null"]}, "at": _NUMBER})
-_WANTED = _object(
+_GIVEN = _make_object({"request_id": _TEXT, "label": {"type": ["string", "null"]}, "at": _NUMBER})
+_WANTED = _make_object(
     {},
     {
         "labels": {"type": ["integer", "null"], "minimum": 1},
         "reason": {"type": "string", "maxLength": 200},
     },
 ) | {"additionalProperties": False}
-_ALERT = _object(
+_ALERT = _make_object(
     {
         "status": {"enum": ["firing", "resolved"]},
         "startsAt": {"type": "string", "format": "date-time"},
     }
 )
-_ALERTS = _object(
+_ALERTS = _make_object(
     {
         "version": {"const": "4"},
         "groupKey": {"type": "string", "minLength": 1},
@@ -105,7 +109,7 @@ _ALERTS = _object(
 )
 
 
-def _call(
+def _describe_call(
     about: str,
     replies: dict[int, tuple[str, dict[str, Any] | None]],
     body: dict[str, Any] | None = None,
@@ -150,46 +154,46 @@ _NOTHING = {"type": "object"}
 
 _PATHS: dict[str, Any] = {
     "/v1/login": {
-        "post": _call(
+        "post": _describe_call(
             "Open a session with a token",
-            {200: ("who you are", _object({"name": _TEXT, "role": _TEXT}))},
-            _object({"token": _TEXT}) | {"additionalProperties": False},
+            {200: ("who you are", _make_object({"name": _TEXT, "role": _TEXT}))},
+            _make_object({"token": _TEXT}) | {"additionalProperties": False},
         )
     },
-    "/v1/logout": {"post": _call("End the session", {204: ("done", None)})},
-    "/v1/me": {"get": _call("Who you are, and the classes", {200: ("you", _ME)})},
+    "/v1/logout": {"post": _describe_call("End the session", {204: ("done", None)})},
+    "/v1/me": {"get": _describe_call("Who you are, and the classes", {200: ("you", _ME)})},
     "/v1/questions/next": {
-        "post": _call(
+        "post": _describe_call(
             "The next best question, leased to you",
             {200: ("a question", _QUESTION), 204: ("there is none", None)},
         )
     },
     "/v1/questions/{id}/guess": {
-        "get": _call(
+        "get": _describe_call(
             "What the model guesses",
-            {200: ("probabilities", _object({"classes": {"type": "object"}}))},
+            {200: ("probabilities", _make_object({"classes": {"type": "object"}}))},
             parameters=[_in_path("id")],
         )
     },
     "/v1/questions/{id}/skip": {
-        "post": _call(
+        "post": _describe_call(
             "Let somebody else answer",
             {204: ("done", None)},
             parameters=[_in_path("id")],
         )
     },
     "/v1/answers": {
-        "post": _call("Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER)
+        "post": _describe_call("Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER)
     },
     "/v1/answers/undo": {
-        "post": _call(
+        "post": _describe_call(
             "Take your last answer back",
-            {200: ("its question", _object({"request_id": _TEXT}))},
+            {200: ("its question", _make_object({"request_id": _TEXT}))},
         )
     },
-    "/v1/status": {"get": _call("How things stand", {200: ("numbers", _STATUS)})},
+    "/v1/status": {"get": _describe_call("How things stand", {200: ("numbers", _STATUS)})},
     "/v1/rounds": {
-        "post": _call(
+        "post": _describe_call(
             "Order a round; the same key again changes nothing",
             {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
             _WANTED,
@@ -198,7 +202,7 @@ _PATHS: dict[str, Any] = {
         )
     },
     "/v1/alertmanager": {
-        "post": _call(
+        "post": _describe_call(
             "Order a round by a message of Alertmanager; repeated, it changes nothing",
             {
                 202: ("ordered", _ROUND),
@@ -210,20 +214,22 @@ _PATHS: dict[str, Any] = {
         )
     },
     "/v1/rounds/{key}": {
-        "get": _call(
+        "get": _describe_call(
             "What became of a round",
             {200: ("the round", _ROUND)},
             parameters=[_in_path("key")],
         )
     },
-    "/v1/openapi.json": {"get": _call("This description", {200: ("OpenAPI 3.1", _NOTHING)})},
+    "/v1/openapi.json": {
+        "get": _describe_call("This description", {200: ("OpenAPI 3.1", _NOTHING)})
+    },
 }
 
 
-def description() -> dict[str, Any]:
+def describe_api() -> dict[str, Any]:
     """The whole description.
 
-    >>> sorted(description()["paths"])[:3]
+    >>> sorted(describe_api()["paths"])[:3]
     ['/v1/alertmanager', '/v1/answers', '/v1/answers/undo']
     """
     return {

@@ -52,11 +52,11 @@ class People:
         self._sessions: dict[str, tuple[str, float]] = {}
         self._read_at = -1.0
         self._people: dict[str, Person] = {}
-        self._look()
+        self._read_changes()
 
     @property
     def everybody(self) -> list[Person]:
-        self._look()
+        self._read_changes()
         return list(self._people.values())
 
     def add(self, name: str, role: str) -> str:
@@ -70,25 +70,25 @@ class People:
             )
         if role not in ROLES:
             raise BadSettings(f"the role is {role!r}; must be one of {', '.join(ROLES)}")
-        self._look()
+        self._read_changes()
         if len(self._people) >= PEOPLE_MAX and name not in self._people:
             raise BadSettings(f"there are {PEOPLE_MAX} people already; remove one first")
         token = secrets.token_urlsafe(TOKEN_BYTES)
-        self._people[name] = Person(name, role, _digest(token))
-        self._write()
+        self._people[name] = Person(name, role, _hash_token(token))
+        self._write_people()
         return token
 
     def remove(self, name: str) -> None:
         """Take somebody's token away; their session ends. Raises `BadSettings` for a stranger."""
-        self._look()
+        self._read_changes()
         if self._people.pop(name, None) is None:
             raise BadSettings(f"there is nobody named {name!r}")
-        self._write()
+        self._write_people()
 
     def by_token(self, token: str) -> Person | None:
         """Whose token this is. All are compared, each in constant time."""
-        self._look()
-        digest, found = _digest(token), None
+        self._read_changes()
+        digest, found = _hash_token(token), None
         for person in self._people.values():
             if hmac.compare_digest(person.token_digest, digest):
                 found = person
@@ -99,21 +99,21 @@ class People:
         while len(self._sessions) >= SESSIONS_MAX:
             del self._sessions[next(iter(self._sessions))]
         session = secrets.token_urlsafe(TOKEN_BYTES)
-        self._sessions[_digest(session)] = (person.token_digest, self._clock() + SESSION_S)
+        self._sessions[_hash_token(session)] = (person.token_digest, self._clock() + SESSION_S)
         return session
 
     def by_session(self, session: str) -> Person | None:
         """Whose session this is: nobody's if it is over, or their token was taken away."""
-        self._look()
-        digest, until = self._sessions.get(_digest(session), ("", 0.0))
+        self._read_changes()
+        digest, until = self._sessions.get(_hash_token(session), ("", 0.0))
         if self._clock() >= until:
             return None
         return next((one for one in self._people.values() if one.token_digest == digest), None)
 
     def close_session(self, session: str) -> None:
-        self._sessions.pop(_digest(session), None)
+        self._sessions.pop(_hash_token(session), None)
 
-    def _look(self) -> None:
+    def _read_changes(self) -> None:
         """Read the file where it has changed: a command may have given a token meanwhile."""
         try:
             changed = self._path.stat().st_mtime_ns
@@ -127,7 +127,7 @@ class People:
             raise BadInput(f"{self._path} holds no people of a desk: {error}") from error
         self._people, self._read_at = {one.name: one for one in found}, changed
 
-    def _write(self) -> None:
+    def _write_people(self) -> None:
         new = self._path.with_suffix(".new")
         new.parent.mkdir(parents=True, exist_ok=True)
         new.touch(mode=0o600)
@@ -135,7 +135,7 @@ class People:
         new.replace(self._path)
 
 
-def _digest(token: str) -> str:
+def _hash_token(token: str) -> str:
     # A token is 256 bits of chance: there is nothing to guess, so a fast digest will do.
     return hashlib.sha256(token.encode()).hexdigest()
 

@@ -121,7 +121,7 @@ def is_as_they_come(person: str, turn: int, share: float) -> bool:
     return _CHANCE.uniform("routing", f"{turn} {person}") >= share
 
 
-def suited(
+def choose_suited(
     person: str, waiting: Sequence[LabelRequested], here: Sequence[str], known: Known
 ) -> int | None:
     """The number of the question for this person: as far up among the hard ones as they are among

@@ -28,7 +28,7 @@ from .alerts import ordered_by
 from .bridge import Desk, DeskSettings
 from .calls import BODY_BYTES_MAX, AnswerGiven, Login, Refused, RoundWanted, read_body
 from .features import QUESTIONS_N, Usual
-from .openapi import description
+from .openapi import describe_api
 from .people import Pace, People, Person
 from .routes import ROUTES, Route
 from .routing import Comparisons
@@ -437,7 +437,7 @@ class Server:
         return web.json_response({"key": key, **found})
 
     async def _openapi(self, call: Call) -> web.Response:
-        return web.json_response(description())
+        return web.json_response(describe_api())
 
 
 def check_address(settings: DeskSettings) -> None:

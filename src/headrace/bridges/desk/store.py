@@ -27,8 +27,8 @@ from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
 from ..cells import Cells
-from ..database import changing, open_database
-from .routing import HERE_S, WAITING_N, Known, is_as_they_come, rank_of, suited
+from ..database import open_database, open_transaction
+from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
 
 UNDO_S = 5.0
 """So long an answer can be taken back as if it had not been given."""
@@ -131,10 +131,10 @@ class Store:
 
     def take(self, deliveries: Sequence[Delivery]) -> None:
         """New questions, and those that are to go."""
-        with self._lock, changing(self._db):
+        with self._lock, open_transaction(self._db):
             for one in deliveries:
                 if one.request is None:
-                    self._end(one.request_id)
+                    self._end_request(one.request_id)
                     continue
                 self._db.execute(
                     "INSERT INTO questions (request_id, body, rank, event) VALUES (?, ?, ?, ?) "
@@ -166,8 +166,8 @@ class Store:
             ).fetchall()
         return Receipt(
             tuple(
-                Reply(request_id, self._label(n, request_id, person, label), at, person, str(n))
-                for n, request_id, person, label, at, is_undone in rows
+                Reply(one, self._read_label(n, one, person, label), at, person, str(n))
+                for n, one, person, label, at, is_undone in rows
                 if not is_undone
             ),
             str(rows[-1][0]) if rows else mark,
@@ -184,14 +184,14 @@ class Store:
         first few that suits them, by what is `known` of people.
         """
         now = self._clock()
-        with self._lock, changing(self._db):
+        with self._lock, open_transaction(self._db):
             held = self._db.execute(
                 "SELECT q.request_id, q.body FROM leases l JOIN questions q USING (request_id) "
                 "WHERE l.person = ? AND l.until > ? AND q.is_open = 1",
                 (person, now),
             ).fetchone()
             if held is None:
-                held = self._chosen(person, known or {}, now)
+                held = self._choose_question(person, known or {}, now)
             if held is None:
                 return None
             until = now + self._lease_s
@@ -200,15 +200,15 @@ class Store:
                 "INSERT INTO leases (request_id, person, until, given) VALUES (?, ?, ?, ?)",
                 (held[0], person, until, now),
             )
-            return Leased(self._request(*held), until)
+            return Leased(self._decode_request(*held), until)
 
-    def _chosen(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
+    def _choose_question(self, person: str, known: Known, now: float) -> tuple[str, bytes] | None:
         """The question that this person gets: the first that is free, or the one that suits."""
-        free = self._free(person, now)
+        free = self._list_free(person, now)
         first = next(free, None)
         if first is None or not self._expertise_share:
             return None if first is None else first[:2]
-        turn = self._one("SELECT COALESCE(MAX(n), 0) FROM answers")
+        turn = self._query_number("SELECT COALESCE(MAX(n), 0) FROM answers")
         if first[2] or is_as_they_come(person, turn, self._expertise_share):
             return first[:2]
         here = self._db.execute("SELECT DISTINCT person FROM answers WHERE at > ?", (now - HERE_S,))
@@ -217,10 +217,10 @@ class Store:
             if one[2] or len(waiting) == WAITING_N:
                 break
             waiting.append(one)
-        requests = [self._request(*one[:2]) for one in waiting]
-        return waiting[suited(person, requests, [row[0] for row in here], known) or 0][:2]
+        requests = [self._decode_request(*one[:2]) for one in waiting]
+        return waiting[choose_suited(person, requests, [row[0] for row in here], known) or 0][:2]
 
-    def _free(self, person: str, now: float) -> Iterator[tuple[str, bytes, bool]]:
+    def _list_free(self, person: str, now: float) -> Iterator[tuple[str, bytes, bool]]:
         """Open questions that this person may answer and nobody else is at, the best first.
 
         Nobody is asked twice about one event. With each, whether they passed it: those come last.
@@ -234,14 +234,14 @@ class Store:
             (person, person),
         )
         for request_id, body, event, passed_at in rows:
-            request = self._request(request_id, body)
+            request = self._decode_request(request_id, body)
             if person in request.not_by or (event and self._has_met(person, event)):
                 continue
             others_n = self._db.execute(
                 "SELECT COUNT(*) FROM leases WHERE request_id = ? AND person != ? AND until > ?",
                 (request_id, person, now),
             ).fetchone()[0]
-            answered_n = len(self._standing(request))
+            answered_n = len(self._list_answers(request))
             wanted_n = max(1, request.answers_wanted - answered_n)
             if others_n < wanted_n:
                 yield request_id, body, passed_at is not None
@@ -270,7 +270,7 @@ class Store:
         late; the run decides what it is worth.
         """
         now = self._clock()
-        with self._lock, changing(self._db):
+        with self._lock, open_transaction(self._db):
             found = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
@@ -285,14 +285,14 @@ class Store:
             self._db.execute(
                 "DELETE FROM leases WHERE request_id = ? AND person = ?", (request_id, person)
             )
-            request = self._request(request_id, found[0])
+            request = self._decode_request(request_id, found[0])
             if self._has_enough(request):
-                self._end(request_id)
+                self._end_request(request_id)
         return now
 
     def pass_on(self, person: str, request_id: str) -> None:
         """Somebody else shall have this question; it comes back to this person last."""
-        with self._lock, changing(self._db):
+        with self._lock, open_transaction(self._db):
             self._db.execute(
                 "INSERT OR REPLACE INTO passed (request_id, person, at) VALUES (?, ?, ?)",
                 (request_id, person, self._clock()),
@@ -308,7 +308,7 @@ class Store:
         there is no answer.
         """
         now = self._clock()
-        with self._lock, changing(self._db):
+        with self._lock, open_transaction(self._db):
             found = self._db.execute(
                 "SELECT n, request_id, at FROM answers WHERE person = ? AND is_undone = 0 "
                 "ORDER BY n DESC LIMIT 1",
@@ -333,14 +333,14 @@ class Store:
             found = self._db.execute(
                 "SELECT body FROM questions WHERE request_id = ?", (request_id,)
             ).fetchone()
-        return None if found is None else self._request(request_id, found[0])
+        return None if found is None else self._decode_request(request_id, found[0])
 
     # --------------------------------------------------------------------------- for who looks
 
     def newest_n(self) -> int:
         """The number of the latest question, 0 before the first: it moves when one comes."""
         with self._lock:
-            return self._one("SELECT COALESCE(MAX(n), 0) FROM questions")
+            return self._query_number("SELECT COALESCE(MAX(n), 0) FROM questions")
 
     def recent(self, n: int) -> list[LabelRequested]:
         """The latest questions, at most n, the latest first."""
@@ -348,7 +348,7 @@ class Store:
             rows = self._db.execute(
                 "SELECT request_id, body FROM questions ORDER BY n DESC LIMIT ?", (n,)
             )
-            return [self._request(*row) for row in rows]
+            return [self._decode_request(*row) for row in rows]
 
     def named(self) -> list[str]:
         """The classes that people named in answers that stand, in the order of their first use."""
@@ -358,13 +358,13 @@ class Store:
                 "(SELECT MAX(n) FROM answers WHERE is_undone = 0 GROUP BY request_id, person) "
                 "ORDER BY n"
             )
-            return [*dict.fromkeys(str(self._label(*row)) for row in rows)]
+            return [*dict.fromkeys(str(self._read_label(*row)) for row in rows)]
 
     def counts(self, person: str) -> dict[str, int]:
         """Open questions, those that this person has, and answers: all, and theirs of a day."""
         now = self._clock()
         with self._lock:
-            one = self._one
+            one = self._query_number
             return {
                 "open_n": one("SELECT COUNT(*) FROM questions WHERE is_open = 1"),
                 "mine_n": one(
@@ -418,9 +418,9 @@ class Store:
             query = "SELECT * FROM series WHERE labels_n = ?"
             if self._db.execute(query, (labels_n,)).fetchone() == row:
                 return  # whoever looks asks every few seconds, and nothing has happened
-        with self._lock, changing(self._db):
+        with self._lock, open_transaction(self._db):
             self._db.execute("INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?)", row)
-            n = self._one("SELECT COUNT(*) FROM series")
+            n = self._query_number("SELECT COUNT(*) FROM series")
             if n > SERIES_N:
                 # Every second one of the first half goes: the curve keeps its shape.
                 self._db.execute(
@@ -436,7 +436,7 @@ class Store:
 
     # ---------------------------------------------------------------------------------- parts
 
-    def _request(self, request_id: str, body: bytes) -> LabelRequested:
+    def _decode_request(self, request_id: str, body: bytes) -> LabelRequested:
         return _REQUEST.decode(self._cells.get(body, "questions.body", request_id))
 
     def _write_down(
@@ -450,7 +450,7 @@ class Store:
             stored[1] = self._cells.put(note.encode(), "answers.note", row)
         self._db.execute("UPDATE answers SET label = ?, note = ? WHERE n = ?", (*stored, n))
 
-    def _label(
+    def _read_label(
         self, n: int, request_id: str, person: str, stored: str | bytes | None
     ) -> str | None:
         if stored is None or not self._cells.are_sealed:
@@ -458,15 +458,15 @@ class Store:
         content = stored.encode() if isinstance(stored, str) else stored
         return self._cells.get(content, "answers.label", f"{n} {request_id} {person}").decode()
 
-    def _one(self, query: str, *values: object) -> int:
+    def _query_number(self, query: str, *values: object) -> int:
         return int(self._db.execute(query, values).fetchone()[0])
 
-    def _end(self, request_id: str) -> None:
+    def _end_request(self, request_id: str) -> None:
         self._db.execute("UPDATE questions SET is_open = 0 WHERE request_id = ?", (request_id,))
         self._db.execute("DELETE FROM leases WHERE request_id = ?", (request_id,))
         self._db.execute("DELETE FROM passed WHERE request_id = ?", (request_id,))
 
-    def _standing(self, request: LabelRequested) -> list[Answer]:
+    def _list_answers(self, request: LabelRequested) -> list[Answer]:
         rows = self._db.execute(
             "SELECT n, person, label, at FROM answers WHERE request_id = ? AND is_undone = 0",
             (request.request_id,),
@@ -474,7 +474,7 @@ class Store:
         given = [
             Answer(
                 request_id=request.request_id,
-                label=self._label(n, request.request_id, person, label),
+                label=self._read_label(n, request.request_id, person, label),
                 at=at,
                 annotator=person,
             )
@@ -484,7 +484,7 @@ class Store:
 
     def _has_enough(self, request: LabelRequested) -> bool:
         """Whether as many have answered as it wants; the run asks for one more where it does."""
-        return len(self._standing(request)) >= request.answers_wanted
+        return len(self._list_answers(request)) >= request.answers_wanted
 
 
 def _event_of(request: LabelRequested) -> str:

@@ -16,8 +16,8 @@ import msgspec
 
 from ...messages import LabelRequested
 from ..bridge import Delivery, Reply
-from ..database import changing
-from ..reply_log import ReplyLog, opened
+from ..database import open_transaction
+from ..reply_log import ReplyLog, open_replies
 from .format import Given
 
 KEPT_N = 100_000
@@ -67,7 +67,7 @@ class FolderMemory:
     """The memory of one folder. Raises `BadInput` for a file that is not one."""
 
     def __init__(self, path: Path, *, outlives_power: bool = True) -> None:
-        self._db = opened(path, _SCHEMA, outlives_power=outlives_power)
+        self._db = open_replies(path, _SCHEMA, outlives_power=outlives_power)
         self.replies = ReplyLog(self._db)
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class FolderMemory:
     def use_settings(self, digest: str) -> None:
         """Forget how files looked that were read with other settings: they are read again."""
         if self.replies.noted("settings", digest) != digest:
-            with changing(self._db):
+            with open_transaction(self._db):
                 self._db.execute("DELETE FROM answer_files")
                 self._db.execute("UPDATE notes SET value = ? WHERE name = 'settings'", (digest,))
 
@@ -84,7 +84,7 @@ class FolderMemory:
 
     def take(self, deliveries: Sequence[Delivery], now: float) -> None:
         """Remember requests, each once, and those that have ended."""
-        with changing(self._db):
+        with open_transaction(self._db):
             for one in deliveries:
                 if one.request is not None:
                     # Of several answers nobody could tell a correction from another's answer.
@@ -114,7 +114,7 @@ class FolderMemory:
         waiting_n, since = self._db.execute(f"SELECT COUNT(*), MIN(since) {where}").fetchone()
         # A clock that was put back must not make them wait for ever.
         while waiting_n >= tasks_max or (waiting_n and not 0 <= now - since < gather_s):
-            with changing(self._db):
+            with open_transaction(self._db):
                 rows = self._db.execute(
                     f"SELECT n, request_id {where} ORDER BY n LIMIT ?", (tasks_max,)
                 ).fetchall()
@@ -176,7 +176,7 @@ class FolderMemory:
 
     def forget_files(self, names: Sequence[str]) -> None:
         """Forget how files looked that are gone; what was said in them stays."""
-        with changing(self._db):
+        with open_transaction(self._db):
             self._db.executemany(
                 "DELETE FROM answer_files WHERE name = ?", [(name,) for name in names]
             )
@@ -203,15 +203,15 @@ class FolderMemory:
         """
         latest = {(one.request_id, one.annotator): one for one in sorted(given, key=_order_answers)}
         named = {one.request_id for one in given}
-        with changing(self._db):
+        with open_transaction(self._db):
             for one in latest.values():
-                self._say(file[0], one, at)
+                self._save_answer(file[0], one, at)
             for request_id in dict.fromkeys(blank):
                 if request_id not in named:
                     self._take_back(file[0], request_id, at)
             self.looked_at(*file)
 
-    def _say(self, name: str, one: Given, file_at: float) -> None:
+    def _save_answer(self, name: str, one: Given, file_at: float) -> None:
         voice = (one.request_id, one.annotator)
         before = self._db.execute(
             "SELECT label, at FROM said WHERE file = ? AND request_id = ? AND annotator = ?",
@@ -242,7 +242,7 @@ class FolderMemory:
             (name, request_id),
         ).fetchall()
         for (annotator,) in rows:
-            self._say(name, Given(0, request_id, None, None, annotator), at)
+            self._save_answer(name, Given(0, request_id, None, None, annotator), at)
 
 
 def _order_answers(one: Given) -> tuple[bool, float, int]:

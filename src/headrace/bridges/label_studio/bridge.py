@@ -102,9 +102,9 @@ class LabelStudio:
 
     def send(self, deliveries: Sequence[Delivery]) -> None:
         """Import tasks for requests, and delete those of the others that nobody has begun."""
-        project = self._open()
+        project = self._open_project()
         cut = [one.request_id for one in deliveries if one.request and one.may_be_there]
-        there = self._find(project, cut)
+        there = self._find_tasks(project, cut)
         wanted = [one.request for one in deliveries if one.request and one.request_id not in there]
         for request in wanted:
             if request.answers_wanted > project.answers_max:
@@ -113,7 +113,7 @@ class LabelStudio:
                     f"bridges.label-studio.answers_wanted is {project.answers_max}; raise it"
                 )
         if wanted:
-            self._import(
+            self._import_tasks(
                 project,
                 [
                     task_of(request, self._settings, project.to_name, project.choices)
@@ -121,10 +121,10 @@ class LabelStudio:
                 ],
             )
         moot = [one.request_id for one in deliveries if one.request is None]
-        found = self._find(project, moot)
-        self._delete(project, [task for tasks in found.values() for task in tasks])
+        found = self._find_tasks(project, moot)
+        self._delete_tasks(project, [task for tasks in found.values() for task in tasks])
 
-    def _import(self, project: Project, tasks: list[dict[str, Any]]) -> None:
+    def _import_tasks(self, project: Project, tasks: list[dict[str, Any]]) -> None:
         made = self._server.call(
             "POST",
             f"/api/projects/{project.id}/import",
@@ -137,15 +137,15 @@ class LabelStudio:
             raise Unreachable("Label Studio has not yet said that it has imported the tasks", 5.0)
         if not project.orders_by_us:
             # It takes a version only when there are predictions of it.
-            self._change(project.id, {"model_version": MODEL_VERSION})
+            self._change_project(project.id, {"model_version": MODEL_VERSION})
             self._project = None
 
-    def _find(self, project: Project, request_ids: Sequence[str]) -> dict[str, list[Task]]:
+    def _find_tasks(self, project: Project, request_ids: Sequence[str]) -> dict[str, list[Task]]:
         """The tasks of these requests, by request, the oldest first."""
         found: dict[str, list[Task]] = {}
         for start in range(0, len(request_ids), SOUGHT_N):
             some = list(request_ids[start : start + SOUGHT_N])
-            tasks = self._tasks(
+            tasks = self._list_tasks(
                 project,
                 [_make_filter("data.request_id", "in_list", "String", some)],
                 include="id,data,draft_exists,total_annotations,cancelled_annotations",
@@ -155,7 +155,7 @@ class LabelStudio:
                 found.setdefault(task.request_id, []).append(task)
         return found
 
-    def _delete(self, project: Project, tasks: Sequence[Task]) -> None:
+    def _delete_tasks(self, project: Project, tasks: Sequence[Task]) -> None:
         idle = [task.id for task in tasks if not task.is_begun]
         if not idle:
             return  # a list without ids would mean all tasks
@@ -179,13 +179,13 @@ class LabelStudio:
         if place.newest is None:
             if self._is_early():
                 return Receipt(mark=mark)
-            newest = self._newest(self._open())
+            newest = self._find_newest(self._open_project())
             self._polled = time.monotonic()
             if newest is None:
                 return Receipt(mark=mark)
             place = Mark(since=place.since, newest=newest, n=place.n)
         try:
-            return self._scan(self._open(), place)
+            return self._scan_tasks(self._open_project(), place)
         except BaseException:
             self._read.clear()  # what was read of this page is not given
             raise
@@ -195,12 +195,12 @@ class LabelStudio:
             return False
         return self._polled is not None and time.monotonic() - self._polled < self._settings.poll_s
 
-    def _newest(self, project: Project) -> datetime | None:
+    def _find_newest(self, project: Project) -> datetime | None:
         """When the task that changed last did; None without tasks."""
-        tasks = self._tasks(project, [], order="-tasks:updated_at", page_size=1)
+        tasks = self._list_tasks(project, [], order="-tasks:updated_at", page_size=1)
         return tasks[0].updated_at if tasks else None
 
-    def _scan(self, project: Project, place: Mark) -> Receipt:
+    def _scan_tasks(self, project: Project, place: Mark) -> Receipt:
         """Read on behind `place`, to the first page with news, or to the end of the poll."""
         replies: list[Reply] = []
         faults: list[str] = []
@@ -208,10 +208,10 @@ class LabelStudio:
         assert place.newest is not None
         since = max(place.newest - OVERLAP, place.since or NEVER)
         for _ in range(PAGES_MAX):
-            page = self._page(project, place)
+            page = self._read_page(project, place)
             changed = [task.id for task in page if self._read.get(task.id) != task.updated_at]
-            for task in self._details(project, changed):
-                self._take(project, task, known, replies, faults)
+            for task in self._read_details(project, changed):
+                self._take_task(project, task, known, replies, faults)
                 if task.updated_at > since:
                     self._read[task.id] = task.updated_at
             if len(page) < LISTED_N:
@@ -228,17 +228,17 @@ class LabelStudio:
             self._memory.give(self._given, known)
         return Receipt(tuple(replies), self._given, tuple(faults))
 
-    def _page(self, project: Project, place: Mark) -> list[Task]:
+    def _read_page(self, project: Project, place: Mark) -> list[Task]:
         filters = [_make_filter("id", "greater", "Number", place.after)]
         if place.since is not None:
             since = place.since.astimezone(UTC).strftime(_TIME)
             filters.append(_make_filter("updated_at", "greater", "Datetime", since))
-        return self._tasks(project, filters, page_size=LISTED_N)
+        return self._list_tasks(project, filters, page_size=LISTED_N)
 
-    def _details(self, project: Project, ids: list[int]) -> list[Task]:
+    def _read_details(self, project: Project, ids: list[int]) -> list[Task]:
         if not ids:
             return []
-        return self._tasks(
+        return self._list_tasks(
             project,
             [],
             chosen=ids,
@@ -248,7 +248,7 @@ class LabelStudio:
             page_size=LISTED_N,
         )
 
-    def _take(
+    def _take_task(
         self,
         project: Project,
         task: Task,
@@ -280,10 +280,10 @@ class LabelStudio:
 
     def _remove_doubles(self, project: Project, request_id: str) -> list[str]:
         """Keep one task of a request, the one that is begun or the oldest, and say so."""
-        tasks = self._find(project, [request_id]).get(request_id, [])
+        tasks = self._find_tasks(project, [request_id]).get(request_id, [])
         kept = next((task for task in tasks if task.is_begun), tasks[0] if tasks else None)
         others = [task for task in tasks if task is not kept and not task.is_begun]
-        self._delete(project, others)
+        self._delete_tasks(project, others)
         return [
             f"task {task.id} of Label Studio was a second task of request {request_id}; removed"
             for task in others
@@ -291,7 +291,7 @@ class LabelStudio:
 
     # ------------------------------------------------------------------------------- project
 
-    def _open(self) -> Project:
+    def _open_project(self) -> Project:
         """The project, found or made at the first call; it is kept as the settings want it."""
         if self._project is not None:
             return self._project
@@ -320,8 +320,8 @@ class LabelStudio:
                 },
             )
         elif any(getattr(found, name) != value for name, value in wanted.items()):
-            found = self._change(found.id, wanted)
-        understood = self._understood(found)
+            found = self._change_project(found.id, wanted)
+        understood = self._check_project(found)
         if self._webhook is not None:
             self._webhook.register(self._server, understood.id, self._settings.webhook_url)
         self._project = understood
@@ -331,7 +331,7 @@ class LabelStudio:
         """The project as Label Studio describes it; None where no title is the one wanted."""
         project = self._settings.project
         if isinstance(project, int):
-            return self._described(project)
+            return self._describe_project(project)
         # The filter of the API finds titles that hold this one.
         found = self._server.call(
             "GET",
@@ -345,9 +345,9 @@ class LabelStudio:
                 f"Label Studio has {len(ids)} projects {project!r}: set "
                 f"bridges.label-studio.project to the id of one, {sorted(ids)}"
             )
-        return self._described(ids[0]) if ids else None
+        return self._describe_project(ids[0]) if ids else None
 
-    def _described(self, project_id: int) -> ProjectFound:
+    def _describe_project(self, project_id: int) -> ProjectFound:
         try:
             return self._server.call("GET", f"/api/projects/{project_id}/", ProjectFound)
         except Refused as refused:
@@ -358,11 +358,11 @@ class LabelStudio:
                 "this id that the owner of the token may see"
             ) from None
 
-    def _change(self, project_id: int, wanted: dict[str, Any]) -> ProjectFound:
+    def _change_project(self, project_id: int, wanted: dict[str, Any]) -> ProjectFound:
         path = f"/api/projects/{project_id}/"
         return self._server.call("PATCH", path, ProjectFound, body=wanted)
 
-    def _understood(self, found: ProjectFound) -> Project:
+    def _check_project(self, found: ProjectFound) -> Project:
         """What of a project matters here. Raises `BadSettings` where we can't work with it."""
         name = self._settings.choices
         tags = found.parsed_label_config
@@ -390,7 +390,7 @@ class LabelStudio:
             orders_by_us=found.model_version in ("", None, MODEL_VERSION),
         )
 
-    def _tasks(
+    def _list_tasks(
         self,
         project: Project,
         filters: list[dict[str, Any]],

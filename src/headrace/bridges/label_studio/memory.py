@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..database import changing, open_database
+from ..database import open_database, open_transaction
 from .votes import Votes
 
 KEPT_N = 200_000
@@ -57,13 +57,13 @@ class Memory:
         already, the carrier has an older outbox, or a new one, and lacks their replies: all is
         forgotten, so that they are given again.
         """
-        with changing(self._db):
-            if n < int(self._value("kept_n") or 0):
+        with open_transaction(self._db):
+            if n < int(self._get_value("kept_n") or 0):
                 self._db.execute("DELETE FROM tasks")
-                self._set("kept_n", str(n))
-            elif mark and mark == self._value("given"):
+                self._set_value("kept_n", str(n))
+            elif mark and mark == self._get_value("given"):
                 self._db.execute("INSERT OR REPLACE INTO tasks SELECT * FROM given")
-                self._set("kept_n", str(n))
+                self._set_value("kept_n", str(n))
                 self._db.execute(
                     "DELETE FROM tasks WHERE task_id <= (SELECT task_id FROM tasks "
                     "ORDER BY task_id DESC LIMIT 1 OFFSET ?)",
@@ -86,16 +86,16 @@ class Memory:
 
     def give(self, mark: str, tasks: list[Known]) -> None:
         """Remember what was read, for when this mark comes back."""
-        with changing(self._db):
+        with open_transaction(self._db):
             self._db.executemany(
                 "INSERT OR REPLACE INTO given VALUES (?, ?, ?)",
                 [(one.task_id, one.request_id, msgspec.json.encode(one.votes)) for one in tasks],
             )
-            self._set("given", mark)
+            self._set_value("given", mark)
 
-    def _value(self, name: str) -> str:
+    def _get_value(self, name: str) -> str:
         found = self._db.execute("SELECT value FROM marks WHERE name = ?", (name,)).fetchone()
         return "" if found is None else str(found[0])
 
-    def _set(self, name: str, value: str) -> None:
+    def _set_value(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, value))

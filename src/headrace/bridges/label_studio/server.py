@@ -59,7 +59,7 @@ class Server:
                     f"bridges.label-studio.ca_file is {settings.ca_file!r}: {error}"
                 ) from None
         self._authorization = ""
-        _ = self._token()  # a fault in it is said at the start, not at the first request
+        _ = self._read_token()  # a fault in it is said at the start, not at the first request
 
     def call(
         self,
@@ -76,17 +76,17 @@ class Server:
         `BadSettings` for a token, a certificate or an answer that is not what it should be.
         """
         if not self._authorization:
-            self._authorize()
-        status, answer = self._exchange(method, path, query, body)
+            self._find_authorization()
+        status, answer = self._exchange_request(method, path, query, body)
         if status == http.client.UNAUTHORIZED:
             # A personal token buys 5 minutes; one in a file may have been renewed.
-            self._authorize()
-            status, answer = self._exchange(method, path, query, body)
+            self._find_authorization()
+            status, answer = self._exchange_request(method, path, query, body)
         return _judge_answer(method, path, status, answer, shape)
 
     # -------------------------------------------------------------------------------- tokens
 
-    def _token(self) -> str:
+    def _read_token(self) -> str:
         where = self._settings.token_file
         if where:
             token = read_secret(where, "bridges.label-studio.token_file", "the token")
@@ -100,15 +100,15 @@ class Server:
             )
         return token
 
-    def _authorize(self) -> None:
+    def _find_authorization(self) -> None:
         """Find out what to send as `Authorization`, from the token as it is now."""
-        token = self._token()
+        token = self._read_token()
         if token.count(".") != 2:
             self._authorization = f"Token {token}"  # a legacy one
             return
         self._authorization = ""
         path = "/api/token/refresh/"
-        status, answer = self._exchange("POST", path, None, {"refresh": token})
+        status, answer = self._exchange_request("POST", path, None, {"refresh": token})
         access = _judge_answer("POST", path, status, answer, Access).access
         if not access.isascii() or not access.isprintable():
             raise BadSettings("Label Studio gave no access for a personal token; is url right?")
@@ -116,7 +116,7 @@ class Server:
 
     # ------------------------------------------------------------------------------ one call
 
-    def _exchange(
+    def _exchange_request(
         self, method: str, path: str, query: Mapping[str, Any] | None, body: Any
     ) -> tuple[int, bytes]:
         target = self._url.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
@@ -127,7 +127,7 @@ class Server:
         if body is not None:
             headers["Content-Type"] = "application/json"
             content = msgspec.json.encode(body)
-        connection = self._connection()
+        connection = self._open_connection()
         try:
             connection.request(method, target, content, headers)
             response = connection.getresponse()
@@ -155,7 +155,7 @@ class Server:
             )
         return response.status, answer
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _open_connection(self) -> http.client.HTTPConnection:
         host = self._url.hostname or ""
         timeout_s = self._settings.timeout_s
         if self._tls is not None:

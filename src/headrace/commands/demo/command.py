@@ -24,12 +24,12 @@ from ...adapters.metrics.timings import Timings
 from ...adapters.printing import make_console
 from ...errors import BadSettings
 from ...messages import DriftChanged, ModelAdopted, ModelRolledBack, Output
-from ...pages.live.view import OURS, THEIRS, TRUE, History, Mark, Rated, Track, essentials
+from ...pages.live.view import OURS, THEIRS, TRUE, History, Mark, Rated, Track, draw_view
 from ...report.building import move_times
 from ...settings.http import HttpSettings
 from ..report import check_page, write_page
-from .duel import EVENTS_MIN, Batch, Duel, Side, stream
-from .page import Told
+from .duel import EVENTS_MIN, Batch, Duel, Side, make_stream
+from .page import DemoRecord
 
 EVENTS_N = 12_000
 SPEED = 250.0
@@ -80,12 +80,12 @@ def run_demo(args: argparse.Namespace, console: Console | None = None) -> int:
     show = Show(Duel.of(args.events, args.seed), args.events)
     if args.report is not None:
         check_page(args.report)
-        show.told = Told.of(show.duel, args.events)
+        show.told = DemoRecord.of(show.duel, args.events)
     served = _serve_metrics(show, args.port)
     try:
         for line in show.opening(served.url):
             _print_line(console, line)
-        batches, pace = stream(args.events, args.seed), _Pace(speed)
+        batches, pace = make_stream(args.events, args.seed), _Pace(speed)
         if is_plain:
             _play_plain(show, batches, console, pace)
         else:
@@ -193,7 +193,7 @@ class Show:
 
     duel: Duel
     events_n: int
-    told: Told | None = None
+    told: DemoRecord | None = None
     history: History = field(default_factory=History)
     ours_true: Track = field(default_factory=lambda: Track("true", TRUE))
     twin_true: Track = field(default_factory=lambda: Track("random twin, true", THEIRS))
@@ -203,17 +203,17 @@ class Show:
         # When the stream stood where, by its own time and by the clock of the day.
         self._stream_at: list[float] = []
         self._day_at: list[float] = []
-        self._look()
+        self._watch_outputs()
 
-    def _look(self) -> None:
+    def _watch_outputs(self) -> None:
         self.report = report = self.duel.ours.engine.report
         if report.events.last_at is not None:
             self._stream_at.append(report.events.last_at)
             self._day_at.append(time.time())
         # Put there whole: another thread may read it at any instant.
-        self.dated = move_times(report, self._date)
+        self.dated = move_times(report, self._date_event)
 
-    def _date(self, at: float) -> float:
+    def _date_event(self, at: float) -> float:
         return float(np.interp(at, self._stream_at, self._day_at))
 
     def play(self, batch: Batch) -> list[str]:
@@ -223,7 +223,7 @@ class Show:
         outputs = self.duel.ours.play(batch)
         self.timings.fed(len(batch[0]), time.perf_counter() - started, 0.0)
         self.duel.twin.play(batch)
-        self._look()
+        self._watch_outputs()
         report = self.report
         half_n = self.events_n // 2
         lines = []
@@ -238,10 +238,10 @@ class Show:
             found = side.engine.report.estimates.accuracy
             if found.accuracy is not None and found.to_seq is not None:
                 track.add(found.to_seq, side.true_of(found))
-        lines += [line for line in map(self._line, outputs) if line]
+        lines += [line for line in map(self._describe_output, outputs) if line]
         step_n = max(1, self.events_n // LINES_N)
         if before_n // step_n < report.events.observed_n // step_n:
-            lines.append(self._status())
+            lines.append(self._describe_status())
         return lines
 
     def finish(self) -> None:
@@ -249,16 +249,16 @@ class Show:
         outputs = self.duel.finish()
         if self.told is not None:
             self.told.note(outputs, is_last=True)
-        self._look()
+        self._watch_outputs()
 
     def view(self, width: int, height: int, foot: str) -> Group:
         """The live view as it stands."""
-        return essentials(
+        return draw_view(
             self.report,
             self.history,
             width=width,
             height=height,
-            rated=[self._rated(self.duel.ours, OURS), self._rated(self.duel.twin, THEIRS)],
+            rated=[self._rate_side(self.duel.ours, OURS), self._rate_side(self.duel.twin, THEIRS)],
             tracks=[self.ours_true, self.twin_true],
             until_n=self.events_n,
             foot=foot,
@@ -273,11 +273,11 @@ class Show:
             f"Metrics at {url}",
         ]
 
-    def _rated(self, side: Side, style: str) -> Rated:
+    def _rate_side(self, side: Side, style: str) -> Rated:
         found = side.engine.report.estimates.accuracy
         return Rated(side.name, style, found, side.true_of(found))
 
-    def _line(self, output: Output) -> str | None:
+    def _describe_output(self, output: Output) -> str | None:
         if isinstance(output, DriftChanged):
             return (
                 f"{self.report.events.observed_n:>7,}  drift {output.previous} -> {output.level} "
@@ -294,9 +294,9 @@ class Show:
             return f"{self.report.events.observed_n:>7,}  {rolled_back}"
         return None
 
-    def _status(self) -> str:
+    def _describe_status(self) -> str:
         report = self.report
-        told = [_format_share(self._rated(side, "")) for side in self.duel.sides]
+        told = [_format_share(self._rate_side(side, "")) for side in self.duel.sides]
         return (
             f"{report.events.observed_n:>7,}  headrace {told[0]} | random {told[1]} | "
             f"paid {report.budget.spent_n:,} open {report.labels.open_n:,} "

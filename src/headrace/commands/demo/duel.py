@@ -46,14 +46,14 @@ LEVEL_POINTS = 2.0
 Batch = tuple[EventBatch, list[str]]
 
 
-def stream(events_n: int, seed: int) -> Iterator[Batch]:
+def make_stream(events_n: int, seed: int) -> Iterator[Batch]:
     """River's `ImageSegments` in batches of `BATCH_N`, one event a second, with a drift half way.
 
     The 2,310 patches of outdoor photographs come by as often as needed, each time in another order.
     From the middle on each of the 18 columns holds the values of its neighbour, as after a release
     that shifts the columns by one.
     """
-    pictures = _pictures()
+    pictures = _read_pictures()
     names = list(pictures[0][0])
     shifted = dict(zip(names, [*names[1:], names[0]], strict=True))
     chance = Chance(seed)
@@ -74,7 +74,7 @@ def stream(events_n: int, seed: int) -> Iterator[Batch]:
             events, truths = [], []
 
 
-def _pictures() -> list[tuple[Features, str]]:
+def _read_pictures() -> list[tuple[Features, str]]:
     dataset: Any = datasets.ImageSegments  # Unlike the rest of river it has no types.
     return [
         ({str(name): float(value) for name, value in features.items()}, class_name(label))
@@ -84,7 +84,7 @@ def _pictures() -> list[tuple[Features, str]]:
 
 def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
     """What both engines run on, but for the strategy: docs/DEMO.md says why."""
-    classes = sorted({label: True for _, label in _pictures()})
+    classes = sorted({label: True for _, label in _read_pictures()})
     by_default = DriftSettings().watch
     kept = [w for w in by_default if (w.signal, w.detector) != ("features", "psi")]
     return Settings(
@@ -105,7 +105,7 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
     )
 
 
-def crowd(seed: int) -> Crowd:
+def make_crowd(seed: int) -> Crowd:
     """Five people; three are asked about each event, and two must agree."""
     return Crowd(
         annotators_n=5, answers_n=3, delay_s=90.0, wrong=0.08, unsure=0.02, silent=0.03, seed=seed
@@ -125,7 +125,7 @@ class Side:
     ) -> None:
         self.name = name
         self.engine = Engine(settings=settings or settings_of(strategy, events_n, seed))
-        self.simulation = Simulation(self.engine, crowd(seed))
+        self.simulation = Simulation(self.engine, make_crowd(seed))
         self.half_n = events_n // 2
         self.estimates: dict[str, Estimate] = {}
         self.noticed_n: int | None = None
@@ -137,8 +137,8 @@ class Side:
         """Observe, ask, answer and learn; returns what happened."""
         before_n = self.engine.shard.events_n
         outputs = [o for piece in self.simulation.play([batch], settle=False) for o in piece]
-        self._judge(before_n, batch[1])
-        self._note(outputs)
+        self._judge_events(before_n, batch[1])
+        self._note_outputs(outputs)
         return outputs
 
     def finish(self) -> list[Output]:
@@ -148,13 +148,13 @@ class Side:
         self.estimates["overall"] = self.engine.report.estimates.accuracy_all
         return outputs
 
-    def _judge(self, before_n: int, truths: list[str]) -> None:
+    def _judge_events(self, before_n: int, truths: list[str]) -> None:
         seen = self.engine.shard.window.since(before_n)
         classes = self.engine.schema.classes
         for code, truth in zip(predicted_classes(seen.probabilities).tolist(), truths, strict=True):
             self._right_before.append(self._right_before[-1] + (classes[code] == truth))
 
-    def _note(self, outputs: list[Output]) -> None:
+    def _note_outputs(self, outputs: list[Output]) -> None:
         found, seen_n = self.engine.report.estimates.accuracy, self.engine.shard.events_n
         if found.to_seq is not None and found.from_seq is not None and found.accuracy is not None:
             # The latest estimates that speak of nothing beyond the stretch they are meant for.
@@ -195,7 +195,7 @@ class Duel:
     """Headrace and its twin that asks at random, on the same events.
 
     >>> duel = Duel.of(1_000, seed=7)
-    >>> for batch in stream(1_000, seed=7):
+    >>> for batch in make_stream(1_000, seed=7):
     ...     _ = duel.play(batch)
     >>> duel.ours.engine.report.events.observed_n, duel.twin.engine.report.events.observed_n
     (1000, 1000)
@@ -224,10 +224,12 @@ class Duel:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """The closing table: what, headrace, random twin."""
-        rows = [("labels paid", _paid(self.ours), _paid(self.twin))]
+        rows = [("labels paid", _describe_payment(self.ours), _describe_payment(self.twin))]
         for stretch in STRETCHES:
-            rows.append((f"accuracy {stretch}", *_told(self.sides, stretch, _estimated)))
-            rows.append(("  in truth", *_told(self.sides, stretch, _true)))
+            rows.append(
+                (f"accuracy {stretch}", *_tell_both(self.sides, stretch, _describe_estimate))
+            )
+            rows.append(("  in truth", *_tell_both(self.sides, stretch, _describe_truth)))
         for title, tell in FIGURES:
             rows.append((title, tell(self.ours), tell(self.twin)))
         return rows
@@ -237,8 +239,9 @@ class Duel:
         ours, twin = (side.true_of(side.estimates["overall"]) for side in self.sides)
         if ours is None or twin is None:
             return "The stream was too short to compare anything."
-        points, labels = 100 * (ours - twin), _paid(self.ours)
-        told = f"({ours:.1%} against {twin:.1%} right, for {labels} and {_paid(self.twin)} labels)"
+        points, labels = 100 * (ours - twin), _describe_payment(self.ours)
+        twins = _describe_payment(self.twin)
+        told = f"({ours:.1%} against {twin:.1%} right, for {labels} and {twins} labels)"
         if abs(points) < LEVEL_POINTS:
             return (
                 f"Here choosing and chance came out level over the whole stream {told}: the seed "
@@ -259,47 +262,47 @@ class Duel:
 STRETCHES = ("before the drift", "just after it", "at the end", "overall")
 
 
-def _paid(side: Side) -> str:
+def _describe_payment(side: Side) -> str:
     report = side.engine.report
     return f"{report.asking.requests_n - report.budget.refunded_n:,}"
 
 
-def _told(
+def _tell_both(
     sides: tuple[Side, Side], stretch: str, tell: Callable[[Side, Estimate], str]
 ) -> tuple[str, str]:
     ours, twin = (tell(side, side.estimates.get(stretch, Estimate())) for side in sides)
     return ours, twin
 
 
-def _estimated(side: Side, found: Estimate) -> str:
+def _describe_estimate(side: Side, found: Estimate) -> str:
     if found.accuracy is None or found.low is None or found.high is None:
         return "-"
     return f"{found.accuracy:.1%} ({found.low:.0%} to {found.high:.0%})"
 
 
-def _true(side: Side, found: Estimate) -> str:
+def _describe_truth(side: Side, found: Estimate) -> str:
     true = side.true_of(found)
     return "-" if true is None else f"{true:.1%}"
 
 
-def _count(n: int | None) -> str:
+def _format_count(n: int | None) -> str:
     return "not in this stream" if n is None else f"{n:,}"
 
 
-def _retrained(side: Side) -> str:
+def _describe_retraining(side: Side) -> str:
     return f"{side.engine.report.retraining.ordered_n} / {side.engine.report.retraining.adopted_n}"
 
 
-def _unsettled(side: Side) -> str:
+def _describe_unsettled(side: Side) -> str:
     report = side.engine.report
     return f"{report.labels.disputed_n} / {report.labels.expired_n + report.labels.withdrawn_n}"
 
 
 FIGURES: tuple[tuple[str, Callable[[Side], str]], ...] = (
-    ("events until recovered", lambda side: _count(side.recovered_n)),
-    ("events until DRIFT seen", lambda side: _count(side.noticed_n)),
+    ("events until recovered", lambda side: _format_count(side.recovered_n)),
+    ("events until DRIFT seen", lambda side: _format_count(side.noticed_n)),
     ("false DRIFT before it", lambda side: str(side.false_alarms_n)),
     ("rounds", lambda side: f"{side.engine.report.asking.rounds_n:,}"),
-    ("retrained / adopted", _retrained),
-    ("disputed / not answered", _unsettled),
+    ("retrained / adopted", _describe_retraining),
+    ("disputed / not answered", _describe_unsettled),
 )

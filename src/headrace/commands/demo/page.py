@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from ...messages import Output
 from ...pages.chronicle import Chronicle
 from ...pages.report.page import as_html
-from ...pages.report.parts import features_told
+from ...pages.report.parts import describe_features
 from ...pages.report.quality import Twin
 from .duel import Duel
 
@@ -16,10 +16,10 @@ SAMPLES_N = 200
 
 
 @dataclass
-class Told:
+class DemoRecord:
     """What is remembered of a duel, for its page; `step_n` events lie between two points.
 
-    >>> told = Told.of(Duel.of(1_000, seed=7), events_n=1_000)
+    >>> told = DemoRecord.of(Duel.of(1_000, seed=7), events_n=1_000)
     >>> told.step_n
     5
     """
@@ -31,7 +31,7 @@ class Told:
     sampled_n: int = 0
 
     @classmethod
-    def of(cls, duel: Duel, events_n: int) -> Told:
+    def of(cls, duel: Duel, events_n: int) -> DemoRecord:
         return cls(duel, Chronicle(duel.ours.engine.settings), max(1, events_n // SAMPLES_N))
 
     def note(self, outputs: Sequence[Output], *, is_last: bool = False) -> None:
@@ -49,7 +49,7 @@ class Told:
 
     def as_html(self) -> str:
         """The page, when all is over. Raises `BadSettings` without matplotlib."""
-        self.chronicle.features = features_told(self.duel.ours.engine.schema)
+        self.chronicle.features = describe_features(self.duel.ours.engine.schema)
         # On the page a cell has no indent.
         rows = [(row[0].replace("  ", "… "), *row[1:]) for row in self.duel.rows()]
         begun = (float(self.duel.ours.half_n), "drift put in")

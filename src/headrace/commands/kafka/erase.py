@@ -19,14 +19,14 @@ import msgspec
 
 from ...adapters.sealing import load_sealer
 from ...bridges.bridge import Unreachable
-from ...drivers.audit.acts import beside, user
+from ...drivers.audit.acts import beside, find_user
 from ...drivers.kafka.orders_end import KafkaOrders
 from ...errors import BadInput
 from ...messages import ErasureOrdered
 from ...query.requests import request_id
 from ...settings import load_for_kafka
 from ...subject import DIGEST_BYTES, Subject, digest_of
-from ..ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, named
+from ..ordering import EXIT_LATER, EXIT_NOTHING, POLL_S, name_order
 
 EXIT_LEFT = 1
 IDS_MAX = 1_000
@@ -39,7 +39,7 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
     Raises `BadSettings`, and `BadInput` while no broker answers.
     """
     settings = load_for_kafka(arguments.settings)
-    at, key = named(arguments.key)
+    at, key = name_order(arguments.key)
     by, subjects = arguments.by or settings.retention.subject, list(arguments.subject)
     if by == "id":
         event_ids, subjects = [*event_ids, *subjects], []
@@ -51,7 +51,7 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
         field=by if subjects else "",
         values=tuple(dict.fromkeys(digest_of(one, salt) for one in subjects)),
         salt=salt if subjects else "",
-        by=user(),
+        by=find_user(),
     )
     subject, sealer = Subject(order), load_sealer(settings.sealing, settings.stream)
     try:
@@ -61,7 +61,7 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
                     label.request_id in asked or subject.names("", label.key, label.features)
                 )
             )
-            pieces = list(_pieces(order, sorted(asked | labelled), labelled))
+            pieces = list(_split_order(order, sorted(asked | labelled), labelled))
             ends = orders.event_ends()
             is_new = [orders.place(piece) for piece in pieces]
             if any(is_new):
@@ -70,12 +70,12 @@ def erase_from_workers(arguments: argparse.Namespace, event_ids: list[str]) -> i
             else:
                 sys.stdout.write(f"ordered before, so nothing was done: key {key}\n")
             sys.stdout.flush()
-            return _wait(orders, pieces, ends, arguments.wait)
+            return _await_ends(orders, pieces, ends, arguments.wait)
     except Unreachable as error:
         raise BadInput(str(error)) from error
 
 
-def _pieces(
+def _split_order(
     order: ErasureOrdered, request_ids: list[str], labelled: set[str]
 ) -> Iterator[ErasureOrdered]:
     """The order, in several where it names many requests; names of persons stand in the first."""
@@ -92,7 +92,7 @@ def _pieces(
         yield piece
 
 
-def _wait(
+def _await_ends(
     orders: KafkaOrders, pieces: list[ErasureOrdered], ends: dict[int, int], wait_s: float
 ) -> int:
     """Say what becomes of the orders within so many seconds; the exit code."""
@@ -100,14 +100,14 @@ def _wait(
     while True:
         found = [orders.found(piece) or {"state": "ordered"} for piece in pieces]
         if all(one["state"] == "erased" for one in found):
-            return _told(found, ends)
+            return _report_erasure(found, ends)
         if time.monotonic() >= until:
             sys.stdout.write(f"not carried out within {wait_s:g} s; {orders.going_on}\n")
             return EXIT_LATER
         time.sleep(POLL_S)
 
 
-def _told(found: list[dict[str, Any]], ends: dict[int, int]) -> int:
+def _report_erasure(found: list[dict[str, Any]], ends: dict[int, int]) -> int:
     """Say what was erased and what is left; the exit code."""
     erased: Counter[str] = Counter()
     for one in found:

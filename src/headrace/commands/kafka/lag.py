@@ -22,9 +22,9 @@ from rich.table import Table
 
 from ...adapters.printing import make_console
 from ...drivers.kafka import client
-from ...drivers.kafka.cluster import Cluster, connected
-from ...drivers.kafka.reading import partition_of, started
-from ...drivers.kafka.topics import span
+from ...drivers.kafka.cluster import Cluster, connect_cluster
+from ...drivers.kafka.reading import partition_of, start_client
+from ...drivers.kafka.topics import format_span
 from ...errors import BadInput, BadSettings
 from ...settings import Settings, load_for_kafka
 
@@ -84,7 +84,7 @@ async def lag_of(settings: Settings) -> Lag:
     what the brokers refuse.
     """
     kafka = settings.kafka
-    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+    async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         topics = await cluster.topics()
         if kafka.events not in topics:
             raise BadInput(f"there is no topic {kafka.events!r}; set kafka.events")
@@ -97,7 +97,9 @@ async def lag_of(settings: Settings) -> Lag:
         ]
         workers = await _list_workers(cluster, kafka.group)
         committed = await cluster.committed(kafka.group)
-        reader = await started(stack, client.consumer(kafka, max_partition_fetch_bytes=FETCH_BYTES))
+        reader = await start_client(
+            stack, client.make_consumer(kafka, max_partition_fetch_bytes=FETCH_BYTES)
+        )
         log = [partition_of(kafka.training, 0)] if kafka.training in topics else []
         first = await reader.beginning_offsets([*tps, *log])
         end = await reader.end_offsets([*tps, *log])
@@ -249,7 +251,7 @@ def describe_lag(lag: Lag) -> list[str]:
     records_n = sum(one.lag_n for one in lag.partitions)
     oldest_s = max((one.lag_s or 0.0 for one in lag.partitions), default=0.0)
     if records_n:
-        found.append(f"{records_n:,} records behind, the oldest {span(oldest_s)} old")
+        found.append(f"{records_n:,} records behind, the oldest {format_span(oldest_s)} old")
     found.append(f"the training log holds {lag.training_n:,} entries")
     return found
 

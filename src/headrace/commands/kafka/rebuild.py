@@ -18,11 +18,11 @@ from rich.table import Table
 from ...adapters.printing import make_console
 from ...drivers.audit.acts import beside
 from ...drivers.kafka import client
-from ...drivers.kafka.cluster import Cluster, connected
-from ...drivers.kafka.reading import QUICK, partition_of, started
+from ...drivers.kafka.cluster import Cluster, connect_cluster
+from ...drivers.kafka.reading import QUICK, partition_of, start_client
 from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, Rebuild
 from ...drivers.kafka.states import States
-from ...drivers.kafka.topics import ensure
+from ...drivers.kafka.topics import ensure_topics
 from ...errors import BadInput
 from ...settings import Settings, load_for_kafka
 
@@ -45,14 +45,16 @@ async def rebuild_all(
     while workers are in the group, if it is to write.
     """
     kafka = settings.kafka
-    found = {state.topic.setting: state.found for state in await ensure(settings, create=False)}
+    found = {
+        state.topic.setting: state.found for state in await ensure_topics(settings, create=False)
+    }
     partitions_n = {setting: one.partitions_n for setting, one in found.items() if one is not None}
     states = States(settings, note, makes_key=is_writing)
-    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+    async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         if is_writing:
             await check_idle(cluster, kafka.group)
         committed = await cluster.committed(kafka.group)
-        consumer = Counted(await started(stack, client.consumer(kafka, **QUICK)), on_read)
+        consumer = Counted(await start_client(stack, client.make_consumer(kafka, **QUICK)), on_read)
         threads = stack.enter_context(Once())
         work = Rebuild(
             settings,

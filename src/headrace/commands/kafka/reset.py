@@ -25,10 +25,10 @@ from typing import Any
 
 from ...drivers.audit.acts import beside
 from ...drivers.kafka import client
-from ...drivers.kafka.cluster import connected
-from ...drivers.kafka.reading import QUICK, Reader, partition_of, retraining_in, started
+from ...drivers.kafka.cluster import connect_cluster
+from ...drivers.kafka.reading import QUICK, Reader, partition_of, retraining_in, start_client
 from ...drivers.kafka.states import States
-from ...drivers.kafka.topics import ensure
+from ...drivers.kafka.topics import ensure_topics
 from ...errors import BadInput, BadSettings
 from ...flow import wire
 from ...flow.chain import Chain, chain_of
@@ -69,13 +69,13 @@ async def planned_moves(settings: Settings, to: str) -> list[Move]:
     none.
     """
     kafka, since_ms = settings.kafka, _since_ms(to)
-    events_n = (await ensure(settings))[0].found
+    events_n = (await ensure_topics(settings))[0].found
     assert events_n is not None
     tps = [partition_of(kafka.events, number) for number in range(events_n.partitions_n)]
-    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+    async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         await check_idle(cluster, kafka.group)
         committed = await cluster.committed(kafka.group)
-        reader = await started(stack, client.consumer(kafka))
+        reader = await start_client(stack, client.make_consumer(kafka))
         ends = await reader.end_offsets(tps)
         firsts = await reader.beginning_offsets(tps)
         starts = ends if to == LATEST else firsts
@@ -85,17 +85,17 @@ async def planned_moves(settings: Settings, to: str) -> list[Move]:
     return [Move(tp.partition, committed.get(tp), starts[tp], firsts[tp], ends[tp]) for tp in tps]
 
 
-async def reset(settings: Settings, moves: list[Move], note: Callable[[str], None]) -> None:
+async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[str], None]) -> None:
     """Carry out these moves. `note` is told why a snapshot was passed over.
 
     Raises as `planned_moves`, and `BadInput` if a worker wrote meanwhile.
     """
     kafka, writer = settings.kafka, secrets.token_hex(8)
     states = States(settings, note)
-    async with connected(kafka) as cluster, AsyncExitStack() as stack:
+    async with connect_cluster(kafka) as cluster, AsyncExitStack() as stack:
         await check_idle(cluster, kafka.group)
-        reader = await started(stack, client.consumer(kafka, **QUICK))
-        producer = await started(stack, client.producer(kafka))
+        reader = await start_client(stack, client.make_consumer(kafka, **QUICK))
+        producer = await start_client(stack, client.make_producer(kafka))
         threads = stack.enter_context(ThreadPoolExecutor(1))
         reading = Reader(reader, retraining_in(threads))
         log, training = await _newest_log(settings, states, reading)
@@ -115,11 +115,11 @@ async def reset(settings: Settings, moves: list[Move], note: Callable[[str], Non
             shard.seek(move.to)
             shard.keep_spent(chain.claim_n, chain.spent, log.caps)
             step = reset_step(chain, shard, training, writer)
-            await _write(settings, producer, chain, step)
+            await _write_step(settings, producer, chain, step)
             states.clear(f"shard-{move.partition}")
-            _save(states, shard, step, chain.end, log)
+            _save_shard(states, shard, step, chain.end, log)
         states.write_training(frozen_log(log), training)
-        await _commit(settings, stack, moves)
+        await _commit_offsets(settings, stack, moves)
 
 
 async def _newest_log(
@@ -159,7 +159,7 @@ def reset_step(chain: Chain, shard: PartitionShard, training: int, writer: str) 
     )
 
 
-async def _write(settings: Settings, producer: Any, chain: Chain, step: Step) -> None:
+async def _write_step(settings: Settings, producer: Any, chain: Chain, step: Step) -> None:
     topic = settings.kafka.journal
     written = await producer.send_and_wait(topic, wire.value_of(step), partition=chain.partition)
     if written.offset != chain.end:
@@ -169,19 +169,21 @@ async def _write(settings: Settings, producer: Any, chain: Chain, step: Step) ->
         )
 
 
-def _save(states: States, shard: PartitionShard, step: Step, offset: int, log: TrainingLog) -> None:
+def _save_shard(
+    states: States, shard: PartitionShard, step: Step, offset: int, log: TrainingLog
+) -> None:
     """The shard that the step makes, so that nobody has to read what is forgotten."""
     shard.journal = offset
     positions = shard.places(step.training, step.writer)
     states.write_shard(shard.partition, shard.freeze(), frozen_log(log), positions)
 
 
-async def _commit(settings: Settings, stack: AsyncExitStack, moves: list[Move]) -> None:
+async def _commit_offsets(settings: Settings, stack: AsyncExitStack, moves: list[Move]) -> None:
     """Move the group's offsets, which nobody reads but those who watch the lag."""
     kafka = settings.kafka
-    consumer = client.consumer(kafka, group=kafka.group)
+    consumer = client.make_consumer(kafka, group=kafka.group)
     consumer.assign([partition_of(kafka.events, move.partition) for move in moves])
-    await started(stack, consumer)
+    await start_client(stack, consumer)
     await consumer.commit({partition_of(kafka.events, move.partition): move.to for move in moves})
 
 
@@ -232,11 +234,11 @@ def command(arguments: argparse.Namespace) -> int:
     # What it would log, the exception says as well.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     moves = asyncio.run(planned_moves(settings, arguments.to))
-    sys.stdout.write("".join(f"{sentence}\n" for sentence in told(settings, moves)))
+    sys.stdout.write("".join(f"{sentence}\n" for sentence in describe_moves(settings, moves)))
     if not (arguments.yes or is_agreed()):
         return 1
     notes: list[str] = []
-    asyncio.run(reset(settings, moves, notes.append))
+    asyncio.run(reset_shards(settings, moves, notes.append))
     beside(arguments.settings, settings).record(
         "reset", to=arguments.to, partitions=[[move.partition, move.to] for move in moves]
     )
@@ -245,7 +247,7 @@ def command(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def told(settings: Settings, moves: list[Move]) -> list[str]:
+def describe_moves(settings: Settings, moves: list[Move]) -> list[str]:
     """What is forgotten, what is kept and where each partition goes on, as lines."""
     kafka = settings.kafka
     lines = [

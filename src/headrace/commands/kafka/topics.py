@@ -13,9 +13,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ...adapters.printing import make_console, say
-from ...drivers.kafka.cutting import cut, places_to_cut
+from ...drivers.kafka.cutting import cut_logs, places_to_cut
 from ...drivers.kafka.states import States
-from ...drivers.kafka.topics import TopicState, kept, missing, span, survey
+from ...drivers.kafka.topics import (
+    TopicState,
+    describe_missing,
+    find_retention,
+    format_span,
+    survey_topics,
+)
 from ...settings import Settings, load_for_kafka
 from .agreeing import is_agreed
 
@@ -53,15 +59,15 @@ def command(arguments: argparse.Namespace) -> int:
     logger.setLevel(logging.CRITICAL)
     try:
         if arguments.cut:
-            return _cut(settings, asks=not arguments.yes)
-        states = asyncio.run(survey(settings, arguments.create))
+            return _cut_logs(settings, asks=not arguments.yes)
+        states = asyncio.run(survey_topics(settings, arguments.create))
     finally:
         logger.setLevel(level)
-    show(states)
+    show_topics(states)
     return 0 if all(state.word == "ok" for state in states) else 1
 
 
-def _cut(settings: Settings, *, asks: bool) -> int:
+def _cut_logs(settings: Settings, *, asks: bool) -> int:
     """Cut the logs that snapshots stand behind, once somebody has agreed; the exit code."""
     places = asyncio.run(places_to_cut(settings, States(settings, say, makes_key=False)))
     for part, place in places.items():
@@ -69,15 +75,15 @@ def _cut(settings: Settings, *, asks: bool) -> int:
     sys.stdout.write("then nothing but the snapshots holds what they said\n")
     if asks and not is_agreed():
         return 1
-    asyncio.run(cut(settings, places))
+    asyncio.run(cut_logs(settings, places))
     sys.stdout.write("Done.\n")
     return 0
 
 
-def show(states: list[TopicState]) -> None:
+def show_topics(states: list[TopicState]) -> None:
     """The topics as a table, or as plain lines where there is no terminal; then what is wrong."""
     console = make_console()
-    rows = [_COLUMNS, *map(_row, states)]
+    rows = [_COLUMNS, *map(_make_row, states)]
     if not console.is_terminal:
         sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
     else:
@@ -95,7 +101,7 @@ def show(states: list[TopicState]) -> None:
             table.add_row(*row)
         console.print(table)
     told = [one for state in states for one in (*state.faults, *state.notes)]
-    for one in (*missing(states), *told):
+    for one in (*describe_missing(states), *told):
         sys.stdout.write(f"- {one}\n")
 
 
@@ -103,11 +109,13 @@ _COLUMNS = ("topic", "partitions", "copies", "kept", "records", "state", "holds"
 _NUMBERS = ("partitions", "copies", "records")
 
 
-def _row(state: TopicState) -> tuple[str, ...]:
+def _make_row(state: TopicState) -> tuple[str, ...]:
     topic, found = state.topic, state.found
     if found is None:
         return (topic.name, "", "", "", "", state.word, topic.holds)
-    kept_s = kept(found)
-    kept_told = "hidden" if found.rules is None else "for ever" if kept_s is None else span(kept_s)
+    kept_s = find_retention(found)
+    kept_told = (
+        "hidden" if found.rules is None else "for ever" if kept_s is None else format_span(kept_s)
+    )
     counted = (str(found.partitions_n), str(found.replication), kept_told, f"{found.records_n:,}")
     return (topic.name, *counted, state.word, topic.holds)

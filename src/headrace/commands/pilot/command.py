@@ -29,11 +29,11 @@ from ...pages.html import Curve, line_plot
 from ...query.strategies import resolve
 from ...settings import Settings
 from ..report import write_page
-from .compare import RANDOM, reaches_of, rejects_told, rows_of, write_advice
-from .expected import expected_told, measure_costs
+from .compare import RANDOM, describe_rejects, reaches_of, rows_of, write_advice
+from .expected import describe_expected, measure_costs
 from .history import History, Reading, history_of
 from .report import Pilot, as_html, as_json, show_pilot, show_reading
-from .runs import Case, Outcome, play, play_all, settings_of
+from .runs import Case, Outcome, play_all, play_case, settings_of
 
 GRID = (0.5, 2.0, 4.0)
 """Multiples of each budget at which random is run as well, to read savings off."""
@@ -83,8 +83,8 @@ def run_pilot(
     processes_n = min(len(jobs), processes_n or os.cpu_count() or 1)
     if tell:
         costs = measure_costs(history, settings)
-        tell(expected_told(costs, len(history), jobs, processes_n))
-    runs = _in_processes if processes_n > 1 else _here
+        tell(describe_expected(costs, len(history), jobs, processes_n))
+    runs = _run_in_processes if processes_n > 1 else _run_here
     found = dict(runs(history, settings, jobs, processes_n, lambda n: progress(n, all_n)))
     outcomes = [found[i] for i in range(1, len(jobs))]
     rows = rows_of(outcomes)
@@ -94,7 +94,7 @@ def run_pilot(
         events_n=len(history),
         features_n=min(len(history.names), settings.schema.features_max),
         reading=reading or Reading(),
-        rejects=rejects_told(outcomes),
+        rejects=describe_rejects(outcomes),
         classes=history.classes,
         latency_unit=unit,
         settings=settings,
@@ -147,14 +147,14 @@ def cases_of(
     if len(strategies) > 1 and len(history) <= GRID_EVENTS_MAX:
         cases += [
             Case(budget=budget, latency=latency, strategy=RANDOM, seed=seed, is_asked_for=False)
-            for budget in _grid(budgets, len(history))
+            for budget in _spread_budgets(budgets, len(history))
             for latency in latencies
             for seed in range(seeds_n)
         ]
     return cases
 
 
-def _grid(budgets: tuple[float, ...], events_n: int) -> list[float]:
+def _spread_budgets(budgets: tuple[float, ...], events_n: int) -> list[float]:
     """Budgets around those given, none near another or too small for two labels."""
     taken = list(budgets)
     for budget in budgets:
@@ -169,15 +169,15 @@ def _grid(budgets: tuple[float, ...], events_n: int) -> list[float]:
 # ---------------------------------------------------------------------------------- processes
 
 
-def _run(
+def _run_job(
     history: History, settings: Settings, job: Case | None, progress: Callable[[int], None]
 ) -> Outcome:
     if job is None:
         return play_all(history, settings, settings.seed, progress)
-    return play(history, settings, job, progress)
+    return play_case(history, settings, job, progress)
 
 
-def _here(
+def _run_here(
     history: History,
     settings: Settings,
     jobs: list[Case | None],
@@ -192,10 +192,10 @@ def _here(
         progress(done_n)
 
     for i, job in enumerate(jobs):
-        yield i, _run(history, settings, job, count)
+        yield i, _run_job(history, settings, job, count)
 
 
-def _in_processes(
+def _run_in_processes(
     history: History,
     settings: Settings,
     jobs: list[Case | None],
@@ -206,7 +206,7 @@ def _in_processes(
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", 0)
     arguments = (history, settings, done)
-    pool = ProcessPoolExecutor(processes_n, context, initializer=_remember, initargs=arguments)
+    pool = ProcessPoolExecutor(processes_n, context, initializer=_keep_inputs, initargs=arguments)
     try:
         places: dict[Future[Outcome], int] = {
             pool.submit(_run_remembered, job): i for i, job in enumerate(jobs)
@@ -224,7 +224,7 @@ def _in_processes(
 _remembered: list[Any] = []
 
 
-def _remember(history: History, settings: Settings, done: Any) -> None:
+def _keep_inputs(history: History, settings: Settings, done: Any) -> None:
     """What every run in this process needs, sent once."""
     _remembered[:] = [history, settings, done]
 
@@ -236,7 +236,7 @@ def _run_remembered(job: Case | None) -> Outcome:
         with done.get_lock():
             done.value += n
 
-    return _run(history, settings, job, count)
+    return _run_job(history, settings, job, count)
 
 
 # ------------------------------------------------------------------------------- command line
@@ -293,7 +293,7 @@ def command(arguments: argparse.Namespace) -> int:
         line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
     table = read_table(
         arguments.history,
-        _slice(arguments.rows),
+        _parse_slice(arguments.rows),
         line_bytes_max=settings.input.line_bytes_max,
     )
     name = Path(arguments.history.name.removesuffix(".gz")).stem
@@ -340,7 +340,7 @@ def command(arguments: argparse.Namespace) -> int:
     return 0 if is_shown else 1
 
 
-def _slice(text: str) -> tuple[int, int | None]:
+def _parse_slice(text: str) -> tuple[int, int | None]:
     first, colon, last = text.partition(":")
     try:
         start, stop = int(first or 0), int(last) if last else None

@@ -286,7 +286,7 @@ def _find_labels_needed(curve: Sequence[tuple[float, float]], accuracy: float) -
     return max(1.0, curve[-1][0]), "at least"
 
 
-def rejects_told(outcomes: Sequence[Outcome]) -> str:
+def describe_rejects(outcomes: Sequence[Outcome]) -> str:
     """What the runs did not play, in a sentence; empty when they played everything."""
     worst = max(outcomes, key=lambda outcome: outcome.rejected_n)
     if not worst.rejected_n:

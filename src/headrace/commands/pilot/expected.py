@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...settings import Settings
 from .history import History
-from .runs import Case, Outcome, play
+from .runs import Case, Outcome, play_case
 
 PROBE_N = 1_000
 """Events of the probes: what a run costs that are more of them is read off these."""
@@ -36,7 +36,7 @@ def measure_costs(history: History, settings: Settings) -> Costs:
     Raises `BadSettings` as the runs would.
     """
     first = history.head(PROBE_N)
-    few, many = (_measure(first, settings, share) for share in SHARES)
+    few, many = (_measure_run(first, settings, share) for share in SHARES)
     more_n = many.labels_n - few.labels_n
     label_s = max(0.0, many.run_s - few.run_s) / more_n if more_n > 0 else 0.0
     event_s = max(0.0, few.run_s - few.labels_n * label_s) / len(first)
@@ -55,18 +55,20 @@ def expected_s(costs: Costs, events_n: int, jobs: list[Case | None], processes_n
     return start_s + max(sum(runs_s) / processes_n, *runs_s)
 
 
-def expected_told(costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int) -> str:
+def describe_expected(
+    costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int
+) -> str:
     """The sentence before the runs."""
     shared = "one process" if processes_n == 1 else f"{processes_n} processes"
     seconds = expected_s(costs, events_n, jobs, processes_n)
     return f"{len(jobs)} runs of {events_n:,} events on {shared}: about {_in_words(seconds)}."
 
 
-def _measure(history: History, settings: Settings, share: float) -> Outcome:
+def _measure_run(history: History, settings: Settings, share: float) -> Outcome:
     # Of a short history the share is more: a run needs two labels.
     budget = min(1.0, max(share, 2 / max(1, len(history))))
     case = Case(budget=budget, latency=0.0, strategy=settings.query.strategy, seed=0)
-    return play(history, settings, case, lambda events_n: None)
+    return play_case(history, settings, case, lambda events_n: None)
 
 
 def _in_words(seconds: float) -> str:

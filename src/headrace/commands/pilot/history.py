@@ -118,26 +118,26 @@ def history_of(
             f"{name} has no column but the label, {label!r}, that can be a feature; values of a "
             "line are separated by a comma, a semicolon, a tab or |"
         )
-    named = _named(columns[label], settings)
+    named = _name_classes(columns[label], settings)
     kept = np.array([i for i, text in enumerate(named) if text is not None], np.intp)
     if not kept.size:
         raise BadInput(f"{name} has no row with a value in its label column, {label!r}")
-    classes, codes = _classes([text for text in named if text is not None], label)
+    classes, codes = _encode_classes([text for text in named if text is not None], label)
     kinds = Kinds(table, settings.columns)
     read = {feature: kinds.column(feature, raw) for feature, raw in raws.items()}
     features = {feature: column for feature, column in read.items() if column is not None}
     numbers = {n: v[kept] for n, v in features.items() if not isinstance(v, list)}
     texts = {n: [v[i] for i in kept] for n, v in features.items() if isinstance(v, list)}
-    times = None if at is None else _times(table, kept, at, settings.input)
+    times = None if at is None else _read_times(table, kept, at, settings.input)
     history = History(name, tuple(features), numbers, texts, classes, codes, times)
     counts = Counter(codes.tolist())
     told = [f"{text} {counts[code]:,}" for code, text in enumerate(classes)]
-    rows = [("label", f"{label!r}: {_listed(told, CLASSES_SHOWN)}")]
+    rows = [("label", f"{label!r}: {_list_names(told, CLASSES_SHOWN)}")]
     rows += [] if at is None else [("time", at)]
-    rows += _kinds_told(features, kinds)
+    rows += _describe_kinds(features, kinds)
     used = {label, at, *raws, *(f"{settings.input.features}.{feature}" for feature in raws)}
     if unused := [column for column in columns if column not in used]:
-        rows.append(("not used", _listed(unused, NAMES_SHOWN)))
+        rows.append(("not used", _list_names(unused, NAMES_SHOWN)))
     notes = [*table.notes, *kinds.notes(), *_notes_of_label(label, classes, counts, settings)]
     fields = settings.input
     if fields.batch != "none" or fields.decoder or fields.join.id:
@@ -167,11 +167,12 @@ def _label_of(
     nested = [column for column in columns if column.startswith(f"{wanted}.")]
     if wanted not in columns and nested:
         raise BadSettings(
-            f"the label {wanted!r} holds objects or arrays ({_listed(nested, 3)}): an event has "
-            "one class, several labels are not supported; name one of these columns with --label"
+            f"the label {wanted!r} holds objects or arrays ({_list_names(nested, 3)}): an event "
+            "has one class, several labels are not supported; name one of these columns with "
+            "--label"
         )
     faults = [
-        f"there is no column {one!r}; known are {_listed(list(columns), NAMES_SHOWN)}"
+        f"there is no column {one!r}; known are {_list_names(list(columns), NAMES_SHOWN)}"
         for one in (label, at)
         if one is not None and one not in columns
     ]
@@ -180,7 +181,7 @@ def _label_of(
     return wanted if wanted in columns else next(reversed(columns))
 
 
-def _named(raw: Raw, settings: Settings) -> list[str | None]:
+def _name_classes(raw: Raw, settings: Settings) -> list[str | None]:
     """The class of each row, as text; None where there is none."""
     declared = Declared(settings.columns)
     return [
@@ -189,7 +190,7 @@ def _named(raw: Raw, settings: Settings) -> list[str | None]:
     ]
 
 
-def _classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def _encode_classes(named: list[str], label: str) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Classes in order, numbers by their size, and the code of each row."""
     different = sorted(set(named))
     sizes = [number_with_point(text) for text in different]
@@ -213,8 +214,8 @@ def _notes_of_unnamed_times(texts: dict[str, list[Value]]) -> list[str]:
     if not found:
         return []
     return [
-        f"Features that are times: {_listed(found, NAMES_SHOWN)}. --at {found[0]} takes it as when "
-        "the event happened; columns.ignored leaves it out."
+        f"Features that are times: {_list_names(found, NAMES_SHOWN)}. --at {found[0]} takes it as "
+        "when the event happened; columns.ignored leaves it out."
     ]
 
 
@@ -249,7 +250,7 @@ def _notes_of_label(
     ]
 
 
-def _kinds_told(features: dict[str, Column], kinds: Kinds) -> list[tuple[str, str]]:
+def _describe_kinds(features: dict[str, Column], kinds: Kinds) -> list[tuple[str, str]]:
     """The features by their kinds; categories with how many there are."""
     found: dict[str, list[str]] = {}
     for name, values in features.items():
@@ -258,15 +259,15 @@ def _kinds_told(features: dict[str, Column], kinds: Kinds) -> list[tuple[str, st
             n = len(set(values) - {None})
             told = f"{name} ({n:,} value{'s' * (n != 1)})"
         found.setdefault(kind, []).append(told)
-    return [(kind, _listed(names, NAMES_SHOWN)) for kind, names in sorted(found.items())]
+    return [(kind, _list_names(names, NAMES_SHOWN)) for kind, names in sorted(found.items())]
 
 
-def _listed(names: list[str], shown_n: int) -> str:
+def _list_names(names: list[str], shown_n: int) -> str:
     more = len(names) - shown_n
     return ", ".join(names[:shown_n]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _times(
+def _read_times(
     table: Table, kept: NDArray[np.intp], name: str, fields: InputSettings
 ) -> NDArray[np.float64]:
     values, zone = times_of(table, name, fields), zone_of(fields.zone)

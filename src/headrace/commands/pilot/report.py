@@ -24,11 +24,11 @@ from ...pages.html import (
     events_plot,
     interval,
     line_plot,
-    page,
+    make_page,
+    make_section,
+    make_table,
     percent,
     plus_minus,
-    section,
-    table,
 )
 from ...pages.report.parts import changed_settings
 from ...settings import Settings
@@ -163,11 +163,11 @@ def _tabulate_reaches(pilot: Pilot) -> tuple[list[str], list[list[str]]]:
         found = {r.strategy: r for r in pilot.reaches if (r.part, r.latency) == (part, latency)}
         after = f", latency {latency:g}" if varies else ""
         level = f"{100 * accuracy:.1f} %, {100 * part:g} % of that with every label{after}"
-        rows.append([level, *(_labels_told(found[name]) for name in strategies)])
+        rows.append([level, *(_describe_labels(found[name]) for name in strategies)])
     return ["labels to reach", *strategies], rows
 
 
-def _labels_told(reach: Reach) -> str:
+def _describe_labels(reach: Reach) -> str:
     mark = {"": "", "at least": "> ", "at most": "≤ "}[reach.bound]
     return f"{mark}{count(reach.labels_n)}"
 
@@ -227,15 +227,17 @@ def as_html(pilot: Pilot) -> str:
     """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
     strategies = list(dict.fromkeys(row.strategy for row in pilot.rows if row.strategy != RANDOM))
     tones = {name: tone for tone, name in enumerate(strategies)}
-    sections = [section("In short", pilot.advice, _describe_estimates(pilot), _make_table(pilot))]
+    sections = [
+        make_section("In short", pilot.advice, _describe_estimates(pilot), _make_table(pilot))
+    ]
     sections.append(
-        section(
+        make_section(
             "Beyond accuracy on arrival",
-            table(
+            make_table(
                 *_tabulate_measures(pilot),
                 caption="Tail: the last fifth, by a model that learns no more.",
             ),
-            table(
+            make_table(
                 *_tabulate_reaches(pilot),
                 caption="Read off the budgets that were run; >: not reached.",
             ),
@@ -243,19 +245,19 @@ def as_html(pilot: Pilot) -> str:
     )
     places = list(dict.fromkeys((row.budget, row.latency) for row in pilot.rows))
     curves = [_plot_learning(pilot, budget, latency, tones) for budget, latency in places]
-    sections.append(section("Accuracy over the stream", *curves))
+    sections.append(make_section("Accuracy over the stream", *curves))
     if strategies:
         latencies = list(dict.fromkeys(latency for _, latency in places))
         sections.append(_make_savings_section(pilot, latencies, tones))
     drifts = [_plot_drifts(pilot, budget, latency) for budget, latency in places]
-    sections.append(section("Drift, rounds and adoptions", *drifts))
+    sections.append(make_section("Drift, rounds and adoptions", *drifts))
     sections.append(_make_honesty_section(pilot, tones))
     sections += [_make_reading_section(pilot), _make_settings_section(pilot)]
     subtitle = (
         f"{count(pilot.events_n)} events, {pilot.features_n} features, "
         f"{len(pilot.classes)} classes; model {pilot.settings.model.name}; {pilot.seeds_n} seeds"
     )
-    return page(f"Headrace pilot: {pilot.history}", subtitle, sections)
+    return make_page(f"Headrace pilot: {pilot.history}", subtitle, sections)
 
 
 def _make_table(pilot: Pilot) -> Html:
@@ -280,7 +282,7 @@ def _make_table(pilot: Pilot) -> Html:
         "Mean over seeds and its 95 % interval; differences are in points, between equal seeds; "
         '"none": it may be luck.'
     )
-    return table(header, rows, caption=caption)
+    return make_table(header, rows, caption=caption)
 
 
 def _plot_learning(pilot: Pilot, budget: float, latency: float, tones: dict[str, int]) -> Html:
@@ -369,7 +371,7 @@ def _make_savings_section(pilot: Pilot, latencies: list[float], tones: dict[str,
     blocks.append(
         bar_plot(bars, title="Labels saved against random", x_label="labels saved", note=note)
     )
-    return section("Labels saved", *blocks)
+    return make_section("Labels saved", *blocks)
 
 
 def _plot_drifts(pilot: Pilot, budget: float, latency: float) -> Html:
@@ -418,25 +420,25 @@ def _make_honesty_section(pilot: Pilot, tones: dict[str, int]) -> Section:
     note = (
         "Zero is the truth: a line that crosses it is an interval that held. Last in a name: seed."
     )
-    return section(
+    return make_section(
         "The live estimate against the truth",
         "What the engine estimated from the labels it bought, without a hold-out set, minus what "
         "the history knows.",
         bar_plot(bars, title="Estimate minus truth", x_label="points of accuracy", note=note),
-        table(["run", "estimated", "95 % interval, %", "true", "holds"], rows),
+        make_table(["run", "estimated", "95 % interval, %", "true", "holds"], rows),
     )
 
 
 def _make_reading_section(pilot: Pilot) -> Section:
     rows: list[list[str | None]] = [list(row) for row in pilot.reading.rows]
-    told = table(["read as", "columns"], rows) if rows else "Read from a program."
-    return section("What was read as what", told, *pilot.reading.notes, pilot.rejects)
+    told = make_table(["read as", "columns"], rows) if rows else "Read from a program."
+    return make_section("What was read as what", told, *pilot.reading.notes, pilot.rejects)
 
 
 def _make_settings_section(pilot: Pilot) -> Section:
     rows: list[list[str | None]] = [list(pair) for pair in changed_settings(pilot.settings)]
-    used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
-    return section("Settings used", used, "Budget, latency, strategy and seed vary by run.")
+    used = make_table(["setting", "value"], rows) if rows else "All settings at their defaults."
+    return make_section("Settings used", used, "Budget, latency, strategy and seed vary by run.")
 
 
 def _describe_run(pilot: Pilot, case: Case) -> str:

@@ -94,7 +94,7 @@ Take = Callable[[NDArray[np.int64], NDArray[np.float64]], None]
 """Told rows of the history, shape (n,), and the probabilities that each had on arrival, (n, k)."""
 
 
-def play(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
+def play_case(history: History, settings: Settings, case: Case, progress: Progress) -> Outcome:
     """One engine over the whole history; calls `progress` with counts of events done.
 
     Raises `BadSettings` when the budget is too small for a single label.

@@ -46,7 +46,7 @@ class Acts:
             return
         at = time.time()
         with closing(Chain(self.folder, ACTS, mends=True, at=at)) as chain:
-            chain.append([{"what": what, "at": at, "user": user(), **fields}], is_synced=True)
+            chain.append([{"what": what, "at": at, "user": find_user(), **fields}], is_synced=True)
 
 
 def beside(path: Path | None, settings: Settings) -> Acts:
@@ -58,7 +58,7 @@ def beside(path: Path | None, settings: Settings) -> Acts:
     return Acts(folder)
 
 
-def user() -> str:
+def find_user() -> str:
     """Whom the system takes us for."""
     try:
         return getpass.getuser()

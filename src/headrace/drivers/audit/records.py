@@ -75,7 +75,7 @@ class RunRecords:
             if record.ends["decisions"] - self._decided > self.rest_n:
                 # A run that was told to stop while it began has not written all of it again.
                 return
-            entries = self._entries(pending, record.ends["decisions"])
+            entries = self._list_entries(pending, record.ends["decisions"])
             pending, self._offset = [], end
             self.groups_n += 1
             yield entries
@@ -113,7 +113,7 @@ class RunRecords:
     def close(self) -> None:
         self._opened.close()
 
-    def _entries(self, records: list[Record], until: int) -> list[Entry]:
+    def _list_entries(self, records: list[Record], until: int) -> list[Entry]:
         entries: list[Entry] = []
         for record in records:
             match record:
@@ -123,8 +123,8 @@ class RunRecords:
                     ended = {"what": "retraining_ended", "job_id": record.job_id, "at": record.at}
                     entries.append(ended | {"has_failed": record.error is not None})
         if until > self._decided:
-            content = self._read(self._state / "decisions.jsonl", self._decided, until)
-            events = self._paths("events")
+            content = self._read_bytes(self._state / "decisions.jsonl", self._decided, until)
+            events = self._list_paths("events")
             for line in content.splitlines():
                 output = _OUTPUTS.decode(line)
                 if not (isinstance(output, InputRejected) and output.source in events):
@@ -145,7 +145,7 @@ class RunRecords:
         if source.kind not in ("answers", "orders"):
             return []
         path = self._state / source.path
-        content = self._read(path, span.start, span.stop)
+        content = self._read_bytes(path, span.start, span.stop)
         lines = [line.removesuffix(b"\n") for line in split_lines(content, self._line_bytes_max)]
         if source.kind == "orders":
             orders = (_order_of(line) for line in lines)
@@ -162,11 +162,11 @@ class RunRecords:
             ]
         return entries
 
-    def _paths(self, kind: str) -> set[str]:
+    def _list_paths(self, kind: str) -> set[str]:
         sources = self._journal.sources.values()
         return {str(self._state / source.path) for source in sources if source.kind == kind}
 
-    def _read(self, path: Path, start: int, stop: int) -> bytes:
+    def _read_bytes(self, path: Path, start: int, stop: int) -> bytes:
         if path not in self._files:
             self._files[path] = self._opened.enter_context(open_input(path))
         content = os.pread(self._files[path].fileno(), stop - start, start)

@@ -123,21 +123,21 @@ class RunLog:
         self._acts = Acts(state / FOLDER)
         self._snapshot = run.store.newest
         self._followed_at = -FOLLOW_S
-        self._started(state)
-        self._follow()
+        self._note_start(state)
+        self._follow_records()
         run.before_anew = self._decided.follow
 
     def turn(self) -> None:
         """To be called after each step of the run."""
         if time.monotonic() - self._followed_at >= FOLLOW_S:
-            self._follow()
+            self._follow_records()
 
     def close(self) -> None:
         with closing(self._decided):
-            self._follow()
+            self._follow_records()
             self._acts.record("stopped", **self._how_far())
 
-    def _follow(self) -> None:
+    def _follow_records(self) -> None:
         self._decided.follow()
         if self._run.store.newest != self._snapshot:
             self._snapshot = self._run.store.newest
@@ -155,7 +155,7 @@ class RunLog:
             "decided": self._decided.head,
         }
 
-    def _started(self, state: Path) -> None:
+    def _note_start(self, state: Path) -> None:
         now = msgspec.json.decode(msgspec.json.encode(self._run.settings))
         kept = state / FOLDER / "settings.json"
         then = msgspec.json.decode(

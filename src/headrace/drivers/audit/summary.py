@@ -62,7 +62,7 @@ class Summary:
                     self.answered, f"{entry.get('annotator') or 'somebody unnamed'}{through}"
                 )
             case "settled":
-                self._settled(entry)
+                self._count_settled(entry)
             case "disputed" | "expired" | "withdrawn" as what:
                 _count_one(self.ended, what)
             case "withdrawal":
@@ -74,7 +74,7 @@ class Summary:
             case what if what in _MODEL:
                 _count_one(self.moved, _MODEL[what])
             case what:
-                self._act(what, entry)
+                self._count_act(what, entry)
 
     def rows(self) -> list[tuple[str, str, int]]:
         """What is counted, by part, name and number; the largest first."""
@@ -96,12 +96,12 @@ class Summary:
             "acts": self.acts,
         }
 
-    def _settled(self, entry: Mapping[str, Any]) -> None:
+    def _count_settled(self, entry: Mapping[str, Any]) -> None:
         again = " again" if entry.get("revision") else ""
         _count_one(self.ended, f"settled{again}, by {entry.get('consensus', 'consensus')}")
         _count_one(self.moved, "labels")
 
-    def _act(self, what: str, entry: Mapping[str, Any]) -> None:
+    def _count_act(self, what: str, entry: Mapping[str, Any]) -> None:
         by = entry.get("by")
         _count_one(self.acts, _ACTS.get(what, what.replace("_", " ")) + (f", {by}" if by else ""))
         if what == "started":

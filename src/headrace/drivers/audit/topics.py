@@ -56,10 +56,10 @@ class TopicRecords:
     def __init__(self, settings: Settings) -> None:
         kafka = settings.kafka
         self._readers: dict[str, Callable[[Any], list[Entry]]] = {
-            kafka.requests: self._request,
-            kafka.answers: self._answer,
-            kafka.training: self._end,
-            kafka.drift: self._drift,
+            kafka.requests: self._read_request,
+            kafka.answers: self._read_answer,
+            kafka.training: self._read_end,
+            kafka.drift: self._read_drift,
         }
         self._consensus = settings.label.consensus
         self._sealer = load_sealer(settings.sealing, settings.stream)
@@ -78,7 +78,7 @@ class TopicRecords:
         of_n = len(found)
         return [one | {"record": place, "part": [i, of_n]} for i, one in enumerate(found)]
 
-    def _request(self, record: Any) -> list[Entry]:
+    def _read_request(self, record: Any) -> list[Entry]:
         try:
             value = record.value or b""
             if self._sealer is not None:
@@ -87,7 +87,7 @@ class TopicRecords:
         except (NotSealed, msgspec.MsgspecError, UnicodeError):
             return []
 
-    def _answer(self, record: Any) -> list[Entry]:
+    def _read_answer(self, record: Any) -> list[Entry]:
         value = opened_answer(self._sealer, record, "", 0.0)
         if isinstance(value, InputRejected):
             return [{"what": "refused", "reason": value.reason, "input_id": ""}]
@@ -100,7 +100,7 @@ class TopicRecords:
         more = {"via": via} if via else {}
         return [_make_answer_entry(one, **more) for one in given]
 
-    def _end(self, record: Any) -> list[Entry]:
+    def _read_end(self, record: Any) -> list[Entry]:
         found = entry_of(record)
         if found is None:
             return []
@@ -112,7 +112,7 @@ class TopicRecords:
             told["origin"] = [origin.desk, *origin.place]
         return [told]
 
-    def _drift(self, record: Any) -> list[Entry]:
+    def _read_drift(self, record: Any) -> list[Entry]:
         change = drift_of(record.value or b"")
         return [] if change is None else [entry_about(change)]
 
@@ -144,7 +144,7 @@ class TopicsLog:
                         waits=False,
                         file_bytes_max=settings.audit.file_bytes_max,
                         files_max=settings.audit.files_max,
-                        opening=self._opening,
+                        opening=self._make_opening,
                     )
                 )
             )
@@ -154,18 +154,18 @@ class TopicsLog:
     def follow(self) -> int:
         """Write what the topics have next; how many records that was. Raises `Unreachable`."""
         if not self._has_looked:
-            self._look()
+            self._read_topics()
             self._has_looked = True
         read_n = 0
         for part, records in self._reader.read(self._places.next, READ_N).items():
             for record in records:
                 reached = self._places.next.get(part, 0)
                 if record.offset > reached:
-                    self._write(_make_lost_entry(part, reached, record.offset))
+                    self._write_entry(_make_lost_entry(part, reached, record.offset))
                 if record.offset >= reached:
                     entries = self._records.entries(part, record)
                     for entry in entries[self._places.written_n(part, record.offset) :]:
-                        self._write(entry)
+                        self._write_entry(entry)
                     read_n += 1
         return read_n
 
@@ -189,7 +189,7 @@ class TopicsLog:
     def close(self) -> None:
         self._opened.close()
 
-    def _look(self) -> None:
+    def _read_topics(self) -> None:
         for part, (_, end) in self._reader.bounds().items():
             if self._places.next.get(part, 0) > end:
                 raise BadInput(
@@ -198,12 +198,12 @@ class TopicsLog:
                     "begin another"
                 )
 
-    def _opening(self) -> Entry:
+    def _make_opening(self) -> Entry:
         """What a new file begins with: how far each partition was read."""
         places = sorted(self._places.next.items())
         return {"what": "places", "places": [[*part, n] for part, n in places]}
 
-    def _write(self, entry: Entry) -> None:
+    def _write_entry(self, entry: Entry) -> None:
         # One by one: a new file has to begin with all places before it.
         self._chain.append([entry])
         self._places.check(entry)
@@ -273,9 +273,9 @@ class _Said:
             self.places.check(link.entry)
             record = link.entry.get("record", ())
             if len(record) == 3:
-                self._add(Part(record[0], record[1]), record[2], link.entry)
+                self._add_entry(Part(record[0], record[1]), record[2], link.entry)
 
-    def _add(self, part: Part, offset: int, entry: Entry) -> None:
+    def _add_entry(self, part: Part, offset: int, entry: Entry) -> None:
         digests = self._digests.setdefault(part, array("Q"))
         first = self._first.setdefault(part, offset)
         until = entry.get("until", offset)

@@ -24,10 +24,10 @@ from ...engine import Engine
 from ...errors import BadInput
 from ...messages import InputRejected, LabelRequested, Output
 from ...pages.chronicle import Chronicle
-from ...pages.report.parts import features_told
+from ...pages.report.parts import describe_features
 from ...privacy import WHOLE
 from .folder import RunFolder
-from .outputs import encoded
+from .outputs import encode_output
 from .player import Player
 
 SAMPLES_N = 200
@@ -55,7 +55,7 @@ def read_chronicle(
         if is_replayed:
             try:
                 _check_inputs(folder)
-                return _replay(folder, on_progress)
+                return _replay_run(folder, on_progress)
             except _Differs as error:
                 gap = str(error)
             except BadInput as error:
@@ -88,7 +88,7 @@ def _check_inputs(folder: RunFolder) -> None:
             raise BadInput(f"{path} has {size:,} bytes, and {span.stop:,} of it were fed")
 
 
-def _replay(folder: RunFolder, on_progress: Progressed) -> Chronicle:
+def _replay_run(folder: RunFolder, on_progress: Progressed) -> Chronicle:
     journal, chronicle = folder.journal, Chronicle(folder.settings)
     is_events = {number: source.kind == "events" for number, source in journal.sources.items()}
     bytes_n = sum(span.stop for number, span in journal.last.items() if is_events[number])
@@ -113,7 +113,7 @@ def _replay(folder: RunFolder, on_progress: Progressed) -> Chronicle:
                     chronicle.sample(engine.report)
             on_progress(end, journal.size)
         chronicle.sample(engine.report)
-        chronicle.features = features_told(engine.schema)
+        chronicle.features = describe_features(engine.schema)
         if not recorded.is_there:
             chronicle.gaps.append(
                 f"{folder.decisions} is gone, so the replay could not be compared with it."
@@ -155,7 +155,7 @@ class _Recorded:
             return
         for output in outputs:
             self._lines_n += 1
-            if not encoded(output).startswith(self._file.readline()):
+            if not encode_output(output).startswith(self._file.readline()):
                 raise _Differs(
                     "This version of Headrace decides otherwise than was recorded, from line "
                     f"{self._lines_n:,} of {self._path} on; `headrace replay` shows the difference."
@@ -216,7 +216,7 @@ def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
         why = "; ".join(store.refused)
         return f"No snapshot can be read: {why}. {_UNKNOWN}, who answered, what stands now."
     chronicle.report = engine.report
-    chronicle.features = features_told(engine.schema)
+    chronicle.features = describe_features(engine.schema)
     return (
         "The outputs are all there; the accuracy by all labels, the last drift statistics and the "
         "annotators are those of the newest snapshot, after "

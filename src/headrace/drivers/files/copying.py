@@ -14,7 +14,7 @@ import msgspec
 
 from ...adapters.journal import digest
 from ...adapters.tables.records import export_lines, lines_of
-from ...adapters.wiping import wipe
+from ...adapters.wiping import wipe_stretches
 from ...errors import BadInput, BadSettings
 from ...messages import InputRejected
 from ...observe.answers import AnswersDecoder
@@ -95,5 +95,5 @@ def _begins_with(made: Path, before: Path) -> bool:
                     return False
                 wiped.append((start, start + len(line)))
             start += len(line)
-    wipe(made, wiped)
+    wipe_stretches(made, wiped)
     return True

@@ -28,7 +28,7 @@ import msgspec
 from ...adapters.journal import Journal, Spans
 from ...adapters.jsonl import Appender
 from ...adapters.sealing import load_sealer
-from ...adapters.wiping import pieces_of, wipe, wipe_where
+from ...adapters.wiping import pieces_of, wipe_stretches, wipe_where
 from ...bridges.erasing import erase_requests
 from ...erasing import REASON, TOO_OLD
 from ...errors import NotSealed
@@ -111,7 +111,7 @@ def waiting_orders(folder: Path) -> list[tuple[int, bytes, ErasureOrdered]]:
             try:
                 found.append((start, line, _DECODER.decode(line)))
             except msgspec.MsgspecError:
-                wipe(path, [(start, start + len(line))])
+                wipe_stretches(path, [(start, start + len(line))])
     return found
 
 
@@ -120,7 +120,7 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def told_of(done: Erased) -> str:
+def describe_erased(done: Erased) -> str:
     """What an erasure did, in a sentence."""
     parts = [f"{where} {n:,}" for where, n in done.memory.items()]
     parts += [f"{n:,} lines of {name}" for name, n in done.lines.items()]
@@ -158,7 +158,9 @@ def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
     feeder.begin_anew()
     done = _wipe_files(feeder, requests, [order for _, _, order in orders])
     note_erased(feeder.state, done)
-    wipe(feeder.state / ERASURES, [(start, start + len(line)) for start, line, _ in orders])
+    wipe_stretches(
+        feeder.state / ERASURES, [(start, start + len(line)) for start, line, _ in orders]
+    )
     return done
 
 
@@ -184,9 +186,9 @@ class Lines:
         self._is_old = True
         self.old_request_ids: set[str] = set()
         self.ids = {one for subject in self.subjects for one in subject.event_ids}
-        self._know()
+        self._prepare_names()
 
-    def _know(self) -> None:
+    def _prepare_names(self) -> None:
         """Make of what is known by now what lines are compared with."""
         values = {one for subject in self.subjects for one in subject.values}
         # Rejections tell an id as [privacy] shows it.
@@ -282,13 +284,13 @@ class Lines:
 
     def learn_words(self) -> None:
         """Lines are compared with the ids that were found since, too."""
-        self._know()
+        self._prepare_names()
 
 
 def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) -> list[Erased]:
     """Wipe what the files of a run hold of those who are named; what was done, by order."""
     state, lines = feeder.state, Lines(orders, feeder.settings, feeder.privacy)
-    memory = _forgotten(state / "decisions.jsonl", {order.key for order in orders})
+    memory = _read_erased(state / "decisions.jsonl", {order.key for order in orders})
     old_rows, old_busy = _erase_old_requests(state, lines, feeder.settings)
     wiped: dict[str, int] = {}
     if not old_busy:
@@ -300,7 +302,7 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
         path, fed = state / source.path, feeder.journal.fed[number]
         if source.kind != "orders":
             stretches = stretches_in(path, lines, source.kind, fed)
-            wipe(path, stretches)
+            wipe_stretches(path, stretches)
             wiped[source.path] = len(stretches)
     lines.learn_words()
     wiped["rejects.jsonl"] = wipe_where(state / "rejects.jsonl", lines.of_output)
@@ -347,7 +349,7 @@ def _erase_old_requests(
     return erase_requests(state / "bridges", questions, lines.sealer)
 
 
-def _forgotten(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
+def _read_erased(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
     """What the engine told of these orders, by their keys."""
     found: dict[str, SubjectErased] = {}
     for piece in pieces_of(decisions) if decisions.exists() else ():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...adapters.journal import Asked, Record, Span, Spans, digest, with_asked
+from ...adapters.journal import Asked, Record, Span, Spans, digest, pair_asked
 from ...adapters.privacy_key import load_privacy
 from ...adapters.sealing import load_sealer
 from ...adapters.snapshots.store import SnapshotStore
@@ -27,9 +27,9 @@ from ...settings import Settings
 from .base import base_store, restore_base
 from .curve import Curve
 from .folder import RunFolder
-from .outputs import OutputLogs, differences_told
+from .outputs import OutputLogs, describe_differences
 from .player import Player
-from .shown import Shown
+from .run_metrics import RunMetrics
 
 
 class Feeder:
@@ -49,7 +49,7 @@ class Feeder:
         stop: threading.Event,
         on_note: Callable[[str], None],
         on_outputs: Callable[[Sequence[Output]], None],
-        shown: Shown,
+        shown: RunMetrics,
     ) -> None:
         self.stop = stop
         self.settings = settings
@@ -87,7 +87,7 @@ class Feeder:
     def _go_on(self) -> None:
         """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
         self._fed_to, self._differing_n = self._snapshot_at, 0
-        for record, end, asked in with_asked(self.journal.records(self._snapshot_at)):
+        for record, end, asked in pair_asked(self.journal.records(self._snapshot_at)):
             is_last = end == self.journal.size
             self._let_out_again(self.player.play(record, asked=asked), asked, is_last=is_last)
             self.engine.check_model()
@@ -98,7 +98,7 @@ class Feeder:
                     "is fed again at a start; the next one goes on from there"
                 )
                 break
-        if told := differences_told(self.player.differences, self._differing_n):
+        if told := describe_differences(self.player.differences, self._differing_n):
             self._note(told)
 
     def feed_span(self, source: int, start: int, content: bytes) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from ...adapters.journal import Journal
 from ...errors import BadInput, BadSettings
 from ...settings import Settings
-from .places import no_run_told
+from .places import explain_no_run
 
 _ENCODER = msgspec.json.Encoder()
 _MAY_CHANGE = (
@@ -37,7 +37,7 @@ def settings_of_run(folder: Path) -> Settings:
     """The settings that a run was begun with, from its folder. Raises `BadInput`."""
     path = folder / "settings.json"
     if not path.exists():
-        raise BadInput(no_run_told(folder))
+        raise BadInput(explain_no_run(folder))
     try:
         return msgspec.json.decode(path.read_bytes(), type=Settings)
     except (OSError, msgspec.DecodeError) as error:
@@ -68,12 +68,12 @@ class RunFolder:
                 raise BadSettings(f"{path} can't be made: {error.strerror}") from error
         else:
             self.settings = settings_of_run(path)
-        self._lock = None if is_shared else _locked(path, is_made=settings is not None)
+        self._lock = None if is_shared else _lock_folder(path, is_made=settings is not None)
         try:
             self.edited: list[str] = []
             if settings is not None:
-                self.settings = self._agreed(settings)
-                self.edited = self._edited(settings)
+                self.settings = self._agree_settings(settings)
+                self.edited = self._find_edits(settings)
             self.journal = Journal(path / "journal", is_read_only=settings is None)
         except BaseException:
             self._unlock()
@@ -92,7 +92,7 @@ class RunFolder:
         if self._lock is not None:
             self._lock.close()
 
-    def _agreed(self, settings: Settings) -> Settings:
+    def _agree_settings(self, settings: Settings) -> Settings:
         path = self.path / "settings.json"
         if not path.exists():
             replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
@@ -118,7 +118,7 @@ class RunFolder:
             replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
         return settings
 
-    def _edited(self, settings: Settings) -> list[str]:
+    def _find_edits(self, settings: Settings) -> list[str]:
         """What was edited behind a name in the settings since the last start, as sentences."""
         named = _named_code(settings)
         if not named:
@@ -169,7 +169,7 @@ def _source_digest(name: str) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
-def _locked(path: Path, *, is_made: bool) -> BinaryIO | None:
+def _lock_folder(path: Path, *, is_made: bool) -> BinaryIO | None:
     """The folder's lock; one that is only read, an archive perhaps, need not have one."""
     try:
         lock = (path / "lock").open("ab" if is_made else "rb")

@@ -17,8 +17,8 @@ import msgspec
 from ...errors import BadInput, BadSettings
 from ...messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, RoundOrdered
 from ...query.orders import Order, fault_of
-from .places import no_run_told
-from .rounds_told import RoundsTold
+from .places import explain_no_run
+from .round_outcomes import RoundOutcomes
 
 ORDERS = "orders.jsonl"
 _ENCODER = msgspec.json.Encoder()
@@ -47,7 +47,7 @@ def place_order(folder: Path, order: Order) -> bool:
     run, `BadSettings` for an order that could not be carried out.
     """
     if not (folder / "settings.json").exists():
-        raise BadInput(no_run_told(folder))
+        raise BadInput(explain_no_run(folder))
     if fault := fault_of(order):
         raise BadSettings(fault)
     with (folder / ORDERS).open("a+b") as file:
@@ -101,7 +101,7 @@ class FolderOrders:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._told = RoundsTold(folder / "decisions.jsonl")
+        self._told = RoundOutcomes(folder / "decisions.jsonl")
 
     def place(self, order: Order) -> bool:
         return place_order(self._folder, order)

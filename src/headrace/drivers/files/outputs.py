@@ -27,7 +27,7 @@ _SHOWN: dict[str, Any] = {
 _ENCODER = msgspec.json.Encoder()
 
 
-def encoded(output: Output) -> bytes:
+def encode_output(output: Output) -> bytes:
     """An output as its line in `decisions.jsonl`."""
     return _ENCODER.encode(output) + b"\n"
 
@@ -83,11 +83,11 @@ class OutputLogs:
         """The lines that go into each file next, as they stand there."""
         contents = self._lines_of(outputs)
         return {
-            name: [*self._sealed(name, lines, self._logs[name].position)]
+            name: [*self._seal_lines(name, lines, self._logs[name].position)]
             for name, lines in contents.items()
         }
 
-    def _sealed(self, name: str, lines: Sequence[bytes], position: int) -> Sequence[bytes]:
+    def _seal_lines(self, name: str, lines: Sequence[bytes], position: int) -> Sequence[bytes]:
         if self._sealer is None or name != "requests":
             return lines
         return self._sealer.seal_lines(lines, name, position)
@@ -96,12 +96,12 @@ class OutputLogs:
         """The lines as they are; annotators read a question that changed as one of its own."""
         lines: dict[str, list[bytes]] = {"requests": [], "decisions": [], "rejects": []}
         for output in outputs:
-            lines["decisions"].append(line := encoded(output))
+            lines["decisions"].append(line := encode_output(output))
             told = output.record if isinstance(output, QuestionChanged) else output
             name = next((name for name, kinds in _SHOWN.items() if isinstance(told, kinds)), None)
             if name is not None:
                 shown = self._privacy.shown(told)
-                lines[name].append(line if shown is output else encoded(shown))
+                lines[name].append(line if shown is output else encode_output(shown))
         return lines
 
     def ends_of(self, contents: Mapping[str, list[bytes]]) -> tuple[dict[str, int], dict[str, str]]:
@@ -124,7 +124,7 @@ class OutputLogs:
         """
         contents, differing_n = self._lines_of(outputs), 0
         for name, log in self._logs.items():
-            was, seal = asked.digests[name], partial(self._sealed, name)
+            was, seal = asked.digests[name], partial(self._seal_lines, name)
             differing_n += log.keep(contents[name], asked.ends[name], was, digest, seal)
         return differing_n
 
@@ -142,7 +142,7 @@ class OutputLogs:
         self._opened.close()
 
 
-def differences_told(differences: Differences, lines_n: int) -> str:
+def describe_differences(differences: Differences, lines_n: int) -> str:
     """What is to be said when a run that was fed again came to something else; empty if it did not.
 
     `lines_n` lines of its outputs would be others.

@@ -46,7 +46,7 @@ class Places:
     queue: str | None = None
 
 
-def no_run_told(folder: Path) -> str:
+def explain_no_run(folder: Path) -> str:
     """What is said of a folder that is no run's."""
     return f"{folder} holds no recorded run; give the --state of a `headrace run`"
 

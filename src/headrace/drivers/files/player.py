@@ -69,7 +69,7 @@ class Player:
         if asked is not None:
             then = AskedThen(asked.ids, asked.decided, shard.events_n, asked.rescored)
             follow_record(shard, then)
-        outputs = self._played(record, content, challenger)
+        outputs = self._play_record(record, content, challenger)
         if asked is not None:
             missing, differences = self.engine.settle_record()
             outputs += missing
@@ -95,7 +95,7 @@ class Player:
             found += outputs
         return found
 
-    def _played(
+    def _play_record(
         self, record: Record, content: bytes | None, challenger: Challenger | None
     ) -> list[Output]:
         match record:
@@ -104,17 +104,17 @@ class Player:
             case Ticked():
                 return self._feed(Tick(at=record.at))
             case Retrained():
-                return self._retrained(record, challenger)
+                return self._feed_retrained(record, challenger)
             case Span():
-                lines = self._lines(record, self.read(record) if content is None else content)
+                lines = self._split_lines(record, self.read(record) if content is None else content)
                 path = str(self.path_of(self._sources[record.source]))
                 match self._sources[record.source].kind:
                     case "events":
-                        return self._events(lines, path)
+                        return self._feed_events(lines, path)
                     case "answers":
-                        return self._answers(lines, path)
+                        return self._feed_answers(lines, path)
                     case "orders":
-                        return self._orders(lines, path)
+                        return self._feed_orders(lines, path)
 
     def begin_at_base(self, folder: RunFolder) -> dict[str, int | str]:
         """Bring the engine to where the journal begins; the positions there, none at a start."""
@@ -146,7 +146,7 @@ class Player:
         for file in self._files.values():
             file.close()
 
-    def _lines(self, span: Span, content: bytes) -> list[tuple[int, bytes]]:
+    def _split_lines(self, span: Span, content: bytes) -> list[tuple[int, bytes]]:
         """Each line without its newline, and the byte at which it begins."""
         lines = split_lines(content, self.line_bytes_max)
         starts = accumulate(map(len, lines), initial=span.start)
@@ -154,29 +154,29 @@ class Player:
             (start, line.removesuffix(b"\n")) for start, line in zip(starts, lines, strict=False)
         ]
 
-    def _events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+    def _feed_events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
         """What could not be read, then what the events lead to."""
         texts, positions = [line for _, line in lines], [position for position, _ in lines]
         decoded = self.decoder.decode(
             texts, path, positions, halves=self.engine.shard.admission.halves
         )
         for rejected in decoded.rejected:
-            self._count(rejected)
+            self._count_reject(rejected)
         outputs = self._feed(decoded.batch) if len(decoded.batch) else []
-        return [*decoded.rejected, *_placed(outputs, decoded, lines, path)]
+        return [*decoded.rejected, *_place_rejects(outputs, decoded, lines, path)]
 
-    def _answers(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+    def _feed_answers(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
         outputs: list[Output] = []
         for position, line in lines:
             for answer in self.answers_decoder.decode([line], path, [position]):
                 if isinstance(answer, InputRejected):
-                    self._count(answer)
+                    self._count_reject(answer)
                     outputs.append(answer)
                 else:
                     outputs += _placed_at(self._feed(answer), path, position, line)
         return outputs
 
-    def _orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
+    def _feed_orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
         """Rounds that were ordered: now, by the engine's clock, whatever the time of day was."""
         outputs: list[Output] = []
         for position, line in lines:
@@ -184,15 +184,15 @@ class Player:
             followed = [order] if isinstance(order, InputRejected) else self._feed(order)
             for output in followed:
                 if isinstance(output, InputRejected):
-                    self._count(output)
+                    self._count_reject(output)
             outputs += _placed_at(followed, path, position, line)
         return outputs
 
-    def _count(self, rejected: InputRejected) -> None:
+    def _count_reject(self, rejected: InputRejected) -> None:
         """One more that the engine does not count itself."""
         self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
 
-    def _retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
+    def _feed_retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
         job = self.engine.trainer.job(record.job_id)
         if challenger is None and record.error is None and job is not None:
             challenger = retrain(job)
@@ -202,7 +202,7 @@ class Player:
         return self._feed(finished)
 
 
-def _placed(
+def _place_rejects(
     outputs: list[Output], decoded: Decoded, lines: list[tuple[int, bytes]], path: str
 ) -> list[Output]:
     """The outputs, with the place of each event that the engine turned away."""
@@ -217,7 +217,7 @@ def _placed(
             while first > event:
                 line -= 1
                 first -= decoded.events_n[line]
-            placed.append(_at(output, path, *lines[line]))
+            placed.append(_place_reject(output, path, *lines[line]))
         else:
             placed.append(output)
     return placed[::-1]
@@ -226,11 +226,11 @@ def _placed(
 def _placed_at(outputs: Sequence[Output], path: str, position: int, line: bytes) -> list[Output]:
     """What followed from a line; rejections with the place of it."""
     return [
-        _at(output, path, position, line) if isinstance(output, InputRejected) else output
+        _place_reject(output, path, position, line) if isinstance(output, InputRejected) else output
         for output in outputs
     ]
 
 
-def _at(rejected: InputRejected, path: str, position: int, line: bytes) -> InputRejected:
+def _place_reject(rejected: InputRejected, path: str, position: int, line: bytes) -> InputRejected:
     raw = line[: 4 * LINE_SHOWN_MAX].decode(errors="replace")[:LINE_SHOWN_MAX]
     return msgspec.structs.replace(rejected, source=path, position=position, raw=raw)

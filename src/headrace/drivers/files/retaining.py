@@ -12,7 +12,7 @@ from pathlib import Path
 from ...messages import ErasureOrdered
 from ...settings.retention import RetentionSettings
 from ...too_old import KEY, order_to_forget, step_of, step_s_of
-from .erasing import Erased, erased_of, note_erased, told_of
+from .erasing import Erased, describe_erased, erased_of, note_erased
 
 
 class Retention:
@@ -73,5 +73,5 @@ def _latest_step(state: Path) -> int | None:
 def sentence_of(done: Erased) -> str:
     """What an erasure did, and whether somebody ordered it."""
     if done.key.startswith(f"{KEY} "):
-        return f"forgotten by its age, as [retention] says: {told_of(done)}"
-    return f"erased, key {done.key}: {told_of(done)}"
+        return f"forgotten by its age, as [retention] says: {describe_erased(done)}"
+    return f"erased, key {done.key}: {describe_erased(done)}"

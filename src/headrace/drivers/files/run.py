@@ -46,7 +46,7 @@ from ...flow.overdue import is_live
 from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...messages import LabelRequested, Output, QuestionChanged
 from ...observe.clock import off_clock_told
-from ...pages.report.parts import features_told
+from ...pages.report.parts import describe_features
 from ...privacy import REQUESTS_MIN
 from ...report import Report
 from ...settings import Settings
@@ -58,7 +58,7 @@ from .inputs import open_events
 from .orders import ORDERS
 from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
 from .retaining import Retention, sentence_of
-from .shown import Shown
+from .run_metrics import RunMetrics
 from .waiting import PIECE_N, Answers
 
 PIECE_WAITING_N = 32
@@ -141,7 +141,7 @@ class Runner(Feeder):
                 stop=stop or threading.Event(),
                 on_note=on_note,
                 on_outputs=on_outputs,
-                shown=Shown(settings, clock, places.state if follow else None, on_note),
+                shown=RunMetrics(settings, clock, places.state if follow else None, on_note),
             )
             remember_places(places.state, places.requests, places.answers)
             self._is_told = self.engine.shard.events_n > 0
@@ -311,7 +311,7 @@ class Runner(Feeder):
         """Say once, at the beginning, what the first events' features were read as."""
         if not self._is_told and self.engine.shard.events_n:
             self._is_told = True
-            for kind, names in features_told(self.engine.schema):
+            for kind, names in describe_features(self.engine.schema):
                 self._note(f"read as {kind}: {names}")
 
     def _tell_off_clock(self) -> None:

@@ -79,12 +79,12 @@ class Answers:
             start = self.tail.position
             self.tail.advance(1)
             if start not in self._fed:
-                self._add(start, lines[0])
+                self._add_line(start, lines[0])
 
     def asked(self, request_id: str) -> None:
         """A request was asked: answers to it wait no longer but for their time."""
         for start in self._starts.pop(request_id, ()):
-            self._place(self._unknown.pop(start), request_id)
+            self._place_line(self._unknown.pop(start), request_id)
 
     def due(self, until: float) -> list[Waiting]:
         """Take the next answers at or before `until` that stand one after the other."""
@@ -112,14 +112,14 @@ class Answers:
                         del self._starts[request_id]
         return found
 
-    def _add(self, start: int, line: bytes) -> None:
+    def _add_line(self, start: int, line: bytes) -> None:
         found = self._decoder.decode([line.removesuffix(b"\n")], positions=[start])
         answers = [one for one in found if not isinstance(one, InputRejected)]
         at = max((one.at for one in answers), default=-math.inf)
         ids = tuple(dict.fromkeys(one.request_id for one in answers))
-        self._place(Waiting(at, start, line, ids))
+        self._place_line(Waiting(at, start, line, ids))
 
-    def _place(self, waiting: Waiting, asked: str | None = None) -> None:
+    def _place_line(self, waiting: Waiting, asked: str | None = None) -> None:
         """Where a line waits: for its time, or for the first of its requests that is not known.
 
         `asked` is a request that was asked just now.

@@ -36,11 +36,11 @@ class Steady:
     def metadata(self, topics: Iterable[str]) -> Any:
         """What this member says on joining."""
         said = msgspec.msgpack.encode(self.claims)
-        return _protocol().ConsumerProtocolMemberMetadata(0, sorted(topics), said)
+        return _import_protocol().ConsumerProtocolMemberMetadata(0, sorted(topics), said)
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
         """What the leader hands out: by member its partitions, and a number one up."""
-        claims = {member: _read(said.user_data) for member, said in members.items()}
+        claims = {member: _read_claims(said.user_data) for member, said in members.items()}
         shares: dict[str, dict[str, list[int]]] = {member: {} for member in members}
         for topic in sorted({topic for said in members.values() for topic in said.subscription}):
             partitions = cluster.partitions_for_topic(topic) or ()
@@ -49,11 +49,11 @@ class Steady:
                 for member, said in members.items()
                 if topic in said.subscription
             }
-            for member, share in shared(sorted(partitions), its).items():
+            for member, share in share_partitions(sorted(partitions), its).items():
                 shares[member][topic] = share
         number = 1 + max((claim.number for claim in claims.values()), default=0)
         told = msgspec.msgpack.encode(number)
-        kind = _protocol().ConsumerProtocolMemberAssignment
+        kind = _import_protocol().ConsumerProtocolMemberAssignment
         return {member: kind(0, sorted(share.items()), told) for member, share in shares.items()}
 
     def on_assignment(self, assignment: Any) -> None:
@@ -63,7 +63,7 @@ class Steady:
         self.claims = Claims(number=number, held=held)
 
 
-def shared(
+def share_partitions(
     partitions: list[int], claims: Mapping[str, tuple[int, Iterable[int]]]
 ) -> dict[str, list[int]]:
     """Partitions by member: each keeps what it holds, up to a share that is even to within one.
@@ -71,7 +71,8 @@ def shared(
     `claims` has, by member, the number of the assignment it last heard of and what that gave it. Of
     two who claim one partition the later number wins.
 
-    >>> shared([0, 1, 2, 3, 4, 5], {"a": (3, [0, 1, 2]), "b": (3, [3, 4, 5]), "new": (0, [])})
+    >>> claims = {"a": (3, [0, 1, 2]), "b": (3, [3, 4, 5]), "new": (0, [])}
+    >>> share_partitions([0, 1, 2, 3, 4, 5], claims)
     {'a': [0, 1], 'b': [3, 4], 'new': [2, 5]}
     """
     holders: dict[int, str] = {}
@@ -93,11 +94,11 @@ def shared(
     return {member: sorted(share[member]) for member in kept}
 
 
-def _protocol() -> ModuleType:
+def _import_protocol() -> ModuleType:
     return import_module("aiokafka.coordinator.protocol")
 
 
-def _read(said: bytes) -> Claims:
+def _read_claims(said: bytes) -> Claims:
     try:
         return msgspec.msgpack.decode(said, type=Claims)
     except msgspec.MsgspecError:

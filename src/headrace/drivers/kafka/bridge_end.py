@@ -16,9 +16,9 @@ from ...errors import NotSealed
 from ...flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of
 from ...messages import Answer, ForAnnotators, Withdrawal
 from ...settings.kafka import KafkaSettings
-from .client import consumer, producer
+from .client import make_consumer, make_producer
 from .connection import Connection
-from .reading import partition_of, started
+from .reading import partition_of, start_client
 
 READ_S = 0.2
 """How long a read waits for requests where there are none."""
@@ -50,23 +50,27 @@ class KafkaEnd(Connection):
         self.faults: list[str] = []
 
     def read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
-        return self._run(self._read(place, n))
+        return self._run(self._read_requests(place, n))
 
     def write(self, answers: Sequence[Answer | Withdrawal]) -> None:
-        self._run(self._write(answers))
+        self._run(self._write_answers(answers))
 
     async def _connect(self, stack: AsyncExitStack) -> None:
-        # Without a group it has all partitions, and those that are added; `_seek` chooses.
-        reader = consumer(self._settings, auto_offset_reset="earliest")
-        self._consumer = await started(stack, reader)
+        # Without a group it has all partitions, and those that are added; `_seek_places` chooses.
+        reader = make_consumer(self._settings, auto_offset_reset="earliest")
+        self._consumer = await start_client(stack, reader)
         self._consumer.subscribe([self._settings.requests])
-        self._producer = await started(stack, producer(self._settings))
+        self._producer = await start_client(stack, make_producer(self._settings))
         self.places = {}
 
-    async def _read(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
+    async def _read_requests(self, place: str, n: int) -> tuple[Sequence[ForAnnotators], str]:
         places = {int(part): offset for part, offset in msgspec.json.decode(place or "{}").items()}
-        if not self.places or places != self.places or self.places.keys() != self._numbers():
-            await self._seek(places)
+        if (
+            not self.places
+            or places != self.places
+            or self.places.keys() != self._list_partitions()
+        ):
+            await self._seek_places(places)
         records: list[ForAnnotators] = []
         found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
         for tp, held in found.items():
@@ -87,15 +91,15 @@ class KafkaEnd(Connection):
             return value
         return self.sealer.unseal(value, REQUESTS_TOPIC, key_of(record))
 
-    def _value(self, answer: Answer | Withdrawal) -> bytes:
+    def _encode_answer(self, answer: Answer | Withdrawal) -> bytes:
         value = encode_answer(answer, self._via)
         if self.sealer is None:
             return value
         return self.sealer.seal(value, ANSWERS_TOPIC, answer.request_id)
 
-    async def _seek(self, places: dict[int, int]) -> None:
+    async def _seek_places(self, places: dict[int, int]) -> None:
         topic = self._settings.requests
-        numbers = self._numbers()
+        numbers = self._list_partitions()
         if not numbers:
             raise Unreachable(f"Kafka has no topic {topic}; headrace topics --create makes it")
         tps = [partition_of(topic, number) for number in sorted(numbers)]
@@ -113,15 +117,17 @@ class KafkaEnd(Connection):
             self._consumer.seek(tp, wanted)
             self.places[tp.partition] = wanted
 
-    def _numbers(self) -> set[int]:
+    def _list_partitions(self) -> set[int]:
         """The partitions of the requests, as far as the consumer knows; it looks now and then."""
         return {tp.partition for tp in self._consumer.assignment()}
 
-    async def _write(self, answers: Sequence[Answer | Withdrawal]) -> None:
+    async def _write_answers(self, answers: Sequence[Answer | Withdrawal]) -> None:
         topic = self._settings.answers
         async with asyncio.timeout(WRITE_S_MAX):
             waiting = [
-                await self._producer.send(topic, self._value(one), key=one.request_id.encode())
+                await self._producer.send(
+                    topic, self._encode_answer(one), key=one.request_id.encode()
+                )
                 for one in answers
             ]
         # One that is cancelled would cancel the producer's stop as well.

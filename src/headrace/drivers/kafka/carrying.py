@@ -33,7 +33,7 @@ class Carrier:
 
     def use(self, producer: Any, looking: Any, reading: Any) -> None:
         """A producer, and two consumers without a group: one to look, one to read logs."""
-        retrain = retraining_in(self._threads, self._attempt)
+        retrain = retraining_in(self._threads, self._attempt_job)
         self._producer = producer
         self._looker = Reader(looking, retrain)
         self._reader = Reader(reading, retrain)
@@ -44,17 +44,17 @@ class Carrier:
             case Produce(posts=posts):
                 return [record.offset for record in await send(self._producer, posts)]
             case Commit(offsets=offsets):
-                return await self._commit(offsets)
+                return await self._commit_offsets(offsets)
             case Look():
-                return await self._look(request)
+                return await self._find_bounds(request)
             case Find() | Read() | Retrain():
                 return await self._reader.carry_out(request)
             case Load() | Save():
-                return await self._in_thread(self._store, request)
+                return await self._in_thread(self._use_store, request)
 
-    async def _look(self, request: Look) -> Any:
+    async def _find_bounds(self, request: Look) -> Any:
         if request.may_fail:
-            with suppress(client.library("aiokafka.errors").KafkaError, TimeoutError):
+            with suppress(client.import_extra("aiokafka.errors").KafkaError, TimeoutError):
                 return await asyncio.wait_for(self._looker.look(request.parts), HEARD_S)
             return None
         found = await self._looker.carry_out(request)
@@ -64,15 +64,15 @@ class Carrier:
                 found[part] = bounds._replace(committed=committed)
         return found
 
-    async def _commit(self, offsets: Mapping[Part, int]) -> str | None:
+    async def _commit_offsets(self, offsets: Mapping[Part, int]) -> str | None:
         changed = {partition_of(*part): offset for part, offset in offsets.items()}
         try:
             await self.consumer.commit(changed)
-        except client.library("aiokafka.errors").CommitFailedError as error:
+        except client.import_extra("aiokafka.errors").CommitFailedError as error:
             return str(error)
         return None
 
-    def _store(self, request: Load | Save) -> Any:
+    def _use_store(self, request: Load | Save) -> Any:
         match request:
             case Load(kind="training"):
                 return self._states.training()
@@ -88,7 +88,7 @@ class Carrier:
                     return str(error)
         return None
 
-    def _attempt(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         began = time.perf_counter()
         try:
             return attempt(job)

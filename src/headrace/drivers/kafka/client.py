@@ -87,7 +87,7 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
         options["sasl_oauth_token_provider"] = token_provider(kafka)
     elif kafka.sasl != "none":
         options["sasl_plain_username"] = kafka.username
-        options["sasl_plain_password"] = password(kafka)
+        options["sasl_plain_password"] = read_password(kafka)
     return options
 
 
@@ -98,7 +98,7 @@ def faust_credentials(kafka: KafkaSettings) -> Any:
     set, and `client_options` has refused SASL without `tls` beyond loopback.
     """
     options = client_options(kafka)
-    auth = library("faust.auth")
+    auth = import_extra("faust.auth")
     if kafka.sasl == "none":
         return auth.SSLCredentials(context=options["ssl_context"]) if kafka.tls else None
     if kafka.sasl == "OAUTHBEARER":
@@ -122,7 +122,7 @@ def faust_brokers(kafka: KafkaSettings) -> list[str]:
     return [f"kafka://{server}" for server in kafka.servers]
 
 
-def producer(kafka: KafkaSettings, **changes: Any) -> Any:
+def make_producer(kafka: KafkaSettings, **changes: Any) -> Any:
     """An `AIOKafkaProducer`, not started: all replicas acknowledge, a retry writes nothing twice.
 
     While the brokers are away, `stop` waits for them: give it a deadline.
@@ -135,11 +135,11 @@ def producer(kafka: KafkaSettings, **changes: Any) -> Any:
         "max_request_size": kafka.request_bytes_max,
         "request_timeout_ms": PRODUCE_MAX_S * 1000,
     }
-    kind = library("aiokafka").AIOKafkaProducer
+    kind = import_extra("aiokafka").AIOKafkaProducer
     return kind(**client_options(kafka), **(options | passed_on(kafka, kind) | changes))
 
 
-def consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) -> Any:
+def make_consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) -> Any:
     """An `AIOKafkaConsumer`, not started, that commits nothing by itself.
 
     With a `group` it shares partitions with the others (`subscribe` it); without one it reads what
@@ -164,14 +164,14 @@ def consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) 
             "max_poll_interval_ms": BETWEEN_POLLS_MAX_S * 1000,
             "rebalance_timeout_ms": REBALANCE_MAX_S * 1000,
         }
-    kind = library("aiokafka").AIOKafkaConsumer
+    kind = import_extra("aiokafka").AIOKafkaConsumer
     passed = passed_on(kafka, kind, is_member=group is not None)
     return kind(**client_options(kafka), **(options | passed | changes))
 
 
-def admin(kafka: KafkaSettings, **changes: Any) -> Any:
+def make_admin(kafka: KafkaSettings, **changes: Any) -> Any:
     """An `AIOKafkaAdminClient`, not started; it is `close`d, not stopped."""
-    kind = library("aiokafka.admin").AIOKafkaAdminClient
+    kind = import_extra("aiokafka.admin").AIOKafkaAdminClient
     return kind(**client_options(kafka), **(passed_on(kafka, kind) | changes))
 
 
@@ -183,7 +183,7 @@ async def check_brokers(kafka: KafkaSettings) -> None:
     `BadSettings` if all refuse us or show a certificate that we can't believe, or where brokers on
     loopback send their clients away from it without TLS.
     """
-    failed = library("aiokafka.errors").KafkaError
+    failed = import_extra("aiokafka.errors").KafkaError
     reasons, may_pass = [], False
     for server in kafka.servers:
         try:
@@ -217,11 +217,15 @@ async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
     options = client_options(kafka) | {"request_timeout_ms": ANSWER_MAX_S * 1000}
     del options["bootstrap_servers"]
     host, _, port = server.rpartition(":")
-    connection = library("aiokafka.conn").AIOKafkaConnection(host.strip("[]"), int(port), **options)
+    connection = import_extra("aiokafka.conn").AIOKafkaConnection(
+        host.strip("[]"), int(port), **options
+    )
     is_open = True
     try:
         await connection.connect()
-        response = await connection.send(library("aiokafka.protocol.metadata").MetadataRequest([]))
+        response = await connection.send(
+            import_extra("aiokafka.protocol.metadata").MetadataRequest([])
+        )
     except OSError:
         # Nobody is there who would see it closed.
         is_open = False
@@ -236,7 +240,7 @@ async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
 # ------------------------------------------------------------------------------------ parts
 
 
-def library(name: str) -> ModuleType:
+def import_extra(name: str) -> ModuleType:
     """A module of an optional library. Raises `BadSettings` where the extra is not installed."""
     try:
         return import_module(name)
@@ -253,7 +257,7 @@ def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=kafka.ca_file or None)
     except OSError as error:
-        raise BadSettings(f"kafka.ca_file is {kafka.ca_file!r}: {_why(error)}") from error
+        raise BadSettings(f"kafka.ca_file is {kafka.ca_file!r}: {_explain_error(error)}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if kafka.cert_file:
         try:
@@ -261,7 +265,7 @@ def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
         except OSError as error:
             raise BadSettings(
                 f"kafka.cert_file is {kafka.cert_file!r} and kafka.key_file is "
-                f"{kafka.key_file!r}: {_why(error)}"
+                f"{kafka.key_file!r}: {_explain_error(error)}"
             ) from error
     return context
 
@@ -276,13 +280,13 @@ def _no_passphrase() -> str:
     raise BadSettings("kafka.key_file is encrypted; must be a key without a passphrase")
 
 
-def _why(error: OSError) -> str:
+def _explain_error(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"not what PEM files hold, or key and certificate differ ({error.reason})"
     return f"can't be read ({error.strerror})"
 
 
-def password(kafka: KafkaSettings) -> Secret:
+def read_password(kafka: KafkaSettings) -> Secret:
     """The password, from its file or the environment, without white space around it.
 
     Raises `BadSettings` where there is none.

@@ -16,7 +16,7 @@ from typing import Any
 from ...errors import BadSettings
 from ...flow.effects import Part
 from ...settings.kafka import KafkaSettings
-from .client import ANSWER_MAX_S, NoBroker, admin, check_brokers, consumer, library
+from .client import ANSWER_MAX_S, NoBroker, check_brokers, import_extra, make_admin, make_consumer
 from .reading import partition_of
 
 VISIBLE_MAX_S = 30.0
@@ -57,14 +57,14 @@ class Member:
 
 
 @asynccontextmanager
-async def connected(kafka: KafkaSettings) -> AsyncIterator[Cluster]:
+async def connect_cluster(kafka: KafkaSettings) -> AsyncIterator[Cluster]:
     """A connection to the brokers.
 
     Raises `NoBroker` for what may pass, within the block too, and `BadSettings` for what won't.
     """
     await check_brokers(kafka)
-    client = admin(kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
-    failed = library("aiokafka.errors").KafkaError
+    client = make_admin(kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
+    failed = import_extra("aiokafka.errors").KafkaError
     try:
         await client.start()
         yield Cluster(kafka, client)
@@ -79,7 +79,7 @@ async def connected(kafka: KafkaSettings) -> AsyncIterator[Cluster]:
 
 
 class Cluster:
-    """The brokers, as far as topics go. Made by `connected`."""
+    """The brokers, as far as topics go. Made by `connect_cluster`."""
 
     def __init__(self, kafka: KafkaSettings, client: Any) -> None:
         self._kafka, self._client = kafka, client
@@ -103,7 +103,7 @@ class Cluster:
 
         Raises `BadSettings` with the reason of each one that can't be created.
         """
-        new = library("aiokafka.admin").NewTopic
+        new = import_extra("aiokafka.admin").NewTopic
         topics = [
             new(one.name, one.partitions_n, one.replication, topic_configs=one.rules)
             for one in wanted
@@ -111,7 +111,7 @@ class Cluster:
         if not topics:
             return
         response = await self._client.create_topics(topics)
-        errors = library("aiokafka.errors")
+        errors = import_extra("aiokafka.errors")
         faults = []
         for name, code, *told in response.topic_errors:
             kind = errors.for_code(code)
@@ -124,8 +124,8 @@ class Cluster:
 
     async def grow(self, name: str, partitions_n: int) -> None:
         """Give a topic more partitions, unless it has as many. Raises `BadSettings`."""
-        errors = library("aiokafka.errors")
-        more = library("aiokafka.admin").NewPartitions(total_count=partitions_n)
+        errors = import_extra("aiokafka.errors")
+        more = import_extra("aiokafka.admin").NewPartitions(total_count=partitions_n)
         try:
             await self._client.create_partitions({name: more})
         except errors.InvalidPartitionsError:
@@ -136,7 +136,7 @@ class Cluster:
 
     async def delete_before(self, places: Mapping[Part, int]) -> None:
         """Delete the records of these partitions before these offsets. Raises `BadSettings`."""
-        before = library("aiokafka.admin").RecordsToDelete
+        before = import_extra("aiokafka.admin").RecordsToDelete
         wanted = {partition_of(*part): before(place) for part, place in places.items()}
         await self._client.delete_records(wanted)
 
@@ -168,7 +168,7 @@ class Cluster:
         """How topics keep their records, by name; without those whose rules we may not see."""
         if not names:
             return {}
-        kinds = library("aiokafka.admin.config_resource")
+        kinds = import_extra("aiokafka.admin.config_resource")
         asked = [
             kinds.ConfigResource(kinds.ConfigResourceType.TOPIC, name, dict.fromkeys(_RULES))
             for name in names
@@ -182,8 +182,8 @@ class Cluster:
 
     async def members(self, group: str) -> list[Member]:
         """Who is in a consumer group now; nobody where there is no such group."""
-        errors = library("aiokafka.errors")
-        kind = library("aiokafka.coordinator.protocol").ConsumerProtocolMemberAssignment
+        errors = import_extra("aiokafka.errors")
+        kind = import_extra("aiokafka.coordinator.protocol").ConsumerProtocolMemberAssignment
         found = []
         for response in await self._client.describe_consumer_groups([group]):
             for told in response.groups:
@@ -205,11 +205,11 @@ class Cluster:
 
     async def records(self, partitions: dict[str, int]) -> dict[str, int]:
         """How many records topics hold, by name, from the numbers of their partitions."""
-        pair = library("aiokafka").TopicPartition
+        pair = import_extra("aiokafka").TopicPartition
         asked = [pair(name, i) for name, n in partitions.items() for i in range(n)]
         if not asked:
             return {}
-        reader = consumer(self._kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
+        reader = make_consumer(self._kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
         try:
             await reader.start()
             first = await reader.beginning_offsets(asked)

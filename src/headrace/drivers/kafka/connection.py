@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from ...bridges.bridge import Unreachable
 from ...errors import BadInput
 from ...settings.kafka import KafkaSettings
-from .client import NoBroker, check_brokers, library
-from .faults import lasting, passes
+from .client import NoBroker, check_brokers, import_extra
+from .faults import find_lasting, passes
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Connection(ABC):
         self._runner.close()
 
     async def _reached(self, act: Coroutine[Any, Any, T]) -> T:
-        kafka_error = library("aiokafka.errors").KafkaError
+        kafka_error = import_extra("aiokafka.errors").KafkaError
         try:
             if self._opened is None:
                 await check_brokers(self._settings)
@@ -58,5 +58,5 @@ class Connection(ABC):
             if isinstance(error, Unreachable):
                 raise
             if not passes(error):
-                raise BadInput(f"Kafka: {lasting(error)}") from error
+                raise BadInput(f"Kafka: {find_lasting(error)}") from error
             raise Unreachable(f"Kafka: {str(error) or type(error).__name__}") from error

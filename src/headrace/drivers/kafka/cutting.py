@@ -9,9 +9,9 @@ from __future__ import annotations
 from ...errors import BadInput
 from ...flow.effects import Part
 from ...settings import Settings
-from .cluster import connected
+from .cluster import connect_cluster
 from .states import States
-from .topics import ensure
+from .topics import ensure_topics
 
 
 async def places_to_cut(settings: Settings, states: States) -> dict[Part, int]:
@@ -20,7 +20,7 @@ async def places_to_cut(settings: Settings, states: States) -> dict[Part, int]:
     Raises `BadInput` where a part has none, `NoBroker` and `BadSettings` as `ensure`.
     """
     kafka = settings.kafka
-    events = (await ensure(settings, create=False))[0].found
+    events = (await ensure_topics(settings, create=False))[0].found
     assert events is not None
     _, training = states.training()
     stands = {"the training log": training}
@@ -40,7 +40,7 @@ async def places_to_cut(settings: Settings, states: States) -> dict[Part, int]:
     return places
 
 
-async def cut(settings: Settings, places: dict[Part, int]) -> None:
+async def cut_logs(settings: Settings, places: dict[Part, int]) -> None:
     """Delete the records before these places. Raises `NoBroker`, and `BadSettings` if refused."""
-    async with connected(settings.kafka) as cluster:
+    async with connect_cluster(settings.kafka) as cluster:
         await cluster.delete_before(places)

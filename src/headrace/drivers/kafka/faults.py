@@ -43,16 +43,16 @@ ADVICE = {
 
 def passes(error: BaseException) -> bool:
     """Whether another session may be free of this."""
-    if isinstance(error, client.library("aiokafka.errors").KafkaError):
+    if isinstance(error, client.import_extra("aiokafka.errors").KafkaError):
         return type(error).__name__ not in ADVICE
     return isinstance(error, client.NoBroker | FencedError | GrownError | OSError | TimeoutError)
 
 
-def lasting(error: BaseException) -> BaseException | None:
+def find_lasting(error: BaseException) -> BaseException | None:
     """What of this does not pass, as whoever runs the worker should read it; None if all does."""
     if isinstance(error, BaseExceptionGroup):
         rest = error.split(passes)[1]
-        found = None if rest is None else _single(rest)
+        found = None if rest is None else _unwrap_error(rest)
     else:
         found = None if passes(error) else error
     advice = ADVICE.get(type(found).__name__)
@@ -61,7 +61,7 @@ def lasting(error: BaseException) -> BaseException | None:
     return BadInput(f"{type(found).__name__}: {found}: {advice}")
 
 
-def _single(error: BaseException) -> BaseException:
+def _unwrap_error(error: BaseException) -> BaseException:
     """The error in a group of one, however deep; the group if there are several."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -80,7 +80,7 @@ def kind_of(error: BaseException) -> str:
         return "fenced"
     if isinstance(error, GrownError):
         return "partitions"
-    lost = client.library("aiokafka.errors").KafkaConnectionError
+    lost = client.import_extra("aiokafka.errors").KafkaConnectionError
     return "network" if isinstance(error, OSError | client.NoBroker | lost) else "brokers"
 
 

@@ -19,9 +19,9 @@ from ...flow.sealed import ANSWERS_TOPIC
 from ...messages import ErasureOrdered, LabelSettled
 from ...query.orders import Order, Orders, fault_of, name_of
 from ...settings.kafka import KafkaSettings
-from .client import consumer, producer
+from .client import make_consumer, make_producer
 from .connection import Connection
-from .reading import QUICK, Reader, retraining_in, started
+from .reading import QUICK, Reader, retraining_in, start_client
 
 T = TypeVar("T")
 
@@ -56,22 +56,22 @@ class KafkaOrders(Connection):
         """
         if fault := fault_of(order):
             raise BadSettings(fault)
-        return self._run(self._place(order))
+        return self._run(self._place_order(order))
 
     def found(self, order: Order) -> dict[str, Any] | None:
-        """What is known of the order of this kind with this key, as `RoundsTold.round` says it."""
-        return self._run(self._found(order))
+        """What is known of the order of this kind with this key; see `RoundOutcomes.round`."""
+        return self._run(self._find_order(order))
 
     async def _connect(self, stack: AsyncExitStack) -> None:
         self._reader = Reader(
-            await started(stack, consumer(self._settings, **QUICK)), retraining_in(None)
+            await start_client(stack, make_consumer(self._settings, **QUICK)), retraining_in(None)
         )
-        self._producer = await started(stack, producer(self._settings))
+        self._producer = await start_client(stack, make_producer(self._settings))
 
     def labelled_requests(self, is_wanted: Callable[[LabelSettled], bool]) -> set[str]:
         """The requests with a label that the training log has, less those erased since."""
         routine = labelled_requests(Part(self._settings.training, 0), is_wanted)
-        return self._run(self._read(routine))
+        return self._run(self._read_logs(routine))
 
     def event_ends(self) -> dict[int, int]:
         """Where each partition of the events ends."""
@@ -86,26 +86,26 @@ class KafkaOrders(Connection):
         bounds = await self._reader.look(parts)
         return {part.partition: found.end for part, found in bounds.items()}
 
-    async def _found(self, order: Order) -> dict[str, Any] | None:
-        told = await self._told_of(order)
+    async def _find_order(self, order: Order) -> dict[str, Any] | None:
+        told = await self._find_erasure(order)
         return {"state": "ordered"} if told is None and name_of(order) in self._placed else told
 
-    async def _told_of(self, order: Order) -> dict[str, Any] | None:
+    async def _find_erasure(self, order: Order) -> dict[str, Any] | None:
         """An erasure is known when every desk has passed it on, and told when all shards say so."""
         if not isinstance(order, ErasureOrdered):
-            return await self._read(self._told.read(name_of(order)))
+            return await self._read_logs(self._told.read(name_of(order)))
         desks = range(self._settings.desk_partitions)
         names = [name_of(msgspec.structs.replace(order, desk=desk)) for desk in desks]
-        return erased_by_all([await self._read(self._told.read(name)) for name in names])
+        return erased_by_all([await self._read_logs(self._told.read(name)) for name in names])
 
-    async def _read(self, routine: Routine[T]) -> T:
+    async def _read_logs(self, routine: Routine[T]) -> T:
         try:
             return await self._reader.run(routine)
         finally:
             self._reader.rest()
 
-    async def _place(self, order: Order) -> bool:
-        if await self._found(order) is not None:
+    async def _place_order(self, order: Order) -> bool:
+        if await self._find_order(order) is not None:
             return False
         value = msgspec.json.encode(order)
         if self._sealer is not None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ...flow.effects import Bounds, Find, Look, Part, Read, Retrain, Routine
 from ...learn.retrain import Challenger, RetrainJob, attempt
-from .client import library
+from .client import import_extra
 from .topic_ids import topic_ids
 
 QUICK: dict[str, Any] = {"fetch_max_wait_ms": 20}
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 def partition_of(topic: str, partition: int) -> Any:
     """aiokafka's name for a partition."""
-    return library("aiokafka").TopicPartition(topic, partition)
+    return import_extra("aiokafka").TopicPartition(topic, partition)
 
 
 class Reader:
@@ -70,9 +70,9 @@ class Reader:
                 case Look(parts=parts):
                     return await self.look(parts)
                 case Find(parts=parts, since_ms=since_ms):
-                    return await self._find(parts, since_ms)
+                    return await self._find_offsets(parts, since_ms)
                 case Read(part=part, start=start, stop=stop):
-                    return await self._read(part, start, stop)
+                    return await self._read_records(part, start, stop)
 
     async def look(self, parts: tuple[Part, ...]) -> dict[Part, Bounds]:
         """Where these begin and end."""
@@ -87,9 +87,9 @@ class Reader:
             for part, tp in zip(parts, tps, strict=True)
         }
 
-    async def _find(self, parts: tuple[Part, ...], since_ms: int) -> dict[Part, int]:
+    async def _find_offsets(self, parts: tuple[Part, ...], since_ms: int) -> dict[Part, int]:
         tps = [partition_of(*part) for part in parts]
-        self._assign(tps)
+        self._assign_partitions(tps)
         found = await self._consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
         ends = await self._consumer.end_offsets(tps)
         return {
@@ -97,10 +97,10 @@ class Reader:
             for part, tp in zip(parts, tps, strict=True)
         }
 
-    async def _read(self, part: Part, start: int, stop: int) -> tuple[list[Any], int]:
+    async def _read_records(self, part: Part, start: int, stop: int) -> tuple[list[Any], int]:
         tp = partition_of(*part)
         if part not in self._places:
-            self._assign([*(partition_of(*other) for other in self._places), tp])
+            self._assign_partitions([*(partition_of(*other) for other in self._places), tp])
             self._places = dict.fromkeys([*self._places, part], -1)
         if self._places[part] != start:
             self._consumer.seek(tp, start)
@@ -116,7 +116,7 @@ class Reader:
         self._places[part] = place
         return records, place
 
-    def _assign(self, tps: list[Any]) -> None:
+    def _assign_partitions(self, tps: list[Any]) -> None:
         """Read these, and no others: a place that was read up to is none any more."""
         self._consumer.assign(tps)
         self._places = {}
@@ -137,7 +137,7 @@ def retraining_in(threads: Any, call: Callable[[RetrainJob], Any] = attempt) -> 
     return retrain
 
 
-async def started(stack: AsyncExitStack, asleep: Any) -> Any:
+async def start_client(stack: AsyncExitStack, asleep: Any) -> Any:
     """A client, started, and stopped with the stack, in good time even if no broker answers."""
 
     async def stopped() -> None:

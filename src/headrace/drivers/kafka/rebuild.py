@@ -127,77 +127,79 @@ class Rebuild:
 
     async def training(self) -> Part:
         """The training log's state."""
-        part = self._begun("training")
+        part = self._begin_part("training")
         saved, position = self._states.training()
         tp = LogPart(self._kafka.training, 0)
         tapes, end = await self._tapes_of(tp)
-        cut = _cut(tp, tapes.lost[tp])
+        cut = _describe_cut(tp, tapes.lost[tp])
         if position > end:
-            _beyond(part, f"{tp.topic} ends at {end}, and the snapshot stands at {position}")
+            _mark_beyond(part, f"{tp.topic} ends at {end}, and the snapshot stands at {position}")
         elif cut:
             part.verdict, part.told = CUT, [cut]
         else:
             log = new_log(self._settings)
             await self._reader.run(fold_until(log, tapes, tp, position))
-            _judge(part, position > 0, differences(log, saved))
+            _judge_part(part, position > 0, differences(log, saved))
             await self._reader.run(fold_until(log, tapes, tp, end))
             if self._is_to_write(part, end > position):
-                self._clear(part)
+                self._clear_snapshots(part)
                 self._states.write_training(frozen_log(log), end)
                 part.is_written = True
-        return self._done(part)
+        return self._finish_part(part)
 
     async def desk(self, number: int) -> Part:
         """One desk. What it says of entries after the committed one may not be said yet: a
         snapshot must not stand behind that.
         """
-        part = self._begun(f"desk-{number}")
+        part = self._begin_part(f"desk-{number}")
         saved = self._states.desk(number)
         tp = LogPart(self._kafka.desk, number)
         tapes, end = await self._tapes_of(tp)
         if saved.position > end:
             told = f"{tp.topic}, partition {number}, ends at {end}"
-            return self._done(_beyond(part, f"{told}, and the snapshot stands at {saved.position}"))
+            return self._finish_part(
+                _mark_beyond(part, f"{told}, and the snapshot stands at {saved.position}")
+            )
         desk, blob = PartitionDesk(self._settings, number), b""
         arrived = min(end, self._committed.get(tp, 0))
         for stop in sorted({saved.position, arrived, end}):
             await self._reader.run(_fold_desk(desk, tapes, tp, stop))
             if stop == saved.position:
                 found = differences(desk.state, saved.state)
-                _judge(part, stop > 0, found, _cut(tp, tapes.lost[tp]))
+                _judge_part(part, stop > 0, found, _describe_cut(tp, tapes.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
         if self._is_to_write(part, arrived > saved.position):
-            self._clear(part)
+            self._clear_snapshots(part)
             self._states.write_desk(number, blob, arrived)
             part.is_written = True
-        return self._done(part)
+        return self._finish_part(part)
 
     async def shard(self, number: int) -> Part:
         """One shard. A snapshot may stand where all that was decided before is known to be sent."""
-        part = self._begun(f"shard-{number}")
+        part = self._begin_part(f"shard-{number}")
         saved = self._states.shard(number, self._partitions_n)
         chain = await self._reader.run(chain_of(self._settings, number))
-        first, end = await self._bounds(number)
-        fault = self._impossible(chain, end, saved[2])
+        first, end = await self._find_bounds(number)
+        fault = self._explain_impossible(chain, end, saved[2])
         if fault:
-            return self._done(_beyond(part, fault))
-        cut = self._missing(chain, first)
+            return self._finish_part(_mark_beyond(part, fault))
+        cut = self._explain_missing(chain, first)
         if first[partition_of(self._kafka.training, 0)]:
             part.verdict, part.told = CUT, [cut]
-            return self._done(part)
+            return self._finish_part(part)
         try:
-            written = await self._walk(part, chain, saved, cut)
+            written = await self._walk_chain(part, chain, saved, cut)
         except UnusableError as error:
-            _beyond(part, f"the snapshot is of a worker that had lost the partition: {error}")
-            written = await self._walk(part, chain, None, cut)
+            _mark_beyond(part, f"the snapshot is of a worker that had lost the partition: {error}")
+            written = await self._walk_chain(part, chain, None, cut)
         if written is not None and self._is_to_write(part, chain.done > int(saved[2]["journal"])):
-            self._clear(part)
+            self._clear_snapshots(part)
             self._states.write_shard(number, *written)
             part.is_written = True
-        return self._done(part)
+        return self._finish_part(part)
 
-    async def _walk(
+    async def _walk_chain(
         self, part: Part, chain: Chain, saved: Saved | None, cut: str
     ) -> tuple[bytes, bytes, dict[str, int | str]] | None:
         """The shard from its first step to its last, judged at the snapshot.
@@ -218,20 +220,20 @@ class Rebuild:
                 written = (shard.freeze(), frozen_log(log), shard.places(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
                 await self._reader.run(recovery.catch_up(shard, log, int(positions["training"])))
-                _judge(part, True, _compared(shard, log, saved), cut)
+                _judge_part(part, True, _compare_states(shard, log, saved), cut)
         if positions is None:
-            _judge(part, False, [], cut)
+            _judge_part(part, False, [], cut)
         if differing.n:
             part.told.append(f"{differing.told}; what was asked then holds")
         return written
 
-    async def _bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
+    async def _find_bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
         """Where the logs that a shard follows from begin, and where they end."""
         tps = [partition_of(self._kafka.events, number), partition_of(self._kafka.training, 0)]
         first = await self._consumer.beginning_offsets(tps)
         return first, await self._consumer.end_offsets(tps)
 
-    def _impossible(
+    def _explain_impossible(
         self, chain: Chain, end: Mapping[Any, int], positions: Mapping[str, int | str]
     ) -> str:
         """Why these logs can't be those that the shard was made from; empty if they can."""
@@ -246,15 +248,15 @@ class Rebuild:
             if stop > end[tp]
         )
 
-    def _missing(self, chain: Chain, first: Mapping[Any, int]) -> str:
+    def _explain_missing(self, chain: Chain, first: Mapping[Any, int]) -> str:
         """What retention deleted that the shard follows from; empty if nothing."""
         events = partition_of(self._kafka.events, chain.partition)
         training = partition_of(self._kafka.training, 0)
         needed = first[events] if chain.starts_at is None else chain.starts_at
         reasons = (
-            _cut(training, first[training]),
-            _cut(partition_of(self._kafka.journal, chain.partition), chain.lost_n),
-            _cut(events, max(0, first[events] - needed)),
+            _describe_cut(training, first[training]),
+            _describe_cut(partition_of(self._kafka.journal, chain.partition), chain.lost_n),
+            _describe_cut(events, max(0, first[events] - needed)),
         )
         return "; ".join(filter(None, reasons))
 
@@ -271,16 +273,16 @@ class Rebuild:
         is_wanted = part.verdict == DIFFERS or is_further
         return self._is_writing and is_wanted and part.verdict != CUT
 
-    def _clear(self, part: Part) -> None:
+    def _clear_snapshots(self, part: Part) -> None:
         """What differs is removed: it may stand further on, and would be taken for the newest."""
         if part.verdict == DIFFERS:
             self._states.clear(part.name)
 
-    def _begun(self, name: str) -> Part:
+    def _begin_part(self, name: str) -> Part:
         self._read_n, self._began = self._consumer.records_n, time.monotonic()
         return Part(name)
 
-    def _done(self, part: Part) -> Part:
+    def _finish_part(self, part: Part) -> Part:
         part.records_n = self._consumer.records_n - self._read_n
         part.took_s = time.monotonic() - self._began
         part.told = list(dict.fromkeys(part.told))
@@ -290,7 +292,7 @@ class Rebuild:
 Saved: TypeAlias = tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]
 
 
-def _compared(shard: PartitionShard, log: TrainingLog, saved: Saved) -> list[Difference]:
+def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> list[Difference]:
     theirs, their_log, positions = saved
     for name, mine in (("journal", shard.journal), ("events", shard.position)):
         if mine != positions[name]:
@@ -309,7 +311,7 @@ def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Rou
                 desk.fold(*entry, record.offset)
 
 
-def _judge(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "") -> None:
+def _judge_part(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "") -> None:
     """Equal is equal, whatever was deleted; what differs after that proves nothing."""
     if has_snapshot and not found:
         part.verdict = EQUAL
@@ -321,13 +323,13 @@ def _judge(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "
         part.told += [f"made again, and saved: {one}" for one in found[:SHOWN_MAX]]
 
 
-def _beyond(part: Part, fault: str) -> Part:
+def _mark_beyond(part: Part, fault: str) -> Part:
     part.verdict = DIFFERS
     part.told.append(fault)
     return part
 
 
-def _cut(tp: Any, lost_n: int) -> str:
+def _describe_cut(tp: Any, lost_n: int) -> str:
     """Why a state can't be made again, as a sentence; empty if nothing is missing."""
     if not lost_n:
         return ""

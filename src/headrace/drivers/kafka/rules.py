@@ -40,16 +40,16 @@ def rules_in_use(settings: Settings) -> dict[str, str]:
     >>> [name for name in rules_in_use(parse({"seed": 3})) if "version" not in name]
     ['seed']
     """
-    parts = {name: _digest(msgspec.json.encode(value)) for name, value in _set(settings)}
+    parts = {name: _hash_bytes(msgspec.json.encode(value)) for name, value in _list_set(settings)}
     parts |= {f"{VERSION_OF}{name}": version(name) for name in PACKAGES}
     parts[f"{VERSION_OF}python"] = ".".join(platform.python_version_tuple()[:2])
-    for name, value in _set(settings):
+    for name, value in _list_set(settings):
         for module in _modules_in(msgspec.to_builtins(value)):
-            parts[f"code of {module} ({name})"] = _digest(_source(module))
+            parts[f"code of {module} ({name})"] = _hash_bytes(_read_source(module))
     return parts
 
 
-def _set(settings: Settings) -> Iterator[tuple[str, Any]]:
+def _list_set(settings: Settings) -> Iterator[tuple[str, Any]]:
     """Settings that decide and are no defaults, by their path."""
     defaults = Settings()
     for section in settings.__struct_fields__:
@@ -79,7 +79,7 @@ def _modules_in(value: Any) -> Iterator[str]:
             yield module
 
 
-def _source(module: str) -> bytes:
+def _read_source(module: str) -> bytes:
     """The source of a module; nothing of one that has no file."""
     try:
         return Path(getattr(sys.modules[module], "__file__", None) or "").read_bytes()
@@ -87,5 +87,5 @@ def _source(module: str) -> bytes:
         return b""
 
 
-def _digest(data: bytes) -> str:
+def _hash_bytes(data: bytes) -> str:
     return xxhash.xxh64_hexdigest(data)

@@ -51,9 +51,9 @@ from ...report import Report
 from ...settings import Settings
 from . import client
 from .carrying import Carrier
-from .reading import QUICK, partition_of, started
+from .reading import QUICK, partition_of, start_client
 from .states import States
-from .telling import build_flow_report
+from .worker_report import build_flow_report
 
 POLL_MS = 50
 
@@ -116,25 +116,25 @@ class Session:
         """Live until `stop` is set. Raises whatever went wrong, as an exception group."""
         kafka = self.settings.kafka
         async with AsyncExitStack() as stack:
-            producer = await started(stack, client.producer(kafka))
-            self._tail = await started(stack, client.consumer(kafka))
-            looking = await started(stack, client.consumer(kafka))
-            reading = await started(stack, client.consumer(kafka, **QUICK))
+            producer = await start_client(stack, client.make_producer(kafka))
+            self._tail = await start_client(stack, client.make_consumer(kafka))
+            looking = await start_client(stack, client.make_consumer(kafka))
+            reading = await start_client(stack, client.make_consumer(kafka, **QUICK))
             self._carrier.use(producer, looking, reading)
             async with asyncio.TaskGroup() as self._tasks:
                 self.take()
                 await self._joining.wait()
-                beside = [self._tasks.create_task(self._follow())]
+                beside = [self._tasks.create_task(self._follow_training())]
                 try:
-                    self.consumer = client.consumer(kafka, group=kafka.group)
+                    self.consumer = client.make_consumer(kafka, group=kafka.group)
                     self._carrier.consumer = self.consumer
-                    await started(stack, self.consumer)
+                    await start_client(stack, self.consumer)
                     self.consumer.subscribe(
                         [kafka.events, kafka.desk, kafka.answers, kafka.drift],
-                        listener=_listener(self),
+                        listener=_make_listener(self),
                     )
                     self.is_joined = True
-                    beside.append(self._tasks.create_task(self._poll()))
+                    beside.append(self._tasks.create_task(self._poll_records()))
                     await stop.wait()
                     self.take(Stopped())
                     await self._ended.wait()
@@ -151,12 +151,12 @@ class Session:
         """Tell the flow, and carry out what follows; between two awaits."""
         began = time.perf_counter()
         effects = self.flow.take((Woke(self._clock(), time.monotonic()), *inputs))
-        self._time(effects, time.perf_counter() - began)
+        self._time_effects(effects, time.perf_counter() - began)
         for effect in effects:
             self._carry_out(effect)
         self._moved.set()
 
-    async def _poll(self) -> None:
+    async def _poll_records(self) -> None:
         """Read what is ours, and let time pass."""
         batch_max = self.settings.worker.batch_max
         while True:
@@ -171,11 +171,11 @@ class Session:
                     async with asyncio.timeout(timeout_ms / 1_000):
                         await self._moved.wait()
             records = {Part(*tp): records for tp, records in found.items()}
-            self.take(Polled(turn, records, await self._positions()))
+            self.take(Polled(turn, records, await self._read_positions()))
             # Everything else of this process has its turn.
             await asyncio.sleep(0)
 
-    async def _positions(self) -> dict[Part, int] | None:
+    async def _read_positions(self) -> dict[Part, int] | None:
         if not self.flow.is_commit_due:
             return None
         events = self.settings.kafka.events
@@ -183,7 +183,7 @@ class Session:
         assigned = self.consumer.assignment()
         return {Part(*tp): await self.consumer.position(tp) for tp in tps if tp in assigned}
 
-    async def _follow(self) -> None:
+    async def _follow_training(self) -> None:
         """Read the training log ahead for ever."""
         while True:
             found = await self._tail.getmany(timeout_ms=1_000, max_records=1_000)
@@ -196,7 +196,7 @@ class Session:
         """The group shares out anew when this returns."""
         if not self._is_over:
             self._released.clear()
-            await self._tell(Revoked())
+            await self._tell_flow(Revoked())
             await self._released.wait()
 
     async def assigned(self, tps: set[Any]) -> None:
@@ -213,9 +213,9 @@ class Session:
         bounds = await self._carrier.result(Look(journals))
         routes = await self._carrier.result(Look(routed, is_of_group=True))
         ends = {part.partition: found.end for part, found in bounds.items()}
-        await self._tell(Assigned(parts, routes, ends))
+        await self._tell_flow(Assigned(parts, routes, ends))
 
-    async def _tell(self, one: Input) -> None:
+    async def _tell_flow(self, one: Input) -> None:
         """Tell the flow in a task of this session's, whose error ends it: aiokafka hides others."""
 
         async def tell() -> None:
@@ -238,7 +238,7 @@ class Session:
     def _carry_out(self, effect: Effect) -> None:
         match effect:
             case Ask(number=number, request=request):
-                task = self._tasks.create_task(self._answer(number, request))
+                task = self._tasks.create_task(self._answer_request(number, request))
                 self._asked.add(task)
                 task.add_done_callback(self._asked.discard)
             case Seek(part=part, position=position):
@@ -260,12 +260,12 @@ class Session:
             case Ended():
                 self._ended.set()
 
-    async def _answer(self, number: int, request: Request) -> None:
+    async def _answer_request(self, number: int, request: Request) -> None:
         self.take(Done(number, await self._carrier.result(request)))
 
     # --------------------------------------------------------------------- what it says of itself
 
-    def _time(self, effects: Sequence[Effect], took_s: float) -> None:
+    def _time_effects(self, effects: Sequence[Effect], took_s: float) -> None:
         fed = [effect for effect in effects if isinstance(effect, Fed)]
         events_n = sum(one.events_n for one in fed)
         for one in fed:
@@ -287,9 +287,9 @@ class Session:
         )
 
 
-def _listener(session: Session) -> Any:
+def _make_listener(session: Session) -> Any:
     """The session's ears, as aiokafka wants them."""
-    base = client.library("aiokafka").ConsumerRebalanceListener
+    base = client.import_extra("aiokafka").ConsumerRebalanceListener
 
     class Listener(base):  # type: ignore[misc, valid-type]  # its base is known at run time only
         async def on_partitions_revoked(self, revoked: set[Any]) -> None:

@@ -101,7 +101,7 @@ class States:
             self.write_training(part.blob, int(part.positions["training"]))
         series = "training" if part.kind == "training" else f"{part.kind}-{part.number}"
         if part.erasures_n > self._erasures_n.get(series, 0):
-            self._store(series).remove_before(int(part.positions[_COUNTED[part.kind]]))
+            self._open_store(series).remove_before(int(part.positions[_COUNTED[part.kind]]))
             self._erasures_n[series] = part.erasures_n
 
     def write_shard(
@@ -109,20 +109,20 @@ class States:
     ) -> None:
         """Save a shard, frozen, with the frozen training log that it had seen."""
         state = msgspec.msgpack.encode(_ShardState(training, blob))
-        self._store(f"shard-{partition}").write(int(positions["events"]), state, positions)
+        self._open_store(f"shard-{partition}").write(int(positions["events"]), state, positions)
 
     def write_desk(self, partition: int, blob: bytes, position: int) -> None:
         """Save a desk, frozen."""
-        self._store(f"desk-{partition}").write(position, blob, {"desk": position})
+        self._open_store(f"desk-{partition}").write(position, blob, {"desk": position})
 
     def write_training(self, blob: bytes, position: int) -> None:
         """Save the training log's state, frozen, for workers that start."""
         positions: dict[str, int | str] = {"training": position, "rules": self._learning}
-        self._store("training").write(position, blob, positions)
+        self._open_store("training").write(position, blob, positions)
 
     def clear(self, series: str) -> int:
         """Remove all snapshots of a part: `training`, `shard-3`, `desk-0`; how many there were."""
-        return self._store(series).clear()
+        return self._open_store(series).clear()
 
     # -------------------------------------------------------------------------------- finding
 
@@ -134,7 +134,7 @@ class States:
                 raise BadInput("learned under other settings; the log is folded again")
             return self._thawed_log(snapshot.blob)
 
-        found = self._found("training", read)
+        found = self._read_newest("training", read)
         return (
             (new_log(self.settings), 0) if found is None else (found[0], int(found[1]["training"]))
         )
@@ -155,7 +155,7 @@ class States:
             shard.thaw(state.shard, self._allowed, log.trainer)
             return shard, log
 
-        found = self._found(f"shard-{partition}", read)
+        found = self._read_newest(f"shard-{partition}", read)
         if found is None:
             return unborn(self.settings, partition, partitions_n)
         (shard, log), positions = found
@@ -170,7 +170,7 @@ class States:
     def saved_desk(self, partition: int) -> PartitionDesk | None:
         """A desk as it was saved last."""
         desk = PartitionDesk(self.settings, partition)
-        found = self._found(
+        found = self._read_newest(
             f"desk-{partition}",
             lambda snapshot: desk.thaw(snapshot.blob, int(snapshot.positions["desk"])),
         )
@@ -185,7 +185,7 @@ class States:
             for name in series_in(self.settings.worker.snapshots)
             if name.startswith(self._prefix)
         ]
-        found = {name: self._store(name).newest_seq() for name in names}
+        found = {name: self._open_store(name).newest_seq() for name in names}
         return {name: seq for name, seq in found.items() if seq >= 0}
 
     def shard_seen_with(
@@ -199,7 +199,7 @@ class States:
             shard.thaw(_shard_state(snapshot.blob).shard, self._allowed, trainer)
             shards.append(shard)
 
-        return None if self._found(f"shard-{partition}", read) is None else shards[-1]
+        return None if self._read_newest(f"shard-{partition}", read) is None else shards[-1]
 
     def _thawed_log(self, blob: bytes) -> TrainingLog:
         log = frozen.thaw(blob, kind="training", allowed=self._allowed)
@@ -207,10 +207,10 @@ class States:
             raise BadInput("the state is not that of a training log")
         return log
 
-    def _found(
+    def _read_newest(
         self, series: str, read: Callable[[Any], Any]
     ) -> tuple[Any, Mapping[str, int | str]] | None:
-        store = self._store(series)
+        store = self._open_store(series)
         states: list[Any] = []
         snapshot = store.latest(lambda found: states.append(read(found)))
         self.refused_n += len(store.refused)
@@ -218,7 +218,7 @@ class States:
             self._note(f"a snapshot of {series} is passed over: {sentence}")
         return None if snapshot is None else (states[-1], snapshot.positions)
 
-    def _store(self, series: str) -> SnapshotStore:
+    def _open_store(self, series: str) -> SnapshotStore:
         if series not in self._stores:
             worker = self.settings.worker
             self._stores[series] = SnapshotStore(

@@ -21,11 +21,11 @@ from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
 from ...query.record import Differences
 from ...settings import Settings
-from .faults import kind_of, lasting, reasons_of
+from .faults import find_lasting, kind_of, reasons_of
 from .rules import rules_in_use
 from .session import Session
 from .states import States
-from .topics import ensure
+from .topics import ensure_topics
 
 PAUSES_S = (0.2, 1.0, 2.0, 5.0, 10.0)
 """Between a session that failed and the next one; the last holds from then on."""
@@ -80,10 +80,10 @@ class Station:
             while not stop.is_set():
                 began = time.monotonic()
                 try:
-                    await self._live(stop)
+                    await self._run_sessions(stop)
                 except Exception as error:
                     self.session = None
-                    last = lasting(error)
+                    last = find_lasting(error)
                     if last is not None:
                         raise last from None
                     self.restarts_n[kind_of(error)] += 1
@@ -99,8 +99,8 @@ class Station:
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _live(self, stop: asyncio.Event) -> None:
-        found = await ensure(self.settings)
+    async def _run_sessions(self, stop: asyncio.Event) -> None:
+        found = await ensure_topics(self.settings)
         self.session = Session(
             self.settings,
             self._states,

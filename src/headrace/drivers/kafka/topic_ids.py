@@ -11,7 +11,7 @@ from functools import cache
 from io import BytesIO
 from typing import Any, cast
 
-from .client import library
+from .client import import_extra
 
 VERSION = 10
 NOBODY = bytes(16)
@@ -22,7 +22,7 @@ async def topic_ids(consumer: Any, topics: Iterable[str]) -> dict[str, str]:
 
     `consumer` is aiokafka's, started. Empty where the brokers tell none. Creates no topic.
     """
-    errors = library("aiokafka.errors")
+    errors = import_extra("aiokafka.errors")
     names = sorted(set(topics))
     # It has no other way to send a request.
     client = consumer._client
@@ -43,7 +43,7 @@ async def topic_ids(consumer: Any, topics: Iterable[str]) -> dict[str, str]:
 @cache
 def _request_class() -> Any:
     """The request, as aiokafka's classes have it; they are there where the extra is installed."""
-    api, types = library("aiokafka.protocol.api"), library("aiokafka.protocol.types")
+    api, types = import_extra("aiokafka.protocol.api"), import_extra("aiokafka.protocol.types")
     # Their bases are known at run time only.
     request, builder = cast("Any", (api.RequestStruct, api.Request))
     named = types.CompactArray(
@@ -76,7 +76,7 @@ def _request_class() -> Any:
 
 
 def _response_class() -> Any:
-    api, types = library("aiokafka.protocol.api"), library("aiokafka.protocol.types")
+    api, types = import_extra("aiokafka.protocol.api"), import_extra("aiokafka.protocol.types")
     base = cast("Any", api.Response)
     text, number, tags = types.CompactString("utf-8"), types.Int32, types.TaggedFields
     numbers = types.CompactArray(number)

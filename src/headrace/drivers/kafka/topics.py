@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ...errors import BadInput, BadSettings
 from ...settings import Settings
-from .cluster import Found, Wanted, connected
+from .cluster import Found, Wanted, connect_cluster
 
 MESSAGE_BYTES = 1_048_588
 """The largest record that brokers take unless told otherwise: Kafka's `message.max.bytes`."""
@@ -55,18 +55,18 @@ class TopicState:
 
     @property
     def word(self) -> str:
-        """`ok`, `missing` or `differs`."""
+        """`ok`, `describe_missing` or `differs`."""
         if self.found is None:
             return "missing"
         return "differs" if self.faults or self.notes else "ok"
 
 
-def planned(settings: Settings, events_n: int) -> list[Topic]:
+def plan_topics(settings: Settings, events_n: int) -> list[Topic]:
     """Every topic, the inference log first, which has `events_n` partitions.
 
     Raises `BadSettings` if a request would be deleted before its deadline.
 
-    >>> [(topic.name, topic.created_n) for topic in planned(Settings(), 12)][-2:]
+    >>> [(topic.name, topic.created_n) for topic in plan_topics(Settings(), 12)][-2:]
     [('headrace.desk', 4), ('headrace.journal', 12)]
     """
     kafka, deadline_s = settings.kafka, settings.label.deadline_s
@@ -91,23 +91,23 @@ def planned(settings: Settings, events_n: int) -> list[Topic]:
     ]
 
 
-async def ensure(settings: Settings, *, create: bool | None = None) -> list[TopicState]:
+async def ensure_topics(settings: Settings, *, create: bool | None = None) -> list[TopicState]:
     """All topics, fit for the worker; those that are missing are created.
 
     `create` overrides `kafka.create_topics`. Raises `NoBroker` if none answers, `BadInput` if there
     is no inference log, `BadSettings` with every fault of the other topics.
     """
     create = settings.kafka.create_topics if create is None else create
-    states = await survey(settings, create, count=False)
+    states = await survey_topics(settings, create, count=False)
     if states[0].found is None:
-        raise BadInput(missing(states)[0])
-    faults = [*missing(states), *(fault for state in states for fault in state.faults)]
+        raise BadInput(describe_missing(states)[0])
+    faults = [*describe_missing(states), *(fault for state in states for fault in state.faults)]
     if faults:
         raise BadSettings(faults)
     return states
 
 
-async def survey(
+async def survey_topics(
     settings: Settings, create: bool = False, *, count: bool = True
 ) -> list[TopicState]:
     """All topics as they are, after what is missing was created, if that is wanted.
@@ -116,13 +116,13 @@ async def survey(
     there is an inference log. Raises `NoBroker`, and `BadSettings` for what the brokers refuse.
     """
     kafka = settings.kafka
-    async with connected(kafka) as cluster:
+    async with connect_cluster(kafka) as cluster:
         found = await cluster.topics()
         events_n = found[kafka.events].partitions_n if kafka.events in found else 0
-        topics = planned(settings, events_n)
+        topics = plan_topics(settings, events_n)
         if create and events_n:
             new = {topic.name: topic for topic in topics if topic.name not in found}
-            await cluster.create(wanted(topic, settings) for topic in new.values())
+            await cluster.create(plan_creation(topic, settings) for topic in new.values())
             expected = {name: topic.created_n for name, topic in new.items()}
             if kafka.journal in found and found[kafka.journal].partitions_n < events_n:
                 await cluster.grow(kafka.journal, events_n)
@@ -134,10 +134,10 @@ async def survey(
         records = await cluster.records(sizes) if count else {}
     for name, one in ours.items():
         ours[name] = replace(one, rules=rules.get(name), records_n=records.get(name, 0))
-    return [judged(topic, ours.get(topic.name), topics[0]) for topic in topics]
+    return [judge_topic(topic, ours.get(topic.name), topics[0]) for topic in topics]
 
 
-def wanted(topic: Topic, settings: Settings) -> Wanted:
+def plan_creation(topic: Topic, settings: Settings) -> Wanted:
     """How a topic is created."""
     kafka = settings.kafka
     kept_ms = -1 if topic.retention_s is None else int(topic.retention_s * 1000)
@@ -155,7 +155,7 @@ def wanted(topic: Topic, settings: Settings) -> Wanted:
 # ---------------------------------------------------------------------------------- judging
 
 
-def missing(states: list[TopicState]) -> list[str]:
+def describe_missing(states: list[TopicState]) -> list[str]:
     """What is not there, in one sentence; the inference log has to be there before the others."""
     events, *_ = states
     if events.found is None:
@@ -172,7 +172,7 @@ def missing(states: list[TopicState]) -> list[str]:
     ]
 
 
-def judged(topic: Topic, found: Found | None, events: Topic) -> TopicState:
+def judge_topic(topic: Topic, found: Found | None, events: Topic) -> TopicState:
     """A topic as it is beside what it must be like."""
     if found is None or topic.setting == "events":
         return TopicState(topic, found)
@@ -182,7 +182,7 @@ def judged(topic: Topic, found: Found | None, events: Topic) -> TopicState:
         return TopicState(topic, found, tuple(faults), tuple(notes))
     if "compact" in found.rules["cleanup.policy"]:
         faults.append(f"{topic.name} is compacted, which loses records; set cleanup.policy=delete")
-    kept_s, is_bounded = kept(found), found.rules["retention.bytes"] != "-1"
+    kept_s, is_bounded = find_retention(found), found.rules["retention.bytes"] != "-1"
     if topic.retention_s is None and (kept_s is not None or is_bounded):
         faults.append(
             f"{topic.name} deletes records, and they are the model; set its retention.ms=-1 and "
@@ -190,8 +190,8 @@ def judged(topic: Topic, found: Found | None, events: Topic) -> TopicState:
         )
     elif topic.retention_s is not None and kept_s is not None and kept_s < topic.retention_s:
         notes.append(
-            f"{topic.name} keeps records for {span(kept_s)}; kafka.retention_s says "
-            f"{span(topic.retention_s)}: change one of them"
+            f"{topic.name} keeps records for {format_span(kept_s)}; kafka.retention_s says "
+            f"{format_span(topic.retention_s)}: change one of them"
         )
     return TopicState(topic, found, tuple(faults), tuple(notes))
 
@@ -216,16 +216,16 @@ def _faults_of_partitions(topic: Topic, found: Found, events: Topic) -> list[str
     return [f"{told}, must have {must_n}; give kafka.{topic.setting} a new name"]
 
 
-def kept(found: Found) -> float | None:
+def find_retention(found: Found) -> float | None:
     """How long a topic keeps records, in seconds; None: for ever, or we may not know."""
     ms = int(found.rules["retention.ms"]) if found.rules else -1
     return None if ms < 0 else ms / 1000
 
 
-def span(seconds: float) -> str:
+def format_span(seconds: float) -> str:
     """A time in words.
 
-    >>> span(2_592_000), span(5_400)
+    >>> format_span(2_592_000), format_span(5_400)
     ('30 days', '1.5 hours')
     """
     for unit, of_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):

@@ -10,9 +10,9 @@ from typing import Any
 from ...bridges.bridge import Unreachable
 from ...flow.effects import Part
 from ...settings.kafka import KafkaSettings
-from .client import consumer
+from .client import make_consumer
 from .connection import Connection
-from .reading import partition_of, started
+from .reading import partition_of, start_client
 
 READ_S = 0.5
 ASSIGN_S_MAX, POLL_S = 5.0, 0.05
@@ -32,7 +32,7 @@ class TopicsReader(Connection):
 
     def bounds(self) -> dict[Part, tuple[int, int]]:
         """The first offset that each partition holds, and the one behind its last."""
-        return self._run(self._bounds())
+        return self._run(self._read_bounds())
 
     def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
         """About n records at most from these places on; none within half a second: there are none.
@@ -40,49 +40,49 @@ class TopicsReader(Connection):
         A partition without a place is read from its first record; so is one that does not hold its
         place any more.
         """
-        return self._run(self._read(places, n))
+        return self._run(self._read_records(places, n))
 
     async def _connect(self, stack: AsyncExitStack) -> None:
-        reader = consumer(self._settings, auto_offset_reset="earliest")
-        self._consumer = await started(stack, reader)
+        reader = make_consumer(self._settings, auto_offset_reset="earliest")
+        self._consumer = await start_client(stack, reader)
         self._consumer.subscribe(list(self._topics))
         self._places = {}
         # What there is of topics comes a moment after it was asked for.
         until = asyncio.get_running_loop().time() + ASSIGN_S_MAX
-        while self._missing() and asyncio.get_running_loop().time() < until:
+        while self._list_missing() and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(POLL_S)
 
-    def _parts(self) -> list[Part]:
+    def _list_parts(self) -> list[Part]:
         parts = sorted(Part(tp.topic, tp.partition) for tp in self._consumer.assignment())
-        if missing := self._missing():
+        if missing := self._list_missing():
             raise Unreachable(
                 f"Kafka has no topic {', '.join(missing)}; headrace topics --create makes it"
             )
         return parts
 
-    def _missing(self) -> list[str]:
+    def _list_missing(self) -> list[str]:
         return sorted({*self._topics} - {tp.topic for tp in self._consumer.assignment()})
 
-    async def _bounds(self) -> dict[Part, tuple[int, int]]:
-        parts = self._parts()
+    async def _read_bounds(self) -> dict[Part, tuple[int, int]]:
+        parts = self._list_parts()
         tps = [partition_of(*part) for part in parts]
         firsts = await self._consumer.beginning_offsets(tps)
         ends = await self._consumer.end_offsets(tps)
         return {part: (firsts[tp], ends[tp]) for part, tp in zip(parts, tps, strict=True)}
 
-    async def _read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
-        if self._places.keys() != {*self._parts()}:
-            for part, (first, end) in (await self._bounds()).items():
+    async def _read_records(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
+        if self._places.keys() != {*self._list_parts()}:
+            for part, (first, end) in (await self._read_bounds()).items():
                 place = places.get(part, first)
-                self._seek(part, place if first <= place <= end else first)
+                self._seek_place(part, place if first <= place <= end else first)
         for part, place in places.items():
             if part in self._places and place > self._places[part]:
-                self._seek(part, place)
+                self._seek_place(part, place)
         found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
         for tp, records in found.items():
             self._places[Part(tp.topic, tp.partition)] = records[-1].offset + 1
         return {Part(tp.topic, tp.partition): records for tp, records in found.items()}
 
-    def _seek(self, part: Part, place: int) -> None:
+    def _seek_place(self, part: Part, place: int) -> None:
         self._consumer.seek(partition_of(*part), place)
         self._places[part] = place

@@ -41,11 +41,11 @@ class Pulse:
     age_s: float | None = None
 
 
-def concerns(report: Report) -> list[str]:
+def list_concerns(report: Report) -> list[str]:
     """What is wrong with a run, in words, the worst first; drift has its own place.
 
     >>> from headrace import Engine
-    >>> concerns(Engine().report)
+    >>> list_concerns(Engine().report)
     []
     """
     found = []
@@ -83,7 +83,7 @@ def concerns(report: Report) -> list[str]:
 
 def health_line(report: Report, pulse: Pulse) -> Text:
     """The first concern or none, the pace, how far behind, how old the newest event is."""
-    found = concerns(report)
+    found = list_concerns(report)
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         line = Text.assemble((f"▲ {found[0]}{more}", "bold yellow"))
@@ -117,7 +117,11 @@ _POWERS = ("B", "kB", "MB", "GB", "TB")
 
 def _format_age(at: float, age_s: float | None) -> str:
     if age_s is not None and -PRESENT_S < age_s < PRESENT_S:
-        return f"{span(age_s)} ago" if age_s >= 0 else f"{span(-age_s)} ahead of the clock"
+        return (
+            f"{shorten_span(age_s)} ago"
+            if age_s >= 0
+            else f"{shorten_span(-age_s)} ahead of the clock"
+        )
     if at < DATED_FROM:
         return f"at {at:,.0f} s"
     try:
@@ -126,10 +130,10 @@ def _format_age(at: float, age_s: float | None) -> str:
         return f"at {at:g} s"  # A time that no calendar knows.
 
 
-def span(seconds: float) -> str:
+def shorten_span(seconds: float) -> str:
     """A length of time in its largest fitting unit.
 
-    >>> span(4), span(600), span(7_200), span(600_000)
+    >>> shorten_span(4), shorten_span(600), shorten_span(7_200), shorten_span(600_000)
     ('4 s', '10 min', '2 h', '7 d')
     """
     for name, unit_s in (("d", 86_400.0), ("h", 3_600.0), ("min", 60.0)):

@@ -87,8 +87,8 @@ def plot_lines(
                 cells.append(("│", verticals[cell].style))
             else:
                 cells.append(("░", BAND) if top <= row <= bottom else (" ", ""))
-        lines.append(_joined(line, cells))
-    return [*lines, _axis(grid, shown)]
+        lines.append(_append_cells(line, cells))
+    return [*lines, _make_axis(grid, shown)]
 
 
 # --------------------------------------------------------------------------------------- parts
@@ -137,7 +137,7 @@ class _Grid:
         return found
 
 
-def _axis(grid: _Grid, marks: Iterable[Mark]) -> Text:
+def _make_axis(grid: _Grid, marks: Iterable[Mark]) -> Text:
     """The lower edge with a letter for each mark, and the number of events at its end."""
     end = f" {grid.until_n:,}"
     letters = {grid.x(mark.events_n) // 2: mark for mark in marks}
@@ -145,10 +145,12 @@ def _axis(grid: _Grid, marks: Iterable[Mark]) -> Text:
         (letters[cell].letter, letters[cell].style) if cell in letters else ("─", "dim")
         for cell in range(grid.width - len(end))
     ]
-    return _joined(Text.assemble((f"{grid.floor:4.0%} └", "dim")), cells).append(end, style="dim")
+    return _append_cells(Text.assemble((f"{grid.floor:4.0%} └", "dim")), cells).append(
+        end, style="dim"
+    )
 
 
-def _joined(line: Text, cells: Iterable[tuple[str, str]]) -> Text:
+def _append_cells(line: Text, cells: Iterable[tuple[str, str]]) -> Text:
     """The line with the cells, neighbours of one style as one piece: rich pays for each piece."""
     for style, group in groupby(cells, key=itemgetter(1)):
         line.append("".join(sign for sign, _ in group), style=style or None)

@@ -19,7 +19,7 @@ from rich.text import Text
 from ...adapters.printing import make_console, say
 from ...messages import Output
 from ...report import Report
-from .view import History, Pulse, essentials
+from .view import History, Pulse, draw_view
 
 REFRESH_S = 0.25
 PACE_S = 10.0
@@ -127,19 +127,19 @@ class Screen:
         self._events_n = max(report.events.observed_n, events_n or 0)
         pulse = Pulse(
             events_n=self._events_n,
-            per_s=self._pace(),
+            per_s=self._measure_pace(),
             lag_n=lag_n,
             lag_unit=lag_unit,
             age_s=None if report.events.last_at is None else self._now() - report.events.last_at,
         )
         width, height = self.console.size
         foot = self._notes[-1] if self._notes else self._foot
-        view = essentials(report, self.history, width=width, height=height, pulse=pulse, foot=foot)
+        view = draw_view(report, self.history, width=width, height=height, pulse=pulse, foot=foot)
         self._live.update(view, refresh=True)
         # From the end of the drawing on: a slow terminal gets fewer pictures, not a slower run.
         self._next_at = self._clock() + REFRESH_S
 
-    def _pace(self) -> float | None:
+    def _measure_pace(self) -> float | None:
         """Events a second over the last `PACE_S`; None at first."""
         now = self._clock()
         self._paces.append((now, self._events_n))

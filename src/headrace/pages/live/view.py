@@ -1,7 +1,7 @@
 """The live view: the essentials of a `Report`, and what is remembered of earlier ones, as text.
 
 What the demo, `headrace run --live` and a worker show. It draws and decides nothing, reads no clock
-and writes nowhere: `essentials` returns something that rich can print, `live.screen` puts it on a
+and writes nowhere: `draw_view` returns something that rich can print, `live.screen` puts it on a
 terminal. Every line is cut to the width and the lines are as many as the height, so that no
 terminal wraps or scrolls; below 60 columns or 20 lines the end is missing.
 """
@@ -25,10 +25,10 @@ from ...messages import (
     Output,
 )
 from ...report import AnnotatorReport, Report
-from .health import Pulse, health_line, span
+from .health import Pulse, health_line, shorten_span
 from .plot import BAND, Mark, Track, plot_lines
 
-__all__ = ["History", "Mark", "Pulse", "Rated", "Track", "essentials"]
+__all__ = ["History", "Mark", "Pulse", "Rated", "Track", "draw_view"]
 
 MARKS_MAX = 500
 """Marks on the axis; at the limit the oldest is dropped."""
@@ -103,7 +103,7 @@ class Rated:
     true: float | None = None
 
 
-def essentials(
+def draw_view(
     report: Report,
     history: History,
     *,
@@ -129,9 +129,9 @@ def essentials(
     decisions_n = max(0, spare - plot_n - column_n)
     half = (width - 2) // 2
     events_n = max(report.events.observed_n, pulse.events_n or 0)
-    lines = [_head(report, events_n, width), health_line(report, pulse)]
-    lines.append(_rule("accuracy", width, _legend(history, tracks)))
-    lines += [_rated(row, width) for row in rows]
+    lines = [_make_head(report, events_n, width), health_line(report, pulse)]
+    lines.append(_make_rule("accuracy", width, _make_legend(history, tracks)))
+    lines += [_make_gauge(row, width) for row in rows]
     lines += plot_lines(
         [history.accuracy, *tracks],
         (history.low, history.high),
@@ -141,17 +141,21 @@ def essentials(
         until_n=until_n or events_n,
     )
     level = report.drift.level
-    left = [_rule("budget and labels", half), *_spending(report, half)]
+    left = [_make_rule("budget and labels", half), *_list_spending(report, half)]
     right = [
-        _rule("drift and annotators", width - half - 2, Text(level, style=LEVEL_STYLES[level])),
-        *_watched(report, width - half - 2, column_n),
+        _make_rule(
+            "drift and annotators", width - half - 2, Text(level, style=LEVEL_STYLES[level])
+        ),
+        *_list_statistics(report, width - half - 2, column_n),
     ]
-    lines += _beside(left, right, half, column_n + 1)
-    lines.append(_rule("latest decisions", width))
-    lines += [_decision(decision) for decision in list(history.decisions)[::-1][:decisions_n]]
+    lines += _join_columns(left, right, half, column_n + 1)
+    lines.append(_make_rule("latest decisions", width))
+    lines += [
+        _describe_decision(decision) for decision in list(history.decisions)[::-1][:decisions_n]
+    ]
     lines = lines[: height - 1]
     lines += [Text("")] * (height - 1 - len(lines))
-    lines.append(_justified(Text(foot, style="dim"), Text(LETTERS, style="dim"), width))
+    lines.append(_justify_line(Text(foot, style="dim"), Text(LETTERS, style="dim"), width))
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
         line.truncate(width, overflow="ellipsis")
@@ -161,7 +165,7 @@ def essentials(
 # ------------------------------------------------------------------------------- head and rows
 
 
-def _head(report: Report, events_n: int, width: int) -> Text:
+def _make_head(report: Report, events_n: int, width: int) -> Text:
     state = (
         "cold start"
         if report.asking.is_cold
@@ -179,24 +183,24 @@ def _head(report: Report, events_n: int, width: int) -> Text:
         f"{report.asking.strategy}, {state}  model {report.model.version:,}  ",
         (f" {report.drift.level} ", f"reverse {LEVEL_STYLES[report.drift.level]}"),
     )
-    return _justified(left, right, width)
+    return _justify_line(left, right, width)
 
 
-def _rule(title: str, width: int, right: Text | None = None) -> Text:
+def _make_rule(title: str, width: int, right: Text | None = None) -> Text:
     end = Text.assemble(" ", right, " ─") if right else Text("")
     line = Text.assemble(("── ", "dim"), (title, "bold"), " ")
     line.append("─" * max(0, width - line.cell_len - end.cell_len), style="dim")
     return line.append_text(end)
 
 
-def _legend(history: History, tracks: Sequence[Track]) -> Text:
+def _make_legend(history: History, tracks: Sequence[Track]) -> Text:
     parts: list[tuple[str, str] | str] = []
     for track in (history.accuracy, *tracks):
         parts += [("⠤⠤ ", track.style), f"{track.name}  "]
     return Text.assemble(*parts, ("░", BAND), " 95 %")
 
 
-def _rated(row: Rated, width: int) -> Text:
+def _make_gauge(row: Rated, width: int) -> Text:
     """Name, share and interval, a gauge from 0 to 1 with the interval and the truth, the truth."""
     found = row.estimate
     line = Text.assemble((f"{row.name[:12]:<12}", row.style), " ")
@@ -227,16 +231,19 @@ def _rated(row: Rated, width: int) -> Text:
 # --------------------------------------------------------------------------------- the columns
 
 
-def _spending(report: Report, width: int) -> list[Text]:
+def _list_spending(report: Report, width: int) -> list[Text]:
     paid_n = report.asking.requests_n - report.budget.refunded_n
     earned_n = paid_n + report.budget.available_n
     unsettled_n = report.labels.disputed_n + report.labels.withdrawn_n
     oldest = ""
     if report.labels.oldest_open_at is not None and report.events.last_at is not None:
-        oldest = f", oldest {span(max(0.0, report.events.last_at - report.labels.oldest_open_at))}"
+        open_s = max(0.0, report.events.last_at - report.labels.oldest_open_at)
+        oldest = f", oldest {shorten_span(open_s)}"
     lines = [
         Text.assemble(
-            f"{'paid':<11}", *_bar(paid_n / max(1, earned_n), width - 27, "cyan"), f" {paid_n:,}"
+            f"{'paid':<11}",
+            *_make_bar(paid_n / max(1, earned_n), width - 27, "cyan"),
+            f" {paid_n:,}",
         ).append(f" of {earned_n:,}"),
         Text.assemble(f"{'open':<11}", (f"{report.labels.open_n:,}", "bold"), " requests", oldest),
         Text(
@@ -254,19 +261,21 @@ def _spending(report: Report, width: int) -> list[Text]:
         ),
     ]
     if report.model.evidence_n and report.model.evidence_age_s is not None:
-        age = f"{span(report.model.evidence_age_s)} old on average"
+        age = f"{shorten_span(report.model.evidence_age_s)} old on average"
         lines.append(Text(f"{'evidence':<11}{report.model.evidence_n:,} labels, {age}"))
     most_n = max(report.asking.by_reason.values(), default=1)
     for reason in REASONS:
         n = report.asking.by_reason.get(reason, 0)
         if n:
             lines.append(
-                Text.assemble(f"{reason:<15}", *_bar(n / most_n, width - 31, "blue"), f" {n:,}")
+                Text.assemble(
+                    f"{reason:<15}", *_make_bar(n / most_n, width - 31, "blue"), f" {n:,}"
+                )
             )
     return lines
 
 
-def _watched(report: Report, width: int, rows: int) -> list[Text]:
+def _list_statistics(report: Report, width: int, rows: int) -> list[Text]:
     """Statistics, the highest first, each against its own threshold; then the annotators."""
     lines = []
     statistics = sorted(report.drift.statistics.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -275,9 +284,9 @@ def _watched(report: Report, width: int, rows: int) -> list[Text]:
     shown_n = rows - 1 - (len(annotators) if are_listed else 0)
     for name, ratio in statistics[:shown_n]:
         style = "red" if ratio >= 1.0 else "yellow" if ratio >= 0.75 else "green"
-        bar = _bar(min(1.0, ratio / 2.0), width - 25, style)
+        bar = _make_bar(min(1.0, ratio / 2.0), width - 25, style)
         lines.append(Text.assemble(f"{name[:17]:<18}", *bar, f" {ratio:5.2f}"))
-    lines.append(_annotators(annotators))
+    lines.append(_sum_up_annotators(annotators))
     for a in annotators if are_listed else ():
         agreed = f"{a.agreed_n / a.compared_n:4.0%}" if a.compared_n else "   -"
         late = f"{a.mean_latency_s:6,.0f} s late" if a.mean_latency_s is not None else ""
@@ -285,7 +294,7 @@ def _watched(report: Report, width: int, rows: int) -> list[Text]:
     return lines
 
 
-def _annotators(annotators: Sequence[AnnotatorReport]) -> Text:
+def _sum_up_annotators(annotators: Sequence[AnnotatorReport]) -> Text:
     """All in one line: how many, their answers, how often these met the label, and the truth."""
     if not annotators:
         return Text("annotators  nobody has answered yet")
@@ -301,17 +310,17 @@ def _annotators(annotators: Sequence[AnnotatorReport]) -> Text:
     return Text(f"annotators  {len(annotators):,}, {answers_n:,} answers{agreed}{gold}")
 
 
-def _bar(share: float, width: int, style: str) -> list[tuple[str, str]]:
+def _make_bar(share: float, width: int, style: str) -> list[tuple[str, str]]:
     width = max(4, width)
     full = min(width, max(0, round(share * width)))
     return [("█" * full, style), ("░" * (width - full), "dim")]
 
 
-def _decision(decision: Decision) -> Text:
+def _describe_decision(decision: Decision) -> Text:
     """One line: what was decided, and why."""
     match decision:
         case LabelRequested():
-            return _request(decision)
+            return _describe_request(decision)
         case DriftChanged(level=level, previous=previous):
             return Text.assemble(
                 (f"{'drift':<13}", "bold"),
@@ -322,26 +331,28 @@ def _decision(decision: Decision) -> Text:
                 "".join(f"  {name}" for name in (*decision.features, *decision.classes)),
             )
         case ModelAdopted():
-            return Text.assemble((f"{'adopted':<13}", "bold blue"), _compared(decision))
+            return Text.assemble((f"{'adopted':<13}", "bold blue"), _describe_comparison(decision))
         case ModelRolledBack(to=int(to)):
             return Text.assemble((f"{'rolled back':<13}", "bold blue"), f"to version {to}")
         case ModelRolledBack():
-            return Text.assemble((f"{'rolled back':<13}", "bold blue"), _compared(decision))
+            return Text.assemble(
+                (f"{'rolled back':<13}", "bold blue"), _describe_comparison(decision)
+            )
         case ModelKept():
             why = decision.reason
             if decision.labels_n:
-                why = f"{_compared(decision)}  {why}"
+                why = f"{_describe_comparison(decision)}  {why}"
             return Text.assemble((f"{'model kept':<13}", "blue"), why)
 
 
-def _compared(decision: ModelAdopted | ModelKept | ModelRolledBack) -> str:
+def _describe_comparison(decision: ModelAdopted | ModelKept | ModelRolledBack) -> str:
     return (
         f"challenger {decision.challenger_right:.0%}, champion {decision.champion_right:.0%} right "
         f"on {decision.labels_n:,} labels"
     )
 
 
-def _request(request: LabelRequested) -> Text:
+def _describe_request(request: LabelRequested) -> Text:
     likely = max(request.prediction, key=lambda name: request.prediction[name], default="")
     guess = f"{likely} {request.prediction[likely]:.0%}" if likely else "no prediction"
     return Text.assemble(
@@ -356,7 +367,7 @@ def _request(request: LabelRequested) -> Text:
 # ----------------------------------------------------------------------------------- the lines
 
 
-def _beside(left: list[Text], right: list[Text], half: int, rows: int) -> list[Text]:
+def _join_columns(left: list[Text], right: list[Text], half: int, rows: int) -> list[Text]:
     lines = []
     for i in range(rows):
         first = left[i].copy() if i < len(left) else Text("")
@@ -365,5 +376,5 @@ def _beside(left: list[Text], right: list[Text], half: int, rows: int) -> list[T
     return lines
 
 
-def _justified(left: Text, right: Text, width: int) -> Text:
+def _justify_line(left: Text, right: Text, width: int) -> Text:
     return left.append(" " * max(1, width - left.cell_len - right.cell_len)).append_text(right)

@@ -21,17 +21,25 @@ from ..html import (
     bar_plot,
     count,
     line_plot,
-    notice,
-    page,
+    make_notice,
+    make_page,
+    make_section,
+    make_table,
     percent,
-    section,
-    table,
 )
-from ..live.health import span
+from ..live.health import shorten_span
 from ..plots import layers_plot, strips_plot
-from .parts import Axis, Cells, bands_of, changed_settings, outcome, prediction_told, when
-from .people import people
-from .quality import Twin, quality
+from .parts import (
+    Axis,
+    Cells,
+    bands_of,
+    changed_settings,
+    describe_outcome,
+    describe_prediction,
+    format_date,
+)
+from .people import show_people
+from .quality import Twin, show_quality
 
 ROWS_MAX = 30
 """Rows of a table of things that happened; the latest."""
@@ -56,17 +64,17 @@ def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
     """A page that needs nothing else. Raises `BadSettings` without matplotlib."""
     axis = Axis(chronicle)
     sections = [
-        _short(chronicle, axis, twin),
-        quality(chronicle, axis, twin),
-        _drift(chronicle, axis),
-        _labels(chronicle, axis),
-        _asked(chronicle, axis),
-        _models(chronicle, axis),
-        people(chronicle),
-        _rejects(chronicle),
-        *_failures(chronicle),
+        _sum_up_run(chronicle, axis, twin),
+        show_quality(chronicle, axis, twin),
+        _show_drift(chronicle, axis),
+        _show_labels(chronicle, axis),
+        _show_requests(chronicle, axis),
+        _show_models(chronicle, axis),
+        show_people(chronicle),
+        _show_rejects(chronicle),
+        *_show_failures(chronicle),
         _read_as(chronicle),
-        _settings(chronicle),
+        _show_settings(chronicle),
     ]
     settings = chronicle.settings
     subtitle = f"{settings.query.strategy}, model {settings.model.name}"
@@ -75,30 +83,34 @@ def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
         at_least = "at least " if last.report is None else ""
         subtitle = f"{at_least}{count(last.events_n)} events; {subtitle}"
         if chronicle.is_dated:
-            subtitle += f"; {when(first.at)} to {when(last.at)}"
-    return page(f"Headrace report: {settings.stream}", subtitle, sections)
+            subtitle += f"; {format_date(first.at)} to {format_date(last.at)}"
+    return make_page(f"Headrace report: {settings.stream}", subtitle, sections)
 
 
 # -------------------------------------------------------------------------------- in short
 
 
-def _short(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+def _sum_up_run(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     blocks: list[str] = []
     if chronicle.gaps:
-        blocks.append(notice(*chronicle.gaps))
+        blocks.append(make_notice(*chronicle.gaps))
     if twin is not None:
         blocks.append(twin.verdict)
     if not chronicle.samples:
-        return section("In short", *blocks, "Nothing was decided yet.")
-    blocks += [_accuracy_told(chronicle), _level_told(chronicle, axis), _labels_told(chronicle)]
+        return make_section("In short", *blocks, "Nothing was decided yet.")
+    blocks += [
+        _describe_accuracy(chronicle),
+        _describe_level(chronicle, axis),
+        _describe_labels(chronicle),
+    ]
     if twin is not None:
         rows: list[Cells] = [list(row) for row in twin.rows]
         caption = "Both engines, on the same events"
-        blocks.append(table(["", "headrace", "random twin"], rows, caption=caption))
-    return section("In short", *blocks)
+        blocks.append(make_table(["", "headrace", "random twin"], rows, caption=caption))
+    return make_section("In short", *blocks)
 
 
-def _accuracy_told(chronicle: Chronicle) -> str:
+def _describe_accuracy(chronicle: Chronicle) -> str:
     report = chronicle.report
     if report is None:
         found, whose = chronicle.control, "By the control draws alone, the"
@@ -120,7 +132,7 @@ def _accuracy_told(chronicle: Chronicle) -> str:
     )
 
 
-def _level_told(chronicle: Chronicle, axis: Axis) -> str:
+def _describe_level(chronicle: Chronicle, axis: Axis) -> str:
     changes = [change.output for change in chronicle.changes]
     drifts = [
         change
@@ -142,7 +154,7 @@ def _level_told(chronicle: Chronicle, axis: Axis) -> str:
     return f"The drift level is {level}; it rose to DRIFT {times}, last: {axis.told(last)}{by}."
 
 
-def _labels_told(chronicle: Chronicle) -> str:
+def _describe_labels(chronicle: Chronicle) -> str:
     counts, events_n = chronicle.counts, max(1, chronicle.samples[-1].events_n)
     ends_n = counts.settled_n + counts.disputed_n + counts.expired_n + counts.withdrawn_n
     ends_n += counts.opinions_n
@@ -174,7 +186,7 @@ def _labels_told(chronicle: Chronicle) -> str:
 # ----------------------------------------------------------------------------------- drift
 
 
-def _drift(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
     samples = [sample for sample in chronicle.samples if sample.report is not None]
     names = sorted({name for sample in samples for name in sample.statistics})
     strips = strips_plot(
@@ -203,11 +215,11 @@ def _drift(chronicle: Chronicle, axis: Axis) -> Section:
         if chronicle.changes_n > len(rows):
             caption += f": the latest of {count(chronicle.changes_n)}"
         header = ["when", "from", "to", "by", "statistic / threshold", "features", "classes"]
-        blocks.append(table(header, rows, caption=caption))
-    return section("Did the world drift, and where?", *blocks, *_features(chronicle))
+        blocks.append(make_table(header, rows, caption=caption))
+    return make_section("Did the world drift, and where?", *blocks, *_list_features(chronicle))
 
 
-def _features(chronicle: Chronicle) -> list[str]:
+def _list_features(chronicle: Chronicle) -> list[str]:
     report = chronicle.report
     if report is None or not report.drift.feature_ratios:
         return []
@@ -230,14 +242,16 @@ def _features(chronicle: Chronicle) -> list[str]:
 # ------------------------------------------------------------------------- labels and cost
 
 
-def _labels(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
     xs = [axis.of(sample) for sample in samples]
     known = [(axis.of(s), s.report) for s in samples if s.report is not None]
     curves = [
         Curve("asked", xs, [s.counts.asked_n for s in samples], tone=0),
         Curve("settled", xs, [s.counts.settled_n for s in samples], tone=2),
-        Curve("expired, disputed, withdrawn", xs, [_lost(sample) for sample in samples], tone=1),
+        Curve(
+            "expired, disputed, withdrawn", xs, [_count_lost(sample) for sample in samples], tone=1
+        ),
     ]
     if known:
         curves.insert(0, Curve(
@@ -259,16 +273,16 @@ def _labels(chronicle: Chronicle, axis: Axis) -> Section:
     )
     blocks: list[str] = [plot]
     if report := chronicle.report:
-        blocks.append(_cost_told(report))
+        blocks.append(_describe_cost(report))
         budget = report.budget
         blocks.append(
             f"{count(budget.spent_n)} labels are paid or on their way, {count(budget.refunded_n)} "
             f"came back to the budget, {count(budget.available_n)} may be asked now."
         )
-    return section("Are labels flowing, and what do they cost?", *blocks)
+    return make_section("Are labels flowing, and what do they cost?", *blocks)
 
 
-def _lost(sample: Sample) -> int:
+def _count_lost(sample: Sample) -> int:
     counts = sample.counts
     return counts.expired_n + counts.disputed_n + counts.withdrawn_n
 
@@ -280,7 +294,7 @@ def _labels_had(report: Report) -> int:
     return report.asking.requests_n - report.budget.refunded_n - ended_n
 
 
-def _cost_told(report: Report) -> str:
+def _describe_cost(report: Report) -> str:
     answers_n, labels_n, cost = (
         report.answers.accepted_n,
         _labels_had(report),
@@ -299,7 +313,7 @@ def _cost_told(report: Report) -> str:
 # -------------------------------------------------------------------------- what was asked
 
 
-def _asked(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
     xs = [axis.of(sample) for sample in samples]
     there = chronicle.counts.asked_by_reason
@@ -339,14 +353,14 @@ def _asked(chronicle: Chronicle, axis: Axis) -> Section:
         time_x=axis.is_time,
         note="Each label counts 1 / chance in the estimate: few very small ones make it unsure.",
     )
-    reasons_table = table(["reason", "labels", "what it means"], told, caption="Why")
-    return section(
+    reasons_table = make_table(["reason", "labels", "what it means"], told, caption="Why")
+    return make_section(
         "What was asked, and why?", stacked, reasons_table, chances,
-        *_classes(chronicle), _requests(chronicle, axis),
+        *_list_classes(chronicle), _make_request_table(chronicle, axis),
     )  # fmt: skip
 
 
-def _classes(chronicle: Chronicle) -> list[str]:
+def _list_classes(chronicle: Chronicle) -> list[str]:
     report = chronicle.report
     if report is None:
         return []
@@ -360,10 +374,10 @@ def _classes(chronicle: Chronicle) -> list[str]:
         for name in report.schema.classes[:CLASSES_MAX]
     ]
     caption = "Classes: predicted, asked about under that prediction, and what the label was"
-    return [table(["class", "predicted", "asked", "labels"], rows, caption=caption)]
+    return [make_table(["class", "predicted", "asked", "labels"], rows, caption=caption)]
 
 
-def _requests(chronicle: Chronicle, axis: Axis) -> Html:
+def _make_request_table(chronicle: Chronicle, axis: Axis) -> Html:
     rows: list[Cells] = []
     for asked in reversed(chronicle.requests.values()):
         request = asked.request
@@ -376,12 +390,12 @@ def _requests(chronicle: Chronicle, axis: Axis) -> Html:
                 f"{request.reason}{strategy}",
                 Number(f"{100 * request.propensity:.2f}%", request.propensity),
                 Number(f"{request.utility:.3f}", request.utility),
-                prediction_told(request.prediction),
-                outcome(asked),
+                describe_prediction(request.prediction),
+                describe_outcome(asked),
             ]
         )
     header = ["event", "asked", "reason", "chance", "utility", "prediction", "became"]
-    return table(header, rows, caption=f"The latest {len(rows)} requests, the newest first")
+    return make_table(header, rows, caption=f"The latest {len(rows)} requests, the newest first")
 
 
 # ---------------------------------------------------------------------------------- others
@@ -394,7 +408,7 @@ DECIDED: dict[type, str] = {
 }
 
 
-def _models(chronicle: Chronicle, axis: Axis) -> Section:
+def _show_models(chronicle: Chronicle, axis: Axis) -> Section:
     rows: list[Cells] = []
     for trial in list(chronicle.trials)[-ROWS_MAX:]:
         output = trial.output
@@ -412,59 +426,61 @@ def _models(chronicle: Chronicle, axis: Axis) -> Section:
         )
     adopted_n = sum(isinstance(trial.output, ModelAdopted) for trial in chronicle.trials)
     header = ["when", "", "challenger right", "champion right", "labels", "why"]
-    return section(
+    return make_section(
         "What was retrained?",
         f"Retrainings that came to an end: {count(len(chronicle.trials))}; models adopted: "
         f"{count(adopted_n)}; rounds opened by drift or by somebody: {count(len(chronicle.rounds))}"
         ". A challenger is adopted only if it beats the champion on the latest control labels, and "
-        f"rolled back if it then proves worse.{_evidence_told(chronicle)}",
-        table(header, rows) if rows else "",
+        f"rolled back if it then proves worse.{_describe_evidence(chronicle)}",
+        make_table(header, rows) if rows else "",
     )
 
 
-def _evidence_told(chronicle: Chronicle) -> str:
+def _describe_evidence(chronicle: Chronicle) -> str:
     """How old the evidence of a committee is."""
     report = chronicle.report
     if report is None or not report.model.evidence_n or report.model.evidence_age_s is None:
         return ""
     told = f" The committee judges by {count(report.model.evidence_n)} labels"
-    told += f", {span(report.model.evidence_age_s)} old on average"
+    told += f", {shorten_span(report.model.evidence_age_s)} old on average"
     if report.model.evidence_memory_s is not None:
-        told += f"; what is near weighs 1/e at an age of {span(report.model.evidence_memory_s)}"
+        told += (
+            f"; what is near weighs 1/e at an age of {shorten_span(report.model.evidence_memory_s)}"
+        )
     return told + "."
 
 
-def _rejects(chronicle: Chronicle) -> Section:
+def _show_rejects(chronicle: Chronicle) -> Section:
     rejected = sorted(chronicle.rejected_n.items(), key=lambda pair: (-pair[1], pair[0]))
     if not rejected:
-        return section("What was rejected?", "Nothing.")
-    kinds = table(["reason", "inputs"], [[reason, count(n)] for reason, n in rejected])
+        return make_section("What was rejected?", "Nothing.")
+    kinds = make_table(["reason", "inputs"], [[reason, count(n)] for reason, n in rejected])
     rows: list[Cells] = [
         [one.reason, one.detail[:120], one.input_id[:40], one.source[-60:],
          count(one.position) if one.position >= 0 else None]
         for one in reversed(chronicle.rejects)
     ]  # fmt: skip
     header = ["reason", "detail", "id", "source", "byte"]
-    return section(
-        "What was rejected?", kinds, table(header, rows, caption=f"The latest {len(rows)}")
+    return make_section(
+        "What was rejected?", kinds, make_table(header, rows, caption=f"The latest {len(rows)}")
     )
 
 
-def _failures(chronicle: Chronicle) -> list[Section]:
+def _show_failures(chronicle: Chronicle) -> list[Section]:
     failures = () if chronicle.report is None else chronicle.report.model.failures
     told = [failure.sentence for failure in failures]
-    return [section("What did the model fail at?", *told)] if told else []
+    return [make_section("What did the model fail at?", *told)] if told else []
 
 
 def _read_as(chronicle: Chronicle) -> Section:
     rows: list[Cells] = [list(pair) for pair in chronicle.features]
-    told = table(["read as", "features"], rows) if rows else "No feature is known."
+    told = make_table(["read as", "features"], rows) if rows else "No feature is known."
     limits = () if chronicle.report is None else chronicle.report.limits
     reached = [f"Limit reached: {limit.sentence}." for limit in limits] or ["All is used."]
-    return section("What was read as what?", told, *reached)
+    return make_section("What was read as what?", told, *reached)
 
 
-def _settings(chronicle: Chronicle) -> Section:
+def _show_settings(chronicle: Chronicle) -> Section:
     rows: list[Cells] = [list(pair) for pair in changed_settings(chronicle.settings)]
-    used = table(["setting", "value"], rows) if rows else "All settings at their defaults."
-    return section("Settings used", used)
+    used = make_table(["setting", "value"], rows) if rows else "All settings at their defaults."
+    return make_section("Settings used", used)

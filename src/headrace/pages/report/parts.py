@@ -29,11 +29,11 @@ NAMES_MAX = 20
 """So many features of a kind are named."""
 
 
-def features_told(schema: Schema) -> list[tuple[str, str]]:
+def describe_features(schema: Schema) -> list[tuple[str, str]]:
     """The features by their kinds, the first of each by name.
 
     >>> from headrace.settings import SchemaSettings
-    >>> features_told(Schema(SchemaSettings(features={"x": "numeric", "y": "numeric"})))
+    >>> describe_features(Schema(SchemaSettings(features={"x": "numeric", "y": "numeric"})))
     [('numeric', 'x, y')]
     """
     named: dict[str, list[str]] = {}
@@ -88,18 +88,18 @@ class Axis:
 
     def moment(self, at: float) -> str:
         """A time in words: a date, or seconds where the events have none."""
-        return when(at) if self.is_time else f"{count(at)} s"
+        return format_date(at) if self.is_time else f"{count(at)} s"
 
     def told(self, thing: Happened) -> str:
         """The same; the number is that of the end of the piece in which it happened."""
         number = f"about event {count(thing.events_n)}"
-        return f"{when(thing.at)}, {number}" if self.is_time else number
+        return f"{format_date(thing.at)}, {number}" if self.is_time else number
 
 
-def when(at: float) -> str:
+def format_date(at: float) -> str:
     """A date in UTC; seconds for a time that no calendar knows.
 
-    >>> when(1_788_000_000.0)
+    >>> format_date(1_788_000_000.0)
     '2026-08-29 10:40'
     """
     try:
@@ -151,7 +151,7 @@ def half_blind(estimate: Estimate) -> float | None:
     return (high - low) / 2.0
 
 
-def sureness(name: str, estimate: Estimate) -> Cells:
+def make_sureness_row(name: str, estimate: Estimate) -> Cells:
     """A row: labels, accuracy, interval, half width."""
     half = half_of(estimate)
     if estimate.accuracy is None or estimate.low is None or estimate.high is None or half is None:
@@ -165,7 +165,7 @@ def sureness(name: str, estimate: Estimate) -> Cells:
     ]
 
 
-def control_told(is_twin: bool) -> list[str]:
+def explain_control(is_twin: bool) -> list[str]:
     """What the comparison is, and what it is not."""
     told = (
         "The control draws are events taken by lot on arrival, whatever they look like. The share "
@@ -182,7 +182,7 @@ def control_told(is_twin: bool) -> list[str]:
     ]
 
 
-def calibration_told(report: Report) -> str:
+def describe_calibration(report: Report) -> str:
     """How far confidences can be believed, in a sentence."""
     error, floor = (
         report.estimates.quality.calibration_error,
@@ -200,7 +200,7 @@ def calibration_told(report: Report) -> str:
     )
 
 
-def choosing_told(report: Report) -> str:
+def describe_choosing(report: Report) -> str:
     """Whether choosing pays, in a sentence, and by what this is known."""
     sentence = report.estimates.choosing.sentence
     return (
@@ -209,7 +209,7 @@ def choosing_told(report: Report) -> str:
     )
 
 
-def prediction_told(prediction: Mapping[str, float]) -> str | None:
+def describe_prediction(prediction: Mapping[str, float]) -> str | None:
     """The likeliest class with its probability; None where nothing was predicted."""
     if not prediction:
         return None
@@ -217,7 +217,7 @@ def prediction_told(prediction: Mapping[str, float]) -> str | None:
     return f"{likely[:40]} {100 * prediction[likely]:.0f}%"
 
 
-def outcome(asked: Asked) -> str:
+def describe_outcome(asked: Asked) -> str:
     """What became of a request."""
     match asked.end:
         case LabelSettled() as settled:

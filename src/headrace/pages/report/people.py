@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...report import AnnotatorReport
 from ..chronicle import Chronicle
-from ..html import Section, count, percent, section, table
+from ..html import Section, count, make_section, make_table, percent
 from .parts import Cells
 
 _HEADER = [
@@ -31,11 +31,11 @@ _CAPTION = (
 )
 
 
-def people(chronicle: Chronicle) -> Section:
+def show_people(chronicle: Chronicle) -> Section:
     """Who answered, as a table."""
     report = chronicle.report
     if report is None or not report.annotators.most_active:
-        return section("Who answered?", "Nobody, as far as is known.")
+        return make_section("Who answered?", "Nobody, as far as is known.")
     alpha = "" if report.annotators.agreement is None else (
         f"Agreement beyond chance (Krippendorff's alpha): {report.annotators.agreement:.2f}."
     )  # fmt: skip
@@ -44,11 +44,11 @@ def people(chronicle: Chronicle) -> Section:
         for a in report.annotators.most_active
         if a.fall
     ]
-    rows = [_row(a) for a in report.annotators.most_active]
-    return section("Who answered?", alpha, *falls, table(_HEADER, rows, caption=_CAPTION))
+    rows = [_make_row(a) for a in report.annotators.most_active]
+    return make_section("Who answered?", alpha, *falls, make_table(_HEADER, rows, caption=_CAPTION))
 
 
-def _row(a: AnnotatorReport) -> Cells:
+def _make_row(a: AnnotatorReport) -> Cells:
     low, typical, high = a.typical_latency_s or (None, None, None)
     return [
         a.name or "(no name)",

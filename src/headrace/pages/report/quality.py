@@ -15,17 +15,28 @@ from ...learn.estimate import Estimate
 from ...learn.quality import Rate
 from ...messages import ModelAdopted
 from ..chronicle import Chronicle
-from ..html import Curve, Html, Number, Section, count, interval, line_plot, percent, section, table
+from ..html import (
+    Curve,
+    Html,
+    Number,
+    Section,
+    count,
+    interval,
+    line_plot,
+    make_section,
+    make_table,
+    percent,
+)
 from .parts import (
     Axis,
     Cells,
     bands_of,
-    calibration_told,
-    choosing_told,
-    control_told,
+    describe_calibration,
+    describe_choosing,
+    explain_control,
     half_blind,
     half_of,
-    sureness,
+    make_sureness_row,
 )
 
 CLASSES_SHOWN_MAX = 30
@@ -62,7 +73,7 @@ class Twin:
                 truths.append(true)
 
 
-def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
+def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
     """How right is the model?"""
     marks = [
         (axis.of(trial), "adopted")
@@ -107,8 +118,8 @@ def quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section:
         bands=bands,
         time_x=axis.is_time,
     )
-    return section(
-        "How right is the model?", accuracy, *control_told(twin is not None),
+    return make_section(
+        "How right is the model?", accuracy, *explain_control(twin is not None),
         _make_sureness_table(chronicle), halves, *_show_classes(chronicle),
         *_show_suspicious_labels(chronicle),
     )  # fmt: skip
@@ -165,7 +176,11 @@ def _show_classes(chronicle: Chronicle) -> list[Html | str]:
         rows.append([name[:40], count(recall.labels_n), *cells])
     header = ["", "labels", "recall, %", "95 % interval", "precision, %", "95 % interval"]
     caption = "Quality over all classes, then by class, over the latest window"
-    return [table(header, rows, caption=caption), calibration_told(report), choosing_told(report)]
+    return [
+        make_table(header, rows, caption=caption),
+        describe_calibration(report),
+        describe_choosing(report),
+    ]
 
 
 def _show_suspicious_labels(chronicle: Chronicle) -> list[Html | str]:
@@ -189,7 +204,10 @@ def _show_suspicious_labels(chronicle: Chronicle) -> list[Html | str]:
         for one in reversed(noise.suspicious[-SUSPICIOUS_SHOWN_MAX:])
     ]
     header = ["event", "label", "the model said", "with probability"]
-    return [f"{told}.", table(header, rows, caption="Labels worth a second look, latest first")]
+    return [
+        f"{told}.",
+        make_table(header, rows, caption="Labels worth a second look, latest first"),
+    ]
 
 
 def _rate_cells(rate: Rate) -> Cells:
@@ -208,11 +226,11 @@ def _make_sureness_table(chronicle: Chronicle) -> Html:
         ("whole stream", chronicle.control_all, report.estimates.accuracy_all if report else None),
     ):
         if found is not None:
-            rows.append(sureness(f"{stretch}: all labels that judge", found))
-        rows.append(sureness(f"{stretch}: control draws alone", control))
+            rows.append(make_sureness_row(f"{stretch}: all labels that judge", found))
+        rows.append(make_sureness_row(f"{stretch}: control draws alone", control))
         if found is not None and (half := half_blind(found)) is not None:
             width = Number(f"± {100 * half:.1f}", half)
             blind = f"{stretch}: as many drawn blindly (calculated)"
             rows.append([blind, count(found.labels_n), None, None, width])
     header = ["", "labels", "accuracy", "95 % interval, %", "half width, points"]
-    return table(header, rows, caption="How sure, by which labels")
+    return make_table(header, rows, caption="How sure, by which labels")

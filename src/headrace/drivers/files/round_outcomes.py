@@ -19,13 +19,13 @@ _DECODER = msgspec.json.Decoder(RoundOpened | RoundClosed | ModelRolledBack | In
 _REFUSED = (Reason.NO_ROUND, Reason.NO_VERSION, Reason.BAD_ORDER)
 
 
-class RoundsTold:
+class RoundOutcomes:
     """Orders by their keys: `state`, and what is known beside.
 
     `state` is "asked" once a round was decided, "refused" where there was nothing to decide, with
     `why`; "rolled back" of a model that is back. The latest 10,000 are remembered.
 
-    >>> RoundsTold(Path("no/such/decisions.jsonl")).round("k1") is None
+    >>> RoundOutcomes(Path("no/such/decisions.jsonl")).round("k1") is None
     True
     """
 
@@ -41,30 +41,30 @@ class RoundsTold:
                 # Few lines are about orders: those are decoded.
                 head = line[:40]
                 if b'"Round' in head or b'"ModelRolled' in head or b'"InputRejected"' in head:
-                    self._read(line)
+                    self._read_line(line)
             self._tail.advance(len(lines))
         return self._rounds.get(key)
 
     def close(self) -> None:
         self._tail.close()
 
-    def _read(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         match _DECODER.decode(line):
             case RoundOpened(order_key=key, round_n=round_n) if key:
                 self._opened[round_n] = key
-                self._remember(key, {"state": "ordered", "round_n": round_n})
+                self._keep_round(key, {"state": "ordered", "round_n": round_n})
             case RoundClosed(round_n=round_n, asked_n=asked_n) if round_n in self._opened:
                 key = self._opened.pop(round_n)
-                self._remember(key, {"state": "asked", "round_n": round_n, "asked_n": asked_n})
+                self._keep_round(key, {"state": "asked", "round_n": round_n, "asked_n": asked_n})
             case ModelRolledBack(order_key=key) as back if key:
-                self._remember(
+                self._keep_round(
                     key,
                     {"state": "rolled back", "to": back.to, "model_version": back.model_version},
                 )
             case InputRejected(reason=reason, input_id=key) as no if key and reason in _REFUSED:
-                self._remember(key, {"state": "refused", "asked_n": 0, "why": no.detail})
+                self._keep_round(key, {"state": "refused", "asked_n": 0, "why": no.detail})
 
-    def _remember(self, key: str, found: dict[str, Any]) -> None:
+    def _keep_round(self, key: str, found: dict[str, Any]) -> None:
         self._rounds[key] = found
         self._rounds.move_to_end(key)
         while len(self._rounds) > KEPT_N:

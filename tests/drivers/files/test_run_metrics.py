@@ -8,7 +8,7 @@ import pytest
 from commands.runs import SETTINGS, Stream
 from headrace import Engine, Event
 from headrace.adapters.metrics import serving
-from headrace.drivers.files.shown import Shown
+from headrace.drivers.files.run_metrics import RunMetrics
 from headrace.label.annotators import Annotator
 from headrace.label.steadiness import Fall
 from headrace.settings import parse
@@ -24,7 +24,7 @@ def engine_of(events_n):
 
 
 def shown(**http):
-    return Shown(parse(SETTINGS | {"http": http}), clock=lambda: NOW)
+    return RunMetrics(parse(SETTINGS | {"http": http}), clock=lambda: NOW)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_run_serves_its_report_and_times_while_it_goes_on(tmp_path, monkeypatc
     stream, scraped = Stream(tmp_path), {}
     stream.write_events(0, 400)
     served = []
-    real = Shown.serve
+    real = RunMetrics.serve
 
     def serve(self, on_note):
         # Port 0 would mean none: any free one is taken in its place.
@@ -81,7 +81,7 @@ def test_a_run_serves_its_report_and_times_while_it_goes_on(tmp_path, monkeypatc
                 with urllib.request.urlopen(url, timeout=30) as answer:
                     scraped[page] = answer.read().decode()
 
-    monkeypatch.setattr(Shown, "serve", serve)
+    monkeypatch.setattr(RunMetrics, "serve", serve)
     stream.run(on_turn=look)
     assert (scraped["healthz"], scraped["readyz"]) == ("alive\n", "ready\n")
     assert 'headrace_events_observed_total{stream="default"} 400.0' in scraped["metrics"]
@@ -116,7 +116,7 @@ def test_a_run_whose_model_fails_is_not_ready(monkeypatch, fault):
 
 def test_a_fall_of_somebodys_agreement_is_said_once_and_not_again_after_a_start():
     notes, engine = [], engine_of(1)
-    told = Shown(parse(SETTINGS), clock=lambda: NOW, on_note=notes.append)
+    told = RunMetrics(parse(SETTINGS), clock=lambda: NOW, on_note=notes.append)
     look = {"rejected_n": {}, "read_bytes": 1, "lag_bytes": 0}
     told.look(engine, **look)
     watch = engine.desk.annotators.by_name.setdefault("cy", Annotator()).steadiness
@@ -128,4 +128,4 @@ def test_a_fall_of_somebodys_agreement_is_said_once_and_not_again_after_a_start(
         "annotator 'cy' agrees less: with 10 of the latest 20 labels, with 269 of 299 before"
     )
     assert notes == [told_once]
-    Shown(parse(SETTINGS), clock=lambda: NOW, on_note=pytest.fail).look(engine, **look)
+    RunMetrics(parse(SETTINGS), clock=lambda: NOW, on_note=pytest.fail).look(engine, **look)

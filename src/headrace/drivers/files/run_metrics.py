@@ -73,7 +73,7 @@ def read_compared(folder: Path) -> dict[str, Comparisons]:
         return {}
 
 
-class Shown:
+class RunMetrics:
     """The latest report of a run, and the times that were taken. `clock` is the time of day.
 
     With a `folder` the accuracy is written there whenever the report is made. `on_note` is told
