@@ -373,7 +373,7 @@ class _Bins:
 
     def guess(self, confidence: NDArray[np.float64]) -> NDArray[np.float64]:
         if len(confidence) <= _SHORT_N:
-            return np.array([self._guess_one(x) for x in confidence.tolist()])
+            return np.array(self._guess_few(confidence.tolist()))
         trusted = np.clip(np.where(np.isnan(confidence), 0.5, confidence), 0.0, 1.0)
         if self.weight_sum == 0.0:
             return trusted
@@ -386,14 +386,17 @@ class _Bins:
         )
         return found
 
-    def _guess_one(self, confidence: float) -> float:
-        """The same of one event, the same bits."""
-        trusted = 0.5 if math.isnan(confidence) else min(1.0, max(0.0, confidence))
+    def _guess_few(self, confidence: list[float]) -> list[float]:
+        """The same of a few events, with the same bits."""
+        trusted = [0.5 if math.isnan(x) else min(1.0, max(0.0, x)) for x in confidence]
         if self.weight_sum == 0.0:
             return trusted
         prior = _CONFIDENCE_LABELS * (self.square_sum / self.weight_sum)
-        b = min(int(trusted * _BINS_N), _BINS_N - 1)
-        return (float(self.right[b]) + prior * trusted) / (float(self.seen[b]) + prior)
+        right, seen = self.right.tolist(), self.seen.tolist()
+        bins = [min(int(x * _BINS_N), _BINS_N - 1) for x in trusted]
+        return [
+            (right[b] + prior * x) / (seen[b] + prior) for b, x in zip(bins, trusted, strict=True)
+        ]
 
     def learn(self, request: _Request) -> None:
         assert request.propensity is not None

@@ -132,7 +132,7 @@ class Scorer:
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             parts = [self._answers(X[i : i + block]) for i in range(0, len(X), block)]
         answers = parts[0] if len(parts) == 1 else np.concatenate(parts or [np.zeros((0, m))])
-        if self._inputs.is_refusing_texts:
+        if self._inputs.is_refusing_texts and set(self._schema.kinds) != {"numeric"}:
             for j, kind in enumerate(self._schema.kinds[: X.shape[1]]):
                 if kind != "numeric":
                     answers[~np.isnan(X[:, j])] = np.nan

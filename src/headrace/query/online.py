@@ -216,14 +216,15 @@ def _limited(weights: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     n = len(weights)
     sure_n, scale = 0, rate * n / float(np.add.reduce(weights))
     while True:
-        over_n = int(np.count_nonzero(scale * weights >= 1.0))
+        limited = scale * weights
+        # They descend: where the first is no sure one, none is.
+        over_n = int(np.count_nonzero(limited >= 1.0)) if limited[0] >= 1.0 else 0
         if over_n <= sure_n:
             break
         sure_n = over_n
         if sure_n == n:
             return np.ones(n)
         scale = max(0.0, rate * n - sure_n) / float(weights[sure_n:].sum())
-    limited = scale * weights
     limited[:sure_n] = 1.0
     return limited
 
