@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from headrace import Engine
 from headrace.chance import Chance
-from headrace.commands.pilot.runs import settings_of, watched
+from headrace.commands.pilot.runs import play_watched, settings_of
 from headrace.drivers.notebook import Simulation
 from headrace.learn.evaluation import Evaluation
 from headrace.query.arrivals import Arrivals
@@ -57,7 +57,7 @@ def played(name: str, folder: Path, budget: float) -> tuple[Played, Engine]:
         scores.take(rows, probabilities)
         highest[rows] = np.sort(probabilities, axis=1)[:, :-3:-1]
 
-    batches = watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
+    batches = play_watched(history, engine, take, lambda n: None, STREAMS[name].batch_n)
     for _ in Simulation(engine, Delayed()).play(batches):
         pass
     return Played(1.0 - (highest[:, 0] - highest[:, 1]), highest[:, 0], scores.right), engine

@@ -62,7 +62,7 @@ def run_of(world: str) -> Played:
         for detector in detectors
     ]
     settings = settings_with(
-        seed=3,
+        seed=5,
         model={"name": "adaptive-tree"},
         input={"join": {"id": "id"}, "id": "request.id", "at": "request.at"},
         query={**ON_ARRIVAL, "budget": {"share": 0.25, "per_hour": 400.0, "cap": 500}},
@@ -75,7 +75,7 @@ def run_of(world: str) -> Played:
         },
         evaluation={"window_n": 100, "interval": "anytime", "propensity_min": 0.02},
     )
-    return played(settings, events_of(3, 900), 3)
+    return played(settings, events_of(5, 900), 5)
 
 
 def fed(world: str) -> Engine:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import BadSettings
 from headrace.learn import evaluation as module
+from headrace.learn.estimate import Sums, estimate_of
 from headrace.learn.evaluation import Estimate, Evaluation, judged
 
 
@@ -99,6 +100,37 @@ def test_weights_undo_the_choice():
     assert found.low < 0.95 < found.high
     assert found.naive_high < 0.95
     assert found.effective_n < found.labels_n
+
+
+def lucky(guess):
+    """A tenth is doubtful and half right; of the rest 100 of 2,700 are asked, and none is wrong."""
+    doubtful = np.arange(3000) % 10 == 0
+    guesses = np.where(doubtful, 0.5, guess)
+    evaluation = Evaluation(3000)
+    evaluation.seen(guesses)
+    for i in np.flatnonzero(doubtful | (np.arange(3000) % 30 == 1)):
+        evaluation.asked(int(i), f"r{i}", guesses[i], guesses[i])
+        evaluation.chance(f"r{i}", 0.99 if doubtful[i] else 1 / 27)
+        evaluation.labelled(f"r{i}", bool(not doubtful[i] or i % 20 == 0))
+    return evaluation.estimate()
+
+
+def test_luck_with_events_that_were_not_sure_leaves_the_interval_wide():
+    # Were one in 50 of the others wrong, 0.93 of all were right, and none among 100 no wonder.
+    wary, sure = lucky(0.97), lucky(0.9999)
+    assert wary.accuracy == pytest.approx(sure.accuracy, abs=0.001)
+    assert wary.low < 0.93 < sure.low
+
+
+def test_sums_that_were_written_before_anything_was_expected_are_read():
+    evaluation, _ = fed()
+    fields = dict(vars(evaluation._sums_all(2)))
+    older = {name: value for name, value in fields.items() if name not in ("wv", "wwv")}
+    assert set(Sums.upgrade_state(older, 1)) == set(fields)
+    sums = Sums()
+    vars(sums).update(Sums.upgrade_state(older, 1))
+    found = estimate_of(sums, 0, 300)
+    assert found.low < found.accuracy < found.high
 
 
 def test_shards_are_joined_as_one_set_of_events():

@@ -7,12 +7,12 @@ tells in words.
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from .anytime import Bets
-from .intervals import Z, interval_of, variance_of, wilson
+from .intervals import Z, interval_of, raised_squares, variance_of, wilson
 from .quality import Cells
 
 ONE = 1 << 40
@@ -55,9 +55,17 @@ class Judged(Protocol):
 class Sums:
     """What an estimate needs of a set of events and labels, each set to be added to another.
 
-    `w`, `d`: sums of weights 1/p and of differences right - guess, and of their products. `cells`
-    are for the measures by class, `bets` for an interval that holds at all times.
+    `w`, `d`, `v`: sums of weights 1/p, of differences right - guess and of the squares of these
+    that the guess lets expect, guess (1 - guess), and of their products. `cells` are for the
+    measures by class, `bets` for an interval that holds at all times.
     """
+
+    STATE_VERSION: ClassVar[int] = 2
+
+    @staticmethod
+    def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
+        """Before 2 what guesses let expect was not added up: what was seen stands in for it."""
+        return fields | {"wv": fields["wdd"], "wwv": fields["wwdd"]}
 
     def __init__(self, bets: Bets | None = None) -> None:
         self.events_n = 0
@@ -68,6 +76,7 @@ class Sums:
         self.w = self.ww = 0.0
         self.wd = self.wdd = 0.0
         self.wwd = self.wwdd = 0.0
+        self.wv = self.wwv = 0.0
         self.cells = Cells()
         self.bets = bets
 
@@ -83,6 +92,9 @@ class Sums:
         self.wdd += w * d * d
         self.wwd += w * w * d
         self.wwdd += w * w * d * d
+        v = request.guess * (1.0 - request.guess)
+        self.wv += w * v
+        self.wwv += w * w * v
         if self.bets is not None:
             self.bets.add(request.propensity, d)
         self.cells.add(request.label, request.predicted, w, request.confidence)
@@ -113,7 +125,7 @@ def estimate_of(sums: Sums, from_seq: int | None, to_seq: int | None) -> Estimat
     )
     variance = variance_of(
         accuracy,
-        squares,
+        raised_squares(squares, expected=sums.wwv - q * sums.wv),
         sums.w,
         sums.ww,
         q=q,
