@@ -233,7 +233,34 @@ asked and labelled before and a reservoir of 2,000, in time of one core: the lea
 What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
 squares were asked and labelled before. Labels of the small cluster on top cost five times as much.
 
-![a small plot for each strategy](img/strategies.png)"""
+![a small plot for each strategy](img/strategies.png)
+
+## Beside scikit-activeml
+
+What both have is compared on the same input, with its version 1.0.1, by
+[test_against_scikit_activeml.py](../tests/query/test_against_scikit_activeml.py); where the two
+differ, this is how. The rules of [ARRIVALS.md](ARRIVALS.md) are compared by
+[test_rules_against_scikit_activeml.py](../tests/query/test_rules_against_scikit_activeml.py).
+
+- `least_confidence`, `margin`, `entropy`, `expected_cost` (its `UncertaintySampling`),
+  `vote_entropy`, `variation_ratio`, `kl_to_consensus` (`QueryByCommittee`), `mcpal`
+  (`ProbabilisticAL`): equal utilities.
+- `bald` (`GreedyBALD`): the same order. `k_center` (`CoreSet`): the same choice, in the same
+  order.
+- `prob_cover` (`ProbCover` with our radius): each choice covers as many. Among equals it draws by
+  lot, we take the first by key. Its radius is the largest at which balls are pure by a
+  clustering, ours a share of the median distance.
+- `random` (`RandomSampling`): it draws by a generator, we by the hash of the id.
+- `badge` (`Badge`): the same gradients, and k-means++ over them. It draws by a generator, we by a
+  hash, so choices differ as its own do from seed to seed.
+- `typicality` (`TypiClust`): it clusters by k-means to the end, we by the centres of k-means++
+  alone.
+- `expected_error_reduction` (`MonteCarloEER`, `ValueOfInformationEER`): it trains the model anew
+  for each candidate and class; ours is a Gaussian field beside the model.
+- `variance_reduction`: its `ExpectedModelVarianceReduction` is for numbers, not for classes.
+
+Its other strategies that go by candidates and probabilities plug in as they are
+([EXTENDING.md](EXTENDING.md#a-strategy))."""
 
 
 if __name__ == "__main__":

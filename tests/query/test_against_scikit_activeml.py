@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from skactiveml.classifier import ParzenWindowClassifier
-from skactiveml.pool import CoreSet, ProbabilisticAL, uncertainty_scores
+from skactiveml.pool import CoreSet, ProbabilisticAL, ProbCover, uncertainty_scores
 from skactiveml.pool import _query_by_committee as committees
 
 from headrace.chance import Chance
+from headrace.plugins import ScikitActiveml
 from headrace.query.pool import Labelled
 from headrace.query.strategies import resolve
 from headrace.query.strategies.diversity import median_distance
@@ -86,6 +87,34 @@ def test_the_core_set_is_the_same_in_the_same_order(seed: int) -> None:
     theirs = CoreSet(random_state=0).query(np.vstack([before, points]), labels, batch_size=WANTED_N)
     chosen = np.argsort(-ours("k_center", pool), kind="stable")[:WANTED_N]
     assert (theirs - 8).tolist() == chosen.tolist()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_bald_ranks_the_same(seed: int) -> None:
+    members = distributions(seed, 4, 30, 3)
+    X = draws(seed, "X", 30, 3)
+    pool = replace(pool_of(members.mean(axis=0), X, wanted_n=1), members=members)
+    theirs = ScikitActiveml("GreedyBALD")(pool, Chance(0))
+    assert np.argsort(ours("bald", pool)).tolist() == np.argsort(theirs).tolist()
+
+
+@pytest.mark.filterwarnings("ignore:The maximum purity")
+@pytest.mark.parametrize("seed", SEEDS)
+def test_each_ball_covers_as_many_as_theirs(seed: int) -> None:
+    """Among balls that cover as many theirs draws by lot: ours has to be one of them."""
+    X, asked = draws(seed, "X", 50, 2), draws(seed, "asked", 6, 2)
+    pool = replace(pool_of(np.full((50, 2), 0.5), X, wanted_n=WANTED_N), asked=asked)
+    points, before = pool.points_with_asked()
+    by_key = np.lexsort((pool.at, pool.keys))
+    radius = 0.2 * np.sqrt(median_distance(points[by_key]))
+    chosen = np.argsort(-ours("prob_cover", pool, reach=0.2), kind="stable")[:WANTED_N]
+    everything = np.vstack([before, points])
+    y = np.concatenate([np.arange(6) % 2, np.full(50, np.nan)])
+    for row in chosen.tolist():
+        theirs = ProbCover(n_classes=2, deltas=[radius], random_state=0)
+        found = theirs.query(everything, y, batch_size=1, return_utilities=True)[1][0]
+        assert found[6 + row] == np.nanmax(found) > 0
+        y[6 + row] = 0.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from headrace import Engine, Event
 from headrace.chance import Chance
 from headrace.errors import BadSettings
-from headrace.query.pool import disagreement
-from headrace.query.strategies import resolve, utilities_of
+from headrace.query.pool import Labelled, Sample, disagreement
+from headrace.query.strategies import STRATEGIES, resolve, utilities_of
 from headrace.query.strategies.hybrid import hybrid
 from headrace.query.strategies.uncertainty import entropy, least_confidence, margin, random
+from headrace.settings import parse
 from query.pools import pool_of
 
 CHANCE = Chance(3)
@@ -104,3 +107,60 @@ def test_a_strategy_that_is_not_there_is_told(name: str, fault: str) -> None:
 def test_a_strategy_is_held_to_its_contract(found: Any, fault: str) -> None:
     with pytest.raises(BadSettings, match=fault):
         utilities_of(lambda pool, chance: found, "mine", pool_of(THREE), CHANCE)
+
+
+# ----------------------------------------------------------------------- one that is broken
+
+
+def raises(pool: Any, chance: Any) -> Any:
+    raise KeyError("amount")
+
+
+def meddles(pool: Any, chance: Any) -> Any:
+    pool.X[:] = 0.0
+    return np.zeros(len(pool))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        (raises, r"strategy raises failed on 20 candidates with 2 classes: KeyError: 'amount'"),
+        (meddles, "strategy meddles failed .* assignment destination is read-only"),
+        (lambda pool, chance: ["a"] * len(pool), "could not convert string to float"),
+        (lambda pool, chance: pool.at + 1j, "utilities are complex numbers"),
+        (lambda pool, chance: iter(pool.at), r"failed on 20 candidates .*check_strategy tries it"),
+    ],
+)
+def test_a_strategy_that_fails_in_a_round_is_named(strategy: Any, said: str) -> None:
+    query: dict[str, Any] = {
+        "ask": "rounds",
+        "rounds": {"every_n": 20},
+        "cold_start": {"per_class_n": 0},
+    }
+    settings = parse(
+        {"query": query | {"budget": {"share": 1.0}}, "schema": {"classes": ["a", "b"]}}
+    )
+    engine = Engine(strategy=strategy, settings=settings)
+    with pytest.raises(BadSettings, match=said):
+        engine.feed([Event(id=str(i), at=float(i), features={"x": float(i)}) for i in range(40)])
+
+
+@pytest.mark.parametrize("strategy", [3, object, None.__class__])
+def test_what_can_not_be_called_is_refused(strategy: Any) -> None:
+    with pytest.raises(BadSettings, match="must be a name or a callable"):
+        Engine(strategy=strategy)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_numbers_whose_squares_are_too_large_are_borne(name: str) -> None:
+    pool = pool_of([[0.7, 0.3]] * 30, 1.7e308 * np.linspace(-1.0, 1.0, 30)[:, None], wanted_n=4)
+    before = pool.X[::7]
+    pool = replace(
+        pool,
+        asked=before,
+        labelled=Labelled(before, np.arange(len(before)) % 2),
+        reservoir=Sample(before + 0.0, np.arange(len(before), dtype=np.uint64)),
+        members=np.stack([pool.probabilities] * 2),
+    )
+    assert np.isfinite(utilities_of(STRATEGIES[name], name, pool, CHANCE)).all()

@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .pool import bounded
+
 EXAMPLES_MAX = 100
 """Examples of all classes together that are compared with, at most; the latest of each."""
 
@@ -111,6 +113,7 @@ def _compared(
 
 def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
     """The deviation of each number over these rows, 1 where there is none; shape (d,)."""
+    rows = bounded(rows)
     is_there = ~np.isnan(rows)
     n = np.maximum(is_there.sum(axis=0), 1)
     mean = np.where(is_there, rows, 0.0).sum(axis=0) / n
@@ -126,6 +129,7 @@ def row_distances(
 
     Two categories that differ, or a value and none, are 1 apart.
     """
+    rows, others = bounded(rows), bounded(others)
     piece_n = max(1, PIECE_MAX // max(1, others.size))
     pieces = [rows[i : i + piece_n] for i in range(0, len(rows), piece_n)]
     found = [np.empty((0, len(others)))]

@@ -18,6 +18,9 @@ ASKED_MAX = 500
 PIECE_MAX = 2_000_000
 """Distances held at once while neighbours are looked for."""
 
+NUMBER_MAX = 1e100
+"""Numbers beyond it count as it where distances are taken."""
+
 PARTS = ("members", "asked", "labelled", "reservoir", "costs")
 """What some strategies read beside the candidates: `needs` names it, and else it is not built."""
 
@@ -108,6 +111,26 @@ class Pool:
             costs=None if self.costs is None else self.costs[rows],
         )
 
+    def read_only(self) -> Pool:
+        """The same candidates and parts, in arrays that can't be written to."""
+        found: dict[str, Any] = {"ids": list(self.ids)}
+        for name in (
+            "keys",
+            "at",
+            "X",
+            "is_category",
+            "probabilities",
+            "members",
+            "asked",
+            "costs",
+        ):
+            found[name] = _locked(getattr(self, name))
+        if self.labelled is not None:
+            found["labelled"] = Labelled(*map(_locked, self.labelled))
+        if self.reservoir is not None:
+            found["reservoir"] = Sample(*map(_locked, self.reservoir))
+        return replace(self, **found)
+
     def alone(self, but: Iterable[str] = ()) -> Pool:
         """The candidates without what only some strategies read, but for these parts."""
         left_out: dict[str, Any] = dict.fromkeys(part for part in PARTS if part not in but)
@@ -132,7 +155,7 @@ class Pool:
 
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and variance of each number over the pool, where it is known."""
-        numbers = self.X[:, ~self.is_category]
+        numbers = bounded(self.X[:, ~self.is_category])
         known = ~np.isnan(numbers)
         n = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known, numbers, 0.0).sum(axis=0) / n
@@ -141,7 +164,7 @@ class Pool:
 
     def _centred(self, X: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
         """The numbers of these rows less their mean; what is missing stands at the mean."""
-        numbers = X[:, ~self.is_category]
+        numbers = bounded(X[:, ~self.is_category])
         return np.where(np.isnan(numbers), 0.0, numbers - mean)
 
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -211,6 +234,19 @@ class Pool:
             # Two rows that differ in a category are as far apart as one deviation of a number.
             columns.append((codes[:, None] == values) / np.sqrt(2.0))
         return np.hstack(columns)
+
+
+def _locked(array: Any) -> Any:
+    if array is None:
+        return None
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def bounded(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same numbers, none beyond `NUMBER_MAX`: their squares, and sums of these, are finite."""
+    return np.clip(numbers, -NUMBER_MAX, NUMBER_MAX)
 
 
 def squared_distances(

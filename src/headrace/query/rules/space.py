@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ..pool import bounded
+
 SCALED, PLAIN = "scaled", "plain"
 OF_DISTANCE = (
     "`scaled`: each number in deviations of the events so far. `plain`: numbers as they are."
@@ -34,7 +36,7 @@ class Space:
 
     def take(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> None:
         """Count an event in mean and deviation (Welford, Technometrics 4 (3), 1962)."""
-        lacking_n = len(x) - len(self.n)
+        x, lacking_n = bounded(x), len(x) - len(self.n)
         if lacking_n > 0:
             zeros = np.zeros(lacking_n)
             self.n = np.concatenate([self.n, zeros])
@@ -50,7 +52,8 @@ class Space:
         self, points: NDArray[np.float64], x: NDArray[np.float64], is_category: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
         """The squared distance of each of these points, shape (m, d), to x; shape (m,)."""
-        gap = np.where(np.isnan(points), self.mean, points) - np.where(np.isnan(x), self.mean, x)
+        there = np.where(np.isnan(points), self.mean, bounded(points))
+        gap = there - np.where(np.isnan(x), self.mean, bounded(x))
         if self.is_scaled:
             deviation = np.sqrt(self.moment / np.maximum(self.n, 1.0))
             gap = gap / np.where(deviation > 0.0, deviation, 1.0)

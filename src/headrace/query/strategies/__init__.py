@@ -152,6 +152,11 @@ def resolve(
 
 def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str, Strategy]:
     if not isinstance(strategy, str):
+        if not callable(strategy) or isinstance(strategy, type):
+            raise BadSettings(
+                f"the strategy is {strategy!r}; must be a name or a callable (Pool, Chance) -> "
+                "utilities, and of a class an object"
+            )
         return getattr(strategy, "__name__", type(strategy).__name__), strategy
     if strategy in STRATEGIES:
         return strategy, with_options(strategy, STRATEGIES[strategy], options)

@@ -128,8 +128,23 @@ def ranks_of(utilities: Floats) -> Floats:
 
 
 def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """Call a strategy and hold it to its contract; raises `BadSettings` where it breaks it."""
-    utilities = np.asarray(strategy(pool, chance), dtype=np.float64)
+    """Call a strategy and hold it to its contract; raises `BadSettings` where it breaks it.
+
+    One of yours gets arrays that it can't write to: what it changed would be what others see.
+    """
+    is_ours = str(getattr(strategy, "__module__", "")).startswith("headrace.")
+    try:
+        given = np.asarray(strategy(pool if is_ours else pool.read_only(), chance))
+        if np.iscomplexobj(given):
+            raise TypeError("utilities are complex numbers")
+        utilities = given.astype(np.float64)
+    except BadSettings:
+        raise
+    except Exception as error:
+        raise BadSettings(
+            f"strategy {name} failed on {len(pool)} candidates with {pool.probabilities.shape[1]} "
+            f"classes: {type(error).__name__}: {error}; headrace.testing.check_strategy tries it"
+        ) from error
     if utilities.shape != (len(pool),):
         raise BadSettings(
             f"strategy {name} gave utilities of shape {utilities.shape} for {len(pool)} "
