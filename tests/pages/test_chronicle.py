@@ -147,7 +147,7 @@ def test_everything_is_bounded():
         assert len(chronicle.samples) <= SAMPLES_MAX
     assert len(chronicle.requests) == REQUESTS_MAX
     assert len(chronicle.changes) == CHANGES_MAX
-    assert chronicle.changes_n == CHANGES_MAX + 10
+    assert chronicle.counts.changes_n == CHANGES_MAX + 10
     assert len(chronicle.rejects) == REJECTS_MAX
     assert chronicle.rejected_n == {"not_json": CHANGES_MAX + 10}
 

@@ -80,7 +80,10 @@ class Spread:
 
 @dataclass(slots=True)
 class Counts:
-    """How many requests there were, and how they ended at first: no later answer changes it."""
+    """How many requests there were, and how they ended at first: no later answer changes it.
+
+    `changes_n` counts changes of the drift level, `outputs_n` all that left the engine.
+    """
 
     asked_by_reason: dict[str, int] = field(default_factory=dict)
     settled_n: int = 0
@@ -88,6 +91,8 @@ class Counts:
     expired_n: int = 0
     withdrawn_n: int = 0
     opinions_n: int = 0
+    changes_n: int = 0
+    outputs_n: int = 0
 
     @property
     def asked_n(self) -> int:
@@ -133,6 +138,14 @@ class Happened:
         return self.output.at
 
 
+@dataclass(slots=True)
+class _SinceSample:
+    """What came after the last sample: the highest drift statistics, and propensities asked."""
+
+    statistics: dict[str, float] = field(default_factory=dict)
+    propensities: list[float] = field(default_factory=list)
+
+
 class Chronicle:
     """A run as its page tells it.
 
@@ -161,11 +174,8 @@ class Chronicle:
         self.rejected_n: dict[str, int] = {}
         self.requests: dict[str, Asked] = {}
         self.counts = Counts()
-        self.changes_n = 0
-        self.outputs_n = 0
         self._control = Evaluation(settings.evaluation.window_n)
-        self._statistics: dict[str, float] = {}
-        self._propensities: list[float] = []
+        self._since = _SinceSample()
         # Requests for an opinion that are open.
         self._opinions: dict[str, bool] = {}
 
@@ -205,14 +215,14 @@ class Chronicle:
         if (fresh_n := events_n - self._control.events_n) > 0:
             self._control.seen(np.zeros(fresh_n))
         for output in outputs:
-            self.outputs_n += 1
+            self.counts.outputs_n += 1
             self._note_output(output, events_n)
 
     def watched(self, statistics: Mapping[str, float]) -> None:
         """Take in drift statistics between two samples: of each, the highest is kept."""
         for name, ratio in statistics.items():
-            if ratio >= self._statistics.get(name, 0.0):
-                self._statistics[name] = ratio
+            if ratio >= self._since.statistics.get(name, 0.0):
+                self._since.statistics[name] = ratio
 
     def sample(self, report: Report | None, *, at: float | None = None) -> None:
         """Take in a report; where there is none, how things stand by the outputs at `at`."""
@@ -228,12 +238,12 @@ class Chronicle:
                 events_n=self._control.events_n,
                 counts=replace(self.counts, asked_by_reason=dict(self.counts.asked_by_reason)),
                 control=self.control,
-                statistics=self._statistics,
-                propensities=Spread.of(self._propensities),
+                statistics=self._since.statistics,
+                propensities=Spread.of(self._since.propensities),
                 report=report,
             )
         )
-        self._statistics, self._propensities = {}, []
+        self._since = _SinceSample()
         if len(self.samples) > SAMPLES_MAX:
             self._thin_samples()
 
@@ -246,7 +256,7 @@ class Chronicle:
             case LabelSettled() | LabelDisputed() | RequestExpired() | RequestWithdrawn():
                 self._note_end(output)
             case DriftChanged():
-                self.changes_n += 1
+                self.counts.changes_n += 1
                 self.changes.append(Happened(events_n, output))
                 self.watched({f"{output.signal}/{output.detector}": output.statistic})
             case ModelAdopted() | ModelKept() | ModelRolledBack():
@@ -261,7 +271,7 @@ class Chronicle:
         by_reason = self.counts.asked_by_reason
         by_reason[request.reason] = by_reason.get(request.reason, 0) + 1
         if request.opinion_n == 1:
-            self._propensities.append(request.propensity)
+            self._since.propensities.append(request.propensity)
         else:
             self._opinions[request.request_id] = True
         self.requests[request.request_id] = Asked(request)

@@ -32,21 +32,9 @@ from .worker import PartitionReport, SnapshotsReport, WorkerReport
 
 __all__ = [
     "AnnotatorReport",
-    "AnnotatorsReport",
-    "AnswersReport",
-    "AskingReport",
-    "BudgetReport",
-    "DriftReport",
-    "EstimatesReport",
-    "EventsReport",
     "Failure",
-    "LabelsReport",
-    "ModelReport",
-    "NoiseReport",
     "PartitionReport",
     "Report",
-    "RetrainingReport",
-    "SchemaReport",
     "SnapshotsReport",
     "WorkerReport",
 ]

@@ -23,7 +23,10 @@ from ..observe.schema import Schema
 from ..observe.shares import FeatureShares
 from ..settings import Settings
 from ..shard import Shard
-from . import (
+from . import Report
+from .numbers import add_up, combine
+from .people import join_annotators, report_annotators
+from .sections import (
     AnswersReport,
     AskingReport,
     BudgetReport,
@@ -34,14 +37,10 @@ from . import (
     LabelsReport,
     ModelReport,
     NoiseReport,
-    PartitionReport,
-    Report,
     RetrainingReport,
     SchemaReport,
-    WorkerReport,
 )
-from .numbers import add_up, combine
-from .people import join_annotators, report_annotators
+from .worker import PartitionReport, WorkerReport
 
 V = TypeVar("V")
 

@@ -100,6 +100,16 @@ def number(unit: str, about: str, reducer: Reducer = SUM, *, default: Any = 0) -
     return field(default=default, metadata=note)
 
 
+def by_key(unit: str, about: str, reducer: Reducer = SUM) -> Any:
+    """A `number` for each of some names; there may be none."""
+    return number(unit, about, reducer, default=dict)
+
+
+def optional(unit: str, about: str, reducer: Reducer = MAX) -> Any:
+    """A `number` that may not be known."""
+    return number(unit, about, reducer, default=None)
+
+
 def find_number(section: type, path: str) -> Number:
     """What stands beside the field at a path such as "budget.available_n".
 

@@ -9,7 +9,7 @@ from ..label.annotators import Annotator, Annotators, joined
 from ..label.desk import Desk
 from ..label.steadiness import Fall
 from ..learn.intervals import Z, typical_of, wilson
-from .numbers import EACH, MAX, MIN, number
+from .numbers import EACH, MAX, MIN, number, optional
 
 ANNOTATORS_MAX = 50
 """Annotators in `AnnotatorsReport.most_active`."""
@@ -104,11 +104,10 @@ class AnnotatorsReport:
     """Who answers, and how well they agree."""
 
     known_n: int = number("annotators", "Annotators who have ever answered.", MAX)
-    agreement: float | None = number(
+    agreement: float | None = optional(
         "up to 1",
         "Krippendorff's alpha: agreement beyond chance of requests with two answers or more.",
         MIN,
-        default=None,
     )
     most_active: tuple[AnnotatorReport, ...] = number(
         "annotators", "Those with the most answers, 50 at most.", EACH, default=()

@@ -16,7 +16,20 @@ from ..learn.twins import Choosing
 from ..observe.drift import DriftLevel
 from ..observe.shares import FeatureShares
 from ..observe.signals import CONFIDENCE_BOUNDS
-from .numbers import EACH, MAX, MEAN, MIN, UNION, Reducer, number
+from .numbers import EACH, MAX, MEAN, MIN, SUM, UNION, Reducer, by_key, number, optional
+
+ASKED_REASONS = {
+    "control": "drawn by lot on arrival, whatever it looks like: what comparisons need",
+    "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
+    "cold start": "drawn by lot while there are too few labels of some class",
+    "round": "chosen by the strategy",
+    "drift": "half by lot, half spread over the newest events after a drift",
+    "ordered": "chosen in a round that somebody ordered",
+    "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",
+    "quota": "likely to be of a class or a slice that is short of labels",
+    "audit": "drawn by lot to check the model, because somebody ordered it",
+}
+"""Why an event may be asked about, and what that means."""
 
 _WORST = Reducer("max", lambda levels: max(levels, key=DriftLevel.__getitem__))
 
@@ -25,16 +38,12 @@ _WORST = Reducer("max", lambda levels: max(levels, key=DriftLevel.__getitem__))
 class EventsReport:
     """What came in, and what the model said of it."""
 
-    last_at: float | None = number("seconds", "Time of the newest event.", MAX, default=None)
+    last_at: float | None = optional("seconds", "Time of the newest event.")
     observed_n: int = number("events", "Events scored and kept.")
     ahead_n: int = number("events", "Events too far ahead of the others to move the clock.")
     behind_n: int = number("events", "Events as far behind the clock.")
-    rejected_n: dict[str, int] = number(
-        "inputs", "Inputs that could not be used, by reason.", default=dict
-    )
-    predicted_n: dict[str, int] = number(
-        "predictions", "Predictions, by predicted class.", default=dict
-    )
+    rejected_n: dict[str, int] = by_key("inputs", "Inputs that could not be used, by reason.")
+    predicted_n: dict[str, int] = by_key("predictions", "Predictions, by predicted class.")
     unpredicted_n: int = number(
         "events",
         "Events that came before the model had learned a label, and so have no accuracy.",
@@ -80,30 +89,23 @@ class AskingReport:
         default=False,
     )
     requests_n: int = number("requests", "Label requests.")
-    by_reason: dict[str, int] = number("requests", "By the reason of the decision.", default=dict)
-    by_strategy: dict[str, int] = number(
-        "requests",
-        'Label requests by "reason/strategy": the reason of the decision and who chose.',
-        default=dict,
+    by_reason: dict[str, int] = by_key("requests", "By the reason of the decision.")
+    by_strategy: dict[str, int] = by_key(
+        "requests", 'Label requests by "reason/strategy": the reason of the decision and who chose.'
     )
-    by_class: dict[str, int] = number(
+    by_class: dict[str, int] = by_key(
         "requests",
         "Label requests, by the class predicted of what is asked; none: before any was known.",
-        default=dict,
     )
-    quota_missing_n: dict[str, int] = number(
-        "labels",
-        'Labels missing to each quota, by "class NAME" and "slice NAME".',
-        MAX,
-        default=dict,
+    quota_missing_n: dict[str, int] = by_key(
+        "labels", 'Labels missing to each quota, by "class NAME" and "slice NAME".', MAX
     )
     duplicates_n: int = number(
         "events", "Events like one that was asked, passed over for it by all but the blind draw."
     )
-    rescored_n: dict[str, int] = number(
+    rescored_n: dict[str, int] = by_key(
         "questions",
         "Open questions that a model which has moved gave another priority, or withdrew.",
-        default=dict,
     )
     propensity_min: float = number(
         "0 to 1",
@@ -112,11 +114,9 @@ class AskingReport:
         default=1.0,
     )
     rounds_n: int = number("rounds", "Rounds decided.")
-    rounds_by_reason: dict[str, int] = number(
-        "rounds", "Rounds decided, by what opened them.", default=dict
-    )
-    last_round_at: dict[str, float] = number(
-        "seconds", "When the last round was decided, by what opened it.", MAX, default=dict
+    rounds_by_reason: dict[str, int] = by_key("rounds", "Rounds decided, by what opened them.")
+    last_round_at: dict[str, float] = by_key(
+        "seconds", "When the last round was decided, by what opened it.", MAX
     )
     threshold: float = number(
         "utility",
@@ -124,11 +124,9 @@ class AskingReport:
         EACH,
         default=0.0,
     )
-    redundancy: float | None = number(
+    redundancy: float | None = optional(
         "-1 to 1",
         "How alike the events of the last round are: 1 the same, 0 as a blind draw, below 0 less.",
-        MAX,
-        default=None,
     )
 
 
@@ -146,8 +144,8 @@ class BudgetReport:
         "labels",
         "Labels paid back so far: of requests that ended without one, late answers being refused.",
     )
-    cap_n: int | None = number(
-        "labels", "Labels that may be spent in all; without a cap no sample.", default=None
+    cap_n: int | None = optional(
+        "labels", "Labels that may be spent in all; without a cap no sample.", SUM
     )
     labels_per_event: float = number(
         "labels an event", "Labels earned per event at the present pace.", MEAN, default=0.0
@@ -163,14 +161,14 @@ class LabelsReport:
 
     open_n: int = number("requests", "Requests without an end.")
     stale_n: int = number("requests", "Of these, those with less than half of their time left.")
-    oldest_open_at: float | None = number(
-        "seconds", "When the request that is open longest was asked.", MIN, default=None
+    oldest_open_at: float | None = optional(
+        "seconds", "When the request that is open longest was asked.", MIN
     )
     settled_n: int = number("requests", "Requests that ended with a label.")
     disputed_n: int = number("requests", "Requests whose annotators did not agree.")
     expired_n: int = number("requests", "Requests whose time ran out.")
     withdrawn_n: int = number("requests", "Requests that were taken back.")
-    by_class: dict[str, int] = number("labels", "Labels settled, by class.", default=dict)
+    by_class: dict[str, int] = by_key("labels", "Labels settled, by class.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,17 +208,13 @@ class AnswersReport:
 class NoiseReport:
     """Labels and answers that are wrong, and what further opinions say of them."""
 
-    label_shares: tuple[float, float] | None = number(
+    label_shares: tuple[float, float] | None = optional(
         "0 to 1",
         "A lower and a higher estimate of the share of wrong labels, by the model's word.",
         EACH,
-        default=None,
     )
-    answer_share: float | None = number(
-        "0 to 1",
-        "Estimated share of wrong answers, by how annotators disagree.",
-        EACH,
-        default=None,
+    answer_share: float | None = optional(
+        "0 to 1", "Estimated share of wrong answers, by how annotators disagree.", EACH
     )
     suspicious_n: int = number(
         "labels",
@@ -261,9 +255,7 @@ class ModelReport:
 
     version: int = number("entries", "Entries of the training log that the model is made of.", EACH)
     learned_n: int = number("labels", "Labels learned.", MAX)
-    learned_at: float | None = number(
-        "seconds", "When a label was last learned.", MAX, default=None
-    )
+    learned_at: float | None = optional("seconds", "When a label was last learned.")
     unlearnable_n: int = number("labels", "Labels that the model could not learn.", MAX)
     failures: tuple[Failure, ...] = number(
         "failures", "What the model and members of a committee failed at.", EACH, default=()
@@ -284,14 +276,10 @@ class ModelReport:
         EACH,
         default=1.0,
     )
-    evidence_n: int | None = number(
-        "labels", "Labels that a committee judges by.", MAX, default=None
-    )
-    evidence_age_s: float | None = number(
-        "seconds", "Their mean age when the newest came.", MAX, default=None
-    )
-    evidence_memory_s: float | None = number(
-        "seconds", "The age at which what is near weighs 1/e.", MAX, default=None
+    evidence_n: int | None = optional("labels", "Labels that a committee judges by.")
+    evidence_age_s: float | None = optional("seconds", "Their mean age when the newest came.")
+    evidence_memory_s: float | None = optional(
+        "seconds", "The age at which what is near weighs 1/e."
     )
 
 
@@ -300,9 +288,9 @@ class RetrainingReport:
     """Retraining that was ordered, and what became of it."""
 
     ordered_n: int = number("jobs", "Retrainings ordered.", MAX)
-    ordered_at: float | None = number("seconds", "When one was last ordered.", MAX, default=None)
+    ordered_at: float | None = optional("seconds", "When one was last ordered.")
     adopted_n: int = number("models", "Retrained models adopted.", MAX)
-    adopted_at: float | None = number("seconds", "When one was last adopted.", MAX, default=None)
+    adopted_at: float | None = optional("seconds", "When one was last adopted.")
     kept_n: int = number("models", "Times that the model was kept instead.", MAX)
     rolled_back_n: int = number("models", "Adoptions that were rolled back.", MAX)
     is_open: bool = number("0 or 1", "1: a retraining is under way.", MAX, default=False)
@@ -318,17 +306,12 @@ class DriftReport:
         _WORST,
         default="STABLE",
     )
-    changes_n: dict[str, int] = number(
-        "changes", "Changes of the drift level, by the new one.", default=dict
+    changes_n: dict[str, int] = by_key("changes", "Changes of the drift level, by the new one.")
+    changed_at: dict[str, float] = by_key(
+        "seconds", "When the drift level last became this one.", MAX
     )
-    changed_at: dict[str, float] = number(
-        "seconds", "When the drift level last became this one.", MAX, default=dict
-    )
-    began_at: float | None = number(
-        "seconds",
-        "While the level is above STABLE: when that began, as far as it is known.",
-        MIN,
-        default=None,
+    began_at: float | None = optional(
+        "seconds", "While the level is above STABLE: when that began, as far as it is known.", MIN
     )
     features: tuple[str, ...] = number(
         "features", "While the level is above STABLE: those it is about.", EACH, default=()
@@ -336,36 +319,27 @@ class DriftReport:
     classes: tuple[str, ...] = number(
         "classes", "While the level is above STABLE: those it is about.", EACH, default=()
     )
-    statistics: dict[str, float] = number(
+    statistics: dict[str, float] = by_key(
         "1 fires",
         "Statistic divided by its own threshold; the highest of features and partitions.",
         MAX,
-        default=dict,
     )
-    alarms_n: dict[str, int] = number(
-        "alarms", "Alarms; one that prolongs another is not counted.", default=dict
-    )
-    alarmed_at: dict[str, float] = number(
-        "seconds", "When this watch last raised an alarm.", MAX, default=dict
-    )
-    feature_psi: dict[str, float] = number(
+    alarms_n: dict[str, int] = by_key("alarms", "Alarms; one that prolongs another is not counted.")
+    alarmed_at: dict[str, float] = by_key("seconds", "When this watch last raised an alarm.", MAX)
+    feature_psi: dict[str, float] = by_key(
         "index",
         "Population stability index of the window against the past; 0.1 is worth a look, 0.25 "
         "fires.",
         MAX,
-        default=dict,
     )
-    feature_ratios: dict[str, float] = number(
-        "1 fires",
-        "Highest statistic of the feature divided by its own threshold.",
-        MAX,
-        default=dict,
+    feature_ratios: dict[str, float] = by_key(
+        "1 fires", "Highest statistic of the feature divided by its own threshold.", MAX
     )
-    feature_shares: dict[str, FeatureShares] = number(
-        "0 to 1", "Share of the events by bin, of the features that moved most.", EACH, default=dict
+    feature_shares: dict[str, FeatureShares] = by_key(
+        "0 to 1", "Share of the events by bin, of the features that moved most.", EACH
     )
-    class_shares: dict[str, tuple[float, float]] = number(
-        "0 to 1", "Share of the predictions by class: (past, now).", EACH, default=dict
+    class_shares: dict[str, tuple[float, float]] = by_key(
+        "0 to 1", "Share of the predictions by class: (past, now).", EACH
     )
 
 

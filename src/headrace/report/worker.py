@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .numbers import EACH, MAX, MIN, SUM, number
+from .numbers import EACH, MAX, MIN, SUM, by_key, number, optional
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,20 +16,13 @@ class PartitionReport:
 
     partition: int
     events_n: int = number("events", "Events scored and kept, by partition.", MAX)
-    last_event_at: float | None = number(
+    last_event_at: float | None = optional(
         "seconds",
         "Time of the newest event, by partition; the event age is what the clock is ahead of it.",
-        MAX,
-        default=None,
     )
-    lag_n: int | None = number(
-        "records", "Records that are there and not fed yet.", MAX, default=None
-    )
-    lag_s: float | None = number(
-        "seconds",
-        "How far the clock is ahead of the record fed last; 0 where none waits.",
-        MAX,
-        default=None,
+    lag_n: int | None = optional("records", "Records that are there and not fed yet.")
+    lag_s: float | None = optional(
+        "seconds", "How far the clock is ahead of the record fed last; 0 where none waits."
     )
     drift_level: str = number(
         "level", "0 STABLE, 1 WARNING, 2 DRIFT, by partition.", MAX, default="STABLE"
@@ -40,10 +33,8 @@ class PartitionReport:
 class SnapshotsReport:
     """Snapshots that were written, and those that could not be, or were not trusted."""
 
-    written_at: float | None = number(
-        "seconds", "When the last snapshot was written.", MIN, default=None
-    )
-    bytes_n: int | None = number("bytes", "Size of the last snapshot.", MAX, default=None)
+    written_at: float | None = optional("seconds", "When the last snapshot was written.", MIN)
+    bytes_n: int | None = optional("bytes", "Size of the last snapshot.")
     failed_n: int = number("snapshots", "Snapshots that could not be written.")
     refused_n: int = number("snapshots", "Snapshots that were there and not trusted.")
 
@@ -64,36 +55,28 @@ class WorkerReport:
         SUM,
         default=(),
     )
-    training_offset: int | None = number(
+    training_offset: int | None = optional(
         "records",
         "Place in the training log that comes next; the same on every worker that keeps up.",
         EACH,
-        default=None,
     )
-    training_lag_n: int | None = number(
-        "records",
-        "Records of the training log that are there and not folded yet.",
-        MAX,
-        default=None,
+    training_lag_n: int | None = optional(
+        "records", "Records of the training log that are there and not folded yet."
     )
     is_decider: bool = number(
         "0 or 1", "1: orders retraining and judges challengers; one worker does.", default=True
     )
     rebalances_n: int = number("rebalances", "Times that partitions were handed out anew.", MAX)
-    rebalanced_at: float | None = number("seconds", "When that was last.", MAX, default=None)
+    rebalanced_at: float | None = optional("seconds", "When that was last.")
     snapshots: SnapshotsReport = number(
         "snapshots", "What is saved.", EACH, default=SnapshotsReport()
     )
-    rejected_n: dict[str, int] = number(
-        "inputs", "Inputs that could not be used, by reason.", default=dict
+    rejected_n: dict[str, int] = by_key("inputs", "Inputs that could not be used, by reason.")
+    restarts_n: dict[str, int] = by_key(
+        "restarts", "Times that this worker connected to Kafka anew, by why."
     )
-    restarts_n: dict[str, int] = number(
-        "restarts", "Times that this worker connected to Kafka anew, by why.", default=dict
-    )
-    lost_n: dict[str, int] = number(
-        "records",
-        "Records that were deleted before they were read, by the setting of their topic.",
-        default=dict,
+    lost_n: dict[str, int] = by_key(
+        "records", "Records that were deleted before they were read, by the setting of their topic."
     )
     recomputed_n: int = number(
         "decisions",

@@ -159,7 +159,8 @@ def test_what_follows_is_the_same_at_any_batching(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "step", ["begin_anew", "erase_requests", "wipe_where", "wipe", "remove_before", "place"]
+    "step",
+    ["begin_anew", "erase_requests", "wipe_where", "wipe_stretches", "remove_before", "place"],
 )
 def test_killed_at_any_step_it_is_done_by_the_next_start(stream, monkeypatch, step):
     def killed(*given, **named):

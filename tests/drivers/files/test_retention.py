@@ -118,7 +118,7 @@ def test_what_follows_is_the_same_at_any_batching(tmp_path):
     assert whole == outputs([1, 60, 99, 100, 170])
 
 
-@pytest.mark.parametrize("step", ["begin_anew", "erase_requests", "wipe_where", "wipe"])
+@pytest.mark.parametrize("step", ["begin_anew", "erase_requests", "wipe_where", "wipe_stretches"])
 def test_killed_at_any_step_it_is_done_by_the_next_start(tmp_path, monkeypatch, step):
     def killed(*given, **named):
         raise KeyboardInterrupt

@@ -12,19 +12,9 @@ from ...query.opinions import UNSURE
 from ...query.spread import NAME as SPREAD
 from ...report import AnnotatorReport, Report
 from ...report.people import NUMBERED_MAX
+from ...report.sections import ASKED_REASONS
 from .catalogue import OTHER, Buckets, Exported, by, compute, compute_by, gather, per_class, plain
 
-ASKED_REASONS = (
-    "control",
-    "doubt",
-    "cold start",
-    "round",
-    "drift",
-    "ordered",
-    "second opinion",
-    "quota",
-    "audit",
-)
 ROUND_REASONS = ("schedule", "drift", "ordered", "audit")
 QUOTAS_MAX = 5
 
@@ -77,7 +67,7 @@ ASKING = (
         about="Label requests, by the reason of the decision and who chose.",
         read=_read_requests,
         labels=("reason", "strategy"),
-        closed={"reason": ASKED_REASONS},
+        closed={"reason": tuple(ASKED_REASONS)},
     ),
     per_class("headrace_label_requests_by_class_total", "asking.by_class", has_none=True),
     compute_by(

@@ -28,7 +28,6 @@ _ACTS = {
     "mended": "lines cut short by a kill",
     "removed": "files removed, by the limit",
 }
-_BEGINNINGS = ("begun",)
 
 
 class Summary:

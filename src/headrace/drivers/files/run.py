@@ -121,7 +121,8 @@ class Runner(Feeder):
         self.follow = follow
         self._clock = clock
         self._answers = Answers()
-        self._is_told = self._is_off_clock_told = self._is_hidden_told = False
+        # What a person is told once in a run, and was.
+        self._said: set[str] = set()
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
         # The times of the lines that wait in `_events`, as far as they were wanted.
         self._times: list[list[float]] = []
@@ -144,7 +145,8 @@ class Runner(Feeder):
                 shown=RunMetrics(settings, clock, places.state if follow else None, on_note),
             )
             remember_places(places.state, places.requests, places.answers)
-            self._is_told = self.engine.shard.events_n > 0
+            if self.engine.shard.events_n:
+                self._said.add("features")
             self._open_inputs(places, opened)
             self._pool = ThreadPoolExecutor(1) if follow else None
             if self._pool is not None:
@@ -158,7 +160,8 @@ class Runner(Feeder):
         events, self._pipe = open_events(places, self.settings, self.follow, self._note)
         if self._pipe is not None:
             opened.callback(self._pipe.close)
-        self._is_told |= places.events is not None and is_table_of_columns(places.events)
+        if places.events is not None and is_table_of_columns(places.events):
+            self._said.add("features")
         longest = self.settings.input.line_bytes_max
         self._events_source = self.journal.source("events", recorded_path(events, places.state))
         fed = self._fed(self._events_source)
@@ -309,22 +312,22 @@ class Runner(Feeder):
 
     def _tell_features(self) -> None:
         """Say once, at the beginning, what the first events' features were read as."""
-        if not self._is_told and self.engine.shard.events_n:
-            self._is_told = True
+        if "features" not in self._said and self.engine.shard.events_n:
+            self._said.add("features")
             for kind, names in describe_features(self.engine.schema):
                 self._note(f"read as {kind}: {names}")
 
     def _tell_off_clock(self) -> None:
         """Say once that times are far from the clock: what they are is for the report."""
         clock = self.engine.shard.admission.clock
-        if not self._is_off_clock_told and (clock.ahead_n or clock.behind_n):
-            self._is_off_clock_told = True
+        if "clock" not in self._said and (clock.ahead_n or clock.behind_n):
+            self._said.add("clock")
             self._note(f"the clock: {off_clock_told(clock.ahead_n, clock.behind_n)}")
 
     def _tell_hidden(self, requests_min: int) -> None:
         """Say once that requests were to show features that no event has."""
-        if not self._is_hidden_told and (sentences := self.privacy.missing(requests_min)):
-            self._is_hidden_told = True
+        if "hidden" not in self._said and (sentences := self.privacy.missing(requests_min)):
+            self._said.add("hidden")
             for sentence in sentences:
                 self._note(sentence)
 

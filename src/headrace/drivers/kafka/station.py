@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ...adapters.metrics.timings import Timings
 from ...adapters.privacy_key import load_privacy
@@ -58,20 +59,30 @@ class Station:
         self.session: Session | None = None
         self.sessions_n = 0
         self.timings = Timings(settings.stream)
-        self._clock = clock
         self.restarts_n: Counter[str] = Counter()
         self.lost_n: dict[str, int] = {}
         self.recomputed = Differences()
-        self._note = note
         self._warn = warn
-        self._told = told
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
-        self._states = States(settings, note)
-        self._privacy = load_privacy(settings.privacy)
-        self._seals = load_sealer(settings.sealing, settings.stream)
-        self._decoder = decoder_of(settings)
-        self._answers_decoder = answers_decoder_of(settings)
-        self._rules = rules_in_use(settings)
+        # All that a session needs is there, or refused, before the first one begins.
+        self._make_session = partial(
+            Session,
+            settings,
+            States(settings, note),
+            decoder_of(settings),
+            answers_decoder_of(settings),
+            self._threads,
+            timings=self.timings,
+            clock=clock,
+            note=note,
+            warn=warn,
+            lost_n=self.lost_n,
+            recomputed=self.recomputed,
+            privacy=load_privacy(settings.privacy),
+            seals=load_sealer(settings.sealing, settings.stream),
+            rules=rules_in_use(settings),
+            told=told,
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; returns when all is carried out, committed and saved."""
@@ -101,26 +112,10 @@ class Station:
 
     async def _run_sessions(self, stop: asyncio.Event) -> None:
         found = await ensure_topics(self.settings)
-        self.session = Session(
-            self.settings,
-            self._states,
-            self._decoder,
-            self._answers_decoder,
-            self._threads,
-            partitions_n={
-                state.topic.setting: state.found.partitions_n for state in found if state.found
-            },
-            timings=self.timings,
-            clock=self._clock,
-            note=self._note,
-            warn=self._warn,
-            lost_n=self.lost_n,
-            recomputed=self.recomputed,
-            privacy=self._privacy,
-            seals=self._seals,
-            rules=self._rules,
-            told=self._told,
-        )
+        partitions_n = {
+            state.topic.setting: state.found.partitions_n for state in found if state.found
+        }
+        self.session = self._make_session(partitions_n=partitions_n)
         self.sessions_n += 1
         await self.session.run(stop)
 

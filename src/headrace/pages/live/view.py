@@ -25,6 +25,7 @@ from ...messages import (
     Output,
 )
 from ...report import AnnotatorReport, Report
+from ...report.sections import ASKED_REASONS
 from .health import Pulse, health_line, shorten_span
 from .plot import BAND, Mark, Track, plot_lines
 
@@ -38,17 +39,6 @@ OURS, TRUE, THEIRS = "bold cyan", "green", "magenta"
 LEVEL_STYLES = {"STABLE": "green", "WARNING": "bold yellow", "DRIFT": "bold red"}
 LEVEL_LETTERS = {"STABLE": "s", "WARNING": "w", "DRIFT": "D"}
 LETTERS = "a adopted  D drift  w warning  s stable"
-REASONS = (
-    "control",
-    "doubt",
-    "cold start",
-    "round",
-    "drift",
-    "ordered",
-    "second opinion",
-    "quota",
-    "audit",
-)
 
 Decision = LabelRequested | DriftChanged | ModelAdopted | ModelKept | ModelRolledBack
 
@@ -264,7 +254,7 @@ def _list_spending(report: Report, width: int) -> list[Text]:
         age = f"{shorten_span(report.model.evidence_age_s)} old on average"
         lines.append(Text(f"{'evidence':<11}{report.model.evidence_n:,} labels, {age}"))
     most_n = max(report.asking.by_reason.values(), default=1)
-    for reason in REASONS:
+    for reason in ASKED_REASONS:
         n = report.asking.by_reason.get(reason, 0)
         if n:
             lines.append(

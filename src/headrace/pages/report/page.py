@@ -11,6 +11,7 @@ import numpy as np
 from ...messages import DriftChanged, ModelAdopted, ModelKept, ModelRolledBack
 from ...query.open_questions import HIGHER, LOWER
 from ...report import Report
+from ...report.sections import ASKED_REASONS
 from ..chronicle import Chronicle, Sample, joined_spread
 from ..html import (
     Bar,
@@ -47,17 +48,6 @@ FEATURES_MAX = 15
 SPREADS_N = 40
 """Stretches for which chances are told: of fewer requests each they would only flicker."""
 CLASSES_MAX = 40
-REASONS = {
-    "control": "drawn by lot on arrival, whatever it looks like: what comparisons need",
-    "doubt": "drawn on arrival, the likelier the more the strategy doubted it",
-    "cold start": "drawn by lot while there are too few labels of some class",
-    "round": "chosen by the strategy",
-    "quota": "likely to be of a class or a slice that is short of labels",
-    "drift": "half by lot, half spread over the newest events after a drift",
-    "ordered": "chosen in a round that somebody ordered",
-    "audit": "drawn by lot to check the model, because somebody ordered it",
-    "second opinion": "asked again, of somebody else: the label looked wrong or was unsure",
-}
 
 
 def as_html(chronicle: Chronicle, *, twin: Twin | None = None) -> str:
@@ -212,8 +202,8 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
     blocks: list[str] = [strips]
     if rows:
         caption = "Changes of the drift level"
-        if chronicle.changes_n > len(rows):
-            caption += f": the latest of {count(chronicle.changes_n)}"
+        if chronicle.counts.changes_n > len(rows):
+            caption += f": the latest of {count(chronicle.counts.changes_n)}"
         header = ["when", "from", "to", "by", "statistic / threshold", "features", "classes"]
         blocks.append(make_table(header, rows, caption=caption))
     return make_section("Did the world drift, and where?", *blocks, *_list_features(chronicle))
@@ -317,7 +307,9 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
     samples = chronicle.samples
     xs = [axis.of(sample) for sample in samples]
     there = chronicle.counts.asked_by_reason
-    reasons = [r for r in REASONS if r in there] + [r for r in there if r not in REASONS]
+    reasons = [r for r in ASKED_REASONS if r in there] + [
+        r for r in there if r not in ASKED_REASONS
+    ]
     layers = [
         (r, [float(sample.counts.asked_by_reason.get(r, 0)) for sample in samples]) for r in reasons
     ]
@@ -330,7 +322,7 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
         bands=bands_of(chronicle, axis),
         time_x=axis.is_time,
     )
-    told: list[Cells] = [[r, count(there[r]), REASONS.get(r, "")] for r in reasons]
+    told: list[Cells] = [[r, count(there[r]), ASKED_REASONS.get(r, "")] for r in reasons]
     joined_n = max(1, len(samples) // SPREADS_N)
     groups = [samples[i : i + joined_n] for i in range(0, len(samples), joined_n)]
     spreads = [(axis.of(group[-1]), joined_spread(group)) for group in groups]
