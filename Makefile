@@ -32,7 +32,9 @@ kafka: $(READY) broker  ## a broker on loopback for a first look, until Ctrl-C, 
 	PYTHONPATH=tests $(BIN)/python -m kafka.look $(ARGS)
 
 test: $(READY) broker  ## set up, then run all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	@# Compiled once, not by each worker and by each program that a test starts.
+	@$(BIN)/python -m compileall -q src
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
 	PYTHONPATH=tests $(BIN)/python -m tests_label_studio.server
@@ -77,7 +79,7 @@ bench: $(READY)  ## speed, as ratios to a bare river loop in the same run
 experiments: $(READY)  ## the runs behind docs/RESULTS.md, resumable; ARGS="--quick" for two minutes
 	$(BIN)/python -m bench.experiments $(ARGS)
 
-torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker; 500 simulated clusters
+torture: $(READY) broker  ## 50 workers killed at random instants, a minute without a broker; 2,000 simulated clusters
 	HEADRACE_CLUSTERS=2000 $(BIN)/python -m pytest -n auto tests/simulation/test_clusters.py
 	HEADRACE_KILLS=50 HEADRACE_OUTAGE_S=60 $(BIN)/python -m pytest -s tests/kafka/test_killed.py tests/kafka/test_outage.py $(ARGS)
 

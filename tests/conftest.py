@@ -8,9 +8,10 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+EXAMPLES_N = 50
+settings.register_profile("here", max_examples=EXAMPLES_N, deadline=None)
+settings.register_profile("ci", max_examples=EXAMPLES_N, deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 # Set before numpy and scikit-learn are imported, and for programs that tests start. Workers of
 # pytest share the cores already, and threads that wait for others take a core each for nothing.

@@ -70,7 +70,7 @@ def test_a_row_of_the_checklist_leads_to_its_setting(row: dict[str, str]) -> Non
         error_cost=st.floats(0.0, 1e4),
     )
 )
-@trying(max_examples=200, deadline=None)
+@trying(max_examples=50, deadline=None)
 def test_whatever_the_constraints_the_settings_are_accepted(constraints: Constraints) -> None:
     advice = advise(constraints)
     settings = parse(advice.settings())

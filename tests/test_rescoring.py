@@ -232,12 +232,12 @@ def test_a_question_like_one_that_was_drawn_blindly_is_redundant() -> None:
         }
     )
     engine, outputs, answers = Engine(settings=settings), list[Output](), list[Answer]()
-    for i in range(1_500):
-        kind = int(luck.integers(40))
+    for i in range(600):
+        kind = int(luck.integers(20))
         event = Event(id=str(i), at=float(i), features={"x": float(kind), "y": kind % 7})
         found = engine.feed([event])
         for one in of_kind(found, LabelRequested):
-            label = "a" if one.features["x"] > 20 else "b"
+            label = "a" if one.features["x"] > 10 else "b"
             # Blind draws are answered, so that the model moves.
             if one.judges:
                 answers.append(Answer(request_id=one.request_id, label=label, at=float(i)))

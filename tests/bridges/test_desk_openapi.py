@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from bridges.test_desk import World, asked
 from headrace.bridges.desk.server import Server
 
-EXAMPLES_N = 15
+EXAMPLES_N = 8
 
 
 async def _fuzz(world: World) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from kafka.broker import Address, skip_unless_kafka
 from kafka.workers import Fleet, make_events, names_of, settings_of, wait_over
 from kafka.world import HUMAN, Traffic, World
 
-KILLS = int(os.environ.get("HEADRACE_KILLS", "5"))
+KILLS = int(os.environ.get("HEADRACE_KILLS", "3"))
 SEED = int(os.environ.get("HEADRACE_SEED", "1"))
 SHARE = 0.1
 PARTITIONS = 4

@@ -95,7 +95,7 @@ def test_a_refusal_tells_something_where_somebody_refuses_mostly_at_one_class() 
 # --------------------------------------------------------------------------------- what is counted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(ENDS)
 def test_what_is_taken_back_leaves_nothing_behind(ends: list[tuple[int, list[Voice]]]) -> None:
     known = Reliability(["a"])
@@ -107,7 +107,7 @@ def test_what_is_taken_back_leaves_nothing_behind(ends: list[tuple[int, list[Voi
     assert (known.window_n, known.said) == (0, {})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(ENDS, st.integers(1, 6))
 def test_counts_are_those_of_the_window_and_the_window_is_bounded(
     ends: list[tuple[int, list[Voice]]], window_n: int

@@ -42,7 +42,7 @@ def admitted(events, cuts, ids_n, *, is_quick):
     return told, [list(one.items()) for one in state], admission.clock.now, admission.clock._heard
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     usual_n=st.integers(20, 60),
     odd=st.lists(st.tuples(NAMES, TIMES), max_size=25),

@@ -121,7 +121,7 @@ def test_equal_shares_have_index_nothing():
     assert psi(np.array([5, 5]), np.array([5, 5])) == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 99),
     rise=st.sampled_from([0.0, 0.4]),

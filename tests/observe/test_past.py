@@ -49,7 +49,7 @@ def binned(past, recent):
     return sides
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(past=columns(1), recent=columns(1))
 def test_the_index_of_a_number_is_that_of_its_bins_counted_one_by_one(past, recent):
     index, _, shares = both(past, recent, "numeric")
@@ -59,7 +59,7 @@ def test_the_index_of_a_number_is_that_of_its_bins_counted_one_by_one(past, rece
         assert side[-1] == np.isnan(values).mean()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(past=columns(60), recent=columns(60))
 def test_the_distance_is_that_at_all_values_or_little_below(past, recent):
     _, distance, _ = both(past, recent, "numeric")
@@ -72,7 +72,7 @@ def test_the_distance_is_that_at_all_values_or_little_below(past, recent):
     assert exact - 1 / PARTS_N - 1 / len(known[0]) - 1e-12 <= distance <= exact + 1e-12
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(past=columns(1), recent=columns(1))
 def test_the_index_of_a_category_is_that_of_its_codes(past, recent):
     past, recent = np.floor(past), np.floor(recent)

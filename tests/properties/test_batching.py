@@ -36,12 +36,12 @@ def ways(draw: st.DrawFn) -> tuple[int, str, bool, list[tuple[int, bool, bool]]]
 
 
 @given(ways())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_split_through_any_snapshots_gives_the_same_bits(
     way: tuple[int, str, bool, list[tuple[int, bool, bool]]],
 ) -> None:
     seed, model, is_arrival, pieces = way
-    run = reference(seed, model, is_arrival=is_arrival)
+    run = reference(seed, model, 200, is_arrival=is_arrival)
     engine = Engine(settings=run.settings)
     outputs, start, turn = [], 0, 0
     while start < len(run.inputs):
@@ -76,7 +76,7 @@ def as_columns(inputs: list[Input]) -> list[Input]:
 def test_fixed_chunks_give_the_same_bits_with_a_snapshot_after_each(
     chunk: int, is_arrival: bool
 ) -> None:
-    run = reference(4, "adaptive-tree", 200, is_arrival=is_arrival)
+    run = reference(4, "adaptive-tree", 140, is_arrival=is_arrival)
     engine, outputs = Engine(settings=run.settings), []
     for start in range(0, len(run.inputs), chunk):
         outputs += engine.feed(run.inputs[start : start + chunk])

@@ -50,7 +50,7 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_what_is_spent_is_never_more_than_allowed(steps: list[Any]) -> None:
     """Counted by hand: labels, labels of the period, the forgetting estimate, and money.
 
@@ -110,7 +110,7 @@ def test_what_is_spent_is_never_more_than_allowed(steps: list[Any]) -> None:
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_batching_earns_the_same(sizes: list[int], asked_n: int) -> None:
     def earned(steps: list[int]) -> list[int]:
         accounts: list[Account] = [

@@ -57,7 +57,7 @@ chances_of_events = st.lists(
 @given(
     chances_of_events, st.integers(0, 1_000), st.lists(st.integers(1, 9), min_size=1, max_size=5)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_cut_draws_the_same_and_the_number_is_the_sum_to_one_label(
     values: list[int], seed: int, cuts: list[int]
 ) -> None:

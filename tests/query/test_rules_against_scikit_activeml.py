@@ -25,7 +25,7 @@ from headrace.chance import Chance
 from headrace.query.rules import Arriving, Draw, Rule, made
 from headrace.query.rules.quantile import gain
 
-EVENTS_N = 1_500
+EVENTS_N = 1_000
 RATE = 0.1
 SEEDS = range(3)
 
@@ -95,7 +95,7 @@ def test_the_fixed_threshold_chooses_the_same(seed: int) -> None:
     p, lucks = stream(seed)
     theirs = managers.FixedUncertaintyBudgetManager(classes=[0, 1, 2], budget=RATE)
     ours = chosen_by(made("fixed_uncertainty", {}), p, lucks)
-    assert len(ours) > 20 and ours == chosen_by_theirs(theirs, p)
+    assert len(ours) > 12 and ours == chosen_by_theirs(theirs, p)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -103,7 +103,7 @@ def test_the_variable_threshold_chooses_the_same(seed: int) -> None:
     p, lucks = stream(seed)
     theirs = managers.VariableUncertaintyBudgetManager(budget=RATE)
     ours = chosen_by(made("variable_uncertainty", {}), p, lucks)
-    assert len(ours) > 80 and ours == chosen_by_theirs(theirs, p)
+    assert len(ours) > 40 and ours == chosen_by_theirs(theirs, p)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -119,7 +119,7 @@ def test_the_random_threshold_chooses_the_same_by_the_same_factors(seed: int) ->
         budget=RATE, delta=0.5, random_state=lent
     )
     ours = chosen_by(made("randomised_variable_uncertainty", {"delta": 0.5}), p, lucks)
-    assert len(ours) > 80 and ours == chosen_by_theirs(theirs, p, lend)
+    assert len(ours) > 40 and ours == chosen_by_theirs(theirs, p, lend)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -135,7 +135,7 @@ def test_the_split_chooses_the_same_by_the_same_lot(seed: int) -> None:
 
     theirs = managers.SplitBudgetManager(budget=RATE, v=share, random_state=lent)
     ours = chosen_by(made("split", {"share": share}), p, lucks)
-    assert len(ours) > 80 and ours == chosen_by_theirs(theirs, p, lend)
+    assert len(ours) > 40 and ours == chosen_by_theirs(theirs, p, lend)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -232,7 +232,7 @@ def test_dense_events_below_a_random_threshold_are_the_same(seed: int) -> None:
     theirs = StreamDensityBasedAL(budget_manager=manager, budget=RATE, random_state=0)
     rule = made("density", {"distance": "plain"})
     ours = chosen_with_points(rule, p, X, lucks, by_margin=True)
-    assert len(ours) > 25 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
+    assert len(ours) > 15 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
 
 
 @pytest.mark.filterwarnings("ignore:force_full_budget is set to False")
@@ -258,7 +258,7 @@ def test_the_cognitive_dual_strategies_choose_the_same(name: str, make: Any, ful
     )
     rule = made(f"cognitive_{name}", {"distance": "plain", "full_budget": full})
     ours = chosen_with_points(rule, p, X, lucks)
-    assert len(ours) > 5 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
+    assert len(ours) > 2 and ours == chosen_by_strategy(theirs, p, X, factor_of(lent, lucks))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -295,4 +295,4 @@ def test_probabilistic_active_learning_chooses_the_same() -> None:
         theirs += [i] * len(asked)
     rule = made("probabilistic", {"distance": "plain", "gamma": 2.0})
     ours = chosen_with_points(rule, p, X, lucks)
-    assert len(ours) > 20 and ours == theirs
+    assert len(ours) > 12 and ours == theirs

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from headrace.state.compare import differences
@@ -27,6 +27,24 @@ ORDERS = ("RoundOrdered", "RollBackOrdered", "ErasureOrdered")
 """What a desk passes on has its place among the ends that it says."""
 
 Rows = list[tuple[int, dict[str, Any], dict[str, bytes]]]
+
+
+def is_caught(
+    wrong_in: Callable[[int, tuple[str, ...]], Sequence[Any]],
+    seeds: Iterable[int],
+    faults: tuple[str, ...] = (),
+) -> bool:
+    """Whether in one of these worlds the audit sees a fault, or a part of the worker does before.
+
+    `wrong_in(seed, faults)` lives through a world and says what is wrong in it.
+    """
+    for seed in seeds:
+        try:
+            if wrong_in(seed, faults):
+                return True
+        except (AssertionError, KeyError):
+            return True
+    return False
 
 
 def rows_of(records: Any) -> Rows:

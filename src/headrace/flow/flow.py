@@ -349,6 +349,8 @@ class Flow(Hand):
                     if (place := self.place_of(part)) is not None and part in self.held:
                         self._go_back(part, place)
                     continue
+                if self.place_of(part) is None:  # Another worker took it while we looked.
+                    continue
                 if first > place:
                     self.places.lose(part, place, first, "what follows goes on without them")
             if records:

@@ -8,8 +8,8 @@ from commands.runs import START_AT, Stream, event, lines_of
 def test_a_wild_clock_of_an_event_feeds_no_answer_early_and_is_told_once(tmp_path):
     past, notes = Stream(tmp_path / "past"), []
     past.folder.mkdir()
-    for start in range(0, 1200, 100):
-        past.write_events(start, start + 100)
+    for start in range(0, 1200, 300):
+        past.write_events(start, start + 300)
         past.run()
         past.answer()
     wild = Stream(tmp_path / "wild")
