@@ -137,7 +137,8 @@ class Watched:
         return older.take(order).followed_by(recent)
 
     def __getstate__(self) -> dict[str, Any]:
-        self._write_down()
+        self.window.forget_lines()
+        self.reservoir.forget_lines()
         return {name: value for name, value in self.__dict__.items() if name != "_moments_at"}
 
     def _note(self, said: Assessment, start: int, stop: int) -> int:

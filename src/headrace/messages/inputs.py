@@ -100,7 +100,7 @@ class EventBatch:
     probabilities: NDArray[np.float64] | None = None
     keys: list[str | None] | None = None
     model_versions: list[str | None] | None = None
-    originals: list[Features] | None = None
+    originals: Sequence[Features] | None = None
 
     @classmethod
     def from_arrays(

@@ -18,7 +18,7 @@ from ..settings import Settings
 from .clock import clock_of
 from .given import Refused
 from .joining import Halves
-from .originals import packed
+from .originals import Lines, packed
 from .schema import Schema
 
 ID_LENGTH_MAX = 500
@@ -69,9 +69,15 @@ class Run:
 
     def keep_originals(self, start: int, stop: int) -> None:
         """The same of events [start, stop), as bytes or None in `originals`."""
-        if not self.are_rows_exact:
-            for i in range(start, stop):
-                self.originals[i] = packed(self._batch.original(self._start + i))
+        if self.are_rows_exact:
+            return
+        lines = self._batch.originals
+        for i in range(start, stop):
+            place = self._start + i
+            if isinstance(lines, Lines):
+                self.originals[i] = lines.packed(place)
+            else:
+                self.originals[i] = packed(self._batch.original(place))
 
 
 class Admission:

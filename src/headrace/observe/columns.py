@@ -45,6 +45,52 @@ def batch_of(events: Sequence[Event]) -> EventBatch:
     )
 
 
+def batch_of_values(
+    *,
+    ids: list[str],
+    ats: list[Any],
+    names: tuple[str, ...],
+    are_texts: Sequence[bool],
+    flat: list[Any],
+    predicted: list[str | None],
+    probabilities: list[dict[str, float] | None],
+    keys: list[str | None],
+    model_versions: list[str | None],
+    originals: Sequence[Features],
+) -> EventBatch:
+    """The same of n events with the same d features, whose values, event after event, are `flat`.
+
+    `are_texts`, d of them, says which may hold texts; the others are numbers, booleans or None.
+    """
+    n, d, texts = len(ids), len(names), dict[str, list[Value]]()
+    for j, name in enumerate(names):
+        if are_texts[j] and not _NUMBERS.issuperset(map(type, values := flat[j::d])):
+            texts[name] = values
+    number_names = names
+    if texts:
+        number_names = tuple(name for name in names if name not in texts)
+        columns = [flat[j::d] for j, name in enumerate(names) if name not in texts]
+        numbers = _floats([*chain.from_iterable(columns)]).reshape(len(columns), n)
+        numbers = np.ascontiguousarray(numbers.T)
+    else:
+        numbers = _floats(flat).reshape(n, d)
+    classes, matrix = _class_columns(probabilities)
+    return EventBatch(
+        ids=ids,
+        at=_times(ats),
+        names=names,
+        number_names=number_names,
+        numbers=numbers,
+        texts=texts,
+        predicted=predicted if predicted.count(None) < n else None,
+        served_classes=classes,
+        probabilities=matrix,
+        keys=keys if keys.count(None) < n else None,
+        model_versions=model_versions if model_versions.count(None) < n else None,
+        originals=originals,
+    )
+
+
 def columns_of(events: Sequence[EventValues]) -> EventBatch:
     """The same from the bare values of events."""
     lists: Any = [list(column) for column in zip(*events, strict=True)] or [[] for _ in range(7)]

@@ -113,6 +113,8 @@ class Decoder:
         The batch takes 8 bytes for each event and each feature that any of them has: pass some
         hundreds of lines at a time.
         """
+        if not self._declared.is_any and (batch := self._plain.batch(lines)) is not None:
+            return Decoded(batch, [1] * len(batch), [])
         events: list[EventValues] = []
         events_n: list[int] = []
         rejected: list[InputRejected] = []

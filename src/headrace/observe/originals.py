@@ -3,13 +3,15 @@
 Every event in the window and in the reservoir has its own beside it, as bytes of MessagePack: about
 as long as its line in the log. At most `observe.window_n + observe.reservoir_n` are held, so with
 lines of 1 kB and the usual settings 4 MB. Events that came as columns of numbers need none: their
-rows say it all.
+rows say it all. Of events that were read without a dict the line itself is held, in memory alone: a
+state has the features and nothing else of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias, overload
 
 import msgspec
 
@@ -20,6 +22,63 @@ OriginalOf: TypeAlias = Callable[[int], Features | None]
 
 _PACKED = msgspec.msgpack.Encoder()
 _UNPACKED = msgspec.msgpack.Decoder()
+
+
+_LINE = b"L"
+"""How a line begins that is held: no MessagePack of features and no JSON does."""
+
+
+class Lines(Sequence[Features]):
+    """The features of events in their lines, under `field`: decoded when somebody asks for them.
+
+    >>> Lines([b'{"id": "a", "of": {"x": 1, "is_new": true}}'], "of")[0]
+    {'x': 1, 'is_new': True}
+    """
+
+    __slots__ = ("_lines", "_prefix")
+
+    def __init__(self, lines: Sequence[bytes], field: str) -> None:
+        self._lines = lines
+        name = field.encode()
+        self._prefix = _LINE + len(name).to_bytes(2, "big") + name
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, i: int) -> Features: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Features]: ...
+    def __getitem__(self, i: int | slice) -> Features | list[Features]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        return _features_in(self.packed(i))
+
+    def packed(self, i: int) -> bytes:
+        """The line of event i and where its features stand in it; as `packed` gives others."""
+        return self._prefix + self._lines[i]
+
+
+def _features_in(kept: bytes) -> Features:
+    start = len(_LINE) + 2
+    stop = start + int.from_bytes(kept[len(_LINE) : start], "big")
+    found: Any = _reader(kept[start:stop].decode()).decode(kept[stop:])
+    features: Features = found.features
+    return features
+
+
+@lru_cache(maxsize=16)
+def _reader(field: str) -> msgspec.json.Decoder[Any]:
+    kind = dict[str, float | int | bool | str | None]
+    line = msgspec.defstruct("Line", [("features", kind)], rename={"features": field})
+    return msgspec.json.Decoder(line)
+
+
+def without_line(kept: bytes | None) -> bytes | None:
+    """The same with the features alone, where a whole line was held."""
+    if kept is None or kept[:1] != _LINE:
+        return kept
+    return packed(_features_in(kept))
 
 
 def packed(features: Features) -> bytes:
@@ -39,6 +98,8 @@ def unpacked(kept: bytes | None) -> Features | None:
     """What was packed; None for an event that needed nothing."""
     if kept is None:
         return None
+    if kept[:1] == _LINE:
+        return _features_in(kept)
     found: Any = msgspec.json.decode(kept) if kept[:1] == b"{" else _UNPACKED.decode(kept)
     features: Features = found
     return features

@@ -1,18 +1,30 @@
 """The quick way through a line: one event, every field at the top, every value of the usual type.
 
-Most logs are like that, and typed decoding then costs half of looking fields up one by one. What is
-in any way unusual is left to `decode`, which decides; where both take a line, they give the same.
+Most logs are like that, and typed decoding then costs half of looking fields up one by one; where
+many lines have the same features no dict is made of any. What is in any way unusual is left to
+`decode`, which decides; where both take a line, they give the same.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 
+from ..messages import EventBatch
 from ..settings import InputSettings
-from .columns import EventValues
+from .columns import EventValues, batch_of_values
+from .originals import Lines
 from .values import FEATURES_MAX, SECONDS_MAX, Refusal, probabilities_of
+
+TEMPLATE_LINES_MIN = 16
+"""For fewer lines no template is made: that takes as long as reading some hundred."""
+
+PAUSE_MAX = 256
+"""After a batch that no template fits the next are read one by one: 2, 4, 8 and so on."""
 
 _FIELDS: tuple[tuple[str, Any, bool], ...] = (
     ("id", str, True),
@@ -25,24 +37,33 @@ _FIELDS: tuple[tuple[str, Any, bool], ...] = (
 )
 
 
+class Template(NamedTuple):
+    """The features that lines are to have, which of them may be texts, and what reads them."""
+
+    names: tuple[str, ...]
+    are_texts: tuple[bool, ...]
+    decoder: msgspec.json.Decoder[Any]
+
+
 class PlainLines:
-    """Reads lines of logs whose [input] names plain fields; `values` is None for any other line."""
+    """Reads lines of logs whose [input] names plain fields; None for what is not so.
+
+    `values` reads one line, `batch` many that have no feature beside those of the first.
+    """
 
     def __init__(self, settings: InputSettings) -> None:
         self._bytes_max = settings.line_bytes_max
         self._line: msgspec.json.Decoder[Any] | None = None
-        paths = {name: getattr(settings, name) for name, _, _ in _FIELDS}
+        self._template: Template | None = None
+        self._misses_n = self._pause_n = 0
+        self._paths = {name: getattr(settings, name) for name, _, _ in _FIELDS}
+        paths = self._paths
         is_plain = settings.batch == "none" and len(set(paths.values())) == len(paths)
         is_plain = is_plain and not settings.decoder and not settings.class_names
         is_plain = is_plain and settings.at_unit == "s" and not settings.status
         is_plain = is_plain and not settings.join.id
         if is_plain and all(path and "." not in path for path in paths.values()):
-            fields = [
-                (name, kind) if is_needed else (name, kind, None)
-                for name, kind, is_needed in _FIELDS
-            ]
-            line = msgspec.defstruct("Line", fields, rename=paths, gc=False)
-            self._line = msgspec.json.Decoder(line)
+            self._line = _decoder(paths)
 
     def values(self, line: bytes) -> EventValues | None:
         """The values of the one event of this line, or None to have it looked at properly."""
@@ -65,3 +86,77 @@ class PlainLines:
             found.key or None,
             found.model_version or None,
         )
+
+    def batch(self, lines: Sequence[bytes]) -> EventBatch | None:
+        """The events of these lines, one each, or None to have them read one by one.
+
+        Whether it is tried depends on the lines before; what is read does not.
+        """
+        if self._line is None or self._pause_n:
+            self._pause_n = max(0, self._pause_n - 1)
+            return None
+        if self._template is None and len(lines) >= TEMPLATE_LINES_MIN:
+            self._template = self._template_of(lines[0])
+        if self._template is None or not lines:
+            return None
+        batch = self._read(lines, self._template)
+        self._misses_n = self._misses_n + 1 if batch is None else 0
+        if batch is None:
+            self._template, self._pause_n = None, min(PAUSE_MAX, 1 << self._misses_n)
+        return batch
+
+    def _template_of(self, line: bytes) -> Template | None:
+        values = self.values(line)
+        if values is None or not values[2]:
+            return None
+        features = values[2]
+        are_texts = tuple(isinstance(value, str) for value in features.values())
+        fields = [
+            (f"f{j}", str | None if is_text else float | bool | None, None)
+            for j, is_text in enumerate(are_texts)
+        ]
+        names = {f"f{j}": name for j, name in enumerate(features)}
+        of_features = msgspec.defstruct(
+            "Features", fields, rename=names, forbid_unknown_fields=True, gc=False
+        )
+        return Template(tuple(features), are_texts, _decoder(self._paths, of_features))
+
+    def _read(self, lines: Sequence[bytes], template: Template) -> EventBatch | None:
+        decode = template.decoder.decode
+        if max(map(len, lines)) > self._bytes_max:
+            return None
+        try:
+            found = [decode(line) for line in lines]
+            given = [
+                None if one.probabilities is None else probabilities_of(one.probabilities, ())
+                for one in found
+            ]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Refusal):
+            return None
+        ats = [one.at for one in found]
+        if not -SECONDS_MAX <= min(ats) <= max(ats) <= SECONDS_MAX:
+            return None
+        return batch_of_values(
+            ids=[one.id for one in found],
+            ats=ats,
+            names=template.names,
+            are_texts=template.are_texts,
+            flat=[*chain.from_iterable([astuple(one.features) for one in found])],
+            predicted=[one.predicted or None for one in found],
+            probabilities=given,
+            keys=[one.key or None for one in found],
+            model_versions=[one.model_version or None for one in found],
+            originals=Lines(lines, self._paths["features"]),
+        )
+
+
+def _decoder(paths: dict[str, str], of_features: Any = None) -> msgspec.json.Decoder[Any]:
+    """What reads a line whose fields stand at these paths, with features of that type."""
+    fields = [
+        (name, of_features if of_features and name == "features" else kind)
+        if is_needed
+        else (name, kind, None)
+        for name, kind, is_needed in _FIELDS
+    ]
+    line = msgspec.defstruct("Line", fields, rename=paths, gc=False)
+    return msgspec.json.Decoder(line)

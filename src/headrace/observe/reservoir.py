@@ -137,6 +137,10 @@ class Reservoir:
         """What `columns` copies, not to be written to; as it is until the next event is offered."""
         return self._store.view(slice(0, len(self)))
 
+    def forget_lines(self) -> None:
+        """Hold the features of events instead of their lines: before a state is written."""
+        self._store.forget_lines()
+
     def erase(self, is_gone: NDArray[np.bool_]) -> None:
         """Forget these of the events, in the order of `columns`; shape (n,).
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadSettings, BrokenInvariant
+from .originals import without_line
 
 _FLAT: tuple[tuple[str, Any], ...] = (
     ("seq", np.int64),
@@ -229,6 +230,12 @@ class Store:
         for name, fill in _WIDE:
             getattr(self._columns, name)[slots] = fill
 
+    def forget_lines(self) -> None:
+        """Of each event's line, where one is held, only the features stay."""
+        originals = self._columns.originals
+        for slot, kept in enumerate(originals.tolist()):
+            originals[slot] = without_line(kept or None)
+
     def mark_asked(self, slots: NDArray[np.intp] | int) -> None:
         """Note that labels were requested for the events in those slots."""
         self._columns.is_asked[slots] = True
@@ -294,6 +301,10 @@ class Window:
         self._filled_n = min(self.window_n, self._filled_n + n)
         self.next_seq = last + 1
         self.tick(max(self.now, float(block.at.max())) if now is None else now)
+
+    def forget_lines(self) -> None:
+        """Hold the features of events instead of their lines: before a state is written."""
+        self._store.forget_lines()
 
     def tick(self, now: float) -> None:
         """The clock is at `now`, with an event or without."""

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..messages import RequestRescored
+from ..observe.originals import without_line
 from ..observe.window import Columns
 from ..settings.open import OpenSettings
 
@@ -84,6 +85,8 @@ class OpenQuestions:
 
     def asked(self, question: OpenQuestion) -> None:
         """Doubt chose this one."""
+        originals = question.event.originals
+        originals[0] = without_line(originals[0])
         self._asked[question.request_id] = question
         if len(self._asked) > SCORED_MAX:
             del self._asked[next(iter(self._asked))]
