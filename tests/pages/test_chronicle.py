@@ -66,10 +66,10 @@ def changed(level, previous, at, statistic=1.5):
 @pytest.fixture(scope="module")
 def played():
     """A demo of 2,000 events with annotators who dispute and fall silent; its engine."""
-    engine = Engine(settings=settings_of("margin", 2_000, 6))
+    engine = Engine(settings=settings_of("margin", 2_000, 3))
     chronicle = Chronicle(engine.settings)
-    simulation = Simulation(engine, make_crowd(6))
-    for batch in make_stream(2_000, 6):
+    simulation = Simulation(engine, make_crowd(3))
+    for batch in make_stream(2_000, 3):
         for outputs in simulation.play([batch], settle=False):
             chronicle.happened(outputs, engine.shard.events_n)
         chronicle.sample(engine.report)
