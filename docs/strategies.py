@@ -226,9 +226,14 @@ options = {first = "kl_to_consensus", then = "k_center", per_label = 5}
 ```
 
 Those that compare candidates with each other compare 2,000 at most, a sample that is hashed; the
-others come last. Points of more than 64 columns are projected. Missing numbers stand at the mean;
-two categories are apart or not. Costs are for 20 numbers, five classes, four members, 100 events
-asked and labelled before and a reservoir of 2,000, in time of one core: the least of five runs.
+others come last. Points of more than 64 columns are projected. Distances are those of Gower ("A
+general coefficient of similarity and some of its properties", Biometrics 27, 1971) but for two
+things: numbers count by their deviation, not by their range, and squared, so that candidates are
+points; and a missing number stands at the mean, where Gower leaves the feature out of that pair.
+Two categories are apart or not. A number beyond 1e100 counts as that. A paper that is named
+without the number of an equation, algorithm or section has none that could be verified. Costs are
+for 20 numbers, five classes, four members, 100 events asked and labelled before and a reservoir of
+2,000, in time of one core: the least of five runs.
 
 What each picks: twelve of 300 candidates, as circles; the colour is the probability of a class, the
 squares were asked and labelled before. Labels of the small cluster on top cost five times as much.
