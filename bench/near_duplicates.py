@@ -6,22 +6,21 @@ Two of the streams on which settings are chosen, whose events come in bursts: ea
 times in a row, every number moved by a hundredth of its deviation. They are asked about on arrival
 by `margin`, and every answer comes 100 events, five bursts, late. Settings are fixed beforehand:
 naive Bayes, and `query.duplicates.distance` of 0.1 or none. Told are the labels, how many of
-100 went to a burst that had been asked about before, the share of 1,000 other events that the model
-predicts right afterwards, and how far that is above the same without a distance, on the same stream
-and seed, with the 95 % interval of the mean over streams and seeds (Student's). The last column is
-how many labels are saved: by how many fewer they are than without a distance are needed to be as
-right, on the straight line between the shares that were run, over the logarithm of the labels.
+100 went to a burst that had been asked about before, and the share of 1,000 other events that the
+model predicts right afterwards; then, against none on the same stream and seed, how many labels in
+100 are saved of those that as many different bursts take, and how far the share right is above,
+with 95 % intervals of the mean over streams and seeds (Student's).
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from bench.experiments.streams import rbf, sea
+from numpy.typing import NDArray
 
 from headrace import Engine, Event, LabelRequested
 from headrace.commands.pilot.compare import t_interval
@@ -88,22 +87,6 @@ def play(
     return float(len(bursts)), 100.0 * again_n / max(1, len(bursts)), right
 
 
-def labels_for(right: float, labels: Sequence[float], rights: Sequence[float]) -> float:
-    """Labels at which a curve, pooled where it falls, is this right; infinite beyond its end.
-
-    >>> labels_for(0.7, [10, 100], [0.6, 0.8]).__round__()
-    32
-    """
-    rising = np.maximum.accumulate(rights)
-    i = int(np.searchsorted(rising, right))
-    if i == len(rising):
-        return float("inf")
-    if i == 0:
-        return float(labels[0])
-    ends = slice(i - 1, i + 1)
-    return float(np.exp(np.interp(right, rising[ends], np.log(labels[ends]))))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
@@ -117,23 +100,26 @@ def main() -> None:
         for share in SHARES
         for distance in (None, DISTANCE)
     }
-    means = {way: rows.mean(axis=0) for way, rows in runs.items()}
-    curve = [means[share, None] for share in SHARES]
-    columns = ("budget", "distance", "labels", "again, %", "right", "minus none", "labels saved")
+    columns = ("budget", "distance", "labels", "again, %", "right", "labels saved, %", "minus none")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for (share, distance), (labels, again, right) in means.items():
+    for (share, distance), rows in runs.items():
+        labels, again, right = rows.mean(axis=0)
         cells = [f"{100 * share:g} %", "none" if distance is None else f"{distance}"]
         cells += [f"{labels:.0f}", f"{again:.0f}", f"{right:.3f}", "", ""]
         if distance is not None:
-            apart = t_interval((runs[share, distance] - runs[share, None])[:, 2].tolist())
-            cells[5] = f"{apart.mean:+.3f} ± {apart.half:.3f}"
-            needed = labels_for(right, [one[0] for one in curve], [one[2] for one in curve])
-            known = needed < float("inf")
-            most = max(one[0] for one in curve)
-            cells[6] = (
-                f"{'' if known else '> '}{100 * (1 - labels / (needed if known else most)):.0f} %"
-            )
+            before = runs[share, None]
+            saved = t_interval((100.0 * (1.0 - part_new(before) / part_new(rows))).tolist())
+            apart = t_interval((rows - before)[:, 2].tolist())
+            cells[5:] = [
+                f"{saved.mean:.0f} ± {saved.half:.0f}",
+                f"{apart.mean:+.3f} ± {apart.half:.3f}",
+            ]
         print(f"| {' | '.join(cells)} |")
+
+
+def part_new(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The part of the labels that went to bursts not asked before, shape (n,) of rows (n, 3)."""
+    return 1.0 - rows[:, 1] / 100.0
 
 
 if __name__ == "__main__":
