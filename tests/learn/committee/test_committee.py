@@ -64,7 +64,7 @@ def share_right(model, events, labels, learn_n):
 
 
 @pytest.mark.parametrize(
-    ("k", "d", "labels_n", "least"), [(2, 2, 60, 0.9), (10, 30, 100, 0.9), (40, 40, 240, 0.8)]
+    ("k", "d", "labels_n", "least"), [(2, 2, 60, 0.9), (10, 30, 100, 0.9), (100, 40, 550, 0.8)]
 )
 def test_few_and_many_classes(k, d, labels_n, least):
     events, labels = blobs(labels_n + 100, k, d, seed=1, apart=4.0)
