@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from bench.experiments import store, streams
 from bench.experiments.__main__ import ROWS, main
+from bench.experiments.anew import NEWER, anew
 from bench.experiments.page import page
 from bench.experiments.plan import NAMES, playable, studies
 from bench.experiments.plots import named
@@ -215,4 +216,20 @@ def test_the_page_is_made_of_the_rows() -> None:
     rows = read_rows(ROWS)
     results = Results(rows, NAMES)
     text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
-    assert page(rows, results, named(results, "results")) == text
+    assert page(rows, results, named(results, "results"), read_rows(NEWER)) == text
+
+
+def test_runs_made_anew_stand_beside_those_of_the_same_seeds() -> None:
+    rows, newer = {}, {}
+    for seed, before, after in ((0, 0.60, 0.64), (1, 0.70, 0.76), (2, 0.10, None)):
+        run = Run(stream="elec2", budget=0.05, strategy="default", seed=seed)
+        rows[run] = row(run, before)
+        if after is not None:
+            newer[run] = row(run, after)
+    lines = anew(newer, rows, ["elec2"])
+    assert "2 runs" in lines[0]
+    [line] = [line for line in lines if line.startswith("| 5 %, elec2*")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1] == "2"
+    assert [cells[4].split()[0], cells[5].split()[0], cells[6]] == ["65.0", "70.0", "+5.0"]
+    assert cells[2] == cells[3] == cells[7] == "–"
