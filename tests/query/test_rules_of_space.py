@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import sys
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -140,20 +141,26 @@ def test_a_label_too_many_or_too_few_is_made_good() -> None:
     assert asked_n == pytest.approx(300, abs=12)
 
 
-def test_a_long_window_costs_little_more_than_a_short_one() -> None:
-    def cost(window: int) -> float:
-        known, utilities = BalancedQuantile(window, 50.0), drawn(2 * window, 1)[:, 0].tolist()
+def test_a_long_window_takes_the_same_calls_as_a_short_one_and_sorts_nothing() -> None:
+    def calls(window: int) -> Counter[str]:
+        known, found = BalancedQuantile(window, 50.0), Counter[str]()
+        utilities = drawn(window + 200, 1)[:, 0].tolist()
         for utility in utilities[:window]:
             known.allows(utility, 0.1)
-        costs = []
-        for start in range(window, window + 1_000, 200):
-            began = time.perf_counter()
-            for utility in utilities[start : start + 200]:
-                known.allows(utility, 0.1)
-            costs.append(time.perf_counter() - began)
-        return min(costs)
 
-    assert cost(20_000) < 8 * cost(1_000)
+        def note(frame: Any, event: str, called: Any) -> None:
+            if event == "c_call":
+                found[called.__name__] += 1
+
+        sys.setprofile(note)
+        for utility in utilities[window:]:
+            known.allows(utility, 0.1)
+        sys.setprofile(None)
+        return found
+
+    short = calls(1_000)
+    assert calls(20_000) == short
+    assert short["searchsorted"] == 400 and not short.keys() & {"sort", "argsort", "partition"}
 
 
 # ------------------------------------------------------------------------------------ gain
