@@ -63,6 +63,10 @@ def test_every_fault_is_told_at_once_with_its_path() -> None:
             {"query": {"budget": {}}},
             "query.budget has no limit; set share, per_hour, per_period, cap or money",
         ),
+        (
+            {"query": {"budget": {"money": 5.0, "price": 2.0, "price_doubt": 3.0}}},
+            "query.budget.money is 5, and the dearest label costs 6: nothing would ever be asked",
+        ),
         ({"query": {"rounds": {"every_n": 3_000}}}, "at most observe.window_n, which is 2000"),
         (
             {"label": {"answers_wanted": 4}},

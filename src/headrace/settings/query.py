@@ -88,6 +88,12 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
         return self.cap is not None or self.money is not None
 
     @property
+    def dearest_price(self) -> float:
+        """What a label costs at most, by its class, who answers and how doubtful it is."""
+        by_class = max([self.price, *self.price_by_class.values()])
+        return by_class * max([1.0, *self.price_by_annotator.values()]) * self.price_doubt
+
+    @property
     def limits(self) -> dict[str, float]:
         """What limits the labels, of those that are set."""
         named = {
@@ -353,6 +359,11 @@ def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
         faults.append(
             f"query.budget.share_over_n is {budget.share_over_n} and there is no share to hold; "
             "set query.budget.share"
+        )
+    if budget.money is not None and budget.money < budget.dearest_price:
+        faults.append(
+            f"query.budget.money is {budget.money:g}, and the dearest label costs "
+            f"{budget.dearest_price:g}: nothing would ever be asked"
         )
     workflow = query.workflow
     if workflow.kind == "sequential" and workflow.batch_n not in {None, 1}:
