@@ -86,7 +86,7 @@ RED_IN_DRIFT = {
         },
         "headrace-annotators": set(),
     },
-    20: {"headrace-overview": LOST, "headrace-drift": set(), "headrace-annotators": set()},
+    26: {"headrace-overview": LOST, "headrace-drift": set(), "headrace-annotators": set()},
 }
 """What a person sees red some minutes into the drift.
 

@@ -17,7 +17,7 @@ from headrace.label.annotators import (
 )
 from headrace.messages import Answer
 from headrace.report import AnnotatorReport
-from headrace.report.building import _annotator
+from headrace.report.people import _annotator
 
 
 def says(annotator: str, label: str | None) -> Answer:

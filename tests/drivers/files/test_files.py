@@ -62,16 +62,16 @@ def copy_of(past, folder):
 def test_a_run_asks_and_a_second_one_learns_from_the_answers(stream):
     stream.write_events(0, 400)
     first = stream.run()
-    assert first.asked_n == len(stream.requests()) > 20
-    assert first.settled_n == 0
+    assert first.asking.requests_n == len(stream.requests()) > 20
+    assert first.labels.settled_n == 0
     stream.answer()
     stream.write_events(400, 500)
     second = stream.run()
-    assert second.events_n == 500
-    assert second.learned_n >= first.asked_n
-    assert second.asked_n == len(stream.requests()) > first.asked_n
-    assert second.retrained_n > 0
-    assert not second.is_retraining
+    assert second.events.observed_n == 500
+    assert second.model.learned_n >= first.asking.requests_n
+    assert second.asking.requests_n == len(stream.requests()) > first.asking.requests_n
+    assert second.retraining.ordered_n > 0
+    assert not second.retraining.is_open
 
 
 def test_a_run_with_nothing_new_changes_nothing(stream):
@@ -517,7 +517,7 @@ def test_a_whole_last_line_needs_no_newline(past, tmp_path):
     for path in (bare.places.events, bare.places.answers):
         path.write_bytes(path.read_bytes()[:-1])
     notes = []
-    assert told(bare.run(on_note=notes.append)).items() >= {("events_n", 1196)}
+    assert bare.run(on_note=notes.append).events.observed_n == 1196
     assert whole.run().model.learned_n == bare.run().model.learned_n
     assert accidents(notes) == []
 
