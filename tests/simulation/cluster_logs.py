@@ -16,6 +16,9 @@ KEPT = ("events", "journal", "desk", "training")
 """Settings in [kafka] of the logs without which nobody can go on where a worker stood."""
 
 
+LOOKED_S, FROZEN_S = 6.0, 25.0
+"""Within so long a worker has looked where a log ends, and how much later one that is frozen."""
+
 READ_N = 3
 """Of a log that has more records somebody has read some, by the time that bad luck begins."""
 
@@ -40,9 +43,17 @@ def cut(world: Any, log: str) -> None:
 
 def truncate(world: Any, log: str) -> None:
     """Brokers lose the newer part of one partition."""
-    records = world.cluster.log(world.luck.choice(parts_of(world, log))).records
-    del records[len(records) // 2 :]
+    found = world.cluster.log(world.luck.choice(parts_of(world, log)))
+    del found.records[len(found.records) // 2 :]
     world.hurt.add(("truncated", log))
+    looked_s = LOOKED_S + FROZEN_S * ("freeze" in world.drawn)
+    world.cluster.after(looked_s, partial(_note_refill, world, log, found, found.end))
+
+
+def _note_refill(world: Any, log: str, found: Any, end: int) -> None:
+    """It was written to again before anybody looked: nobody can know that it was shorter."""
+    if found.end > end:
+        world.hurt.add(("refilled", log))
 
 
 def delete(world: Any, log: str) -> None:

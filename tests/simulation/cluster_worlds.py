@@ -222,7 +222,10 @@ class World:
         for _ in range(3):
             self._event(part.partition)
         cluster.cut(part, cluster.log(part).end)
-        self.cut.add(part.partition)
+        # What nobody has read or committed begins where its log does.
+        journal = cluster.log(Part(cluster.kafka.journal, part.partition))
+        if part in cluster.committed or journal.end:
+            self.cut.add(part.partition)
 
     def truncate_events(self) -> None:
         """A broker loses the end of a log."""

@@ -24,7 +24,7 @@ from simulation.auditor import audit
 
 SEEDS = range(30)
 EVENTS_N = 200
-BROKEN_SEEDS = range(10)
+BROKEN_SEEDS = range(30)
 
 
 @pytest.mark.parametrize("first", range(0, len(SEEDS), 5))
