@@ -28,6 +28,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -208,10 +209,12 @@ def _guard_program(request: dict[str, Any], files: list[int]) -> None:
 
 
 def _pass_signals_on(guard: socket.socket, pid: int) -> None:
-    while received := guard.recv(1):
-        os.kill(pid, received[0])
-    # A stopped program takes no other signal than this one.
-    os.kill(pid, signal.SIGKILL)
+    # It may have ended by itself.
+    with suppress(ProcessLookupError):
+        while received := guard.recv(1):
+            os.kill(pid, received[0])
+        # A stopped program takes no other signal than this one.
+        os.kill(pid, signal.SIGKILL)
 
 
 def _become(request: dict[str, Any], files: list[int]) -> None:
