@@ -36,6 +36,7 @@ from ..query.strategies import Strategy, needs_of
 from ..query.strategies.mixed import Mixture
 from ..query.strategies.state import Pick, keeps_state, tell
 from ..settings import SchemaSettings
+from .claims import claim
 from .spending import check_spending
 
 CLASSES = ["fine", "fraud", "unseen"]
@@ -79,18 +80,18 @@ def _check_utilities(name: str, strategy: Strategy) -> None:
             raise AssertionError(
                 f"{name} failed on {size}: {type(error).__name__}: {error}"
             ) from error
-        _claim(utilities.shape == (len(pool),), f"{name} gave shape {utilities.shape} for {size}")
-        _claim(bool(np.isfinite(utilities).all()), f"{name} gave a utility not finite for {size}")
-        _claim(pickle.dumps(pool) == before, f"{name} changed {size}")
-        _claim(utilities.tobytes() == again.tobytes(), f"{name} gave {size} two answers")
+        claim(utilities.shape == (len(pool),), f"{name} gave shape {utilities.shape} for {size}")
+        claim(bool(np.isfinite(utilities).all()), f"{name} gave a utility not finite for {size}")
+        claim(pickle.dumps(pool) == before, f"{name} changed {size}")
+        claim(utilities.tobytes() == again.tobytes(), f"{name} gave {size} two answers")
         needed = pool.alone(but=needs_of(strategy))
         less = np.asarray(strategy(needed, Chance(1)), dtype=np.float64)
         unsaid = f"{name} reads something of {size} that its needs do not name"
-        _claim(less.tobytes() == utilities.tobytes(), unsaid)
+        claim(less.tobytes() == utilities.tobytes(), unsaid)
         turned = np.arange(len(pool))[::-1].copy()
         other = np.asarray(strategy(pool.take(turned), Chance(1)), dtype=np.float64)
         is_same = np.allclose(other, utilities[turned], rtol=0.0, atol=1e-12)
-        _claim(is_same, f"{name} lets the order of candidates decide, in {size}")
+        claim(is_same, f"{name} lets the order of candidates decide, in {size}")
 
 
 def _check_state(name: str, strategy: Strategy) -> None:
@@ -100,14 +101,14 @@ def _check_state(name: str, strategy: Strategy) -> None:
     _tell_all(told, pool, range(20))
     before = pickle.dumps(told)
     _check_utilities(name, told)
-    _claim(pickle.dumps(told) == before, f"{name} changes when it is called")
+    claim(pickle.dumps(told) == before, f"{name} changes when it is called")
     others = [copy.deepcopy(told), pickle.loads(before)]
     for one in (told, *others):
         _tell_all(one, pool, range(20, 40))
     utilities = np.asarray(told(pool, Chance(1)))
     for other in others:
         is_same = np.asarray(other(pool, Chance(1))).tobytes() == utilities.tobytes()
-        _claim(is_same, f"{name} forgets something when it is copied or pickled")
+        claim(is_same, f"{name} forgets something when it is copied or pickled")
     tell(told, "forget_events")
     left = pickle.dumps(told)
     numbers = pool.X[:40][~np.isnan(pool.X[:40])]
@@ -115,9 +116,9 @@ def _check_state(name: str, strategy: Strategy) -> None:
     features = np.unique(numbers[numbers % 1.0 != 0.0]).tolist()
     # Arrays and plain numbers are pickled in other orders of bytes.
     is_left = any(struct.pack(order, x) in left for x in features for order in ("<d", ">d"))
-    _claim(not is_left, f"{name} still has features of events after forget_events")
+    claim(not is_left, f"{name} still has features of events after forget_events")
     left_with = np.asarray(told(pool, Chance(1)))
-    _claim(bool(np.isfinite(left_with).all()), f"{name} gave a utility not finite once it forgot")
+    claim(bool(np.isfinite(left_with).all()), f"{name} gave a utility not finite once it forgot")
 
 
 def _tell_all(strategy: Strategy, pool: Pool, rows: range) -> None:
@@ -154,7 +155,7 @@ def check_budget(make: Callable[[], Account]) -> None:
     >>> check_budget(lambda: Share(0.05))
     """
     name = type(make()).__name__
-    _claim(make() is not make(), f"{name} has to be made anew on each call")
+    claim(make() is not make(), f"{name} has to be made anew on each call")
     once, often = make(), make()
     for account in (once, often):
         account.time_passed(1_000.0)
@@ -164,15 +165,15 @@ def check_budget(make: Callable[[], Account]) -> None:
     for i in range(60):
         often.events_passed(1)
         often.time_passed(1_000.0 + 10.0 * (i + 1))
-        _claim(type(often.balance) is int, f"{name} has a balance that is no whole number")
-        _claim(often.balance >= before, f"{name} lost money while events and time passed")
+        claim(type(often.balance) is int, f"{name} has a balance that is no whole number")
+        claim(often.balance >= before, f"{name} lost money while events and time passed")
         before = often.balance
-    _claim(once.balance == often.balance, f"{name} earns by the number of calls")
+    claim(once.balance == often.balance, f"{name} earns by the number of calls")
     often.time_passed(1_600.0)
-    _claim(once.balance == often.balance, f"{name} earns for the same moment twice")
+    claim(once.balance == often.balance, f"{name} earns for the same moment twice")
     rates = [once.labels_per_event(gap_s) for gap_s in (0.0, 1e-3, 1.0, 1e6)]
     fair = all(rate is None or 0.0 <= rate <= 1.0 for rate in rates)
-    _claim(fair, f"{name} has a rate of labels per event that is not from 0 to 1: {rates}")
+    claim(fair, f"{name} has a rate of labels per event that is not from 0 to 1: {rates}")
     _check_books(name, once, often)
     check_spending(name, make)
 
@@ -185,16 +186,16 @@ def _check_books(name: str, account: Account, twin: Account) -> None:
             _check_own_books(name, books)
     else:
         budget.charge(3)
-        _claim(account.balance == before - 3 * LABEL, f"{name} does not pay what it is charged")
+        claim(account.balance == before - 3 * LABEL, f"{name} does not pay what it is charged")
         budget.refund(3)
-        _claim(account.balance == before, f"{name} does not take back what is refunded")
-    _claim(budget.spent_n == 0, f"{name} upsets the count of what is spent")
+        claim(account.balance == before, f"{name} does not take back what is refunded")
+    claim(budget.spent_n == 0, f"{name} upsets the count of what is spent")
     revived = pickle.loads(pickle.dumps(account))
     for each in (account, revived, twin):
         each.events_passed(7)
         each.time_passed(2_345.0)
-    _claim(revived.balance == account.balance, f"{name} forgets something when it is pickled")
-    _claim(twin.balance == account.balance, f"{name} remembers a refund")
+    claim(revived.balance == account.balance, f"{name} forgets something when it is pickled")
+    claim(twin.balance == account.balance, f"{name} remembers a refund")
 
 
 def _check_own_books(name: str, account: Account) -> None:
@@ -205,17 +206,17 @@ def _check_own_books(name: str, account: Account) -> None:
     for one in asked:
         held = account.balance
         account.charge(one)
-        _claim(0 < held - account.balance <= LABEL, f"{name} takes no label, or more than one")
+        claim(0 < held - account.balance <= LABEL, f"{name} takes no label, or more than one")
     for i, one in enumerate(asked[:3]):
         held = account.balance
         account.settle(one.request_id, one.predicted, ["ada", "ben"][:i])
-        _claim(0 <= account.balance - held < LABEL, f"{name} asks for more when a label comes")
+        claim(0 <= account.balance - held < LABEL, f"{name} asks for more when a label comes")
     for one in asked[3:]:
         account.refund(one.request_id, 0)
-    _claim(account.balance < before, f"{name} gives back what was paid for")
+    claim(account.balance < before, f"{name} gives back what was paid for")
     left = account.balance
     account.settle("never asked", "fine", [])
-    _claim(account.balance == left, f"{name} books a label that nobody asked for")
+    claim(account.balance == left, f"{name} books a label that nobody asked for")
 
 
 def check_detector(make: Callable[[], Detector]) -> None:
@@ -230,7 +231,7 @@ def check_detector(make: Callable[[], Detector]) -> None:
     >>> check_detector(drift.ADWIN)
     """
     name = type(make()).__name__
-    _claim(make() is not make(), f"{name} has to be made anew on each call")
+    claim(make() is not make(), f"{name} has to be made anew on each call")
     try:
         check_unfed(make(), name)
     except BadSettings as error:
@@ -239,15 +240,15 @@ def check_detector(make: Callable[[], Detector]) -> None:
     risen = [float(Chance(3).uniform("risen", str(i)) < 0.9) for i in range(1_000)]
     between = [Chance(3).uniform("between", str(i)) for i in range(200)]
     alarms = _alarms(name, make(), between + steady)
-    _claim(sum(alarms) <= 60, f"{name} alarms {sum(alarms)} times in 1,200 steady numbers")
+    claim(sum(alarms) <= 60, f"{name} alarms {sum(alarms)} times in 1,200 steady numbers")
     first, unfed = make(), make()
     told = _alarms(name, first, steady)
-    _claim(told == _alarms(name, make(), steady), f"{name} finds another thing the second time")
-    _claim(told == _alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied")
+    claim(told == _alarms(name, make(), steady), f"{name} finds another thing the second time")
+    claim(told == _alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied")
     revived = pickle.loads(pickle.dumps(first))
     later = _alarms(name, first, risen)
-    _claim(later == _alarms(name, revived, risen), f"{name} forgets something when it is pickled")
-    _claim(any(later), f"{name} does not find a rise of the errors from 0.1 to 0.9")
+    claim(later == _alarms(name, revived, risen), f"{name} forgets something when it is pickled")
+    claim(any(later), f"{name} does not find a rise of the errors from 0.1 to 0.9")
 
 
 def _alarms(name: str, detector: Detector, numbers: list[float]) -> list[bool]:
@@ -261,7 +262,7 @@ def _alarms(name: str, detector: Detector, numbers: list[float]) -> list[bool]:
                 f"{name} failed on {x}: {type(error).__name__}: {error}"
             ) from error
         is_yes_or_no = isinstance(is_drift, bool | np.bool_)
-        _claim(is_yes_or_no, f"{name}.drift_detected is {is_drift!r}; must be True or False")
+        claim(is_yes_or_no, f"{name}.drift_detected is {is_drift!r}; must be True or False")
         found.append(bool(is_drift))
     return found
 
@@ -304,24 +305,24 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     schema: Any = first.schema
     X = _rows(schema)
     found = first.probabilities(X)
-    _claim(found.shape == (len(X), 3), f"{name} gave probabilities of shape {found.shape}")
-    _claim(bool(np.allclose(found.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
+    claim(found.shape == (len(X), 3), f"{name} gave probabilities of shape {found.shape}")
+    claim(bool(np.allclose(found.sum(axis=1), 1.0)), f"{name}'s probabilities do not sum to 1")
     singly = np.vstack([first.probabilities(X[i : i + 1]) for i in range(len(X))])
-    _claim(singly.tobytes() == found.tobytes(), f"{name} answers by the size of the batch")
-    _claim(
+    claim(singly.tobytes() == found.tobytes(), f"{name} answers by the size of the batch")
+    claim(
         second.probabilities(X).tobytes() == found.tobytes(),
         f"{name} learned the same examples to another model",
     )
     revived = pickle.loads(pickle.dumps(first))
-    _claim(
+    claim(
         revived.probabilities(X).tobytes() == found.tobytes(), f"{name} is another after pickling"
     )
     unlearned = first.unlearned().probabilities(X)
     fresh = Learner(as_model(make()), schema).probabilities(X)
-    _claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
+    claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
     if in_two_processes:
         digests = [_elsewhere(make, hash_seed) for hash_seed in ("1", "2")]
-        _claim(digests[0] == digests[1], f"{name} depends on the hash seed of the process")
+        claim(digests[0] == digests[1], f"{name} depends on the hash seed of the process")
 
 
 def fingerprint(make: Callable[[], RiverClassifier]) -> str:
@@ -345,7 +346,7 @@ def _elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
     }
     command = [sys.executable, "-W", "ignore", "-c", code]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    _claim(ended.returncode == 0, f"{module}:{name} failed in another process: {ended.stderr}")
+    claim(ended.returncode == 0, f"{module}:{name} failed in another process: {ended.stderr}")
     return ended.stdout
 
 
@@ -467,8 +468,3 @@ def _taught(make: Callable[[], RiverClassifier]) -> Learner:
             return learner
     name = type(learner.model).__name__
     raise AssertionError(f"{name} failed to learn {learner.unlearnable_n} of 80 plain examples")
-
-
-def _claim(is_true: bool, otherwise: str) -> None:
-    if not is_true:
-        raise AssertionError(otherwise)

@@ -17,6 +17,7 @@ from ..query.online import ONE
 from ..query.pool import Pool
 from ..query.ruled import RuledArrivals
 from ..query.rules.rule import Arriving, Draw, Rule
+from .claims import claim
 
 SHARE = 0.25
 CONTROL_SHARE = 0.25
@@ -43,7 +44,7 @@ def check_online(make: Callable[[], Rule]) -> None:
     AssertionError: Doubtful gave an event the probability 1.6; must be from 0 to 1
     """
     name = type(make()).__name__
-    _claim(make() is not make(), f"{name} has to be made anew on each call")
+    claim(make() is not make(), f"{name} has to be made anew on each call")
     _check_odd_events(name, make)
     events = _pool(300)
     for k in (1, 2, 4):
@@ -67,7 +68,7 @@ def _check_odd_events(name: str, make: Callable[[], Rule]) -> None:
                     p = rule.chance(event)
                 is_number = isinstance(p, int | float) and 0.0 <= p <= 1.0
                 said = f"{name} gave an event the probability {p!r}; must be from 0 to 1"
-                _claim(is_number, said)
+                claim(is_number, said)
                 rule.passed(event, Draw(luck, luck < p, luck < p))
             except AssertionError:
                 raise
@@ -75,7 +76,7 @@ def _check_odd_events(name: str, make: Callable[[], Rule]) -> None:
                 raise AssertionError(
                     f"{name} failed on an event of {k} classes: {type(error).__name__}: {error}"
                 ) from error
-            _claim(pickle.dumps(event) == before, f"{name} changed an event of {k} classes")
+            claim(pickle.dumps(event) == before, f"{name} changed an event of {k} classes")
 
 
 def _odd(turn: int, k: int, rate: float) -> Arriving:
@@ -114,9 +115,9 @@ def _check_batches(name: str, make: Callable[[], Rule], events: Pool) -> None:
     whole = _play(name, make(), events, sizes=[300])
     for sizes in ([1], [7, 1, 40], [64]):
         other = _play(name, make(), events, sizes=sizes)
-        _claim(other.bits() == whole.bits(), f"{said} batches of {sizes} decide otherwise")
+        claim(other.bits() == whole.bits(), f"{said} batches of {sizes} decide otherwise")
     copied = _play(name, copy.deepcopy(make()), events, sizes=[300])
-    _claim(copied.bits() == whole.bits(), f"{said} a copy decides otherwise")
+    claim(copied.bits() == whole.bits(), f"{said} a copy decides otherwise")
     half = _play(name, make(), events.take(np.arange(150)), sizes=[300])
     try:
         revived = pickle.loads(pickle.dumps(half.arrivals.rule))
@@ -124,12 +125,12 @@ def _check_batches(name: str, make: Callable[[], Rule], events: Pool) -> None:
         raise AssertionError(f"{name} can't be pickled: {error}") from error
     rest = events.take(np.arange(150, 300))
     ends = [_play(name, rule, rest, sizes=[150]) for rule in (half.arrivals.rule, revived)]
-    _claim(ends[0].bits() == ends[1].bits(), f"{said} it forgets something when it is pickled")
+    claim(ends[0].bits() == ends[1].bits(), f"{said} it forgets something when it is pickled")
     over = f"{said} it asked {whole.most_over:.1f} labels more than were earned"
-    _claim(whole.most_over <= 5.0, over)
+    claim(whole.most_over <= 5.0, over)
     if k > 1:
         positive = bool((whole.propensities > 0.0).all())
-        _claim(positive, f"{said} an event had no chance to be asked")
+        claim(positive, f"{said} an event had no chance to be asked")
 
 
 def _check_frequencies(name: str, make: Callable[[], Rule], events: Pool) -> None:
@@ -142,7 +143,7 @@ def _check_frequencies(name: str, make: Callable[[], Rule], events: Pool) -> Non
         surprise += played.is_asked - p
         variance += p * (1.0 - p)
     is_off = np.abs(surprise) > STANDARD_ERRORS * np.sqrt(variance) + 1e-6 * SEEDS_N
-    _claim(
+    claim(
         not is_off.any(),
         f"{name} asks {int(is_off.sum())} of {n} events more or less often than it says",
     )
@@ -208,8 +209,3 @@ def _with_classes(events: Pool, k: int) -> Pool:
     members = np.stack(draws, axis=1).reshape(len(events), 3, k).transpose(1, 0, 2) ** 3 + 1e-9
     members = members / members.sum(axis=2, keepdims=True)
     return replace(events, probabilities=members.mean(axis=0), members=members)
-
-
-def _claim(is_true: bool, otherwise: str) -> None:
-    if not is_true:
-        raise AssertionError(otherwise)

@@ -12,6 +12,7 @@ from ..query.budgets import Account, Budget, Share
 from ..query.quotas import REASON as QUOTA
 from ..query.requests import AUDIT, BLIND
 from ..settings import parse
+from .claims import claim
 
 EVENTS_N = 240
 DEADLINE_S = 15.0
@@ -87,7 +88,7 @@ class _Play:
         outputs = self.engine.feed([order])
         n = sum(isinstance(one, LabelRequested) for one in outputs)
         fault = f"{self.told} {n} labels were asked for a round that is {what}, of {can_n} there"
-        _claim(n == max(0, min(3, can_n)), fault)
+        claim(n == max(0, min(3, can_n)), fault)
         self.take(outputs)
 
     def take(self, outputs: list[Output]) -> None:
@@ -101,14 +102,14 @@ class _Play:
         budget, told = self.budget, self.told
         for account in budget.accounts:
             lacking = f"{told} {type(account).__name__} is {-account.balance / LABEL} labels short"
-            _claim(account.balance >= 0, lacking)
+            claim(account.balance >= 0, lacking)
         open_n = self.engine.shard.asking.open_n
         may_cost_n = len(self.settled) + open_n
         if self.late == "taken":
             # Whoever has not answered may do so for ever.
             may_cost_n = len(self.asked)
         short = f"{told} {may_cost_n} labels may have to be paid, {budget.spent_n} are charged"
-        _claim(budget.spent_n >= may_cost_n, short)
+        claim(budget.spent_n >= may_cost_n, short)
         self._check_reserves([one for one in outputs if isinstance(one, LabelRequested)])
 
     def _check_reserves(self, requests: list[LabelRequested]) -> None:
@@ -119,10 +120,10 @@ class _Play:
         before_n = budget.asked_n - len(requests)
         if reason != AUDIT:
             held_n = budget.audit.held_n(budget.asked_n - 1)
-            _claim(left_n >= held_n, f"{self.told} {reason} took what is held for audits")
+            claim(left_n >= held_n, f"{self.told} {reason} took what is held for audits")
         if reason == "round" or (reason == QUOTA and requests[-1].round_n >= 0):
             held_n = budget.audit.held_n(before_n) + budget.reserve.held_n(before_n)
-            _claim(left_n >= held_n, f"{self.told} {reason} took what is held for drift")
+            claim(left_n >= held_n, f"{self.told} {reason} took what is held for drift")
 
     def _answer(self, request: LabelRequested) -> None:
         """In time, late, or never."""
@@ -141,11 +142,6 @@ class _Play:
             # An account that earns so little gives nobody a part.
             return
         blind_n = sum(one.strategy == BLIND for one in self.asked.values())
-        _claim(blind_n >= 0.1 * n, f"{self.told} {blind_n} of {n} labels were drawn blindly")
+        claim(blind_n >= 0.1 * n, f"{self.told} {blind_n} of {n} labels were drawn blindly")
         is_any = any(one.reason == QUOTA for one in self.asked.values())
-        _claim(is_any, f"{self.told} the rare class got nothing")
-
-
-def _claim(is_true: bool, otherwise: str) -> None:
-    if not is_true:
-        raise AssertionError(otherwise)
+        claim(is_any, f"{self.told} the rare class got nothing")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from ..errors import BadSettings
 from ..messages import Answer, LabelRequested
 from ..query.schedule import Schedule, Situation, Workflow
+from .claims import claim
 
 
 @dataclass
@@ -84,25 +85,25 @@ def check_workflow(make: Callable[[], Workflow]) -> None:
     name = type(make()).__name__
     situations = _situations()
     workflow = make()
-    _claim(isinstance(workflow.waits, bool), f"{name}.waits must be True or False")
+    claim(isinstance(workflow.waits, bool), f"{name}.waits must be True or False")
     said: list[int] = []
     copies: list[Workflow] = []
     for i, situation in enumerate(situations):
         n = workflow.batch_n(situation)
-        _claim(type(n) is int and n >= 0, f"{name} wants {n!r} in {situation}; must be an int >= 0")
+        claim(type(n) is int and n >= 0, f"{name} wants {n!r} in {situation}; must be an int >= 0")
         said.append(n)
         if i == len(situations) // 2:
             copies = [copy.deepcopy(workflow), pickle.loads(pickle.dumps(workflow))]
     again = make()
-    _claim([again.batch_n(s) for s in situations] == said, f"{name} decides otherwise again")
+    claim([again.batch_n(s) for s in situations] == said, f"{name} decides otherwise again")
     rest = len(situations) // 2 + 1
     for other in copies:
         went_on = [other.batch_n(s) for s in situations[rest:]]
-        _claim(went_on == said[rest:], f"{name} forgets something when it is copied or pickled")
+        claim(went_on == said[rest:], f"{name} forgets something when it is copied or pickled")
     quiet = Situation(1e6, 50, 10, 0, 5, 0, 0.01, True)
     workflow = make()
     asked = [workflow.batch_n(quiet) for _ in range(10)]
-    _claim(any(asked), f"{name} asks nothing, with nothing open and 50 labels to spend")
+    claim(any(asked), f"{name} asks nothing, with nothing open and 50 labels to spend")
     _check_withdrawals(name, Schedule(make()))
 
 
@@ -117,7 +118,7 @@ def _check_withdrawals(name: str, schedule: Schedule) -> None:
         asked_n, rounds_n = asked_n + n, rounds_n + (n > 0)
         for left_n, key in zip(reversed(range(n)), keys, strict=True):
             schedule.ended(key, now, left_n, is_answered=False)
-    _claim(rounds_n > 1, f"{name} asks nothing any more once its open questions were withdrawn")
+    claim(rounds_n > 1, f"{name} asks nothing any more once its open questions were withdrawn")
 
 
 def _situations() -> list[Situation]:
@@ -138,8 +139,3 @@ def _situations() -> list[Situation]:
             )
         )
     return found
-
-
-def _claim(is_true: bool, otherwise: str) -> None:
-    if not is_true:
-        raise AssertionError(otherwise)
