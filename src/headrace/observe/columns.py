@@ -74,6 +74,48 @@ def batch_of_values(
         numbers = np.ascontiguousarray(numbers.T)
     else:
         numbers = _floats(flat).reshape(n, d)
+    found: _Columns = names, number_names, numbers, texts
+    return _batch(
+        found,
+        ids=ids,
+        ats=ats,
+        predicted=predicted,
+        probabilities=probabilities,
+        keys=keys,
+        model_versions=model_versions,
+        originals=originals,
+    )
+
+
+def columns_of(events: Sequence[EventValues]) -> EventBatch:
+    """The same from the bare values of events."""
+    lists: Any = [list(column) for column in zip(*events, strict=True)] or [[] for _ in range(7)]
+    ids, ats, features, predicted, probabilities, keys, model_versions = lists
+    return _batch(
+        _feature_columns(features),
+        ids=ids,
+        ats=ats,
+        predicted=predicted,
+        probabilities=probabilities,
+        keys=keys,
+        model_versions=model_versions,
+        originals=features,
+    )
+
+
+def _batch(
+    columns: _Columns,
+    *,
+    ids: list[str],
+    ats: list[Any],
+    predicted: list[str | None],
+    probabilities: list[dict[str, float] | None],
+    keys: list[str | None],
+    model_versions: list[str | None],
+    originals: Sequence[Features],
+) -> EventBatch:
+    """A column that no event has a value for is None."""
+    n, (names, number_names, numbers, texts) = len(ids), columns
     classes, matrix = _class_columns(probabilities)
     return EventBatch(
         ids=ids,
@@ -88,29 +130,6 @@ def batch_of_values(
         keys=keys if keys.count(None) < n else None,
         model_versions=model_versions if model_versions.count(None) < n else None,
         originals=originals,
-    )
-
-
-def columns_of(events: Sequence[EventValues]) -> EventBatch:
-    """The same from the bare values of events."""
-    lists: Any = [list(column) for column in zip(*events, strict=True)] or [[] for _ in range(7)]
-    ids, ats, features, predicted, probabilities, keys, model_versions = lists
-    names, number_names, numbers, texts = _feature_columns(features)
-    classes, matrix = _class_columns(probabilities)
-    n = len(events)
-    return EventBatch(
-        ids=ids,
-        at=_times(ats),
-        names=names,
-        number_names=number_names,
-        numbers=numbers,
-        texts=texts,
-        predicted=predicted if predicted.count(None) < n else None,
-        served_classes=classes,
-        probabilities=matrix,
-        keys=keys if keys.count(None) < n else None,
-        model_versions=model_versions if model_versions.count(None) < n else None,
-        originals=features,
     )
 
 

@@ -456,7 +456,7 @@ class Schema:
 
 def _are_numbers(categories: Sequence[str]) -> bool:
     """Whether these speak for a quantity; a code has more digits than a float holds."""
-    texts = [text for text in categories if text not in (OTHER, ERASED)]
+    texts = [text.strip() for text in categories if text not in (OTHER, ERASED)]
     return len(texts) >= NUMBERS_MIN and all(
         is_number(text) and not (text.isdigit() and len(text) > DIGITS_MAX) for text in texts
     )

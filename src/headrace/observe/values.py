@@ -94,10 +94,10 @@ def identity_of(value: object, path: str) -> str:
 def is_number(text: str) -> bool:
     """Whether a text is a number that is written as one; leading zeros speak for a code.
 
-    >>> is_number(" -1.5e3"), is_number("007"), is_number("12 km")
+    >>> is_number("-1.5e3"), is_number("007"), is_number("12 km")
     (True, False, False)
     """
-    return _NUMBER.fullmatch(text.strip()) is not None
+    return _NUMBER.fullmatch(text) is not None
 
 
 _BLANK_BEFORE_OFFSET = re.compile(r"(?<=\d) (?=[+-]\d\d:?\d\d$)")
@@ -240,7 +240,7 @@ def opened(text: str, names: Sequence[str] = ()) -> Any:
         except csv.Error:  # several lines in one, an open quote, a cell without end
             return text
         return [_cell(cell.strip()) for cell in cells]
-    return float(text) if is_number(text) else text
+    return float(text) if is_number(text.strip()) else text
 
 
 def _cell(text: str) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadSettings
+from ..settings.query import dearest_price
 
 LABEL = 1_000_000_000
 MILLION = 1_000_000
@@ -285,7 +286,7 @@ class Money:
     @property
     def _dearest_price(self) -> float:
         """What a label costs of the dearest class, by the dearest annotator."""
-        return max([self.default, *self.by_class.values()]) * self._dearest_factor
+        return dearest_price(self.default, self.by_class, self.by_annotator)
 
     @property
     def _dearest_factor(self) -> float:

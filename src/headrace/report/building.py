@@ -24,7 +24,7 @@ from ..observe.shares import FeatureShares
 from ..settings import Settings
 from ..shard import Shard
 from . import Report
-from .numbers import add_up, combine
+from .numbers import add_up, combine, unite
 from .people import join_annotators, report_annotators
 from .sections import (
     AnswersReport,
@@ -168,8 +168,8 @@ def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
     vanished = [shard.schema.vanished(shard.window.since(0).rows) for shard in shards]
     return replace(
         combine(SchemaReport, [_schema(schema) for schema in schemas]),
-        classes=tuple(dict.fromkeys(name for names in classes for name in names)),
-        vanished=tuple(dict.fromkeys(name for names in vanished for name in names)),
+        classes=unite(classes),
+        vanished=unite(vanished),
     )
 
 

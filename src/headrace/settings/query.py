@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,6 +13,17 @@ from .open import OpenSettings, faults_of_open
 
 ROUND_EVERY_N = 50
 """Events from one round to the next where no setting says when."""
+
+
+def dearest_price(
+    price: float, by_class: Mapping[str, float], by_annotator: Mapping[str, float]
+) -> float:
+    """What a label costs of the dearest class, by the dearest annotator.
+
+    >>> dearest_price(1.0, {"fraud": 3.0}, {"ada": 2.0})
+    6.0
+    """
+    return max([price, *by_class.values()]) * max([1.0, *by_annotator.values()])
 
 
 class BudgetSettings(Section, frozen=True, kw_only=True):
@@ -90,8 +102,8 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
     @property
     def dearest_price(self) -> float:
         """What a label costs at most, by its class, who answers and how doubtful it is."""
-        by_class = max([self.price, *self.price_by_class.values()])
-        return by_class * max([1.0, *self.price_by_annotator.values()]) * self.price_doubt
+        prices = self.price, self.price_by_class, self.price_by_annotator
+        return dearest_price(*prices) * self.price_doubt
 
     @property
     def limits(self) -> dict[str, float]:
