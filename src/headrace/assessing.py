@@ -72,7 +72,7 @@ class Assessing(Watched):
         is_served = self.settings.evaluation.judged == "served"
         judged = judged_of(scores, served, is_served)
         confidence = np.maximum.reduce(judged, axis=1, initial=0.0)
-        has_failures = bool(np.isnan(confidence).any())
+        has_failures = bool(np.logical_or.reduce(np.isnan(confidence)))
         # Where the model failed it had no confidence at all.
         guess = self._evaluation.guess(np.fmax(confidence, 0.0) if has_failures else confidence)
         arrivals, errors = self.asking.arrivals, None

@@ -169,7 +169,7 @@ def _without_failures(model: NDArray[np.float64]) -> NDArray[np.float64]:
     if not model.shape[1]:
         return model
     has_failed = np.isnan(model[:, 0])
-    if has_failed.any():
+    if np.logical_or.reduce(has_failed):
         model = np.where(has_failed[:, np.newaxis], 0.0, model)
         model[has_failed, 0] = 1.0
     return model
@@ -217,5 +217,6 @@ def candidate_with_context(  # noqa: PLR0917 - what a request says is from all o
 
 def _named(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
     # Rows of zeros were seen before any class was known, on rows of NaN the model failed.
-    named = dict(zip(schema.classes, probabilities.tolist(), strict=False))
-    return named if probabilities.any() and not np.isnan(probabilities[0]) else {}
+    plain = probabilities.tolist()
+    is_said = any(plain) and plain[0] == plain[0]
+    return dict(zip(schema.classes, plain, strict=False)) if is_said else {}

@@ -305,13 +305,16 @@ class Engine:
         for output in outputs:
             routed.append(output)
             if isinstance(output, LabelRequested):
-                routed += self._routed(self.desk.requested(output))
+                if withdrawn := self.desk.requested(output):
+                    routed += self._routed(withdrawn)
             elif isinstance(output, RequestRescored):
                 routed += self._routed(self.desk.rescored(output))
             elif isinstance(output, _ENDS):
                 self.trainer.fold(output)
-                routed += self._routed(self.shard.ended(output))
-                routed += self._routed(self.trainer.due(self.now))
+                if asked := self.shard.ended(output):
+                    routed += self._routed(asked)
+                if due := self.trainer.due(self.now):
+                    routed += self._routed(due)
             elif isinstance(output, DriftChanged):
                 if output.level == DriftLevel.DRIFT.name:
                     routed += self._routed(self.trainer.order("drift", output.at))

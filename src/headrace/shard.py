@@ -36,7 +36,7 @@ from .observe.drift import Detector, DriftLevel, DriftMonitor
 from .observe.originals import unpacked
 from .observe.schema import Schema
 from .observe.seen import Assessment
-from .observe.signals import is_wrong
+from .observe.signals import likeliest
 from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
@@ -138,7 +138,7 @@ class Shard(Assessing):
         if self.asking.record is not None:
             until = self.asking.record.until(self.events_n, until)
         if self.asking.arrivals is not None:
-            if not self.asking.waiting_n:
+            if self.asking.queue.first is None:
                 return until
             after_n = self.events_n + max(1, self.asking.paid_in_n)
             return min(until, after_n + -after_n % PAID_EVERY_N - self.events_n)
@@ -157,7 +157,7 @@ class Shard(Assessing):
                 drawn is not None and bool(look.is_duplicate[len(keys) - 1])
             )
         outputs = [] if drawn is None else self._control(now, drawn)
-        if self.asking.waiting_n and self.events_n % PAID_EVERY_N == 0:
+        if self.events_n % PAID_EVERY_N == 0 and self.asking.waiting_n:
             outputs += self.asking.waiting(now)
         if arrivals.is_due:
             self.asking.aim()
@@ -431,10 +431,10 @@ class Shard(Assessing):
             self._count(entry)
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
             self.asking.ended(entry.event_id, self.now, is_answered=True, worth=worth)
-        wrong = is_wrong(judged, entry.label)
-        guess = self.judging.guessed(entry.request_id)
-        predicted = max(judged, key=lambda name: judged[name]) if judged else ""
-        self.judging.labelled(entry.request_id, not wrong, entry.label, predicted)
+        judging, predicted = self.judging, likeliest(judged)
+        guess = judging.guessed(entry.request_id)
+        is_right = bool(judged) and predicted == entry.label
+        judging.labelled(entry.request_id, is_right, entry.label, predicted)
         outputs: list[Output] = []
         if is_first and self._is_doubted(entry):
             outputs += self.asking.doubted(entry, self.model.version, self.now)

@@ -94,6 +94,8 @@ class Majority:
         self, answers: Sequence[Answer], *, wanted_n: int, answers_max: int, is_closing: bool
     ) -> Outcome:
         """The outcome after the first answers that decide it, else after all of them."""
+        if len(answers) == wanted_n == 1 and (label := answers[0].label) is not None:
+            return Outcome(label, True, {label: 1})
         tally: dict[str, int] = {}
         for heard_n, answer in enumerate(answers, start=1):
             if answer.label is not None:

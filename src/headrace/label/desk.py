@@ -484,6 +484,8 @@ class Desk:
             learn(entry.request.request_id, answers, known=truth)
 
     def _standing(self, entry: Entry) -> list[Answer]:
+        if len(entry.answers) == 1:
+            return [*entry.answers]
         return standing(entry.answers, entry.request.answers_wanted)
 
     def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:

@@ -107,7 +107,8 @@ class Evaluation:
         Later by less than a window: blocks that leave the memory have all theirs.
         """
         for number in range(self.events_n // self.block_n, (events_n - 1) // self.block_n + 1):
-            self._block(number)
+            if number not in self.blocks:
+                self._block(number)
 
     def seen(self, guesses: NDArray[np.float64]) -> None:
         """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave.
@@ -388,12 +389,16 @@ class _Bins:
 
     def _guess_few(self, confidence: list[float]) -> list[float]:
         """The same of a few events, with the same bits."""
-        trusted = [0.5 if math.isnan(x) else min(1.0, max(0.0, x)) for x in confidence]
+        # Comparisons cost a fifth of what min, max and isnan do. NaN differs from itself.
+        trusted = [
+            (x if x < 1.0 else 1.0) if x > 0.0 else 0.0 if x == x else 0.5  # noqa: FURB136, PLR0124
+            for x in confidence
+        ]
         if self.weight_sum == 0.0:
             return trusted
         prior = _CONFIDENCE_LABELS * (self.square_sum / self.weight_sum)
         right, seen = self.right.tolist(), self.seen.tolist()
-        bins = [min(int(x * _BINS_N), _BINS_N - 1) for x in trusted]
+        bins = [b if (b := int(x * _BINS_N)) < _BINS_N else _BINS_N - 1 for x in trusted]
         return [
             (right[b] + prior * x) / (seen[b] + prior) for b, x in zip(bins, trusted, strict=True)
         ]

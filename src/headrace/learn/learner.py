@@ -30,6 +30,8 @@ from .schema_view import Floats, LastRow, SchemaView
 from .scoring import Scorer, by_class, compile, is_likeliest  # noqa: A004 - the word for it
 from .tree_scoring import TreeScorer, is_of_trees
 
+_CODES = (bool, int)
+
 PAIRWISE_N = 8
 """From so many numbers on numpy adds them in another order than one after the other."""
 
@@ -443,10 +445,12 @@ class Learner:
 
     def _one_by_river(self, row: Floats, k: int, original: Features | None) -> list[float]:
         """What river says of each of k classes; NaN where it fails."""
-        found = [0.0] * k
+        found, own, classes = [0.0] * k, self._own_labels, self.schema.classes
+        are_codes = not own
         try:
             for label, probability in self._answer(self._input(row, original)).items():
-                code = self._own_labels.code(label, self.schema.classes)
+                is_code = are_codes and type(label) in _CODES
+                code = int(label) if is_code else own.code(label, classes)
                 if 0 <= code < k:
                     found[code] = float(probability)
         except Exception as error:  # as in learn

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -153,9 +154,10 @@ class Scorer:
             self._choose_columns(known)
         names = self._chosen[2]
         if scaler is not None:
-            self._means = np.array([scaler.means.get(name, 0.0) for name in names], dtype=float)
+            means = [*map(scaler.means.get, names, repeat(0.0))]
+            self._means = np.array(means, dtype=float)
             if scaler.with_std:
-                variances = [scaler.vars.get(name, 0.0) for name in names]
+                variances = map(scaler.vars.get, names, repeat(0.0))
                 # No variance, no spread: river answers 0.
                 self._factors = np.array([1.0 / v**0.5 if v else 0.0 for v in variances])
         return names
@@ -220,7 +222,7 @@ class _LinearScorer(Scorer):
         for of_class in weights:
             known.update(dict.fromkeys(of_class))
         names = self._take_columns(known)
-        self._weights = np.array([[w.get(name, 0.0) for name in names] for w in weights])
+        self._weights = np.array([[*map(w.get, names, repeat(0.0))] for w in weights])
         self._tables = []
         for j, texts in self._texts.items():
             encoded = [f"{self._schema.names[j]}_{text}" for text in texts]

@@ -111,8 +111,8 @@ def _margin(said: list[float]) -> float:
 
 def _chance_of(margin: float, margins: list[float]) -> float:
     """The probability with which a chosen twin learns, of mean 1 / TWINS_N, by its rank."""
-    below_n = sum(other < margin for other in margins)
-    equal_n = sum(other == margin for other in margins)
+    below_n = sum([other < margin for other in margins])
+    equal_n = margins.count(margin)
     rank = (below_n + 0.5 * (equal_n + 1)) / (len(margins) + 1)
     closeness: float = (_SHARPNESS + 1.0) * (1.0 - rank) ** _SHARPNESS
     return (_BLIND_SHARE + (1.0 - _BLIND_SHARE) * closeness) / TWINS_N

@@ -33,6 +33,8 @@ MISSING_WORDS = frozenset(("", "-", "?", "n/a", "na", "nan", "nil", "none", "nul
 NUMBERS_MIN = 10
 """So many different texts, all of them numbers, of a feature are more likely quantities."""
 
+_NUMBERS = frozenset((float, int, bool))
+
 IGNORED_MAX = 1_000
 """Names of features beyond `features_max` that are told apart; further ones are not counted."""
 
@@ -247,6 +249,10 @@ class Schema:
             for name in self._texts:
                 found.pop(name, None)
             return found
+        if not (self._texts or self.categories) and _NUMBERS.issuperset(
+            map(type, map(original.get, found))
+        ):
+            return {name: original[name] for name in found}
         for name in found:
             value = original.get(name)
             is_text = isinstance(value, str)

@@ -70,28 +70,57 @@ class Seen:
         """The last of these events alone."""
         return Seen(self.said, self.stop - 1, self.stop)
 
+    def columns(self, end_seq: int) -> Columns:
+        """These alone as a block that ends before event `end_seq`: `columns_of` of one part."""
+        said, run, start, stop = self.said, self.said.run, self.start, self.stop
+        at, of = slice(start, stop), slice(start - said.start, stop - said.start)
+        confidence = said.confidence[of]
+        if said.has_failures:
+            confidence = np.where(np.isnan(confidence), 0.0, confidence)
+        return Columns(
+            seq=np.arange(end_seq - (stop - start), end_seq, dtype=np.int64),
+            ids=run.ids[at],
+            at=run.at[at],
+            keys=run.keys[at],
+            confidence=confidence,
+            guess=said.guess[of],
+            is_asked=run.is_asked[at],
+            origins=run.origins[at],
+            originals=run.originals[at],
+            rows=run.rows[at],
+            probabilities=said.probabilities[of],
+            served=said.served[of],
+        )
+
 
 def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
     """All of them as one block that ends before event `end_seq`.
 
     Where the model failed there is no confidence: none is 0.
     """
-    confidence = stacked([part.of(part.said.confidence) for part in seen])
-    if any(part.said.has_failures for part in seen):
+    if len(seen) == 1:
+        return seen[0].columns(end_seq)
+    # Where each part stands, found once for all columns.
+    runs = [(one.said.run, slice(one.start, one.stop)) for one in seen]
+    said = [
+        (one.said, slice(one.start - one.said.start, one.stop - one.said.start)) for one in seen
+    ]
+    confidence = stacked([one.confidence[part] for one, part in said])
+    if True in [one.has_failures for one, _ in said]:
         confidence = np.where(np.isnan(confidence), 0.0, confidence)
     return Columns(
         seq=np.arange(end_seq - len(confidence), end_seq, dtype=np.int64),
-        ids=stacked([part.of_run(part.said.run.ids) for part in seen]),
-        at=stacked([part.of_run(part.said.run.at) for part in seen]),
-        keys=stacked([part.of_run(part.said.run.keys) for part in seen]),
+        ids=stacked([run.ids[part] for run, part in runs]),
+        at=stacked([run.at[part] for run, part in runs]),
+        keys=stacked([run.keys[part] for run, part in runs]),
         confidence=confidence,
-        guess=stacked([part.of(part.said.guess) for part in seen]),
-        is_asked=stacked([part.of_run(part.said.run.is_asked) for part in seen]),
-        origins=stacked([part.of_run(part.said.run.origins) for part in seen]),
-        originals=stacked([part.of_run(part.said.run.originals) for part in seen]),
-        rows=stacked([part.of_run(part.said.run.rows) for part in seen], np.nan),
-        probabilities=stacked([part.of(part.said.probabilities) for part in seen]),
-        served=stacked([part.of(part.said.served) for part in seen], np.nan),
+        guess=stacked([one.guess[part] for one, part in said]),
+        is_asked=stacked([run.is_asked[part] for run, part in runs]),
+        origins=stacked([run.origins[part] for run, part in runs]),
+        originals=stacked([run.originals[part] for run, part in runs]),
+        rows=stacked([run.rows[part] for run, part in runs], np.nan),
+        probabilities=stacked([one.probabilities[part] for one, part in said]),
+        served=stacked([one.served[part] for one, part in said], np.nan),
     )
 
 
@@ -104,8 +133,9 @@ def stacked(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
     """
     if len(parts) == 1:
         return parts[0]
-    width = max(part.shape[-1] for part in parts) if parts[0].ndim > 1 else 0
-    if width and any(part.shape[1] < width for part in parts):
+    widths = {part.shape[1] for part in parts} if parts[0].ndim > 1 else set[int]()
+    if len(widths) > 1:
+        width = max(widths)
         parts = [
             np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=fill)
             for part in parts

@@ -49,7 +49,17 @@ def is_wrong(prediction: dict[str, float], label: str) -> bool:
     >>> is_wrong({"ham": 0.7, "spam": 0.3}, "spam")
     True
     """
-    return not prediction or max(prediction, key=lambda name: prediction[name]) != label
+    return not prediction or likeliest(prediction) != label
+
+
+def likeliest(prediction: dict[str, float]) -> str:
+    """The class of the highest probability, the first of equals; empty if there is none.
+
+    >>> likeliest({"ham": 0.5, "spam": 0.5})
+    'ham'
+    """
+    # A bound method of the dict is called from C, a lambda is not.
+    return max(prediction, key=prediction.__getitem__, default="")
 
 
 class Confidences:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
@@ -60,9 +61,14 @@ class OwnBooks(Protocol):
 def keeps_own_books(account: object) -> TypeGuard[OwnBooks]:
     """Whether the account books by itself.
 
-    Its type is asked, whose answer Python remembers; of an object it looks every method up anew.
+    Its type is asked, once: of an object Python looks every method up anew.
     """
-    return issubclass(type(account), OwnBooks)
+    return _are_own_books(type(account))
+
+
+@lru_cache(maxsize=256)
+def _are_own_books(kind: type) -> bool:
+    return issubclass(kind, OwnBooks)
 
 
 def require_numbers(**values: object) -> None:

@@ -223,7 +223,7 @@ class Arrivals:
         self._errors[place : place + n] = look.errors[:n]
         self._known_n += n
         self._wanted += self._rate * n
-        self._given += int(chances[:n].sum())
+        self._given += int(np.add.reduce(chances[:n]))
         if is_counted:
             self._wanted, self._given = self._wanted * 15 // 16, self._given * 15 // 16
             self._ordered = np.sort(self._known[: self._known_n])

@@ -217,10 +217,11 @@ class Asking(Paying):
         """Fit the draw on arrival to what there is to spend and what is known."""
         if self.arrivals is None:
             return
+        open_n = self.open_n
         self.arrivals.aim(
             self.budget,
-            open_n=self.open_n,
-            room_n=max(0, self.open_max - self.open_n),
+            open_n=open_n,
+            room_n=max(0, self.open_max - open_n),
             waiting_n=self.waiting_n,
             labels_n=self.labels_n,
             classes_n=len(self.class_labels_n),
@@ -467,4 +468,5 @@ class Asking(Paying):
         """A label settled for the first time: cold start and quotas count it."""
         self.labels_n += 1
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
-        self.quotas.labelled(self.chance.key(event_id), label, reason)
+        if self.quotas.is_set:
+            self.quotas.labelled(self.chance.key(event_id), label, reason)

@@ -177,8 +177,11 @@ class Reserve:
 
     def held_n(self, asked_n: int) -> int:
         """How many are set aside, once so many were asked in all."""
+        since_n = asked_n - self._from_n
+        if since_n <= 0 or self.most_n == 0:
+            return 0
         # A hair more, so that a whole label is one however the product was rounded.
-        return min(self.most_n, int(max(0, asked_n - self._from_n) * self.share + 1e-9))
+        return min(self.most_n, int(since_n * self.share + 1e-9))
 
     def use(self, asked_n: int) -> None:
         """They may be spent; from now on they are set aside anew, little by little."""
@@ -256,7 +259,7 @@ class Budget:
     @property
     def balance(self) -> int:
         """What may be spent, in billionths of a label, all that is set aside included."""
-        return min(account.balance for account in self.accounts)
+        return min([account.balance for account in self.accounts])
 
     @property
     def available_n(self) -> int:
@@ -381,7 +384,7 @@ class Budget:
         """The same, and not more than at the pace before: a pause is not taken for the pace."""
         gap_s = min(self._gap_s, self._gap_before_s)
         rates = [account.labels_per_event(gap_s) for account in self.accounts]
-        return min(rate for rate in rates if rate is not None)
+        return min([rate for rate in rates if rate is not None])
 
     def prices(
         self, probabilities: NDArray[np.float64], classes: Sequence[str]

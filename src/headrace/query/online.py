@@ -162,7 +162,7 @@ class RankChances:
     def preferred_from(self) -> float:
         """The doubt from which on an event is likelier to be asked than one drawn blindly."""
         n = len(self.ordered)
-        preferred_n = int(np.count_nonzero(self._by_rank > self.rate))
+        preferred_n = int(np.add.reduce(self._by_rank > self.rate))
         return float(self.ordered[n - preferred_n]) if 0 < preferred_n <= n else 0.0
 
 
@@ -218,13 +218,13 @@ def _limited(weights: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     while True:
         limited = scale * weights
         # They descend: where the first is no sure one, none is.
-        over_n = int(np.count_nonzero(limited >= 1.0)) if limited[0] >= 1.0 else 0
+        over_n = int(np.add.reduce(limited >= 1.0)) if limited[0] >= 1.0 else 0
         if over_n <= sure_n:
             break
         sure_n = over_n
         if sure_n == n:
             return np.ones(n)
-        scale = max(0.0, rate * n - sure_n) / float(weights[sure_n:].sum())
+        scale = max(0.0, rate * n - sure_n) / float(np.add.reduce(weights[sure_n:]))
     limited[:sure_n] = 1.0
     return limited
 

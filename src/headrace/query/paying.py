@@ -87,7 +87,7 @@ class Paying:
 
     def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
         if self._can_pay(request):
-            return [self._paid(request, now)]
+            return [self._paid(request, now, is_checked=True)]
         oldest = self.queue.add(request)
         if oldest is not None and oldest.opinion_n > 1:
             self.opinions.given_up(oldest)
@@ -125,7 +125,7 @@ class Paying:
         while (request := self.queue.first) is not None and self._can_pay(request):
             self.queue.pop()
             if request.opinion_n > 1 or not self.remembers(request.event_id):
-                requests.append(self._paid(request, now))
+                requests.append(self._paid(request, now, is_checked=True))
         return requests
 
     def settle(self, entry: LabelSettled) -> None:
@@ -149,8 +149,10 @@ class Paying:
         asked = Asked(request_id, decided.predicted, decided.doubt)
         self._count(decided, asked, None if decided.reason == OPINION else decided.key)
 
-    def _paid(self, request: LabelRequested, now: float) -> LabelRequested:
-        """The request, asked now and paid.
+    def _paid(
+        self, request: LabelRequested, now: float, *, is_checked: bool = False
+    ) -> LabelRequested:
+        """The request, asked now and paid; `is_checked`: there is money for it.
 
         Where the clock is behind the newest event, as after a gap, its time counts from that: else
         it would expire when the clock follows.
@@ -158,7 +160,7 @@ class Paying:
         asked = asked_of(request)
         if self.record is not None:
             request, asked = self.record.take(request)
-        elif not self._can_pay(request):
+        elif not (is_checked or self._can_pay(request)):
             raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
         is_first = request.opinion_n == 1
         self._count(request, asked, self.chance.key(request.event_id) if is_first else None)

@@ -64,7 +64,7 @@ def asked_of(request: LabelRequested) -> Asked:
     """
     chances = request.prediction
     even = 1.0 / len(chances) if len(chances) > 1 else 0.0
-    best = max(chances, key=lambda name: chances[name], default="")
+    best = max(chances, key=chances.__getitem__, default="")
     doubt = (1.0 - chances[best]) / (1.0 - even) if len(chances) > 1 else 1.0
     return Asked(request.request_id, best, doubt)
 

@@ -22,8 +22,8 @@ BEFORE_MIN = 30
 RISE = 0.03
 """A share this little above the expected one is no news: guesses are not that exact."""
 
-_SURE = 1.0 - 1e-6
-"""No chance counts as higher than this."""
+_LEAST, _SURE = 1e-6, 1.0 - 1e-6
+"""No chance counts as lower than the one, or as higher than the other."""
 
 
 class Glr:
@@ -93,7 +93,8 @@ class Glr:
 
 def _told(hits_n: int, n: int, expected: float) -> float:
     share = hits_n / n
-    expected = min(max(expected, 1e-6), _SURE)
+    if not _LEAST <= expected <= _SURE:
+        expected = min(max(expected, _LEAST), _SURE)
     return n * _divergence(share, expected) if share > expected else 0.0
 
 

@@ -133,7 +133,8 @@ class DriftMonitor:
             n = min(n, max(1, self._fall_seq - seq0 + 1))
             return n, self._passed(float(at[n - 1]), seq0 + n - 1) if n else None
         told = signals.doubts(values)
-        if len(on_confidence) == 1 and not on_class_mix and not np.isnan(values).any():
+        is_usual = len(on_confidence) == 1 and not on_class_mix
+        if is_usual and not np.logical_or.reduce(np.isnan(values)):
             return self._doubts(on_confidence[0], told, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
         for i, doubt in enumerate(told):
@@ -234,19 +235,18 @@ class DriftMonitor:
         feed_n: int = 0,
     ) -> DriftChanged | None:
         self._labels_n[signal] += 1
-        alarms = [
-            (
-                watch,
-                watch.step_label(
-                    is_hit,
-                    expected=expected,
-                    at=at if event_at is None else event_at,
-                    labels_per_event=min(1.0, self._labels_n[signal] / max(1, self._seq + 1)),
-                    feed_n=feed_n,
-                ),
+        labels_per_event = min(1.0, self._labels_n[signal] / max(1, self._seq + 1))
+        alarms: list[tuple[Watch, int]] = []
+        for watch in self._on_labels[signal]:
+            level = watch.step_label(
+                is_hit,
+                expected=expected,
+                at=at if event_at is None else event_at,
+                labels_per_event=labels_per_event,
+                feed_n=feed_n,
             )
-            for watch in self._on_labels[signal]
-        ]
+            if level:
+                alarms += [(watch, level)]
         return self._settle(at, seq, alarms)
 
     def check(
@@ -315,7 +315,7 @@ class DriftMonitor:
     def _settle(self, at: float, seq: int, alarms: list[tuple[Watch, int]]) -> DriftChanged | None:
         """Note the alarms (0 is none) at event `seq`, and see whether the level has moved."""
         self._seq = seq = max(self._seq, seq)
-        if seq < self._fall_seq and not any(level for _, level in alarms):
+        if seq < self._fall_seq and not (alarms and any(level for _, level in alarms)):
             return None  # Nothing fires, and no alarm ends: the usual label.
         cause, highest = self._raised_by, _STABLE
         for watch, level in alarms:

@@ -135,7 +135,7 @@ def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> N
     is_ours = str(getattr(strategy, "__module__", "")).startswith("headrace.")
     try:
         given = np.asarray(strategy(pool if is_ours else pool.read_only(), chance))
-        if np.iscomplexobj(given):
+        if given.dtype.kind == "c":
             raise TypeError("utilities are complex numbers")
         utilities = given.astype(np.float64)
     except BadSettings:
@@ -145,11 +145,11 @@ def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> N
             f"strategy {name} failed on {len(pool)} candidates with {pool.probabilities.shape[1]} "
             f"classes: {type(error).__name__}: {error}; headrace.testing.check_strategy tries it"
         ) from error
-    if utilities.shape != (len(pool),):
+    if utilities.shape != (len(pool.ids),):
         raise BadSettings(
             f"strategy {name} gave utilities of shape {utilities.shape} for {len(pool)} "
             "candidates; must be one a candidate"
         )
-    if not np.isfinite(utilities).all():
+    if not np.logical_and.reduce(np.isfinite(utilities)):
         raise BadSettings(f"strategy {name} gave a utility that is not a finite number")
     return utilities
