@@ -39,24 +39,30 @@ class RunningMoments:
         self.events_n += len(rows)
         is_known = ~np.isnan(rows)
         self._learn_first(rows, is_known)
-        apart = np.where(is_known, rows - self._first[: rows.shape[1]], 0.0)
-        for sums, values in zip(self._sums, (is_known, apart, apart * apart), strict=True):
-            before = sums[: rows.shape[1]]
-            # Added one after the other, unlike `sum`, which pairs them by their number.
-            sums[: rows.shape[1]] = np.cumsum(np.vstack([before, values]), axis=0)[-1]
+        width = rows.shape[1]
+        apart = np.where(is_known, rows - self._first[:width], 0.0)
+        steps = np.empty((len(rows) + 1, 3, width))
+        steps[0] = self._sums[:, :width]
+        steps[1:, 0], steps[1:, 1] = is_known, apart
+        np.multiply(apart, apart, out=steps[1:, 2])
+        # Added one after the other, unlike `sum`, which pairs them by their number.
+        self._sums[:, :width] = np.add.accumulate(steps, axis=0)[-1]
 
     def take(self, names: Sequence[str], kinds: Sequence[str]) -> tuple[int, dict[str, Moments]]:
         """How many events were added, and the moments by numeric feature; then begin anew."""
         found = {}
-        for j, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-            if kind != "numeric" or j >= self._sums.shape[1] or not self._sums[0, j]:
+        by_column = zip(self._first.tolist(), *self._sums.tolist(), strict=True)
+        # There may be more features than columns so far.
+        told = zip(names, kinds, by_column, strict=False)
+        for name, kind, (first, n, total, squares) in told:
+            if kind != "numeric" or not n:
                 continue
-            n, total, squares = self._sums[:, j].tolist()
             mean = total / n
+            spread = squares - mean * total
             found[name] = Moments(
                 int(n),
-                _rounded(float(self._first[j]) + mean),
-                _rounded(max(0.0, squares - mean * total)),
+                float(f"{first + mean:.{DIGITS}g}"),
+                float(f"{max(0.0, spread):.{DIGITS}g}"),
             )
         events_n, self.events_n = self.events_n, 0
         self._sums[:] = 0.0
@@ -69,11 +75,10 @@ class RunningMoments:
             self._sums = np.hstack([self._sums, np.zeros((3, more_n))])
 
     def _learn_first(self, rows: NDArray[np.float64], is_known: NDArray[np.bool_]) -> None:
-        for j in np.flatnonzero(np.isnan(self._first[: rows.shape[1]])).tolist():
+        is_new = np.isnan(self._first[: rows.shape[1]])
+        if not np.logical_or.reduce(is_new):
+            return
+        for j in np.flatnonzero(is_new).tolist():
             known = np.flatnonzero(is_known[:, j])
             if len(known):
                 self._first[j] = rows[known[0], j]
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")

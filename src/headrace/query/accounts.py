@@ -63,7 +63,8 @@ def keeps_own_books(account: object) -> TypeGuard[OwnBooks]:
 
     Its type is asked, once: of an object Python looks every method up anew.
     """
-    return _are_own_books(type(account))
+    kind: Any = type(account)
+    return _are_own_books(kind)
 
 
 @lru_cache(maxsize=256)

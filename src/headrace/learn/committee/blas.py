@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any
 
@@ -21,22 +20,24 @@ def _libraries() -> list[Any]:
     return [one for one in _controller().lib_controllers if one.user_api == "blas"]
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+class one_blas_thread:  # noqa: N801 - it is used as a function
     """Within it numpy and scipy multiply and solve in one thread of this process.
 
     >>> with one_blas_thread():
     ...     pass
     """
-    # As the controller's `limit` does it, which looks at each library several times.
-    before = [(library, library.get_num_threads()) for library in _libraries()]
-    for library, threads_n in before:
-        if threads_n != 1:
-            library.set_num_threads(1)
-    try:
-        yield
-    finally:
-        for library, threads_n in before:
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        # As the controller's `limit` does it, which looks at each library several times.
+        self._before = [(library, library.get_num_threads()) for library in _libraries()]
+        for library, threads_n in self._before:
+            if threads_n != 1:
+                library.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        for library, threads_n in self._before:
             if threads_n != 1:
                 library.set_num_threads(threads_n)
 

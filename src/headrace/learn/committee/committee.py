@@ -144,10 +144,10 @@ class Committee(Keeping, base.Classifier):
         opinions = self._opinions_before(x, at, context, is_moving)
         if opinions is not None and not is_known:
             self.stacker.add(logs_of(opinions), code, w)
-        fine_n = len(self._members)
+        fine_n, plain = len(self._members), without_free_texts(x)
         for number, member in enumerate(self._members):
             if isinstance(member, RiverMember):
-                learned = self._try(number, member.learn, without_free_texts(x), code, w)
+                learned = self._try(number, member.learn, plain, code, w)
                 fine_n -= learned is _FAILED
         self.remember(Example(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
@@ -249,7 +249,7 @@ class Committee(Keeping, base.Classifier):
         if not self._examples:
             return np.full(said.shape[1:], 1.0 / max(1, len(self.classes)))
         pooled = self.pool_opinions(said)
-        if has_failed.any():
+        if np.logical_or.reduce(has_failed):
             pooled[has_failed] = np.nan
         return pooled
 
@@ -279,10 +279,12 @@ class Committee(Keeping, base.Classifier):
                         said[number], is_given[number] = opinion, True
                     elif opinion is not _FAILED and not _is_of_fewer(opinion, shape):
                         self.failures[number].note("predict", "its opinions have another shape")
-        is_fine = (said >= 0.0).all(axis=2) & (said.sum(axis=2) < np.inf)
-        for number in np.flatnonzero(is_given & ~is_fine.all(axis=1)).tolist():
-            self.failures[number].note("predict", "its opinions are no distribution")
-        return as_distributions(said), ~is_fine.any(axis=0)
+        is_fine = np.logical_and.reduce(said >= 0.0, axis=2)
+        is_fine &= np.add.reduce(said, axis=2) < np.inf
+        if not np.logical_and.reduce(is_fine, axis=None):
+            for number in np.flatnonzero(is_given & ~is_fine.all(axis=1)).tolist():
+                self.failures[number].note("predict", "its opinions are no distribution")
+        return as_distributions(said), ~np.logical_or.reduce(is_fine, axis=0)
 
     def by_class(self, said: Floats) -> dict[Any, tuple[float, ...]]:
         """What each member said, shape (members, classes), to 6 digits: it is written to a log."""
@@ -392,6 +394,9 @@ class Committee(Keeping, base.Classifier):
         self.failures = [Failures() for _ in self._members]
 
 
+_PLAIN = frozenset((float, int, bool, type(None)))
+
+
 def default_members() -> list[Any]:
     """The members of a `Committee` that was given none."""
     return [GaussianProcess(), Discriminant(), *long_memory_members()]
@@ -399,6 +404,8 @@ def default_members() -> list[Any]:
 
 def without_free_texts(x: Features) -> Features:
     """For river members, who would take each text for a category of its own, and keep it."""
+    if _PLAIN.issuperset(map(type, x.values())):
+        return x
     if any(isinstance(value, str) and is_free_text(value) for value in x.values()):
         return {
             name: value

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,12 @@ class Encoder:
 
     def observe(self, moments: Mapping[str, Moments]) -> None:
         """More values of numeric features, of any events; from the next `rescale` on they count."""
-        for name, more in moments.items():
-            known = self.moments.get(name)
-            if known is None and len(self.moments) >= COLUMNS_MAX:
-                continue
-            self.moments[name] = more if known is None else known.joined(more)
+        before = [*map(self.moments.get, moments)]
+        for (name, more), known in zip(moments.items(), before, strict=True):
+            if known is not None:
+                self.moments[name] = known.joined(more)
+            elif len(self.moments) < COLUMNS_MAX:
+                self.moments[name] = more
 
     def register(self, x: Mapping[Any, Any]) -> bool:
         """Make room for the features and categories of a labelled event; whether columns came.
@@ -96,9 +98,9 @@ class Encoder:
 
     def rescale(self) -> None:
         """From now on numbers are scaled by all that was observed so far."""
-        found = [self.moments.get(str(name), _NOTHING) for name in self._numbers]
-        deviations = np.array([moments.deviation for moments in found])
-        means = np.array([moments.mean for moments in found])
+        found = map(self.moments.get, map(str, self._numbers), repeat(_NOTHING))
+        told = np.array([(one.n, one.mean, one.squares) for one in found]).reshape(-1, 3)
+        means, deviations = np.ascontiguousarray(told[:, 1]), _deviations(told[:, 0], told[:, 2])
         varies = deviations > 1e-9 * np.maximum(1.0, np.abs(means))
         factors = np.where(varies, 1.0 / np.where(varies, deviations, 1.0), 0.0)
         self._scale = (np.array(list(self._numbers.values()), dtype=np.intp), means, factors)
@@ -143,12 +145,17 @@ class Encoder:
 
     def raw_rows(self, xs: Iterable[Mapping[Any, Any]]) -> Floats:
         """Unscaled rows, shape (n, columns): numbers as they are, NaN where missing."""
-        rows = []
+        rows, columns = [], [*self._numbers.values()]
         for x in xs:
             row = np.zeros(self.columns_n)
-            for name, column in self._numbers.items():
-                number = _number_of(x.get(name))
-                row[column] = math.nan if number is None else number
+            plain = [*map(x.get, self._numbers)]
+            # Finite as a sum they are so each by itself.
+            if {*map(type, plain)} == {float} and math.isfinite(sum(plain)):
+                row[columns] = plain
+            else:
+                for value, column in zip(plain, columns, strict=True):
+                    number = _number_of(value)
+                    row[column] = math.nan if number is None else number
             for name in (*self._values, *self._words):
                 value = x.get(name)
                 if isinstance(value, str):
@@ -207,6 +214,12 @@ class Encoder:
 
 
 _NOTHING = Moments(0, 0.0, 0.0)
+
+
+def _deviations(n: Floats, squares: Floats) -> Floats:
+    """`Moments.deviation` of many, shape (d,), with the same bits."""
+    spread = np.sqrt(np.fmax(squares, 0.0) / np.maximum(n, 1.0))
+    return np.where(n > 1.0, spread, 0.0)
 
 
 def _number_of(value: Any) -> float | None:

@@ -6,7 +6,7 @@ Nothing here decides what is kept (`Committee` does) or how a row is made (`enco
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -52,22 +52,44 @@ class Evidence:
 
     def take(self, places: NDArray[np.intp]) -> Evidence:
         """The rows in these places."""
-        return replace(
-            self,
-            Z=self.Z[places],
-            codes=self.codes[places],
-            at=self.at[places],
-            weights=self.weights[places],
+        return Evidence(
+            self.Z[places],
+            self.codes[places],
+            self.at[places],
+            self.weights[places],
+            self.classes_n,
+            self.feature_of,
+            self.label_gap,
+            self.event_gap,
+            self.course,
         )
 
     def joined(self, other: Evidence) -> Evidence:
         """These rows and then the others, under the gaps and classes of the others."""
-        return replace(
-            other,
-            Z=np.concatenate([self.Z, other.Z]),
-            codes=np.concatenate([self.codes, other.codes]),
-            at=np.concatenate([self.at, other.at]),
-            weights=np.concatenate([self.weights, other.weights]),
+        return Evidence(
+            np.concatenate([self.Z, other.Z]),
+            np.concatenate([self.codes, other.codes]),
+            np.concatenate([self.at, other.at]),
+            np.concatenate([self.weights, other.weights]),
+            other.classes_n,
+            other.feature_of,
+            other.label_gap,
+            other.event_gap,
+            other.course,
+        )
+
+    def of_classes(self, classes_n: int, course: Course | None) -> Evidence:
+        """The same rows over so many classes, and how they came to be."""
+        return Evidence(
+            self.Z,
+            self.codes,
+            self.at,
+            self.weights,
+            classes_n,
+            self.feature_of,
+            self.label_gap,
+            self.event_gap,
+            course,
         )
 
 
@@ -147,6 +169,6 @@ def product_by_row(X: Floats, matrix: Floats) -> Floats:
 
 def softmax(scores: Floats) -> Floats:
     """exp(s) / sum exp(s) along the last axis."""
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    total = powers.sum(axis=-1, keepdims=True)
-    return np.asarray(powers / total)
+    # The reductions themselves: an array's methods take longer, of a few rows, than what they do.
+    powers = np.exp(scores - np.maximum.reduce(scores, axis=-1, keepdims=True))
+    return np.asarray(powers / np.add.reduce(powers, axis=-1, keepdims=True))

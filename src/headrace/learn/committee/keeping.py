@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import msgspec
@@ -141,14 +140,18 @@ class Keeping:
         number_of = {example.order: n for n, example in enumerate(self._course)}
         present = np.array([number_of[example.order] for example in self._examples], dtype=np.intp)
         rows = self._course_rows.rows.take(present)
-        return replace(rows, classes_n=len(self.classes), course=self._course_rows)
+        return rows.of_classes(len(self.classes), self._course_rows)
 
     def _rows_from(self, start: int, n: int = 1) -> Evidence:
         """So many labels of the course, from this one on."""
-        examples = self._course[start : start + n]
-        raw = np.zeros((n, self.encoder.columns_n))
-        for i, row in enumerate(self._raw[start : start + n]):
-            raw[i, : len(row)] = row
+        examples, found = self._course[start : start + n], self._raw[start : start + n]
+        columns_n = self.encoder.columns_n
+        if {*map(len, found)} == {columns_n}:
+            raw = np.array(found)
+        else:
+            raw = np.zeros((n, columns_n))
+            for i, row in enumerate(found):
+                raw[i, : len(row)] = row
         return Evidence(
             Z=self.encoder.scaled(raw),
             codes=np.array([example.code for example in examples], dtype=np.intp),

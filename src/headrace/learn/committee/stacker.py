@@ -67,13 +67,13 @@ class Stacker:
         m = len(self._codes)
         if m < 4:
             return
-        said, codes = self._in_classes(max(logs.shape[1] for logs in self._said))
+        said, codes = self._in_classes(max([logs.shape[1] for logs in self._said]))
         weight = 0.5 ** (np.arange(m - 1, -1, -1) / self.half_life_n) * np.array(self._weights)
         right = said[:, np.arange(m), codes]
         for _ in range(steps_n):
             p = softmax(_weighted_sum(self.exponents, said))
-            expected = (said * p).sum(axis=2)
-            gradient = ((right - expected) * weight).sum(axis=1)
+            expected = np.add.reduce(said * p, axis=2)
+            gradient = np.add.reduce((right - expected) * weight, axis=1)
             gradient -= PRIOR_PRECISION * (self.exponents - self.prior)
             # Covariances of the members' logarithms under the pool.
             weighted = (said * (p * weight[:, np.newaxis])).reshape(len(said), -1)
@@ -89,14 +89,15 @@ class Stacker:
     def _in_classes(self, k: int) -> tuple[Floats, NDArray[np.intp]]:
         """What was said as one array (members, m, k); a class unknown then was the least likely."""
         said = [logs if logs.shape[1] == k else _widened(logs, k) for logs in self._said]
-        return np.stack(said, axis=1), np.array(self._codes, dtype=np.intp)
+        by_member = np.array(said).transpose(1, 0, 2)
+        return np.ascontiguousarray(by_member), np.array(self._codes, dtype=np.intp)
 
 
 def logs_of(opinion: Floats) -> Floats:
     """Logarithms of probabilities, shape (..., k), floored by `FLOOR` and centred."""
     k = opinion.shape[-1]
     logs = np.log((1.0 - FLOOR) * opinion + FLOOR / k)
-    return np.asarray(logs - logs.mean(axis=-1, keepdims=True))
+    return np.asarray(logs - np.add.reduce(logs, axis=-1, keepdims=True) / k)
 
 
 def _widened(logs: Floats, k: int) -> Floats:

@@ -133,8 +133,8 @@ class DriftMonitor:
             n = min(n, max(1, self._fall_seq - seq0 + 1))
             return n, self._passed(float(at[n - 1]), seq0 + n - 1) if n else None
         told = signals.doubts(values)
-        is_usual = len(on_confidence) == 1 and not on_class_mix
-        if is_usual and not np.logical_or.reduce(np.isnan(values)):
+        is_alone = len(on_confidence) == 1 and not on_class_mix
+        if on_confidence and is_alone and not np.logical_or.reduce(np.isnan(values)):
             return self._doubts(on_confidence[0], told, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
         for i, doubt in enumerate(told):
