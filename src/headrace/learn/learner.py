@@ -367,6 +367,14 @@ class Learner:
         fresh._compile()
         return fresh
 
+    def as_it_began(self) -> Learner:
+        """What makes novices later as this one would now, whatever it finds out until then."""
+        alike = copy.copy(self)
+        alike.model = self._blank
+        alike.attach(self.schema)
+        alike._read = self._read
+        return alike
+
     def copy(self) -> Learner:
         """An independent learner that knows the same; the schema is shared."""
         return copy.deepcopy(self, {id(self.schema): self.schema})

@@ -320,7 +320,7 @@ class BayesScorer(Scorer):
         names, by_label = self._read
         known = by_label.get(label)
         if known is None or known[0] != count:
-            found = [_mean_and_precision(gaussians.get(name)) for name in names]
+            found = [_mean_and_precision(one) for one in map(gaussians.get, names)]
             known = by_label[label] = (count, found)
         return known[1]
 

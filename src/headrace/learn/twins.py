@@ -27,6 +27,8 @@ doubts teaches a novice little.
 from __future__ import annotations
 
 import math
+from functools import cached_property
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -145,9 +147,7 @@ class Twins:
     def __init__(self, learner: Learner, share: float, chance: Chance) -> None:
         self.share = share
         self.chance = chance
-        self.random = [learner.novice() for _ in range(TWINS_N)]
-        self.chosen = [learner.novice() for _ in range(TWINS_N)]
-        self.joint = learner.novice()
+        self._like = learner.as_it_began()
         self.margins: list[list[float]] = [[] for _ in range(TWINS_N)]
         self.labels_n = 0
         self.blind_n = 0
@@ -156,6 +156,27 @@ class Twins:
         size = 2 * TWINS_N + 2
         self._first = np.zeros(size)
         self._second = np.zeros((size, size))
+
+    @cached_property
+    def random(self) -> list[Learner]:
+        """Those that learn by lot. They are made at the first label that is played through."""
+        return [self._like.novice() for _ in range(TWINS_N)]
+
+    @cached_property
+    def chosen(self) -> list[Learner]:
+        """Those that learn by their own doubt."""
+        return [self._like.novice() for _ in range(TWINS_N)]
+
+    @cached_property
+    def joint(self) -> Learner:
+        """The one that learns all."""
+        return self._like.novice()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the twins, made if they were not; whoever is thawed makes none."""
+        made = {"random": self.random, "chosen": self.chosen, "joint": self.joint}
+        first = {"share": self.share, "chance": self.chance, **made}
+        return first | {name: x for name, x in self.__dict__.items() if name != "_like"}
 
     def learn(self, entry: LabelSettled, row: NDArray[np.float64], code: int) -> None:
         """A label that settled for the first time; only those drawn blindly are played through."""
@@ -203,7 +224,7 @@ class Twins:
 
     def estimate(self) -> Choosing:
         """What is known by now."""
-        learned_n = self.joint.learned_n // TWINS_N
+        learned_n = self.joint.learned_n // TWINS_N if self.blind_n else 0
         total, squares = float(self._first[0]), float(self._second[0, 0])
         if self.judged_n < 2:
             return Choosing(labels_n=self.judged_n, twin_labels_n=learned_n)

@@ -48,14 +48,14 @@ class Discriminant:
         Z = evidence.Z
         weight = 0.5 ** (evidence.age_in_labels / self.half_life_n) * evidence.weights
         member_of = evidence.one_hot * weight[:, np.newaxis]
-        n, total = member_of.sum(axis=0), float(weight.sum())
+        n, total = np.add.reduce(member_of, axis=0), float(np.add.reduce(weight))
         common = (weight @ Z) / total
         means = (member_of.T @ Z + _PULL * common) / (n + _PULL)[:, np.newaxis]
         centred = (Z - means[evidence.codes]) * np.sqrt(weight / total)[:, np.newaxis]
         self._directions = _solve_shrunken(
             centred, 0.9 * Z.shape[1] / (Z.shape[1] + total), means.T
         )
-        squares = (means.T * self._directions).sum(axis=0)
+        squares = np.add.reduce(means.T * self._directions, axis=0)
         # A class without evidence gets next to nothing instead of a share for its name alone.
         is_unseen = n < 1e-6
         self._constants = np.log(n + 1.0 / len(n)) - 0.5 * squares - 1e3 * is_unseen
@@ -71,7 +71,7 @@ def _solve_shrunken(centred: Floats, shrinkage: float, sides: Floats) -> Floats:
     With more columns than rows by the matrix inversion lemma (Woodbury 1950), in m dimensions.
     """
     m, d = centred.shape
-    diagonal = (centred * centred).sum(axis=0) * shrinkage + _FLOOR
+    diagonal = np.add.reduce(centred * centred, axis=0) * shrinkage + _FLOOR
     factor = centred * np.sqrt(1.0 - shrinkage)
     if d <= m:
         return np.asarray(np.linalg.solve(factor.T @ factor + np.diag(diagonal), sides))

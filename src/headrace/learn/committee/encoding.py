@@ -150,7 +150,7 @@ class Encoder:
             row = np.zeros(self.columns_n)
             plain = [*map(x.get, self._numbers)]
             # Finite as a sum they are so each by itself.
-            if {*map(type, plain)} == {float} and math.isfinite(sum(plain)):
+            if {*map(type, plain)} == {float} and math.isfinite(sum(plain)):  # type: ignore[arg-type]
                 row[columns] = plain
             else:
                 for value, column in zip(plain, columns, strict=True):

@@ -13,7 +13,7 @@ cost nothing here (eq. 5.12), choose how sharply scores become probabilities.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -129,7 +129,8 @@ class GaussianProcess:
         for number in range(course.base_n + solved.steps_n, len(course.rows)):
             self._step(solved, number)
         # Classes may have come since the course began.
-        solved.rows = replace(course.rows, classes_n=evidence.classes_n).take(solved.numbers)
+        rows = course.rows.of_classes(evidence.classes_n, course.rows.course)
+        solved.rows = rows.take(solved.numbers)
         return solved
 
     def _solved_at_once(self, course: Course) -> _Solved:
@@ -174,8 +175,8 @@ class GaussianProcess:
         values, roots = self.settings, self._roots(some)
         left, right = some.Z * roots, others.Z * roots
         inner = left @ right.T
-        near = inner - 0.5 * (left * left).sum(axis=1)[:, np.newaxis]
-        near -= 0.5 * (right * right).sum(axis=1)
+        near = inner - 0.5 * np.add.reduce(left * left, axis=1)[:, np.newaxis]
+        near -= 0.5 * np.add.reduce(right * right, axis=1)
         local = values["local"] * np.exp(np.minimum(near, 0.0, out=near), out=near)
         linear = values["linear"] * inner
         if not self.has_time:
@@ -212,8 +213,10 @@ class GaussianProcess:
         )
         if self.has_relevance:
             Z, relevance = evidence.Z, self._roots(evidence) ** 2
-            by_column = (Z * (by_local @ Z)).sum(axis=0) - by_local.sum(axis=1) @ (Z * Z)
-            by_column += (Z * ((values["linear"] * slope * kernel.fading) @ Z)).sum(axis=0)
+            by_column = np.add.reduce(Z * (by_local @ Z), axis=0)
+            by_column = by_column - np.add.reduce(by_local, axis=1) @ (Z * Z)
+            fading = values["linear"] * slope * kernel.fading
+            by_column += np.add.reduce(Z * (fading @ Z), axis=0)
             gradient[:n] = np.bincount(evidence.feature_of, by_column * relevance, minlength=n)
         gradient[n : n + 4] = [
             by_local.sum(),
@@ -257,7 +260,7 @@ class GaussianProcess:
         roots = self._roots(evidence)
         scaled = evidence.Z * roots
         self._columns = np.ascontiguousarray(scaled.T)
-        self._squares = 0.5 * (scaled * scaled).sum(axis=1)
+        self._squares = 0.5 * np.add.reduce(scaled * scaled, axis=1)
         self._rates = np.zeros(3)
         faded = np.ones((3, len(evidence)))
         if self.has_time:
@@ -281,7 +284,7 @@ class GaussianProcess:
         scaled = rows.Z * self._row_roots
         since = np.maximum(rows.at - self._newest, 0.0)[:, np.newaxis]
         distance = product_by_row(scaled, self._columns)
-        distance -= 0.5 * (scaled * scaled).sum(axis=1)[:, np.newaxis]
+        distance -= 0.5 * np.add.reduce(scaled * scaled, axis=1)[:, np.newaxis]
         distance -= self._squares
         near = np.exp(np.minimum(distance, 0.0, out=distance), out=distance)
         scores = product_by_row(near, self._local) * np.exp(-since * self._rates[0])
@@ -340,7 +343,7 @@ class _Solved:
     def replace(self, gone: int, number: int) -> int:
         """Row `number` takes the place of the row `gone`, or a new one at the end; which."""
         if gone >= 0:
-            place = int(np.flatnonzero(self.numbers == gone)[0])
+            place = int((self.numbers == gone).nonzero()[0][0])
             self.numbers[place] = number
             _invert_shrunken(self.inverse, place)
             return place
@@ -391,7 +394,8 @@ def _targets_of(evidence: Evidence) -> tuple[Floats, Floats, float]:
     counts: Floats = np.bincount(evidence.codes, minlength=k).astype(np.float64)
     shares: Floats = (counts + 1.0 / k) / (len(evidence) + 1.0)
     targets = evidence.one_hot - shares
-    size = max(float(np.sqrt((targets * targets).sum(axis=1).mean())), 0.05)
+    squares = np.add.reduce(targets * targets, axis=1)
+    size = max(float(np.sqrt(np.add.reduce(squares) / len(squares))), 0.05)
     return targets / size, shares, size
 
 
@@ -411,5 +415,5 @@ def _inverse(matrix: Floats) -> Floats:
 def _best_sharpness(scores: Floats, codes: NDArray[np.intp]) -> float:
     """The candidate under which left-out labels are likeliest, on the mean of their logarithms."""
     said = softmax(_SHARPNESSES[:, np.newaxis, np.newaxis] * scores)
-    likelihoods = np.log(said[:, np.arange(len(codes)), codes] + 1e-9).mean(axis=1)
-    return SHARPNESSES[int(np.argmax(likelihoods))]
+    logs = np.log(said[:, np.arange(len(codes)), codes] + 1e-9)
+    return SHARPNESSES[int((np.add.reduce(logs, axis=1) / len(codes)).argmax())]

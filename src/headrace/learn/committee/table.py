@@ -71,7 +71,7 @@ class CommitteeTable:
         heard = self._heard
         if heard.fitted is self.committee.fitted and not self._texts:
             for X, times, said in heard.blocks:
-                for i in np.flatnonzero(times == at).tolist():
+                for i in (times == at).nonzero()[0].tolist():
                     if X[i].tobytes() == row.tobytes():
                         return np.asarray(said[:, i])
         rows = self.rows(row[np.newaxis], np.array([at]), lambda _: original)
