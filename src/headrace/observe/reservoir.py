@@ -109,14 +109,14 @@ class Reservoir:
             candidates = np.nonzero(piece < self._bar)[0] + start
         if candidates.size == 0:
             return
-        heap, k = self._heap, self.k
+        heap, k, held_n = self._heap, self.k, len(self._heap)
         row_of_slot: dict[int, int] = {}
         keys = block.keys[candidates].tolist()
         for row, sort_key, key in zip(
             candidates.tolist(), sort_keys[candidates].tolist(), keys, strict=True
         ):
-            if len(heap) < k:
-                slot = len(heap)
+            if held_n < k:
+                slot, held_n = held_n, held_n + 1
                 heapq.heappush(heap, (-sort_key, -key, slot))
             elif (-sort_key, -key) > heap[0][:2]:
                 slot = heap[0][2]

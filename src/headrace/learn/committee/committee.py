@@ -145,10 +145,11 @@ class Committee(Keeping, base.Classifier):
         if opinions is not None and not is_known:
             self.stacker.add(logs_of(opinions), code, w)
         fine_n, plain = len(self._members), without_free_texts(x)
-        for number, member in enumerate(self._members):
-            if isinstance(member, RiverMember):
-                learned = self._try(number, member.learn, plain, code, w)
-                fine_n -= learned is _FAILED
+        with _quiet():
+            for number, member in enumerate(self._members):
+                if isinstance(member, RiverMember):
+                    learned = self._try(number, member.learn, plain, code, w)
+                    fine_n -= learned is _FAILED
         self.remember(Example(at, self.labels_n, key, dict(x), code, w))
         self._is_fit = []
         if is_moving:
@@ -207,7 +208,7 @@ class Committee(Keeping, base.Classifier):
             self.start_course()
             return
         evidence = self.evidence()
-        with one_blas_thread():
+        with one_blas_thread(), _quiet():
             for number, member in enumerate(self._members):
                 if not isinstance(member, RiverMember):
                     self._try(number, member.tune, evidence)
@@ -269,7 +270,7 @@ class Committee(Keeping, base.Classifier):
             said = np.full((len(self._members), *shape), 1.0 / max(1, len(self.classes)))
             return said, np.zeros(len(rows), np.bool_)
         said, is_given = np.empty((len(self._members), *shape)), [False] * len(self._members)
-        with one_blas_thread():
+        with one_blas_thread(), _quiet():
             self._fit()
             for number, member in enumerate(self._members):
                 said[number] = np.nan
@@ -358,10 +359,12 @@ class Committee(Keeping, base.Classifier):
                 self._is_fit[number] = self._try(number, member.fit, evidence) is not _FAILED
 
     def _try(self, number: int, do: Callable[..., Any], *args: Any, act: Act = "learn") -> Any:
-        """What a member does, or `_FAILED`; a failure is its own alone, and the first is kept."""
+        """What a member does, or `_FAILED`; a failure is its own alone, and the first is kept.
+
+        To be called within `_quiet`, once for all members.
+        """
         try:
-            with np.errstate(all="ignore"):
-                return do(*args)
+            return do(*args)
         except Exception as error:  # whatever a member of the user's raises, the others go on
             self.failures[number].note(act, error)
             return _FAILED
@@ -392,6 +395,11 @@ class Committee(Keeping, base.Classifier):
         self.__dict__.update(state)
         self._course_rows = None
         self.failures = [Failures() for _ in self._members]
+
+
+def _quiet() -> np.errstate:
+    """Members may divide by 0: what comes of it is looked at, and no warning is told."""
+    return np.errstate(all="ignore")
 
 
 _PLAIN = frozenset((float, int, bool, type(None)))
