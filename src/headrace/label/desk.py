@@ -484,9 +484,8 @@ class Desk:
             learn(entry.request.request_id, answers, known=truth)
 
     def _standing(self, entry: Entry) -> list[Answer]:
-        if len(entry.answers) == 1:
-            return [*entry.answers]
-        return standing(entry.answers, entry.request.answers_wanted)
+        answers, wanted_n = entry.answers, entry.request.answers_wanted
+        return [*answers] if len(answers) == 1 else standing(answers, wanted_n)
 
     def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:
         self.counts.rejected_n += 1
