@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.experiments import sections
-from bench.experiments.anew import NEWER, anew
 from bench.experiments.plan import BUDGETS, NAMES, OLD_MODELS
 from bench.experiments.plots import draw
 from bench.experiments.runs import Row, Run
 from bench.experiments.sections import enumerated, marked
-from bench.experiments.store import read_rows
 from bench.experiments.streams import DEVELOPMENT, OTHERS, QUICK, TUNING
 from bench.experiments.tables import Pick, Results, percent, table, told
 from bench.experiments.targets import targets
@@ -25,24 +23,14 @@ def write_page(rows: Mapping[Run, Row], folder: Path, *, is_quick: bool = False)
     results = Results(rows, [stream.name for stream in QUICK] if is_quick else NAMES)
     plots = draw(results, folder / "img", name.lower())
     path = folder / f"{name}.md"
-    newer = {} if is_quick else read_rows(NEWER)
-    path.write_text(page(rows, results, plots, newer), encoding="utf-8")
+    path.write_text(page(rows, results, plots), encoding="utf-8")
     return path
 
 
-def page(
-    rows: Mapping[Run, Row],
-    results: Results,
-    plots: Mapping[str, str],
-    newer: Mapping[Run, Row] | None = None,
-) -> str:
-    """The whole page; `plots` are names of files below img/ by what they show.
-
-    `newer` are runs by later code than that of the rows.
-    """
+def page(rows: Mapping[Run, Row], results: Results, plots: Mapping[str, str]) -> str:
+    """The whole page; `plots` are names of files below img/ by what they show."""
     parts = [
         _opening(rows, results),
-        ["## Measured anew", "", *anew(newer, rows, results.names)] if newer else [],
         ["## Targets", "", *_targets(results)],
         ["## How many labels", "", *sections.summary(results), *_picture(plots, "curves")],
         *(sections.budget(results, budget) for budget in BUDGETS),
@@ -86,10 +74,7 @@ def _opening(rows: Mapping[Run, Row], results: Results) -> list[str]:
         "`bench/experiments/rows.jsonl`: "
         f"{len(rows)} runs, {made}."
         + (f" Not run: {', '.join(lost)}." if lost else "")
-        + " Figures are of that code; what it does otherwise by now is in the decision records "
-        "([24](adr/0024-what-is-set-aside.md): the labels bought, "
-        "[26](adr/0026-members-are-trusted-unequally.md): the committee's prior, "
-        "[27](adr/0027-luck-does-not-narrow-the-interval.md): the interval).",
+        + _older(rows),
         "",
         "**What is compared.** Each run plays a stream through `headrace.Engine` in its own order. "
         "Every event is predicted before its label can be known, and that prediction is judged. A "
@@ -114,6 +99,14 @@ def _opening(rows: Mapping[Run, Row], results: Results) -> list[str]:
         "label, the winner picked in hindsight. They are constants, measured with river 0.26, "
         "prequential, over the same rows (`bench/experiments/references.py`).",
     ]
+
+
+def _older(rows: Mapping[Run, Row]) -> str:
+    """That what is of older code than the default's is of single models alone, if it is so."""
+    newest = {row.code for run, row in rows.items() if run.model == "default"}
+    older = [run for run, row in rows.items() if row.code not in newest]
+    is_single = bool(older) and all(run.model in OLD_MODELS for run in older)
+    return " The older ones are of single models alone." if is_single else ""
 
 
 def _is_played(rows: Mapping[Run, Row], name: str) -> bool:

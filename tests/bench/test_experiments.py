@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from bench.experiments import store, streams
 from bench.experiments.__main__ import ROWS, main
-from bench.experiments.anew import NEWER, anew
 from bench.experiments.page import page
 from bench.experiments.plan import NAMES, playable, studies
 from bench.experiments.plots import named
@@ -216,20 +215,17 @@ def test_the_page_is_made_of_the_rows() -> None:
     rows = read_rows(ROWS)
     results = Results(rows, NAMES)
     text = (ROOT / "docs" / "RESULTS.md").read_text(encoding="utf-8")
-    assert page(rows, results, named(results, "results"), read_rows(NEWER)) == text
+    assert page(rows, results, named(results, "results")) == text
 
 
-def test_runs_made_anew_stand_beside_those_of_the_same_seeds() -> None:
-    rows, newer = {}, {}
-    for seed, before, after in ((0, 0.60, 0.64), (1, 0.70, 0.76), (2, 0.10, None)):
-        run = Run(stream="elec2", budget=0.05, strategy="default", seed=seed)
-        rows[run] = row(run, before)
-        if after is not None:
-            newer[run] = row(run, after)
-    lines = anew(newer, rows, ["elec2"])
-    assert "2 runs" in lines[0]
-    [line] = [line for line in lines if line.startswith("| 5 %, elec2*")]
-    cells = [cell.strip() for cell in line.strip("|").split("|")]
-    assert cells[1] == "2"
-    assert [cells[4].split()[0], cells[5].split()[0], cells[6]] == ["65.0", "70.0", "+5.0"]
-    assert cells[2] == cells[3] == cells[7] == "–"
+def test_the_page_says_when_only_single_models_are_of_older_code() -> None:
+    ours = Run(stream="elec2", budget=0.05, strategy="default")
+    single = Run(stream="elec2", budget=0.05, strategy="margin", model="logistic")
+    words = "older ones are of single models alone"
+    rows = {ours: row(ours, 0.7), single: row(single, 0.6, code="old")}
+    assert words in page(rows, Results(rows, ["elec2"]), {})
+    rows[single] = row(single, 0.6)
+    assert words not in page(rows, Results(rows, ["elec2"]), {})
+    random = Run(stream="elec2", budget=0.05, strategy="random")
+    rows |= {single: row(single, 0.6, code="old"), random: row(random, 0.6, code="old")}
+    assert words not in page(rows, Results(rows, ["elec2"]), {})
