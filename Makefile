@@ -8,7 +8,7 @@ SITE_READY := $(VENV)/.site-ready
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo demo-desk broker kafka test label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench docs site clean
+.PHONY: experiments help demo demo-desk broker kafka test test-long label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench docs site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +31,14 @@ broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are 
 kafka: $(READY) broker  ## a broker on loopback for a first look, until Ctrl-C, and what to run beside it
 	PYTHONPATH=tests $(BIN)/python -m kafka.look $(ARGS)
 
-test: $(READY) broker  ## set up, then run all tests
+test: $(READY) broker  ## set up, then run all tests but those of endurance
 	@# Compiled once, not by each worker and by each program that a test starts.
 	@$(BIN)/python -m compileall -q src
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(ARGS)
+
+test-long: $(READY) broker  ## the tests of endurance: more clusters, kills and outages, the consoles of RUN.md
+	@$(BIN)/python -m compileall -q src
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long tests/simulation tests/kafka tests/repo $(ARGS)
 
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
 	PYTHONPATH=tests $(BIN)/python -m tests_label_studio.server

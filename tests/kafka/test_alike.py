@@ -130,7 +130,12 @@ class OnKafka:
 
 
 @pytest.mark.parametrize(
-    ("model", "asking"), [("logistic", "arrival"), ("logistic", "rounds"), ("committee", "arrival")]
+    ("model", "asking"),
+    [
+        pytest.param("logistic", "arrival", marks=pytest.mark.long),
+        ("logistic", "rounds"),
+        ("committee", "arrival"),
+    ],
 )
 def test_engine_and_workers_decide_alike_when_inputs_are_interleaved_alike(
     broker: Address, prefix: str, tmp_path: Path, model: str, asking: str

@@ -1,7 +1,8 @@
 """Workers killed at random instants, under load, with answers flowing.
 
-`HEADRACE_KILLS=50 pytest tests/kafka/test_killed.py -s` (`make torture`) does it fifty times and
-tells what it counted; `HEADRACE_SEED` makes it other instants.
+One kill is in every run of the tests, three in `make test-long`. With `HEADRACE_KILLS=50` it is
+fifty in place of three, and `-s` tells what was counted (`make torture`); `HEADRACE_SEED` makes it
+other instants.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import random
 import signal
 import time
 from pathlib import Path
+
+import pytest
 
 from kafka.auditor import Book
 from kafka.broker import Address, skip_unless_kafka
@@ -25,8 +28,9 @@ PARTITIONS = 4
 FROZEN_S = 13.0
 
 
+@pytest.mark.parametrize("kills_n", [1, pytest.param(KILLS, marks=pytest.mark.long)])
 def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
-    broker: Address, prefix: str, tmp_path: Path
+    broker: Address, prefix: str, tmp_path: Path, kills_n: int
 ) -> None:
     skip_unless_kafka(broker, "records that survive a stop")
     settings = settings_of(prefix, broker.servers, tmp_path)
@@ -39,7 +43,7 @@ def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
             broker.client, names_of(settings), World(drift_every_n=6_000), HUMAN, rate=300.0
         )
         with traffic:
-            for _ in range(KILLS):
+            for _ in range(kills_n):
                 # Half of the kills hit workers at work, the others whatever they do then.
                 if luck.random() < 0.5:
                     fleet.wait_ready()
@@ -54,7 +58,7 @@ def test_nothing_is_lost_or_asked_twice_when_workers_are_killed(
         fleet.stop()
         fleet.check()
         rebuilt = fleet.workers["w0"].headrace("rebuild")
-    print(f"\n{KILLS} kills, {working_n} of them at work: {found.figures}")
+    print(f"\n{kills_n} kills, {working_n} of them at work: {found.figures}")
     found.require()
     assert found.figures["settled"] > 50
     assert found.figures["expired"] > 0

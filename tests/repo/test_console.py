@@ -55,6 +55,7 @@ def run(command: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_consoles_of_a_page_print_what_they_show(page: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -21,13 +21,21 @@ from simulation.cluster_worlds import FAULTS, World
 
 SEEDS_N = int(os.environ.get("HEADRACE_CLUSTERS", "1000"))
 AT_ONCE = 16
+SHORT_N = 20 * AT_ONCE
+"""So many are of every run of the tests, the others of `make test-long`."""
 
 
 def wrong_in(seed: int, faults: tuple[str, ...]) -> list[str]:
     return Audit(World(seed, faults).live()).wrong
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS_N, AT_ONCE))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=[pytest.mark.long] if first >= SHORT_N else [])
+        for first in range(0, SEEDS_N, AT_ONCE)
+    ],
+)
 def test_every_cluster_passes_the_audit(first: int) -> None:
     for seed in range(first, min(first + AT_ONCE, SEEDS_N)):
         world = World(seed).live()

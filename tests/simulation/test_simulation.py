@@ -24,7 +24,9 @@ from simulation.auditor import audit
 
 SEEDS = range(30)
 EVENTS_N = 200
-BROKEN_SEEDS = range(30)
+BROKEN_SEEDS = [*range(5, 30), *range(5)]
+"""Two of the first five take ten times as long as the others, so they are tried last."""
+SEEN_SEEDS = range(5, 12)
 
 
 @pytest.mark.parametrize("first", range(0, len(SEEDS), 5))
@@ -39,7 +41,7 @@ def test_every_world_passes_the_audit(first: int) -> None:
 
 def test_the_worlds_hold_everything_that_is_audited() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(12):
+    for seed in SEEN_SEEDS:
         for line in simulate(seed, events_n=EVENTS_N).journal:
             row = json.loads(line)
             seen[row["kind"]] += 1
