@@ -67,6 +67,7 @@ dashboards: $(READY)  ## write grafana/dashboards anew
 	$(BIN)/python -m grafana.build
 
 lint: $(READY)  ## format check, lint, types
+	$(BIN)/yamllint --strict .
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
