@@ -8,7 +8,7 @@ SITE_READY := $(VENV)/.site-ready
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 
 .DEFAULT_GOAL := help
-.PHONY: experiments help demo demo-desk broker kafka test test-long label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench docs site clean
+.PHONY: experiments help demo demo-desk broker kafka test test-long label-studio formats mlflow orchestrators fuzz grafana-check dashboards torture soak lint format bench benchmarks docs site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,10 +76,11 @@ format: $(READY)  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## speed, as ratios to a bare river loop in the same run
-	$(BIN)/python bench/speed.py
-	$(BIN)/python -m bench.engine_plugin
-	$(BIN)/python -m bench.targets
+bench: $(READY)  ## speed beside peers, as ratios to a bare river loop in the same process; bench/requirements.txt has the peers
+	$(BIN)/python -m bench.speed peers $(ARGS)
+
+benchmarks: $(READY)  ## docs/BENCHMARKS.md and its pictures, measured anew where the code is newer; ARGS="--no-runs" for the page alone
+	$(BIN)/python -m bench.speed page $(ARGS)
 
 experiments: $(READY)  ## the runs behind docs/RESULTS.md, resumable; ARGS="--quick" for two minutes
 	$(BIN)/python -m bench.experiments $(ARGS)

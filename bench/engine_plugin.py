@@ -1,28 +1,20 @@
 """The engine as one row among the peers of a benchmark: `bench.engine_plugin:peers`.
 
-    python -m bench.engine_plugin [--events 50000] [--features 20] [--budget 0.1] [--repeats 3]
-
 `peers(stream, cfg)` gives (name, facts, run) for each way to feed the engine. `stream` has `X`
 (n, d) and `y` (n,) of 0 and 1; `cfg` has `budget`, `seed` and `time_cap` in seconds. A run answers
 every request before the next event and returns events, seconds (`wall_s`, `cpu_s`), labels, and
-whether each prediction made on arrival was right. Run as a program it plays a stream of a linear
-concept beside a bare river loop, with the memory at its peak and the machine.
+whether each prediction made on arrival was right. `bench.speed` has the peers, and prints a table.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import resource
-import sys
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import river
 from numpy.typing import NDArray
 from river import linear_model, optim, preprocessing
 
@@ -35,6 +27,7 @@ READ_EVERY_N = 1_000
 """Events between two looks at what was predicted; the engine's window holds more."""
 
 Found = dict[str, Any]
+Run = Callable[[], Found]
 
 
 class Arrays(Protocol):
@@ -66,7 +59,7 @@ def committee(seed: int) -> None:
     """No model: the engine's own."""
 
 
-def peers(stream: Arrays, cfg: Task) -> Iterator[tuple[str, Found, Callable[[], Found]]]:
+def peers(stream: Arrays, cfg: Task) -> Iterator[tuple[str, Found, Run]]:
     """The ways to feed the engine, none of which runs before it is called."""
     ways = (
         ("batches", plain_model, 1_000, "LogisticRegression(SGD 0.05)"),
@@ -81,38 +74,63 @@ def peers(stream: Arrays, cfg: Task) -> Iterator[tuple[str, Found, Callable[[], 
             "model": said,
             "mode": f"{chunk_n} event(s) a feed",
         }
-        yield f"headrace:{name}", facts, _run(stream, cfg, model, chunk_n)
-
-
-def _run(
-    stream: Arrays, cfg: Task, model: Callable[[int], Any], chunk_n: int
-) -> Callable[[], Found]:
-    def run() -> Found:
-        settings = parse(
-            {
-                "seed": cfg.seed,
-                "schema": {"classes": ["0", "1"]},
-                "query": {"budget": {"share": cfg.budget}},
-            }
+        way = engine_run(
+            stream, model, cfg.budget, chunk_n=chunk_n, seed=cfg.seed, time_cap=cfg.time_cap
         )
-        engine = hr.Engine(model(cfg.seed), settings=settings)
-        simulation = Simulation(engine, hr.oracles.Delayed())
+        yield f"headrace:{name}", facts, way
+
+
+def engine_run(
+    stream: Arrays,
+    model: Callable[[int], Any],
+    share: float,
+    *,
+    chunk_n: int = 1_000,
+    late_s: float = 0.0,
+    seed: int = 7,
+    time_cap: float = math.inf,
+    settings: Found | None = None,
+) -> Run:
+    """The engine over the stream; an answer comes `late_s` seconds, which are events, later.
+
+    `settings` are sections beside or instead of the usual ones. What was predicted is read from the
+    window, so a window of less than `READ_EVERY_N` leaves out `correct`.
+    """
+    n, query = len(stream.y), {"budget": {"share": share}}
+    classes = [str(label) for label in range(max(2, int(stream.y.max()) + 1))]
+    sections = {"seed": seed, "schema": {"classes": classes}} | (settings or {})
+    chosen = parse(sections | {"query": query | sections.get("query", {})})
+    pieces = [
+        (
+            start,
+            min(start + READ_EVERY_N, n),
+            list(batches_of(stream, start, min(start + READ_EVERY_N, n), chunk_n)),
+        )
+        for start in range(0, n, READ_EVERY_N)
+    ]
+
+    def run() -> Found:
+        engine = hr.Engine(model(seed), settings=chosen)
+        simulation = Simulation(engine, hr.oracles.Delayed(late_s))
         wall, cpu = time.perf_counter(), time.process_time()
-        done_n, right, n = 0, np.zeros(len(stream.y), dtype=bool), len(stream.y)
-        while done_n < n and time.perf_counter() - wall < cfg.time_cap:
-            stop = min(done_n + READ_EVERY_N, n)
-            for _ in simulation.play(batches_of(stream, done_n, stop, chunk_n)):
+        done_n, right = 0, np.zeros(n, dtype=bool)
+        for start, stop, batches in pieces:
+            if time.perf_counter() - wall >= time_cap:
+                break
+            for _ in simulation.play(batches, settle=stop == n):
                 pass
-            said = engine.shard.window.since(done_n).probabilities
-            right[done_n:stop] = said.argmax(axis=1) == stream.y[done_n:stop]
             done_n = stop
-        return {
+            if chosen.observe.window_n >= READ_EVERY_N:
+                said = engine.shard.window.since(start).probabilities
+                right[start:stop] = said.argmax(axis=1) == stream.y[start:stop]
+        found = {
             "events": done_n,
             "wall_s": time.perf_counter() - wall,
             "cpu_s": time.process_time() - cpu,
-            "correct": right[:done_n],
             "labels": engine.report.labels.settled_n,
         }
+        is_read = chosen.observe.window_n >= READ_EVERY_N
+        return found | ({"correct": right[:done_n]} if is_read else {})
 
     return run
 
@@ -135,21 +153,22 @@ def batches_of(
         yield batch, [str(label) for label in stream.y[first:last].tolist()]
 
 
-# ---------------------------------------------------------------------------- as a program
-
-
 @dataclass
 class Linear:
-    """Normal features, a linear concept, and a margin with noise."""
+    """Normal features, a linear concept for each class, and noise."""
 
     X: NDArray[np.float64]
     y: NDArray[np.int64]
 
     @classmethod
-    def of(cls, events_n: int, features_n: int, seed: int) -> Linear:
+    def of(cls, events_n: int, features_n: int, seed: int, classes_n: int = 2) -> Linear:
         """So many events, the same for the same seed."""
         luck = np.random.default_rng(seed)
         X = luck.normal(size=(events_n, features_n))
+        if classes_n > 2:
+            slopes = luck.normal(size=(features_n, classes_n)) / np.sqrt(features_n)
+            scores = X @ slopes + 0.2 * luck.normal(size=(events_n, classes_n))
+            return cls(X, scores.argmax(axis=1))
         slope = luck.normal(size=features_n)
         margin = X @ (slope / np.linalg.norm(slope)) + 0.2 * luck.normal(size=events_n)
         return cls(X, (margin > 0.0).astype(np.int64))
@@ -164,7 +183,7 @@ class Asked:
     time_cap: float = 240.0
 
 
-def bare_loop(stream: Linear, task: Asked) -> Callable[[], Found]:
+def bare_loop(stream: Arrays, task: Task, model: Callable[[int], Any] = plain_model) -> Run:
     """river alone: predict every event, ask at random, learn at once; it watches nothing."""
     names = [f"f{j:03d}" for j in range(stream.X.shape[1])]
     rows = [dict(zip(names, row, strict=True)) for row in stream.X.tolist()]
@@ -173,11 +192,11 @@ def bare_loop(stream: Linear, task: Asked) -> Callable[[], Found]:
 
     def run() -> Found:
         wall, cpu = time.perf_counter(), time.process_time()
-        model, right = plain_model(task.seed), []
+        learner, right = model(task.seed), []
         for x, y, is_asked in zip(rows, truths, asked, strict=True):
-            right.append((model.predict_proba_one(x)[True] > 0.5) == y)
+            right.append((learner.predict_proba_one(x).get(True, 0.0) > 0.5) == y)
             if is_asked:
-                model.learn_one(x, y)
+                learner.learn_one(x, y)
         return {
             "events": len(rows),
             "wall_s": time.perf_counter() - wall,
@@ -187,46 +206,3 @@ def bare_loop(stream: Linear, task: Asked) -> Callable[[], Found]:
         }
 
     return run
-
-
-def main() -> int:
-    """Play all in turn and print one table; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=50_000)
-    parser.add_argument("--features", type=int, default=20)
-    parser.add_argument("--budget", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--repeats", type=int, default=3)
-    said = parser.parse_args()
-    stream, task = Linear.of(said.events, said.features, said.seed), Asked(said.budget, said.seed)
-    runs = {"bare river loop, labels at random": bare_loop(stream, task)}
-    runs |= {name: run for name, _, run in peers(stream, task)}
-    found: dict[str, list[Found]] = {name: [] for name in runs}
-    for _ in range(said.repeats):
-        for name, run in runs.items():
-            found[name].append(run())
-    rates = {
-        name: sorted(one["events"] / one["cpu_s"] for one in times) for name, times in found.items()
-    }
-    bare = rates[next(iter(runs))]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lines = [
-        f"{said.events:,} events, {said.features} features, {said.repeats} repeats; Python "
-        f"{platform.python_version()}, numpy {np.__version__}, river {river.__version__}, "
-        f"{platform.machine()}, {os.cpu_count()} cores; peak memory of all {peak:,.0f} MiB",
-        "| what | events / CPU s, best | median | best / bare loop's best | right | labels |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name, times in found.items():
-        best, median = rates[name][-1], rates[name][len(times) // 2]
-        right, labels_n = times[0]["correct"].mean(), times[0]["labels"]
-        lines.append(
-            f"| {name} | {best:,.0f} | {median:,.0f} | {best / bare[-1]:.3f} | {right:.1%} "
-            f"| {labels_n:,} |"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -47,7 +47,7 @@ BROKEN = [
     (HADOLINT, "Dockerfile", "ARG REVISION=unknown", "ARG API_TOKEN", "DL3064"),
     (HADOLINT, "Dockerfile", "&& install -d", "&& ls | sort && install -d", "DL4006"),
     (HADOLINT, "Dockerfile", "RUN rm -rf", "RUN if rm -rf", "SC1072"),
-    (COMPOSE, "compose.yml", "    mem_limit: 1g", "    memory: 1g", "'memory' was unexpected"),
+    (COMPOSE, "compose.yml", "    mem_limit: 1g", "    memory: 1g", "'memory' does not match"),
     (COMPOSE, "compose.yml", "mem_limit: 1g", "mem_limit: [1g]", "mem_limit"),
     (COMPOSE, "compose.yml", "interval: 5s", "intervall: 5s", "intervall"),
     (COMPOSE, "compose.yml", "service_healthy", "ready", "'ready' is not one of"),

@@ -1,16 +1,14 @@
-"""What reading an inference log from Kafka costs: bare clients, the worker, a Faust agent; one run.
-
-    python bench/event_path.py [--events 200000]
+"""What reading an inference log from Kafka costs: bare clients, the worker, a Faust agent; one job.
 
 Starts a broker of its own, writes events of 0.4 kB with 20 features to 4 partitions, and reads them
-in turn: with nothing done, with JSON decoded, as the worker reads them (into columns), by the whole
-worker, and by a Faust agent that decodes JSON. What counts is CPU an event of the reading process;
-the broker takes CPU of the same machine, so the rates are lower bounds.
+in turn: with nothing done, with JSON decoded by msgspec, as the worker reads them (into columns),
+by the whole worker, and by a Faust agent that decodes JSON. What counts is CPU an event of the
+reading process; the broker takes CPU of the same machine, so the rates are lower bounds. Bare
+clients read as often as rows are repeated, the worker and the agent once.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import random
@@ -23,18 +21,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from bench.engine_plugin import Found
+from bench.speed.rows import Row, Scale, memory_mib
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from headrace.drivers.kafka import client
 from headrace.drivers.kafka.reading import partition_of
 from headrace.drivers.kafka.station import Station
 from headrace.observe.decode import Decoder
 from headrace.settings import Settings, parse
-from kafka.broker import Broker
+from kafka.broker import Broker, BrokerMissing
 
 PARTITIONS_N = 4
-FAUST_EVENTS_N = 20_000
+FAUST_EVENTS_N = 10_000
+FAUST_WARM_N = 1_000
+EVENTS_N_MIN = 30_000
+BARE = "bare client: aiokafka and msgspec"
+WATCHING, ASKING = "the worker, watching", "the worker, asking 1 %"
 
 
 def settings_of(servers: str, folder: str, share: float) -> Settings:
@@ -72,8 +76,8 @@ async def fill(settings: Settings, events_n: int) -> None:
 
 async def bare(
     settings: Settings, events_n: int, decode: Callable[[Sequence[bytes]], object]
-) -> tuple[float, float]:
-    """CPU seconds and seconds of a loop over getmany."""
+) -> Found:
+    """A loop over getmany."""
     consumer = client.make_consumer(settings.kafka)
     await consumer.start()
     consumer.assign([partition_of("inference", p) for p in range(PARTITIONS_N)])
@@ -83,37 +87,44 @@ async def bare(
         for records in (await consumer.getmany(timeout_ms=500, max_records=2_000)).values():
             read_n += len(records)
             decode([record.value for record in records])
-    found = time.process_time() - cpu, time.perf_counter() - began
+    found = {
+        "events": read_n,
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - began,
+        "peak_mib": memory_mib("VmHWM"),
+    }
     await consumer.stop()
     return found
 
 
-async def worker(settings: Settings, events_n: int) -> tuple[float, float]:
+async def worker(settings: Settings, events_n: int) -> Found:
     """The same of the whole worker, from the first event to the last that is done with."""
     station, stop = Station(settings, note=lambda sentence: None), asyncio.Event()
     running = asyncio.create_task(station.run(stop))
     while station.session is None or station.why_not_ready():
         await asyncio.sleep(0.01)
-    session = station.session
-    first_n = sum(owned.arrived for owned in session.flow.shards.values())
+    shards = station.session.flow.shards
+    first_n = sum(owned.arrived for owned in shards.values())
     cpu, began = time.process_time(), time.perf_counter()
-    while sum(owned.arrived for owned in session.flow.shards.values()) < events_n:
+    while sum(owned.arrived for owned in shards.values()) < events_n:
         await asyncio.sleep(0.02)
-    done_n = events_n - first_n
-    found = (
-        (time.process_time() - cpu) * events_n / done_n,
-        (time.perf_counter() - began) * events_n / done_n,
-    )
+    found = {
+        "events": events_n - first_n,
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - began,
+        "labels": sum(owned.shard.shard.asking.budget.asked_n for owned in shards.values()),
+        "peak_mib": memory_mib("VmHWM"),
+    }
     stop.set()
     await running
     return found
 
 
-def faust_agent(servers: str, folder: str) -> tuple[float, float, int]:
-    """CPU seconds, seconds and events of a Faust agent that decodes JSON, in its own process."""
+def faust_agent(servers: str, folder: str) -> Found:
+    """A Faust agent that decodes JSON, in its own process."""
     program = _FAUST.replace("SERVERS", servers).replace("N_MAX", str(FAUST_EVENTS_N))
     path = Path(folder) / "faust_agent.py"
-    path.write_text(program)
+    path.write_text(program.replace("N_WARM", str(FAUST_WARM_N)))
     done = subprocess.run(
         [sys.executable, str(path), "worker", "-l", "error", "--without-web"],
         cwd=folder,
@@ -125,8 +136,8 @@ def faust_agent(servers: str, folder: str) -> tuple[float, float, int]:
     for line in done.stdout.splitlines():
         if line.startswith("CPU "):
             _, cpu, seconds, n = line.split()
-            return float(cpu), float(seconds), int(n)
-    raise SystemExit(f"the Faust agent told nothing:\n{done.stdout}\n{done.stderr[-2000:]}")
+            return {"events": int(n), "cpu_s": float(cpu), "wall_s": float(seconds)}
+    raise RuntimeError(f"the Faust agent told nothing:\n{done.stdout}\n{done.stderr[-2000:]}")
 
 
 _FAUST = """
@@ -142,9 +153,9 @@ async def read(stream):
     async for value in stream:
         json.loads(value)
         n += 1
-        if n == 1_000:
+        if n == N_WARM:
             cpu, began = time.process_time(), time.perf_counter()
-        if n == N_MAX + 1_000:
+        if n == N_MAX + N_WARM:
             told = f"CPU {time.process_time() - cpu} {time.perf_counter() - began} {N_MAX}\\n"
             os.write(1, told.encode())
             os.kill(os.getpid(), signal.SIGKILL)
@@ -152,42 +163,48 @@ app.main()
 """
 
 
-def main() -> int:
-    """Measure and print a table; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=int, default=200_000, help="events read by each")
-    events_n = parser.parse_args().events
-    with Broker() as broker, tempfile.TemporaryDirectory() as folder:
+def jobs() -> dict[str, Callable[[Scale], list[Row]]]:
+    """One job, since all read what one broker holds."""
+    return {"kafka": _play}
+
+
+def _play(scale: Scale) -> list[Row]:
+    try:
+        broker = Broker()
+    except BrokerMissing as error:
+        return [Row(name=name, note=f"no broker: make broker ({error})") for name in (BARE, ASKING)]
+    events_n = max(EVENTS_N_MIN, 4 * scale.events_n)
+    with broker, tempfile.TemporaryDirectory() as folder:
         broker.topics.create("inference", partitions=PARTITIONS_N)
         settings = settings_of(broker.servers, folder, 0.01)
         asyncio.run(fill(settings, events_n))
         generic, columns = msgspec.json.Decoder(), Decoder(settings.input)
-        rows: list[tuple[str, float, float, int]] = []
+        found: dict[str, Found] = {}
 
-        def row(name: str, found: tuple[float, float], n: int = events_n) -> None:
-            rows.append((name, *found, n))
+        def read(name: str, decode: Callable[[Sequence[bytes]], object]) -> None:
+            tries = [asyncio.run(bare(settings, events_n, decode)) for _ in range(scale.repeats_n)]
+            found[name] = min(tries, key=lambda one: one["cpu_s"])
 
-        row("bare getmany", asyncio.run(bare(settings, events_n, len)))
-        decode = lambda values: [generic.decode(value) for value in values]  # noqa: E731
-        row("bare getmany + JSON decoded", asyncio.run(bare(settings, events_n, decode)))
-        row(
-            "the worker's reading: into columns",
-            asyncio.run(bare(settings, events_n, columns.decode)),
+        def decode_all(values: Sequence[bytes]) -> None:
+            for value in values:
+                generic.decode(value)
+
+        read("aiokafka alone", len)
+        read(BARE, decode_all)
+        read("the worker's reading: into columns", columns.decode)
+        for share, name in ((0.0001, WATCHING), (0.01, ASKING)):
+            found[name] = asyncio.run(worker(settings_of(broker.servers, folder, share), events_n))
+        found["a Faust agent, JSON decoded"] = faust_agent(broker.servers, folder)
+    reference = 1e6 * found[BARE]["cpu_s"] / found[BARE]["events"]
+    return [
+        Row(
+            name=name,
+            events_n=one["events"],
+            us=1e6 * one["cpu_s"] / one["events"],
+            bare_us=reference,
+            labels_n=one.get("labels"),
+            peak_mib=one.get("peak_mib"),
+            per_s=one["events"] / one["wall_s"],
         )
-        for share, name in ((0.0001, "the worker, watching"), (0.01, "the worker, asking 1 %")):
-            chosen = settings_of(broker.servers, folder, share)
-            row(name, asyncio.run(worker(chosen, events_n)))
-        cpu, seconds, n = faust_agent(broker.servers, folder)
-        row("a Faust agent, JSON decoded", (cpu, seconds), n)
-    reference = rows[1][1] / rows[1][3]
-    sys.stdout.write(f"{'':36}{'CPU us':>8}{'events/s':>12}{'of bare + JSON':>16}\n")
-    for name, cpu, seconds, n in rows:
-        each = cpu / n
-        sys.stdout.write(
-            f"{name:36}{each * 1e6:8.1f}{n / seconds:12,.0f}{reference / each:16.0%}\n"
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        for name, one in found.items()
+    ]
