@@ -41,8 +41,9 @@ PARTITIONS_N = 8
 FEATURES_N = 20
 BATCH_BYTES = 256 * 1024
 LOOK_EVERY_S = 0.5
-HOURS_MAX_S = 3_600.0
+LEFT_S_MAX = 3_600.0
 GROWTH_MAX = 1.1
+READY_S_MAX = 900.0
 QUARTERS_N = 4
 
 Settings = Mapping[str, Any]
@@ -140,7 +141,7 @@ def work_off(
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.wait_ready()
+            worker.wait_ready(READY_S_MAX)
         began, cpu_before, looks = time.monotonic(), sum(map(cpu_of, workers)), list[Look]()
         first_n = 0
         while not looks or first_n + looks[-1].taken_n < events_n:
@@ -154,7 +155,7 @@ def work_off(
             rss_mib = max(worker.rss_mib() for worker in workers)
             looks.append(Look(time.monotonic() - began, taken_n - first_n, rss_mib))
             progress.update(bar, completed=taken_n)
-            if looks[-1].at_s > HOURS_MAX_S:
+            if looks[-1].at_s > LEFT_S_MAX:
                 raise SystemExit(f"{events_n - taken_n:,} events are left after an hour")
         cpu_s = sum(map(cpu_of, workers)) - cpu_before
     finally:

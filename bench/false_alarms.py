@@ -135,7 +135,7 @@ def steady_alarms(
         for change in changes:
             if change is not None and LEVELS.index(change.level) > LEVELS.index(change.previous):
                 rises[change.level] += 1
-    return rises, monitor.alarms_n
+    return rises, monitor.record.alarms_n
 
 
 def _labelled(

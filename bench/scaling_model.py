@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from headrace import Settings
 from headrace.drivers.kafka import client
-from headrace.flow.flow import COMMIT_S
+from headrace.flow.commits import COMMIT_S
 from headrace.flow.training import FOLDED_AT_ONCE_MAX
 from scaling_costs import Costs
 from scaling_state import Frozen, Sharing, Wire

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from itertools import count
+from string import ascii_uppercase
+from typing import cast
 
-from .panels import SCHEMA_VERSION, SOURCE, WIDTH, Json, query
+from grafana_foundation_sdk.builders.dashboard import (
+    AnnotationQuery,
+    Dashboard,
+    DashboardLink,
+    DatasourceVariable,
+    QueryVariable,
+    Row,
+    TimePicker,
+)
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.prometheus import Dataquery
+
+from .panels import SOURCE, Panel, query
 
 TITLES = {
     "headrace-overview": "Headrace",
@@ -14,80 +29,74 @@ TITLES = {
 }
 """The boards by uid, which is their address for good."""
 
-Row = tuple[str, list[Json]]
+WIDTH = 24
+SCHEMA_VERSION = 39
+"""That of Grafana 11.0; newer ones bring it up to theirs as they load it."""
 
-_BUILT_IN = {
-    "builtIn": 1,
-    "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-    "enable": True,
-    "hide": True,
-    "iconColor": "rgba(0, 211, 255, 1)",
-    "name": "Annotations & Alerts",
-    "type": "dashboard",
-}
+Variable = Builder[model.VariableModel]
 
 
-def board(uid: str, about: str, rows: Sequence[Row], variables: Sequence[Json] = ()) -> Json:
-    """The JSON of one dashboard; `variables` come after those that all of them have."""
-    return {
-        "uid": uid,
-        "title": TITLES[uid],
-        "description": about,
-        "tags": ["headrace"],
-        "editable": True,
-        "graphTooltip": 1,
-        "schemaVersion": SCHEMA_VERSION,
-        "version": 1,
-        "timezone": "",
-        "fiscalYearStartMonth": 0,
-        "weekStart": "",
-        "liveNow": False,
-        "refresh": "30s",
-        "time": {"from": "now-6h", "to": "now"},
-        "timepicker": {"refresh_intervals": ["15s", "30s", "1m", "5m", "15m"]},
-        "links": [_link(other) for other in TITLES if other != uid],
-        "annotations": {"list": [_BUILT_IN, *MARKERS]},
-        "templating": {"list": [*SHARED, *variables]},
-        "panels": _placed(rows),
-    }
-
-
-def _link(uid: str) -> Json:
-    return {
-        "type": "link",
-        "title": TITLES[uid],
-        "url": f"/d/{uid}",
-        "icon": "dashboard",
-        "tags": [],
-        "asDropdown": False,
-        "includeVars": True,
-        "keepTime": True,
-        "targetBlank": False,
-        "tooltip": "",
-    }
-
-
-def _placed(rows: Sequence[Row]) -> list[Json]:
-    """Panels from left to right, a new line where the width is used up; ids in order."""
-    placed: list[Json] = []
-    y = 0
+def board(
+    uid: str,
+    about: str,
+    rows: Sequence[tuple[str, list[Panel]]],
+    variables: Sequence[Variable] = (),
+) -> Dashboard:
+    """A dashboard of rows with their titles; `variables` come after those that all have."""
+    made = (
+        Dashboard(TITLES[uid])
+        .uid(uid)
+        .description(about)
+        .tags(["headrace"])
+        .editable()
+        .tooltip(model.DashboardCursorSync.CROSSHAIR)
+        .version(1)
+        .timezone("")
+        .refresh("30s")
+        .time("now-6h", "now")
+        .timepicker(TimePicker().refresh_intervals(["15s", "30s", "1m", "5m", "15m"]))
+        .links([_link(other) for other in TITLES if other != uid])
+        .annotations([_BUILT_IN, *MARKERS])
+        .variables([*SHARED, *variables])
+    )
+    made.build().schema_version = SCHEMA_VERSION
+    ids, y = count(1), 0
     for title, panels in rows:
-        head = {"type": "row", "title": title, "collapsed": False, "panels": []}
-        placed.append({**head, "id": len(placed) + 1, "gridPos": _place(0, y, WIDTH, 1)})
-        y += 1
-        x = line_height = 0
-        for made in panels:
-            width, height = made["gridPos"]["w"], made["gridPos"]["h"]
-            if x + width > WIDTH:
-                x, y, line_height = 0, y + line_height, 0
-            placed.append({**made, "id": len(placed) + 1, "gridPos": _place(x, y, width, height)})
-            x, line_height = x + width, max(line_height, height)
-        y += line_height
-    return placed
+        made.with_row(Row(title).id(next(ids)).grid_pos(model.GridPos(h=1, w=WIDTH, y=y)))
+        y = _placed(panels, y + 1)
+        for panel in panels:
+            built = panel.build()
+            built.id_val = next(ids)
+            for letter, target in zip(ascii_uppercase, built.targets or (), strict=False):
+                cast(Dataquery, target).ref_id = letter
+            made.with_panel(panel)
+    return made
 
 
-def _place(x: int, y: int, width: int, height: int) -> Json:
-    return {"x": x, "y": y, "w": width, "h": height}
+def _placed(panels: Sequence[Panel], y: int) -> int:
+    """Put panels from left to right, a new line where the width is used up; where they end.
+
+    The builder of the dashboard begins a line only where the last one is full to the edge.
+    """
+    x = line_height = 0
+    for panel in panels:
+        place = panel.build().grid_pos or model.GridPos()
+        if x + place.w > WIDTH:
+            x, y, line_height = 0, y + line_height, 0
+        place.x, place.y = x, y
+        x, line_height = x + place.w, max(line_height, place.h)
+    return y + line_height
+
+
+def _link(uid: str) -> DashboardLink:
+    return (
+        DashboardLink(TITLES[uid])
+        .type(model.DashboardLinkType.LINK)
+        .url(f"/d/{uid}")
+        .icon("dashboard")
+        .include_vars(True)
+        .keep_time(True)
+    )
 
 
 # --------------------------------------------------------------------------------- variables
@@ -96,109 +105,104 @@ _QUERY_TYPES = {"label_values": 1, "query_result": 3}
 """As Grafana's Prometheus data source numbers them."""
 
 
-def choice(
-    name: str, label: str, short: str, *, multi: bool = False, about: str = "", **more: Any
-) -> Json:
+def one(name: str, label: str, short: str) -> QueryVariable:
     """A variable whose values a query gives: `label_values(...)` or `query_result(...)`."""
-    everything = {"text": ["All"], "value": ["$__all"]}
-    return {
-        "type": "query",
-        "name": name,
-        "label": label,
-        "description": about,
-        "datasource": SOURCE,
-        "query": {
-            "query": query(short),
-            "qryType": _QUERY_TYPES[short.partition("(")[0]],
-            "refId": "PrometheusVariableQueryEditor-VariableQuery",
-        },
-        "refresh": 2,
-        "sort": 1,
-        "regex": "",
-        "hide": 0,
-        "multi": multi,
-        "includeAll": multi,
-        "skipUrlSync": False,
-        "current": everything if multi else {},
-        "options": [],
-        **more,
-    }
+    return (
+        QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query(
+            {
+                "query": query(short),
+                "qryType": _QUERY_TYPES[short.partition("(")[0]],
+                "refId": "PrometheusVariableQueryEditor-VariableQuery",
+            }
+        )
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC)
+    )
+
+
+def several(name: str, label: str, short: str) -> QueryVariable:
+    """The same, where several values may be chosen; all of them are at first."""
+    everything = model.VariableOption(text=["All"], value=["$__all"])
+    return one(name, label, short).multi(True).include_all(True).current(everything)
 
 
 _OF_BUILD = 'headrace_build_info{job=~"$job"}'
-SHARED = (
-    {
-        "type": "datasource",
-        "name": "datasource",
-        "label": "Prometheus",
-        "query": "prometheus",
-        "regex": "",
-        "refresh": 1,
-        "hide": 0,
-        "multi": False,
-        "includeAll": False,
-        "skipUrlSync": False,
-        "current": {},
-        "options": [],
-    },
-    choice("job", "Job", "label_values(headrace_build_info, job)", multi=True),
-    choice(
-        "stream",
-        "Stream",
-        'label_values(headrace_events_observed_total{job=~"$job"}, stream)',
-    ),
-    choice("instance", "Worker", f"label_values({_OF_BUILD}, instance)", multi=True),
+SHARED: tuple[Variable, ...] = (
+    DatasourceVariable("datasource").label("Prometheus").type("prometheus"),
+    several("job", "Job", "label_values(headrace_build_info, job)"),
+    one("stream", "Stream", 'label_values(headrace_events_observed_total{job=~"$job"}, stream)'),
+    several("instance", "Worker", f"label_values({_OF_BUILD}, instance)"),
 )
 
 
 # ----------------------------------------------------------------------------------- markers
 
 
-def _marker(name: str, short: str, color: str, text: str, *, is_shown: bool = True) -> Json:
-    """Marks at the time that is the value of the query, in milliseconds; one for each value."""
-    return {
-        "name": name,
-        "datasource": SOURCE,
-        "enable": is_shown,
-        "hide": False,
-        "iconColor": color,
-        "expr": query(short),
-        "step": "15s",
-        "titleFormat": name,
-        "textFormat": text,
-        "tagKeys": "",
-        "useValueForTime": True,
-    }
+class _AtItsValue(model.AnnotationQuery):
+    """A marker at the time that is its query's value, in milliseconds; one for each value.
+
+    The model leaves out what Grafana's Prometheus source reads beside the query.
+    """
+
+    text = ""
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            **super().to_json(),
+            "step": "15s",
+            "titleFormat": self.name,
+            "textFormat": self.text,
+            "tagKeys": "",
+            "useValueForTime": True,
+        }
 
 
+class _Marker(AnnotationQuery):
+    def __init__(self, name: str, short: str, color: str, text: str) -> None:
+        self._internal = made = _AtItsValue()
+        made.text = text
+        self.name(name).datasource(SOURCE).icon_color(color).expr(query(short))
+
+
+_BUILT_IN = (
+    AnnotationQuery()
+    .name("Annotations & Alerts")
+    .datasource(model.DataSourceRef("grafana", "-- Grafana --"))
+    .type("dashboard")
+    .built_in(1)
+    .hide(True)
+    .icon_color("rgba(0, 211, 255, 1)")
+)
 _CHANGED = "max by (stream, level) (headrace_drift_last_change_timestamp_seconds{S,%s}) * 1000"
 _ROUNDS = "max by (stream, reason) (headrace_query_last_round_timestamp_seconds{S,%s}) * 1000"
 
-MARKERS = (
-    _marker("Drift", _CHANGED % 'level="DRIFT"', "red", "{{stream}}: the level became {{level}}"),
-    _marker(
+MARKERS: tuple[AnnotationQuery, ...] = (
+    _Marker("Drift", _CHANGED % 'level="DRIFT"', "red", "{{stream}}: the level became {{level}}"),
+    _Marker(
         "Drift over", _CHANGED % 'level="STABLE"', "green", "{{stream}}: the level became {{level}}"
     ),
-    _marker(
+    _Marker(
         "Adoptions",
         'max by (stream) (headrace_model_last_update_timestamp_seconds{S,kind="adopted"}) * 1000',
         "purple",
         "{{stream}}: a retrained model was adopted",
     ),
-    _marker(
+    _Marker(
         "Rounds that drift or a person opened",
         _ROUNDS % 'reason=~"drift|ordered"',
         "orange",
         "{{stream}}: a round, {{reason}}",
     ),
-    _marker(
+    _Marker(
         "Rounds by schedule",
         _ROUNDS % 'reason="schedule"',
         "blue",
         "{{stream}}: a round, {{reason}}",
-        is_shown=False,
-    ),
-    _marker(
+    ).enable(False),
+    _Marker(
         "Rebalances",
         "max by (stream) (headrace_last_rebalance_timestamp_seconds{S}) * 1000",
         "yellow",

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from .board import board, choice
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import DataTransformerConfig
+
+from .board import board, several
 from .panels import (
-    Json,
+    Panel,
     above,
+    bare,
     below,
     heat,
     line,
     lines,
     never,
+    now,
     override,
     ranking,
     row_of,
-    stat,
-    table,
+    rows,
+    single,
+    stacked,
     told,
 )
 from .rows_labels import gold_questions, wrong_labels
@@ -27,8 +33,8 @@ ABOUT = (
 WHO = "{{number}} at {{instance}}"
 
 
-def annotators() -> Json:
-    """The dashboard's JSON."""
+def annotators() -> Dashboard:
+    """The dashboard."""
     return board(
         "headrace-annotators",
         ABOUT,
@@ -39,407 +45,372 @@ def annotators() -> Json:
             ("Cost", _cost()),
         ],
         [
-            choice(
-                "number",
-                "Annotators",
-                "label_values(headrace_annotator_answers_total{S}, number)",
-                multi=True,
-                about="Number of the annotator; other: all but the first ten.",
-            )
+            several(
+                "number", "Annotators", "label_values(headrace_annotator_answers_total{S}, number)"
+            ).description("Number of the annotator; other: all but the first ten.")
         ],
     )
 
 
-def _throughput() -> list[Json]:
+def _throughput() -> list[Panel]:
     return [
-        stat(
-            "Annotators ever",
-            "max(headrace_annotators{S})",
-            unit="short",
-            steps=never(),
-            decimals=0,
-            graph=False,
-            about=told(
+        bare("Annotators ever", "short", never())
+        .with_target(line("max(headrace_annotators{S})"))
+        .decimals(0)
+        .description(
+            told(
                 "People who have ever answered.",
                 calm="one may do.",
                 do="more than you know of: somebody else answers, or names are misspelt.",
-            ),
+            )
         ),
-        stat(
-            "At work, last hour",
-            "count(sum by (number, instance) "
-            "(increase(headrace_annotator_answers_total{S}[1h])) > 0) or vector(0)",
-            unit="short",
-            steps=below(1),
-            decimals=0,
-            about=told(
+        single("At work, last hour", "short", below(1))
+        .with_target(
+            line(
+                "count(sum by (number, instance) "
+                "(increase(headrace_annotator_answers_total{S}[1h])) > 0) or vector(0)"
+            )
+        )
+        .decimals(0)
+        .description(
+            told(
                 "Annotators with an answer in the last hour.",
                 red="nobody.",
                 do="is it night? Else: can they see the requests? Alert HeadraceLabelsStopped.",
-            ),
+            )
         ),
-        stat(
-            "Answers, last hour",
-            "sum(increase(headrace_answers_accepted_total{S}[1h]))",
-            unit="short",
-            steps=below(1),
-            decimals=0,
-            about=told(
+        single("Answers, last hour", "short", below(1))
+        .with_target(line("sum(increase(headrace_answers_accepted_total{S}[1h]))"))
+        .decimals(0)
+        .description(
+            told(
                 "Answers that entered a request.",
                 red="none.",
                 do="see open requests below: none open, nothing to answer.",
-            ),
+            )
         ),
-        stat(
-            "Answers for a label, last hour",
-            "sum(increase(headrace_answers_accepted_total{S}[1h])) "
-            "/ clamp_min(sum(increase(headrace_labels_total{S}[1h])), 1)",
-            unit="short",
-            steps=above(4, 6),
-            decimals=1,
-            about=told(
+        single("Answers for a label, last hour", "short", above(4, 6))
+        .with_target(
+            line(
+                "sum(increase(headrace_answers_accepted_total{S}[1h])) "
+                "/ clamp_min(sum(increase(headrace_labels_total{S}[1h])), 1)"
+            )
+        )
+        .decimals(1)
+        .description(
+            told(
                 "How many answers one label took.",
                 red="6 or more: people do not agree, or labels never settle.",
                 do="see the agreement below; label.answers_max bounds it.",
-            ),
+            )
         ),
-        stat(
-            "Open requests",
-            "sum(headrace_label_requests_open{S})",
-            unit="short",
-            steps=never(),
-            decimals=0,
-            about=told(
+        single("Open requests", "short", never())
+        .with_target(line("sum(headrace_label_requests_open{S})"))
+        .decimals(0)
+        .description(
+            told(
                 "Requests without an end.",
                 calm="the share near the deadline is judged beside it.",
                 do="grows for hours: more people, or a smaller budget.",
-            ),
+            )
         ),
-        stat(
-            "Near their deadline",
-            "sum(headrace_label_requests_stale{S}) "
-            "/ clamp_min(sum(headrace_label_requests_open{S}), 1)",
-            unit="percentunit",
-            steps=above(0.25, 0.5),
-            decimals=0,
-            about=told(
+        single("Near their deadline", "percentunit", above(0.25, 0.5))
+        .with_target(
+            line(
+                "sum(headrace_label_requests_stale{S}) "
+                "/ clamp_min(sum(headrace_label_requests_open{S}), 1)"
+            )
+        )
+        .decimals(0)
+        .description(
+            told(
                 "Share of the open requests that have less than half of their time left.",
                 red="half of them.",
                 do="the oldest come first; alert HeadraceRequestsExpire.",
-            ),
+            )
         ),
-        lines(
-            "Answers an hour, by annotator",
-            [
-                line(
-                    "sum by (number, instance) (increase("
-                    'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0',
-                    WHO,
-                )
-            ],
-            unit="short",
-            steps=never(),
-            width=12,
-            low=0,
-            stacked="normal",
-            about=told(
+        stacked("Answers an hour, by annotator", "short")
+        .with_target(
+            line(
+                "sum by (number, instance) (increase("
+                'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0',
+                WHO,
+            )
+        )
+        .span(12)
+        .min(0)
+        .description(
+            told(
                 "Accepted answers in the hour before.",
                 calm="how many there should be, the roster says.",
                 do="one person does it all: agreement is then not measured.",
-            ),
+            )
         ),
-        lines(
-            "Could not tell, last hour",
-            [
-                line(
-                    "sum by (number, instance) (increase("
-                    'headrace_annotator_refused_total{S,number=~"$number"}[1h])) '
-                    "/ (sum by (number, instance) (increase("
-                    'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0)',
-                    WHO,
-                )
-            ],
-            unit="percentunit",
-            steps=above(0.1, 0.3),
-            width=6,
-            low=0,
-            about=told(
+        lines("Could not tell, last hour", "percentunit", above(0.1, 0.3))
+        .with_target(
+            line(
+                "sum by (number, instance) (increase("
+                'headrace_annotator_refused_total{S,number=~"$number"}[1h])) '
+                "/ (sum by (number, instance) (increase("
+                'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0)',
+                WHO,
+            )
+        )
+        .span(6)
+        .min(0)
+        .description(
+            told(
                 "Share of the answers that name no class.",
                 red="3 in 10.",
                 do="everybody: what is shown is not enough to tell. One person: instructions.",
-            ),
+            )
         ),
-        lines(
-            "Labels an hour, by class",
-            [line("sum by (class) (increase(headrace_labels_total{S}[1h])) > 0", "{{class}}")],
-            unit="short",
-            steps=never(),
-            width=6,
-            low=0,
-            stacked="normal",
-            about=told(
+        stacked("Labels an hour, by class", "short")
+        .with_target(
+            line("sum by (class) (increase(headrace_labels_total{S}[1h])) > 0", "{{class}}")
+        )
+        .span(6)
+        .min(0)
+        .description(
+            told(
                 "Settled labels in the hour before.",
                 calm="the mix follows what is asked.",
                 do="a class that nobody ever names: do the instructions have it?",
-            ),
+            )
         ),
     ]
 
 
-def _agreement() -> list[Json]:
+def _agreement() -> list[Panel]:
     return [
-        lines(
-            "Agreement beyond chance",
-            [line("min(headrace_label_agreement_ratio{S})", "alpha")],
-            unit="percentunit",
-            steps=below(0.4, 0.667),
-            high=1,
-            about=told(
+        lines("Agreement beyond chance", "percentunit", below(0.4, 0.667))
+        .with_target(line("min(headrace_label_agreement_ratio{S})", "alpha"))
+        .max(1)
+        .description(
+            told(
                 "Krippendorff's alpha over requests with two answers or more: 1 is perfect, 0 is "
                 "as by chance.",
                 red="below 40 %: the labels are hardly worth learning.",
                 do="mend the instructions, or merge classes. Alert HeadraceAgreementLow.",
-            ),
+            )
         ),
-        ranking(
-            "Agreement with the settled label",
-            "sort(min by (number, instance) "
-            '(headrace_annotator_agreement_ratio{S,number=~"$number"}))',
-            WHO,
-            unit="percentunit",
-            steps=below(0.7, 0.85),
-            high=1,
-            decimals=0,
-            about=told(
+        ranking("Agreement with the settled label", "percentunit", below(0.7, 0.85))
+        .with_target(
+            now(
+                "sort(min by (number, instance) "
+                '(headrace_annotator_agreement_ratio{S,number=~"$number"}))',
+                WHO,
+            )
+        )
+        .max(1)
+        .decimals(0)
+        .description(
+            told(
                 "Of the answers that somebody else answered too: how many named the label that was "
                 "settled; the lowest first.",
                 red="below 70 %, if compared with some dozen answers.",
                 do="talk to the person before doing anything else; consensus already weighs "
                 "answers by this.",
-            ),
+            )
         ),
-        stat(
-            "Agreement fell, last day",
-            "sum(increase(headrace_annotator_falls_total{S}[1d]))",
-            unit="short",
-            steps=above(0.5, 1),
-            about=told(
+        single("Agreement fell, last day", "short", above(0.5, 1))
+        .with_target(line("sum(increase(headrace_annotator_falls_total{S}[1d]))"))
+        .description(
+            told(
                 "Times that somebody was noticed to name the settled label less often than before.",
                 red="once.",
                 do="the report says who. Alert HeadraceAnnotatorDrifted.",
-            ),
+            )
         ),
-        lines(
-            "Disputed, last hour",
-            [
-                line(
-                    'sum(increase(headrace_label_requests_ended_total{S,end="disputed"}[1h])) '
-                    "/ clamp_min(sum(increase(headrace_label_requests_ended_total{S}[1h])), 1)",
-                    "share",
-                )
-            ],
-            unit="percentunit",
-            steps=above(0.05, 0.2),
-            low=0,
-            about=told(
+        lines("Disputed, last hour", "percentunit", above(0.05, 0.2))
+        .with_target(
+            line(
+                'sum(increase(headrace_label_requests_ended_total{S,end="disputed"}[1h])) '
+                "/ clamp_min(sum(increase(headrace_label_requests_ended_total{S}[1h])), 1)",
+                "share",
+            )
+        )
+        .min(0)
+        .description(
+            told(
                 "Share of the ends where no majority came about.",
                 red="1 in 5.",
                 do="raise label.answers_max, or mend the question.",
-            ),
+            )
         ),
     ]
 
 
-def _turnaround() -> list[Json]:
+def _turnaround() -> list[Panel]:
     buckets = "headrace_label_turnaround_seconds_bucket"
     half = f"histogram_quantile(0.5, sum by (le) (rate({buckets}{{S}}[1h])))"
     most = f"histogram_quantile(0.9, sum by (le) (rate({buckets}{{S}}[1h])))"
     return [
-        lines(
-            "Turnaround, last hour",
-            [line(half, "half within"), line(most, "90 % within")],
-            unit="s",
-            steps=above(14_400, 86_400),
-            low=0,
-            about=told(
+        lines("Turnaround, last hour", "s", above(14_400, 86_400))
+        .with_target(line(half, "half within"))
+        .with_target(line(most, "90 % within"))
+        .min(0)
+        .description(
+            told(
                 "From request to accepted answer.",
                 red="a day: the model learns about yesterday.",
                 do="more people, or fewer questions. Alert HeadraceTurnaroundSlow.",
-            ),
+            )
         ),
-        lines(
-            "Mean turnaround by annotator, last hour",
-            [
-                line(
-                    "sum by (number, instance) (increase("
-                    'headrace_annotator_turnaround_seconds_total{S,number=~"$number"}[1h])) '
-                    "/ (sum by (number, instance) (increase("
-                    'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0)',
-                    WHO,
-                )
-            ],
-            unit="s",
-            steps=above(14_400, 86_400),
-            low=0,
-            about=told(
+        lines("Mean turnaround by annotator, last hour", "s", above(14_400, 86_400))
+        .with_target(
+            line(
+                "sum by (number, instance) (increase("
+                'headrace_annotator_turnaround_seconds_total{S,number=~"$number"}[1h])) '
+                "/ (sum by (number, instance) (increase("
+                'headrace_annotator_answers_total{S,number=~"$number"}[1h])) > 0)',
+                WHO,
+            )
+        )
+        .min(0)
+        .description(
+            told(
                 "Time from request to answer, on average.",
                 red="a day.",
                 do="one person: away, or has too many. Everybody: too many questions.",
-            ),
+            )
         ),
         heat(
-            "Turnaround of all answers",
-            f"sum by (le) (increase({buckets}{{S}}[R]))",
-            unit="s",
-            width=8,
-            about=told(
+            "Turnaround of all answers", "s", f"sum by (le) (increase({buckets}{{S}}[R]))"
+        ).description(
+            told(
                 "How many answers took how long.",
                 calm="it is the whole of what the lines sum up.",
                 do="two bands: two groups of people, such as two time zones.",
-            ),
+            )
         ),
-        lines(
-            "Open requests, and the late ones",
-            [
-                line("sum(headrace_label_requests_open{S})", "open"),
-                line("sum(headrace_label_requests_stale{S})", "near their deadline"),
-            ],
-            unit="short",
-            steps=never(),
-            width=12,
-            low=0,
-            about=told(
+        lines("Open requests, and the late ones", "short", never())
+        .with_target(line("sum(headrace_label_requests_open{S})", "open"))
+        .with_target(line("sum(headrace_label_requests_stale{S})", "near their deadline"))
+        .span(12)
+        .min(0)
+        .description(
+            told(
                 "Requests without an end, and those with less than half of their time left.",
                 calm="their share is judged at the top.",
                 do="grows for hours: more people, or a smaller budget.",
-            ),
+            )
         ),
-        lines(
-            "Oldest open request",
-            [line("time() - min(headrace_label_oldest_request_timestamp_seconds{S})", "age")],
-            unit="s",
-            steps=above(43_200, 90_000),
-            width=12,
-            low=0,
-            about=told(
+        lines("Oldest open request", "s", above(43_200, 90_000))
+        .with_target(
+            line("time() - min(headrace_label_oldest_request_timestamp_seconds{S})", "age")
+        )
+        .span(12)
+        .min(0)
+        .description(
+            told(
                 "How long ago the request was asked that is open longest.",
                 red="25 hours: more than the default of label.deadline_s.",
                 do="see Newest event on the overview: without events or ticks nothing expires.",
-            ),
+            )
         ),
     ]
 
 
-def _cost() -> list[Json]:
+def _cost() -> list[Panel]:
     return [
-        stat(
-            "Cost of the time in view",
-            "sum(increase(headrace_label_cost_units_total{S}[$__range]))",
-            unit="short",
-            steps=never(),
-            graph=False,
-            width=6,
-            about=told(
+        bare("Cost of the time in view", "short", never())
+        .with_target(line("sum(increase(headrace_label_cost_units_total{S}[$__range]))"))
+        .span(6)
+        .description(
+            told(
                 "What the accepted answers cost, over the time in view, in the unit of label.cost.",
                 calm="what it may cost only you know.",
                 do="set query.budget.per_hour or cap to bound it.",
-            ),
+            )
         ),
-        stat(
-            "Cost of one answer",
-            "max(headrace_label_cost_per_answer_units{S})",
-            unit="short",
-            steps=never(),
-            graph=False,
-            width=6,
-            about=told(
+        bare("Cost of one answer", "short", never())
+        .with_target(line("max(headrace_label_cost_per_answer_units{S})"))
+        .span(6)
+        .description(
+            told(
                 "As set in label.cost; with 1, answers are counted.",
                 calm="it is a setting.",
                 do="set it to what you pay.",
-            ),
+            )
         ),
-        stat(
-            "Cost of a label, last hour",
-            "sum(increase(headrace_label_cost_units_total{S}[1h])) "
-            "/ clamp_min(sum(increase(headrace_labels_total{S}[1h])), 1)",
-            unit="short",
-            steps=never(),
-            decimals=1,
-            width=6,
-            about=told(
+        single("Cost of a label, last hour", "short", never())
+        .with_target(
+            line(
+                "sum(increase(headrace_label_cost_units_total{S}[1h])) "
+                "/ clamp_min(sum(increase(headrace_labels_total{S}[1h])), 1)"
+            )
+        )
+        .span(6)
+        .decimals(1)
+        .description(
+            told(
                 "What one settled label took.",
                 calm="answers for a label are judged at the top.",
                 do="it rises: people disagree, or requests end without a label.",
-            ),
+            )
         ),
-        stat(
-            "Paid for nothing, last hour",
-            "sum(increase(headrace_answers_unusual_total"
-            '{S,outcome=~"duplicate|refused|rejected"}[1h])) '
-            "/ clamp_min(sum(increase(headrace_answers_accepted_total{S}[1h])), 1)",
-            unit="percentunit",
-            steps=above(0.1, 0.25),
-            decimals=0,
-            width=6,
-            about=told(
+        single("Paid for nothing, last hour", "percentunit", above(0.1, 0.25))
+        .with_target(
+            line(
+                "sum(increase(headrace_answers_unusual_total"
+                '{S,outcome=~"duplicate|refused|rejected"}[1h])) '
+                "/ clamp_min(sum(increase(headrace_answers_accepted_total{S}[1h])), 1)"
+            )
+        )
+        .span(6)
+        .decimals(0)
+        .description(
+            told(
                 "Duplicates, answers that could not tell, and those that could not be used, for "
                 "each accepted answer.",
                 red="a quarter.",
                 do="see by outcome below. Alert HeadraceAnswersRejected.",
-            ),
+            )
         ),
-        lines(
-            "Cost an hour",
-            [line("sum(increase(headrace_label_cost_units_total{S}[1h]))", "cost")],
-            unit="short",
-            steps=never(),
-            low=0,
-            about=told(
+        lines("Cost an hour", "short", never())
+        .with_target(line("sum(increase(headrace_label_cost_units_total{S}[1h]))", "cost"))
+        .min(0)
+        .description(
+            told(
                 "What the answers of the hour before cost, in the unit of label.cost.",
                 calm="the budget bounds the requests.",
                 do="it rises with a drift: the reserve is spent, as it should.",
-            ),
+            )
         ),
-        lines(
-            "Answers out of the ordinary, an hour",
-            [
-                line(
-                    "sum by (outcome) (increase(headrace_answers_unusual_total{S}[1h]))",
-                    "{{outcome}}",
-                )
-            ],
-            unit="short",
-            steps=never(),
-            low=0,
-            about=told(
+        lines("Answers out of the ordinary, an hour", "short", never())
+        .with_target(
+            line(
+                "sum by (outcome) (increase(headrace_answers_unusual_total{S}[1h]))", "{{outcome}}"
+            )
+        )
+        .min(0)
+        .description(
+            told(
                 "Late, duplicate, corrected, refused (could not tell) and rejected (could not be "
                 "used) answers in the hour before.",
                 calm="their share is judged above.",
                 do="rejected: wrong project, or a class that is not in schema.classes. late: raise "
                 "label.deadline_s.",
-            ),
+            )
         ),
-        lines(
-            "Spent and paid back",
-            [
-                line("sum(headrace_budget_spent_labels{S})", "spent"),
-                line("sum(headrace_budget_refunded_labels{S})", "paid back"),
-            ],
-            unit="short",
-            steps=never(),
-            low=0,
-            about=told(
+        lines("Spent and paid back", "short", never())
+        .with_target(line("sum(headrace_budget_spent_labels{S})", "spent"))
+        .with_target(line("sum(headrace_budget_refunded_labels{S})", "paid back"))
+        .min(0)
+        .description(
+            told(
                 "Labels since the beginning, less what was paid back for requests without an "
                 "answer.",
                 calm="the budget bounds it.",
                 do="paid back grows as fast as spent: nobody answers.",
-            ),
+            )
         ),
         _everybody(),
     ]
 
 
-def _everybody() -> Json:
+def _everybody() -> Panel:
     """One row a person, from five instant queries joined by number."""
     names = ("answers", "could not tell", "compared", "agreed", "gold", "right", "mean turnaround")
     chosen = '{S,number=~"$number"}'
@@ -458,29 +429,30 @@ def _everybody() -> Json:
     )
     fields = [f"Value #{chr(ord('A') + i)}" for i in range(len(names))]
     units = ("short", "short", "short", "percentunit", "short", "percentunit", "s")
-    return table(
-        "Everybody, over the time in view",
-        [row_of(short) for short in queries],
-        unit="short",
-        width=24,
-        height=9,
-        overrides=[
-            override(name, unit=unit, decimals=0) for name, unit in zip(names, units, strict=True)
-        ],
-        transformations=[
-            {"id": "merge", "options": {}},
-            {
-                "id": "organize",
-                "options": {
+    return (
+        rows("Everybody, over the time in view", "short")
+        .targets([row_of(short) for short in queries])
+        .span(24)
+        .height(9)
+        .overrides(
+            [override(name, unit=unit, decimals=0) for name, unit in zip(names, units, strict=True)]
+        )
+        .with_transformation(DataTransformerConfig("merge", options={}))
+        .with_transformation(
+            DataTransformerConfig(
+                "organize",
+                options={
                     "excludeByName": {"Time": True},
                     "renameByName": dict(zip(fields, names, strict=True)),
                 },
-            },
-        ],
-        about=told(
-            "Answers and refusals within the time in view; agreement since the beginning, over "
-            "the answers that could be compared.",
-            calm="it is a list; the panels above judge.",
-            do="few compared answers say little: read the agreement with that column.",
-        ),
+            )
+        )
+        .description(
+            told(
+                "Answers and refusals within the time in view; agreement since the beginning, over "
+                "the answers that could be compared.",
+                calm="it is a list; the panels above judge.",
+                do="few compared answers say little: read the agreement with that column.",
+            )
+        )
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
 from . import rows_health, rows_labels, rows_quality, rows_stream
 from .board import board
-from .panels import Json
 
 ABOUT = (
     "Is it healthy, is the model good, did the world drift, are labels flowing, is the money well "
@@ -13,8 +14,8 @@ ABOUT = (
 )
 
 
-def overview() -> Json:
-    """The dashboard's JSON."""
+def overview() -> Dashboard:
+    """The dashboard."""
     return board(
         "headrace-overview",
         ABOUT,

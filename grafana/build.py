@@ -8,26 +8,27 @@ With --check nothing is written; a dashboard that is not what the code says make
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from .board_annotators import annotators
 from .board_drift import drift
 from .board_overview import overview
-from .panels import Json
 
 FOLDER = Path(__file__).parent / "dashboards"
 
 
-def boards() -> list[Json]:
+def boards() -> list[Dashboard]:
     """All dashboards, the overview first."""
-    return [overview(), drift(), annotators()]
+    return [made.build() for made in (overview(), drift(), annotators())]
 
 
-def text_of(board: Json) -> str:
+def text_of(board: Dashboard) -> str:
     """A dashboard as its file holds it."""
-    return json.dumps(board, indent=2, ensure_ascii=False) + "\n"
+    return JSONEncoder(indent=2, ensure_ascii=False).encode(board) + "\n"
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
     is_check = parser.parse_args().check
     stale = []
     for board in boards():
-        path, text = FOLDER / f"{board['uid']}.json", text_of(board)
+        path, text = FOLDER / f"{board.uid}.json", text_of(board)
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
         stale.append(path.name)

@@ -1,7 +1,7 @@
-"""Words the dashboards are written in: targets, panels, rows, and a board made of them.
+"""The house style of the dashboards on Grafana's own builders: queries, thresholds, panels.
 
-A panel is a dict as Grafana reads it, made from what a person has to decide: the title, the query,
-the unit, from where it is red, and what to do then. Queries are written short:
+A panel is a builder of `grafana_foundation_sdk` with what all panels of its kind have in common;
+the rows say the rest in the builder's own words. Queries are written short:
 
     {S}  job, instance and stream, as chosen above      {P}  job and instance alone
     [R]  the shortest range that gives a rate
@@ -9,17 +9,32 @@ the unit, from where it is red, and what to do then. Queries are written short:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Protocol, Self, TypeVar
 
-Json = dict[str, Any]
+from grafana_foundation_sdk.builders import (
+    barchart,
+    bargauge,
+    common,
+    dashboard,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import common as options
+from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat, QueryEditorMode
 
-SCHEMA_VERSION = 39
-"""That of Grafana 11.0; newer ones bring it up to theirs as they load it."""
+Panel = Builder[model.Panel]
+Override = Builder[model.DashboardFieldConfigSourceOverrides]
 
-WIDTH = 24
-GREEN, YELLOW, RED, BLUE, GREY, TEXT = "green", "yellow", "red", "blue", "#8e8e8e", "text"
-SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+GREEN, YELLOW, RED, BLUE, GREY = "green", "yellow", "red", "blue", "#8e8e8e"
+SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 _SHORT = {
     "{S": '{job=~"$job",instance=~"$instance",stream="$stream"',
@@ -50,397 +65,295 @@ def told(about: str, do: str, *, red: str = "", calm: str = "") -> str:
     )
 
 
-# -------------------------------------------------------------------------------- thresholds
+# ------------------------------------------------------------------------ thresholds, colours
 
 
-def above(yellow: float | None, red: float | None) -> list[Json]:
+def steps(*pairs: tuple[float | None, str]) -> list[model.Threshold]:
+    """Thresholds as (from where, colour), the first from nowhere."""
+    return [model.Threshold(value, color) for value, color in pairs]
+
+
+def above(yellow: float | None, red: float | None) -> list[model.Threshold]:
     """Green, then yellow, then red as the value grows; None leaves a step out."""
-    steps = [(None, GREEN), (yellow, YELLOW), (red, RED)]
-    return [{"color": c, "value": v} for v, c in steps if v is not None or c == GREEN]
+    grown = [(value, color) for value, color in ((yellow, YELLOW), (red, RED)) if value is not None]
+    return steps((None, GREEN), *grown)
 
 
-def below(red: float, yellow: float | None = None) -> list[Json]:
+def below(red: float, yellow: float | None = None) -> list[model.Threshold]:
     """Red under `red`, yellow under `yellow`, green from there on."""
-    steps: list[tuple[float | None, str]] = [(None, RED), (red, GREEN)]
-    if yellow is not None:
-        steps = [(None, RED), (red, YELLOW), (yellow, GREEN)]
-    return [{"color": color, "value": value} for value, color in steps]
+    if yellow is None:
+        return steps((None, RED), (red, GREEN))
+    return steps((None, RED), (red, YELLOW), (yellow, GREEN))
 
 
-def never(color: str = BLUE) -> list[Json]:
+def never() -> list[model.Threshold]:
     """No value is bad by itself; the description has to say why."""
-    return [{"color": color, "value": None}]
+    return steps((None, BLUE))
+
+
+def fixed(color: str) -> model.FieldColor:
+    """One colour, whatever the value."""
+    return model.FieldColor(model.FieldColorModeId.FIXED, color)
+
+
+def override(name: str, **properties: object) -> Override:
+    """Other properties for the field of this name; `a__b` stands for `a.b`."""
+    return (
+        dashboard.DashboardFieldConfigSourceOverrides()
+        .matcher(model.MatcherConfig("byName", name))
+        .properties(
+            [model.DynamicConfigValue(k.replace("__", "."), v) for k, v in properties.items()]
+        )
+    )
+
+
+def mapping(words: dict[str, tuple[str, str]]) -> list[model.ValueMapping]:
+    """Numbers shown as words: {"0": ("STABLE", GREEN), ...}."""
+    return [
+        model.ValueMap(
+            {
+                value: model.ValueMappingResult(text, color, index=i)
+                for i, (value, (text, color)) in enumerate(words.items())
+            }
+        )
+    ]
 
 
 # ----------------------------------------------------------------------------------- targets
 
 
-def line(short: str, legend: str = "", **more: Any) -> Json:
+def line(short: str, legend: str = "__auto") -> prometheus.Dataquery:
     """A query over the time in view."""
-    target = {"expr": query(short), "legendFormat": legend or "__auto", "range": True}
-    return {**target, "datasource": SOURCE, "editorMode": "code", **more}
+    return (
+        prometheus.Dataquery()
+        .expr(query(short))
+        .legend_format(legend)
+        .range()
+        .datasource(SOURCE)
+        .editor_mode(QueryEditorMode.CODE)
+    )
 
 
-def now(short: str, legend: str = "", **more: Any) -> Json:
+def now(short: str, legend: str = "__auto") -> prometheus.Dataquery:
     """A query at the end of the time in view."""
-    return line(short, legend, range=False, instant=True, **more)
+    return line(short, legend).instant()
 
 
-def row_of(short: str) -> Json:
+def row_of(short: str) -> prometheus.Dataquery:
     """A query at the end of the time in view, as rows of a table."""
-    return now(short, format="table")
+    return now(short).format(PromQueryFormat.TABLE)
 
 
 # ------------------------------------------------------------------------------------ panels
 
 
-def panel(
-    kind: str,
-    title: str,
-    targets: Sequence[Json] | str,
-    *,
-    unit: str,
-    steps: list[Json],
-    about: str,
-    width: int,
-    height: int,
-    options: Json,
-    custom: Json | None = None,
-    defaults: Json | None = None,
-    overrides: Sequence[Json] = (),
-    transformations: Sequence[Json] = (),
-    links: Sequence[Json] = (),
-) -> Json:
-    """A panel of any kind; it has no place yet."""
-    if isinstance(targets, str):
-        targets = [line(targets)]
-    made = {
-        "type": kind,
-        "title": title,
-        "description": about,
-        "datasource": SOURCE,
-        "gridPos": {"w": width, "h": height},
-        "targets": [{"refId": chr(ord("A") + i), **t} for i, t in enumerate(targets)],
-        "fieldConfig": {
-            "defaults": {
-                "unit": unit,
-                "thresholds": {"mode": "absolute", "steps": steps},
-                "color": {"mode": "thresholds"},
-                **({"custom": custom} if custom else {}),
-                **(defaults or {}),
-            },
-            "overrides": list(overrides),
-        },
-        "options": options,
-    }
-    if transformations:
-        made["transformations"] = list(transformations)
-    if links:
-        made["links"] = list(links)
-    return made
+class _Made(Protocol):
+    """What the builders of all kinds of panels have in common, as far as it is used here."""
+
+    def title(self, title: str) -> Self: ...
+    def datasource(self, datasource: model.DataSourceRef) -> Self: ...
+    def unit(self, unit: str) -> Self: ...
+    def thresholds(self, thresholds: Builder[model.ThresholdsConfig]) -> Self: ...
+    def color_scheme(self, color: Builder[model.FieldColor]) -> Self: ...
+    def span(self, w: int) -> Self: ...
+    def height(self, h: int) -> Self: ...
 
 
-def stat(
-    title: str,
-    short: str,
-    *,
-    unit: str,
-    steps: list[Json],
-    about: str,
-    width: int = 4,
-    height: int = 4,
-    none: str = "nothing yet",
-    decimals: int | None = None,
-    mappings: Sequence[Json] = (),
-    graph: bool = True,
-) -> Json:
-    """One number on a coloured ground; `none` is shown where there is no sample."""
-    defaults: Json = {"noValue": none, "mappings": list(mappings)}
-    if decimals is not None:
-        defaults["decimals"] = decimals
-    is_plain = all(step["color"] not in (RED, YELLOW) for step in steps)
-    options = {
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-        "colorMode": "value" if is_plain else "background",
-        "graphMode": "area" if graph else "none",
-        "textMode": "value",
-        "justifyMode": "center",
-        "orientation": "auto",
-    }
-    return panel(
-        "stat",
-        title,
-        short,
-        unit=unit,
-        steps=steps,
-        about=about,
-        width=width,
-        height=height,
-        options=options,
-        defaults=defaults,
+_P = TypeVar("_P", bound=_Made)
+_BY_THRESHOLD = dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS)
+_BY_SERIES = dashboard.FieldColor().mode(model.FieldColorModeId.PALETTE_CLASSIC)
+
+
+def _styled(made: _P, title: str, unit: str, limits: list[model.Threshold]) -> _P:
+    """What every panel has, as large as most are."""
+    return (
+        made.title(title)
+        .datasource(SOURCE)
+        .unit(unit)
+        .thresholds(dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(limits))
+        .color_scheme(_BY_THRESHOLD)
+        .span(8)
+        .height(8)
     )
 
 
-def lines(
-    title: str,
-    targets: Sequence[Json] | str,
-    *,
-    unit: str,
-    steps: list[Json],
-    about: str,
-    width: int = 8,
-    height: int = 8,
-    low: float | None = None,
-    high: float | None = None,
-    decimals: int | None = None,
-    log: bool = False,
-    stacked: str = "",
-    bars: bool = False,
-    overrides: Sequence[Json] = (),
-) -> Json:
-    """Lines over time, with the thresholds drawn in; `stacked` is "normal", "percent" or ""."""
-    has_limits = len(steps) > 1
-    custom = {
-        "drawStyle": "bars" if bars else "line",
-        "lineWidth": 0 if bars else 2 if not stacked else 1,
-        "lineInterpolation": "linear",
-        "fillOpacity": 80 if bars else 60 if stacked else 0,
-        "showPoints": "never",
-        "spanNulls": False,
-        "axisBorderShow": False,
-        "stacking": {"mode": stacked or "none", "group": "A"},
-        "thresholdsStyle": {"mode": "dashed" if has_limits else "off"},
-        "scaleDistribution": {"type": "log", "log": 10} if log else {"type": "linear"},
-    }
-    limits = (("min", low), ("max", high), ("decimals", decimals))
-    options = {
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
-        "tooltip": {"mode": "multi", "sort": "desc"},
-    }
-    return panel(
-        "timeseries",
-        title,
-        targets,
-        unit=unit,
-        steps=steps,
-        about=about,
-        width=width,
-        height=height,
-        options=options,
-        custom=custom,
-        defaults={
-            "color": {"mode": "palette-classic"},
-            **{name: limit for name, limit in limits if limit is not None},
-        },
-        overrides=overrides,
+def _legend(*, is_shown: bool = True) -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .display_mode(options.LegendDisplayMode.LIST)
+        .placement(options.LegendPlacement.BOTTOM)
+        .show_legend(is_shown)
     )
 
 
-def timeline(
-    title: str,
-    targets: Sequence[Json] | str,
-    *,
-    unit: str,
-    steps: list[Json],
-    about: str,
-    width: int = 24,
-    height: int = 5,
-    decimals: int | None = None,
-    mappings: Sequence[Json] = (),
-) -> Json:
+def _tooltip(
+    mode: options.TooltipDisplayMode, order: options.SortOrder
+) -> common.VizTooltipOptions:
+    return common.VizTooltipOptions().mode(mode).sort(order)
+
+
+_LAST = common.ReduceDataOptions().calcs(["lastNotNull"]).fields("").values(False)
+
+
+def single(title: str, unit: str, limits: list[model.Threshold]) -> stat.Panel:
+    """One number on a coloured ground."""
+    is_plain = all(step.color not in (RED, YELLOW) for step in limits)
+    return (
+        _styled(stat.Panel(), title, unit, limits)
+        .span(4)
+        .height(4)
+        .no_value("nothing yet")
+        .reduce_options(_LAST)
+        .color_mode(
+            options.BigValueColorMode.VALUE if is_plain else options.BigValueColorMode.BACKGROUND
+        )
+        .graph_mode(options.BigValueGraphMode.AREA)
+        .text_mode(options.BigValueTextMode.VALUE)
+        .justify_mode(options.BigValueJustifyMode.CENTER)
+        .orientation(options.VizOrientation.AUTO)
+    )
+
+
+def bare(title: str, unit: str, limits: list[model.Threshold]) -> stat.Panel:
+    """One number without its course behind it."""
+    return single(title, unit, limits).graph_mode(options.BigValueGraphMode.NONE)
+
+
+def lines(title: str, unit: str, limits: list[model.Threshold]) -> timeseries.Panel:
+    """Lines over time, with the thresholds drawn in."""
+    style = options.GraphThresholdsStyleMode
+    drawn = style.DASHED if len(limits) > 1 else style.OFF
+    return (
+        _styled(timeseries.Panel(), title, unit, limits)
+        .color_scheme(_BY_SERIES)
+        .draw_style(options.GraphDrawStyle.LINE)
+        .line_interpolation(options.LineInterpolation.LINEAR)
+        .line_width(2)
+        .fill_opacity(0)
+        .show_points(options.VisibilityMode.NEVER)
+        .span_nulls(False)
+        .axis_border_show(False)
+        .stacking(common.StackingConfig().mode(options.StackingMode.NONE).group("A"))
+        .thresholds_style(common.GraphThresholdsStyleConfig().mode(drawn))
+        .legend(_legend())
+        .tooltip(_tooltip(options.TooltipDisplayMode.MULTI, options.SortOrder.DESCENDING))
+    )
+
+
+def stacked(title: str, unit: str) -> timeseries.Panel:
+    """Parts of a whole over time, one upon the other."""
+    return (
+        lines(title, unit, never())
+        .line_width(1)
+        .fill_opacity(60)
+        .stacking(common.StackingConfig().mode(options.StackingMode.NORMAL).group("A"))
+    )
+
+
+def timeline(title: str, unit: str, limits: list[model.Threshold]) -> statetimeline.Panel:
     """A coloured band for each series, by the thresholds."""
-    defaults: Json = {"mappings": list(mappings)}
-    if decimals is not None:
-        defaults["decimals"] = decimals
-    return panel(
-        "state-timeline",
-        title,
-        targets,
-        unit=unit,
-        steps=steps,
-        about=about,
-        width=width,
-        height=height,
-        custom={"lineWidth": 0, "fillOpacity": 80},
-        defaults=defaults,
-        options={
-            "mergeValues": True,
-            "showValue": "never",
-            "alignValue": "left",
-            "rowHeight": 0.8,
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
-            "tooltip": {"mode": "single", "sort": "none"},
-        },
+    return (
+        _styled(statetimeline.Panel(), title, unit, limits)
+        .span(24)
+        .height(5)
+        .line_width(0)
+        .fill_opacity(80)
+        .merge_values(True)
+        .show_value(options.VisibilityMode.NEVER)
+        .align_value(options.TimelineValueAlignment.LEFT)
+        .row_height(0.8)
+        .legend(_legend(is_shown=False))
+        .tooltip(_tooltip(options.TooltipDisplayMode.SINGLE, options.SortOrder.NONE))
     )
 
 
-def ranking(
-    title: str,
-    short: str,
-    legend: str,
-    *,
-    unit: str,
-    steps: list[Json],
-    about: str,
-    width: int = 8,
-    height: int = 8,
-    high: float | None = None,
-    decimals: int | None = 2,
-) -> Json:
+def ranking(title: str, unit: str, limits: list[model.Threshold]) -> bargauge.Panel:
     """Horizontal bars, the highest first if the query sorts them."""
-    limits = (("max", high), ("decimals", decimals))
-    return panel(
-        "bargauge",
-        title,
-        [now(short, legend)],
-        unit=unit,
-        steps=steps,
-        about=about,
-        width=width,
-        height=height,
-        defaults={"min": 0, **{name: limit for name, limit in limits if limit is not None}},
-        options={
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
-            "displayMode": "gradient",
-            "orientation": "horizontal",
-            "showUnfilled": True,
-            "valueMode": "color",
-            "namePlacement": "left",
-            "sizing": "auto",
-            "minVizHeight": 16,
-            "minVizWidth": 8,
-            "maxVizHeight": 40,
-        },
+    return (
+        _styled(bargauge.Panel(), title, unit, limits)
+        .min(0)
+        .decimals(2)
+        .reduce_options(_LAST)
+        .display_mode(options.BarGaugeDisplayMode.GRADIENT)
+        .orientation(options.VizOrientation.HORIZONTAL)
+        .show_unfilled(True)
+        .value_mode(options.BarGaugeValueMode.COLOR)
+        .name_placement(options.BarGaugeNamePlacement.LEFT)
+        .sizing(options.BarGaugeSizing.AUTO)
+        .min_viz_height(16)
+        .min_viz_width(8)
+        .max_viz_height(40)
     )
 
 
 def columns(
-    title: str,
-    sides: Iterable[tuple[str, str, str]],
-    by: str,
-    *,
-    unit: str,
-    about: str,
-    width: int = 12,
-    height: int = 8,
-) -> Json:
+    title: str, unit: str, by: str, sides: Iterable[tuple[str, str, str]]
+) -> barchart.Panel:
     """Upright bars side by side: (name, query, colour) a side, one place for each value of `by`."""
-    sides = list(sides)
-    excluded = {f"Time {i + 1}": True for i in range(len(sides))} | {"Time": True}
-    overrides = []
-    for i, (name, _, color) in enumerate(sides):
-        overrides.append(
-            override(
-                f"Value #{chr(ord('A') + i)}",
-                displayName=name,
-                color={"mode": "fixed", "fixedColor": color},
-            )
+    made = (
+        _styled(barchart.Panel(), title, unit, never())
+        .color_scheme(_BY_SERIES)
+        .min(0)
+        .fill_opacity(75)
+        .line_width(0)
+        .axis_border_show(False)
+        .x_field(by)
+        .orientation(options.VizOrientation.VERTICAL)
+        .show_value(options.VisibilityMode.NEVER)
+        .stacking(options.StackingMode.NONE)
+        .group_width(0.8)
+        .bar_width(0.95)
+        .x_tick_label_rotation(0)
+        .legend(_legend())
+        .tooltip(_tooltip(options.TooltipDisplayMode.MULTI, options.SortOrder.NONE))
+        .with_transformation(
+            model.DataTransformerConfig("joinByField", options={"byField": by, "mode": "outer"})
         )
-    return panel(
-        "barchart",
-        title,
-        [row_of(short) for _, short, _ in sides],
-        unit=unit,
-        steps=never(),
-        about=about,
-        width=width,
-        height=height,
-        custom={"fillOpacity": 75, "lineWidth": 0, "axisBorderShow": False},
-        defaults={"min": 0, "color": {"mode": "palette-classic"}},
-        overrides=overrides,
-        transformations=[
-            {"id": "joinByField", "options": {"byField": by, "mode": "outer"}},
-            {"id": "organize", "options": {"excludeByName": excluded}},
-        ],
-        options={
-            "xField": by,
-            "orientation": "vertical",
-            "showValue": "never",
-            "stacking": "none",
-            "groupWidth": 0.8,
-            "barWidth": 0.95,
-            "xTickLabelRotation": 0,
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
-            "tooltip": {"mode": "multi", "sort": "none"},
-        },
+    )
+    excluded = {"Time": True}
+    overrides: list[Override] = []
+    for i, (name, short, color) in enumerate(sides):
+        made.with_target(row_of(short))
+        field = f"Value #{chr(ord('A') + i)}"
+        overrides.append(override(field, displayName=name, color=fixed(color)))
+        excluded[f"Time {i + 1}"] = True
+    return made.overrides(overrides).with_transformation(
+        model.DataTransformerConfig("organize", options={"excludeByName": excluded})
     )
 
 
-def heat(
-    title: str,
-    short: str,
-    *,
-    unit: str,
-    about: str,
-    width: int = 12,
-    height: int = 8,
-) -> Json:
+def heat(title: str, unit: str, short: str) -> heatmap.Panel:
     """A histogram over time: the darker, the more."""
-    return panel(
-        "heatmap",
-        title,
-        [line(short, "{{le}}", format="heatmap")],
-        unit=unit,
-        steps=never(),
-        about=about,
-        width=width,
-        height=height,
-        custom={"scaleDistribution": {"type": "linear"}},
-        options={
-            "calculate": False,
-            "color": {"mode": "scheme", "scheme": "Blues", "steps": 32, "exponent": 0.5},
-            "cellGap": 1,
-            "yAxis": {"unit": unit, "axisPlacement": "left"},
-            "rowsFrame": {"layout": "auto"},
-            "cellValues": {"unit": "short"},
-            "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
-            "legend": {"show": True},
-            "showValue": "never",
-        },
+    return (
+        _styled(heatmap.Panel(), title, unit, never())
+        .with_target(line(short, "{{le}}").format(PromQueryFormat.HEATMAP))
+        .calculate(False)
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(HeatmapColorMode.SCHEME)
+            .scheme("Blues")
+            .steps(32)
+            .exponent(0.5)
+        )
+        .cell_gap(1)
+        .y_axis(heatmap.YAxisConfig().unit(unit).axis_placement(options.AxisPlacement.LEFT))
+        .rows_frame(heatmap.RowsHeatmapOptions().layout(options.HeatmapCellLayout.AUTO))
+        .cell_values(heatmap.CellValues().unit("short"))
+        .mode(options.TooltipDisplayMode.SINGLE)
+        .hide_y_histogram()
+        .show_color_scale(False)
+        .show_legend()
+        .show_value(options.VisibilityMode.NEVER)
     )
 
 
-def table(
-    title: str,
-    targets: Sequence[Json],
-    *,
-    unit: str,
-    about: str,
-    steps: list[Json] | None = None,
-    width: int = 12,
-    height: int = 8,
-    overrides: Sequence[Json] = (),
-    transformations: Sequence[Json] = (),
-) -> Json:
+def rows(title: str, unit: str) -> table.Panel:
     """Rows at the end of the time in view."""
-    return panel(
-        "table",
-        title,
-        targets,
-        unit=unit,
-        steps=steps or never(),
-        about=about,
-        width=width,
-        height=height,
-        custom={"align": "auto", "cellOptions": {"type": "auto"}, "filterable": False},
-        overrides=overrides,
-        transformations=transformations,
-        options={"showHeader": True, "cellHeight": "sm"},
+    return (
+        _styled(table.Panel(), title, unit, never())
+        .align(options.FieldTextAlignment.AUTO)
+        .cell_options(options.TableAutoCellOptions())
+        .filterable(False)
+        .show_header(True)
+        .cell_height(options.TableCellHeight.SM)
     )
-
-
-def override(name: str, *, regex: bool = False, **properties: Any) -> Json:
-    """Other properties for the field of this name; `a__b` stands for `a.b`."""
-    return {
-        "matcher": {"id": "byRegexp" if regex else "byName", "options": name},
-        "properties": [{"id": k.replace("__", "."), "value": v} for k, v in properties.items()],
-    }
-
-
-def mapping(words: dict[str, tuple[str, str]]) -> list[Json]:
-    """Numbers shown as words: {"0": ("STABLE", GREEN), ...}."""
-    options = {
-        value: {"text": text, "color": color, "index": i}
-        for i, (value, (text, color)) in enumerate(words.items())
-    }
-    return [{"type": "value", "options": options}]

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from .incident import CONFIG, history
-from .panels import Json
 from .prometheus import Prometheus
-from .view import View, markers_of
+from .view import Json, View, markers_of
 
 HERE = Path(__file__).parent
 MINUTES = 85.0

@@ -2,108 +2,92 @@
 
 from __future__ import annotations
 
-from .panels import Json, line, lines, never, told
+from .panels import Panel, line, lines, never, told
 from .rows_health import BAND
 
 
-def beyond_accuracy() -> list[Json]:
+def beyond_accuracy() -> list[Panel]:
     """Classes, calibration, evidence, and the twins that judge the choosing."""
     return [
-        lines(
-            "Balanced accuracy, kappa and F1",
-            [line('min by (measure) (headrace_quality_ratio{S,estimate="value"})', "{{measure}}")],
-            unit="percentunit",
-            steps=never(),
-            about=told(
+        lines("Balanced accuracy, kappa and F1", "percentunit", never())
+        .with_target(
+            line('min by (measure) (headrace_quality_ratio{S,estimate="value"})', "{{measure}}")
+        )
+        .description(
+            told(
                 "Estimated over the same window as the accuracy, each class counting alike in two "
                 "of them; the lowest worker. Their intervals are in `headrace report`.",
                 calm="what is good depends on the classes; look at falls.",
                 do="one falls and accuracy does not: a rare class is missed; the panel beside it "
                 "says which.",
-            ),
+            )
         ),
-        lines(
-            "Recall by class",
-            [
-                line(
-                    "min by (class) "
-                    '(headrace_class_quality_ratio{S,measure="recall",estimate="value"})',
-                    "{{class}}",
-                )
-            ],
-            unit="percentunit",
-            steps=never(),
-            low=0,
-            high=1,
-            about=told(
+        lines("Recall by class", "percentunit", never())
+        .with_target(
+            line(
+                "min by (class) "
+                '(headrace_class_quality_ratio{S,measure="recall",estimate="value"})',
+                "{{class}}",
+            )
+        )
+        .min(0)
+        .max(1)
+        .description(
+            told(
                 "Estimated share of a class's events that are predicted as that class, the first "
                 "classes only. A rare class has few labels and a wide interval.",
                 calm="a rare class jumps about; its interval is in `headrace report`.",
                 do="one class falls for hours: annotators' guidelines, then its features.",
-            ),
+            )
         ),
-        lines(
-            "Calibration error",
-            [
-                line('max(headrace_calibration_error_ratio{S,estimate="error"})', "error"),
-                line('max(headrace_calibration_error_ratio{S,estimate="floor"})', "by chance"),
-            ],
-            unit="percentunit",
-            steps=never(),
-            low=0,
-            about=told(
+        lines("Calibration error", "percentunit", never())
+        .with_target(line('max(headrace_calibration_error_ratio{S,estimate="error"})', "error"))
+        .with_target(line('max(headrace_calibration_error_ratio{S,estimate="floor"})', "by chance"))
+        .min(0)
+        .description(
+            told(
                 "How far confidence is from the share that is right, and how far it would be by "
                 "chance from so few labels if it were exact.",
                 calm="at the height of chance nothing is known against it.",
                 do="far above chance for a day: do not act on single confidences downstream.",
-            ),
+            )
         ),
-        lines(
-            "What choosing gains over random",
-            [
-                line('min(headrace_choosing_gain_ratio{S,estimate="value"})', "estimated"),
-                line('min(headrace_choosing_gain_ratio{S,estimate="low"})', "at least"),
-                line('min(headrace_choosing_gain_ratio{S,estimate="high"})', "at most"),
-            ],
-            unit="percentunit",
-            steps=never(),
-            overrides=BAND,
-            about=told(
+        lines("What choosing gains over random", "percentunit", never())
+        .with_target(line('min(headrace_choosing_gain_ratio{S,estimate="value"})', "estimated"))
+        .with_target(line('min(headrace_choosing_gain_ratio{S,estimate="low"})', "at least"))
+        .with_target(line('min(headrace_choosing_gain_ratio{S,estimate="high"})', "at most"))
+        .overrides(BAND)
+        .description(
+            told(
                 "Accuracy of small twins that choose their labels, less that of twins that take as "
                 "many at random, with its 95 % interval.",
                 calm="an interval around 0 is no news.",
                 do='all of it below 0 for days: `query.strategy = "random"` is better here.',
-            ),
+            )
         ),
-        lines(
-            "Labels random would need",
-            [
-                line('min(headrace_random_labels_ratio{S,estimate="value"})', "estimated"),
-                line('min(headrace_random_labels_ratio{S,estimate="low"})', "at least"),
-                line('min(headrace_random_labels_ratio{S,estimate="high"})', "at most"),
-            ],
-            unit="percentunit",
-            steps=never(),
-            low=0,
-            overrides=BAND,
-            about=told(
+        lines("Labels random would need", "percentunit", never())
+        .with_target(line('min(headrace_random_labels_ratio{S,estimate="value"})', "estimated"))
+        .with_target(line('min(headrace_random_labels_ratio{S,estimate="low"})', "at least"))
+        .with_target(line('min(headrace_random_labels_ratio{S,estimate="high"})', "at most"))
+        .min(0)
+        .overrides(BAND)
+        .description(
+            told(
                 "How many labels the twins would need if they took them at random, as a share of "
                 "those they have; empty while it can't be told.",
                 calm="100 % is as many.",
                 do="below 100 % for days: see what choosing gains, on the left.",
-            ),
+            )
         ),
-        lines(
-            "How old the evidence is",
-            [line("max by (kind) (headrace_model_evidence_age_seconds{S})", "{{kind}}")],
-            unit="s",
-            steps=never(),
-            low=0,
-            about=told(
+        lines("How old the evidence is", "s", never())
+        .with_target(line("max by (kind) (headrace_model_evidence_age_seconds{S})", "{{kind}}"))
+        .min(0)
+        .description(
+            told(
                 "Of a committee: the mean age of the labels that it judges by, and its memory: the "
                 "age at which a label near by counts 1/e.",
                 calm="a world that stands still is best judged by old labels too.",
                 do="the mean grows by a day each day: no labels come; see Labelling.",
-            ),
+            )
         ),
     ]

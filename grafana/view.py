@@ -9,9 +9,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .panels import Json
 from .prometheus import Prometheus
 
+Json = dict[str, Any]
 Series = dict[str, Any]
 Choices = dict[str, list[str]]
 
@@ -45,7 +45,7 @@ class View:
             if label:
                 values = self.server.values(label[1], label[2], self.start, self.end)
             else:
-                values = self._results(query, variable["regex"])
+                values = self._results(query, variable.get("regex", ""))
             found[variable["name"]] = values if variable["multi"] else values[:1]
         return found
 
@@ -95,7 +95,7 @@ class View:
 
 def markers_of(board: Json) -> list[Json]:
     """Its markers, but for the one that Grafana itself puts there."""
-    return [marker for marker in board["annotations"]["list"] if "builtIn" not in marker]
+    return [marker for marker in board["annotations"]["list"] if not marker["builtIn"]]
 
 
 def _legend(target: Json, labels: dict[str, str]) -> str:

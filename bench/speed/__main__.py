@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     add("--only", type=lambda text: tuple(text.split(",")), default=("",), metavar="START,...",
         help="jobs whose names begin so, such as aims, growth/features, endless")  # fmt: skip
     add("--no-runs", action="store_true", help="measure nothing")
+    add("--anew", action="store_true", help="measure what is there as well")
     add("--keep-stale", action="store_true", help="do not measure anew what older code made")
     add("--rows", type=Path, default=ROWS, help="the rows (default: beside this file)")
     add("--out", type=Path, default=ROOT / "docs", help="folder of the page (default: docs)")
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = read(args.rows)
     if not args.no_runs:
         jobs = [job for job in all_jobs() if job.startswith(args.only)]
-        todo = left_to_do(jobs, made, scale)
+        todo = left_to_do(jobs, {} if args.anew else made)
         if args.keep_stale:
             todo = [job for job in todo if job not in made]
         made |= _measured(todo, scale, console, args.rows)

@@ -72,20 +72,26 @@ def play(
     engine, rows = hr.Engine(settings=settings), list[Row]()
     simulation, before = Simulation(engine, hr.oracles.Delayed(late_s)), memory_mib("VmRSS")
     wall, cpu = time.perf_counter(), time.process_time()
-    for _ in simulation.play(stream(events_n, concept_n), settle=False):
-        n = engine.shard.events_n
-        if n >= (len(rows) + 1) * look_every_n:
-            peak = memory_mib("VmHWM")
-            rows.append(
-                Row(
-                    name=name,
-                    events_n=n,
-                    us=1e6 * (time.process_time() - cpu) / n,
-                    per_s=n / (time.perf_counter() - wall),
-                    labels_n=engine.report.labels.settled_n,
-                    peak_mib=peak,
-                    own_mib=None if peak is None or before is None else peak - before,
-                    note=f"{engine.report.retraining.ordered_n} retrainings",
-                )
+
+    def look() -> None:
+        n, peak = engine.shard.events_n, memory_mib("VmHWM")
+        rows.append(
+            Row(
+                name=name,
+                events_n=n,
+                us=1e6 * (time.process_time() - cpu) / n,
+                per_s=n / (time.perf_counter() - wall),
+                labels_n=engine.report.labels.settled_n,
+                peak_mib=peak,
+                own_mib=None if peak is None or before is None else peak - before,
+                note=f"{engine.report.retraining.ordered_n} retrainings",
             )
+        )
+
+    for _ in simulation.play(stream(events_n, concept_n), settle=False):
+        if engine.shard.events_n >= (len(rows) + 1) * look_every_n:
+            look()
+    # What came behind the last output gave no piece to look behind.
+    if len(rows) < events_n // look_every_n:
+        look()
     return rows

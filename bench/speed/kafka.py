@@ -103,7 +103,7 @@ async def worker(settings: Settings, events_n: int) -> Found:
     running = asyncio.create_task(station.run(stop))
     while station.session is None or station.why_not_ready():
         await asyncio.sleep(0.01)
-    shards = station.session.flow.shards
+    shards = station.session.flow.owned.shards
     first_n = sum(owned.arrived for owned in shards.values())
     cpu, began = time.process_time(), time.perf_counter()
     while sum(owned.arrived for owned in shards.values()) < events_n:

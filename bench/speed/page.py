@@ -11,13 +11,14 @@ from bench.speed.aims import AIMS, WORKER, Aim
 from bench.speed.growth import AXES, MODELS
 from bench.speed.peers import BUDGET, FAMILIES
 from bench.speed.plots import NAMES, PICTURES, draw, points
-from bench.speed.rows import Made, Row
+from bench.speed.rows import Made, Row, Scale
 
 RIVAL = "peers/vw:--active, from Python"
 
 
 def write_page(made: Mapping[str, Made], folder: Path) -> Path:
     """Write BENCHMARKS.md and its pictures into the folder; the page's path."""
+    folder.mkdir(parents=True, exist_ok=True)
     draw(made, folder / "img")
     path = folder / "BENCHMARKS.md"
     path.write_text(page(made), encoding="utf-8")
@@ -45,8 +46,13 @@ def _opening(made: Mapping[str, Made]) -> list[str]:
     jobs = list(made.values())
     aims = [_reached(aim, made) for aim in AIMS]
     reached_n = sum(found.startswith("**yes") for found in aims)
-    scales = sorted({job.scale for job in jobs})
-    said = " and ".join(f"{n:,} events, the best of {repeats}" for n, repeats in scales)
+    scales: dict[Scale, set[str]] = {}
+    for job in jobs:
+        scales.setdefault(job.scale, set()).add(job.job.partition("/")[0])
+    said = "; ".join(
+        f"{n:,} events, the best of {repeats} ({', '.join(sorted(families))})"
+        for (n, repeats), families in sorted(scales.items(), reverse=True)
+    )
     failed = [job.job for job in jobs if any(row.us is None for row in job.rows)]
     return [
         "# What is aimed at, and what is reached",
@@ -63,8 +69,8 @@ def _opening(made: Mapping[str, Made]) -> list[str]:
         f"{min(job.load for job in jobs):.1f} to {max(job.load for job in jobs):.1f}. "
         + (f"Not measured: {', '.join(failed)}." if failed else "Nothing is left out."),
         "",
-        f"**Times** are CPU of the process: {said}; nothing is played again once 20 s have passed, and "
-        "rows that are slow by nature have fewer events, as the tables say. "
+        f"**Times** are CPU of the process: {said}. Nothing is played again once 20 s have "
+        "passed, and rows that are slow by nature have fewer events, as the tables say. "
         "A *bare loop* takes its turn in the same process: river's logistic regression predicts "
         "each event of 20 numbers and learns those asked at random, without ledger, window, drift "
         "or log. Others work on the same cores, and the machine's speed moves by a half from "
@@ -250,7 +256,8 @@ def _growth(made: Mapping[str, Made]) -> list[str]:
         "more: asking, settling, learning, estimating, scoring anew. A dash: fewer labels than "
         "could be told apart. The pool is varied with rounds every so many events; else events are "
         "asked on arrival. Partitions are shards of one process, which share a model and hear each "
-        "other's labels; the same events are spread over them, 1,000 a turn, answered behind it.",
+        "other's labels; the same events are spread over them, 1,000 a turn, answered behind it. A "
+        "window or a reservoir as long as the stream is full at its end alone.",
         "",
         *("\n\n".join(pictures).split("\n")),
         "",
@@ -291,7 +298,8 @@ def _lessons(made: Mapping[str, Made]) -> list[str]:
 
 
 def _endless(made: Mapping[str, Made]) -> list[str]:
-    lines, said = [], []
+    lines: list[list[str]] = []
+    said: list[str] = []
     for job in ("endless/watching", "endless/asking"):
         rows = [row for row in _rows(made, job) if row.peak_mib is not None]
         for row in rows:
@@ -302,15 +310,19 @@ def _endless(made: Mapping[str, Made]) -> list[str]:
             first, last = rows[0].peak_mib or 1.0, rows[-1].peak_mib or 0.0
             word = "flat" if last <= endless.FLAT * first else "**not flat**"
             said.append(
-                f"*{rows[0].name}*: the last peak is {last / first:.3f} times the first, {word}"
+                f"*{rows[0].name}*, code `{made[job].code}`: at {rows[-1].events_n:,} events the "
+                f"peak is {last / first:.3f} times that of the first look, {word}"
             )
+        if rows and rows[-1].events_n < endless.EVENTS_N:
+            said.append(f"the look at {endless.EVENTS_N:,} was not taken there")
     head = ("what", "events so far", "peak MiB", "of that the run", "CPU µs an event",
             "events/s by the clock", "labels", "")  # fmt: skip
     return [
         "One engine with the defaults (the committee) catches up with two million events of 20 "
         "features, in batches of 1,000. Watching asks 0.1 %, answered at once. The other asks 1 %, "
         "has its answers 500 events late, and meets another concept every half million. Making the "
-        "events is in these times, and the time is of one run. Flat means that the last peak is at "
+        "events is in these times, and the time is of one run. A look comes with the first output "
+        "behind each half million. Flat means that the last peak is at "
         f"most {100 * endless.FLAT - 100:.0f} % above the first.",
         "",
         *table(head, lines),

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 from bench.experiments.plots import OURS, SINGLE, STYLE
 from bench.speed.growth import AXES, MODELS
 from bench.speed.rows import Made, Row
+from matplotlib.ticker import LogLocator, NullLocator
 
 COLOURS = dict(zip(MODELS, (SINGLE, OURS), strict=True))
 NAMES = {
@@ -58,8 +59,11 @@ def draw(made: Mapping[str, Made], folder: Path) -> None:
                 axes.set_xlabel(NAMES[axis])
                 if name != "memory":
                     axes.set_yscale("log")
-            panels[0, 0].legend(loc="upper left")
-            figure.suptitle(what)
+                    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                    axes.yaxis.set_major_formatter("{x:g}")
+                    axes.yaxis.set_minor_locator(NullLocator())
+            figure.suptitle(what, x=0.02, ha="left")
+            figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="upper right", ncols=2)
             figure.tight_layout()
             path = folder / f"growth-{name}.svg"
             figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")

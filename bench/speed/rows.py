@@ -171,15 +171,13 @@ def write(path: Path, made: Iterable[Made]) -> None:
     fresh.replace(path)
 
 
-def left_to_do(jobs: Iterable[str], made: Mapping[str, Made], scale: Scale) -> list[str]:
-    """Jobs never made, made by other code or to another scale, and those that lacked something."""
+def left_to_do(jobs: Iterable[str], made: Mapping[str, Made]) -> list[str]:
+    """Jobs never made, made by other code, and those that lacked something."""
     now = code()
     return [
         job
         for job in jobs
-        if job not in made
-        or (made[job].code, made[job].scale) != (now, scale)
-        or any(row.us is None for row in made[job].rows)
+        if job not in made or made[job].code != now or any(row.us is None for row in made[job].rows)
     ]
 
 

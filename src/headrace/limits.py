@@ -76,8 +76,8 @@ def limits_reached(
 
 
 def _features(schemas: Sequence[Schema]) -> Limit:
-    n = sum(schema.unknown_n for schema in schemas)
-    names = _names(dict.fromkeys(name for schema in schemas for name in schema.ignored))
+    n = sum(schema.unused.unknown_n for schema in schemas)
+    names = _names(dict.fromkeys(name for schema in schemas for name in schema.unused.ignored))
     if any(schema.is_declared for schema in schemas):
         text = f"{n:,} values of features that schema.features does not declare ({names})"
         return Limit(kind="features", n=n, sentence=f"{text}: declare them, or leave it empty")
@@ -87,7 +87,7 @@ def _features(schemas: Sequence[Schema]) -> Limit:
 
 
 def _categories(schemas: Sequence[Schema]) -> Limit:
-    by_name = _added(schema.full for schema in schemas)
+    by_name = _added(schema.unused.full for schema in schemas)
     n, most = sum(by_name.values()), max((s.categories_max for s in schemas), default=0)
     text = (
         f"{n:,} values of features with more than {most:,} categories, told apart no more "
@@ -98,8 +98,8 @@ def _categories(schemas: Sequence[Schema]) -> Limit:
 
 
 def _classes(schemas: Sequence[Schema]) -> Limit:
-    names = dict.fromkeys(name for schema in schemas for name in schema.classes_ignored)
-    most = max((schema.classes_max for schema in schemas), default=0)
+    names = dict.fromkeys(name for schema in schemas for name in schema.class_names.ignored)
+    most = max((schema.class_names.most for schema in schemas), default=0)
     text = (
         f"{len(names):,} classes that found no room ({_names(names)}): schema.classes_max is "
         f"{most:,}; or map them by input.class_names"
@@ -108,8 +108,8 @@ def _classes(schemas: Sequence[Schema]) -> Limit:
 
 
 def _mistyped(schemas: Sequence[Schema]) -> Limit:
-    by_name = _added(schema.mistyped for schema in schemas)
-    n = sum(schema.mistyped_n for schema in schemas)
+    by_name = _added(schema.unused.mistyped for schema in schemas)
+    n = sum(schema.unused.mistyped_n for schema in schemas)
     text = (
         f"{n:,} values of another kind than their feature has, taken as missing "
         f"({_names(by_name)}): name the features in columns.categorical, or what stands for a "
@@ -119,7 +119,7 @@ def _mistyped(schemas: Sequence[Schema]) -> Limit:
 
 
 def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
-    by_name = _added(schema.numbers_in_texts for schema in schemas)
+    by_name = _added(schema.unused.numbers_in_texts for schema in schemas)
     n = sum(by_name.values())
     text = (
         f"{n:,} numbers in features whose first value was a text, taken as categories "
@@ -139,7 +139,7 @@ def _numbers_as_texts(schemas: Sequence[Schema]) -> Limit:
 
 
 def _not_finite(schemas: Sequence[Schema]) -> Limit:
-    n = sum(schema.not_finite_n for schema in schemas)
+    n = sum(schema.unused.not_finite_n for schema in schemas)
     return Limit(
         kind="not_finite", n=n, sentence=f"{n:,} values that are infinite, taken as missing"
     )

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
 
 import pytest
 
@@ -20,18 +21,45 @@ print(generate_latest(registry).decode())
 """
 
 
-def test_faust_counts_on_our_registry_under_its_own_prefix():
+SET = """
+from prometheus_client import generate_latest
+
+from headrace.drivers.faust import Frame, create_app
+from headrace.settings import parse
+
+for is_set in (False, True):
+    frame = Frame(parse({"worker": {"faust_sensor": is_set}}))
+    create_app(frame.settings, frame).monitor.count("turns", 3)
+    print(is_set, b"faust_" in generate_latest(frame.registry))
+"""
+
+
+def printed_by(code: str, folder: Path) -> str:
+    """What a process of its own prints there: the sensor turns off `_created` for all of it."""
     try:
         distribution("faust-streaming")
     except PackageNotFoundError:
         pytest.skip("faust is not here; it comes with the worker on Kafka")
-    # In a process of its own: it turns off `_created` for the whole process.
     done = subprocess.run(
-        [sys.executable, "-c", CODE], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    names = [line.split()[2] for line in done.stdout.splitlines() if line.startswith("# TYPE")]
+    return done.stdout
+
+
+def test_a_worker_counts_for_faust_only_where_it_is_set(tmp_path: Path):
+    assert printed_by(SET, tmp_path).splitlines() == ["False False", "True True"]
+
+
+def test_faust_counts_on_our_registry_under_its_own_prefix(tmp_path: Path):
+    out = printed_by(CODE, tmp_path)
+    names = [line.split()[2] for line in out.splitlines() if line.startswith("# TYPE")]
     assert "faust_total_events_total" in names
     assert [name for name in names if not name.startswith("faust_")] == []
-    assert 'faust_metrics_by_name{metric="turns"} 3.0' in done.stdout
-    assert "_created" not in done.stdout
+    assert 'faust_metrics_by_name{metric="turns"} 3.0' in out
+    assert "_created" not in out

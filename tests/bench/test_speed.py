@@ -47,7 +47,8 @@ def test_partitions_share_what_is_learned() -> None:
 
 def test_endless_has_a_row_at_every_look() -> None:
     rows = endless.play("few", 0.01, 500.0, 2_000, SMALL, events_n=4_000, look_every_n=2_000)
-    assert [row.events_n for row in rows] == [2_000, 4_000]
+    first, last = (row.events_n for row in rows)
+    assert 2_000 <= first < 2_200 and last == 4_000
     assert rows[-1].labels_n
 
 
@@ -80,7 +81,7 @@ def test_rows_are_kept_and_made_anew_for_other_code(tmp_path: Path) -> None:
     write(path, made)
     path.write_bytes(path.read_bytes() + b'{"job":"a","cut')
     assert read(path) == {one.job: one for one in made}
-    assert left_to_do("abcd", read(path), SMALL) == ["b", "c", "d"]
+    assert left_to_do("abcd", read(path)) == ["b", "c", "d"]
 
 
 def test_a_job_that_fails_is_a_row_that_says_so() -> None:
@@ -92,11 +93,16 @@ def test_a_job_that_fails_is_a_row_that_says_so() -> None:
 def test_a_page_is_written_from_few_rows(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     arguments = ["page", "--events", "400", "--repeats", "1", "--rows", str(rows)]
-    arguments += ["--out", str(tmp_path), "--only", "aims/watching,growth/pool/logistic/00050"]
+    arguments += [
+        "--out",
+        str(tmp_path / "docs"),
+        "--only",
+        "aims/watching,growth/pool/logistic/00050",
+    ]
     assert main(arguments) == 0
     assert list(read(rows)) == ["aims/watching, 0.1 % labels", "growth/pool/logistic/00050"]
-    assert "not measured" in (tmp_path / "BENCHMARKS.md").read_text(encoding="utf-8")
-    assert (tmp_path / "img" / "growth-label.svg").exists()
+    assert "not measured" in (tmp_path / "docs" / "BENCHMARKS.md").read_text(encoding="utf-8")
+    assert (tmp_path / "docs" / "img" / "growth-label.svg").exists()
 
 
 def test_the_page_is_made_of_the_rows() -> None:

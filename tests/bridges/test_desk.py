@@ -398,6 +398,17 @@ def test_a_session_is_a_cookie_that_no_other_site_can_use(world):
     world.play(story)
 
 
+def test_a_desk_is_reached_by_the_names_that_it_is_given(tmp_path):
+    async def story(w: World) -> None:
+        found = [
+            (await w.call("GET", "/v1/me", Host=name))[0]
+            for name in ("desk.example.org:8780", "127.0.0.1", "desk.example.com")
+        ]
+        assert found == [200, 200, 421]
+
+    World(tmp_path, public=["desk.example.org"]).play(story)
+
+
 def test_who_guesses_tokens_is_slowed_down(world):
     async def story(w: World) -> None:
         statuses = [

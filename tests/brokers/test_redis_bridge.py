@@ -107,6 +107,21 @@ def test_an_answer_is_brought_with_its_time_and_again_from_an_old_mark(rig, brid
     assert rig.entries("answers") == []
 
 
+@pytest.mark.parametrize(("trim", "left_n"), [(True, 0), (False, 1)])
+def test_streams_are_trimmed_unless_they_are_to_stay(redis_server, name, trim, left_n):
+    rig = Rig(redis_server, name, trim=trim)
+    with closing(rig.bridge()) as bridge:
+        bridge.send(sent("r1"))
+        receive(bridge)
+        ((entry, _),) = rig.take("eva")
+        rig.acknowledge(entry)
+        rig.answer("r1", "spam", "eva")
+        mark = receive(bridge).mark
+        receive(bridge, mark)
+    assert (len(rig.entries("tasks")), len(rig.entries("answers"))) == (left_n, left_n)
+    rig.client.close()
+
+
 def test_answers_begun_anew_by_a_clock_that_is_behind_are_refused(rig, bridge):
     rig.answer("r1", "spam", "eva")
     mark = bridge.receive("").mark

@@ -23,7 +23,9 @@ from simulation.cluster_worlds import World
 def told_by(world: World, *numbers: int) -> ReportedAccuracy:
     """What the shards of these workers make of their labels."""
     flows = [world.cluster.workers[number].flow for number in numbers]
-    shards = {n: owned.shard.shard for flow in flows if flow for n, owned in flow.shards.items()}
+    shards = {
+        n: owned.shard.shard for flow in flows if flow for n, owned in flow.owned.shards.items()
+    }
     trainer = world.cluster.workers[0].flow.training.trainer
     found = combine_report(world.settings, trainer, shards, {}).estimates.accuracy
     return ReportedAccuracy(found.accuracy, found.low, found.high, found.labels_n)

@@ -51,8 +51,8 @@ def truth(world: World) -> Any:
     desks: dict[int, Any] = {}
     for worker in world.cluster.workers:
         flow = worker.flow
-        shards |= {n: owned.shard.shard for n, owned in flow.shards.items()}
-        desks |= {n: owned.desk.desk for n, owned in flow.desks.items()}
+        shards |= {n: owned.shard.shard for n, owned in flow.owned.shards.items()}
+        desks |= {n: owned.desk.desk for n, owned in flow.owned.desks.items()}
     assert (len(shards), len(desks)) == (2, 2)
     trainer = world.cluster.workers[0].flow.training.trainer
     return point_of(combine_report(world.settings, trainer, shards, desks))
@@ -67,7 +67,7 @@ def test_the_curve_is_that_of_all_workers_together(
         settle(tracker)
     steps = sorted({step for _, step, _ in shelf.points})
     assert len(steps) >= 3
-    owned = [(len(w.flow.shards), len(w.flow.desks)) for w in world.cluster.workers]
+    owned = [(len(w.flow.owned.shards), len(w.flow.owned.desks)) for w in world.cluster.workers]
     assert owned == [(1, 1), (1, 1)], "one worker owned all, so nothing was put together"
     expected = truth(world)
     assert steps[-1] == expected.labels_n == len(world.answered)

@@ -67,19 +67,6 @@ def put(title: str, path: str, value: Any) -> Callable[[Json], None]:
     return change
 
 
-def renamed_key(title: str, path: str, new: str) -> Callable[[Json], None]:
-    """Misspell a key of a panel."""
-
-    def change(board: Json) -> None:
-        inner: Any = panel(board, title)
-        *way, last = path.split(".")
-        for key in way:
-            inner = inner[key]
-        inner[new] = inner.pop(last)
-
-    return change
-
-
 def on_variable(name: str, key: str, value: Any) -> Callable[[Json], None]:
     """Change a variable, or take it away."""
 
@@ -330,24 +317,9 @@ STATIC: tuple[Mutation, ...] = (
     Mutation("two panels with one id", _same_id, "ids of panels"),
     Mutation("beyond the edge", put("Lag", "gridPos.w", 99), "24 columns"),
     Mutation("two panels of one name", put("Lag", "title", "Budget"), "two panels"),
-    Mutation("a panel that needs a plugin", put("Lag", "type", "grafana-clock-panel"), "no panel"),
     Mutation("a table of time series", put("What is running", "targets.0.format", None), "format"),
-    Mutation("an instant over a range", put("Lag", "targets.0.instant", True), "either instant"),
+    Mutation("an instant of a stat", put("Lag", "targets.0.instant", True), "shows all instant"),
     Mutation("a heatmap of lines", put("Confidence", "type", "timeseries"), "heatmap", DRIFT),
-    # Keys that Grafana does not know
-    Mutation(
-        "misspelt option", renamed_key("Lag", "options.colorMode", "colourMode"), "model knows"
-    ),
-    Mutation(
-        "misspelt default",
-        renamed_key("Lag", "fieldConfig.defaults.noValue", "novalue"),
-        "novalue is nothing",
-    ),
-    Mutation(
-        "misspelt option of an option",
-        renamed_key("Lag", "options.reduceOptions.calcs", "calc"),
-        "calc is nothing",
-    ),
     # Markers
     Mutation("marker in seconds", on_marker("Adoptions", "expr", " * 1000", ""), "milliseconds"),
     Mutation(

@@ -18,7 +18,7 @@ from dashboards.checks import faults, panels_of, targets_of
 from dashboards.exporter import exported, families
 from headrace.settings import Settings
 
-BUILT = {board["uid"]: board for board in boards()}
+BUILT = {board.uid: board for board in boards()}
 SHIPPED = {
     path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.glob("*.json")
 }

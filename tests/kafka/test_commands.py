@@ -181,10 +181,10 @@ def is_over(session: Session | None, ends: dict[int, int]) -> bool:
     """All events are fed, all that was asked is answered, and the answers are learned."""
     return (
         session is not None
-        and {n: owned.arrived for n, owned in session.flow.shards.items()} == ends
-        and len(session.flow.desks) == 2
-        and all(not owned.desk.desk.open_n for owned in session.flow.desks.values())
-        and all(not owned.shard.shard.asking.open_n for owned in session.flow.shards.values())
+        and {n: owned.arrived for n, owned in session.flow.owned.shards.items()} == ends
+        and len(session.flow.owned.desks) == 2
+        and all(not owned.desk.desk.open_n for owned in session.flow.owned.desks.values())
+        and all(not owned.shard.shard.asking.open_n for owned in session.flow.owned.shards.values())
     )
 
 

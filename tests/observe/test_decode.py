@@ -126,7 +126,7 @@ def test_literals_that_are_not_json_are_read():
     assert found.batch.row(0).features == {"ok": 2.0, "x": None, "y": None, "z": None}
     schema = Schema(SchemaSettings())
     schema.rows(found.batch)
-    assert (schema.names, schema.not_finite_n) == (("ok",), 2)
+    assert (schema.names, schema.unused.not_finite_n) == (("ok",), 2)
 
 
 def test_texts_that_look_like_numbers_stay_texts():

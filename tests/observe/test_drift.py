@@ -117,7 +117,7 @@ def test_any_split_gives_the_same_changes_and_state(seed, watches, hold_n, run_n
     assert at_once == split == single
     for other in (parts, singles):
         assert other.statistics == whole.statistics
-        assert other.alarms_n == whole.alarms_n
+        assert other.record.alarms_n == whole.record.alarms_n
         assert vars(other).keys() == vars(whole).keys()
         assert (other.level, other._seq, other._fall_seq) == (
             whole.level,
@@ -164,7 +164,7 @@ def test_alarms_while_the_level_holds_are_not_told_again():
     wrong = ([False] * 100 + [True] * 100) * 3
     told = [c for c in (drift.error(w, at=0.0, seq=i) for i, w in enumerate(wrong)) if c]
     assert [c.level for c in told] == ["WARNING", "DRIFT"]
-    assert drift.alarms_n[("error", "hddm_w", "DRIFT")] == 1
+    assert drift.record.alarms_n[("error", "hddm_w", "DRIFT")] == 1
 
 
 def test_recovery_is_no_drift():
@@ -311,7 +311,7 @@ def test_a_rise_says_which_features_and_since_when_and_a_fall_does_not():
     assert abs(change.since - 1700) < 30
     [fall] = feed(drift, np.ones(700), seq0=2001)
     assert (fall.level, fall.features, fall.since) == ("STABLE", (), None)
-    assert drift.last_rise is change
+    assert drift.record.last_rise is change
 
 
 def test_what_moves_together_is_seen_by_all_inputs_at_once():
@@ -515,14 +515,14 @@ def test_a_predicted_class_that_comes_up_is_noticed_by_a_detector_of_its_own():
     predicted = np.where(np.arange(2000) < 1000, rng.integers(0, 2, 2000), 4)
     changes = feed(drift, np.full(2000, 0.9), predicted)
     assert changes and 1000 < changes[0].at < 1200
-    assert len(drift.watches[0].feeds) == 5
+    assert len(drift.watches.all[0].feeds) == 5
 
 
 def test_a_confidence_that_is_no_number_is_passed_over():
     drift = monitor(("confidence", "adwin"))
     drift.warm(0)
     assert feed(drift, [np.nan, 0.5, np.nan]) == []
-    assert drift.watches[0].feeds[0]._n == 1
+    assert drift.watches.all[0].feeds[0]._n == 1
 
 
 def test_every_fault_is_told_at_once():

@@ -88,14 +88,14 @@ def test_features_are_ordered_by_their_first_value_and_then_by_name():
     assert schema.names == ("b", "d", "a")
     assert schema.kinds == ("numeric", "numeric", "categorical")
     assert schema.appeared_n == 3
-    assert schema.not_finite_n == 1
+    assert schema.unused.not_finite_n == 1
 
 
 def test_a_value_of_the_other_kind_is_missing_and_counted():
     schema = Schema(SchemaSettings())
     rows = schema.rows(batch({"c": "red", "x": 1}, {"c": [], "x": "two"}, {"c": {}, "x": True}))
     assert np.array_equal(rows, [[0, 1], [np.nan, np.nan], [np.nan, 1]], equal_nan=True)
-    assert schema.mistyped_n == 3
+    assert schema.unused.mistyped_n == 3
     assert schema.seen_n.tolist() == [1, 2]
 
 
@@ -106,20 +106,20 @@ def test_a_number_in_a_categorical_feature_is_the_category_spelled_so():
     assert texts[:, 0].tolist() == [0, 0, 0, 1]
     assert numbers[:, 0].tolist() == [0, 2]
     assert schema.categories["zip"] == ["8001", "n/a", "3000"]
-    assert schema.mistyped_n == 0
+    assert schema.unused.mistyped_n == 0
 
 
 def test_declared_features_are_fixed():
     schema = Schema(SchemaSettings(features={"x": "numeric", "c": "categorical"}))
     rows = schema.rows(batch({"new": 1.0, "x": 2.0, "also": "a", "gone": None}))
     assert np.array_equal(rows, [[2, np.nan]], equal_nan=True)
-    assert (schema.names, schema.unknown_n, schema.appeared_n) == (("x", "c"), 2, 0)
+    assert (schema.names, schema.unused.unknown_n, schema.appeared_n) == (("x", "c"), 2, 0)
 
 
 def test_no_more_features_than_allowed():
     schema = Schema(SchemaSettings(features_max=2))
     assert schema.rows(batch({"a": 1, "b": 2, "c": 3}, {"c": 4, "d": "x"})).shape == (2, 2)
-    assert (schema.names, schema.unknown_n) == (("a", "b"), 3)
+    assert (schema.names, schema.unused.unknown_n) == (("a", "b"), 3)
 
 
 def test_categories_beyond_the_limit_share_one_code():
@@ -138,7 +138,7 @@ def test_known_numeric_columns_are_taken_as_they_are():
     again = batch({"a": 1, "b": 2}, {"a": -math.inf, "b": None})
     rows = schema.rows(again)
     assert np.array_equal(rows, [[1, 2], [np.nan, np.nan]], equal_nan=True)
-    assert (schema.not_finite_n, schema.seen_n.tolist()) == (1, [3, 3])
+    assert (schema.unused.not_finite_n, schema.seen_n.tolist()) == (1, [3, 3])
     assert np.isinf(again.numbers[1, 0])
 
 

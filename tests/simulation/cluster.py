@@ -373,7 +373,7 @@ class Worker:
         if flow is None:
             return
         found: dict[Part, Sequence[Kept]] = {}
-        turn = flow.turn
+        turn = flow.group.turn
         if flow.has_room:
             for part in self.places:
                 log = self.cluster.log(part)

@@ -227,7 +227,7 @@ class ErasureAudit:
         if found := differences(log, flows[0].training.log):
             self.wrong.append(f"the training log folded again gives another model: {found[0]}")
         for flow in flows:
-            for number, owned in flow.desks.items():
+            for number, owned in flow.owned.desks.items():
                 desk = PartitionDesk(self.world.settings, number)
                 for record in logs[Part(self.kafka.desk, number)].records[: owned.desk.position]:
                     desk.fold(*wire.desk_input_of(record), record.offset)

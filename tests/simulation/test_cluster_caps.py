@@ -63,7 +63,7 @@ def totals_in_the_shard(patch: pytest.MonkeyPatch) -> None:
         limit = Total(part_of(self._cap or 0, *of), part_of(self._money or 0, *of))
         budget.set_total(limit, budget.total_spent)
 
-    patch.setattr(PartitionShard, "_allow", allow)
+    patch.setattr(PartitionShard, "_allow_spending", allow)
 
 
 def gives_every_partition_its_part(patch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from headrace.flow.effects import Part
-from headrace.flow.hand import Hand
 from headrace.flow.parcels import Post
+from headrace.flow.worker_state import WorkerState
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_worlds import World
 
@@ -52,7 +52,7 @@ def test_the_other_partitions_go_on_and_the_group_says_who_has_it() -> None:
 def shards_of(world: World) -> list[int]:
     flow = world.cluster.workers[0].flow
     assert flow is not None
-    return sorted(flow.shards)
+    return sorted(flow.owned.shards)
 
 
 def test_where_the_group_leaves_it_so_the_worker_joins_it_anew() -> None:
@@ -74,5 +74,5 @@ def test_a_worker_that_was_frozen_mostly_goes_on_without_what_was_taken() -> Non
 
 
 def test_a_flow_that_keeps_what_was_taken_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Hand, "fenced", lambda self, partition: None)
+    monkeypatch.setattr(WorkerState, "let_go", lambda self, partition: None)
     assert is_caught(lambda seed, faults: Audit(alone(seed).live()).wrong, SEEDS)

@@ -114,13 +114,13 @@ def test_what_is_said_of_a_log_is_the_sentence_of_its_row(fault: str, said: str)
 
 
 def does_not_watch_the_training_log(patch: pytest.MonkeyPatch) -> None:
-    places = deadlines._places
+    places = deadlines._list_places
 
     def without_training(flow: Flow) -> Any:
         training = flow.settings.kafka.training
         return ((part, place) for part, place in places(flow) if part.topic != training)
 
-    patch.setattr(deadlines, "_places", without_training)
+    patch.setattr(deadlines, "_list_places", without_training)
     patch.setattr(Flow, "read_up_to", lambda self, part: None)
     # Nor when it starts, or takes a shard over.
     takes_any_place_in(patch, "training")
@@ -140,10 +140,9 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
     def open_anyhow(self: Flow) -> Any:
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
-        first, self._training_end, *_ = (yield Look((part,)))[part]
-        self.training = Training(log, max(first, position), self._run)
-        self.is_open = True
-        self.give(Follow(part, max(first, position)))
+        first, end, *_ = (yield Look((part,)))[part]
+        self.open_training(Training(log, max(first, position), end, self._start_retraining))
+        self.agenda.give(Follow(part, max(first, position)))
 
     begin = Tapes.begin
 
@@ -151,13 +150,13 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
         yield from begin(self)
         self.lost = dict.fromkeys(self.lost, 0)
 
-    patch.setattr(Flow, "_open", open_anyhow)
+    patch.setattr(Flow, "_begin_training", open_anyhow)
     patch.setattr(Tapes, "begin", begin_anyhow)
 
 
 def passes_over_what_the_desk_has_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("headrace.flow.places.Places.lose", lambda self, *what: None)
-    patch.setattr(Flow, "warn", lambda self, sentence: None)
+    patch.setattr("headrace.flow.agenda.Agenda.warn", lambda self, sentence: None)
 
 
 def takes_any_desk_for_its_own(patch: pytest.MonkeyPatch) -> None:

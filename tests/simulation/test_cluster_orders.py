@@ -129,8 +129,8 @@ def writes_no_step_for_orders(patch: pytest.MonkeyPatch) -> None:
 
     def silent(self: Flow, entry: Any) -> None:
         on_entry(self, entry)
-        for owned in self.shards.values():
-            owned.shard._orders.clear()
+        for owned in self.owned.shards.values():
+            owned.shard._open._orders.clear()
 
     patch.setattr(Flow, "_on_entry", silent)
 

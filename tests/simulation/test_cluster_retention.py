@@ -50,9 +50,9 @@ class AgedWorld(World):
                 continue
             flow = worker.flow
             held = [("examples", x.at) for x in flow.training.log.trainer.memory.examples()]
-            for desk in flow.desks.values():
+            for desk in flow.owned.desks.values():
                 held += [("requests", one.event_at) for one in desk.desk.desk.requests()]
-            for owned in flow.shards.values():
+            for owned in flow.owned.shards.values():
                 shard = owned.shard.shard
                 held += [("window", at) for at in shard.window.kept().at.tolist()]
                 held += [("reservoir", at) for at in shard.reservoir.columns().at.tolist()]

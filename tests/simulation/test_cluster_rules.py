@@ -30,11 +30,11 @@ def test_who_runs_is_told_once_of_a_worker_that_differs_and_of_what() -> None:
     cluster.after(20.0, lambda: start_new(world))
     world.live()
     old, new = cluster.workers[:-1], cluster.workers[-1]
-    assert [one.flow.differing for one in old if one.flow] == [
+    assert [one.flow.rules.differing for one in old if one.flow] == [
         ["query.budget", "version of river (0.21.0 here, 0.22.0 there)"]
     ] * len(old)
     assert new.flow is not None
-    assert new.flow.differing == []
+    assert new.flow.rules.differing == []
     told = [one for one in cluster.warned if one.startswith(SENTENCE)]
     assert len(told) == len(old) > 0
     assert "query.budget, version of river (0.21.0 here, 0.22.0 there)." in told[0]
@@ -55,7 +55,7 @@ def test_when_all_were_started_anew_nothing_differs_any_more() -> None:
     world.live()
     alive = [worker.flow for worker in cluster.workers if not worker.is_dead and worker.flow]
     assert alive
-    assert [flow.differing for flow in alive] == [[]] * len(alive)
+    assert [flow.rules.differing for flow in alive] == [[]] * len(alive)
     assert Audit(world).wrong == []
 
 

@@ -75,14 +75,14 @@ def commits_before_it_writes(patch: pytest.MonkeyPatch) -> None:
 
 
 def commits_what_it_has_not_fed(patch: pytest.MonkeyPatch) -> None:
-    polled = Flow._polled
+    polled = Flow._keep_read
 
     def polled_early(self: Flow, one: Any) -> None:
         if one.positions is not None:
-            self.routines.start(flow.commit(self, one.positions))
+            self.agenda.start(flow.commit(self, one.positions))
         polled(self, one)
 
-    patch.setattr(Flow, "_polled", polled_early)
+    patch.setattr(Flow, "_keep_read", polled_early)
 
 
 def tells_people_before_its_journal(patch: pytest.MonkeyPatch) -> None:
@@ -93,8 +93,8 @@ def tells_people_before_its_journal(patch: pytest.MonkeyPatch) -> None:
             self._waiting.clear()
             for stage in ("to_others", "to_desks"):
                 posts = [post for parcel in parcels for post in getattr(parcel, stage)]
-                yield from self._written(posts)
-            yield from self._written([p.journal for p in parcels if p.journal is not None])
+                yield from self._write_posts(posts)
+            yield from self._write_posts([p.journal for p in parcels if p.journal is not None])
             for parcel in parcels:
                 parcel.arrived()
         self._is_under_way = False
@@ -122,14 +122,14 @@ def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> Non
 
 
 def forgets_what_was_not_sent(patch: pytest.MonkeyPatch) -> None:
-    recovered = Recovery._recovered
+    recovered = Recovery._find_unsent
 
     def without_unsent(self: Recovery, *arguments: Any) -> Any:
         found = recovered(self, *arguments)
         found.unsent = None
         return found
 
-    patch.setattr(Recovery, "_recovered", without_unsent)
+    patch.setattr(Recovery, "_find_unsent", without_unsent)
 
 
 def sends_again_without_looking(patch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def tells_nobody_what_it_takes_back(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_back_what_its_journal_does_not_say(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("headrace.flow.shards.rescored_of", lambda outputs, after_n: [])
+    patch.setattr("headrace.flow.steps.rescored_of", lambda outputs, after_n: [])
 
 
 BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...], int]] = [

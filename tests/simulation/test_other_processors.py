@@ -81,7 +81,7 @@ def faults_of(world: World) -> list[str]:
     for worker in cluster.workers:
         if worker.is_dead or worker.flow is None:
             continue
-        for number, owned in worker.flow.shards.items():
+        for number, owned in worker.flow.owned.shards.items():
             steps = steps_of(rows_of(cluster.written[kafka.journal, number]))
             asked = [name for step in steps for name in step.get("asked", [])]
             shard = owned.shard.shard

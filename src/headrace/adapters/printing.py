@@ -7,9 +7,11 @@ marks of its own.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import Progress
 
 PLAIN_WIDTH = 120
 """Lines for a file or another program are not broken to fit a screen."""
@@ -28,6 +30,19 @@ def make_wide_console(*, stderr: bool = False) -> Console:
     """The same, `PLAIN_WIDTH` wide where it writes to no terminal."""
     console = make_console(stderr=stderr)
     return console if console.is_terminal else make_console(stderr=stderr, width=PLAIN_WIDTH)
+
+
+@contextmanager
+def show_progress(what: str, *, is_shown: bool = True) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal while this lasts: call what it gives with how much is done, and of all.
+
+    `what` stands beside the bar.
+    """
+    console = make_console(stderr=True)
+    is_bar = is_shown and console.is_terminal
+    with Progress(console=console, transient=True, disable=not is_bar) as progress:
+        bar = progress.add_task(what, total=None)
+        yield lambda done, of: progress.update(bar, completed=done, total=of)
 
 
 def say(sentence: str) -> None:

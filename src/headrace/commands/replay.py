@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.progress import Progress
 
 from ..adapters.journal import pair_asked
 from ..adapters.jsonl import open_input
-from ..adapters.printing import make_console
+from ..adapters.printing import show_progress
 from ..drivers.audit.acts import FOLDER, Acts
 from ..drivers.files.folder import RunFolder, differing_fields
 from ..drivers.files.outputs import encode_output
@@ -125,12 +124,8 @@ def register(subparsers: Any) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace replay`; the exit code."""
-    console = make_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("deciding again", total=None)
-        found = replay_run(
-            arguments.state, lambda done, of: progress.update(bar, completed=done, total=of)
-        )
+    with show_progress("deciding again") as on_progress:
+        found = replay_run(arguments.state, on_progress)
     Acts(arguments.state / FOLDER).record(
         "replayed", same_n=found.same_n, other_n=found.other_n, differences_n=found.differences.n
     )

@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
-from ..adapters.printing import make_console, say
+from ..adapters.printing import say, show_progress
 from ..drivers.files.chronicle import read_chronicle
 from ..drivers.files.places import explain_no_run
 from ..errors import BadSettings
@@ -48,13 +46,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise BadSettings(explain_no_run(arguments.state))
     path = arguments.html or arguments.state / "report.html"
     check_page(path)
-    console = make_console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("deciding again", total=None)
+    with show_progress("deciding again") as on_progress:
         chronicle = read_chronicle(
-            arguments.state,
-            is_replayed=not arguments.no_replay,
-            on_progress=lambda done, of: progress.update(bar, completed=done, total=of),
+            arguments.state, is_replayed=not arguments.no_replay, on_progress=on_progress
         )
     write_page(path, as_html(chronicle))
     for gap in chronicle.gaps:

@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
 from rich.table import Table
 
 from ..adapters.brokers.address import is_address
-from ..adapters.printing import make_console, say
+from ..adapters.printing import make_console, say, show_progress
 from ..drivers.files.places import Places
 from ..drivers.files.run import Runner, run_files
 from ..errors import BadSettings
@@ -113,17 +112,10 @@ def _run_with_bar(
     places: Places, settings: Settings, follow: bool, stop: threading.Event
 ) -> Report:
     """Run with a progress bar, where there is a terminal and an end to come."""
-    console = make_console(stderr=True)
-    is_bar = console.is_terminal and not follow and places.events is not None
-    with Progress(console=console, transient=True, disable=not is_bar) as progress:
-        bar = progress.add_task("events", total=None)
+    has_end = not follow and places.events is not None
+    with show_progress("events", is_shown=has_end) as on_progress:
         return run_files(
-            places,
-            settings,
-            follow=follow,
-            stop=stop,
-            on_progress=lambda done, of: progress.update(bar, completed=done, total=of),
-            on_note=say,
+            places, settings, follow=follow, stop=stop, on_progress=on_progress, on_note=say
         )
 
 

@@ -12,7 +12,7 @@ from ..query.accounts import NOTHING, Total
 from ..settings import Settings
 from . import wire
 from .effects import Part, Routine
-from .shards import ChainEnd
+from .steps import ChainEnd
 from .tapes import Tapes
 
 

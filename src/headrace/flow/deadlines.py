@@ -5,79 +5,80 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .effects import Bounds, Look, Part, Routine
-from .hand import Hand
 from .parcels import Parcel
 from .places import check_place
+from .worker_state import WorkerState
 
 HEARD_S = 5.0
 
 
-def say_due(flow: Hand) -> None:
+def say_due(flow: WorkerState) -> None:
     """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
-    desks, shards = list(flow.desks.items()), flow.shards_now()
+    desks, shards = list(flow.owned.desks.items()), flow.owned.writing_shards()
     deadlines = [owned.desk.next_deadline for _, owned in desks]
     deadlines += [owned.shard.shard.next_deadline() for owned in shards]
     deadlines.append(flow.training.trainer.next_deadline())
-    if flow.quiet.wants_look(deadlines, flow.now, flow.wall, flow.elapsed):
-        flow.routines.start(_look_at_group(flow))
+    if flow.clocks.wants_look(deadlines):
+        flow.agenda.start(_look_at_group(flow))
     for number, desk in desks:
-        if Part(flow.settings.kafka.desk, number) not in flow.held:
+        if Part(flow.settings.kafka.desk, number) not in flow.owned.parts:
             continue
-        tick = desk.desk.due(flow.clock(desk.desk.next_deadline))
+        tick = desk.desk.due(flow.clocks.read_for(desk.desk.next_deadline))
         if tick is not None:
             post = flow.mail.to_desk(tick, tick.at, number)
             flow.outbox.put(Parcel(lambda: None, to_desks=[post]))
     for shard in shards:
         deadline = shard.shard.shard.next_deadline()
-        now = flow.clock(deadline)
-        if deadline is not None and flow.now < now and deadline <= now:
+        now = flow.clocks.read_for(deadline)
+        if deadline is not None and flow.clocks.events < now and deadline <= now:
             shard.shard.tick(now)
             flow.outbox.put(flow.mail.of_step(shard, flow.training.position))
 
 
-def _look_at_group(flow: Hand) -> Routine[None]:
+def _look_at_group(flow: WorkerState) -> Routine[None]:
     """Whether anybody in the group has an event to feed."""
     name = flow.settings.kafka.events
-    parts = tuple(Part(name, number) for number in range(flow.partitions_n))
-    flow.quiet.seen((yield Look(parts, is_of_group=True)))
+    parts = tuple(Part(name, number) for number in range(flow.partitions_n["events"]))
+    flow.clocks.note_group((yield Look(parts, is_of_group=True)))
 
 
-def _check_route(flow: Hand, part: Part, place: int, found: Bounds) -> None:
+def _check_route(flow: WorkerState, part: Part, place: int, found: Bounds) -> None:
     """Answers and drift may be made anew: they are read from their beginning then."""
-    if place != flow.place_of(part):
+    if place != flow.owned.place_of(part):
         return
-    if flow.topic_ids.is_other(part, found):
-        flow.warn(f"{part.topic} was made anew; it is read from its beginning")
+    if flow.places.is_made_anew(part, found):
         flow.go_to(part, found.first)
     elif place > found.end:
         flow.go_to(part, flow.places.of_group(part, found._replace(committed=place)))
 
 
-def watch(flow: Hand) -> Routine[None]:
+def watch(flow: WorkerState) -> Routine[None]:
     """Ask the brokers something every so often: do they answer, and is our place still one?"""
     while True:
-        asked_at, places = flow.elapsed, dict(_places(flow))
+        asked_at, places = flow.clocks.elapsed, dict(_list_places(flow))
         found: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
         if found is not None:
-            flow.heard_at = flow.elapsed
-            flow.topic_ids.check({p: one for p, one in found.items() if p not in flow.routes})
+            flow.group.hear_brokers(flow.clocks.elapsed)
+            flow.places.topic_ids.check(
+                {p: one for p, one in found.items() if p not in flow.owned.routes}
+            )
             for part, place in places.items():
-                if part in flow.routes:
+                if part in flow.owned.routes:
                     _check_route(flow, part, place, found[part])
                 else:
                     check_place(part, place, found[part].end)
-        while flow.elapsed - asked_at < HEARD_S:
+        while flow.clocks.elapsed - asked_at < HEARD_S:
             yield None
 
 
-def _places(flow: Hand) -> Iterator[tuple[Part, int]]:
+def _list_places(flow: WorkerState) -> Iterator[tuple[Part, int]]:
     """Where we stand in every log that is ours to read or to write."""
     kafka = flow.settings.kafka
     yield Part(kafka.training, 0), flow.training_place
-    for part in sorted(flow.held):
-        place = flow.place_of(part)
+    for part in sorted(flow.owned.parts):
+        place = flow.owned.place_of(part)
         if place is not None:
             yield part, place
-    for owned in flow.shards_now():
+    for owned in flow.owned.writing_shards():
         # What is on its way has no place yet.
         yield Part(kafka.journal, owned.shard.partition), owned.done + 1

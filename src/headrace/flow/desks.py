@@ -97,7 +97,7 @@ class PartitionDesk:
             outputs += self._forget_old(now)
         match entry:
             case LabelRequested():
-                outputs += self._requested(entry, now)
+                outputs += self._open_request(entry, now)
             case RequestRescored():
                 outputs += self.desk.rescored(entry)
             case Answer():
@@ -108,17 +108,17 @@ class PartitionDesk:
                 # Passed on to all: like an end it is said once, in its place among them.
                 outputs.append(msgspec.structs.replace(entry, at=now))
             case ErasureOrdered():
-                outputs += self._erase(entry, now)
-        return self._said(outputs, offset)
+                outputs += self._erase_subject(entry, now)
+        return self._number_outputs(outputs, offset)
 
-    def _requested(self, request: LabelRequested, now: float) -> list[RequestWithdrawn]:
+    def _open_request(self, request: LabelRequested, now: float) -> list[RequestWithdrawn]:
         """Open a request; one about an event of before an order to erase it ends at once."""
         outputs = self.desk.requested(request)
-        if any(self._covers(order, request) for order in self._erasures):
+        if any(self._is_covered(order, request) for order in self._erasures):
             outputs += self.desk.erase([request.request_id], REASON, now).withdrawn
         return outputs
 
-    def _covers(self, order: ErasureOrdered, request: LabelRequested) -> bool:
+    def _is_covered(self, order: ErasureOrdered, request: LabelRequested) -> bool:
         is_before = request.event_at <= order.at
         return is_before and self._is_about(Subject(order, self._request_id), request)
 
@@ -126,7 +126,7 @@ class PartitionDesk:
     def _is_about(subject: Subject, request: LabelRequested) -> bool:
         return subject.names(request.event_id, request.key, request.features)
 
-    def _erase(self, order: ErasureOrdered, now: float) -> list[End | Unended]:
+    def _erase_subject(self, order: ErasureOrdered, now: float) -> list[End | Unended]:
         """Forget all requests about a person, and pass the order on with their ids.
 
         Annotators' tools are told of those that have ended too: they may remember them.
@@ -183,7 +183,7 @@ class PartitionDesk:
         counts = _counts_of(erased)
         return [*outputs, msgspec.structs.replace(order, desk=self.partition, erased=counts)]
 
-    def _said(self, outputs: list[End | Unended], offset: int) -> list[Said]:
+    def _number_outputs(self, outputs: list[End | Unended], offset: int) -> list[Said]:
         said, number = [], 0
         for output in outputs:
             if isinstance(output, InputRejected | QuestionChanged):

@@ -28,7 +28,6 @@ from ..query.record import Differences
 from ..report.building import check_model_starts
 from ..settings import Settings
 from . import wire
-from .alike import compare_rules, say_rules
 from .deadlines import say_due, watch
 from .effects import (
     Assigned,
@@ -53,25 +52,18 @@ from .effects import (
     Stopped,
     Woke,
 )
-from .hand import Hand, Route
 from .mail import OwnedShard
+from .owned import Route
 from .parcels import FencedError, Parcel
 from .places import check_place
 from .saving import commit, save
 from .sealed import Seals
 from .takeover import take_over
 from .training import Training
-
-COMMIT_S = 1.0
-FENCED_S_MAX = 15.0
-"""So long a partition that was fenced waits for the group to share out anew: longer than a session,
-after which the brokers do so if they miss one of us."""
-
-SILENT_S_MAX = 20.0
-"""After so long without an answer from the brokers a worker is not ready."""
+from .worker_state import WorkerState
 
 
-class Flow(Hand):
+class Flow(WorkerState):
     """See the module. `writer` tells this flow's steps from those of any other; `woke` is when it
     begins. `lost_n` counts, by log, records that were deleted unread, `recomputed` by how much
     decisions of a journal differ when they are made again. `rules` is what decisions follow from,
@@ -108,12 +100,9 @@ class Flow(Hand):
         self.answers_decoder = answers_decoder
         self._read: deque[tuple[int, Part, Sequence[Any]]] = deque()
         self._taking_over: Routine[None] | None = None
-        self._training_end = 0
         self._is_stopping = self._is_feeding = False
-        self._stood: Polled | None = None
-        self._committed_at = self._save_at = woke.elapsed
-        for routine in (self._open(), self._feed_all(), watch(self)):
-            self.routines.start(routine)
+        for routine in (self._begin_training(), self._feed_all(), watch(self)):
+            self.agenda.start(routine)
 
     # ------------------------------------------------------------------------ in, and what follows
 
@@ -123,98 +112,97 @@ class Flow(Hand):
         Raises `FencedError`, `GrownError` and `BadInput`: then this flow is over.
         """
         for one in inputs:
-            self._take(one)
+            self._take_input(one)
         if self.is_open:
-            self._turn()
-        self.routines.wake()
+            self._do_due()
+        self.agenda.wake()
         if self.outbox.is_to_start:
-            self.routines.start(self.outbox.carry_out())
-        return self.given()
+            self.agenda.start(self.outbox.carry_out())
+        return self.agenda.take_effects()
 
-    def _take(self, one: Input) -> None:
+    def _take_input(self, one: Input) -> None:
         match one:
             case Woke(now=now, elapsed=elapsed):
-                self.wall, self.elapsed = now, elapsed
+                self.clocks.wake(now, elapsed)
             case Done(number=number, result=result):
-                self.routines.answer(number, result)
+                self.agenda.answer(number, result)
             case Heard(records=records):
                 self.training.read(records)
             case Polled():
-                self._polled(one)
+                self._keep_read(one)
             case Assigned():
-                self._assigned(one)
+                self._take_assignment(one)
             case Revoked():
-                self.routines.start(self._revoke())
+                self.agenda.start(self._release_parts())
             case Stopped():
-                self.routines.start(self._stop())
+                self.agenda.start(self._end_flow())
 
-    def _turn(self) -> None:
+    def _do_due(self) -> None:
         """What is due by itself: labels first, then what they led to, then what time brings."""
-        if not self.holds_n:
+        if not self.agenda.is_held:
             self._check_fence()
             self.training.fold_ready(self._on_entry)
-            shards = [owned.shard.shard for owned in self.shards.values()]
+            shards = [owned.shard.shard for owned in self.owned.shards.values()]
             check_model_starts(self.training.trainer, shards)
             self._check_caught_up()
             self.hand_over()
-            self.routines.wake()
+            self.agenda.wake()
             say_due(self)
             self._commit_if_due()
-        if self.elapsed - self._save_at >= self.settings.worker.snapshot_every_s:
-            self._save_at = self.elapsed
-            self.routines.start(save(self))
+        every_s = self.settings.worker.snapshot_every_s
+        if self.snapshots.begin_if_due(self.clocks.elapsed, every_s):
+            self.agenda.start(save(self))
 
     def _check_fence(self) -> None:
         """Join the group anew if it does not say who has what another worker took."""
-        if self.fenced_at is not None and self.elapsed - self.fenced_at >= FENCED_S_MAX:
+        if self.group.is_fenced_long(self.clocks.elapsed):
             raise FencedError("another worker wrote to a journal of ours, and took nothing over")
 
     def _commit_if_due(self) -> None:
-        if self._stood is not None:
+        polled = self.commits.take_polled(self.clocks.elapsed)
+        if polled is not None:
             # What is not fed yet, or was let go of in a turn that ended, is not passed over.
-            is_fed = not self._read and not self._is_feeding and self._stood.turn == self.turn
-            positions = self._stood.positions if is_fed else None
-            self._stood, self._committed_at = None, self.elapsed
-            self.routines.start(commit(self, positions or {}))
+            is_fed = not self._read and not self._is_feeding and polled.turn == self.group.turn
+            positions = polled.positions if is_fed else None
+            self.agenda.start(commit(self, positions or {}))
 
     @property
     def has_room(self) -> bool:
         """Whether the group's consumer should read more."""
-        return self.outbox.has_room and not self._read and not self.holds_n
+        return self.outbox.has_room and not self._read and not self.agenda.is_held
 
     @property
     def is_behind(self) -> bool:
         """Whether there is work left that nobody has to be asked for."""
-        return self.is_open and bool(self.training.waiting_n) and not self.holds_n
+        return self.is_open and bool(self.training.waiting_n) and not self.agenda.is_held
 
     @property
     def is_commit_due(self) -> bool:
         """Whether `Polled` should say where the consumer stands."""
-        return self.elapsed - self._committed_at >= COMMIT_S
+        return self.commits.is_due(self.clocks.elapsed)
 
     def why_not_ready(self, elapsed: float) -> str:
         """Why this flow does not do its work, as a sentence; empty when it does."""
-        silent_s = elapsed - self.heard_at
-        if silent_s > SILENT_S_MAX:
-            return f"the brokers have not answered for {silent_s:.0f} s"
+        if silence := self.group.describe_silence(elapsed):
+            return silence
         if not self.is_caught_up:
-            return f"the training log is folded up to {self.training_place} of {self._training_end}"
-        waiting_n = sum(self.place_of(part) is None for part in self.held)
-        if waiting_n:
+            end = self.training.end if self.is_open else 0
+            return f"the training log is folded up to {self.training_place} of {end}"
+        if waiting_n := self.owned.waiting_n:
             return f"{waiting_n} partitions are being taken over"
-        return "" if self.rebalances_n else "no partition was assigned yet"
+        return "" if self.group.rebalances_n else "no partition was assigned yet"
 
     # ---------------------------------------------------------------------------- the training log
 
-    def _open(self) -> Routine[None]:
+    def _begin_training(self) -> Routine[None]:
         """The model as it was saved last, and the place in its log from where it goes on."""
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
         found = yield Look((part,))
-        self.topic_ids.check(found)
+        self.places.topic_ids.check(found)
         first, end = found[part].first, found[part].end
         if not found[part].topic_id:
-            self.note(
+            self.agenda.note(
                 "the brokers tell no ids of topics: one made anew with as many records as "
                 "the old one had is taken for it"
             )
@@ -224,154 +212,149 @@ class Flow(Hand):
                 f"{part.topic} begins at {first}, and the newest snapshot stands at {position}: "
                 "it must be kept for ever (retention.ms=-1)"
             )
-        self._training_end = end
-        self.training = Training(log, position, self._run)
-        self.is_open = True
-        self.give(Follow(part, position))
+        self.open_training(Training(log, position, end, self._start_retraining))
+        self.agenda.give(Follow(part, position))
 
-    def _run(self, job: RetrainJob) -> None:
-        self.routines.start(self._retrain(job))
+    def _start_retraining(self, job: RetrainJob) -> None:
+        self.agenda.start(self._await_retraining(job))
 
-    def _retrain(self, job: RetrainJob) -> Routine[None]:
+    def _await_retraining(self, job: RetrainJob) -> Routine[None]:
         challenger, error = yield Retrain(job)
         self.training.retrained(job.job_id, challenger, error)
 
     def _on_entry(self, entry: Folded) -> None:
         """This entry was just folded: the shards hear of it before anything else."""
         if isinstance(entry, RulesInUse):
-            compare_rules(self)
+            # What was said before this worker started is of no concern.
+            if self.is_caught_up and (told := self.rules.compare(self.training.log.rules)):
+                self.agenda.warn(told)
             return
         if not isinstance(entry, CapClaimed):
-            self.now = max(self.now, entry.at)
+            self.clocks.advance_events(entry.at)
         if not isinstance(entry, CapClaimed | Order | InputRejected):
             self.mail.told([entry])
-        for owned in self.shards.values():
+        for owned in self.owned.shards.values():
             owned.shard.hear(entry, self.training.log)
 
     def _check_caught_up(self) -> None:
         """From the end of the log on, drift may lead to orders: they depend on what it says."""
-        if not self.is_caught_up and self.training.position >= self._training_end:
-            self.is_caught_up = True
-            say_rules(self)
-            drift = self.settings.kafka.drift
-            self.give(*(Resume(part) for part in sorted(self.held) if part.topic == drift))
+        if self.training.catch_up():
+            theirs, drift = self.training.log.rules, self.settings.kafka.drift
+            if told := self.rules.describe_last(theirs):
+                self.agenda.note(told)
+            if said := self.rules.rules_to_say(theirs):
+                self.write_entry(wire.value_of(said))
+            parts = sorted(self.owned.parts)
+            self.agenda.give(*(Resume(part) for part in parts if part.topic == drift))
 
     # ------------------------------------------------------------------------ recover: what is ours
 
-    def _assigned(self, one: Assigned) -> None:
+    def _take_assignment(self, one: Assigned) -> None:
         """What was ours before goes on; the rest is made anew."""
         kafka = self.settings.kafka
-        self.turn, self.rebalanced_at = self.turn + 1, self.wall
-        self.rebalances_n += 1
-        self.routines.stop(self._taking_over)
+        self.group.note_rebalance(self.clocks.wall)
+        self.agenda.stop(self._taking_over)
         if self._is_stopping:  # The consumer leaves the group last, and hears it share out anew.
             return
         events = {part.partition for part in one.parts if part.topic == kafka.events}
         desks = {part.partition for part in one.parts if part.topic == kafka.desk}
-        leaving = sorted(self.shards.keys() - events)
-        # Where another worker wrote meanwhile, its steps are the newer ones.
-        self.shards = {
-            number: owned
-            for number, owned in self.shards.items()
-            if number in events and one.journals[number] == owned.end
-        }
-        self.desks = {number: owned for number, owned in self.desks.items() if number in desks}
+        leaving = self.owned.keep_assigned(events, desks, one.journals)
         self.training.is_decider = Part(kafka.drift, 0) in one.parts
-        self.routes, self.committed, self.fenced_at = {}, {}, None
+        self.commits.forget_all()
+        self.group.forget_fence()
         for part in one.parts:
             if part.topic == kafka.drift and not self.is_caught_up:
-                self.give(Pause(part))
+                self.agenda.give(Pause(part))
             if part in one.routes:
-                position = self.place_of_group(part, one.routes[part])
-                self.routes[part] = Route(position, position)
-            place = self.place_of(part)
-            self.give(Pause(part) if place is None else Seek(part, place))
-        self.held = set(one.parts)
-        self._taking_over = self.routines.start(take_over(self, events, desks))
+                found = one.routes[part]
+                is_other = self.places.is_made_anew(part, found)
+                position = found.first if is_other else self.places.of_group(part, found)
+                self.owned.routes[part] = Route(position, position)
+            place = self.owned.place_of(part)
+            self.agenda.give(Pause(part) if place is None else Seek(part, place))
+        self.owned.parts = set(one.parts)
+        self._taking_over = self.agenda.start(take_over(self, events, desks))
         if leaving:
-            self.note(f"partitions {leaving} of the events went to other workers")
+            self.agenda.note(f"partitions {leaving} of the events went to other workers")
 
-    def _revoke(self) -> Routine[None]:
+    def _release_parts(self) -> Routine[None]:
         """The group is about to share out anew: finish what is under way, and let go."""
-        self.routines.stop(self._taking_over)
-        self.holds_n += 1
+        self.agenda.stop(self._taking_over)
+        self.agenda.hold()
         while not self.outbox.is_empty:
             yield None
         yield from commit(self, {})
-        self.held, self.turn = set(), self.turn + 1
+        self.owned.parts = set()
+        self.group.end_turn()
         if self.is_open:
             self.training.is_decider = False
-        self.holds_n -= 1
-        self.give(Released())
+        self.agenda.release()
+        self.agenda.give(Released())
 
-    def _stop(self) -> Routine[None]:
+    def _end_flow(self) -> Routine[None]:
         """Carry out what is decided, commit, and save."""
         self._is_stopping = True
-        self.routines.stop(self._taking_over)
-        self.holds_n += 1
-        while not self.outbox.is_empty or self.is_saving:
+        self.agenda.stop(self._taking_over)
+        self.agenda.hold()
+        while not self.outbox.is_empty or self.snapshots.is_under_way:
             yield None
         yield from commit(self, {})
         if self.is_open:
             yield from save(self)
-        self.give(Ended())
+        self.agenda.give(Ended())
 
     # ----------------------------------------------------------------------- process: what is read
 
-    def _polled(self, one: Polled) -> None:
+    def _keep_read(self, one: Polled) -> None:
         self._read += [(one.turn, part, records) for part, records in one.records.items()]
         if one.positions is not None:
-            self._stood = one
+            self.commits.keep_polled(one)
 
     def _feed_all(self) -> Routine[None]:
         """Feed what was read, in the order in which it was, for ever."""
         while True:
-            while not self._read or self.holds_n:
+            while not self._read or self.agenda.is_held:
                 yield None
             turn, part, records = self._read.popleft()
-            place = self.place_of(part)
-            if part not in self.held or place is None:
+            place = self.owned.place_of(part)
+            if part not in self.owned.parts or place is None:
                 continue
-            if turn != self.turn:
+            if turn != self.group.turn:
                 # Read from where the group stood, which another worker may have moved on.
-                self._go_back(part, place)
+                self.go_back(part, place)
                 continue
             records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
                 # Deleted, or what nobody gets: marks of transactions, and what they took back.
                 self._is_feeding = True
                 first = (yield Look((part,)))[part].first
-                while self.holds_n:
+                while self.agenda.is_held:
                     yield None
                 self._is_feeding = False
-                if turn != self.turn:
+                if turn != self.group.turn:
                     # Answers made anew end a turn too, and nobody else goes back for these.
-                    if (place := self.place_of(part)) is not None and part in self.held:
-                        self._go_back(part, place)
+                    place = self.owned.place_of(part)
+                    if place is not None and part in self.owned.parts:
+                        self.go_back(part, place)
                     continue
-                if self.place_of(part) is None:  # Another worker took it while we looked.
+                if self.owned.place_of(part) is None:  # Another worker took it while we looked.
                     continue
                 if first > place:
                     self.places.lose(part, place, first, "what follows goes on without them")
             if records:
-                self._feed(part, records)
+                self._feed_records(part, records)
 
-    def _go_back(self, part: Part, place: int) -> None:
-        """Read from here again: where the consumer stood until then has passed over records."""
-        self.turn += 1
-        self.give(Seek(part, place))
-
-    def _feed(self, part: Part, records: Sequence[Any]) -> None:
+    def _feed_records(self, part: Part, records: Sequence[Any]) -> None:
         """A piece of one part, fed and handed over."""
         kafka = self.settings.kafka
         if part.topic == kafka.events:
-            self._feed_events(self.shards[part.partition], records)
+            self._feed_events(self.owned.shards[part.partition], records)
         elif part.topic == kafka.desk:
-            desk = self.desks[part.partition]
+            desk = self.owned.desks[part.partition]
             self.outbox.put(self.mail.of_desk(desk, records))
-            self.now = max(self.now, desk.desk.now)
+            self.clocks.advance_events(desk.desk.now)
         else:
-            self._route(part, self.routes[part], records)
+            self._route_records(part, self.owned.routes[part], records)
 
     def _feed_events(self, owned: OwnedShard, records: Sequence[Any]) -> None:
         # Labels that led to something come first: the step says entries, then events.
@@ -379,27 +362,28 @@ class Flow(Hand):
             self.outbox.put(self.mail.of_step(owned, self.training.position))
         events_n = owned.shard.shard.events_n
         owned.shard.feed(self.decoder, records, records[-1].offset + 1)
-        self.quiet.fed(self.elapsed)
-        self.give(Fed(owned.shard.shard.events_n - events_n, owned.shard.shard.now))
+        self.clocks.note_feeding()
+        self.agenda.give(Fed(owned.shard.shard.events_n - events_n, owned.shard.shard.now))
         owned.read_at = records[-1].timestamp / 1_000
         if told := owned.off_clock_told():
-            self.warn(told)
-        self.now = max(self.now, owned.shard.shard.admission.clock.sure)
+            self.agenda.warn(told)
+        self.clocks.advance_events(owned.shard.shard.admission.clock.sure)
         self.outbox.put(self.mail.of_step(owned, self.training.position))
         for told in self.mail.hidden_told():
-            self.warn(told)
+            self.agenda.warn(told)
 
-    def _route(self, part: Part, route: Route, records: Sequence[Any]) -> None:
+    def _route_records(self, part: Part, route: Route, records: Sequence[Any]) -> None:
         """Answers from anywhere into the logs of their desks; drift to who orders retraining."""
         parcel, stop = Parcel(lambda: None), records[-1].offset + 1
         if part.topic == self.settings.kafka.answers:
+            decoder, now = self.answers_decoder, self.clocks.events
             for record in records:
-                parcel.to_desks += self.mail.of_answer(self.answers_decoder, part, record, self.now)
+                parcel.to_desks += self.mail.of_answer(decoder, part, record, now)
         else:
             for record in records:
                 change = wire.drift_of(record.value or b"")
                 if change is not None:
-                    self.now = max(self.now, change.at)
+                    self.clocks.advance_events(change.at)
                     self.training.drifted(change)
             self.hand_over()
         route.position = stop

@@ -39,7 +39,8 @@ from .orders import is_order, order_of
 from .parcels import Parcel, Post
 from .records import Record, headers_for, letter_headers, place_headers
 from .sealed import REQUESTS_TOPIC, Seals, opened_answer
-from .shards import PartitionShard, Taken
+from .shards import PartitionShard
+from .steps import Taken
 from .topic_ids import TopicIds
 
 OVERHEAD_BYTES = 4_096
@@ -154,7 +155,7 @@ class Mail:
                 if output.request_id.encode() in sent:
                     continue
                 if self._bytes_of(output) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
-                    self._refuse(output, now, parcel)
+                    self._refuse_request(output, now, parcel)
                     continue
                 parcel.to_desks.append(self.to_desk(output, now))
             if isinstance(output, RequestRescored):
@@ -165,7 +166,9 @@ class Mail:
                 self.count(output)
                 record = taken.letters.get(output.position)
                 if record is not None:
-                    letter = self._letter(output, record, self.kafka.events, owned.shard.partition)
+                    letter = self._make_letter(
+                        output, record, self.kafka.events, owned.shard.partition
+                    )
                     parcel.to_others.append(letter)
                     continue
             parcel.to_others += self._to_others(output)
@@ -176,7 +179,7 @@ class Mail:
         sent = self._request_value(self.privacy.request(request))
         return max(len(wire.value_of(request)), len(sent))
 
-    def _shown(self, output: Output) -> Output:
+    def _hide_private(self, output: Output) -> Output:
         """As it may be seen; where answers are sealed, no rejection quotes one."""
         output = self.privacy.shown(output)
         if self.seals is not None and isinstance(output, InputRejected):
@@ -189,7 +192,7 @@ class Mail:
             return value
         return self.seals.seal(value, REQUESTS_TOPIC, output.request_id)
 
-    def _refuse(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
+    def _refuse_request(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
         """A request that no record can hold ends as withdrawn, and its label is paid back."""
         slim = msgspec.structs.replace(request, features={}, prediction={}, served=None)
         detail = f"its request is above kafka.request_bytes_max, {self.kafka.request_bytes_max}"
@@ -236,7 +239,7 @@ class Mail:
         """Where an output goes beside a desk; rounds are told in the metrics only."""
         if isinstance(output, QuestionChanged):
             return self._to_others(output.record)
-        output = self._shown(output)
+        output = self._hide_private(output)
         kafka, value = self.kafka, wire.value_of(output)
         match output:
             case LabelRequested() | RequestRescored() | RequestWithdrawn():
@@ -248,7 +251,7 @@ class Mail:
                 return [Post(kafka.rejects, value)]
         return []
 
-    def _unread(self, record: Any) -> Post:
+    def _reject_unread(self, record: Any) -> Post:
         source = f"{self.kafka.desk}, partition {record.partition}"
         rejection = InputRejected(
             reason=Reason.NOT_JSON,
@@ -264,10 +267,12 @@ class Mail:
     ) -> Post:
         """The dead letter of a record that no part ever saw."""
         self.count(rejection)
-        return self._letter(rejection, record, topic, partition)
+        return self._make_letter(rejection, record, topic, partition)
 
-    def _letter(self, rejection: InputRejected, record: Record, topic: str, partition: int) -> Post:
-        value = wire.value_of(self._shown(rejection))
+    def _make_letter(
+        self, rejection: InputRejected, record: Record, topic: str, partition: int
+    ) -> Post:
+        value = wire.value_of(self._hide_private(rejection))
         if self.privacy.is_active and topic != self.kafka.answers:
             return Post(self.kafka.rejects, value, headers=place_headers(record, topic, partition))
         headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)
@@ -285,7 +290,7 @@ class Mail:
             if entry is None:
                 # Only a stranger writes what we can't read; every worker passes over it.
                 owned.desk.position = record.offset + 1
-                parcel.to_others.append(self._unread(record))
+                parcel.to_others.append(self._reject_unread(record))
                 continue
             for said in owned.desk.fold(*entry, record.offset):
                 origin = said.origin

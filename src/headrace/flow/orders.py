@@ -123,7 +123,9 @@ def open_ordered(
     asked_n = sum(isinstance(output, LabelRequested) for output in outputs)
     rounds = [o.round_n for o in outputs if isinstance(o, RoundOpened)]
     round_n = rounds[0] if rounds else -1
-    told = Followed(order=name_of(order), asked_n=asked_n, round_n=round_n, why=_why(outputs))
+    told = Followed(
+        order=name_of(order), asked_n=asked_n, round_n=round_n, why=_find_reason(outputs)
+    )
     return outputs, [told]
 
 
@@ -154,5 +156,5 @@ def erase_ordered(
     return [Followed(order=name_of(order), erased=dict(erased), is_refitted=is_refitted)]
 
 
-def _why(outputs: Iterable[Output]) -> str:
+def _find_reason(outputs: Iterable[Output]) -> str:
     return next((o.detail for o in outputs if isinstance(o, InputRejected)), "")

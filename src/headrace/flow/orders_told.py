@@ -17,7 +17,7 @@ from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Find, Look, Part, Routine
 from .orders import Followed
-from .shards import ChainEnd, Step
+from .steps import ChainEnd, Step
 from .tapes import Tapes
 
 CLOCKS_MS = 60_000
@@ -156,10 +156,10 @@ class OrdersTold:
                 # Few are orders: those are decoded.
                 entry = wire.entry_of(record) if b"Ordered" in (record.value or b"")[:40] else None
                 if entry is not None and isinstance(entry[0], Order):
-                    self._remember(entry[0], record.timestamp)
+                    self._keep_order(entry[0], record.timestamp)
             self._place = records[-1].offset + 1
 
-    def _remember(self, order: Order, written_ms: int) -> None:
+    def _keep_order(self, order: Order, written_ms: int) -> None:
         # Of those with one key the first counts.
         self._orders.setdefault(name_of(order), _Order(order, max(0, written_ms - CLOCKS_MS)))
         while len(self._orders) > KEPT_N:

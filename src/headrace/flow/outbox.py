@@ -61,14 +61,14 @@ class Outbox:
             parcels = list(self._waiting)
             self._waiting.clear()
             steps = [parcel.journal for parcel in parcels if parcel.journal is not None]
-            parcels = self._unfenced(parcels, (yield from self._written(steps)))
-            yield from self._written([post for parcel in parcels for post in parcel.to_desks])
-            yield from self._written([post for parcel in parcels for post in parcel.to_others])
+            parcels = self._drop_fenced(parcels, (yield from self._write_posts(steps)))
+            yield from self._write_posts([post for parcel in parcels for post in parcel.to_desks])
+            yield from self._write_posts([post for parcel in parcels for post in parcel.to_others])
             for parcel in parcels:
                 parcel.arrived()
         self._is_under_way = False
 
-    def _unfenced(self, parcels: list[Parcel], offsets: list[int]) -> list[Parcel]:
+    def _drop_fenced(self, parcels: list[Parcel], offsets: list[int]) -> list[Parcel]:
         """Less the steps that came behind somebody else's, and all that follow them."""
         kept, fenced, left = list[Parcel](), set[int](), iter(offsets)
         for parcel in parcels:
@@ -82,7 +82,7 @@ class Outbox:
             self._fenced(partition)
         return kept
 
-    def _written(self, posts: list[Post]) -> Routine[list[int]]:
+    def _write_posts(self, posts: list[Post]) -> Routine[list[int]]:
         if not posts:
             return []
         parts = [Part(post.topic, post.partition or 0) for post in posts]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..errors import BadInput
 from ..settings.kafka import KafkaSettings
 from .effects import Bounds, Part
+from .topic_ids import TopicIds
 
 LOGS_READ = ("events", "answers", "drift", "desk")
 """Settings in [kafka] of the logs that may go on without records that were deleted unread."""
@@ -22,18 +23,26 @@ class Places:
     def __init__(
         self, kafka: KafkaSettings, warn: Callable[[str], None], lost_n: dict[str, int]
     ) -> None:
+        self.lost_n = lost_n
+        self.topic_ids = TopicIds(kafka)
         self._logs = {getattr(kafka, name): name for name in LOGS_READ}
         self._warn = warn
-        self._lost_n = lost_n
 
     def lose(self, part: Part, start: int, stop: int, result: str) -> None:
         """Count and tell that these records were deleted before they were read."""
         log = self._logs[part.topic]
-        self._lost_n[log] = self._lost_n.get(log, 0) + stop - start
+        self.lost_n[log] = self.lost_n.get(log, 0) + stop - start
         self._warn(
             f"{part.topic}, partition {part.partition}: {stop - start} records from {start} on "
             f"were deleted before they were read: {result}. Keep that topic longer (retention.ms)"
         )
+
+    def is_made_anew(self, part: Part, bounds: Bounds) -> bool:
+        """Whether answers or drift are another log of that name now, which is told then."""
+        is_other = self.topic_ids.is_other(part, bounds)
+        if is_other:
+            self._warn(f"{part.topic} was made anew; it is read from its beginning")
+        return is_other
 
     def of_group(self, part: Part, bounds: Bounds) -> int:
         """Where to go on in a topic whose place is what the group committed."""

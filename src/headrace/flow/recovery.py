@@ -26,7 +26,8 @@ from . import wire
 from .effects import Part, Retrain, Routine
 from .places import check_place
 from .records import Record
-from .shards import ChainEnd, PartitionShard, Step, Taken
+from .shards import PartitionShard
+from .steps import ChainEnd, Step, Taken
 from .tapes import Tapes
 
 
@@ -140,25 +141,25 @@ class Recovery:
             check_place(self._training, step.training, tapes.ends[self._training])
             shard.follow(step)
             yield from self.catch_up(shard, log, step.training)
-            shard = yield from self._again(tapes, shard, log, step)
-            self._settle(shard, step, record.offset, record.timestamp)
+            shard = yield from self._decide_again(tapes, shard, log, step)
+            self._settle_step(shard, step, record.offset, record.timestamp)
             shard.go_on_with(step, log.caps)
             self._writer = step.writer
             if step.is_first:
                 self._topics = step.topics
-        return self._recovered(shard, log, end)
+        return self._find_unsent(shard, log, end)
 
-    def _recovered(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
+    def _find_unsent(self, shard: PartitionShard, log: TrainingLog, end: int) -> Recovered:
         doubted = [(at, ms, taken) for at, ms, taken in self._in_doubt if taken.outputs]
         if not doubted:
-            return self._found(shard, log, end, shard.journal, None, 0)
+            return self._make_recovered(shard, log, end, shard.journal, None, 0)
         outputs = [output for _, _, taken in doubted for output in taken.outputs]
         letters = {at: record for _, _, taken in doubted for at, record in taken.letters.items()}
         unsent = Taken(doubted[-1][2].step, outputs, letters)
         done, since_ms = doubted[0][0] - 1, doubted[0][1]
-        return self._found(shard, log, end, done, unsent, since_ms)
+        return self._make_recovered(shard, log, end, done, unsent, since_ms)
 
-    def _found(  # noqa: PLR0917 - the parts of what is found
+    def _make_recovered(  # noqa: PLR0917 - the parts of what is found
         self,
         shard: PartitionShard,
         log: TrainingLog,
@@ -189,7 +190,7 @@ class Recovery:
                     shard.hear(entry, log)
         shard.training = max(shard.training, training)
 
-    def _again(
+    def _decide_again(
         self, tapes: Tapes, shard: PartitionShard, log: TrainingLog, step: Step
     ) -> Routine[PartitionShard]:
         """One step decided again; another shard where it was reset."""
@@ -221,7 +222,7 @@ class Recovery:
             shard.tick(step.tick)
         return shard
 
-    def _settle(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
+    def _settle_step(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
         """The step is taken again; keep its outputs while they may not have been sent."""
         self._differences.add(shard.settle())
         taken = shard.take(step.training, step.done)

@@ -4,16 +4,11 @@ Sans I/O. What a shard decides follows from three things: the events of its part
 log, and how both were interleaved. The first two are topics; the third is what a `Step` says, one
 record of the journal. So whoever reads the journal can decide everything again, bit for bit: that
 is how a shard moves to another worker, and how one that was killed goes on.
-
-A step is written before anything of it is sent. Its `previous` makes the journal a chain: of two
-workers that both believe they own the partition, only the one whose record came first is followed,
-and the other sees it in the offset that the broker gave its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import xxhash
@@ -30,7 +25,6 @@ from ..messages import (
     ErasureOrdered,
     EventBatch,
     InputRejected,
-    LabelRequested,
     ModelAdopted,
     ModelRolledBack,
     Output,
@@ -41,14 +35,9 @@ from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..observe.schema import Schema
 from ..query.accounts import Total, in_millionths
-from ..query.budgets import money_of
 from ..query.record import (
-    Decided,
     Differences,
     Record,
-    RescoredThen,
-    decided_of,
-    rescored_of,
 )
 from ..recalling import follow_record, settle_record
 from ..settings import Settings
@@ -60,106 +49,7 @@ from .orders import Followed, erase_ordered, open_ordered, rolled_back
 from .records import Record as KafkaRecord
 from .records import headers_for
 from .share import share_of
-
-DECIDED_MAX = 2_000
-"""Requests of a step behind which its numbers are kept, about 400 kB; of one with more, none."""
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a shard took in at once: entries of the training log, then events, then the time.
-
-    `training` is the offset up to which it has the training log, `start` and `stop` are offsets of
-    its events, `tick` the time of day it was told in a quiet hour. `asked` are the ids of the
-    requests that followed, in order; `decided` are the numbers behind them, which win when they are
-    decided again; so does `rescored`, what was said of open questions. `previous` is the offset of
-    the step before, -1 for none, and `done` that of the last step whose outputs all arrived when
-    this one was written. `rules` is a digest of the shard's settings: under others it would decide
-    otherwise, so it begins anew. With `is_reset` the shard forgot everything before `stop`.
-
-    `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
-    cut off with several steps on their way may meet, in the offset where it expected its own first
-    one, the step of another. A first step also has the ids of the `topics` that its writer went by,
-    by their settings.
-
-    Under a cap `spent_n` are the labels of it that the partition has spent so far, in all lives of
-    its shard; of money it is `spent_money`, in millionths. `claim_n` is the number of the last
-    claim to them (`learn.caps`).
-
-    `orders` say what came here of those that are among the entries of the training log.
-    """
-
-    previous: int
-    training: int
-    start: int
-    stop: int
-    done: int = -1
-    asked: list[str] = []
-    decided: list[Decided] = []
-    rescored: list[RescoredThen] = []
-    tick: float | None = None
-    rules: str = ""
-    writer: str = ""
-    is_first: bool = False
-    is_reset: bool = False
-    topics: dict[str, str] = {}
-    spent_n: int | None = None
-    spent_money: int | None = None
-    claim_n: int = 0
-    orders: list[Followed] = []
-
-    def spent(self, settings: Settings, before: Total) -> Total:
-        """What the partition has spent up to this step, and had spent `before`.
-
-        Labels that were asked while there was no such limit count, at the price of the dearest.
-        """
-        n, labels_n, money = len(self.asked), self.spent_n, self.spent_money
-        if labels_n is None:
-            labels_n = before.labels_n + n
-        if money is None:
-            money = before.money + n * money_of(settings.query.budget, 0.0).dearest
-        return Total(labels_n, money)
-
-    @property
-    def is_followed(self) -> bool:
-        """Whether it has the numbers behind all that it asked: earlier versions wrote ids alone."""
-        return len(self.decided) == len(self.asked)
-
-
-@dataclass(slots=True)
-class ChainEnd:
-    """The last step of a chain: its offset, -1 for none, and its writer.
-
-    A writer takes the offsets of its steps on their way for granted. Once another's step has come
-    between, those behind it name wrong ones, and some may fit by accident: nothing that this writer
-    writes from then on counts (`is_lost`).
-    """
-
-    offset: int
-    writer: str
-    is_lost: bool = False
-
-    def takes(self, step: Step | None, offset: int, *, is_any: bool = False) -> bool:
-        """Whether the step at this offset continues the chain; it ends there then."""
-        if step is None:
-            return False
-        is_own = step.is_first or (step.writer == self.writer and not self.is_lost)
-        if is_any or (step.previous == self.offset and is_own):
-            self.offset, self.writer, self.is_lost = offset, step.writer, False
-            return True
-        self.is_lost |= step.writer == self.writer
-        return False
-
-
-@dataclass(slots=True)
-class Taken:
-    """A step on its way: what is to be written, and what is to be sent when it is.
-
-    `letters` are the records that could not be read, by their offset.
-    """
-
-    step: Step
-    outputs: list[Output]
-    letters: dict[int, KafkaRecord] = field(default_factory=dict)
+from .steps import OpenStep, Step, Taken
 
 
 def digest_of(*settings: Section | int) -> str:
@@ -204,33 +94,26 @@ class PartitionShard:
         self.rules = digest_of(part)
         schema, chance = make_schema(settings), Chance(settings.seed)
         self.shard = make_shard(part, schema, chance, View(trainer, schema))
-        self._outputs: list[Output] = []
-        self._decided: list[Decided] = []
-        self._rescored: list[RescoredThen] = []
-        self._letters: dict[int, KafkaRecord] = {}
-        self._orders: list[Followed] = []
-        self._start = self._began_n = 0
-        self._tick: float | None = None
-        self._is_moved = False
+        self._open = OpenStep()
 
     # ------------------------------------------------------------------------------- taking in
 
     def hear(self, entry: Folded, log: TrainingLog) -> None:
         """The training log has just folded this entry."""
         if isinstance(entry, CapClaimed):
-            self._allow(self.spent, log.caps)
+            self._allow_spending(self.spent, log.caps)
         elif isinstance(entry, ErasureOrdered):
-            self._follow([], erase_ordered(self.shard, self.partition, entry, log.erased))
+            self._add_followed([], erase_ordered(self.shard, self.partition, entry, log.erased))
         elif not isinstance(entry, RulesInUse):
-            self._ended(entry)
+            self._hear_end(entry)
 
-    def _ended(self, entry: Entry | InputRejected) -> None:
+    def _hear_end(self, entry: Entry | InputRejected) -> None:
         if isinstance(entry, ModelAdopted | ModelRolledBack):
             self.shard.adopted()
         if isinstance(entry, RoundOrdered):
-            self._follow(*open_ordered(self.shard, self.partition, entry))
+            self._add_followed(*open_ordered(self.shard, self.partition, entry))
         elif isinstance(entry, ModelRolledBack | InputRejected):
-            self._follow(*rolled_back(self.partition, entry))
+            self._add_followed(*rolled_back(self.partition, entry))
         elif isinstance(entry, RequestEnded):
             schema = self.shard.schema
             label = getattr(entry, "label", None)
@@ -248,29 +131,23 @@ class PartitionShard:
             self.shard.admission.halves,
         )
         if decoded.rejected:
-            # A half that was given up was in an earlier record: it is told as it was then.
             by_offset = {record.offset: record for record in records}
-            self._letters |= {
-                rejected.position: by_offset[rejected.position]
-                for rejected in decoded.rejected
-                if rejected.position in by_offset
-            }
-        self._outputs += decoded.rejected
-        self._feed(decoded.batch)
+            self._open.add_rejected(decoded.rejected, by_offset)
+        self._feed_batch(decoded.batch)
         self.position = stop
-        self._is_moved = True
+        self._open.move()
 
-    def _follow(self, outputs: list[Output], orders: list[Followed]) -> None:
+    def _add_followed(self, outputs: list[Output], orders: list[Followed]) -> None:
         """An order led to this."""
         self._add(outputs)
-        self._orders += orders
+        self._open.add_orders(orders)
 
-    def _feed(self, batch: EventBatch) -> None:
+    def _feed_batch(self, batch: EventBatch) -> None:
         due = self._next_deadline
-        for _ in feed_batch(self.shard, batch, self._add, self._advance, next_deadline=due):
+        for _ in feed_batch(self.shard, batch, self._add, self._advance_clock, next_deadline=due):
             pass
 
-    def _advance(self, now: float) -> list[Output]:
+    def _advance_clock(self, now: float) -> list[Output]:
         return self._add(self.shard.advanced(now))
 
     def _next_deadline(self) -> float | None:
@@ -278,21 +155,13 @@ class PartitionShard:
 
     def _add(self, outputs: Sequence[Output]) -> list[Output]:
         """What the shard just came to."""
-        after_n, key = self.shard.events_n - self._began_n, self.shard.chance.key
-        self._outputs += outputs
-        self._decided += [
-            decided_of(output, key(output.event_id), after_n)
-            for output in outputs
-            if isinstance(output, LabelRequested)
-        ]
-        self._rescored += rescored_of(outputs, after_n)
+        self._open.add_outputs(outputs, self.shard)
         return list(outputs)
 
     def tick(self, now: float) -> None:
         """Nothing came, and by the time of day something is due."""
-        pass_time(self.shard.now, now, self._advance, self._next_deadline)
-        self._tick = now
-        self._is_moved = True
+        pass_time(self.shard.now, now, self._advance_clock, self._next_deadline)
+        self._open.move(now)
 
     # ---------------------------------------------------------------------------- deciding again
 
@@ -346,9 +215,9 @@ class PartitionShard:
         """So much was spent by the time of this claim or since."""
         if self._is_limited:
             self.claim_n = claim_n
-            self._allow(spent, caps)
+            self._allow_spending(spent, caps)
 
-    def _allow(self, spent: Total, caps: Caps) -> None:
+    def _allow_spending(self, spent: Total, caps: Caps) -> None:
         """Until the last claim was heard nothing may be spent: it says what was."""
         is_heard = self.claim_n > 0 and caps.number_of(self.partition) == self.claim_n
         limit = caps.limit_of(self.partition) if is_heard else spent
@@ -367,41 +236,32 @@ class PartitionShard:
     @property
     def is_due(self) -> bool:
         """There is something to write: events were fed, labels led to outputs, or an order came."""
-        return self._is_moved or bool(self._outputs or self._orders)
+        return self._open.is_due
 
     def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
         """The step up to here, which the caller writes to the journal; nothing is left over."""
-        outputs, self._outputs = self._outputs, []
-        decided, self._decided = self._decided, []
-        rescored, self._rescored = self._rescored, []
-        letters, self._letters = self._letters, {}
-        orders, self._orders = self._orders, []
-        step = Step(
+        base = Step(
             previous=self.journal,
             training=training,
-            start=self._start,
+            start=self.position,
             stop=self.position,
             done=done,
-            asked=[o.request_id for o in outputs if isinstance(o, LabelRequested)],
-            decided=decided if len(decided) <= DECIDED_MAX else [],
-            rescored=rescored,
-            tick=self._tick,
             rules=self.rules,
             writer=writer,
             is_first=is_first,
             spent_n=None if self._cap is None or not self.claim_n else self.spent.labels_n,
             spent_money=None if self._money is None or not self.claim_n else self.spent.money,
             claim_n=self.claim_n,
-            orders=orders,
         )
-        self.training, self._start = training, self.position
-        self._began_n = self.shard.events_n
-        self._tick, self._is_moved = None, False
-        return Taken(step, outputs, letters)
+        taken = self._open.close(base)
+        self.training = training
+        self._open = OpenStep(self.position, self.shard.events_n)
+        return taken
 
     def seek(self, position: int) -> None:
         """Go on from this offset; what lies between is not seen."""
-        self.position = self._start = position
+        self.position = position
+        self._open.seek(position)
 
     def stand_at(self, positions: Mapping[str, int | str]) -> None:
         """Where a snapshot stood, as `places` says."""
@@ -440,7 +300,8 @@ class PartitionShard:
             raise BadInput("the state is not that of a shard on Kafka")
         shard.asking.attach_strategy(strategy)
         shard.model.attach(trainer)
-        self.shard, self._began_n = shard, shard.events_n
+        self.shard = shard
+        self._open.count_from(shard.events_n)
 
     def attach(self, trainer: Trainer) -> None:
         """See the model of this trainer from now on; it must be at the same version."""

@@ -17,7 +17,6 @@ from ..settings import Settings
 from ..settings.kafka import KafkaSettings
 from . import wire
 from .effects import Load, Look, Part, Resume, Routine, Seek
-from .hand import Hand
 from .mail import OwnedDesk, OwnedShard
 from .parcels import Post
 from .places import check_place
@@ -26,6 +25,7 @@ from .shards import PartitionShard
 from .tapes import read_since
 from .topic_ids import read_ids
 from .training import new_log
+from .worker_state import WorkerState
 
 DOUBT_MS = 60_000
 """How far back requests are looked for that may have been sent: clocks of two workers differ."""
@@ -46,54 +46,56 @@ def unborn(
     return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 
 
-def take_over(flow: Hand, events: set[int], desks: set[int]) -> Routine[None]:
+def take_over(flow: WorkerState, events: set[int], desks: set[int]) -> Routine[None]:
     """Make anew what is assigned and not there yet: desks first, they are quick.
 
     Raises `GrownError` for a partition that came into being since the flow began.
     """
-    for number in sorted(desks - flow.desks.keys()):
+    for number in sorted(desks - flow.owned.desks.keys()):
         yield from _take_desk(flow, number)
-    for number in sorted(events - flow.shards.keys()):
-        if number >= flow.partitions_n:
+    for number in sorted(events - flow.owned.shards.keys()):
+        if number >= flow.partitions_n["events"]:
             name = flow.settings.kafka.events
-            raise GrownError(f"{name} has more than {flow.partitions_n} partitions now")
+            raise GrownError(f"{name} has more than {flow.partitions_n['events']} partitions now")
         yield from _take_shard(flow, number)
 
 
-def _take_desk(flow: Hand, number: int) -> Routine[None]:
+def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
     part = Part(flow.settings.kafka.desk, number)
     desk = yield Load("desk", number)
     while not flow.is_caught_up:
         yield None
     found = yield Look((part,), is_of_group=True)
-    flow.topic_ids.check(found)
+    flow.places.topic_ids.check(found)
     first, end, committed = found[part].first, found[part].end, found[part].committed or 0
     heard = flow.training.log.heard(number)
     check_place(part, max(desk.position, heard[0] + 1), end)
     if committed > end:
-        flow.warn(
+        flow.agenda.warn(
             f"{part.topic}, partition {number}, ends at {end}, and the group stands at "
             f"{committed}: where nobody moved the group's offsets, it has lost its end"
         )
     if first > desk.position > 0:
         flow.places.lose(part, desk.position, first, "requests in them are known no more")
     elif first > 0 == desk.position:
-        flow.warn(
+        flow.agenda.warn(
             f"{part.topic}, partition {number}, begins at {first}, and there is no snapshot of its "
             "desk: requests that were deleted and are open are known no more"
         )
     desk.position = max(first, desk.position)
-    flow.desks[number] = OwnedDesk(desk, said_to=committed, heard=heard, arrived=desk.position)
-    flow.give(Seek(part, desk.position), Resume(part))
+    flow.owned.desks[number] = OwnedDesk(
+        desk, said_to=committed, heard=heard, arrived=desk.position
+    )
+    flow.agenda.give(Seek(part, desk.position), Resume(part))
 
 
-def _take_shard(flow: Hand, number: int) -> Routine[None]:
-    began = flow.elapsed
-    recovery, found = yield from _recovered(flow, number)
+def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
+    began = flow.clocks.elapsed
+    recovery, found = yield from _recover_shard(flow, number)
     shard, log = found.shard, found.log
     flow.recomputed.add(found.differences)
     if found.differences.n:
-        flow.warn(
+        flow.agenda.warn(
             f"partition {number} was decided by another machine or version: "
             f"{found.differences.told}; what was asked then holds"
         )
@@ -124,26 +126,26 @@ def _take_shard(flow: Hand, number: int) -> Routine[None]:
             yield None
     # Nothing is asked until the shard is one of ours, or it would miss an entry.
     shard.attach(flow.training.trainer)
-    flow.shards[number] = owned
-    flow.now = max(flow.now, shard.shard.admission.clock.sure)
-    _claim(flow, owned)
+    flow.owned.shards[number] = owned
+    flow.clocks.advance_events(shard.shard.admission.clock.sure)
+    _claim_totals(flow, owned)
     while shard.claim_n > flow.training.log.caps.number_of(number):
-        if flow.shards.get(number) is not owned:  # Another worker took it meanwhile.
+        if flow.owned.shards.get(number) is not owned:  # Another worker took it meanwhile.
             return
         yield None
-    flow.give(Seek(part, shard.position), Resume(part))
-    flow.note(
-        f"partition {number} taken over in {flow.elapsed - began:.1f} s: {found.events_n} "
+    flow.agenda.give(Seek(part, shard.position), Resume(part))
+    flow.agenda.note(
+        f"partition {number} taken over in {flow.clocks.elapsed - began:.1f} s: {found.events_n} "
         "events read again"
     )
 
 
-def _claim(flow: Hand, owned: OwnedShard) -> None:
+def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
     """Claim the shard's part of totals, behind a step that tells whether we own the partition."""
     shard, caps = owned.shard, flow.training.log.caps
     if shard.claim_n < caps.number_of(shard.partition):
         part = caps.limit_of(shard.partition)
-        flow.warn(
+        flow.agenda.warn(
             f"the journal of partition {shard.partition} does not say what was spent of "
             f"query.budget: all of its part counts as spent, {part.labels_n} labels of the cap and "
             f"{part.money / MILLION:g} of the money"
@@ -157,7 +159,7 @@ def _claim(flow: Hand, owned: OwnedShard) -> None:
         flow.outbox.put(parcel)
 
 
-def _check_journal(flow: Hand, found: Recovered, committed: int) -> None:
+def _check_journal(flow: WorkerState, found: Recovered, committed: int) -> None:
     """An event is committed when its step is in the journal; tell where that is not so.
 
     Raises `BadInput` where nothing is left of the journal.
@@ -174,29 +176,29 @@ def _check_journal(flow: Hand, found: Recovered, committed: int) -> None:
             f"{what}has none: it was deleted or made anew, and nobody can say what was asked. Put "
             "it back, or begin anew with headrace reset"
         )
-    flow.warn(
+    flow.agenda.warn(
         f"{what}only those up to {shard.position}: where nobody moved the group's offsets, it has "
         "lost its end, and the events since are decided once more"
     )
 
 
-def _recovered(flow: Hand, number: int) -> Routine[tuple[Recovery, Recovered]]:
+def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Recovered]]:
     """The shard from its newest snapshot, or from its logs alone where that can't be used."""
     shard, log, positions = yield Load("shard", number)
     kafka = flow.settings.kafka
-    flow.topic_ids.check((yield Look(_parts_of(kafka, number))))
+    flow.places.topic_ids.check((yield Look(_parts_of(kafka, number))))
     kept = read_ids(str(positions.get("topics", "")))
-    flow.topic_ids.check_kept(kept, f"the snapshot of partition {number}")
+    flow.places.topic_ids.check_kept(kept, f"the snapshot of partition {number}")
     while True:
-        recovery = Recovery(flow.settings, flow.decoder, flow.warn)
+        recovery = Recovery(flow.settings, flow.decoder, flow.agenda.warn)
         try:
             found = yield from recovery.run(shard, log, writer=str(positions["writer"]))
         except UnusableError as error:
-            flow.warn(f"the snapshot of partition {number} is passed over: {error}")
-            shard, log, positions = unborn(flow.settings, number, flow.partitions_n)
+            flow.agenda.warn(f"the snapshot of partition {number} is passed over: {error}")
+            shard, log, positions = unborn(flow.settings, number, flow.partitions_n["events"])
         else:
             kept = found.topics
-            flow.topic_ids.check_kept(kept, f"the journal of partition {number}")
+            flow.places.topic_ids.check_kept(kept, f"the journal of partition {number}")
             return recovery, found
 
 
@@ -206,12 +208,12 @@ def _parts_of(kafka: KafkaSettings, number: int) -> tuple[Part, ...]:
     return (*numbered, Part(kafka.desk, 0), Part(kafka.training, 0))
 
 
-def _sent_since(flow: Hand, found: Recovered) -> Routine[frozenset[bytes]]:
+def _sent_since(flow: WorkerState, found: Recovered) -> Routine[frozenset[bytes]]:
     """What is on its topic already of what is in doubt: ids of requests, changes of drift whole."""
     kafka, outputs = flow.settings.kafka, found.unsent.outputs if found.unsent else []
     since_ms, sent = max(0, found.since_ms - DOUBT_MS), set[bytes]()
     if any(isinstance(output, LabelRequested) for output in outputs):
-        parts = tuple(Part(kafka.requests, n) for n in range(flow.request_partitions_n))
+        parts = tuple(Part(kafka.requests, n) for n in range(flow.partitions_n["requests"]))
         sent |= {record.key for record in (yield from read_since(parts, since_ms))}
     if any(isinstance(output, DriftChanged) for output in outputs):
         sent |= {

@@ -40,7 +40,7 @@ class Tapes:
 
         They must be there already: this waits for them.
         """
-        yield from self._fill(part, stop)
+        yield from self._read_ahead(part, stop)
         ahead, piece = self._ahead[part], []
         while ahead and ahead[0].offset < stop:
             piece.append(ahead.popleft())
@@ -48,7 +48,7 @@ class Tapes:
 
     def next(self, part: Part, stop: int) -> Routine[Any | None]:
         """The next record before offset `stop`; None if there is none left."""
-        yield from self._fill(part, stop)
+        yield from self._read_ahead(part, stop)
         ahead = self._ahead[part]
         return ahead.popleft() if ahead and ahead[0].offset < stop else None
 
@@ -62,7 +62,7 @@ class Tapes:
         ahead.clear()
         self._places[part] = start
 
-    def _fill(self, part: Part, stop: int) -> Routine[None]:
+    def _read_ahead(self, part: Part, stop: int) -> Routine[None]:
         if not self._ahead[part] and self._places[part] < stop:
             records, self._places[part] = yield Read(part, self._places[part], stop)
             self._ahead[part].extend(records)

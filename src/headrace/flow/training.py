@@ -52,11 +52,18 @@ class Attempt:
 
 
 class Training:
-    """A training log and the offset up to which it is folded: `position`, of the next entry."""
+    """A training log and the offset up to which it is folded: `position`, of the next entry.
 
-    def __init__(self, log: TrainingLog, position: int, run: Callable[[RetrainJob], None]) -> None:
+    `end` is where the log ended when it was opened.
+    """
+
+    def __init__(
+        self, log: TrainingLog, position: int, end: int, run: Callable[[RetrainJob], None]
+    ) -> None:
         self.log = log
         self.position = position
+        self.end = end
+        self.is_caught_up = False
         self.unreadable_n = 0
         self.is_decider = False
         self._run = run
@@ -108,15 +115,21 @@ class Training:
             if entry is None:
                 self.unreadable_n += 1
             elif (folded := self.log.fold(entry, origin, challenger)) is not None:
-                self._folded(folded)
+                self._keep_folded(folded)
                 on_entry(folded)
 
-    def _folded(self, entry: Folded) -> None:
+    def catch_up(self) -> bool:
+        """Whether all was folded just now that was there when the log was opened; true once."""
+        is_news = not self.is_caught_up and self.position >= self.end
+        self.is_caught_up = self.is_caught_up or is_news
+        return is_news
+
+    def _keep_folded(self, entry: Folded) -> None:
         if isinstance(entry, RetrainRequested):
             self._is_for_drift = entry.reason == "drift"
             self._start_job()
         if isinstance(entry, DECISIONS):
-            self._said.discard(_question(entry))
+            self._said.discard(_name_question(entry))
 
     def _start_job(self) -> None:
         """Run the retraining that is open, if any; the result of an earlier one is let go."""
@@ -170,14 +183,14 @@ class Training:
     def _is_unsaid(self, entry: Entry) -> bool:
         """It was not written already, and is on its way back."""
         assert isinstance(entry, DECISIONS)
-        question = _question(entry)
+        question = _name_question(entry)
         if question in self._said:
             return False
         self._said.add(question)
         return True
 
 
-def _question(entry: Decision) -> tuple[str, int]:
+def _name_question(entry: Decision) -> tuple[str, int]:
     """What an entry decides: whether a job is run, its model is adopted, or rolled back."""
     if isinstance(entry, ModelRolledBack):
         return "roll back", entry.job_id

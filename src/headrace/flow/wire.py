@@ -34,7 +34,7 @@ from ..messages import (
 from ..query.orders import Order
 from .desks import DeskInput
 from .records import Record
-from .shards import Step
+from .steps import Step
 
 NOW, ORIGIN = "headrace-now", "headrace-origin"
 
@@ -78,8 +78,8 @@ def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:
 
 def entry_of(record: Record) -> tuple[Logged, Origin | None] | None:
     """An entry of the training log."""
-    entry = _decoded(_ENTRIES, record)
-    header = _header(record, ORIGIN)
+    entry = _decode_value(_ENTRIES, record)
+    header = _find_header(record, ORIGIN)
     if entry is None or header is None:
         return None if entry is None else (entry, None)
     try:
@@ -92,10 +92,10 @@ def entry_of(record: Record) -> tuple[Logged, Origin | None] | None:
 
 def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
     """An entry of a desk's log, and the time at which it was written; minus infinity for none."""
-    entry = _decoded(_DESK_INPUTS, record)
+    entry = _decode_value(_DESK_INPUTS, record)
     if entry is None:
         return None
-    header = _header(record, NOW)
+    header = _find_header(record, NOW)
     try:
         now = float.fromhex(header.decode()) if header is not None else -math.inf
     except ValueError:
@@ -105,7 +105,7 @@ def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
 
 def step_of(record: Record) -> Step | None:
     """A step of a shard's journal."""
-    return _decoded(_STEPS, record)
+    return _decode_value(_STEPS, record)
 
 
 def drift_of(value: bytes) -> DriftChanged | None:
@@ -116,12 +116,12 @@ def drift_of(value: bytes) -> DriftChanged | None:
         return None
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], record: Record) -> T | None:
+def _decode_value(decoder: msgspec.json.Decoder[T], record: Record) -> T | None:
     try:
         return decoder.decode(record.value or b"")
     except msgspec.DecodeError:
         return None
 
 
-def _header(record: Record, name: str) -> bytes | None:
+def _find_header(record: Record, name: str) -> bytes | None:
     return next((value for key, value in record.headers if key == name), None)

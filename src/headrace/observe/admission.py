@@ -47,7 +47,7 @@ class Run:
         self.clock = clock
         self.dated = np.minimum(self.at, clock)
         self.is_set_anew = is_set_anew
-        self.origins = _origins(batch, start, stop)
+        self.origins = _list_origins(batch, start, stop)
         self._batch = batch
         self._start = start
         # Whether the rows say all that the events said: numbers in columns, of features known.
@@ -104,7 +104,7 @@ class Admission:
         while start < n:
             news = schema.next_news(batch, start)
             cuts = [*first_served.values(), news]
-            clock, rejection = self._admit(batch, keys, start, cuts)
+            clock, rejection = self._admit_run(batch, keys, start, cuts)
             stop = start + len(clock)
             if stop > start:
                 run = Run(batch, start, clock, is_set_anew=self._is_set_anew)
@@ -119,7 +119,7 @@ class Admission:
                 run.are_rows_exact = (
                     batch.originals is None and not batch.texts and schema.knows(batch.names)
                 )
-                run.served = _served(batch, start, stop, schema)
+                run.served = _read_served(batch, start, stop, schema)
                 yield run
             if rejection is not None:
                 stop += 1
@@ -128,7 +128,7 @@ class Admission:
                 yield rejection
             start = stop
 
-    def _admit(
+    def _admit_run(
         self,
         batch: EventBatch,
         keys: NDArray[np.uint64],
@@ -157,7 +157,7 @@ class Admission:
                         break
                     self._is_set_anew = True
                 clock.hear(when, borne_out)
-                rejection = self._early(batch, i)
+                rejection = self._check_time(batch, i)
                 told.append(clock.now)
             if rejection is not None:
                 cut = i
@@ -188,15 +188,15 @@ class Admission:
     def _fault(self, batch: EventBatch, i: int, *, is_known: bool) -> InputRejected | None:
         """What keeps event i out, whatever the clock says."""
         if is_known:
-            return self._reject(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
+            return self._reject_event(batch, i, Reason.DUPLICATE_ID, "this id was seen before")
         # A comparison with NaN is false, so this also refuses a time that is no number.
         if not (-AT_MAX < batch.at[i] < AT_MAX):
-            return self._reject(batch, i, Reason.BAD_TIME, f"at is {float(batch.at[i])}")
+            return self._reject_event(batch, i, Reason.BAD_TIME, f"at is {float(batch.at[i])}")
         if not 0 < len(batch.ids[i]) <= ID_LENGTH_MAX:
-            return self._reject(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")
+            return self._reject_event(batch, i, Reason.BAD_ID, "an id has 1 to 500 characters")
         return None
 
-    def _early(self, batch: EventBatch, i: int) -> InputRejected | None:
+    def _check_time(self, batch: EventBatch, i: int) -> InputRejected | None:
         """What keeps event i out, now that the clock has heard of it."""
         ahead_s = float(batch.at[i]) - self.clock.now
         # The first events may be right, and those before them wrong.
@@ -206,7 +206,7 @@ class Admission:
             f"at is {ahead_s:.0f} s ahead of the latest events, and input.jump_max_s is "
             f"{self.jump_max_s:.0f}"
         )
-        return self._reject(batch, i, Reason.FUTURE, detail)
+        return self._reject_event(batch, i, Reason.FUTURE, detail)
 
     def refused(self, refused: Refused, now: float) -> InputRejected:
         """An event that never came so far as to be admitted."""
@@ -219,7 +219,7 @@ class Admission:
             input_id=refused.id[:ID_LENGTH_MAX],
         )
 
-    def _reject(self, batch: EventBatch, i: int, reason: str, detail: str) -> InputRejected:
+    def _reject_event(self, batch: EventBatch, i: int, reason: str, detail: str) -> InputRejected:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
         at = float(batch.at[i]) if np.isfinite(batch.at[i]) else 0.0
         return InputRejected(
@@ -227,7 +227,7 @@ class Admission:
         )
 
 
-def _origins(batch: EventBatch, start: int, stop: int) -> NDArray[np.object_]:
+def _list_origins(batch: EventBatch, start: int, stop: int) -> NDArray[np.object_]:
     origins = np.empty(stop - start, dtype=np.object_)
     keys, versions = batch.keys, batch.model_versions
     if keys is not None or versions is not None:
@@ -265,7 +265,7 @@ def _rows_of(batch: EventBatch, start: int, stop: int) -> EventBatch:
     )
 
 
-def _served(batch: EventBatch, start: int, stop: int, schema: Schema) -> NDArray[np.float64]:
+def _read_served(batch: EventBatch, start: int, stop: int, schema: Schema) -> NDArray[np.float64]:
     """Probabilities of the served model over the schema's classes, shape (stop - start, k).
 
     Where the log has a class and no probabilities, that class has probability 1.

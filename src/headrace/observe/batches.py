@@ -40,17 +40,17 @@ def elements_of(
     [{'x': 1, 'y': 2}]
     """
     if isinstance(payload, str):
-        payload = _opened(payload, feature_names)
+        payload = _open_text(payload, feature_names)
     if isinstance(payload, list) and layout == "instances":
         return payload
     if not isinstance(payload, dict):
         raise Refusal(Reason.BAD_BATCH, f"the payload is {shown(payload)}; must be an object")
     if layout == "kserve-v2":
-        return _tensors(payload.get("inputs"), feature_names, meant)
+        return _read_tensors(payload.get("inputs"), feature_names, meant)
     if layout == "columns":
-        return _frame(payload, feature_names, meant)
+        return _read_frame(payload, feature_names, meant)
     if layout == "seldon":
-        return _message(payload)
+        return _read_message(payload)
     if layout == "kserve-v1":
         found, wanted = payload.get("instances"), "an array `instances`"
     else:
@@ -61,7 +61,7 @@ def elements_of(
     return found
 
 
-def _opened(text: str, feature_names: Sequence[str]) -> Any:
+def _open_text(text: str, feature_names: Sequence[str]) -> Any:
     """A payload that is a text: JSON, or one event a line as CSV or JSON lines."""
     found = opened(text) if text.lstrip()[:1] in ("{", "[") else text
     if not isinstance(found, str):
@@ -95,11 +95,11 @@ def rows_of(value: Any, n: int) -> Any:
 # ---------------------------------------------------------------------------------- MLflow
 
 
-def _frame(payload: Record, feature_names: Sequence[str], meant: Collection[str]) -> list[Any]:
+def _read_frame(payload: Record, feature_names: Sequence[str], meant: Collection[str]) -> list[Any]:
     """What MLflow's scoring server takes: a frame, as columns or records, or tensors."""
     split = payload.get("dataframe_split", payload)
     if isinstance(split, dict) and "columns" in split:
-        return _table(split.get("columns"), split.get("data"))
+        return _read_table(split.get("columns"), split.get("data"))
     for name in ("dataframe_records", "instances"):
         if isinstance(found := payload.get(name), list):
             return found
@@ -108,7 +108,7 @@ def _frame(payload: Record, feature_names: Sequence[str], meant: Collection[str]
         return _columns(inputs)
     if isinstance(inputs, list):
         is_tensors = all(isinstance(one, dict) and "shape" in one for one in inputs)
-        return _tensors(inputs, feature_names, meant) if inputs and is_tensors else inputs
+        return _read_tensors(inputs, feature_names, meant) if inputs and is_tensors else inputs
     raise Refusal(
         Reason.BAD_BATCH,
         "the payload must have columns and data, dataframe_split, dataframe_records, instances or "
@@ -127,7 +127,7 @@ def _columns(inputs: Record) -> list[Record]:
     return [dict(zip(inputs, row, strict=True)) for row in zip(*inputs.values(), strict=True)]
 
 
-def _table(columns: Any, rows: Any) -> list[Record]:
+def _read_table(columns: Any, rows: Any) -> list[Record]:
     """A frame as pandas splits it: {"columns": [...], "data": [[...], ...]}."""
     is_named = isinstance(columns, list) and all(isinstance(name, str) for name in columns)
     require(is_named, "columns must be an array of texts")
@@ -143,7 +143,7 @@ def _table(columns: Any, rows: Any) -> list[Record]:
 # ---------------------------------------------------------------------------------- Seldon
 
 
-def _message(payload: Record) -> list[Any]:
+def _read_message(payload: Record) -> list[Any]:
     """A message of Seldon's own protocol: `data`, `jsonData` or `strData`."""
     if isinstance(payload.get("data"), dict):
         return _named_rows(payload["data"])
@@ -182,7 +182,9 @@ def _named_rows(data: Record) -> list[Any]:
 # ---------------------------------------------------------------------------------- tensors
 
 
-def _tensors(inputs: Any, feature_names: Sequence[str], meant: Collection[str]) -> list[Record]:
+def _read_tensors(
+    inputs: Any, feature_names: Sequence[str], meant: Collection[str]
+) -> list[Record]:
     """KServe's open inference protocol: a tensor holds one feature or many, never one event."""
     require(isinstance(inputs, list) and len(inputs) > 0, "inputs must be an array of tensors")
     names: list[str] = []

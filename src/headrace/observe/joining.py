@@ -88,7 +88,7 @@ class Join:
                 found.append(record)
                 continue
             try:
-                whole = self._met(record, halves, place)
+                whole = self._join_record(record, halves, place)
             except Refusal as refusal:
                 found.append(refusal)
                 continue
@@ -96,9 +96,9 @@ class Join:
             found += self._given_up(halves)
         return found
 
-    def _met(self, record: Record, halves: Halves, place: InputRejected) -> Record | None:
+    def _join_record(self, record: Record, halves: Halves, place: InputRejected) -> Record | None:
         """The whole of a record and the half that waited for it; None if now this one waits."""
-        role, name = self._role(record), text_of(find(record, self._settings.id))
+        role, name = self._find_role(record), text_of(find(record, self._settings.id))
         if not name:
             raise Refusal(Reason.NO_ID, f"there is nothing at {self._settings.id} (input.join.id)")
         halves.seen_n += 1
@@ -123,7 +123,7 @@ class Join:
         both = {role: record, _OTHER[role]: other}
         return {name: both[name] for name in _OTHER}
 
-    def _role(self, record: Record) -> str:
+    def _find_role(self, record: Record) -> str:
         """Whether a record is a request or a response."""
         path = self._settings.type
         text = text_of(find(record, path)) or ""

@@ -46,7 +46,7 @@ def find(record: Record, path: str) -> Any:
     """
     if not path:
         return None
-    found: Any = _member(record, path)
+    found: Any = _open_member(record, path)
     if found is None and "." in path:
         found = record
         for part in path.split("."):
@@ -58,7 +58,7 @@ def _step(value: Any, part: str) -> Any:
     if isinstance(value, str):
         value = opened(value)
     if isinstance(value, dict):
-        return _member(value, part)
+        return _open_member(value, part)
     if not isinstance(value, list):
         return None
     if part.isdecimal():
@@ -73,7 +73,7 @@ def _step(value: Any, part: str) -> Any:
     return [_step(element, part) for element in value]
 
 
-def _member(value: Record, name: str) -> Any:
+def _open_member(value: Record, name: str) -> Any:
     """A field of an object; bytes that were logged as base64 are opened where that is said.
 
     CloudEvents say it by the name `data_base64`, SageMaker by a field `encoding` beside `data`.
@@ -121,15 +121,15 @@ class Layout:
             good = self._settings.status_ok
             check_status(find(record, path), path, good, "input.status_ok")
         if self._settings.batch == "none":
-            return [self._one(record)]
-        return self._many(record)
+            return [self._read_one(record)]
+        return self._read_many(record)
 
-    def _one(self, record: Record) -> Fields:
+    def _read_one(self, record: Record) -> Fields:
         paths = self._settings
         return Fields(
             find(record, paths.id),
             find(record, paths.at),
-            find(record, paths.features) if paths.features else self._flat(record),
+            find(record, paths.features) if paths.features else self._keep_flat(record),
             self._hidden if paths.features else self._hidden_flat,
             find(record, paths.predicted),
             find(record, paths.probabilities),
@@ -137,13 +137,13 @@ class Layout:
             find(record, paths.model_version),
         )
 
-    def _flat(self, record: Record) -> Record:
+    def _keep_flat(self, record: Record) -> Record:
         """Every field that has no other meaning."""
         return {name: value for name, value in record.items() if name not in self._meant}
 
     # --------------------------------------------------------------------------- many in one
 
-    def _many(self, record: Record) -> list[Fields]:
+    def _read_many(self, record: Record) -> list[Fields]:
         """One event for each element of the payload.
 
         What the record itself has under a path holds for every element, and an array as long as the
@@ -162,26 +162,32 @@ class Layout:
             name = text_of(identity)
             identity = [identity if name is None else f"{name}/{i}" for i in range(n)]
         columns = [
-            _spread(identity, n, paths.id),
-            _spread(find(record, paths.at), n, paths.at),
-            [_one_of(one) for one in _told(find(record, paths.predicted), n, paths.predicted)],
-            _told(find(record, paths.probabilities), n, paths.probabilities),
-            *(_spread(find(record, path), n, path) for path in (paths.key, paths.model_version)),
+            _spread_value(identity, n, paths.id),
+            _spread_value(find(record, paths.at), n, paths.at),
+            [
+                _one_of(one)
+                for one in _spread_response(find(record, paths.predicted), n, paths.predicted)
+            ],
+            _spread_response(find(record, paths.probabilities), n, paths.probabilities),
+            *(
+                _spread_value(find(record, path), n, path)
+                for path in (paths.key, paths.model_version)
+            ),
         ]
         return [
-            self._element(element, shared)
+            self._read_element(element, shared)
             for element, shared in zip(elements, zip(*columns, strict=True), strict=True)
         ]
 
-    def _element(self, element: Any, shared: tuple[Any, ...]) -> Fields:
+    def _read_element(self, element: Any, shared: tuple[Any, ...]) -> Fields:
         if isinstance(element, str) and element.lstrip()[:1] in ("{", "["):
             element = opened(element)
         if not isinstance(element, dict):
             features = element if isinstance(element, list) else [element]
             return _fields(shared, features, ())
-        own = self._one(element)
+        own = self._read_one(element)
         if not isinstance(own.features, dict | list):
-            own = own._replace(features=self._flat(element), hidden=self._hidden_flat)
+            own = own._replace(features=self._keep_flat(element), hidden=self._hidden_flat)
         mine = (own.id, own.at, own.predicted, own.probabilities, own.key, own.model_version)
         best = [a if a is not None else b for a, b in zip(mine, shared, strict=True)]
         return _fields(best, own.features, own.hidden)
@@ -192,7 +198,7 @@ def _fields(others: Sequence[Any], features: Any, hidden: tuple[str, ...]) -> Fi
     return Fields(identity, at, features, hidden, predicted, probabilities, key, model_version)
 
 
-def _spread(value: Any, n: int, path: str) -> list[Any]:
+def _spread_value(value: Any, n: int, path: str) -> list[Any]:
     """One value for each of n events."""
     if not isinstance(value, list):
         return [value] * n
@@ -200,9 +206,9 @@ def _spread(value: Any, n: int, path: str) -> list[Any]:
     return value
 
 
-def _told(value: Any, n: int, path: str) -> list[Any]:
+def _spread_response(value: Any, n: int, path: str) -> list[Any]:
     """What a response says of each of n events."""
-    return _spread(rows_of(value, n), n, path)
+    return _spread_value(rows_of(value, n), n, path)
 
 
 def _one_of(value: Any) -> Any:

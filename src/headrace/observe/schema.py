@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
+from .class_names import ClassNames
+from .stored_parts import Parts, join_parts, same_names, split_parts
+from .unused import UnusedValues
 from .values import DIGITS_MAX, is_free_text, is_number
 
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]
@@ -34,9 +37,6 @@ NUMBERS_MIN = 10
 """So many different texts, all of them numbers, of a feature are more likely quantities."""
 
 _NUMBERS = frozenset((float, int, bool))
-
-IGNORED_MAX = 1_000
-"""Names of features beyond `features_max` that are told apart; further ones are not counted."""
 
 
 def says_missing(text: str) -> bool:
@@ -73,6 +73,21 @@ def kind_of(value: object) -> Kind | None:
     return None
 
 
+# Where the parts of a schema stand in its state.
+_PARTS: Parts = {
+    "unused": (UnusedValues, same_names(*vars(UnusedValues()))),
+    "class_names": (
+        ClassNames,
+        {
+            "classes": "names",
+            "classes_max": "most",
+            "classes_ignored": "ignored",
+            "_classes": "codes",
+        },
+    ),
+}
+
+
 class Schema:
     """The features and classes of one stream, in order of first sight.
 
@@ -81,14 +96,10 @@ class Schema:
     schema. A number in a categorical feature is the category that is spelled so (`1234.0` is
     "1234"). A free text is kept in no table and stands in a row as 1.0. A text that says "missing"
     decides no kind, and is missing in a numeric feature. At
-    `features_max`, or when the settings declare the features, others are counted in `unknown_n`.
+    `features_max`, or when the settings declare the features, others find no room.
     A value is missing when it is absent, None or NaN (the batch's own spelling of missing); it is
-    made missing and counted when it is infinite (`not_finite_n`) or not of its feature's kind
-    (`mistyped_n`, by feature in `mistyped`; numbers in a categorical feature are counted in
-    `numbers_in_texts`). `full` counts, by categorical feature beyond `categories_max`, the values
-    that are told apart no more; `ignored` are names of features that found no room, and
-    `classes_ignored` of classes. `appeared_n` counts features whose first value
-    came after the first event.
+    made missing when it is infinite or not of its feature's kind. What is not used as it came is
+    counted in `unused`. `appeared_n` counts features whose first value came after the first event.
 
     Raises `BadSettings` when more features or classes are declared than are allowed.
 
@@ -117,20 +128,15 @@ class Schema:
             raise BadSettings(faults)
         self.features_max = settings.features_max
         self.categories_max = settings.categories_max
-        self.classes_max = settings.classes_max
         self.is_declared = bool(settings.features)
         self.names: tuple[str, ...] = ()
         self.kinds: tuple[Kind, ...] = ()
         # The texts of each categorical feature; the index is the code.
         self.categories: dict[str, list[str]] = {}
-        self.classes = list(settings.classes)
+        self.class_names = ClassNames(settings.classes, settings.classes_max)
         self.seen_n: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.events_n = self.unknown_n = self.mistyped_n = self.not_finite_n = self.appeared_n = 0
-        self.mistyped: dict[str, int] = {}
-        self.numbers_in_texts: dict[str, int] = {}
-        self.full: dict[str, int] = {}
-        self.ignored: dict[str, None] = {}
-        self.classes_ignored: dict[str, None] = {}
+        self.events_n = self.appeared_n = 0
+        self.unused = UnusedValues()
         declared = columns or ColumnsSettings()
         self._declared: dict[str, Kind] = dict.fromkeys(declared.numeric, "numeric")
         self._declared.update(dict.fromkeys(declared.categorical, "categorical"))
@@ -138,8 +144,7 @@ class Schema:
         self._texts: dict[str, None] = {}
         self._columns: dict[str, int] = {}
         self._codes: dict[str, dict[str, int]] = {}
-        self._classes: dict[str, int] = {name: code for code, name in enumerate(self.classes)}
-        self._add(list(settings.features.items()))
+        self._add_features(list(settings.features.items()))
 
     STATE_VERSION: ClassVar[int] = 2
 
@@ -147,6 +152,18 @@ class Schema:
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 values beyond `categories_max`, and classes without room, were not counted."""
         return fields | {"full": dict.fromkeys(fields["full"], 0), "classes_ignored": {}}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields of the parts stand among those of the schema, as before there were parts."""
+        return join_parts(self, _PARTS)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        split_parts(self, _PARTS, state)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes; the index is the number."""
+        return self.class_names.names
 
     @property
     def width(self) -> int:
@@ -160,10 +177,10 @@ class Schema:
         nothing had to change, this is the batch's own matrix.
         """
         if batch.number_names == self.names and not batch.texts and set(self.kinds) <= {"numeric"}:
-            rows = self._finite(batch.numbers)
+            rows = self._drop_infinite(batch.numbers)
         else:
-            begun = self._register(batch)
-            rows = self._gather(batch, begun)
+            begun = self._register_features(batch)
+            rows = self._gather_columns(batch, begun)
         present = np.isfinite(rows)
         self.seen_n += len(batch) if present.all() else np.count_nonzero(present, axis=0)
         self.events_n += len(batch)
@@ -212,7 +229,7 @@ class Schema:
         new = [] if self.is_declared or is_read_only else sorted(features.keys() - columns.keys())
         found = [(name, kind) for name in new if (kind := kind_of(features[name])) is not None]
         if found:
-            self._add(found[: self.features_max - self.width])
+            self._add_features(found[: self.features_max - self.width])
         row = [math.nan] * self.width
         for name, value in features.items():
             j = columns.get(name)
@@ -225,7 +242,7 @@ class Schema:
                     is_shared = len(self.categories[name]) > self.categories_max
                     row[j] = self.categories_max if is_shared else math.nan
                 else:
-                    row[j] = self._code(name, codes[name], text)
+                    row[j] = self._code_category(name, codes[name], text)
             elif name in self._texts:
                 row[j] = 1.0 if value != "" else math.nan
             elif not isinstance(value, str):
@@ -289,17 +306,11 @@ class Schema:
 
     def class_code(self, label: str) -> int | None:
         """The number of a class, which is added when it is new; None when there are too many."""
-        code = self._classes.get(label)
-        if code is None and len(self.classes) < self.classes_max:
-            code = self._classes[label] = len(self.classes)
-            self.classes.append(label)
-        elif code is None and len(self.classes_ignored) < IGNORED_MAX:
-            self.classes_ignored[label] = None
-        return code
+        return self.class_names.add(label)
 
     def code_of(self, label: str) -> int | None:
         """The number of a class; None when it is not known."""
-        return self._classes.get(label)
+        return self.class_names.codes.get(label)
 
     def forget_categories(self, rows: Sequence[NDArray[np.float64]]) -> int:
         """Forget the categories that none of these rows, (d,) each, shows; how many there were.
@@ -320,7 +331,7 @@ class Schema:
 
     # ------------------------------------------------------------------------------- features
 
-    def _register(self, batch: EventBatch) -> dict[str, int]:
+    def _register_features(self, batch: EventBatch) -> dict[str, int]:
         """Adds the features that have their first value in this batch; the events with it."""
         unknown = [] if self.is_declared or self.width >= self.features_max else batch.names
         found: list[tuple[int, str, Kind]] = []
@@ -342,10 +353,10 @@ class Schema:
                 found.append((int(present[0]), name, "numeric"))
         found = sorted(found)[: self.features_max - self.width]
         self.appeared_n += sum(self.events_n + i > 0 for i, _, _ in found)
-        self._add([(name, kind) for _, name, kind in found])
+        self._add_features([(name, kind) for _, name, kind in found])
         return {name: i for i, name, _ in found}
 
-    def _add(self, features: list[tuple[str, Kind]]) -> None:
+    def _add_features(self, features: list[tuple[str, Kind]]) -> None:
         features = [(name, self._declared.get(name, kind)) for name, kind in features]
         for j, (name, kind) in enumerate(features, start=self.width):
             if kind == "text":
@@ -360,17 +371,17 @@ class Schema:
 
     # ------------------------------------------------------------------------------- columns
 
-    def _finite(self, numbers: Rows) -> Rows:
+    def _drop_infinite(self, numbers: Rows) -> Rows:
         """The same numbers with every infinity made missing and counted."""
         infinite = np.isinf(numbers)
         if infinite.any():
-            self.not_finite_n += int(np.count_nonzero(infinite))
+            self.unused.not_finite_n += int(np.count_nonzero(infinite))
             numbers = np.where(infinite, np.nan, numbers)
         return np.ascontiguousarray(numbers, dtype=np.float64)
 
-    def _gather(self, batch: EventBatch, begun: Mapping[str, int]) -> Rows:
+    def _gather_columns(self, batch: EventBatch, begun: Mapping[str, int]) -> Rows:
         """Every column of the batch to its place in the schema."""
-        numbers = self._finite(batch.numbers)
+        numbers = self._drop_infinite(batch.numbers)
         rows = np.full((len(batch), self.width), np.nan)
         sources, targets = [], []
         for k, name in enumerate(batch.number_names):
@@ -380,20 +391,17 @@ class Schema:
                 targets.append(j)
                 continue
             if j is None:
-                known_n = int(np.count_nonzero(np.isfinite(numbers[:, k])))
-                self.unknown_n += known_n
-                if known_n:
-                    self._ignore(name)
+                self.unused.ignore(name, int(np.count_nonzero(np.isfinite(numbers[:, k]))))
             else:
-                rows[:, j] = self._column(name, numbers[:, k].tolist())
+                rows[:, j] = self._read_column(name, numbers[:, k].tolist())
         rows[:, targets] = numbers if len(sources) == numbers.shape[1] else numbers[:, sources]
         for name, values in batch.texts.items():
-            column = self._column(name, values, begun.get(name, 0))
+            column = self._read_column(name, values, begun.get(name, 0))
             if name in self._columns:
                 rows[:, self._columns[name]] = column
         return rows
 
-    def _column(
+    def _read_column(
         self, name: str, values: list[float | int | bool | str | None], begun: int = 0
     ) -> list[float]:
         """A column of raw values as numbers: a category's code, 1 for a text, or the number.
@@ -402,46 +410,34 @@ class Schema:
         """
         column = [math.nan] * len(values)
         is_known, codes = name in self._columns, self._codes.get(name)
-        is_text = name in self._texts
+        is_text, unused = name in self._texts, self.unused
         for i, value in enumerate(values):
             if isinstance(value, float | int):
                 number = number_of(value)
                 if not math.isfinite(number):
-                    self.not_finite_n += math.isinf(number)
+                    unused.not_finite_n += math.isinf(number)
                 elif not is_known:
-                    self.unknown_n += 1
-                    self._ignore(name)
+                    unused.ignore(name)
                 elif codes is not None:
-                    self.numbers_in_texts[name] = self.numbers_in_texts.get(name, 0) + 1
-                    column[i] = self._code(name, codes, class_name(number), is_counted=True)
+                    unused.count_number_in_text(name)
+                    column[i] = self._code_category(
+                        name, codes, class_name(number), is_counted=True
+                    )
                 else:
                     column[i] = 1.0 if is_text else number
             elif not isinstance(value, str):
-                self.mistyped_n += value is not None
+                unused.mistyped_n += value is not None
             elif i < begun:
                 continue
             elif codes is not None:
-                column[i] = self._code(name, codes, value, is_counted=True)
+                column[i] = self._code_category(name, codes, value, is_counted=True)
             elif is_text:
                 column[i] = 1.0 if value else math.nan
             elif not says_missing(value):
-                self._mistype(name, is_known)
+                (unused.mistype if is_known else unused.ignore)(name)
         return column
 
-    def _mistype(self, name: str, is_known: bool) -> None:
-        """A text among numbers, or of a feature that is not known."""
-        if is_known:
-            self.mistyped_n += 1
-            self.mistyped[name] = self.mistyped.get(name, 0) + 1
-        else:
-            self.unknown_n += 1
-            self._ignore(name)
-
-    def _ignore(self, name: str) -> None:
-        if len(self.ignored) < IGNORED_MAX:
-            self.ignored[name] = None
-
-    def _code(
+    def _code_category(
         self, name: str, codes: dict[str, int], text: str, *, is_counted: bool = False
     ) -> int:
         """The code of a category, which is added when it is new; the last code is shared."""
@@ -456,7 +452,7 @@ class Schema:
         if len(texts) == self.categories_max:
             texts.append(OTHER)
         if is_counted:
-            self.full[name] = self.full.get(name, 0) + 1
+            self.unused.count_shared(name)
         return self.categories_max
 
 

@@ -176,7 +176,7 @@ def features_of(
     features: Features = found
     if not _SCALARS.issuperset(map(type, features.values())):
         features = {}
-        _flatten(found, "", 0, features)
+        _flatten_fields(found, "", 0, features)
     for prefix in hidden:
         below = prefix + "."
         features = {k: v for k, v in features.items() if k != prefix and not k.startswith(below)}
@@ -200,7 +200,7 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
         found = _scores(found)
     elif isinstance(found, dict):
-        found = _paired(found)
+        found = _pair_scores(found)
     if isinstance(found, list):
         if len(array_classes) != len(found):
             raise Refusal(
@@ -262,7 +262,7 @@ def _scores(found: list[dict[str, Any]]) -> dict[str, Any]:
     return scores
 
 
-def _paired(found: dict[str, Any]) -> dict[str, Any]:
+def _pair_scores(found: dict[str, Any]) -> dict[str, Any]:
     """Classes and their scores as two arrays, which many servers give, as an object by class."""
     for classes, scores in _PAIRS:
         names, values = found.get(classes), found.get(scores)
@@ -275,7 +275,7 @@ def _paired(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _flatten(value: object, name: str, depth: int, features: Features) -> None:
+def _flatten_fields(value: object, name: str, depth: int, features: Features) -> None:
     """Objects and arrays inside the features become features of their own: `a.b`, `a.0`."""
     parts: Sequence[tuple[object, object]]
     if isinstance(value, dict):
@@ -294,4 +294,4 @@ def _flatten(value: object, name: str, depth: int, features: Features) -> None:
             f"depth {DEPTH_MAX}",
         )
     for part, inner in parts:
-        _flatten(inner, f"{name}.{part}" if depth else str(part), depth + 1, features)
+        _flatten_fields(inner, f"{name}.{part}" if depth else str(part), depth + 1, features)

@@ -293,7 +293,7 @@ class Window:
             raise BrokenInvariant(f"the window expects event {self.next_seq}, got {first}..{last}")
         kept = block if n <= self.window_n else block.take(slice(n - self.window_n, n))
         done = 0
-        for slots in self._spans(last + 1 - len(kept), last + 1):
+        for slots in self._list_spans(last + 1 - len(kept), last + 1):
             size = slots.stop - slots.start
             part = kept if size == len(kept) else kept.take(slice(done, done + size))
             self._store.put(slots, part)
@@ -330,7 +330,7 @@ class Window:
         if self.window_s is not None or self._has_gaps:
             return self._store.take(self.slots(seq))
         first = min(max(seq, self.first_seq), self.next_seq)
-        return self._store.take(*self._spans(first, self.next_seq))
+        return self._store.take(*self._list_spans(first, self.next_seq))
 
     def newest(self, n: int) -> Columns:
         """Copies of the last n events in the window, or of all."""
@@ -338,7 +338,7 @@ class Window:
             return self._store.take(self.slots()[-n:])
         return self.since(self.next_seq - n)
 
-    def _spans(self, first: int, end: int) -> list[slice]:
+    def _list_spans(self, first: int, end: int) -> list[slice]:
         """Slots of at most `window_n` events [first, end), in order of arrival."""
         start = first % self.window_n
         stop = start + end - first

@@ -89,18 +89,18 @@ def combine_report(
         events=events,
         schema=schema,
         asking=_combine_asking(settings, some, schema.classes),
-        budget=combine(BudgetReport, [_budget(shard) for shard in some]),
-        labels=combine(LabelsReport, [_labels(desk, events.last_at) for desk in at_desks]),
+        budget=combine(BudgetReport, [_report_budget(shard) for shard in some]),
+        labels=combine(LabelsReport, [_report_labels(desk, events.last_at) for desk in at_desks]),
         answers=combine(
             AnswersReport,
-            [AnswersReport(cost_per_answer=settings.label.cost), *map(_answers, at_desks)],
+            [AnswersReport(cost_per_answer=settings.label.cost), *map(_report_answers, at_desks)],
         ),
         annotators=report_annotators(annotators),
-        noise=_noise(trainer, at_desks, annotators),
-        model=_model(trainer, some),
-        retraining=_retraining(trainer),
+        noise=_report_noise(trainer, at_desks, annotators),
+        model=_report_model(trainer, some),
+        retraining=_report_retraining(trainer),
         drift=_combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
-        estimates=_estimates(settings, trainer, [shard.evaluation for shard in some]),
+        estimates=_report_estimates(settings, trainer, [shard.evaluation for shard in some]),
         worker=worker,
     )
 
@@ -163,28 +163,28 @@ def _move_section(section: Any, date: Callable[[float], float]) -> Any:
 
 def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
     """Classes are those of the trainer first; features those of the shards, if there are any."""
-    schemas = _distinct([shard.schema for shard in shards]) or [trainer.schema]
-    classes = [schema.classes for schema in _distinct([trainer.schema, *schemas])]
+    schemas = _drop_repeated([shard.schema for shard in shards]) or [trainer.schema]
+    classes = [schema.classes for schema in _drop_repeated([trainer.schema, *schemas])]
     vanished = [shard.schema.vanished(shard.window.since(0).rows) for shard in shards]
     return replace(
-        combine(SchemaReport, [_schema(schema) for schema in schemas]),
+        combine(SchemaReport, [_report_schema(schema) for schema in schemas]),
         classes=unite(classes),
         vanished=unite(vanished),
     )
 
 
-def _schema(schema: Schema) -> SchemaReport:
+def _report_schema(schema: Schema) -> SchemaReport:
     return SchemaReport(
         features_n=schema.width,
-        unknown_n=schema.unknown_n,
-        mistyped_n=schema.mistyped_n,
-        not_finite_n=schema.not_finite_n,
+        unknown_n=schema.unused.unknown_n,
+        mistyped_n=schema.unused.mistyped_n,
+        not_finite_n=schema.unused.not_finite_n,
     )
 
 
 def _find_limits(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Limit, ...]:
     return limits_reached(
-        _distinct([shard.schema for shard in shards]) or [trainer.schema],
+        _drop_repeated([shard.schema for shard in shards]) or [trainer.schema],
         sum(shard.asking.queue.given_up_n for shard in shards),
         dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
         (trainer.learner.row_by_row, sum(shard.events_n for shard in shards)),
@@ -195,14 +195,14 @@ def _combine_events(
     shards: Sequence[Shard], worker: WorkerReport, classes: Sequence[str]
 ) -> EventsReport:
     rejected = EventsReport(rejected_n=worker.rejected_n)
-    events = combine(EventsReport, [rejected, *map(_events, shards)])
+    events = combine(EventsReport, [rejected, *map(_report_events, shards)])
     predicted_n = events.predicted_n
     return replace(
         events, predicted_n={name: predicted_n[name] for name in classes if name in predicted_n}
     )
 
 
-def _events(shard: Shard) -> EventsReport:
+def _report_events(shard: Shard) -> EventsReport:
     clock, confidences = shard.admission.clock, shard.confidences
     return EventsReport(
         last_at=shard.now if math.isfinite(shard.now) else None,
@@ -223,7 +223,7 @@ def _events(shard: Shard) -> EventsReport:
 def _combine_asking(
     settings: Settings, shards: Sequence[Shard], classes: tuple[str, ...]
 ) -> AskingReport:
-    asking = combine(AskingReport, [_asking(shard, classes) for shard in shards])
+    asking = combine(AskingReport, [_report_asking(shard, classes) for shard in shards])
     askings = [shard.asking for shard in shards]
     latest = max(askings, key=lambda a: max(a.last_round_at.values(), default=-1.0), default=None)
     if latest is None:
@@ -236,7 +236,7 @@ def _combine_asking(
     )
 
 
-def _asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
+def _report_asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
     asking = shard.asking
     by_reason: dict[str, int] = {}
     for (reason, _), n in asking.asked_by.items():
@@ -257,7 +257,7 @@ def _asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
     )
 
 
-def _budget(shard: Shard) -> BudgetReport:
+def _report_budget(shard: Shard) -> BudgetReport:
     budget = shard.asking.budget
     return BudgetReport(
         available_n=budget.available_n,
@@ -273,7 +273,7 @@ def _budget(shard: Shard) -> BudgetReport:
 # --------------------------------------------------------------------------- labels and answers
 
 
-def _labels(desk: Desk, now: float | None) -> LabelsReport:
+def _report_labels(desk: Desk, now: float | None) -> LabelsReport:
     counts = desk.counts
     return LabelsReport(
         open_n=desk.open_n,
@@ -287,7 +287,7 @@ def _labels(desk: Desk, now: float | None) -> LabelsReport:
     )
 
 
-def _answers(desk: Desk) -> AnswersReport:
+def _report_answers(desk: Desk) -> AnswersReport:
     counts, turnaround = desk.counts, desk.turnaround
     return AnswersReport(
         accepted_n=counts.accepted_n,
@@ -303,7 +303,7 @@ def _answers(desk: Desk) -> AnswersReport:
     )
 
 
-def _noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotators) -> NoiseReport:
+def _report_noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotators) -> NoiseReport:
     noise = trainer.noise
     return NoiseReport(
         label_shares=noise.shares,
@@ -319,7 +319,7 @@ def _noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotators) -> N
 # ------------------------------------------------------------------------------------ the model
 
 
-def _model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
+def _report_model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
     in_row_n: dict[Act, int] = {
         "learn": trainer.learner.failed_in_row_n,
         "predict": max((shard.failed.in_row_n for shard in shards), default=0),
@@ -369,7 +369,7 @@ def _find_failures(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Failure, 
     return (*of_model, *of_members)
 
 
-def _retraining(trainer: Trainer) -> RetrainingReport:
+def _report_retraining(trainer: Trainer) -> RetrainingReport:
     return RetrainingReport(
         ordered_n=trainer.retrained_n,
         ordered_at=trainer.ordered_at,
@@ -381,7 +381,7 @@ def _retraining(trainer: Trainer) -> RetrainingReport:
     )
 
 
-def _estimates(
+def _report_estimates(
     settings: Settings, trainer: Trainer, evaluations: Sequence[Evaluation]
 ) -> EstimatesReport:
     window, whole, quality = judged(evaluations)
@@ -399,7 +399,7 @@ def _estimates(
 
 def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftReport:
     monitors = [shard.drift for shard in shards]
-    drift = combine(DriftReport, [_drift(monitor) for monitor in monitors])
+    drift = combine(DriftReport, [_report_drift(monitor) for monitor in monitors])
     return replace(
         drift,
         **_find_causes(monitors, DriftLevel[drift.level]),
@@ -408,14 +408,14 @@ def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftRe
     )
 
 
-def _drift(monitor: DriftMonitor) -> DriftReport:
+def _report_drift(monitor: DriftMonitor) -> DriftReport:
     return DriftReport(
         level=monitor.level.name,
-        changes_n=dict(monitor.changes_n),
-        changed_at=dict(monitor.changed_at),
+        changes_n=dict(monitor.record.changes_n),
+        changed_at=dict(monitor.record.changed_at),
         statistics=_join_keys(monitor.statistics),
-        alarms_n=_join_keys(monitor.alarms_n),
-        alarmed_at=_join_keys(monitor.alarmed_at),
+        alarms_n=_join_keys(monitor.record.alarms_n),
+        alarmed_at=_join_keys(monitor.record.alarmed_at),
         feature_psi=dict(monitor.feature_psi),
         feature_ratios=dict(monitor.feature_ratios),
     )
@@ -436,8 +436,8 @@ def _choose_shares(
 
 def _find_causes(monitors: Sequence[DriftMonitor], level: DriftLevel) -> dict[str, Any]:
     """Why the level stands where it stands: of the partitions that hold it, the first to see it."""
-    rises = [m.last_rise for m in monitors if m.level == level > DriftLevel.STABLE and m.last_rise]
-    first = min(rises, key=lambda rise: rise.at, default=None)
+    holding = [m.record.last_rise for m in monitors if m.level == level > DriftLevel.STABLE]
+    first = min((rise for rise in holding if rise), key=lambda rise: rise.at, default=None)
     if first is None:
         return {}
     return {"began_at": first.since, "features": first.features, "classes": first.classes}
@@ -464,7 +464,7 @@ def _class_shares(
 # ------------------------------------------------------------------------------- arithmetic
 
 
-def _distinct(schemas: Sequence[Schema]) -> list[Schema]:
+def _drop_repeated(schemas: Sequence[Schema]) -> list[Schema]:
     """Each object once: in one process shard and trainer share a schema."""
     return list({id(schema): schema for schema in schemas}.values())
 

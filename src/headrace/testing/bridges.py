@@ -117,12 +117,12 @@ class _Try:
         self._end.requests += requests[:5]
         self._carry()
         self._expect({f"r{i}" for i in range(5)})
-        self._say("r0", "fine", "ann")
-        self._say("r1", None, "ann")
-        self._say("r1", "fraud", "bob")
+        self._send_answer("r0", "fine", "ann")
+        self._send_answer("r1", None, "ann")
+        self._send_answer("r1", "fraud", "bob")
         self._end.requests += [*requests[4:], requests[2]]
         self._carry()
-        self._say("r0", "fraud", "ann")
+        self._send_answer("r0", "fraud", "ann")
         self._end.requests.append(
             RequestWithdrawn(request_id="r5", event_id="e5", at=1_001.0, reason="withdrawn")
         )
@@ -133,7 +133,7 @@ class _Try:
         self._expect_answers()
         return self._acts_n > self._crash_at or self._is_half_sent
 
-    def _say(self, request_id: str, label: str | None, annotator: str) -> None:
+    def _send_answer(self, request_id: str, label: str | None, annotator: str) -> None:
         self._rig.answer(request_id, label, annotator)
         self._said[request_id, annotator] = label
 

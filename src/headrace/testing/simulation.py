@@ -184,7 +184,7 @@ class Stream:
         self.at += quiet_s + gap_s
         event = self._event()
         if luck.is_hit("poison", faults.poison):
-            event = self._poisoned(event)
+            event = self._poison_event(event)
         if luck.is_hit("lost", faults.lost):
             return [], quiet_s
         late_s = 200.0 * luck.u("by how much") if luck.is_hit("late", faults.reordered) else 0.0
@@ -225,7 +225,7 @@ class Stream:
             return float(int(part * 6) % 2)
         return 0.0
 
-    def _poisoned(self, event: Event) -> Event:
+    def _poison_event(self, event: Event) -> Event:
         worse: dict[str, Any] = self.luck.pick(
             "poison kind",
             (
@@ -265,40 +265,40 @@ class World:
     def play(self) -> list[bytes]:
         """Bad times, then calm ones, then time until every request has ended."""
         self._write(kind="settings", settings=msgspec.to_builtins(self.settings))
-        self._live(self.events_n)
+        self._live_through(self.events_n)
         self.stream.faults = self.faults = Faults.none()
         self._write(kind="calm")
-        self._live(self.events_n)
+        self._live_through(self.events_n)
         self._write(kind="closing")
         for _ in range(CLOSING_TICKS_MAX):
             due = [self._due[0][0]] if self._due else []
             due += [request.deadline for request in self.open.values()]
             if not due:
                 break
-            self._deliver(min(due))
+            self._deliver_until(min(due))
             self._feed([Tick(at=max(min(due), self.stream.at))])
         self._write(kind="end", open_n=len(self.open))
         return self.journal
 
-    def _live(self, events_n: int) -> None:
+    def _live_through(self, events_n: int) -> None:
         for _ in range(events_n):
             before = self.stream.at
             arrivals, quiet_s = self.stream.next()
             if quiet_s:
                 self._wait(before, self.stream.at - 1.0)
             for at, event in arrivals:
-                self._push(at, event)
+                self._push_input(at, event)
             if self.luck.is_hit("order", self.faults.ordered):
                 labels_n = self.luck.pick("how many", (None, 1, 5))
-                self._push(self.stream.at, RoundOrdered(at=self.stream.at, labels_n=labels_n))
+                self._push_input(self.stream.at, RoundOrdered(at=self.stream.at, labels_n=labels_n))
             # Arrivals pile up for a while, so that they are fed in batches of all sizes.
             if self.luck.is_hit("deliver", 0.3):
-                self._deliver(self.stream.at)
-        self._deliver(self.stream.at)
+                self._deliver_until(self.stream.at)
+        self._deliver_until(self.stream.at)
 
     def _wait(self, start: float, end: float) -> None:
         """A quiet stretch: the clock moves by ticks, a few of them at the engine's own wish."""
-        self._deliver(start)
+        self._deliver_until(start)
         now = start
         while now < end:
             now = min(end, now + WEEK_S / 14)
@@ -306,14 +306,14 @@ class World:
             if deadline is not None and start < deadline < now:
                 now = deadline
             start = now
-            self._deliver(now)
+            self._deliver_until(now)
             self._feed([Tick(at=now)])
 
-    def _push(self, at: float, message: Input) -> None:
+    def _push_input(self, at: float, message: Input) -> None:
         self._pushed_n += 1
         heapq.heappush(self._due, (at, self._pushed_n, message))
 
-    def _deliver(self, until: float) -> None:
+    def _deliver_until(self, until: float) -> None:
         events: list[Input] = []
         while self._due and self._due[0][0] <= until:
             message = heapq.heappop(self._due)[2]
@@ -339,11 +339,11 @@ class World:
         if self.luck.is_hit("snapshot", 0.05):
             self._blob, self._since, self._said = self.engine.snapshot(), [], []
         if self.luck.is_hit("crash", self.faults.crash):
-            self._crash()
+            self._crash_engine()
         for output in outputs:
-            self._react(output)
+            self._react_to(output)
 
-    def _crash(self) -> None:
+    def _crash_engine(self) -> None:
         """All was sent and nothing committed: an older snapshot takes the same inputs once more."""
         self.engine = self.engine_of(self.settings)
         if self._blob is not None:
@@ -369,7 +369,7 @@ class World:
             return finished
         return finish(job, finished.at)
 
-    def _react(self, output: Output) -> None:
+    def _react_to(self, output: Output) -> None:
         if isinstance(output, LabelRequested):
             self.open[output.request_id] = output
             self._ask_people(output)
@@ -379,14 +379,16 @@ class World:
             at = output.at + self._retrain_s * self.luck.u("retrain")
             job = self.engine.trainer.job(output.job_id)
             if self.luck.is_hit("failing", self.faults.failing_retrain):
-                self._push(at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory"))
+                self._push_input(
+                    at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory")
+                )
             elif job is not None:
-                self._push(at, finish(job, at))
+                self._push_input(at, finish(job, at))
 
     def _ask_people(self, request: LabelRequested) -> None:
         luck, faults = self.luck, self.faults
         if luck.is_hit("unknown", faults.unknown):
-            self._push(request.at, Answer(request_id="nobody's", label="ham", at=request.at))
+            self._push_input(request.at, Answer(request_id="nobody's", label="ham", at=request.at))
         for turn in range(request.answers_wanted + 2 * luck.is_hit("crowd", 0.2)):
             if luck.is_hit("silent", faults.silent):
                 continue
@@ -395,19 +397,21 @@ class World:
                 delay_s += (request.deadline - request.at) * 2.0 * luck.u("how late")
             answer = Answer(
                 request_id=request.request_id,
-                label=self._opinion(request),
+                label=self._give_opinion(request),
                 at=request.at + delay_s,
                 annotator=f"annotator-{turn}",
             )
-            self._push(answer.at, answer)
+            self._push_input(answer.at, answer)
             if luck.is_hit("again", faults.repeated):
-                self._push(answer.at + 500.0 * luck.u("again after"), answer)
+                self._push_input(answer.at + 500.0 * luck.u("again after"), answer)
             if luck.is_hit("correct", faults.correcting):
                 at = answer.at + 900.0 * luck.u("correct after")
-                corrected = msgspec.structs.replace(answer, at=at, label=self._opinion(request))
-                self._push(at, corrected)
+                corrected = msgspec.structs.replace(
+                    answer, at=at, label=self._give_opinion(request)
+                )
+                self._push_input(at, corrected)
 
-    def _opinion(self, request: LabelRequested) -> str | None:
+    def _give_opinion(self, request: LabelRequested) -> str | None:
         if self.luck.is_hit("refuse", self.faults.refusing):
             return None
         if self.luck.is_hit("wrong", self.faults.noisy):

@@ -81,11 +81,11 @@ class World:
 
     @property
     def shards(self) -> dict[int, OwnedShard]:
-        return self.flow.shards
+        return self.flow.owned.shards
 
     @property
     def desks(self) -> dict[int, OwnedDesk]:
-        return self.flow.desks
+        return self.flow.owned.desks
 
     def of(self, topic: str, partition: int = 0) -> list[Kept]:
         return self.cluster.log(Part(topic, partition)).records
@@ -136,7 +136,7 @@ class World:
         flow = self.cluster.workers[0].flow
         if flow is None or not self.cluster.generation:
             return (int(self.cluster.now),)
-        places = [flow.place_of(part) or 0 for part in self.cluster.parts()]
+        places = [flow.owned.place_of(part) or 0 for part in self.cluster.parts()]
         return (
             sum(log.end for log in self.cluster.logs.values()),
             flow.training.position,

@@ -35,15 +35,15 @@ def test_a_session_that_is_over_takes_nothing_that_is_assigned_to_it():
 
     async def heard() -> Session:
         found = session()
-        found.flow.held = {Part("inference", 0)}
+        found.flow.owned.parts = {Part("inference", 0)}
         found._is_over = True
         await found.revoked()
         await found.assigned({("inference", 1)})
         return found
 
     found = asyncio.run(heard())
-    assert found.flow.held == {Part("inference", 0)}
-    assert found.flow.rebalances_n == 0
+    assert found.flow.owned.parts == {Part("inference", 0)}
+    assert found.flow.group.rebalances_n == 0
 
 
 def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_nothing():
@@ -51,7 +51,7 @@ def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_n
 
     async def heard() -> Session:
         found = session()
-        found.flow.held = {Part("inference", 0)}
+        found.flow.owned.parts = {Part("inference", 0)}
         waiting: list[asyncio.Task[None]] = []
 
         async def fail() -> None:
@@ -76,5 +76,5 @@ def test_a_session_of_which_a_part_has_just_failed_takes_nothing_more_and_says_n
         return found
 
     found = asyncio.run(heard())
-    assert found.flow.held == {Part("inference", 0)}
-    assert found.flow.rebalances_n == 0
+    assert found.flow.owned.parts == {Part("inference", 0)}
+    assert found.flow.group.rebalances_n == 0

@@ -46,21 +46,21 @@ def committed(world: World) -> int:
 
 
 def test_where_a_consumer_stands_is_committed(world: World) -> None:
-    read(world, world.flow.turn, place=BEHIND)
+    read(world, world.flow.group.turn, place=BEHIND)
     assert committed(world) == BEHIND
 
 
 def test_a_place_read_before_the_group_shared_out_anew_is_not_committed(world: World) -> None:
-    before = world.flow.turn
+    before = world.flow.group.turn
     world.cluster.share()
     world.settle()
-    assert world.flow.turn > before
+    assert world.flow.group.turn > before
     read(world, before, place=BEHIND)
     assert committed(world) == 3
 
 
 def test_records_read_before_the_group_shared_out_anew_are_read_again(world: World) -> None:
-    before = world.flow.turn
+    before = world.flow.group.turn
     world.cluster.share()
     world.settle()
     for event in events_of(3, seed=2):
@@ -73,10 +73,10 @@ def test_records_read_before_the_group_shared_out_anew_are_read_again(world: Wor
 
 
 def test_a_place_read_before_the_consumer_was_sent_back_is_not_committed(world: World) -> None:
-    before = world.flow.turn
+    before = world.flow.group.turn
     world.cluster.share()
     world.settle()
-    now = world.flow.turn
+    now = world.flow.group.turn
     world.send(world.kafka.events, encoded(events_of(1, seed=2)[0]))
     read(world, before, records_n=1)
     # Read in this turn, but before the consumer was sent back.
@@ -89,8 +89,8 @@ def test_a_partition_that_is_fenced_while_it_looks_for_a_gap_is_not_fed(world: W
     for event in events_of(2, seed=2):
         world.send(world.kafka.events, encoded(event))
     # The last of them alone: before it feeds that, it looks whether the other was deleted.
-    read(world, world.flow.turn, records_n=1)
-    world.flow.fenced(0)
+    read(world, world.flow.group.turn, records_n=1)
+    world.flow.let_go(0)
     world.settle()
     assert world.cluster.restarts == []
     assert 0 not in world.shards
@@ -110,8 +110,10 @@ def test_a_flow_that_believes_any_turn_is_caught(
     commit_if_due = flow.Flow._commit_if_due
 
     def believing(self: flow.Flow) -> None:
-        if self._stood is not None:
-            self._stood = ef.Polled(self.turn, self._stood.records, self._stood.positions)
+        polled = self.commits._polled
+        if polled is not None:
+            found = ef.Polled(self.group.turn, polled.records, polled.positions)
+            self.commits.keep_polled(found)
         commit_if_due(self)
 
     monkeypatch.setattr(flow.Flow, "_commit_if_due", believing)

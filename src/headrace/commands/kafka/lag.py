@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 import time
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
-from ...adapters.printing import make_console
 from ...drivers.kafka import client
 from ...drivers.kafka.cluster import Cluster, connect_cluster
 from ...drivers.kafka.reading import partition_of, start_client
 from ...drivers.kafka.topics import format_span
 from ...errors import BadInput, BadSettings
-from ...settings import Settings, load_for_kafka
+from ...settings import Settings
+from .shared import add_settings, load_settings, make_table, show_table
 
 SHARED = ("events", "desk", "answers", "drift")
 """The settings that name what the workers share out among themselves."""
@@ -191,7 +186,7 @@ def register(subparsers: Any) -> None:
         "Exit 0; 1: a lag is above --max-records or --max-seconds; 2: settings are wrong or no "
         "broker answers.",
     )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    add_settings(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--watch", type=float, metavar="S", help="again every so many seconds")
     parser.add_argument("--max-records", type=int, metavar="N", help="exit 1 above so many")
@@ -201,11 +196,9 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace lag`; the exit code. With `--watch` it ends when a lag is above its limit."""
-    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
+    settings = load_settings(arguments)
     if arguments.watch is not None and not arguments.watch > 0:
         raise BadSettings(f"--watch is {arguments.watch}; must be above 0 (seconds)")
-    # What it would log, the exception says as well.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     while True:
         lag = asyncio.run(lag_of(settings))
         if arguments.json:
@@ -225,20 +218,10 @@ _COLUMNS = ("topic", "partition", "committed", "end", "records", "seconds")
 
 def show_lag(lag: Lag, *, is_again: bool = False) -> None:
     """The lag as a table, or as plain lines where there is no terminal, which stays the same."""
-    console = make_console()
-    rows = [_make_row(one) for one in lag.partitions]
-    if console.is_terminal:
-        if is_again:
-            console.clear()
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in _COLUMNS:
-            table.add_column(name, justify="left" if name == "topic" else "right", overflow="fold")
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    else:
-        sys.stdout.write(_join_rows([_COLUMNS, *rows]))
-    sys.stdout.write("".join(f"- {sentence}\n" for sentence in describe_lag(lag)))
+    table = make_table()
+    for name in _COLUMNS:
+        table.add_column(name, justify="left" if name == "topic" else "right", overflow="fold")
+    show_table(table, map(_make_row, lag.partitions), describe_lag(lag), is_again=is_again)
 
 
 def describe_lag(lag: Lag) -> list[str]:
@@ -260,7 +243,3 @@ def _make_row(one: PartitionLag) -> tuple[str, ...]:
     committed = "none" if one.committed is None else str(one.committed)
     seconds = "unknown" if one.lag_s is None else f"{one.lag_s:.1f}"
     return (one.topic, str(one.partition), committed, str(one.end), str(one.lag_n), seconds)
-
-
-def _join_rows(rows: Iterable[tuple[str, ...]]) -> str:
-    return "".join("\t".join(row) + "\n" for row in rows)

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.progress import Progress
-from rich.table import Table
 
 from ...adapters.printing import make_console
 from ...drivers.audit.acts import beside
@@ -24,7 +19,8 @@ from ...drivers.kafka.rebuild import CUT, DIFFERS, EQUAL, Counted, Once, Part, R
 from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import ensure_topics
 from ...errors import BadInput
-from ...settings import Settings, load_for_kafka
+from ...settings import Settings
+from .shared import add_settings, load_settings, make_table, show_table
 
 LOGS = ("events", "training", "desk", "journal")
 """The settings of the topics that state follows from."""
@@ -113,7 +109,7 @@ def register(subparsers: Any) -> None:
         "See docs/KAFKA.md. Exit 0: nothing differs; 1: something does; 2: settings are wrong, "
         "workers run that must not, or no broker answers.",
     )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    add_settings(parser)
     parser.add_argument(
         "--write",
         action="store_true",
@@ -124,9 +120,7 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace rebuild`; the exit code."""
-    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
-    # What it would log, the exception says as well.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = load_settings(arguments)
     notes: list[str] = []
     parts = asyncio.run(_rebuild_shown(settings, arguments.write, notes))
     beside(arguments.settings, settings).record(
@@ -155,20 +149,12 @@ _COLUMNS = ("part", "records", "seconds", "state", "saved")
 
 def show_parts(parts: Sequence[Part], notes: Sequence[str] = ()) -> None:
     """The parts as a table, or as plain lines where there is no terminal; then what is to say."""
-    console = make_console()
-    if console.is_terminal:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for name in _COLUMNS:
-            table.add_column(name, justify="right" if name in ("records", "seconds") else "left")
-        for part in parts:
-            table.add_row(*_make_row(part))
-        console.print(table)
-    else:
-        rows = [_COLUMNS, *map(_make_row, parts)]
-        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
+    table = make_table()
+    for name in _COLUMNS:
+        table.add_column(name, justify="right" if name in ("records", "seconds") else "left")
     told = [f"{part.name}: {sentence}" for part in parts for sentence in part.told]
-    for sentence in (*dict.fromkeys(notes), *told, summarize_parts(parts)):
-        sys.stdout.write(f"- {sentence}\n")
+    notes = (*dict.fromkeys(notes), *told, summarize_parts(parts))
+    show_table(table, map(_make_row, parts), notes)
 
 
 def summarize_parts(parts: Sequence[Part]) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import secrets
 import sys
 from collections.abc import Callable
@@ -20,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ...drivers.audit.acts import beside
@@ -35,12 +33,13 @@ from ...flow.chain import Chain, chain_of
 from ...flow.effects import Part
 from ...flow.recovery import fold_until
 from ...flow.saving import frozen_log
-from ...flow.shards import PartitionShard, Step
+from ...flow.shards import PartitionShard
+from ...flow.steps import Step
 from ...flow.tapes import Tapes
 from ...learn.training_log import TrainingLog
-from ...settings import Settings, load_for_kafka
-from .agreeing import is_agreed
+from ...settings import Settings
 from .rebuild import check_idle
+from .shared import add_settings, confirm_change, load_settings
 
 EARLIEST, LATEST = "earliest", "latest"
 
@@ -216,7 +215,7 @@ def register(subparsers: Any) -> None:
         "Only while no worker runs. See docs/KAFKA.md. Exit 0: done; 1: not confirmed; 2: settings "
         "are wrong, workers run, or no broker answers.",
     )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    add_settings(parser)
     parser.add_argument(
         "--to",
         default=LATEST,
@@ -230,12 +229,10 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace reset`; the exit code."""
-    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
-    # What it would log, the exception says as well.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = load_settings(arguments)
     moves = asyncio.run(planned_moves(settings, arguments.to))
     sys.stdout.write("".join(f"{sentence}\n" for sentence in describe_moves(settings, moves)))
-    if not (arguments.yes or is_agreed()):
+    if not (arguments.yes or confirm_change()):
         return 1
     notes: list[str] = []
     asyncio.run(reset_shards(settings, moves, notes.append))

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
-from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-
-from ...adapters.printing import make_console, say
+from ...adapters.printing import say
 from ...drivers.kafka.cutting import cut_logs, places_to_cut
 from ...drivers.kafka.states import States
 from ...drivers.kafka.topics import (
@@ -22,8 +17,8 @@ from ...drivers.kafka.topics import (
     format_span,
     survey_topics,
 )
-from ...settings import Settings, load_for_kafka
-from .agreeing import is_agreed
+from ...settings import Settings
+from .shared import add_settings, confirm_change, load_settings, make_table, show_table
 
 NAME_WIDTH = 40
 
@@ -38,7 +33,7 @@ def register(subparsers: Any) -> None:
         "something is missing or differs, or nothing could be cut; 2: settings are wrong or no "
         "broker answers.",
     )
-    parser.add_argument("--settings", type=Path, metavar="FILE", help="TOML (default: defaults)")
+    add_settings(parser)
     parser.add_argument("--create", action="store_true", help="create what is missing")
     parser.add_argument(
         "--cut",
@@ -52,17 +47,10 @@ def register(subparsers: Any) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `headrace topics`; the exit code."""
-    settings = load_for_kafka(arguments.settings) if arguments.settings else Settings()
-    logger = logging.getLogger("aiokafka")
-    level = logger.level
-    # What it would log, the exception says as well.
-    logger.setLevel(logging.CRITICAL)
-    try:
-        if arguments.cut:
-            return _cut_logs(settings, asks=not arguments.yes)
-        states = asyncio.run(survey_topics(settings, arguments.create))
-    finally:
-        logger.setLevel(level)
+    settings = load_settings(arguments)
+    if arguments.cut:
+        return _cut_logs(settings, asks=not arguments.yes)
+    states = asyncio.run(survey_topics(settings, arguments.create))
     show_topics(states)
     return 0 if all(state.word == "ok" for state in states) else 1
 
@@ -73,7 +61,7 @@ def _cut_logs(settings: Settings, *, asks: bool) -> int:
     for part, place in places.items():
         sys.stdout.write(f"{part.topic}, partition {part.partition}: records before {place:,} go\n")
     sys.stdout.write("then nothing but the snapshots holds what they said\n")
-    if asks and not is_agreed():
+    if asks and not confirm_change():
         return 1
     asyncio.run(cut_logs(settings, places))
     sys.stdout.write("Done.\n")
@@ -82,27 +70,18 @@ def _cut_logs(settings: Settings, *, asks: bool) -> int:
 
 def show_topics(states: list[TopicState]) -> None:
     """The topics as a table, or as plain lines where there is no terminal; then what is wrong."""
-    console = make_console()
-    rows = [_COLUMNS, *map(_make_row, states)]
-    if not console.is_terminal:
-        sys.stdout.write("".join("\t".join(row) + "\n" for row in rows))
-    else:
-        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        longest = max(len(state.topic.name) for state in states)
-        for name in _COLUMNS:
-            table.add_column(
-                name,
-                justify="right" if name in _NUMBERS else "left",
-                min_width=min(longest, NAME_WIDTH) if name == "topic" else None,
-                no_wrap=name not in ("topic", "holds"),
-                overflow="fold",
-            )
-        for row in rows[1:]:
-            table.add_row(*row)
-        console.print(table)
+    table = make_table()
+    longest = max(len(state.topic.name) for state in states)
+    for name in _COLUMNS:
+        table.add_column(
+            name,
+            justify="right" if name in _NUMBERS else "left",
+            min_width=min(longest, NAME_WIDTH) if name == "topic" else None,
+            no_wrap=name not in ("topic", "holds"),
+            overflow="fold",
+        )
     told = [one for state in states for one in (*state.faults, *state.notes)]
-    for one in (*describe_missing(states), *told):
-        sys.stdout.write(f"- {one}\n")
+    show_table(table, map(_make_row, states), (*describe_missing(states), *told))
 
 
 _COLUMNS = ("topic", "partitions", "copies", "kept", "records", "state", "holds")

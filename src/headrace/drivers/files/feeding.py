@@ -67,7 +67,7 @@ class Feeder:
         self.store = SnapshotStore(
             state / "snapshots", stream=settings.stream, kept_n=settings.run.snapshots_kept
         )
-        positions = self._restored()
+        positions = self._restore_engine()
         self._snapshot_at = int(positions.get("journal", 0))
         self._shown.stands_at(self.engine)
         self.privacy = load_privacy(settings.privacy)
@@ -172,7 +172,7 @@ class Feeder:
         store.write(size, blob, positions, at=now if math.isfinite(now) else None)
         return blob
 
-    def _restored(self) -> dict[str, int | str]:
+    def _restore_engine(self) -> dict[str, int | str]:
         """Bring the engine to the newest snapshot; the positions that stand in it."""
         origin = self.journal.origin
         snapshot = self.store.latest(lambda found: self.engine.restore(found.blob), seq_min=origin)
@@ -193,7 +193,7 @@ class Feeder:
         )
         return snapshot.positions
 
-    def _fed(self, source: int) -> Spans:
+    def _find_fed(self, source: int) -> Spans:
         """What was fed of a source, after a look that it is still the same file."""
         if source in self.journal.last:
             self.player.read(self.journal.last[source])

@@ -164,7 +164,7 @@ class Runner(Feeder):
             self._said.add("features")
         longest = self.settings.input.line_bytes_max
         self._events_source = self.journal.source("events", recorded_path(events, places.state))
-        fed = self._fed(self._events_source)
+        fed = self._find_fed(self._events_source)
         self._events = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
         opened.callback(self._events.close)
         if places.answers is not None:
@@ -172,12 +172,12 @@ class Runner(Feeder):
             if is_export(answers):
                 answers = copy_answers(answers, places.state, self.settings, decoder)
             number = self.journal.source("answers", recorded_path(answers, places.state))
-            self._answers_source, fed = number, self._fed(number)
+            self._answers_source, fed = number, self._find_fed(number)
             tail = Tail(answers, position=fed.first_gap, length_max=longest, is_whole=is_whole)
             opened.callback(tail.close)
             self._answers = Answers(tail, fed, self._is_known, decoder)
         self._orders_source = self.journal.source("orders", ORDERS)
-        at, path = self._fed(self._orders_source).first_gap, places.state / ORDERS
+        at, path = self._find_fed(self._orders_source).first_gap, places.state / ORDERS
         self._orders = Tail(path, position=at, length_max=longest, is_whole=is_whole)
         opened.callback(self._orders.close)
 
@@ -203,21 +203,21 @@ class Runner(Feeder):
 
     def run(self, on_progress: Callable[[int, int], None]) -> Iterator[None]:
         """Step until the end, then write a snapshot; yields after each step and in quiet times."""
-        self._erase()
+        self._carry_out_erasures()
         if not self.stop.is_set():
-            self._retrain()
+            self._run_retraining()
         quiet_from = time.monotonic()
         while not self.stop.is_set():
             is_final = not self.follow if self._pipe is None else self._pipe.has_ended
             is_fed = self.step(is_final=is_final)
-            self._retrain()
+            self._run_retraining()
             self._curve.look(self.engine)
             if self._shown.is_snapshot_due(self.engine):
                 self.snapshot()
             if self._shown.is_due:
                 self._look()
                 self._logs.check()
-                self._erase()
+                self._carry_out_erasures()
             yield
             if is_fed:
                 self._tell_features()
@@ -228,10 +228,10 @@ class Runner(Feeder):
             elif is_final:
                 break
             else:
-                self._wait()
+                self._wait_for_input()
                 if time.monotonic() - quiet_from >= self.settings.run.tick_s:
-                    self._tick()
-        self._erase()
+                    self._tick_if_due()
+        self._carry_out_erasures()
         self._tell_left()
         if self._fed_to > self._snapshot_at:
             self.snapshot()
@@ -261,14 +261,14 @@ class Runner(Feeder):
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
         lines = self._events.peek(n, is_final=is_final)
         if lines and (due := self._retention.due_at) < math.inf:
-            cut, reached = self._until(lines, due)
+            cut, reached = self._count_until(lines, due)
             if cut == 0:
                 return self._forget_old(reached)
             lines = lines[:cut]
         earliest = self._answers.earliest
         until = self.engine.now if lines else math.inf
         if lines and earliest is not None:
-            cut, reached = self._until(lines, earliest)
+            cut, reached = self._count_until(lines, earliest)
             until = max(until, reached) if cut == 0 else until
             lines = lines[:cut]
         answers = self._answers.due(until)
@@ -285,7 +285,7 @@ class Runner(Feeder):
         del self._times[: len(lines)]
         return True
 
-    def _erase(self) -> None:
+    def _carry_out_erasures(self) -> None:
         """Carry out what `headrace erase` has ordered, if it has since the last look."""
         if (size := size_of(self.state / ERASURES)) != self._erasures_bytes:
             self._erasures_bytes = size
@@ -299,7 +299,7 @@ class Runner(Feeder):
             self._retention.begin(clock)
             return True
         place_erasure(self.state, self._retention.order(clock, events_n=events_n))
-        self._erase()
+        self._carry_out_erasures()
         return True
 
     def _order(self) -> bool:
@@ -343,7 +343,7 @@ class Runner(Feeder):
             self._pipe.sync()
         super().snapshot()
 
-    def _until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
+    def _count_until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
         """How many lines come before the clock reaches `at`, and where it stands with the next.
 
         It is the engine's own clock that goes ahead: one event with a wild time feeds no answer.
@@ -372,34 +372,36 @@ class Runner(Feeder):
 
     # -------------------------------------------------------------- what happens beside the files
 
-    def _retrain(self) -> None:
+    def _run_retraining(self) -> None:
         """Run what the engine ordered: at once, or with `--follow` in a thread."""
         while self._pool is None and (job := self.engine.open_job) is not None:
-            challenger, error = self._retrained(job)
-            self._finish(job.job_id, challenger, error)
+            challenger, error = self._attempt_job(job)
+            self._finish_retraining(job.job_id, challenger, error)
         if self._pool is None:
             return
         if self._job is not None and self._job[1].done():
             job_id, future = self._job
             self._job = None
-            self._finish(job_id, *future.result())
+            self._finish_retraining(job_id, *future.result())
         job = self.engine.open_job
         if self._job is None and job is not None:
-            self._job = (job.job_id, self._pool.submit(self._retrained, job))
+            self._job = (job.job_id, self._pool.submit(self._attempt_job, job))
 
-    def _retrained(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
+    def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
         with self._shown.retraining():
             return attempt(job)
 
-    def _finish(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
+    def _finish_retraining(
+        self, job_id: int, challenger: Challenger | None, error: str | None
+    ) -> None:
         self._feed(Retrained(job_id=job_id, at=self.engine.now, error=error), None, challenger)
 
-    def _wait(self) -> None:
+    def _wait_for_input(self) -> None:
         """Until there may be something to read."""
         wait = self.stop.wait if self._pipe is None else self._pipe.pump
         wait(POLL_S)
 
-    def _tick(self) -> None:
+    def _tick_if_due(self) -> None:
         """In quiet times, move the clock to the time of day when something has fallen due."""
         now, deadline = self._clock(), self.engine.next_deadline()
         due = min(math.inf if deadline is None else deadline, self._retention.due_at)

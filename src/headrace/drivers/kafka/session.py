@@ -160,7 +160,7 @@ class Session:
         """Read what is ours, and let time pass."""
         batch_max = self.settings.worker.batch_max
         while True:
-            turn, found = self.flow.turn, dict[Any, list[Any]]()
+            turn, found = self.flow.group.turn, dict[Any, list[Any]]()
             timeout_ms = 0 if self.flow.is_behind else POLL_MS
             if self.flow.has_room:
                 found = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=batch_max)
@@ -179,7 +179,7 @@ class Session:
         if not self.flow.is_commit_due:
             return None
         events = self.settings.kafka.events
-        tps = [partition_of(events, number) for number in self.flow.shards]
+        tps = [partition_of(events, number) for number in self.flow.owned.shards]
         assigned = self.consumer.assignment()
         return {Part(*tp): await self.consumer.position(tp) for tp in tps if tp in assigned}
 

@@ -25,31 +25,31 @@ def build_flow_report(
     """
     worker = WorkerReport(
         partitions=tuple(
-            _describe_part(flow, number, end_of, now) for number in sorted(flow.shards)
+            _describe_part(flow, number, end_of, now) for number in sorted(flow.owned.shards)
         ),
-        desk_partitions=tuple(sorted(flow.desks)),
+        desk_partitions=tuple(sorted(flow.owned.desks)),
         training_offset=flow.training.position,
         training_lag_n=flow.training.waiting_n,
         is_decider=flow.training.is_decider,
-        rebalances_n=flow.rebalances_n,
-        rebalanced_at=flow.rebalanced_at,
+        rebalances_n=flow.group.rebalances_n,
+        rebalanced_at=flow.group.rebalanced_at,
         snapshots=SnapshotsReport(
-            written_at=flow.saved_at,
-            bytes_n=flow.saved_bytes_n,
-            failed_n=flow.save_failed_n,
+            written_at=flow.snapshots.saved_at,
+            bytes_n=flow.snapshots.bytes_n,
+            failed_n=flow.snapshots.failed_n,
             refused_n=refused_n,
         ),
         rejected_n=dict(flow.mail.rejected_n),
         restarts_n=dict(restarts_n),
-        lost_n=dict(flow.lost_n),
+        lost_n=dict(flow.places.lost_n),
         recomputed_n=flow.recomputed.n,
-        differing_n=len(flow.differing),
+        differing_n=len(flow.rules.differing),
     )
     return combine_report(
         flow.settings,
         flow.training.trainer,
-        {number: owned.shard.shard for number, owned in flow.shards.items()},
-        {number: owned.desk.desk for number, owned in flow.desks.items()},
+        {number: owned.shard.shard for number, owned in flow.owned.shards.items()},
+        {number: owned.desk.desk for number, owned in flow.owned.desks.items()},
         worker=worker,
     )
 
@@ -58,8 +58,8 @@ def _describe_part(
     flow: Flow, number: int, end_of: Callable[[Part], int | None], now: float
 ) -> PartitionReport:
     """One partition; what lies before us is as old as the newest event that was read."""
-    owned, part = flow.shards[number], Part(flow.settings.kafka.events, number)
-    end = end_of(part) if part in flow.held else None
+    owned, part = flow.owned.shards[number], Part(flow.settings.kafka.events, number)
+    end = end_of(part) if part in flow.owned.parts else None
     lag_n = None if end is None else max(0, end - owned.shard.position)
     lag_s = None
     if lag_n == 0:

@@ -89,9 +89,9 @@ class Marginals:
             if kind == "categorical":
                 self._categories[j] = np.unique(known, return_counts=True)
             elif len(known):
-                self._cut(j, known)
+                self._cut_feature(j, known)
 
-    def _cut(self, j: int, known: NDArray[np.float64]) -> None:
+    def _cut_feature(self, j: int, known: NDArray[np.float64]) -> None:
         """Place the knots of a number whose known values of the past, sorted, are these."""
         quantiles = known[(np.arange(1, PARTS_N) * len(known)) // PARTS_N]
         deciles, times = np.unique(quantiles[_DECILES], return_counts=True)
@@ -122,8 +122,8 @@ class Marginals:
         return self._psi(newest, p) if test == "psi" else self._ks(newest, p)
 
     def _psi(self, newest: Newest, p: float) -> Found:
-        before = self._binned(self._past_below, self._known_n, self.n)
-        after = self._binned(newest.below, newest.known_n, newest.n)
+        before = self._bin_values(self._past_below, self._known_n, self.n)
+        after = self._bin_values(newest.below, newest.known_n, newest.n)
         # The last bin is of what is missing, where something is.
         is_bin = np.arange(_BORDERS_MAX + 2) <= self._borders_n[:, np.newaxis]
         is_bin[:, -1] = (before[:, -1] > 0) | (after[:, -1] > 0)
@@ -166,7 +166,7 @@ class Marginals:
         ]
         return shares_of_numbers(borders.tolist(), counts[0], counts[1])
 
-    def _binned(
+    def _bin_values(
         self, below: NDArray[np.int64], known_n: NDArray[np.int64], n: int
     ) -> NDArray[np.int64]:
         """Counts by bin, shape (d, 15): the last two are past the last border, and missing."""

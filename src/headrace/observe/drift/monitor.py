@@ -12,31 +12,51 @@ here. One watch is in `watches`, the windowed tests of a check in `windows`, rea
 
 from __future__ import annotations
 
-import difflib
-from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...chance import Chance
-from ...errors import BadSettings
 from ...messages import DriftChanged, LabelSettled
-from ...settings.drift import ONE_BY_ONE, DriftSettings, WatchSettings
+from ...settings.drift import DriftSettings
 from .. import signals
 from ..schema import Schema
 from ..shares import FeatureShares
+from ..stored_parts import Parts, join_parts, same_names, split_parts
 from ..window import Columns, Window
 from .causes import missed_classes
-from .detectors import Detector, DriftLevel, check_detector
-from .glr import MEMORY_N
-from .lines import Lines
+from .detectors import Detector, DriftLevel
+from .judged import AlarmRecord, JudgedLabels
+from .watch_set import ON_LABELS, WatchSet
 from .watches import NEVER, Watch
-from .windows import ON_INPUTS, Windows
+from .windows import Windows
 
 _STABLE, _, _DRIFT = DriftLevel
 
-_ON_LABELS = ("error", "surprise", "recall")
+# Where the parts of a monitor stand in its state.
+_PARTS: Parts = {
+    "record": (
+        AlarmRecord,
+        same_names("alarms_n", "alarmed_at", "changes_n", "changed_at", "last_rise"),
+    ),
+    "watches": (
+        WatchSet,
+        {
+            "watches": "all",
+            "own": "own",
+            "_windowed": "windowed",
+            "_on_confidence": "on_confidence",
+            "_on_class_mix": "on_class_mix",
+            "_on_labels": "on_labels",
+        },
+    ),
+    "_judged": (
+        JudgedLabels,
+        {"_labels_n": "labels_n", "_class_number": "class_number", "_judged": "latest"},
+    ),
+}
 
 
 class DriftMonitor:
@@ -72,16 +92,9 @@ class DriftMonitor:
         self.level = _STABLE
         self.is_cold = True
         self.windows = Windows(settings.features_max, settings.window_n)
-        # Alarms by signal, detector and level; one that prolongs another is not counted.
-        self.alarms_n: dict[tuple[str, str, str], int] = {}
-        self.alarmed_at: dict[tuple[str, str], float] = {}
-        self.changes_n: dict[str, int] = {}
-        self.changed_at: dict[str, float] = {}
-        # The latest change that raised the level: it has the causes.
-        self.last_rise: DriftChanged | None = None
-        self.watches = _made(settings, chance, own or {})
-        # Unfed: what a state that is read again may hold.
-        self.own = [watch.unfed for watch in self.watches if watch.unfed is not None]
+        self.record = AlarmRecord()
+        self.watches = WatchSet(settings, chance, own or {})
+        self._judged = JudgedLabels()
         self._seq = -1
         self._fall_seq = NEVER
         self._model_seq = 0
@@ -89,17 +102,18 @@ class DriftMonitor:
         self._risen_seq = 0
         self._from_seq = 0
         self._raised_by: Watch | None = None
-        self._labels_n = dict.fromkeys(_ON_LABELS, 0)
-        self._class_number: dict[str, int] = {}
-        # Labels that judge: when their event was, the label, and what was predicted.
-        self._judged: deque[tuple[float, str, Mapping[str, float]]] = deque(maxlen=MEMORY_N)
-        eventwise = [w for w in self.watches if not w.is_windowed]
-        self._windowed = [w for w in self.watches if w.is_windowed]
-        self._on_confidence = [w for w in eventwise if w.signal == "confidence"]
-        self._on_class_mix = [w for w in eventwise if w.signal == "class_mix"]
-        self._on_labels = {
-            signal: [w for w in eventwise if w.signal == signal] for signal in _ON_LABELS
-        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields of the parts stand among its own, as before there were parts."""
+        return join_parts(self, _PARTS)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        split_parts(self, _PARTS, state)
+
+    @property
+    def own(self) -> list[Detector]:
+        """Detectors of your own, unfed."""
+        return self.watches.own
 
     @property
     def statistics(self) -> dict[tuple[str, str], float]:
@@ -108,7 +122,7 @@ class DriftMonitor:
         The highest of all features or classes. ADWIN shows no statistic: 1 while its alarm holds,
         else 0. Capped at 10 for river's detectors.
         """
-        return {(w.signal, w.detector): w.ratio_at(self._seq) for w in self.watches}
+        return self.watches.ratios_at(self._seq)
 
     # ------------------------------------------------------------------------ what it is fed
 
@@ -125,17 +139,17 @@ class DriftMonitor:
         Returns how many events were taken in, and the change that the last of them made. A
         confidence that is NaN, and its class, are passed over.
         """
-        on_confidence = () if self.is_cold else self._on_confidence
-        on_class_mix = () if self.is_cold else self._on_class_mix
+        on_confidence = () if self.is_cold else self.watches.on_confidence
+        on_class_mix = () if self.is_cold else self.watches.on_class_mix
         n = len(values)
         if not on_confidence and not on_class_mix:
             # Nothing is fed; only the end of an alarm can change the level.
             n = min(n, max(1, self._fall_seq - seq0 + 1))
-            return n, self._passed(float(at[n - 1]), seq0 + n - 1) if n else None
+            return n, self._pass_events(float(at[n - 1]), seq0 + n - 1) if n else None
         told = signals.doubts(values)
         is_alone = len(on_confidence) == 1 and not on_class_mix
         if on_confidence and is_alone and not np.logical_or.reduce(np.isnan(values)):
-            return self._doubts(on_confidence[0], told, at, seq0)
+            return self._watch_doubts(on_confidence[0], told, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
         for i, doubt in enumerate(told):
             alarms: list[tuple[Watch, int]] | None = None
@@ -147,13 +161,13 @@ class DriftMonitor:
                     if level := watch.step_class(classes[i]):
                         alarms = [*(alarms or ()), (watch, level)]
             if alarms is not None or seq0 + i >= self._fall_seq:
-                change = self._settle(float(at[i]), seq0 + i, alarms or [])
+                change = self._settle_level(float(at[i]), seq0 + i, alarms or [])
                 if change is not None:
                     return i + 1, change
         self._seq = max(self._seq, seq0 + n - 1)
         return n, None
 
-    def _doubts(
+    def _watch_doubts(
         self, watch: Watch, doubts: list[float], at: NDArray[np.float64], seq0: int
     ) -> tuple[int, DriftChanged | None]:
         """`confidences` for the usual case, one watch and none missing: many events in one call."""
@@ -165,7 +179,7 @@ class DriftMonitor:
             i += fed_n
             if level or seq0 + i - 1 >= self._fall_seq:
                 alarms = [(watch, level)] if level else []
-                change = self._settle(float(at[i - 1]), seq0 + i - 1, alarms)
+                change = self._settle_level(float(at[i - 1]), seq0 + i - 1, alarms)
                 if change is not None:
                     return i, change
         self._seq = max(self._seq, seq0 + n - 1)
@@ -178,14 +192,16 @@ class DriftMonitor:
 
         `at` is the clock, `event_at` when the event of the label was; without it, the same.
         """
-        return self._labelled("error", is_wrong, at=at, seq=seq, event_at=event_at)
+        return self._watch_label("error", is_wrong, at=at, seq=seq, event_at=event_at)
 
     def recall(
         self, label: str, is_wrong: bool, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
         """Watch whether the events of one class are found: a control label, by its class."""
-        number = self._class_number.setdefault(label, len(self._class_number))
-        return self._labelled("recall", is_wrong, at=at, seq=seq, event_at=event_at, feed_n=number)
+        number = self._judged.number_of(label)
+        return self._watch_label(
+            "recall", is_wrong, at=at, seq=seq, event_at=event_at, feed_n=number
+        )
 
     def surprise(
         self, is_wrong: bool, guess: float, at: float, seq: int, event_at: float | None = None
@@ -198,7 +214,7 @@ class DriftMonitor:
         if self.is_cold:
             return None
         expected = 1.0 - guess
-        return self._labelled(
+        return self._watch_label(
             "surprise", is_wrong, at=at, seq=seq, event_at=event_at, expected=expected
         )
 
@@ -216,14 +232,14 @@ class DriftMonitor:
         `prediction` is the one that is judged, `guess` the chance it was given of being right.
         """
         wrong, event_at = signals.is_wrong(prediction, entry.label), entry.event_at
-        self._judged.append((event_at, entry.label, prediction))
+        self._judged.keep(event_at, entry.label, prediction)
         changes = [self.surprise(wrong, guess, at, seq, event_at)]
         if entry.reason in ("control", "cold start"):
             changes.append(self.error(wrong, at, seq, event_at))
             changes.append(self.recall(entry.label, wrong, at, seq, event_at))
         return [change for change in changes if change is not None]
 
-    def _labelled(
+    def _watch_label(
         self,
         signal: str,
         is_hit: bool,
@@ -234,10 +250,9 @@ class DriftMonitor:
         expected: float | None = None,
         feed_n: int = 0,
     ) -> DriftChanged | None:
-        self._labels_n[signal] += 1
-        labels_per_event = min(1.0, self._labels_n[signal] / max(1, self._seq + 1))
+        labels_per_event = self._judged.count(signal, self._seq + 1)
         alarms: list[tuple[Watch, int]] = []
-        for watch in self._on_labels[signal]:
+        for watch in self.watches.on_labels[signal]:
             level = watch.step_label(
                 is_hit,
                 expected=expected,
@@ -247,7 +262,7 @@ class DriftMonitor:
             )
             if level:
                 alarms += [(watch, level)]
-        return self._settle(at, seq, alarms)
+        return self._settle_level(at, seq, alarms)
 
     def check(
         self, window: Window | Columns, reservoir: Columns, schema: Schema, at: float, seq: int
@@ -258,7 +273,7 @@ class DriftMonitor:
         came since the model was adopted.
         """
         alarms = self.windows.check(
-            self._windowed,
+            self.watches.windowed,
             window,
             reservoir,
             schema,
@@ -266,7 +281,7 @@ class DriftMonitor:
             model_seq=None if self.is_cold else self._model_seq,
             seq=seq,
         )
-        return self._settle(at, seq, alarms)
+        return self._settle_level(at, seq, alarms)
 
     @property
     def feature_psi(self) -> dict[str, float]:
@@ -304,15 +319,15 @@ class DriftMonitor:
         """
         self._model_seq = seq
         self._fall_seq = min(self._fall_seq, seq)
-        for watch in self.watches:
-            if watch.signal not in ON_INPUTS:
-                watch.restart()
+        self.watches.restart_for_model()
 
-    def _passed(self, at: float, seq: int) -> DriftChanged | None:
+    def _pass_events(self, at: float, seq: int) -> DriftChanged | None:
         self._seq = max(self._seq, seq)
-        return self._settle(at, seq, []) if self._seq >= self._fall_seq else None
+        return self._settle_level(at, seq, []) if self._seq >= self._fall_seq else None
 
-    def _settle(self, at: float, seq: int, alarms: list[tuple[Watch, int]]) -> DriftChanged | None:
+    def _settle_level(
+        self, at: float, seq: int, alarms: list[tuple[Watch, int]]
+    ) -> DriftChanged | None:
         """Note the alarms (0 is none) at event `seq`, and see whether the level has moved."""
         self._seq = seq = max(self._seq, seq)
         if seq < self._fall_seq and not (alarms and any(level for _, level in alarms)):
@@ -322,22 +337,18 @@ class DriftMonitor:
             raised = watch.fire(level, seq) if level else None
             if raised is None:
                 continue
-            name = (watch.signal, watch.detector, raised.name)
-            self.alarms_n[name] = self.alarms_n.get(name, 0) + 1
-            self.alarmed_at[name[:2]] = at
+            self.record.count_alarm(watch.signal, watch.detector, raised.name, at)
             if raised > highest:
                 cause, highest = watch, raised
-        self._fall_seq = min((w.falls_at(seq) for w in self.watches), default=NEVER)
-        previous, self.level = self.level, self._level_at(seq)
+        self._fall_seq = self.watches.falls_at(seq)
+        previous, self.level = self.level, self.watches.level_at(seq, self.agree_n)
         if self.level == previous or cause is None:
             return None
-        self.changes_n[self.level.name] = self.changes_n.get(self.level.name, 0) + 1
-        self.changed_at[self.level.name] = at
         # A fall is told of the watch that had raised the level.
         told = cause if self.level > previous else self._raised_by or cause
         self._raised_by = told
         is_rise = self.level > previous
-        features, classes, since = self._causes(told, seq) if is_rise else ((), (), None)
+        features, classes, since = self._find_causes(told, seq) if is_rise else ((), (), None)
         if self.level == _DRIFT:
             self._risen_seq = seq
         elif previous == _DRIFT:
@@ -354,69 +365,15 @@ class DriftMonitor:
             features=features,
             classes=classes,
         )
-        self.last_rise = change if is_rise else self.last_rise
+        self.record.keep_change(change, is_rise=is_rise)
         return change
 
-    def _causes(
+    def _find_causes(
         self, told: Watch, seq: int
     ) -> tuple[tuple[str, ...], tuple[str, ...], float | None]:
         """Which features, which classes, and since when, as far as it is known."""
-        since = told.since
-        if since is None:
-            held = [w.since for w in self.watches if w.level_at(seq) and w.since is not None]
-            since = min(held, default=None)
+        since = told.since if told.since is not None else self.watches.held_since(seq)
         classes = self.windows.classes
-        if told.signal in _ON_LABELS:
-            lately = [(label, found) for at, label, found in self._judged if at >= (since or 0.0)]
-            classes = missed_classes(lately) or classes
+        if told.signal in ON_LABELS:
+            classes = missed_classes(self._judged.list_since(since or 0.0)) or classes
         return self.windows.features, classes, since
-
-    def _level_at(self, seq: int) -> DriftLevel:
-        level = max((w.level_at(seq) for w in self.watches), default=_STABLE)
-        agreeing = {w.signal: True for w in self.watches if w.level_at(seq) > _STABLE}
-        return _DRIFT if len(agreeing) >= self.agree_n else level
-
-
-def _made(settings: DriftSettings, chance: Chance, own: Mapping[str, Detector]) -> list[Watch]:
-    """The watches of the settings, then those with a detector of your own."""
-    given: list[tuple[str, WatchSettings, Detector | None]] = [
-        (f"drift.watch[{i}]", watch, None) for i, watch in enumerate(settings.watch)
-    ]
-    for signal, detector in own.items():
-        if signal not in ONE_BY_ONE:
-            near = difflib.get_close_matches(signal, ONE_BY_ONE, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadSettings(
-                f"detectors has {signal!r}; a detector of your own can watch "
-                f"{', '.join(ONE_BY_ONE)}{hint}"
-            )
-        check_detector(detector, signal)
-        watch = WatchSettings(signal=signal, detector=type(detector).__name__)  # type: ignore[arg-type]
-        given.append((f"detectors[{signal!r}]", watch, detector))
-    lines = Lines(
-        every_n=settings.false_alarm_every_n,
-        check_every_n=settings.check_every_n,
-        watches_n=max(1, len(given)),
-        drift_watches_n=max(1, sum(watch.level == "drift" for _, watch, _ in given)),
-    )
-    faults: list[str] = []
-    watches: list[Watch] = []
-    for where, watch, unfed in given:
-        try:
-            made = Watch(
-                watch,
-                lines,
-                hold_n=settings.hold_n,
-                confirm_n=settings.window_n,
-                seed=chance.integer(f"drift {watch.signal} {watch.detector}"),
-                unfed=unfed,
-            )
-        except BadSettings as error:
-            faults += [f"{where}: {fault}" for fault in error.faults]
-            continue
-        if any((made.signal, made.detector) == (w.signal, w.detector) for w in watches):
-            faults.append(f"{where} has {made.detector} on {made.signal} once more")
-        watches.append(made)
-    if faults:
-        raise BadSettings(faults)
-    return watches

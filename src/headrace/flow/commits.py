@@ -1,0 +1,84 @@
+"""What a worker has committed to its group and saved, and when it does so again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .effects import Part, Polled
+
+COMMIT_S = 1.0
+
+
+class Commits:
+    """The offsets that the group knows of us, and where its consumer stood when it was last asked.
+
+    `is_under_way` is true while the brokers are asked to take offsets.
+    """
+
+    def __init__(self, elapsed: float) -> None:
+        self.is_under_way = False
+        self._known: dict[Part, int] = {}
+        self._polled: Polled | None = None
+        self._at = elapsed
+
+    def is_due(self, elapsed: float) -> bool:
+        """Whether it is time to ask where the consumer stands."""
+        return elapsed - self._at >= COMMIT_S
+
+    def keep_polled(self, polled: Polled) -> None:
+        """The consumer stands there."""
+        self._polled = polled
+
+    def take_polled(self, elapsed: float) -> Polled | None:
+        """Where the consumer stood, once; the next commit is a while after this one."""
+        polled, self._polled = self._polled, None
+        if polled is not None:
+            self._at = elapsed
+        return polled
+
+    def select_new(self, offsets: Mapping[Part, int]) -> dict[Part, int]:
+        """Those that are further than what the group knows."""
+        return {
+            part: offset for part, offset in offsets.items() if offset > self._known.get(part, -1)
+        }
+
+    def keep_known(self, offsets: Mapping[Part, int]) -> None:
+        """The group has taken these."""
+        self._known.update(offsets)
+
+    def forget_part(self, part: Part) -> None:
+        """What the group knows of it may be moved back."""
+        self._known.pop(part, None)
+
+    def forget_all(self) -> None:
+        """Another worker may have committed meanwhile."""
+        self._known = {}
+
+
+class Snapshots:
+    """When everything was saved last, how large it was, and how often that failed.
+
+    `is_under_way` is true from the beginning of a save to the end of its writing.
+    """
+
+    def __init__(self, elapsed: float) -> None:
+        self.is_under_way = False
+        self.saved_at: float | None = None
+        self.bytes_n: int | None = None
+        self.failed_n = 0
+        self._begun_at = elapsed
+
+    def begin_if_due(self, elapsed: float, every_s: float) -> bool:
+        """Whether it is time to save again; the next time is a while after this one."""
+        is_due = elapsed - self._begun_at >= every_s
+        if is_due:
+            self._begun_at = elapsed
+        return is_due
+
+    def end(self, failure: str | None, wall: float) -> None:
+        """The writing is over, at this time of day; `failure` says why it failed, if it did."""
+        self.is_under_way = False
+        if failure is None:
+            self.saved_at = wall
+        else:
+            self.failed_n += 1

@@ -1,0 +1,90 @@
+"""What of the group's partitions is ours, and where we stand in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..settings.kafka import KafkaSettings
+from .effects import Part
+from .mail import OwnedDesk, OwnedShard
+
+
+@dataclass(slots=True)
+class Route:
+    """A partition of answers or drift: the next record to read, and up to where all has arrived."""
+
+    position: int
+    arrived: int
+
+
+class Owned:
+    """`parts` are those that are assigned; shards, desks and routes those of them that are ready.
+
+    Shards and desks are by partition. A shard stays while the group shares out anew.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self.parts: set[Part] = set()
+        self.shards: dict[int, OwnedShard] = {}
+        self.desks: dict[int, OwnedDesk] = {}
+        self.routes: dict[Part, Route] = {}
+        self._kafka = kafka
+
+    def keep_assigned(
+        self, events: set[int], desks: set[int], journals: Mapping[int, int]
+    ) -> list[int]:
+        """Keep of shards and desks those that are ours again; the shards that are not, sorted.
+
+        `journals` are the ends of the shards' journals: where another worker wrote meanwhile, its
+        steps are the newer ones.
+        """
+        leaving = sorted(self.shards.keys() - events)
+        self.shards = {
+            number: owned
+            for number, owned in self.shards.items()
+            if number in events and journals[number] == owned.end
+        }
+        self.desks = {number: owned for number, owned in self.desks.items() if number in desks}
+        self.routes = {}
+        return leaving
+
+    def drop_shard(self, partition: int) -> Part | None:
+        """Let go of a shard; the part that was assigned with it, if it was."""
+        part = Part(self._kafka.events, partition)
+        dropped = self.shards.pop(partition, None)
+        return part if dropped is not None and part in self.parts else None
+
+    def place_of(self, part: Part) -> int | None:
+        """Where we stand in a part; None while it is not ours."""
+        if part.topic == self._kafka.events:
+            owned = self.shards.get(part.partition)
+            return None if owned is None else owned.shard.position
+        if part.topic == self._kafka.desk:
+            desk = self.desks.get(part.partition)
+            return None if desk is None else desk.desk.position
+        route = self.routes.get(part)
+        return None if route is None else route.position
+
+    @property
+    def waiting_n(self) -> int:
+        """Parts that are assigned and not ready yet."""
+        return sum(self.place_of(part) is None for part in self.parts)
+
+    def writing_shards(self) -> list[OwnedShard]:
+        """The shards that may write: none while the group shares out. Others may join meanwhile."""
+        events = self._kafka.events
+        return [owned for n, owned in self.shards.items() if Part(events, n) in self.parts]
+
+    def arrived_offsets(self, polled: Mapping[Part, int]) -> dict[Part, int]:
+        """Up to where all has arrived, by part; `polled` is where the group's consumer stands."""
+        offsets = dict[Part, int]()
+        for number, owned in self.shards.items():
+            part = Part(self._kafka.events, number)
+            offsets[part] = owned.arrived
+            if owned.arrived == owned.shard.position:
+                # Behind what nobody gets: marks of transactions, and what they took back.
+                offsets[part] = max(owned.arrived, polled.get(part, 0))
+        offsets |= {Part(self._kafka.desk, n): owned.arrived for n, owned in self.desks.items()}
+        offsets |= {part: route.arrived for part, route in self.routes.items()}
+        return {part: offset for part, offset in offsets.items() if part in self.parts}

@@ -1,0 +1,151 @@
+"""What a worker holds: its model, shards and desks, its places, and what is to be done.
+
+The flow and its routines (`takeover`, `saving`, `deadlines`) share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..observe.decode import Decoder
+from ..privacy import Privacy
+from ..query.record import Differences
+from ..settings import Settings
+from . import wire
+from .agenda import Agenda
+from .alike import SharedRules
+from .clocks import Clocks
+from .commits import Commits, Snapshots
+from .effects import Part, Pause, Seek, Told, Woke
+from .mail import Mail
+from .membership import Membership
+from .outbox import Outbox
+from .owned import Owned, Route
+from .parcels import Parcel, Post
+from .places import Places
+from .sealed import Seals
+from .training import Training
+
+
+class WorkerState:
+    """See the module. `partitions_n` is how many each topic has, by the name of its setting.
+
+    What the worker has to say and to do goes through `agenda`, and the driver carries it out.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        decoder: Decoder,
+        *,
+        writer: str,
+        partitions_n: Mapping[str, int],
+        lost_n: dict[str, int],
+        recomputed: Differences,
+        woke: Woke,
+        privacy: Privacy,
+        seals: Seals | None,
+        rules: Mapping[str, str],
+    ) -> None:
+        self.settings = settings
+        self.decoder = decoder
+        self.partitions_n = partitions_n
+        self.recomputed = recomputed
+        self.agenda = Agenda()
+        self.clocks = Clocks(settings.worker.quiet_tick_s, woke)
+        self.group = Membership(woke.elapsed)
+        self.owned = Owned(settings.kafka)
+        self.commits = Commits(woke.elapsed)
+        self.snapshots = Snapshots(woke.elapsed)
+        self.rules = SharedRules(rules)
+        self.places = Places(settings.kafka, self.agenda.warn, lost_n)
+        self.mail = Mail(
+            settings.kafka,
+            writer=writer,
+            privacy=privacy,
+            seals=seals,
+            told=lambda out: self.agenda.give(Told(out)),
+            topic_ids=self.places.topic_ids,
+            shards_n=partitions_n["events"],
+        )
+        self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to, self.let_go)
+        self._training: Training | None = None
+
+    # ---------------------------------------------------------------------------- the training log
+
+    def open_training(self, training: Training) -> None:
+        """The model and its place in the training log are there."""
+        self._training = training
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the training log is there."""
+        return self._training is not None
+
+    @property
+    def training(self) -> Training:
+        """The training log, once it is open."""
+        assert self._training is not None
+        return self._training
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether the training log was folded up to where it ended when it was opened."""
+        return self._training is not None and self._training.is_caught_up
+
+    # ------------------------------------------------------------------------------------- places
+
+    @property
+    def training_place(self) -> int:
+        """Up to where the training log was read and folded; 0 until it is begun."""
+        return self.training.position if self.is_open else 0
+
+    def read_up_to(self, part: Part) -> int | None:
+        """Up to where a log of ours was read that is written to as well."""
+        kafka = self.settings.kafka
+        if part == Part(kafka.training, 0):
+            return self.training_place
+        return self.owned.place_of(part) if part.topic == kafka.desk else None
+
+    def go_to(self, part: Part, position: int) -> None:
+        """Go on from here with answers or drift; what was read before is not taken any more."""
+        self.owned.routes[part] = Route(position, position)
+        self.commits.forget_part(part)
+        self.go_back(part, position)
+
+    def go_back(self, part: Part, place: int) -> None:
+        """Read from here again: where the consumer stood until then has passed over records."""
+        self.group.end_turn()
+        self.agenda.give(Seek(part, place))
+
+    def let_go(self, partition: int) -> None:
+        """Another worker wrote to the journal of a shard of ours: let go of it, and of it alone.
+
+        Who has it the group says when it shares out next; it does so once it misses one of us.
+        """
+        part = self.owned.drop_shard(partition)
+        if part is not None:
+            self.agenda.give(Pause(part))
+        self.group.fence(self.clocks.elapsed)
+        self.agenda.warn(
+            f"partition {partition} is let go of: another worker wrote to its journal. What was "
+            "not sent of it that worker sends"
+        )
+
+    # ---------------------------------------------------------------------------------- deciding
+
+    def hand_over(self) -> None:
+        """What labels led to, and what the decider has to say."""
+        for owned in self.owned.writing_shards():
+            if owned.shard.is_due:
+                self.outbox.put(self.mail.of_step(owned, self.training.position))
+        # What follows in the log may have decided already.
+        if self.is_caught_up and self.clocks.has_events:
+            due = self.training.trainer.next_deadline()
+            for entry in self.training.decisions(self.clocks.read_for(due)):
+                self.write_entry(wire.value_of(entry))
+
+    def write_entry(self, value: bytes) -> None:
+        """Write an entry of the training log."""
+        post = Post(self.settings.kafka.training, value, partition=0)
+        self.outbox.put(Parcel(lambda: None, to_others=[post]))

@@ -1,0 +1,37 @@
+"""How the state of an object holds those of its parts: as fields of its own.
+
+An object that was split into parts is stored as if it were whole, so states that were written
+before are still read. `Parts` name, by attribute of the object, the class of the part, and by field
+of the state the attribute of the part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+Parts: TypeAlias = Mapping[str, tuple[type, Mapping[str, str]]]
+
+
+def join_parts(owner: object, parts: Parts) -> dict[str, Any]:
+    """The state of an object, for its `__getstate__`."""
+    state: dict[str, Any] = vars(owner).copy()
+    for name, (_, fields) in parts.items():
+        part = state.pop(name)
+        state |= {field: getattr(part, attribute) for field, attribute in fields.items()}
+    return state
+
+
+def split_parts(owner: object, parts: Parts, state: Mapping[str, Any]) -> None:
+    """Set an object to its state, for its `__setstate__`."""
+    own = dict(state)
+    for name, (made, fields) in parts.items():
+        part: object = object.__new__(made)
+        vars(part).update({attribute: own.pop(field) for field, attribute in fields.items()})
+        own[name] = part
+    vars(owner).update(own)
+
+
+def same_names(*names: str) -> dict[str, str]:
+    """Fields that are called as the attributes of the part are."""
+    return {name: name for name in names}

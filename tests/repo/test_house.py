@@ -1,0 +1,137 @@
+"""Rules of the house that a count can hold: what a class keeps, and that every setting is tried."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from headrace.bridges import BRIDGES, bridge_class
+from headrace.settings import Settings
+from repo.tree import ROOT, SOURCE, modules
+
+ATTRIBUTES_MAX = 15
+CLASS_RULE = (
+    f"A class has at most {ATTRIBUTES_MAX} attributes: what is more is a duty of its own, and goes "
+    "into a class whose methods use it. Messages and settings are formats, and may have more."
+)
+SETTING_RULE = (
+    "Every setting is set by a test, as a keyword, a key or a line of TOML: one that nobody sets "
+    "may do nothing."
+)
+
+KNOWN = {
+    "advice:Constraints": 18,  # a problem as it is given
+    "commands/pilot/runs:Outcome": 19,  # a row of `headrace pilot --json`
+    "drivers/files/feeding:Feeder": 18,
+    "drivers/files/run:Runner": 17,
+    "drivers/kafka/session:Session": 20,
+    "flow/steps:Step": 18,  # a record of the journal
+    "label/counts:Counts": 20,
+    "learn/committee/gaussian_process:GaussianProcess": 17,
+    "learn/learner:Learner": 16,
+    "learn/trainer:Trainer": 31,
+    "observe/admission:Run": 16,
+    "query/arrivals:Arrivals": 21,
+    "query/asking:Asking": 19,
+    "testing/simulation:Faults": 17,  # rates, each with its limit
+    "testing/simulation:World": 16,
+}
+"""Classes that have more; none may grow, and one that no longer has more is taken out."""
+
+
+def own_attributes(made: ast.ClassDef) -> set[str]:
+    """What instances keep: fields, and what methods set on `self`; no constants of the class."""
+    found = {
+        node.target.id
+        for node in made.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and "ClassVar" not in ast.unparse(node.annotation)
+    }
+    for node in ast.walk(made):
+        is_set = isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        if is_set and ast.unparse(node.value) == "self":
+            found.add(node.attr)
+    return found
+
+
+def is_format(module: Path, name: str) -> bool:
+    return module.parts[0] in ("messages", "settings") or name.endswith("Settings")
+
+
+def large_classes() -> dict[str, int]:
+    found = {}
+    for module in modules():
+        for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not is_format(module, node.name):
+                n = len(own_attributes(node))
+                if n > ATTRIBUTES_MAX:
+                    found[f"{module.with_suffix('')}:{node.name}"] = n
+    return found
+
+
+def test_no_class_has_more_attributes_than_a_reader_keeps_in_mind() -> None:
+    found = large_classes()
+    grown = {name: n for name, n in found.items() if n > KNOWN.get(name, ATTRIBUTES_MAX)}
+    assert grown == {}, CLASS_RULE
+    assert sorted(KNOWN.keys() - found.keys()) == [], f"take these out of KNOWN. {CLASS_RULE}"
+
+
+def test_attributes_are_counted_as_they_are_set() -> None:
+    made = ast.parse(
+        "class A:\n"
+        "    VERSION: ClassVar[int] = 1\n"
+        "    a: int\n"
+        "    def set(self):\n"
+        "        self.b, self.c[0] = 1, 2\n"
+        "        self.d += 1\n"
+        "        other.e = 3\n"
+    ).body[0]
+    assert isinstance(made, ast.ClassDef)
+    assert own_attributes(made) == {"a", "b", "d"}
+
+
+def settings_in(section: Any) -> Iterator[str]:
+    """The names of a section and of those inside it."""
+    for field in msgspec.structs.fields(section):
+        yield field.name
+        for kind in (field.type, *get_args(field.type)):
+            for inner in (kind, *get_args(kind)):
+                if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                    yield from settings_in(inner)
+
+
+def names_set(text: str) -> set[str]:
+    """The names that get a value in a text."""
+    return set(re.findall(r"(?<![\w.])(\w+)\b[\"']?\s*(?::|=(?!=))", text))
+
+
+SET = names_set(
+    "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in sorted(ROOT.glob("tests*/**/*.py"))
+        if path != Path(__file__)
+    )
+)
+SECTIONS = [Settings, *(bridge_class(name, "BRIDGES").Settings for name in sorted(BRIDGES))]
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_every_setting_is_set_by_a_test(section: Any) -> None:
+    names = dict.fromkeys(settings_in(section))
+    assert len(names) > 2
+    assert [name for name in names if name not in SET] == [], SETTING_RULE
+
+
+@pytest.mark.parametrize(
+    ("text", "is_there"),
+    [("f(cap=5)", 1), ('{"cap": 5}', 1), ("cap = 5", 1), ("cap == 5", 0), ("a.cap = 5", 0)],
+)
+def test_a_setting_is_set_where_it_gets_a_value(text: str, is_there: bool) -> None:
+    assert ("cap" in names_set(text)) == is_there
