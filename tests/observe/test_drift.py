@@ -124,8 +124,8 @@ def test_any_split_gives_the_same_changes_and_state(seed, watches, hold_n, run_n
             whole._seq,
             whole._fall_seq,
         )
-        assert pickle.dumps([w.feeds for w in other.watches]) == pickle.dumps(
-            [w.feeds for w in whole.watches]
+        assert pickle.dumps([w.feeds for w in other.watches.all]) == pickle.dumps(
+            [w.feeds for w in whole.watches.all]
         )
 
 
