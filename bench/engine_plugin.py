@@ -128,6 +128,7 @@ def engine_run(
             "wall_s": time.perf_counter() - wall,
             "cpu_s": time.process_time() - cpu,
             "labels": engine.report.labels.settled_n,
+            "retrained": engine.report.retraining.ordered_n,
         }
         is_read = chosen.observe.window_n >= READ_EVERY_N
         return found | ({"correct": right[:done_n]} if is_read else {})

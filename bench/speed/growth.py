@@ -70,6 +70,7 @@ def with_labels(
         labels_n=asking["labels"],
         peak_mib=peak,
         own_mib=None if peak is None or before is None else peak - before,
+        note=f"{retrained_n} retrainings" if (retrained_n := asking.get("retrained")) else "",
     )
 
 

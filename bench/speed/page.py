@@ -257,7 +257,8 @@ def _growth(made: Mapping[str, Made]) -> list[str]:
         "could be told apart. The pool is varied with rounds every so many events; else events are "
         "asked on arrival. Partitions are shards of one process, which share a model and hear each "
         "other's labels; the same events are spread over them, 1,000 a turn, answered behind it. A "
-        "window or a reservoir as long as the stream is full at its end alone.",
+        "window or a reservoir as long as the stream is full at its end alone. These streams do "
+        "not drift; where a false alarm led to retrainings, they are in the cost of the labels.",
         "",
         *("\n\n".join(pictures).split("\n")),
         "",
@@ -269,6 +270,7 @@ def _growth(made: Mapping[str, Made]) -> list[str]:
 
 def _cells(row: Row) -> list[str]:
     label = "–" if row.label_us is None or row.label_us <= 0.0 else f"{row.label_us / 1e3:.2f}"
+    label += f" ({row.note})" if row.note else ""
     peak = "–" if row.peak_mib is None else f"{row.peak_mib:.0f}"
     return [f"{row.us:,.1f}", label, peak, f"{row.bare_us:.2f}"]
 
