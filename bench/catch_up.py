@@ -118,12 +118,6 @@ async def write_events(servers: str, topic: str, events_n: int) -> None:
         await producer.flush()
 
 
-def cpu_of(worker: Worker) -> float:
-    """CPU seconds of a process so far."""
-    ticks = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-
-
 def work_off(
     broker: Broker, folder: Path, workers_n: int, events_n: int, progress: Progress
 ) -> Backlog:
@@ -134,6 +128,11 @@ def work_off(
     make_events(broker, settings, PARTITIONS_N)
     bar = progress.add_task(f"{workers_n} workers, {events_n:,} events", total=events_n)
     asyncio.run(write_events(broker.servers, topic, events_n))
+
+    def committed_n() -> int:
+        places = broker.topics.committed(group)
+        return sum(n for (name, _), n in places.items() if name == topic)
+
     workers = [
         Worker(settings, folder, f"{name}-w{i}", python=start_alone) for i in range(workers_n)
     ]
@@ -142,22 +141,19 @@ def work_off(
             worker.start()
         for worker in workers:
             worker.wait_ready(READY_S_MAX)
-        began, cpu_before, looks = time.monotonic(), sum(map(cpu_of, workers)), list[Look]()
-        first_n = 0
+        first_n, cpu_before = committed_n(), sum(worker.cpu_s() for worker in workers)
+        began, looks = time.monotonic(), list[Look]()
         while not looks or first_n + looks[-1].taken_n < events_n:
             time.sleep(LOOK_EVERY_S)
             for worker in workers:
                 worker.check()
-            places = broker.topics.committed(group)
-            taken_n = sum(n for (name, _), n in places.items() if name == topic)
-            if not looks:
-                first_n, began, cpu_before = taken_n, time.monotonic(), sum(map(cpu_of, workers))
+            taken_n = committed_n()
             rss_mib = max(worker.rss_mib() for worker in workers)
             looks.append(Look(time.monotonic() - began, taken_n - first_n, rss_mib))
             progress.update(bar, completed=taken_n)
             if looks[-1].at_s > LEFT_S_MAX:
                 raise SystemExit(f"{events_n - taken_n:,} events are left after an hour")
-        cpu_s = sum(map(cpu_of, workers)) - cpu_before
+        cpu_s = sum(worker.cpu_s() for worker in workers) - cpu_before
     finally:
         for worker in workers:
             worker.kill()

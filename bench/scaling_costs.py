@@ -112,7 +112,8 @@ class Bench:
         """As the session does: fed, and turned into a parcel; the requests that followed."""
         shard = self.owned.shard
         stop = shard.position + len(lines)
-        shard.feed(self.decoder, lines, range(shard.position, stop), stop)
+        records = [Kept(i, line, ()) for i, line in enumerate(lines, shard.position)]
+        shard.feed(self.decoder, records, stop)
         parcel = self.mail.of_step(self.owned, self.training)
         self.journal = parcel.journal
         return [_REQUESTS.decode(post.value) for post in parcel.to_desks]
@@ -134,7 +135,7 @@ class Bench:
     def learn(self, entry: LabelSettled) -> None:
         self.log.fold(entry)
         self.training += 1
-        self.owned.shard.ended(entry)
+        self.owned.shard.hear(entry, self.log)
 
     def grow(self, events_n: int, labels_n: int = 0) -> None:
         """So many events, of which the first requests are answered and learned."""
@@ -267,24 +268,24 @@ def _labels(found: Costs, asking: Bench, entries: list[LabelSettled], features_n
     if found.model != "logistic":
         return
     shard = asking.owned.shard
-    found.own = cpu_of(lambda: _each(shard.ended, entries)) / len(entries)
+    found.own = cpu_of(lambda: _tell(shard, asking.log, entries)) / len(entries)
     other = _watching(features_n, asking.log, 0.0001, 6)
     other.grow(6_000)
     heard = other.owned.shard
-    heard.ended(entries[0])
+    heard.hear(entries[0], asking.log)
     found.foreign = min(
-        cpu_of(lambda: _each(heard.ended, entries)) / len(entries) for _ in range(3)
+        cpu_of(lambda: _tell(heard, asking.log, entries)) / len(entries) for _ in range(3)
     )
     tries = []
     for _ in range(60):
         other.feed(other.stream.take(50))
-        tries.append(cpu_of(lambda: heard.ended(entries[0])))
+        tries.append(cpu_of(lambda: heard.hear(entries[0], asking.log)))
     found.first = max(0.0, sorted(tries)[30] - found.foreign)
 
 
-def _each(call: Callable[[LabelSettled], None], entries: list[LabelSettled]) -> None:
+def _tell(shard: PartitionShard, log: TrainingLog, entries: list[LabelSettled]) -> None:
     for entry in entries:
-        call(entry)
+        shard.hear(entry, log)
 
 
 def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:

@@ -71,7 +71,7 @@ def frozen_parts(features_n: int) -> tuple[list[Frozen], float]:
     while len(entries) < settings.label.closed_n:
         entries += [asking.settled(r) for r in asking.feed(asking.stream.take(2_000))]
         for entry in entries[-400:]:
-            asking.owned.shard.ended(entry)
+            asking.owned.shard.hear(entry, asking.log)
     desk = asking.desk.desk
     found.append(
         _frozen(

@@ -141,14 +141,13 @@ class Soak:
         self.worker.check()
         self.traffic.check()
         lag_n = self.lag_n()
-        ticks = Path(f"/proc/{self.worker.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return Sample(
             at_s=time.monotonic() - self.began,
             sent_n=self.sender.sent_n,
             lag_n=lag_n,
             lag_s=lag_n / max(1.0, self.sender.rate),
             rss_mib=self.worker.rss_mib(),
-            cpu_s=sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK"),
+            cpu_s=self.worker.cpu_s(),
             asked_n=len(self.traffic.heard),
         )
 

@@ -18,8 +18,8 @@ from bench.experiments.page import write_page
 from bench.experiments.plan import SEEDS_N, playable, quick, studies
 from bench.experiments.runs import ROOT, Row, Run, digest
 from bench.experiments.store import left_to_do, make_rows, read_rows, write_rows
+from bench.storing import make_bar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 FOLDER = "HEADRACE_DATA"
 ROWS = Path(__file__).parent / "rows.jsonl"
@@ -80,14 +80,7 @@ def worked(runs: list[Run], args: argparse.Namespace, console: Console) -> dict[
         where = args.data or f"(no folder: --data or ${FOLDER})"
         console.print(f"left out, no file in {where}: {', '.join(missing)}", markup=False)
     todo = left_to_do(runs, read_rows(args.rows), digest(), keep_stale=args.keep_stale)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
+    with make_bar(console) as bar:
         task = bar.add_task("runs", total=len(runs), completed=len(runs) - len(todo))
 
         def told(row: Row) -> None:

@@ -6,7 +6,6 @@ next event. Times are processor seconds of this process, so that a busy machine 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +15,9 @@ import msgspec
 import numpy as np
 from bench.experiments.streams import STREAMS
 from bench.experiments.variants import changed, settings_of_variant
+from bench.storing import digest_code
 from numpy.typing import NDArray
 
-import headrace
 from headrace import Engine
 from headrace.commands.pilot.history import History
 from headrace.commands.pilot.runs import (
@@ -48,7 +47,6 @@ from headrace.settings import Settings
 from headrace.testing.oracles import Delayed
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = Path(headrace.__file__).parent
 CODE = ("learn", "query")
 ALL = "all labels"
 BLOCK_N = 50
@@ -113,12 +111,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 def digest() -> str:
     """Twelve characters that change with the code of learner and query."""
-    seen = hashlib.sha256()
-    for folder in CODE:
-        for file in sorted((PACKAGE / folder).rglob("*.py")):
-            seen.update(str(file.relative_to(PACKAGE)).encode())
-            seen.update(file.read_bytes())
-    return seen.hexdigest()[:12]
+    return digest_code(CODE)
 
 
 def play(history: History, run: Run, code: str, progress: Progress) -> Row:

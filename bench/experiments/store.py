@@ -14,32 +14,19 @@ from pathlib import Path
 import msgspec
 from bench.experiments.runs import Row, Run, digest, play
 from bench.experiments.streams import load
+from bench.storing import read_lines, write_lines
 
 Told = Callable[[Row], None]
 
 
 def read_rows(path: Path) -> dict[Run, Row]:
-    """The rows by what was varied; a line cut short by a kill is left out."""
-    rows: dict[Run, Row] = {}
-    if not path.exists():
-        return rows
-    decoder = msgspec.json.Decoder(Row)
-    for line in path.read_bytes().splitlines():
-        try:
-            row = decoder.decode(line)
-        except msgspec.DecodeError:
-            continue
-        rows[row.run] = row
-    return rows
+    """The rows by what was varied."""
+    return read_lines(path, Row, lambda row: row.run)
 
 
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
-    """The rows in order, one each; replaces the file at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [msgspec.json.encode(row) for row in sorted(rows, key=lambda row: row.run)]
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(b"".join(line + b"\n" for line in lines))
-    fresh.replace(path)
+    """The rows in order, one each."""
+    write_lines(path, rows, lambda row: row.run)
 
 
 def left_to_do(

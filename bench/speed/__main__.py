@@ -16,8 +16,8 @@ from pathlib import Path
 from bench.speed import aims, endless, growth, kafka, peers
 from bench.speed.page import peers_table, write_page
 from bench.speed.rows import ROOT, Jobs, Made, Scale, left_to_do, make, read, write
+from bench.storing import make_bar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROWS = Path(__file__).parent / "rows.jsonl"
 
@@ -70,14 +70,7 @@ def _measured(
 ) -> dict[str, Made]:
     """Do the jobs with a bar; each is in the file as soon as it is done."""
     found: dict[str, Made] = {}
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    ) as bar:
+    with make_bar(console) as bar:
         task = bar.add_task("jobs", total=len(jobs))
         for job in jobs:
             bar.update(task, description=job)

@@ -6,7 +6,6 @@ it, so that a slow minute hits both. The peak of memory is read after the first 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import time
@@ -21,6 +20,7 @@ import msgspec
 import numpy as np
 import river
 from bench.engine_plugin import Asked, Linear, Run, bare_loop
+from bench.storing import digest_code, read_lines, write_lines
 
 ROOT = Path(__file__).parents[2]
 LONG_S = 20.0
@@ -131,10 +131,7 @@ def memory_mib(field: str) -> float | None:
 
 def code() -> str:
     """Twelve characters that change with the code of the engine."""
-    seen, package = hashlib.sha256(), ROOT / "src" / "headrace"
-    for file in sorted(package.rglob("*.py")):
-        seen.update(str(file.relative_to(package)).encode() + file.read_bytes())
-    return seen.hexdigest()[:12]
+    return digest_code()
 
 
 def machine() -> str:
@@ -151,24 +148,13 @@ def machine() -> str:
 
 
 def read(path: Path) -> dict[str, Made]:
-    """What was made, by job; of two lines of a job the later counts, one cut short is nothing."""
-    found: dict[str, Made] = {}
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            made = msgspec.json.decode(line, type=Made)
-        except msgspec.DecodeError:
-            continue
-        found[made.job] = made
-    return found
+    """What was made, by job."""
+    return read_lines(path, Made, lambda made: made.job)
 
 
 def write(path: Path, made: Iterable[Made]) -> None:
-    """A line a job, in order of their names; replaces the file at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [msgspec.json.encode(one) + b"\n" for one in sorted(made, key=lambda one: one.job)]
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(b"".join(lines))
-    fresh.replace(path)
+    """A line a job, in order of their names."""
+    write_lines(path, made, lambda one: one.job)
 
 
 def left_to_do(jobs: Iterable[str], made: Mapping[str, Made]) -> list[str]:

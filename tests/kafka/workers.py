@@ -7,6 +7,7 @@ worker outlives the program that started it, even if that is killed.
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -206,6 +207,11 @@ class Worker:
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) / 1024
         raise AssertionError(f"{self.name} has no memory: it has ended")
+
+    def cpu_s(self) -> float:
+        """CPU of the process so far; seconds."""
+        ticks = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
     def listens_on(self) -> set[str]:
         """Addresses it listens on, as `address:port`, from the kernel's tables."""
