@@ -38,7 +38,7 @@ test: $(READY) broker  ## set up, then run all tests but those of endurance
 
 test-long: $(READY) broker  ## the tests of endurance: more clusters, kills and outages, the consoles of RUN.md
 	@$(BIN)/python -m compileall -q src
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long tests/simulation tests/kafka tests/repo $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long $(ARGS)
 
 label-studio: $(READY)  ## the bridge on a real Label Studio, which is installed into .label-studio, 1 GB
 	PYTHONPATH=tests $(BIN)/python -m tests_label_studio.server
