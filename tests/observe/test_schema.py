@@ -33,7 +33,8 @@ def batch(*features: dict) -> EventBatch:
 
 
 def state(schema: Schema) -> dict:
-    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(schema).items()}
+    fields = schema.__getstate__().items()
+    return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in fields}
 
 
 def padded(rows: np.ndarray, width: int) -> list[bytes]:

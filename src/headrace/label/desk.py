@@ -484,8 +484,7 @@ class Desk:
             learn(entry.request.request_id, answers, known=truth)
 
     def _standing(self, entry: Entry) -> list[Answer]:
-        answers, wanted_n = entry.answers, entry.request.answers_wanted
-        return [*answers] if len(answers) == 1 else standing(answers, wanted_n)
+        return standing(entry.answers, entry.request.answers_wanted)
 
     def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:
         self.counts.rejected_n += 1

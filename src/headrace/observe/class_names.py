@@ -17,11 +17,6 @@ class ClassNames:
         self.ignored: dict[str, None] = {}
         self.codes = {name: code for code, name in enumerate(self.names)}
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ClassNames) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
     def add(self, name: str) -> int | None:
         """The number of a class, which is added when it is new; None when there are too many."""
         code = self.codes.get(name)

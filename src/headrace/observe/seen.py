@@ -71,7 +71,10 @@ class Seen:
         return Seen(self.said, self.stop - 1, self.stop)
 
     def columns(self, end_seq: int) -> Columns:
-        """These alone as a block that ends before event `end_seq`: `columns_of` of one part."""
+        """These as a block that ends before event `end_seq`, views where that can be.
+
+        Where the model failed there is no confidence: none is 0.
+        """
         said, run, start, stop = self.said, self.said.run, self.start, self.stop
         at, of = slice(start, stop), slice(start - said.start, stop - said.start)
         confidence = said.confidence[of]
@@ -94,34 +97,12 @@ class Seen:
 
 
 def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
-    """All of them as one block that ends before event `end_seq`.
-
-    Where the model failed there is no confidence: none is 0.
-    """
-    if len(seen) == 1:
-        return seen[0].columns(end_seq)
-    # Where each part stands, found once for all columns.
-    runs = [(one.said.run, slice(one.start, one.stop)) for one in seen]
-    said = [
-        (one.said, slice(one.start - one.said.start, one.stop - one.said.start)) for one in seen
-    ]
-    confidence = stacked([one.confidence[part] for one, part in said])
-    if True in [one.has_failures for one, _ in said]:
-        confidence = np.where(np.isnan(confidence), 0.0, confidence)
-    return Columns(
-        seq=np.arange(end_seq - len(confidence), end_seq, dtype=np.int64),
-        ids=stacked([run.ids[part] for run, part in runs]),
-        at=stacked([run.at[part] for run, part in runs]),
-        keys=stacked([run.keys[part] for run, part in runs]),
-        confidence=confidence,
-        guess=stacked([one.guess[part] for one, part in said]),
-        is_asked=stacked([run.is_asked[part] for run, part in runs]),
-        origins=stacked([run.origins[part] for run, part in runs]),
-        originals=stacked([run.originals[part] for run, part in runs]),
-        rows=stacked([run.rows[part] for run, part in runs], np.nan),
-        probabilities=stacked([one.probabilities[part] for one, part in said]),
-        served=stacked([one.served[part] for one, part in said], np.nan),
-    )
+    """All of them as one block that ends before event `end_seq`."""
+    blocks: list[Columns] = []
+    for one in reversed(seen):
+        blocks.append(one.columns(end_seq))
+        end_seq -= len(one)
+    return blocks[0] if len(blocks) == 1 else Columns.joined(blocks[::-1])
 
 
 def stacked(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:

@@ -21,11 +21,6 @@ class UnusedValues:
         self.full: dict[str, int] = {}
         self.ignored: dict[str, None] = {}
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UnusedValues) and vars(self) == vars(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
     def ignore(self, name: str, values_n: int = 1) -> None:
         """So many values of a feature that found no room."""
         self.unknown_n += values_n

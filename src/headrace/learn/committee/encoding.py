@@ -73,8 +73,8 @@ class Encoder:
 
     def observe(self, moments: Mapping[str, Moments]) -> None:
         """More values of numeric features, of any events; from the next `rescale` on they count."""
-        before = [*map(self.moments.get, moments)]
-        for (name, more), known in zip(moments.items(), before, strict=True):
+        for name, more in moments.items():
+            known = self.moments.get(name)
             if known is not None:
                 self.moments[name] = known.joined(more)
             elif len(self.moments) < COLUMNS_MAX:

@@ -59,13 +59,14 @@ class Lines:
 
     def glr_warning(self, labels_per_event: float) -> float:
         """The line of a generalised likelihood ratio, in nats, that makes a warning."""
-        every_n = self.every_n * (labels_per_event * self.watches_n / LABEL_WARNINGS_IN_N)
-        return nats(max(_TESTS_MIN, every_n))
+        return self._nats(labels_per_event * self.watches_n / LABEL_WARNINGS_IN_N)
 
     def glr_drift(self, labels_per_event: float) -> float:
         """The same for a drift."""
-        every_n = self.every_n * (labels_per_event * self.drift_watches_n / DRIFTS_IN_N)
-        return nats(max(_TESTS_MIN, every_n))
+        return self._nats(labels_per_event * self.drift_watches_n / DRIFTS_IN_N)
+
+    def _nats(self, labels_per_event: float) -> float:
+        return nats(max(_TESTS_MIN, self.every_n * labels_per_event))
 
     @property
     def adwin_delta(self) -> float:

@@ -147,8 +147,7 @@ class DriftMonitor:
             n = min(n, max(1, self._fall_seq - seq0 + 1))
             return n, self._pass_events(float(at[n - 1]), seq0 + n - 1) if n else None
         told = signals.doubts(values)
-        is_alone = len(on_confidence) == 1 and not on_class_mix
-        if on_confidence and is_alone and not np.logical_or.reduce(np.isnan(values)):
+        if len(on_confidence) == 1 and not on_class_mix and not np.isnan(values).any():
             return self._watch_doubts(on_confidence[0], told, at, seq0)
         classes = predicted.tolist() if on_class_mix else ()
         for i, doubt in enumerate(told):
