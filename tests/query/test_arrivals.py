@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from headrace.chance import Chance
-from headrace.query.arrivals import BLOCK_N, KNOWN_N, Arrivals
+from headrace.query.arrivals import BLOCK_N, Arrivals
 from headrace.query.budgets import Budget, PerHour, Share
 from headrace.query.online import ONE
+from headrace.query.recent import KNOWN_N, Lateness
 
 
 def aimed(arrivals: Arrivals, budget: Budget, **changes: Any) -> Arrivals:
@@ -39,17 +40,17 @@ def passed(arrivals: Arrivals, budget: Budget, doubts: np.ndarray, **changes: An
 
 
 def test_lateness_is_the_median_of_the_answers_and_silence_counts() -> None:
-    arrivals = Arrivals(0.25, Chance(1))
-    assert arrivals.late_events(0, 0) == 0
-    assert arrivals.late_events(500, 3) == 500
+    lateness = Lateness()
+    assert lateness.events_n(0, 0) == 0
+    assert lateness.events_n(500, 3) == 500
     for i in range(20):
-        arrivals.answered(i * 10, i * 10 + 30)
-    assert arrivals.late_events(225, 4) == 30
+        lateness.answered(i * 10, i * 10 + 30)
+    assert lateness.events_n(225, 4) == 30
     # One answer that came a week late says nothing about the others.
-    arrivals.answered(0, 230)
-    assert arrivals.late_events(240, 4) == 30
-    assert arrivals.late_events(1_230, 4) == 1_000
-    assert arrivals.late_events(1_230, 0) == 30
+    lateness.answered(0, 230)
+    assert lateness.events_n(240, 4) == 30
+    assert lateness.events_n(1_230, 4) == 1_000
+    assert lateness.events_n(1_230, 0) == 30
 
 
 def test_lateness_and_coldness_shape_the_chances() -> None:

@@ -7,7 +7,6 @@ of those is decided in one go, whatever batches it came in.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
+from ..observe.stored_parts import Parts, join_parts, split_parts
 from .budgets import Budget
 from .online import (
     ONE,
@@ -31,19 +31,18 @@ from .online import (
 from .pool import Pool
 from .quotas import REASON as QUOTA
 from .quotas import NeedChances
+from .recent import KNOWN_N, Lateness, RecentValues, Trim
 from .rules.rule import Rule
-
-KNOWN_N = 1_024
-"""An event is ranked among the doubts of so many events before it."""
 
 BLOCK_N = 128
 """The doubts are put in order every so many events; at the start at 1, 2, 4 and so on."""
 
-TRIM_MAX = 4.0
-"""The chances are raised or lowered by so much at most to hold their mean over the last events."""
-
-ANSWERS_N = 15
-"""Lateness is the median of that of so many answers."""
+PARTS: Parts = {
+    "_doubts": (RecentValues, {"_known": "values", "_known_n": "n", "_ordered": "ordered"}),
+    "lateness": (Lateness, {"_latenesses": "latest", "_answered_at": "answered_at"}),
+    "_trim": (Trim, {"_rate": "rate", "_wanted": "wanted", "_given": "given"}),
+}
+"""Where a state of `Arrivals` has what its parts keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,38 +134,38 @@ class Arrivals:
         self.chance = chance
         self.is_doubt_given = is_doubt_given
         self.place = Place()
-        self._known = np.zeros(KNOWN_N)
+        self._doubts = RecentValues()
         self._errors = np.zeros(KNOWN_N)
-        self._known_n = 0
-        self._ordered = np.empty(0)
         # Mean of the known errors; 0 while there are none.
         self._error = 0.0
         self._classes_n = 0
-        self.chances = RankChances(self._ordered, 0.0, Lean(1.0, 1.0))
+        self.chances = RankChances(self._doubts.ordered, 0.0, Lean(1.0, 1.0))
         self.needed = None if quota_share is None else NeedChances(quota_share)
-        self._latenesses: deque[int] = deque(maxlen=ANSWERS_N)
-        self._answered_at = 0
+        self.lateness = Lateness()
         self.is_due = True
-        # Of the last events: what their chances should have come to, and did; in billionths.
-        self._rate = 0
-        self._wanted = 0
-        self._given = 0
+        self._trim = Trim()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return join_parts(self, PARTS)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        split_parts(self, PARTS, state)
 
     # ------------------------------------------------------------------------------- events
 
     @property
     def counted_n(self) -> int:
         """Events until the known doubts are put in order again."""
-        n = self._known_n
+        n = self._doubts.n
         return (1 << n.bit_length()) - n if n < BLOCK_N else BLOCK_N - n % BLOCK_N
 
     def face(self, classes_n: int) -> None:
         """The doubts that follow are of a model of so many classes; others can't be compared."""
         if classes_n != self._classes_n:
             self._classes_n = classes_n
-            self._known_n = 0
-            self._ordered, self._error = np.empty(0), 0.0
-            self.chances = RankChances(self._ordered, self.chances.rate, self.chances.shape)
+            self._error = 0.0
+            self._doubts.clear()
+            self.chances = RankChances(self._doubts.ordered, self.chances.rate, self.chances.shape)
 
     def look(
         self,
@@ -218,16 +217,11 @@ class Arrivals:
             self.place, row = place_drawn(self.place, chances[:n], keys, self.chance)
         is_counted = n == self.counted_n
         # No stretch goes beyond a counted event, and the last place is one.
-        place = self._known_n % KNOWN_N
-        self._known[place : place + n] = doubts[:n]
-        self._errors[place : place + n] = look.errors[:n]
-        self._known_n += n
-        self._wanted += self._rate * n
-        self._given += int(np.add.reduce(chances[:n]))
+        self._errors[self._doubts.add(doubts[:n])] = look.errors[:n]
+        self._trim.passed(chances[:n], is_counted=is_counted)
         if is_counted:
-            self._wanted, self._given = self._wanted * 15 // 16, self._given * 15 // 16
-            self._ordered = np.sort(self._known[: self._known_n])
-            self._error = float(self._errors[: self._known_n].mean())
+            self._doubts.put_in_order()
+            self._error = float(self._errors[: self._doubts.n].mean())
         if self.needed is not None and look.needs is not None:
             self.needed.passed(look.needs[:n], is_counted=is_counted)
         self.is_due = is_counted or row is not None
@@ -253,16 +247,7 @@ class Arrivals:
 
     def answered(self, asked_at: int, events_n: int) -> None:
         """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
-        self._latenesses.append(events_n - asked_at)
-        self._answered_at = events_n
-
-    def late_events(self, events_n: int, open_n: int) -> int:
-        """Events that go by while an answer is on its way: the median of the latest answers.
-
-        Where requests are open and nothing comes, it is at least the events since the last answer.
-        """
-        usual = sorted(self._latenesses)[len(self._latenesses) // 2] if self._latenesses else 0
-        return max(usual, events_n - self._answered_at) if open_n else usual
+        self.lateness.answered(asked_at, events_n)
 
     def aim(
         self,
@@ -282,15 +267,14 @@ class Arrivals:
         self.is_due = False
         earned = budget.steady_labels_per_event()
         known = 1.0 if self.is_doubt_given else knowledge(labels_n, classes_n)
-        late_labels = earned * self.late_events(budget.events_n, open_n)
+        late_labels = earned * self.lateness.events_n(budget.events_n, open_n)
         to_spend = min(budget.balance, room_n * ONE) - budget.held_n * ONE
         credit = (to_spend - self.place.ahead - waiting_n * ONE) / ONE - in_hand_of(budget.asked_n)
         is_granted = budget.asked_n < budget.start_n and min(budget.available_n, room_n) > 0
         rate = 1.0 if is_granted else rate_of(earned, credit)
-        self._rate = round(rate * ONE)
-        # Where doubts as a whole rise or fall, ranks among older ones are not evenly spread.
-        trim = min(TRIM_MAX, max(1.0 / TRIM_MAX, (self._wanted + ONE) / (self._given + ONE)))
+        self._trim.rate = round(rate * ONE)
+        rate = min(1.0, rate * self._trim.factor(ONE))
         shape = lean(self.share, known, late_labels)
-        self.chances = RankChances(self._ordered, min(1.0, rate * trim), shape)
+        self.chances = RankChances(self._doubts.ordered, rate, shape)
         if self.needed is not None:
-            self.needed.aim(min(1.0, rate * trim), shape.share)
+            self.needed.aim(rate, shape.share)

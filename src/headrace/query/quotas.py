@@ -20,14 +20,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..observe.seen import widened
+from ..observe.stored_parts import Parts, join_parts, split_parts
 from ..settings.query import QuotaSettings
 from .examples import Examples
 from .online import FEW_LABELS, ONE, Lean, RankChances
+from .recent import RecentValues
 from .slices import Features, parse_slice
 
 REASON = "quota"
@@ -35,9 +38,6 @@ REASON = "quota"
 
 SHARPNESS = 60.0
 """How sharply the most needed are preferred: the first in a hundred is some 45 times as likely."""
-
-KNOWN_N = 1_024
-"""Needs are ranked among those of so many events before."""
 
 IN_HAND_MAX = 10_000
 """Questions whose slices are remembered until they end; the oldest is forgotten first."""
@@ -189,31 +189,39 @@ class Quotas:
         return [parse_slice(text).holds(rows, features) for text in self.slices.values()]
 
 
+NEED_PARTS: Parts = {
+    "_needs": (RecentValues, {"_known": "values", "_known_n": "n", "_ordered": "ordered"})
+}
+"""Where a state of `NeedChances` has what its part keeps."""
+
+
 class NeedChances:
     """The part of a rate that is drawn by need, among events as they arrive.
 
-    `share` is that part. Needs are ranked among those of the latest `KNOWN_N` events, which are put
+    `share` is that part. Needs are ranked among those of the latest 1,024 events, which are put
     in order when the owner says so.
     """
 
     def __init__(self, share: float) -> None:
         self.share = share
-        self._known = np.zeros(KNOWN_N)
-        self._known_n = 0
-        self._chances = RankChances(np.empty(0), 0.0, Lean(1.0, 1.0))
-        self._ordered = np.empty(0)
+        self._needs = RecentValues()
+        self._chances = RankChances(self._needs.ordered, 0.0, Lean(1.0, 1.0))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return join_parts(self, NEED_PARTS)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        split_parts(self, NEED_PARTS, state)
 
     def passed(self, needs: Needs, *, is_counted: bool) -> None:
         """Events of these needs, shape (n,), went by; with `is_counted` they are put in order."""
-        places = np.arange(self._known_n, self._known_n + len(needs)) % KNOWN_N
-        self._known[places] = needs
-        self._known_n += len(needs)
+        self._needs.add(needs)
         if is_counted:
-            self._ordered = np.sort(self._known[: self._known_n])
+            self._needs.put_in_order()
 
     def aim(self, rate: float, blind_share: float) -> None:
         """Take the rate anew, and the share of it that is drawn blindly."""
-        self._chances = RankChances(self._ordered, rate, Lean(blind_share, SHARPNESS))
+        self._chances = RankChances(self._needs.ordered, rate, Lean(blind_share, SHARPNESS))
 
     def of(self, needs: Needs) -> NDArray[np.float64]:
         """The probability by need alone, shape (n,); NaN where nobody around is needed."""

@@ -1,0 +1,104 @@
+"""What the draw on arrival keeps of the latest events and answers."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+KNOWN_N = 1_024
+"""An event is ranked among so many events before it."""
+
+ANSWERS_N = 15
+"""Lateness is the median of that of so many answers."""
+
+TRIM_MAX = 4.0
+"""The chances are raised or lowered by so much at most to hold their mean over the last events."""
+
+
+class RecentValues:
+    """A number for each of the latest `KNOWN_N` events, put in order when the owner says so.
+
+    >>> recent = RecentValues()
+    >>> recent.add(np.array([0.5, 0.2]))
+    slice(0, 2, None)
+    >>> recent.put_in_order()
+    >>> recent.ordered
+    array([0.2, 0.5])
+    """
+
+    def __init__(self) -> None:
+        self.values = np.zeros(KNOWN_N)
+        self.n = 0
+        self.ordered: NDArray[np.float64] = np.empty(0)
+
+    def add(self, values: NDArray[np.float64]) -> slice:
+        """Events with these values, shape (n,), came; where they are kept now.
+
+        A stretch of events has to end where `KNOWN_N` of them are full.
+        """
+        start = self.n % KNOWN_N
+        places = slice(start, start + len(values))
+        self.values[places] = values
+        self.n += len(values)
+        return places
+
+    def put_in_order(self) -> None:
+        """Let `ordered` be those that are kept, ascending."""
+        self.ordered = np.sort(self.values[: self.n])
+
+    def clear(self) -> None:
+        """Forget them: what follows can't be compared to them."""
+        self.n, self.ordered = 0, np.empty(0)
+
+
+class Lateness:
+    """How many events go by while an answer is on its way.
+
+    >>> lateness = Lateness()
+    >>> lateness.answered(asked_at=10, events_n=40)
+    >>> lateness.events_n(now_n=45, open_n=2), lateness.events_n(now_n=145, open_n=2)
+    (30, 105)
+    """
+
+    def __init__(self) -> None:
+        self.latest: deque[int] = deque(maxlen=ANSWERS_N)
+        self.answered_at = 0
+
+    def answered(self, asked_at: int, events_n: int) -> None:
+        """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
+        self.latest.append(events_n - asked_at)
+        self.answered_at = events_n
+
+    def events_n(self, now_n: int, open_n: int) -> int:
+        """The median of the latest answers, when `now_n` events were observed.
+
+        Where requests are open and nothing comes, it is at least the events since the last answer.
+        """
+        usual = sorted(self.latest)[len(self.latest) // 2] if self.latest else 0
+        return max(usual, now_n - self.answered_at) if open_n else usual
+
+
+class Trim:
+    """Holds the mean of the chances at the rate.
+
+    Where doubts as a whole rise or fall, ranks among older ones are not evenly spread. Sums are
+    whole billionths, so that they do not depend on how the events were batched.
+    """
+
+    def __init__(self) -> None:
+        self.rate = 0
+        self.wanted = 0
+        self.given = 0
+
+    def passed(self, chances: NDArray[np.int64], *, is_counted: bool) -> None:
+        """Events of these chances, shape (n,), went by; at counted ones older ones fade."""
+        self.wanted += self.rate * len(chances)
+        self.given += int(np.add.reduce(chances))
+        if is_counted:
+            self.wanted, self.given = self.wanted * 15 // 16, self.given * 15 // 16
+
+    def factor(self, one: int) -> float:
+        """What chances are multiplied by; `one` is the mass of a label."""
+        return min(TRIM_MAX, max(1.0 / TRIM_MAX, (self.wanted + one) / (self.given + one)))
