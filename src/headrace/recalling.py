@@ -68,7 +68,7 @@ def _asked_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
     if round_n >= 0:
         if asking.arrivals is not None:
             shard.fresh_from = shard.events_n
-        asking.rounds_n = round_n + 1
+        asking.rounds.n = round_n + 1
         return shard.ask_chosen(_decision_of(round_n, rows, len(past), shard.now), past)
     return [
         output

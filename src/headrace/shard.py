@@ -297,7 +297,7 @@ class Shard(Assessing):
             round_n = record.round_at(self.events_n, is_spread=reason == "drift")
             if round_n is None:
                 return []
-            self.asking.rounds_n = round_n
+            self.asking.rounds.n = round_n
         source, at_random = self.settings.query.uncertainty_from, self._at_random()
         strategy = None if at_random or reason in ("drift", AUDIT) else self.asking.strategy
         more = read_more(strategy, events, self, self.asking, anew)

@@ -33,12 +33,8 @@ KNOWN = {
     "drivers/kafka/session:Session": 20,
     "flow/steps:Step": 18,  # a record of the journal
     "label/counts:Counts": 20,
-    "learn/committee/gaussian_process:GaussianProcess": 17,
-    "learn/learner:Learner": 16,
     "learn/trainer:Trainer": 31,
     "observe/admission:Run": 16,
-    "query/arrivals:Arrivals": 21,
-    "query/asking:Asking": 19,
     "testing/simulation:Faults": 17,  # rates, each with its limit
     "testing/simulation:World": 16,
 }

@@ -70,7 +70,6 @@ class Learner:
         self.failures = Failures()
         # From before the first label: a later clone() of some ensembles keeps what they learned.
         self._blank = model.clone()
-        self._is_multiclass = bool(model._multiclass)
         self._own_labels = OwnLabels.of(model)
         self._is_silent, self._gives_probabilities = first_words(model)
         self._accepts_weight: bool | None = None
@@ -99,13 +98,17 @@ class Learner:
         left_out = ("_scorer", "_table", "_read", "failures")
         return {k: value for k, value in self.__dict__.items() if k not in left_out}
 
-    STATE_VERSION: ClassVar[int] = 3
+    STATE_VERSION: ClassVar[int] = 4
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 failures were counted otherwise, before 3 every model learned codes."""
-        fields.pop("failed_predictions_n", None)
-        return {"failed_in_row_n": 0} | fields | {"_own_labels": OwnLabels({})}
+        """Before 2 failures were counted otherwise, before 3 every model learned codes.
+
+        Before 4 it was kept whether the model tells more than two classes apart, which it says.
+        """
+        for name in ("failed_predictions_n", "_is_multiclass"):
+            fields.pop(name, None)
+        return {"failed_in_row_n": 0, "_own_labels": OwnLabels({})} | fields
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -231,7 +234,7 @@ class Learner:
         the event happened, `at` in seconds, by which `key` its label may be corrected, and the
         `context` that came with it. `original` are the event's features as they came.
         """
-        classes_n = len(self.schema.classes) if self._is_multiclass else 2
+        classes_n = len(self.schema.classes) if self.model._multiclass else 2
         if not 0 <= code < classes_n:
             self.count_unlearnable(f"it tells {classes_n} classes apart, this is another")
             return False
@@ -262,7 +265,7 @@ class Learner:
         return True
 
     def _label(self, code: int) -> Any:
-        if not self._is_multiclass:
+        if not self.model._multiclass:
             return bool(code)  # what river's binary learners were written for
         return self._own_labels.label(self.schema.classes[code], code) if self._own_labels else code
 

@@ -34,6 +34,7 @@ from ..messages import (
     RoundClosed,
     RoundOpened,
 )
+from ..observe.stored_parts import Parts, join_parts, split_parts
 from ..observe.window import Columns
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
@@ -49,12 +50,26 @@ from .pool import Pool
 from .quotas import REASON as QUOTA
 from .quotas import Quotas
 from .requests import AUDIT, BLIND, Candidate, Why, request_of
-from .rounds import Decision, FirstChance, redundancy
+from .rounds import Decision, FirstChance, PastRounds
 from .ruled import RuledArrivals, arrivals_of
 from .schedule import Schedule, Workflow, workflow_of
 from .strategies import Strategy, resolve, utilities_by_row, utilities_of
 from .strategies.state import Pick, keeps_state, tell
 from .strategies.uncertainty import random
+
+PARTS: Parts = {
+    "rounds": (
+        PastRounds,
+        {
+            "rounds_n": "n",
+            "rounds_by_reason": "by_reason",
+            "last_round_at": "last_at",
+            "_redundancy": "_redundancy",
+            "_last_round": "_last",
+        },
+    )
+}
+"""Where a state of `Asking` has what its part keeps."""
 
 
 class Asking(Paying):
@@ -76,13 +91,8 @@ class Asking(Paying):
         self.strategy_name, strategy = resolve(strategy, settings.options)
         # What it learns is of this stream, whoever else was given the same one.
         self.strategy = copy.deepcopy(strategy) if keeps_state(strategy) else strategy
-        self.rounds_n = 0
+        self.rounds = PastRounds()
         self.schedule = Schedule(workflow or workflow_of(settings.workflow))
-        self.rounds_by_reason: dict[str, int] = {}
-        self.last_round_at: dict[str, float] = {}
-        self._redundancy: float | None = None
-        # Until somebody wants to know how alike those are that it chose.
-        self._last_round: tuple[Pool, NDArray[np.intp]] | None = None
         self.quotas = Quotas(settings.quotas, settings.slices)
         self.duplicates = Duplicates(settings.duplicates)
         self.class_labels_n: dict[str, int] = {}
@@ -98,10 +108,13 @@ class Asking(Paying):
     upgrade_state = staticmethod(upgrade_asking)
 
     def __getstate__(self) -> dict[str, object]:
-        self._redundancy = self.redundancy
+        self.rounds.forget_pool()
         # Most strategies are code, not state: whoever restores has them already.
         left_out = ("record",) if keeps_state(self.strategy) else ("record", "strategy")
-        return {k: v for k, v in self.__dict__.items() if k not in left_out}
+        return {k: v for k, v in join_parts(self, PARTS).items() if k not in left_out}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        split_parts(self, PARTS, state)
 
     def attach_strategy(self, strategy: Strategy) -> None:
         """Ask by this strategy after a restart; by its own, if that came along with its state.
@@ -112,13 +125,6 @@ class Asking(Paying):
             self.strategy = strategy
         elif type(self.__dict__.get("strategy")) is not type(strategy):
             raise BadInput(f"the state has nothing of {type(strategy).__name__}, which keeps state")
-
-    @property
-    def redundancy(self) -> float | None:
-        """How alike the events are that the last round chose; see `rounds.redundancy`."""
-        if self._last_round is not None:
-            self._redundancy, self._last_round = redundancy(*self._last_round), None
-        return self._redundancy
 
     @property
     def control_p(self) -> float:
@@ -150,8 +156,7 @@ class Asking(Paying):
         for one in gone:
             if one.opinion_n > 1:
                 self.opinions.given_up(one)
-        # What was chosen last is compared now: the events of that round are not kept for it.
-        self._redundancy = self.redundancy
+        self.rounds.forget_pool()
         return gone
 
     # --------------------------------------------------------------------------- opinions
@@ -275,7 +280,7 @@ class Asking(Paying):
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
         is_candidate = ~is_asked
         candidates_n = int(is_candidate.sum())
-        k, purpose = min(wanted_n, candidates_n), f"round {self.rounds_n}"
+        k, purpose = min(wanted_n, candidates_n), f"round {self.rounds.n}"
         drawn: dict[str, Any] = {"k": k, "chance": self.chance, "purpose": purpose}
         if reason == "drift":
             choice = choose_spread(pool, is_candidate, **drawn)
@@ -287,12 +292,11 @@ class Asking(Paying):
                 drawn["is_duplicate"] = is_duplicate
                 self.duplicates.passed_over_n += int((is_duplicate & is_candidate).sum())
             choice = choose_by(strategy, name, pool, is_candidate, **drawn)
-        self.rounds_n += 1
-        self._last_round = (pool.alone(), choice.chosen)
+        self.rounds.decided(pool, choice.chosen)
         by_strategy = "control" if strategy is random else "round"
         why = at_random or (by_strategy if reason == "schedule" else reason)
         return Decision(
-            round_n=self.rounds_n - 1,
+            round_n=self.rounds.n - 1,
             reason=reason,
             why=why,
             strategy=choice.strategy,
@@ -333,9 +337,7 @@ class Asking(Paying):
         )
         outputs: list[RoundOpened | LabelRequested | RoundClosed] = [opened]
         self.threshold = decision.threshold
-        rounds_n = self.rounds_by_reason.get(decision.reason, 0)
-        self.rounds_by_reason[decision.reason] = rounds_n + 1
-        self.last_round_at[decision.reason] = decision.now
+        self.rounds.opened(decision.reason, decision.now)
         utilities = decision.utilities
         priority = self.open.priorities(utilities[decision.chosen], utilities)
         for i, (row, candidate) in enumerate(zip(decision.chosen, candidates, strict=True)):

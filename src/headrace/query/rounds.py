@@ -54,6 +54,45 @@ class Decision:
         return found
 
 
+class PastRounds:
+    """The rounds so far, and how alike those are that the last one chose.
+
+    >>> past = PastRounds()
+    >>> past.opened("drift", 5.0)
+    >>> past.by_reason, past.last_at, past.redundancy
+    ({'drift': 1}, {'drift': 5.0}, None)
+    """
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.by_reason: dict[str, int] = {}
+        self.last_at: dict[str, float] = {}
+        self._redundancy: float | None = None
+        # Until somebody wants to know how alike those are that it chose.
+        self._last: tuple[Pool, NDArray[np.intp]] | None = None
+
+    def decided(self, pool: Pool, chosen: NDArray[np.intp]) -> None:
+        """A round chose these rows of the pool, shape (k,)."""
+        self.n += 1
+        self._last = (pool.alone(), chosen)
+
+    def opened(self, reason: str, now: float) -> None:
+        """A round asks about what it chose."""
+        self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
+        self.last_at[reason] = now
+
+    @property
+    def redundancy(self) -> float | None:
+        """How alike the events are that the last round chose; see `redundancy`."""
+        if self._last is not None:
+            self._redundancy, self._last = redundancy(*self._last), None
+        return self._redundancy
+
+    def forget_pool(self) -> None:
+        """What was chosen last is compared now: the events of that round are not kept for it."""
+        self._redundancy = self.redundancy
+
+
 @dataclass(frozen=True, slots=True)
 class FirstChance:
     """The propensity of one asked event became known."""

@@ -225,14 +225,14 @@ def _combine_asking(
 ) -> AskingReport:
     asking = combine(AskingReport, [_report_asking(shard, classes) for shard in shards])
     askings = [shard.asking for shard in shards]
-    latest = max(askings, key=lambda a: max(a.last_round_at.values(), default=-1.0), default=None)
+    latest = max(askings, key=lambda a: max(a.rounds.last_at.values(), default=-1.0), default=None)
     if latest is None:
         return replace(asking, strategy=settings.query.strategy)
     return replace(
         asking,
         strategy=latest.strategy_name,
         threshold=latest.threshold,
-        redundancy=latest.redundancy,
+        redundancy=latest.rounds.redundancy,
     )
 
 
@@ -251,9 +251,9 @@ def _report_asking(shard: Shard, classes: tuple[str, ...]) -> AskingReport:
         duplicates_n=asking.duplicates.passed_over_n,
         rescored_n=dict(asking.open.rescored_n),
         propensity_min=asking.propensity_min,
-        rounds_n=asking.rounds_n,
-        rounds_by_reason=dict(asking.rounds_by_reason),
-        last_round_at=dict(asking.last_round_at),
+        rounds_n=asking.rounds.n,
+        rounds_by_reason=dict(asking.rounds.by_reason),
+        last_round_at=dict(asking.rounds.last_at),
     )
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import dger
 from scipy.linalg.lapack import dpotrf, dpotri
 
+from ...errors import BrokenInvariant
 from .evidence import Course, Evidence, Floats, Rows, product_by_row, softmax
 
 SHARPNESSES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
@@ -71,6 +72,7 @@ class GaussianProcess:
         self._moments = np.zeros((2, len(DEFAULTS)))
         self._steps_n = 0
         self._solved: _Solved | None = None
+        self._fitted: _Fitted | None = None
 
     @property
     def settings(self) -> dict[str, float]:
@@ -91,6 +93,7 @@ class GaussianProcess:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._solved = None
+        self._fitted = None
 
     # ---------------------------------------------------------------------------------- learning
 
@@ -113,11 +116,11 @@ class GaussianProcess:
         """
         solved = self._solve(evidence)
         rows, inverse = solved.rows, solved.inverse
-        targets, self._shares, size = _targets_of(rows)
+        targets, shares, size = _targets_of(rows)
         weights = inverse @ targets
-        self._prepare(rows, weights * size)
-        left_out = size * (targets - weights / np.diag(inverse)[:, np.newaxis]) + self._shares
-        self._sharpness = _best_sharpness(left_out, rows.codes)
+        left_out = size * (targets - weights / np.diag(inverse)[:, np.newaxis]) + shares
+        sharpness = _best_sharpness(left_out, rows.codes)
+        self._fitted = self._folded(rows, weights * size, shares, sharpness)
 
     def _solve(self, evidence: Evidence) -> _Solved:
         """The kernel of the evidence and its inverse, by the course of the evidence."""
@@ -248,21 +251,20 @@ class GaussianProcess:
 
     # -------------------------------------------------------------------------------- predicting
 
-    def _prepare(self, evidence: Evidence, weights: Floats) -> None:
-        """Fold all that does not depend on a new row into a few small arrays.
+    def _folded(
+        self, evidence: Evidence, weights: Floats, shares: Floats, sharpness: float
+    ) -> _Fitted:
+        """All that does not depend on a new row, in a few small arrays.
 
         For a row later than all evidence e^(-t/T) is a product of a factor of the row and one of
         the label, so the linear part shrinks to a matrix (d, k), the recent one to a vector (k,).
         """
         values = self.settings
-        self._newest = newest = float(evidence.at.max())
+        newest = float(evidence.at.max())
         age = newest - evidence.at
         roots = self._roots(evidence)
         scaled = evidence.Z * roots
-        self._columns = np.ascontiguousarray(scaled.T)
-        self._squares = 0.5 * np.add.reduce(scaled * scaled, axis=1)
-        self._rates = np.zeros(3)
-        faded = np.ones((3, len(evidence)))
+        rates, faded = np.zeros(3), np.ones((3, len(evidence)))
         if self.has_time:
             memories = np.array(
                 [
@@ -271,26 +273,65 @@ class GaussianProcess:
                     values["recent_memory"] * evidence.event_gap,
                 ]
             )
-            self._rates = 1.0 / memories
-            faded = np.exp(-age * self._rates[:, np.newaxis])
-        self._local = values["local"] * faded[0][:, np.newaxis] * weights
-        self._linear = values["linear"] * (scaled.T @ (faded[1][:, np.newaxis] * weights))
+            rates = 1.0 / memories
+            faded = np.exp(-age * rates[:, np.newaxis])
         recent = values["recent"] if self.has_time else 0.0
-        self._recent = recent * (faded[2] @ weights)
-        self._row_roots = roots
+        return _Fitted(
+            newest=newest,
+            roots=roots,
+            columns=np.ascontiguousarray(scaled.T),
+            squares=0.5 * np.add.reduce(scaled * scaled, axis=1),
+            rates=rates,
+            local=values["local"] * faded[0][:, np.newaxis] * weights,
+            linear=values["linear"] * (scaled.T @ (faded[1][:, np.newaxis] * weights)),
+            recent=recent * (faded[2] @ weights),
+            shares=shares,
+            sharpness=sharpness,
+        )
 
     def predict(self, rows: Rows) -> Floats:
-        """Probabilities, shape (n, k); rows older than the newest label are taken as of then."""
-        scaled = rows.Z * self._row_roots
-        since = np.maximum(rows.at - self._newest, 0.0)[:, np.newaxis]
-        distance = product_by_row(scaled, self._columns)
+        """Probabilities, shape (n, k); rows older than the newest label are taken as of then.
+
+        Raises `BrokenInvariant` before the first `fit`.
+        """
+        if self._fitted is None:
+            raise BrokenInvariant("a Gaussian process predicts what it was not fitted for")
+        return self._fitted.predict(rows)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Fitted:
+    """What m labels of d columns and k classes say of any later row.
+
+    `newest` is the time of the latest, `rates`, shape (3,), are 1 / T, `roots`, shape (d,), those
+    of the relevances; `columns` (d, m) and `squares` (m,) are for distances, `local` (m, k),
+    `linear` (d, k) and `recent` (k,) the three parts of the scores, which `shares`, shape (k,), are
+    added to and `sharpness` makes probabilities.
+    """
+
+    newest: float
+    roots: Floats
+    columns: Floats
+    squares: Floats
+    rates: Floats
+    local: Floats
+    linear: Floats
+    recent: Floats
+    shares: Floats
+    sharpness: float
+
+    def predict(self, rows: Rows) -> Floats:
+        """Probabilities, shape (n, k)."""
+        scaled = rows.Z * self.roots
+        since = np.maximum(rows.at - self.newest, 0.0)[:, np.newaxis]
+        distance = product_by_row(scaled, self.columns)
         distance -= 0.5 * np.add.reduce(scaled * scaled, axis=1)[:, np.newaxis]
-        distance -= self._squares
+        distance -= self.squares
         near = np.exp(np.minimum(distance, 0.0, out=distance), out=distance)
-        scores = product_by_row(near, self._local) * np.exp(-since * self._rates[0])
-        scores += product_by_row(scaled, self._linear) * np.exp(-since * self._rates[1])
-        scores += self._recent * np.exp(-since * self._rates[2])
-        return softmax(self._sharpness * (scores + self._shares))
+        scores = product_by_row(near, self.local) * np.exp(-since * self.rates[0])
+        scores += product_by_row(scaled, self.linear) * np.exp(-since * self.rates[1])
+        scores += self.recent * np.exp(-since * self.rates[2])
+        return softmax(self.sharpness * (scores + self.shares))
 
 
 @dataclass(eq=False, slots=True)
