@@ -35,7 +35,6 @@ KNOWN = {
     "label/counts:Counts": 20,
     "learn/committee/gaussian_process:GaussianProcess": 17,
     "learn/learner:Learner": 16,
-    "learn/trainer:Trainer": 31,
     "observe/admission:Run": 16,
     "query/arrivals:Arrivals": 21,
     "query/asking:Asking": 19,

@@ -364,7 +364,7 @@ class World:
 
     def _run_again(self, finished: RetrainFinished) -> RetrainFinished:
         """A journal keeps no models: the job is run again."""
-        job = self.engine.trainer.job(finished.job_id)
+        job = self.engine.trainer.retrainings.job(finished.job_id)
         if finished.error is not None or job is None:
             return finished
         return finish(job, finished.at)
@@ -377,7 +377,7 @@ class World:
             self.open.pop(output.request_id, None)
         elif isinstance(output, RetrainRequested):
             at = output.at + self._retrain_s * self.luck.u("retrain")
-            job = self.engine.trainer.job(output.job_id)
+            job = self.engine.trainer.retrainings.job(output.job_id)
             if self.luck.is_hit("failing", self.faults.failing_retrain):
                 self._push_input(
                     at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory")

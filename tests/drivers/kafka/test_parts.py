@@ -226,12 +226,12 @@ def test_two_who_order_retraining_order_it_once() -> None:
     world = lived(settings_of(), 1, 400)
     trainer = world.log.trainer
     [entry] = trainer.order("drift", 2_000.0)
-    jobs_n, repeated_n = trainer.jobs_n, world.log.repeated_n
+    jobs_n, repeated_n = trainer.retrainings.jobs_n, world.log.repeated_n
     world.say(entry)
     world.say(entry)
     world.settle()
-    assert trainer.jobs_n == jobs_n + 1
-    assert trainer.open_job is None
+    assert trainer.retrainings.jobs_n == jobs_n + 1
+    assert trainer.retrainings.open_job is None
     [verdict] = world.values(world.kafka.training)[-1:]
     assert b"ModelAdopted" in verdict or b"ModelKept" in verdict
     world.send(world.kafka.training, verdict)
