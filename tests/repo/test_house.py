@@ -32,7 +32,6 @@ KNOWN = {
     "drivers/files/run:Runner": 17,
     "drivers/kafka/session:Session": 20,
     "flow/steps:Step": 18,  # a record of the journal
-    "label/counts:Counts": 20,
     "learn/committee/gaussian_process:GaussianProcess": 17,
     "learn/learner:Learner": 16,
     "observe/admission:Run": 16,

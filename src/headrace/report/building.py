@@ -279,10 +279,10 @@ def _report_labels(desk: Desk, now: float | None) -> LabelsReport:
         open_n=desk.open_n,
         stale_n=desk.stale_n(-math.inf if now is None else now),
         oldest_open_at=desk.oldest_open_at,
-        settled_n=counts.settled_n,
-        disputed_n=counts.disputed_n,
-        expired_n=counts.expired_n,
-        withdrawn_n=counts.withdrawn_n,
+        settled_n=counts.requests.settled_n,
+        disputed_n=counts.requests.disputed_n,
+        expired_n=counts.requests.expired_n,
+        withdrawn_n=counts.requests.withdrawn_n,
         by_class=dict(desk.labels_n),
     )
 
@@ -290,16 +290,16 @@ def _report_labels(desk: Desk, now: float | None) -> LabelsReport:
 def _report_answers(desk: Desk) -> AnswersReport:
     counts, turnaround = desk.counts, desk.turnaround
     return AnswersReport(
-        accepted_n=counts.accepted_n,
-        late_n=counts.late_n,
-        duplicate_n=counts.duplicate_n,
-        corrected_n=counts.corrected_n,
-        refused_n=counts.refused_n,
-        rejected_n=counts.rejected_n,
+        accepted_n=counts.answers.accepted_n,
+        late_n=counts.answers.late_n,
+        duplicate_n=counts.answers.duplicate_n,
+        corrected_n=counts.answers.corrected_n,
+        refused_n=counts.answers.refused_n,
+        rejected_n=counts.answers.rejected_n,
         turnaround_counts=tuple(turnaround.counts),
         turnaround_sum_s=turnaround.sum_s,
-        gold_questions_n=counts.gold_asked_n,
-        gold_answers_n=counts.gold_answers_n,
+        gold_questions_n=counts.gold.asked_n,
+        gold_answers_n=counts.gold.answers_n,
     )
 
 
@@ -310,9 +310,9 @@ def _report_noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotator
         answer_share=annotators.error(max((len(desk.classes) for desk in desks), default=0)),
         suspicious_n=noise.suspicious_n,
         suspicious=tuple(noise.latest),
-        confirmed_n=sum(desk.counts.confirmed_n for desk in desks),
-        overruled_n=sum(desk.counts.overruled_n for desk in desks),
-        undecided_n=sum(desk.counts.undecided_n for desk in desks),
+        confirmed_n=sum(desk.counts.requests.confirmed_n for desk in desks),
+        overruled_n=sum(desk.counts.requests.overruled_n for desk in desks),
+        undecided_n=sum(desk.counts.requests.undecided_n for desk in desks),
     )
 
 
