@@ -34,7 +34,6 @@ KNOWN = {
     "flow/steps:Step": 18,  # a record of the journal
     "learn/committee/gaussian_process:GaussianProcess": 17,
     "learn/learner:Learner": 16,
-    "observe/admission:Run": 16,
     "query/arrivals:Arrivals": 21,
     "query/asking:Asking": 19,
     "testing/simulation:Faults": 17,  # rates, each with its limit
