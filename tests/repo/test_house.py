@@ -36,8 +36,7 @@ KNOWN = {
     "learn/learner:Learner": 16,
     "query/arrivals:Arrivals": 21,
     "query/asking:Asking": 19,
-    "testing/simulation:Faults": 17,  # rates, each with its limit
-    "testing/simulation:World": 16,
+    "testing/simulation:Faults": 17,  # a format: rates, drawn one by one up to their limits
 }
 """Classes that have more; none may grow, and one that no longer has more is taken out."""
 
