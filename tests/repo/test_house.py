@@ -28,8 +28,6 @@ SETTING_RULE = (
 KNOWN = {
     "advice:Constraints": 18,  # a problem as it is given
     "commands/pilot/runs:Outcome": 19,  # a row of `headrace pilot --json`
-    "drivers/files/feeding:Feeder": 18,
-    "drivers/files/run:Runner": 17,
     "drivers/kafka/session:Session": 20,
     "flow/steps:Step": 18,  # a record of the journal
     "learn/committee/gaussian_process:GaussianProcess": 17,
