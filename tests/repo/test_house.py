@@ -28,7 +28,6 @@ SETTING_RULE = (
 KNOWN = {
     "advice:Constraints": 18,  # a problem as it is given
     "commands/pilot/runs:Outcome": 19,  # a row of `headrace pilot --json`
-    "drivers/kafka/session:Session": 20,
     "flow/steps:Step": 18,  # a record of the journal
     "learn/committee/gaussian_process:GaussianProcess": 17,
     "learn/learner:Learner": 16,
