@@ -39,6 +39,7 @@ from ...flow.effects import (
 )
 from ...flow.flow import Flow
 from ...flow.sealed import Seals
+from ...flow.worker_state import FlowSetup
 from ...messages import Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
@@ -86,10 +87,10 @@ class Session:
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
-        self.flow = Flow(
-            settings,
-            decoder,
-            answers_decoder,
+        setup = FlowSetup(
+            settings=settings,
+            decoder=decoder,
+            answers_decoder=answers_decoder,
             writer=secrets.token_hex(8),
             partitions_n=partitions_n,
             lost_n=lost_n,
@@ -99,6 +100,7 @@ class Session:
             seals=seals,
             rules=rules,
         )
+        self.flow = Flow(setup)
         self._states = states
         events_n = partitions_n["events"]
         self._carrier = Carrier(states, threads, timings, events_n)
