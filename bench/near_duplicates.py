@@ -79,7 +79,9 @@ def play(
         bursts += [one.event_id.partition("/")[0] for one in asked]
     again_n = len(bursts) - len(set(bursts))
     trainer = engine.trainer
-    model = ScoringModel.of(engine.settings, engine.schema, trainer.learner, trainer.calibration)
+    model = ScoringModel.of(
+        engine.settings, engine.schema, trainer.champion.learner, trainer.champion.calibration
+    )
     tail = tail_of(stream)
     found = model.predict_many([x for x, _ in tail]).argmax(axis=1)
     names = [engine.schema.classes[k] for k in found]

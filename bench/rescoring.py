@@ -61,7 +61,9 @@ def play(
     engine = Engine(settings=settings_of(strategy, rescored, seed))
     run(engine, pairs[:events_n], Delayed(latency) if latency else None)
     trainer, tail = engine.trainer, pairs[events_n:]
-    model = ScoringModel.of(engine.settings, engine.schema, trainer.learner, trainer.calibration)
+    model = ScoringModel.of(
+        engine.settings, engine.schema, trainer.champion.learner, trainer.champion.calibration
+    )
     found = model.predict_many([x for x, _ in tail]).argmax(axis=1)
     classes = engine.schema.classes
     truths = [y for _, y in tail]

@@ -141,7 +141,7 @@ class Bench:
         """So many events, of which the first requests are answered and learned."""
         for _ in range(0, events_n, 2_000):
             for request in self.feed(self.stream.take(2_000)):
-                if self.log.trainer.learned_n < labels_n:
+                if self.log.trainer.champion.learned_n < labels_n:
                     self.learn(self.settled(request))
 
 
@@ -205,7 +205,7 @@ def costs(features_n: int, model: str = "logistic") -> Costs:
     _labels(found, asking, entries, features_n)
     entry = RetrainRequested(job_id=0, at=0.0, reason="drift", examples_n=0, model_version=0)
     asking.log.fold(entry)
-    job = asking.log.trainer.open_job
+    job = asking.log.trainer.retrainings.open_job
     assert job is not None
     per_example = cpu_of(lambda: retrain(job)) / len(job.examples)
     found.retrain = per_example * asking.settings.learn.memory_n

@@ -362,11 +362,11 @@ def test_a_challenger_that_is_better_is_adopted() -> None:
 def test_a_challenger_that_is_no_better_is_refused() -> None:
     engine = Engine(settings=drifting(retrain_every_n=60, adopt_margin=1.0))
     [order, *_] = only(live(engine, events(100)), RetrainRequested)
-    champion = engine.trainer.learner
+    champion = engine.trainer.champion.learner
     verdict = judged(engine, order)
     assert isinstance(verdict, ModelKept)
     assert verdict.labels_n >= 10
-    assert engine.trainer.learner is champion
+    assert engine.trainer.champion.learner is champion
     assert (engine.report.retraining.kept_n, engine.open_job) == (1, None)
 
 

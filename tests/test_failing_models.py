@@ -178,7 +178,7 @@ def test_a_challenger_that_learns_nothing_is_none():
     engine = Engine(naive_bayes.GaussianNB(), settings=settings(), seed=7)
     headrace.run(engine, [({"amount": x["amount"]}, y) for x, y in events(800)])
     engine.trainer.fold(
-        RetrainRequested(job_id=engine.trainer.jobs_n, at=1e6, reason="x", examples_n=1,
+        RetrainRequested(job_id=engine.trainer.retrainings.jobs_n, at=1e6, reason="x", examples_n=1,
                          model_version=1)
     )  # fmt: skip
     job = engine.open_job

@@ -114,9 +114,9 @@ def test_workers_on_kafka_ask_the_gold_questions_of_the_same_desk() -> None:
             turn += 1
             world.give(answer(asked[turn - 1], turn))
     desks = [one.desk.desk for one in world.desks.values()]
-    asked_n = sum(desk.counts.gold_asked_n for desk in desks)
-    assert asked_n == sum(desk.counts.gold_answers_n for desk in desks) > 10
-    assert sum(desk.counts.unknown_n for desk in desks) == 0
+    asked_n = sum(desk.counts.gold.asked_n for desk in desks)
+    assert asked_n == sum(desk.counts.gold.answers_n for desk in desks) > 10
+    assert sum(desk.counts.answers.unknown_n for desk in desks) == 0
     spent_n = world.shards[0].shard.shard.asking.budget.spent_n
     assert spent_n == len(asked) - asked_n
     measured = [desk.annotators.by_name.get("bo") for desk in desks]

@@ -15,7 +15,9 @@ from worlds import events_of, reference
 
 def model_of(engine: Engine) -> ScoringModel:
     trainer = engine.trainer
-    return ScoringModel.of(engine.settings, engine.schema, trainer.learner, trainer.calibration)
+    return ScoringModel.of(
+        engine.settings, engine.schema, trainer.champion.learner, trainer.champion.calibration
+    )
 
 
 @pytest.mark.parametrize("name", ["committee", "logistic", "forest"])
@@ -23,7 +25,7 @@ def test_a_model_that_was_written_and_read_gives_the_bits_of_the_engine(name: st
     run = reference(5, name, 120)
     engine = Engine(settings=run.settings)
     engine.feed(run.inputs)
-    assert engine.trainer.learned_n > 5
+    assert engine.trainer.champion.learned_n > 5
     thawed = ScoringModel.thaw(model_of(engine).freeze(), engine.settings.model.name)
     features = [dict(event.features) for event in events_of(5, 30)] + [{"unheard of": 3.0}, {}]
     said = thawed.predict_many(features)

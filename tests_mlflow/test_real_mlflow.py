@@ -102,8 +102,8 @@ def test_the_champion_is_loaded_by_mlflow_and_scores_as_the_run_does(
     version = versions.find(versions.in_use)
     assert version is not None
     engine = Engine(settings=parse(KEEPING))
-    engine.schema, engine.trainer.learner = version.learner.schema, version.learner
-    engine.trainer.calibration = version.calibration
+    engine.schema, engine.trainer.champion.learner = version.learner.schema, version.learner
+    engine.trainer.champion.calibration = version.calibration
     assert said.to_dict("records") == [
         engine.predict(features) for features in frame.to_dict("records")
     ]

@@ -54,7 +54,7 @@ class Assessing(Watched):
         if known is None:
             ahead = slice(start, start + self._ahead_n)
             scores = self.model.probabilities(
-                run.rows[ahead], run.dated[ahead], partial(run.original, start)
+                run.rows[ahead], run.dated[ahead], partial(run.originals.features, start)
             )
         elif known.classes_n == len(self.schema.classes) and (
             known.guessed_by is self._evaluation.guessed_by

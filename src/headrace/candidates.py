@@ -65,7 +65,7 @@ def pool_arriving(
     """
     part, members = slice(start, start + len(probabilities)), None
     if members_of is not None:
-        original_of = partial(run.original, start)
+        original_of = partial(run.originals.features, start)
         members = members_of.members(run.rows[part], run.dated[part], original_of)
     return Pool(
         ids=run.ids[part].tolist(),

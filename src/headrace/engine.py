@@ -148,7 +148,7 @@ class Engine:
         self._declared = Declared(settings.columns)
         rule = own_rule(settings.query.arrival)
         own = (
-            self.trainer.learner.model,
+            self.trainer.champion.learner.model,
             asking.budget,
             asking.schedule.workflow,
             self.shard.drift.own,
@@ -342,11 +342,11 @@ class Engine:
     @property
     def open_job(self) -> RetrainJob | None:
         """The retraining that waits to be run outside `feed`, with `learn.retrain.retrain`."""
-        return self.trainer.open_job
+        return self.trainer.retrainings.open_job
 
     def job(self, job_id: int) -> RetrainJob:
         """The open retraining by its id. Raises `BadSettings` if it is another or none."""
-        job = self.trainer.job(job_id)
+        job = self.trainer.retrainings.job(job_id)
         if job is None:
             raise BadSettings(f"job {job_id} is not open")
         return job
@@ -373,7 +373,9 @@ class Engine:
         could have.
         """
         trainer = self.trainer
-        model = ScoringModel.of(self.settings, self.schema, trainer.learner, trainer.calibration)
+        model = ScoringModel.of(
+            self.settings, self.schema, trainer.champion.learner, trainer.champion.calibration
+        )
         probabilities = model.predict_many([features])[0]
         if np.isnan(probabilities).any():
             return {}

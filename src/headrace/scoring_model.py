@@ -32,7 +32,7 @@ class ScoringModel:
 
     >>> from headrace import Engine
     >>> engine = Engine(seed=1, classes=["fine", "fraud"])
-    >>> model = ScoringModel.of(engine.settings, engine.schema, engine.trainer.learner)
+    >>> model = ScoringModel.of(engine.settings, engine.schema, engine.trainer.champion.learner)
     >>> thawed = ScoringModel.thaw(model.freeze(), engine.settings.model.name)
     >>> thawed.classes, thawed.predict_many([{"x": 1.0}]).shape
     (['fine', 'fraud'], (1, 2))

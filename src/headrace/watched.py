@@ -144,7 +144,7 @@ class Watched:
     def _note(self, said: Assessment, start: int, stop: int) -> int:
         """These events wait to be written down until somebody reads what they change; how many."""
         run, n = said.run, stop - start
-        run.keep_originals(start, stop)
+        run.originals.keep(start, stop)
         run.i = stop
         self.events_n += n
         latest = self._seen[-1] if self._seen else None

@@ -93,8 +93,8 @@ def test_versions_and_the_champion_are_those_of_the_training_log(
     version = log.trainer.versions.find(shelf.champion)
     assert version is not None
     engine = Engine(settings=saved.settings)
-    engine.schema, engine.trainer.learner = version.learner.schema, version.learner
-    engine.trainer.calibration = version.calibration
+    engine.schema, engine.trainer.champion.learner = version.learner.schema, version.learner
+    engine.trainer.champion.calibration = version.calibration
     assert found == engine.predict(features)
     assert found["high"] > found["low"]
 

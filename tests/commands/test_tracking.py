@@ -171,8 +171,8 @@ def test_a_version_that_was_fetched_says_what_the_run_says_and_only_with_its_key
     found = load_scorer(path).predict(frame)
     assert list(found.columns) == ["no", "yes"]
     engine = Engine(settings=parse(KEEPING))
-    engine.schema, engine.trainer.learner = version.learner.schema, version.learner
-    engine.trainer.calibration = version.calibration
+    engine.schema, engine.trainer.champion.learner = version.learner.schema, version.learner
+    engine.trainer.champion.calibration = version.calibration
     for (_, row), (_, features) in zip(found.iterrows(), frame.iterrows(), strict=True):
         assert row.to_dict() == engine.predict(features.to_dict())
     frame.iloc[0, 0] = None

@@ -144,7 +144,7 @@ class Stream:
                 assert not work.done(), (work.exception(), notes)
                 assert time.monotonic() < deadline, notes
                 await asyncio.sleep(0.05)
-                if station.session and station.session.is_joined:
+                if station.session and station.session.group.is_joined:
                     await asyncio.to_thread(self.answer)
         await asyncio.to_thread(then)
         stop.set()

@@ -66,7 +66,7 @@ def test_a_tie_asks_one_more_of_somebody_else_until_the_deadline_of_the_request(
     assert [change.record for change in taken_back] == [
         RequestWithdrawn(request_id="r", event_id="e", at=5.0, reason="settled")
     ]
-    assert (desk.counts.asked_n, desk.open_n) == (1, 0)
+    assert (desk.counts.requests.asked_n, desk.open_n) == (1, 0)
 
 
 def test_who_cannot_tell_is_followed_by_one_more_up_to_answers_max():

@@ -65,7 +65,7 @@ def asked_again(**limits: Any) -> Desk:
 
 
 def tally(desk: Desk) -> tuple[int, int, int]:
-    counts = desk.counts
+    counts = desk.counts.requests
     return counts.confirmed_n, counts.overruled_n, counts.undecided_n
 
 
@@ -103,7 +103,7 @@ def test_who_disagrees_takes_the_label_out_and_a_third_decides(
     assert getattr(outcome, "label", None) == label and outcome.opinion_n == 3
     assert getattr(outcome, "confirms", False) is confirms and outcome.revision == 2
     assert (tally(desk), desk.open_n) == (counted, 0)
-    counts = desk.counts
+    counts = desk.counts.requests
     assert counts.asked_n == 3 == counts.settled_n + sum(tally(desk))
 
 
@@ -139,16 +139,16 @@ def test_both_may_still_correct_themselves() -> None:
     (disputed,) = desk.answered(says("al", "b", at=3.0), now=50.0)
     assert isinstance(disputed, LabelDisputed) and disputed.revision == 3
     # What became of an opinion is counted once, when it is given.
-    assert tally(desk) == (0, 0, 1) and desk.counts.corrected_n == 2
+    assert tally(desk) == (0, 0, 1) and desk.counts.answers.corrected_n == 2
 
 
 def test_a_second_answer_to_the_same_question_comes_too_late() -> None:
     desk = asked_again()
     desk.answered(says("bo", "a", "r:2"), now=30.0)
     assert desk.answered(says("cy", "b", "r:2"), now=31.0) == []
-    assert desk.counts.late_n == 1 and tally(desk) == (1, 0, 0)
+    assert desk.counts.answers.late_n == 1 and tally(desk) == (1, 0, 0)
     assert desk.answered(says("bo", "a", "r:2"), now=32.0) == []
-    assert desk.counts.duplicate_n == 1
+    assert desk.counts.answers.duplicate_n == 1
 
 
 def test_an_opinion_that_nobody_gives_expires_and_changes_nothing() -> None:
@@ -156,7 +156,9 @@ def test_an_opinion_that_nobody_gives_expires_and_changes_nothing() -> None:
     (expired,) = desk.advanced(2 * DEADLINE)
     assert isinstance(expired, RequestExpired)
     assert (expired.request_id, expired.event_id, expired.answers_n) == ("r:2", "e", 0)
-    assert desk.answered(says("bo", "b", "r:2"), now=300.0) == [] and desk.counts.late_n == 1
+    assert (
+        desk.answered(says("bo", "b", "r:2"), now=300.0) == [] and desk.counts.answers.late_n == 1
+    )
 
 
 @pytest.mark.parametrize("name", ["r", "r:2"])

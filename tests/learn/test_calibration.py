@@ -119,10 +119,12 @@ def test_the_engine_uses_it_and_an_adopted_model_starts_anew() -> None:
     engine = Engine(settings=settings)
     engine.feed(run.inputs)
     trainer = engine.trainer
-    assert trainer.adopted_n > 0
-    assert 0 < trainer.calibration.labels_n < trainer.learned_n
-    assert trainer.calibration.temperature != 1.0
-    assert engine.report.model.temperature == trainer.calibration.temperature
+    assert trainer.retrainings.adopted_n > 0
+    assert 0 < trainer.champion.calibration.labels_n < trainer.champion.learned_n
+    assert trainer.champion.calibration.temperature != 1.0
+    assert engine.report.model.temperature == trainer.champion.calibration.temperature
     rows = engine.shard.window.since(0).rows
-    raw = trainer.learner.probabilities(rows)
-    assert trainer.probabilities(rows).tobytes() == trainer.calibration.apply(raw).tobytes()
+    raw = trainer.champion.learner.probabilities(rows)
+    assert (
+        trainer.probabilities(rows).tobytes() == trainer.champion.calibration.apply(raw).tobytes()
+    )

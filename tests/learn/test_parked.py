@@ -78,7 +78,7 @@ class Life:
     def retrain(self, reason: str) -> Any:
         for entry in self.trainer.order(reason, float(self.i)):
             self.fold(entry)
-        job = self.trainer.open_job
+        job = self.trainer.retrainings.open_job
         assert job is not None
         challenger = retrain(job)
         verdict = self.trainer.judge(
@@ -92,7 +92,7 @@ class Life:
         """Retrain, and adopt whatever comes of it."""
         for entry in self.trainer.order("labels", float(self.i)):
             self.fold(entry)
-        job = self.trainer.open_job
+        job = self.trainer.retrainings.open_job
         assert job is not None
         self.fold(
             ModelAdopted(
@@ -112,31 +112,31 @@ class Life:
 def test_a_challenger_that_proves_worse_is_rolled_back_once() -> None:
     life = Life(trainer_of())
     life.live(200, 0)
-    before = life.trainer.learner
+    before = life.trainer.champion.learner
     life.live(60, 1)  # a champion of 200 labels of concept 0, a memory of 60 of concept 1
     life.adopt()
-    assert (life.trainer.adopted_n, len(life.trainer.parked)) == (1, 1)
-    assert life.trainer.learner is not before
+    assert (life.trainer.retrainings.adopted_n, len(life.trainer.displaced.parked)) == (1, 1)
+    assert life.trainer.champion.learner is not before
     life.live(40, 0)
     told = [entry for entry in life.log if isinstance(entry, ModelRolledBack)]
-    assert len(told) == life.trainer.rolled_back_n == 1
+    assert len(told) == life.trainer.retrainings.rolled_back_n == 1
     # The predecessor is right on every label since, the challenger on none, until it is noticed.
     assert (told[0].champion_right, told[0].challenger_right) == (1.0, 0.0)
     assert told[0].labels_n == math.ceil(NOISE**2)
     assert told[0].job_id == 0
-    assert life.trainer.parked == []
-    assert life.trainer.learner.right(np.array([0.0]), 0)
+    assert life.trainer.displaced.parked == []
+    assert life.trainer.champion.learner.right(np.array([0.0]), 0)
 
 
 def test_a_challenger_that_is_as_good_stays_and_its_trial_ends() -> None:
     life = Life(trainer_of(trial_labels_n=20))
     life.live(100, 0)
     life.adopt()
-    assert life.trainer.is_on_trial(0)
+    assert life.trainer.displaced.is_on_trial(0)
     life.live(21, 0)
-    assert not life.trainer.is_on_trial(0)
+    assert not life.trainer.displaced.is_on_trial(0)
     life.live(60, 1)
-    assert life.trainer.rolled_back_n == 0
+    assert life.trainer.retrainings.rolled_back_n == 0
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_challenger_that_is_as_good_stays_and_its_trial_ends() -> None:
 )
 def test_worse_is_beyond_noise(lost_n: int, won_n: int, is_worse: bool) -> None:
     part = Learner(naive_bayes.GaussianNB(), Schema(SchemaSettings(classes=["a", "b"])))
-    trial = Trial(0, 1, part, trainer_of().calibration)
+    trial = Trial(0, 1, part, trainer_of().champion.calibration)
     trial.predecessor_right_n, trial.champion_right_n = lost_n, won_n
     trial.differing_n = lost_n + won_n
     assert trial.is_worse is is_worse
@@ -190,11 +190,11 @@ def concepts_return(**learn: Any) -> Life:
 
 def test_a_model_whose_inputs_return_is_tried_again_and_adopted() -> None:
     life = concepts_return()
-    [parked] = life.trainer.parked
+    [parked] = life.trainer.displaced.parked
     life.live(100, 0)
     [order] = life.trainer.order("drift", float(life.i))
     life.fold(order)
-    job = life.trainer.open_job
+    job = life.trainer.retrainings.open_job
     assert job is not None
     assert [p.number for p in job.parked] == [parked.number]
     challenger = retrain(job)
@@ -206,8 +206,8 @@ def test_a_model_of_other_inputs_is_not_tried() -> None:
     life.live(100, 1, shift=50.0)
     [order] = life.trainer.order("drift", float(life.i))
     life.fold(order)
-    assert life.trainer.open_job is not None
-    assert life.trainer.open_job.parked == ()
+    assert life.trainer.retrainings.open_job is not None
+    assert life.trainer.retrainings.open_job.parked == ()
 
 
 def test_no_more_are_parked_than_the_setting_allows() -> None:
@@ -215,8 +215,8 @@ def test_no_more_are_parked_than_the_setting_allows() -> None:
     life.live(40, 0)
     for _ in range(4):
         life.adopt()
-        life.live(20, 0, shift=50.0 * life.trainer.adopted_n)
-    assert [parked.number for parked in life.trainer.parked] == [3, 4]
+        life.live(20, 0, shift=50.0 * life.trainer.retrainings.adopted_n)
+    assert [parked.number for parked in life.trainer.displaced.parked] == [3, 4]
 
 
 def test_a_parked_model_wins_by_what_neither_had_learned() -> None:
@@ -227,7 +227,7 @@ def test_a_parked_model_wins_by_what_neither_had_learned() -> None:
         row = schema.row({"x": 4.0 * (i % 2) + 0.01 * (i % 7)})
         knowing.learn(row, i % 2)
         examples.append(Example(f"e{i}", float(i), row, i % 2 if i >= 20 else (i + 1) % 2, i >= 25))
-    trial = trainer_of().calibration
+    trial = trainer_of().champion.calibration
     from headrace.learn.parked import Parked  # noqa: PLC0415 - beside its one use
 
     parked = Parked(7, 19.0, knowing, trial, {})
@@ -304,10 +304,10 @@ def test_river_members_of_a_committee_are_retrained_if_the_setting_says_so() -> 
     for life in (plain, renewing):
         life.live(60, 0)
     assert plain.trainer.order("drift", 60.0) == []
-    committee = renewing.trainer.learner.model
+    committee = renewing.trainer.champion.learner.model
     before, others = committee.river_members(), committee.evidence_n
     renewing.adopt()
-    assert renewing.trainer.learner.model is committee
+    assert renewing.trainer.champion.learner.model is committee
     assert all(a is not b for a, b in zip(before, committee.river_members(), strict=True))
     assert committee.evidence_n == others == 60
     # Two concepts on: the predecessor and the successor both go on, and the trainer repeats.
@@ -337,17 +337,17 @@ def test_parked_models_and_trials_outlive_a_snapshot(is_committee: bool) -> None
     rows = np.array([[0.0], [2.0], [4.0]])
     assert whole.trainer.probabilities(rows).tobytes() == back.probabilities(rows).tobytes()
     assert back.due(0.0) == whole.trainer.due(0.0)
-    assert len(back.parked) == 1
-    assert back.is_on_trial(0)
+    assert len(back.displaced.parked) == 1
+    assert back.displaced.is_on_trial(0)
 
 
 def test_the_report_tells_how_old_the_evidence_is() -> None:
     trainer = trainer_of(Committee())
     for i in range(20):
         trainer.fold(settled(i, 0))
-    told = trainer.learner.evidence_told()
+    told = trainer.champion.learner.evidence_told()
     assert told["evidence_n"] == 20
     assert told["evidence_age_s"] == pytest.approx(9.5)
     # 1,000 label gaps at the start; few labels move it little.
     assert told["evidence_memory_s"] == pytest.approx(1_000.0, rel=0.3)
-    assert set(trainer_of().learner.evidence_told().values()) == {None}
+    assert set(trainer_of().champion.learner.evidence_told().values()) == {None}

@@ -68,7 +68,7 @@ def test_a_label_weighs_as_its_class_is_probable(is_soft: bool):
         (settled,) = [o for o in settled_by(engine, request, "aa") if isinstance(o, LabelSettled)]
         assert 0.9 < settled.agreement < 0.999
         total += settled.agreement
-    seen = engine.trainer.learner.model.seen
+    seen = engine.trainer.champion.learner.model.seen
     assert sum(seen.values()) == pytest.approx(total if is_soft else 4.0)
     weights = [example.weight for example in engine.trainer.memory.examples()]
     assert weights == pytest.approx(weights) and (max(weights) < 1.0) is is_soft
@@ -104,7 +104,7 @@ def test_a_label_of_low_consensus_is_discarded():
     request = asked_of(engine)[0]
     ends = settled_by(engine, request, "aa")  # two strangers who agree: 0.94
     assert [type(end) for end in ends if not hasattr(end, "record")] == [LabelDisputed]
-    assert engine.trainer.learned_n == 0
+    assert engine.trainer.champion.learned_n == 0
 
 
 def test_a_label_of_low_consensus_is_relabelled():
@@ -113,7 +113,7 @@ def test_a_label_of_low_consensus_is_relabelled():
     engine = engine_with({**label, "answers_wanted": 1, "answers_max": 1})
     for request in asked_of(engine)[:8]:
         outputs = engine.feed([says(request, "al", "a")])
-    assert engine.trainer.learned_n == 8
+    assert engine.trainer.champion.learned_n == 8
     outputs += engine.feed(later(100))
     second = opinions(outputs, 2)[0]
     assert second.not_by == ("al",)

@@ -118,9 +118,9 @@ def test_only_settled_labels_teach() -> None:
     trainer.fold(RequestExpired(request_id="r", event_id="e", at=1.0, answers_n=0))
     trainer.fold(RequestWithdrawn(request_id="r", event_id="e", at=1.0, reason="moot"))
     trainer.fold(LabelDisputed(request_id="r", event_id="e", at=1.0, reason="refused", answers={}))
-    assert (trainer.version, trainer.learned_n, len(trainer.memory)) == (3, 0, 0)
+    assert (trainer.version, trainer.champion.learned_n, len(trainer.memory)) == (3, 0, 0)
     trainer.fold(settled(0))
-    assert (trainer.version, trainer.learned_n, len(trainer.memory)) == (4, 1, 1)
+    assert (trainer.version, trainer.champion.learned_n, len(trainer.memory)) == (4, 1, 1)
 
 
 def test_a_correction_replaces_its_example_and_a_dispute_takes_it_back() -> None:
@@ -140,7 +140,7 @@ def test_a_class_beyond_the_limit_is_counted_and_not_learned() -> None:
     schema = Schema(SchemaSettings(classes=["a", "b"], classes_max=2))
     trainer = Trainer(Learner(naive_bayes.GaussianNB(), schema), schema, LearnSettings(), Chance(1))
     trainer.fold(settled(0, "third"))
-    assert (trainer.unlearnable_n, trainer.learned_n) == (1, 0)
+    assert (trainer.champion.unlearnable_n, trainer.champion.learned_n) == (1, 0)
 
 
 def test_no_job_is_ordered_while_one_is_open_or_examples_are_few() -> None:
@@ -150,10 +150,13 @@ def test_no_job_is_ordered_while_one_is_open_or_examples_are_few() -> None:
     assert trainer.order("labels", 1.0) == []
     trainer.fold(settled(11))
     [entry] = trainer.order("labels", 1.0)
-    assert trainer.open_job is None
+    assert trainer.retrainings.open_job is None
     trainer.fold(entry)
-    assert trainer.open_job is not None
-    assert (trainer.open_job.job_id, len(trainer.open_job.examples)) == (0, 12)
+    assert trainer.retrainings.open_job is not None
+    assert (trainer.retrainings.open_job.job_id, len(trainer.retrainings.open_job.examples)) == (
+        0,
+        12,
+    )
     assert trainer.order("labels", 2.0) == trainer.order("schedule", 2.0) == []
 
 
@@ -161,8 +164,8 @@ def test_drift_drops_an_open_job_that_knows_nothing_of_it() -> None:
     trainer, before = ordered()
     [entry] = trainer.order("drift", 30.0)
     trainer.fold(entry)
-    assert trainer.open_job is not None
-    assert trainer.open_job.job_id == before.job_id + 1
+    assert trainer.retrainings.open_job is not None
+    assert trainer.retrainings.open_job.job_id == before.job_id + 1
     assert trainer.judge(RetrainFinished(job_id=before.job_id, at=31.0)) is None
 
 
@@ -217,10 +220,10 @@ def test_a_failed_job_and_an_unknown_one_leave_the_champion() -> None:
     verdict = trainer.judge(RetrainFinished(job_id=entry.job_id, at=1.0, error="out of memory"))
     assert isinstance(verdict, ModelKept)
     assert verdict.reason == "out of memory"
-    champion = trainer.learner
+    champion = trainer.champion.learner
     trainer.fold(verdict)
-    assert trainer.learner is champion
-    assert (trainer.open_job, trainer.kept_n) == (None, 1)
+    assert trainer.champion.learner is champion
+    assert (trainer.retrainings.open_job, trainer.retrainings.kept_n) == (None, 1)
 
 
 def test_an_adoption_needs_its_order() -> None:
@@ -234,7 +237,7 @@ def test_an_adoption_needs_its_order() -> None:
 
 def test_a_challenger_catches_up_with_labels_that_came_meanwhile() -> None:
     trainer, entry = ordered()
-    job = trainer.open_job
+    job = trainer.retrainings.open_job
     assert job is not None
     challenger = retrain(job)
     trainer.fold(settled(20))
@@ -247,8 +250,8 @@ def test_a_challenger_catches_up_with_labels_that_came_meanwhile() -> None:
         labels_n=20,
     )
     trainer.fold(adopted, challenger)
-    assert trainer.learner.learned_n == challenger.learner.learned_n + 1
-    assert trainer.adopted_n == 1
+    assert trainer.champion.learner.learned_n == challenger.learner.learned_n + 1
+    assert trainer.retrainings.adopted_n == 1
 
 
 def test_a_challenger_from_before_a_restore_reads_rows_by_the_new_schema() -> None:
@@ -277,5 +280,5 @@ def test_a_challenger_from_before_a_restore_reads_rows_by_the_new_schema() -> No
         job_id=job_id, at=0.0, model_version=0, champion_right=0, challenger_right=1, labels_n=10
     )
     engine.trainer.fold(adopted, challenger)
-    assert engine.trainer.learner.schema is engine.schema
+    assert engine.trainer.champion.learner.schema is engine.schema
     engine.feed([Tick(at=float(i + 1))])

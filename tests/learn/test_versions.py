@@ -198,7 +198,7 @@ def test_a_label_settled_after_a_roll_back_is_learned_by_the_model_that_is_back(
     engine = lived(120)
     first = engine.trainer.versions.kept[0]
     engine.feed([RollBackOrdered(at=0.0, to=first.number)])
-    learned_n = engine.trainer.learned_n
+    learned_n = engine.trainer.champion.learned_n
     event = Event(id="new", at=200.0, features={"x": 1.0})
     requests = [
         o
@@ -208,7 +208,7 @@ def test_a_label_settled_after_a_roll_back_is_learned_by_the_model_that_is_back(
     ]
     answer = Answer(request_id=requests[0].request_id, label="a", at=260.0)
     assert any(isinstance(o, LabelSettled) for o in engine.feed([answer]))
-    assert engine.trainer.learned_n == learned_n + 1
+    assert engine.trainer.champion.learned_n == learned_n + 1
 
 
 @pytest.mark.parametrize("model", [naive_bayes.GaussianNB(), Committee()])
@@ -221,7 +221,7 @@ def test_a_challenger_that_was_not_adopted_is_kept_until_the_next_and_can_be_bro
     trainer = life.trainer
     for entry in trainer.order("labels", float(life.i)):
         life.fold(entry)
-    job = trainer.open_job
+    job = trainer.retrainings.open_job
     assert job is not None
     challenger = retrain(job)
     life.fold(KEPT)
@@ -231,9 +231,13 @@ def test_a_challenger_that_was_not_adopted_is_kept_until_the_next_and_can_be_bro
     assert found.number == trainer.version
     assert found.number not in numbers(trainer)
     theirs = found.learner.probabilities(ROWS, np.full(3, 60.0))
-    assert theirs.tolist() != trainer.learner.probabilities(ROWS, np.full(3, 60.0)).tolist()
+    assert (
+        theirs.tolist() != trainer.champion.learner.probabilities(ROWS, np.full(3, 60.0)).tolist()
+    )
     life.fold(ordered_back(trainer, found.number))
-    assert trainer.learner.probabilities(ROWS, np.full(3, 60.0)).tolist() == theirs.tolist()
+    assert (
+        trainer.champion.learner.probabilities(ROWS, np.full(3, 60.0)).tolist() == theirs.tolist()
+    )
     trainer.versions.judged(KEPT, None, trainer.as_version)
     assert trainer.versions.challenger is None
 
@@ -243,6 +247,8 @@ def test_no_challenger_is_kept_where_no_version_is() -> None:
     life.live(60, 0)
     for entry in life.trainer.order("labels", float(life.i)):
         life.fold(entry)
-    assert life.trainer.open_job is not None
-    life.trainer.versions.judged(KEPT, retrain(life.trainer.open_job), life.trainer.as_version)
+    assert life.trainer.retrainings.open_job is not None
+    life.trainer.versions.judged(
+        KEPT, retrain(life.trainer.retrainings.open_job), life.trainer.as_version
+    )
     assert life.trainer.versions.challenger is None

@@ -171,7 +171,7 @@ def kept(missing: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [{"a": 1, "b": True, "c": "x", "d": 0.5}, {"a": 2}, {"a": None}]
     hr.run(engine, [(x, i % 2 == 0) for i, x in enumerate(rows * 5)])
     trainer: Trainer = engine.trainer
-    return [dict(x) for x in trainer.learner.model.seen]
+    return [dict(x) for x in trainer.champion.learner.model.seen]
 
 
 def test_a_model_gets_pythons_own_values_and_missing_ones_as_set() -> None:

@@ -28,15 +28,8 @@ SETTING_RULE = (
 KNOWN = {
     "advice:Constraints": 18,  # a problem as it is given
     "commands/pilot/runs:Outcome": 19,  # a row of `headrace pilot --json`
-    "drivers/files/feeding:Feeder": 18,
-    "drivers/files/run:Runner": 17,
-    "drivers/kafka/session:Session": 20,
     "flow/steps:Step": 18,  # a record of the journal
-    "label/counts:Counts": 20,
-    "learn/trainer:Trainer": 31,
-    "observe/admission:Run": 16,
-    "testing/simulation:Faults": 17,  # rates, each with its limit
-    "testing/simulation:World": 16,
+    "testing/simulation:Faults": 17,  # a format: rates, drawn one by one up to their limits
 }
 """Classes that have more; none may grow, and one that no longer has more is taken out."""
 

@@ -27,6 +27,7 @@ from headrace.flow.sealed import Seals
 from headrace.flow.shards import PartitionShard, answers_decoder_of, decoder_of
 from headrace.flow.takeover import GrownError
 from headrace.flow.training import new_log
+from headrace.flow.worker_state import FlowSetup
 from headrace.learn.retrain import attempt
 from headrace.privacy import Privacy
 from headrace.query.record import Differences
@@ -255,10 +256,10 @@ class Worker:
         self.paused: set[Part] = set()
         self.tail: int | None = None
         self.idle_n = 0
-        self.flow = Flow(
-            settings,
-            decoder_of(settings),
-            answers_decoder_of(settings),
+        setup = FlowSetup(
+            settings=settings,
+            decoder=decoder_of(settings),
+            answers_decoder=answers_decoder_of(settings),
             writer=f"w{self.number}-{self.lives_n}",
             partitions_n={"events": self.cluster.partitions_n, "requests": 1},
             lost_n=self.lost_n,
@@ -268,6 +269,7 @@ class Worker:
             seals=self.cluster.seals,
             rules=self.cluster.rules,
         )
+        self.flow = Flow(setup)
         self.is_released = True
         self.take()
         self.later(0.05, self.poll)

@@ -220,7 +220,7 @@ class ErasureAudit:
         for record in logs[Part(self.kafka.training, 0)].records:
             entry, origin = wire.entry_of(record) or (None, None)
             if entry is not None:
-                job, challenger = log.trainer.open_job, None
+                job, challenger = log.trainer.retrainings.open_job, None
                 if type(entry).__name__ == "ModelAdopted" and job is not None:
                     challenger = attempt(job)[0] if log.counts(entry) else None
                 log.fold(entry, origin, challenger)

@@ -36,7 +36,7 @@ def test_every_world_passes_the_audit(first: int) -> None:
         faults = audit(world.journal)
         again = f"python -m headrace.testing.simulation --seed {seed} --events {EVENTS_N}"
         assert not faults, f"{again} --journal F; python {audit.__module__}.py F: {faults[:3]}"
-        assert world.is_same, again
+        assert world.mortal.is_same, again
 
 
 def test_the_worlds_hold_everything_that_is_audited() -> None:

@@ -166,7 +166,7 @@ class Frame:
         while True:
             session = self.station.session
             self._why_not_ready = self.station.why_not_ready() or self.report.model.fault
-            if session is not None and session.is_joined and time.monotonic() >= due_at:
+            if session is not None and session.group.is_joined and time.monotonic() >= due_at:
                 self.report = session.report(self.station.restarts_n)
                 due_at = time.monotonic() + REPORT_S
             if self.screen is not None and self.screen.is_due:

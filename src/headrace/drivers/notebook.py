@@ -155,7 +155,7 @@ class Simulation:
                     for answer in self.oracle.answers(output, truth, classes):
                         self._push_message(answer.at, answer)
             elif isinstance(output, RetrainRequested):
-                job = self.engine.trainer.job(output.job_id)
+                job = self.engine.trainer.retrainings.job(output.job_id)
                 if job is None:  # Drift has ordered another since, within the same piece.
                     continue
                 finished = finish(job, output.at + self.retrain_s)

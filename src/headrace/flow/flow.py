@@ -11,7 +11,7 @@ An error is not mended: the next flow begins from snapshots and logs, as after a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..errors import BadInput
@@ -20,13 +20,8 @@ from ..learn.retrain import RetrainJob
 from ..learn.rules import RulesInUse
 from ..learn.training_log import Folded
 from ..messages import InputRejected
-from ..observe.answers import AnswersDecoder
-from ..observe.decode import Decoder
-from ..privacy import Privacy
 from ..query.orders import Order
-from ..query.record import Differences
 from ..report.building import check_model_starts
-from ..settings import Settings
 from . import wire
 from .deadlines import say_due, watch
 from .effects import (
@@ -57,47 +52,17 @@ from .owned import Route
 from .parcels import FencedError, Parcel
 from .places import check_place
 from .saving import commit, save
-from .sealed import Seals
 from .takeover import take_over
 from .training import Training
-from .worker_state import WorkerState
+from .worker_state import FlowSetup, WorkerState
 
 
 class Flow(WorkerState):
-    """See the module. `writer` tells this flow's steps from those of any other; `woke` is when it
-    begins. `lost_n` counts, by log, records that were deleted unread, `recomputed` by how much
-    decisions of a journal differ when they are made again. `rules` is what decisions follow from,
-    by name (`learn.rules`).
-    """
+    """See the module."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        decoder: Decoder,
-        answers_decoder: AnswersDecoder,
-        *,
-        writer: str,
-        partitions_n: Mapping[str, int],
-        lost_n: dict[str, int],
-        recomputed: Differences,
-        woke: Woke,
-        privacy: Privacy | None = None,
-        seals: Seals | None = None,
-        rules: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(
-            settings,
-            decoder,
-            writer=writer,
-            partitions_n=partitions_n,
-            lost_n=lost_n,
-            recomputed=recomputed,
-            woke=woke,
-            privacy=privacy or Privacy(settings.privacy),
-            seals=seals,
-            rules=rules or {},
-        )
-        self.answers_decoder = answers_decoder
+    def __init__(self, setup: FlowSetup) -> None:
+        super().__init__(setup)
+        self.answers_decoder = setup.answers_decoder
         self._read: deque[tuple[int, Part, Sequence[Any]]] = deque()
         self._taking_over: Routine[None] | None = None
         self._is_stopping = self._is_feeding = False

@@ -62,7 +62,7 @@ def fold_record(log: TrainingLog, record: Record) -> Routine[Folded | None]:
     entry, origin = wire.entry_of(record) or (None, None)
     if entry is None:
         return None
-    challenger, job = None, log.trainer.open_job
+    challenger, job = None, log.trainer.retrainings.open_job
     if isinstance(entry, ModelAdopted) and job is not None and log.counts(entry):
         challenger, error = yield Retrain(job)
         if error is not None:

@@ -133,7 +133,7 @@ class Training:
 
     def _start_job(self) -> None:
         """Run the retraining that is open, if any; the result of an earlier one is let go."""
-        job = self.trainer.open_job
+        job = self.trainer.retrainings.open_job
         if job is not None:
             self._attempt = Attempt(job.job_id)
             self._run(job)
@@ -160,11 +160,11 @@ class Training:
         if not self.is_decider:
             return []
         trainer, found = self.trainer, list[Entry]()
-        if drifts and not (trainer.open_job is not None and self._is_for_drift):
+        if drifts and not (trainer.retrainings.open_job is not None and self._is_for_drift):
             found += trainer.order("drift", drifts[-1].at)
         if not found:
             found += trainer.due(now)
-        job = trainer.open_job
+        job = trainer.retrainings.open_job
         attempt = self._attempt_of(job.job_id) if job is not None else None
         if job is not None and attempt is not None and attempt.is_over:
             verdict = trainer.judge(

@@ -6,7 +6,9 @@ The flow and its routines (`takeover`, `saving`, `deadlines`) share it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from ..observe.answers import AnswersDecoder
 from ..observe.decode import Decoder
 from ..privacy import Privacy
 from ..query.record import Differences
@@ -27,46 +29,58 @@ from .sealed import Seals
 from .training import Training
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowSetup:
+    """What a flow begins with.
+
+    `writer` tells its steps from those of any other. `partitions_n` is how many each topic has, by
+    the name of its setting. `lost_n` counts, by log, records that were deleted unread, `recomputed`
+    by how much decisions of a journal differ when they are made again. `woke` is when it begins.
+    `rules` is what decisions follow from, by name (`learn.rules`). Without `privacy` requests show
+    what the settings say.
+    """
+
+    settings: Settings
+    decoder: Decoder
+    answers_decoder: AnswersDecoder
+    writer: str
+    partitions_n: Mapping[str, int]
+    lost_n: dict[str, int]
+    recomputed: Differences
+    woke: Woke
+    privacy: Privacy | None = None
+    seals: Seals | None = None
+    rules: Mapping[str, str] = field(default_factory=dict)
+
+
 class WorkerState:
-    """See the module. `partitions_n` is how many each topic has, by the name of its setting.
+    """See the module.
 
     What the worker has to say and to do goes through `agenda`, and the driver carries it out.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        decoder: Decoder,
-        *,
-        writer: str,
-        partitions_n: Mapping[str, int],
-        lost_n: dict[str, int],
-        recomputed: Differences,
-        woke: Woke,
-        privacy: Privacy,
-        seals: Seals | None,
-        rules: Mapping[str, str],
-    ) -> None:
-        self.settings = settings
-        self.decoder = decoder
-        self.partitions_n = partitions_n
-        self.recomputed = recomputed
+    def __init__(self, setup: FlowSetup) -> None:
+        self.settings = settings = setup.settings
+        self.decoder = setup.decoder
+        self.partitions_n = setup.partitions_n
+        self.recomputed = setup.recomputed
+        elapsed = setup.woke.elapsed
         self.agenda = Agenda()
-        self.clocks = Clocks(settings.worker.quiet_tick_s, woke)
-        self.group = Membership(woke.elapsed)
+        self.clocks = Clocks(settings.worker.quiet_tick_s, setup.woke)
+        self.group = Membership(elapsed)
         self.owned = Owned(settings.kafka)
-        self.commits = Commits(woke.elapsed)
-        self.snapshots = Snapshots(woke.elapsed)
-        self.rules = SharedRules(rules)
-        self.places = Places(settings.kafka, self.agenda.warn, lost_n)
+        self.commits = Commits(elapsed)
+        self.snapshots = Snapshots(elapsed)
+        self.rules = SharedRules(setup.rules)
+        self.places = Places(settings.kafka, self.agenda.warn, setup.lost_n)
         self.mail = Mail(
             settings.kafka,
-            writer=writer,
-            privacy=privacy,
-            seals=seals,
+            writer=setup.writer,
+            privacy=setup.privacy or Privacy(settings.privacy),
+            seals=setup.seals,
             told=lambda out: self.agenda.give(Told(out)),
             topic_ids=self.places.topic_ids,
-            shards_n=partitions_n["events"],
+            shards_n=setup.partitions_n["events"],
         )
         self.outbox = Outbox(settings.worker.batches_in_flight_max, self.read_up_to, self.let_go)
         self._training: Training | None = None

@@ -1,23 +1,24 @@
-"""What happened at a desk, counted."""
+"""What happened at a desk, counted: its requests, the answers to them, its gold questions."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+from ..messages import Answer
+from ..stored_parts import Parts, join_parts, same_names, split_parts
+from .consensus import latest
 
-@dataclass(slots=True)
-class Counts:
-    """What happened at the desk since its start.
+
+@dataclass
+class RequestCounts:
+    """Requests and how they ended, since the desk's start.
 
     `asked_n` is the sum of open requests and of their ends: `settled_n`, `disputed_n`, `expired_n`,
     `withdrawn_n`, and of requests for an opinion `confirmed_n`, `overruled_n` and `undecided_n`, by
     what became of the label they were about. `revised_n` counts outcomes with a revision above 0,
-    `asked_twice_n` requests delivered again. Of the answers, `accepted_n` entered a request, of
-    which `refused_n` could not tell and `corrected_n` changed what their annotator had said; the
-    others were `duplicate_n`, late and of no effect, or rejected. `late_n` counts all late ones.
-    `rejected_n` includes the `unknown_n` to unknown requests. `gold_asked_n` gold questions were
-    asked; `gold_answers_n` of the accepted answers are to them.
+    `asked_twice_n` requests delivered again.
     """
 
     asked_n: int = 0
@@ -30,6 +31,42 @@ class Counts:
     undecided_n: int = 0
     revised_n: int = 0
     asked_twice_n: int = 0
+
+    def count_outcome(self, label: str | None, revision: int) -> None:
+        """A request has this label from now on, or None: its answers disagree."""
+        if revision > 0:
+            self.revised_n += 1
+        elif label is not None:
+            self.settled_n += 1
+        else:
+            self.disputed_n += 1
+
+    def count_opinion(self, label: str | None, about: str | None) -> None:
+        """An opinion about this label was given: is it another now, the same, or none?
+
+        >>> counts = RequestCounts()
+        >>> counts.count_opinion("spam", about="ham")
+        >>> counts.confirmed_n, counts.overruled_n, counts.undecided_n
+        (0, 1, 0)
+        """
+        if label is None:
+            self.undecided_n += 1
+        elif label == about:
+            self.confirmed_n += 1
+        else:
+            self.overruled_n += 1
+
+
+@dataclass
+class AnswerCounts:
+    """Answers and what became of them, since the desk's start.
+
+    `accepted_n` entered a request, of which `refused_n` could not tell and `corrected_n` changed
+    what their annotator had said; the others were `duplicate_n`, late and of no effect, or
+    rejected. `late_n` counts all late ones. `rejected_n` includes the `unknown_n` to unknown
+    requests.
+    """
+
     accepted_n: int = 0
     refused_n: int = 0
     corrected_n: int = 0
@@ -37,8 +74,39 @@ class Counts:
     late_n: int = 0
     unknown_n: int = 0
     rejected_n: int = 0
-    gold_asked_n: int = 0
-    gold_answers_n: int = 0
+
+    def accept(self, answer: Answer, before: Sequence[Answer], *, is_late: bool) -> None:
+        """An answer enters a request; `before` are those of the same voice."""
+        self.accepted_n += 1
+        self.late_n += is_late
+        self.refused_n += answer.label is None
+        if before:
+            self.corrected_n += latest([*before, answer]).label != latest(before).label
+
+
+@dataclass
+class GoldCounts:
+    """Gold questions that were asked, and the accepted answers to them."""
+
+    asked_n: int = 0
+    answers_n: int = 0
+
+
+# Where the parts stand in the state of the whole.
+_PARTS: Parts = {
+    "requests": (RequestCounts, same_names(*(one.name for one in fields(RequestCounts)))),
+    "answers": (AnswerCounts, same_names(*(one.name for one in fields(AnswerCounts)))),
+    "gold": (GoldCounts, {"gold_asked_n": "asked_n", "gold_answers_n": "answers_n"}),
+}
+
+
+class Counts:
+    """What happened at the desk since its start."""
+
+    def __init__(self) -> None:
+        self.requests = RequestCounts()
+        self.answers = AnswerCounts()
+        self.gold = GoldCounts()
 
     STATE_VERSION: ClassVar[int] = 2
 
@@ -46,3 +114,10 @@ class Counts:
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 there were no gold questions."""
         return fields | {"gold_asked_n": 0, "gold_answers_n": 0}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields of the parts stand in one row, as before there were parts."""
+        return join_parts(self, _PARTS)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        split_parts(self, _PARTS, state)

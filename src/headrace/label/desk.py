@@ -61,7 +61,7 @@ from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import fault_of, rejection_of
-from .consensus import Consensus, Outcome, latest, reheard, standing, taken_as_truth, voice
+from .consensus import Consensus, Outcome, reheard, standing, taken_as_truth, voice
 from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
 from .further import ask_further, drop_questions, take_back
@@ -178,9 +178,9 @@ class Desk:
         One for an opinion about a label that is no longer remembered is withdrawn at once.
         """
         if not self._ledger.register(request):
-            self.counts.asked_twice_n += 1
+            self.counts.requests.asked_twice_n += 1
             return []
-        self.counts.asked_n += 1
+        self.counts.requests.asked_n += 1
         if request.opinion_n > 1 and self._about(request) is None:
             entry = self._ledger.find(request.request_id)
             assert entry is not None
@@ -200,15 +200,15 @@ class Desk:
             return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]
         entry = self._ledger.find_asked(answer.request_id)
         if entry is None:
-            self.counts.unknown_n += 1
+            self.counts.answers.unknown_n += 1
             detail = "no such request is open or remembered"
             return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
         is_gold = self._ledger.is_gold(answer.request_id)
         if answer in (entry.gold.answers if is_gold and entry.gold else entry.answers):
-            self.counts.duplicate_n += 1
+            self.counts.answers.duplicate_n += 1
             return []
         if entry.is_paid_back:
-            self.counts.late_n += 1
+            self.counts.answers.late_n += 1
             detail = (
                 "its request ended without a label and the budget was paid back; give more time by "
                 "label.deadline_s, or set label.late_answers to taken"
@@ -220,7 +220,7 @@ class Desk:
             return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
         take = self._take_opinion if entry.request.opinion_n > 1 else self._take
         said = (self._take_gold if is_gold else take)(entry, answer, now)
-        return [*said, *self.gold.mix_in(said, self._ledger, self.counts, now)]
+        return [*said, *self.gold.mix_in(said, self._ledger, self.counts.gold, now)]
 
     def advanced(self, now: float) -> list[Revised | RequestExpired | QuestionChanged]:
         """What falls due up to `now`, by (deadline, order of requests)."""
@@ -231,7 +231,7 @@ class Desk:
             was_open = not entry.has_ended
             outcomes = self._judge(entry, at, is_closing=True, is_late=False)
             if was_open and not outcomes:
-                self.counts.expired_n += 1
+                self.counts.requests.expired_n += 1
                 outputs.append(
                     RequestExpired(
                         request_id=request.request_id,
@@ -242,7 +242,7 @@ class Desk:
                 )
                 self._close(entry, at)
             outputs += [*outcomes, *take_back(entry, at)]
-            outputs += self.gold.mix_in(outcomes, self._ledger, self.counts, at)
+            outputs += self.gold.mix_in(outcomes, self._ledger, self.counts.gold, at)
         return outputs
 
     def withdrawn(
@@ -310,7 +310,7 @@ class Desk:
         before = [given for given in entry.answers if voice(given, wanted_n) == who]
         is_late = entry.is_late(now)
         if is_late and entry.label is not None and not before:
-            self.counts.late_n += 1
+            self.counts.answers.late_n += 1
             return []
         if overflow := self._overflow(entry, answer, now):
             return [*overflow]
@@ -332,7 +332,7 @@ class Desk:
             return [*overflow]
         before = [given for given in gold.answers if voice(given, 1) == voice(answer, 1)]
         gold.answers.append(answer)
-        self.counts.gold_answers_n += 1
+        self.counts.gold.answers_n += 1
         self._accept(answer, before, False, now - gold.asked[answer.request_id])
         self._learn(entry, now)
         return []
@@ -343,7 +343,7 @@ class Desk:
         """Enter a valid answer to a request for an opinion: it is one about the first request."""
         first = self._about(entry.request)
         if first is None:
-            self.counts.unknown_n += 1
+            self.counts.answers.unknown_n += 1
             detail = "the request whose label this is about is no longer remembered"
             return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
         if answer.annotator and answer.annotator in entry.request.not_by:
@@ -351,7 +351,7 @@ class Desk:
             return [self._rejected(answer, now, Reason.BAD_ANSWER, detail)]
         before = [given for given in entry.answers if given.annotator == answer.annotator]
         if entry.has_ended and not before:
-            self.counts.late_n += 1
+            self.counts.answers.late_n += 1
             return []
         if overflow := self._overflow(first, answer, now):
             return [*overflow]
@@ -370,12 +370,7 @@ class Desk:
             first.asked_about = first.label
         first.opinion_n = opinion_n
         changed = self._judge(first, at, is_closing=True, is_late=False)
-        if first.label is None:
-            self.counts.undecided_n += 1
-        elif first.label == first.asked_about:
-            self.counts.confirmed_n += 1
-        else:
-            self.counts.overruled_n += 1
+        self.counts.requests.count_opinion(first.label, about=first.asked_about)
         if changed:
             return changed[0]
         self._ledger.record(first, first.label)
@@ -401,12 +396,7 @@ class Desk:
         """Count an answer that enters a request; `before` are those of the same voice."""
         if answer.label is not None:
             self._classes.setdefault(answer.label)
-        self.counts.accepted_n += 1
-        self.counts.late_n += is_late
-        self.counts.refused_n += answer.label is None
-        if before:
-            is_new = latest([*before, answer]).label != latest(before).label
-            self.counts.corrected_n += is_new
+        self.counts.answers.accept(answer, before, is_late=is_late)
         latency_s = max(0.0, waited_s)
         self.turnaround.add(latency_s)
         self.annotators.answered(answer, latency_s)
@@ -414,7 +404,7 @@ class Desk:
     def _withdrawn(self, entry: Entry, reason: str, at: float) -> RequestWithdrawn:
         """End a request without a label."""
         entry.is_withdrawn = True
-        self.counts.withdrawn_n += 1
+        self.counts.requests.withdrawn_n += 1
         self._close(entry, at)
         request = entry.request
         return RequestWithdrawn(
@@ -433,13 +423,9 @@ class Desk:
             self._ledger.wait(entry, is_waiting)
             return []
         self._record(entry, outcome.label, at, is_waiting)
-        if entry.revision > 0:
-            self.counts.revised_n += 1
-        elif outcome.label is not None:
-            self.counts.settled_n += 1
+        self.counts.requests.count_outcome(outcome.label, entry.revision)
+        if outcome.label is not None and not entry.revision:
             self.labels_n[outcome.label] = self.labels_n.get(outcome.label, 0) + 1
-        else:
-            self.counts.disputed_n += 1
         return [self._message(entry, outcome, at, is_late)]
 
     def _heard(self, entry: Entry, *, is_closing: bool) -> Outcome:
@@ -487,7 +473,7 @@ class Desk:
         return standing(entry.answers, entry.request.answers_wanted)
 
     def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:
-        self.counts.rejected_n += 1
+        self.counts.answers.rejected_n += 1
         return rejection_of(answer, now, reason, detail)
 
     def _message(

@@ -25,7 +25,7 @@ from ..request_ids import GOLD_ASKED_MAX, gold_id
 from ..settings import LabelSettings
 from .annotators import Annotators
 from .consensus import standing
-from .counts import Counts
+from .counts import GoldCounts
 from .ledger import Entry, Gold, Ledger
 
 KNOWN_MAX = 200
@@ -95,7 +95,7 @@ class GoldQuestions:
         self.known.pop(request_id, None)
 
     def mix_in(
-        self, said: Sequence[object], ledger: Ledger, counts: Counts, at: float
+        self, said: Sequence[object], ledger: Ledger, counts: GoldCounts, at: float
     ) -> list[QuestionChanged]:
         """The gold questions that these outputs lead to: some requests of them are settled."""
         asked = []
@@ -104,7 +104,7 @@ class GoldQuestions:
                 entry = self._next(ledger)
                 if entry is not None:
                     asked.append(self._ask(entry, ledger, at))
-        counts.gold_asked_n += len(asked)
+        counts.asked_n += len(asked)
         return asked
 
     def _is_due(self, request_id: str) -> bool:

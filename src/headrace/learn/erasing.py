@@ -11,11 +11,10 @@ from collections.abc import Callable, Collection
 
 from ..messages import ErasureOrdered, Features, SubjectErased
 from ..subject import Subject
-from .calibration import Calibration
 from .committee.committee import Committee
 from .learner import Learner
 from .memory import half_life_s_of, weights_of
-from .parked import Part, describe
+from .parked import Part
 from .retrain import RetrainJob, attempt
 from .trainer import Trainer
 from .twins import Twins
@@ -60,7 +59,7 @@ def erase_examples(
         trainer.memory.remove(request_id)
     all_gone = {*request_ids, *gone}
     trainer.noise.erase(all_gone)
-    evidence_n = trainer.learner.erase(
+    evidence_n = trainer.champion.learner.erase(
         lambda key, x, at: key in all_gone or names("", None, dict(x))
     )
     if not (is_learned or gone or evidence_n):
@@ -82,9 +81,9 @@ def forget_examples(trainer: Trainer, before: float, *, is_unlearned: bool) -> t
     trainer.noise.erase(gone, before)
     learners = [part for part in _parts_of(trainer) if isinstance(part, Learner)]
     evidence_n = [one.erase(lambda key, x, at: at < before) for one in learners]
-    if trainer._open is not None and gone:
+    if trainer.retrainings.open_job is not None and gone:
         # It was to learn them.
-        trainer._open, trainer._outrun = None, None
+        trainer.retrainings.drop()
     twins, kept = trainer.twins, {x.id for x in trainer.memory.examples()}
     for twin in (*twins.random, *twins.chosen, twins.joint):
         if isinstance(twin.model, Committee):
@@ -102,13 +101,12 @@ def _make_anew(trainer: Trainer) -> None:
 
     Whatever was displaced or is in training has learned it too.
     """
-    trainer.parked, trainer._trial, trainer._open, trainer._outrun = [], None, None, None
+    trainer.displaced.forget()
+    trainer.retrainings.drop()
     trainer.versions.forget()
-    trainer._described = describe(trainer.memory.examples(), trainer.schema)
-    trainer._install(_trained_anew(trainer))
-    if not isinstance(trainer.learner.model, Committee):
-        trainer.calibration = Calibration()
-    trainer.twins = Twins(trainer.learner, trainer.settings.twins_share, trainer.chance)
+    trainer.displaced.look_at(trainer.memory.examples(), trainer.schema)
+    trainer.champion.adopt(_trained_anew(trainer))
+    trainer.twins = Twins(trainer.champion.learner, trainer.settings.twins_share, trainer.chance)
 
 
 def read_anew(trainer: Trainer) -> None:
@@ -120,27 +118,30 @@ def read_anew(trainer: Trainer) -> None:
 
 def _parts_of(trainer: Trainer) -> list[Part]:
     """The model in use, then all that were displaced or kept."""
-    parts: list[Part] = [trainer.learner, *(parked.part for parked in trainer.parked)]
+    champion, displaced = trainer.champion, trainer.displaced
+    parts: list[Part] = [champion.learner, *(parked.part for parked in displaced.parked)]
     parts += [version.learner for version in trainer.versions.all]
-    return parts if trainer._trial is None else [*parts, trainer._trial.part]
+    return parts if displaced.trial is None else [*parts, displaced.trial.part]
 
 
 def _trained_anew(trainer: Trainer) -> Part:
     """What a retraining makes anew, trained from nothing on the examples that are left."""
-    unlearned = trainer._apart(trainer._part().unlearned())
+    champion = trainer.champion
+    unlearned = champion.apart(champion.part().unlearned())
     examples = tuple(trainer.memory.examples())
     if not examples:
         return unlearned
     settings = trainer.settings
-    half_life_s = settings.half_life_s or half_life_s_of(examples, trainer._drift_at)
-    is_weighted = trainer._renews_members or not trainer.learner.is_made_anew
+    half_life_s = settings.half_life_s or half_life_s_of(examples, trainer.triggers.drift_at)
     job = RetrainJob(
         job_id=-1,
         examples=examples,
-        weights=weights_of(examples, half_life_s) if is_weighted else (1.0,) * len(examples),
+        weights=weights_of(examples, half_life_s)
+        if champion.can_be_retrained
+        else (1.0,) * len(examples),
         seed=trainer.chance.seed,
         unlearned=unlearned,
-        passes=1 if trainer.learner.is_made_anew else settings.passes,
+        passes=1 if champion.learner.is_made_anew else settings.passes,
         adopt_labels_n=settings.adopt_labels_n,
     )
     challenger, _ = attempt(job)

@@ -7,14 +7,17 @@ than the challenger that took its place, beyond noise, the adoption is rolled ba
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
+from ..errors import BrokenInvariant
 from ..messages import ModelRolledBack
+from ..settings import LearnSettings
 from .calibration import Calibration
 from .learner import Learner
 from .memory import Example
@@ -106,6 +109,81 @@ class Trial:
             challenger_right=self.champion_right_n / self.labels_n,
             labels_n=self.labels_n,
         )
+
+
+class Displaced:
+    """Those that are parked, at most `learn.parked_max_n`, and the trial of the latest successor.
+
+    Each is parked with what the inputs looked like when the retraining that displaced it was
+    ordered.
+    """
+
+    def __init__(self, settings: LearnSettings) -> None:
+        self.parked: list[Parked] = []
+        self.trial: Trial | None = None
+        self._settings = settings
+        self._parked_n = 0
+        self._described: Description = {}
+
+    def look_at(self, examples: Sequence[Example], schema: SchemaView) -> None:
+        """These examples show what the inputs look like from now on."""
+        self._described = describe(examples, schema)
+
+    def alike(self, examples: Sequence[Example], schema: SchemaView) -> list[Parked]:
+        """Parked models whose inputs looked like those of these examples."""
+        present = describe(examples, schema)
+        return [one for one in self.parked if distance(one.description, present) <= ALIKE_MAX]
+
+    def park(self, job_id: int, at: float, part: Part, calibration: Calibration) -> None:
+        """Keep this part, which the challenger of a job displaces, and put that one on trial.
+
+        `at` is the time of the newest event that it learned, seconds.
+        """
+        self._parked_n += 1
+        kept = copy.deepcopy(calibration)
+        parked = Parked(self._parked_n, at, part, kept, self._described)
+        self.parked = [*self.parked, parked][-self._settings.parked_max_n :]
+        self.trial = Trial(job_id, parked.number, part.copy(), copy.deepcopy(calibration))
+
+    def take_out(self, number: int | None) -> None:
+        """The parked model of this number is in use again."""
+        self.parked = [parked for parked in self.parked if parked.number != number]
+
+    def is_on_trial(self, job_id: int) -> bool:
+        """Whether the challenger of this job is in use and may be rolled back."""
+        return self.trial is not None and self.trial.job_id == job_id
+
+    def judge(self, example: Example, champion: Callable[[], Part]) -> None:
+        """Compare the champion's part with the one it displaced, before it learns this label."""
+        trial = self.trial
+        if trial is None:
+            return
+        # Checked with the next label, so that whoever writes the log has time to say it.
+        if trial.labels_n >= self._settings.trial_labels_n and not trial.is_worse:
+            self.end_trial()
+            return
+        part = champion()
+        if isinstance(trial.part, RiverPart) and isinstance(part, RiverPart):
+            trial.part = trial.part.beside(part)
+        trial.learn(example, is_right(part, example))
+
+    def roll_back(self, job_id: int) -> Trial:
+        """End the trial of this job; it holds the predecessor, which is parked no longer."""
+        trial = self.trial
+        if trial is None or trial.job_id != job_id:
+            raise BrokenInvariant(f"job {job_id} is rolled back and is not on trial")
+        self.take_out(trial.number)
+        self.end_trial()
+        return trial
+
+    def end_trial(self) -> None:
+        """The challenger on trial is in use no more, or has proved itself."""
+        self.trial = None
+
+    def forget(self) -> None:
+        """Keep none of them any longer: they have learned what is to be forgotten."""
+        self.parked = []
+        self.end_trial()
 
 
 def describe(examples: Sequence[Example], schema: SchemaView) -> Description:

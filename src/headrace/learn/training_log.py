@@ -125,14 +125,14 @@ class TrainingLog:
     def _decides(self, entry: Decision) -> bool:
         trainer = self.trainer
         if isinstance(entry, RetrainRequested):
-            is_busy = trainer.open_job is not None and entry.reason != "drift"
-            return entry.job_id == trainer.jobs_n and not is_busy
+            is_busy = trainer.retrainings.open_job is not None and entry.reason != "drift"
+            return entry.job_id == trainer.retrainings.jobs_n and not is_busy
         if isinstance(entry, ModelAdopted):
-            return trainer.job(entry.job_id) is not None
+            return trainer.retrainings.job(entry.job_id) is not None
         if isinstance(entry, ModelKept):
-            return trainer.awaits(entry.job_id)
+            return trainer.retrainings.awaits(entry.job_id)
         is_kept = entry.to is not None and trainer.versions.find(entry.to) is not None
-        return is_kept or trainer.is_on_trial(entry.job_id)
+        return is_kept or trainer.displaced.is_on_trial(entry.job_id)
 
     def fold(
         self, entry: Logged, origin: Origin | None = None, challenger: Challenger | None = None

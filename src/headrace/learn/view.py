@@ -64,7 +64,7 @@ class View:
     @property
     def wants_context(self) -> bool:
         """Whether requests should carry a `Context`."""
-        return self._trainer.learner.wants_context
+        return self._trainer.champion.learner.wants_context
 
     def context(
         self,
@@ -88,10 +88,12 @@ class View:
         A class that the trainer does not know gets 0; while it knows nothing, all get the same. A
         row on which the champion failed is NaN.
         """
-        champion, n, k = self._trainer.learner, len(X), len(self.schema.classes)
+        champion, n, k = self._trainer.champion.learner, len(X), len(self.schema.classes)
         if champion.is_silent or not self._trainer.schema.classes:
             return np.full((n, k), 1.0 / k if k else 0.0)
-        found = self._trainer.calibration.apply(self._joined().probabilities(X, at, original_of))
+        found = self._trainer.champion.calibration.apply(
+            self._joined().probabilities(X, at, original_of)
+        )
         answers = self._in_own_classes(found)
         answers[np.isnan(found[:, 0])] = np.nan
         return answers
@@ -99,7 +101,7 @@ class View:
     @property
     def has_members(self) -> bool:
         """Whether the trainer's champion is made of members."""
-        return self._trainer.learner.has_members
+        return self._trainer.champion.learner.has_members
 
     def members(
         self,
@@ -108,7 +110,7 @@ class View:
         original_of: OriginalOf,
     ) -> NDArray[np.float64] | None:
         """What each member says, shape (m, n, k) over the shard's classes; None: none yet."""
-        if self._trainer.learner.is_silent or not self._trainer.schema.classes:
+        if self._trainer.champion.learner.is_silent or not self._trainer.schema.classes:
             return None
         found = self._joined().members(X, at, original_of)
         return None if found is None else self._in_own_classes(found)
@@ -128,7 +130,7 @@ class View:
         """The champion read through the shard's columns; made anew at each version."""
         if self._seen is None or self._seen_version != self.version:
             joined = _Joined(self.schema, self._trainer.schema)
-            self._seen = self._trainer.learner.through(joined)
+            self._seen = self._trainer.champion.learner.through(joined)
             self._seen_version = self.version
         return self._seen
 

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..messages import EventBatch, Features, InputRejected, Reason
+from ..messages import EventBatch, InputRejected, Reason
 from ..settings import Settings
 from .clock import clock_of
 from .given import Refused
 from .joining import Halves
-from .originals import Lines, packed
+from .originals import Originals
 from .schema import Schema
 
 ID_LENGTH_MAX = 500
@@ -36,10 +36,21 @@ class Run:
     model's probabilities over the schema's classes, NaN where the log had none. `luck`, shape (n,),
     is each event's in the control draw, `origins`, shape (n,), what requests hand on: (key, version
     of the served model), or None; `is_asked`, shape (n,), whether a label was requested.
+    `originals` are their features as they came.
     """
 
     def __init__(
-        self, batch: EventBatch, start: int, clock: NDArray[np.float64], *, is_set_anew: bool
+        self,
+        batch: EventBatch,
+        start: int,
+        clock: NDArray[np.float64],
+        *,
+        is_set_anew: bool,
+        keys: NDArray[np.uint64],
+        luck: NDArray[np.float64],
+        rows: NDArray[np.float64],
+        served: NDArray[np.float64],
+        originals: Originals,
     ) -> None:
         stop = start + len(clock)
         self.ids = np.array(batch.ids[start:stop], dtype=np.object_)
@@ -48,36 +59,16 @@ class Run:
         self.dated = np.minimum(self.at, clock)
         self.is_set_anew = is_set_anew
         self.origins = _list_origins(batch, start, stop)
-        self._batch = batch
-        self._start = start
-        # Whether the rows say all that the events said: numbers in columns, of features known.
-        self.are_rows_exact = False
-        self.keys: NDArray[np.uint64]
-        self.luck: NDArray[np.float64]
-        self.rows: NDArray[np.float64]
-        self.served: NDArray[np.float64]
-        self.originals = np.empty(len(clock), dtype=np.object_)
+        self.keys = keys
+        self.luck = luck
+        self.rows = rows
+        self.served = served
+        self.originals = originals
         self.is_asked = np.zeros(len(clock), np.bool_)
         self.i = 0
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def original(self, start: int, i: int) -> Features | None:
-        """The features of event start + i as they came; None where its row says the same."""
-        return None if self.are_rows_exact else self._batch.original(self._start + start + i)
-
-    def keep_originals(self, start: int, stop: int) -> None:
-        """The same of events [start, stop), as bytes or None in `originals`."""
-        if self.are_rows_exact:
-            return
-        lines = self._batch.originals
-        for i in range(start, stop):
-            place = self._start + i
-            if isinstance(lines, Lines):
-                self.originals[i] = lines.packed(place)
-            else:
-                self.originals[i] = packed(self._batch.original(place))
 
 
 class Admission:
@@ -107,19 +98,26 @@ class Admission:
             clock, rejection = self._admit_run(batch, keys, start, cuts)
             stop = start + len(clock)
             if stop > start:
-                run = Run(batch, start, clock, is_set_anew=self._is_set_anew)
-                self._is_set_anew = False
                 for new in [name for name, row in first_served.items() if row == start]:
                     schema.class_code(new)
                     del first_served[new]
-                run.keys = keys[start:stop]
-                run.luck = self.chance.uniforms("control", run.keys)
                 # They may be the feeder's own, who is free to reuse them after this feed.
-                run.rows = schema.rows(_rows_of(batch, start, stop)).copy()
-                run.are_rows_exact = (
+                rows = schema.rows(_rows_of(batch, start, stop)).copy()
+                are_rows_exact = (
                     batch.originals is None and not batch.texts and schema.knows(batch.names)
                 )
-                run.served = _read_served(batch, start, stop, schema)
+                run = Run(
+                    batch,
+                    start,
+                    clock,
+                    is_set_anew=self._is_set_anew,
+                    keys=keys[start:stop],
+                    luck=self.chance.uniforms("control", keys[start:stop]),
+                    rows=rows,
+                    served=_read_served(batch, start, stop, schema),
+                    originals=Originals(batch, start, len(clock), are_rows_exact=are_rows_exact),
+                )
+                self._is_set_anew = False
                 yield run
             if rejection is not None:
                 stop += 1

@@ -14,8 +14,9 @@ from functools import lru_cache
 from typing import Any, TypeAlias, overload
 
 import msgspec
+import numpy as np
 
-from ..messages import Features
+from ..messages import EventBatch, Features
 
 OriginalOf: TypeAlias = Callable[[int], Features | None]
 """The original features of event i of some rows; None where the row says it all."""
@@ -79,6 +80,36 @@ def without_line(kept: bytes | None) -> bytes | None:
     if kept is None or kept[:1] != _LINE:
         return kept
     return packed(_features_in(kept))
+
+
+class Originals:
+    """Features of n events of a batch, those from `start` on, as they came.
+
+    With `are_rows_exact` the rows say all that the events said: numbers in columns, of features
+    known. `packed`, shape (n,), has bytes of those events that are kept, and else None.
+    """
+
+    def __init__(self, batch: EventBatch, start: int, n: int, *, are_rows_exact: bool) -> None:
+        self.packed = np.empty(n, dtype=np.object_)
+        self._batch = batch
+        self._start = start
+        self._are_rows_exact = are_rows_exact
+
+    def features(self, start: int, i: int) -> Features | None:
+        """Those of event start + i; None where its row says the same."""
+        return None if self._are_rows_exact else self._batch.original(self._start + start + i)
+
+    def keep(self, start: int, stop: int) -> None:
+        """Pack those of events [start, stop), where their rows don't say the same."""
+        if self._are_rows_exact:
+            return
+        lines = self._batch.originals
+        for i in range(start, stop):
+            place = self._start + i
+            if isinstance(lines, Lines):
+                self.packed[i] = lines.packed(place)
+            else:
+                self.packed[i] = packed(self._batch.original(place))
 
 
 def packed(features: Features) -> bytes:

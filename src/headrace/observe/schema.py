@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
+from ..stored_parts import Parts, join_parts, same_names, split_parts
 from .class_names import ClassNames
-from .stored_parts import Parts, join_parts, same_names, split_parts
 from .unused import UnusedValues
 from .values import DIGITS_MAX, is_free_text, is_number
 

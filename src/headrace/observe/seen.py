@@ -89,7 +89,7 @@ class Seen:
             guess=said.guess[of],
             is_asked=run.is_asked[at],
             origins=run.origins[at],
-            originals=run.originals[at],
+            originals=run.originals.packed[at],
             rows=run.rows[at],
             probabilities=said.probabilities[of],
             served=said.served[of],

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..observe.stored_parts import Parts, join_parts, split_parts
+from ..stored_parts import Parts, join_parts, split_parts
 from .budgets import Budget
 from .online import (
     ONE,

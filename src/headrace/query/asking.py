@@ -34,10 +34,10 @@ from ..messages import (
     RoundClosed,
     RoundOpened,
 )
-from ..observe.stored_parts import Parts, join_parts, split_parts
 from ..observe.window import Columns
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
+from ..stored_parts import Parts, join_parts, split_parts
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need

@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..observe.seen import widened
-from ..observe.stored_parts import Parts, join_parts, split_parts
 from ..settings.query import QuotaSettings
+from ..stored_parts import Parts, join_parts, split_parts
 from .examples import Examples
 from .online import FEW_LABELS, ONE, Lean, RankChances
 from .recent import RecentValues

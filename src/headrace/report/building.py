@@ -109,9 +109,9 @@ def check_model_starts(trainer: Trainer, shards: Iterable[Shard]) -> None:
     """Raise `BadSettings` when the model fails at all that it was given from the start."""
     given = list(shards)
     check_start(
-        trainer.learner.failures,
-        learned_n=trainer.learned_n,
-        unlearnable_n=trainer.unlearnable_n,
+        trainer.champion.learner.failures,
+        learned_n=trainer.champion.learned_n,
+        unlearnable_n=trainer.champion.unlearnable_n,
         failed_n=sum(shard.failed.n for shard in given),
         failed_in_row_n=sum(shard.failed.in_row_n for shard in given),
     )
@@ -187,7 +187,7 @@ def _find_limits(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Limit, ...]
         _drop_repeated([shard.schema for shard in shards]) or [trainer.schema],
         sum(shard.asking.queue.given_up_n for shard in shards),
         dict.fromkeys(text for s in shards for text in s.asking.quotas.slices.values()),
-        (trainer.learner.row_by_row, sum(shard.events_n for shard in shards)),
+        (trainer.champion.learner.row_by_row, sum(shard.events_n for shard in shards)),
     )
 
 
@@ -279,10 +279,10 @@ def _report_labels(desk: Desk, now: float | None) -> LabelsReport:
         open_n=desk.open_n,
         stale_n=desk.stale_n(-math.inf if now is None else now),
         oldest_open_at=desk.oldest_open_at,
-        settled_n=counts.settled_n,
-        disputed_n=counts.disputed_n,
-        expired_n=counts.expired_n,
-        withdrawn_n=counts.withdrawn_n,
+        settled_n=counts.requests.settled_n,
+        disputed_n=counts.requests.disputed_n,
+        expired_n=counts.requests.expired_n,
+        withdrawn_n=counts.requests.withdrawn_n,
         by_class=dict(desk.labels_n),
     )
 
@@ -290,16 +290,16 @@ def _report_labels(desk: Desk, now: float | None) -> LabelsReport:
 def _report_answers(desk: Desk) -> AnswersReport:
     counts, turnaround = desk.counts, desk.turnaround
     return AnswersReport(
-        accepted_n=counts.accepted_n,
-        late_n=counts.late_n,
-        duplicate_n=counts.duplicate_n,
-        corrected_n=counts.corrected_n,
-        refused_n=counts.refused_n,
-        rejected_n=counts.rejected_n,
+        accepted_n=counts.answers.accepted_n,
+        late_n=counts.answers.late_n,
+        duplicate_n=counts.answers.duplicate_n,
+        corrected_n=counts.answers.corrected_n,
+        refused_n=counts.answers.refused_n,
+        rejected_n=counts.answers.rejected_n,
         turnaround_counts=tuple(turnaround.counts),
         turnaround_sum_s=turnaround.sum_s,
-        gold_questions_n=counts.gold_asked_n,
-        gold_answers_n=counts.gold_answers_n,
+        gold_questions_n=counts.gold.asked_n,
+        gold_answers_n=counts.gold.answers_n,
     )
 
 
@@ -310,9 +310,9 @@ def _report_noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotator
         answer_share=annotators.error(max((len(desk.classes) for desk in desks), default=0)),
         suspicious_n=noise.suspicious_n,
         suspicious=tuple(noise.latest),
-        confirmed_n=sum(desk.counts.confirmed_n for desk in desks),
-        overruled_n=sum(desk.counts.overruled_n for desk in desks),
-        undecided_n=sum(desk.counts.undecided_n for desk in desks),
+        confirmed_n=sum(desk.counts.requests.confirmed_n for desk in desks),
+        overruled_n=sum(desk.counts.requests.overruled_n for desk in desks),
+        undecided_n=sum(desk.counts.requests.undecided_n for desk in desks),
     )
 
 
@@ -321,10 +321,10 @@ def _report_noise(trainer: Trainer, desks: Sequence[Desk], annotators: Annotator
 
 def _report_model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
     in_row_n: dict[Act, int] = {
-        "learn": trainer.learner.failed_in_row_n,
+        "learn": trainer.champion.learner.failed_in_row_n,
         "predict": max((shard.failed.in_row_n for shard in shards), default=0),
     }
-    first = trainer.learner.failures.first
+    first = trainer.champion.learner.failures.first
     failing = tuple(act for act, n in in_row_n.items() if n >= FAILING_N)
     faults = [
         f"the model failed to {act} the last {in_row_n[act]:,} {_GIVEN[act]}"
@@ -333,16 +333,16 @@ def _report_model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
     ]
     return ModelReport(
         version=trainer.version,
-        learned_n=trainer.learned_n,
-        learned_at=trainer.learned_at,
-        unlearnable_n=trainer.unlearnable_n,
+        learned_n=trainer.champion.learned_n,
+        learned_at=trainer.champion.learned_at,
+        unlearnable_n=trainer.champion.unlearnable_n,
         failures=_find_failures(trainer, shards),
         failing=failing,
         fault="; ".join(faults),
         memory_n=len(trainer.memory),
-        parked_n=len(trainer.parked),
-        temperature=trainer.calibration.temperature,
-        **trainer.learner.evidence_told(),
+        parked_n=len(trainer.displaced.parked),
+        temperature=trainer.champion.calibration.temperature,
+        **trainer.champion.learner.evidence_told(),
     )
 
 
@@ -351,9 +351,9 @@ _GIVEN: dict[Act, str] = {"learn": "labels", "predict": "events"}
 
 def _find_failures(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Failure, ...]:
     """Of the model, with how many; of the members of a committee, each once."""
-    first = trainer.learner.failures.first
+    first = trainer.champion.learner.failures.first
     failed_n: dict[Act, int] = {
-        "learn": trainer.unlearnable_n,
+        "learn": trainer.champion.unlearnable_n,
         "predict": sum(shard.failed.n for shard in shards),
     }
     of_model = [
@@ -363,7 +363,7 @@ def _find_failures(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Failure, 
     ]
     of_members = [
         Failure(who=name, act=act, n=None, error=error)
-        for name, failures in trainer.learner.failures_by_member().items()
+        for name, failures in trainer.champion.learner.failures_by_member().items()
         for act, error in failures.first.items()
     ]
     return (*of_model, *of_members)
@@ -371,13 +371,13 @@ def _find_failures(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Failure, 
 
 def _report_retraining(trainer: Trainer) -> RetrainingReport:
     return RetrainingReport(
-        ordered_n=trainer.retrained_n,
-        ordered_at=trainer.ordered_at,
-        adopted_n=trainer.adopted_n,
-        adopted_at=trainer.adopted_at,
-        kept_n=trainer.kept_n,
-        rolled_back_n=trainer.rolled_back_n,
-        is_open=trainer.open_job is not None,
+        ordered_n=trainer.retrainings.ordered_n,
+        ordered_at=trainer.retrainings.ordered_at,
+        adopted_n=trainer.retrainings.adopted_n,
+        adopted_at=trainer.retrainings.adopted_at,
+        kept_n=trainer.retrainings.kept_n,
+        rolled_back_n=trainer.retrainings.rolled_back_n,
+        is_open=trainer.retrainings.open_job is not None,
     )
 
 

@@ -2,40 +2,112 @@
 
 from __future__ import annotations
 
-# "old=new" where the name has changed too.
-_BY_SECTION = {
-    "events": "now=last_at events_n=observed_n ahead_n behind_n rejected_n predicted_n "
-    "unpredicted_n failed_predictions_n confidence_counts confidence_sum window_n reservoir_n",
-    "schema": "features_n unknown_features_n=unknown_n mistyped_n not_finite_n "
-    "vanished_features=vanished classes",
-    "asking": "strategy is_cold asked_n=requests_n asked_by_reason=by_reason asked_by=by_strategy "
-    "asked_by_class=by_class quota_missing_n duplicates_n rescored_n propensity_min "
-    "rounds_n rounds_by_reason last_round_at threshold redundancy",
-    "budget": "refunded_n budget_available_n=available_n budget_held_n=held_n budget_cap_n=cap_n "
-    "labels_per_event is_exhausted",
-    "labels": "open_n stale_n oldest_open_at settled_n disputed_n expired_n withdrawn_n "
-    "labels_by_class=by_class",
-    "answers": "accepted_n late_n duplicate_n corrected_n refused_n answers_rejected_n=rejected_n "
-    "cost_per_answer turnaround_counts turnaround_sum_s gold_asked_n=gold_questions_n "
-    "gold_answers_n",
-    "annotators": "annotators_n=known_n agreement annotators_by_number=by_number",
-    "noise": "label_noise=label_shares answer_error=answer_share suspicious_n suspicious "
-    "confirmed_n overruled_n undecided_n",
-    "model": "model_version=version learned_n learned_at unlearnable_n failures failing "
-    "model_fault=fault memory_n parked_n temperature evidence_n evidence_age_s "
-    "evidence_memory_s",
-    "retraining": "retrained_n=ordered_n retrained_at=ordered_at adopted_n adopted_at kept_n "
-    "rolled_back_n is_retraining=is_open",
-    "drift": "drift_level=level drift_changes_n=changes_n drift_changed_at=changed_at "
-    "drift_since=began_at drift_features=features drift_classes=classes "
-    "drift_statistics=statistics drift_alarms_n=alarms_n drift_alarmed_at=alarmed_at "
-    "feature_psi feature_ratios feature_shares class_shares",
-    "estimates": "judged accuracy accuracy_all quality choosing",
-}
-
 OLD_NAMES = {
-    old: f"{section}.{new or old}"
-    for section, names in _BY_SECTION.items()
-    for old, _, new in (name.partition("=") for name in names.split())
+    "now": "events.last_at",
+    "events_n": "events.observed_n",
+    "ahead_n": "events.ahead_n",
+    "behind_n": "events.behind_n",
+    "rejected_n": "events.rejected_n",
+    "predicted_n": "events.predicted_n",
+    "unpredicted_n": "events.unpredicted_n",
+    "failed_predictions_n": "events.failed_predictions_n",
+    "confidence_counts": "events.confidence_counts",
+    "confidence_sum": "events.confidence_sum",
+    "window_n": "events.window_n",
+    "reservoir_n": "events.reservoir_n",
+    "features_n": "schema.features_n",
+    "unknown_features_n": "schema.unknown_n",
+    "mistyped_n": "schema.mistyped_n",
+    "not_finite_n": "schema.not_finite_n",
+    "vanished_features": "schema.vanished",
+    "classes": "schema.classes",
+    "strategy": "asking.strategy",
+    "is_cold": "asking.is_cold",
+    "asked_n": "asking.requests_n",
+    "asked_by_reason": "asking.by_reason",
+    "asked_by": "asking.by_strategy",
+    "asked_by_class": "asking.by_class",
+    "quota_missing_n": "asking.quota_missing_n",
+    "duplicates_n": "asking.duplicates_n",
+    "rescored_n": "asking.rescored_n",
+    "propensity_min": "asking.propensity_min",
+    "rounds_n": "asking.rounds_n",
+    "rounds_by_reason": "asking.rounds_by_reason",
+    "last_round_at": "asking.last_round_at",
+    "threshold": "asking.threshold",
+    "redundancy": "asking.redundancy",
+    "refunded_n": "budget.refunded_n",
+    "budget_available_n": "budget.available_n",
+    "budget_held_n": "budget.held_n",
+    "budget_cap_n": "budget.cap_n",
+    "labels_per_event": "budget.labels_per_event",
+    "is_exhausted": "budget.is_exhausted",
+    "open_n": "labels.open_n",
+    "stale_n": "labels.stale_n",
+    "oldest_open_at": "labels.oldest_open_at",
+    "settled_n": "labels.settled_n",
+    "disputed_n": "labels.disputed_n",
+    "expired_n": "labels.expired_n",
+    "withdrawn_n": "labels.withdrawn_n",
+    "labels_by_class": "labels.by_class",
+    "accepted_n": "answers.accepted_n",
+    "late_n": "answers.late_n",
+    "duplicate_n": "answers.duplicate_n",
+    "corrected_n": "answers.corrected_n",
+    "refused_n": "answers.refused_n",
+    "answers_rejected_n": "answers.rejected_n",
+    "cost_per_answer": "answers.cost_per_answer",
+    "turnaround_counts": "answers.turnaround_counts",
+    "turnaround_sum_s": "answers.turnaround_sum_s",
+    "gold_asked_n": "answers.gold_questions_n",
+    "gold_answers_n": "answers.gold_answers_n",
+    "annotators_n": "annotators.known_n",
+    "agreement": "annotators.agreement",
+    "annotators_by_number": "annotators.by_number",
+    "label_noise": "noise.label_shares",
+    "answer_error": "noise.answer_share",
+    "suspicious_n": "noise.suspicious_n",
+    "suspicious": "noise.suspicious",
+    "confirmed_n": "noise.confirmed_n",
+    "overruled_n": "noise.overruled_n",
+    "undecided_n": "noise.undecided_n",
+    "model_version": "model.version",
+    "learned_n": "model.learned_n",
+    "learned_at": "model.learned_at",
+    "unlearnable_n": "model.unlearnable_n",
+    "failures": "model.failures",
+    "failing": "model.failing",
+    "model_fault": "model.fault",
+    "memory_n": "model.memory_n",
+    "parked_n": "model.parked_n",
+    "temperature": "model.temperature",
+    "evidence_n": "model.evidence_n",
+    "evidence_age_s": "model.evidence_age_s",
+    "evidence_memory_s": "model.evidence_memory_s",
+    "retrained_n": "retraining.ordered_n",
+    "retrained_at": "retraining.ordered_at",
+    "adopted_n": "retraining.adopted_n",
+    "adopted_at": "retraining.adopted_at",
+    "kept_n": "retraining.kept_n",
+    "rolled_back_n": "retraining.rolled_back_n",
+    "is_retraining": "retraining.is_open",
+    "drift_level": "drift.level",
+    "drift_changes_n": "drift.changes_n",
+    "drift_changed_at": "drift.changed_at",
+    "drift_since": "drift.began_at",
+    "drift_features": "drift.features",
+    "drift_classes": "drift.classes",
+    "drift_statistics": "drift.statistics",
+    "drift_alarms_n": "drift.alarms_n",
+    "drift_alarmed_at": "drift.alarmed_at",
+    "feature_psi": "drift.feature_psi",
+    "feature_ratios": "drift.feature_ratios",
+    "feature_shares": "drift.feature_shares",
+    "class_shares": "drift.class_shares",
+    "judged": "estimates.judged",
+    "accuracy": "estimates.accuracy",
+    "accuracy_all": "estimates.accuracy_all",
+    "quality": "estimates.quality",
+    "choosing": "estimates.choosing",
 }
-"""The path of each, such as "asking.requests_n" of "asked_n"."""
+"""The path of each in a report."""

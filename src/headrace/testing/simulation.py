@@ -17,8 +17,9 @@ import argparse
 import heapq
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from ..messages import (
 )
 from ..query.rules import RANK, RULES
 from ..settings import Settings, parse
+from .restarts import MortalEngine
 
 EngineOf = Callable[[Settings], Engine]
 DRIFTS = ("none", "sudden", "gradual", "incremental", "recurring")
@@ -241,6 +243,29 @@ class Stream:
         return msgspec.structs.replace(event, **worse)
 
 
+class Deliveries:
+    """Inputs on their way, by the time at which each arrives, seconds."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, Input]] = []
+        self._pushed_n = 0
+
+    @property
+    def next_at(self) -> float | None:
+        """When the next one arrives; None if none is on its way."""
+        return self._due[0][0] if self._due else None
+
+    def push(self, at: float, message: Input) -> None:
+        """This input arrives at this time; of two at one time, the one that was pushed first."""
+        self._pushed_n += 1
+        heapq.heappush(self._due, (at, self._pushed_n, message))
+
+    def arrive(self, until: float) -> Iterator[Input]:
+        """What arrives up to this time, with what is pushed meanwhile."""
+        while self._due and self._due[0][0] <= until:
+            yield heapq.heappop(self._due)[2]
+
+
 class World:
     """One seed played out: `play` returns the journal, one JSON object a line."""
 
@@ -249,17 +274,11 @@ class World:
         self.settings = settings_of(self.luck)
         self.faults = Faults.drawn(self.luck)
         self.stream = Stream(self.luck, self.faults, events_n)
-        self.engine_of = engine_of
-        self.engine = engine_of(self.settings)
+        self.mortal = MortalEngine(partial(engine_of, self.settings))
         self.events_n = events_n
         self.journal: list[bytes] = []
-        self.is_same = True
         self.open: dict[str, LabelRequested] = {}
-        self._due: list[tuple[float, int, Input]] = []
-        self._pushed_n = 0
-        self._blob: bytes | None = None
-        self._since: list[Input] = []
-        self._said: list[bytes] = []
+        self._deliveries = Deliveries()
         self._retrain_s = self.luck.pick("retrain time", (0.0, 60.0, 7_200.0))
 
     def play(self) -> list[bytes]:
@@ -271,7 +290,8 @@ class World:
         self._live_through(self.events_n)
         self._write(kind="closing")
         for _ in range(CLOSING_TICKS_MAX):
-            due = [self._due[0][0]] if self._due else []
+            arrives_at = self._deliveries.next_at
+            due = [] if arrives_at is None else [arrives_at]
             due += [request.deadline for request in self.open.values()]
             if not due:
                 break
@@ -287,10 +307,12 @@ class World:
             if quiet_s:
                 self._wait(before, self.stream.at - 1.0)
             for at, event in arrivals:
-                self._push_input(at, event)
+                self._deliveries.push(at, event)
             if self.luck.is_hit("order", self.faults.ordered):
                 labels_n = self.luck.pick("how many", (None, 1, 5))
-                self._push_input(self.stream.at, RoundOrdered(at=self.stream.at, labels_n=labels_n))
+                self._deliveries.push(
+                    self.stream.at, RoundOrdered(at=self.stream.at, labels_n=labels_n)
+                )
             # Arrivals pile up for a while, so that they are fed in batches of all sizes.
             if self.luck.is_hit("deliver", 0.3):
                 self._deliver_until(self.stream.at)
@@ -302,21 +324,16 @@ class World:
         now = start
         while now < end:
             now = min(end, now + WEEK_S / 14)
-            deadline = self.engine.next_deadline()
+            deadline = self.mortal.engine.next_deadline()
             if deadline is not None and start < deadline < now:
                 now = deadline
             start = now
             self._deliver_until(now)
             self._feed([Tick(at=now)])
 
-    def _push_input(self, at: float, message: Input) -> None:
-        self._pushed_n += 1
-        heapq.heappush(self._due, (at, self._pushed_n, message))
-
     def _deliver_until(self, until: float) -> None:
         events: list[Input] = []
-        while self._due and self._due[0][0] <= until:
-            message = heapq.heappop(self._due)[2]
+        for message in self._deliveries.arrive(until):
             if isinstance(message, Event):
                 events.append(message)
                 continue
@@ -328,46 +345,19 @@ class World:
     def _feed(self, inputs: list[Input]) -> None:
         if not inputs:
             return
-        outputs = self.engine.feed(inputs)
-        self._since += inputs
-        self._said += [_line(output) for output in outputs]
+        outputs = self.mortal.feed(inputs)
         self._write(
             kind="feed",
             inputs=[_plain(message) for message in inputs],
             outputs=[_plain(output) for output in outputs],
         )
         if self.luck.is_hit("snapshot", 0.05):
-            self._blob, self._since, self._said = self.engine.snapshot(), [], []
+            self.mortal.save()
         if self.luck.is_hit("crash", self.faults.crash):
-            self._crash_engine()
+            inputs_n, is_same = self.mortal.crash()
+            self._write(kind="restart", inputs_n=inputs_n, is_same=is_same)
         for output in outputs:
             self._react_to(output)
-
-    def _crash_engine(self) -> None:
-        """All was sent and nothing committed: an older snapshot takes the same inputs once more."""
-        self.engine = self.engine_of(self.settings)
-        if self._blob is not None:
-            self.engine.restore(self._blob)
-        said: list[bytes] = []
-        stretch: list[Input] = []
-        for message in self._since:
-            if isinstance(message, RetrainFinished):
-                said += [_line(output) for output in self.engine.feed(stretch)]
-                stretch = []
-                stretch.append(self._run_again(message))
-            else:
-                stretch.append(message)
-        said += [_line(output) for output in self.engine.feed(stretch)]
-        is_same = said == self._said
-        self.is_same &= is_same
-        self._write(kind="restart", inputs_n=len(self._since), is_same=is_same)
-
-    def _run_again(self, finished: RetrainFinished) -> RetrainFinished:
-        """A journal keeps no models: the job is run again."""
-        job = self.engine.trainer.job(finished.job_id)
-        if finished.error is not None or job is None:
-            return finished
-        return finish(job, finished.at)
 
     def _react_to(self, output: Output) -> None:
         if isinstance(output, LabelRequested):
@@ -377,18 +367,20 @@ class World:
             self.open.pop(output.request_id, None)
         elif isinstance(output, RetrainRequested):
             at = output.at + self._retrain_s * self.luck.u("retrain")
-            job = self.engine.trainer.job(output.job_id)
+            job = self.mortal.engine.trainer.retrainings.job(output.job_id)
             if self.luck.is_hit("failing", self.faults.failing_retrain):
-                self._push_input(
+                self._deliveries.push(
                     at, RetrainFinished(job_id=output.job_id, at=at, error="out of memory")
                 )
             elif job is not None:
-                self._push_input(at, finish(job, at))
+                self._deliveries.push(at, finish(job, at))
 
     def _ask_people(self, request: LabelRequested) -> None:
         luck, faults = self.luck, self.faults
         if luck.is_hit("unknown", faults.unknown):
-            self._push_input(request.at, Answer(request_id="nobody's", label="ham", at=request.at))
+            self._deliveries.push(
+                request.at, Answer(request_id="nobody's", label="ham", at=request.at)
+            )
         for turn in range(request.answers_wanted + 2 * luck.is_hit("crowd", 0.2)):
             if luck.is_hit("silent", faults.silent):
                 continue
@@ -401,15 +393,15 @@ class World:
                 at=request.at + delay_s,
                 annotator=f"annotator-{turn}",
             )
-            self._push_input(answer.at, answer)
+            self._deliveries.push(answer.at, answer)
             if luck.is_hit("again", faults.repeated):
-                self._push_input(answer.at + 500.0 * luck.u("again after"), answer)
+                self._deliveries.push(answer.at + 500.0 * luck.u("again after"), answer)
             if luck.is_hit("correct", faults.correcting):
                 at = answer.at + 900.0 * luck.u("correct after")
                 corrected = msgspec.structs.replace(
                     answer, at=at, label=self._give_opinion(request)
                 )
-                self._push_input(at, corrected)
+                self._deliveries.push(at, corrected)
 
     def _give_opinion(self, request: LabelRequested) -> str | None:
         if self.luck.is_hit("refuse", self.faults.refusing):
@@ -448,10 +440,6 @@ def _plain(message: Input | Output) -> Any:
     return msgspec.to_builtins(message)
 
 
-def _line(message: Output) -> bytes:
-    return msgspec.json.encode(message)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -465,9 +453,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.journal:
         options.journal.write_bytes(b"\n".join(world.journal) + b"\n")
     faults = [f"{len(world.open)} requests never ended"] if world.open else []
-    faults += [] if world.is_same else ["a restart decided otherwise"]
+    faults += [] if world.mortal.is_same else ["a restart decided otherwise"]
     verdict = "; ".join(faults) or "every request ended, every restart decided the same"
-    asked_n = world.engine.report.asking.requests_n
+    asked_n = world.mortal.engine.report.asking.requests_n
     sys.stdout.write(f"seed {options.seed}: {asked_n} requests; {verdict}\n")
     return 1 if faults else 0
 

@@ -166,7 +166,7 @@ def test_second_opinions_are_those_of_the_engine_and_found_again_in_the_logs() -
     assert world.values(settings.kafka.requests) == theirs
     opinions = [o for o in decided if isinstance(o, LabelRequested) and o.opinion_n > 1]
     assert {o.opinion_n for o in opinions} == {2, 3} and len(opinions) > 15
-    counts = [desk.desk.desk.counts for desk in world.desks.values()]
+    counts = [desk.desk.desk.counts.requests for desk in world.desks.values()]
     assert sum(c.confirmed_n + c.overruled_n + c.undecided_n for c in counts) == len(opinions)
     assert [desk_of(o.request_id, 3) for o in opinions] == [
         desk_of(base_id(o.request_id), 3) for o in opinions
@@ -226,12 +226,12 @@ def test_two_who_order_retraining_order_it_once() -> None:
     world = lived(settings_of(), 1, 400)
     trainer = world.log.trainer
     [entry] = trainer.order("drift", 2_000.0)
-    jobs_n, repeated_n = trainer.jobs_n, world.log.repeated_n
+    jobs_n, repeated_n = trainer.retrainings.jobs_n, world.log.repeated_n
     world.say(entry)
     world.say(entry)
     world.settle()
-    assert trainer.jobs_n == jobs_n + 1
-    assert trainer.open_job is None
+    assert trainer.retrainings.jobs_n == jobs_n + 1
+    assert trainer.retrainings.open_job is None
     [verdict] = world.values(world.kafka.training)[-1:]
     assert b"ModelAdopted" in verdict or b"ModelKept" in verdict
     world.send(world.kafka.training, verdict)

@@ -50,7 +50,7 @@ class Curve:
 
     def look(self, engine: Engine, *, every_n: int = EVERY_N) -> None:
         """Write a point if so many labels were learned since the last one."""
-        learned_n = engine.trainer.learned_n
+        learned_n = engine.trainer.champion.learned_n
         if learned_n - self._learned_n < every_n:
             return
         self._learned_n = learned_n

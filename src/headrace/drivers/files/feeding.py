@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ...adapters.journal import Asked, Record, Span, Spans, digest, pair_asked
+from ...adapters.journal import Record, Span, Spans, digest, pair_asked
 from ...adapters.privacy_key import load_privacy
 from ...adapters.sealing import load_sealer
 from ...adapters.snapshots.store import SnapshotStore
@@ -27,7 +27,8 @@ from ...settings import Settings
 from .base import base_store, restore_base
 from .curve import Curve
 from .folder import RunFolder
-from .outputs import OutputLogs, describe_differences
+from .outlet import Outlet
+from .outputs import OutputLogs
 from .player import Player
 from .run_metrics import RunMetrics
 
@@ -55,28 +56,26 @@ class Feeder:
         self.settings = settings
         self.state = state
         self._note = on_note
-        self._on_outputs = on_outputs
         self._shown = shown
         # Called before the journal is begun anew: whoever follows it reads the rest.
         self.before_anew: Callable[[], None] = lambda: None
         folder = opened.enter_context(closing(RunFolder(state, settings)))
         for sentence in folder.edited:
             self._note(sentence)
-        self.folder, self.journal = folder, folder.journal
+        self.journal = folder.journal
         self.player = opened.enter_context(closing(Player(folder)))
         self.store = SnapshotStore(
             state / "snapshots", stream=settings.stream, kept_n=settings.run.snapshots_kept
         )
-        positions = self._restore_engine()
+        positions = self._restore_engine(folder)
         self._snapshot_at = int(positions.get("journal", 0))
         self._shown.stands_at(self.engine)
         self.privacy = load_privacy(settings.privacy)
         is_new = self.journal.is_new
-        self.sealer = load_sealer(settings.sealing, settings.stream)
-        self._logs = OutputLogs(
-            requests, state, positions, self.privacy, self.sealer, is_new=is_new
-        )
-        opened.callback(self._logs.close)
+        sealer = load_sealer(settings.sealing, settings.stream)
+        logs = OutputLogs(requests, state, positions, self.privacy, sealer, is_new=is_new)
+        opened.callback(logs.close)
+        self._outlet = Outlet(logs, self.journal, self.player, on_outputs)
         self._curve = opened.enter_context(closing(Curve(state)))
         self._go_on()
 
@@ -86,10 +85,11 @@ class Feeder:
 
     def _go_on(self) -> None:
         """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
-        self._fed_to, self._differing_n = self._snapshot_at, 0
+        self._fed_to = self._snapshot_at
         for record, end, asked in pair_asked(self.journal.records(self._snapshot_at)):
             is_last = end == self.journal.size
-            self._let_out_again(self.player.play(record, asked=asked), asked, is_last=is_last)
+            outputs = self.player.play(record, asked=asked)
+            self._outlet.let_out_again(outputs, asked, is_last=is_last)
             self.engine.check_model()
             self._fed_to = self.journal.size if is_last else end
             if self.stop.is_set() and not is_last:
@@ -98,7 +98,7 @@ class Feeder:
                     "is fed again at a start; the next one goes on from there"
                 )
                 break
-        if told := describe_differences(self.player.differences, self._differing_n):
+        if told := self._outlet.describe_differences():
             self._note(told)
 
     def feed_span(self, source: int, start: int, content: bytes) -> None:
@@ -113,30 +113,13 @@ class Feeder:
         self.journal.append(record)
         with self._shown.feeding(self.engine):
             outputs = self.player.play(record, content, challenger)
-        self._let_out(outputs)
+        self._outlet.let_out(outputs)
         self._fed_to = self.journal.size
         self._followed(outputs)
         self.engine.check_model()
 
     def _followed(self, outputs: Sequence[Output]) -> None:
         """What was just let out; for those who wait for it."""
-
-    def _let_out_again(self, outputs: list[Output], asked: Asked | None, *, is_last: bool) -> None:
-        """What the journal had, fed again: the files hold it, up to where a kill cut them short."""
-        if asked is not None:
-            self._differing_n += self._logs.write_again(outputs, asked)
-            return self._on_outputs(outputs)
-        # Of an earlier version, or a kill came before anything of it was let out.
-        is_new = is_last and not self._logs.is_behind
-        return self._let_out(outputs, is_journaled=not is_new)
-
-    def _let_out(self, outputs: Sequence[Output], *, is_journaled: bool = False) -> None:
-        """Into the journal what was asked, then all of it to where it belongs."""
-        contents = self._logs.contents_of(outputs)
-        if not is_journaled:
-            self.journal.append(self.player.asked(*self._logs.ends_of(contents)))
-        self._logs.write(contents)
-        self._on_outputs(outputs)
 
     def snapshot(self) -> None:
         """Make all that was written last, then a snapshot from which to go on."""
@@ -163,16 +146,16 @@ class Feeder:
     def _write_state(self, store: SnapshotStore) -> bytes:
         """Make all that was written last, and write the state as of `_fed_to`, which it returns."""
         self.journal.sync()
-        self._logs.sync()
+        self._outlet.logs.sync()
         now, size = self.engine.now, self._fed_to
-        positions: dict[str, int | str] = {**self._logs.positions}
+        positions: dict[str, int | str] = {**self._outlet.logs.positions}
         positions["journal"] = size
         positions["rejected_n"] = msgspec.json.encode(self.player.rejected_n).decode()
         blob = self.engine.snapshot()
         store.write(size, blob, positions, at=now if math.isfinite(now) else None)
         return blob
 
-    def _restore_engine(self) -> dict[str, int | str]:
+    def _restore_engine(self, folder: RunFolder) -> dict[str, int | str]:
         """Bring the engine to the newest snapshot; the positions that stand in it."""
         origin = self.journal.origin
         snapshot = self.store.latest(lambda found: self.engine.restore(found.blob), seq_min=origin)
@@ -181,7 +164,7 @@ class Feeder:
             self._note(f"a snapshot is passed over: {sentence}")
         if snapshot is None and not origin:
             return {}
-        snapshot = snapshot or restore_base(self.folder, self.engine)
+        snapshot = snapshot or restore_base(folder, self.engine)
         if int(snapshot.positions["journal"]) > self.journal.size:
             raise BadInput(
                 f"{self.journal.path} ends before {snapshot.path} was written; put it back, or "

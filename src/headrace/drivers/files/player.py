@@ -193,7 +193,7 @@ class Player:
         self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
 
     def _feed_retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
-        job = self.engine.trainer.job(record.job_id)
+        job = self.engine.trainer.retrainings.job(record.job_id)
         if challenger is None and record.error is None and job is not None:
             challenger = retrain(job)
         finished = RetrainFinished(

@@ -33,9 +33,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from itertools import islice
 
 from ...adapters.journal import Retrained, Ticked
 from ...adapters.jsonl import Tail
@@ -43,7 +41,6 @@ from ...adapters.tables.records import is_export, is_table_of_columns
 from ...bridges.folder import remember_places
 from ...errors import BadInput
 from ...flow.overdue import is_live
-from ...learn.retrain import Challenger, RetrainJob, attempt
 from ...messages import LabelRequested, Output, QuestionChanged
 from ...observe.clock import off_clock_told
 from ...pages.report.parts import describe_features
@@ -51,10 +48,12 @@ from ...privacy import REQUESTS_MIN
 from ...report import Report
 from ...settings import Settings
 from ..audit.run import open_log
+from .ahead import EventsAhead
 from .copying import copy_answers
 from .erasing import ERASURES, carry_out, place_erasure, size_of
 from .feeding import Feeder
 from .inputs import open_events
+from .jobs import JobRunner
 from .orders import ORDERS
 from .places import Places, is_whole, recorded_path, refuse_the_same, refuse_to_follow
 from .retaining import Retention, sentence_of
@@ -123,9 +122,6 @@ class Runner(Feeder):
         self._answers = Answers()
         # What a person is told once in a run, and was.
         self._said: set[str] = set()
-        self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
-        # The times of the lines that wait in `_events`, as far as they were wanted.
-        self._times: list[list[float]] = []
         self._requests, self._erasures_bytes = places.requests, 0
         self._retention = Retention(settings.retention, places.state)
         if places.events is not None and not follow and not places.events.exists():
@@ -148,9 +144,7 @@ class Runner(Feeder):
             if self.engine.shard.events_n:
                 self._said.add("features")
             self._open_inputs(places, opened)
-            self._pool = ThreadPoolExecutor(1) if follow else None
-            if self._pool is not None:
-                opened.callback(self._pool.shutdown, cancel_futures=True)
+            self._jobs = opened.enter_context(closing(JobRunner(self._shown, is_beside=follow)))
             self._look()
             if (served := self._shown.serve(on_note)) is not None:
                 opened.callback(served.close)
@@ -163,10 +157,11 @@ class Runner(Feeder):
         if places.events is not None and is_table_of_columns(places.events):
             self._said.add("features")
         longest = self.settings.input.line_bytes_max
-        self._events_source = self.journal.source("events", recorded_path(events, places.state))
-        fed = self._find_fed(self._events_source)
-        self._events = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
-        opened.callback(self._events.close)
+        number = self.journal.source("events", recorded_path(events, places.state))
+        fed = self._find_fed(number)
+        tail = Tail(events, position=fed.first_gap, length_max=longest, is_whole=is_whole)
+        opened.callback(tail.close)
+        self._events = EventsAhead(tail, number, self.player)
         if places.answers is not None:
             answers, decoder = places.answers, self.player.answers_decoder
             if is_export(answers):
@@ -194,7 +189,8 @@ class Runner(Feeder):
     @property
     def lag_bytes(self) -> int:
         """Bytes of the events' file that were not fed yet."""
-        return max(0, self._events.size - self._events.position)
+        tail = self._events.tail
+        return max(0, tail.size - tail.position)
 
     def close(self) -> None:
         self._opened.close()
@@ -216,14 +212,14 @@ class Runner(Feeder):
                 self.snapshot()
             if self._shown.is_due:
                 self._look()
-                self._logs.check()
+                self._outlet.logs.check()
                 self._carry_out_erasures()
             yield
             if is_fed:
                 self._tell_features()
                 self._tell_off_clock()
                 self._tell_hidden(REQUESTS_MIN)
-                on_progress(self._events.position, self._events.size)
+                on_progress(self._events.tail.position, self._events.tail.size)
                 quiet_from = time.monotonic()
             elif is_final:
                 break
@@ -239,7 +235,7 @@ class Runner(Feeder):
     def _tell_left(self) -> None:
         """Say of each input whose last line has no end that it waits for it."""
         self._tell_hidden(1)
-        for tail in (self._events, self._answers.tail):
+        for tail in (self._events.tail, self._answers.tail):
             if tail is not None and tail.rest_n:
                 self._note(
                     f"{tail.path}: its last line, at byte {tail.position}, is cut short; it is "
@@ -259,16 +255,16 @@ class Runner(Feeder):
             return True
         self._answers.fill(is_final=is_final)
         n = PIECE_WAITING_N if self._answers.unknown_n else PIECE_N
-        lines = self._events.peek(n, is_final=is_final)
+        lines = self._events.tail.peek(n, is_final=is_final)
         if lines and (due := self._retention.due_at) < math.inf:
-            cut, reached = self._count_until(lines, due)
+            cut, reached = self._events.count_until(lines, due)
             if cut == 0:
                 return self._forget_old(reached)
             lines = lines[:cut]
         earliest = self._answers.earliest
         until = self.engine.now if lines else math.inf
         if lines and earliest is not None:
-            cut, reached = self._count_until(lines, earliest)
+            cut, reached = self._events.count_until(lines, earliest)
             until = max(until, reached) if cut == 0 else until
             lines = lines[:cut]
         answers = self._answers.due(until)
@@ -280,9 +276,8 @@ class Runner(Feeder):
             return True
         if not lines:
             return self._order()
-        self.feed_span(self._events_source, self._events.position, b"".join(lines))
+        self.feed_span(self._events.source, self._events.tail.position, b"".join(lines))
         self._events.advance(len(lines))
-        del self._times[: len(lines)]
         return True
 
     def _carry_out_erasures(self) -> None:
@@ -343,58 +338,13 @@ class Runner(Feeder):
             self._pipe.sync()
         super().snapshot()
 
-    def _count_until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
-        """How many lines come before the clock reaches `at`, and where it stands with the next.
-
-        It is the engine's own clock that goes ahead: one event with a wild time feeds no answer.
-        """
-        self._read_times(lines)
-        clock, before_n = self.engine.shard.admission.clock.copy(), 0
-        for i, ats in enumerate(self._times[: len(lines)]):
-            for n, when in enumerate(ats):
-                clock.hear(when)
-                if n == 0 and clock.now >= at:
-                    return before_n, clock.now
-            before_n = i + 1 if ats else before_n
-        return len(lines), -math.inf
-
-    def _read_times(self, lines: Sequence[bytes]) -> None:
-        """Note the times of the events in those lines whose times are not known yet."""
-        if (decoder := self.player.decoder).is_joining:
-            # What a line leads to depends on those before it, so none is kept.
-            self._times.clear()
-        known_n = len(self._times)
-        if known_n < len(lines):
-            ahead = self.engine.shard.admission.halves.copy()
-            decoded = decoder.decode(lines[known_n:], halves=ahead)
-            ats = iter(decoded.batch.at.tolist())
-            self._times += [list(islice(ats, events_n)) for events_n in decoded.events_n]
-
     # -------------------------------------------------------------- what happens beside the files
 
     def _run_retraining(self) -> None:
         """Run what the engine ordered: at once, or with `--follow` in a thread."""
-        while self._pool is None and (job := self.engine.open_job) is not None:
-            challenger, error = self._attempt_job(job)
-            self._finish_retraining(job.job_id, challenger, error)
-        if self._pool is None:
-            return
-        if self._job is not None and self._job[1].done():
-            job_id, future = self._job
-            self._job = None
-            self._finish_retraining(job_id, *future.result())
-        job = self.engine.open_job
-        if self._job is None and job is not None:
-            self._job = (job.job_id, self._pool.submit(self._attempt_job, job))
-
-    def _attempt_job(self, job: RetrainJob) -> tuple[Challenger | None, str | None]:
-        with self._shown.retraining():
-            return attempt(job)
-
-    def _finish_retraining(
-        self, job_id: int, challenger: Challenger | None, error: str | None
-    ) -> None:
-        self._feed(Retrained(job_id=job_id, at=self.engine.now, error=error), None, challenger)
+        for job_id, challenger, error in self._jobs.ended(self.engine):
+            ended = Retrained(job_id=job_id, at=self.engine.now, error=error)
+            self._feed(ended, None, challenger)
 
     def _wait_for_input(self) -> None:
         """Until there may be something to read."""
@@ -417,6 +367,6 @@ class Runner(Feeder):
         return self._shown.look(
             self.engine,
             rejected_n=self.player.rejected_n,
-            read_bytes=self._events.position,
+            read_bytes=self._events.tail.position,
             lag_bytes=self.lag_bytes,
         )

@@ -18,7 +18,6 @@ from typing import Any
 from ...adapters.metrics.timings import Timings
 from ...flow.effects import (
     Ask,
-    Assigned,
     Done,
     Effect,
     Ended,
@@ -26,7 +25,6 @@ from ...flow.effects import (
     Follow,
     Heard,
     Input,
-    Look,
     Note,
     Part,
     Pause,
@@ -34,7 +32,6 @@ from ...flow.effects import (
     Released,
     Request,
     Resume,
-    Revoked,
     Seek,
     Stopped,
     Told,
@@ -42,6 +39,7 @@ from ...flow.effects import (
 )
 from ...flow.flow import Flow
 from ...flow.sealed import Seals
+from ...flow.worker_state import FlowSetup
 from ...messages import Output
 from ...observe.answers import AnswersDecoder
 from ...observe.decode import Decoder
@@ -51,8 +49,10 @@ from ...report import Report
 from ...settings import Settings
 from . import client
 from .carrying import Carrier
+from .group_consumer import GroupConsumer
 from .reading import QUICK, partition_of, start_client
 from .states import States
+from .training_tail import TrainingTail
 from .worker_report import build_flow_report
 
 POLL_MS = 50
@@ -87,10 +87,10 @@ class Session:
         told: Callable[[Sequence[Output]], None],
     ) -> None:
         self.settings = settings
-        self.flow = Flow(
-            settings,
-            decoder,
-            answers_decoder,
+        setup = FlowSetup(
+            settings=settings,
+            decoder=decoder,
+            answers_decoder=answers_decoder,
             writer=secrets.token_hex(8),
             partitions_n=partitions_n,
             lost_n=lost_n,
@@ -100,48 +100,38 @@ class Session:
             seals=seals,
             rules=rules,
         )
-        self.is_joined = False
-        self._partitions_n = partitions_n["events"]
+        self.flow = Flow(setup)
         self._states = states
-        self._carrier = Carrier(states, threads, timings, self._partitions_n)
+        events_n = partitions_n["events"]
+        self._carrier = Carrier(states, threads, timings, events_n)
+        self.group = GroupConsumer(settings.kafka, self._carrier, events_n, self._tell_flow)
         self._timings = timings
         self._clock = clock
         self._note, self._warn, self._told = note, warn, told
-        self._is_over = False
         self._asked: set[asyncio.Task[None]] = set()
-        self._released, self._ended = asyncio.Event(), asyncio.Event()
-        self._joining, self._moved = asyncio.Event(), asyncio.Event()
+        self._ended, self._moved = asyncio.Event(), asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Live until `stop` is set. Raises whatever went wrong, as an exception group."""
         kafka = self.settings.kafka
         async with AsyncExitStack() as stack:
             producer = await start_client(stack, client.make_producer(kafka))
-            self._tail = await start_client(stack, client.make_consumer(kafka))
+            self._tail = TrainingTail(await start_client(stack, client.make_consumer(kafka)))
             looking = await start_client(stack, client.make_consumer(kafka))
             reading = await start_client(stack, client.make_consumer(kafka, **QUICK))
             self._carrier.use(producer, looking, reading)
             async with asyncio.TaskGroup() as self._tasks:
                 self.take()
-                await self._joining.wait()
+                await self._tail.until_followed()
                 beside = [self._tasks.create_task(self._follow_training())]
                 try:
-                    self.consumer = client.make_consumer(kafka, group=kafka.group)
-                    self._carrier.consumer = self.consumer
-                    await start_client(stack, self.consumer)
-                    self.consumer.subscribe(
-                        [kafka.events, kafka.desk, kafka.answers, kafka.drift],
-                        listener=_make_listener(self),
-                    )
-                    self.is_joined = True
+                    await self.group.join(stack)
                     beside.append(self._tasks.create_task(self._poll_records()))
                     await stop.wait()
                     self.take(Stopped())
                     await self._ended.wait()
                 finally:
-                    self._is_over = True
-                    # Nobody will say so any more.
-                    self._released.set()
+                    self.group.leave()
                     for task in (*beside, *self._asked):
                         task.cancel()
 
@@ -158,12 +148,12 @@ class Session:
 
     async def _poll_records(self) -> None:
         """Read what is ours, and let time pass."""
-        batch_max = self.settings.worker.batch_max
+        consumer, batch_max = self.group.consumer, self.settings.worker.batch_max
         while True:
             turn, found = self.flow.group.turn, dict[Any, list[Any]]()
             timeout_ms = 0 if self.flow.is_behind else POLL_MS
             if self.flow.has_room:
-                found = await self.consumer.getmany(timeout_ms=timeout_ms, max_records=batch_max)
+                found = await consumer.getmany(timeout_ms=timeout_ms, max_records=batch_max)
             else:
                 self._moved.clear()
                 # Not `wait_for`, which on Python 3.11 may pass over that the task is cancelled.
@@ -180,40 +170,17 @@ class Session:
             return None
         events = self.settings.kafka.events
         tps = [partition_of(events, number) for number in self.flow.owned.shards]
-        assigned = self.consumer.assignment()
-        return {Part(*tp): await self.consumer.position(tp) for tp in tps if tp in assigned}
+        consumer = self.group.consumer
+        assigned = consumer.assignment()
+        return {Part(*tp): await consumer.position(tp) for tp in tps if tp in assigned}
 
     async def _follow_training(self) -> None:
         """Read the training log ahead for ever."""
         while True:
-            found = await self._tail.getmany(timeout_ms=1_000, max_records=1_000)
-            for records in found.values():
+            for records in await self._tail.read():
                 self.take(Heard(records))
             while not self.flow.training.has_room:
                 await asyncio.sleep(POLL_MS / 1_000)
-
-    async def revoked(self) -> None:
-        """The group shares out anew when this returns."""
-        if not self._is_over:
-            self._released.clear()
-            await self._tell_flow(Revoked())
-            await self._released.wait()
-
-    async def assigned(self, tps: set[Any]) -> None:
-        """What is ours from now on."""
-        if self._is_over:  # The consumer leaves the group last, and hears it share out anew.
-            return
-        kafka, parts = self.settings.kafka, tuple(sorted(Part(*tp) for tp in tps))
-        routed = tuple(part for part in parts if part.topic in (kafka.answers, kafka.drift))
-        journals = tuple(
-            Part(kafka.journal, part.partition)
-            for part in parts
-            if part.topic == kafka.events and part.partition < self._partitions_n
-        )
-        bounds = await self._carrier.result(Look(journals))
-        routes = await self._carrier.result(Look(routed, is_of_group=True))
-        ends = {part.partition: found.end for part, found in bounds.items()}
-        await self._tell_flow(Assigned(parts, routes, ends))
 
     async def _tell_flow(self, one: Input) -> None:
         """Tell the flow in a task of this session's, whose error ends it: aiokafka hides others."""
@@ -221,9 +188,6 @@ class Session:
         async def tell() -> None:
             self.take(one)
 
-        # It may have ended while the brokers were asked.
-        if self._is_over:
-            return
         telling = tell()
         try:
             task = self._tasks.create_task(telling)
@@ -242,21 +206,19 @@ class Session:
                 self._asked.add(task)
                 task.add_done_callback(self._asked.discard)
             case Seek(part=part, position=position):
-                self.consumer.seek(partition_of(*part), position)
+                self.group.consumer.seek(partition_of(*part), position)
             case Pause(part=part):
-                self.consumer.pause(partition_of(*part))
+                self.group.consumer.pause(partition_of(*part))
             case Resume(part=part):
-                self.consumer.resume(partition_of(*part))
+                self.group.consumer.resume(partition_of(*part))
             case Follow(part=part, position=position):
-                self._tail.assign([partition_of(*part)])
-                self._tail.seek(partition_of(*part), position)
-                self._joining.set()
+                self._tail.follow(part, position)
             case Note(sentence=sentence, is_warning=is_warning):
                 (self._warn if is_warning else self._note)(sentence)
             case Told(outputs=outputs):
                 self._told(outputs)
             case Released():
-                self._released.set()
+                self.group.release()
             case Ended():
                 self._ended.set()
 
@@ -280,23 +242,8 @@ class Session:
         """The numbers of what this worker owns now; to be made by the loop's own thread."""
         return build_flow_report(
             self.flow,
-            end_of=lambda part: self.consumer.highwater(partition_of(*part)),
+            end_of=lambda part: self.group.consumer.highwater(partition_of(*part)),
             now=self._clock(),
             refused_n=self._states.refused_n,
             restarts_n=restarts_n or {},
         )
-
-
-def _make_listener(session: Session) -> Any:
-    """The session's ears, as aiokafka wants them."""
-    base = client.import_extra("aiokafka").ConsumerRebalanceListener
-
-    class Listener(base):  # type: ignore[misc, valid-type]  # its base is known at run time only
-        async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-            if revoked:
-                await session.revoked()
-
-        async def on_partitions_assigned(self, assigned: set[Any]) -> None:
-            await session.assigned(assigned)
-
-    return Listener()

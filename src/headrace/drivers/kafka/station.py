@@ -124,6 +124,6 @@ class Station:
     def why_not_ready(self) -> str:
         """Why this worker does not do its work yet; empty when it does."""
         session = self.session
-        if session is None or not session.is_joined:
+        if session is None or not session.group.is_joined:
             return "not connected to the brokers"
         return session.why_not_ready()

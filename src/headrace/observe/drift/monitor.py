@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from ...chance import Chance
 from ...messages import DriftChanged, LabelSettled
 from ...settings.drift import DriftSettings
+from ...stored_parts import Parts, join_parts, same_names, split_parts
 from .. import signals
 from ..schema import Schema
 from ..shares import FeatureShares
-from ..stored_parts import Parts, join_parts, same_names, split_parts
 from ..window import Columns, Window
 from .causes import missed_classes
 from .detectors import Detector, DriftLevel

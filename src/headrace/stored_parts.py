@@ -7,7 +7,7 @@ of the state the attribute of the part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 Parts: TypeAlias = Mapping[str, tuple[type, Mapping[str, str]]]
@@ -22,12 +22,15 @@ def join_parts(owner: object, parts: Parts) -> dict[str, Any]:
     return state
 
 
-def split_parts(owner: object, parts: Parts, state: Mapping[str, Any]) -> None:
-    """Set an object to its state, for its `__setstate__`."""
-    own = dict(state)
+def split_parts(
+    owner: object, parts: Parts, state: Mapping[str, Any], shared: Collection[str] = ()
+) -> None:
+    """Set an object to its state, for its `__setstate__`; it has the `shared` fields itself too."""
+    of_parts = {field for _, fields in parts.values() for field in fields}
+    own = {name: x for name, x in state.items() if name in shared or name not in of_parts}
     for name, (made, fields) in parts.items():
         part: object = object.__new__(made)
-        vars(part).update({attribute: own.pop(field) for field, attribute in fields.items()})
+        vars(part).update({attribute: state[field] for field, attribute in fields.items()})
         own[name] = part
     vars(owner).update(own)
 
