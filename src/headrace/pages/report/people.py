@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ...report import AnnotatorReport
 from ..chronicle import Chronicle
-from ..html import Section, count, make_section, make_table, percent
+from ..html import Section, make_section, make_table
+from ..markup import count, percent
 from .parts import Cells
 
 _HEADER = [

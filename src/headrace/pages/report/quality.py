@@ -15,28 +15,20 @@ from ...learn.estimate import Estimate
 from ...learn.quality import Rate
 from ...messages import ModelAdopted
 from ..chronicle import Chronicle
-from ..html import (
-    Curve,
-    Html,
-    Number,
-    Section,
-    count,
-    interval,
-    line_plot,
-    make_section,
-    make_table,
-    percent,
-)
+from ..drawing import Curve
+from ..html import Section, make_section, make_table
+from ..markup import Html, Number, count, interval, percent
+from ..plots import line_plot
 from .parts import (
     Axis,
     Cells,
-    bands_of,
     describe_calibration,
     describe_choosing,
     explain_control,
     half_blind,
     half_of,
     make_sureness_row,
+    over_time,
 )
 
 CLASSES_SHOWN_MAX = 30
@@ -80,7 +72,6 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
         for trial in chronicle.trials
         if isinstance(trial.output, ModelAdopted)
     ]
-    bands = bands_of(chronicle, axis)
     estimates = [s.report.estimates.accuracy for s in chronicle.samples if s.report is not None]
     if not estimates and chronicle.report is not None:
         estimates = [chronicle.report.estimates.accuracy]
@@ -95,11 +86,9 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
     accuracy = line_plot(
         _drop_empty(curves),
         title="Accuracy on arrival, with its 95 % interval",
-        x_label=axis.label,
         y_label="share right",
         marks=marks,
-        bands=bands,
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
         note=f"Each point stands at the end of the {count(window_n)} events, at most, that it "
         "speaks of, as far as labels were back.",
     )
@@ -113,10 +102,8 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
             ]
         ),
         title="How unsure: half the width of the interval",
-        x_label=axis.label,
         y_label="half width",
-        bands=bands,
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
     )
     return make_section(
         "How right is the model?", accuracy, *explain_control(twin is not None),
