@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
-from .class_names import ClassNames
+from .class_names import ClassNames, UnusedValues
 from .stored_parts import Parts, join_parts, same_names, split_parts
-from .unused import UnusedValues
 from .values import DIGITS_MAX, is_free_text, is_number
 
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]

@@ -37,10 +37,11 @@ from .sections import (
     LabelsReport,
     ModelReport,
     NoiseReport,
+    PartitionReport,
     RetrainingReport,
     SchemaReport,
+    WorkerReport,
 )
-from .worker import PartitionReport, WorkerReport
 
 V = TypeVar("V")
 

@@ -26,11 +26,19 @@ from ...settings.http import is_loopback
 from ..bridge import Unreachable
 from .alerts import ordered_by
 from .bridge import Desk, DeskSettings
-from .calls import BODY_BYTES_MAX, AnswerGiven, Login, Refused, RoundWanted, read_body
+from .calls import (
+    BODY_BYTES_MAX,
+    ROUTES,
+    AnswerGiven,
+    Login,
+    Refused,
+    RoundWanted,
+    Route,
+    read_body,
+)
 from .features import QUESTIONS_N, Usual
 from .openapi import describe_api
 from .people import Pace, People, Person
-from .routes import ROUTES, Route
 from .routing import Comparisons
 
 LABEL_MAX, NOTE_MAX = 500, 2_000

@@ -26,8 +26,7 @@ from ...messages import ForAnnotators
 from ..files.folder import RunFolder
 from ..files.sealed import opened_of
 from .acts import DECIDED, FOLDER
-from .entries import Entry, entry_of
-from .places import Places
+from .entries import Entry, Places, entry_of
 from .records import RunRecords
 from .summary import Summary
 

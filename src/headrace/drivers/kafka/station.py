@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ...adapters.metrics.timings import Timings
-from ...adapters.privacy_key import load_privacy
 from ...adapters.sealing import load_sealer
+from ...adapters.secret_files import load_privacy
 from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
 from ...query.record import Differences

@@ -27,8 +27,7 @@ from .parts import (
     format_date,
     over_time,
 )
-from .people import show_people
-from .quality import Twin, show_quality
+from .quality import Twin, show_people, show_quality
 
 ROWS_MAX = 30
 """Rows of a table of things that happened; the latest."""
