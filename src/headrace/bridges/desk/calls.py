@@ -63,7 +63,11 @@ LABELLERS: tuple[Role, ...] = ("annotator", "operator")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One call: `call` is the method of `Server` that answers it."""
+    """One call: `call` is the method of `Server` that answers it.
+
+    One that changes something has an `act`, its name in the audit log; one with `roles` of None may
+    be made by a stranger.
+    """
 
     method: str
     path: str
