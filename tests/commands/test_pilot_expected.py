@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from headrace.cli import main
-from headrace.commands.pilot.command import (
-    Costs,
-    describe_expected,
-    expected_s,
-    measure_costs,
-    run_pilot,
-)
+from headrace.commands.pilot.command import run_pilot
+from headrace.commands.pilot.expected import Costs, describe_expected, expected_s, measure_costs
 from headrace.commands.pilot.history import History
 from headrace.commands.pilot.runs import Case
 from headrace.settings import parse

@@ -34,6 +34,11 @@ from ...settings.http import HttpSettings
 from ..report import check_page, write_page
 from .duel import EVENTS_MIN, Batch, Duel, Side, make_stream
 
+EVENTS_N = 12_000
+SPEED = 250.0
+REFRESH_S = 0.2
+LINES_N = 24
+EXIT_INTERRUPTED = 130
 SAMPLES_N = 200
 
 
@@ -77,13 +82,6 @@ class DemoRecord:
         begun = (float(self.duel.ours.half_n), "drift put in")
         twin = replace(self.twin, rows=rows, verdict=self.duel.verdict(), marks=[begun])
         return as_html(self.chronicle, twin=twin)
-
-
-EVENTS_N = 12_000
-SPEED = 250.0
-REFRESH_S = 0.2
-LINES_N = 24
-EXIT_INTERRUPTED = 130
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from ...query.strategies import resolve
 from ...settings import Settings
 from ..report import check_plots, write_page
 from .compare import RANDOM, describe_rejects, reaches_of, rows_of, write_advice
+from .expected import describe_expected, measure_costs
 from .history import History, Reading, history_of
 from .report import Pilot, as_html, as_json, show_pilot, show_reading
 from .runs import Case, Outcome, play_all, play_case, settings_of
@@ -347,73 +347,3 @@ def _parse_slice(text: str) -> tuple[int, int | None]:
     if not colon or start < 0 or (stop is not None and stop <= start):
         raise BadSettings(f"--rows is {text!r}; must be A:B with whole numbers, A below B")
     return start, stop
-
-
-PROBE_N = 1_000
-"""Events of the probes: what a run costs that are more of them is read off these."""
-
-SHARES = (0.02, 0.3)
-"""Budgets of the probes: of a thousand events 20 and 300 labels, the committee's whole memory."""
-
-START_S = 1.5
-"""What it takes to start a process."""
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Seconds of one process that an event takes that is watched, and a label beside it."""
-
-    event_s: float
-    label_s: float
-
-    def of_run(self, events_n: int, labels_n: float) -> float:
-        """Seconds of a run over so many events that buys so many labels."""
-        return events_n * self.event_s + labels_n * self.label_s
-
-
-def measure_costs(history: History, settings: Settings) -> Costs:
-    """Play the first events with few labels and with many; two runs give the two costs.
-
-    Raises `BadSettings` as the runs would.
-    """
-    first = history.head(PROBE_N)
-    few, many = (_measure_run(first, settings, share) for share in SHARES)
-    more_n = many.labels_n - few.labels_n
-    label_s = max(0.0, many.run_s - few.run_s) / more_n if more_n > 0 else 0.0
-    event_s = max(0.0, few.run_s - few.labels_n * label_s) / len(first)
-    return Costs(event_s=event_s, label_s=label_s)
-
-
-def expected_s(costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int) -> float:
-    """Seconds until the last of the runs ends; None among them learns every label.
-
-    As runs are handed out: the time of all shared by the processes, and no less than the longest.
-    """
-    runs_s = [
-        costs.of_run(events_n, events_n * (1.0 if job is None else job.budget)) for job in jobs
-    ]
-    start_s = START_S if processes_n > 1 else 0.0
-    return start_s + max(sum(runs_s) / processes_n, *runs_s)
-
-
-def describe_expected(
-    costs: Costs, events_n: int, jobs: list[Case | None], processes_n: int
-) -> str:
-    """The sentence before the runs."""
-    shared = "one process" if processes_n == 1 else f"{processes_n} processes"
-    seconds = expected_s(costs, events_n, jobs, processes_n)
-    return f"{len(jobs)} runs of {events_n:,} events on {shared}: about {_in_words(seconds)}."
-
-
-def _measure_run(history: History, settings: Settings, share: float) -> Outcome:
-    # Of a short history the share is more: a run needs two labels.
-    budget = min(1.0, max(share, 2 / max(1, len(history))))
-    case = Case(budget=budget, latency=0.0, strategy=settings.query.strategy, seed=0)
-    return play_case(history, settings, case, lambda events_n: None)
-
-
-def _in_words(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

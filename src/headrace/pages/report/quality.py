@@ -224,7 +224,7 @@ def _make_sureness_table(chronicle: Chronicle) -> Html:
     return make_table(header, rows, caption="How sure, by which labels")
 
 
-_HEADER = [
+_PEOPLE_HEADER = [
     "annotator",
     "answers",
     "could not tell",
@@ -238,7 +238,7 @@ _HEADER = [
     "95 %",
     "agreed less",
 ]
-_CAPTION = (
+_PEOPLE_CAPTION = (
     "Compared: with a label that others gave too. Agreed: with that label. Gold: questions whose "
     "answer an expert has given. Right: with that answer. Typical delay: the "
     "geometric mean from request to answer. Agreed less: how often that was noticed."
@@ -258,11 +258,13 @@ def show_people(chronicle: Chronicle) -> Section:
         for a in report.annotators.most_active
         if a.fall
     ]
-    rows = [_make_row(a) for a in report.annotators.most_active]
-    return make_section("Who answered?", alpha, *falls, make_table(_HEADER, rows, caption=_CAPTION))
+    rows = [_make_person_row(a) for a in report.annotators.most_active]
+    return make_section(
+        "Who answered?", alpha, *falls, make_table(_PEOPLE_HEADER, rows, caption=_PEOPLE_CAPTION)
+    )
 
 
-def _make_row(a: AnnotatorReport) -> Cells:
+def _make_person_row(a: AnnotatorReport) -> Cells:
     low, typical, high = a.typical_latency_s or (None, None, None)
     return [
         a.name or "(no name)",
