@@ -1,6 +1,6 @@
 """A simulated labelling team under the four workflows: who waits for whom, and what it is worth.
 
-    python bench/workflows.py [--seeds 5] [--events 4000]
+    PYTHONPATH=. python bench/workflows.py [--seeds 5] [--events 4000]
 
 Two streams of known truth, one event a second, up to one label for every five events. The team: one
 annotator who takes 15 s a label, one who takes 60 s, one who takes 30 s and is away for half of
@@ -24,13 +24,13 @@ import itertools
 from statistics import median
 
 import numpy as np
+from bench.team import Annotator, Team
 from river.datasets import synth
 
 from headrace import Engine
 from headrace.drivers.notebook import run
 from headrace.messages import LabelRequested, LabelSettled, Output
 from headrace.settings import Settings, parse
-from headrace.testing.team import Annotator, Team
 
 KINDS = ("parallel", "sequential", "hybrid", "adaptive")
 TAIL_N = 1_000

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import headrace as hr
 from bridges import requests
-from headrace.adapters.privacy_key import load_privacy
+from headrace.adapters.secret_files import load_privacy
 from headrace.errors import BadSettings
 from headrace.messages import (
     Answer,

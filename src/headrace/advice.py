@@ -8,6 +8,7 @@ it found comes in as a constraint and goes before the rules of thumb.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -54,7 +55,7 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     compute_cost: float = 0.0
 
 
-class Choice(msgspec.Struct, frozen=True, kw_only=True):
+class Choice(msgspec.Struct, frozen=True):
     """One setting that is advised, the rule that led to it, and its reason in a sentence."""
 
     setting: str
@@ -88,17 +89,6 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     batch_n: int
     workflow: str
     balance: Balance
-
-    def settings(self) -> dict[str, Any]:
-        """The choices as nested settings, as `settings.parse` takes them."""
-        nested: dict[str, Any] = {}
-        for choice in self.choices:
-            *sections, name = choice.setting.split(".")
-            at = nested
-            for section in sections:
-                at = at.setdefault(section, {})
-            at[name] = choice.value
-        return nested
 
 
 def advise(given: Constraints) -> Advice:
@@ -172,114 +162,65 @@ def _share(given: Constraints, labels_n: int) -> Choice:
     events_n = given.events_per_hour * 24.0 * given.days
     share = min(1.0, float(f"{labels_n / events_n:.2g}"))
     if share >= 0.95:
-        return Choice(
-            setting="query.budget.share",
-            value=1.0,
-            rule="label all",
-            reason="the annotators can label every event, so that there is nothing to choose",
-        )
-    limit = "label budget" if given.labels_max == labels_n else "annotators' time"
-    return Choice(
-        setting="query.budget.share",
-        value=max(share, 1e-6),
-        rule=limit,
-        reason=f"{labels_n:,} labels of {events_n:,.0f} events in {given.days:g} days are what "
-        f"{'the label budget' if limit == 'label budget' else 'the time of those who label'} "
-        "allows",
-    )
+        why = "the annotators can label every event, so that there is nothing to choose"
+        return Choice("query.budget.share", 1.0, "label all", why)
+    limit, who = "annotators' time", "the time of those who label"
+    if given.labels_max == labels_n:
+        limit, who = "label budget", "the label budget"
+    why = f"{labels_n:,} labels of {events_n:,.0f} events in {given.days:g} days are what {who}"
+    return Choice("query.budget.share", max(share, 1e-6), limit, f"{why} allows")
 
 
 def _strategy(given: Constraints, labels_n: int, share: float) -> Choice:
-    gain = given.pilot_gain if given.pilot_strategy is not None else None
-    is_rare = given.rarest_share is not None and given.rarest_share < RARE
-    rules = (
-        (share >= 1.0, "random", "label all", "every event is asked about: no strategy is needed"),
-        (
-            gain is not None and gain <= 0,
-            "random",
-            "pilot",
-            "the pilot found no strategy that is better than random for sure",
-        ),
-        (
-            gain is not None,
-            given.pilot_strategy or "",
-            "pilot",
-            f"the pilot found it {gain or 0.0:.1f} points above random on your own history",
-        ),
-        (
-            labels_n < max(FEW_LABELS, 10 * given.classes),
-            "random",
-            "few labels",
-            f"{labels_n} labels of {given.classes} classes leave no model that knows its doubts",
-        ),
-        (
-            is_rare,
-            "hybrid",
-            "rare class",
-            "with a rare class doubt alone circles round what is known; half of the choice goes by "
-            "how much of the stream an event stands for",
-        ),
-        (
-            given.is_explained,
-            "least_confidence",
-            "explained",
-            "1 less the probability of the predicted class: the reason for a question can be said "
-            "in one sentence",
-        ),
-        (
-            given.is_calibrated is True and given.classes > 2,
-            "entropy",
-            "calibrated",
-            "with calibrated probabilities of several classes entropy uses all of them",
-        ),
-        (
-            True,
-            "margin",
-            "default",
-            "the two likeliest classes suffice, so that probabilities need not be calibrated",
-        ),
-    )
-    value, rule, reason = next(found for is_so, *found in rules if is_so)
-    return Choice(setting="query.strategy", value=value, rule=rule, reason=reason)
+    def choose(value: str, rule: str, reason: str) -> Choice:
+        return Choice("query.strategy", value, rule, reason)
+
+    if share >= 1.0:
+        return choose("random", "label all", "every event is asked about: no strategy is needed")
+    if given.pilot_strategy is not None and (gain := given.pilot_gain) is not None:
+        if gain <= 0:
+            why = "the pilot found no strategy that is better than random for sure"
+            return choose("random", "pilot", why)
+        why = f"the pilot found it {gain:.1f} points above random on your own history"
+        return choose(given.pilot_strategy, "pilot", why)
+    if labels_n < max(FEW_LABELS, 10 * given.classes):
+        why = f"{labels_n} labels of {given.classes} classes leave no model that knows its doubts"
+        return choose("random", "few labels", why)
+    return _strategy_by_task(given, choose)
+
+
+def _strategy_by_task(given: Constraints, choose: Callable[[str, str, str], Choice]) -> Choice:
+    if given.rarest_share is not None and given.rarest_share < RARE:
+        why = "with a rare class doubt alone circles round what is known; half of the choice goes "
+        return choose("hybrid", "rare class", f"{why}by how much of the stream an event stands for")
+    if given.is_explained:
+        why = "1 less the probability of the predicted class: the reason for a question can be said"
+        return choose("least_confidence", "explained", f"{why} in one sentence")
+    if given.is_calibrated is True and given.classes > 2:
+        why = "with calibrated probabilities of several classes entropy uses all of them"
+        return choose("entropy", "calibrated", why)
+    why = "the two likeliest classes suffice, so that probabilities need not be calibrated"
+    return choose("margin", "default", why)
 
 
 def _control(given: Constraints, labels_n: int) -> Choice:
+    setting = "query.control_share"
     if labels_n < FEW_LABELS:
-        return Choice(
-            setting="query.control_share",
-            value=0.5,
-            rule="few labels",
-            reason="few labels must also tell how good the model is, which random ones do best",
-        )
+        why = "few labels must also tell how good the model is, which random ones do best"
+        return Choice(setting, 0.5, "few labels", why)
     if given.is_calibrated is False:
-        return Choice(
-            setting="query.control_share",
-            value=0.35,
-            rule="not calibrated",
-            reason="a model that is surer than right overlooks its errors; more is drawn blindly",
-        )
-    return Choice(
-        setting="query.control_share",
-        value=0.25,
-        rule="default",
-        reason="a quarter drawn blindly keeps every event's chance above 0 and the estimate honest",
-    )
+        why = "a model that is surer than right overlooks its errors; more is drawn blindly"
+        return Choice(setting, 0.35, "not calibrated", why)
+    why = "a quarter drawn blindly keeps every event's chance above 0 and the estimate honest"
+    return Choice(setting, 0.25, "default", why)
 
 
 def _model(given: Constraints) -> Choice:
     if given.is_explained:
-        return Choice(
-            setting="model.name",
-            value="logistic",
-            rule="explained",
-            reason="its weights say which feature speaks for which class",
-        )
-    return Choice(
-        setting="model.name",
-        value="committee",
-        rule="default",
-        reason="it weighs several models by how right they were on your stream",
-    )
+        why = "its weights say which feature speaks for which class"
+        return Choice("model.name", "logistic", "explained", why)
+    why = "it weighs several models by how right they were on your stream"
+    return Choice("model.name", "committee", "default", why)
 
 
 def _workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Choice], int]:
@@ -289,47 +230,35 @@ def _workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Ch
     told = f"{retrain_s:g} s of retraining x {n} annotators / {label_s:g} s a label = {batch_n}"
 
     def kind(value: str, rule: str, reason: str) -> list[Choice]:
-        setting = "query.workflow.kind"
-        rounds = Choice(
-            setting="query.ask", value="rounds", rule=rule, reason="a workflow is of rounds"
-        )
-        return [rounds, Choice(setting=setting, value=value, rule=rule, reason=reason)]
+        rounds = Choice("query.ask", "rounds", rule, "a workflow is of rounds")
+        return [rounds, Choice("query.workflow.kind", value, rule, reason)]
 
-    def batch(n: int, reason: str) -> Choice:
-        return Choice(setting="query.workflow.batch_n", value=n, rule="batch size", reason=reason)
+    def batch(n: int) -> Choice:
+        return Choice("query.workflow.batch_n", n, "batch size", told)
 
     if strategy == "random":
         why = "events drawn at random need no batch: each is asked about when it comes"
-        return [Choice(setting="query.ask", value="arrival", rule="random", reason=why)], 1
+        return [Choice("query.ask", "arrival", "random", why)], 1
     if n == 1 and retrain_s <= label_s:
         why = f"one annotator, and the model learns ({retrain_s:g} s) before the next answer is due"
         return kind("sequential", "one annotator", why), 1
     if labels_n < WARM_LABELS:
         why = f"{labels_n} labels: the first are asked one by one, so that none is wasted"
         size = max(2, min(batch_n, labels_n // 10))
-        return [*kind("hybrid", "small budget", why), batch(size, told)], size
+        return [*kind("hybrid", "small budget", why), batch(size)], size
+    why = "the time from labels to a model that has learned them"
+    seconds_s = float(max(1.0, retrain_s))
+    seconds = Choice("query.workflow.retrain_s", seconds_s, "batch size", why)
     why = "as many questions as are answered while the model learns, whoever is away"
-    seconds = Choice(
-        setting="query.workflow.retrain_s",
-        value=float(max(1.0, retrain_s)),
-        rule="batch size",
-        reason="the time from labels to a model that has learned them",
-    )
-    return [*kind("adaptive", "several at work", why), batch(batch_n, told), seconds], batch_n
+    return [*kind("adaptive", "several at work", why), batch(batch_n), seconds], batch_n
 
 
 def _rare(given: Constraints) -> list[Choice]:
     if given.rarest_share is None or given.rarest_share >= RARE:
         return []
-    return [
-        Choice(
-            setting="query.cold_start.labels_max",
-            value=min(2_000, math.ceil(10 / given.rarest_share)),
-            rule="rare class",
-            reason=f"ten labels of a class of {100 * given.rarest_share:g} % take about so many "
-            "random ones",
-        )
-    ]
+    labels_max = min(2_000, math.ceil(10 / given.rarest_share))
+    why = f"ten labels of a class of {100 * given.rarest_share:g} % take about so many random ones"
+    return [Choice("query.cold_start.labels_max", labels_max, "rare class", why)]
 
 
 def _time(given: Constraints, batch_n: int) -> list[Choice]:
@@ -337,19 +266,10 @@ def _time(given: Constraints, batch_n: int) -> list[Choice]:
     queue_s = given.label_s * math.ceil(batch_n / given.annotators)
     away_s = (24.0 - given.hours_per_day) * 3_600.0
     deadline_s = float(math.ceil((4.0 * queue_s + away_s) / 60.0) * 60)
+    why = "four times the queue before an annotator, and the hours when nobody labels"
     return [
-        Choice(
-            setting="label.deadline_s",
-            value=deadline_s,
-            rule="time to answer",
-            reason="four times the queue before an annotator, and the hours when nobody labels",
-        ),
-        Choice(
-            setting="label.cost",
-            value=given.label_cost,
-            rule="cost of a label",
-            reason="shown beside what is asked",
-        ),
+        Choice("label.deadline_s", deadline_s, "time to answer", why),
+        Choice("label.cost", given.label_cost, "cost of a label", "shown beside what is asked"),
     ]
 
 

@@ -134,7 +134,7 @@ class Watched:
         first = int(recent.seq[0]) if len(recent) else np.inf
         older = sample.take(np.flatnonzero(sample.seq < first))
         order = np.argsort(older.seq, kind="stable")
-        return older.take(order).followed_by(recent)
+        return Columns.joined([older.take(order), recent])
 
     def __getstate__(self) -> dict[str, Any]:
         self.window.forget_lines()

@@ -83,7 +83,7 @@ def test_only_the_owner_may_read_a_snapshot_or_the_key(tmp_path):
 
 def test_folders_are_the_owners_alone_when_the_key_is_from_elsewhere(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(snapshots_folder, "_sync_folder", synced.append)
+    monkeypatch.setattr(snapshots_folder, "sync_folder", synced.append)
     state = tmp_path / "state"
     store(state, series="shard-1")
     for folder in (state, state / "shard-1"):

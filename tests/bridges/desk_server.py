@@ -20,10 +20,10 @@ from aiohttp import web
 
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery
-from headrace.bridges.desk.bridge import Desk, DeskSettings
+from headrace.bridges.desk.bridge import Desk, DeskSettings, Estimated
 from headrace.bridges.desk.people import People
 from headrace.bridges.desk.routing import Comparisons
-from headrace.bridges.desk.server import Estimated, Server
+from headrace.bridges.desk.server import Server
 from headrace.bridges.desk.store import UNDO_S
 from headrace.commands.demo.duel import make_stream
 from headrace.engine import Engine

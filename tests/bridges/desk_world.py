@@ -10,10 +10,10 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from headrace.bridges.desk.bridge import Desk, DeskSettings
+from headrace.bridges.desk.bridge import Desk, DeskSettings, Estimated
 from headrace.bridges.desk.people import People
 from headrace.bridges.desk.routing import Comparisons
-from headrace.bridges.desk.server import Estimated, Server
+from headrace.bridges.desk.server import Server
 from headrace.errors import BadSettings
 from headrace.messages import RoundOrdered
 from headrace.query.orders import fault_of

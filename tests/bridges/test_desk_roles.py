@@ -16,8 +16,8 @@ from commands.runs import Stream
 from headrace import cli
 from headrace.adapters.chain import read_entries
 from headrace.bridges.bridge import Delivery
+from headrace.bridges.desk.calls import ROUTES
 from headrace.bridges.desk.people import ROLES, People
-from headrace.bridges.desk.routes import ROUTES
 from headrace.bridges.desk.server import Server
 from headrace.bridges.folder import remember_places
 from headrace.commands.desk import JoinedRun

@@ -12,15 +12,16 @@ import pytest
 from commands.saved_workers import TOML, Saved
 from headrace import cli
 from headrace.bridges.bridge import Unreachable
+from headrace.bridges.desk.bridge import Estimated
 from headrace.commands.desk import JoinedRun
-from headrace.commands.worker_accuracy import ReportedAccuracy, SavedAccuracy
+from headrace.commands.worker_accuracy import SavedAccuracy
 from headrace.errors import BadSettings
 from headrace.report.building import combine_report
 from headrace.settings import Settings, parse
 from simulation.cluster_worlds import World
 
 
-def told_by(world: World, *numbers: int) -> ReportedAccuracy:
+def told_by(world: World, *numbers: int) -> Estimated:
     """What the shards of these workers make of their labels."""
     flows = [world.cluster.workers[number].flow for number in numbers]
     shards = {
@@ -28,7 +29,7 @@ def told_by(world: World, *numbers: int) -> ReportedAccuracy:
     }
     trainer = world.cluster.workers[0].flow.training.trainer
     found = combine_report(world.settings, trainer, shards, {}).estimates.accuracy
-    return ReportedAccuracy(found.accuracy, found.low, found.high, found.labels_n)
+    return Estimated(found.accuracy, found.low, found.high, found.labels_n)
 
 
 def test_the_accuracy_is_that_of_all_workers(world: World, saved: Saved) -> None:

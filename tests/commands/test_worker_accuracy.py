@@ -10,8 +10,9 @@ import pytest
 
 from headrace import Engine
 from headrace.adapters.metrics.serving import serve
+from headrace.bridges.desk.bridge import Estimated
 from headrace.commands.desk import JoinedRun
-from headrace.commands.worker_accuracy import STALE_S, ReportedAccuracy, WorkerAccuracy, accuracy_in
+from headrace.commands.worker_accuracy import STALE_S, WorkerAccuracy, accuracy_in
 from headrace.errors import BadSettings
 from headrace.learn.estimate import Estimate
 from headrace.settings import Settings
@@ -53,7 +54,7 @@ def test_a_worker_that_is_away_is_told_once_and_its_word_grows_old(report) -> No
         accuracy.look()
     for _ in range(3):
         accuracy.look()
-    assert accuracy.latest == ReportedAccuracy(0.9, 0.8, 0.95, 40)
+    assert accuracy.latest == Estimated(0.9, 0.8, 0.95, 40)
     assert len(notes) == 1
     assert "tells no accuracy" in notes[0]
     now[0] = STALE_S

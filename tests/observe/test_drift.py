@@ -406,9 +406,12 @@ def test_each_feature_has_its_index_and_only_the_moved_one_is_high():
         sample(recent, 5000), sample(past), schema("numeric", "categorical", "numeric"), 1.0, 6000
     )
     assert change.level == "WARNING" and change.statistic > 1.0
-    assert drift.feature_psi.keys() == {"f0", "f1", "f2"}
+    assert drift.windows.feature_psi.keys() == {"f0", "f1", "f2"}
     assert (
-        max(drift.feature_psi["f0"], drift.feature_psi["f1"]) < 0.1 < 0.5 < drift.feature_psi["f2"]
+        max(drift.windows.feature_psi["f0"], drift.windows.feature_psi["f1"])
+        < 0.1
+        < 0.5
+        < drift.windows.feature_psi["f2"]
     )
     assert drift.statistics["features", "ks"] > 1.0
 
@@ -436,8 +439,8 @@ def test_a_feature_that_came_later_counts_as_missing_before():
     drift = monitor(("features", "psi"), ("features", "ks"))
     change = drift.check(recent, past, schema("numeric", "numeric", "numeric"), 1.0, 1300)
     assert change.detector == "psi"
-    assert drift.feature_psi["f0"] < 0.25 < drift.feature_psi["f1"]
-    assert drift.feature_psi["f2"] == 0.0
+    assert drift.windows.feature_psi["f0"] < 0.25 < drift.windows.feature_psi["f1"]
+    assert drift.windows.feature_psi["f2"] == 0.0
 
 
 def test_no_more_features_are_tested_than_allowed():
@@ -445,7 +448,7 @@ def test_no_more_features_are_tested_than_allowed():
     rows = rng.normal(size=(100, 5))
     drift = monitor(("features", "psi"), features_max=2)
     drift.check(sample(rows, 1000), sample(rows), schema(*["numeric"] * 5), 1.0, 1100)
-    assert list(drift.feature_psi) == ["f0", "f1"]
+    assert list(drift.windows.feature_psi) == ["f0", "f1"]
 
 
 def test_predictions_of_an_earlier_model_are_not_compared():

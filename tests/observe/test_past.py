@@ -165,10 +165,10 @@ def test_the_past_is_looked_at_again_when_it_has_grown_by_half_and_after_an_eras
     newest = events.take(slice(5500, 6000))
     for one in (monitor, twin):
         one.check(newest, events, schema, 6500.0, 6500)
-    assert twin.feature_psi == monitor.feature_psi
-    assert twin.feature_shares == monitor.feature_shares
+    assert twin.windows.feature_psi == monitor.windows.feature_psi
+    assert twin.windows.feature_shares == monitor.windows.feature_shares
     monitor.windows.forget_events()
-    assert monitor.feature_shares == {}
+    assert monitor.windows.feature_shares == {}
     monitor.check(newest, events, schema, 7000.0, 7000)
     assert monitor.windows._past.marginals.n == 5500
-    assert monitor.feature_psi != twin.feature_psi
+    assert monitor.windows.feature_psi != twin.windows.feature_psi

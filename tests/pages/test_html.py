@@ -15,22 +15,10 @@ from hypothesis import strategies as st
 
 from headrace.errors import BadSettings
 from headrace.pages import drawing, html, plots
-from headrace.pages.html import (
-    Bar,
-    Curve,
-    Html,
-    bar_plot,
-    count,
-    events_plot,
-    interval,
-    line_plot,
-    make_page,
-    make_paragraph,
-    make_section,
-    make_table,
-    percent,
-    plus_minus,
-)
+from headrace.pages.drawing import Bar, Curve
+from headrace.pages.html import make_page, make_paragraph, make_section, make_table
+from headrace.pages.markup import Html, count, interval, percent, plus_minus
+from headrace.pages.plots import bar_plot, events_plot, line_plot
 from pages.nest import read
 
 HOSTILE = [

@@ -8,8 +8,8 @@ import pytest
 from commands.runs import Stream
 from headrace import cli
 from headrace.commands import report as command
+from headrace.commands.demo.command import DemoRecord
 from headrace.commands.demo.duel import Duel, make_stream
-from headrace.commands.demo.page import DemoRecord
 from headrace.drivers.files.chronicle import read_chronicle
 from headrace.limits import Limit
 from headrace.messages import DriftChanged, ModelAdopted

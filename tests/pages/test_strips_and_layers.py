@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 
 from headrace.pages import drawing, plots
-from headrace.pages.html import (
-    Band,
-    Curve,
-    layers_plot,
-    line_plot,
-    make_page,
-    make_section,
-    strips_plot,
-)
+from headrace.pages.drawing import Band, Curve
+from headrace.pages.html import make_page, make_section
+from headrace.pages.plots import layers_plot, line_plot, strips_plot
 from pages.nest import read
 
 BANDS = [Band(10.0, 30.0, "warning"), Band(30.0, 60.0, "drift")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bench.team import Annotator, Team
 
 import headrace as hr
 from headrace import Engine, LabelRequested, RoundOpened
@@ -13,7 +14,6 @@ from headrace.messages import Answer, Tick
 from headrace.query.schedule import Adaptive, Hybrid, Parallel, Sequential, Situation, Workflow
 from headrace.settings import parse
 from headrace.testing import check_workflow
-from headrace.testing.team import Annotator, Team
 from test_engine import events, only
 
 KINDS = ("parallel", "sequential", "hybrid", "adaptive")

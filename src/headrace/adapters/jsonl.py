@@ -228,6 +228,17 @@ def write_all(file: FileIO, content: bytes, path: Path) -> None:
             left = left[file.write(left) :]
 
 
+def sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a loss of power; only POSIX systems can, and need to."""
+    if os.name != "posix":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
 class Appender:
     """Appends to a file what it does not hold yet.
 

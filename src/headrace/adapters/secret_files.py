@@ -1,10 +1,12 @@
-"""Secrets that stand in files of their own: read without ever being shown."""
+"""Secrets in files of their own, read without ever being shown; the key of `[privacy]` is one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..errors import BadSettings
+from ..privacy import Privacy
+from ..settings.privacy import PrivacySettings
 
 
 def read_secret(path: str, setting: str, what: str = "the password") -> str:
@@ -28,3 +30,16 @@ def read_secret(path: str, setting: str, what: str = "the password") -> str:
     if not found:
         raise BadSettings(f"{where}: empty; must hold {what}")
     return found
+
+
+def load_privacy(settings: PrivacySettings) -> Privacy:
+    """Read the key, if anything is hashed. Raises `BadSettings` where it can't be had.
+
+    >>> load_privacy(PrivacySettings(features={"age": "hash"}, key_file="no/such/file"))
+    Traceback (most recent call last):
+    headrace.errors.BadSettings: privacy.key_file is 'no/such/file': can't be read (No such...
+    """
+    key = ""
+    if settings.needs_key and settings.key_file:
+        key = read_secret(settings.key_file, "privacy.key_file", "a key")
+    return Privacy(settings, key.encode())

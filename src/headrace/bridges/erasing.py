@@ -16,8 +16,7 @@ import msgspec
 
 from ..adapters.sealing import Sealer
 from ..request_ids import base_id, is_further
-from .cells import is_sealed
-from .database import open_transaction
+from .database import is_sealed, open_transaction
 
 REASON = "erased"
 FORGOTTEN = (REASON, "retention")

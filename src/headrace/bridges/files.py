@@ -11,12 +11,13 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from ..adapters.jsonl import sync_folder
 from ..errors import BadInput, BadSettings
 from ..importing import SAID_MAX, nearest
 from ..label.answers import fault_of
@@ -136,7 +137,7 @@ class Files:
             self._format.suffix, settings.tasks_max, settings.gather_s, self._clock()
         )
         for file in self._memory.stale():
-            with _reaching():
+            with _translate_errors():
                 self._write(file)
 
     def _write(self, file: TaskFile) -> None:
@@ -157,7 +158,7 @@ class Files:
                     os.fsync(out.fileno())
             new.replace(path)
             if self._outlives_power:
-                _sync_folder(self.tasks)
+                sync_folder(self.tasks)
         else:
             path.unlink(missing_ok=True)
         self._memory.has_written(file, digest)
@@ -166,7 +167,7 @@ class Files:
 
     def _read_answers(self, faults: list[str]) -> None:
         before = self._memory.read_before()
-        with _reaching():
+        with _translate_errors():
             problems: dict[str, str] = {}
             found = {file.name: file for file in _files_in(self.answers, problems)}
         if gone := [name for name in before if name not in found]:
@@ -301,21 +302,10 @@ def _file_at(path: Path, annotator: str) -> Iterator[_Found]:
         yield _Found(name, path, _look_of(found), found.st_size, found.st_mtime, annotator)
 
 
-class _reaching:  # noqa: N801 - it reads as a word of the statement
-    """Says of a folder that can't be used what the carrier knows how to wait for."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise Unreachable(f"{error.filename or 'the folder'}: {error.strerror}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
+@contextmanager
+def _translate_errors() -> Iterator[None]:
+    """Say of a folder that can't be used what the carrier knows how to wait for."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise Unreachable(f"{error.filename or 'the folder'}: {error.strerror}") from error

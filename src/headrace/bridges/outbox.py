@@ -18,8 +18,7 @@ import msgspec
 from ..adapters.sealing import Sealer
 from ..messages import ForAnnotators, LabelRequested, RequestRescored
 from .bridge import Delivery, Receipt, Reply
-from .cells import Cells
-from .database import open_database, open_transaction
+from .database import Cells, open_database, open_transaction
 from .erasing import FORGOTTEN
 
 KEPT_N = 100_000

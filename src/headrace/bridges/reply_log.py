@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -80,15 +81,5 @@ class ReplyLog:
         start = int(number) if whose == self.id else 0
         self._db.execute("DELETE FROM replies WHERE n <= ?", (start,))
         rows = self._db.execute("SELECT n, body FROM replies ORDER BY n LIMIT ?", (n,)).fetchall()
-        replies = tuple(self._name_reply(number, body) for number, body in rows)
-        return replies, f"{self.id}:{rows[-1][0]}" if rows else mark
-
-    def _name_reply(self, number: int, body: bytes) -> Reply:
-        reply = _REPLY.decode(body)
-        return Reply(
-            request_id=reply.request_id,
-            label=reply.label,
-            at=reply.at,
-            annotator=reply.annotator,
-            reply_id=f"{self.id}:{number}",
-        )
+        replies = [replace(_REPLY.decode(body), reply_id=f"{self.id}:{n}") for n, body in rows]
+        return tuple(replies), f"{self.id}:{rows[-1][0]}" if rows else mark

@@ -16,6 +16,7 @@ import msgspec
 from ..adapters.printing import say
 from ..bridges import settings_of
 from ..bridges.carrier import Carrier
+from ..bridges.desk.bridge import Desk, Estimated
 from ..bridges.desk.routing import Comparisons
 from ..drivers.audit.acts import Acts
 from ..drivers.files.run_metrics import REPORT, read_compared
@@ -64,8 +65,7 @@ def register(subparsers: Any) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run `headrace desk`; the exit code."""
     try:
-        from ..bridges.desk.bridge import Desk  # noqa: PLC0415 - an extra
-        from ..bridges.desk.people import People  # noqa: PLC0415
+        from ..bridges.desk.people import People  # noqa: PLC0415 - an extra
         from ..bridges.desk.server import Server  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "aiohttp":
@@ -189,15 +189,13 @@ class JoinedRun:
         # Calls come from several threads, and a connection is for one at a time.
         self._turn = threading.Lock()
 
-    def estimate(self) -> Any:
+    def estimate(self) -> Estimated | None:
         """The accuracy as the run tells it, at most a second old; None where nothing is told.
 
         Of workers it is as old as what they saved last.
         """
-        from ..bridges.desk.server import Estimated  # noqa: PLC0415
-
         if self._accuracy is not None and (told := self._accuracy.latest) is not None:
-            return Estimated(told.accuracy, told.low, told.high, told.labels_n)
+            return told
         if self._state is None:
             return None
         try:

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from ..adapters.journal import Journal
-from ..adapters.privacy_key import load_privacy
+from ..adapters.secret_files import load_privacy
 from ..adapters.wiping import pieces_of, wipe_stretches
 from ..bridges.folder import PLACES
 from ..drivers.audit.acts import FOLDER, Acts

@@ -41,6 +41,7 @@ from ..messages import RollBackOrdered
 from ..observe.schema import Schema
 from ..scoring_model import ScoringModel
 from ..settings import Settings, load_for_kafka
+from ..settings.reading import differing_fields
 from .stopping import catch_stop_signals
 from .tracked import Tracked, TrackedRun, TrackedWorkers
 
@@ -287,26 +288,13 @@ def params_of(settings: Settings) -> dict[str, str]:
     >>> params_of(parse({"seed": 7, "query": {"budget": {"share": 0.2}}}))
     {'stream': 'default', 'seed': '7', 'query.budget.share': '0.2'}
     """
-    set_here = _flatten_content(msgspec.to_builtins(settings))
-    defaults = _flatten_content(msgspec.to_builtins(Settings()))
+    default, now = msgspec.to_builtins(Settings()), msgspec.to_builtins(settings)
     found = {
-        name: str(value)
-        for name, value in set_here.items()
-        if defaults.get(name) != value
-        and not decides_nothing(name)
-        and not name.startswith(_AROUND)
+        path: str(value)
+        for path, _, value in differing_fields(default, now)
+        if not decides_nothing(path) and not path.startswith(_AROUND)
     }
     return {"stream": settings.stream, "seed": str(settings.seed)} | dict(sorted(found.items()))
-
-
-def _flatten_content(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            found |= _flatten_content(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
 
 
 # --------------------------------------------------------------------------------- command line

@@ -19,7 +19,7 @@ from ..learn.versions import Versions
 from ..messages import RollBackOrdered
 from ..pages.report.parts import format_date
 from ..settings import Settings, load_for_kafka
-from .ordering import add_place, check_place, name_order, order_and_wait
+from .ordering import add_order, add_place, check_place, name_order, order_and_wait
 
 
 def register(subparsers: Any) -> None:
@@ -46,21 +46,11 @@ def register(subparsers: Any) -> None:
     back.add_argument(
         "--to", type=int, required=True, metavar="VERSION", help="as `headrace model list` shows it"
     )
-    back.add_argument(
-        "--reason", default="", metavar="TEXT", help="why, as the record of it shall say"
-    )
-    back.add_argument(
-        "--key",
-        metavar="KEY",
-        help="a name for this order: given again, nothing more happens; else it is made of the "
-        "time of day",
-    )
-    back.add_argument(
-        "--wait",
-        type=float,
-        metavar="SECONDS",
-        help="wait so long for the run to do it; exit 3: the version is not kept, 75: not decided "
-        "yet",
+    add_order(
+        back,
+        record="the record of it",
+        again="nothing more happens",
+        wait="do it; exit 3: the version is not kept, 75: not decided yet",
     )
 
 

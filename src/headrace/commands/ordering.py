@@ -60,6 +60,23 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_order(parser: argparse.ArgumentParser, *, record: str, again: str, wait: str) -> None:
+    """Add the arguments of every order: why, under which key, and how long it is waited for.
+
+    The help says which `record` has the reason, what happens `again`, and what the exits of a
+    `wait` mean.
+    """
+    parser.add_argument("--reason", default="", metavar="TEXT", help=f"why, as {record} shall say")
+    parser.add_argument(
+        "--key",
+        metavar="KEY",
+        help=f"a name for this order: given again, {again}; else it is made of the time of day",
+    )
+    parser.add_argument(
+        "--wait", type=float, metavar="SECONDS", help=f"wait so long for the run to {wait}"
+    )
+
+
 def name_order(key: str | None) -> tuple[float, str]:
     """The time of day, and the key of an order: one that was given, or one made of that time."""
     at = time.time()

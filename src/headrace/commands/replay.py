@@ -16,10 +16,11 @@ from ..adapters.journal import pair_asked
 from ..adapters.jsonl import open_input
 from ..adapters.printing import show_progress
 from ..drivers.audit.acts import FOLDER, Acts
-from ..drivers.files.folder import RunFolder, differing_fields
+from ..drivers.files.folder import RunFolder
 from ..drivers.files.outputs import encode_output
 from ..drivers.files.player import LINE_SHOWN_MAX, Player
 from ..query.record import Differences
+from ..settings.reading import differing_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _describe_difference(number: int, was: bytes, now: bytes) -> str:
         told.append("  the record ends there; a killed run completes it when it is started again")
         return "\n".join(told)
     try:
-        fields = list(differing_fields(msgspec.json.decode(was), msgspec.json.decode(now), ""))
+        fields = list(differing_fields(msgspec.json.decode(was), msgspec.json.decode(now)))
     except msgspec.DecodeError:
         return "\n".join(told)
     told += [f"  {where}: {then!r} recorded, {here!r} decided" for where, then, here in fields[:5]]

@@ -14,7 +14,8 @@ from ..adapters.printing import say, show_progress
 from ..drivers.files.chronicle import read_chronicle
 from ..drivers.files.places import explain_no_run
 from ..errors import BadSettings
-from ..pages.html import Curve, line_plot
+from ..pages.drawing import Curve
+from ..pages.plots import line_plot
 from ..pages.report.page import as_html
 
 
@@ -57,12 +58,14 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def check_page(path: Path) -> None:
-    """Minutes of replay are not to end in a page that can't be drawn or put in its place.
-
-    Raises `BadSettings`.
-    """
+def check_plots() -> None:
+    """Minutes of work are not to end in plots that can't be drawn. Raises `BadSettings`."""
     line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
+
+
+def check_page(path: Path) -> None:
+    """The same of a page that can't be drawn, or put in its place. Raises `BadSettings`."""
+    check_plots()
     if path.is_dir():
         raise BadSettings(f"{path} is a folder; give a file")
     if not path.parent.is_dir():

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..drivers.audit.acts import find_user
 from ..messages import RoundOrdered
-from .ordering import add_place, name_order, order_and_wait
+from .ordering import add_order, add_place, name_order, order_and_wait
 
 
 def register(subparsers: Any) -> None:
@@ -33,21 +33,11 @@ def register(subparsers: Any) -> None:
         help="check the model: draw events blindly, out of what is left and "
         "query.budget.reserve_audit",
     )
-    opens.add_argument(
-        "--reason", default="", metavar="TEXT", help="why, as the record of the round shall say"
-    )
-    opens.add_argument(
-        "--key",
-        metavar="KEY",
-        help="a name for this order: given again, nothing more is asked; else it is made of the "
-        "time of day",
-    )
-    opens.add_argument(
-        "--wait",
-        type=float,
-        metavar="SECONDS",
-        help="wait so long for the run to decide it; exit 3: it found nothing to ask, 75: it has "
-        "not decided yet",
+    add_order(
+        opens,
+        record="the record of the round",
+        again="nothing more is asked",
+        wait="decide it; exit 3: it found nothing to ask, 75: it has not decided yet",
     )
     opens.set_defaults(func=main)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from urllib.parse import urlsplit
 
-import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..bridges.desk.bridge import Estimated
 from ..errors import BadInput, BadSettings
 from ..settings import Settings
 from .tracked import TrackedWorkers
@@ -24,15 +24,6 @@ EVERY_S = 5.0
 TIMEOUT_S = 3.0
 STALE_S = 60.0
 BYTES_MAX = 8 << 20
-
-
-class ReportedAccuracy(msgspec.Struct, frozen=True):
-    """An accuracy with its 95 % bounds, from so many labels."""
-
-    accuracy: float
-    low: float
-    high: float
-    labels_n: int
 
 
 class Accuracy(ABC):
@@ -53,20 +44,20 @@ class Accuracy(ABC):
         self._note = note
         self._clock = clock
         self._every_s = every_s
-        self._told: ReportedAccuracy | None = None
+        self._told: Estimated | None = None
         self._told_at = -STALE_S
         self._is_away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="headrace-accuracy", daemon=True)
 
     @abstractmethod
-    def _read(self) -> ReportedAccuracy | None: ...
+    def _read(self) -> Estimated | None: ...
 
     def start(self) -> None:
         self._thread.start()
 
     @property
-    def latest(self) -> ReportedAccuracy | None:
+    def latest(self) -> Estimated | None:
         """What was read last, if that was within a minute, or three reads where these are rare."""
         stale_s = max(STALE_S, 3 * self._every_s)
         return self._told if self._clock() - self._told_at < stale_s else None
@@ -114,7 +105,7 @@ class WorkerAccuracy(Accuracy):
         super().__init__(url, note, clock)
         self._url = url
 
-    def _read(self) -> ReportedAccuracy | None:
+    def _read(self) -> Estimated | None:
         # The scheme was looked at.
         with urllib.request.urlopen(self._url, timeout=TIMEOUT_S) as reply:
             text = reply.read(BYTES_MAX).decode()
@@ -135,17 +126,17 @@ class SavedAccuracy(Accuracy):
         self._settings = settings
         self._workers: TrackedWorkers | None = None
 
-    def _read(self) -> ReportedAccuracy | None:
+    def _read(self) -> Estimated | None:
         if self._workers is None:
             self._workers = TrackedWorkers(self._settings, self._note)
         self._workers.look()
         found = None if self._workers.report is None else self._workers.report.estimates.accuracy
         if found is None or found.accuracy is None or found.low is None or found.high is None:
             return None
-        return ReportedAccuracy(found.accuracy, found.low, found.high, found.labels_n)
+        return Estimated(found.accuracy, found.low, found.high, found.labels_n)
 
 
-def accuracy_in(text: str) -> ReportedAccuracy | None:
+def accuracy_in(text: str) -> Estimated | None:
     """The accuracy in a page of metrics; None where nothing is known yet.
 
     Raises `ValueError` for a page that is none.
@@ -157,7 +148,7 @@ def accuracy_in(text: str) -> ReportedAccuracy | None:
     names = ("value", "low", "high", "labels")
     if not all(name in found for name in names):
         return None
-    return ReportedAccuracy(found["value"], found["low"], found["high"], int(found["labels"]))
+    return Estimated(found["value"], found["low"], found["high"], int(found["labels"]))
 
 
 def _parse_samples(text: str) -> Iterator[tuple[str, float]]:

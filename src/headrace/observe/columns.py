@@ -20,6 +20,8 @@ from .schema import kind_of, number_of
 _NUMBERS = frozenset((float, int, bool, type(None)))
 _SCALARS = _NUMBERS | {str}
 _TIMES = frozenset((float, int))
+_NAMES = ("ids", "ats", "originals", "predicted", "probabilities", "keys", "model_versions")
+"""Of the values of events, in the order of `EventValues`."""
 
 EventValues: TypeAlias = tuple[
     str, float, Features, str | None, dict[str, float] | None, str | None, str | None
@@ -46,23 +48,14 @@ def batch_of(events: Sequence[Event]) -> EventBatch:
 
 
 def batch_of_values(
-    *,
-    ids: list[str],
-    ats: list[Any],
-    names: tuple[str, ...],
-    are_texts: Sequence[bool],
-    flat: list[Any],
-    predicted: list[str | None],
-    probabilities: list[dict[str, float] | None],
-    keys: list[str | None],
-    model_versions: list[str | None],
-    originals: Sequence[Features],
+    names: tuple[str, ...], are_texts: Sequence[bool], flat: list[Any], **others: Any
 ) -> EventBatch:
     """The same of n events with the same d features, whose values, event after event, are `flat`.
 
     `are_texts`, d of them, says which may hold texts; the others are numbers, booleans or None.
+    `others` are the other values, as `_batch` takes them.
     """
-    n, d, texts = len(ids), len(names), dict[str, list[Value]]()
+    n, d, texts = len(others["ids"]), len(names), dict[str, list[Value]]()
     for j, name in enumerate(names):
         if are_texts[j] and not _NUMBERS.issuperset(map(type, values := flat[j::d])):
             texts[name] = values
@@ -74,33 +67,14 @@ def batch_of_values(
         numbers = np.ascontiguousarray(numbers.T)
     else:
         numbers = _floats(flat).reshape(n, d)
-    found: _Columns = names, number_names, numbers, texts
-    return _batch(
-        found,
-        ids=ids,
-        ats=ats,
-        predicted=predicted,
-        probabilities=probabilities,
-        keys=keys,
-        model_versions=model_versions,
-        originals=originals,
-    )
+    return _batch((names, number_names, numbers, texts), **others)
 
 
 def columns_of(events: Sequence[EventValues]) -> EventBatch:
     """The same from the bare values of events."""
-    lists: Any = [list(column) for column in zip(*events, strict=True)] or [[] for _ in range(7)]
-    ids, ats, features, predicted, probabilities, keys, model_versions = lists
-    return _batch(
-        _feature_columns(features),
-        ids=ids,
-        ats=ats,
-        predicted=predicted,
-        probabilities=probabilities,
-        keys=keys,
-        model_versions=model_versions,
-        originals=features,
-    )
+    columns = [list(column) for column in zip(*events, strict=True)] or [[] for _ in _NAMES]
+    others: Any = dict(zip(_NAMES, columns, strict=True))
+    return _batch(_feature_columns(others["originals"]), **others)
 
 
 def _batch(
@@ -108,11 +82,11 @@ def _batch(
     *,
     ids: list[str],
     ats: list[Any],
+    originals: Sequence[Features],
     predicted: list[str | None],
     probabilities: list[dict[str, float] | None],
     keys: list[str | None],
     model_versions: list[str | None],
-    originals: Sequence[Features],
 ) -> EventBatch:
     """A column that no event has a value for is None."""
     n, (names, number_names, numbers, texts) = len(ids), columns

@@ -137,11 +137,11 @@ class PlainLines:
         if not -SECONDS_MAX <= min(ats) <= max(ats) <= SECONDS_MAX:
             return None
         return batch_of_values(
+            template.names,
+            template.are_texts,
+            [*chain.from_iterable([astuple(one.features) for one in found])],
             ids=[one.id for one in found],
             ats=ats,
-            names=template.names,
-            are_texts=template.are_texts,
-            flat=[*chain.from_iterable([astuple(one.features) for one in found])],
             predicted=[one.predicted or None for one in found],
             probabilities=given,
             keys=[one.key or None for one in found],

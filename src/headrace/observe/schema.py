@@ -17,8 +17,7 @@ from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
 from ..stored_parts import Parts, join_parts, same_names, split_parts
-from .class_names import ClassNames
-from .unused import UnusedValues
+from .class_names import ClassNames, UnusedValues
 from .values import DIGITS_MAX, is_free_text, is_number
 
 Kind: TypeAlias = Literal["numeric", "categorical", "text"]

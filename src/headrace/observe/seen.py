@@ -75,13 +75,13 @@ class Seen:
 
         Where the model failed there is no confidence: none is 0.
         """
-        said, run, start, stop = self.said, self.said.run, self.start, self.stop
-        at, of = slice(start, stop), slice(start - said.start, stop - said.start)
+        said, run, at = self.said, self.said.run, slice(self.start, self.stop)
+        of = said.part(self.start, self.stop)
         confidence = said.confidence[of]
         if said.has_failures:
             confidence = np.where(np.isnan(confidence), 0.0, confidence)
         return Columns(
-            seq=np.arange(end_seq - (stop - start), end_seq, dtype=np.int64),
+            seq=np.arange(end_seq - len(self), end_seq, dtype=np.int64),
             ids=run.ids[at],
             at=run.at[at],
             keys=run.keys[at],

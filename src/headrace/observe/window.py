@@ -7,7 +7,7 @@ feature names nor classes: a row is numbers, and the schema knows what they mean
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -79,42 +79,21 @@ class Columns:
 
     @classmethod
     def of(
-        cls,
-        *,
-        seq0: int,
-        ids: Sequence[str],
-        at: NDArray[np.float64],
-        keys: NDArray[np.uint64],
-        rows: NDArray[np.float64],
-        probabilities: NDArray[np.float64],
-        confidence: NDArray[np.float64] | None = None,
-        guess: NDArray[np.float64] | None = None,
-        served: NDArray[np.float64] | None = None,
-        origins: Sequence[tuple[str | None, str | None]] | None = None,
+        cls, *, seq0: int, ids: Sequence[str], probabilities: NDArray[np.float64], **columns: Any
     ) -> Columns:
-        """A block of n events just arrived, one after the other, numbered from `seq0`."""
-        n = len(ids)
-        texts = np.empty(n, dtype=np.object_)
+        """A block of n events just arrived, numbered from `seq0`; other `columns` by their names.
+
+        Those that are not given are empty, `confidence` is the largest of `probabilities`.
+        """
+        texts = np.empty(len(ids), dtype=np.object_)
         texts[:] = ids
-        handed_on = np.empty(n, dtype=np.object_)
-        if origins is not None:
-            for i, origin in enumerate(origins):
-                handed_on[i] = origin
-        return cls(
-            seq=np.arange(seq0, seq0 + n, dtype=np.int64),
+        columns.setdefault("confidence", probabilities.max(axis=1, initial=0.0))
+        return replace(
+            cls.empty(len(ids)),
+            seq=np.arange(seq0, seq0 + len(ids), dtype=np.int64),
             ids=texts,
-            at=at,
-            keys=keys,
-            confidence=(
-                probabilities.max(axis=1, initial=0.0) if confidence is None else confidence
-            ),
-            guess=np.zeros(n) if guess is None else guess,
-            is_asked=np.zeros(n, dtype=np.bool_),
-            origins=handed_on,
-            originals=np.empty(n, dtype=np.object_),
-            rows=rows,
             probabilities=probabilities,
-            served=np.empty((n, 0)) if served is None else served,
+            **columns,
         )
 
     @classmethod
@@ -145,10 +124,6 @@ class Columns:
             store.put(slice(done, done + len(block)), block)
             done += len(block)
         return store.take(slice(0, done))
-
-    def followed_by(self, other: Columns) -> Columns:
-        """These events, then the other's, as wide as the wider of both."""
-        return Columns.joined([self, other])
 
 
 class Store:

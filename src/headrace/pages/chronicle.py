@@ -18,6 +18,7 @@ import numpy as np
 
 from ..learn.estimate import Estimate
 from ..learn.evaluation import Evaluation
+from ..learn.intervals import Z, wilson
 from ..messages import (
     DriftChanged,
     InputRejected,
@@ -45,8 +46,6 @@ CHANGES_MAX = 2_000
 """Changes of the drift level, trials of challengers, rounds out of turn: each; the oldest goes."""
 REQUESTS_MAX = 40
 REJECTS_MAX = 20
-
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,25 +333,13 @@ class Chronicle:
         self.samples = [self.samples[0], *kept, *self.samples[2 * len(kept) + 1 :]]
 
 
-def wilson_interval(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval (JASA 22, 1927) for a share seen in n blind draws, n above 0.
-
-    >>> [round(end, 3) for end in wilson_interval(1.0, 16)]
-    [0.806, 1.0]
-    """
-    z = _Z * _Z / n
-    centre = (share + z / 2.0) / (1.0 + z)
-    half = math.sqrt(z * share * (1.0 - share) + z * z / 4.0) / (1.0 + z)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def _as_share(estimate: Estimate) -> Estimate:
     """With the interval of a plain share: without guesses to compare with, labels that are all
     right would else seem to have no variance.
     """
     if estimate.accuracy is None:
         return estimate
-    low, high = wilson_interval(estimate.accuracy, estimate.effective_n)
+    low, high = wilson(estimate.accuracy, estimate.effective_n, Z)
     return msgspec.structs.replace(estimate, low=low, high=high)
 
 

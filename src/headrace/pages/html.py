@@ -1,11 +1,8 @@
 """Self-contained HTML pages: sections of text, tables and plots, one file that opens anywhere.
 
 A page asks the network for nothing and runs no script; it follows the reader's light or dark
-setting, and every text is escaped. This module knows nothing of runs or strategies: its callers
-bring names and numbers. The plots are drawn in `plots`, the words come from `markup`; both are to
-be had from here.
-
-    page("Pilot", "elec2, 45,312 events", [section("Accuracy", line_plot(...), table(...))])
+setting, and every text is escaped. Nothing is known of runs or strategies: the callers bring names
+and numbers, words from `markup` and plots from `plots`.
 """
 
 from __future__ import annotations
@@ -15,52 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import BadSettings
-from .markup import (
-    Html,
-    Number,
-    count,
-    escape_text,
-    interval,
-    left_out,
-    note_line,
-    percent,
-    plus_minus,
-)
-from .plots import (
-    Band,
-    Bar,
-    Curve,
-    Style,
-    bar_plot,
-    events_plot,
-    layers_plot,
-    line_plot,
-    strips_plot,
-)
-
-__all__ = [
-    "Band",
-    "Bar",
-    "Curve",
-    "Html",
-    "Number",
-    "Section",
-    "Style",
-    "bar_plot",
-    "count",
-    "events_plot",
-    "interval",
-    "layers_plot",
-    "line_plot",
-    "make_notice",
-    "make_page",
-    "make_paragraph",
-    "make_section",
-    "make_table",
-    "percent",
-    "plus_minus",
-    "strips_plot",
-]
+from .markup import Html, Number, escape_text, left_out, note_line
 
 ROWS_MAX = 2000  # of one table; the rest is left out, and the note under the table says so
 

@@ -10,38 +10,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from .drawing import (
-    INK,
-    PALETTE,
-    POINTS_MAX,
-    VALUE_MAX,
-    Band,
-    Bar,
-    Curve,
-    Style,
-    Values,
-    columns_of,
-    draw_svg,
-    figure_of,
-    fill_between,
-    keep_apart,
-    keep_finite,
-    looks_of,
-    make_uprights,
-    mark_gaps,
-    paint_bands,
-    paint_bar,
-    paint_curve,
-    paint_log_axis,
-    paint_marks,
-    paint_rows,
-    paint_strip,
-    paint_x_axis,
-    paint_y_axis,
-    reach_of,
-    thin_rows,
-    write_at_right,
-)
+from . import drawing
+from .drawing import Band, Bar, Curve, Values
 from .markup import Html, count, left_out
 
 if TYPE_CHECKING:
@@ -50,22 +20,10 @@ if TYPE_CHECKING:
 
     Keys: TypeAlias = list[tuple[Artist, str]]
 
-__all__ = [
-    "Band",
-    "Bar",
-    "Curve",
-    "Style",
-    "bar_plot",
-    "events_plot",
-    "layers_plot",
-    "line_plot",
-    "strips_plot",
-]
-
 # What is beyond these is left out, and the note under the plot says so.
 CURVES_MAX = 24
 ROWS_DRAWN_MAX = 40  # bars, rows of events, strips
-LAYERS_MAX = len(PALETTE)
+LAYERS_MAX = len(drawing.PALETTE)
 
 
 def line_plot(
@@ -88,35 +46,35 @@ def line_plot(
     above 0 is a gap. At most `CURVES_MAX` curves are drawn. Raises BadSettings without matplotlib.
     """
     shown = curves[:CURVES_MAX]
-    looks = looks_of(shown)
+    looks = drawing.looks_of(shown)
     drawn = [
-        (curve.name, columns_of(curve, log_y), look)
+        (curve.name, drawing.columns_of(curve, log_y), look)
         for curve, look in zip(shown, looks, strict=True)
     ]
     drawn = [one for one in drawn if not np.isnan(one[1][1]).all()]
-    marks = [(x, name) for x, name in marks if abs(x) < VALUE_MAX]
+    marks = [(x, name) for x, name in marks if abs(x) < drawing.VALUE_MAX]
     lines = [left_out(len(curves) - CURVES_MAX), note]
     if not drawn:
-        return figure_of(title, "", [*lines, "No points yet."])
+        return drawing.figure_of(title, "", [*lines, "No points yet."])
     at = [columns[0] for _, columns, _ in drawn]
-    x_limits = reach_of([*at, np.array([x for x, _ in marks])], time_x=time_x)
-    low, high = reach_of([column for _, columns, _ in drawn for column in columns[1:]])
+    x_limits = drawing.reach_of([*at, np.array([x for x, _ in marks])], time_x=time_x)
+    low, high = drawing.reach_of([column for _, columns, _ in drawn for column in columns[1:]])
     pad = 0.04 * (high - low)
     y_limits = (low / 1.3, high * 1.3) if log_y else (low - pad, high + pad)
     if percent_y and low >= 0.0 and high <= 1.0:
         y_limits = (max(y_limits[0], 0.0), min(y_limits[1], 1.0))
 
     def paint(axes: Axes) -> Keys:
-        paint_x_axis(axes, x_limits, x_label, time_x=time_x)
+        drawing.paint_x_axis(axes, x_limits, x_label, time_x=time_x)
         if log_y:
-            paint_log_axis(axes, *y_limits)
-        paint_y_axis(axes, y_limits, y_label, is_percent=percent_y)
-        shades = paint_bands(axes, bands)
-        keys = [(paint_curve(axes, columns, look), name) for name, columns, look in drawn]
-        paint_marks(axes, marks)
+            drawing.paint_log_axis(axes, *y_limits)
+        drawing.paint_y_axis(axes, y_limits, y_label, is_percent=percent_y)
+        shades = drawing.paint_bands(axes, bands)
+        keys = [(drawing.paint_curve(axes, columns, look), name) for name, columns, look in drawn]
+        drawing.paint_marks(axes, marks)
         return keys + shades
 
-    return figure_of(title, draw_svg(310, title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(310, title, paint), lines)
 
 
 def bar_plot(
@@ -130,21 +88,21 @@ def bar_plot(
     shown = bars[:ROWS_DRAWN_MAX]
     lines = [left_out(len(bars) - len(shown)), note]
     if not shown:
-        return figure_of(title, "", [*lines, "No bars yet."])
+        return drawing.figure_of(title, "", [*lines, "No bars yet."])
     ends = [e for b in shown for e in (b.value, b.low, b.high, 0.0) if e is not None]
-    low, high = reach_of([np.array(ends, dtype=np.float64)])
+    low, high = drawing.reach_of([np.array(ends, dtype=np.float64)])
     room = 0.14 * (high - low)  # for the figures beside the bars
     limits = (low - room if low < 0 else low, high + room if high > 0 else high)
 
     def paint(axes: Axes) -> Keys:
-        paint_x_axis(axes, limits, x_label, time_x=False, percent_x=percent_x)
-        paint_rows(axes, [bar.name for bar in shown])
-        axes.axvline(0.0, color=INK, linewidth=0.8, alpha=0.6)
-        for i, (bar, look) in enumerate(zip(shown, looks_of(shown), strict=True)):
-            paint_bar(axes, i, bar, look["color"], percent_x)
+        drawing.paint_x_axis(axes, limits, x_label, time_x=False, percent_x=percent_x)
+        drawing.paint_rows(axes, [bar.name for bar in shown])
+        axes.axvline(0.0, color=drawing.INK, linewidth=0.8, alpha=0.6)
+        for i, (bar, look) in enumerate(zip(shown, drawing.looks_of(shown), strict=True)):
+            drawing.paint_bar(axes, i, bar, look["color"], percent_x)
         return []
 
-    return figure_of(title, draw_svg(62 + 28 * len(shown), title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(62 + 28 * len(shown), title, paint), lines)
 
 
 def events_plot(
@@ -162,24 +120,26 @@ def events_plot(
     quiet parts show too; events outside widen it. At most `ROWS_DRAWN_MAX` rows are drawn. Raises
     BadSettings without matplotlib.
     """
-    shown = [(name, keep_finite(xs)) for name, xs in rows[:ROWS_DRAWN_MAX]]
+    shown = [(name, drawing.keep_finite(xs)) for name, xs in rows[:ROWS_DRAWN_MAX]]
     lines = [left_out(len(rows) - len(shown)), note]
     reach = [xs for _, xs in shown] + [np.array(x_range or (), dtype=np.float64)]
     if not any(xs.size for xs in reach) or not shown:
-        return figure_of(title, "", [*lines, "No events yet."])
-    limits = reach_of(reach, time_x=time_x)
+        return drawing.figure_of(title, "", [*lines, "No events yet."])
+    limits = drawing.reach_of(reach, time_x=time_x)
 
     def paint(axes: Axes) -> Keys:
-        paint_x_axis(axes, limits, x_label, time_x=time_x)
-        paint_rows(axes, [name for name, _ in shown])
+        drawing.paint_x_axis(axes, limits, x_label, time_x=time_x)
+        drawing.paint_rows(axes, [name for name, _ in shown])
         for i, (_, xs) in enumerate(shown):
-            axes.axhline(i, color=INK, linewidth=0.8, alpha=0.2)
-            uprights_of_row = make_uprights(keep_apart(xs, limits), i - 0.32, i + 0.32)
-            axes.plot(*uprights_of_row, color=PALETTE[1], linewidth=1.8)
-            write_at_right(axes, i, count(xs.size))
+            axes.axhline(i, color=drawing.INK, linewidth=0.8, alpha=0.2)
+            uprights_of_row = drawing.make_uprights(
+                drawing.keep_apart(xs, limits), i - 0.32, i + 0.32
+            )
+            axes.plot(*uprights_of_row, color=drawing.PALETTE[1], linewidth=1.8)
+            drawing.write_at_right(axes, i, count(xs.size))
         return []
 
-    return figure_of(title, draw_svg(62 + 24 * len(shown), title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(62 + 24 * len(shown), title, paint), lines)
 
 
 def strips_plot(
@@ -199,22 +159,22 @@ def strips_plot(
     threshold; the highest value stands at its right. At most `ROWS_DRAWN_MAX` strips are drawn.
     Raises BadSettings without matplotlib.
     """
-    shown = [(name, mark_gaps(ys)) for name, ys in rows[:ROWS_DRAWN_MAX]]
-    at = mark_gaps(xs)
+    shown = [(name, drawing.mark_gaps(ys)) for name, ys in rows[:ROWS_DRAWN_MAX]]
+    at = drawing.mark_gaps(xs)
     lines = [left_out(len(rows) - len(shown)), note]
     if not shown or not np.isfinite(at).any():
-        return figure_of(title, "", [*lines, "No points yet."])
-    limits = reach_of([at], time_x=time_x)
+        return drawing.figure_of(title, "", [*lines, "No points yet."])
+    limits = drawing.reach_of([at], time_x=time_x)
 
     def paint(axes: Axes) -> Keys:
-        paint_x_axis(axes, limits, x_label, time_x=time_x)
-        paint_rows(axes, [name for name, _ in shown])
-        keys = paint_bands(axes, bands)
+        drawing.paint_x_axis(axes, limits, x_label, time_x=time_x)
+        drawing.paint_rows(axes, [name for name, _ in shown])
+        keys = drawing.paint_bands(axes, bands)
         for i, (_, ys) in enumerate(shown):
-            paint_strip(axes, i, at, ys)
+            drawing.paint_strip(axes, i, at, ys)
         return keys
 
-    return figure_of(title, draw_svg(62 + 40 * len(shown), title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(62 + 40 * len(shown), title, paint), lines)
 
 
 def layers_plot(
@@ -234,24 +194,26 @@ def layers_plot(
     matplotlib.
     """
     shown = layers[:LAYERS_MAX]
-    at = mark_gaps(xs)
+    at = drawing.mark_gaps(xs)
     lines = [left_out(len(layers) - len(shown)), note]
     if not shown or not np.isfinite(at).any():
-        return figure_of(title, "", [*lines, "No points yet."])
-    columns = [np.nan_to_num(mark_gaps(ys)) for _, ys in shown]
-    kept = thin_rows(columns, POINTS_MAX)
+        return drawing.figure_of(title, "", [*lines, "No points yet."])
+    columns = [np.nan_to_num(drawing.mark_gaps(ys)) for _, ys in shown]
+    kept = drawing.thin_rows(columns, drawing.POINTS_MAX)
     columns = [column[kept] for column in columns]
     top = max(1.04 * float(np.sum(columns, axis=0).max()), 1.0)
 
     def paint(axes: Axes) -> Keys:
-        paint_x_axis(axes, reach_of([at], time_x=time_x), x_label, time_x=time_x)
-        paint_y_axis(axes, (0.0, top), y_label, is_percent=False)
-        shades = paint_bands(axes, bands)
+        drawing.paint_x_axis(axes, drawing.reach_of([at], time_x=time_x), x_label, time_x=time_x)
+        drawing.paint_y_axis(axes, (0.0, top), y_label, is_percent=False)
+        shades = drawing.paint_bands(axes, bands)
         keys, bottom = [], np.zeros(len(kept))
-        for (name, _), column, colour in zip(shown, columns, PALETTE, strict=False):
-            layer = fill_between(axes, at[kept], bottom, bottom + column, color=colour, alpha=0.75)
+        for (name, _), column, colour in zip(shown, columns, drawing.PALETTE, strict=False):
+            layer = drawing.fill_between(
+                axes, at[kept], bottom, bottom + column, color=colour, alpha=0.75
+            )
             keys += [(layer, name)] if layer else []
             bottom = bottom + column
         return keys + shades
 
-    return figure_of(title, draw_svg(310, title, paint), lines)
+    return drawing.figure_of(title, drawing.draw_svg(310, title, paint), lines)

@@ -25,10 +25,12 @@ from .sections import (
     LabelsReport,
     ModelReport,
     NoiseReport,
+    PartitionReport,
     RetrainingReport,
     SchemaReport,
+    SnapshotsReport,
+    WorkerReport,
 )
-from .worker import PartitionReport, SnapshotsReport, WorkerReport
 
 __all__ = [
     "AnnotatorReport",

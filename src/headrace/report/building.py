@@ -37,10 +37,11 @@ from .sections import (
     LabelsReport,
     ModelReport,
     NoiseReport,
+    PartitionReport,
     RetrainingReport,
     SchemaReport,
+    WorkerReport,
 )
-from .worker import PartitionReport, WorkerReport
 
 V = TypeVar("V")
 
@@ -416,8 +417,8 @@ def _report_drift(monitor: DriftMonitor) -> DriftReport:
         statistics=_join_keys(monitor.statistics),
         alarms_n=_join_keys(monitor.record.alarms_n),
         alarmed_at=_join_keys(monitor.record.alarmed_at),
-        feature_psi=dict(monitor.feature_psi),
-        feature_ratios=dict(monitor.feature_ratios),
+        feature_psi=dict(monitor.windows.feature_psi),
+        feature_ratios=dict(monitor.windows.feature_ratios),
     )
 
 
@@ -426,9 +427,11 @@ def _choose_shares(
 ) -> dict[str, FeatureShares]:
     """Of the features that moved most, each as the shard has it where it moved most."""
     shares: dict[str, FeatureShares] = {}
-    for monitor in sorted(monitors, key=lambda m: -max(m.feature_ratios.values(), default=0.0)):
-        for name, feature in monitor.feature_shares.items():
-            if monitor.feature_ratios[name] == ratios[name]:
+    for monitor in sorted(
+        monitors, key=lambda m: -max(m.windows.feature_ratios.values(), default=0.0)
+    ):
+        for name, feature in monitor.windows.feature_shares.items():
+            if monitor.windows.feature_ratios[name] == ratios[name]:
                 shares.setdefault(name, feature)
     worst = sorted(shares, key=lambda name: -ratios[name])[:SHARES_MAX]
     return {name: shares[name] for name in worst}
@@ -450,7 +453,7 @@ def _class_shares(
     sides = []
     for side in (0, 1):
         counted = [
-            dict(zip(shard.schema.classes, shard.drift.class_counts[side], strict=False))
+            dict(zip(shard.schema.classes, shard.drift.windows.class_counts[side], strict=False))
             for shard in shards
         ]
         counts = add_up(counted) if counted else {}

@@ -1,7 +1,7 @@
 """The section `[privacy]`: what a request for a label shows of its event.
 
 Only what is set and what each rule means; `privacy` carries the rules out, and
-`adapters.privacy_key` reads the key.
+`adapters.secret_files` reads the key.
 """
 
 from __future__ import annotations

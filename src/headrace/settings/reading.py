@@ -10,12 +10,27 @@ import difflib
 import math
 import types
 import typing
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 _FAULTY: Any = object()
+
+
+def differing_fields(there: Any, here: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The path of every value that differs in two trees, what it was, and what it is.
+
+    >>> list(differing_fields({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}}))
+    [('a.c', 2, 3)]
+    """
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name in dict.fromkeys((*there, *here)):
+            path = f"{where}.{name}" if where else name
+            yield from differing_fields(there.get(name), here.get(name), path)
+    elif there != here:
+        yield where, there, here
 
 
 def section_of(kind: Any, raw: Any, path: str, faults: list[str]) -> Any:

@@ -4,7 +4,7 @@ from . import oracles
 from .bridges import check_bridge
 from .checks import check_budget, check_detector, check_model, check_strategy
 from .online import check_online
-from .team import check_workflow
+from .workflows import check_workflow
 
 __all__ = [
     "check_bridge",

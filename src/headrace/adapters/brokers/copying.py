@@ -18,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from ...errors import BadInput, BadSettings
-from ..jsonl import name_file_in_errors, write_all
+from ..jsonl import name_file_in_errors, sync_folder, write_all
 from .address import Address, BrokerAway
 
 COPY, MARK = "queue.jsonl", "queue.json"
@@ -177,11 +177,7 @@ class QueueCopy:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._mark_path)
-        folder = os.open(self._mark_path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self._mark_path.parent)
         self._mark = mark
 
     def _wait_for_broker(self, error: BrokerAway) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ...errors import BadInput, BadSettings
-from ..jsonl import name_file_in_errors
+from ..jsonl import name_file_in_errors, sync_folder
 
 MAGIC = b"HRSNAP1\n"
 """What a snapshot begins with."""
@@ -82,7 +82,7 @@ class LocalFolder:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(self.path)
+        sync_folder(self.path)
         return True
 
     def names(self) -> list[str]:
@@ -168,7 +168,7 @@ def make_folder(folder: Path) -> Path:
     """The folder, made for its owner alone if it is not there."""
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
+        sync_folder(folder.parent)
     return folder
 
 
@@ -184,7 +184,7 @@ def write_first(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write_synced(folder: Path, prefix: str, content: bytes) -> Path:
@@ -199,14 +199,3 @@ def _write_synced(folder: Path, prefix: str, content: bytes) -> Path:
         Path(name).unlink(missing_ok=True)
         raise
     return Path(name)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last; only POSIX systems can, and need to."""
-    if os.name != "posix":
-        return
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)

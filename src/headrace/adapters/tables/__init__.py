@@ -1,6 +1,6 @@
 """Tables of past events from CSV, JSON lines or Parquet, also with .gz, as columns in memory.
 
-Nothing is judged here: which column is the label, and which are features, is said by `roles`; which
+Nothing is judged here: which column is the label, and which are features, is said by `table`; which
 column holds numbers by `kinds`. A table is read whole: memory is its limit.
 """
 

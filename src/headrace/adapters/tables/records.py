@@ -17,8 +17,7 @@ from ...observe.declared import number_with_point
 from ...settings import AnswersSettings, InputSettings, Settings
 from . import format_of, open_plain, read_table
 from .kinds import Kinds
-from .roles import feature_columns
-from .table import Raw, Table, times_of, values_of
+from .table import Raw, Table, feature_columns, times_of, values_of
 
 CHUNK_BYTES = 1 << 20
 

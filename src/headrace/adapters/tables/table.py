@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BadInput
+from ...errors import BadInput, BadSettings
 from ...observe.declared import number_with_point
-from ...settings import AnswersSettings, InputSettings
+from ...settings import AnswersSettings, ColumnsSettings, InputSettings
 
 Raw: TypeAlias = NDArray[Any] | list[Any]
 """A column as its file has it: an array of numbers or booleans, or a list of values or None."""
@@ -101,3 +102,41 @@ class Faults:
             raise BadInput(f"{self._first}{more}")
         lines = "1 line was" if self.n == 1 else f"{self.n} lines were"
         return [f"{lines} left out; the first: {self._first}."]
+
+
+def feature_columns(
+    columns: dict[str, Raw],
+    taken: Sequence[str | None],
+    fields: InputSettings,
+    declared: ColumnsSettings,
+) -> dict[str, Raw]:
+    """Columns that may be known when an event arrives, by the names that features get.
+
+    `taken` are columns that mean something else. What [input] gives another meaning is no feature;
+    where there are columns "features.*", only these are. Raises `BadSettings` where [columns] names
+    a column that is not there.
+    """
+    other = {fields.id, fields.at, fields.key, fields.model_version, fields.predicted,
+             fields.label, fields.status, *taken}  # fmt: skip
+    features = {
+        column: values
+        for column, values in columns.items()
+        if column not in other and not column.startswith(f"{fields.probabilities}.")
+    }
+    prefix = f"{fields.features}."
+    if fields.features and any(column.startswith(prefix) for column in features):
+        features = {
+            column.removeprefix(prefix): values
+            for column, values in features.items()
+            if column.startswith(prefix)
+        }
+    faults = [
+        f"columns.{kind} names {name!r}, which is no feature here; known are "
+        f"{', '.join(list(features)[:20])}"
+        for kind in ("numeric", "categorical", "text")
+        for name in getattr(declared, kind)
+        if name not in features
+    ]
+    if faults:
+        raise BadSettings(faults)
+    return {name: raw for name, raw in features.items() if name not in declared.ignored}

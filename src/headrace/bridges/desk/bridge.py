@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from ...adapters.sealing import Sealer
 from ...settings.fields import Section, about
@@ -72,6 +72,15 @@ class DeskSettings(Section, frozen=True, kw_only=True):
             "system's authorities are believed."
         ),
     ] = ""
+
+
+class Estimated(Struct, frozen=True):
+    """The accuracy of the model with its 95 % bounds, estimated from so many labels."""
+
+    accuracy: float
+    low: float
+    high: float
+    labels_n: int
 
 
 class Desk:

@@ -152,77 +152,59 @@ _LABELS = {
 }
 _NOTHING = {"type": "object"}
 
-_PATHS: dict[str, Any] = {
-    "/v1/login": {
-        "post": _describe_call(
-            "Open a session with a token",
-            {200: ("who you are", _make_object({"name": _TEXT, "role": _TEXT}))},
-            _make_object({"token": _TEXT}) | {"additionalProperties": False},
-        )
-    },
-    "/v1/logout": {"post": _describe_call("End the session", {204: ("done", None)})},
-    "/v1/me": {"get": _describe_call("Who you are, and the classes", {200: ("you", _ME)})},
-    "/v1/questions/next": {
-        "post": _describe_call(
-            "The next best question, leased to you",
-            {200: ("a question", _QUESTION), 204: ("there is none", None)},
-        )
-    },
-    "/v1/questions/{id}/guess": {
-        "get": _describe_call(
-            "What the model guesses",
-            {200: ("probabilities", _make_object({"classes": {"type": "object"}}))},
-            parameters=[_in_path("id")],
-        )
-    },
-    "/v1/questions/{id}/skip": {
-        "post": _describe_call(
-            "Let somebody else answer",
-            {204: ("done", None)},
-            parameters=[_in_path("id")],
-        )
-    },
-    "/v1/answers": {
-        "post": _describe_call("Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER)
-    },
-    "/v1/answers/undo": {
-        "post": _describe_call(
-            "Take your last answer back",
-            {200: ("its question", _make_object({"request_id": _TEXT}))},
-        )
-    },
-    "/v1/status": {"get": _describe_call("How things stand", {200: ("numbers", _STATUS)})},
-    "/v1/rounds": {
-        "post": _describe_call(
-            "Order a round; the same key again changes nothing",
-            {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
-            _WANTED,
-            _ORDERED,
-            may_be_empty=True,
-        )
-    },
-    "/v1/alertmanager": {
-        "post": _describe_call(
-            "Order a round by a message of Alertmanager; repeated, it changes nothing",
-            {
-                202: ("ordered", _ROUND),
-                200: ("ordered before", _ROUND),
-                204: ("the alerts are over, nothing is ordered", None),
-            },
-            _ALERTS,
-            [_LABELS],
-        )
-    },
-    "/v1/rounds/{key}": {
-        "get": _describe_call(
-            "What became of a round",
-            {200: ("the round", _ROUND)},
-            parameters=[_in_path("key")],
-        )
-    },
-    "/v1/openapi.json": {
-        "get": _describe_call("This description", {200: ("OpenAPI 3.1", _NOTHING)})
-    },
+_CALLS: dict[str, dict[str, Any]] = {
+    "POST /v1/login": _describe_call(
+        "Open a session with a token",
+        {200: ("who you are", _make_object({"name": _TEXT, "role": _TEXT}))},
+        _make_object({"token": _TEXT}) | {"additionalProperties": False},
+    ),
+    "POST /v1/logout": _describe_call("End the session", {204: ("done", None)}),
+    "GET /v1/me": _describe_call("Who you are, and the classes", {200: ("you", _ME)}),
+    "POST /v1/questions/next": _describe_call(
+        "The next best question, leased to you",
+        {200: ("a question", _QUESTION), 204: ("there is none", None)},
+    ),
+    "GET /v1/questions/{id}/guess": _describe_call(
+        "What the model guesses",
+        {200: ("probabilities", _make_object({"classes": {"type": "object"}}))},
+        parameters=[_in_path("id")],
+    ),
+    "POST /v1/questions/{id}/skip": _describe_call(
+        "Let somebody else answer",
+        {204: ("done", None)},
+        parameters=[_in_path("id")],
+    ),
+    "POST /v1/answers": _describe_call(
+        "Answer, or correct your answer", {201: ("taken", _GIVEN)}, _ANSWER
+    ),
+    "POST /v1/answers/undo": _describe_call(
+        "Take your last answer back",
+        {200: ("its question", _make_object({"request_id": _TEXT}))},
+    ),
+    "GET /v1/status": _describe_call("How things stand", {200: ("numbers", _STATUS)}),
+    "POST /v1/rounds": _describe_call(
+        "Order a round; the same key again changes nothing",
+        {202: ("ordered", _ROUND), 200: ("ordered before", _ROUND)},
+        _WANTED,
+        _ORDERED,
+        may_be_empty=True,
+    ),
+    "POST /v1/alertmanager": _describe_call(
+        "Order a round by a message of Alertmanager; repeated, it changes nothing",
+        {
+            202: ("ordered", _ROUND),
+            200: ("ordered before", _ROUND),
+            204: ("the alerts are over, nothing is ordered", None),
+        },
+        _ALERTS,
+        [_LABELS],
+    ),
+    "GET /v1/rounds/{key}": _describe_call(
+        "What became of a round",
+        {200: ("the round", _ROUND)},
+        parameters=[_in_path("key")],
+    ),
+    "GET /v1/openapi.json": _describe_call("This description", {200: ("OpenAPI 3.1", _NOTHING)}),
 }
 
 
@@ -232,6 +214,10 @@ def describe_api() -> dict[str, Any]:
     >>> sorted(describe_api()["paths"])[:3]
     ['/v1/alertmanager', '/v1/answers', '/v1/answers/undo']
     """
+    paths: dict[str, Any] = {}
+    for route, call in _CALLS.items():
+        method, path = route.split()
+        paths.setdefault(path, {})[method.lower()] = call
     return {
         "openapi": "3.1.0",
         "info": {"title": "Headrace desk", "version": "1"},
@@ -239,5 +225,5 @@ def describe_api() -> dict[str, Any]:
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-        "paths": _PATHS,
+        "paths": paths,
     }

@@ -25,12 +25,20 @@ from ...messages import LabelRequested
 from ...settings.http import is_loopback
 from ..bridge import Unreachable
 from .alerts import ordered_by
-from .bridge import Desk, DeskSettings
-from .calls import BODY_BYTES_MAX, AnswerGiven, Login, Refused, RoundWanted, read_body
+from .bridge import Desk, DeskSettings, Estimated
+from .calls import (
+    BODY_BYTES_MAX,
+    ROUTES,
+    AnswerGiven,
+    Login,
+    Refused,
+    RoundWanted,
+    Route,
+    read_body,
+)
 from .features import QUESTIONS_N, Usual
 from .openapi import describe_api
 from .people import Pace, People, Person
-from .routes import ROUTES, Route
 from .routing import Comparisons
 
 LABEL_MAX, NOTE_MAX = 500, 2_000
@@ -59,15 +67,6 @@ _KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 NOBODY = Person("", "viewer", "")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Estimated(msgspec.Struct, frozen=True):
-    """The accuracy of the model with its 95 % bounds, estimated from so many labels."""
-
-    accuracy: float
-    low: float
-    high: float
-    labels_n: int
 
 
 class Run(Protocol):

@@ -26,8 +26,7 @@ from ...label.consensus import standing
 from ...learn.intervals import typical_of
 from ...messages import Answer, LabelRequested
 from ..bridge import Delivery, Receipt, Reply
-from ..cells import Cells
-from ..database import open_database, open_transaction
+from ..database import Cells, open_database, open_transaction
 from .routing import HERE_S, WAITING_N, Known, choose_suited, is_as_they_come, rank_of
 
 UNDO_S = 5.0

@@ -17,10 +17,8 @@ from .format import (
     annotator_in,
     guess_of,
     image_of,
-    label_in,
     parse_json,
     text_of,
-    time_in,
 )
 from .settings import FilesSettings
 
@@ -71,11 +69,8 @@ class Argilla:
         if not isinstance(records, list):
             reading.fault("this is no file of Argilla: it is no JSON array of records")
             return reading
-        for n, record in enumerate(records, start=1):
-            if isinstance(record, dict):
-                self._read(n, record, reading)
-            else:
-                reading.fault("this is no record", n)
+        for n, record in reading.objects_in(records, "record"):
+            self._read(n, record, reading)
         return reading
 
     def _read(self, n: int, record: dict[str, Any], reading: Reading) -> None:
@@ -93,10 +88,10 @@ class Argilla:
             value = response.get("value")
             faults_n = reading.faults_n
             is_discarded = status == "discarded" or value is None
-            label = None if is_discarded else label_in(value, n, reading)
+            label = None if is_discarded else reading.label_in(value, n)
             if reading.faults_n > faults_n:
                 continue
-            at = time_in(response.get(self._settings.at or "at"), n, reading)
+            at = reading.time_in(response.get(self._settings.at or "at"), n)
             who = annotator_in(response, self._settings.annotator or "user_id")
             reading.given.append(Given(n, request_id, label, at, who))
 

@@ -14,13 +14,10 @@ from .format import (
     Given,
     Reading,
     annotator_in,
-    id_in,
-    label_in,
     lines_of,
     object_lines,
     parse_json,
     text_of,
-    time_in,
 )
 from .settings import FilesSettings
 
@@ -62,17 +59,12 @@ class Doccano:
 
     def _records(self, content: bytes, reading: Reading) -> Iterator[tuple[int, dict[str, Any]]]:
         whole = parse_json(content.removeprefix(b"\xef\xbb\xbf"))
-        if not isinstance(whole, list):
-            yield from lines_of(content, "doccano", reading)
-            return
-        for n, found in enumerate(whole, start=1):
-            if isinstance(found, dict):
-                yield n, found
-            else:
-                reading.fault("this is no example", n)
+        if isinstance(whole, list):
+            return reading.objects_in(whole, "example")
+        return lines_of(content, "doccano", reading)
 
     def _read(self, line: int, found: dict[str, Any], reading: Reading) -> None:
-        request_id = id_in(found, self._settings.request_id, line, reading)
+        request_id = reading.id_in(found, self._settings.request_id, line)
         if not request_id:
             return
         labels = found.get(self._label)
@@ -83,12 +75,9 @@ class Doccano:
         if not isinstance(labels, list):
             reading.fault(f"{self._label} is no list of labels", line)
             return
-        if len(labels) > 1:
-            reading.fault(f"{len(labels)} classes were chosen; one can be right", line)
-            return
-        label = label_in(labels[0], line, reading)
+        label = reading.only_label(labels, line)
         if label is None:
             return
-        at = time_in(found.get(self._settings.at or "at"), line, reading)
+        at = reading.time_in(found.get(self._settings.at or "at"), line)
         who = annotator_in(found, self._settings.annotator or "annotator")
         reading.given.append(Given(line, request_id, label, at, who))

@@ -8,7 +8,7 @@ classes, and what was read before is for `Files`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ...messages import LabelRequested, Value, class_name
-from ...observe.values import Refusal, seconds_of
+from ...observe.values import Refusal, seconds_of, shown
 from .settings import FilesSettings
 
 FAULTS_MAX = 1_000
@@ -54,6 +54,50 @@ class Reading:
         self.faults_n += 1
         if self.faults_n <= FAULTS_MAX:
             self.faults.append(f"line {line}: {sentence}" if line else sentence)
+
+    def id_in(self, found: dict[str, Any], name: str, line: int) -> str:
+        """The id of the request that a record is about; empty, and a fault, where it has none."""
+        value = found.get(name)
+        if isinstance(value, str) and value:
+            return value
+        self.fault(f"there is no {name}; the tool has to keep it from the task", line)
+        return ""
+
+    def label_in(self, value: object, line: int) -> str | None:
+        """A class that a tool wrote as text or number; None, and a fault, for anything else."""
+        if isinstance(value, str | int | float):
+            return class_name(value)
+        self.fault(f"the label is {shown(value)}; must be a text", line)
+        return None
+
+    def only_label(self, chosen: Collection[object], line: int, none: str = "") -> str | None:
+        """The one class that was chosen; None, and a fault, where it is not one, or is `none`."""
+        if len(chosen) == 1:
+            return self.label_in(next(iter(chosen)), line)
+        several = f"{len(chosen)} classes were chosen; one can be right"
+        self.fault(several if chosen or not none else none, line)
+        return None
+
+    def time_in(self, value: object, line: int) -> float | None:
+        """When it was answered: a number of seconds, or RFC 3339, in UTC if it says no zone.
+
+        None where there is nothing; a fault, and None, where it can't be read.
+        """
+        if value is None or value == "":
+            return None
+        try:
+            return seconds_of(value, "the time", UTC)
+        except (Refusal, OverflowError) as error:
+            self.fault(f"{error}; the time of the file is taken", line)
+            return None
+
+    def objects_in(self, array: list[Any], kind: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The objects of an array, each with its number from 1; what is none is a fault."""
+        for n, found in enumerate(array, start=1):
+            if isinstance(found, dict):
+                yield n, found
+            else:
+                self.fault(f"this is no {kind}", n)
 
 
 class Format(Protocol):
@@ -153,43 +197,7 @@ def parse_json(content: bytes) -> Any:
         return None
 
 
-def id_in(found: dict[str, Any], name: str, line: int, reading: Reading) -> str:
-    """The id of the request that a record is about; empty where it has none, which is a fault."""
-    value = found.get(name)
-    if isinstance(value, str) and value:
-        return value
-    reading.fault(f"there is no {name}; the tool has to keep it from the task", line)
-    return ""
-
-
-def label_in(value: object, line: int, reading: Reading) -> str | None:
-    """A class that a tool wrote as text or number; None, and a fault, for anything else."""
-    if isinstance(value, str | int | float):
-        return class_name(value)
-    reading.fault(f"the label is {_describe_value(value)}; must be a text", line)
-    return None
-
-
 def annotator_in(found: dict[str, Any], name: str) -> str:
     """Who answered, as text; empty where the record does not say."""
     value = found.get(name)
     return class_name(value) if isinstance(value, str | int | float) else ""
-
-
-def time_in(value: object, line: int, reading: Reading) -> float | None:
-    """When it was answered: a number of seconds, or RFC 3339, in UTC if it does not say its zone.
-
-    None where there is nothing; a fault, and None, where it can't be read.
-    """
-    if value is None or value == "":
-        return None
-    try:
-        return seconds_of(value, "the time", UTC)
-    except (Refusal, OverflowError) as error:
-        reading.fault(f"{error}; the time of the file is taken", line)
-        return None
-
-
-def _describe_value(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

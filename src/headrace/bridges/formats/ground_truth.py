@@ -16,12 +16,9 @@ from .format import (
     Given,
     Reading,
     annotator_in,
-    id_in,
     image_of,
-    label_in,
     lines_of,
     text_of,
-    time_in,
 )
 from .settings import FilesSettings
 
@@ -78,7 +75,7 @@ class GroundTruth:
 
     def _read(self, line: int, found: dict[str, Any], reading: Reading) -> bool:
         """Read one line; whether its label is a machine's."""
-        request_id = id_in(found, self._settings.request_id, line, reading)
+        request_id = reading.id_in(found, self._settings.request_id, line)
         name = self._attribute(found, line, reading) if request_id else ""
         if not name:
             return False
@@ -99,7 +96,7 @@ class GroundTruth:
         if label is not None:
             at = about.get("creation-date")
             who = annotator_in(about, self._settings.annotator or "job-name")
-            reading.given.append(Given(line, request_id, label, time_in(at, line, reading), who))
+            reading.given.append(Given(line, request_id, label, reading.time_in(at, line), who))
         return False
 
     def _attribute(self, found: dict[str, Any], line: int, reading: Reading) -> str:
@@ -118,12 +115,9 @@ class GroundTruth:
 
 def _read_class(about: dict[str, Any], line: int, reading: Reading) -> str | None:
     if "class-name" in about:
-        return label_in(about["class-name"], line, reading)
+        return reading.label_in(about["class-name"], line)
     several = about.get("class-map")
-    if isinstance(several, dict) and len(several) == 1:
-        return label_in(next(iter(several.values())), line, reading)
     if isinstance(several, dict):
-        reading.fault(f"{len(several)} classes were chosen; one can be right", line)
-    else:
-        reading.fault("the metadata has no class-name: is the job a classification?", line)
+        return reading.only_label(several.values(), line)
+    reading.fault("the metadata has no class-name: is the job a classification?", line)
     return None

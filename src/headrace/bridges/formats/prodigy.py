@@ -17,13 +17,10 @@ from .format import (
     annotator_in,
     classes_of,
     guess_of,
-    id_in,
     image_of,
-    label_in,
     lines_of,
     object_lines,
     text_of,
-    time_in,
 )
 from .settings import FilesSettings
 
@@ -75,7 +72,7 @@ class Prodigy:
         return reading
 
     def _read(self, line: int, found: dict[str, Any], reading: Reading) -> None:
-        request_id = id_in(found, self._settings.request_id, line, reading)
+        request_id = reading.id_in(found, self._settings.request_id, line)
         if not request_id:
             return
         answer = found.get("answer")
@@ -93,7 +90,7 @@ class Prodigy:
                 line=line,
                 request_id=request_id,
                 label=label,
-                at=time_in(found.get(self._settings.at or "_timestamp"), line, reading),
+                at=reading.time_in(found.get(self._settings.at or "_timestamp"), line),
                 annotator=annotator_in(found, who) or annotator_in(found, "_session_id"),
             )
         )
@@ -109,12 +106,13 @@ class Prodigy:
         chosen = found.get("accept")
         if isinstance(chosen, list) and "options" in found:
             # Rejected, with options: the task as a whole was turned down.
-            return None if answer == "reject" else _take_only(chosen, line, reading)
+            none = "it was accepted without a choice; ignore says that one can't tell"
+            return None if answer == "reject" else reading.only_label(chosen, line, none)
         name = self._settings.label or "label"
         if name not in found:
             reading.fault(f"there is neither `accept` with options nor `{name}`", line)
             return None
-        label = label_in(found[name], line, reading)
+        label = reading.label_in(found[name], line)
         return label if answer == "accept" else self._other(label, line, reading)
 
     def _other(self, label: str | None, line: int, reading: Reading) -> str | None:
@@ -128,13 +126,3 @@ class Prodigy:
             line,
         )
         return None
-
-
-def _take_only(chosen: list[Any], line: int, reading: Reading) -> str | None:
-    if len(chosen) == 1:
-        return label_in(chosen[0], line, reading)
-    if chosen:
-        reading.fault(f"{len(chosen)} classes were chosen; one can be right", line)
-    else:
-        reading.fault("it was accepted without a choice; ignore says that one can't tell", line)
-    return None

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from ...importing import nearest
 from ...messages import LabelRequested, Value
-from .format import Given, Reading, classes_of, guess_of, shorten_value, time_in
+from .format import Given, Reading, classes_of, guess_of, shorten_value
 from .settings import FilesSettings
 
 CELL_CHARS_MAX = 32_767
@@ -135,7 +135,7 @@ class Table:
             reading.fault("this is not UTF-8; save the table as CSV UTF-8", line)
             return
         when = row.get(self._at, "").strip()
-        at = time_in(_number_in(when), line, reading)
+        at = reading.time_in(_number_in(when), line)
         reading.given.append(Given(line, request_id, label, at, who))
 
 

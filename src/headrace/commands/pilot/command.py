@@ -25,10 +25,9 @@ from ...adapters.printing import decorate, make_wide_console
 from ...adapters.tables import read_table
 from ...errors import BadSettings
 from ...learn.models import build
-from ...pages.html import Curve, line_plot
 from ...query.strategies import resolve
 from ...settings import Settings
-from ..report import write_page
+from ..report import check_plots, write_page
 from .compare import RANDOM, describe_rejects, reaches_of, rows_of, write_advice
 from .expected import describe_expected, measure_costs
 from .history import History, Reading, history_of
@@ -289,8 +288,7 @@ def command(arguments: argparse.Namespace) -> int:
         model = msgspec.structs.replace(settings.model, name=arguments.model)
         settings = msgspec.structs.replace(settings, model=model)
     if arguments.html:
-        # Minutes of runs are not to end in a plot that can't be drawn.
-        line_plot([Curve("", [0.0, 1.0], [0.0, 1.0])], title="", x_label="", y_label="")
+        check_plots()
     table = read_table(
         arguments.history,
         _parse_slice(arguments.rows),

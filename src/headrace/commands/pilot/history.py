@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from ...adapters.tables import Raw, Table
 from ...adapters.tables.kinds import MISSING, Column, Kinds
-from ...adapters.tables.roles import feature_columns
-from ...adapters.tables.table import times_of, values_of
+from ...adapters.tables.table import feature_columns, times_of, values_of
 from ...errors import BadInput, BadSettings
 from ...messages import EventBatch, Value, class_name
 from ...observe.clock import clock_of, off_clock_told

@@ -12,24 +12,10 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from ...pages.html import (
-    Bar,
-    Curve,
-    Html,
-    Number,
-    Section,
-    Style,
-    bar_plot,
-    count,
-    events_plot,
-    interval,
-    line_plot,
-    make_page,
-    make_section,
-    make_table,
-    percent,
-    plus_minus,
-)
+from ...pages.drawing import Bar, Curve, Style
+from ...pages.html import Section, make_page, make_section, make_table
+from ...pages.markup import Html, Number, count, interval, percent, plus_minus
+from ...pages.plots import bar_plot, events_plot, line_plot
 from ...pages.report.parts import changed_settings
 from ...settings import Settings
 from .compare import RANDOM, Reach, Row, drift_points, group_outcomes, is_covered, mean_curve

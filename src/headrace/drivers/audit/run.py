@@ -17,7 +17,8 @@ from ...adapters.journal import Journal
 from ...adapters.snapshots.store import SnapshotStore
 from ...engine import Engine
 from ...settings import Settings
-from ..files.folder import differing_fields, replace_file
+from ...settings.reading import differing_fields
+from ..files.folder import replace_file
 from .acts import DECIDED, FOLDER, Acts
 from .records import RunRecords
 
@@ -161,7 +162,7 @@ class RunLog:
         then = msgspec.json.decode(
             (kept if kept.exists() else state / "settings.json").read_bytes()
         )
-        changed = [where for where, _, _ in differing_fields(then, now, "")]
+        changed = [where for where, _, _ in differing_fields(then, now)]
         code = state / "code.json"
         self._acts.record(
             "started",

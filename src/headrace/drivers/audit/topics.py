@@ -32,9 +32,8 @@ from ...messages import Answer, ForAnnotators, InputRejected, Withdrawal
 from ...query.orders import Order
 from ...settings import Settings
 from .acts import DECIDED
-from .entries import Entry
+from .entries import Entry, Places
 from .entries import entry_of as entry_about
-from .places import Places
 from .records import via_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ run are still there and say otherwise.
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ from ...adapters.sealing import Sealer, load_sealer
 from ...bridges.folder import PLACES
 from ...errors import BadInput
 from ...messages import ForAnnotators
-from ..files.folder import RunFolder
+from ..files.folder import RunFolder, is_running
 from ..files.sealed import opened_of
 from .acts import DECIDED, FOLDER
-from .entries import Entry, entry_of
-from .places import Places
+from .entries import Entry, Places, entry_of
 from .records import RunRecords
 from .summary import Summary
 
@@ -180,7 +178,7 @@ def _decided_in(found: Verified) -> ChainFound:
 
 def _compare_run(found: Verified, state: Path) -> None:
     """The entries of a run beside its journal, its decisions, its answers and its requests."""
-    is_live = _is_live(state)
+    is_live = is_running(state)
     chain = _decided_in(found)
     with ExitStack() as opened:
         try:
@@ -314,17 +312,3 @@ def _read_handed(path: Path, sealer: Sealer | None) -> Iterator[Entry]:
         whole = (line[:-1] for line in file if line.endswith(b"\n"))
         for line in opened_of(sealer, whole, "requests", 0):
             yield entry_of(_REQUESTS.decode(line))
-
-
-def _is_live(state: Path) -> bool:
-    """Whether a run has the folder just now."""
-    try:
-        lock = (state / "lock").open("rb")
-    except FileNotFoundError:
-        return False
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

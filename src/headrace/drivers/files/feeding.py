@@ -16,8 +16,8 @@ from pathlib import Path
 import msgspec
 
 from ...adapters.journal import Record, Span, Spans, digest, pair_asked
-from ...adapters.privacy_key import load_privacy
 from ...adapters.sealing import load_sealer
+from ...adapters.secret_files import load_privacy
 from ...adapters.snapshots.store import SnapshotStore
 from ...engine import Engine
 from ...errors import BadInput

@@ -5,15 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from ...adapters.journal import Journal
 from ...errors import BadInput, BadSettings
 from ...settings import Settings
+from ...settings.reading import differing_fields
 from .places import explain_no_run
 
 _ENCODER = msgspec.json.Encoder()
@@ -102,7 +102,7 @@ class RunFolder:
         faults = [
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
-            for where, then, now in differing_fields(there, here, "")
+            for where, then, now in differing_fields(there, here)
             if not decides_nothing(where)
         ]
         if bool(kept.sealing.keys_file) != bool(settings.sealing.keys_file):
@@ -197,13 +197,3 @@ def is_running(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def differing_fields(there: Any, here: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
-    """The path of every value that differs, what it was, and what it is."""
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name in dict.fromkeys((*there, *here)):
-            path = f"{where}.{name}" if where else name
-            yield from differing_fields(there.get(name), here.get(name), path)
-    elif there != here:
-        yield where, there, here

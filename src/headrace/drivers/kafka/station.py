@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from ...adapters.metrics.timings import Timings
-from ...adapters.privacy_key import load_privacy
 from ...adapters.sealing import load_sealer
+from ...adapters.secret_files import load_privacy
 from ...flow.shards import answers_decoder_of, decoder_of
 from ...messages import Output
 from ...query.record import Differences
@@ -57,7 +57,6 @@ class Station:
     ) -> None:
         self.settings = settings
         self.session: Session | None = None
-        self.sessions_n = 0
         self.timings = Timings(settings.stream)
         self.restarts_n: Counter[str] = Counter()
         self.lost_n: dict[str, int] = {}
@@ -116,7 +115,6 @@ class Station:
             state.topic.setting: state.found.partitions_n for state in found if state.found
         }
         self.session = self._make_session(partitions_n=partitions_n)
-        self.sessions_n += 1
         await self.session.run(stop)
 
     # -------------------------------------------------------------------------------- health

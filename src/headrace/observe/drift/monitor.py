@@ -24,7 +24,6 @@ from ...settings.drift import DriftSettings
 from ...stored_parts import Parts, join_parts, same_names, split_parts
 from .. import signals
 from ..schema import Schema
-from ..shares import FeatureShares
 from ..window import Columns, Window
 from .causes import missed_classes
 from .detectors import Detector, DriftLevel
@@ -281,26 +280,6 @@ class DriftMonitor:
             seq=seq,
         )
         return self._settle_level(at, seq, alarms)
-
-    @property
-    def feature_psi(self) -> dict[str, float]:
-        """Of the latest check: the population stability index by feature."""
-        return self.windows.feature_psi
-
-    @property
-    def feature_ratios(self) -> dict[str, float]:
-        """Of the latest check: the highest statistic over its threshold, by feature."""
-        return self.windows.feature_ratios
-
-    @property
-    def feature_shares(self) -> dict[str, FeatureShares]:
-        """Of the latest check: the distributions of the features that moved most."""
-        return self.windows.feature_shares
-
-    @property
-    def class_counts(self) -> tuple[list[int], list[int]]:
-        """Of the latest check: predictions by class, before and lately."""
-        return self.windows.class_counts
 
     # -------------------------------------------------------------------- the state machine
 

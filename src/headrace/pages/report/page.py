@@ -13,34 +13,21 @@ from ...query.open_questions import HIGHER, LOWER
 from ...report import Report
 from ...report.sections import ASKED_REASONS
 from ..chronicle import Chronicle, Sample, joined_spread
-from ..html import (
-    Bar,
-    Curve,
-    Html,
-    Number,
-    Section,
-    bar_plot,
-    count,
-    line_plot,
-    make_notice,
-    make_page,
-    make_section,
-    make_table,
-    percent,
-)
+from ..drawing import Bar, Curve
+from ..html import Section, make_notice, make_page, make_section, make_table
 from ..live.health import shorten_span
-from ..plots import layers_plot, strips_plot
+from ..markup import Html, Number, count, percent
+from ..plots import bar_plot, layers_plot, line_plot, strips_plot
 from .parts import (
     Axis,
     Cells,
-    bands_of,
     changed_settings,
     describe_outcome,
     describe_prediction,
     format_date,
+    over_time,
 )
-from .people import show_people
-from .quality import Twin, show_quality
+from .quality import Twin, show_people, show_quality
 
 ROWS_MAX = 30
 """Rows of a table of things that happened; the latest."""
@@ -183,9 +170,7 @@ def _show_drift(chronicle: Chronicle, axis: Axis) -> Section:
         [(name, [sample.statistics.get(name, np.nan) for sample in samples]) for name in names],
         [axis.of(sample) for sample in samples],
         title="Drift statistics by signal and detector, each divided by its threshold",
-        x_label=axis.label,
-        bands=bands_of(chronicle, axis),
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
         note="Dashed: the threshold; above it the watch fires. Right: the highest value. The "
         "strip is the highest of each stretch, so that no peak is lost; ADWIN has no statistic "
         "but its alarm.",
@@ -253,11 +238,9 @@ def _show_labels(chronicle: Chronicle, axis: Axis) -> Section:
     plot = line_plot(
         curves,
         title="Labels so far",
-        x_label=axis.label,
         y_label="labels",
-        bands=bands_of(chronicle, axis),
         percent_y=False,
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
         note="Earned: what was paid and what may still be asked. An expired request gives its "
         "label back. Unused labels don't pile up beyond the budget's burst.",
     )
@@ -317,10 +300,8 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
         layers,
         xs,
         title="Labels asked so far, by reason",
-        x_label=axis.label,
         y_label="labels",
-        bands=bands_of(chronicle, axis),
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
     )
     told: list[Cells] = [[r, count(there[r]), ASKED_REASONS.get(r, "")] for r in reasons]
     joined_n = max(1, len(samples) // SPREADS_N)
@@ -338,11 +319,9 @@ def _show_requests(chronicle: Chronicle, axis: Axis) -> Section:
             )
         ],
         title="Chance with which an event was asked about (propensity)",
-        x_label=axis.label,
         y_label="chance",
-        bands=bands_of(chronicle, axis),
         log_y=True,
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
         note="Each label counts 1 / chance in the estimate: few very small ones make it unsure.",
     )
     reasons_table = make_table(["reason", "labels", "what it means"], told, caption="Why")

@@ -6,21 +6,24 @@ See `report.page`, which has the sections.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from ...learn.estimate import Estimate
+from ...learn.intervals import Z, wilson
 from ...messages import DriftChanged, LabelDisputed, LabelSettled, RequestExpired, RequestWithdrawn
 from ...observe.schema import Schema
-from ...observe.signals import is_wrong
+from ...observe.signals import is_wrong, likeliest
 from ...report import Report
 from ...settings import Settings
-from ..chronicle import Asked, Chronicle, Happened, Sample, wilson_interval
-from ..html import Number, count, interval, percent
-from ..plots import Band
+from ...settings.reading import differing_fields
+from ..chronicle import Asked, Chronicle, Happened, Sample
+from ..drawing import Band
+from ..markup import Number, count, interval, percent
 
 Points = tuple[list[float], list[float]]
 Cells = list[str | None]
@@ -122,6 +125,12 @@ def bands_of(chronicle: Chronicle, axis: Axis) -> list[Band]:
     return bands
 
 
+def over_time(chronicle: Chronicle, axis: Axis) -> dict[str, Any]:
+    """What every plot over the run has: its x axis, and the bands of the drift level."""
+    bands = bands_of(chronicle, axis)
+    return {"x_label": axis.label, "time_x": axis.is_time, "bands": bands}
+
+
 def _close_band(bands: list[Band], start: float, stop: float, level: str) -> None:
     if level == "WARNING":
         bands.append(Band(start, stop, "warning"))
@@ -147,7 +156,7 @@ def half_blind(estimate: Estimate) -> float | None:
     """
     if estimate.accuracy is None or not estimate.labels_n:
         return None
-    low, high = wilson_interval(estimate.accuracy, estimate.labels_n)
+    low, high = wilson(estimate.accuracy, estimate.labels_n, Z)
     return (high - low) / 2.0
 
 
@@ -209,11 +218,11 @@ def describe_choosing(report: Report) -> str:
     )
 
 
-def describe_prediction(prediction: Mapping[str, float]) -> str | None:
+def describe_prediction(prediction: dict[str, float]) -> str | None:
     """The likeliest class with its probability; None where nothing was predicted."""
     if not prediction:
         return None
-    likely = max(prediction, key=lambda name: prediction[name])
+    likely = likeliest(prediction)
     return f"{likely[:40]} {100 * prediction[likely]:.0f}%"
 
 
@@ -235,16 +244,5 @@ def describe_outcome(asked: Asked) -> str:
 
 def changed_settings(settings: Settings) -> list[tuple[str, str]]:
     """The settings that are not at their defaults: dotted name and value."""
-    return _find_changed(msgspec.to_builtins(settings), msgspec.to_builtins(Settings()), "")
-
-
-def _find_changed(values: object, defaults: object, path: str) -> list[tuple[str, str]]:
-    if values == defaults:
-        return []
-    if isinstance(values, dict) and isinstance(defaults, dict):
-        return [
-            pair
-            for name, value in values.items()
-            for pair in _find_changed(value, defaults.get(name), f"{path}.{name}" if path else name)
-        ]
-    return [(path, str(values))]
+    default, now = msgspec.to_builtins(Settings()), msgspec.to_builtins(settings)
+    return [(path, str(value)) for path, _, value in differing_fields(default, now)]

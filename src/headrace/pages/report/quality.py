@@ -1,4 +1,4 @@
-"""The section of a run's page that says how right the model is, and how surely that is known.
+"""The sections of a run's page on how right the model is, how surely, and who answered.
 
 A run can't be compared with what chance would have asked, so the comparison is of what is known:
 by all labels, by the control draws alone, by as many labels drawn blindly. The demo has a twin.
@@ -14,29 +14,22 @@ import numpy as np
 from ...learn.estimate import Estimate
 from ...learn.quality import Rate
 from ...messages import ModelAdopted
+from ...report import AnnotatorReport
 from ..chronicle import Chronicle
-from ..html import (
-    Curve,
-    Html,
-    Number,
-    Section,
-    count,
-    interval,
-    line_plot,
-    make_section,
-    make_table,
-    percent,
-)
+from ..drawing import Curve
+from ..html import Section, make_section, make_table
+from ..markup import Html, Number, count, interval, percent
+from ..plots import line_plot
 from .parts import (
     Axis,
     Cells,
-    bands_of,
     describe_calibration,
     describe_choosing,
     explain_control,
     half_blind,
     half_of,
     make_sureness_row,
+    over_time,
 )
 
 CLASSES_SHOWN_MAX = 30
@@ -80,7 +73,6 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
         for trial in chronicle.trials
         if isinstance(trial.output, ModelAdopted)
     ]
-    bands = bands_of(chronicle, axis)
     estimates = [s.report.estimates.accuracy for s in chronicle.samples if s.report is not None]
     if not estimates and chronicle.report is not None:
         estimates = [chronicle.report.estimates.accuracy]
@@ -95,11 +87,9 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
     accuracy = line_plot(
         _drop_empty(curves),
         title="Accuracy on arrival, with its 95 % interval",
-        x_label=axis.label,
         y_label="share right",
         marks=marks,
-        bands=bands,
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
         note=f"Each point stands at the end of the {count(window_n)} events, at most, that it "
         "speaks of, as far as labels were back.",
     )
@@ -113,10 +103,8 @@ def show_quality(chronicle: Chronicle, axis: Axis, twin: Twin | None) -> Section
             ]
         ),
         title="How unsure: half the width of the interval",
-        x_label=axis.label,
         y_label="half width",
-        bands=bands,
-        time_x=axis.is_time,
+        **over_time(chronicle, axis),
     )
     return make_section(
         "How right is the model?", accuracy, *explain_control(twin is not None),
@@ -234,3 +222,61 @@ def _make_sureness_table(chronicle: Chronicle) -> Html:
             rows.append([blind, count(found.labels_n), None, None, width])
     header = ["", "labels", "accuracy", "95 % interval, %", "half width, points"]
     return make_table(header, rows, caption="How sure, by which labels")
+
+
+_PEOPLE_HEADER = [
+    "annotator",
+    "answers",
+    "could not tell",
+    "compared",
+    "agreed",
+    "95 %",
+    "gold",
+    "right",
+    "95 %",
+    "typical delay, s",
+    "95 %",
+    "agreed less",
+]
+_PEOPLE_CAPTION = (
+    "Compared: with a label that others gave too. Agreed: with that label. Gold: questions whose "
+    "answer an expert has given. Right: with that answer. Typical delay: the "
+    "geometric mean from request to answer. Agreed less: how often that was noticed."
+)
+
+
+def show_people(chronicle: Chronicle) -> Section:
+    """Who answered, as a table."""
+    report = chronicle.report
+    if report is None or not report.annotators.most_active:
+        return make_section("Who answered?", "Nobody, as far as is known.")
+    alpha = "" if report.annotators.agreement is None else (
+        f"Agreement beyond chance (Krippendorff's alpha): {report.annotators.agreement:.2f}."
+    )  # fmt: skip
+    falls = [
+        f"{a.fall_sentence[0].upper()}{a.fall_sentence[1:]}."
+        for a in report.annotators.most_active
+        if a.fall
+    ]
+    rows = [_make_person_row(a) for a in report.annotators.most_active]
+    return make_section(
+        "Who answered?", alpha, *falls, make_table(_PEOPLE_HEADER, rows, caption=_PEOPLE_CAPTION)
+    )
+
+
+def _make_person_row(a: AnnotatorReport) -> Cells:
+    low, typical, high = a.typical_latency_s or (None, None, None)
+    return [
+        a.name or "(no name)",
+        count(a.answers_n),
+        count(a.refused_n),
+        count(a.compared_n),
+        percent(a.agreed_n / a.compared_n) if a.compared_n else None,
+        " to ".join(percent(bound) for bound in a.agreed_between or ()) or None,
+        count(a.gold_n) if a.gold_n else None,
+        percent(a.gold_right_n / a.gold_n) if a.gold_n else None,
+        " to ".join(percent(bound) for bound in a.gold_between or ()) or None,
+        None if typical is None else count(typical),
+        None if low is None or high is None else f"{count(low)} to {count(high)}",
+        count(a.falls_n) if a.falls_n else None,
+    ]
