@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from headrace import Settings
 from headrace.drivers.kafka import client
 from headrace.flow.commits import COMMIT_S
-from headrace.flow.training import FOLDED_AT_ONCE_MAX
+from headrace.flow.training import FOLDED_AT_ONCE_MAX, FOLDING_S_MAX
 from scaling_costs import Costs
 from scaling_state import Frozen, Sharing, Wire
 
@@ -95,7 +95,6 @@ class Worker:
     of: Costs
     load: Load
     in_flight: int = DEFAULTS.worker.batches_in_flight_max
-    folded_max: int = FOLDED_AT_ONCE_MAX
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     events: float = 0.0
     labels: float = 0.0
@@ -129,7 +128,7 @@ class Worker:
         """Seconds of one turn: labels, a poll's events, and the brokers' word on them."""
         of, wire, load = self.of, self.found.wire, self.load
         shards_n = load.shards_n
-        labels_n = min(float(self.folded_max), self.labels)
+        labels_n = min(folded_a_turn(of, wire, shards_n), self.labels)
         self.labels -= labels_n
         cpu = self.spend("fold", labels_n * (of.fold + wire.read))
         cpu += self.spend("tell first", shards_n * min(1.0, labels_n) * of.first)
@@ -169,6 +168,12 @@ class Worker:
         return cpu + written_n * self.found.write_s
 
 
+def folded_a_turn(of: Costs, wire: Wire, shards_n: float) -> float:
+    """Labels that a worker of so many shards folds before events have their turn again."""
+    of_one = of.fold + wire.read + shards_n * of.foreign
+    return min(float(FOLDED_AT_ONCE_MAX), max(1.0, FOLDING_S_MAX / of_one))
+
+
 def desks_for(of: Costs, wire: Wire, labels_s: float) -> int:
     """Desk partitions that take a tenth of a core each at most; never fewer than the default."""
     return max(DEFAULTS.kafka.desk_partitions, math.ceil(labels_s / desk_max(of, wire, 0.1)))
@@ -186,19 +191,18 @@ def needed(
     events_s: float,
     share: float,
     in_flight: int = DEFAULTS.worker.batches_in_flight_max,
-    folded_max: int = FOLDED_AT_ONCE_MAX,
 ) -> tuple[Load, Outcome]:
     """The fewest workers that hold this; as many as there are partitions if none do."""
     labels_s = events_s * share
     desks_n = desks_for(of, found.wire, labels_s)
     load = Load(partitions_n, events_s, labels_s, workers_n=partitions_n, desks_n=desks_n)
     few, many = 0, partitions_n
-    best = Worker(found, of, load, in_flight, folded_max).play()
+    best = Worker(found, of, load, in_flight).play()
     if not best.is_held:
         return load, best
     while many - few > 1:
         middle = (few + many) // 2
-        tried = Worker(found, of, replace(load, workers_n=middle), in_flight, folded_max).play()
+        tried = Worker(found, of, replace(load, workers_n=middle), in_flight).play()
         if tried.is_held:
             many, best = middle, tried
         else:

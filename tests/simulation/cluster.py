@@ -265,6 +265,7 @@ class Worker:
             lost_n=self.lost_n,
             recomputed=self.recomputed,
             woke=self.woke(),
+            timer=lambda: self.cluster.now,
             privacy=self.cluster.privacy,
             seals=self.cluster.seals,
             rules=self.cluster.rules,

@@ -12,7 +12,6 @@ from headrace.flow.effects import Follow, Load, Look, Part
 from headrace.flow.flow import Flow
 from headrace.flow.tapes import Tapes
 from headrace.flow.topic_ids import TopicIds
-from headrace.flow.training import Training
 from simulation.cluster_audit import Audit, is_caught
 from simulation.cluster_logs import KEPT, LOG_FAULTS
 from simulation.cluster_worlds import FED_S, World
@@ -141,7 +140,7 @@ def goes_on_without_the_beginning_of_the_training_log(patch: pytest.MonkeyPatch)
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
         first, end, *_ = (yield Look((part,)))[part]
-        self.open_training(Training(log, max(first, position), end, self._start_retraining))
+        self.open_training(self._make_training(log, max(first, position), end))
         self.agenda.give(Follow(part, max(first, position)))
 
     begin = Tapes.begin

@@ -32,8 +32,9 @@ from . import wire
 READ_AHEAD_MAX = 5_000
 """Entries read and not yet folded; then reading waits."""
 
-FOLDED_AT_ONCE_MAX = 50
-"""Entries folded before events have their turn again."""
+FOLDED_AT_ONCE_MAX = 500
+FOLDING_S_MAX = 0.05
+"""So many entries are folded, in so many seconds, before events have their turn again."""
 
 
 def new_log(settings: Settings) -> TrainingLog:
@@ -54,11 +55,18 @@ class Attempt:
 class Training:
     """A training log and the offset up to which it is folded: `position`, of the next entry.
 
-    `end` is where the log ended when it was opened.
+    `end` is where the log ended when it was opened. `run` starts a retraining; `timer` says how
+    long folding takes, in seconds from any moment.
     """
 
     def __init__(
-        self, log: TrainingLog, position: int, end: int, run: Callable[[RetrainJob], None]
+        self,
+        log: TrainingLog,
+        position: int,
+        end: int,
+        *,
+        run: Callable[[RetrainJob], None],
+        timer: Callable[[], float],
     ) -> None:
         self.log = log
         self.position = position
@@ -67,6 +75,7 @@ class Training:
         self.unreadable_n = 0
         self.is_decider = False
         self._run = run
+        self._timer = timer
         self._ahead: deque[tuple[int, Logged | None, Origin | None]] = deque()
         self._attempt: Attempt | None = None
         self._said: set[tuple[str, int]] = set()
@@ -99,9 +108,11 @@ class Training:
     def fold_ready(self, on_entry: Callable[[Folded], None]) -> None:
         """Fold what was read, telling of each entry that counts; some at a time.
 
+        How many that are changes no decision: each step of a shard says up to where it was folded.
         Stops before an adoption whose challenger is still in training here: until then the shards
         go on with the champion, at a version that they name.
         """
+        until = self._timer() + FOLDING_S_MAX
         for _ in range(min(FOLDED_AT_ONCE_MAX, len(self._ahead))):
             offset, entry, origin = self._ahead[0]
             challenger = None
@@ -117,6 +128,8 @@ class Training:
             elif (folded := self.log.fold(entry, origin, challenger)) is not None:
                 self._keep_folded(folded)
                 on_entry(folded)
+            if self._timer() >= until:
+                return
 
     def catch_up(self) -> bool:
         """Whether all was folded just now that was there when the log was opened; true once."""

@@ -5,7 +5,7 @@ The flow and its routines (`takeover`, `saving`, `deadlines`) share it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..observe.answers import AnswersDecoder
@@ -35,7 +35,8 @@ class FlowSetup:
 
     `writer` tells its steps from those of any other. `partitions_n` is how many each topic has, by
     the name of its setting. `lost_n` counts, by log, records that were deleted unread, `recomputed`
-    by how much decisions of a journal differ when they are made again. `woke` is when it begins.
+    by how much decisions of a journal differ when they are made again. `woke` is when it begins;
+    `timer` says how long something takes, in seconds from any moment.
     `rules` is what decisions follow from, by name (`learn.rules`). Without `privacy` requests show
     what the settings say.
     """
@@ -48,6 +49,7 @@ class FlowSetup:
     lost_n: dict[str, int]
     recomputed: Differences
     woke: Woke
+    timer: Callable[[], float]
     privacy: Privacy | None = None
     seals: Seals | None = None
     rules: Mapping[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class WorkerState:
         self.decoder = setup.decoder
         self.partitions_n = setup.partitions_n
         self.recomputed = setup.recomputed
+        self.timer = setup.timer
         elapsed = setup.woke.elapsed
         self.agenda = Agenda()
         self.clocks = Clocks(settings.worker.quiet_tick_s, setup.woke)

@@ -96,6 +96,7 @@ class Session:
             lost_n=lost_n,
             recomputed=recomputed,
             woke=Woke(clock(), time.monotonic()),
+            timer=time.perf_counter,
             privacy=privacy,
             seals=seals,
             rules=rules,
