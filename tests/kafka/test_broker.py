@@ -19,7 +19,7 @@ from kafka.broker import Address, Broker, BrokerMissing, skip_unless_kafka
 from repo.tree import ROOT
 
 NUMBERS = [b"%d" % i for i in range(100)]
-GONE_S_MAX = READ_S_MAX = 30.0
+GONE_S_MAX = READ_S_MAX = 90.0
 # A program that starts a broker, tells its process id, and waits to be killed.
 OWNER = """
 import sys
