@@ -31,12 +31,12 @@ broker: $(READY)  ## fetch what tests/kafka runs on: Apache Kafka, if there are 
 kafka: $(READY) broker  ## a broker on loopback for a first look, until Ctrl-C, and what to run beside it
 	PYTHONPATH=tests $(BIN)/python -m kafka.look $(ARGS)
 
-test: $(READY) broker  ## set up, then run all tests but those of endurance
+test: $(READY) broker  ## set up, then run all tests but the long ones
 	@# Compiled once, not by each worker and by each program that a test starts.
 	@$(BIN)/python -m compileall -q src
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not long" $(ARGS)
 
-test-long: $(READY) broker  ## the tests of endurance: more clusters, kills and outages, the consoles of RUN.md
+test-long: $(READY) broker  ## the long tests: more clusters, kills, outages and seeds, the consoles of RUN.md
 	@$(BIN)/python -m compileall -q src
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long $(ARGS)
 

@@ -22,7 +22,7 @@ from worlds import SMALL, settings_with
 
 NAME = "canary-Ms-Kim"
 NUMBER = 8_675_309.125
-EVENTS_N = 350
+EVENTS_N = 260
 WORLDS = {
     "committee": {"model": {"name": "committee"}},
     "naive bayes in rounds": {
@@ -108,7 +108,7 @@ def fed(settings, events, order_at, order, pieces=None):
     return engine, outputs, inputs
 
 
-HERS = tuple(event.id for event in events_of(EVENTS_N) if event.id.startswith(NAME))
+HERS = tuple(event.id for event in events_of(400) if event.id.startswith(NAME))
 # As `headrace erase` gives it, which looks through the log of events for their ids.
 ORDER = ErasureOrdered(at=0.0, event_ids=HERS, field="customer", values=(NAME,), key="k1")
 
@@ -137,11 +137,11 @@ def test_nothing_of_her_is_left_in_the_state(world):
 def test_nothing_is_left_of_what_happened_before_a_time(world):
     settings = settings_with(**WORLDS[world])
     others = events_of(EVENTS_N, who="somebody else")
-    events = [*events_of(EVENTS_N)[:260], *others[260:]]
-    at = events[260].at
-    # Hers end at 260, and so do the examples; what is younger stays.
+    events = [*events_of(EVENTS_N)[:190], *others[190:]]
+    at = events[190].at
+    # Hers end at 190, and so do the examples; what is younger stays.
     order = ErasureOrdered(at=0.0, before=at, examples_before=at, is_unlearned=True, key="k1")
-    engine, outputs, inputs = fed(settings, events, 320, order)
+    engine, outputs, inputs = fed(settings, events, 240, order)
     assert NAME.encode() not in engine.snapshot()
     assert b"somebody else" in engine.snapshot()
     told = [one for one in outputs if isinstance(one, SubjectErased)]
@@ -214,7 +214,7 @@ def test_events_of_others_stay_and_come_again_as_they_were():
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_stream_goes_on_the_same_at_any_split_and_from_a_snapshot(world):
     settings, events = settings_with(**WORLDS[world]), events_of(EVENTS_N)
-    _, outputs, inputs = fed(settings, events, 220, ORDER)
+    _, outputs, inputs = fed(settings, events, 170, ORDER)
     assert any(isinstance(one, SubjectErased) for one in outputs)
     whole = Engine(settings=settings)
     assert encoded(whole.feed(inputs)) == encoded(outputs)

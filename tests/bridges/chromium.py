@@ -26,9 +26,9 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-quic"),
     *("--hide-scrollbars", "--mute-audio", "--remote-debugging-port=0"),
 )
-START_S_MAX = 30.0
-REPLY_S_MAX = 20.0
-WAIT_S_MAX = 10.0
+# For a browser on a machine that does much else.
+START_S_MAX = REPLY_S_MAX = 90.0
+WAIT_S_MAX = 60.0
 
 CODES = {"/": "Slash", "?": "Slash", " ": "Space"}
 

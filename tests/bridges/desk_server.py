@@ -30,7 +30,7 @@ from headrace.engine import Engine
 from headrace.messages import Answer, Features, LabelRequested
 from headrace.query.budgets import Share
 
-START_S_MAX = 10.0
+START_S_MAX = 60.0
 
 
 class LittleRun:

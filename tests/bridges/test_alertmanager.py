@@ -83,7 +83,7 @@ class Alertmanager(Served):
             return False
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+        with urllib.request.urlopen(self.url + path, timeout=60) as reply:
             return str(reply.read().decode())
 
     def fire(self, began: datetime, *, stream: str = "payments", ended: bool = False) -> None:
@@ -96,7 +96,7 @@ class Alertmanager(Served):
             data=json.dumps([alert]).encode(),
             headers={"Content-Type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def count(self, what: str) -> float:
         wanted = rf'^alertmanager_{what}{{integration="webhook"}} (\S+)$'

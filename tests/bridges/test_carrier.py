@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bridges.programs import wait_for
 from bridges.requests import request
 from headrace.bridges.bridge import Delivery, Receipt, Reply, Unreachable
 from headrace.bridges.carrier import Carrier
@@ -112,13 +113,13 @@ def test_a_tool_that_is_away_loses_nothing_and_is_told_what_may_be_there(tool, e
     stop = threading.Event()
     runner = threading.Thread(target=carrier.run, args=(stop, 0.01))
     runner.start()
-    while not said:
-        pass
-    tool.is_away = False
-    while len(said) < 2:
-        pass
-    stop.set()
-    runner.join(10)
+    try:
+        wait_for(lambda: said, "word of the tool")
+        tool.is_away = False
+        wait_for(lambda: len(said) > 1, "word that it is back")
+    finally:
+        stop.set()
+        runner.join()
     assert said == [
         "the tool is away: no route to the tool; trying again until it is back",
         "the tool is back",

@@ -33,7 +33,7 @@ def hooked(studio: Studio, tmp_path: Path) -> Iterator[Studio]:
 
 
 def called(port: int, secret: str, method: str = "POST", body: bytes = b"{}") -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, "/", body, {HEADER: secret})
         return connection.getresponse().status

@@ -104,8 +104,13 @@ def test_a_pilot_of_a_few_rows_has_its_page(rows_n: int, tmp_path: Path) -> None
     assert "</html>" in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["s", "ms", "us", "ns"])
-@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+@pytest.mark.parametrize(
+    ("kind", "zone"),
+    [
+        *((kind, None) for kind in ("s", "ms", "us", "ns")),
+        *(("ms", "UTC"), ("ns", "UTC"), ("us", "Europe/Berlin")),
+    ],
+)
 def test_times_of_parquet_are_read_in_any_unit(
     kind: str, zone: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

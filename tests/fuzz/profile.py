@@ -6,7 +6,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES_N = int(os.environ.get("HEADRACE_FUZZ_N", "200"))
+EXAMPLES_N = int(os.environ.get("HEADRACE_FUZZ_N", "100"))
 """Inputs that a target tries; `make fuzz` sets it."""
 
 fuzzed = settings(

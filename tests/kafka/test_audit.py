@@ -21,7 +21,7 @@ from headrace.drivers.kafka.topics_reader import TopicsReader
 from headrace.messages import Answer, RequestExpired
 from headrace.settings import load_for_kafka
 
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 TOPICS = ("requests", "answers", "training", "drift")
 
 

@@ -20,7 +20,7 @@ from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC
 from headrace.settings import parse
 from headrace.testing.bridges import ListRig
 
-WITHIN_S = 30.0
+WITHIN_S = 120.0
 
 
 class Labelled(ListRig):

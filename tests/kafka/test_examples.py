@@ -125,7 +125,7 @@ def check_topics(broker: Any, prefix: str) -> None:
 
 def once(*command: Any) -> None:
     """Run a program to its end, which must be a good one."""
-    done = run_python(*map(str, command), timeout=90)
+    done = run_python(*map(str, command))
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -134,7 +134,7 @@ def test_program_that_reaches_no_broker_says_so_and_ends_with_2(name: str, tmp_p
     settings = tmp_path / "headrace.toml"
     # Port 9 is nobody's.
     settings.write_text('[kafka]\nservers = ["127.0.0.1:9"]\n')
-    done = run_python(str(EXAMPLES / name), "--settings", str(settings), timeout=60)
+    done = run_python(str(EXAMPLES / name), "--settings", str(settings))
     assert done.returncode == 2
     assert done.stderr.startswith(f"{name.removesuffix('.py')}: no broker can be spoken to")
     assert "Traceback" not in done.stderr
@@ -143,7 +143,7 @@ def test_program_that_reaches_no_broker_says_so_and_ends_with_2(name: str, tmp_p
 def test_programs_refuse_plaintext_beyond_loopback(tmp_path: Path) -> None:
     settings = tmp_path / "headrace.toml"
     settings.write_text('[kafka]\nservers = ["kafka.example.org:9092"]\n')
-    done = run_python(str(EXAMPLES / "producer.py"), "--settings", str(settings), timeout=60)
+    done = run_python(str(EXAMPLES / "producer.py"), "--settings", str(settings))
     assert done.returncode == 2
     assert "allow_plaintext" in done.stderr
 

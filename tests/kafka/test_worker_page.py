@@ -21,7 +21,7 @@ from repo.tree import ROOT
 
 PAGE = (ROOT / "docs" / "WORKER.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
-WITHIN_S = 60.0
+WITHIN_S = 120.0
 # A tool of Faust's own: what it prints of itself goes to standard output, log lines to the other.
 LINES = ("text", "json")
 

@@ -64,6 +64,8 @@ def test_an_estimator_keeps_the_contract_of_a_model(name: str) -> None:
     check_contract(ESTIMATORS[name], in_two_processes=False)
 
 
+# The presets show that two processes are compared; here it is that scikit-learn is alike in them.
+@pytest.mark.long
 def test_a_model_is_the_same_in_two_processes() -> None:
     check_contract(GaussianNB)
 

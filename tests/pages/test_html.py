@@ -176,7 +176,7 @@ def test_plots_are_empty_without_points_and_do_not_fail():
 _NUMBERS = st.floats()
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.tuples(_NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS), max_size=8), st.booleans())
 def test_any_numbers_can_be_drawn(rows: list[tuple[float, float, float, float]], is_time: bool):
     xs, ys, low, high = ([row[j] for row in rows] for j in range(4))

@@ -1,6 +1,6 @@
 """Spending, recounted from the messages alone: never above what is earned, nor far below it.
 
-The model is a stub that learns nothing but class frequencies: ten thousand events one at a time
+The model is a stub that learns nothing but class frequencies: five thousand events one at a time
 are about the engine here, and river's learners would only make it slower.
 """
 
@@ -27,7 +27,7 @@ from headrace import (
 from headrace.messages import Input, Output
 from headrace.settings import parse
 
-EVENTS_N = 10_000
+EVENTS_N = 5_000
 UNSPENT_MAX = 5
 """Labels that may be left at the end, beside the reserve."""
 
@@ -150,7 +150,7 @@ def test_no_settings_of_a_budget_overspend(
     is_withdrawn=st.booleans(),
     chunk=st.integers(1, 60),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_late_answers_overspend_nothing(
     budget: dict[str, float],
     late_answers: str,

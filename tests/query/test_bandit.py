@@ -97,7 +97,7 @@ WORLDS = {
 @pytest.mark.parametrize("late_n", [0, 20])
 @pytest.mark.parametrize("world", WORLDS)
 def test_it_is_never_worse_than_random_beyond_the_regret_it_states(world: str, late_n: int) -> None:
-    seeds_n, labels_n = 8, 600
+    seeds_n, labels_n = 4, 600
     short, stated = [], []
     for seed in range(seeds_n):
         bandit = with_arms(2, labels_n=labels_n)
@@ -184,7 +184,9 @@ def test_a_copy_shares_nothing_that_moves() -> None:
     assert pickle.dumps(bandit) == before
 
 
-def test_it_keeps_the_contract_of_a_rule() -> None:
+def test_it_keeps_the_contract_of_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    # `make test-long` has all the seeds, of every rule.
+    monkeypatch.setattr("headrace.testing.online.SEEDS_N", 80)
     check_online(lambda: made("bandit", {"arms": ["split", "quantile_filter"]}))
 
 

@@ -147,10 +147,22 @@ def test_any_batches_ask_the_same_under_quotas(asked: str) -> None:
     assert encoded(Engine(settings=settings).feed(run.inputs)) == encoded(run.outputs)
 
 
-@pytest.mark.parametrize("asked", ASKED)
-def test_propensities_are_the_frequencies_under_quotas(asked: str) -> None:
+@pytest.mark.parametrize(
+    ("asked", "runs", "off_max"),
+    [
+        ("rank", 24, 0.16),
+        ("rounds", 24, 0.16),
+        # Its smallest chances are rarely drawn, and count for much when they are.
+        ("split", 60, 0.12),
+        pytest.param("rank", 60, 0.12, marks=pytest.mark.long),
+        pytest.param("rounds", 60, 0.12, marks=pytest.mark.long),
+    ],
+)
+def test_propensities_are_the_frequencies_under_quotas(
+    asked: str, runs: int, off_max: float
+) -> None:
     """Weighted by 1/p the requests count the events, in a slice with a quota and outside it."""
-    n, runs = 400, 60
+    n = 400
     rng = np.random.default_rng(5)
     x, is_large = rng.normal(size=n), rng.random(n) < 0.1
     events = [
@@ -192,7 +204,7 @@ def test_propensities_are_the_frequencies_under_quotas(asked: str) -> None:
     # Of the first events nothing is known yet, and of the last the round is still to come.
     inner = (np.arange(n) >= 100) & (np.arange(n) < n - 10)
     for part in (is_large, ~is_large):
-        assert weights[part & inner].mean() == pytest.approx(1.0, abs=0.12)
+        assert weights[part & inner].mean() == pytest.approx(1.0, abs=off_max)
     share_of_large = asked_n[1] / asked_n.sum()
     # On arrival doubt, and need with it, have little say while there are few labels.
     assert share_of_large > 1.15 * is_large.mean()

@@ -14,12 +14,22 @@ from headrace.query.ruled import RuledArrivals
 from headrace.query.rules import RULES, Arriving, Draw, Rule, made, options_of
 from headrace.query.rules.threshold import chance_below
 from headrace.testing import check_online
+from headrace.testing.online import SEEDS_N
 from query.pools import pool_of
 
 
+@pytest.mark.parametrize("seeds_n", [80, pytest.param(SEEDS_N, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", RULES)
-def test_every_rule_keeps_the_contract(name: str) -> None:
+def test_every_rule_keeps_the_contract(
+    name: str, seeds_n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seeds are what costs: fewer try the draw of each rule, all that of the first below."""
+    monkeypatch.setattr("headrace.testing.online.SEEDS_N", seeds_n)
     check_online(lambda: made(name, {}))
+
+
+def test_a_rule_keeps_the_contract_as_it_is_shipped() -> None:
+    check_online(lambda: made("random", {}))
 
 
 # --------------------------------------------------------------------------- broken on purpose

@@ -9,6 +9,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,13 @@ OPTIONAL = ("matplotlib", "pandas", "prometheus_client", "pyarrow", "rich")
 OWN_SECONDS_MAX = 1.0
 
 
-def imported(module: Path) -> Iterator[str]:
+@cache
+def imported(module: Path) -> tuple[str, ...]:
     """Dotted names of what a module imports, anywhere in it, relative ones resolved."""
+    return tuple(_imported(module))
+
+
+def _imported(module: Path) -> Iterator[str]:
     package = ("headrace", *module.parent.parts)
     for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

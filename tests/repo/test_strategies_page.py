@@ -7,5 +7,5 @@ from warm import run_python
 
 
 def test_the_page_has_every_strategy_and_its_options() -> None:
-    done = run_python(str(ROOT / "docs" / "strategies.py"), "--check", timeout=60)
+    done = run_python(str(ROOT / "docs" / "strategies.py"), "--check")
     assert (done.returncode, done.stdout) == (0, "")

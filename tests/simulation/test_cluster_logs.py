@@ -17,6 +17,7 @@ from simulation.cluster_logs import KEPT, LOG_FAULTS
 from simulation.cluster_worlds import FED_S, World
 
 SEEDS = range(5_000, 5_004)
+HALVES = [SEEDS[:2], pytest.param(SEEDS[2:], marks=pytest.mark.long)]
 BUSY = ("kill", "join")
 
 
@@ -35,17 +36,21 @@ def test_whatever_happens_to_a_log_is_told_and_no_label_is_lost(fault: str) -> N
         assert wrong_in(seed, (fault, *BUSY)) == [], f"World({seed})"
 
 
+@pytest.mark.parametrize("seeds", HALVES)
 @pytest.mark.parametrize("log", KEPT)
-def test_a_log_that_is_deleted_ends_the_workers_with_a_sentence(log: str) -> None:
-    for seed in SEEDS:
+def test_a_log_that_is_deleted_ends_the_workers_with_a_sentence(log: str, seeds: range) -> None:
+    for seed in seeds:
         world = lived(seed, f"delete_{log}")
         topic = getattr(world.cluster.kafka, log)
         assert any(topic in sentence for sentence in world.cluster.refused)
 
 
+@pytest.mark.parametrize("seeds", HALVES)
 @pytest.mark.parametrize("log", ["events", "journal", "training"])
-def test_when_a_log_is_put_back_all_goes_on_as_if_it_had_never_been_gone(log: str) -> None:
-    for seed in SEEDS:
+def test_when_a_log_is_put_back_all_goes_on_as_if_it_had_never_been_gone(
+    log: str, seeds: range
+) -> None:
+    for seed in seeds:
         world = lived(seed, f"delete_{log}", puts_back=True)
         assert world.refused
         assert world.cluster.refused == []

@@ -29,7 +29,10 @@ BROKEN_SEEDS = [*range(5, 30), *range(5)]
 SEEN_SEEDS = range(5, 12)
 
 
-@pytest.mark.parametrize("first", range(0, len(SEEDS), 5))
+@pytest.mark.parametrize(
+    "first",
+    [pytest.param(0, marks=pytest.mark.long), *range(5, len(SEEDS), 5)],
+)
 def test_every_world_passes_the_audit(first: int) -> None:
     for seed in SEEDS[first : first + 5]:
         world = simulate(seed, events_n=EVENTS_N)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import signal
 import subprocess
-import time
+from contextlib import contextmanager
 
 import pytest
 
-from commands.runs import Stream, lines_of
+from bridges.programs import answered, wait_for
+from commands.runs import Stream
 from headrace import cli
 from warm import start_python
 
@@ -26,23 +26,17 @@ def stream(tmp_path):
     return Stream(tmp_path)
 
 
-class Process:
-    """`headrace bridge files` beside a stream."""
-
-    def __init__(self, stream, settings):
-        command = ["-m", "headrace", "bridge", "files", "--every", "0.02"]
-        command += ["--state", str(stream.places.state), "--settings", str(settings)]
-        self._process = start_python(*command, stderr=subprocess.PIPE)
-
-    def until(self, holds):
-        end = time.monotonic() + 30
-        while not holds():
-            assert time.monotonic() < end
-            time.sleep(0.02)
-
-    def stop(self, sign=signal.SIGTERM):
-        self._process.send_signal(sign)
-        return self._process.communicate(timeout=20)[1]
+@contextmanager
+def started(stream, settings):
+    """`headrace bridge files` beside a stream, killed at the end of the block."""
+    command = ["-m", "headrace", "bridge", "files", "--every", "0.02"]
+    command += ["--state", str(stream.places.state), "--settings", str(settings)]
+    process = start_python(*command, stderr=subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_table_goes_out_and_comes_back_though_the_bridge_is_killed(stream, tmp_path):
@@ -56,13 +50,8 @@ def test_a_table_goes_out_and_comes_back_though_the_bridge_is_killed(stream, tmp
     def tables():
         return list((home / "tasks").glob("*.csv"))
 
-    def answers():
-        return lines_of(stream.places.answers) if stream.places.answers.exists() else []
-
-    process = Process(stream, settings)
-    process.until(tables)
-    process.stop(signal.SIGKILL)
-    process = Process(stream, settings)
+    with started(stream, settings):
+        wait_for(tables, "table")
 
     def rows():
         found = []
@@ -71,22 +60,27 @@ def test_a_table_goes_out_and_comes_back_though_the_bridge_is_killed(stream, tmp
                 found += csv.DictReader(file)
         return found
 
-    process.until(lambda: len(rows()) >= len(asked))
-    assert [row["request_id"] for row in rows()] == asked
+    with started(stream, settings):
+        wait_for(lambda: len(rows()) >= len(asked), "row for each request")
+        assert [row["request_id"] for row in rows()] == asked
+        write_answers(home, asked)
+        wait_for(stream.places.answers.exists, "answer")
+    with started(stream, settings) as process:
+        wait_for(lambda: answered(stream) == set(asked), "answer to each request")
+        process.terminate()
+        process.wait(120)
+    stream.run()
+    settled = stream.decisions("LabelSettled")
+    assert {one["request_id"]: one["label"] for one in settled} == dict.fromkeys(asked, "yes")
 
+
+def write_answers(home, asked):
+    """The table of an annotator who says yes to all, and to one that was never asked."""
     with (home / "answers" / "ada.csv").open("w", newline="") as file:
         table = csv.DictWriter(file, fieldnames=["request_id", "label", "annotator"])
         table.writeheader()
         table.writerows({"request_id": one, "label": "YES", "annotator": "ada"} for one in asked)
         table.writerow({"request_id": "other", "label": "yes", "annotator": "ada"})
-    process.until(stream.places.answers.exists)
-    process.stop(signal.SIGKILL)
-    process = Process(stream, settings)
-    process.until(lambda: {one["request_id"] for one in answers()} == set(asked))
-    process.stop()
-    stream.run()
-    settled = stream.decisions("LabelSettled")
-    assert {one["request_id"]: one["label"] for one in settled} == dict.fromkeys(asked, "yes")
 
 
 def test_headrace_check_finds_what_does_not_fit(tmp_path, capsys):

@@ -26,16 +26,24 @@ from headrace.messages import Context, Moments
 from learn.columns import Columns
 
 RIVER_CHECKS = list(yield_checks(Committee(memory_n=30)))
+NAMES = [check.__name__ for check in RIVER_CHECKS]
+BETWEEN = {i for i, name in enumerate(NAMES) if name in NAMES[:i] and name in NAMES[i + 1 :]}
+"""Checks on other streams than the first and the last of their kind."""
 SKIPPED = Committee()._unit_test_skips()
 
 
-@pytest.mark.parametrize("i", range(len(RIVER_CHECKS)))
+@pytest.mark.parametrize(
+    "i",
+    [
+        pytest.param(i, marks=[pytest.mark.long] if i in BETWEEN else [])
+        for i in range(len(RIVER_CHECKS))
+    ],
+)
 def test_it_passes_rivers_own_checks(i):
     """All members on the first and the last stream of each check, one on those between."""
-    names = [check.__name__ for check in RIVER_CHECKS]
-    is_between = names[i] in names[:i] and names[i] in names[i + 1 :]
-    if names[i] not in SKIPPED:
-        RIVER_CHECKS[i](Committee(memory_n=30, members=[Discriminant()] if is_between else None))
+    if NAMES[i] not in SKIPPED:
+        members = [Discriminant()] if i in BETWEEN else None
+        RIVER_CHECKS[i](Committee(memory_n=30, members=members))
 
 
 def test_it_is_fit_for_the_core():
@@ -64,7 +72,13 @@ def share_right(model, events, labels, learn_n):
 
 
 @pytest.mark.parametrize(
-    ("k", "d", "labels_n", "least"), [(2, 2, 60, 0.9), (10, 30, 100, 0.9), (100, 40, 550, 0.8)]
+    ("k", "d", "labels_n", "least"),
+    [
+        (2, 2, 60, 0.9),
+        (10, 30, 100, 0.9),
+        (40, 40, 220, 0.8),
+        pytest.param(100, 40, 550, 0.8, marks=pytest.mark.long),
+    ],
 )
 def test_few_and_many_classes(k, d, labels_n, least):
     events, labels = blobs(labels_n + 100, k, d, seed=1, apart=4.0)
