@@ -7,7 +7,7 @@ backlog anywhere, what is due by it may be far ahead of the events that lead to 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from .effects import Bounds, Part, Woke
 from .overdue import is_live
@@ -17,10 +17,11 @@ class Clocks:
     """`events` is the clock of the events, `wall` that of the day, `elapsed` never jumps; seconds.
 
     When something is overdue by the clock of the day, the group is looked at, at most once in
-    `quiet_s`.
+    `quiet_s`. `timer` says how long something takes, in seconds from any moment.
     """
 
-    def __init__(self, quiet_s: float, woke: Woke) -> None:
+    def __init__(self, quiet_s: float, woke: Woke, timer: Callable[[], float]) -> None:
+        self.timer = timer
         self.events = -math.inf
         self.wall, self.elapsed = woke.now, woke.elapsed
         self._quiet_s = quiet_s

@@ -182,7 +182,7 @@ class Flow(WorkerState):
 
     def _make_training(self, log: TrainingLog, position: int, end: int) -> Training:
         run = self._start_retraining
-        return Training(log, position, end, run=run, timer=self.timer)
+        return Training(log, position, end, run=run, timer=self.clocks.timer)
 
     def _start_retraining(self, job: RetrainJob) -> None:
         self.agenda.start(self._await_retraining(job))

@@ -66,10 +66,9 @@ class WorkerState:
         self.decoder = setup.decoder
         self.partitions_n = setup.partitions_n
         self.recomputed = setup.recomputed
-        self.timer = setup.timer
         elapsed = setup.woke.elapsed
         self.agenda = Agenda()
-        self.clocks = Clocks(settings.worker.quiet_tick_s, setup.woke)
+        self.clocks = Clocks(settings.worker.quiet_tick_s, setup.woke, setup.timer)
         self.group = Membership(elapsed)
         self.owned = Owned(settings.kafka)
         self.commits = Commits(elapsed)
