@@ -159,7 +159,7 @@ def test_with_follow_it_waits_for_more_until_told_to_stop(places, source):
     assert copied(places) == ids(0, 45)
 
 
-def wait_for(is_so, within_s=90.0):
+def wait_for(is_so, within_s=180.0):
     until = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < until
