@@ -102,18 +102,18 @@ def advise(given: Constraints) -> Advice:
         raise BadSettings(faults)
     labels_n = _labels_n(given)
     share = _share(given, labels_n)
-    strategy = _strategy(given, labels_n, share.value)
-    choices = [share, strategy, _control(given, labels_n), _model(given)]
-    workflow, batch_n = _workflow(given, labels_n, strategy.value)
+    strategy = _choose_strategy(given, labels_n, share.value)
+    choices = [share, strategy, _control(given, labels_n), _choose_model(given)]
+    workflow, batch_n = _choose_workflow(given, labels_n, strategy.value)
     choices += workflow
-    choices += _rare(given)
-    choices += _time(given, batch_n)
+    choices += _choose_quota(given)
+    choices += _choose_times(given, batch_n)
     kinds = {choice.setting: choice.value for choice in workflow}
     return Advice(
         choices=tuple(choices),
         batch_n=batch_n,
         workflow=kinds.get("query.workflow.kind", "arrival"),
-        balance=_balance(given, labels_n),
+        balance=_weigh_costs(given, labels_n),
     )
 
 
@@ -171,7 +171,7 @@ def _share(given: Constraints, labels_n: int) -> Choice:
     return Choice("query.budget.share", max(share, 1e-6), limit, f"{why} allows")
 
 
-def _strategy(given: Constraints, labels_n: int, share: float) -> Choice:
+def _choose_strategy(given: Constraints, labels_n: int, share: float) -> Choice:
     def choose(value: str, rule: str, reason: str) -> Choice:
         return Choice("query.strategy", value, rule, reason)
 
@@ -215,7 +215,7 @@ def _control(given: Constraints, labels_n: int) -> Choice:
     return Choice(setting, 0.25, "default", why)
 
 
-def _model(given: Constraints) -> Choice:
+def _choose_model(given: Constraints) -> Choice:
     if given.is_explained:
         why = "its weights say which feature speaks for which class"
         return Choice("model.name", "logistic", "explained", why)
@@ -223,7 +223,7 @@ def _model(given: Constraints) -> Choice:
     return Choice("model.name", "committee", "default", why)
 
 
-def _workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Choice], int]:
+def _choose_workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Choice], int]:
     """The workflow's settings and the questions of a batch."""
     n, label_s, retrain_s = given.annotators, given.label_s, given.retrain_s
     batch_n = max(1, math.ceil(retrain_s * n / label_s))
@@ -253,7 +253,7 @@ def _workflow(given: Constraints, labels_n: int, strategy: str) -> tuple[list[Ch
     return [*kind("adaptive", "several at work", why), batch(batch_n), seconds], batch_n
 
 
-def _rare(given: Constraints) -> list[Choice]:
+def _choose_quota(given: Constraints) -> list[Choice]:
     if given.rarest_share is None or given.rarest_share >= RARE:
         return []
     labels_max = min(2_000, math.ceil(10 / given.rarest_share))
@@ -261,7 +261,7 @@ def _rare(given: Constraints) -> list[Choice]:
     return [Choice("query.cold_start.labels_max", labels_max, "rare class", why)]
 
 
-def _time(given: Constraints, batch_n: int) -> list[Choice]:
+def _choose_times(given: Constraints, batch_n: int) -> list[Choice]:
     """Time to answer: the rest of the day and the night, and the queue before each annotator."""
     queue_s = given.label_s * math.ceil(batch_n / given.annotators)
     away_s = (24.0 - given.hours_per_day) * 3_600.0
@@ -273,7 +273,7 @@ def _time(given: Constraints, batch_n: int) -> list[Choice]:
     ]
 
 
-def _balance(given: Constraints, labels_n: int) -> Balance:
+def _weigh_costs(given: Constraints, labels_n: int) -> Balance:
     events_n = given.events_per_hour * 24.0 * given.days
     worth = events_n * given.error_cost
     labelling = labels_n * given.label_cost

@@ -63,10 +63,10 @@ class Assessing(Watched):
         else:
             scores = known.probabilities[start - known.start :]
         self._assessed_version = version
-        self._assessed = said = self._assessment(run, start, scores)
+        self._assessed = said = self._make_assessment(run, start, scores)
         return said
 
-    def _assessment(self, run: Run, start: int, scores: NDArray[np.float64]) -> Assessment:
+    def _make_assessment(self, run: Run, start: int, scores: NDArray[np.float64]) -> Assessment:
         stop = start + len(scores)
         served, classes_n = run.served[start:stop], len(self.schema.classes)
         is_served = self.settings.evaluation.judged == "served"

@@ -44,7 +44,9 @@ def pool_of(
         at=events.at,
         X=events.rows,
         is_category=_are_categories(schema, events.rows.shape[1]),
-        probabilities=_facing(model, events.served, len(schema.classes), uncertainty_from),
+        probabilities=_select_probabilities(
+            model, events.served, len(schema.classes), uncertainty_from
+        ),
         wanted_n=wanted_n,
         **more,
     )
@@ -73,7 +75,7 @@ def pool_arriving(
         at=run.at[part],
         X=run.rows[part],
         is_category=_are_categories(schema, run.rows.shape[1]),
-        probabilities=_facing(
+        probabilities=_select_probabilities(
             probabilities, run.served[part], len(schema.classes), uncertainty_from
         ),
         wanted_n=1,
@@ -143,7 +145,7 @@ def _are_categories(schema: Schema, width: int) -> NDArray[np.bool_]:
     return np.array([kind == "categorical" for kind in schema.kinds[:width]], dtype=np.bool_)
 
 
-def _facing(
+def _select_probabilities(
     model: NDArray[np.float64], served: NDArray[np.float64], k: int, uncertainty_from: str
 ) -> NDArray[np.float64]:
     """The probabilities that uncertainty is read from, over k classes; each row by itself.

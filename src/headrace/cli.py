@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     _write_in_any_encoding()
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(words[0] if words else "").parse_args(words)
+    arguments = _make_parser(words[0] if words else "").parse_args(words)
     from .errors import BadInput, BadSettings, BrokenInvariant  # noqa: PLC0415 - help is quick
 
     try:
@@ -96,7 +96,7 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
     return "".join(_IN_ASCII.get(mark, "?") for mark in text), error.end
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
+def _make_parser(command: str) -> argparse.ArgumentParser:
     """A parser that knows the arguments of one command, and the names of all."""
     parser = argparse.ArgumentParser(
         prog="headrace",

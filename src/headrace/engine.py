@@ -182,7 +182,7 @@ class Engine:
                 for piece in self._events(message, wake_at):
                     yield self.privacy.all_shown(piece)
             else:
-                outputs = self._one(message)
+                outputs = self._feed_message(message)
                 self._report = None
                 if outputs:
                     yield self.privacy.all_shown(outputs)
@@ -232,16 +232,16 @@ class Engine:
         if events:
             yield batch_of(events)
 
-    def _one(self, message: Input | Refused) -> list[Output]:
+    def _feed_message(self, message: Input | Refused) -> list[Output]:
         match message:
             case Answer():
                 return self._routed(self.desk.answered(named(message), self._clock))
             case Withdrawal():
                 return self._routed(self.desk.withdrawn(message, self._clock))
             case Tick():
-                return self._ticked(message.at)
+                return self._feed_tick(message.at)
             case RoundOrdered() | RollBackOrdered() | ErasureOrdered():
-                return self._ticked(message.at) + self._ordered(message)
+                return self._feed_tick(message.at) + self._ordered(message)
             case RetrainFinished():
                 return self._finished(message)
             case Refused():
@@ -276,7 +276,7 @@ class Engine:
         """The time to date things with; before the first event it is the epoch's start."""
         return self.now if np.isfinite(self.now) else 0.0
 
-    def _ticked(self, at: float) -> list[Output]:
+    def _feed_tick(self, at: float) -> list[Output]:
         if not isinstance(at, float | int | np.number) or not np.isfinite(at):
             raise BadSettings(f"a tick's at is {at!r}; must be seconds since the epoch")
         return pass_time(self.now, at, self._advanced, self.next_deadline)

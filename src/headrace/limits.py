@@ -64,12 +64,12 @@ def limits_reached(
         _features(schemas),
         _categories(schemas),
         _classes(schemas),
-        _mistyped(schemas),
+        _check_mistyped(schemas),
         _numbers_in_texts(schemas),
         _numbers_as_texts(schemas),
         _not_finite(schemas),
         _draws_waiting(given_up_n),
-        _slices(schemas, slices),
+        _check_slices(schemas, slices),
         _row_by_row(*row_by_row),
     )
     return tuple(limit for limit in found if limit.n)
@@ -87,7 +87,7 @@ def _features(schemas: Sequence[Schema]) -> Limit:
 
 
 def _categories(schemas: Sequence[Schema]) -> Limit:
-    by_name = _added(schema.unused.full for schema in schemas)
+    by_name = _add_counts(schema.unused.full for schema in schemas)
     n, most = sum(by_name.values()), max((s.categories_max for s in schemas), default=0)
     text = (
         f"{n:,} values of features with more than {most:,} categories, told apart no more "
@@ -107,8 +107,8 @@ def _classes(schemas: Sequence[Schema]) -> Limit:
     return Limit(kind="classes", n=len(names), sentence=text)
 
 
-def _mistyped(schemas: Sequence[Schema]) -> Limit:
-    by_name = _added(schema.unused.mistyped for schema in schemas)
+def _check_mistyped(schemas: Sequence[Schema]) -> Limit:
+    by_name = _add_counts(schema.unused.mistyped for schema in schemas)
     n = sum(schema.unused.mistyped_n for schema in schemas)
     text = (
         f"{n:,} values of another kind than their feature has, taken as missing "
@@ -119,7 +119,7 @@ def _mistyped(schemas: Sequence[Schema]) -> Limit:
 
 
 def _numbers_in_texts(schemas: Sequence[Schema]) -> Limit:
-    by_name = _added(schema.unused.numbers_in_texts for schema in schemas)
+    by_name = _add_counts(schema.unused.numbers_in_texts for schema in schemas)
     n = sum(by_name.values())
     text = (
         f"{n:,} numbers in features whose first value was a text, taken as categories "
@@ -153,7 +153,7 @@ def _draws_waiting(n: int) -> Limit:
     return Limit(kind="draws_waiting", n=n, sentence=text)
 
 
-def _slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
+def _check_slices(schemas: Sequence[Schema], slices: Iterable[str]) -> Limit:
     known = dict.fromkeys(name for schema in schemas for name in schema.names)
     found = unknown_features(slices, known) if known else {}
     text = (
@@ -173,7 +173,7 @@ def _row_by_row(model: str, events_n: int) -> Limit:
     return Limit(kind="row_by_row", n=events_n if is_told else 0, sentence=text)
 
 
-def _added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def _add_counts(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for part in parts:
         for name, n in part.items():

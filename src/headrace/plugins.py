@@ -160,7 +160,7 @@ class ScikitActiveml:
                 candidates=np.arange(len(asked), len(X)),
                 batch_size=min(n, pool.wanted_n),
                 return_utilities=True,
-                **self._saying(points, pool),
+                **self._wrap_predictions(points, pool),
             )
         first = np.asarray(utilities, dtype=np.float64)[0, len(asked) :]
         # One of theirs chooses the same candidate twice where all are alike.
@@ -177,14 +177,17 @@ class ScikitActiveml:
         except TypeError as error:
             raise BadSettings(f"query.options of {self.kind} can't be used: {error}") from None
 
-    def _saying(self, points: NDArray[np.float64], pool: Pool) -> dict[str, Any]:
+    def _wrap_predictions(self, points: NDArray[np.float64], pool: Pool) -> dict[str, Any]:
         """The classifier, or one for each member, as an argument of `query`."""
         by = KINDS[self.name]
         if by == "clf":
-            return {"clf": _theirs(points, pool.probabilities), "fit_clf": False}
+            return {"clf": _wrap_said(points, pool.probabilities), "fit_clf": False}
         if by == "ensemble":
             members = pool.probabilities[np.newaxis] if pool.members is None else pool.members
-            return {"ensemble": [_theirs(points, said) for said in members], "fit_ensemble": False}
+            return {
+                "ensemble": [_wrap_said(points, said) for said in members],
+                "fit_ensemble": False,
+            }
         return {}
 
 
@@ -246,7 +249,7 @@ def _takes_number(function: Callable[..., Any]) -> bool:
         return False
 
 
-def _theirs(points: NDArray[np.float64], said: NDArray[np.float64]) -> Any:
+def _wrap_said(points: NDArray[np.float64], said: NDArray[np.float64]) -> Any:
     """`Said` as a classifier of scikit-activeml."""
     base: Any = imported("query.strategy", "skactiveml.base:SkactivemlClassifier")
     kind = type("Classifier", (Said, base), {"__init__": Said.__init__})

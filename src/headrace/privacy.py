@@ -126,13 +126,13 @@ class Privacy:
                 event_id = self.event_id(output.event_id)
                 return msgspec.structs.replace(output, event_id=event_id)
             case InputRejected():
-                return self._rejection(output)
+                return self._show_rejection(output)
         return output
 
     def event_id(self, event_id: str) -> str:
         """What is said of an event's id."""
         is_hashed = self.is_active and self.settings.event_id == "hashed"
-        return self._hashed("", event_id) if is_hashed else event_id
+        return self._hash_text("", event_id) if is_hashed else event_id
 
     def features(self, features: Features) -> Features:
         """Of these features those that are shown, as they are shown, in the same order."""
@@ -165,7 +165,7 @@ class Privacy:
             return request
         key = request.key
         if key is not None and self.settings.key != "shown":
-            key = self._hashed("key", key) if self.settings.key == "hashed" else None
+            key = self._hash_text("key", key) if self.settings.key == "hashed" else None
         return msgspec.structs.replace(
             request,
             event_id=self.event_id(request.event_id),
@@ -174,7 +174,7 @@ class Privacy:
             context=self._context(request.context),
         )
 
-    def _rejection(self, rejected: InputRejected) -> InputRejected:
+    def _show_rejection(self, rejected: InputRejected) -> InputRejected:
         if rejected.reason in _OF_ANSWERS:
             return rejected
         return msgspec.structs.replace(
@@ -200,14 +200,14 @@ class Privacy:
             return value
         text = class_name(value)
         if rule.kind == "hash":
-            return self._hashed(f"feature {name}", text)
+            return self._hash_text(f"feature {name}", text)
         if rule.kind == "round":
             return _rounded(value, rule.step)
         # Of a short text the last characters would be most of it.
         has_end = 0 < 2 * rule.last_n <= len(text)
         return MASK + text[-rule.last_n :] if has_end else MASK
 
-    def _hashed(self, purpose: str, text: str) -> str:
+    def _hash_text(self, purpose: str, text: str) -> str:
         """The same text gives the same hash, and in another feature another one."""
         content = f"{len(purpose)}:{purpose}{text}".encode("utf-8", "surrogatepass")
         return hmac.digest(self._key, content, "sha256")[:HASH_BYTES].hex()

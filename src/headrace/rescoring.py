@@ -30,11 +30,11 @@ def rescore_open(
     if not asking.open.is_place(watched.events_n):
         return changes
     if asking.open.is_due(watched.model.version) and not at_random():
-        changes = _changes(asking, watched, now)
+        changes = _find_changes(asking, watched, now)
     return asking.rescored(changes)
 
 
-def _changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescored]:
+def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescored]:
     model, schema = watched.model, watched.schema
     latest = watched.window.since(watched.events_n - LATEST_N)
     questions = asking.open.questions(asking.remembered.open_keys)

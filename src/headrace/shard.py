@@ -128,7 +128,7 @@ class Shard(Assessing):
         outputs = self._drawn(look, run.keys[start:stop], now)
         if change is not None:
             outputs += self._drifted(change, now)
-        return outputs + self._counted(now)
+        return outputs + self._run_due(now)
 
     def _counted_n(self) -> int:
         """Events until the next counted point."""
@@ -181,7 +181,7 @@ class Shard(Assessing):
 
     def ask_drawn(self, events: Columns, row: int, now: float, drawn: Drawn | None) -> list[Output]:
         """Ask this one of the events: the control draw fell on it, or `drawn` did on arrival."""
-        candidate = self._candidate(events, row)
+        candidate = self._make_candidate(events, row)
         self._mark_asked(events, row)
         if drawn is None:
             self._expect(events, row)
@@ -195,11 +195,11 @@ class Shard(Assessing):
         self.asking.tell_drawn(events, row, drawn)
         return [*self.asking.arrived(candidate, drawn, self.model.version, now, priority)]
 
-    def _counted(self, now: float) -> list[Output]:
+    def _run_due(self, now: float) -> list[Output]:
         """What is due because so many events were observed."""
         outputs: list[Output] = []
         if self.events_n % self.settings.drift.check_every_n == 0:
-            outputs += self._check(now)
+            outputs += self._check_drift(now)
         outputs += rescore_open(self.asking, self, self._at_random, now)
         every_n = self.settings.query.rounds.regular_n
         if self.asking.arrivals is None and every_n and self.events_n % every_n == 0:
@@ -325,7 +325,7 @@ class Shard(Assessing):
             return []
         candidates = []
         for row in chosen:
-            candidates.append(self._candidate(events, row))
+            candidates.append(self._make_candidate(events, row))
             self._mark_asked(events, row)
         outputs: list[Output] = [*self.asking.requests(decision, candidates, self.model.version)]
         judges = self.asking.judges(decision.strategy)
@@ -354,7 +354,7 @@ class Shard(Assessing):
         is_new = self.events_n - self._drift_from <= self.settings.drift.hold_n
         return "drift" if is_new and self.drift.level is DriftLevel.DRIFT else None
 
-    def _candidate(self, events: Columns, row: int) -> Candidate:
+    def _make_candidate(self, events: Columns, row: int) -> Candidate:
         about = self.schema, self.model, self.moments, self.now
         return candidate_with_context(events, row, *about)
 
@@ -376,7 +376,7 @@ class Shard(Assessing):
 
     # ------------------------------------------------------------------------ drift and ends
 
-    def _check(self, now: float) -> list[Output]:
+    def _check_drift(self, now: float) -> list[Output]:
         kept = self.window, self.reservoir.view()
         change = self.drift.check(*kept, self.schema, at=now, seq=self.events_n)
         return [] if change is None else self._drifted(change, now)

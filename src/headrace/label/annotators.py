@@ -229,13 +229,13 @@ class Annotators:
         when that was, seconds.
         """
         for (answers, truth), sign in ((before, -1), (after, 1)):
-            for answer in _naming(answers, truth):
+            for answer in _select_naming(answers, truth):
                 annotator = self._counts(answer.annotator)
                 annotator.gold_n += sign
                 annotator.gold_right_n += sign * (answer.label == truth)
                 annotator.count_class(str(truth), sign, sign * (answer.label == truth))
-        known = {answer.annotator for answer in _naming(*before)}
-        for answer in _naming(*after):
+        known = {answer.annotator for answer in _select_naming(*before)}
+        for answer in _select_naming(*after):
             if answer.annotator not in known:
                 self._counts(answer.annotator).steadiness.compared(answer.label == after[1], at)
 
@@ -264,11 +264,11 @@ class Annotators:
 
 def _with_others(answers: Sequence[Answer], label: str | None) -> list[Answer]:
     """The answers that can be compared with a label that others gave too."""
-    named = _naming(answers, label)
+    named = _select_naming(answers, label)
     return named if len(named) > 1 else []
 
 
-def _naming(answers: Sequence[Answer], label: str | None) -> list[Answer]:
+def _select_naming(answers: Sequence[Answer], label: str | None) -> list[Answer]:
     """The answers that name a class, if there is one to compare them with."""
     return [answer for answer in answers if answer.label is not None] if label is not None else []
 

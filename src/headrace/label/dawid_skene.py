@@ -134,7 +134,7 @@ class Reliability:
             before = self._window[place]
             if before is not None and (before.voices, before.known) == (heard.voices, known):
                 return
-            self._remove(place)
+            self._remove_request(place)
         if sum(said is not None for _, said in heard.voices) < (2 if known is None else 1):
             return
         if place is None:
@@ -154,10 +154,10 @@ class Reliability:
         self._next = (place + 1) % WINDOW_N
         if place == len(self._window):
             self._window.append(None)
-        self._remove(place)
+        self._remove_request(place)
         return place
 
-    def _remove(self, place: int) -> None:
+    def _remove_request(self, place: int) -> None:
         heard = self._window[place]
         if heard is not None:
             self._count(heard, {})

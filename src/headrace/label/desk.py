@@ -181,7 +181,7 @@ class Desk:
             self.counts.requests.asked_twice_n += 1
             return []
         self.counts.requests.asked_n += 1
-        if request.opinion_n > 1 and self._about(request) is None:
+        if request.opinion_n > 1 and self._find_first(request) is None:
             entry = self._ledger.find(request.request_id)
             assert entry is not None
             return [self._withdrawn(entry, "its first request is forgotten", request.at)]
@@ -197,12 +197,12 @@ class Desk:
         if not fault:
             answer, fault = spelt(answer, self._classes, self._schema)
         if fault:
-            return [self._rejected(answer, now, Reason.BAD_ANSWER, fault)]
+            return [self._reject_answer(answer, now, Reason.BAD_ANSWER, fault)]
         entry = self._ledger.find_asked(answer.request_id)
         if entry is None:
             self.counts.answers.unknown_n += 1
             detail = "no such request is open or remembered"
-            return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
+            return [self._reject_answer(answer, now, Reason.UNKNOWN_REQUEST, detail)]
         is_gold = self._ledger.is_gold(answer.request_id)
         if answer in (entry.gold.answers if is_gold and entry.gold else entry.answers):
             self.counts.answers.duplicate_n += 1
@@ -213,11 +213,11 @@ class Desk:
                 "its request ended without a label and the budget was paid back; give more time by "
                 "label.deadline_s, or set label.late_answers to taken"
             )
-            return [self._rejected(answer, now, Reason.LATE_ANSWER, detail)]
+            return [self._reject_answer(answer, now, Reason.LATE_ANSWER, detail)]
         label = answer.label
         if not (label is None or label in self._classes or len(self._classes) < self.classes_max):
             detail = f"{label!r} would be one class more than {self.classes_max}"
-            return [self._rejected(answer, now, Reason.TOO_MANY_CLASSES, detail)]
+            return [self._reject_answer(answer, now, Reason.TOO_MANY_CLASSES, detail)]
         take = self._take_opinion if entry.request.opinion_n > 1 else self._take
         said = (self._take_gold if is_gold else take)(entry, answer, now)
         return [*said, *self.gold.mix_in(said, self._ledger, self.counts.gold, now)]
@@ -240,7 +240,7 @@ class Desk:
                         answers_n=len(self._standing(entry)),
                     )
                 )
-                self._close(entry, at)
+                self._close_entry(entry, at)
             outputs += [*outcomes, *take_back(entry, at)]
             outputs += self.gold.mix_in(outcomes, self._ledger, self.counts.gold, at)
         return outputs
@@ -312,12 +312,12 @@ class Desk:
         if is_late and entry.label is not None and not before:
             self.counts.answers.late_n += 1
             return []
-        if overflow := self._overflow(entry, answer, now):
+        if overflow := self._reject_overflow(entry, answer, now):
             return [*overflow]
         entry.answers.append(answer)
         if answer.request_id in entry.further:
             entry.further[answer.request_id] = True
-        self._accept(answer, before, is_late, now - entry.request.at)
+        self._count_answer(answer, before, is_late, now - entry.request.at)
         outcomes = self._judge(entry, now, is_closing=is_late, is_late=is_late)
         if entry.has_ended:
             is_shown = len(self._standing(entry)) < wanted_n
@@ -328,12 +328,12 @@ class Desk:
         """Enter a valid answer to a gold question: it changes what is known of its annotator."""
         gold = entry.gold
         assert gold is not None
-        if overflow := self._overflow(gold, answer, now):
+        if overflow := self._reject_overflow(gold, answer, now):
             return [*overflow]
         before = [given for given in gold.answers if voice(given, 1) == voice(answer, 1)]
         gold.answers.append(answer)
         self.counts.gold.answers_n += 1
-        self._accept(answer, before, False, now - gold.asked[answer.request_id])
+        self._count_answer(answer, before, False, now - gold.asked[answer.request_id])
         self._learn(entry, now)
         return []
 
@@ -341,30 +341,30 @@ class Desk:
         self, entry: Entry, answer: Answer, now: float
     ) -> list[Revised | InputRejected]:
         """Enter a valid answer to a request for an opinion: it is one about the first request."""
-        first = self._about(entry.request)
+        first = self._find_first(entry.request)
         if first is None:
             self.counts.answers.unknown_n += 1
             detail = "the request whose label this is about is no longer remembered"
-            return [self._rejected(answer, now, Reason.UNKNOWN_REQUEST, detail)]
+            return [self._reject_answer(answer, now, Reason.UNKNOWN_REQUEST, detail)]
         if answer.annotator and answer.annotator in entry.request.not_by:
             detail = f"{answer.annotator!r} has answered before; an opinion is somebody else's"
-            return [self._rejected(answer, now, Reason.BAD_ANSWER, detail)]
+            return [self._reject_answer(answer, now, Reason.BAD_ANSWER, detail)]
         before = [given for given in entry.answers if given.annotator == answer.annotator]
         if entry.has_ended and not before:
             self.counts.answers.late_n += 1
             return []
-        if overflow := self._overflow(first, answer, now):
+        if overflow := self._reject_overflow(first, answer, now):
             return [*overflow]
         entry.answers.append(answer)
         first.answers.append(answer)
-        self._accept(answer, before, entry.is_late(now), now - entry.request.at)
+        self._count_answer(answer, before, entry.is_late(now), now - entry.request.at)
         if entry.has_ended:
             return [*self._judge(first, now, is_closing=True, is_late=False)]
         self._ledger.record(entry, answer.label)
         self._ledger.wait(entry, False)
-        return [self._opinion(first, entry.request.opinion_n, now)]
+        return [self._enter_opinion(first, entry.request.opinion_n, now)]
 
-    def _opinion(self, first: Entry, opinion_n: int, at: float) -> Revised:
+    def _enter_opinion(self, first: Entry, opinion_n: int, at: float) -> Revised:
         """An opinion was given: what the label is now, also if it is what it was."""
         if first.opinion_n == 1:
             first.asked_about = first.label
@@ -375,22 +375,22 @@ class Desk:
             return changed[0]
         self._ledger.record(first, first.label)
         outcome = self._heard(first, is_closing=True)
-        return self._message(first, outcome, at, is_late=False, confirms=True)
+        return self._make_outcome(first, outcome, at, is_late=False, confirms=True)
 
-    def _about(self, request: LabelRequested) -> Entry | None:
+    def _find_first(self, request: LabelRequested) -> Entry | None:
         """The request whose label this one is about."""
         first = self._ledger.find(base_id(request.request_id))
         return first if first is not None and first.has_ended else None
 
-    def _overflow(self, of: Entry | Gold, answer: Answer, now: float) -> list[InputRejected]:
+    def _reject_overflow(self, of: Entry | Gold, answer: Answer, now: float) -> list[InputRejected]:
         """The rejection of an answer where there are more already than could ever matter."""
         kept_max = max(ANSWERS_KEPT_MIN, 4 * self.settings.answers_max)
         if len(of.answers) < kept_max:
             return []
         told = f"the request has {kept_max} answers already"
-        return [self._rejected(answer, now, Reason.TOO_MANY_ANSWERS, told)]
+        return [self._reject_answer(answer, now, Reason.TOO_MANY_ANSWERS, told)]
 
-    def _accept(
+    def _count_answer(
         self, answer: Answer, before: Sequence[Answer], is_late: bool, waited_s: float
     ) -> None:
         """Count an answer that enters a request; `before` are those of the same voice."""
@@ -405,7 +405,7 @@ class Desk:
         """End a request without a label."""
         entry.is_withdrawn = True
         self.counts.requests.withdrawn_n += 1
-        self._close(entry, at)
+        self._close_entry(entry, at)
         request = entry.request
         return RequestWithdrawn(
             request_id=request.request_id, event_id=request.event_id, at=at, reason=reason
@@ -419,14 +419,14 @@ class Desk:
         # An ended request that lost its outcome to a correction waits for its deadline again.
         is_waiting = not outcome.is_decided and not is_closing
         if entry.has_ended and outcome.label == entry.label:
-            self._account(entry, at)
+            self._count_standing(entry, at)
             self._ledger.wait(entry, is_waiting)
             return []
         self._record(entry, outcome.label, at, is_waiting)
         self.counts.requests.count_outcome(outcome.label, entry.revision)
         if outcome.label is not None and not entry.revision:
             self.labels_n[outcome.label] = self.labels_n.get(outcome.label, 0) + 1
-        return [self._message(entry, outcome, at, is_late)]
+        return [self._make_outcome(entry, outcome, at, is_late)]
 
     def _heard(self, entry: Entry, *, is_closing: bool) -> Outcome:
         """What all answers of a request amount to."""
@@ -443,17 +443,17 @@ class Desk:
             is_closing=is_closing,
         )
 
-    def _close(self, entry: Entry, at: float) -> None:
+    def _close_entry(self, entry: Entry, at: float) -> None:
         """End a request without a label."""
         entry.is_paid_back = self.settings.late_answers == "refused"
         self._record(entry, None, at)
 
     def _record(self, entry: Entry, label: str | None, at: float, is_waiting: bool = False) -> None:
         self._ledger.record(entry, label)
-        self._account(entry, at)
+        self._count_standing(entry, at)
         self._ledger.wait(entry, is_waiting)
 
-    def _account(self, entry: Entry, at: float) -> None:
+    def _count_standing(self, entry: Entry, at: float) -> None:
         """Put into the annotators' statistics what stands now, instead of what stood before."""
         before = entry.accounted
         self.annotators.compared(*before, sign=-1)
@@ -472,11 +472,13 @@ class Desk:
     def _standing(self, entry: Entry) -> list[Answer]:
         return standing(entry.answers, entry.request.answers_wanted)
 
-    def _rejected(self, answer: Answer, now: float, reason: Reason, detail: str) -> InputRejected:
+    def _reject_answer(
+        self, answer: Answer, now: float, reason: Reason, detail: str
+    ) -> InputRejected:
         self.counts.answers.rejected_n += 1
         return rejection_of(answer, now, reason, detail)
 
-    def _message(
+    def _make_outcome(
         self, entry: Entry, outcome: Outcome, at: float, is_late: bool, confirms: bool = False
     ) -> Revised:
         """An outcome; who answered is told where others may be asked, or by setting."""

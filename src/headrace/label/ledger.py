@@ -148,7 +148,7 @@ class Ledger:
         entry = Entry(request, self.registered_n)
         self.registered_n += 1
         self._open[request.request_id] = entry
-        self._push(entry)
+        self._push_deadline(entry)
         return True
 
     def find(self, request_id: str) -> Entry | None:
@@ -201,7 +201,7 @@ class Ledger:
     def wait(self, entry: Entry, is_waiting: bool) -> None:
         """Note whether the deadline of a request will still decide something."""
         if is_waiting and not entry.is_waiting:
-            self._push(entry)
+            self._push_deadline(entry)
         entry.is_waiting = is_waiting
         self._drop_settled()
 
@@ -221,7 +221,7 @@ class Ledger:
         """The earliest deadline that will still decide something."""
         return self._deadlines[0][0] if self._deadlines else None
 
-    def _push(self, entry: Entry) -> None:
+    def _push_deadline(self, entry: Entry) -> None:
         """Most requests are settled long before their deadline, which would stay in the heap until
         then; so at twice its size after the last clearing the heap is cleared of those."""
         if len(self._deadlines) >= self._heap_max:

@@ -65,26 +65,26 @@ class Bets:
 
     def bounds(self) -> tuple[float, float]:
         """Of the sum of R - g over all events so far, labelled or not."""
-        return self._least(self._won[0]), -self._least(self._won[1])
+        return self._find_least(self._won[0]), -self._find_least(self._won[1])
 
-    def _least(self, won: NDArray[np.float64]) -> float:
+    def _find_least(self, won: NDArray[np.float64]) -> float:
         """The least sum at which the mixture has not won more than it may."""
         sizes = self._sizes
         low, high = -1.0, 1.0
-        while self._mixture(won, sizes, low) < _LEVEL:
+        while self._mix_bets(won, sizes, low) < _LEVEL:
             low *= 2.0
-        while self._mixture(won, sizes, high) > _LEVEL:
+        while self._mix_bets(won, sizes, high) > _LEVEL:
             high *= 2.0
         for _ in range(60):
             middle = (low + high) / 2.0
-            if self._mixture(won, sizes, middle) > _LEVEL:
+            if self._mix_bets(won, sizes, middle) > _LEVEL:
                 low = middle
             else:
                 high = middle
         return low
 
     @staticmethod
-    def _mixture(won: NDArray[np.float64], sizes: NDArray[np.float64], total: float) -> float:
+    def _mix_bets(won: NDArray[np.float64], sizes: NDArray[np.float64], total: float) -> float:
         logs = won - sizes * total
         top = float(logs.max())
         return top + math.log(float(np.exp(logs - top).mean()))

@@ -65,7 +65,7 @@ class Calibration:
         is_known = 0 <= code < len(probabilities) and probabilities[code] > 0.0
         if not is_known or not 0.0 < propensity <= 1.0:
             return
-        weight = self._weight(propensity)
+        weight = self._weigh_label(propensity)
         powers = np.power(probabilities[np.newaxis, :], GRID[:, np.newaxis])
         chances = powers[:, code] / np.add.reduce(powers, axis=1)
         losses = -np.log((1.0 - _LOT) * chances + _LOT / len(probabilities))
@@ -73,9 +73,9 @@ class Calibration:
         self._weight_sum = self._weight_sum * _FADE + weight
         self._square_sum = self._square_sum * _FADE + weight * weight
         self.labels_n += 1
-        self.temperature = self._best()
+        self.temperature = self._find_best()
 
-    def _weight(self, propensity: float) -> float:
+    def _weigh_label(self, propensity: float) -> float:
         """1 / propensity, cut where a single label would drown all others."""
         weight = 1.0 / propensity
         if self._weight_sum > 0.0:
@@ -84,7 +84,7 @@ class Calibration:
             weight = min(weight, _HEAVY * self._weight_sum / faded_n)
         return weight
 
-    def _best(self) -> float:
+    def _find_best(self) -> float:
         # What one blindly drawn label would weigh: in its unit the loss is one of so many labels.
         unit = self._square_sum / self._weight_sum
         total = self._losses / unit + _PENALTY

@@ -149,7 +149,7 @@ class SklearnClassifier(base.Classifier):
         self._columns, self._known, self._fitted = columns, known, fitted
 
     def _fitted_on_memory(self, columns: EstimatorColumns, known: list[int]) -> Any:
-        fitted = _seeded(self.estimator, self.seed)
+        fitted = _clone_seeded(self.estimator, self.seed)
         if self._is_incremental:
             for example in self._memory:
                 self._learn_part(fitted, columns, known, example)
@@ -324,7 +324,7 @@ def _faults_of_fit(model: SklearnClassifier) -> list[str]:
     return []
 
 
-def _seeded(estimator: Any, seed: int) -> Any:
+def _clone_seeded(estimator: Any, seed: int) -> Any:
     """An unlearned copy, in which nothing is left to the chance of the process."""
     fresh = _of_sklearn("clone")(estimator)
     unset = [

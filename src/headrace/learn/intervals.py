@@ -24,7 +24,7 @@ def variance_of(
     as was seen, one of either side added.
     """
     effective_n = w * w / ww
-    coin = _coin(share, effective_n)
+    coin = _shrink_share(share, effective_n)
     coin_squares = coin * (1.0 - coin) * (ww - q * w)
     known_n = min(effective_n, 2.0 * rarer_n)
     mixed = (known_n * max(squares, 0.0) + _PRIOR_LABELS * coin_squares) / (known_n + _PRIOR_LABELS)
@@ -53,12 +53,12 @@ def interval_of(
 
     A share with this variance is taken as that of so many blind draws.
     """
-    coin = _coin(share, effective_n)
+    coin = _shrink_share(share, effective_n)
     draws_n = coin * (1.0 - coin) / variance if variance > 0.0 else math.inf
     return wilson(share, draws_n, t_quantile(freedom))
 
 
-def _coin(share: float, effective_n: float) -> float:
+def _shrink_share(share: float, effective_n: float) -> float:
     """The share with one label of either side added, so that it is never 0 or 1."""
     return (effective_n * share + 1.0) / (effective_n + 2.0)
 

@@ -189,7 +189,7 @@ class Learner:
             said = committee.opinions(self._table.rows(X, at, original_of))
             found = [by_class(committee.classes, opinion, k) for opinion in said]
         else:
-            inputs = [self._input(row, original_of(i)) for i, row in enumerate(X)]
+            inputs = [self._make_input(row, original_of(i)) for i, row in enumerate(X)]
             codes = self._own_labels.code
             found = opinions_of(self.model, inputs, k, lambda y: codes(y, self.schema.classes))
         return as_distributions(np.stack(found)) if found else None
@@ -239,12 +239,12 @@ class Learner:
             self.count_unlearnable(f"it tells {classes_n} classes apart, this is another")
             return False
         label = self._label(code)
-        x = self._input(row, original)
+        x = self._make_input(row, original)
         if self._is_absence_kept is None and self._reads_originals:
             self._is_absence_kept = keeps_absence(
                 self.model, {name: x.get(name) for name in self.schema.names}, label
             )
-            x = self._input(row, original)
+            x = self._make_input(row, original)
         try:
             if self._table is not None:
                 context = None if context is None else self._in_codes(context)
@@ -420,7 +420,7 @@ class Learner:
         """The model is asked by river, event by event, and gets what came."""
         return self._table is None and self._scorer is None
 
-    def _input(self, row: Floats, original: Features | None) -> dict[str, Any]:
+    def _make_input(self, row: Floats, original: Features | None) -> dict[str, Any]:
         """What the model is given of one event.
 
         A compiled model reads rows, so it learns what they hold. One that is not is given what
@@ -459,7 +459,7 @@ class Learner:
         found, own, classes = [0.0] * k, self._own_labels, self.schema.classes
         are_codes = not own
         try:
-            for label, probability in self._answer(self._input(row, original)).items():
+            for label, probability in self._answer(self._make_input(row, original)).items():
                 is_code = are_codes and type(label) in _CODES
                 code = int(label) if is_code else own.code(label, classes)
                 if 0 <= code < k:

@@ -80,12 +80,12 @@ class LabelNoise:
             self._seen.append(0.0)
             self._means.append(0.0)
         if self._seen[code] >= _LABELS_MIN:
-            sure = self._sure(said)
-            is_suspicious = sure is not None and code in self._unlike(said, sure)
+            sure = self._find_sure(said)
+            is_suspicious = sure is not None and code in self._list_unlike(said, sure)
             weight = 1.0 / entry.propensity if 0.0 < entry.propensity <= 1.0 else 1.0
             self._weight_sum = self._weight_sum * _FADE + weight
             expected = 0.0
-            for c in () if sure is None else self._unlike(said, sure):
+            for c in () if sure is None else self._list_unlike(said, sure):
                 expected += said[c]
             excess = float(is_suspicious) - expected
             self._suspicious_sum = self._suspicious_sum * _FADE + weight * is_suspicious
@@ -107,13 +107,13 @@ class LabelNoise:
         rate = max(1.0 / self._seen[code], 1.0 - _FADE)
         self._means[code] += rate * (said[code] - self._means[code])
 
-    def _sure(self, said: list[float]) -> int | None:
+    def _find_sure(self, said: list[float]) -> int | None:
         """The likeliest class, if it reaches its threshold."""
         likely = said.index(max(said))
         is_known = self._seen[likely] >= _LABELS_MIN
         return likely if is_known and said[likely] >= self._means[likely] else None
 
-    def _unlike(self, said: list[float], sure: int) -> list[int]:
+    def _list_unlike(self, said: list[float], sure: int) -> list[int]:
         """The classes that, as labels of this row, would be suspicious."""
         return [
             code

@@ -108,13 +108,13 @@ def retrain(job: RetrainJob) -> Challenger:
     """
     if any(len(job.examples) != len(weights) for weights in (job.weights, *job.alternatives)):
         raise BrokenInvariant("a retraining job has not one weight for each example")
-    best = _replayed(job, job.weights)
+    best = _replay_job(job, job.weights)
     for weights in job.alternatives:
-        other = _replayed(job, weights)
+        other = _replay_job(job, weights)
         if other.mean_loss() < best.mean_loss():
             best = other
     for parked in job.parked:
-        known = _continued(job, parked)
+        known = _continue_parked(job, parked)
         shared = [i for i in known.losses if i in best.losses and job.examples[i].is_control]
         if len(shared) >= COMPARED_MIN and known.mean_loss(shared) < best.mean_loss(shared):
             best = known
@@ -152,7 +152,7 @@ def _judged_from(job: RetrainJob) -> int:
     return judged[0] if judged else len(job.examples)
 
 
-def _replayed(job: RetrainJob, weights: Sequence[float]) -> _Trained:
+def _replay_job(job: RetrainJob, weights: Sequence[float]) -> _Trained:
     """A learner trained from nothing by these weights."""
     trained, n = _Trained(job.unlearned.unlearned()), len(job.examples)
     cut = _judged_from(job)
@@ -179,7 +179,7 @@ def _check_learned(learner: Part, examples_n: int) -> None:
         raise BadInput(f"the challenger learned none of {examples_n} examples: {said}")
 
 
-def _continued(job: RetrainJob, parked: Parked) -> _Trained:
+def _continue_parked(job: RetrainJob, parked: Parked) -> _Trained:
     """A parked model that goes on with what came since it was parked."""
     trained = _Trained(parked.part.copy(), parked=parked.number)
     cut = _judged_from(job)

@@ -109,11 +109,11 @@ class RiverPart:
 
     def unlearned(self) -> RiverPart:
         """The same members with nothing learned, in the same places."""
-        return self._with([RiverMember(copy.deepcopy(model)) for model in self._blank])
+        return self._copy_with([RiverMember(copy.deepcopy(model)) for model in self._blank])
 
     def copy(self) -> RiverPart:
         """Independent members that know the same; the schema is shared."""
-        return self._with(copy.deepcopy(self.members))
+        return self._copy_with(copy.deepcopy(self.members))
 
     def attach(self, schema: SchemaView) -> None:
         """Read rows by this schema from now on."""
@@ -126,7 +126,7 @@ class RiverPart:
         newer._stacker = copy.deepcopy(part._stacker)
         return newer
 
-    def _with(self, members: Sequence[RiverMember]) -> RiverPart:
+    def _copy_with(self, members: Sequence[RiverMember]) -> RiverPart:
         other = copy.copy(self)
         other.members = list(members)
         other._codes = dict(self._codes)

@@ -298,7 +298,9 @@ class BayesScorer(Scorer):
         if names != self._read[0]:
             self._read = names, {}
         found = [
-            pair for of in zip(counts.items(), by_class, strict=True) for pair in self._of(*of)
+            pair
+            for of in zip(counts.items(), by_class, strict=True)
+            for pair in self._read_gaussians(*of)
         ]
         self._centres = np.array([mean for mean, _ in found]).reshape(shape)
         self._precisions = np.array([precision for _, precision in found]).reshape(shape)
@@ -314,7 +316,9 @@ class BayesScorer(Scorer):
                 lines = [[final.log_chance(c, name, text) for c in counts] for text in texts]
                 self._tables.append((j, np.array([*lines, [0.0] * len(counts)])))
 
-    def _of(self, counted: tuple[Any, float], gaussians: Any) -> list[tuple[float, float]]:
+    def _read_gaussians(
+        self, counted: tuple[Any, float], gaussians: Any
+    ) -> list[tuple[float, float]]:
         """Mean and precision of each number in one class, read anew if it has learned since."""
         label, count = counted
         names, by_label = self._read

@@ -34,14 +34,14 @@ def after(inputs: Inputs, step: Any) -> Inputs | None:
             following = after(following, inner) if following else None
         return following
     if type(step) is compose.TransformerUnion:
-        return _union(inputs, list(step.transformers.values()))
+        return _join_branches(inputs, list(step.transformers.values()))
     read = _READERS.get(type(step))
     if read is None or inputs.has_intercept or inputs.encoder is not None:
         return None
     return read(inputs, step)
 
 
-def _selected(inputs: Inputs, step: Any) -> Inputs:
+def _select_inputs(inputs: Inputs, step: Any) -> Inputs:
     return replace(
         inputs,
         has_numbers=inputs.has_numbers and issubclass(float, step.types),
@@ -53,7 +53,7 @@ def _constant(inputs: Inputs, step: Any) -> Inputs:
     return Inputs(has_numbers=False, has_texts=False, has_intercept=True)
 
 
-def _one_hot(inputs: Inputs, step: Any) -> Inputs | None:
+def _encode_texts(inputs: Inputs, step: Any) -> Inputs | None:
     is_plain = step.categories is None and not step.drop_first and not inputs.has_numbers
     return replace(inputs, encoder=step) if is_plain else None
 
@@ -73,14 +73,14 @@ def _scaled(inputs: Inputs, step: Any) -> Inputs | None:
 
 
 _READERS: dict[type, Callable[[Inputs, Any], Inputs | None]] = {
-    compose.SelectType: _selected,
+    compose.SelectType: _select_inputs,
     Intercept: _constant,
-    preprocessing.OneHotEncoder: _one_hot,
+    preprocessing.OneHotEncoder: _encode_texts,
     preprocessing.StandardScaler: _scaled,
 }
 
 
-def _union(inputs: Inputs, branches: list[Any]) -> Inputs | None:
+def _join_branches(inputs: Inputs, branches: list[Any]) -> Inputs | None:
     merged = Inputs(has_numbers=False, has_texts=False)
     for branch in branches:
         part = after(inputs, branch)

@@ -334,7 +334,7 @@ class Trainer:
             # The model has learned this label already; it looks wrong no longer.
             self.noise.settled_again(entry.request_id)
         elif isinstance(entry, LabelSettled):
-            self._settled(entry)
+            self._fold_settled(entry)
         elif isinstance(entry, LabelDisputed):
             # Only a label that was settled before can be in the memory: this takes it back.
             self.memory.remove(entry.request_id)
@@ -343,7 +343,7 @@ class Trainer:
         elif isinstance(entry, RetrainRequested):
             self._ordered(entry)
         elif isinstance(entry, ModelAdopted):
-            self._adopted(entry, challenger)
+            self._fold_adopted(entry, challenger)
         elif isinstance(entry, ModelKept):
             self.retrainings.kept(entry.job_id)
         elif isinstance(entry, ModelRolledBack):
@@ -356,7 +356,7 @@ class Trainer:
         """The champion as it stands."""
         return self.champion.as_version(self.version)
 
-    def _settled(self, entry: LabelSettled) -> None:
+    def _fold_settled(self, entry: LabelSettled) -> None:
         code = self.schema.class_code(entry.label)
         if code is None:  # The served model named so many classes that there is no room for it.
             self.champion.pass_over("no room for its class: raise schema.classes_max")
@@ -379,13 +379,13 @@ class Trainer:
             example = replace(example, is_control=False)
             self.noise.settled_again(entry.request_id)
         else:
-            example = self._remember(entry, example, said)
+            example = self._remember_example(entry, example, said)
         self.displaced.judge(example, self.champion.part)
         self.champion.learn(example, entry.at)
         self.triggers.count_label(entry.at)
         self.retrainings.note(example, since_max=self.settings.memory_n)
 
-    def _remember(self, entry: LabelSettled, example: Example, said: Floats) -> Example:
+    def _remember_example(self, entry: LabelSettled, example: Example, said: Floats) -> Example:
         """Take a new label's example into the memory; the example as challengers are judged by it.
 
         `said`, shape (k,), the champion said of it before.
@@ -434,7 +434,7 @@ class Trainer:
             passes=1 if champion.renews_members else self.settings.passes,
             adopt_labels_n=self.settings.adopt_labels_n,
             alternatives=tuple(by_half_life[1:]),
-            parked=self._alike(examples),
+            parked=self._find_alike(examples),
         )
         self.retrainings.begin(job, entry.at)
 
@@ -443,12 +443,12 @@ class Trainer:
         is_alone = self.settings.half_life_s is not None or not self.champion.renews_members
         return (half_life_s,) if is_alone else (half_life_s, half_life_s / 4.0, math.inf)
 
-    def _alike(self, examples: Sequence[Example]) -> tuple[Parked, ...]:
+    def _find_alike(self, examples: Sequence[Example]) -> tuple[Parked, ...]:
         """Parked models whose inputs looked like the present ones, apart from what goes on here."""
         champion, alike = self.champion, self.displaced.alike(examples, self.schema)
         return tuple(replace(p, part=champion.apart(champion.returning(p.part))) for p in alike)
 
-    def _adopted(self, entry: ModelAdopted, challenger: Challenger | None) -> None:
+    def _fold_adopted(self, entry: ModelAdopted, challenger: Challenger | None) -> None:
         job, champion = self.retrainings.job(entry.job_id), self.champion
         if job is None:
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")

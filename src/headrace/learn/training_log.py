@@ -116,13 +116,13 @@ class TrainingLog:
         if isinstance(entry, RulesInUse):
             return entry.parts != self.rules
         if isinstance(entry, DECISIONS):
-            return self._decides(entry)
+            return self._is_decisive(entry)
         if origin is None:
             return True
         heard = self.heard(origin.desk)
         return origin.place > heard and origin.before in (heard, NOWHERE)
 
-    def _decides(self, entry: Decision) -> bool:
+    def _is_decisive(self, entry: Decision) -> bool:
         trainer = self.trainer
         if isinstance(entry, RetrainRequested):
             is_busy = trainer.retrainings.open_job is not None and entry.reason != "drift"

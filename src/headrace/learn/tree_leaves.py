@@ -48,9 +48,9 @@ class Leaves:
         self._states: dict[int, tuple[Any, State]] = {}
         self._free: list[int] = []
         self._nominal: dict[int, list[tuple[int, int, list[Floats]]]] = {}
-        self._allot(0, 0, 0)
+        self._allot_arrays(0, 0, 0)
 
-    def _allot(self, places_n: int, slots_n: int, features_n: int) -> None:
+    def _allot_arrays(self, places_n: int, slots_n: int, features_n: int) -> None:
         """Arrays of this size, with nothing in them."""
         by_slot, by_feature = (places_n, slots_n), (places_n, slots_n, features_n)
         self.is_bayes: NDArray[np.bool_] = np.zeros(places_n, np.bool_)
@@ -75,10 +75,10 @@ class Leaves:
         """Where the leaf is, once what it learned since is entered."""
         state, known = state_of(leaf, tree), self._states.get(id(leaf))
         if known is None or known[1] != state or known[1][0] is not state[0]:
-            self._enter(leaf, state, columns, label_of)
+            self._enter_leaf(leaf, state, columns, label_of)
         return self._places[id(leaf)]
 
-    def _enter(
+    def _enter_leaf(
         self, leaf: Any, state: State, columns: Columns, label_of: Mapping[Any, int]
     ) -> None:
         place = self._places.get(id(leaf))
@@ -139,7 +139,7 @@ class Leaves:
         if place < places and slots_n <= slots and features_n <= features:
             return
         before = vars(self).copy()
-        self._allot(
+        self._allot_arrays(
             max(2 * (place + 1) if place >= places else places, 8),
             max(slots_n, slots),
             max(features_n, features),
@@ -156,10 +156,12 @@ class Leaves:
         found = self.shares[places]
         here = np.flatnonzero(self.is_bayes[places])
         if here.size:
-            found[here] = self._bayes(rows, places[here], row_of[here], columns)
+            found[here] = self._score_bayes(rows, places[here], row_of[here], columns)
         return found
 
-    def _bayes(self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns) -> Floats:
+    def _score_bayes(
+        self, rows: Floats, places: Numbers, row_of: Numbers, columns: Columns
+    ) -> Floats:
         values = rows[row_of[:, np.newaxis], self._tested[places]]
         slots_n, features_n = self._centres.shape[1:]
         terms = np.empty((len(places), slots_n, features_n + 1))
@@ -177,15 +179,15 @@ class Leaves:
                     terms[here, slot, i + 1] = table[np.minimum(codes, len(table) - 1)]
         votes = np.add.accumulate(terms, axis=2)[:, :, -1]
         highest = np.maximum.reduce(votes, axis=1)
-        total = np.add.accumulate(_exp(votes - highest[:, np.newaxis]), axis=1)[:, -1]
+        total = np.add.accumulate(_compute_exp(votes - highest[:, np.newaxis]), axis=1)[:, -1]
         log_total = highest + np.array([math.log(x) for x in total.tolist()])
-        found = _exp(votes - log_total[:, np.newaxis])
+        found = _compute_exp(votes - log_total[:, np.newaxis])
         if np.isinf(np.fmax.reduce(squares, axis=None, initial=0.0)):
             found[np.isinf(squares).any(axis=(1, 2))] = np.nan
         return found
 
 
-def _exp(exponents: Floats) -> Floats:
+def _compute_exp(exponents: Floats) -> Floats:
     return np.array([*map(math.exp, exponents.ravel().tolist())]).reshape(exponents.shape)
 
 

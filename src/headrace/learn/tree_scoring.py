@@ -150,9 +150,9 @@ class TreeScorer(Scorer):
         by_label = np.zeros((n * trees_n, k + 1))
         by_label[np.arange(n * trees_n)[:, np.newaxis], self._leaves.labels[places]] = said
         found = by_label.reshape(n, trees_n, k + 1)[:, :, :k]
-        return found[:, 0] if _is_tree(self._final) else self._pooled(found)
+        return found[:, 0] if _is_tree(self._final) else self._pool_members(found)
 
-    def _pooled(self, said: Floats) -> Floats:
+    def _pool_members(self, said: Floats) -> Floats:
         """The members' word, shape (n, members, k), weighted and added one after the other."""
         pooled = np.add.accumulate(said * self._weights[:, np.newaxis], axis=1)[:, -1]
         total = np.add.accumulate(pooled, axis=1)[:, -1:]

@@ -103,7 +103,7 @@ def _times(ratio: float) -> str:
     return f"over {RATIO_MAX:.0f} times" if ratio >= RATIO_MAX else f"{ratio:.1f} times"
 
 
-def _margin(said: list[float]) -> float:
+def _measure_margin(said: list[float]) -> float:
     """By how much the likeliest class leads; 1 where a twin failed: it has no doubt."""
     if len(said) < 2:
         return 0.0
@@ -198,7 +198,7 @@ class Twins:
             self._judge([float(is_likeliest(answer, code)) for answer in said])
         mean_n = self.joint.learned_n / TWINS_N
         for i, (twin, margins) in enumerate(zip(self.chosen, self.margins, strict=True)):
-            margin = _margin(said[TWINS_N + i].tolist())
+            margin = _measure_margin(said[TWINS_N + i].tolist())
             chance = _chance_of(margin, margins) * (1.0 + (mean_n - twin.learned_n) / _AHEAD_N)
             margins.append(margin)
             del margins[:-_MARGINS_N]
@@ -214,7 +214,7 @@ class Twins:
         self._second = self._second * _FADE**2 + v[:, np.newaxis] * v
         self.judged_n += 1
 
-    def _sampled(
+    def _sum_squares(
         self, slopes: NDArray[np.float64], right: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Sums of f^2 (s - mean)(s - mean)' over the labels, for each row of slopes by twin."""
@@ -232,11 +232,11 @@ class Twins:
         care = effective_n / max(effective_n - 1.0, 1.0) / (total * total)
         right = self._first[1:] / total
         random, chosen = right[:TWINS_N], right[TWINS_N : 2 * TWINS_N]
-        sampled = self._sampled(_DIFFERENCES, right) * care
+        sampled = self._sum_squares(_DIFFERENCES, right) * care
         sampled += _PRIOR_LABELS / (effective_n * effective_n) * np.eye(2)
         # How three of a kind differ is luck in what they learned, and luck in what judged them,
         # which `sampled` has already.
-        apart = np.diagonal(self._sampled(_CONTRASTS, right)) * care / TWINS_N
+        apart = np.diagonal(self._sum_squares(_CONTRASTS, right)) * care / TWINS_N
         luck_random = max(0.0, random.var(ddof=1) / TWINS_N - float(apart[:TWINS_N].mean()))
         luck_chosen = max(0.0, chosen.var(ddof=1) / TWINS_N - float(apart[TWINS_N:].mean()))
         # The chosen ones had the same labels to choose from, and differ less than luck would have
@@ -257,7 +257,7 @@ class Twins:
             labels_n=self.judged_n,
             twin_labels_n=learned_n,
         )
-        bounds = _fieller((gain, slope), quantile * quantile * (sampled + luck))
+        bounds = _bound_ratio((gain, slope), quantile * quantile * (sampled + luck))
         if bounds is None:
             return found
         low, high = (_ratio(bound) for bound in bounds)
@@ -266,12 +266,14 @@ class Twins:
         )
 
 
-def _fieller(means: tuple[float, float], spread: NDArray[np.float64]) -> tuple[float, float] | None:
+def _bound_ratio(
+    means: tuple[float, float], spread: NDArray[np.float64]
+) -> tuple[float, float] | None:
     """Bounds of the ratio of two means, from their covariance times the squared quantile.
 
     None unless the second is above 0 beyond doubt: else the bounds would enclose everything.
 
-    >>> low, high = _fieller((1.0, 2.0), np.array([[0.04, 0.0], [0.0, 0.04]]))
+    >>> low, high = _bound_ratio((1.0, 2.0), np.array([[0.04, 0.0], [0.0, 0.04]]))
     >>> round(low, 2), round(high, 2)
     (0.39, 0.62)
     """

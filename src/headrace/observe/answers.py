@@ -67,8 +67,8 @@ class AnswersDecoder:
             if not line or line.isspace():
                 continue
             position = positions[i] if i < len(positions) else -1
-            for record, answer in self._split(line, headers[i] if headers else {}):
-                name = text_of(self._find(record, answer, self._settings.request_id)) or ""
+            for record, answer in self._split_line(line, headers[i] if headers else {}):
+                name = text_of(self._find_value(record, answer, self._settings.request_id)) or ""
                 try:
                     if isinstance(answer, Refusal):
                         raise answer
@@ -77,7 +77,7 @@ class AnswersDecoder:
                     found.append(rejected_line(refusal, line, name, source, position))
         return found
 
-    def _split(self, line: bytes, headers: Headers) -> list[tuple[Record, Any]]:
+    def _split_line(self, line: bytes, headers: Headers) -> list[tuple[Record, Any]]:
         """Each answer of a line, with the record that it stands in; or why there is none."""
         path = self._settings.batch_path
         try:
@@ -108,7 +108,7 @@ class AnswersDecoder:
             raise
 
     @staticmethod
-    def _find(record: Record, answer: Any, path: str) -> Any:
+    def _find_value(record: Record, answer: Any, path: str) -> Any:
         """What stands at a path in an answer of its own, else in the record around it."""
         own = find(answer, path) if isinstance(answer, dict) else None
         return own if own is not None or answer is record else find(record, path)
@@ -116,21 +116,23 @@ class AnswersDecoder:
     def _answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
         settings = self._settings
         if path := settings.status:
-            found = self._find(record, answer, path)
+            found = self._find_value(record, answer, path)
             check_status(found, path, settings.status_ok, "answers.status_ok")
         is_refused = self._is_refused(record, answer)
-        request_id = _text("request_id", self._find(record, answer, settings.request_id))
+        request_id = _require_text(
+            "request_id", self._find_value(record, answer, settings.request_id)
+        )
         label = None if is_refused else self._label(record, answer)
-        annotator = self._find(record, answer, settings.annotator)
-        withdrawn = self._find(record, answer, "withdraw")
-        cannot_tell = is_refused or self._find(record, answer, "cannot_tell") is True
+        annotator = self._find_value(record, answer, settings.annotator)
+        withdrawn = self._find_value(record, answer, "withdraw")
+        cannot_tell = is_refused or self._find_value(record, answer, "cannot_tell") is True
         if not request_id or (label is not None and not label.strip()):
             raise Refusal(Reason.BAD_ANSWER, "request_id and label must not be empty")
-        found = self._find(record, answer, settings.at)
+        found = self._find_value(record, answer, settings.at)
         at = 0.0
         if found is not None:
             at = seconds_of(found, settings.at, self._zone, settings.at_unit, "answers")
-        if withdrawn is not None and (reason := _text("withdraw", withdrawn)):
+        if withdrawn is not None and (reason := _require_text("withdraw", withdrawn)):
             return Withdrawal(request_id=request_id, at=at, reason=reason)
         if label is None and settings.label not in answer and not cannot_tell:
             fault = f"there is no label at {settings.label}; a refusal says null, or cannot_tell"
@@ -141,18 +143,18 @@ class AnswersDecoder:
             request_id=request_id,
             label=label,
             at=at,
-            annotator="" if annotator is None else _text("annotator", annotator),
+            annotator="" if annotator is None else _require_text("annotator", annotator),
         )
 
     def _label(self, record: Record, answer: Record) -> str | None:
-        value = self._find(record, answer, self._settings.label)
+        value = self._find_value(record, answer, self._settings.label)
         if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list | dict):
             value = value[0]  # choices, of which one was chosen
         if isinstance(value, list | dict):
             wanted = "must be one class, and no spans of a text: let people choose one"
             wanted = wanted if value else "nobody chose yet"
             raise Refusal(Reason.BAD_ANSWER, f"label is {shown(value)}; {wanted}")
-        label = None if value is None else _text("label", value)
+        label = None if value is None else _require_text("label", value)
         return label if label is None else self._settings.class_names.get(label, label)
 
     def _is_refused(self, record: Record, answer: Record) -> bool:
@@ -170,7 +172,7 @@ class AnswersDecoder:
         return isinstance(given[0], dict) and given[0].get("was_cancelled") is True
 
 
-def _text(field: str, value: Any) -> str:
+def _require_text(field: str, value: Any) -> str:
     """A text of an answer. Raises `Refusal`."""
     text = text_of(value)
     if text is None or len(text) > TEXT_MAX:

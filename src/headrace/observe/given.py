@@ -195,7 +195,7 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
             return as_plain(value)
     if depth > DEPTH_MAX + 1:
         raise Refusal(Reason.BAD_FEATURES, f"{name} is nested deeper than {DEPTH_MAX}")
-    value = _unwrapped(value)
+    value = _unwrap_value(value)
     if isinstance(value, Mapping):
         named = {str(key): _plain(inner, str(key), depth + 1) for key, inner in value.items()}
         if len(named) < len(value):
@@ -209,7 +209,7 @@ def _plain(value: Any, name: str, depth: int = 0) -> Any:
     raise Refusal(Reason.BAD_FEATURES, f"{name} is {shown(value)}; {fault}")
 
 
-def _unwrapped(value: Any) -> Any:
+def _unwrap_value(value: Any) -> Any:
     """What arrays, tensors, rows of a frame, values of Arrow and UUIDs hold, as Python's own."""
     for method in ("to_dict", "tolist", "as_py"):
         if hasattr(value, method):

@@ -55,7 +55,7 @@ class Hook:
         except Exception as error:
             # What a function of somebody else's raises can be anything; the stream goes on.
             text = f"{type(error).__name__}: {error}"[:SAID_MAX]
-            raise Refusal(Reason.NOT_DECODED, _writable(text)) from None
+            raise Refusal(Reason.NOT_DECODED, _drop_surrogates(text)) from None
         if len(line) > self._bytes_max:
             fault = f"what is in it has {len(line)} bytes as JSON; at most {self._bytes_max}"
             raise Refusal(Reason.OVERSIZE, fault)
@@ -83,7 +83,7 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
 _DECODER = msgspec.json.Decoder()
 
 
-def _writable(text: str) -> str:
+def _drop_surrogates(text: str) -> str:
     """Without halves of surrogate pairs, which no record can hold."""
     return text.encode("utf-8", errors="replace").decode()
 

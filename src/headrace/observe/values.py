@@ -198,7 +198,7 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
     if type(found) in (float, int) and len(array_classes) == 2:
         found = [1.0 - found, found]
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
-        found = _scores(found)
+        found = _read_scores(found)
     elif isinstance(found, dict):
         found = _pair_scores(found)
     if isinstance(found, list):
@@ -250,7 +250,7 @@ def _cell(text: str) -> Any:
     return float(text) if is_number(text) else text
 
 
-def _scores(found: list[dict[str, Any]]) -> dict[str, Any]:
+def _read_scores(found: list[dict[str, Any]]) -> dict[str, Any]:
     """A list of {label, score}, as pipelines of classifiers give it, as an object by class."""
     scores: dict[str, Any] = {}
     for one in found:

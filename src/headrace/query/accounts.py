@@ -284,9 +284,9 @@ class Money:
     def set_total(self, limit: int, spent: int) -> None:
         """So much there is in all, and so much of it is spent; in millionths."""
         self.limit, self.spent = limit, spent
-        self._spend(0)
+        self._spend_money(0)
 
-    def _spend(self, money: int) -> None:
+    def _spend_money(self, money: int) -> None:
         self.spent += money
         self.balance = (self.limit - self.spent) * LABEL // self.dearest
 
@@ -315,11 +315,11 @@ class Money:
 
     def charge(self, asked: Asked | None) -> None:
         if asked is None:
-            self._spend(self.dearest)
+            self._spend_money(self.dearest)
             return
         factor = 1.0 + (self.doubt_factor - 1.0) * min(1.0, max(0.0, asked.doubt))
         held = self._cost(self._dearest_price, factor)
-        self._spend(held)
+        self._spend_money(held)
         self._held[asked.request_id] = (held, factor)
         if len(self._held) > HELD_MAX:
             del self._held[next(iter(self._held))]
@@ -329,7 +329,7 @@ class Money:
         if request_id in self._held:
             held, factor = self._held.pop(request_id)
             price = self.by_class.get(label, self.default) * self._factor_of(by)
-            self._spend(self._cost(price, factor) - held)
+            self._spend_money(self._cost(price, factor) - held)
 
     def expected(
         self, probabilities: NDArray[np.float64], classes: Sequence[str]
@@ -363,7 +363,7 @@ class Money:
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
         """All that was held comes back; of what is not known any more, nothing."""
-        self._spend(-self._held.pop(request_id, (0, 1.0))[0])
+        self._spend_money(-self._held.pop(request_id, (0, 1.0))[0])
 
     def _cost(self, price: float, factor: float) -> int:
         return min(self.dearest, in_millionths(price * factor))

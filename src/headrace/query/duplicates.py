@@ -76,7 +76,7 @@ class Duplicates:
             known[i, : len(row)] = row[:width]
         known_keys = np.array([key for key, _ in self._rows], dtype=np.uint64)
         if distance == 0.0 or len(known) < SCALED_MIN:
-            return self._same(rows, keys, known, known_keys)
+            return self._find_same(rows, keys, known, known_keys)
         near = row_distances(rows, known, row_scales(known, is_category), is_category)
         is_near = near <= distance * np.sqrt(width)
         return np.asarray((is_near & (keys[:, np.newaxis] != known_keys)).any(axis=1))
@@ -93,14 +93,14 @@ class Duplicates:
         for i, (_, row) in enumerate(self._rows):
             others[i, : len(row)] = row[:width]
         others = others[[key not in own for key, _ in self._rows]]
-        near = self._near(rows, np.concatenate([others, rows]), is_category)
+        near = self._find_near(rows, np.concatenate([others, rows]), is_category)
         found = np.asarray(near[:, : len(others)].any(axis=1))
         for i in range(len(rows)):
             before = near[i, len(others) : len(others) + i]
             found[i] |= bool((before & ~found[:i]).any())
         return found
 
-    def _near(self, rows: Floats, others: Floats, is_category: Bools) -> Bools:
+    def _find_near(self, rows: Floats, others: Floats, is_category: Bools) -> Bools:
         """Which rows are near which of the others, shape (n, m)."""
         distance = self.settings.distance
         if not distance or len(others) < SCALED_MIN:
@@ -112,7 +112,7 @@ class Duplicates:
         return np.asarray(near <= distance * np.sqrt(rows.shape[1]))
 
     @staticmethod
-    def _same(
+    def _find_same(
         rows: Floats, keys: NDArray[np.uint64], known: Floats, known_keys: NDArray[np.uint64]
     ) -> Bools:
         hashed = [hash_row(row) for row in known]

@@ -25,13 +25,13 @@ def upgrade_asking(fields: dict[str, Any], version: int) -> dict[str, Any]:
     if version < 2:
         fields["schedule"] = Schedule(workflow_of(fields["settings"].workflow))
     if version < 3:
-        fields = _parted(fields)
+        fields = _split_fields(fields)
     if version < 4:
         fields = fields | {"open": OpenQuestions(OpenSettings())}
     return fields | {"labels": Labels()}
 
 
-def _parted(fields: dict[str, Any]) -> dict[str, Any]:
+def _split_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields of version 2 as those of 3: control draw and ids by themselves, no quotas."""
     draw = ControlDraw(fields["settings"].control_share, 0.0)
     draw.p = fields.pop("control_p")

@@ -138,8 +138,8 @@ class RankChances:
         self.rate = rate
         self.shape = shape
         ranks_n = len(ordered) + 1
-        weights = shape.share + (1.0 - shape.share) * _closeness(ranks_n, shape.sharpness)
-        self._by_rank = _limited(weights, rate)
+        weights = shape.share + (1.0 - shape.share) * _weigh_ranks(ranks_n, shape.sharpness)
+        self._by_rank = _limit_weights(weights, rate)
         self._sums = np.zeros(ranks_n + 1)
         np.add.accumulate(self._by_rank, out=self._sums[1:])
 
@@ -203,7 +203,7 @@ def for_both(
 
 
 @lru_cache(maxsize=128)
-def _closeness(ranks_n: int, sharpness: float) -> NDArray[np.float64]:
+def _weigh_ranks(ranks_n: int, sharpness: float) -> NDArray[np.float64]:
     """(1 - r) ** sharpness of each rank, the closest call first; the mean is 1."""
     powers: NDArray[np.float64] = (1.0 - (np.arange(ranks_n) + 0.5) / ranks_n) ** sharpness
     powers *= ranks_n / powers.sum()
@@ -211,7 +211,7 @@ def _closeness(ranks_n: int, sharpness: float) -> NDArray[np.float64]:
     return powers
 
 
-def _limited(weights: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
+def _limit_weights(weights: NDArray[np.float64], rate: float) -> NDArray[np.float64]:
     """Probabilities proportional to descending weights, at most 1, whose mean is the rate."""
     n = len(weights)
     sure_n, scale = 0, rate * n / float(np.add.reduce(weights))

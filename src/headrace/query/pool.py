@@ -124,11 +124,11 @@ class Pool:
             "asked",
             "costs",
         ):
-            found[name] = _locked(getattr(self, name))
+            found[name] = _lock_array(getattr(self, name))
         if self.labelled is not None:
-            found["labelled"] = Labelled(*map(_locked, self.labelled))
+            found["labelled"] = Labelled(*map(_lock_array, self.labelled))
         if self.reservoir is not None:
-            found["reservoir"] = Sample(*map(_locked, self.reservoir))
+            found["reservoir"] = Sample(*map(_lock_array, self.reservoir))
         return replace(self, **found)
 
     def alone(self, but: Iterable[str] = ()) -> Pool:
@@ -143,7 +143,7 @@ class Pool:
         in `points`. At least two rows.
         """
         mean, variance = self._moments()
-        of_rows = self._centred(self.X[rows], mean)
+        of_rows = self._centre_rows(self.X[rows], mean)
         m = len(of_rows)
         shifted = of_rows - of_rows.sum(axis=0) / m
         squares = (shifted * shifted).sum(axis=0) / (m - 1)
@@ -159,10 +159,12 @@ class Pool:
         known = ~np.isnan(numbers)
         n = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known, numbers, 0.0).sum(axis=0) / n
-        centred = self._centred(self.X, mean)
+        centred = self._centre_rows(self.X, mean)
         return mean, (centred * centred).sum(axis=0) / n
 
-    def _centred(self, X: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _centre_rows(
+        self, X: NDArray[np.float64], mean: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """The numbers of these rows less their mean; what is missing stands at the mean."""
         numbers = bounded(X[:, ~self.is_category])
         return np.where(np.isnan(numbers), 0.0, numbers - mean)
@@ -173,7 +175,7 @@ class Pool:
         Numbers are scaled by the pool's own mean and deviation, missing ones stand at the mean;
         each category seen among the rows becomes a column of its own.
         """
-        return self._points(self.X[rows])
+        return self._place_rows(self.X[rows])
 
     def points_with_asked(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """All candidates and what was asked before, as points of one space: (n, d') and (l, d')."""
@@ -187,7 +189,7 @@ class Pool:
             # A feature that came later was missing then.
             lacking_n = self.X.shape[1] - rows.shape[1]
             rows = np.pad(rows, ((0, 0), (0, lacking_n)), constant_values=np.nan)
-        both = self._points(np.vstack([self.X, rows[:, : self.X.shape[1]]]))
+        both = self._place_rows(np.vstack([self.X, rows[:, : self.X.shape[1]]]))
         return both[: len(self)], both[len(self) :]
 
     def neighbours(self, most_n: int) -> Neighbours:
@@ -225,10 +227,10 @@ class Pool:
             distances[piece] = np.take_along_axis(near, order, axis=1)
         return Neighbours(distances, rows)
 
-    def _points(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _place_rows(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         mean, variance = self._moments()
         deviation = np.sqrt(variance)
-        columns = [self._centred(X, mean) / np.where(deviation > 0, deviation, 1.0)]
+        columns = [self._centre_rows(X, mean) / np.where(deviation > 0, deviation, 1.0)]
         for codes in X[:, self.is_category].T:
             values = np.unique(codes[~np.isnan(codes)])
             # Two rows that differ in a category are as far apart as one deviation of a number.
@@ -236,7 +238,7 @@ class Pool:
         return np.hstack(columns)
 
 
-def _locked(array: Any) -> Any:
+def _lock_array(array: Any) -> Any:
     if array is None:
         return None
     view = array.view()

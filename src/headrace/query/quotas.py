@@ -98,10 +98,10 @@ class Quotas:
         if row is not None and self.settings.per_class_n:
             self._examples.add(label, row)
         self._latest.append((label, bits, is_blind))
-        self._tally(label, is_blind, 1)
+        self._tally_label(label, is_blind, 1)
         if len(self._latest) > self.settings.over_n:
             old, old_bits, was_blind = self._latest.popleft()
-            self._tally(old, was_blind, -1)
+            self._tally_label(old, was_blind, -1)
             self._count(old_bits, -1)
 
     def forget_events(self) -> None:
@@ -109,7 +109,7 @@ class Quotas:
         self._examples = Examples()
         self._in_hand = {key: (bits, None) for key, (bits, _) in self._in_hand.items()}
 
-    def _tally(self, label: str, is_blind: bool, n: int) -> None:
+    def _tally_label(self, label: str, is_blind: bool, n: int) -> None:
         counts = [self._by_class, self._blind_by_class] if is_blind else [self._by_class]
         self._blind_n += n * is_blind
         for by_class in counts:

@@ -196,7 +196,7 @@ class Record:
             if row is None or request_id_of(pool.ids[row]) != request_id:
                 continue
             if row in picked:
-                self._compare(one, utilities[row], inclusion[row])
+                self._compare_numbers(one, utilities[row], inclusion[row])
             else:
                 self.differences.turned_n += 1
             self._held.add(request_id)
@@ -210,7 +210,7 @@ class Record:
         """It is asked: the request as it was then, and what the budget was told of it."""
         one = self._left.pop(request.request_id)
         if request.request_id not in self._held | self._due:
-            self._compare(one, request.utility, request.propensity)
+            self._compare_numbers(one, request.utility, request.propensity)
         request = msgspec.structs.replace(
             request,
             reason=one.reason,
@@ -255,7 +255,7 @@ class Record:
         """Its event is not here any more."""
         del self._left[request_id]
 
-    def _compare(self, one: Decided, utility: float, propensity: float) -> None:
+    def _compare_numbers(self, one: Decided, utility: float, propensity: float) -> None:
         apart = max(abs(one.utility - utility), abs(one.propensity - propensity))
         if apart > 0.0:
             self.differences.moved_n += 1

@@ -114,7 +114,7 @@ class RuledArrivals:
         if pool is None:
             raise BrokenInvariant("a rule is led over events of which it is shown nothing")
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
-        walk = self._walk(rule, pool, doubts, needs, is_duplicate)
+        walk = self._walk_events(rule, pool, doubts, needs, is_duplicate)
         return Look(
             len(walk.propensities),
             walk.drawn is not None,
@@ -139,7 +139,7 @@ class RuledArrivals:
             first = look.walk.pool.take(np.arange(n))
             needs = None if look.needs is None else look.needs[:n]
             is_duplicate = None if look.is_duplicate is None else look.is_duplicate[:n]
-            drawn = self._walk(self.rule, first, look.doubts[:n], needs, is_duplicate).drawn
+            drawn = self._walk_events(self.rule, first, look.doubts[:n], needs, is_duplicate).drawn
         is_counted = n == self.counted_n
         if self.needed is not None and look.needs is not None:
             self.needed.passed(look.needs[:n], is_counted=is_counted)
@@ -147,7 +147,7 @@ class RuledArrivals:
         self.is_due = is_counted or drawn is not None
         return drawn
 
-    def _walk(
+    def _walk_events(
         self,
         rule: Rule,
         pool: Pool,

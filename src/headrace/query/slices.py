@@ -234,11 +234,11 @@ class _Reader:
             return Not(self._read_single(depth + 1))
         if self._takes("("):
             found = self.read_either(depth + 1)
-            self._demand(")")
+            self._demand_sign(")")
             return found
         return self._read_test()
 
-    def _demand(self, sign: str) -> None:
+    def _demand_sign(self, sign: str) -> None:
         if self._takes(sign) is None:
             self.fail(repr(sign))
 
@@ -249,10 +249,10 @@ class _Reader:
         self._i += 1
         if self._takes("is"):
             negated = self._takes("not") is not None
-            self._demand("missing")
+            self._demand_sign("missing")
             return Condition(feature, "missing", negated=negated)
         if self._takes("not"):
-            self._demand("in")
+            self._demand_sign("in")
             return Condition(feature, "in", self._read_values(), negated=True)
         if self._takes("in"):
             return Condition(feature, "in", self._read_values())
@@ -267,11 +267,11 @@ class _Reader:
         return Condition(feature, "in", (value,), negated=op == "!=")
 
     def _read_values(self) -> tuple[Value, ...]:
-        self._demand("(")
+        self._demand_sign("(")
         values = [self._read_value()]
         while self._takes(","):
             values.append(self._read_value())
-        self._demand(")")
+        self._demand_sign(")")
         return tuple(values)
 
     def _read_value(self) -> Value:

@@ -69,10 +69,10 @@ def spread_inclusion(
     capped = np.minimum(share, 0.5)
     rest = (k - float(capped[is_candidate].sum())) / candidates_n
     p = capped + rest
-    return np.minimum(p, 1.0) if p.max() <= 1.0 else _levelled(p, k, is_candidate)
+    return np.minimum(p, 1.0) if p.max() <= 1.0 else _level_chances(p, k, is_candidate)
 
 
-def _levelled(
+def _level_chances(
     p: NDArray[np.float64], k: int, is_candidate: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """The same with none above 1, the sum over the candidates staying k."""

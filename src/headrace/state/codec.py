@@ -206,7 +206,7 @@ class _Writer:
         kind: Any = type(value)
         if kind in self._plain:
             return value
-        write = _WRITES.get(kind) or _writes(kind)
+        write = _WRITES.get(kind) or _choose_writer(kind)
         if kind in _WITHOUT_IDENTITY:
             return write(self, value)
         number = self._numbers.get(id(value))
@@ -216,7 +216,7 @@ class _Writer:
         self._kept.append(value)
         return write(self, value)
 
-    def _nodes(self, values: Iterable[Any]) -> list[Any]:
+    def _write_nodes(self, values: Iterable[Any]) -> list[Any]:
         plain, node = self._plain, self.node
         return [value if type(value) in plain else node(value) for value in values]
 
@@ -235,18 +235,18 @@ class _Writer:
     def list_(self, value: list[Any]) -> Any:
         if self._plain.issuperset(map(type, value)):
             return [_PLAIN_LIST, value]
-        return [_LIST, *self._nodes(value)]
+        return [_LIST, *self._write_nodes(value)]
 
     def tuple_(self, value: tuple[Any, ...]) -> Any:
         if self._plain.issuperset(map(type, value)):
             return [_PLAIN_TUPLE, *value]
-        return [_TUPLE, *self._nodes(value)]
+        return [_TUPLE, *self._write_nodes(value)]
 
     def dict_(self, value: dict[Any, Any]) -> Any:
         plain = self._plain
         if plain.issuperset(map(type, value.values())) and plain.issuperset(map(type, value)):
             return [_PLAIN_DICT, value]
-        return [_DICT, *self._nodes(itertools.chain.from_iterable(value.items()))]
+        return [_DICT, *self._write_nodes(itertools.chain.from_iterable(value.items()))]
 
     def set_(self, value: set[Any] | frozenset[Any]) -> Any:
         # Sorted by what is written: the order of a set is that of this process.
@@ -254,7 +254,7 @@ class _Writer:
         return [_SET if type(value) is set else _FROZENSET, *nodes]
 
     def deque_(self, value: deque[Any]) -> Any:
-        return [_DEQUE, value.maxlen, *self._nodes(value)]
+        return [_DEQUE, value.maxlen, *self._write_nodes(value)]
 
     def array(self, value: np.ndarray[Any, Any]) -> Any:
         if value.dtype == np.object_:
@@ -288,7 +288,7 @@ class _Writer:
         if number is None:
             number = self._shape_numbers[kind, names] = len(self.shapes)
             self.shapes.append((name_of(kind), version_of(kind), names))
-        return [_OBJECT, number, *self._nodes(values)]
+        return [_OBJECT, number, *self._write_nodes(values)]
 
     def foreign_(self, value: Any) -> Any:
         self.foreign.append(value)
@@ -310,7 +310,7 @@ _WITHOUT_IDENTITY = (int, str, tuple, frozenset)
 
 
 @functools.cache
-def _writes(kind: Any) -> Callable[[_Writer, Any], Any]:
+def _choose_writer(kind: Any) -> Callable[[_Writer, Any], Any]:
     if issubclass(kind, np.generic):
         return _Writer.scalar
     if _is_enum(kind):
@@ -337,7 +337,7 @@ class _Reader:
             _READS[part[0]](self, part) if type(part) is list else part for part in node[start:]
         ]
 
-    def _identified(self, made: Any) -> Any:
+    def _identify_object(self, made: Any) -> Any:
         self._made.append(made)
         return made
 
@@ -348,12 +348,12 @@ class _Reader:
         return made
 
     def list_(self, node: list[Any]) -> Any:
-        made = self._identified([])
+        made = self._identify_object([])
         made.extend(self._values(node))
         return made
 
     def plain(self, node: list[Any]) -> Any:
-        return self._identified(node[1])
+        return self._identify_object(node[1])
 
     def tuple_(self, node: list[Any]) -> Any:
         return tuple(self._values(node))
@@ -362,13 +362,13 @@ class _Reader:
         return tuple(node[1:])
 
     def dict_(self, node: list[Any]) -> Any:
-        made = self._identified({})
+        made = self._identify_object({})
         values = iter(self._values(node))
         made.update(zip(values, values, strict=True))
         return made
 
     def set_(self, node: list[Any]) -> Any:
-        made = self._identified(set())
+        made = self._identify_object(set())
         made.update(self._values(node))
         return made
 
@@ -376,16 +376,16 @@ class _Reader:
         return frozenset(self._values(node))
 
     def deque_(self, node: list[Any]) -> Any:
-        made: deque[Any] = self._identified(deque(maxlen=node[1]))
+        made: deque[Any] = self._identify_object(deque(maxlen=node[1]))
         made.extend(self._values(node, 2))
         return made
 
     def array(self, node: list[Any]) -> Any:
         _, dtype, shape, flags, data = node
-        made = np.frombuffer(bytearray(data), _dtype(dtype))
+        made = np.frombuffer(bytearray(data), _read_dtype(dtype))
         made = made.reshape(shape, order="F" if flags & _FORTRAN else "C")
         made.flags.writeable = not flags & _READ_ONLY
-        return self._identified(made)
+        return self._identify_object(made)
 
     def object_array(self, node: list[Any]) -> Any:
         place = len(self._made)
@@ -400,7 +400,7 @@ class _Reader:
         return made
 
     def scalar(self, node: list[Any]) -> Any:
-        return self._identified(np.frombuffer(node[2], _dtype(node[1]), count=1)[0])
+        return self._identify_object(np.frombuffer(node[2], _read_dtype(node[1]), count=1)[0])
 
     def big(self, node: list[Any]) -> Any:
         return int.from_bytes(node[1], "little", signed=True)
@@ -409,10 +409,10 @@ class _Reader:
         return node[1].decode("utf-8", "surrogatepass")
 
     def enum(self, node: list[Any]) -> Any:
-        return self._identified(_class_named(node[1])[node[2]])
+        return self._identify_object(_class_named(node[1])[node[2]])
 
     def foreign(self, node: list[Any]) -> Any:
-        return self._identified(self._foreign[node[1]])
+        return self._identify_object(self._foreign[node[1]])
 
     def object_(self, node: list[Any]) -> Any:
         shape = self._shapes[node[1]]
@@ -423,12 +423,12 @@ class _Reader:
             made = cls(**shape.upgraded(self._values(node, 2)))
             self._made[place] = made
             return made
-        made = self._identified(cls.__new__(cls))
-        self._fill(made, shape.upgraded(self._values(node, 2)))
+        made = self._identify_object(cls.__new__(cls))
+        self._fill_object(made, shape.upgraded(self._values(node, 2)))
         return made
 
     @staticmethod
-    def _fill(made: Any, fields: dict[str, Any]) -> None:
+    def _fill_object(made: Any, fields: dict[str, Any]) -> None:
         cls: Any = type(made)
         declared = _declared(cls)
         if declared is None:
@@ -445,7 +445,7 @@ class _Reader:
             object.__setattr__(made, name, value)
 
 
-def _dtype(text: Any) -> np.dtype[Any]:
+def _read_dtype(text: Any) -> np.dtype[Any]:
     if _DTYPE.fullmatch(text) is None:
         raise BadInput(f"a state can't hold an array of {text!r}")
     found: np.dtype[Any] = np.dtype(text)

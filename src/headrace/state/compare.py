@@ -48,10 +48,10 @@ def differences(one: Any, other: Any, *, found_max: int = 10) -> list[Difference
     while waiting and len(found) < found_max:
         path, mine, theirs = waiting.pop()
         if type(mine) is not type(theirs):
-            found.append(_difference(path, mine, theirs))
+            found.append(_make_difference(path, mine, theirs))
         elif isinstance(mine, (*_ATOMS, float, np.generic, *_NAMED)):
             if not _is_same(mine, theirs):
-                found.append(_difference(path, mine, theirs))
+                found.append(_make_difference(path, mine, theirs))
         elif id(mine) in pairs and type(mine) is not tuple:
             if pairs[id(mine)][1] is not theirs:
                 found.append(Difference(path, "a part that stands elsewhere too", "another one"))
@@ -69,7 +69,7 @@ def _step(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, 
     """The parts of two objects of one type, side by side; or how they differ as a whole."""
     kind = type(one)
     if kind is dict:
-        return _mappings(path, one, other)
+        return _compare_mappings(path, one, other)
     if kind in (list, tuple):
         if len(one) != len(other):
             return Difference(path, f"{len(one)} values", f"{len(other)} values")
@@ -78,11 +78,11 @@ def _step(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, 
     if kind in (set, frozenset) and one != other:
         return Difference(path, _shown(one - other), _shown(other - one))
     if kind is np.ndarray:
-        return _arrays(path, one, other)
+        return _compare_arrays(path, one, other)
     return [] if kind in (set, frozenset) else list(_reduced(path, one, other))
 
 
-def _arrays(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, Any]]:
+def _compare_arrays(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any, Any]]:
     if one.dtype != other.dtype or one.shape != other.shape:
         kinds = (f"{array.dtype} of shape {array.shape}" for array in (one, other))
         return Difference(path, *kinds)
@@ -99,7 +99,7 @@ def _arrays(path: str, one: Any, other: Any) -> Difference | list[tuple[str, Any
     return Difference(f"{path}{place}", _shown(mine.item()), _shown(theirs.item()))
 
 
-def _mappings(
+def _compare_mappings(
     path: str, one: dict[Any, Any], other: dict[Any, Any]
 ) -> Difference | list[tuple[str, Any, Any]]:
     if one.keys() != other.keys():
@@ -128,13 +128,13 @@ def _reduced(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
     yield f"{path}()", arguments[start:], arguments_too[start:]
     state, values, pairs = (*rest, None, None, None)[:3]
     state_too, values_too, pairs_too = (*rest_too, None, None, None)[:3]
-    yield from _attributes(path, state, state_too)
+    yield from _list_attributes(path, state, state_too)
     yield path, _listed(values), _listed(values_too)
     yield path, dict(pairs or ()), dict(pairs_too or ())
 
 
-def _attributes(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
-    for mine, theirs in _sides(one, other):
+def _list_attributes(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    for mine, theirs in _pair_states(one, other):
         if isinstance(mine, dict) and isinstance(theirs, dict) and mine.keys() == theirs.keys():
             for name in mine:
                 yield f"{path}.{name}", mine[name], theirs[name]
@@ -142,7 +142,7 @@ def _attributes(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any
             yield path, mine, theirs
 
 
-def _sides(one: Any, other: Any) -> list[tuple[Any, Any]]:
+def _pair_states(one: Any, other: Any) -> list[tuple[Any, Any]]:
     """A state of slots comes as two: the attributes of `__dict__`, those of the slots."""
     if all(isinstance(state, tuple) and len(state) == 2 for state in (one, other)):
         return list(zip(one, other, strict=True))
@@ -161,7 +161,7 @@ def _is_same(one: Any, other: Any) -> bool:
     return bool(one is other if isinstance(one, _NAMED) else one == other)
 
 
-def _difference(path: str, one: Any, other: Any) -> Difference:
+def _make_difference(path: str, one: Any, other: Any) -> Difference:
     return Difference(path, _shown(one), _shown(other))
 
 

@@ -115,20 +115,20 @@ class _Try:
         """Play all of it; whether there was a crash."""
         requests = [_request(i, deadline=5_000.0 if i == 7 else 1e9) for i in range(8)]
         self._end.requests += requests[:5]
-        self._carry()
+        self._carry_all()
         self._expect({f"r{i}" for i in range(5)})
         self._send_answer("r0", "fine", "ann")
         self._send_answer("r1", None, "ann")
         self._send_answer("r1", "fraud", "bob")
         self._end.requests += [*requests[4:], requests[2]]
-        self._carry()
+        self._carry_all()
         self._send_answer("r0", "fraud", "ann")
         self._end.requests.append(
             RequestWithdrawn(request_id="r5", event_id="e5", at=1_001.0, reason="withdrawn")
         )
-        self._carry()
+        self._carry_all()
         self._now = 10_000.0
-        self._carry()
+        self._carry_all()
         self._expect({f"r{i}" for i in (2, 3, 4, 6)} | (set(self._rig.tasks()) & {"r0", "r1"}))
         self._expect_answers()
         return self._acts_n > self._crash_at or self._is_half_sent
@@ -137,7 +137,7 @@ class _Try:
         self._rig.answer(request_id, label, annotator)
         self._said[request_id, annotator] = label
 
-    def _carry(self) -> None:
+    def _carry_all(self) -> None:
         """Step until nothing moves, in a new process after a crash."""
         for _ in range(STEPS_MAX):
             try:

@@ -69,7 +69,7 @@ def check_strategy(strategy: Strategy) -> None:
 
 
 def _check_utilities(name: str, strategy: Strategy) -> None:
-    for pool in _pools():
+    for pool in _make_pools():
         size = f"a pool of {len(pool)} candidates with {pool.probabilities.shape[1]} classes"
         before = pickle.dumps(pool)
         try:
@@ -239,19 +239,23 @@ def check_detector(make: Callable[[], Detector]) -> None:
     steady = [float(Chance(3).uniform("steady", str(i)) < 0.1) for i in range(1_000)]
     risen = [float(Chance(3).uniform("risen", str(i)) < 0.9) for i in range(1_000)]
     between = [Chance(3).uniform("between", str(i)) for i in range(200)]
-    alarms = _alarms(name, make(), between + steady)
+    alarms = _list_alarms(name, make(), between + steady)
     claim(sum(alarms) <= 60, f"{name} alarms {sum(alarms)} times in 1,200 steady numbers")
     first, unfed = make(), make()
-    told = _alarms(name, first, steady)
-    claim(told == _alarms(name, make(), steady), f"{name} finds another thing the second time")
-    claim(told == _alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied")
+    told = _list_alarms(name, first, steady)
+    claim(told == _list_alarms(name, make(), steady), f"{name} finds another thing the second time")
+    claim(
+        told == _list_alarms(name, copy.deepcopy(unfed), steady), f"{name} is another when copied"
+    )
     revived = pickle.loads(pickle.dumps(first))
-    later = _alarms(name, first, risen)
-    claim(later == _alarms(name, revived, risen), f"{name} forgets something when it is pickled")
+    later = _list_alarms(name, first, risen)
+    claim(
+        later == _list_alarms(name, revived, risen), f"{name} forgets something when it is pickled"
+    )
     claim(any(later), f"{name} does not find a rise of the errors from 0.1 to 0.9")
 
 
-def _alarms(name: str, detector: Detector, numbers: list[float]) -> list[bool]:
+def _list_alarms(name: str, detector: Detector, numbers: list[float]) -> list[bool]:
     found = []
     for x in numbers:
         try:
@@ -301,7 +305,7 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     except BadSettings as error:
         raise AssertionError(str(error)) from error
     name = type(model).__name__
-    first, second = _taught(make), _taught(make)
+    first, second = _teach_learner(make), _teach_learner(make)
     schema: Any = first.schema
     X = _rows(schema)
     found = first.probabilities(X)
@@ -321,18 +325,18 @@ def check_model(make: Callable[[], RiverClassifier], *, in_two_processes: bool =
     fresh = Learner(as_model(make()), schema).probabilities(X)
     claim(unlearned.tobytes() == fresh.tobytes(), f"{name}'s clone remembers what was learned")
     if in_two_processes:
-        digests = [_elsewhere(make, hash_seed) for hash_seed in ("1", "2")]
+        digests = [_run_elsewhere(make, hash_seed) for hash_seed in ("1", "2")]
         claim(digests[0] == digests[1], f"{name} depends on the hash seed of the process")
 
 
 def fingerprint(make: Callable[[], RiverClassifier]) -> str:
     """The bits of what a model says after the examples of `check_model`, as hexadecimal text."""
-    learner = _taught(make)
+    learner = _teach_learner(make)
     schema: Any = learner.schema
     return learner.probabilities(_rows(schema)).tobytes().hex()
 
 
-def _elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
+def _run_elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
     module, name = make.__module__, make.__qualname__
     code = (
         "import functools, importlib; from headrace.testing.checks import fingerprint; "
@@ -353,7 +357,7 @@ def _elsewhere(make: Callable[[], RiverClassifier], hash_seed: str) -> str:
 # ------------------------------------------------------------------------------- what is tried
 
 
-def _pools() -> Iterator[Pool]:
+def _make_pools() -> Iterator[Pool]:
     chance = Chance(11)
     for n in (1, 2, 17, 60):
         for classes_n in (0, 1, 2, 5):
@@ -453,7 +457,7 @@ def _rows(schema: Schema, n: int = 40) -> NDArray[np.float64]:
     return schema.rows(batch_of(_events(n)))
 
 
-def _taught(make: Callable[[], RiverClassifier]) -> Learner:
+def _teach_learner(make: Callable[[], RiverClassifier]) -> Learner:
     """The model after eighty examples of two of three classes; the third is never seen.
 
     A model that can't learn texts is taught numbers alone.

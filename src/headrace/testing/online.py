@@ -60,7 +60,7 @@ def _check_odd_events(name: str, make: Callable[[], Rule]) -> None:
     rule = make()
     for turn, rate in enumerate([0.0, 0.05, 1.0, 0.0, 0.3, 0.01] * 8):
         for k in (0, 1, 2, 5):
-            event = _odd(turn, k, rate)
+            event = _make_arrival(turn, k, rate)
             before = pickle.dumps(event)
             luck = Chance(2).uniform("luck", f"{turn}/{k}")
             try:
@@ -79,7 +79,7 @@ def _check_odd_events(name: str, make: Callable[[], Rule]) -> None:
             claim(pickle.dumps(event) == before, f"{name} changed an event of {k} classes")
 
 
-def _odd(turn: int, k: int, rate: float) -> Arriving:
+def _make_arrival(turn: int, k: int, rate: float) -> Arriving:
     p = np.zeros(k)
     if k:
         kinds = [np.full(k, 1.0 / k), np.eye(k)[0], np.linspace(1.0, 2.0, k)]

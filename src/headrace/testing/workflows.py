@@ -22,7 +22,7 @@ def check_workflow(make: Callable[[], Workflow]) -> None:
     >>> check_workflow(Sequential)
     """
     name = type(make()).__name__
-    situations = _situations()
+    situations = _make_situations()
     workflow = make()
     claim(isinstance(workflow.waits, bool), f"{name}.waits must be True or False")
     said: list[int] = []
@@ -60,7 +60,7 @@ def _check_withdrawals(name: str, schedule: Schedule) -> None:
     claim(rounds_n > 1, f"{name} asks nothing any more once its open questions were withdrawn")
 
 
-def _situations() -> list[Situation]:
+def _make_situations() -> list[Situation]:
     """Situations of all kinds, the impossible left out."""
     found = []
     for i in range(240):

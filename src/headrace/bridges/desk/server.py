@@ -183,7 +183,7 @@ class Server:
         async def answer(request: web.Request) -> web.StreamResponse:
             call = Call(request)
             if route.roles is not None:
-                call.person = person = self._person(request, route)
+                call.person = person = self._identify_caller(request, route)
                 call.act |= {"by": person.name, "role": person.role}
             response = await carry_out(call)
             if route.act and call.has_acted:
@@ -192,14 +192,14 @@ class Server:
 
         return answer
 
-    def _person(self, request: web.Request, route: Route) -> Person:
+    def _identify_caller(self, request: web.Request, route: Route) -> Person:
         """Who calls, if they have one of the route's roles. Raises `Refused`."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             caller = f"token from {request.remote}"
             if (person := self._people.by_token(token.strip())) is None:
                 self._count(self._logins, caller)
-                self._refused("login_refused", remote=request.remote)
+                self._tell_refused("login_refused", remote=request.remote)
         else:
             person = self._people.by_session(request.cookies.get(COOKIE, ""))
             is_safe = request.method in ("GET", "HEAD")
@@ -211,11 +211,11 @@ class Server:
         roles = route.roles or ()
         if person.role not in roles:
             call = f"{route.method} {route.path}"
-            self._refused("call_refused", by=person.name, role=person.role, call=call)
+            self._tell_refused("call_refused", by=person.name, role=person.role, call=call)
             raise Refused(403, f"This is for {' and '.join(roles)}s; you are {person.role}.")
         return person
 
-    def _refused(self, what: str, **fields: Any) -> None:
+    def _tell_refused(self, what: str, **fields: Any) -> None:
         """Tell of somebody who was refused; of too many at once, only how many there were."""
         if self._refusals.wait_s(""):
             self._refusals_left_out_n += 1
@@ -233,7 +233,7 @@ class Server:
         body = await read_body(call.request, Login)
         person = self._people.by_token(body.token)
         if person is None:
-            self._refused("login_refused", remote=call.request.remote)
+            self._tell_refused("login_refused", remote=call.request.remote)
             raise Refused(401, "This token is not known.")
         call.act = {"by": person.name, "role": person.role, "remote": call.request.remote}
         response = web.json_response({"name": person.name, "role": person.role})

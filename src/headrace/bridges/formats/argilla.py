@@ -78,7 +78,7 @@ class Argilla:
         if not isinstance(request_id, str) or not request_id:
             reading.fault("the record has no id; the dataset has to keep it", n)
             return
-        responses = self._responses(record, n, reading)
+        responses = self._list_responses(record, n, reading)
         if not responses:
             reading.blank.append(request_id)
         for response in responses:
@@ -95,7 +95,9 @@ class Argilla:
             who = annotator_in(response, self._settings.annotator or "user_id")
             reading.given.append(Given(n, request_id, label, at, who))
 
-    def _responses(self, record: dict[str, Any], n: int, reading: Reading) -> list[dict[str, Any]]:
+    def _list_responses(
+        self, record: dict[str, Any], n: int, reading: Reading
+    ) -> list[dict[str, Any]]:
         """The responses to our question, from nested records or from flat ones."""
         name = self._question
         by_question = record.get("responses")

@@ -76,7 +76,7 @@ class GroundTruth:
     def _read(self, line: int, found: dict[str, Any], reading: Reading) -> bool:
         """Read one line; whether its label is a machine's."""
         request_id = reading.id_in(found, self._settings.request_id, line)
-        name = self._attribute(found, line, reading) if request_id else ""
+        name = self._find_attribute(found, line, reading) if request_id else ""
         if not name:
             return False
         about = found.get(f"{name}{METADATA}")
@@ -99,7 +99,7 @@ class GroundTruth:
             reading.given.append(Given(line, request_id, label, reading.time_in(at, line), who))
         return False
 
-    def _attribute(self, found: dict[str, Any], line: int, reading: Reading) -> str:
+    def _find_attribute(self, found: dict[str, Any], line: int, reading: Reading) -> str:
         """The label attribute: as it is set, or the only one there is."""
         if self._settings.label:
             return self._settings.label

@@ -113,9 +113,9 @@ class Prodigy:
             reading.fault(f"there is neither `accept` with options nor `{name}`", line)
             return None
         label = reading.label_in(found[name], line)
-        return label if answer == "accept" else self._other(label, line, reading)
+        return label if answer == "accept" else self._find_other(label, line, reading)
 
-    def _other(self, label: str | None, line: int, reading: Reading) -> str | None:
+    def _find_other(self, label: str | None, line: int, reading: Reading) -> str | None:
         """The class that is meant by turning one down: of two it is the other one."""
         others = [name for name in self._settings.classes if name != label]
         if len(self._settings.classes) == 2 and len(others) == 1:

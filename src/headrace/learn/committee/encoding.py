@@ -168,14 +168,14 @@ class Encoder:
             start = self._words[name]
             words = row[start : start + WORDS_N]
             for word in text.lower().split():
-                words[_hash(word) % WORDS_N] += 1.0
+                words[_hash_text(word) % WORDS_N] += 1.0
             length = math.sqrt(float((words * words).sum()))
             if length:
                 words /= length
             return
         column = self._values[name].get(text)
         if column is None and name in self._shared:
-            column = self._shared[name] + _hash(text) % SHARED_N
+            column = self._shared[name] + _hash_text(text) % SHARED_N
         if column is not None:
             row[column] = 1.0
 
@@ -235,5 +235,5 @@ def _number_of(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _hash(text: str) -> int:
+def _hash_text(text: str) -> int:
     return int(xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")))

@@ -107,7 +107,7 @@ class GaussianProcess:
         weights = solved.inverse @ targets
         # Half the outer product less half the inverse: how the likelihood moves with the kernel.
         slope = 0.5 * (weights @ weights.T - solved.inverse)
-        self._move(self._gradient(rows, solved.kernel, slope))
+        self._move(self._compute_gradient(rows, solved.kernel, slope))
 
     def fit(self, evidence: Evidence) -> None:
         """Solve for the evidence of m rows of d columns.
@@ -120,7 +120,7 @@ class GaussianProcess:
         weights = inverse @ targets
         left_out = size * (targets - weights / np.diag(inverse)[:, np.newaxis]) + shares
         sharpness = _best_sharpness(left_out, rows.codes)
-        self._fitted = self._folded(rows, weights * size, shares, sharpness)
+        self._fitted = self._fold_evidence(rows, weights * size, shares, sharpness)
 
     def _solve(self, evidence: Evidence) -> _Solved:
         """The kernel of the evidence and its inverse, by the course of the evidence."""
@@ -139,10 +139,10 @@ class GaussianProcess:
     def _solved_at_once(self, course: Course) -> _Solved:
         numbers = np.arange(course.base_n)
         rows = course.rows.take(numbers)
-        kernel = self._kernel(rows, rows)
+        kernel = self._compute_kernel(rows, rows)
         total = kernel.total
         total[np.diag_indices(len(total))] += self._noise(rows)
-        return _Solved(course, numbers, rows, kernel, _inverse(total))
+        return _Solved(course, numbers, rows, kernel, _invert_matrix(total))
 
     def _step(self, solved: _Solved, number: int) -> None:
         """Row `number` of the course comes, in the place of the one that goes."""
@@ -152,13 +152,13 @@ class GaussianProcess:
             return
         place = solved.replace(gone, number)
         rows = solved.course.rows
-        mine = self._kernel(rows.take(np.array([number])), rows.take(solved.numbers))
+        mine = self._compute_kernel(rows.take(np.array([number])), rows.take(solved.numbers))
         solved.kernel.put(place, mine)
         noise = float(self._noise(rows.take(np.array([number])))[0])
         if not _invert_grown(solved.inverse, place, mine.total[0], noise):
             total = solved.kernel.total
             total[np.diag_indices(len(total))] += self._noise(rows.take(solved.numbers))
-            solved.inverse = _inverse(total)
+            solved.inverse = _invert_matrix(total)
 
     def _know_features(self, evidence: Evidence) -> None:
         """New features start at the default relevance; when that is noticed changes nothing."""
@@ -173,7 +173,7 @@ class GaussianProcess:
         logs = np.log(np.array(list(DEFAULTS.values())))
         return np.concatenate([np.zeros(self._features_n), logs])
 
-    def _kernel(self, some: Evidence, others: Evidence) -> _Kernel:
+    def _compute_kernel(self, some: Evidence, others: Evidence) -> _Kernel:
         """Between these rows and those, without noise."""
         values, roots = self.settings, self._roots(some)
         left, right = some.Z * roots, others.Z * roots
@@ -202,7 +202,7 @@ class GaussianProcess:
         roots: Floats = default * np.exp(0.5 * self._settings[: self._features_n])
         return roots[evidence.feature_of]
 
-    def _gradient(self, evidence: Evidence, kernel: _Kernel, slope: Floats) -> Floats:
+    def _compute_gradient(self, evidence: Evidence, kernel: _Kernel, slope: Floats) -> Floats:
         """Of the log likelihood and the prior by the logarithms of the settings.
 
         `slope`, shape (m, m), is the gradient by the entries of the kernel.
@@ -251,7 +251,7 @@ class GaussianProcess:
 
     # -------------------------------------------------------------------------------- predicting
 
-    def _folded(
+    def _fold_evidence(
         self, evidence: Evidence, weights: Floats, shares: Floats, sharpness: float
     ) -> _Fitted:
         """All that does not depend on a new row, in a few small arrays.
@@ -352,8 +352,8 @@ class _Kernel:
 
     def grow(self) -> None:
         """One more row and column, to be put."""
-        self.local, self.linear = _grown(self.local), _grown(self.linear)
-        self.recent, self.fading = _grown(self.recent), _grown(self.fading)
+        self.local, self.linear = _grow_matrix(self.local), _grow_matrix(self.linear)
+        self.recent, self.fading = _grow_matrix(self.recent), _grow_matrix(self.fading)
 
     def put(self, place: int, row: _Kernel) -> None:
         """Row and column `place` are these, shape (1, m)."""
@@ -390,11 +390,11 @@ class _Solved:
             return place
         self.numbers = np.append(self.numbers, number)
         self.kernel.grow()
-        self.inverse = _grown(self.inverse)
+        self.inverse = _grow_matrix(self.inverse)
         return len(self.numbers) - 1
 
 
-def _grown(matrix: Floats) -> Floats:
+def _grow_matrix(matrix: Floats) -> Floats:
     """The same with a row and a column of 0 more."""
     m = len(matrix)
     grown = np.zeros((m + 1, m + 1))
@@ -440,7 +440,7 @@ def _targets_of(evidence: Evidence) -> tuple[Floats, Floats, float]:
     return targets / size, shares, size
 
 
-def _inverse(matrix: Floats) -> Floats:
+def _invert_matrix(matrix: Floats) -> Floats:
     """Of a symmetric positive definite matrix, by its Cholesky factor."""
     factor, failed = dpotrf(matrix, lower=1)
     if failed:

@@ -43,7 +43,7 @@ class RiverMember:
 
     def predict(self, rows: Rows) -> Floats:
         """Probabilities, shape (n, classes); classes it was never told of get 0."""
-        scorer = self._compiled(rows)
+        scorer = self._compile_scorer(rows)
         if scorer is not None and rows.X is not None:
             codes, answers = scorer.score(rows.X)
             return by_class(codes, answers, rows.classes_n)
@@ -54,7 +54,7 @@ class RiverMember:
                     said[i, code_of(label)] = p
         return said
 
-    def _compiled(self, rows: Rows) -> Scorer | None:
+    def _compile_scorer(self, rows: Rows) -> Scorer | None:
         """The scorer for the rows' table; None without a table, or if the model has none."""
         if rows.X is None:
             return None

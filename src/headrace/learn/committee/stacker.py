@@ -88,7 +88,7 @@ class Stacker:
 
     def _in_classes(self, k: int) -> tuple[Floats, NDArray[np.intp]]:
         """What was said as one array (members, m, k); a class unknown then was the least likely."""
-        said = [logs if logs.shape[1] == k else _widened(logs, k) for logs in self._said]
+        said = [logs if logs.shape[1] == k else _widen_logs(logs, k) for logs in self._said]
         by_member = np.array(said).transpose(1, 0, 2)
         return np.ascontiguousarray(by_member), np.array(self._codes, dtype=np.intp)
 
@@ -100,7 +100,7 @@ def logs_of(opinion: Floats) -> Floats:
     return np.asarray(logs - np.add.reduce(logs, axis=-1, keepdims=True) / k)
 
 
-def _widened(logs: Floats, k: int) -> Floats:
+def _widen_logs(logs: Floats, k: int) -> Floats:
     """The same, shape (members, k), every class that was unknown then below the least likely."""
     lowest = logs.min(axis=1, keepdims=True) - 1.0
     return np.hstack([logs, np.repeat(lowest, k - logs.shape[1], axis=1)])

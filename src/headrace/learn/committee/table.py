@@ -52,7 +52,7 @@ class CommitteeTable:
         blocks, heard = [], list[tuple[Floats, Floats, Floats]]()
         for i in range(0, len(X), BLOCK_N):
             times = None if at is None else at[i : i + BLOCK_N]
-            mine = None if original_of is None else partial(_shifted, original_of, i)
+            mine = None if original_of is None else partial(_shift_originals, original_of, i)
             rows = self.rows(X[i : i + BLOCK_N], times, mine)
             said, has_failed = self.committee.heard(rows)
             blocks.append(self.committee.pooled_of(said, has_failed))
@@ -151,5 +151,5 @@ class CommitteeTable:
         raw[is_known] += np.array(texts)[known]
 
 
-def _shifted(original_of: OriginalOf, start: int, i: int) -> Features | None:
+def _shift_originals(original_of: OriginalOf, start: int, i: int) -> Features | None:
     return original_of(start + i)

@@ -113,7 +113,7 @@ class DomainClassifier:
             scores = (halves[judged] * direction[:, np.newaxis]).sum(axis=0)
             found = direction * apart[judged]
             variance = float((self._covariance * np.outer(direction, direction)).sum())
-            aucs.append(_auc(float(found.sum()), variance + float(scores.var())))
+            aucs.append(_compute_auc(float(found.sum()), variance + float(scores.var())))
             n, m = self._n[judged], len(scores)
             variances.append((n + m + 1) / (12.0 * n * m))
             np.add.at(shares, self._origin, np.maximum(found, 0.0))
@@ -177,6 +177,6 @@ def _standardised(
     return z
 
 
-def _auc(apart: float, variance: float) -> float:
+def _compute_auc(apart: float, variance: float) -> float:
     """The chance that one of two normal numbers lies above the other, equals counting half."""
     return 0.5 if variance <= 0.0 else 0.5 + 0.5 * math.erf(apart / math.sqrt(2.0 * variance))

@@ -234,7 +234,7 @@ class Feed:
         if self._name not in _RIVER:
             self._recent.append(x)
         if detector.drift_detected:
-            return self._found()
+            return self._raise_alarm()
         if self._has_warning and detector.warning_detected:
             return 1
         return 0
@@ -258,9 +258,9 @@ class Feed:
                 detector._drift_detected = is_found = True
                 break
         self._n, self._total = self._n + fed_n, total
-        return fed_n, self._found() if is_found else 0
+        return fed_n, self._raise_alarm() if is_found else 0
 
-    def _found(self) -> int:
+    def _raise_alarm(self) -> int:
         """The detector has found a change: the level of the alarm; then begin afresh."""
         is_alarm = not self.is_one_sided or self._is_rise()
         self._n, self._total = 0, 0.0
@@ -305,7 +305,7 @@ def _of_river(name: str, options: dict[str, float], is_one_sided: bool, seed: in
         raise BadSettings(f"river's {name} does not take {options}: {error}") from error
 
 
-def _over(value: float, threshold: float) -> float:
+def _divide_capped(value: float, threshold: float) -> float:
     if threshold > 0:
         return value / threshold
     return RATIO_MAX if value > 0 else 0.0
@@ -316,14 +316,14 @@ def _page_hinkley(d: Any) -> float:
         return 0.0
     rise = d._sum_increase - d._min_increase
     fall = d._max_decrease - d._sum_decrease
-    return _over(rise if d.mode == "up" else max(rise, fall), d.threshold)
+    return _divide_capped(rise if d.mode == "up" else max(rise, fall), d.threshold)
 
 
 def _kswin(d: Any) -> float:
     """Logarithms of p-values are compared; before its window is full KSWIN's p-value is 0."""
     if d.p_value == 0:
         return RATIO_MAX if d.drift_detected else 0.0
-    return _over(-math.log(d.p_value), -math.log(d.alpha))
+    return _divide_capped(-math.log(d.p_value), -math.log(d.alpha))
 
 
 def _ddm(d: Any) -> float:
@@ -332,14 +332,14 @@ def _ddm(d: Any) -> float:
         return 0.0
     p = d._p.get()
     above = p + math.sqrt(p * (1 - p) / n) - d._p_min
-    return _over(above, d.drift_threshold * d._s_min)
+    return _divide_capped(above, d.drift_threshold * d._s_min)
 
 
 def _eddm(d: Any) -> float:
     if d._n_errors <= d.warm_start or d._p2s_prime_max <= 0:
         return 0.0
     distance = d._error_distances.mean.get() + 2 * d._error_distances.get() ** 0.5
-    return _over(1 - distance / d._p2s_prime_max, 1 - d.beta)
+    return _divide_capped(1 - distance / d._p2s_prime_max, 1 - d.beta)
 
 
 def _hddm_a(d: Any) -> float:
@@ -348,7 +348,7 @@ def _hddm_a(d: Any) -> float:
             return 0.0
         m = (d._z.n - cut.n) / cut.n / d._z.n
         bound = math.sqrt(m / 2 * math.log(2.0 / d.drift_confidence))
-        return _over(sign * (d._z.get() - cut.get()), bound)
+        return _divide_capped(sign * (d._z.get() - cut.get()), bound)
 
     rise = change(d._x_min, 1)
     return max(rise, change(d._x_max, -1)) if d.two_sided_test else rise
@@ -359,14 +359,14 @@ def _hddm_w(d: Any) -> float:
         if not (lower.is_init and upper.is_init):
             return 0.0
         bound = d._mcdiarmid_bound(lower.ibc + upper.ibc, d.drift_confidence)
-        return _over(upper.ewma - lower.ewma, bound)
+        return _divide_capped(upper.ewma - lower.ewma, bound)
 
     rise = change(d._s1_incr, d._s2_incr)
     return max(rise, change(d._s2_decr, d._s1_decr)) if d.two_sided_test else rise
 
 
 def _fhddm(d: Any) -> float:
-    return _over(d._u_max - d.share, d._epsilon) if d._u_max else 0.0
+    return _divide_capped(d._u_max - d.share, d._epsilon) if d._u_max else 0.0
 
 
 _RATIOS = {

@@ -95,7 +95,7 @@ def _told(hits_n: int, n: int, expected: float) -> float:
     share = hits_n / n
     if not _LEAST <= expected <= _SURE:
         expected = min(max(expected, _LEAST), _SURE)
-    return n * _divergence(share, expected) if share > expected else 0.0
+    return n * _measure_divergence(share, expected) if share > expected else 0.0
 
 
 def compared(hits_n: int, n: int, hits_before_n: int, before_n: int, rise: float = RISE) -> float:
@@ -103,12 +103,12 @@ def compared(hits_n: int, n: int, hits_before_n: int, before_n: int, rise: float
     if before_n < BEFORE_MIN or hits_n / n <= hits_before_n / before_n + rise:
         return 0.0
     both = (hits_n + hits_before_n) / (n + before_n)
-    return n * _divergence(hits_n / n, both) + before_n * _divergence(
+    return n * _measure_divergence(hits_n / n, both) + before_n * _measure_divergence(
         hits_before_n / before_n, both
     )
 
 
-def _divergence(p: float, q: float) -> float:
+def _measure_divergence(p: float, q: float) -> float:
     """Kullback and Leibler's, of a coin of p from a coin of q; nats."""
     yes = p * math.log(p / q) if p > 0.0 else 0.0
     no = (1.0 - p) * math.log((1.0 - p) / (1.0 - q)) if p < 1.0 else 0.0

@@ -59,13 +59,13 @@ class Lines:
 
     def glr_warning(self, labels_per_event: float) -> float:
         """The line of a generalised likelihood ratio, in nats, that makes a warning."""
-        return self._nats(labels_per_event * self.watches_n / LABEL_WARNINGS_IN_N)
+        return self._draw_line(labels_per_event * self.watches_n / LABEL_WARNINGS_IN_N)
 
     def glr_drift(self, labels_per_event: float) -> float:
         """The same for a drift."""
-        return self._nats(labels_per_event * self.drift_watches_n / DRIFTS_IN_N)
+        return self._draw_line(labels_per_event * self.drift_watches_n / DRIFTS_IN_N)
 
-    def _nats(self, labels_per_event: float) -> float:
+    def _draw_line(self, labels_per_event: float) -> float:
         return nats(max(_TESTS_MIN, self.every_n * labels_per_event))
 
     @property

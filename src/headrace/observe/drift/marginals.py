@@ -119,9 +119,9 @@ class Marginals:
 
     def compare(self, newest: Newest, test: str, p: float) -> Found:
         """One test of each feature, `psi` or `ks`; chance exceeds each noise with probability p."""
-        return self._psi(newest, p) if test == "psi" else self._ks(newest, p)
+        return self._compare_psi(newest, p) if test == "psi" else self._compare_ks(newest, p)
 
-    def _psi(self, newest: Newest, p: float) -> Found:
+    def _compare_psi(self, newest: Newest, p: float) -> Found:
         before = self._bin_values(self._past_below, self._known_n, self.n)
         after = self._bin_values(newest.below, newest.known_n, newest.n)
         # The last bin is of what is missing, where something is.
@@ -139,7 +139,7 @@ class Marginals:
             index[j], noise[j] = psi(*counts), psi_noise(*counts, p)
         return Found(index, noise)
 
-    def _ks(self, newest: Newest, p: float) -> Found:
+    def _compare_ks(self, newest: Newest, p: float) -> Found:
         """The distance of a category, and of what has few known values, is 0."""
         is_compared = np.minimum(self._known_n, newest.known_n) >= ROWS_MIN
         is_compared[list(self._categories)] = False

@@ -46,14 +46,14 @@ class BalancedQuantile:
 
     def allows(self, utility: float, rate: float) -> bool:
         """Whether an event of this utility is to be asked; it is in the window from now on."""
-        known = self._put(utility)
+        known = self._put_utility(utility)
         self.earned += round(rate * _WHOLE)
         spread = float(known[-1] - known[0])
         over = spread * (self.earned / _WHOLE) / self.tolerance
         self.threshold = quantile(known, 1.0 - rate) - over
         return utility >= self.threshold
 
-    def _put(self, utility: float) -> NDArray[np.float64]:
+    def _put_utility(self, utility: float) -> NDArray[np.float64]:
         n, slot = min(self.seen_n, self.window), self.seen_n % self.window
         if n == self.window:
             at = int(np.searchsorted(self.ordered, self.latest[slot]))
@@ -187,7 +187,7 @@ def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
     best, rising = -math.inf, 1.0
     for m in range(1, labels_max + 1):
         rising *= total + m - 1.0
-        drawn, earlier, ways, given = _outcomes(len(counts), m)
+        drawn, earlier, ways, given = _list_outcomes(len(counts), m)
         weight = ways * (alpha[drawn] + earlier).prod(axis=1) / rising
         chosen = (counts + given).argmax(axis=1)
         rows = np.arange(len(chosen))
@@ -197,7 +197,7 @@ def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
 
 
 @lru_cache(maxsize=64)
-def _outcomes(k: int, m: int) -> tuple[NDArray[np.intp], ...]:
+def _list_outcomes(k: int, m: int) -> tuple[NDArray[np.intp], ...]:
     """All that m labels of k classes can be.
 
     The classes of each, shape (l, m); how often each occurred before in its row, (l, m); in how

@@ -73,7 +73,7 @@ class VarianceReduction:
         weights = best * (1.0 - best)
         information = self.ridge * np.eye(rows.shape[1]) + 0.25 * before.T @ before
         inverse = np.linalg.inv(information)
-        sample = _sample(pool, chance)
+        sample = _sample_rows(pool, chance)
         weighted = rows[sample] * np.sqrt(weights[sample])[:, None]
         moved = rows @ inverse
         cross = moved @ weighted.T
@@ -101,7 +101,7 @@ class ExpectedErrorReduction:
             return np.zeros(n)
         points, asked = points_of(pool, chance)
         width = 2.0 * median_distance(points)
-        sample = _sample(pool, chance)
+        sample = _sample_rows(pool, chance)
         between = np.exp(-squared_distances(points, points[sample]) / width)
         own = np.ones(n)
         if len(asked):
@@ -124,6 +124,6 @@ class ExpectedErrorReduction:
         return np.asarray(now - left)
 
 
-def _sample(pool: Pool, chance: Chance) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+def _sample_rows(pool: Pool, chance: Chance) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
     luck = chance.uniforms("sample", pool.keys)
     return np.sort(np.argsort(luck, kind="stable")[:SAMPLE_N])

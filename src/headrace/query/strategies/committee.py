@@ -18,12 +18,12 @@ def _members(pool: Pool) -> NDArray[np.float64]:
     return pool.probabilities[np.newaxis] if pool.members is None else pool.members
 
 
-def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+def _entropy_of(p: NDArray[np.float64]) -> NDArray[np.float64]:
     # Nothing, where there is no doubt, and not minus nothing.
     return entropies(p) + 0.0
 
 
-def _votes(pool: Pool) -> NDArray[np.float64]:
+def _count_votes(pool: Pool) -> NDArray[np.float64]:
     """The share of members whose likeliest class is each, shape (n, k); a tie is shared."""
     members = _members(pool)
     if members.shape[2] == 0:
@@ -43,20 +43,20 @@ def vote_entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     >>> vote_entropy(pool, Chance(0)).round(3).tolist()
     [0.0, 0.693]
     """
-    return _entropy(_votes(pool))
+    return _entropy_of(_count_votes(pool))
 
 
 def variation_ratio(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """The share of members who do not vote with most (Freeman, "Elementary applied statistics",
     1965; for active learning Gal, Islam, Ghahramani, ICML 2017, section 4)."""
-    votes = _votes(pool)
+    votes = _count_votes(pool)
     return 1.0 - votes.max(axis=1) if votes.shape[1] else np.zeros(len(pool))
 
 
 def consensus_entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     """The entropy of the mean of the members' probabilities, in nats (Settles, "Active learning
     literature survey", 2009, section 3.2: soft votes)."""
-    return _entropy(_members(pool).mean(axis=0))
+    return _entropy_of(_members(pool).mean(axis=0))
 
 
 def kl_to_consensus(pool: Pool, chance: Chance) -> NDArray[np.float64]:
@@ -69,5 +69,5 @@ def kl_to_consensus(pool: Pool, chance: Chance) -> NDArray[np.float64]:
     Huszár, Ghahramani, Lengyel, arXiv 1112.5745, eq. 2): `bald` is this function.
     """
     members = _members(pool)
-    apart = _entropy(members.mean(axis=0)) - _entropy(members).mean(axis=0)
+    apart = _entropy_of(members.mean(axis=0)) - _entropy_of(members).mean(axis=0)
     return np.asarray(np.maximum(apart, 0.0))
