@@ -11,7 +11,7 @@ from headrace.chance import Chance
 from headrace.query.arrivals import BLOCK_N, Arrivals
 from headrace.query.budgets import Budget, PerHour, Share
 from headrace.query.online import ONE
-from headrace.query.recent import KNOWN_N, Lateness
+from headrace.query.recent import KNOWN_N, Lateness, RecentValues
 
 
 def aimed(arrivals: Arrivals, budget: Budget, **changes: Any) -> Arrivals:
@@ -51,6 +51,32 @@ def test_lateness_is_the_median_of_the_answers_and_silence_counts() -> None:
     assert lateness.events_n(240, 4) == 30
     assert lateness.events_n(1_230, 4) == 1_000
     assert lateness.events_n(1_230, 0) == 30
+
+
+def test_values_go_around_where_a_stretch_ends_behind_the_last_place() -> None:
+    recent, values = RecentValues(), np.arange(2_000.0)
+    for start in range(0, 2_000, 300):
+        recent.add(values[start : start + 300])
+    recent.put_in_order()
+    assert recent.ordered.tolist() == values[2_000 - KNOWN_N :].tolist()
+
+
+def test_needs_are_kept_though_a_class_that_comes_late_begins_the_doubts_anew() -> None:
+    arrivals, budget = Arrivals(0.25, Chance(1), quota_share=0.5), Budget([Share(0.05)], reserve=0)
+    for i, n in enumerate((100, 1_500)):
+        arrivals.face(2 + i)
+        needs, keys = np.full(n, 0.5), arrivals.chance.keys([f"{i}-{j}" for j in range(n)])
+        start = 0
+        while start < n:
+            stop = min(n, start + arrivals.counted_n)
+            look = arrivals.look(needs[start:stop], keys[start:stop], needs=needs[start:stop])
+            stop = start + look.n
+            budget.events_passed(look.n, float(budget.events_n))
+            arrivals.take(look, keys[start:stop])
+            aimed(arrivals, budget)
+            start = stop
+    assert arrivals.needed is not None
+    assert arrivals.needed.is_any
 
 
 def test_lateness_and_coldness_shape_the_chances() -> None:

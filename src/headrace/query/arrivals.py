@@ -273,7 +273,7 @@ class Arrivals:
         is_granted = budget.asked_n < budget.start_n and min(budget.available_n, room_n) > 0
         rate = 1.0 if is_granted else rate_of(earned, credit)
         self._trim.rate = round(rate * ONE)
-        rate = min(1.0, rate * self._trim.factor(ONE))
+        rate = min(1.0, rate * self._trim.factor)
         shape = lean(self.share, known, late_labels)
         self.chances = RankChances(self._doubts.ordered, rate, shape)
         if self.needed is not None:

@@ -7,6 +7,8 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from .online import ONE
+
 KNOWN_N = 1_024
 """An event is ranked among so many events before it."""
 
@@ -33,13 +35,12 @@ class RecentValues:
         self.n = 0
         self.ordered: NDArray[np.float64] = np.empty(0)
 
-    def add(self, values: NDArray[np.float64]) -> slice:
-        """Events with these values, shape (n,), came; where they are kept now.
-
-        A stretch of events has to end where `KNOWN_N` of them are full.
-        """
+    def add(self, values: NDArray[np.float64]) -> slice | NDArray[np.intp]:
+        """Up to `KNOWN_N` events with these values, shape (n,), came; where they are kept now."""
         start = self.n % KNOWN_N
-        places = slice(start, start + len(values))
+        stop = start + len(values)
+        is_around = stop > KNOWN_N
+        places = np.arange(start, stop) % KNOWN_N if is_around else slice(start, stop)
         self.values[places] = values
         self.n += len(values)
         return places
@@ -99,6 +100,7 @@ class Trim:
         if is_counted:
             self.wanted, self.given = self.wanted * 15 // 16, self.given * 15 // 16
 
-    def factor(self, one: int) -> float:
-        """What chances are multiplied by; `one` is the mass of a label."""
-        return min(TRIM_MAX, max(1.0 / TRIM_MAX, (self.wanted + one) / (self.given + one)))
+    @property
+    def factor(self) -> float:
+        """What chances are multiplied by."""
+        return min(TRIM_MAX, max(1.0 / TRIM_MAX, (self.wanted + ONE) / (self.given + ONE)))
