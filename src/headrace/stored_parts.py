@@ -8,9 +8,35 @@ of the state the attribute of the part.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 Parts: TypeAlias = Mapping[str, tuple[type, Mapping[str, str]]]
+
+
+class OfParts:
+    """An object that is stored as if it were whole; both halves of that follow from `PARTS`.
+
+    `SHARED` are the fields of parts that it has itself too.
+
+    >>> class Clock:
+    ...     def __init__(self) -> None:
+    ...         self.now = 5.0
+    >>> class Watch(OfParts):
+    ...     PARTS = {"clock": (Clock, {"seconds": "now"})}
+    ...     def __init__(self) -> None:
+    ...         self.clock = Clock()
+    >>> Watch().__getstate__()
+    {'seconds': 5.0}
+    """
+
+    PARTS: ClassVar[Parts]
+    SHARED: ClassVar[Collection[str]] = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return join_parts(self, self.PARTS)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        split_parts(self, self.PARTS, state, self.SHARED)
 
 
 def join_parts(owner: object, parts: Parts) -> dict[str, Any]:

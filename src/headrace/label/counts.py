@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from ..messages import Answer
-from ..stored_parts import Parts, join_parts, same_names, split_parts
+from ..stored_parts import OfParts, Parts, same_names
 from .consensus import latest
 
 
@@ -100,8 +100,10 @@ _PARTS: Parts = {
 }
 
 
-class Counts:
+class Counts(OfParts):
     """What happened at the desk since its start."""
+
+    PARTS: ClassVar[Parts] = _PARTS
 
     def __init__(self) -> None:
         self.requests = RequestCounts()
@@ -114,10 +116,3 @@ class Counts:
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 there were no gold questions."""
         return fields | {"gold_asked_n": 0, "gold_answers_n": 0}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields of the parts stand in one row, as before there were parts."""
-        return join_parts(self, _PARTS)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        split_parts(self, _PARTS, state)

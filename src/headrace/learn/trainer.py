@@ -39,7 +39,7 @@ from ..observe.originals import OriginalOf
 from ..observe.schema import Schema
 from ..query.orders import Order
 from ..settings import LearnSettings
-from ..stored_parts import Parts, join_parts, same_names, split_parts
+from ..stored_parts import OfParts, Parts, same_names
 from .champion import Champion
 from .judging import unjudged, verdict
 from .learner import Learner
@@ -174,8 +174,11 @@ _PARTS: Parts = {
 }
 
 
-class Trainer:
+class Trainer(OfParts):
     """Learns each settled label at once; retrains, and adopts what proved better."""
+
+    PARTS: ClassVar[Parts] = _PARTS
+    SHARED = ("settings",)
 
     def __init__(
         self, learner: Learner, schema: Schema, settings: LearnSettings, chance: Chance
@@ -199,13 +202,6 @@ class Trainer:
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 no version was kept."""
         return fields | {"versions": Versions(fields["settings"])}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields of the parts stand among its own, as before there were parts."""
-        return join_parts(self, _PARTS)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        split_parts(self, _PARTS, state, shared=("settings",))
 
     # ------------------------------------------------------------------ what shards see of it
 

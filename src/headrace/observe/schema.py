@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 from ..messages import EventBatch, Features, class_name
 from ..settings import ColumnsSettings, SchemaSettings
-from ..stored_parts import Parts, join_parts, same_names, split_parts
+from ..stored_parts import OfParts, Parts, same_names
 from .class_names import ClassNames, UnusedValues
 from .values import DIGITS_MAX, is_free_text, is_number
 
@@ -87,7 +87,7 @@ _PARTS: Parts = {
 }
 
 
-class Schema:
+class Schema(OfParts):
     """The features and classes of one stream, in order of first sight.
 
     Features are registered by their first value that is not missing, row by row, and within a row
@@ -112,6 +112,8 @@ class Schema:
     >>> schema.features(np.array([0.0, 2.0]))
     {'colour': 'red', 'x': 2.0}
     """
+
+    PARTS: ClassVar[Parts] = _PARTS
 
     def __init__(self, settings: SchemaSettings, columns: ColumnsSettings | None = None) -> None:
         faults = [
@@ -151,13 +153,6 @@ class Schema:
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
         """Before 2 values beyond `categories_max`, and classes without room, were not counted."""
         return fields | {"full": dict.fromkeys(fields["full"], 0), "classes_ignored": {}}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields of the parts stand among those of the schema, as before there were parts."""
-        return join_parts(self, _PARTS)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        split_parts(self, _PARTS, state)
 
     @property
     def classes(self) -> list[str]:

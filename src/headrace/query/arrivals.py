@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..chance import Chance
-from ..stored_parts import Parts, join_parts, split_parts
+from ..stored_parts import OfParts, Parts
 from .budgets import Budget
 from .online import (
     ONE,
@@ -37,12 +37,11 @@ from .rules.rule import Rule
 BLOCK_N = 128
 """The doubts are put in order every so many events; at the start at 1, 2, 4 and so on."""
 
-PARTS: Parts = {
+_PARTS: Parts = {
     "_doubts": (RecentValues, {"_known": "values", "_known_n": "n", "_ordered": "ordered"}),
     "lateness": (Lateness, {"_latenesses": "latest", "_answered_at": "answered_at"}),
     "_trim": (Trim, {"_rate": "rate", "_wanted": "wanted", "_given": "given"}),
 }
-"""Where a state of `Arrivals` has what its parts keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +99,15 @@ class Look(NamedTuple):
     is_duplicate: NDArray[np.bool_] | None = None
 
 
-class Arrivals:
+class Arrivals(OfParts):
     """Decides event by event; `aim` is told what there is to spend and what is known.
 
     `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
     doubt is not our model's, and may be used before there are labels. With `quota_share` that part
     of the rest is drawn by need, with `estimate_share` for the estimate of the accuracy.
     """
+
+    PARTS: ClassVar[Parts] = _PARTS
 
     needs_members: ClassVar[bool] = False
     reads_pools: ClassVar[bool] = False
@@ -144,12 +145,6 @@ class Arrivals:
         self.lateness = Lateness()
         self.is_due = True
         self._trim = Trim()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return join_parts(self, PARTS)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        split_parts(self, PARTS, state)
 
     # ------------------------------------------------------------------------------- events
 

@@ -37,7 +37,7 @@ from ..messages import (
 from ..observe.window import Columns
 from ..request_ids import opinion_id
 from ..settings import LabelSettings, QuerySettings
-from ..stored_parts import Parts, join_parts, split_parts
+from ..stored_parts import OfParts, Parts
 from .arrivals import Drawn
 from .budgets import Budget
 from .choosing import Wanted, choose_by, choose_spread, chosen_by_need
@@ -57,7 +57,7 @@ from .strategies import Strategy, resolve, utilities_by_row, utilities_of
 from .strategies.state import Pick, keeps_state, tell
 from .strategies.uncertainty import random
 
-PARTS: Parts = {
+_PARTS: Parts = {
     "rounds": (
         PastRounds,
         {
@@ -69,11 +69,12 @@ PARTS: Parts = {
         },
     )
 }
-"""Where a state of `Asking` has what its part keeps."""
 
 
-class Asking(Paying):
+class Asking(Paying, OfParts):
     """Decides what is asked, and when no more can be."""
+
+    PARTS: ClassVar[Parts] = _PARTS
 
     def __init__(
         self,
@@ -111,10 +112,7 @@ class Asking(Paying):
         self.rounds.forget_pool()
         # Most strategies are code, not state: whoever restores has them already.
         left_out = ("record",) if keeps_state(self.strategy) else ("record", "strategy")
-        return {k: v for k, v in join_parts(self, PARTS).items() if k not in left_out}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        split_parts(self, PARTS, state)
+        return {k: v for k, v in super().__getstate__().items() if k not in left_out}
 
     def attach_strategy(self, strategy: Strategy) -> None:
         """Ask by this strategy after a restart; by its own, if that came along with its state.

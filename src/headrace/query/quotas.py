@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..observe.seen import widened
 from ..settings.query import QuotaSettings
-from ..stored_parts import Parts, join_parts, split_parts
+from ..stored_parts import OfParts, Parts
 from .examples import Examples
 from .online import FEW_LABELS, ONE, Lean, RankChances
 from .recent import RecentValues
@@ -189,29 +189,24 @@ class Quotas:
         return [parse_slice(text).holds(rows, features) for text in self.slices.values()]
 
 
-NEED_PARTS: Parts = {
+_PARTS: Parts = {
     "_needs": (RecentValues, {"_known": "values", "_known_n": "n", "_ordered": "ordered"})
 }
-"""Where a state of `NeedChances` has what its part keeps."""
 
 
-class NeedChances:
+class NeedChances(OfParts):
     """The part of a rate that is drawn by need, among events as they arrive.
 
     `share` is that part. Needs are ranked among those of the latest 1,024 events, which are put
     in order when the owner says so.
     """
 
+    PARTS: ClassVar[Parts] = _PARTS
+
     def __init__(self, share: float) -> None:
         self.share = share
         self._needs = RecentValues()
         self._chances = RankChances(self._needs.ordered, 0.0, Lean(1.0, 1.0))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return join_parts(self, NEED_PARTS)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        split_parts(self, NEED_PARTS, state)
 
     def passed(self, needs: Needs, *, is_counted: bool) -> None:
         """Events of these needs, shape (n,), went by; with `is_counted` they are put in order."""

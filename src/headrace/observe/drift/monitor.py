@@ -13,7 +13,7 @@ here. One watch is in `watches`, the windowed tests of a check in `windows`, rea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ...chance import Chance
 from ...messages import DriftChanged, LabelSettled
 from ...settings.drift import DriftSettings
-from ...stored_parts import Parts, join_parts, same_names, split_parts
+from ...stored_parts import OfParts, Parts, same_names
 from .. import signals
 from ..schema import Schema
 from ..window import Columns, Window
@@ -58,7 +58,7 @@ _PARTS: Parts = {
 }
 
 
-class DriftMonitor:
+class DriftMonitor(OfParts):
     """All watches of a shard, and the one drift level they make.
 
     The level is the highest that any watch holds, or DRIFT while at least `agree_n` signals stand
@@ -76,6 +76,8 @@ class DriftMonitor:
     >>> [(c.at, c.level, c.signal, c.detector) for c in changes if c]
     [(210, 'WARNING', 'error', 'hddm_w'), (213, 'DRIFT', 'error', 'hddm_w')]
     """
+
+    PARTS: ClassVar[Parts] = _PARTS
 
     def __init__(
         self,
@@ -101,13 +103,6 @@ class DriftMonitor:
         self._risen_seq = 0
         self._from_seq = 0
         self._raised_by: Watch | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The fields of the parts stand among its own, as before there were parts."""
-        return join_parts(self, _PARTS)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        split_parts(self, _PARTS, state)
 
     @property
     def own(self) -> list[Detector]:
