@@ -236,6 +236,21 @@ def test_what_is_answered_goes_from_the_stream_and_what_is_held_stays(redis_serv
     rig.client.close()
 
 
+def test_a_task_may_be_acknowledged_while_the_stream_is_looked_at(rig, bridge, monkeypatch):
+    bridge.send(sent("r0", "r1"))
+    receive(bridge)
+    ((entry_id, _),) = rig.take("eva", n=1)
+    look = bridge._client.xpending
+
+    def acknowledge_and_look(*arguments):
+        rig.acknowledge(entry_id)
+        return look(*arguments)
+
+    monkeypatch.setattr(bridge._client, "xpending", acknowledge_and_look)
+    receive(bridge)
+    assert rig.tasks() == ["r1"]
+
+
 def test_a_server_that_dies_keeps_tasks_and_answers(redis_installed, tmp_path):
     with RedisServer(tmp_path / "own") as server:
         rig = Rig(server, "kept")

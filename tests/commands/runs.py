@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import random
 import sys
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,7 +146,12 @@ def child(argv, output):
 def _main(argv, output):
     with Path(output).open("a") as file:
         sys.stdout = sys.stderr = file
-        code = cli.main(argv)
+        try:
+            code = cli.main(argv)
+        except Exception:
+            # What multiprocessing prints comes too late for this file.
+            traceback.print_exc()
+            raise
     sys.exit(code)
 
 

@@ -253,7 +253,10 @@ class Redis:
             at, number = id_of(group["last-delivered-id"])
             needed.append((at, number + 1))
             if group["pending"]:
-                needed.append(id_of(self._client.xpending(stream, group["name"])["min"]))
+                oldest = self._client.xpending(stream, group["name"])["min"]
+                # None where the last of them was acknowledged meanwhile.
+                if oldest is not None:
+                    needed.append(id_of(oldest))
         if needed:
             at, number = min(needed)
             self._client.xtrim(stream, minid=f"{at}-{number}", approximate=False)
