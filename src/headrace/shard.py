@@ -404,6 +404,28 @@ class Shard(Assessing):
         """A new model is in use: detectors of the old one's doubt and errors start afresh."""
         self.drift.reset(self.events_n)
 
+    def concerns(self, entry: RequestEnded) -> bool:
+        """Whether this end may mean more here than one label more of its class.
+
+        While the model is cold each label may be the one that ends that.
+        """
+        asking = self.asking
+        return (
+            self.drift.is_cold
+            or asking.remembers(entry.event_id)
+            or self._evaluation.remembers(entry.request_id)
+            or getattr(entry, "opinion_n", 1) > 1
+            or entry.request_id in asking.opinions.open
+            or asking.quotas.is_set
+        )
+
+    def count_labels_of_others(self, labels_n: Mapping[str, int]) -> None:
+        """So many first labels, by class, were given to what other shards asked."""
+        for label, n in labels_n.items():
+            self.schema.class_code(label)
+            if n:
+                self.asking.count_labels(label, n)
+
     def ended(self, entry: RequestEnded) -> list[Output]:
         """One entry of the training log: money back, a label for the estimate and the detectors."""
         opinions = self.asking.opinion_ended(entry, self.model.version, self.now)

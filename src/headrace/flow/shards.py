@@ -25,6 +25,7 @@ from ..messages import (
     ErasureOrdered,
     EventBatch,
     InputRejected,
+    LabelSettled,
     ModelAdopted,
     ModelRolledBack,
     Output,
@@ -93,19 +94,37 @@ class PartitionShard:
         part = share_of(settings, partitions_n, partition)
         self.rules = digest_of(part)
         schema, chance = make_schema(settings), Chance(settings.seed)
-        self.shard = make_shard(part, schema, chance, View(trainer, schema))
+        self._shard = make_shard(part, schema, chance, View(trainer, schema))
+        self._others_labels: dict[str, int] = {}
         self._open = OpenStep()
+
+    @property
+    def shard(self) -> Shard:
+        """What decides; it knows of all that was heard."""
+        if self._others_labels:
+            labels, self._others_labels = self._others_labels, {}
+            self._shard.count_labels_of_others(labels)
+        return self._shard
 
     # ------------------------------------------------------------------------------- taking in
 
     def hear(self, entry: Folded, log: TrainingLog) -> None:
         """The training log has just folded this entry."""
-        if isinstance(entry, CapClaimed):
+        if isinstance(entry, RequestEnded) and not self._shard.concerns(entry):
+            self._hear_of_other(entry)
+        elif isinstance(entry, CapClaimed):
             self._allow_spending(self.spent, log.caps)
         elif isinstance(entry, ErasureOrdered):
             self._add_followed([], erase_ordered(self.shard, self.partition, entry, log.erased))
         elif not isinstance(entry, RulesInUse):
             self._hear_end(entry)
+
+    def _hear_of_other(self, entry: RequestEnded) -> None:
+        """A request of another shard ended, as most do: its label is counted when next we look."""
+        if isinstance(entry, LabelSettled):
+            is_first = entry.revision == 0
+            labels = self._others_labels
+            labels[entry.label] = labels.get(entry.label, 0) + is_first
 
     def _hear_end(self, entry: Entry | InputRejected) -> None:
         if isinstance(entry, ModelAdopted | ModelRolledBack):
@@ -300,7 +319,7 @@ class PartitionShard:
             raise BadInput("the state is not that of a shard on Kafka")
         shard.asking.attach_strategy(strategy)
         shard.model.attach(trainer)
-        self.shard = shard
+        self._shard, self._others_labels = shard, {}
         self._open.count_from(shard.events_n)
 
     def attach(self, trainer: Trainer) -> None:

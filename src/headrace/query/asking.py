@@ -464,9 +464,13 @@ class Asking(Paying, OfParts):
             events_n = self.budget.events_n - asked_at
             self.budget.refund(request_id=self.request_id(event_id), asked_before_n=events_n)
 
+    def count_labels(self, label: str, n: int) -> None:
+        """So many labels of a class more, for the cold start."""
+        self.labels_n += n
+        self.class_labels_n[label] = self.class_labels_n.get(label, 0) + n
+
     def labelled(self, label: str, event_id: str = "", reason: str = "") -> None:
         """A label settled for the first time: cold start and quotas count it."""
-        self.labels_n += 1
-        self.class_labels_n[label] = self.class_labels_n.get(label, 0) + 1
+        self.count_labels(label, 1)
         if self.quotas.is_set:
             self.quotas.labelled(self.chance.key(event_id), label, reason)
