@@ -62,8 +62,8 @@ def played(engine: Engine, stream: Stream, sizes: list[int]) -> list[Output]:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_batches_of_any_size_ask_the_same_with_the_same_propensities(rule: str) -> None:
-    stream = Stream(300, k=3)
-    whole = played(engine_with(rule), stream, [300])
+    stream = Stream(200, k=3)
+    whole = played(engine_with(rule), stream, [200])
     assert len(asked(whole)) > 10
     for sizes in ([1], [13, 1, 60]):
         assert played(engine_with(rule), stream, sizes) == whole, sizes
@@ -71,7 +71,7 @@ def test_batches_of_any_size_ask_the_same_with_the_same_propensities(rule: str) 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_run_goes_on_from_a_snapshot_as_if_nothing_had_been(rule: str) -> None:
-    first, second = Stream(300), Stream(300, seed=1, start=300)
+    first, second = Stream(200), Stream(200, seed=1, start=200)
     engine, other = engine_with(rule), engine_with(rule)
     lived(engine, first)
     other.restore(engine.snapshot())

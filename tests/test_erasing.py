@@ -211,7 +211,13 @@ def test_events_of_others_stay_and_come_again_as_they_were():
     assert len(engine.shard.window) == 100
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(
+    "world",
+    [
+        pytest.param(world, marks=pytest.mark.long if i % 2 else [])
+        for i, world in enumerate(WORLDS)
+    ],
+)
 def test_the_stream_goes_on_the_same_at_any_split_and_from_a_snapshot(world):
     settings, events = settings_with(**WORLDS[world]), events_of(EVENTS_N)
     _, outputs, inputs = fed(settings, events, 170, ORDER)

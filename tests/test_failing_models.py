@@ -97,7 +97,7 @@ def test_a_start_where_no_event_can_be_predicted_ends_with_the_reason():
 @pytest.mark.parametrize("how", [{}, {"ask": "rounds"}, {"strategy": "hybrid", "ask": "rounds"}])
 def test_what_a_model_fails_on_attracts_no_labels(how, raises):
     engine = Engine(Fussy(predicts_below=80, raises=raises), settings=settings(**how), seed=7)
-    requests = asked(engine, events(3_000))
+    requests = asked(engine, events(2_000))
     late = [r for r in requests if r.at > 500]
     failed = [r for r in late if r.features["amount"] >= 80]
     # One event in five fails: by doubt they would take nearly all, by lot a fifth.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from bench.second_opinions import centres, played
 
 
+@pytest.mark.long
 def test_labels_are_more_right_than_with_random_overlap_at_equal_cost() -> None:
     found = {
         way: [played(centres(2500, seed), way, 0.15, 0.1, seed) for seed in (0, 1)]

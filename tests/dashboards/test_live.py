@@ -194,6 +194,7 @@ def test_prometheus_evaluates_every_rule(incident: tuple[Prometheus, History]) -
 # ------------------------------------------------------------------------ the running demo
 
 
+@pytest.mark.long
 def test_a_running_demo_answers_every_query_that_it_can(tmp_path: Path) -> None:
     port = free_port()
     config = (

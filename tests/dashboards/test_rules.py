@@ -126,6 +126,7 @@ MISSED = _ASKED + r"\s+exp: \{[^\n]*\n\s+got: nil"
 FALSE = _ASKED + r"\s+exp: nil"
 
 
+@pytest.mark.long
 @needs_promtool
 def test_each_alert_fires_when_it_should_and_else_stays_quiet() -> None:
     code, told = promtool("test", "rules", str(TESTS))

@@ -88,7 +88,10 @@ def test_linter_finds_no_fault(linter: tuple[str, ...], path: str) -> None:
     assert unknown == (["Kustomization", "ServiceMonitor"] if is_folder else [])
 
 
-@pytest.mark.parametrize(("linter", "path", "old", "new", "fault"), BROKEN)
+@pytest.mark.parametrize(
+    ("linter", "path", "old", "new", "fault"),
+    [pytest.param(*row, marks=pytest.mark.long if i % 4 else []) for i, row in enumerate(BROKEN)],
+)
 def test_linter_finds_a_fault_that_is_put_in(
     linter: tuple[str, ...], path: str, old: str, new: str, fault: str, tmp_path: Path
 ) -> None:

@@ -133,7 +133,7 @@ class OnKafka:
     ("model", "asking"),
     [
         pytest.param("logistic", "arrival", marks=pytest.mark.long),
-        ("logistic", "rounds"),
+        pytest.param("logistic", "rounds", marks=pytest.mark.long),
         ("committee", "arrival"),
     ],
 )

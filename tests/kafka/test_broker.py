@@ -187,6 +187,7 @@ def test_records_that_do_not_come_are_missed(broker, prefix):
         broker.topics.records(topic, at_least=2, within_s=0.0)
 
 
+@pytest.mark.long
 def test_all_who_share_get_the_same_broker_until_the_last_has_left(tmp_path):
     try:
         first, second = shared.join(tmp_path), shared.join(tmp_path)

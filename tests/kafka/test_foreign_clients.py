@@ -128,6 +128,7 @@ def test_what_librdkafka_took_back_is_not_asked_about(
     assert all(name.startswith("e") for name in asked)
 
 
+@pytest.mark.long
 def test_the_console_tools_of_kafka_do_for_a_first_look(
     own_broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_workers_recover_by_themselves_when_the_broker_comes_back(
     assert found.figures["settled"] > 50
 
 
+@pytest.mark.long
 def test_worker_stops_within_its_deadline_while_the_broker_is_away(
     own_broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

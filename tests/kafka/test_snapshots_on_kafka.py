@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from headrace.adapters.snapshots.store import Keys, SnapshotStore
 from headrace.drivers.kafka.states import States
 from headrace.settings import parse
@@ -103,6 +105,7 @@ def spoil(place: Path) -> None:
     shutil.rmtree(parts["desk-1"])
 
 
+@pytest.mark.long
 def test_worker_takes_no_more_memory_and_listens_on_loopback_only(
     broker: Address, prefix: str, tmp_path: Path
 ) -> None:

@@ -57,9 +57,10 @@ ESTIMATORS: dict[str, Any] = {
     "calibrated": lambda: CalibratedClassifierCV(GaussianNB(), cv=3),
 }
 SOME = ("sgd", "gaussian", "mlp", "logistic", "forest")
+ALL = [pytest.param(name, marks=[] if name in SOME else pytest.mark.long) for name in ESTIMATORS]
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_an_estimator_keeps_the_contract_of_a_model(name: str) -> None:
     check_contract(ESTIMATORS[name], in_two_processes=False)
 
@@ -83,7 +84,7 @@ def test_it_learns_numbers_and_categories_with_values_missing(name: str, classes
     assert learner.failures.first == {}
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_state_comes_back_and_goes_on_bit_for_bit(name: str) -> None:
     columns = Columns(3, 1, 3)
     model = as_model(ESTIMATORS[name]())
@@ -102,7 +103,7 @@ def test_a_state_comes_back_and_goes_on_bit_for_bit(name: str) -> None:
         second.learn(row, int(code))
 
 
-@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_row_has_the_same_bits_alone_and_at_any_place_of_a_batch(name: str) -> None:
     columns = Columns(5, 1)
     learner = Learner(as_model(ESTIMATORS[name]()), columns)
@@ -146,7 +147,7 @@ def test_an_engine_decides_the_same_in_any_batches_and_after_a_restart(name: str
         return hr.Engine(ESTIMATORS[name](), budget=Share(0.3), seed=5)
 
     one, other = engine(), engine()
-    given = events(360)
+    given = events(200)
     assert played(one, given, 60) == played(other, given, 11)
     revived = engine()
     revived.restore(one.snapshot())

@@ -85,7 +85,7 @@ def test_nothing_is_said_before_there_is_something_to_say() -> None:
 
 
 def test_the_gain_is_within_its_interval_and_the_ratio_within_bounds() -> None:
-    for seed in range(5):
+    for seed in range(3):
         found = played(800, seed=seed).estimate()
         assert found.gain_low <= found.gain <= found.gain_high
         assert found.labels_n > 700 and found.twin_labels_n == 266

@@ -401,7 +401,7 @@ def stream(n: int) -> tuple[list[Event], dict[str, str]]:
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
 def test_every_strategy_runs_and_decides_alike_at_any_batching(name: str) -> None:
-    events, truths = stream(400)
+    events, truths = stream(300)
     settings = parse(
         {
             "query": {
@@ -415,10 +415,10 @@ def test_every_strategy_runs_and_decides_alike_at_any_batching(name: str) -> Non
         }
     )
     outputs = []
-    for size in (7, 400):
+    for size in (7, 300):
         engine, found = Engine(settings=settings, seed=5), []
         # A round is due each 50 events: its answers come before the next.
-        for start in range(0, 400, 50):
+        for start in range(0, 300, 50):
             part = events[start : start + 50]
             for i in range(0, 50, size):
                 found += engine.feed(part[i : i + size])

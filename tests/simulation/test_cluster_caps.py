@@ -23,7 +23,7 @@ BUSY = ("kill", "freeze")
 @pytest.mark.parametrize("seeds", [CAPS, MONEY], ids=["cap", "money"])
 @pytest.mark.parametrize("fault", ["add_partition", "cut_journal", *CAP_FAULTS])
 def test_a_total_holds(fault: str, seeds: range) -> None:
-    for seed in seeds[:3]:
+    for seed in seeds[:2]:
         world = World(seed, (fault, *BUSY)).live()
         assert Audit(world).wrong == [], f"World({seed})"
 

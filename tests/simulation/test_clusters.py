@@ -21,7 +21,7 @@ from simulation.cluster_worlds import FAULTS, World
 
 SEEDS_N = int(os.environ.get("HEADRACE_CLUSTERS", "1000"))
 AT_ONCE = 16
-SHORT_N = 8 * AT_ONCE
+SHORT_N = 5 * AT_ONCE
 """So many are of every run of the tests, the others of `make test-long`."""
 
 
