@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,15 +20,27 @@ from .schema import kind_of, number_of
 _NUMBERS = frozenset((float, int, bool, type(None)))
 _SCALARS = _NUMBERS | {str}
 _TIMES = frozenset((float, int))
-_NAMES = ("ids", "ats", "originals", "predicted", "probabilities", "keys", "model_versions")
-"""Of the values of events, in the order of `EventValues`."""
-
 EventValues: TypeAlias = tuple[
     str, float, Features, str | None, dict[str, float] | None, str | None, str | None
 ]
 _Columns: TypeAlias = tuple[
     tuple[str, ...], tuple[str, ...], NDArray[np.float64], dict[str, list[Value]]
 ]
+
+
+class BesideFeatures(TypedDict):
+    """The other values of n events, in the order of `EventValues`; None for what is not there."""
+
+    ids: list[str]
+    ats: list[Any]
+    originals: Sequence[Features]
+    predicted: list[str | None]
+    probabilities: list[dict[str, float] | None]
+    keys: list[str | None]
+    model_versions: list[str | None]
+
+
+_NAMES = tuple(BesideFeatures.__annotations__)
 
 
 def batch_of(events: Sequence[Event]) -> EventBatch:
@@ -48,12 +60,14 @@ def batch_of(events: Sequence[Event]) -> EventBatch:
 
 
 def batch_of_values(
-    names: tuple[str, ...], are_texts: Sequence[bool], flat: list[Any], **others: Any
+    names: tuple[str, ...],
+    are_texts: Sequence[bool],
+    flat: list[Any],
+    **others: Unpack[BesideFeatures],
 ) -> EventBatch:
     """The same of n events with the same d features, whose values, event after event, are `flat`.
 
     `are_texts`, d of them, says which may hold texts; the others are numbers, booleans or None.
-    `others` are the other values, as `_batch` takes them.
     """
     n, d, texts = len(others["ids"]), len(names), dict[str, list[Value]]()
     for j, name in enumerate(names):
@@ -77,34 +91,28 @@ def columns_of(events: Sequence[EventValues]) -> EventBatch:
     return _batch(_feature_columns(others["originals"]), **others)
 
 
-def _batch(
-    columns: _Columns,
-    *,
-    ids: list[str],
-    ats: list[Any],
-    originals: Sequence[Features],
-    predicted: list[str | None],
-    probabilities: list[dict[str, float] | None],
-    keys: list[str | None],
-    model_versions: list[str | None],
-) -> EventBatch:
+def _batch(columns: _Columns, **others: Unpack[BesideFeatures]) -> EventBatch:
     """A column that no event has a value for is None."""
-    n, (names, number_names, numbers, texts) = len(ids), columns
-    classes, matrix = _class_columns(probabilities)
+    names, number_names, numbers, texts = columns
+    classes, matrix = _class_columns(others["probabilities"])
     return EventBatch(
-        ids=ids,
-        at=_times(ats),
+        ids=others["ids"],
+        at=_times(others["ats"]),
         names=names,
         number_names=number_names,
         numbers=numbers,
         texts=texts,
-        predicted=predicted if predicted.count(None) < n else None,
+        predicted=_or_none(others["predicted"]),
         served_classes=classes,
         probabilities=matrix,
-        keys=keys if keys.count(None) < n else None,
-        model_versions=model_versions if model_versions.count(None) < n else None,
-        originals=originals,
+        keys=_or_none(others["keys"]),
+        model_versions=_or_none(others["model_versions"]),
+        originals=others["originals"],
     )
+
+
+def _or_none(column: list[str | None]) -> list[str | None] | None:
+    return column if column.count(None) < len(column) else None
 
 
 def _times(ats: list[Any]) -> NDArray[np.float64]:
