@@ -52,7 +52,7 @@ def pool_of(
     )
 
 
-def pool_arriving(
+def pool_of_arriving(
     run: Run,
     start: int,
     probabilities: NDArray[np.float64],
@@ -185,14 +185,14 @@ def candidate_of(
     served, original = None, unpacked(events.originals[row])
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
         # A class that was unknown when the event arrived was given nothing.
-        served = _named(np.nan_to_num(events.served[row], nan=0.0), schema)
+        served = _name_classes(np.nan_to_num(events.served[row], nan=0.0), schema)
     return Candidate(
         seq=int(events.seq[row]),
         id=str(events.ids[row]),
         at=float(events.at[row]),
         features=schema.features(events.rows[row]) if original is None else original,
         # What was said before a label was learned is no prediction.
-        prediction={} if np.isnan(events.guess[row]) else _named(said, schema),
+        prediction={} if np.isnan(events.guess[row]) else _name_classes(said, schema),
         served=served,
         served_model=served_model,
         key=key,
@@ -217,7 +217,7 @@ def candidate_with_context(  # noqa: PLR0917 - what a request says is from all o
     return candidate_of(events, row, schema, context)
 
 
-def _named(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
+def _name_classes(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
     # Rows of zeros were seen before any class was known, on rows of NaN the model failed.
     plain = probabilities.tolist()
     is_said = any(plain) and plain[0] == plain[0]

@@ -31,7 +31,7 @@ def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
         return outputs
     for ones in record.missing(shard.events_n, is_end=is_end):
         outputs += asking.waiting(shard.now)
-        outputs += _asked_again(shard, record.left(ones))
+        outputs += _ask_again(shard, record.left(ones))
         for request_id, one in record.left(ones).items():
             record.drop(request_id)
             asking.charge_unseen(request_id, one)
@@ -50,7 +50,7 @@ def follow_record(shard: Shard, record: Record) -> None:
     shard.asking.record = record
 
 
-def _asked_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
+def _ask_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
     """These requests of one round, or of none, as far as their events are remembered."""
     past, asking = shard.past(), shard.asking
     row_of = dict(zip(past.keys.tolist(), range(len(past)), strict=True))

@@ -141,7 +141,7 @@ class Watched:
         self.reservoir.forget_lines()
         return {name: value for name, value in self.__dict__.items() if name != "_moments_at"}
 
-    def _note(self, said: Assessment, start: int, stop: int) -> int:
+    def _note_seen(self, said: Assessment, start: int, stop: int) -> int:
         """These events wait to be written down until somebody reads what they change; how many."""
         run, n = said.run, stop - start
         run.originals.keep(start, stop)

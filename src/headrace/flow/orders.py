@@ -119,7 +119,7 @@ def open_ordered(
     if part.labels_n == 0:
         why = f"its part of {order.labels_n} labels for {order.shards_n} partitions is none"
         return [], [Followed(order=name_of(order), why=why)]
-    outputs = shard.ordered(part)
+    outputs = shard.open_ordered_round(part)
     asked_n = sum(isinstance(output, LabelRequested) for output in outputs)
     rounds = [o.round_n for o in outputs if isinstance(o, RoundOpened)]
     round_n = rounds[0] if rounds else -1

@@ -109,7 +109,7 @@ class PartitionShard:
 
     def _hear_end(self, entry: Entry | InputRejected) -> None:
         if isinstance(entry, ModelAdopted | ModelRolledBack):
-            self.shard.adopted()
+            self.shard.restart_watches()
         if isinstance(entry, RoundOrdered):
             self._add_followed(*open_ordered(self.shard, self.partition, entry))
         elif isinstance(entry, ModelRolledBack | InputRejected):
@@ -119,7 +119,7 @@ class PartitionShard:
             label = getattr(entry, "label", None)
             if label is not None:
                 schema.class_code(label)
-            self._add(self.shard.ended(entry))
+            self._add(self.shard.take_end(entry))
 
     def feed(self, decoder: Decoder, records: Sequence[KafkaRecord], stop: int) -> None:
         """Take these records of the partition, from `position` on; the next one is at `stop`."""
@@ -148,7 +148,7 @@ class PartitionShard:
             pass
 
     def _advance_clock(self, now: float) -> list[Output]:
-        return self._add(self.shard.advanced(now))
+        return self._add(self.shard.advance_clock(now))
 
     def _next_deadline(self) -> float | None:
         return self.shard.next_deadline()
