@@ -191,7 +191,7 @@ class ArrivalRun(Run):
         case = self.case
         self.budget = Budget([Share(case.budget)], reserve=0)
         self.arrivals = Arrivals(1.0 if case.rule == "random" else case.control_share, self.chance)
-        self.arrivals.face(2)
+        self.arrivals.face_classes(2)
         self._aim()
         for start in range(0, EVENTS_N, ARRIVE_N):
             end = min(EVENTS_N, start + ARRIVE_N)
@@ -202,7 +202,7 @@ class ArrivalRun(Run):
             self._deliver(end)
 
     def _aim(self) -> None:
-        self.arrivals.aim(
+        self.arrivals.aim_draw(
             self.budget,
             open_n=len(self.pending),
             room_n=EVENTS_N,
@@ -214,10 +214,12 @@ class ArrivalRun(Run):
     def _draw(self, start: int, end: int) -> None:
         while start < end:
             stop = min(end, start + self.arrivals.counted_n)
-            look = self.arrivals.look(1.0 - self.confidence[start:stop], self.keys[start:stop])
+            look = self.arrivals.look_ahead(
+                1.0 - self.confidence[start:stop], self.keys[start:stop]
+            )
             stop = start + look.n
             self.budget.events_passed(look.n, float(stop))
-            drawn = self.arrivals.take(look, self.keys[start:stop])
+            drawn = self.arrivals.take_arrived(look, self.keys[start:stop])
             if drawn is not None:
                 self._ask(stop - 1, stop)
                 self.evaluation.chance(f"{stop - 1}", drawn.propensity)
@@ -231,7 +233,7 @@ class ArrivalRun(Run):
         for due, i, is_answered in sorted(self.pending):
             asked_at = self.asked_at.get(f"{i}")
             if due <= now and is_answered and asked_at is not None:
-                self.arrivals.answered(asked_at, now)
+                self.arrivals.note_answer(asked_at, now)
         super()._deliver(now)
 
 

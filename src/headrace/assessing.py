@@ -108,7 +108,7 @@ class Assessing(Watched):
         if arrivals is None:
             hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
             return Look(int(hits[0]) + 1, True) if hits.size else Look(stop - start, False)
-        arrivals.face(said.probabilities.shape[1])
+        arrivals.face_classes(said.probabilities.shape[1])
         part = said.part(start, min(stop, start + arrivals.counted_n))
         probabilities, errors = said.probabilities[part], said.errors
         stop = start + len(probabilities)
@@ -123,7 +123,9 @@ class Assessing(Watched):
             doubts = said.doubts[part]
         needs = self._quota_needs(run.rows[start:stop], probabilities)
         errors = None if errors is None else errors[part]
-        return arrivals.look(doubts, run.keys[start:stop], pool, needs, is_duplicate, errors=errors)
+        return arrivals.look_ahead(
+            doubts, run.keys[start:stop], pool, needs, is_duplicate, errors=errors
+        )
 
     def _quota_needs(
         self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]

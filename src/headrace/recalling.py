@@ -29,10 +29,10 @@ def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
     record = asking.record
     if record is None:
         return outputs
-    for ones in record.missing(shard.events_n, is_end=is_end):
-        outputs += asking.waiting(shard.now)
-        outputs += _ask_again(shard, record.left(ones))
-        for request_id, one in record.left(ones).items():
+    for ones in record.find_missing(shard.events_n, is_end=is_end):
+        outputs += asking.pay_waiting(shard.now)
+        outputs += _ask_again(shard, record.select_left(ones))
+        for request_id, one in record.select_left(ones).items():
             record.drop(request_id)
             asking.charge_unseen(request_id, one)
     return outputs

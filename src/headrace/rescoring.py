@@ -31,7 +31,7 @@ def rescore_open(
         return changes
     if asking.open.is_due(watched.model.version) and not at_random():
         changes = _find_changes(asking, watched, now)
-    return asking.rescored(changes)
+    return asking.apply_rescoring(changes)
 
 
 def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescored]:
@@ -44,10 +44,10 @@ def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestR
     source, n = asking.settings.uncertainty_from, len(latest)
     pool = pool_of(events, schema, source, max(1, len(questions)), anew, **more)
     utilities = asking.utilities(pool)
-    asking.open.looked(utilities[:n], model.version)
+    asking.open.note_look(utilities[:n], model.version)
     best_first = np.argsort(-utilities[n:], kind="stable")
     is_redundant = np.zeros(len(questions), dtype=np.bool_)
     is_redundant[best_first] = asking.duplicates.of_better(
         pool.X[n:][best_first], pool.keys[n:][best_first], pool.is_category
     )
-    return asking.open.changes(questions, utilities[n:], is_redundant, now)
+    return asking.open.find_changes(questions, utilities[n:], is_redundant, now)

@@ -41,7 +41,7 @@ from .observe.signals import likeliest
 from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
-from .query.orders import Orders, fault_of, refused, why_no_round
+from .query.orders import Orders, fault_of, refuse_order, why_no_round
 from .query.requests import AUDIT, BLIND, Candidate
 from .query.rounds import Decision, FirstChance
 from .request_ids import opinion_id
@@ -125,7 +125,7 @@ class Shard(Assessing):
             self.failed.count(said.probabilities[said.part(start, stop)])
         self._count_events(said, start, stop)
         self.now = now = max(self.now, float(run.clock[stop - 1]))
-        self.asking.came(float(run.at[stop - 1]))
+        self.asking.note_newest_time(float(run.at[stop - 1]))
         outputs = self._ask_if_drawn(look, run.keys[start:stop], now)
         if change is not None:
             outputs += self._open_drift_round(change, now)
@@ -151,7 +151,7 @@ class Shard(Assessing):
         arrivals = self.asking.arrivals
         if arrivals is None:
             return self._ask_newest(now) if look.is_drawn and len(keys) == look.n else []
-        drawn = arrivals.take(look, keys)
+        drawn = arrivals.take_arrived(look, keys)
         if look.is_duplicate is not None:
             duplicates_n = int(look.is_duplicate[: len(keys)].sum())
             self.asking.duplicates.passed_over_n += duplicates_n - (
@@ -159,9 +159,9 @@ class Shard(Assessing):
             )
         outputs = [] if drawn is None else self._ask_newest(now, drawn)
         if self.events_n % PAID_EVERY_N == 0 and self.asking.waiting_n:
-            outputs += self.asking.waiting(now)
+            outputs += self.asking.pay_waiting(now)
         if arrivals.is_due:
-            self.asking.aim()
+            self.asking.aim_draw()
         return outputs
 
     def _count_events(self, said: Assessment, start: int, stop: int) -> None:
@@ -186,15 +186,15 @@ class Shard(Assessing):
         self._mark_asked(events, row)
         if drawn is None:
             self._expect_label(events, row)
-            return [*self.asking.control(candidate, self.model.version, now)]
-        drawn = self.asking.judged(drawn)
+            return [*self.asking.ask_control(candidate, self.model.version, now)]
+        drawn = self.asking.with_judging_chance(drawn)
         if self.asking.judges(BLIND if drawn.is_blind else ""):
             self._expect_label(events, row)
             self.judging.chance(self.asking.request_id(candidate.id), drawn.propensity)
         priority = self.asking.open.priority_of(drawn.utility)
-        self.asking.watch(events, row, drawn.reason, priority)
+        self.asking.watch_question(events, row, drawn.reason, priority)
         self.asking.tell_drawn(events, row, drawn)
-        return [*self.asking.arrived(candidate, drawn, self.model.version, now, priority)]
+        return [*self.asking.ask_on_arrival(candidate, drawn, self.model.version, now, priority)]
 
     def _run_due(self, now: float) -> list[Output]:
         """What is due because so many events were observed."""
@@ -248,7 +248,7 @@ class Shard(Assessing):
         """A round on demand, over window and reservoir; or why there is none."""
         now = max(self.now, order.at)
         if fault := fault_of(order):
-            return [refused(order, Reason.BAD_ORDER, fault, now)]
+            return [refuse_order(order, Reason.BAD_ORDER, fault, now)]
         if self.is_ordered(order.key):
             return []
         kept = self.past()
@@ -259,16 +259,16 @@ class Shard(Assessing):
         outputs = self._open_round(kept, reason, wanted_n, now, anew)
         if not outputs:
             why = why_no_round(len(kept), self.asking.budget.available_n, can_n)
-            return [refused(order, Reason.NO_ROUND, why, now)]
+            return [refuse_order(order, Reason.NO_ROUND, why, now)]
         self.asking.budget.use_reserve(is_audit=order.is_audit)
         told = {"order_key": order.key, "order_reason": order.reason}
         return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
 
     def _open_regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
-        outputs: list[Output] = [*self.asking.waiting(now)]
+        outputs: list[Output] = [*self.asking.pay_waiting(now)]
         self._note_chances(
-            self.asking.control_draw.gone(self.events_n - self.settings.observe.window_n)
+            self.asking.control_draw.settle_gone(self.events_n - self.settings.observe.window_n)
         )
         if (wanted_n := self.asking.scheduled_n(now)) >= 1:
             fresh = self.window.since(self.fresh_from)
@@ -305,7 +305,7 @@ class Shard(Assessing):
         strategy = None if at_random or reason in ("drift", AUDIT) else self.asking.strategy
         more = read_more(strategy, events, self, self.asking, anew)
         pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
-        decision = self.asking.round(
+        decision = self.asking.decide_round(
             pool,
             is_asked,
             reason=reason,
@@ -316,7 +316,7 @@ class Shard(Assessing):
             is_duplicate=self.asking.duplicates.of_round(pool),
         )
         if record is not None:
-            decision = record.held(decision, pool, self.asking.request_id)
+            decision = record.correct_decision(decision, pool, self.asking.request_id)
         if strategy is not None:
             self.asking.tell_asked(decision.picks(pool))
         return self.ask_chosen(decision, events)
@@ -330,7 +330,7 @@ class Shard(Assessing):
         for row in chosen:
             candidates.append(self._make_candidate(events, row))
             self._mark_asked(events, row)
-        outputs: list[Output] = [*self.asking.requests(decision, candidates, self.model.version)]
+        outputs: list[Output] = [*self.asking.ask_round(decision, candidates, self.model.version)]
         judges = self.asking.judges(decision.strategy)
         for row in chosen:
             if judges and events.seq[row] >= self.fresh_from:
@@ -338,8 +338,8 @@ class Shard(Assessing):
         row_of = {str(events.ids[row]): row for row in reversed(chosen)}
         for one in outputs:
             if isinstance(one, LabelRequested):
-                self.asking.watch(events, row_of[one.event_id], one.reason, one.priority)
-        known = self.asking.first_chances(
+                self.asking.watch_question(events, row_of[one.event_id], one.reason, one.priority)
+        known = self.asking.settle_first_chances(
             decision, events.seq, events.ids.tolist(), self.fresh_from
         )
         self._note_chances(known)
@@ -365,8 +365,8 @@ class Shard(Assessing):
         seq = int(events.seq[row])
         self.mark_asked(seq)
         key, features = int(events.keys[row]), events.rows[row]
-        self.asking.quotas.asked(key, features, self.schema)
-        self.asking.duplicates.asked(key, features)
+        self.asking.quotas.count_asked(key, features, self.schema)
+        self.asking.duplicates.note_asked(key, features)
 
     def _expect_label(self, events: Columns, row: int) -> None:
         """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
@@ -393,7 +393,7 @@ class Shard(Assessing):
         if change.level != DriftLevel.DRIFT.name:
             return outputs
         self._drift_from = self.events_n
-        self.asking.drifted()
+        self.asking.tell_drift()
         held_n = self.asking.budget.held_n
         self.asking.budget.use_reserve()
         if self.settings.query.rounds.drift_n:
@@ -409,7 +409,7 @@ class Shard(Assessing):
 
     def take_end(self, entry: RequestEnded) -> list[Output]:
         """One entry of the training log: money back, a label for the estimate and the detectors."""
-        opinions = self.asking.opinion_ended(entry, self.model.version, self.now)
+        opinions = self.asking.take_opinion_end(entry, self.model.version, self.now)
         if opinions is not None:
             # Neither learns of it: only what the model contradicts is asked again.
             return [*opinions]
@@ -421,7 +421,7 @@ class Shard(Assessing):
         if not isinstance(entry, LabelSettled):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
             is_answered = isinstance(entry, LabelDisputed)
-            self.asking.ended(entry.event_id, self.now, is_answered=is_answered)
+            self.asking.end_request(entry.event_id, self.now, is_answered=is_answered)
             self.judging.ended(entry.request_id)
             return self._open_next_batch()
         self.asking.settle(entry)
@@ -433,14 +433,14 @@ class Shard(Assessing):
             # Counted first: quotas know of what an event is while its request is open.
             self._count(entry)
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
-            self.asking.ended(entry.event_id, self.now, is_answered=True, worth=worth)
+            self.asking.end_request(entry.event_id, self.now, is_answered=True, worth=worth)
         judging, predicted = self.judging, likeliest(judged)
         guess = judging.guessed(entry.request_id)
         is_right = bool(judged) and predicted == entry.label
         judging.labelled(entry.request_id, is_right, entry.label, predicted)
         outputs: list[Output] = []
         if is_first and self._is_doubted(entry):
-            outputs += self.asking.doubted(entry, self.model.version, self.now)
+            outputs += self.asking.ask_second_opinion(entry, self.model.version, self.now)
         # Only labels of a first chance were drawn as the watches take them to be.
         if is_first and guess is not None:
             for change in self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n):

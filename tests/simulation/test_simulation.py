@@ -104,10 +104,10 @@ def forgets_a_refund(patch: pytest.MonkeyPatch) -> None:
 
 
 def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
-    ended = Asking.ended
+    ended = Asking.end_request
     patch.setattr(
         Asking,
-        "ended",
+        "end_request",
         lambda self, event_id, now, is_answered, worth=None: ended(
             self, event_id, now, is_answered=False
         ),

@@ -35,7 +35,7 @@ from ..messages import (
     RollBackOrdered,
     SubjectErased,
 )
-from ..query.orders import Order, Orders, name_of, refused
+from ..query.orders import Order, Orders, name_of, refuse_order
 from .caps import CapClaimed, Caps
 from .erasing import erase_labels
 from .retrain import Challenger
@@ -170,6 +170,6 @@ class TrainingLog:
         trainer = self.trainer
         led_to = trainer.versions.ordered(order, order.at, trainer.version + 1)
         told = "an order with this key was carried out before"
-        found = led_to[0] if led_to else refused(order, Reason.NO_VERSION, told, order.at)
+        found = led_to[0] if led_to else refuse_order(order, Reason.NO_VERSION, told, order.at)
         trainer.fold(found if isinstance(found, ModelRolledBack) else order)
         return found

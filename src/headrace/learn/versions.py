@@ -18,7 +18,7 @@ from ..messages import (
     Reason,
     RollBackOrdered,
 )
-from ..query.orders import Orders, fault_of, refused
+from ..query.orders import Orders, fault_of, refuse_order
 from ..settings import LearnSettings
 from .calibration import Calibration
 from .learner import Learner
@@ -123,11 +123,11 @@ class Versions:
     ) -> list[ModelRolledBack | InputRejected]:
         """The entry that an order leads to, `model_version`; or why there is none."""
         if fault := fault_of(order):
-            return [refused(order, Reason.BAD_ORDER, fault, now)]
+            return [refuse_order(order, Reason.BAD_ORDER, fault, now)]
         if order.key in self._orders:
             return []
         if self.find(order.to) is None:
-            return [refused(order, Reason.NO_VERSION, self._why_not(order.to), now)]
+            return [refuse_order(order, Reason.NO_VERSION, self._why_not(order.to), now)]
         entry = ModelRolledBack(
             job_id=-1,
             at=now,
