@@ -237,9 +237,9 @@ class Engine:
     def _feed_message(self, message: Input | Refused) -> list[Output]:
         match message:
             case Answer():
-                return self._route_outputs(self.desk.answered(named(message), self._clock))
+                return self._route_outputs(self.desk.take_answer(named(message), self._clock))
             case Withdrawal():
-                return self._route_outputs(self.desk.withdrawn(message, self._clock))
+                return self._route_outputs(self.desk.take_withdrawal(message, self._clock))
             case Tick():
                 return self._feed_tick(message.at)
             case RoundOrdered() | RollBackOrdered() | ErasureOrdered():
@@ -288,7 +288,7 @@ class Engine:
     def _advance_clock(self, now: float) -> list[Output]:
         """Everything that is due at `now`, and the clock with it."""
         outputs = self._route_outputs(self.shard.advance_clock(now))
-        outputs += self._route_outputs(self.desk.advanced(now))
+        outputs += self._route_outputs(self.desk.advance_clock(now))
         return outputs + self._route_outputs(self.trainer.due(now))
 
     def _end_retraining(self, finished: RetrainFinished) -> list[Output]:
@@ -309,10 +309,10 @@ class Engine:
         for output in outputs:
             routed.append(output)
             if isinstance(output, LabelRequested):
-                if withdrawn := self.desk.requested(output):
+                if withdrawn := self.desk.open_request(output):
                     routed += self._route_outputs(withdrawn)
             elif isinstance(output, RequestRescored):
-                routed += self._route_outputs(self.desk.rescored(output))
+                routed += self._route_outputs(self.desk.rescore_request(output))
             elif isinstance(output, _ENDS):
                 self.trainer.fold(output)
                 if asked := self.shard.take_end(output):

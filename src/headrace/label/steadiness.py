@@ -43,11 +43,11 @@ class Steadiness:
 
     >>> watch = Steadiness()
     >>> for i in range(300):
-    ...     watch.compared(i % 10 != 0, at=float(i))
+    ...     watch.note_comparison(i % 10 != 0, at=float(i))
     >>> watch.falls_n
     0
     >>> for i in range(300, 330):
-    ...     watch.compared(i % 2 != 0, at=float(i))
+    ...     watch.note_comparison(i % 2 != 0, at=float(i))
     >>> watch.falls_n, watch.fall
     (1, Fall(at=318.0, agreed_n=10, n=20, agreed_before_n=269, before_n=299))
     """
@@ -57,7 +57,7 @@ class Steadiness:
     falls_n: int = 0
     fall: Fall | None = None
 
-    def compared(self, has_agreed: bool, at: float) -> None:
+    def note_comparison(self, has_agreed: bool, at: float) -> None:
         """Take in one comparison with a settled label, at `at`, seconds."""
         self.disagreed = (self.disagreed << 1 | (not has_agreed)) & _KEPT
         self.n = min(self.n + 1, MEMORY_N)
