@@ -137,7 +137,7 @@ class Run:
         self.confidence[start:end] = np.maximum(p, 1.0 - p)
         self.right[start:end] = (logits > 0) == self.world.y[start:end]
         self.guesses[start:end] = self.evaluation.guess(self.confidence[start:end])
-        self.evaluation.seen(self.guesses[start:end])
+        self.evaluation.count_events(self.guesses[start:end])
 
     def _round(self, first: int, end: int, k: int, control: np.ndarray, control_p: float) -> None:
         is_cold = self.case.rule == "random" or self.labels_n < COLD_LABELS_N
@@ -148,11 +148,11 @@ class Run:
         for i in rows[free][chosen]:
             self._ask(i, end)
         for i in rows[self.asked[rows]]:
-            self.evaluation.chance(f"{i}", control_p + (1.0 - control_p) * p[i - first])
+            self.evaluation.note_chance(f"{i}", control_p + (1.0 - control_p) * p[i - first])
 
     def _ask(self, i: int, now: int) -> None:
         self.asked[i] = True
-        self.evaluation.asked(int(i), f"{i}", self.guesses[i], self.confidence[i])
+        self.evaluation.note_asked(int(i), f"{i}", self.guesses[i], self.confidence[i])
         self._send(i, now)
 
     def _drift_round(self, end: int) -> None:
@@ -175,10 +175,10 @@ class Run:
         self.pending = [p for p in self.pending if p[0] > now]
         for _, i, is_answered in due:
             if not is_answered:
-                self.evaluation.ended(f"{i}")
+                self.evaluation.end_request(f"{i}")
                 continue
             label = bool(self.world.y[i])
-            self.evaluation.labelled(f"{i}", bool(self.right[i]))
+            self.evaluation.note_label(f"{i}", bool(self.right[i]))
             x = self.world.X[i]
             self.w = self.w + 0.3 * (label - 1.0 / (1.0 + np.exp(-(x * self.w).sum()))) * x
             self.labels_n += 1
@@ -222,7 +222,7 @@ class ArrivalRun(Run):
             drawn = self.arrivals.take_arrived(look, self.keys[start:stop])
             if drawn is not None:
                 self._ask(stop - 1, stop)
-                self.evaluation.chance(f"{stop - 1}", drawn.propensity)
+                self.evaluation.note_chance(f"{stop - 1}", drawn.propensity)
                 self.asked_at[f"{stop - 1}"] = stop
                 self.budget.charge()
             if self.arrivals.is_due:

@@ -82,15 +82,15 @@ def redrawn(of: Played, engine: Engine, share: float, seed: int) -> Evaluation:
         look = arrivals.look_ahead(of.doubts[until], keys[until], errors=errors)
         drawn = arrivals.take_arrived(look, keys[start : start + look.n])
         budget.events_passed(look.n, float(start))
-        evaluation.seen(guesses[: look.n])
+        evaluation.count_events(guesses[: look.n])
         start += look.n
         if drawn is None:
             continue
         row, labels_n = start - 1, labels_n + 1
         budget.charge()
-        evaluation.asked(row, str(row), guesses[look.n - 1], of.confidences[row])
-        evaluation.chance(str(row), drawn.propensity)
-        evaluation.labelled(str(row), bool(of.right[row]))
+        evaluation.note_asked(row, str(row), guesses[look.n - 1], of.confidences[row])
+        evaluation.note_chance(str(row), drawn.propensity)
+        evaluation.note_label(str(row), bool(of.right[row]))
     return evaluation
 
 

@@ -262,7 +262,9 @@ class Engine:
         if isinstance(order, RoundOrdered):
             return self._route_outputs(self.shard.open_ordered_round(order))
         if isinstance(order, RollBackOrdered):
-            entries = self.trainer.versions.ordered(order, self._clock, self.trainer.version + 1)
+            entries = self.trainer.versions.order_roll_back(
+                order, self._clock, self.trainer.version + 1
+            )
             return self._route_outputs(entries)
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
@@ -289,14 +291,14 @@ class Engine:
         """Everything that is due at `now`, and the clock with it."""
         outputs = self._route_outputs(self.shard.advance_clock(now))
         outputs += self._route_outputs(self.desk.advance_clock(now))
-        return outputs + self._route_outputs(self.trainer.due(now))
+        return outputs + self._route_outputs(self.trainer.order_due(now))
 
     def _end_retraining(self, finished: RetrainFinished) -> list[Output]:
         entry = self.trainer.judge(finished)
         if entry is None:
             return []
         self.trainer.fold(entry, finished.challenger)
-        self.trainer.versions.judged(entry, finished.challenger, self.trainer.as_version)
+        self.trainer.versions.end_retraining(entry, finished.challenger, self.trainer.as_version)
         if isinstance(entry, ModelAdopted):
             self.shard.restart_watches()
         return [entry]
@@ -317,11 +319,11 @@ class Engine:
                 self.trainer.fold(output)
                 if asked := self.shard.take_end(output):
                     routed += self._route_outputs(asked)
-                if due := self.trainer.due(self.now):
+                if due := self.trainer.order_due(self.now):
                     routed += self._route_outputs(due)
             elif isinstance(output, DriftChanged):
                 if output.level == DriftLevel.DRIFT.name:
-                    routed += self._route_outputs(self.trainer.order("drift", output.at))
+                    routed += self._route_outputs(self.trainer.order_retraining("drift", output.at))
             elif isinstance(output, RetrainRequested | ModelKept | ModelRolledBack):
                 self.trainer.fold(output)
                 if isinstance(output, ModelRolledBack):

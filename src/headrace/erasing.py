@@ -158,7 +158,7 @@ def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:
     given_up = shard.asking.erase(request_ids)
     for one in given_up:
         if one.opinion_n == 1:
-            shard.evaluation.ended(one.request_id)
+            shard.evaluation.end_request(one.request_id)
     return len(given_up)
 
 

@@ -122,7 +122,7 @@ class Shard(Assessing):
         )
         stop = start + n
         if self.model.has_learned:
-            self.failed.count(said.probabilities[said.part(start, stop)])
+            self.failed.count_failed(said.probabilities[said.part(start, stop)])
         self._count_events(said, start, stop)
         self.now = now = max(self.now, float(run.clock[stop - 1]))
         self.asking.note_newest_time(float(run.at[stop - 1]))
@@ -190,7 +190,7 @@ class Shard(Assessing):
         drawn = self.asking.with_judging_chance(drawn)
         if self.asking.judges(BLIND if drawn.is_blind else ""):
             self._expect_label(events, row)
-            self.judging.chance(self.asking.request_id(candidate.id), drawn.propensity)
+            self.judging.note_chance(self.asking.request_id(candidate.id), drawn.propensity)
         priority = self.asking.open.priority_of(drawn.utility)
         self.asking.watch_question(events, row, drawn.reason, priority)
         self.asking.tell_drawn(events, row, drawn)
@@ -370,7 +370,7 @@ class Shard(Assessing):
 
     def _expect_label(self, events: Columns, row: int) -> None:
         """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
-        self.judging.asked(
+        self.judging.note_asked(
             int(events.seq[row]),
             self.asking.request_id(str(events.ids[row])),
             float(events.guess[row]),
@@ -422,7 +422,7 @@ class Shard(Assessing):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
             is_answered = isinstance(entry, LabelDisputed)
             self.asking.end_request(entry.event_id, self.now, is_answered=is_answered)
-            self.judging.ended(entry.request_id)
+            self.judging.end_request(entry.request_id)
             return self._open_next_batch()
         self.asking.settle(entry)
         judged = entry.prediction
@@ -435,9 +435,9 @@ class Shard(Assessing):
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
             self.asking.end_request(entry.event_id, self.now, is_answered=True, worth=worth)
         judging, predicted = self.judging, likeliest(judged)
-        guess = judging.guessed(entry.request_id)
+        guess = judging.guess_of(entry.request_id)
         is_right = bool(judged) and predicted == entry.label
-        judging.labelled(entry.request_id, is_right, entry.label, predicted)
+        judging.note_label(entry.request_id, is_right, entry.label, predicted)
         outputs: list[Output] = []
         if is_first and self._is_doubted(entry):
             outputs += self.asking.ask_second_opinion(entry, self.model.version, self.now)
@@ -473,4 +473,4 @@ class Shard(Assessing):
 
     def _note_chances(self, chances: list[FirstChance]) -> None:
         for one in chances:
-            self.judging.chance(one.request_id, one.propensity)
+            self.judging.note_chance(one.request_id, one.propensity)

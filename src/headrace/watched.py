@@ -73,7 +73,7 @@ class Watched:
         """The same for whoever tells of requests: guesses of the newest events may be missing."""
         if self.events_n - self._window.next_seq >= self._evaluation.window_n:
             self._write_down()
-        self._evaluation.reach(self.events_n)
+        self._evaluation.reach_events(self.events_n)
         return self._evaluation
 
     @property
@@ -165,7 +165,7 @@ class Watched:
         block = columns_of(seen, self.events_n)
         self._window.append(block, self.now)
         self._reservoir.offer(block, stacked([part.of_run(part.said.run.dated) for part in seen]))
-        self._evaluation.seen(block.guess)
+        self._evaluation.count_events(block.guess)
         # Before the first class was known nothing was predicted.
         told = [part for part in seen if part.said.probabilities.shape[1]]
         counts: list[int] = []

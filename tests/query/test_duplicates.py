@@ -168,7 +168,7 @@ def test_a_burst_of_the_same_event_is_asked_by_the_blind_draw_alone(
                 asked_n[int(is_burst[one.seq])] += 1
                 if is_burst[one.seq] and start > 50:
                     by_reason.add(one.reason)
-                found = engine.shard.evaluation._known(one.request_id)
+                found = engine.shard.evaluation._find_request(one.request_id)
                 if found is not None and found.propensity:
                     weights[one.seq] += 1.0 / found.propensity / runs
             engine.feed(

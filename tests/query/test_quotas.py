@@ -188,7 +188,7 @@ def test_propensities_are_the_frequencies_under_quotas(
             requests = [o for o in outputs if isinstance(o, LabelRequested)]
             known = {o.seq: o.request_id for o in requests}
             for seq, request_id in known.items():
-                found = engine.shard.evaluation._known(request_id)
+                found = engine.shard.evaluation._find_request(request_id)
                 # What was asked before the model had learned anything does not judge.
                 if found is not None:
                     chances[seq] = found.propensity or 0.0

@@ -68,7 +68,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
     found = yield Look((part,), is_of_group=True)
     flow.places.topic_ids.check(found)
     first, end, committed = found[part].first, found[part].end, found[part].committed or 0
-    heard = flow.training.log.heard(number)
+    heard = flow.training.log.last_end_of(number)
     check_place(part, max(desk.position, heard[0] + 1), end)
     if committed > end:
         flow.agenda.warn(

@@ -174,9 +174,9 @@ class Training:
             return []
         trainer, found = self.trainer, list[Entry]()
         if drifts and not (trainer.retrainings.open_job is not None and self._is_for_drift):
-            found += trainer.order("drift", drifts[-1].at)
+            found += trainer.order_retraining("drift", drifts[-1].at)
         if not found:
-            found += trainer.due(now)
+            found += trainer.order_due(now)
         job = trainer.retrainings.open_job
         attempt = self._attempt_of(job.job_id) if job is not None else None
         if job is not None and attempt is not None and attempt.is_over:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..label.annotators import Annotators
 from ..label.desk import Desk
-from ..learn.evaluation import Evaluation, judged
+from ..learn.evaluation import Evaluation, join_evaluations
 from ..learn.failures import FAILING_N, Act, check_start
 from ..learn.trainer import Trainer
 from ..limits import Limit, limits_reached
@@ -343,7 +343,7 @@ def _report_model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
         memory_n=len(trainer.memory),
         parked_n=len(trainer.displaced.parked),
         temperature=trainer.champion.calibration.temperature,
-        **trainer.champion.learner.evidence_told(),
+        **trainer.champion.learner.describe_evidence(),
     )
 
 
@@ -385,7 +385,7 @@ def _report_retraining(trainer: Trainer) -> RetrainingReport:
 def _report_estimates(
     settings: Settings, trainer: Trainer, evaluations: Sequence[Evaluation]
 ) -> EstimatesReport:
-    window, whole, quality = judged(evaluations)
+    window, whole, quality = join_evaluations(evaluations)
     return EstimatesReport(
         judged=settings.evaluation.judged,
         accuracy=window,

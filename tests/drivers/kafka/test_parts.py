@@ -225,7 +225,7 @@ def test_what_a_desk_says_again_changes_nothing() -> None:
 def test_two_who_order_retraining_order_it_once() -> None:
     world = lived(settings_of(), 1, 400)
     trainer = world.log.trainer
-    [entry] = trainer.order("drift", 2_000.0)
+    [entry] = trainer.order_retraining("drift", 2_000.0)
     jobs_n, repeated_n = trainer.retrainings.jobs_n, world.log.repeated_n
     world.say(entry)
     world.say(entry)
