@@ -53,7 +53,7 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, given, named
+from .observe.given import Refused, accept_event, name_label
 from .observe.schema import Schema
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
@@ -220,10 +220,10 @@ class Engine:
         for message in inputs:
             found: Input | Refused = message
             if isinstance(message, Event):
-                found = given(message, self.settings.input)
+                found = accept_event(message, self.settings.input)
                 if isinstance(found, Event):
                     if self._declared.is_any:
-                        features = self._declared.applied(found.features)
+                        features = self._declared.apply_to(found.features)
                         found = msgspec.structs.replace(found, features=features)
                     events.append(found)
                     continue
@@ -237,7 +237,7 @@ class Engine:
     def _feed_message(self, message: Input | Refused) -> list[Output]:
         match message:
             case Answer():
-                return self._route_outputs(self.desk.take_answer(named(message), self._clock))
+                return self._route_outputs(self.desk.take_answer(name_label(message), self._clock))
             case Withdrawal():
                 return self._route_outputs(self.desk.take_withdrawal(message, self._clock))
             case Tick():

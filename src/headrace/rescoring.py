@@ -12,7 +12,7 @@ import numpy as np
 
 from .candidates import pool_of, read_more
 from .messages import RequestRescored
-from .observe.originals import unpacked
+from .observe.originals import unpack_features
 from .observe.window import Columns
 from .query.asking import Asking
 from .query.open_questions import LATEST_N
@@ -38,8 +38,8 @@ def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestR
     model, schema = watched.model, watched.schema
     latest = watched.window.since(watched.events_n - LATEST_N)
     questions = asking.open.questions(asking.remembered.open_keys)
-    events = Columns.joined([latest, *(one.event for one in questions)])
-    anew = model.probabilities(events.rows, None, lambda i: unpacked(events.originals[i]))
+    events = Columns.join_blocks([latest, *(one.event for one in questions)])
+    anew = model.probabilities(events.rows, None, lambda i: unpack_features(events.originals[i]))
     more = read_more(asking.strategy, events, watched, asking, anew)
     source, n = asking.settings.uncertainty_from, len(latest)
     pool = pool_of(events, schema, source, max(1, len(questions)), anew, **more)

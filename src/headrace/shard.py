@@ -34,7 +34,7 @@ from .messages import (
 from .model_view import ModelView
 from .observe.admission import Admission, Run
 from .observe.drift import Detector, DriftLevel, DriftMonitor
-from .observe.originals import unpacked
+from .observe.originals import unpack_features
 from .observe.schema import Schema
 from .observe.seen import Assessment
 from .observe.signals import likeliest
@@ -114,7 +114,7 @@ class Shard(Assessing):
         stop = min(stop, start + self._counted_n(), said.stop)
         look = self._look_ahead(said, start, stop)
         part = said.part(start, start + look.n)
-        n, change = self.drift.confidences(
+        n, change = self.drift.watch_confidences(
             said.confidence[part],
             said.predicted[part],
             run.clock[start : start + look.n],
@@ -229,7 +229,7 @@ class Shard(Assessing):
     def advance_clock(self, now: float) -> list[Output]:
         """The clock moved to `now`: a dated round may be due."""
         self.now = max(self.now, now)
-        self.admission.clock.ticked(now)
+        self.admission.clock.take_tick(now)
         self.window.tick(self.now)
         self.asking.budget.time_passed(self.now)
         every_s = self._every_s
@@ -255,7 +255,9 @@ class Shard(Assessing):
         reason = AUDIT if order.is_audit else "ordered"
         can_n = self.asking.can_open_n(reason)
         wanted_n = can_n if order.labels_n is None else order.labels_n
-        anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
+        anew = self.model.probabilities(
+            kept.rows, None, lambda i: unpack_features(kept.originals[i])
+        )
         outputs = self._open_round(kept, reason, wanted_n, now, anew)
         if not outputs:
             why = why_no_round(len(kept), self.asking.budget.available_n, can_n)
@@ -443,7 +445,9 @@ class Shard(Assessing):
             outputs += self.asking.ask_second_opinion(entry, self.model.version, self.now)
         # Only labels of a first chance were drawn as the watches take them to be.
         if is_first and guess is not None:
-            for change in self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n):
+            for change in self.drift.watch_settled(
+                entry, judged, guess, at=self.now, seq=self.events_n
+            ):
                 outputs += self._open_drift_round(change, self.now)
         return outputs + self._open_next_batch()
 

@@ -27,7 +27,7 @@ from ..messages import (
     Withdrawal,
 )
 from ..observe.answers import AnswersDecoder
-from ..observe.clock import off_clock_told
+from ..observe.clock import describe_off_clock
 from ..privacy import WHOLE, Privacy
 from ..request_ids import desk_of
 from ..settings.kafka import KafkaSettings
@@ -70,7 +70,7 @@ class OwnedShard:
         if self.is_off_clock_told or not (clock.ahead_n or clock.behind_n):
             return ""
         self.is_off_clock_told = True
-        told = off_clock_told(clock.ahead_n, clock.behind_n)
+        told = describe_off_clock(clock.ahead_n, clock.behind_n)
         return f"the clock of partition {self.shard.partition}: {told}"
 
 

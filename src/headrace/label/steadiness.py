@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..observe.drift.glr import MEMORY_N, SCALES, compared
+from ..observe.drift.glr import MEMORY_N, SCALES, compare_shares
 from ..observe.drift.lines import nats
 
 ALARM_EVERY_N = 10_000
@@ -69,7 +69,7 @@ class Steadiness:
                 break
             hits_n = (self.disagreed & mask).bit_count()
             before_n, hits_before_n = self.n - n, total_n - hits_n
-            gain = compared(hits_n, n, hits_before_n, before_n)
+            gain = compare_shares(hits_n, n, hits_before_n, before_n)
             if gain > best:
                 best, found = gain, Fall(at, n - hits_n, n, before_n - hits_before_n, before_n)
         if best >= _LINE and found is not None:

@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..observe.seen import widened
+from ..observe.seen import widen_classes
 from ..settings.query import QuotaSettings
 from ..stored_parts import OfParts, Parts
 from .examples import Examples
@@ -174,7 +174,7 @@ class Quotas:
         short = [name for name in classes if labels_n[name] < least_n] if k > 1 else []
         if not short:
             return found
-        model = np.nan_to_num(widened(probabilities, k))
+        model = np.nan_to_num(widen_classes(probabilities, k))
         is_category = np.array([name in features.categories for name in features.names])
         likeness = self._examples.likeness(rows, short, is_category[: rows.shape[1]])
         for name in short:

@@ -166,7 +166,7 @@ def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
     """Classes are those of the trainer first; features those of the shards, if there are any."""
     schemas = _drop_repeated([shard.schema for shard in shards]) or [trainer.schema]
     classes = [schema.classes for schema in _drop_repeated([trainer.schema, *schemas])]
-    vanished = [shard.schema.vanished(shard.window.since(0).rows) for shard in shards]
+    vanished = [shard.schema.find_vanished(shard.window.since(0).rows) for shard in shards]
     return replace(
         combine(SchemaReport, [_report_schema(schema) for schema in schemas]),
         classes=unite(classes),
