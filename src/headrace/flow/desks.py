@@ -205,7 +205,7 @@ class PartitionDesk:
         begins = (step_of(self.now, self._step_s) + 1) * self._step_s if is_begun else -math.inf
         return begins if deadline is None else min(deadline, begins)
 
-    def due(self, now: float) -> Tick | None:
+    def tick_if_due(self, now: float) -> Tick | None:
         """The moment to log, if a deadline passed or a step began that the log does not know of."""
         deadline = self.next_deadline
         # Once it came back, a request may follow it in the log that was due before: by a clock that

@@ -45,7 +45,7 @@ from ..settings.fields import Section
 from ..shard import Shard
 from ..state import frozen
 from ..wiring import make_schema, make_shard
-from .orders import Followed, erase_ordered, open_ordered, rolled_back
+from .orders import Followed, erase_for_order, open_ordered, tell_roll_back
 from .records import Record as KafkaRecord
 from .records import headers_for
 from .share import share_of
@@ -103,7 +103,7 @@ class PartitionShard:
         if isinstance(entry, CapClaimed):
             self._allow_spending(self.spent, log.caps)
         elif isinstance(entry, ErasureOrdered):
-            self._add_followed([], erase_ordered(self.shard, self.partition, entry, log.erased))
+            self._add_followed([], erase_for_order(self.shard, self.partition, entry, log.erased))
         elif not isinstance(entry, RulesInUse):
             self._hear_end(entry)
 
@@ -113,7 +113,7 @@ class PartitionShard:
         if isinstance(entry, RoundOrdered):
             self._add_followed(*open_ordered(self.shard, self.partition, entry))
         elif isinstance(entry, ModelRolledBack | InputRejected):
-            self._add_followed(*rolled_back(self.partition, entry))
+            self._add_followed(*tell_roll_back(self.partition, entry))
         elif isinstance(entry, RequestEnded):
             schema = self.shard.schema
             label = getattr(entry, "label", None)
