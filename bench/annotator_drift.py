@@ -26,7 +26,7 @@ def false_alarms(agreement: float, answers_n: int, seed: int) -> int:
     """Alarms in so many answers of somebody who always agrees as often."""
     luck, watch = random.Random(seed), Steadiness()
     for i in range(answers_n):
-        watch.compared(luck.random() < agreement, float(i))
+        watch.note_comparison(luck.random() < agreement, float(i))
     return watch.falls_n
 
 
@@ -34,10 +34,10 @@ def delay(before: float, after: float, before_n: int, seed: int) -> int | None:
     """Answers after the change until the alarm; None where there is none in `SOUGHT_N`."""
     luck, watch = random.Random(seed), Steadiness()
     for i in range(before_n):
-        watch.compared(luck.random() < before, float(i))
+        watch.note_comparison(luck.random() < before, float(i))
     falls_n = watch.falls_n
     for i in range(SOUGHT_N):
-        watch.compared(luck.random() < after, float(i))
+        watch.note_comparison(luck.random() < after, float(i))
         if watch.falls_n > falls_n:
             return i + 1
     return None

@@ -29,11 +29,11 @@ def run(kind: str, seed: int, anytime_min: float | None) -> tuple[float, float, 
     asked = rng.random(EVENTS_N) < p
     evaluation, missed, half = Evaluation(2_000, anytime_min), [], 1.0
     for start in range(0, EVENTS_N, LOOK_N):
-        evaluation.seen(guesses[start : start + LOOK_N])
+        evaluation.count_events(guesses[start : start + LOOK_N])
         for i in np.flatnonzero(asked[start : start + LOOK_N]) + start:
-            evaluation.asked(int(i), f"{i}", float(guesses[i]), float(guesses[i]))
-            evaluation.chance(f"{i}", float(p[i]))
-            evaluation.labelled(f"{i}", bool(right[i]))
+            evaluation.note_asked(int(i), f"{i}", float(guesses[i]), float(guesses[i]))
+            evaluation.note_chance(f"{i}", float(p[i]))
+            evaluation.note_label(f"{i}", bool(right[i]))
         found = evaluation.estimate_all()
         if found.low is not None and found.high is not None:
             truth = float(right[: found.to_seq].mean())

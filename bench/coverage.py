@@ -137,7 +137,7 @@ class Run:
         self.confidence[start:end] = np.maximum(p, 1.0 - p)
         self.right[start:end] = (logits > 0) == self.world.y[start:end]
         self.guesses[start:end] = self.evaluation.guess(self.confidence[start:end])
-        self.evaluation.seen(self.guesses[start:end])
+        self.evaluation.count_events(self.guesses[start:end])
 
     def _round(self, first: int, end: int, k: int, control: np.ndarray, control_p: float) -> None:
         is_cold = self.case.rule == "random" or self.labels_n < COLD_LABELS_N
@@ -148,11 +148,11 @@ class Run:
         for i in rows[free][chosen]:
             self._ask(i, end)
         for i in rows[self.asked[rows]]:
-            self.evaluation.chance(f"{i}", control_p + (1.0 - control_p) * p[i - first])
+            self.evaluation.note_chance(f"{i}", control_p + (1.0 - control_p) * p[i - first])
 
     def _ask(self, i: int, now: int) -> None:
         self.asked[i] = True
-        self.evaluation.asked(int(i), f"{i}", self.guesses[i], self.confidence[i])
+        self.evaluation.note_asked(int(i), f"{i}", self.guesses[i], self.confidence[i])
         self._send(i, now)
 
     def _drift_round(self, end: int) -> None:
@@ -175,10 +175,10 @@ class Run:
         self.pending = [p for p in self.pending if p[0] > now]
         for _, i, is_answered in due:
             if not is_answered:
-                self.evaluation.ended(f"{i}")
+                self.evaluation.end_request(f"{i}")
                 continue
             label = bool(self.world.y[i])
-            self.evaluation.labelled(f"{i}", bool(self.right[i]))
+            self.evaluation.note_label(f"{i}", bool(self.right[i]))
             x = self.world.X[i]
             self.w = self.w + 0.3 * (label - 1.0 / (1.0 + np.exp(-(x * self.w).sum()))) * x
             self.labels_n += 1
@@ -191,7 +191,7 @@ class ArrivalRun(Run):
         case = self.case
         self.budget = Budget([Share(case.budget)], reserve=0)
         self.arrivals = Arrivals(1.0 if case.rule == "random" else case.control_share, self.chance)
-        self.arrivals.face(2)
+        self.arrivals.face_classes(2)
         self._aim()
         for start in range(0, EVENTS_N, ARRIVE_N):
             end = min(EVENTS_N, start + ARRIVE_N)
@@ -202,7 +202,7 @@ class ArrivalRun(Run):
             self._deliver(end)
 
     def _aim(self) -> None:
-        self.arrivals.aim(
+        self.arrivals.aim_draw(
             self.budget,
             open_n=len(self.pending),
             room_n=EVENTS_N,
@@ -214,13 +214,15 @@ class ArrivalRun(Run):
     def _draw(self, start: int, end: int) -> None:
         while start < end:
             stop = min(end, start + self.arrivals.counted_n)
-            look = self.arrivals.look(1.0 - self.confidence[start:stop], self.keys[start:stop])
+            look = self.arrivals.look_ahead(
+                1.0 - self.confidence[start:stop], self.keys[start:stop]
+            )
             stop = start + look.n
             self.budget.events_passed(look.n, float(stop))
-            drawn = self.arrivals.take(look, self.keys[start:stop])
+            drawn = self.arrivals.take_arrived(look, self.keys[start:stop])
             if drawn is not None:
                 self._ask(stop - 1, stop)
-                self.evaluation.chance(f"{stop - 1}", drawn.propensity)
+                self.evaluation.note_chance(f"{stop - 1}", drawn.propensity)
                 self.asked_at[f"{stop - 1}"] = stop
                 self.budget.charge()
             if self.arrivals.is_due:
@@ -231,7 +233,7 @@ class ArrivalRun(Run):
         for due, i, is_answered in sorted(self.pending):
             asked_at = self.asked_at.get(f"{i}")
             if due <= now and is_answered and asked_at is not None:
-                self.arrivals.answered(asked_at, now)
+                self.arrivals.note_answer(asked_at, now)
         super()._deliver(now)
 
 

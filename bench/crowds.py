@@ -91,7 +91,7 @@ def in_turn(answers: Answers, classes_n: int) -> tuple[NDArray[np.int64], Reliab
     for i, row in enumerate(answers):
         voices = voices_of(row)
         labels.append(likeliest(known.posterior(voices)))
-        known.ended(f"request {i}", voices)
+        known.replace_answers(f"request {i}", voices)
     return np.array(labels), known
 
 

@@ -107,7 +107,9 @@ def _scored(
 ) -> Iterator[tuple[int, DriftChanged | None]]:
     predicted, i = block.probabilities.argmax(axis=1), 0
     while i < len(block):
-        n, found = monitor.confidences(block.confidence[i:], predicted[i:], block.at[i:], seq0 + i)
+        n, found = monitor.watch_confidences(
+            block.confidence[i:], predicted[i:], block.at[i:], seq0 + i
+        )
         i += n
         yield seq0 + i, found
 
@@ -123,10 +125,10 @@ def _labelled(
         is_turned = luck.random() < turned and change.only in (None, code)
         is_wrong = bool(luck.random() >= guess) != bool(is_turned)
         label = "ab"[code ^ int(is_wrong)]
-        yield seq, monitor.surprise(is_wrong, guess, float(seq), seq)
+        yield seq, monitor.watch_surprise(is_wrong, guess, float(seq), seq)
         if k % CONTROL_EVERY_N == 0:
-            yield seq, monitor.error(is_wrong, float(seq), seq)
-            yield seq, monitor.recall(label, is_wrong, float(seq), seq)
+            yield seq, monitor.watch_error(is_wrong, float(seq), seq)
+            yield seq, monitor.watch_recall(label, is_wrong, float(seq), seq)
 
 
 def delay(seed: int, change: Change, settings: DriftSettings, level: str) -> int | None:

@@ -120,7 +120,7 @@ def steady_alarms(
         changes = []
         predicted, i = block.probabilities.argmax(axis=1), 0
         while i < len(block):
-            n, change = monitor.confidences(
+            n, change = monitor.watch_confidences(
                 block.confidence[i:], predicted[i:], block.at[i:], seq0 + i
             )
             i += n
@@ -150,10 +150,10 @@ def _labelled(
         guess = float(block.confidence[i])
         is_wrong = bool(luck.random() >= guess)
         label = "ab"[int(predicted[i]) ^ int(is_wrong)]
-        changes.append(monitor.surprise(is_wrong, guess, float(seq), seq))
+        changes.append(monitor.watch_surprise(is_wrong, guess, float(seq), seq))
         if k % CONTROL_EVERY_N == 0:
-            changes.append(monitor.error(is_wrong, float(seq), seq))
-            changes.append(monitor.recall(label, is_wrong, float(seq), seq))
+            changes.append(monitor.watch_error(is_wrong, float(seq), seq))
+            changes.append(monitor.watch_recall(label, is_wrong, float(seq), seq))
     return changes
 
 

@@ -88,7 +88,7 @@ class Crowd:
         while True:
             while asked_n < REQUESTS_N and self.desk.open_n < OPEN_N:
                 question = request(asked_n, self.wanted_n)
-                self.desk.requested(question)
+                self.desk.open_request(question)
                 self.waiting[question.request_id] = question
                 asked_n += 1
             if not self.desk.open_n:
@@ -106,7 +106,7 @@ class Crowd:
         self.given_n[who] += 1
         label = str(self.said[question.seq, who])
         answer = Answer(request_id=question.request_id, label=label, at=now, annotator=f"a{who}")
-        outputs = self.desk.answered(answer, now)
+        outputs = self.desk.take_answer(answer, now)
         left_n = question.answers_wanted - 1
         if left_n:
             self.waiting[question.request_id] = replace(question, answers_wanted=left_n)

@@ -83,18 +83,18 @@ def run(case: Case, seed: int) -> tuple[Evaluation, np.ndarray, np.ndarray]:
         predicted[rows] = P.argmax(axis=1)
         top = np.sort(P, axis=1)
         guesses = evaluation.guess(top[:, -1])
-        evaluation.seen(guesses)
+        evaluation.count_events(guesses)
         p = chances(top[:, -1] - top[:, -2], past, case)
         past = np.concatenate([past, top[:, -1] - top[:, -2]])[-PAST_N:]
         for i in np.flatnonzero(rng.random(len(p)) < p):
             seq, label = start + int(i), int(y[start + i])
-            evaluation.asked(seq, f"{seq}", float(guesses[i]), float(top[i, -1]))
-            evaluation.chance(f"{seq}", float(p[i]))
+            evaluation.note_asked(seq, f"{seq}", float(guesses[i]), float(top[i, -1]))
+            evaluation.note_chance(f"{seq}", float(p[i]))
             if rng.random() < 0.05:
-                evaluation.ended(f"{seq}")
+                evaluation.end_request(f"{seq}")
                 continue
             said = int(predicted[seq])
-            evaluation.labelled(f"{seq}", said == label, str(label), str(said))
+            evaluation.note_label(f"{seq}", said == label, str(label), str(said))
             seen[label] += 1
             means[label] += max(1.0 / seen[label], 0.05) * (X[seq] - means[label])
     return evaluation, y, predicted

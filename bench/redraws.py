@@ -70,25 +70,27 @@ def redrawn(of: Played, engine: Engine, share: float, seed: int) -> Evaluation:
     arrivals = Arrivals(query.control_share, chance, estimate_share=share)
     evaluation = Evaluation(engine.settings.evaluation.window_n)
     keys = chance.keys([str(i) for i in range(len(of.right))])
-    arrivals.face(2)
+    arrivals.face_classes(2)
     labels_n, start = 0, 0
     while start < len(keys):
-        arrivals.aim(budget, open_n=0, room_n=1_000, waiting_n=0, labels_n=labels_n, classes_n=2)
+        arrivals.aim_draw(
+            budget, open_n=0, room_n=1_000, waiting_n=0, labels_n=labels_n, classes_n=2
+        )
         until = slice(start, start + arrivals.counted_n)
         guesses = evaluation.guess(of.confidences[until])
         errors = np.sqrt(guesses * (1.0 - guesses))
-        look = arrivals.look(of.doubts[until], keys[until], errors=errors)
-        drawn = arrivals.take(look, keys[start : start + look.n])
+        look = arrivals.look_ahead(of.doubts[until], keys[until], errors=errors)
+        drawn = arrivals.take_arrived(look, keys[start : start + look.n])
         budget.events_passed(look.n, float(start))
-        evaluation.seen(guesses[: look.n])
+        evaluation.count_events(guesses[: look.n])
         start += look.n
         if drawn is None:
             continue
         row, labels_n = start - 1, labels_n + 1
         budget.charge()
-        evaluation.asked(row, str(row), guesses[look.n - 1], of.confidences[row])
-        evaluation.chance(str(row), drawn.propensity)
-        evaluation.labelled(str(row), bool(of.right[row]))
+        evaluation.note_asked(row, str(row), guesses[look.n - 1], of.confidences[row])
+        evaluation.note_chance(str(row), drawn.propensity)
+        evaluation.note_label(str(row), bool(of.right[row]))
     return evaluation
 
 

@@ -74,13 +74,13 @@ def played(label: dict[str, Any], seed: int, bounds: tuple[float, float], classe
     desk = Desk(settings, [str(k) for k in range(classes_n)], classes_n)
     answers_n = right_n = 0
     for i in range(REQUESTS_N):
-        desk.requested(request(i, settings.answers_wanted))
+        desk.open_request(request(i, settings.answers_wanted))
         for turn, who in enumerate(order[i].tolist()):
             label_given = None if refuses[i, who] else str(said[i, who])
             answer = Answer(
                 request_id=f"r{i}", label=label_given, at=float(turn), annotator=f"a{who}"
             )
-            ends = desk.answered(answer, float(turn))
+            ends = desk.take_answer(answer, float(turn))
             answers_n += 1
             ends = [end for end in ends if not isinstance(end, QuestionChanged)]
             if ends:

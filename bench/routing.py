@@ -180,7 +180,7 @@ def played(share: float, crowd: Crowd, *, by_class: bool = True) -> tuple[float,
     while True:
         while asked_n < requests_n and desk.open_n < OPEN_N:
             question = request(asked_n, crowd.guesses[asked_n])
-            desk.requested(question)
+            desk.open_request(question)
             queue.take(question)
             asked_n += 1
         if not desk.open_n:
@@ -193,7 +193,7 @@ def played(share: float, crowd: Crowd, *, by_class: bool = True) -> tuple[float,
         queue.answer(f"a{who}", given)
         label = str(crowd.said[given.seq, who])
         answer = Answer(request_id=given.request_id, label=label, at=now, annotator=f"a{who}")
-        for end in desk.answered(answer, now):
+        for end in desk.take_answer(answer, now):
             if isinstance(end, LabelSettled):
                 right_n += end.label == str(crowd.truth[given.seq])
             elif isinstance(end, QuestionChanged):

@@ -114,7 +114,7 @@ class Bench:
         stop = shard.position + len(lines)
         records = [Kept(i, line, ()) for i, line in enumerate(lines, shard.position)]
         shard.feed(self.decoder, records, stop)
-        parcel = self.mail.of_step(self.owned, self.training)
+        parcel = self.mail.pack_step(self.owned, self.training)
         self.journal = parcel.journal
         return [_REQUESTS.decode(post.value) for post in parcel.to_desks]
 
@@ -298,14 +298,14 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         )
         for r in requests
     ]
-    posts = [mail.to_desk(request, request.at) for request in requests]
+    posts = [mail.post_to_desk(request, request.at) for request in requests]
 
     def records(posts: list[Post], start: int) -> list[Kept]:
         return [Kept(start + i, p.value, tuple(p.headers)) for i, p in enumerate(posts)]
 
     n = len(requests)
     first = records(posts, 0)
-    found.desk_request = cpu_of(lambda: mail.of_desk(desk, first)) / n
+    found.desk_request = cpu_of(lambda: mail.fold_desk_records(desk, first)) / n
     routed: list[Post] = []
 
     decoder = AnswersDecoder()
@@ -314,11 +314,11 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
         for i, value in enumerate(answers):
             for answer in decoder.decode([value], "answers, partition 0", [i]):
                 assert isinstance(answer, Answer)
-                routed.append(mail.to_desk(answer, 1.7e9))
+                routed.append(mail.post_to_desk(answer, 1.7e9))
 
     found.route = cpu_of(route) / n
     second = records(routed, n)
-    found.desk_answer = cpu_of(lambda: mail.of_desk(desk, second)) / n
+    found.desk_answer = cpu_of(lambda: mail.fold_desk_records(desk, second)) / n
     journal = asking.journal
     assert journal is not None
     step = wire.step_of(Kept(0, journal.value, ()))

@@ -32,7 +32,7 @@ from headrace.flow.desks import PartitionDesk
 from headrace.flow.effects import Produce
 from headrace.flow.outbox import Outbox
 from headrace.flow.parcels import Parcel, Post
-from headrace.flow.saving import frozen_log
+from headrace.flow.saving import freeze_log
 from headrace.flow.shards import PartitionShard
 from headrace.flow.training import new_log
 from headrace.learn.models import build
@@ -90,7 +90,7 @@ def frozen_parts(features_n: int) -> tuple[list[Frozen], float]:
             _frozen(
                 f"training log, {model}",
                 features_n,
-                lambda log=log: frozen_log(log),
+                lambda log=log: freeze_log(log),
                 lambda blob, allowed=allowed: frozen.thaw(blob, kind="training", allowed=allowed),
             )
         )

@@ -37,11 +37,11 @@ class Listening(Evaluation):
     def listen(self) -> None:
         self.drawn: dict[int, float] = {}
 
-    def chance(self, request_id: str, propensity: float) -> None:
-        request = self._known(request_id)
+    def note_chance(self, request_id: str, propensity: float) -> None:
+        request = self._find_request(request_id)
         if request is not None:
             self.drawn.setdefault(request.seq, propensity)
-        super().chance(request_id, propensity)
+        super().note_chance(request_id, propensity)
 
 
 def played(name: str, folder: Path, budget: float, strategy: str, seed: int) -> dict[str, float]:

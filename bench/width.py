@@ -80,13 +80,13 @@ def run(X: np.ndarray, y: np.ndarray, model: str, buyer: Buyer, seed: int) -> di
         right[rows] = said.argmax(axis=1) == y[rows]
         top = np.sort(said, axis=1)
         guesses = evaluation.guess(top[:, -1])
-        evaluation.seen(guesses)
+        evaluation.count_events(guesses)
         p = buyer.chances(top[:, -1] - top[:, -2], guesses)
         for i in np.flatnonzero(rng.random(len(p)) < p):
             seq, row, bought_n = start + int(i), X[start + i], bought_n + 1
-            evaluation.asked(seq, f"{seq}", float(guesses[i]), float(top[i, -1]))
-            evaluation.chance(f"{seq}", float(p[i]))
-            evaluation.labelled(f"{seq}", bool(right[seq]))
+            evaluation.note_asked(seq, f"{seq}", float(guesses[i]), float(top[i, -1]))
+            evaluation.note_chance(f"{seq}", float(p[i]))
+            evaluation.note_label(f"{seq}", bool(right[seq]))
             if learner.learned_n:
                 calibration.learn(learner.predict_row(row), int(y[seq]), float(p[i]))
             learner.learn(row, int(y[seq]))

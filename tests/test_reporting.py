@@ -9,7 +9,7 @@ import pytest
 
 import headrace as hr
 from adapters.streams import engine_of, event, fed, settings, worker_report
-from headrace.label.annotators import Annotators, joined
+from headrace.label.annotators import Annotators, merge_annotators
 from headrace.report import WorkerReport
 from headrace.report.building import build_report, combine_report, move_times
 from headrace.report.old_names import OLD_NAMES
@@ -125,9 +125,9 @@ def test_agreement_of_several_desks_is_that_of_all_their_requests() -> None:
     one, other, both = Annotators(), Annotators(), Annotators()
     for parts, labels in (([one, both], "ab"), ([other, both], "aa"), ([other, both], "bb")):
         for part in parts:
-            part.compared(answers(*labels), labels[0], sign=1)
-    assert joined([one, other]).alpha == both.alpha is not None
-    assert joined([one, other]).by_name == both.by_name
+            part.count_comparisons(answers(*labels), labels[0], sign=1)
+    assert merge_annotators([one, other]).alpha == both.alpha is not None
+    assert merge_annotators([one, other]).by_name == both.by_name
 
 
 def test_a_worker_without_partitions_says_so() -> None:

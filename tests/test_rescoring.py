@@ -328,7 +328,7 @@ def a_desk(**limits: Any) -> tuple[Desk, LabelRequested]:
     desk = Desk(LabelSettings(**limits), classes=["a", "b"], classes_max=4)
     [request, *_] = of_kind(run_of("rounds").outputs, LabelRequested)
     request = msgspec.structs.replace(request, answers_wanted=2)
-    assert desk.requested(request) == []
+    assert desk.open_request(request) == []
     return desk, request
 
 
@@ -340,21 +340,21 @@ def rescored(request: LabelRequested, why: str = "", priority: float = 0.3) -> R
 
 def test_a_desk_keeps_the_priority_and_ends_what_is_withdrawn() -> None:
     desk, request = a_desk(late_answers="refused")
-    assert desk.rescored(rescored(request)) == []
+    assert desk.rescore_request(rescored(request)) == []
     assert desk.requests()[0].priority == 0.3
-    [end] = desk.rescored(rescored(request, "redundant"))
+    [end] = desk.rescore_request(rescored(request, "redundant"))
     assert isinstance(end, RequestWithdrawn) and end.reason == "redundant"
-    assert desk.rescored(rescored(request, "redundant")) == []
+    assert desk.rescore_request(rescored(request, "redundant")) == []
     late = Answer(request_id=request.request_id, label="a", at=request.at, annotator="al")
-    [refused] = desk.answered(late, request.at + 2.0)
+    [refused] = desk.take_answer(late, request.at + 2.0)
     assert isinstance(refused, InputRejected) and refused.reason == "late_answer"
 
 
 def test_answers_that_agree_are_not_thrown_away_with_the_question() -> None:
     desk, request = a_desk()
     one = Answer(request_id=request.request_id, label="a", at=request.at, annotator="al")
-    assert desk.answered(one, request.at) == []
-    [end] = desk.rescored(rescored(request, "no longer informative"))
+    assert desk.take_answer(one, request.at) == []
+    [end] = desk.rescore_request(rescored(request, "no longer informative"))
     assert isinstance(end, LabelSettled) and end.label == "a" and end.judges == request.judges
 
 

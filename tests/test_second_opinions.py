@@ -197,13 +197,13 @@ def test_what_waits_for_money_is_asked_when_there_is_some() -> None:
         request_id="r", event_id="e", at=5.0, event_at=1.0, label="a", features={"x": 1.0},
         prediction={"b": 1.0}, reason="doubt", seq=0, answers_n=1, agreement=1.0, by=("al",),
     )  # fmt: skip
-    (paid,) = asking.doubted(settled, 3, 10.0)
+    (paid,) = asking.ask_second_opinion(settled, 3, 10.0)
     assert (paid.at, paid.deadline, paid.model_version) == (10.0, 60.0, 3)
     other = msgspec.structs.replace(settled, request_id="s")
-    assert asking.doubted(other, 3, 11.0) == [] and asking.waiting_n == 1
+    assert asking.ask_second_opinion(other, 3, 11.0) == [] and asking.waiting_n == 1
     assert (asking.open_n, asking.opinions.asked_n, asking.opinions.held_n) == (1, 2, 2)
     asking.budget.events_passed(3, 12.0)
-    (later,) = asking.waiting(12.0)
+    (later,) = asking.pay_waiting(12.0)
     assert (later.request_id, later.at, asking.open_n) == ("s:2", 12.0, 2)
 
 

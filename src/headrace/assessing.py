@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .candidates import pool_arriving
+from .candidates import pool_of_arriving
 from .observe.admission import Run
 from .observe.seen import Assessment, are_predicted, judged_of, served_over
 from .observe.signals import predicted_classes
@@ -84,7 +84,7 @@ class Assessing(Watched):
         doubts = None
         if arrivals is not None and self.asking.strategy in BY_ROW:
             source = self.settings.query.uncertainty_from
-            doubts = self.asking.doubts(pool_arriving(run, start, scores, self.schema, source))
+            doubts = self.asking.doubts(pool_of_arriving(run, start, scores, self.schema, source))
         return Assessment(
             run=run,
             start=start,
@@ -102,13 +102,13 @@ class Assessing(Watched):
             has_failures=has_failures,
         )
 
-    def _look(self, said: Assessment, start: int, stop: int) -> Look:
+    def _look_ahead(self, said: Assessment, start: int, stop: int) -> Look:
         """How far the run goes, of events [start, stop), until one is drawn on arrival."""
         arrivals, run = self.asking.arrivals, said.run
         if arrivals is None:
             hits = (run.luck[start:stop] < self.asking.control_p).nonzero()[0]
             return Look(int(hits[0]) + 1, True) if hits.size else Look(stop - start, False)
-        arrivals.face(said.probabilities.shape[1])
+        arrivals.face_classes(said.probabilities.shape[1])
         part = said.part(start, min(stop, start + arrivals.counted_n))
         probabilities, errors = said.probabilities[part], said.errors
         stop = start + len(probabilities)
@@ -116,16 +116,18 @@ class Assessing(Watched):
         if said.doubts is None or arrivals.reads_pools or self.asking.duplicates.is_set:
             members_of = self.model if arrivals.needs_members else None
             about = self.schema, self.settings.query.uncertainty_from
-            pool = pool_arriving(run, start, probabilities, *about, members_of=members_of)
+            pool = pool_of_arriving(run, start, probabilities, *about, members_of=members_of)
             is_duplicate = self.asking.duplicates.of_asked(pool.X, pool.keys, pool.is_category)
             doubts = self.asking.doubts(pool) if said.doubts is None else said.doubts[part]
         else:
             doubts = said.doubts[part]
-        needs = self._needs(run.rows[start:stop], probabilities)
+        needs = self._quota_needs(run.rows[start:stop], probabilities)
         errors = None if errors is None else errors[part]
-        return arrivals.look(doubts, run.keys[start:stop], pool, needs, is_duplicate, errors=errors)
+        return arrivals.look_ahead(
+            doubts, run.keys[start:stop], pool, needs, is_duplicate, errors=errors
+        )
 
-    def _needs(
+    def _quota_needs(
         self, rows: NDArray[np.float64], probabilities: NDArray[np.float64]
     ) -> NDArray[np.float64] | None:
         """How much quotas need each of these events, by what the model says of it, shape (n,)."""

@@ -13,9 +13,9 @@ from .messages import Context
 from .model_view import ModelView
 from .observe.admission import Run
 from .observe.moments import RunningMoments
-from .observe.originals import unpacked
+from .observe.originals import unpack_features
 from .observe.schema import Schema
-from .observe.seen import widened
+from .observe.seen import widen_classes
 from .observe.window import Columns
 from .query.asking import Asking
 from .query.pool import ASKED_MAX, Labelled, Pool, Sample, disagreement
@@ -52,7 +52,7 @@ def pool_of(
     )
 
 
-def pool_arriving(
+def pool_of_arriving(
     run: Run,
     start: int,
     probabilities: NDArray[np.float64],
@@ -99,7 +99,7 @@ def read_more(
     model, found = watched.model, dict[str, Any]()
     if "members" in needs:
         found["members"] = model.members(
-            events.rows, events.at, lambda i: unpacked(events.originals[i])
+            events.rows, events.at, lambda i: unpack_features(events.originals[i])
         )
     if "asked" in needs or "labelled" in needs:
         past = watched.past()
@@ -117,7 +117,7 @@ def read_more(
         order = np.argsort(sample.keys, kind="stable")
         found["reservoir"] = Sample(sample.rows[order], sample.keys[order])
     if "costs" in needs:
-        model_says = widened(
+        model_says = widen_classes(
             _without_failures(events.probabilities if anew is None else anew),
             len(watched.schema.classes),
         )
@@ -153,10 +153,10 @@ def _select_probabilities(
     Where the log has no probabilities the model's serve; it is then as far from a served model as
     from one that is sure of the class that it predicts itself.
     """
-    model = widened(_without_failures(model), k)
+    model = widen_classes(_without_failures(model), k)
     if uncertainty_from == "model":
         return model
-    wide = widened(served, k)
+    wide = widen_classes(served, k)
     known = ~np.isnan(wide[:, :1]) if served.shape[1] else np.zeros((len(model), 1), np.bool_)
     if uncertainty_from == "served":
         return np.where(known, np.nan_to_num(wide, nan=0.0), model)
@@ -182,17 +182,17 @@ def candidate_of(
 ) -> Candidate:
     """One event, with what a request says of it; `context` is what the model wants back."""
     (key, served_model), said = events.origins[row] or (None, None), events.probabilities[row]
-    served, original = None, unpacked(events.originals[row])
+    served, original = None, unpack_features(events.originals[row])
     if events.served.shape[1] and not np.isnan(events.served[row, 0]):
         # A class that was unknown when the event arrived was given nothing.
-        served = _named(np.nan_to_num(events.served[row], nan=0.0), schema)
+        served = _name_classes(np.nan_to_num(events.served[row], nan=0.0), schema)
     return Candidate(
         seq=int(events.seq[row]),
         id=str(events.ids[row]),
         at=float(events.at[row]),
         features=schema.features(events.rows[row]) if original is None else original,
         # What was said before a label was learned is no prediction.
-        prediction={} if np.isnan(events.guess[row]) else _named(said, schema),
+        prediction={} if np.isnan(events.guess[row]) else _name_classes(said, schema),
         served=served,
         served_model=served_model,
         key=key,
@@ -213,11 +213,11 @@ def candidate_with_context(  # noqa: PLR0917 - what a request says is from all o
     if model.wants_context:
         events_n, taken = moments.take(schema.names, schema.kinds)
         event = events.rows[row], min(float(events.at[row]), now), events_n, taken
-        context = model.context(*event, unpacked(events.originals[row]))
+        context = model.context(*event, unpack_features(events.originals[row]))
     return candidate_of(events, row, schema, context)
 
 
-def _named(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
+def _name_classes(probabilities: NDArray[np.float64], schema: Schema) -> dict[str, float]:
     # Rows of zeros were seen before any class was known, on rows of NaN the model failed.
     plain = probabilities.tolist()
     is_said = any(plain) and plain[0] == plain[0]

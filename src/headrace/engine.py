@@ -53,7 +53,7 @@ from .messages import (
 from .observe.declared import Declared
 from .observe.decode import batch_of
 from .observe.drift import Detector, DriftLevel
-from .observe.given import Refused, given, named
+from .observe.given import Refused, accept_event, name_label
 from .observe.schema import Schema
 from .privacy import Privacy
 from .query.budgets import Account, Budget, from_settings
@@ -134,7 +134,7 @@ class Engine:
             self.chance,
             self.trainer,
             strategy=strategy,
-            budget=_budget(budget, settings),
+            budget=_make_budget(budget, settings),
             workflow=workflow,
             detectors=detectors,
         )
@@ -177,9 +177,9 @@ class Engine:
         event at or after `wake_at()`, seconds, so that a simulation can answer in time; it has to
         move on then.
         """
-        for message in self._in_batches(inputs):
+        for message in self._join_events(inputs):
             if isinstance(message, EventBatch):
-                for piece in self._events(message, wake_at):
+                for piece in self._feed_events(message, wake_at):
                     yield self.privacy.all_shown(piece)
             else:
                 outputs = self._feed_message(message)
@@ -188,12 +188,14 @@ class Engine:
                     yield self.privacy.all_shown(outputs)
         self._report = None
 
-    def _events(self, batch: EventBatch, wake_at: Callable[[], float]) -> Iterator[list[Output]]:
+    def _feed_events(
+        self, batch: EventBatch, wake_at: Callable[[], float]
+    ) -> Iterator[list[Output]]:
         pieces = feed_batch(
             self.shard,
             batch,
-            self._routed,
-            self._advanced,
+            self._route_outputs,
+            self._advance_clock,
             next_deadline=self.next_deadline,
             wake_at=wake_at,
         )
@@ -208,9 +210,9 @@ class Engine:
     def settle_record(self) -> tuple[list[Output], Differences]:
         """The record that is followed ends here: what follows, and by how much it differed."""
         outputs, found = settle_record(self.shard)
-        return self._routed(outputs), found
+        return self._route_outputs(outputs), found
 
-    def _in_batches(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
+    def _join_events(self, inputs: Sequence[Input]) -> Iterator[Input | Refused]:
         """The same inputs with neighbouring events joined into batches, less those refused."""
         if isinstance(inputs, Event | EventBatch | Answer):
             raise BadSettings(f"feed takes a list of inputs; pass [{type(inputs).__name__}(...)]")
@@ -218,10 +220,10 @@ class Engine:
         for message in inputs:
             found: Input | Refused = message
             if isinstance(message, Event):
-                found = given(message, self.settings.input)
+                found = accept_event(message, self.settings.input)
                 if isinstance(found, Event):
                     if self._declared.is_any:
-                        features = self._declared.applied(found.features)
+                        features = self._declared.apply_to(found.features)
                         found = msgspec.structs.replace(found, features=features)
                     events.append(found)
                     continue
@@ -235,31 +237,35 @@ class Engine:
     def _feed_message(self, message: Input | Refused) -> list[Output]:
         match message:
             case Answer():
-                return self._routed(self.desk.answered(named(message), self._clock))
+                return self._route_outputs(self.desk.take_answer(name_label(message), self._clock))
             case Withdrawal():
-                return self._routed(self.desk.withdrawn(message, self._clock))
+                return self._route_outputs(self.desk.take_withdrawal(message, self._clock))
             case Tick():
                 return self._feed_tick(message.at)
             case RoundOrdered() | RollBackOrdered() | ErasureOrdered():
-                return self._feed_tick(message.at) + self._ordered(message)
+                return self._feed_tick(message.at) + self._carry_out_order(message)
             case RetrainFinished():
-                return self._finished(message)
+                return self._end_retraining(message)
             case Refused():
-                return [self.shard.admission.refused(message, self._clock)]
+                return [self.shard.admission.reject_refused(message, self._clock)]
             case _:
                 kind = type(message).__name__
                 raise BadSettings(f"{kind} is not an input of the engine; pass an Event")
 
-    def _ordered(self, order: RoundOrdered | RollBackOrdered | ErasureOrdered) -> list[Output]:
+    def _carry_out_order(
+        self, order: RoundOrdered | RollBackOrdered | ErasureOrdered
+    ) -> list[Output]:
         """A round; a version of the model back; or forget what an order names.
 
         That is told without a word of who it was.
         """
         if isinstance(order, RoundOrdered):
-            return self._routed(self.shard.ordered(order))
+            return self._route_outputs(self.shard.open_ordered_round(order))
         if isinstance(order, RollBackOrdered):
-            entries = self.trainer.versions.ordered(order, self._clock, self.trainer.version + 1)
-            return self._routed(entries)
+            entries = self.trainer.versions.order_roll_back(
+                order, self._clock, self.trainer.version + 1
+            )
+            return self._route_outputs(entries)
         if self.shard.is_ordered(f"erase {order.key}" if order.key else ""):
             return []
         withdrawn, questions, told = erase_subject(
@@ -268,7 +274,7 @@ class Engine:
         outputs: list[Output] = [*questions]
         for one in withdrawn:
             said = msgspec.structs.replace(one, event_id="")
-            outputs += [said if o is one else o for o in self._routed([one])]
+            outputs += [said if o is one else o for o in self._route_outputs([one])]
         return [*outputs, told]
 
     @property
@@ -279,25 +285,25 @@ class Engine:
     def _feed_tick(self, at: float) -> list[Output]:
         if not isinstance(at, float | int | np.number) or not np.isfinite(at):
             raise BadSettings(f"a tick's at is {at!r}; must be seconds since the epoch")
-        return pass_time(self.now, at, self._advanced, self.next_deadline)
+        return pass_time(self.now, at, self._advance_clock, self.next_deadline)
 
-    def _advanced(self, now: float) -> list[Output]:
+    def _advance_clock(self, now: float) -> list[Output]:
         """Everything that is due at `now`, and the clock with it."""
-        outputs = self._routed(self.shard.advanced(now))
-        outputs += self._routed(self.desk.advanced(now))
-        return outputs + self._routed(self.trainer.due(now))
+        outputs = self._route_outputs(self.shard.advance_clock(now))
+        outputs += self._route_outputs(self.desk.advance_clock(now))
+        return outputs + self._route_outputs(self.trainer.order_due(now))
 
-    def _finished(self, finished: RetrainFinished) -> list[Output]:
+    def _end_retraining(self, finished: RetrainFinished) -> list[Output]:
         entry = self.trainer.judge(finished)
         if entry is None:
             return []
         self.trainer.fold(entry, finished.challenger)
-        self.trainer.versions.judged(entry, finished.challenger, self.trainer.as_version)
+        self.trainer.versions.end_retraining(entry, finished.challenger, self.trainer.as_version)
         if isinstance(entry, ModelAdopted):
-            self.shard.adopted()
+            self.shard.restart_watches()
         return [entry]
 
-    def _routed(self, outputs: Sequence[Output]) -> list[Output]:
+    def _route_outputs(self, outputs: Sequence[Output]) -> list[Output]:
         """The outputs, each followed by what it leads to in the other parts."""
         routed: list[Output] = []
         if not outputs:
@@ -305,23 +311,23 @@ class Engine:
         for output in outputs:
             routed.append(output)
             if isinstance(output, LabelRequested):
-                if withdrawn := self.desk.requested(output):
-                    routed += self._routed(withdrawn)
+                if withdrawn := self.desk.open_request(output):
+                    routed += self._route_outputs(withdrawn)
             elif isinstance(output, RequestRescored):
-                routed += self._routed(self.desk.rescored(output))
+                routed += self._route_outputs(self.desk.rescore_request(output))
             elif isinstance(output, _ENDS):
                 self.trainer.fold(output)
-                if asked := self.shard.ended(output):
-                    routed += self._routed(asked)
-                if due := self.trainer.due(self.now):
-                    routed += self._routed(due)
+                if asked := self.shard.take_end(output):
+                    routed += self._route_outputs(asked)
+                if due := self.trainer.order_due(self.now):
+                    routed += self._route_outputs(due)
             elif isinstance(output, DriftChanged):
                 if output.level == DriftLevel.DRIFT.name:
-                    routed += self._routed(self.trainer.order("drift", output.at))
+                    routed += self._route_outputs(self.trainer.order_retraining("drift", output.at))
             elif isinstance(output, RetrainRequested | ModelKept | ModelRolledBack):
                 self.trainer.fold(output)
                 if isinstance(output, ModelRolledBack):
-                    self.shard.adopted()
+                    self.shard.restart_watches()
         return routed
 
     # ------------------------------------------------------------------------------- state
@@ -404,7 +410,7 @@ class Engine:
         self._report = None
 
 
-def _budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:
+def _make_budget(budget: Account | Sequence[Account] | Budget | None, settings: Settings) -> Budget:
     if budget is None:
         return from_settings(settings.query.budget)
     # A budget is an account with state: the engine's own, whoever else was given the same one.

@@ -107,7 +107,7 @@ def _find_ids(
     """Note the ids of all events of theirs that are found: what is left may have no more."""
     if not subject.is_anybody:
         return
-    for events in (shard.window.kept(), shard.reservoir.columns()):
+    for events in (shard.window.copy_kept(), shard.reservoir.columns()):
         is_old = events.at < subject.before
         subject.event_ids.update(events.ids[subject.among(events, schema) & ~is_old].tolist())
     for one in requests:
@@ -138,7 +138,7 @@ def _requests_about(event_ids: set[str], shard: Shard) -> set[str]:
 
 def _erase_events(subject: Subject, schema: Schema, shard: Shard, erased: Counter[str]) -> None:
     """Forget the events that are kept, and what strategies and rules remember of events."""
-    events = shard.window.kept()
+    events = shard.window.copy_kept()
     seqs = events.seq[subject.among(events, schema)]
     shard.window.erase(seqs)
     is_gone = subject.among(shard.reservoir.columns(), schema)
@@ -158,7 +158,7 @@ def _erase_waiting(shard: Shard, request_ids: set[str]) -> int:
     given_up = shard.asking.erase(request_ids)
     for one in given_up:
         if one.opinion_n == 1:
-            shard.evaluation.ended(one.request_id)
+            shard.evaluation.end_request(one.request_id)
     return len(given_up)
 
 
@@ -196,4 +196,4 @@ def _texts_in(record: object) -> Iterator[str]:
 
 def _rows_of(shard: Shard) -> list[NDArray[np.float64]]:
     """The rows of all events that a shard keeps."""
-    return [*shard.window.kept().rows, *shard.reservoir.columns().rows]
+    return [*shard.window.copy_kept().rows, *shard.reservoir.columns().rows]

@@ -39,7 +39,7 @@ def feed_batch(
 
     Yields None before the first event at or after `wake_at()`, seconds, which has to move on then.
     """
-    for run in shard.runs(batch):
+    for run in shard.admit_batch(batch):
         if isinstance(run, InputRejected):
             yield take([run])
             continue

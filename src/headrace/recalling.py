@@ -29,10 +29,10 @@ def recall(shard: Shard, *, is_end: bool = False) -> list[Output]:
     record = asking.record
     if record is None:
         return outputs
-    for ones in record.missing(shard.events_n, is_end=is_end):
-        outputs += asking.waiting(shard.now)
-        outputs += _asked_again(shard, record.left(ones))
-        for request_id, one in record.left(ones).items():
+    for ones in record.find_missing(shard.events_n, is_end=is_end):
+        outputs += asking.pay_waiting(shard.now)
+        outputs += _ask_again(shard, record.select_left(ones))
+        for request_id, one in record.select_left(ones).items():
             record.drop(request_id)
             asking.charge_unseen(request_id, one)
     return outputs
@@ -50,7 +50,7 @@ def follow_record(shard: Shard, record: Record) -> None:
     shard.asking.record = record
 
 
-def _asked_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
+def _ask_again(shard: Shard, ones: Mapping[str, Decided]) -> list[Output]:
     """These requests of one round, or of none, as far as their events are remembered."""
     past, asking = shard.past(), shard.asking
     row_of = dict(zip(past.keys.tolist(), range(len(past)), strict=True))

@@ -12,7 +12,7 @@ import numpy as np
 
 from .candidates import pool_of, read_more
 from .messages import RequestRescored
-from .observe.originals import unpacked
+from .observe.originals import unpack_features
 from .observe.window import Columns
 from .query.asking import Asking
 from .query.open_questions import LATEST_N
@@ -31,23 +31,23 @@ def rescore_open(
         return changes
     if asking.open.is_due(watched.model.version) and not at_random():
         changes = _find_changes(asking, watched, now)
-    return asking.rescored(changes)
+    return asking.apply_rescoring(changes)
 
 
 def _find_changes(asking: Asking, watched: Watched, now: float) -> list[RequestRescored]:
     model, schema = watched.model, watched.schema
     latest = watched.window.since(watched.events_n - LATEST_N)
     questions = asking.open.questions(asking.remembered.open_keys)
-    events = Columns.joined([latest, *(one.event for one in questions)])
-    anew = model.probabilities(events.rows, None, lambda i: unpacked(events.originals[i]))
+    events = Columns.join_blocks([latest, *(one.event for one in questions)])
+    anew = model.probabilities(events.rows, None, lambda i: unpack_features(events.originals[i]))
     more = read_more(asking.strategy, events, watched, asking, anew)
     source, n = asking.settings.uncertainty_from, len(latest)
     pool = pool_of(events, schema, source, max(1, len(questions)), anew, **more)
     utilities = asking.utilities(pool)
-    asking.open.looked(utilities[:n], model.version)
+    asking.open.note_look(utilities[:n], model.version)
     best_first = np.argsort(-utilities[n:], kind="stable")
     is_redundant = np.zeros(len(questions), dtype=np.bool_)
     is_redundant[best_first] = asking.duplicates.of_better(
         pool.X[n:][best_first], pool.keys[n:][best_first], pool.is_category
     )
-    return asking.open.changes(questions, utilities[n:], is_redundant, now)
+    return asking.open.find_changes(questions, utilities[n:], is_redundant, now)

@@ -94,7 +94,7 @@ class ScoringModel:
             plain = plain_features(features, self._feature_names)
         except Refusal as refusal:
             raise BadInput(refusal.detail) from refusal
-        return self._declared.applied(plain)
+        return self._declared.apply_to(plain)
 
     def freeze(self) -> bytes:
         """All of it as bytes; the pickle in it is to be signed before it goes anywhere."""

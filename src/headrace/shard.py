@@ -1,7 +1,8 @@
 """The shard: observe + query, one a partition. Events in, label requests and drift changes out.
 
 It holds only what a snapshot can bring back: window, reservoir, detectors, budget, estimate. It
-learns of labels from the same log as the trainer (`ended`), and sees the model through `ModelView`.
+learns of labels from the same log as the trainer (`take_end`), and sees the model through
+`ModelView`.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from .messages import (
 from .model_view import ModelView
 from .observe.admission import Admission, Run
 from .observe.drift import Detector, DriftLevel, DriftMonitor
-from .observe.originals import unpacked
+from .observe.originals import unpack_features
 from .observe.schema import Schema
 from .observe.seen import Assessment
 from .observe.signals import likeliest
 from .observe.window import Columns
 from .query.arrivals import Drawn, Look
 from .query.asking import Asking
-from .query.orders import Orders, fault_of, refused, why_no_round
+from .query.orders import Orders, fault_of, refuse_order, why_no_round
 from .query.requests import AUDIT, BLIND, Candidate
 from .query.rounds import Decision, FirstChance
 from .request_ids import opinion_id
@@ -78,9 +79,9 @@ class Shard(Assessing):
 
     # ----------------------------------------------------------------------------- events
 
-    def runs(self, batch: EventBatch) -> Iterator[Run | InputRejected]:
+    def admit_batch(self, batch: EventBatch) -> Iterator[Run | InputRejected]:
         """The batch as stretches to observe and rejections, in order."""
-        for run in self.admission.runs(batch, self.schema):
+        for run in self.admission.admit_batch(batch, self.schema):
             if isinstance(run, Run) and run.is_set_anew:
                 # The clock was wrong: no time has passed from what it said to what it says.
                 self.now, self._round_at = float(run.clock[0]), None
@@ -111,9 +112,9 @@ class Shard(Assessing):
             stop = min(stop, max(start + 1, due))
         said = self._assess(run, start)
         stop = min(stop, start + self._counted_n(), said.stop)
-        look = self._look(said, start, stop)
+        look = self._look_ahead(said, start, stop)
         part = said.part(start, start + look.n)
-        n, change = self.drift.confidences(
+        n, change = self.drift.watch_confidences(
             said.confidence[part],
             said.predicted[part],
             run.clock[start : start + look.n],
@@ -121,13 +122,13 @@ class Shard(Assessing):
         )
         stop = start + n
         if self.model.has_learned:
-            self.failed.count(said.probabilities[said.part(start, stop)])
-        self._take(said, start, stop)
+            self.failed.count_failed(said.probabilities[said.part(start, stop)])
+        self._count_events(said, start, stop)
         self.now = now = max(self.now, float(run.clock[stop - 1]))
-        self.asking.came(float(run.at[stop - 1]))
-        outputs = self._drawn(look, run.keys[start:stop], now)
+        self.asking.note_newest_time(float(run.at[stop - 1]))
+        outputs = self._ask_if_drawn(look, run.keys[start:stop], now)
         if change is not None:
-            outputs += self._drifted(change, now)
+            outputs += self._open_drift_round(change, now)
         return outputs + self._run_due(now)
 
     def _counted_n(self) -> int:
@@ -145,31 +146,31 @@ class Shard(Assessing):
         every_n = self.settings.query.rounds.regular_n
         return until if every_n is None else min(until, every_n - self.events_n % every_n)
 
-    def _drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
+    def _ask_if_drawn(self, look: Look, keys: NDArray[np.uint64], now: float) -> list[Output]:
         """The events with these keys were observed: ask the last one, if the draw fell on it."""
         arrivals = self.asking.arrivals
         if arrivals is None:
-            return self._control(now) if look.is_drawn and len(keys) == look.n else []
-        drawn = arrivals.take(look, keys)
+            return self._ask_newest(now) if look.is_drawn and len(keys) == look.n else []
+        drawn = arrivals.take_arrived(look, keys)
         if look.is_duplicate is not None:
             duplicates_n = int(look.is_duplicate[: len(keys)].sum())
             self.asking.duplicates.passed_over_n += duplicates_n - (
                 drawn is not None and bool(look.is_duplicate[len(keys) - 1])
             )
-        outputs = [] if drawn is None else self._control(now, drawn)
+        outputs = [] if drawn is None else self._ask_newest(now, drawn)
         if self.events_n % PAID_EVERY_N == 0 and self.asking.waiting_n:
-            outputs += self.asking.waiting(now)
+            outputs += self.asking.pay_waiting(now)
         if arrivals.is_due:
-            self.asking.aim()
+            self.asking.aim_draw()
         return outputs
 
-    def _take(self, said: Assessment, start: int, stop: int) -> None:
+    def _count_events(self, said: Assessment, start: int, stop: int) -> None:
         """Count the events; they wait to be written down until somebody reads what they change."""
-        n = self._note(said, start, stop)
+        n = self._note_seen(said, start, stop)
         if self.asking.budget.events_passed(n, float(said.run.clock[stop - 1])):
             self.asking.take_gap(self.events_n)
 
-    def _control(self, now: float, drawn: Drawn | None = None) -> list[Output]:
+    def _ask_newest(self, now: float, drawn: Drawn | None = None) -> list[Output]:
         """Ask about the newest event: the control draw fell on it, or the draw on arrival did."""
         newest = self.newest()
         if len(newest) == 0 or self.asking.are_known(newest.keys)[0]:
@@ -184,26 +185,26 @@ class Shard(Assessing):
         candidate = self._make_candidate(events, row)
         self._mark_asked(events, row)
         if drawn is None:
-            self._expect(events, row)
-            return [*self.asking.control(candidate, self.model.version, now)]
-        drawn = self.asking.judged(drawn)
+            self._expect_label(events, row)
+            return [*self.asking.ask_control(candidate, self.model.version, now)]
+        drawn = self.asking.with_judging_chance(drawn)
         if self.asking.judges(BLIND if drawn.is_blind else ""):
-            self._expect(events, row)
-            self.judging.chance(self.asking.request_id(candidate.id), drawn.propensity)
+            self._expect_label(events, row)
+            self.judging.note_chance(self.asking.request_id(candidate.id), drawn.propensity)
         priority = self.asking.open.priority_of(drawn.utility)
-        self.asking.watch(events, row, drawn.reason, priority)
+        self.asking.watch_question(events, row, drawn.reason, priority)
         self.asking.tell_drawn(events, row, drawn)
-        return [*self.asking.arrived(candidate, drawn, self.model.version, now, priority)]
+        return [*self.asking.ask_on_arrival(candidate, drawn, self.model.version, now, priority)]
 
     def _run_due(self, now: float) -> list[Output]:
         """What is due because so many events were observed."""
         outputs: list[Output] = []
         if self.events_n % self.settings.drift.check_every_n == 0:
             outputs += self._check_drift(now)
-        outputs += rescore_open(self.asking, self, self._at_random, now)
+        outputs += rescore_open(self.asking, self, self._why_at_random, now)
         every_n = self.settings.query.rounds.regular_n
         if self.asking.arrivals is None and every_n and self.events_n % every_n == 0:
-            outputs += self._regular_round(now)
+            outputs += self._open_regular_round(now)
         return outputs
 
     STATE_VERSION: ClassVar[int] = 3
@@ -225,10 +226,10 @@ class Shard(Assessing):
         """When a dated round is due; seconds."""
         return self._round_at
 
-    def advanced(self, now: float) -> list[Output]:
+    def advance_clock(self, now: float) -> list[Output]:
         """The clock moved to `now`: a dated round may be due."""
         self.now = max(self.now, now)
-        self.admission.clock.ticked(now)
+        self.admission.clock.take_tick(now)
         self.window.tick(self.now)
         self.asking.budget.time_passed(self.now)
         every_s = self._every_s
@@ -237,42 +238,46 @@ class Shard(Assessing):
         # Without events the rounds come ever more seldom, so that no gap in time is long to cross.
         self._round_at = now + every_s * 2.0**self._idle_n
         self._idle_n += 1
-        return self._regular_round(now)
+        return self._open_regular_round(now)
 
     def is_ordered(self, key: str) -> bool:
         """Whether an order with this key came before; it is remembered."""
         return self._orders.is_known(key)
 
-    def ordered(self, order: RoundOrdered) -> list[Output]:
+    def open_ordered_round(self, order: RoundOrdered) -> list[Output]:
         """A round on demand, over window and reservoir; or why there is none."""
         now = max(self.now, order.at)
         if fault := fault_of(order):
-            return [refused(order, Reason.BAD_ORDER, fault, now)]
+            return [refuse_order(order, Reason.BAD_ORDER, fault, now)]
         if self.is_ordered(order.key):
             return []
         kept = self.past()
         reason = AUDIT if order.is_audit else "ordered"
         can_n = self.asking.can_open_n(reason)
         wanted_n = can_n if order.labels_n is None else order.labels_n
-        anew = self.model.probabilities(kept.rows, None, lambda i: unpacked(kept.originals[i]))
-        outputs = self._round(kept, reason, wanted_n, now, anew)
+        anew = self.model.probabilities(
+            kept.rows, None, lambda i: unpack_features(kept.originals[i])
+        )
+        outputs = self._open_round(kept, reason, wanted_n, now, anew)
         if not outputs:
             why = why_no_round(len(kept), self.asking.budget.available_n, can_n)
-            return [refused(order, Reason.NO_ROUND, why, now)]
+            return [refuse_order(order, Reason.NO_ROUND, why, now)]
         self.asking.budget.use_reserve(is_audit=order.is_audit)
         told = {"order_key": order.key, "order_reason": order.reason}
         return [structs.replace(o, **told) if isinstance(o, RoundOpened) else o for o in outputs]
 
-    def _regular_round(self, now: float) -> list[Output]:
+    def _open_regular_round(self, now: float) -> list[Output]:
         """The round over the events since the last one: everybody's second first chance."""
-        outputs: list[Output] = [*self.asking.waiting(now)]
-        self._settle(self.asking.control_draw.gone(self.events_n - self.settings.observe.window_n))
+        outputs: list[Output] = [*self.asking.pay_waiting(now)]
+        self._note_chances(
+            self.asking.control_draw.settle_gone(self.events_n - self.settings.observe.window_n)
+        )
         if (wanted_n := self.asking.scheduled_n(now)) >= 1:
             fresh = self.window.since(self.fresh_from)
-            outputs += self._round(fresh, "schedule", wanted_n, now)
+            outputs += self._open_round(fresh, "schedule", wanted_n, now)
         return outputs
 
-    def _round(
+    def _open_round(
         self,
         events: Columns,
         reason: str,
@@ -298,22 +303,22 @@ class Shard(Assessing):
             if round_n is None:
                 return []
             self.asking.rounds.n = round_n
-        source, at_random = self.settings.query.uncertainty_from, self._at_random()
+        source, at_random = self.settings.query.uncertainty_from, self._why_at_random()
         strategy = None if at_random or reason in ("drift", AUDIT) else self.asking.strategy
         more = read_more(strategy, events, self, self.asking, anew)
         pool = pool_of(events, self.schema, source, wanted_n, anew, **more)
-        decision = self.asking.round(
+        decision = self.asking.decide_round(
             pool,
             is_asked,
             reason=reason,
             at_random=at_random,
             wanted_n=wanted_n,
             now=now,
-            needs=self._needs(pool.X, events.probabilities if anew is None else anew),
+            needs=self._quota_needs(pool.X, events.probabilities if anew is None else anew),
             is_duplicate=self.asking.duplicates.of_round(pool),
         )
         if record is not None:
-            decision = record.held(decision, pool, self.asking.request_id)
+            decision = record.correct_decision(decision, pool, self.asking.request_id)
         if strategy is not None:
             self.asking.tell_asked(decision.picks(pool))
         return self.ask_chosen(decision, events)
@@ -327,23 +332,23 @@ class Shard(Assessing):
         for row in chosen:
             candidates.append(self._make_candidate(events, row))
             self._mark_asked(events, row)
-        outputs: list[Output] = [*self.asking.requests(decision, candidates, self.model.version)]
+        outputs: list[Output] = [*self.asking.ask_round(decision, candidates, self.model.version)]
         judges = self.asking.judges(decision.strategy)
         for row in chosen:
             if judges and events.seq[row] >= self.fresh_from:
-                self._expect(events, row)
+                self._expect_label(events, row)
         row_of = {str(events.ids[row]): row for row in reversed(chosen)}
         for one in outputs:
             if isinstance(one, LabelRequested):
-                self.asking.watch(events, row_of[one.event_id], one.reason, one.priority)
-        known = self.asking.first_chances(
+                self.asking.watch_question(events, row_of[one.event_id], one.reason, one.priority)
+        known = self.asking.settle_first_chances(
             decision, events.seq, events.ids.tolist(), self.fresh_from
         )
-        self._settle(known)
+        self._note_chances(known)
         self.fresh_from = self.events_n
         return outputs
 
-    def _at_random(self) -> str | None:
+    def _why_at_random(self) -> str | None:
         """Why the strategy has no say now, if so.
 
         A cold model does not know what it doubts; and in a world that has moved, what it doubts
@@ -362,12 +367,12 @@ class Shard(Assessing):
         seq = int(events.seq[row])
         self.mark_asked(seq)
         key, features = int(events.keys[row]), events.rows[row]
-        self.asking.quotas.asked(key, features, self.schema)
-        self.asking.duplicates.asked(key, features)
+        self.asking.quotas.count_asked(key, features, self.schema)
+        self.asking.duplicates.note_asked(key, features)
 
-    def _expect(self, events: Columns, row: int) -> None:
+    def _expect_label(self, events: Columns, row: int) -> None:
         """A label that judges is on its way: the estimate keeps what was guessed at arrival."""
-        self.judging.asked(
+        self.judging.note_asked(
             int(events.seq[row]),
             self.asking.request_id(str(events.ids[row])),
             float(events.guess[row]),
@@ -379,9 +384,9 @@ class Shard(Assessing):
     def _check_drift(self, now: float) -> list[Output]:
         kept = self.window, self.reservoir.view()
         change = self.drift.check(*kept, self.schema, at=now, seq=self.events_n)
-        return [] if change is None else self._drifted(change, now)
+        return [] if change is None else self._open_drift_round(change, now)
 
-    def _drifted(self, change: DriftChanged, now: float) -> list[Output]:
+    def _open_drift_round(self, change: DriftChanged, now: float) -> list[Output]:
         """A drift opens a round over the newest events: all that was held for it, at least.
 
         And at least half of all there is to spend; the rest is left to what follows.
@@ -390,33 +395,29 @@ class Shard(Assessing):
         if change.level != DriftLevel.DRIFT.name:
             return outputs
         self._drift_from = self.events_n
-        self.asking.drifted()
+        self.asking.tell_drift()
         held_n = self.asking.budget.held_n
         self.asking.budget.use_reserve()
         if self.settings.query.rounds.drift_n:
             newer = self.window.since(self.events_n - self.settings.drift.window_n)
             wanted_n = max(held_n, (self.asking.can_ask_n + 1) // 2)
             wanted_n = min(self.settings.query.rounds.drift_n, wanted_n)
-            outputs += self._round(newer, "drift", wanted_n, now)
+            outputs += self._open_round(newer, "drift", wanted_n, now)
         return outputs
 
-    def adopted(self) -> None:
+    def restart_watches(self) -> None:
         """A new model is in use: detectors of the old one's doubt and errors start afresh."""
         self.drift.reset(self.events_n)
 
     def concerns(self, entry: RequestEnded) -> bool:
-        """Whether this end may mean more here than one label more of its class.
-
-        While the model is cold each label may be the one that ends that.
-        """
-        asking = self.asking
+        """Whether this end means more here than a label of its class, as it may to a cold shard."""
         return (
             self.drift.is_cold
-            or asking.remembers(entry.event_id)
+            or self.asking.remembers(entry.event_id)
             or self._evaluation.remembers(entry.request_id)
             or getattr(entry, "opinion_n", 1) > 1
-            or entry.request_id in asking.opinions.open
-            or asking.quotas.is_set
+            or entry.request_id in self.asking.opinions.open
+            or self.asking.quotas.is_set
         )
 
     def count_labels_of_others(self, labels_n: Mapping[str, int]) -> None:
@@ -426,9 +427,9 @@ class Shard(Assessing):
             if n:
                 self.asking.count_labels(label, n)
 
-    def ended(self, entry: RequestEnded) -> list[Output]:
+    def take_end(self, entry: RequestEnded) -> list[Output]:
         """One entry of the training log: money back, a label for the estimate and the detectors."""
-        opinions = self.asking.opinion_ended(entry, self.model.version, self.now)
+        opinions = self.asking.take_opinion_end(entry, self.model.version, self.now)
         if opinions is not None:
             # Neither learns of it: only what the model contradicts is asked again.
             return [*opinions]
@@ -440,9 +441,9 @@ class Shard(Assessing):
         if not isinstance(entry, LabelSettled):
             # Of a request that ended before, as when a label is taken back, this changes nothing.
             is_answered = isinstance(entry, LabelDisputed)
-            self.asking.ended(entry.event_id, self.now, is_answered=is_answered)
-            self.judging.ended(entry.request_id)
-            return self._next_batch()
+            self.asking.end_request(entry.event_id, self.now, is_answered=is_answered)
+            self.judging.end_request(entry.request_id)
+            return self._open_next_batch()
         self.asking.settle(entry)
         judged = entry.prediction
         if self.settings.evaluation.judged == "served" and entry.served is not None:
@@ -452,19 +453,21 @@ class Shard(Assessing):
             # Counted first: quotas know of what an event is while its request is open.
             self._count(entry)
             worth = 1.0 - entry.prediction.get(entry.label, 0.0)
-            self.asking.ended(entry.event_id, self.now, is_answered=True, worth=worth)
+            self.asking.end_request(entry.event_id, self.now, is_answered=True, worth=worth)
         judging, predicted = self.judging, likeliest(judged)
-        guess = judging.guessed(entry.request_id)
+        guess = judging.guess_of(entry.request_id)
         is_right = bool(judged) and predicted == entry.label
-        judging.labelled(entry.request_id, is_right, entry.label, predicted)
+        judging.note_label(entry.request_id, is_right, entry.label, predicted)
         outputs: list[Output] = []
         if is_first and self._is_doubted(entry):
-            outputs += self.asking.doubted(entry, self.model.version, self.now)
+            outputs += self.asking.ask_second_opinion(entry, self.model.version, self.now)
         # Only labels of a first chance were drawn as the watches take them to be.
         if is_first and guess is not None:
-            for change in self.drift.settled(entry, judged, guess, at=self.now, seq=self.events_n):
-                outputs += self._drifted(change, self.now)
-        return outputs + self._next_batch()
+            for change in self.drift.watch_settled(
+                entry, judged, guess, at=self.now, seq=self.events_n
+            ):
+                outputs += self._open_drift_round(change, self.now)
+        return outputs + self._open_next_batch()
 
     def _is_doubted(self, entry: LabelSettled) -> bool:
         """Whether the label learned last looks wrong, or did then, as the record has it.
@@ -476,20 +479,20 @@ class Shard(Assessing):
         is_unsure = self.asking.opinions.is_unsure(entry)
         return is_on_record or is_unsure or self.model.suspects(entry.request_id)
 
-    def _next_batch(self) -> list[Output]:
+    def _open_next_batch(self) -> list[Output]:
         """A request has ended: what a workflow asks that waits for answers."""
         is_due = self.asking.is_next_due(self.events_n - self.fresh_from, self.now)
-        return self._regular_round(self.now) if is_due else []
+        return self._open_regular_round(self.now) if is_due else []
 
     def _has_asked(self, entry: RequestEnded) -> bool:
         """Whether the request is ours, as far as anything here remembers it."""
         return self.asking.remembers(entry.event_id) or self.judging.remembers(entry.request_id)
 
     def _count(self, entry: LabelSettled) -> None:
-        self.asking.labelled(entry.label, entry.event_id, entry.reason)
+        self.asking.count_label(entry.label, entry.event_id, entry.reason)
         if not self.asking.is_cold(self.schema.classes):
             self.drift.warm(self.events_n)
 
-    def _settle(self, chances: list[FirstChance]) -> None:
+    def _note_chances(self, chances: list[FirstChance]) -> None:
         for one in chances:
-            self.judging.chance(one.request_id, one.propensity)
+            self.judging.note_chance(one.request_id, one.propensity)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .messages import ErasureOrdered, Features, class_name
-from .observe.originals import unpacked
+from .observe.originals import unpack_features
 from .observe.schema import Schema
 from .observe.window import Columns
 
@@ -90,7 +90,7 @@ class Subject:
             key, _ = events.origins[row] or (None, None)
             features: Features | None = None
             if is_feature:
-                features = unpacked(events.originals[row])
+                features = unpack_features(events.originals[row])
                 features = schema.features(events.rows[row]) if features is None else features
             found[row] |= self.names(event_id, key, features)
         return found

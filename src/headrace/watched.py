@@ -16,7 +16,7 @@ from .model_view import ModelView
 from .observe.moments import RunningMoments
 from .observe.reservoir import Reservoir
 from .observe.schema import Schema
-from .observe.seen import Assessment, Seen, columns_of, stacked
+from .observe.seen import Assessment, Seen, columns_of, stack_column
 from .observe.signals import Confidences
 from .observe.window import Columns, Window
 from .settings import Settings
@@ -73,7 +73,7 @@ class Watched:
         """The same for whoever tells of requests: guesses of the newest events may be missing."""
         if self.events_n - self._window.next_seq >= self._evaluation.window_n:
             self._write_down()
-        self._evaluation.reach(self.events_n)
+        self._evaluation.reach_events(self.events_n)
         return self._evaluation
 
     @property
@@ -134,14 +134,14 @@ class Watched:
         first = int(recent.seq[0]) if len(recent) else np.inf
         older = sample.take(np.flatnonzero(sample.seq < first))
         order = np.argsort(older.seq, kind="stable")
-        return Columns.joined([older.take(order), recent])
+        return Columns.join_blocks([older.take(order), recent])
 
     def __getstate__(self) -> dict[str, Any]:
         self.window.forget_lines()
         self.reservoir.forget_lines()
         return {name: value for name, value in self.__dict__.items() if name != "_moments_at"}
 
-    def _note(self, said: Assessment, start: int, stop: int) -> int:
+    def _note_seen(self, said: Assessment, start: int, stop: int) -> int:
         """These events wait to be written down until somebody reads what they change; how many."""
         run, n = said.run, stop - start
         run.originals.keep(start, stop)
@@ -164,14 +164,16 @@ class Watched:
         seen, self._seen, self._moments_at = self._seen, [], (0, 0)
         block = columns_of(seen, self.events_n)
         self._window.append(block, self.now)
-        self._reservoir.offer(block, stacked([part.of_run(part.said.run.dated) for part in seen]))
-        self._evaluation.seen(block.guess)
+        self._reservoir.offer(
+            block, stack_column([part.of_run(part.said.run.dated) for part in seen])
+        )
+        self._evaluation.count_events(block.guess)
         # Before the first class was known nothing was predicted.
         told = [part for part in seen if part.said.probabilities.shape[1]]
         counts: list[int] = []
         if told:
-            predicted = stacked([part.of(part.said.predicted) for part in told])
-            confidence = stacked([part.of(part.said.confidence) for part in told])
+            predicted = stack_column([part.of(part.said.predicted) for part in told])
+            confidence = stack_column([part.of(part.said.confidence) for part in told])
             counts = np.bincount(predicted[~np.isnan(confidence)]).tolist()
             self._confidences.add(confidence)
         for name, count in zip(self.schema.classes, counts, strict=False):

@@ -32,14 +32,14 @@ def test_labels_that_come_back_before_they_can_are_told(monkeypatch: pytest.Monk
     """As it was once: a request that expired was paid back, and its answer came all the same."""
     from headrace.query.asking import Asking  # noqa: PLC0415 - what is broken here alone
 
-    ended = Asking.ended
+    ended = Asking.end_request
 
     def too_soon(self: Asking, event_id: str, now: float, **told: object) -> None:
         late, self.late_answers = self.late_answers, "refused"
         ended(self, event_id, now, **told)  # type: ignore[arg-type]
         self.late_answers = late
 
-    monkeypatch.setattr(Asking, "ended", too_soon)
+    monkeypatch.setattr(Asking, "end_request", too_soon)
     with pytest.raises(AssertionError, match=r"late answers taken: \d+ labels may have to be paid"):
         check_budget(lambda: Share(0.4, start=10))
 

@@ -27,7 +27,7 @@ from headrace import cli
 from headrace.drivers.kafka.session import Session
 from headrace.drivers.kafka.states import States
 from headrace.drivers.kafka.station import Station
-from headrace.flow.saving import frozen_log
+from headrace.flow.saving import freeze_log
 from headrace.settings import load
 from kafka.broker import Address, skip_unless_kafka
 from kafka.world import wait_until
@@ -247,7 +247,7 @@ def test_a_falsified_snapshot_differs_where_it_was_changed_and_is_mended(
     states = States(copied.settings, lambda sentence: None)
     shard, log, positions = states.shard(1, PARTITIONS_N)
     shard.shard.asking.labels_n += 1
-    states.write_shard(1, shard.freeze(), frozen_log(log), positions)
+    states.write_shard(1, shard.freeze(), freeze_log(log), positions)
     desk = states.desk(0)
     desk.now += 1.0
     states.write_desk(0, desk.freeze(), desk.position)

@@ -67,24 +67,24 @@ def test_taking_back_leaves_alpha_as_if_never_counted(
 
 def test_agreement_is_with_the_label_and_only_where_others_answered() -> None:
     annotators = Annotators()
-    annotators.compared([says("al", "a")], "a", 1)
-    annotators.compared([says("al", "a"), says("bo", "b"), says("cy", "a")], "a", 1)
-    annotators.compared([says("al", "a"), says("bo", None)], "a", 1)
+    annotators.count_comparisons([says("al", "a")], "a", 1)
+    annotators.count_comparisons([says("al", "a"), says("bo", "b"), says("cy", "a")], "a", 1)
+    annotators.count_comparisons([says("al", "a"), says("bo", None)], "a", 1)
     counts = {name: (a.compared_n, a.agreed_n) for name, a in annotators.by_name.items()}
     assert counts == {"al": (1, 1), "bo": (1, 0), "cy": (1, 1)}
 
 
 def test_a_dispute_counts_for_alpha_and_for_nobodys_agreement() -> None:
     annotators = Annotators()
-    annotators.compared([says("al", "a"), says("bo", "b")], None, 1)
+    annotators.count_comparisons([says("al", "a"), says("bo", "b")], None, 1)
     assert annotators.alpha == 0.0
     assert annotators.by_name == {}
 
 
 def test_refusals_and_latency_are_counted() -> None:
     annotators = Annotators()
-    annotators.answered(says("al", "a"), 10.0)
-    annotators.answered(says("al", None), 30.0)
+    annotators.count_answer(says("al", "a"), 10.0)
+    annotators.count_answer(says("al", None), 30.0)
     al = annotators.by_name["al"]
     assert (al.answers_n, al.refused_n, al.latency_s) == (2, 1, 40.0)
 
@@ -92,12 +92,12 @@ def test_refusals_and_latency_are_counted() -> None:
 def test_annotators_beyond_the_limit_share_one_row() -> None:
     annotators = Annotators(annotators_max=2)
     for i in range(5):
-        annotators.answered(says(str(i), "a"), 1.0)
+        annotators.count_answer(says(str(i), "a"), 1.0)
     assert list(annotators.by_name) == ["0", "1"]
     assert annotators.others.answers_n == 3
     unit = [says("0", "a"), says("4", "b")]
-    annotators.compared(unit, "a", 1)
-    annotators.compared(unit, "a", -1)
+    annotators.count_comparisons(unit, "a", 1)
+    annotators.count_comparisons(unit, "a", -1)
     assert (annotators.others.compared_n, annotators.by_name["0"].compared_n) == (0, 0)
 
 
@@ -126,12 +126,12 @@ def test_the_typical_delay_is_a_geometric_mean_with_an_interval() -> None:
     for _ in range(400):
         annotators = Annotators()
         for _ in range(12):
-            annotators.answered(says("al", "a"), 60.0 * math.exp(luck.gauss(0.0, 1.2)))
+            annotators.count_answer(says("al", "a"), 60.0 * math.exp(luck.gauss(0.0, 1.2)))
         told = _annotator("al", 1, annotators.by_name["al"])
         low, typical, high = told.typical_latency_s or (0.0, 0.0, 0.0)
         assert low < typical < high
         inside_n += low < 60.0 < high
     assert 364 <= inside_n <= 396
     few = Annotators()
-    few.answered(says("bo", "a"), 0.0)
+    few.count_answer(says("bo", "a"), 0.0)
     assert _annotator("bo", 1, few.by_name["bo"]).typical_latency_s is None

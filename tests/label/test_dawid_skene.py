@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headrace.errors import BadSettings
 from headrace.label import dawid_skene
-from headrace.label.consensus import Outcome, reheard
+from headrace.label.consensus import Outcome, hear_again
 from headrace.label.dawid_skene import UNIT, DawidSkene, Reliability, Voice
 from headrace.label.desk import Desk
 from headrace.label.gold import GoldQuestions
@@ -100,9 +100,9 @@ def test_a_refusal_tells_something_where_somebody_refuses_mostly_at_one_class() 
 def test_what_is_taken_back_leaves_nothing_behind(ends: list[tuple[int, list[Voice]]]) -> None:
     known = Reliability(["a"])
     for number, voices in ends:
-        known.ended(f"r{number}", voices)
+        known.replace_answers(f"r{number}", voices)
     for number, _ in ends:
-        known.ended(f"r{number}", [])
+        known.replace_answers(f"r{number}", [])
     assert state_of(known) == state_of(Reliability(["a"]))
     assert (known.window_n, known.said) == (0, {})
 
@@ -116,7 +116,7 @@ def test_counts_are_those_of_the_window_and_the_window_is_bounded(
         patch.setattr(dawid_skene, "WINDOW_N", window_n)
         known = Reliability(["a"])
         for number, voices in ends:
-            known.ended(f"r{number}", voices)
+            known.replace_answers(f"r{number}", voices)
         kept = [heard for heard in known._window if heard is not None]
         assert len(kept) == known.window_n <= window_n
         # A request of which one class at most was named tells nothing; the others enter anew.
@@ -129,7 +129,7 @@ def test_counts_are_those_of_the_window_and_the_window_is_bounded(
         twin = Reliability(["a"])
         for heard in kept:
             for truth, units in heard.units.items():
-                twin._change(heard.voices, truth, units)
+                twin._change_counts(heard.voices, truth, units)
         assert state_of(known) == state_of(twin)
 
 
@@ -141,8 +141,8 @@ def test_a_snapshot_anywhere_changes_nothing(ends: list[tuple[int, list[Voice]]]
     for i, (number, voices) in enumerate(ends):
         if i == at:
             halved = decode_state(*encode_state(halved))
-        whole.ended(f"r{number}", voices)
-        halved.ended(f"r{number}", voices)
+        whole.replace_answers(f"r{number}", voices)
+        halved.replace_answers(f"r{number}", voices)
     assert encode_state(whole) == encode_state(halved)
 
 
@@ -224,8 +224,8 @@ def test_answers_beyond_those_that_decide_change_nothing() -> None:
 
 def test_a_second_opinion_is_weighed_by_who_gives_it() -> None:
     consensus = taught(DawidSkene(classes=["a", "b"]))
-    assert reheard([says("di", "a"), says("al", "b", 2)], consensus).label == "b"
-    assert reheard([says("x", "a"), says("y", "b", 2)], DawidSkene()).label is None
+    assert hear_again([says("di", "a"), says("al", "b", 2)], consensus).label == "b"
+    assert hear_again([says("x", "a"), says("y", "b", 2)], DawidSkene()).label is None
 
 
 def test_the_first_of_the_alphabet_is_taken_of_two_as_likely() -> None:
@@ -257,37 +257,37 @@ def known_to(desk: Desk) -> Reliability:
 
 def test_the_desk_tells_of_ends_corrections_and_late_answers() -> None:
     one = desk()
-    one.requested(request("r"))
-    assert one.answered(says("al", "a"), 1.0) == []
+    one.open_request(request("r"))
+    assert one.take_answer(says("al", "a"), 1.0) == []
     assert known_to(one).window_n == 0
-    [settled] = one.answered(says("bo", "a", 2.0), 2.0)
+    [settled] = one.take_answer(says("bo", "a", 2.0), 2.0)
     assert isinstance(settled, LabelSettled)
     assert settled.agreement == pytest.approx(0.94, abs=0.01)
     assert list(known_to(one).said) == ["al", "bo"]
     # bo corrects: they disagree, nothing is likelier, the label is taken back.
-    [taken] = one.answered(says("bo", "b", 3.0), 3.0)
+    [taken] = one.take_answer(says("bo", "b", 3.0), 3.0)
     assert isinstance(taken, LabelDisputed)
     assert known_to(one).said["bo"].keys() == {"a", "b"}
     # bo can't tell after all: one answer that names a class tells nothing.
-    one.answered(says("bo", None, 4.0), 4.0)
+    one.take_answer(says("bo", None, 4.0), 4.0)
     assert (known_to(one).window_n, known_to(one).said) == (0, {})
 
 
 def test_an_annotator_who_is_known_is_heard_alone_and_a_stranger_is_not() -> None:
     one = desk()
     for i in range(60):
-        one.requested(request(f"r{i}"))
+        one.open_request(request(f"r{i}"))
         truth = "a" if i % 2 else "b"
         for at, who in enumerate(("al", "bo")):
-            one.answered(says(who, truth, float(at), f"r{i}"), 2.0)
+            one.take_answer(says(who, truth, float(at), f"r{i}"), 2.0)
     for name in ("known", "new"):
-        one.requested(request(name, wanted_n=1))
-    assert [type(o) for o in one.answered(says("al", "a", name="known"), 3.0)] == [LabelSettled]
-    [question] = one.answered(says("eve", "a", name="new"), 3.0)
+        one.open_request(request(name, wanted_n=1))
+    assert [type(o) for o in one.take_answer(says("al", "a", name="known"), 3.0)] == [LabelSettled]
+    [question] = one.take_answer(says("eve", "a", name="new"), 3.0)
     assert isinstance(question, QuestionChanged)
     assert (question.record.request_id, question.record.not_by) == ("new:w2", ("eve",))
     # The deadline takes what there is.
-    settled, *taken_back = one.advanced(100.0)
+    settled, *taken_back = one.advance_clock(100.0)
     assert [change.record.request_id for change in taken_back] == ["new", "new:w2"]
     assert isinstance(settled, LabelSettled)
     assert settled.request_id == "new"
@@ -296,19 +296,19 @@ def test_an_annotator_who_is_known_is_heard_alone_and_a_stranger_is_not() -> Non
 
 def test_what_was_learned_stays_when_other_settings_hold_from_now_on() -> None:
     one = desk()
-    one.requested(request("r"))
-    one.answered(says("al", "a"), 1.0)
-    one.answered(says("bo", "a"), 1.0)
+    one.open_request(request("r"))
+    one.take_answer(says("al", "a"), 1.0)
+    one.take_answer(says("bo", "a"), 1.0)
     known = known_to(one)
     surer = parse({"label": {"consensus": "dawid_skene", "confidence": 0.99}}).label
     one.govern(surer, GoldQuestions(surer))
     assert known_to(one) is known
-    one.requested(request("s"))
-    one.answered(says("al", "a", name="s"), 1.0)
-    [question] = one.answered(says("bo", "a", name="s"), 1.0)
+    one.open_request(request("s"))
+    one.take_answer(says("al", "a", name="s"), 1.0)
+    [question] = one.take_answer(says("bo", "a", name="s"), 1.0)
     assert isinstance(question, QuestionChanged)
     one.govern(LabelSettings(), GoldQuestions(LabelSettings()))
-    [settled, *taken_back] = one.answered(says("cy", "a", name="s"), 2.0)
+    [settled, *taken_back] = one.take_answer(says("cy", "a", name="s"), 2.0)
     assert [change.record.request_id for change in taken_back] == ["s", "s:w3"]
     assert isinstance(settled, LabelSettled)
     assert settled.agreement == 1.0

@@ -65,12 +65,12 @@ def says(
 def desk_with(*requests: LabelRequested, **limits: Any) -> Desk:
     desk = Desk(LabelSettings(**limits), classes=["a", "b"], classes_max=4)
     for each in requests or [request()]:
-        desk.requested(each)
+        desk.open_request(each)
     return desk
 
 
 def fed(desk: Desk, *answers: Answer, now: float = 10.0) -> list[Any]:
-    return outcomes(output for answer in answers for output in desk.answered(answer, now))
+    return outcomes(output for answer in answers for output in desk.take_answer(answer, now))
 
 
 def outcomes(outputs: Iterable[Any]) -> list[Any]:
@@ -120,17 +120,17 @@ def test_no_majority_is_a_dispute_with_its_tally() -> None:
 
 def test_an_unanswered_request_expires_at_its_deadline_and_once() -> None:
     desk = desk_with()
-    assert desk.advanced(DEADLINE - 0.001) == []
-    [expired] = desk.advanced(DEADLINE + 50)
+    assert desk.advance_clock(DEADLINE - 0.001) == []
+    [expired] = desk.advance_clock(DEADLINE + 50)
     assert expired == RequestExpired(request_id="r", event_id="event-r", at=DEADLINE, answers_n=0)
-    assert desk.advanced(DEADLINE + 60) == []
+    assert desk.advance_clock(DEADLINE + 60) == []
     assert (desk.open_n, desk.counts.requests.expired_n) == (0, 1)
 
 
 def test_fewer_answers_than_wanted_settle_at_the_deadline() -> None:
     desk = desk_with(request(wanted_n=3))
     assert fed(desk, says("al", "b")) == []
-    [settled] = desk.advanced(DEADLINE)
+    [settled] = desk.advance_clock(DEADLINE)
     assert (settled.label, settled.answers_n, settled.revision) == ("b", 1, 0)
     assert (settled.at, settled.is_late) == (DEADLINE, False)
 
@@ -138,7 +138,7 @@ def test_fewer_answers_than_wanted_settle_at_the_deadline() -> None:
 def test_a_tie_at_the_deadline_expires() -> None:
     desk = desk_with(request(wanted_n=3))
     fed(desk, says("al", "a"), says("bo", "b"))
-    [expired] = desk.advanced(DEADLINE)
+    [expired] = desk.advance_clock(DEADLINE)
     assert (type(expired), expired.answers_n) == (RequestExpired, 2)
 
 
@@ -147,7 +147,7 @@ def test_deadlines_come_in_order_of_deadline_then_request() -> None:
         request("late", deadline=9), request("b", deadline=5), request("a", deadline=5)
     )
     assert desk.next_deadline() == 5
-    assert [expired.request_id for expired in desk.advanced(20)] == ["b", "a", "late"]
+    assert [expired.request_id for expired in desk.advance_clock(20)] == ["b", "a", "late"]
 
 
 def test_withdrawing_ends_an_open_request_and_no_other() -> None:
@@ -156,7 +156,7 @@ def test_withdrawing_ends_an_open_request_and_no_other() -> None:
     assert withdrawn == RequestWithdrawn(request_id="r", event_id="event-r", at=5.0, reason="moot")
     assert desk.withdraw("r", "moot", 6.0) == []
     assert desk.withdraw("stranger", "moot", 6.0) == []
-    assert desk.advanced(DEADLINE) == []
+    assert desk.advance_clock(DEADLINE) == []
     assert desk.counts.requests.withdrawn_n == 1
 
 
@@ -173,7 +173,7 @@ def test_withdrawing_loses_no_answer() -> None:
 def test_a_request_delivered_twice_is_asked_once() -> None:
     desk = desk_with(request(), request())
     fed(desk, says())
-    desk.requested(request())
+    desk.open_request(request())
     assert (desk.open_n, desk.counts.requests.asked_n, desk.counts.requests.asked_twice_n) == (
         0,
         1,
@@ -200,7 +200,7 @@ def test_an_answer_while_its_request_is_open_is_in_time() -> None:
 
 def test_a_late_answer_settles_an_expired_request() -> None:
     desk = desk_with(request(wanted_n=3))
-    desk.advanced(DEADLINE)
+    desk.advance_clock(DEADLINE)
     [settled] = fed(desk, says("al", "b"), now=DEADLINE + 1)
     assert (settled.label, settled.revision, settled.is_late) == ("b", 1, True)
     assert (
@@ -216,14 +216,14 @@ def test_a_request_that_was_paid_back_takes_no_late_answer() -> None:
     )
     fed(desk, Answer(request_id="settled", label="a", annotator="al", at=1.0))
     desk.withdraw("moot", "deleted", 2.0)
-    desk.advanced(DEADLINE)
+    desk.advance_clock(DEADLINE)
     for identity in ("expired", "moot"):
         late = Answer(request_id=identity, label="b", annotator="al", at=3.0)
-        [rejected] = desk.answered(late, now=DEADLINE + 1)
+        [rejected] = desk.take_answer(late, now=DEADLINE + 1)
         assert (rejected.reason, rejected.input_id) == ("late_answer", identity)
         assert "label.deadline_s" in rejected.detail
     correction = Answer(request_id="settled", label="b", annotator="al", at=DEADLINE)
-    [settled] = desk.answered(correction, now=DEADLINE + 2)
+    [settled] = desk.take_answer(correction, now=DEADLINE + 2)
     assert (settled.label, settled.is_late, desk.counts.answers.late_n) == ("b", True, 3)
 
 
@@ -265,7 +265,7 @@ def test_a_label_that_was_taken_back_is_judged_again_at_the_deadline() -> None:
     assert desk.next_deadline() is None
     [disputed] = fed(desk, says("bo", None, at=2.0))
     assert (disputed.answers, desk.next_deadline()) == ({"a": 1}, DEADLINE)
-    [settled] = desk.advanced(DEADLINE)
+    [settled] = desk.advance_clock(DEADLINE)
     assert (settled.label, settled.revision, settled.at) == ("a", 2, DEADLINE)
     assert (
         desk.counts.requests.settled_n,
@@ -392,7 +392,7 @@ class FirstWord:
 
 def test_another_consensus_can_be_passed() -> None:
     desk = Desk(LabelSettings(), classes=[], classes_max=4, consensus=FirstWord())
-    desk.requested(request(wanted_n=3))
+    desk.open_request(request(wanted_n=3))
     [settled] = fed(desk, says("al", "b"))
     assert settled.label == "b"
 
@@ -415,7 +415,7 @@ def labels_after(
     desk = desk_with(request("x", wanted_n=wanted_n), request("y", wanted_n=wanted_n))
     labels: dict[str, str] = {}
     ends = Counter({"x": 0, "y": 0})
-    for output in fed(desk, *answers) + outcomes(desk.advanced(DEADLINE)):
+    for output in fed(desk, *answers) + outcomes(desk.advance_clock(DEADLINE)):
         ends[output.request_id] += getattr(output, "revision", 0) == 0
         labels.pop(output.request_id, None)
         if isinstance(output, LabelSettled):
@@ -448,7 +448,7 @@ def test_a_duplicate_changes_nothing_but_its_count(
         return
     again = data.draw(st.sampled_from(answers))
     before = pickle.loads(pickle.dumps(desk))
-    assert desk.answered(again, DEADLINE + 5) == []
+    assert desk.take_answer(again, DEADLINE + 5) == []
     before.counts.answers.duplicate_n += 1
     assert pickle.dumps(before) == pickle.dumps(pickle.loads(pickle.dumps(desk)))
 
@@ -499,25 +499,25 @@ class AnyOrder(RuleBasedStateMachine):
     def answer_further(self, data: st.DataObject, annotator: str, at: int) -> None:
         base = data.draw(st.sampled_from(sorted(self.further)))
         answer = says(annotator, data.draw(st.sampled_from("ab")), float(at), self.further[base])
-        outputs = self.desk.answered(answer, self.now)
+        outputs = self.desk.take_answer(answer, self.now)
         if not any(isinstance(output, InputRejected) for output in outputs):
             self.further.pop(base)
-        self._audit(outputs, self.twin.answered(answer, self.now))
+        self._audit(outputs, self.twin.take_answer(answer, self.now))
 
     @rule(wanted_n=st.integers(1, 3), stays_s=st.integers(1, 12))
     def ask(self, wanted_n: int, stays_s: int) -> None:
         name = f"r{len(self.asked)}"
         new = request(name, self.now, self.now + stays_s, wanted_n)
         self.asked[name] = new
-        self.desk.requested(new)
-        self.twin.requested(new)
+        self.desk.open_request(new)
+        self.twin.open_request(new)
 
     @precondition(lambda self: self.desk.open_n > 0)
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from([n for n in self.asked if n not in self.revisions]))
-        self.desk.requested(self.asked[name])
-        self.twin.requested(self.asked[name])
+        self.desk.open_request(self.asked[name])
+        self.twin.open_request(self.asked[name])
 
     @precondition(lambda self: self.asked)
     @rule(
@@ -529,16 +529,18 @@ class AnyOrder(RuleBasedStateMachine):
     def answer(self, back_n: int, annotator: str, label: str | None, at: int) -> None:
         name = f"r{max(0, len(self.asked) - 1 - back_n)}"
         answer = says(annotator, label, float(at), name)
-        self._audit(self.desk.answered(answer, self.now), self.twin.answered(answer, self.now))
+        self._audit(
+            self.desk.take_answer(answer, self.now), self.twin.take_answer(answer, self.now)
+        )
 
     @rule(by_s=st.integers(1, 8))
     def advance(self, by_s: int) -> None:
         """The twin sees time pass second by second; what comes out is the same."""
         outputs_of_twin = []
         for step in range(1, by_s + 1):
-            outputs_of_twin += self.twin.advanced(self.now + step)
+            outputs_of_twin += self.twin.advance_clock(self.now + step)
         self.now += by_s
-        self._audit(self.desk.advanced(self.now), outputs_of_twin)
+        self._audit(self.desk.advance_clock(self.now), outputs_of_twin)
 
     @precondition(lambda self: self.asked)
     @rule(data=st.data())
@@ -574,7 +576,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.now += 1_000.0
-        self._audit(self.desk.advanced(self.now), self.twin.advanced(self.now))
+        self._audit(self.desk.advance_clock(self.now), self.twin.advance_clock(self.now))
         assert set(self.revisions) == set(self.asked)
         assert self.desk.next_deadline() is None
 

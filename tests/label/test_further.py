@@ -38,12 +38,12 @@ def request(name: str = "r", wanted_n: int = 2) -> LabelRequested:
 
 def desk_with(wanted_n: int = 2, **label: Any) -> Desk:
     desk = Desk(parse({"label": {"answers_max": 4, **label}}).label, ["a", "b"], 10)
-    desk.requested(request(wanted_n=wanted_n))
+    desk.open_request(request(wanted_n=wanted_n))
     return desk
 
 
 def says(desk: Desk, who: str, label: str | None, name: str = "r") -> list[Any]:
-    return desk.answered(Answer(request_id=name, label=label, at=1.0, annotator=who), 5.0)
+    return desk.take_answer(Answer(request_id=name, label=label, at=1.0, annotator=who), 5.0)
 
 
 def asked(outputs: list[Any]) -> LabelRequested:
@@ -90,7 +90,7 @@ def test_nobody_is_asked_twice_for_one_answer_and_a_correction_asks_nobody():
     desk = desk_with()
     says(desk, "al", "a")
     asked(says(desk, "bo", "b"))
-    assert desk.answered(Answer(request_id="r", label=None, at=2.0, annotator="bo"), 6.0) == []
+    assert desk.take_answer(Answer(request_id="r", label=None, at=2.0, annotator="bo"), 6.0) == []
 
 
 def test_an_answer_elsewhere_takes_back_what_is_still_open():
@@ -107,9 +107,9 @@ def test_a_question_that_a_tool_takes_back_withdraws_the_request():
     desk = desk_with()
     says(desk, "al", "a")
     asked(says(desk, "bo", "b"))
-    [withdrawn] = desk.withdrawn(Withdrawal(request_id="r:w3", at=1.0), 7.0)
+    [withdrawn] = desk.take_withdrawal(Withdrawal(request_id="r:w3", at=1.0), 7.0)
     assert isinstance(withdrawn, RequestWithdrawn) and withdrawn.request_id == "r"
-    [rejected] = desk.withdrawn(Withdrawal(request_id="x:w3", at=1.0), 7.0)
+    [rejected] = desk.take_withdrawal(Withdrawal(request_id="x:w3", at=1.0), 7.0)
     assert isinstance(rejected, InputRejected)
 
 

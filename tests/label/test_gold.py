@@ -47,11 +47,11 @@ def desk_with(**label: Any) -> Desk:
 
 
 def says(desk: Desk, who: str, label: str | None, name: str, at: float = 1.0) -> list[Any]:
-    return desk.answered(Answer(request_id=name, label=label, at=at, annotator=who), at)
+    return desk.take_answer(Answer(request_id=name, label=label, at=at, annotator=who), at)
 
 
 def settle(desk: Desk, name: str, who: str = "eve", label: str = "a", at: float = 1.0) -> list[Any]:
-    desk.requested(request(name))
+    desk.open_request(request(name))
     return says(desk, who, label, name, at)
 
 
@@ -160,19 +160,19 @@ def test_an_expert_who_corrects_the_truth_corrects_what_was_measured() -> None:
 
 def test_what_an_expert_says_is_the_label_at_once_and_the_question_leaves_the_tools() -> None:
     desk = desk_with(answers_wanted=2, gold_share=0.0)
-    desk.requested(request("r", wanted_n=2))
+    desk.open_request(request("r", wanted_n=2))
     assert says(desk, "al", "b", "r") == []
     settled, *taken_back = says(desk, "eve", "a", "r")
     assert isinstance(settled, LabelSettled)
     assert (settled.label, settled.agreement, settled.answers_n) == ("a", 1.0, 2)
     assert taken_back == []
-    desk.requested(request("s", wanted_n=2))
+    desk.open_request(request("s", wanted_n=2))
     settled, gone = says(desk, "eve", "b", "s")
     assert (settled.label, settled.answers_n) == ("b", 1)
     assert isinstance(gone.record, RequestWithdrawn) and gone.record.request_id == "s"
     # Who cannot tell, or is contradicted by another expert, is heard like anybody.
     two = desk_with(experts=["eve", "fay"], answers_wanted=3, gold_share=0.0)
-    two.requested(request("r", wanted_n=3))
+    two.open_request(request("r", wanted_n=3))
     assert says(two, "eve", None, "r") == []
     [settled, _] = says(two, "fay", "b", "r")
     assert settled.label == "b"
@@ -210,7 +210,7 @@ def test_a_gold_question_takes_so_many_answers_and_a_tool_may_let_it_go() -> Non
         assert says(desk, f"a{i}", "a", name) == []
     [rejected] = says(desk, "one more", "a", name)
     assert isinstance(rejected, InputRejected) and rejected.reason == "too_many_answers"
-    assert desk.withdrawn(Withdrawal(request_id=name, at=2.0), 2.0) == []
+    assert desk.take_withdrawal(Withdrawal(request_id=name, at=2.0), 2.0) == []
 
 
 def test_an_erased_request_takes_its_gold_questions_with_it() -> None:
@@ -236,13 +236,13 @@ def test_without_an_expert_nothing_is_known_and_the_settings_say_so() -> None:
 def test_dawid_skene_learns_from_one_answer_where_the_truth_is_known() -> None:
     known = Reliability(["a", "b"])
     for i in range(40):
-        known.ended(f"r{i}", [("al", "a"), ("bo", "b")][i % 2 : i % 2 + 1], "a")
+        known.replace_answers(f"r{i}", [("al", "a"), ("bo", "b")][i % 2 : i % 2 + 1], "a")
     assert known.window_n == 40
     assert known.posterior([("al", "a")])["a"] > 0.9
     assert known.posterior([("bo", "b")])["b"] < 0.5
     # A truth that changes, or is taken back, replaces what was learned.
     for i in range(40):
-        known.ended(f"r{i}", [("al", "a"), ("bo", "b")][i % 2 : i % 2 + 1], None)
+        known.replace_answers(f"r{i}", [("al", "a"), ("bo", "b")][i % 2 : i % 2 + 1], None)
     assert (known.window_n, known.said) == (0, {})
 
 

@@ -39,8 +39,8 @@ def found(ledger: Ledger, name: str) -> Entry:
 
 def end(ledger: Ledger, name: str, label: str | None = "a") -> None:
     entry = found(ledger, name)
-    ledger.record(entry, label)
-    ledger.wait(entry, False)
+    ledger.record_outcome(entry, label)
+    ledger.note_waiting(entry, False)
 
 
 def test_a_request_is_registered_once_even_after_its_end() -> None:
@@ -68,7 +68,7 @@ def test_a_revision_does_not_make_a_request_younger() -> None:
         ledger.register(request(name))
     end(ledger, "a")
     end(ledger, "b")
-    ledger.record(found(ledger, "a"), "other")
+    ledger.record_outcome(found(ledger, "a"), "other")
     assert found(ledger, "a").revision == 1
     end(ledger, "c")
     assert ledger.find("a") is None
@@ -99,9 +99,9 @@ def test_an_ended_request_can_wait_again_and_is_due_once() -> None:
     ledger.register(request("first", 5.0))
     ledger.register(request("again", 10.0))
     end(ledger, "again")
-    ledger.wait(found(ledger, "again"), True)
-    assert [entry.request.request_id for entry in ledger.due(10.0)] == ["first", "again"]
-    assert ledger.due(100.0) == []
+    ledger.note_waiting(found(ledger, "again"), True)
+    assert [entry.request.request_id for entry in ledger.pop_due(10.0)] == ["first", "again"]
+    assert ledger.pop_due(100.0) == []
     assert ledger.next_deadline() is None
 
 
@@ -110,7 +110,7 @@ def test_after_due_the_next_deadline_still_matters() -> None:
     for name, deadline in [("a", 10.0), ("b", 20.0), ("c", 30.0)]:
         ledger.register(request(name, deadline))
     end(ledger, "b")
-    ledger.due(10.0)
+    ledger.pop_due(10.0)
     assert ledger.next_deadline() == 30.0
 
 
@@ -121,7 +121,7 @@ def test_a_forgotten_request_leaves_no_deadline_behind_for_its_namesake() -> Non
     end(ledger, "r")
     end(ledger, "other")
     ledger.register(request("r", 100.0))
-    ledger.due(1.0)
+    ledger.pop_due(1.0)
     assert ledger.next_deadline() == 100.0
 
 
@@ -148,6 +148,6 @@ def test_due_is_every_open_request_by_deadline_then_order(
     ledger = pickle.loads(pickle.dumps(ledger))
     left = [(d, i) for i, d in enumerate(deadlines) if i not in ended]
     due = sorted(pair for pair in left if pair[0] <= now)
-    assert [entry.order for entry in ledger.due(float(now))] == [i for _, i in due]
+    assert [entry.order for entry in ledger.pop_due(float(now))] == [i for _, i in due]
     later = [d for d, _ in left if d > now]
     assert ledger.next_deadline() == (min(later) if later else None)

@@ -55,12 +55,12 @@ def asked_again(**limits: Any) -> Desk:
     """Al called it "a", and bo may say now what it is."""
     settings = LabelSettings(second_opinion_share=SHARE, **limits)
     desk = Desk(settings, classes=["a", "b"], classes_max=4)
-    desk.requested(request())
-    (settled,) = desk.answered(says("al", "a"), now=10.0)
+    desk.open_request(request())
+    (settled,) = desk.take_answer(says("al", "a"), now=10.0)
     assert (settled.by, settled.opinion_n, settled.key, settled.served_model) == (
         ("al",), 1, "customer", "v2",
     )  # fmt: skip
-    assert desk.requested(opinion(2, *settled.by)) == []
+    assert desk.open_request(opinion(2, *settled.by)) == []
     return desk
 
 
@@ -76,7 +76,7 @@ def test_the_id_of_an_opinion_leads_back_to_the_first_request() -> None:
 def test_who_agrees_confirms_the_label() -> None:
     desk = asked_again()
     assert desk.open_n == 1
-    (settled,) = desk.answered(says("bo", "a", "r:2"), now=30.0)
+    (settled,) = desk.take_answer(says("bo", "a", "r:2"), now=30.0)
     assert isinstance(settled, LabelSettled) and settled.request_id == "r"
     assert (settled.label, settled.confirms, settled.revision, settled.opinion_n) == (
         "a", True, 1, 2,
@@ -94,12 +94,12 @@ def test_who_disagrees_takes_the_label_out_and_a_third_decides(
     third: str, label: str | None, confirms: bool, counted: tuple[int, int, int]
 ) -> None:
     desk = asked_again()
-    (disputed,) = desk.answered(says("bo", "b", "r:2"), now=30.0)
+    (disputed,) = desk.take_answer(says("bo", "b", "r:2"), now=30.0)
     assert isinstance(disputed, LabelDisputed)
     assert (disputed.answers, disputed.revision, disputed.opinion_n) == ({"a": 1, "b": 1}, 1, 2)
     assert disputed.by == ("al", "bo")
-    desk.requested(opinion(3, *disputed.by))
-    (outcome,) = desk.answered(says("cy", third, "r:3"), now=40.0)
+    desk.open_request(opinion(3, *disputed.by))
+    (outcome,) = desk.take_answer(says("cy", third, "r:3"), now=40.0)
     assert getattr(outcome, "label", None) == label and outcome.opinion_n == 3
     assert getattr(outcome, "confirms", False) is confirms and outcome.revision == 2
     assert (tally(desk), desk.open_n) == (counted, 0)
@@ -109,13 +109,13 @@ def test_who_disagrees_takes_the_label_out_and_a_third_decides(
 
 def test_who_cannot_tell_confirms_nothing_away() -> None:
     desk = asked_again()
-    (settled,) = desk.answered(says("bo", None, "r:2"), now=30.0)
+    (settled,) = desk.take_answer(says("bo", None, "r:2"), now=30.0)
     assert (settled.label, settled.confirms, settled.answers_n) == ("a", True, 1)
 
 
 def test_whoever_answered_before_gives_no_second_opinion() -> None:
     desk = asked_again()
-    (rejected,) = desk.answered(says("al", "b", "r:2"), now=30.0)
+    (rejected,) = desk.take_answer(says("al", "b", "r:2"), now=30.0)
     assert isinstance(rejected, InputRejected) and rejected.reason == "bad_answer"
     assert "'al' has answered before" in rejected.detail and desk.open_n == 1
 
@@ -123,20 +123,20 @@ def test_whoever_answered_before_gives_no_second_opinion() -> None:
 def test_people_without_names_are_two_voices() -> None:
     settings = LabelSettings(second_opinion_share=SHARE)
     desk = Desk(settings, classes=["a", "b"], classes_max=4)
-    desk.requested(request())
-    (settled,) = desk.answered(says("", "a"), now=10.0)
+    desk.open_request(request())
+    (settled,) = desk.take_answer(says("", "a"), now=10.0)
     assert settled.by == ()
-    desk.requested(opinion(2))
-    (disputed,) = desk.answered(says("", "b", "r:2", at=2.0), now=30.0)
+    desk.open_request(opinion(2))
+    (disputed,) = desk.take_answer(says("", "b", "r:2", at=2.0), now=30.0)
     assert disputed.answers == {"a": 1, "b": 1}
 
 
 def test_both_may_still_correct_themselves() -> None:
     desk = asked_again()
-    desk.answered(says("bo", "b", "r:2"), now=30.0)
-    (settled,) = desk.answered(says("bo", "a", "r:2", at=2.0), now=40.0)
+    desk.take_answer(says("bo", "b", "r:2"), now=30.0)
+    (settled,) = desk.take_answer(says("bo", "a", "r:2", at=2.0), now=40.0)
     assert (settled.label, settled.revision, settled.opinion_n) == ("a", 2, 2)
-    (disputed,) = desk.answered(says("al", "b", at=3.0), now=50.0)
+    (disputed,) = desk.take_answer(says("al", "b", at=3.0), now=50.0)
     assert isinstance(disputed, LabelDisputed) and disputed.revision == 3
     # What became of an opinion is counted once, when it is given.
     assert tally(desk) == (0, 0, 1) and desk.counts.answers.corrected_n == 2
@@ -144,52 +144,53 @@ def test_both_may_still_correct_themselves() -> None:
 
 def test_a_second_answer_to_the_same_question_comes_too_late() -> None:
     desk = asked_again()
-    desk.answered(says("bo", "a", "r:2"), now=30.0)
-    assert desk.answered(says("cy", "b", "r:2"), now=31.0) == []
+    desk.take_answer(says("bo", "a", "r:2"), now=30.0)
+    assert desk.take_answer(says("cy", "b", "r:2"), now=31.0) == []
     assert desk.counts.answers.late_n == 1 and tally(desk) == (1, 0, 0)
-    assert desk.answered(says("bo", "a", "r:2"), now=32.0) == []
+    assert desk.take_answer(says("bo", "a", "r:2"), now=32.0) == []
     assert desk.counts.answers.duplicate_n == 1
 
 
 def test_an_opinion_that_nobody_gives_expires_and_changes_nothing() -> None:
     desk = asked_again()
-    (expired,) = desk.advanced(2 * DEADLINE)
+    (expired,) = desk.advance_clock(2 * DEADLINE)
     assert isinstance(expired, RequestExpired)
     assert (expired.request_id, expired.event_id, expired.answers_n) == ("r:2", "e", 0)
     assert (
-        desk.answered(says("bo", "b", "r:2"), now=300.0) == [] and desk.counts.answers.late_n == 1
+        desk.take_answer(says("bo", "b", "r:2"), now=300.0) == []
+        and desk.counts.answers.late_n == 1
     )
 
 
 @pytest.mark.parametrize("name", ["r", "r:2"])
 def test_an_open_opinion_is_withdrawn_with_its_event(name: str) -> None:
     desk = asked_again()
-    (moot,) = desk.withdrawn(Withdrawal(request_id=name, at=40.0, reason="deleted"), now=40.0)
+    (moot,) = desk.take_withdrawal(Withdrawal(request_id=name, at=40.0, reason="deleted"), now=40.0)
     assert isinstance(moot, RequestWithdrawn)
     assert (moot.request_id, moot.reason, desk.open_n) == ("r:2", "deleted", 0)
-    assert desk.withdrawn(Withdrawal(request_id=name, at=41.0), now=41.0) == []
+    assert desk.take_withdrawal(Withdrawal(request_id=name, at=41.0), now=41.0) == []
 
 
 def test_a_label_that_is_forgotten_cannot_be_asked_about() -> None:
     settings = LabelSettings(second_opinion_share=SHARE, closed_n=1)
     desk = Desk(settings, classes=["a", "b"], classes_max=4)
-    (moot,) = desk.requested(opinion(2))
+    (moot,) = desk.open_request(opinion(2))
     assert isinstance(moot, RequestWithdrawn) and moot.reason == "its first request is forgotten"
     desk = asked_again(closed_n=1)
-    desk.requested(request("other"))
-    desk.answered(says("al", "b", "other"), now=20.0)
-    (rejected,) = desk.answered(says("bo", "b", "r:2"), now=30.0)
+    desk.open_request(request("other"))
+    desk.take_answer(says("al", "b", "other"), now=20.0)
+    (rejected,) = desk.take_answer(says("bo", "b", "r:2"), now=30.0)
     assert rejected.reason == "unknown_request" and desk.open_n == 1
 
 
 def test_it_survives_a_pickle() -> None:
     desk = pickle.loads(pickle.dumps(asked_again()))
-    (settled,) = desk.answered(says("bo", "a", "r:2"), now=30.0)
+    (settled,) = desk.take_answer(says("bo", "a", "r:2"), now=30.0)
     assert settled.confirms
 
 
 def test_nobody_is_named_where_no_opinions_are_asked() -> None:
     desk = Desk(LabelSettings(), classes=["a", "b"], classes_max=4)
-    desk.requested(request())
-    (settled,) = desk.answered(says("al", "a"), now=10.0)
+    desk.open_request(request())
+    (settled,) = desk.take_answer(says("al", "a"), now=10.0)
     assert settled.by == ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headrace import BadSettings, Engine
-from headrace.label.spelling import spelt
+from headrace.label.spelling import spell_class
 from headrace.messages import Answer, Event, InputRejected, LabelRequested, LabelSettled
 from headrace.settings import SchemaSettings, parse
 
@@ -15,7 +15,7 @@ VARIANTS = ["True", "TRUE", " tRUE\n"]
 
 def heard(label: str | None, known: tuple[str, ...] = KNOWN, **chosen: object) -> tuple:
     said = Answer(request_id="r", label=label, at=0.0)
-    answer, fault = spelt(said, known, SchemaSettings(**chosen))
+    answer, fault = spell_class(said, known, SchemaSettings(**chosen))
     return answer.label, fault
 
 

@@ -20,7 +20,7 @@ def test_it_alarms_where_the_likelihood_ratio_of_drift_does():
     for i in range(6_000):
         agrees = luck.random() < (0.9 if i % 600 < 400 else 0.6)
         glr.step(not agrees, None, float(i))
-        watch.compared(agrees, float(i))
+        watch.note_comparison(agrees, float(i))
         if glr.statistic >= _LINE:
             alarms_n += 1
             glr.restart()
@@ -35,7 +35,7 @@ def test_a_steady_annotator_is_accused_no_more_often_than_is_said(share: float):
     """100,000 comparisons: 10 alarms are allowed, and by chance 19 in one of 200 such runs."""
     luck, watch = random.Random(11), Steadiness()
     for i in range(100_000):
-        watch.compared(luck.random() >= share, float(i))
+        watch.note_comparison(luck.random() >= share, float(i))
     assert watch.falls_n < 19
     assert ALARM_EVERY_N == 10_000
 
@@ -43,10 +43,10 @@ def test_a_steady_annotator_is_accused_no_more_often_than_is_said(share: float):
 def test_somebody_who_gets_better_or_is_new_is_not_accused():
     watch = Steadiness()
     for i in range(400):
-        watch.compared(i > 200 or i % 2 == 0, float(i))
+        watch.note_comparison(i > 200 or i % 2 == 0, float(i))
     few = Steadiness()
     for i in range(25):
-        few.compared(i < 20, float(i))
+        few.note_comparison(i < 20, float(i))
     assert (watch.falls_n, few.falls_n) == (0, 0)
 
 
@@ -71,10 +71,10 @@ def desk() -> Desk:
 
 def played(there: Desk, n: int, wrong_from: int) -> None:
     for i in range(n):
-        there.requested(request(i))
+        there.open_request(request(i))
         cy = "b" if i >= wrong_from else "a"
         for who, label in (("al", "a"), ("bo", "a"), ("cy", cy)):
-            there.answered(says(i, who, label, float(i)), float(i))
+            there.take_answer(says(i, who, label, float(i)), float(i))
 
 
 def test_who_names_another_class_than_the_others_is_noticed_and_nobody_else():
@@ -89,8 +89,8 @@ def test_a_correction_takes_nothing_back_and_is_not_compared_twice():
     there = desk()
     played(there, 50, wrong_from=50)
     for i in range(50):  # cy corrects each, twice: the label stays as it is
-        there.answered(says(i, "cy", "b", 100.0), 100.0)
-        there.answered(says(i, "cy", "a", 101.0), 101.0)
+        there.take_answer(says(i, "cy", "b", 100.0), 100.0)
+        there.take_answer(says(i, "cy", "a", 101.0), 101.0)
     cy = there.annotators.by_name["cy"]
     assert (cy.steadiness.n, cy.steadiness.disagreed, cy.steadiness.falls_n) == (50, 0, 0)
     assert (cy.compared_n, cy.agreed_n) == (50, 50)

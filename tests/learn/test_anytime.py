@@ -9,7 +9,7 @@ import pytest
 
 from headrace import Engine
 from headrace.learn.anytime import Bets
-from headrace.learn.evaluation import Evaluation, judged
+from headrace.learn.evaluation import Evaluation, join_evaluations
 from headrace.settings import parse
 
 P = 0.05
@@ -22,11 +22,11 @@ def run(seed: int, anytime_min: float | None, n: int = 2_000) -> tuple[bool, lis
     asked = rng.random(n) < P
     evaluation, missed, halves = Evaluation(n, anytime_min), False, []
     for start in range(0, n, n // 20):
-        evaluation.seen(np.full(n // 20, 0.8))
+        evaluation.count_events(np.full(n // 20, 0.8))
         for i in np.flatnonzero(asked[start : start + n // 20]) + start:
-            evaluation.asked(int(i), f"{i}", 0.8, 0.8)
-            evaluation.chance(f"{i}", P)
-            evaluation.labelled(f"{i}", bool(right[i]))
+            evaluation.note_asked(int(i), f"{i}", 0.8, 0.8)
+            evaluation.note_chance(f"{i}", P)
+            evaluation.note_label(f"{i}", bool(right[i]))
         found = evaluation.estimate_all()
         if found.low is not None and found.high is not None:
             missed |= not found.low <= right[: found.to_seq].mean() <= found.high
@@ -68,17 +68,17 @@ def test_a_smaller_chance_than_promised_counts_as_the_promised_one() -> None:
 def test_shards_are_joined_and_the_window_keeps_its_own_interval() -> None:
     def evaluated(anytime_min: float | None) -> Evaluation:
         evaluation = Evaluation(500, anytime_min)
-        evaluation.seen(np.full(500, 0.8))
+        evaluation.count_events(np.full(500, 0.8))
         for i in range(0, 500, 10):
-            evaluation.asked(i, f"{i}", 0.8, 0.8)
-            evaluation.chance(f"{i}", 0.1)
-            evaluation.labelled(f"{i}", i % 50 != 0)
+            evaluation.note_asked(i, f"{i}", 0.8, 0.8)
+            evaluation.note_chance(f"{i}", 0.1)
+            evaluation.note_label(f"{i}", i % 50 != 0)
         return evaluation
 
     plain, anytime = evaluated(None), evaluated(P)
     assert anytime.estimate() == plain.estimate()
     assert anytime.estimate_all().low < plain.estimate_all().low
-    _, both, _ = judged([anytime, evaluated(P)])
+    _, both, _ = join_evaluations([anytime, evaluated(P)])
     assert both.high - both.low < anytime.estimate_all().high - anytime.estimate_all().low
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from headrace.errors import BadSettings
 from headrace.learn import evaluation as module
 from headrace.learn.estimate import Sums, estimate_of
-from headrace.learn.evaluation import Estimate, Evaluation, judged
+from headrace.learn.evaluation import Estimate, Evaluation, join_evaluations
 
 
 def feed(evaluation, confidence, ask=(), right=None, propensity=0.5, split=()):
@@ -18,13 +18,13 @@ def feed(evaluation, confidence, ask=(), right=None, propensity=0.5, split=()):
     guesses = []
     for end in [*split, len(confidence)]:
         guesses.extend(evaluation.guess(confidence[first:end]))
-        evaluation.seen(np.array(guesses[first:end]))
+        evaluation.count_events(np.array(guesses[first:end]))
         first = end
     for i in ask:
-        evaluation.asked(start + i, f"r{start + i}", guesses[i], confidence[i])
-        evaluation.chance(f"r{start + i}", propensity)
+        evaluation.note_asked(start + i, f"r{start + i}", guesses[i], confidence[i])
+        evaluation.note_chance(f"r{start + i}", propensity)
         if right is not None:
-            evaluation.labelled(f"r{start + i}", bool(right[i]))
+            evaluation.note_label(f"r{start + i}", bool(right[i]))
 
 
 def fed(n=300, window_n=100, every=5, seed=0, **how):
@@ -89,11 +89,11 @@ def test_weights_undo_the_choice():
     n = 3000
     doubtful = np.arange(n) % 10 == 0
     evaluation = Evaluation(n)
-    evaluation.seen(evaluation.guess(np.full(n, 0.5)))
+    evaluation.count_events(evaluation.guess(np.full(n, 0.5)))
     for i in np.flatnonzero(doubtful | (np.arange(n) % 30 == 1)):
-        evaluation.asked(int(i), f"r{i}", 0.5, 0.5)
-        evaluation.chance(f"r{i}", 0.99 if doubtful[i] else 1 / 27)
-        evaluation.labelled(f"r{i}", bool(not doubtful[i] or i % 20 == 0))
+        evaluation.note_asked(int(i), f"r{i}", 0.5, 0.5)
+        evaluation.note_chance(f"r{i}", 0.99 if doubtful[i] else 1 / 27)
+        evaluation.note_label(f"r{i}", bool(not doubtful[i] or i % 20 == 0))
     found = evaluation.estimate()
     assert found.accuracy == pytest.approx(0.95, abs=0.01)
     assert found.naive == pytest.approx(0.625)
@@ -107,11 +107,11 @@ def lucky(guess):
     doubtful = np.arange(3000) % 10 == 0
     guesses = np.where(doubtful, 0.5, guess)
     evaluation = Evaluation(3000)
-    evaluation.seen(guesses)
+    evaluation.count_events(guesses)
     for i in np.flatnonzero(doubtful | (np.arange(3000) % 30 == 1)):
-        evaluation.asked(int(i), f"r{i}", guesses[i], guesses[i])
-        evaluation.chance(f"r{i}", 0.99 if doubtful[i] else 1 / 27)
-        evaluation.labelled(f"r{i}", bool(not doubtful[i] or i % 20 == 0))
+        evaluation.note_asked(int(i), f"r{i}", guesses[i], guesses[i])
+        evaluation.note_chance(f"r{i}", 0.99 if doubtful[i] else 1 / 27)
+        evaluation.note_label(f"r{i}", bool(not doubtful[i] or i % 20 == 0))
     return evaluation.estimate()
 
 
@@ -135,10 +135,10 @@ def test_sums_that_were_written_before_anything_was_expected_are_read():
 
 def test_shards_are_joined_as_one_set_of_events():
     (a, right_a), (b, right_b) = fed(every=1, propensity=1.0), fed(every=1, seed=1, propensity=1.0)
-    found, _, _ = judged([a, b])
+    found, _, _ = join_evaluations([a, b])
     assert found.accuracy == pytest.approx((right_a[200:].mean() + right_b[200:].mean()) / 2)
     assert (found.events_n, found.labels_n, found.from_seq) == (200, 200, None)
-    assert judged([])[0].accuracy is None
+    assert join_evaluations([])[0].accuracy is None
 
 
 def test_window_below_one_event_is_refused():
@@ -163,13 +163,13 @@ def test_chance_may_come_after_the_label():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1.0, 100)
     right = rng.random(100) < confidence
-    late.seen(late.guess(confidence))
+    late.count_events(late.guess(confidence))
     for i in range(0, 100, 5):
-        late.asked(i, f"r{i}", early.requests[f"r{i}"].guess, float(confidence[i]))
-        late.labelled(f"r{i}", bool(right[i]))
+        late.note_asked(i, f"r{i}", early.requests[f"r{i}"].guess, float(confidence[i]))
+        late.note_label(f"r{i}", bool(right[i]))
     assert late.estimate().labels_n == 0
     for i in range(0, 100, 5):
-        late.chance(f"r{i}", 0.5)
+        late.note_chance(f"r{i}", 0.5)
     assert late.estimate() == early.estimate()
 
 
@@ -177,20 +177,20 @@ def test_revised_label_replaces_the_first():
     evaluation, _ = fed(n=100, every=1, propensity=1.0)
     wrong_n = 100 - round(evaluation.estimate().accuracy * 100)
     first_right = next(i for i in range(100) if evaluation.requests[f"r{i}"].is_right)
-    evaluation.labelled(f"r{first_right}", False)
+    evaluation.note_label(f"r{first_right}", False)
     assert evaluation.estimate().accuracy == pytest.approx(1 - (wrong_n + 1) / 100)
-    evaluation.ended(f"r{first_right}")
+    evaluation.end_request(f"r{first_right}")
     assert evaluation.estimate().labels_n == 99
 
 
 def test_unknown_and_repeated_requests_are_ignored():
     evaluation, _ = fed()
     before = evaluation.estimate(), evaluation.estimate_all()
-    evaluation.asked(295, "r295", 0.1, 0.1)
-    evaluation.chance("r295", 0.001)
-    evaluation.chance("nobody", 0.5)
-    evaluation.labelled("nobody", True)
-    evaluation.ended("nobody")
+    evaluation.note_asked(295, "r295", 0.1, 0.1)
+    evaluation.note_chance("r295", 0.001)
+    evaluation.note_chance("nobody", 0.5)
+    evaluation.note_label("nobody", True)
+    evaluation.end_request("nobody")
     assert (evaluation.estimate(), evaluation.estimate_all()) == before
 
 
@@ -198,9 +198,9 @@ def test_unknown_and_repeated_requests_are_ignored():
 def test_impossible_chance_does_not_judge(propensity):
     evaluation = Evaluation(100)
     feed(evaluation, np.full(100, 0.9), [1, 2], np.ones(100), propensity=0.5)
-    evaluation.asked(3, "r3", 0.9, 0.9)
-    evaluation.chance("r3", propensity)
-    evaluation.labelled("r3", False)
+    evaluation.note_asked(3, "r3", 0.9, 0.9)
+    evaluation.note_chance("r3", propensity)
+    evaluation.note_label("r3", False)
     found = evaluation.estimate()
     assert (found.labels_n, found.naive) == (2, 1.0)
 
@@ -214,7 +214,7 @@ def test_range_ends_where_labels_are_out():
     assert (found.from_seq, found.to_seq) == (2, 102)
     assert evaluation.estimate_all().to_seq == 102
     for i in range(100, 160, 2):
-        evaluation.ended(f"r{i}")
+        evaluation.end_request(f"r{i}")
     assert evaluation.estimate().to_seq == 160
 
 
@@ -224,7 +224,7 @@ def test_label_later_than_the_memory_counts_in_the_whole_run():
     feed(evaluation, np.full(200, 0.9), range(0, 200, 4), np.ones(200))
     assert list(evaluation.late) == ["r3"]
     before = evaluation.estimate_all()
-    evaluation.labelled("r3", False)
+    evaluation.note_label("r3", False)
     assert evaluation.estimate_all().labels_n == before.labels_n + 1
     assert evaluation.estimate_all().accuracy < before.accuracy
     assert not evaluation.late
@@ -312,17 +312,17 @@ def stream(seed, drifts, by_doubt, delay_n, n=3000, window_n=1000, step=50):
     for start in range(0, n, step):
         rows = slice(start, start + step)
         guesses = evaluation.guess(confidence[rows])
-        evaluation.seen(guesses)
+        evaluation.count_events(guesses)
         for i in np.flatnonzero(asked[rows]) + start:
-            evaluation.asked(int(i), str(i), guesses[i - start], confidence[i])
-            evaluation.chance(str(i), propensity[i])
+            evaluation.note_asked(int(i), str(i), guesses[i - start], confidence[i])
+            evaluation.note_chance(str(i), propensity[i])
         while awaited < len(ids) and ids[awaited] + delay_n < start + step:
             i = ids[awaited]
             awaited += 1
             if is_lost[i]:
-                evaluation.ended(str(i))
+                evaluation.end_request(str(i))
             else:
-                evaluation.labelled(str(i), bool(right[i]))
+                evaluation.note_label(str(i), bool(right[i]))
     found = evaluation.estimate()
     truth = right[found.from_seq : found.to_seq].mean()
     whole = evaluation.estimate_all()
@@ -366,11 +366,11 @@ def test_intervals_cover_95_times_in_100(streams_n, low, high):
 
 def test_what_was_predicted_by_nobody_has_no_accuracy():
     evaluation = Evaluation(200)
-    evaluation.seen(np.r_[np.full(150, np.nan), np.full(50, 0.9)])
+    evaluation.count_events(np.r_[np.full(150, np.nan), np.full(50, 0.9)])
     for i in range(0, 200, 2):
-        evaluation.asked(i, f"r{i}", math.nan if i < 150 else 0.9, 0.9)
-        evaluation.chance(f"r{i}", 0.5)
-        evaluation.labelled(f"r{i}", i >= 150)
+        evaluation.note_asked(i, f"r{i}", math.nan if i < 150 else 0.9, 0.9)
+        evaluation.note_chance(f"r{i}", 0.5)
+        evaluation.note_label(f"r{i}", i >= 150)
     found = evaluation.estimate()
     assert found.accuracy == pytest.approx(1.0)
     assert (found.labels_n, found.events_n) == (25, 50)
@@ -380,10 +380,10 @@ def test_what_was_predicted_by_nobody_has_no_accuracy():
 
 def test_nothing_predicted_is_no_accuracy_at_all():
     evaluation = Evaluation(100)
-    evaluation.seen(np.full(100, np.nan))
-    evaluation.asked(3, "r3", math.nan, 0.5)
-    evaluation.labelled("r3", False)
-    evaluation.chance("r3", 0.5)
+    evaluation.count_events(np.full(100, np.nan))
+    evaluation.note_asked(3, "r3", math.nan, 0.5)
+    evaluation.note_label("r3", False)
+    evaluation.note_chance("r3", 0.5)
     assert not evaluation.remembers("r3")
     assert evaluation.estimate().accuracy is None
 
@@ -395,11 +395,11 @@ def test_nothing_predicted_is_no_accuracy_at_all():
 )
 def test_a_guess_has_the_same_bits_in_a_short_run_and_in_a_long_one(confidences, labels):
     evaluation = Evaluation(window_n=100)
-    evaluation.seen(np.full(len(labels), 0.5))
+    evaluation.count_events(np.full(len(labels), 0.5))
     for i, (p, is_right) in enumerate(labels):
-        evaluation.asked(i, f"r{i}", 0.5, p)
-        evaluation.chance(f"r{i}", p)
-        evaluation.labelled(f"r{i}", is_right)
+        evaluation.note_asked(i, f"r{i}", 0.5, p)
+        evaluation.note_chance(f"r{i}", p)
+        evaluation.note_label(f"r{i}", is_right)
     long = evaluation.guess(np.array([*confidences, *[0.5] * 20]))[: len(confidences)]
     one_by_one = [evaluation.guess(np.array([x])) for x in confidences]
     assert np.concatenate(one_by_one).tobytes() == long.tobytes()
@@ -410,17 +410,17 @@ def test_guesses_may_follow_after_what_was_asked(sizes):
     at_once, later = Evaluation(window_n=100), Evaluation(window_n=100)
     due = 0
     for i, n in enumerate(sizes):
-        at_once.seen(np.full(n, 0.9))
+        at_once.count_events(np.full(n, 0.9))
         due += n
         if due > 99:
-            later.seen(np.full(due, 0.9))
+            later.count_events(np.full(due, 0.9))
             due = 0
-        later.reach(at_once.events_n)
+        later.reach_events(at_once.events_n)
         for one in (at_once, later):
-            one.asked(at_once.events_n - 1, f"r{i}", 0.9, 0.9)
-            one.chance(f"r{i}", 0.5)
-            one.labelled(f"r{i}", i % 3 > 0)
-    later.seen(np.full(due, 0.9))
+            one.note_asked(at_once.events_n - 1, f"r{i}", 0.9, 0.9)
+            one.note_chance(f"r{i}", 0.5)
+            one.note_label(f"r{i}", i % 3 > 0)
+    later.count_events(np.full(due, 0.9))
     assert list(later.blocks) == list(at_once.blocks)
     assert later.estimate() == at_once.estimate()
     assert later.estimate_all() == at_once.estimate_all()

@@ -210,7 +210,7 @@ def test_whatever_the_model_says_becomes_a_distribution_or_nan(answer, expected,
     assert np.array_equal(learner.predict_row(ROW), expected, equal_nan=True)
     assert learner.failures.first == ({} if failure is None else {"predict": failure})
     if failure:
-        assert not any(learner.right(ROW, code) for code in range(3))
+        assert not any(learner.is_right(ROW, code) for code in range(3))
 
 
 def test_without_classes_there_are_no_columns():
@@ -265,8 +265,8 @@ def test_a_sampler_gets_the_classes_by_the_names_it_was_told():
         assert learner.learn(np.array([3.0 * (i % 2) + 0.1 * (i % 5)]), i % 2)
     assert learner.failures.first == {}
     assert set(model.classifier.class_counts) == {"fine", "fraud"}
-    assert learner.right(np.array([3.2]), 1)
-    assert learner.right(np.array([0.2]), 0)
+    assert learner.is_right(np.array([3.2]), 1)
+    assert learner.is_right(np.array([0.2]), 0)
 
 
 def test_a_new_model_learns_codes_and_still_does_when_it_is_back():
@@ -382,9 +382,9 @@ def test_attach_reads_rows_by_another_schema():
 
 def test_right_is_about_the_model_as_it_is_before_learning():
     learner = Learner(naive_bayes.GaussianNB(), Columns(2, 0, 2))
-    assert learner.right(ROW, 0) and not learner.right(ROW, 1)
+    assert learner.is_right(ROW, 0) and not learner.is_right(ROW, 1)
     learner.learn(ROW, 1)
-    assert learner.right(ROW, 1)
+    assert learner.is_right(ROW, 1)
 
 
 @settings(max_examples=6, deadline=None)

@@ -72,11 +72,11 @@ class Life:
         for _ in range(n):
             self.fold(settled(self.i, concept, shift))
             self.i += 1
-            for entry in self.trainer.due(float(self.i)):
+            for entry in self.trainer.order_due(float(self.i)):
                 self.fold(entry)
 
     def retrain(self, reason: str) -> Any:
-        for entry in self.trainer.order(reason, float(self.i)):
+        for entry in self.trainer.order_retraining(reason, float(self.i)):
             self.fold(entry)
         job = self.trainer.retrainings.open_job
         assert job is not None
@@ -90,7 +90,7 @@ class Life:
 
     def adopt(self) -> None:
         """Retrain, and adopt whatever comes of it."""
-        for entry in self.trainer.order("labels", float(self.i)):
+        for entry in self.trainer.order_retraining("labels", float(self.i)):
             self.fold(entry)
         job = self.trainer.retrainings.open_job
         assert job is not None
@@ -125,7 +125,7 @@ def test_a_challenger_that_proves_worse_is_rolled_back_once() -> None:
     assert told[0].labels_n == math.ceil(NOISE**2)
     assert told[0].job_id == 0
     assert life.trainer.displaced.parked == []
-    assert life.trainer.champion.learner.right(np.array([0.0]), 0)
+    assert life.trainer.champion.learner.is_right(np.array([0.0]), 0)
 
 
 def test_a_challenger_that_is_as_good_stays_and_its_trial_ends() -> None:
@@ -192,7 +192,7 @@ def test_a_model_whose_inputs_return_is_tried_again_and_adopted() -> None:
     life = concepts_return()
     [parked] = life.trainer.displaced.parked
     life.live(100, 0)
-    [order] = life.trainer.order("drift", float(life.i))
+    [order] = life.trainer.order_retraining("drift", float(life.i))
     life.fold(order)
     job = life.trainer.retrainings.open_job
     assert job is not None
@@ -204,7 +204,7 @@ def test_a_model_whose_inputs_return_is_tried_again_and_adopted() -> None:
 def test_a_model_of_other_inputs_is_not_tried() -> None:
     life = concepts_return()
     life.live(100, 1, shift=50.0)
-    [order] = life.trainer.order("drift", float(life.i))
+    [order] = life.trainer.order_retraining("drift", float(life.i))
     life.fold(order)
     assert life.trainer.retrainings.open_job is not None
     assert life.trainer.retrainings.open_job.parked == ()
@@ -303,7 +303,7 @@ def test_river_members_of_a_committee_are_retrained_if_the_setting_says_so() -> 
     )
     for life in (plain, renewing):
         life.live(60, 0)
-    assert plain.trainer.order("drift", 60.0) == []
+    assert plain.trainer.order_retraining("drift", 60.0) == []
     committee = renewing.trainer.champion.learner.model
     before, others = committee.river_members(), committee.evidence_n
     renewing.adopt()
@@ -336,7 +336,7 @@ def test_parked_models_and_trials_outlive_a_snapshot(is_committee: bool) -> None
             trainer.fold(entry)
     rows = np.array([[0.0], [2.0], [4.0]])
     assert whole.trainer.probabilities(rows).tobytes() == back.probabilities(rows).tobytes()
-    assert back.due(0.0) == whole.trainer.due(0.0)
+    assert back.order_due(0.0) == whole.trainer.order_due(0.0)
     assert len(back.displaced.parked) == 1
     assert back.displaced.is_on_trial(0)
 
@@ -345,9 +345,9 @@ def test_the_report_tells_how_old_the_evidence_is() -> None:
     trainer = trainer_of(Committee())
     for i in range(20):
         trainer.fold(settled(i, 0))
-    told = trainer.champion.learner.evidence_told()
+    told = trainer.champion.learner.describe_evidence()
     assert told["evidence_n"] == 20
     assert told["evidence_age_s"] == pytest.approx(9.5)
     # 1,000 label gaps at the start; few labels move it little.
     assert told["evidence_memory_s"] == pytest.approx(1_000.0, rel=0.3)
-    assert set(trainer_of().champion.learner.evidence_told().values()) == {None}
+    assert set(trainer_of().champion.learner.describe_evidence().values()) == {None}

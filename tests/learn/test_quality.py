@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from river import metrics
 
-from headrace.learn.evaluation import Evaluation, judged
+from headrace.learn.evaluation import Evaluation, join_evaluations
 from headrace.learn.quality import Cells, Quality, quality_of
 
 
@@ -132,26 +132,26 @@ def test_calibration_error_is_the_gap_and_the_floor_what_chance_gives() -> None:
 def evaluated(seed: int, n: int = 300) -> Evaluation:
     labels, predicted = drawn(n, seed)
     evaluation = Evaluation(n)
-    evaluation.seen(np.full(n, 0.8))
+    evaluation.count_events(np.full(n, 0.8))
     for i, (label, said) in enumerate(zip(labels, predicted, strict=True)):
-        evaluation.asked(i, f"r{i}", 0.8, 0.8)
-        evaluation.chance(f"r{i}", 0.5)
-        evaluation.labelled(f"r{i}", label == said, label, said)
+        evaluation.note_asked(i, f"r{i}", 0.8, 0.8)
+        evaluation.note_chance(f"r{i}", 0.5)
+        evaluation.note_label(f"r{i}", label == said, label, said)
     return evaluation
 
 
 def test_shards_are_joined_as_one_set_of_labels() -> None:
-    both = judged([evaluated(1), evaluated(2)])[2]
+    both = join_evaluations([evaluated(1), evaluated(2)])[2]
     (labels, predicted), (more, also) = drawn(300, 1), drawn(300, 2)
     alone = quality_of(cells_of(labels + more, predicted + also, 2.0), 1.0)
     assert both.kappa.value == pytest.approx(alone.kappa.value)
     assert both.recall["c"].labels_n == alone.recall["c"].labels_n
-    assert evaluated(1).quality() == judged([evaluated(1)])[2]
+    assert evaluated(1).quality() == join_evaluations([evaluated(1)])[2]
 
 
 def test_a_corrected_label_changes_its_cell() -> None:
     evaluation = evaluated(1)
     before = evaluation.quality().recall["a"].labels_n
     label = evaluation.requests["r0"].label
-    evaluation.labelled("r0", False, "b" if label == "a" else "a", "c")
+    evaluation.note_label("r0", False, "b" if label == "a" else "a", "c")
     assert abs(evaluation.quality().recall["a"].labels_n - before) == 1

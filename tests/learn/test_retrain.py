@@ -167,7 +167,7 @@ def test_recent_examples_outweigh_old_ones_that_contradict_them():
         weighed = retrain(RetrainJob(0, examples, weights, 7, learner, 1, 5)).learner
         level = retrain(RetrainJob(0, examples, (1.0,) * 100, 7, learner, 1, 5)).learner
         row = np.array([1.0])
-        assert weighed.right(row, 0) and not level.right(row, 0)
+        assert weighed.is_right(row, 0) and not level.is_right(row, 0)
 
 
 def test_catching_up_judges_control_labels_first_and_leaves_the_challenger_alone():
@@ -176,7 +176,7 @@ def test_catching_up_judges_control_labels_first_and_leaves_the_challenger_alone
     rows = [np.array([float(i)]) for i in range(3)]
     settled = [("s0", rows[0], 1, True), ("s1", rows[1], 1, False), ("s2", rows[2], 0, True)]
     since = [Example(name, 20.0, *rest) for name, *rest in settled]
-    first, second = challenger.learned(since), challenger.learned(since)
+    first, second = challenger.learn_since(since), challenger.learn_since(since)
     assert [example_id for example_id, _ in first.right] == ["e9", "s0", "s2"]
     assert first.right == second.right
     assert challenger.learner.learned_n == before == first.learner.learned_n - 3

@@ -147,9 +147,9 @@ def test_no_job_is_ordered_while_one_is_open_or_examples_are_few() -> None:
     trainer = trainer_of()
     for i in range(11):
         trainer.fold(settled(i))
-    assert trainer.order("labels", 1.0) == []
+    assert trainer.order_retraining("labels", 1.0) == []
     trainer.fold(settled(11))
-    [entry] = trainer.order("labels", 1.0)
+    [entry] = trainer.order_retraining("labels", 1.0)
     assert trainer.retrainings.open_job is None
     trainer.fold(entry)
     assert trainer.retrainings.open_job is not None
@@ -157,12 +157,14 @@ def test_no_job_is_ordered_while_one_is_open_or_examples_are_few() -> None:
         0,
         12,
     )
-    assert trainer.order("labels", 2.0) == trainer.order("schedule", 2.0) == []
+    assert (
+        trainer.order_retraining("labels", 2.0) == trainer.order_retraining("schedule", 2.0) == []
+    )
 
 
 def test_drift_drops_an_open_job_that_knows_nothing_of_it() -> None:
     trainer, before = ordered()
-    [entry] = trainer.order("drift", 30.0)
+    [entry] = trainer.order_retraining("drift", 30.0)
     trainer.fold(entry)
     assert trainer.retrainings.open_job is not None
     assert trainer.retrainings.open_job.job_id == before.job_id + 1
@@ -175,11 +177,11 @@ def test_a_schedule_orders_when_its_time_has_come() -> None:
         trainer.fold(settled(i))
     start = settled(0).at
     assert trainer.next_deadline() == start + 100.0
-    assert trainer.due(start + 99.0) == []
-    [entry] = trainer.due(start + 100.0)
+    assert trainer.order_due(start + 99.0) == []
+    [entry] = trainer.order_due(start + 100.0)
     assert (entry.reason, entry.job_id) == ("schedule", 0)
     # To ask twice orders nothing: only the log moves the schedule on, for every reader alike.
-    assert trainer.due(start + 100.0) == [entry]
+    assert trainer.order_due(start + 100.0) == [entry]
     trainer.fold(entry)
     trainer.fold(kept(0))
     # Until a label comes in there is nothing to learn again, however much time passes.
@@ -191,12 +193,12 @@ def test_a_schedule_orders_when_its_time_has_come() -> None:
 def test_a_count_of_labels_orders() -> None:
     trainer = trainer_of(retrain_every_n=12)
     for i in range(12):
-        assert trainer.due(float(i)) == []
+        assert trainer.order_due(float(i)) == []
         trainer.fold(settled(i))
-    [entry] = trainer.due(12.0)
+    [entry] = trainer.order_due(12.0)
     assert entry.reason == "labels"
     trainer.fold(entry)
-    assert trainer.due(13.0) == []
+    assert trainer.order_due(13.0) == []
 
 
 def kept(job_id: int) -> ModelKept:
@@ -209,7 +211,7 @@ def ordered() -> tuple[Trainer, RetrainRequested]:
     trainer = trainer_of()
     for i in range(20):
         trainer.fold(settled(i))
-    [entry] = trainer.order("drift", 20.0)
+    [entry] = trainer.order_retraining("drift", 20.0)
     trainer.fold(entry)
     return trainer, entry
 

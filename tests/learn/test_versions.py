@@ -43,7 +43,7 @@ def numbers(trainer: Trainer) -> list[int]:
 
 def ordered_back(trainer: Trainer, to: int, key: str = "") -> ModelRolledBack:
     order = RollBackOrdered(at=0.0, to=to, key=key, reason="it was better")
-    [entry] = trainer.versions.ordered(order, 9.0, trainer.version + 1)
+    [entry] = trainer.versions.order_roll_back(order, 9.0, trainer.version + 1)
     assert isinstance(entry, ModelRolledBack)
     return entry
 
@@ -115,16 +115,16 @@ def test_an_adopted_model_is_a_version_and_the_version_in_use_is_the_last_to_go(
 def test_a_version_that_is_not_kept_is_refused_with_those_that_are() -> None:
     trainer = life_of().trainer
     order = RollBackOrdered(at=0.0, to=7, key="k")
-    [rejected] = trainer.versions.ordered(order, 9.0, 1)
+    [rejected] = trainer.versions.order_roll_back(order, 9.0, 1)
     assert isinstance(rejected, InputRejected)
     assert (rejected.reason, rejected.input_id) == (Reason.NO_VERSION, "k")
     assert "no version is kept yet" in rejected.detail
     life = life_of()
     life.live(45, 0)
-    [rejected] = life.trainer.versions.ordered(order, 9.0, 1)
+    [rejected] = life.trainer.versions.order_roll_back(order, 9.0, 1)
     assert isinstance(rejected, InputRejected)
     assert "kept are 20, 40" in rejected.detail
-    [rejected] = life_of(versions_kept=0).trainer.versions.ordered(order, 9.0, 1)
+    [rejected] = life_of(versions_kept=0).trainer.versions.order_roll_back(order, 9.0, 1)
     assert isinstance(rejected, InputRejected)
     assert "learn.versions_kept" in rejected.detail
 
@@ -132,7 +132,7 @@ def test_a_version_that_is_not_kept_is_refused_with_those_that_are() -> None:
 @pytest.mark.parametrize("to", [-1, True, 2.5, "7"])
 def test_what_is_no_version_is_refused(to: Any) -> None:
     order = msgspec.structs.replace(RollBackOrdered(at=0.0, to=0), to=to)
-    [rejected] = life_of().trainer.versions.ordered(order, 9.0, 1)
+    [rejected] = life_of().trainer.versions.order_roll_back(order, 9.0, 1)
     assert isinstance(rejected, InputRejected)
     assert rejected.reason == Reason.BAD_ORDER
     assert "to is" in rejected.detail
@@ -219,13 +219,13 @@ def test_a_challenger_that_was_not_adopted_is_kept_until_the_next_and_can_be_bro
     life.live(60, 1)
     life.live(60, 0)  # all that the challenger knows
     trainer = life.trainer
-    for entry in trainer.order("labels", float(life.i)):
+    for entry in trainer.order_retraining("labels", float(life.i)):
         life.fold(entry)
     job = trainer.retrainings.open_job
     assert job is not None
     challenger = retrain(job)
     life.fold(KEPT)
-    trainer.versions.judged(KEPT, challenger, trainer.as_version)
+    trainer.versions.end_retraining(KEPT, challenger, trainer.as_version)
     found = trainer.versions.challenger
     assert found is not None
     assert found.number == trainer.version
@@ -238,17 +238,17 @@ def test_a_challenger_that_was_not_adopted_is_kept_until_the_next_and_can_be_bro
     assert (
         trainer.champion.learner.probabilities(ROWS, np.full(3, 60.0)).tolist() == theirs.tolist()
     )
-    trainer.versions.judged(KEPT, None, trainer.as_version)
+    trainer.versions.end_retraining(KEPT, None, trainer.as_version)
     assert trainer.versions.challenger is None
 
 
 def test_no_challenger_is_kept_where_no_version_is() -> None:
     life = life_of(versions_kept=0)
     life.live(60, 0)
-    for entry in life.trainer.order("labels", float(life.i)):
+    for entry in life.trainer.order_retraining("labels", float(life.i)):
         life.fold(entry)
     assert life.trainer.retrainings.open_job is not None
-    life.trainer.versions.judged(
+    life.trainer.versions.end_retraining(
         KEPT, retrain(life.trainer.retrainings.open_job), life.trainer.as_version
     )
     assert life.trainer.versions.challenger is None

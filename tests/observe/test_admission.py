@@ -33,7 +33,7 @@ def admitted(events, cuts, ids_n, *, is_quick):
             numbers=np.ones((len(part), 1)),
             texts={},
         )
-        for run in admission.runs(batch, schema):
+        for run in admission.admit_batch(batch, schema):
             if isinstance(run, InputRejected):
                 told.append(run)
             else:

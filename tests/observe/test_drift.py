@@ -32,7 +32,7 @@ def feed(drift: DriftMonitor, confidence, predicted=None, seq0=0, run_n=10_000) 
     changes, i = [], 0
     while i < n:
         stop = min(n, i + run_n)
-        taken_n, change = drift.confidences(
+        taken_n, change = drift.watch_confidences(
             confidence[i:stop], predicted[i:stop], at[i:stop], seq0 + i
         )
         assert 1 <= taken_n <= stop - i
@@ -106,7 +106,7 @@ def test_any_split_gives_the_same_changes_and_state(seed, watches, hold_n, run_n
             stop = start + 50
             changes += feed(drift, confidence[start:stop], predicted[start:stop], start, step_n)
             for i in range(start, stop, 5):
-                changes.append(drift.error(bool(is_wrong[i]), at=float(stop), seq=stop - 1))
+                changes.append(drift.watch_error(bool(is_wrong[i]), at=float(stop), seq=stop - 1))
             if stop == 700:
                 drift.reset(stop)
         return [change for change in changes if change], drift
@@ -145,12 +145,12 @@ def test_a_snapshot_goes_on_as_before():
 
 def test_an_alarm_holds_and_then_falls_without_another():
     drift = monitor(("error", "hddm_w"), hold_n=100)
-    changes = [drift.error(i >= 60, at=float(i), seq=i) for i in range(90)]
+    changes = [drift.watch_error(i >= 60, at=float(i), seq=i) for i in range(90)]
     changes = [change for change in changes if change]
     assert [(c.previous, c.level) for c in changes] == [("STABLE", "WARNING"), ("WARNING", "DRIFT")]
     fired_at = int(changes[-1].at)
     assert changes[-1].statistic >= 1.0
-    assert drift.error(False, at=90.0, seq=90) is None
+    assert drift.watch_error(False, at=90.0, seq=90) is None
     later = feed(drift, np.ones(400), seq0=91, run_n=64)
     assert len(later) == 1
     assert later[0].level == "STABLE"
@@ -162,7 +162,7 @@ def test_an_alarm_holds_and_then_falls_without_another():
 def test_alarms_while_the_level_holds_are_not_told_again():
     drift = monitor(("error", "hddm_w"), hold_n=10_000)
     wrong = ([False] * 100 + [True] * 100) * 3
-    told = [c for c in (drift.error(w, at=0.0, seq=i) for i, w in enumerate(wrong)) if c]
+    told = [c for c in (drift.watch_error(w, at=0.0, seq=i) for i, w in enumerate(wrong)) if c]
     assert [c.level for c in told] == ["WARNING", "DRIFT"]
     assert drift.record.alarms_n[("error", "hddm_w", "DRIFT")] == 1
 
@@ -176,7 +176,9 @@ def test_recovery_is_no_drift():
     )
     wrong = np.concatenate([rng.random(500) < 0.5, rng.random(500) < 0.05])
     changes += [
-        c for c in (drift.error(bool(w), at=0.0, seq=3000 + i) for i, w in enumerate(wrong)) if c
+        c
+        for c in (drift.watch_error(bool(w), at=0.0, seq=3000 + i) for i, w in enumerate(wrong))
+        if c
     ]
     assert changes == []
 
@@ -229,12 +231,12 @@ def test_a_cold_model_is_not_watched():
 def test_a_new_model_ends_what_was_said_about_the_old_one():
     drift = monitor(("error", "hddm_w"), hold_n=10_000)
     for i in range(100):
-        drift.error(i >= 60, at=float(i), seq=i)
+        drift.watch_error(i >= 60, at=float(i), seq=i)
     assert drift.level is DriftLevel.DRIFT
     drift.reset(100)
     assert levels(feed(drift, [0.9, 0.9], seq0=100)) == [(100.0, "STABLE")]
     # The old model's errors are no measure for the new one's.
-    assert drift.error(True, at=102.0, seq=102) is None
+    assert drift.watch_error(True, at=102.0, seq=102) is None
 
 
 def test_a_windowed_alarm_holds_until_the_next_check():
@@ -285,13 +287,13 @@ def test_when_a_drift_is_over_the_new_world_is_the_reference():
             DriftSettings(watch=watches, check_every_n=100, window_n=100, hold_n=150), CHANCE
         )
         for i in range(100):
-            drift.error(i % 20 == 0, float(i), i)
+            drift.watch_error(i % 20 == 0, float(i), i)
         found = []
         for seq in range(1100, 2900, 100):
             window = reservoir.take(slice(seq - 500, seq))
             change = drift.check(window, reservoir, schema("numeric"), float(seq), seq)
             for _ in range(20 if seq == 1300 else 0):
-                change = drift.error(is_wrong, float(seq), seq) or change
+                change = drift.watch_error(is_wrong, float(seq), seq) or change
             found += [change.level] if change else []
             found += [level for _, level in levels(feed(drift, np.ones(99), seq0=seq + 1))]
         told[is_wrong] = found
@@ -354,7 +356,7 @@ def test_labels_name_the_class_that_is_missed_and_since_when():
         prediction = {"a": 0.05, "b": 0.05, "c": 0.05}
         prediction["a" if is_missed else label] = 0.9
         entry = settled(label, float(10 * i))
-        changes += drift.settled(entry, prediction, 0.9, at=10.0 * i, seq=10 * i)
+        changes += drift.watch_settled(entry, prediction, 0.9, at=10.0 * i, seq=10 * i)
     drifts = [change for change in changes if change.level == "DRIFT"]
     assert drifts[0].classes == ("c",)
     assert abs(drifts[0].since - 1200) <= 100
@@ -369,8 +371,8 @@ def test_recall_is_watched_class_by_class():
         label = "rare" if i % 8 == 0 else "usual"
         is_wrong = bool(rng.random() < (0.9 if label == "rare" and i >= 600 else 0.05))
         for change in (
-            drift.error(is_wrong, float(i), i),
-            drift.recall(label, is_wrong, float(i), i),
+            drift.watch_error(is_wrong, float(i), i),
+            drift.watch_recall(label, is_wrong, float(i), i),
         ):
             told += [(i, change.signal)] if change and change.level == "DRIFT" else []
     assert told[0][1] == "recall" and 600 < told[0][0] < 700
@@ -504,7 +506,7 @@ def test_a_steady_stream_is_stable_and_an_abrupt_change_is_found(seed):
         for seq0 in range(start, start + 20_000, 1000):
             changes += feed(drift, confident(rng, 1000), seq0=seq0)
             for _ in range(10):
-                changes.append(drift.error(bool(rng.random() < share), 0.0, seq0 + 999))
+                changes.append(drift.watch_error(bool(rng.random() < share), 0.0, seq0 + 999))
         return [change for change in changes if change]
 
     assert "DRIFT" not in [change.level for change in control_labels(0, 0.1)]
@@ -546,7 +548,7 @@ def surprised(drift, labels):
     """Feed (is_wrong, guess) pairs as labels of events 10 apart; the changes, with their number."""
     changes = []
     for i, (is_wrong, guess) in enumerate(labels):
-        change = drift.surprise(is_wrong, guess, float(i), 10 * i)
+        change = drift.watch_surprise(is_wrong, guess, float(i), 10 * i)
         if change is not None:
             changes.append((i, change.level))
     return changes

@@ -42,7 +42,7 @@ def drifts(seed: int, every_n: int, correlation: float, moves_at: int | None = N
         )
         predicted, i, changes = block.probabilities.argmax(axis=1), 0, []
         while i < CHECK_N:
-            n, change = monitor.confidences(
+            n, change = monitor.watch_confidences(
                 block.confidence[i:], predicted[i:], block.at[i:], seq0 + i
             )
             i, changes = i + n, [*changes, change]
@@ -53,10 +53,10 @@ def drifts(seed: int, every_n: int, correlation: float, moves_at: int | None = N
             guess = float(block.confidence[i])
             wrong = bool(rng.random() > (1 - guess if has_moved else guess))
             label = "ab"[int(predicted[i]) ^ wrong]
-            changes.append(monitor.surprise(wrong, guess, float(seq), seq))
+            changes.append(monitor.watch_surprise(wrong, guess, float(seq), seq))
             if i % 100 == 0:
-                changes.append(monitor.error(wrong, float(seq), seq))
-                changes.append(monitor.recall(label, wrong, float(seq), seq))
+                changes.append(monitor.watch_error(wrong, float(seq), seq))
+                changes.append(monitor.watch_recall(label, wrong, float(seq), seq))
         changes.append(monitor.check(window.since(0), reservoir.columns(), schema, float(seq), seq))
         found += [
             seq for change in changes if change and change.level == "DRIFT" != change.previous

@@ -96,7 +96,7 @@ def rejected(event: hr.Event, **settings: object) -> hr.InputRejected:
 )
 def test_a_value_of_another_type_is_the_value_a_file_would_have(value, expected):
     found = hr.Event(id="e", at=0.0, features={"x": value, "other": 1})
-    outcome = hr.Engine(settings=parse({"seed": 1}))._in_batches([found])
+    outcome = hr.Engine(settings=parse({"seed": 1}))._join_events([found])
     [batch] = list(outcome)
     got = batch.row(0).features
     if isinstance(expected, int | float):

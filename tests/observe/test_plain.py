@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.engine import Engine
 from headrace.observe.decode import Decoder
-from headrace.observe.originals import Lines, unpacked
+from headrace.observe.originals import Lines, unpack_features
 from headrace.observe.plain import TEMPLATE_LINES_MIN, PlainLines
 from headrace.observe.schema import Schema
 from headrace.settings import InputSettings, SchemaSettings, parse
@@ -152,7 +152,9 @@ def test_a_line_is_held_in_memory_and_its_features_alone_in_a_state() -> None:
     engine.snapshot()
     for kept in (engine.shard.window.since(0), engine.shard.reservoir.columns()):
         assert not any(b"iban" in original for original in kept.originals)
-        assert sorted(unpacked(original)["x"] for original in kept.originals) == list(range(16))
+        assert sorted(unpack_features(original)["x"] for original in kept.originals) == list(
+            range(16)
+        )
 
 
 def test_a_usual_line_takes_the_quick_way() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headrace.messages import Event
 from headrace.observe.decode import batch_of
-from headrace.observe.originals import Originals, unpacked
+from headrace.observe.originals import Originals, unpack_features
 
 BATCH = batch_of([Event(id=str(i), at=float(i), features={"x": i, "y": "red"}) for i in range(6)])
 
@@ -18,7 +18,7 @@ def test_places_are_counted_from_where_the_run_begins():
 def test_those_that_are_kept_are_packed_and_no_others():
     originals = Originals(BATCH, 2, 4, are_rows_exact=False)
     originals.keep(1, 3)
-    kept = [unpacked(one) for one in originals.packed]
+    kept = [unpack_features(one) for one in originals.packed]
     assert kept == [None, {"x": 3, "y": "red"}, {"x": 4, "y": "red"}, None]
 
 

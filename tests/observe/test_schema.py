@@ -154,10 +154,10 @@ def test_features_leave_out_what_is_missing():
 def test_vanished_are_those_seen_before_and_missing_now():
     schema = Schema(SchemaSettings(features={"x": "numeric", "y": "numeric", "never": "numeric"}))
     rows = schema.rows(batch({"x": 1, "y": 1}, {"x": 2}))
-    assert schema.vanished(rows) == ()
-    assert schema.vanished(rows[1:]) == ("y",)
-    assert schema.vanished(rows[1:, :1]) == ("y",)
-    assert schema.vanished(rows[:0]) == ()
+    assert schema.find_vanished(rows) == ()
+    assert schema.find_vanished(rows[1:]) == ("y",)
+    assert schema.find_vanished(rows[1:, :1]) == ("y",)
+    assert schema.find_vanished(rows[:0]) == ()
 
 
 def test_classes_are_added_up_to_the_limit():

@@ -139,6 +139,6 @@ def test_limits_must_be_above_nothing(limits):
 
 
 def test_events_of_different_width_follow_each_other():
-    both = Columns.joined([block(0, 2, width=1), block(2, 1, width=3)])
+    both = Columns.join_blocks([block(0, 2, width=1), block(2, 1, width=3)])
     assert both.ids.tolist() == ["e0", "e1", "e2"]
     np.testing.assert_array_equal(both.rows[0], [1, np.nan, np.nan])

@@ -16,7 +16,7 @@ from headrace.query.recent import KNOWN_N, Lateness, RecentValues
 
 def aimed(arrivals: Arrivals, budget: Budget, **changes: Any) -> Arrivals:
     arguments = {"open_n": 0, "room_n": 99, "waiting_n": 0, "labels_n": 1_000, "classes_n": 2}
-    arrivals.aim(budget, **(arguments | changes))
+    arrivals.aim_draw(budget, **(arguments | changes))
     return arrivals
 
 
@@ -26,10 +26,10 @@ def passed(arrivals: Arrivals, budget: Budget, doubts: np.ndarray, **changes: An
     start, drawn_n = 0, 0
     while start < len(doubts):
         stop = min(len(doubts), start + arrivals.counted_n)
-        look = arrivals.look(doubts[start:stop], keys[start:stop])
+        look = arrivals.look_ahead(doubts[start:stop], keys[start:stop])
         stop = start + look.n
         budget.events_passed(look.n, float(budget.events_n))
-        drawn = arrivals.take(look, keys[start:stop])
+        drawn = arrivals.take_arrived(look, keys[start:stop])
         if drawn is not None:
             budget.charge()
             drawn_n += 1
@@ -44,10 +44,10 @@ def test_lateness_is_the_median_of_the_answers_and_silence_counts() -> None:
     assert lateness.events_n(0, 0) == 0
     assert lateness.events_n(500, 3) == 500
     for i in range(20):
-        lateness.answered(i * 10, i * 10 + 30)
+        lateness.note_answer(i * 10, i * 10 + 30)
     assert lateness.events_n(225, 4) == 30
     # One answer that came a week late says nothing about the others.
-    lateness.answered(0, 230)
+    lateness.note_answer(0, 230)
     assert lateness.events_n(240, 4) == 30
     assert lateness.events_n(1_230, 4) == 1_000
     assert lateness.events_n(1_230, 0) == 30
@@ -64,15 +64,15 @@ def test_values_go_around_where_a_stretch_ends_behind_the_last_place() -> None:
 def test_needs_are_kept_though_a_class_that_comes_late_begins_the_doubts_anew() -> None:
     arrivals, budget = Arrivals(0.25, Chance(1), quota_share=0.5), Budget([Share(0.05)], reserve=0)
     for i, n in enumerate((100, 1_500)):
-        arrivals.face(2 + i)
+        arrivals.face_classes(2 + i)
         needs, keys = np.full(n, 0.5), arrivals.chance.keys([f"{i}-{j}" for j in range(n)])
         start = 0
         while start < n:
             stop = min(n, start + arrivals.counted_n)
-            look = arrivals.look(needs[start:stop], keys[start:stop], needs=needs[start:stop])
+            look = arrivals.look_ahead(needs[start:stop], keys[start:stop], needs=needs[start:stop])
             stop = start + look.n
             budget.events_passed(look.n, float(budget.events_n))
-            arrivals.take(look, keys[start:stop])
+            arrivals.take_arrived(look, keys[start:stop])
             aimed(arrivals, budget)
             start = stop
     assert arrivals.needed is not None
@@ -83,7 +83,7 @@ def test_lateness_and_coldness_shape_the_chances() -> None:
     budget = Budget([Share(0.05)], reserve=0)
     arrivals = Arrivals(0.25, Chance(1))
     for _ in range(15):
-        arrivals.answered(0, 1_000)
+        arrivals.note_answer(0, 1_000)
     late = aimed(arrivals, budget).chances.shape
     assert late.share == pytest.approx(0.5, abs=0.01)
     assert late.sharpness == pytest.approx(3.0, abs=0.01)
@@ -110,12 +110,12 @@ def test_doubts_are_put_in_order_at_counted_events_and_the_latest_are_known() ->
 
 def test_doubts_about_other_classes_are_forgotten() -> None:
     arrivals, budget = Arrivals(0.25, Chance(1)), Budget([Share(0.05)], reserve=0)
-    arrivals.face(2)
+    arrivals.face_classes(2)
     passed(arrivals, budget, np.linspace(0.0, 1.0, 300))
     assert len(arrivals.chances.ordered) > 200
-    arrivals.face(2)
+    arrivals.face_classes(2)
     assert len(arrivals.chances.ordered) > 200
-    arrivals.face(3)
+    arrivals.face_classes(3)
     assert arrivals.counted_n == 1
     chances = arrivals.chances.of(np.array([0.0, 0.5, 9.0]))
     assert len(set(chances.tolist())) == 1

@@ -22,7 +22,7 @@ KEYS = np.arange(100, dtype=np.uint64)
 def duplicates_with(distance: float | None, rows: Any = (), **settings: Any) -> Duplicates:
     found = Duplicates(DuplicateSettings(distance=distance, **settings))
     for i, row in enumerate(rows):
-        found.asked(1_000 + i, np.asarray(row, dtype=float))
+        found.note_asked(1_000 + i, np.asarray(row, dtype=float))
     return found
 
 
@@ -77,10 +77,10 @@ def test_no_event_is_its_own_duplicate() -> None:
     found = Duplicates(DuplicateSettings(distance=1e-6))
     rows = np.random.default_rng(2).normal(size=(20, 2))
     for key, row in zip(KEYS.tolist(), rows, strict=False):
-        found.asked(key, row)
+        found.note_asked(key, row)
     assert not any(which(found, rows[:20]))
     few = Duplicates(DuplicateSettings(distance=0.0))
-    few.asked(0, rows[0])
+    few.note_asked(0, rows[0])
     assert which(few, rows[[0, 0]]) == [False, True]
 
 
@@ -168,7 +168,7 @@ def test_a_burst_of_the_same_event_is_asked_by_the_blind_draw_alone(
                 asked_n[int(is_burst[one.seq])] += 1
                 if is_burst[one.seq] and start > 50:
                     by_reason.add(one.reason)
-                found = engine.shard.evaluation._known(one.request_id)
+                found = engine.shard.evaluation._find_request(one.request_id)
                 if found is not None and found.propensity:
                     weights[one.seq] += 1.0 / found.propensity / runs
             engine.feed(

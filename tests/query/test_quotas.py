@@ -33,8 +33,8 @@ def needs(quotas: Quotas, xs: Any, p_rare: Any) -> list[float]:
 
 def test_without_quotas_nothing_is_needed_and_nothing_remembered() -> None:
     quotas = quotas_with()
-    quotas.asked(1, np.array([4.0]), SCHEMA)
-    quotas.labelled(1, "rare", "doubt")
+    quotas.count_asked(1, np.array([4.0]), SCHEMA)
+    quotas.count_label(1, "rare", "doubt")
     assert quotas.needs(np.ones((3, 1)), np.ones((3, 1)), ["fine"], SCHEMA) is None
     assert quotas.missing(["fine", "rare"]) == {}
 
@@ -42,36 +42,36 @@ def test_without_quotas_nothing_is_needed_and_nothing_remembered() -> None:
 def test_an_event_of_a_short_slice_is_needed_until_enough_are_asked() -> None:
     quotas = quotas_with(per_slice_n=2, over_n=10)
     assert needs(quotas, [1.0, 4.0], [0.0, 0.0]) == [0.0, 1.0]
-    quotas.asked(1, np.array([4.0]), SCHEMA)
+    quotas.count_asked(1, np.array([4.0]), SCHEMA)
     assert needs(quotas, [1.0, 4.0], [0.0, 0.0]) == [0.0, 0.5]
-    quotas.asked(2, np.array([5.0]), SCHEMA)
+    quotas.count_asked(2, np.array([5.0]), SCHEMA)
     assert needs(quotas, [1.0, 4.0], [0.0, 0.0]) == [0.0, 0.0]
-    quotas.labelled(1, "fine", "doubt")
+    quotas.count_label(1, "fine", "doubt")
     # Nobody answered the other one.
-    quotas.dropped(2)
+    quotas.drop_question(2)
     assert quotas.missing(["fine"]) == {"slice large": 1}
 
 
 def test_only_the_latest_labels_count() -> None:
     quotas = quotas_with(per_slice_n=1, per_class_n=1, over_n=10)
-    quotas.asked(0, np.array([4.0]), SCHEMA)
-    quotas.labelled(0, "rare", "doubt")
+    quotas.count_asked(0, np.array([4.0]), SCHEMA)
+    quotas.count_label(0, "rare", "doubt")
     assert quotas.missing(["fine", "rare"]) == {"class fine": 1, "class rare": 0, "slice large": 0}
     for key in range(1, 11):
-        quotas.labelled(key, "fine", "control")
+        quotas.count_label(key, "fine", "control")
     assert quotas.missing(["fine", "rare"]) == {"class fine": 0, "class rare": 1, "slice large": 1}
 
 
 def test_with_labels_a_class_is_sought_where_it_is_likelier_than_usual() -> None:
     quotas = quotas_with(per_class_n=200, over_n=1_000)
     for key in range(990):
-        quotas.labelled(key, "fine", "control")
+        quotas.count_label(key, "fine", "control")
     # The share of the rare class is taken to be 1 in 992.
     low, some, high = needs(quotas, [0.0] * 3, [0.0005, 0.01, 0.5])
     assert low == 0.0
     assert some == high == 0.0
     for key in range(45):
-        quotas.labelled(10_000 + key, "rare", "doubt")
+        quotas.count_label(10_000 + key, "rare", "doubt")
     low, some, high = needs(quotas, [0.0] * 3, [0.0005, 0.01, 0.5])
     assert low == 0.0
     assert 0.4 < some < high < 0.8
@@ -80,13 +80,13 @@ def test_with_labels_a_class_is_sought_where_it_is_likelier_than_usual() -> None
 def test_with_few_labels_a_class_is_sought_beside_its_examples_and_far_from_all() -> None:
     quotas = quotas_with(per_class_n=4, over_n=100)
     for key, x in enumerate([0.0, 0.1, 0.2, 0.3]):
-        quotas.asked(key, np.array([x]), SCHEMA)
-        quotas.labelled(key, "fine", "control")
+        quotas.count_asked(key, np.array([x]), SCHEMA)
+        quotas.count_label(key, "fine", "control")
     near, far = needs(quotas, [0.15, 9.0], [0.0, 0.0])
     assert near < 0.05
     assert far > 0.6
-    quotas.asked(9, np.array([9.0]), SCHEMA)
-    quotas.labelled(9, "rare", "doubt")
+    quotas.count_asked(9, np.array([9.0]), SCHEMA)
+    quotas.count_label(9, "rare", "doubt")
     beside, near = needs(quotas, [8.8, 0.15], [0.0, 0.0])
     assert beside > 0.6
     assert near < 0.05
@@ -96,17 +96,17 @@ def test_what_is_rarely_needed_is_preferred_and_the_rate_holds() -> None:
     chances = NeedChances(0.5)
     rng = np.random.default_rng(1)
     known = (rng.random(1_024) < 0.01).astype(float)
-    chances.passed(known, is_counted=True)
-    chances.aim(0.04, 0.25)
+    chances.add_needs(known, is_counted=True)
+    chances.aim_draw(0.04, 0.25)
     by_doubt = np.full(1_024, 40_000_000)
-    p = chances.joined(by_doubt, known) / 1e9
+    p = chances.mix_in_needs(by_doubt, known) / 1e9
     assert p.mean() == pytest.approx(0.04, rel=0.02)
     assert p[known > 0].mean() > 0.4
     assert p[known == 0].min() > 0.02
     nobody = NeedChances(0.5)
-    nobody.passed(np.zeros(1_024), is_counted=True)
-    nobody.aim(0.04, 0.25)
-    assert (nobody.joined(by_doubt, np.zeros(1_024)) == by_doubt).all()
+    nobody.add_needs(np.zeros(1_024), is_counted=True)
+    nobody.aim_draw(0.04, 0.25)
+    assert (nobody.mix_in_needs(by_doubt, np.zeros(1_024)) == by_doubt).all()
 
 
 # ---------------------------------------------------------------------------- in the engine
@@ -188,7 +188,7 @@ def test_propensities_are_the_frequencies_under_quotas(
             requests = [o for o in outputs if isinstance(o, LabelRequested)]
             known = {o.seq: o.request_id for o in requests}
             for seq, request_id in known.items():
-                found = engine.shard.evaluation._known(request_id)
+                found = engine.shard.evaluation._find_request(request_id)
                 # What was asked before the model had learned anything does not judge.
                 if found is not None:
                     chances[seq] = found.propensity or 0.0

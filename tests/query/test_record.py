@@ -38,9 +38,9 @@ def test_a_round_is_held_where_it_was_and_of_the_kind_that_it_was():
 
 def test_what_nothing_led_to_is_due_from_then_on():
     record = Record(["a", "b"], [decided(after_n=1), decided(after_n=2)], events_n=0)
-    assert [list(ones) for ones in record.missing(1, is_end=False)] == [["a"]]
+    assert [list(ones) for ones in record.find_missing(1, is_end=False)] == [["a"]]
     assert record.has("a", 7)
-    assert [list(ones) for ones in record.missing(1, is_end=True)] == [["a", "b"]]
+    assert [list(ones) for ones in record.find_missing(1, is_end=True)] == [["a", "b"]]
     assert record.differences.turned_n == 2
 
 

@@ -267,20 +267,20 @@ def arrivals_by(rule: Rule, k: int = 2) -> tuple[RuledArrivals, Budget]:
 
 
 def aimed(arrivals: RuledArrivals, budget: Budget, k: int = 2, waiting_n: int = 0) -> None:
-    arrivals.aim(budget, open_n=0, room_n=99, waiting_n=waiting_n, labels_n=9, classes_n=k)
+    arrivals.aim_draw(budget, open_n=0, room_n=99, waiting_n=waiting_n, labels_n=9, classes_n=k)
 
 
 def test_a_run_that_is_cut_short_leaves_the_rule_where_it_was_cut() -> None:
     pool = pool_of(np.full((20, 2), 0.5))
     cut, _ = arrivals_by(Steady())
-    look = cut.look(np.zeros(20), pool.keys, pool)
+    look = cut.look_ahead(np.zeros(20), pool.keys, pool)
     assert look.n == 5
-    cut.take(look, pool.keys[:3])
-    again = cut.look(np.zeros(17), pool.keys[3:], pool.take(np.arange(3, 20)))
+    cut.take_arrived(look, pool.keys[:3])
+    again = cut.look_ahead(np.zeros(17), pool.keys[3:], pool.take(np.arange(3, 20)))
     whole, _ = arrivals_by(Steady())
     assert again.n == look.n - 3 and again.is_drawn == look.is_drawn
-    drawn = whole.take(whole.look(np.zeros(20), pool.keys, pool), pool.keys[: look.n])
-    assert cut.take(again, pool.keys[3 : look.n]) == drawn
+    drawn = whole.take_arrived(whole.look_ahead(np.zeros(20), pool.keys, pool), pool.keys[: look.n])
+    assert cut.take_arrived(again, pool.keys[3 : look.n]) == drawn
     assert cut.rule.n == whole.rule.n == look.n  # type: ignore[attr-defined]
 
 

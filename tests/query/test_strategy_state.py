@@ -155,7 +155,7 @@ def test_a_state_without_the_strategy_is_refused() -> None:
 
 def test_drift_is_told() -> None:
     engine = engine_of(Remembers())
-    engine.shard.asking.drifted()
+    engine.shard.asking.tell_drift()
     assert engine.shard.asking.strategy.__dict__["told"] == ["drifted"]
 
 

@@ -71,7 +71,7 @@ def gives_every_partition_its_part(patch: pytest.MonkeyPatch) -> None:
         n = len(have_claimed)
         return {i: max(limits.get(i, 0), part_of(total, n, i)) for i in range(n) if have_claimed[i]}
 
-    patch.setattr("headrace.learn.caps._raised", raised)
+    patch.setattr("headrace.learn.caps._raise_limits", raised)
 
 
 def forgets_what_was_spent(patch: pytest.MonkeyPatch) -> None:

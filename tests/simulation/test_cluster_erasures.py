@@ -78,13 +78,13 @@ def keeps_requests(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_one_desk_alone(patch: pytest.MonkeyPatch) -> None:
-    of_answer = Mail.of_answer
+    of_answer = Mail.post_answer
 
     def first(self: Mail, *arguments: Any) -> Any:
         posts = of_answer(self, *arguments)
         return posts[:1] if b"ErasureOrdered" in posts[0].value else posts
 
-    patch.setattr(Mail, "of_answer", first)
+    patch.setattr(Mail, "post_answer", first)
 
 
 def carries_it_out_as_often_as_it_is_read(patch: pytest.MonkeyPatch) -> None:

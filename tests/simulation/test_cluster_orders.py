@@ -136,7 +136,7 @@ def writes_no_step_for_orders(patch: pytest.MonkeyPatch) -> None:
 
 
 def passes_orders_on_past_the_desk(patch: pytest.MonkeyPatch) -> None:
-    to_desk = Mail.to_desk
+    to_desk = Mail.post_to_desk
 
     def straight(self: Mail, entry: Any, now: float, desk: int | None = None) -> Any:
         post = to_desk(self, entry, now, desk)
@@ -144,7 +144,7 @@ def passes_orders_on_past_the_desk(patch: pytest.MonkeyPatch) -> None:
             return post
         return post._replace(topic=self.kafka.training, headers=())
 
-    patch.setattr(Mail, "to_desk", straight)
+    patch.setattr(Mail, "post_to_desk", straight)
 
 
 BROKEN: list[tuple[Callable[[pytest.MonkeyPatch], None], tuple[str, ...]]] = [

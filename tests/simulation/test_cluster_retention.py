@@ -54,7 +54,7 @@ class AgedWorld(World):
                 held += [("requests", one.event_at) for one in desk.desk.desk.requests()]
             for owned in flow.owned.shards.values():
                 shard = owned.shard.shard
-                held += [("window", at) for at in shard.window.kept().at.tolist()]
+                held += [("window", at) for at in shard.window.copy_kept().at.tolist()]
                 held += [("reservoir", at) for at in shard.reservoir.columns().at.tolist()]
             self.held += [(now, what, BEGAN_AT + now - at) for what, at in held]
 

@@ -112,13 +112,13 @@ def believes_any_place(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> None:
-    of_desk = Mail.of_desk
+    of_desk = Mail.fold_desk_records
 
     def of_desk_by_offset(self: Mail, owned: Any, records: Any) -> Any:
         owned.heard = max(owned.heard, (owned.said_to - 1, 1_000))
         return of_desk(self, owned, records)
 
-    patch.setattr(Mail, "of_desk", of_desk_by_offset)
+    patch.setattr(Mail, "fold_desk_records", of_desk_by_offset)
 
 
 def forgets_what_was_not_sent(patch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def sends_again_without_looking(patch: pytest.MonkeyPatch) -> None:
         yield from ()
         return frozenset()
 
-    patch.setattr(takeover, "_sent_since", nothing_sent)
+    patch.setattr(takeover, "_find_sent", nothing_sent)
 
 
 def lets_go_before_all_has_arrived(patch: pytest.MonkeyPatch) -> None:
@@ -153,23 +153,23 @@ def passes_over_a_gap_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:
-    to_desk = Mail.of_outputs
+    to_desk = Mail.pack_outputs
 
     def without_desks(self: Mail, *arguments: Any) -> Any:
         parcel = to_desk(self, *arguments)
         parcel.to_desks = [post for post in parcel.to_desks if b"RequestRescored" not in post.value]
         return parcel
 
-    patch.setattr(Mail, "of_outputs", without_desks)
+    patch.setattr(Mail, "pack_outputs", without_desks)
 
 
 def tells_nobody_what_it_takes_back(patch: pytest.MonkeyPatch) -> None:
-    to_others = Mail._to_others
+    to_others = Mail._post_to_others
 
     def without_people(self: Mail, output: Any) -> Any:
         return [] if isinstance(output, RequestRescored) else to_others(self, output)
 
-    patch.setattr(Mail, "_to_others", without_people)
+    patch.setattr(Mail, "_post_to_others", without_people)
 
 
 def takes_back_what_its_journal_does_not_say(patch: pytest.MonkeyPatch) -> None:

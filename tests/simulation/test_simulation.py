@@ -104,10 +104,10 @@ def forgets_a_refund(patch: pytest.MonkeyPatch) -> None:
 
 
 def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
-    ended = Asking.ended
+    ended = Asking.end_request
     patch.setattr(
         Asking,
-        "ended",
+        "end_request",
         lambda self, event_id, now, is_answered, worth=None: ended(
             self, event_id, now, is_answered=False
         ),
@@ -115,8 +115,8 @@ def refunds_what_was_settled(patch: pytest.MonkeyPatch) -> None:
 
 
 def ends_a_request_twice(patch: pytest.MonkeyPatch) -> None:
-    answered = Desk.answered
-    patch.setattr(Desk, "answered", lambda self, answer, now: 2 * answered(self, answer, now))
+    answered = Desk.take_answer
+    patch.setattr(Desk, "take_answer", lambda self, answer, now: 2 * answered(self, answer, now))
 
 
 def asks_an_event_twice(patch: pytest.MonkeyPatch) -> None:
@@ -136,10 +136,10 @@ def takes_the_time_of_the_batch(patch: pytest.MonkeyPatch) -> None:
 
 
 def loses_an_answer(patch: pytest.MonkeyPatch) -> None:
-    answered = Desk.answered
+    answered = Desk.take_answer
     patch.setattr(
         Desk,
-        "answered",
+        "take_answer",
         lambda self, answer, now: [] if int(answer.at) % 20 == 0 else answered(self, answer, now),
     )
 
@@ -157,13 +157,13 @@ def settles_with_a_minority(patch: pytest.MonkeyPatch) -> None:
 
 
 def forgets_deadlines(patch: pytest.MonkeyPatch) -> None:
-    due = Ledger.due
-    patch.setattr(Ledger, "due", lambda self, now: due(self, now)[1:])
+    due = Ledger.pop_due
+    patch.setattr(Ledger, "pop_due", lambda self, now: due(self, now)[1:])
 
 
 def expires_too_early(patch: pytest.MonkeyPatch) -> None:
-    due = Ledger.due
-    patch.setattr(Ledger, "due", lambda self, now: due(self, now + 300.0))
+    due = Ledger.pop_due
+    patch.setattr(Ledger, "pop_due", lambda self, now: due(self, now + 300.0))
 
 
 def wakes_up_with_other_money(patch: pytest.MonkeyPatch) -> None:

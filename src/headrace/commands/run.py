@@ -19,7 +19,7 @@ from ..drivers.files.places import Places
 from ..drivers.files.run import Runner, run_files
 from ..errors import BadSettings
 from ..limits import Limit
-from ..observe.clock import off_clock_told
+from ..observe.clock import describe_off_clock
 from ..pages.live.screen import Screen
 from ..pages.report.parts import format_date
 from ..report import Failure, Report
@@ -241,7 +241,7 @@ def list_essentials(report: Report, places: Places) -> list[tuple[str, str]]:
         ("rejected", rejects),
         *(
             [("clock", off)]
-            if (off := off_clock_told(report.events.ahead_n, report.events.behind_n))
+            if (off := describe_off_clock(report.events.ahead_n, report.events.behind_n))
             else []
         ),
         *([("limits", _join_sentences(report.limits))] if report.limits else []),

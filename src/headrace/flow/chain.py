@@ -65,7 +65,7 @@ def chain_of(
     is_any, rules = chain.lost_n > 0, None
     at = ChainEnd(last, writer)
     chain.end = tapes.ends[journal]
-    while records := (yield from tapes.piece(journal, chain.end)):
+    while records := (yield from tapes.read_piece(journal, chain.end)):
         for record in records:
             step = wire.step_of(record)
             if not at.takes(step, record.offset, is_any=is_any):

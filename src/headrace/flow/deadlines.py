@@ -23,16 +23,16 @@ def say_due(flow: WorkerState) -> None:
     for number, desk in desks:
         if Part(flow.settings.kafka.desk, number) not in flow.owned.parts:
             continue
-        tick = desk.desk.due(flow.clocks.read_for(desk.desk.next_deadline))
+        tick = desk.desk.tick_if_due(flow.clocks.read_for(desk.desk.next_deadline))
         if tick is not None:
-            post = flow.mail.to_desk(tick, tick.at, number)
+            post = flow.mail.post_to_desk(tick, tick.at, number)
             flow.outbox.put(Parcel(lambda: None, to_desks=[post]))
     for shard in shards:
         deadline = shard.shard.shard.next_deadline()
         now = flow.clocks.read_for(deadline)
         if deadline is not None and flow.clocks.events < now and deadline <= now:
             shard.shard.tick(now)
-            flow.outbox.put(flow.mail.of_step(shard, flow.training.position))
+            flow.outbox.put(flow.mail.pack_step(shard, flow.training.position))
 
 
 def _look_at_group(flow: WorkerState) -> Routine[None]:

@@ -92,18 +92,18 @@ class PartitionDesk:
         if math.isfinite(written_at):
             self.now = max(self.now, written_at)
         now = self.now if math.isfinite(self.now) else 0.0
-        outputs: list[End | Unended] = [*self.desk.advanced(now)]
+        outputs: list[End | Unended] = [*self.desk.advance_clock(now)]
         if self._is_step_between(before, now):
             outputs += self._forget_old(now)
         match entry:
             case LabelRequested():
                 outputs += self._open_request(entry, now)
             case RequestRescored():
-                outputs += self.desk.rescored(entry)
+                outputs += self.desk.rescore_request(entry)
             case Answer():
-                outputs += self.desk.answered(entry, now)
+                outputs += self.desk.take_answer(entry, now)
             case Withdrawal():
-                outputs += self.desk.withdrawn(entry, now)
+                outputs += self.desk.take_withdrawal(entry, now)
             case RoundOrdered() | RollBackOrdered():
                 # Passed on to all: like an end it is said once, in its place among them.
                 outputs.append(msgspec.structs.replace(entry, at=now))
@@ -113,7 +113,7 @@ class PartitionDesk:
 
     def _open_request(self, request: LabelRequested, now: float) -> list[RequestWithdrawn]:
         """Open a request; one about an event of before an order to erase it ends at once."""
-        outputs = self.desk.requested(request)
+        outputs = self.desk.open_request(request)
         if any(self._is_covered(order, request) for order in self._erasures):
             outputs += self.desk.erase([request.request_id], REASON, now).withdrawn
         return outputs
@@ -205,7 +205,7 @@ class PartitionDesk:
         begins = (step_of(self.now, self._step_s) + 1) * self._step_s if is_begun else -math.inf
         return begins if deadline is None else min(deadline, begins)
 
-    def due(self, now: float) -> Tick | None:
+    def tick_if_due(self, now: float) -> Tick | None:
         """The moment to log, if a deadline passed or a step began that the log does not know of."""
         deadline = self.next_deadline
         # Once it came back, a request may follow it in the log that was due before: by a clock that

@@ -189,7 +189,7 @@ class Flow(WorkerState):
 
     def _await_retraining(self, job: RetrainJob) -> Routine[None]:
         challenger, error = yield Retrain(job)
-        self.training.retrained(job.job_id, challenger, error)
+        self.training.end_retraining(job.job_id, challenger, error)
 
     def _on_entry(self, entry: Folded) -> None:
         """This entry was just folded: the shards hear of it before anything else."""
@@ -320,7 +320,7 @@ class Flow(WorkerState):
             self._feed_events(self.owned.shards[part.partition], records)
         elif part.topic == kafka.desk:
             desk = self.owned.desks[part.partition]
-            self.outbox.put(self.mail.of_desk(desk, records))
+            self.outbox.put(self.mail.fold_desk_records(desk, records))
             self.clocks.advance_events(desk.desk.now)
         else:
             self._route_records(part, self.owned.routes[part], records)
@@ -328,17 +328,17 @@ class Flow(WorkerState):
     def _feed_events(self, owned: OwnedShard, records: Sequence[Any]) -> None:
         # Labels that led to something come first: the step says entries, then events.
         if owned.shard.is_due:
-            self.outbox.put(self.mail.of_step(owned, self.training.position))
+            self.outbox.put(self.mail.pack_step(owned, self.training.position))
         events_n = owned.shard.shard.events_n
         owned.shard.feed(self.decoder, records, records[-1].offset + 1)
         self.clocks.note_feeding()
         self.agenda.give(Fed(owned.shard.shard.events_n - events_n, owned.shard.shard.now))
         owned.read_at = records[-1].timestamp / 1_000
-        if told := owned.off_clock_told():
+        if told := owned.describe_off_clock():
             self.agenda.warn(told)
         self.clocks.advance_events(owned.shard.shard.admission.clock.sure)
-        self.outbox.put(self.mail.of_step(owned, self.training.position))
-        for told in self.mail.hidden_told():
+        self.outbox.put(self.mail.pack_step(owned, self.training.position))
+        for told in self.mail.describe_hidden():
             self.agenda.warn(told)
 
     def _route_records(self, part: Part, route: Route, records: Sequence[Any]) -> None:
@@ -347,18 +347,18 @@ class Flow(WorkerState):
         if part.topic == self.settings.kafka.answers:
             decoder, now = self.answers_decoder, self.clocks.events
             for record in records:
-                parcel.to_desks += self.mail.of_answer(decoder, part, record, now)
+                parcel.to_desks += self.mail.post_answer(decoder, part, record, now)
         else:
             for record in records:
                 change = wire.drift_of(record.value or b"")
                 if change is not None:
                     self.clocks.advance_events(change.at)
-                    self.training.drifted(change)
+                    self.training.note_drift(change)
             self.hand_over()
         route.position = stop
 
-        def arrived() -> None:
+        def note_arrival() -> None:
             route.arrived = stop
 
-        parcel.arrived = arrived
+        parcel.arrived = note_arrival
         self.outbox.put(parcel)

@@ -27,7 +27,7 @@ from ..messages import (
     Withdrawal,
 )
 from ..observe.answers import AnswersDecoder
-from ..observe.clock import off_clock_told
+from ..observe.clock import describe_off_clock
 from ..privacy import WHOLE, Privacy
 from ..request_ids import desk_of
 from ..settings.kafka import KafkaSettings
@@ -38,7 +38,7 @@ from .orders import DESK as ORDERS_DESK
 from .orders import is_order, order_of
 from .parcels import Parcel, Post
 from .records import Record, headers_for, letter_headers, place_headers
-from .sealed import REQUESTS_TOPIC, Seals, opened_answer
+from .sealed import REQUESTS_TOPIC, Seals, unseal_answer
 from .shards import PartitionShard
 from .steps import Taken
 from .topic_ids import TopicIds
@@ -64,13 +64,13 @@ class OwnedShard:
     read_at: float | None = None
     is_off_clock_told: bool = False
 
-    def off_clock_told(self) -> str:
+    def describe_off_clock(self) -> str:
         """What is to be said of events far from the clock, once."""
         clock = self.shard.shard.admission.clock
         if self.is_off_clock_told or not (clock.ahead_n or clock.behind_n):
             return ""
         self.is_off_clock_told = True
-        told = off_clock_told(clock.ahead_n, clock.behind_n)
+        told = describe_off_clock(clock.ahead_n, clock.behind_n)
         return f"the clock of partition {self.shard.partition}: {told}"
 
 
@@ -112,14 +112,14 @@ class Mail:
     shards_n: int = 1
     _is_hidden_told: bool = False
 
-    def hidden_told(self) -> list[str]:
+    def describe_hidden(self) -> list[str]:
         """What is to be said, once, of features that requests were to show and none had."""
         if self._is_hidden_told or not (told := self.privacy.missing()):
             return []
         self._is_hidden_told = True
         return told
 
-    def of_step(self, owned: OwnedShard, training: int) -> Parcel:
+    def pack_step(self, owned: OwnedShard, training: int) -> Parcel:
         """The step that an owned shard is due, on its way; the next one follows it."""
         # Also where it was ours before: after what another wrote between, only a first step counts.
         is_first = not owned.is_begun
@@ -130,14 +130,14 @@ class Mail:
         self.told(taken.outputs)
         owned.end += 1
         owned.shard.journal = offset
-        parcel = self.of_outputs(owned, taken, offset)
+        parcel = self.pack_outputs(owned, taken, offset)
         parcel.journal = Post(
             self.kafka.journal, wire.value_of(taken.step), partition=owned.shard.partition
         )
         parcel.offset = offset
         return parcel
 
-    def of_outputs(
+    def pack_outputs(
         self, owned: OwnedShard, taken: Taken, offset: int, sent: frozenset[bytes] = frozenset()
     ) -> Parcel:
         """The outputs of a step that is in the journal, less what was `sent` before.
@@ -145,11 +145,11 @@ class Mail:
         `sent` are ids of requests and values of drift changes.
         """
 
-        def arrived() -> None:
+        def note_arrival() -> None:
             owned.done, owned.arrived = offset, max(owned.arrived, taken.step.stop)
 
         now = owned.shard.shard.admission.clock.sure
-        parcel = Parcel(arrived)
+        parcel = Parcel(note_arrival)
         for output in taken.outputs:
             if isinstance(output, LabelRequested):
                 if output.request_id.encode() in sent:
@@ -157,13 +157,13 @@ class Mail:
                 if self._bytes_of(output) + OVERHEAD_BYTES > self.kafka.request_bytes_max:
                     self._refuse_request(output, now, parcel)
                     continue
-                parcel.to_desks.append(self.to_desk(output, now))
+                parcel.to_desks.append(self.post_to_desk(output, now))
             if isinstance(output, RequestRescored):
-                parcel.to_desks.append(self.to_desk(output, now))
+                parcel.to_desks.append(self.post_to_desk(output, now))
             if isinstance(output, DriftChanged) and wire.value_of(output) in sent:
                 continue
             if isinstance(output, InputRejected) and output.source:
-                self.count(output)
+                self.count_rejection(output)
                 record = taken.letters.get(output.position)
                 if record is not None:
                     letter = self._make_letter(
@@ -171,7 +171,7 @@ class Mail:
                     )
                     parcel.to_others.append(letter)
                     continue
-            parcel.to_others += self._to_others(output)
+            parcel.to_others += self._post_to_others(output)
         return parcel
 
     def _bytes_of(self, request: LabelRequested) -> int:
@@ -197,33 +197,35 @@ class Mail:
         slim = msgspec.structs.replace(request, features={}, prediction={}, served=None)
         detail = f"its request is above kafka.request_bytes_max, {self.kafka.request_bytes_max}"
         withdrawal = Withdrawal(request_id=request.request_id, at=now, reason="too large to send")
-        parcel.to_desks += [self.to_desk(slim, now), self.to_desk(withdrawal, now)]
-        parcel.to_others += self._to_others(
+        parcel.to_desks += [self.post_to_desk(slim, now), self.post_to_desk(withdrawal, now)]
+        parcel.to_others += self._post_to_others(
             InputRejected(reason=Reason.OVERSIZE, detail=detail, at=now, input_id=request.event_id)
         )
 
-    def of_answer(self, decoder: AnswersDecoder, part: Part, record: Any, now: float) -> list[Post]:
+    def post_answer(
+        self, decoder: AnswersDecoder, part: Part, record: Any, now: float
+    ) -> list[Post]:
         """What a record on the topic of answers leads to."""
         source = f"{part.topic}, partition {part.partition}"
-        value = opened_answer(self.seals, record, source, record.timestamp / 1_000)
+        value = unseal_answer(self.seals, record, source, record.timestamp / 1_000)
         if isinstance(value, InputRejected):
-            return [self.rejected(value, record, part.topic, part.partition)]
+            return [self.reject_record(value, record, part.topic, part.partition)]
         if is_order(record):
             order = order_of(value, record, part, self.shards_n)
             if isinstance(order, InputRejected):
-                return [self.rejected(order, record, part.topic, part.partition)]
+                return [self.reject_record(order, record, part.topic, part.partition)]
             is_for_all = isinstance(order, ErasureOrdered)
             desks = range(self.kafka.desk_partitions) if is_for_all else (ORDERS_DESK,)
-            return [self.to_desk(order, now, desk) for desk in desks]
+            return [self.post_to_desk(order, now, desk) for desk in desks]
         headers = headers_for(decoder, [record])
         return [
-            self.rejected(answer, record, part.topic, part.partition)
+            self.reject_record(answer, record, part.topic, part.partition)
             if isinstance(answer, InputRejected)
-            else self.to_desk(answer, now)
+            else self.post_to_desk(answer, now)
             for answer in decoder.decode([value], source, [record.offset], headers)
         ]
 
-    def to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
+    def post_to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
         """An entry for the log of the desk that has its request, or of this one."""
         if desk is None:
             assert isinstance(entry, LabelRequested | RequestRescored | Answer | Withdrawal)
@@ -235,10 +237,10 @@ class Mail:
             headers=wire.now_headers(now),
         )
 
-    def _to_others(self, output: Output) -> list[Post]:
+    def _post_to_others(self, output: Output) -> list[Post]:
         """Where an output goes beside a desk; rounds are told in the metrics only."""
         if isinstance(output, QuestionChanged):
-            return self._to_others(output.record)
+            return self._post_to_others(output.record)
         output = self._hide_private(output)
         kafka, value = self.kafka, wire.value_of(output)
         match output:
@@ -260,13 +262,13 @@ class Mail:
             source=source,
             position=record.offset,
         )
-        return self.rejected(rejection, record, self.kafka.desk, record.partition)
+        return self.reject_record(rejection, record, self.kafka.desk, record.partition)
 
-    def rejected(
+    def reject_record(
         self, rejection: InputRejected, record: Record, topic: str, partition: int
     ) -> Post:
         """The dead letter of a record that no part ever saw."""
-        self.count(rejection)
+        self.count_rejection(rejection)
         return self._make_letter(rejection, record, topic, partition)
 
     def _make_letter(
@@ -278,11 +280,11 @@ class Mail:
         headers = letter_headers(record, topic, partition, self.kafka.request_bytes_max)
         return Post(self.kafka.rejects, value, key=record.key, headers=headers)
 
-    def count(self, rejection: InputRejected) -> None:
+    def count_rejection(self, rejection: InputRejected) -> None:
         """One more that no part saw."""
         self.rejected_n[rejection.reason] = self.rejected_n.get(rejection.reason, 0) + 1
 
-    def of_desk(self, owned: OwnedDesk, records: Sequence[Any]) -> Parcel:
+    def fold_desk_records(self, owned: OwnedDesk, records: Sequence[Any]) -> Parcel:
         """Fold these records of the desk's log; what has to be said of them."""
         parcel = Parcel(lambda: None)
         for record in records:
@@ -298,18 +300,18 @@ class Mail:
                     continue
                 if origin is not None and owned.is_new:
                     origin, owned.is_new = origin._replace(before=NOWHERE), False
-                parcel.to_others += self._of_said(said.output, origin)
+                parcel.to_others += self._post_said(said.output, origin)
         position = owned.desk.position
 
-        def arrived() -> None:
+        def note_arrival() -> None:
             owned.arrived = position
 
-        parcel.arrived = arrived
+        parcel.arrived = note_arrival
         return parcel
 
-    def _of_said(self, output: End | Unended, origin: Origin | None) -> list[Post]:
+    def _post_said(self, output: End | Unended, origin: Origin | None) -> list[Post]:
         if isinstance(output, InputRejected | QuestionChanged):
-            return self._to_others(output)
+            return self._post_to_others(output)
         assert origin is not None
         entry = Post(
             self.kafka.training,
@@ -322,4 +324,4 @@ class Mail:
             return [entry]
         if output.reason == ERASED:
             output = msgspec.structs.replace(output, event_id="")
-        return [entry, *self._to_others(output)]
+        return [entry, *self._post_to_others(output)]

@@ -119,7 +119,7 @@ def open_ordered(
     if part.labels_n == 0:
         why = f"its part of {order.labels_n} labels for {order.shards_n} partitions is none"
         return [], [Followed(order=name_of(order), why=why)]
-    outputs = shard.ordered(part)
+    outputs = shard.open_ordered_round(part)
     asked_n = sum(isinstance(output, LabelRequested) for output in outputs)
     rounds = [o.round_n for o in outputs if isinstance(o, RoundOpened)]
     round_n = rounds[0] if rounds else -1
@@ -129,7 +129,7 @@ def open_ordered(
     return outputs, [told]
 
 
-def rolled_back(
+def tell_roll_back(
     partition: int, entry: ModelRolledBack | InputRejected
 ) -> tuple[list[Output], list[Followed]]:
     """What a shard says of an order to roll back: where it is refused, one of them tells people."""
@@ -143,7 +143,7 @@ def rolled_back(
     return [], [Followed(order=name, model_version=entry.model_version)]
 
 
-def erase_ordered(
+def erase_for_order(
     shard: Shard, partition: int, order: ErasureOrdered, told: SubjectErased | None
 ) -> list[Followed]:
     """Forget a person in a shard; the first one also says what desk and trainer forgot."""

@@ -109,7 +109,7 @@ def labelled_requests(
     first = (yield Look((training,)))[training].first
     tapes, found = Tapes({training: first}), set[str]()
     yield from tapes.begin()
-    while records := (yield from tapes.piece(training, tapes.ends[training])):
+    while records := (yield from tapes.read_piece(training, tapes.ends[training])):
         for record in records:
             match wire.entry_of(record):
                 case (LabelSettled() as label, _) if is_wanted(label):
@@ -151,7 +151,7 @@ class OrdersTold:
         first = (yield Look((part,)))[part].first
         tapes = Tapes({part: max(first, self._place)})
         yield from tapes.begin()
-        while records := (yield from tapes.piece(part, tapes.ends[part])):
+        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
             for record in records:
                 # Few are orders: those are decoded.
                 entry = wire.entry_of(record) if b"Ordered" in (record.value or b"")[:40] else None
@@ -174,7 +174,7 @@ class OrdersTold:
         first = (yield Look((part,)))[part].first
         tapes = Tapes({part: max(first, journal.place)})
         yield from tapes.begin()
-        while records := (yield from tapes.piece(part, tapes.ends[part])):
+        while records := (yield from tapes.read_piece(part, tapes.ends[part])):
             for record in records:
                 step = journal.takes(record)
                 for told in () if step is None else step.orders:

@@ -72,7 +72,7 @@ def fold_record(log: TrainingLog, record: Record) -> Routine[Folded | None]:
 
 def fold_until(log: TrainingLog, tapes: Tapes, part: Part, stop: int) -> Routine[None]:
     """Fold a training log up to this offset."""
-    while records := (yield from tapes.piece(part, stop)):
+    while records := (yield from tapes.read_piece(part, stop)):
         for record in records:
             yield from fold_record(log, record)
 
@@ -119,7 +119,7 @@ class Recovery:
         end = tapes.ends[self._journal]
         is_any = tapes.lost[self._journal] > 0
         at = ChainEnd(shard.journal, writer)
-        while (record := (yield from tapes.next(self._journal, end))) is not None:
+        while (record := (yield from tapes.read_next(self._journal, end))) is not None:
             if until is not None and record.offset > until:
                 break
             step = wire.step_of(record)
@@ -183,7 +183,7 @@ class Recovery:
 
     def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:
         """Fold the training log up to this offset, and tell the shard."""
-        while records := (yield from self._tapes.piece(self._training, training)):
+        while records := (yield from self._tapes.read_piece(self._training, training)):
             for record in records:
                 entry = yield from fold_record(log, record)
                 if entry is not None:
@@ -206,7 +206,7 @@ class Recovery:
             shard.seek(step.start)
         check_place(self._events, step.stop, tapes.ends[self._events])
         read_n = 0
-        while records := (yield from tapes.piece(self._events, step.stop)):
+        while records := (yield from tapes.read_piece(self._events, step.stop)):
             read_n += len(records)
             shard.feed(self._decoder, records, step.stop)
         self._events_n += read_n

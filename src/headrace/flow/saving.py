@@ -11,25 +11,25 @@ from collections.abc import Mapping
 from ..learn.training_log import TrainingLog
 from ..state import frozen
 from .effects import Commit, Part, Routine, Save, Saving
-from .topic_ids import written_ids
+from .topic_ids import write_ids
 from .worker_state import WorkerState
 
 
-def frozen_log(log: TrainingLog) -> bytes:
+def freeze_log(log: TrainingLog) -> bytes:
     """The state of a training log as bytes."""
     return frozen.freeze(log, kind="training")
 
 
 def savings_of(flow: WorkerState) -> tuple[Saving, ...]:
     """The model, and of the shards and desks those of which all was sent."""
-    training, position = frozen_log(flow.training.log), flow.training.position
+    training, position = freeze_log(flow.training.log), flow.training.position
     erasures_n = flow.training.log.erasures_n
     found = [Saving("training", 0, training, {"training": position}, erasures_n=erasures_n)]
     for owned in flow.owned.writing_shards():
         # A rebalance may have come between, and what it decided is not all sent.
         if not owned.shard.is_due and owned.done == owned.shard.journal:
             positions = owned.shard.places(position, owned.writer)
-            positions["topics"] = written_ids(flow.places.topic_ids.kept)
+            positions["topics"] = write_ids(flow.places.topic_ids.kept)
             number = owned.shard.partition
             blob = owned.shard.freeze()
             found.append(Saving("shard", number, blob, positions, training, erasures_n))

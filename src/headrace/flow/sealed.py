@@ -29,7 +29,7 @@ def key_of(record: Record) -> str:
     return (record.key or b"").decode("utf-8", "replace")
 
 
-def opened_answer(
+def unseal_answer(
     seals: Seals | None, record: Record, source: str, at: float
 ) -> bytes | InputRejected:
     """The value of an answer's record, or why it can't be had."""

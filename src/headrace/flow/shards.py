@@ -46,7 +46,7 @@ from ..settings.fields import Section
 from ..shard import Shard
 from ..state import frozen
 from ..wiring import make_schema, make_shard
-from .orders import Followed, erase_ordered, open_ordered, rolled_back
+from .orders import Followed, erase_for_order, open_ordered, tell_roll_back
 from .records import Record as KafkaRecord
 from .records import headers_for
 from .share import share_of
@@ -115,7 +115,7 @@ class PartitionShard:
         elif isinstance(entry, CapClaimed):
             self._allow_spending(self.spent, log.caps)
         elif isinstance(entry, ErasureOrdered):
-            self._add_followed([], erase_ordered(self.shard, self.partition, entry, log.erased))
+            self._add_followed([], erase_for_order(self.shard, self.partition, entry, log.erased))
         elif not isinstance(entry, RulesInUse):
             self._hear_end(entry)
 
@@ -128,17 +128,17 @@ class PartitionShard:
 
     def _hear_end(self, entry: Entry | InputRejected) -> None:
         if isinstance(entry, ModelAdopted | ModelRolledBack):
-            self.shard.adopted()
+            self.shard.restart_watches()
         if isinstance(entry, RoundOrdered):
             self._add_followed(*open_ordered(self.shard, self.partition, entry))
         elif isinstance(entry, ModelRolledBack | InputRejected):
-            self._add_followed(*rolled_back(self.partition, entry))
+            self._add_followed(*tell_roll_back(self.partition, entry))
         elif isinstance(entry, RequestEnded):
             schema = self.shard.schema
             label = getattr(entry, "label", None)
             if label is not None:
                 schema.class_code(label)
-            self._add(self.shard.ended(entry))
+            self._add(self.shard.take_end(entry))
 
     def feed(self, decoder: Decoder, records: Sequence[KafkaRecord], stop: int) -> None:
         """Take these records of the partition, from `position` on; the next one is at `stop`."""
@@ -167,7 +167,7 @@ class PartitionShard:
             pass
 
     def _advance_clock(self, now: float) -> list[Output]:
-        return self._add(self.shard.advanced(now))
+        return self._add(self.shard.advance_clock(now))
 
     def _next_deadline(self) -> float | None:
         return self.shard.next_deadline()

@@ -37,7 +37,7 @@ class GrownError(Exception):
     """The events have more partitions than when the flow began."""
 
 
-def unborn(
+def make_unborn(
     settings: Settings, partition: int, partitions_n: int
 ) -> tuple[PartitionShard, TrainingLog, Positions]:
     """A shard before its first event, the training log that it sees, and where it stands."""
@@ -68,7 +68,7 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
     found = yield Look((part,), is_of_group=True)
     flow.places.topic_ids.check(found)
     first, end, committed = found[part].first, found[part].end, found[part].committed or 0
-    heard = flow.training.log.heard(number)
+    heard = flow.training.log.last_end_of(number)
     check_place(part, max(desk.position, heard[0] + 1), end)
     if committed > end:
         flow.agenda.warn(
@@ -115,9 +115,9 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
     owned = OwnedShard(
         shard, found.journal_end, found.done, arrived=shard.position, writer=found.writer
     )
-    sent = yield from _sent_since(flow, found)
+    sent = yield from _find_sent(flow, found)
     if found.unsent is not None:
-        flow.outbox.put(flow.mail.of_outputs(owned, found.unsent, shard.journal, sent))
+        flow.outbox.put(flow.mail.pack_outputs(owned, found.unsent, shard.journal, sent))
     # The trainer of this worker goes on meanwhile, and may have been behind.
     while shard.training != flow.training.position:
         if shard.training < flow.training.position:
@@ -152,7 +152,7 @@ def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
         )
     claim = shard.claim(caps)
     if claim is not None:
-        parcel = flow.mail.of_step(owned, flow.training.position)
+        parcel = flow.mail.pack_step(owned, flow.training.position)
         parcel.to_others.append(
             Post(flow.settings.kafka.training, wire.value_of(claim), partition=0)
         )
@@ -195,7 +195,7 @@ def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Re
             found = yield from recovery.run(shard, log, writer=str(positions["writer"]))
         except UnusableError as error:
             flow.agenda.warn(f"the snapshot of partition {number} is passed over: {error}")
-            shard, log, positions = unborn(flow.settings, number, flow.partitions_n["events"])
+            shard, log, positions = make_unborn(flow.settings, number, flow.partitions_n["events"])
         else:
             kept = found.topics
             flow.places.topic_ids.check_kept(kept, f"the journal of partition {number}")
@@ -208,7 +208,7 @@ def _parts_of(kafka: KafkaSettings, number: int) -> tuple[Part, ...]:
     return (*numbered, Part(kafka.desk, 0), Part(kafka.training, 0))
 
 
-def _sent_since(flow: WorkerState, found: Recovered) -> Routine[frozenset[bytes]]:
+def _find_sent(flow: WorkerState, found: Recovered) -> Routine[frozenset[bytes]]:
     """What is on its topic already of what is in doubt: ids of requests, changes of drift whole."""
     kafka, outputs = flow.settings.kafka, found.unsent.outputs if found.unsent else []
     since_ms, sent = max(0, found.since_ms - DOUBT_MS), set[bytes]()

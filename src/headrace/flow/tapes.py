@@ -35,7 +35,7 @@ class Tapes:
             self.ends[part], self.lost[part] = end, max(0, first - start)
             self._places[part] = max(start, first)
 
-    def piece(self, part: Part, stop: int) -> Routine[list[Any]]:
+    def read_piece(self, part: Part, stop: int) -> Routine[list[Any]]:
         """Records before offset `stop` that were not read yet; empty if there are none left.
 
         They must be there already: this waits for them.
@@ -46,7 +46,7 @@ class Tapes:
             piece.append(ahead.popleft())
         return piece
 
-    def next(self, part: Part, stop: int) -> Routine[Any | None]:
+    def read_next(self, part: Part, stop: int) -> Routine[Any | None]:
         """The next record before offset `stop`; None if there is none left."""
         yield from self._read_ahead(part, stop)
         ahead = self._ahead[part]
@@ -74,6 +74,6 @@ def read_since(parts: tuple[Part, ...], since_ms: int) -> Routine[list[Any]]:
     tapes, read = Tapes(starts), list[Any]()
     yield from tapes.begin()
     for part in parts:
-        while piece := (yield from tapes.piece(part, tapes.ends[part])):
+        while piece := (yield from tapes.read_piece(part, tapes.ends[part])):
             read += piece
     return read

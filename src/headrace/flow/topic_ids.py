@@ -38,14 +38,16 @@ class TopicIds:
         """Raises `BadInput` for a log without which nobody can go on, and that was made anew."""
         for part, bounds in found.items():
             if self.is_other(part, bounds) and part.topic in self._setting_of and self._are_checked:
-                raise _made_anew(part.topic, "while this worker ran")
+                raise _fault_of_new_topic(part.topic, "while this worker ran")
 
     def check_kept(self, kept: Mapping[str, str], where: str) -> None:
         """The same for ids by setting that were kept `where`."""
         for topic, setting in self._setting_of.items():
             now = self._seen.get(topic, "")
             if self._are_checked and now and kept.get(setting, now) != now:
-                raise _made_anew(topic, f"since {where} was written, or that is of another cluster")
+                raise _fault_of_new_topic(
+                    topic, f"since {where} was written, or that is of another cluster"
+                )
 
     @property
     def kept(self) -> dict[str, str]:
@@ -54,7 +56,7 @@ class TopicIds:
         return {name: one for name, one in found.items() if one}
 
 
-def _made_anew(topic: str, when: str) -> BadInput:
+def _fault_of_new_topic(topic: str, when: str) -> BadInput:
     return BadInput(
         f"{topic} was deleted and made anew {when}: what we know of it is of another log. Give the "
         "topic a new name in [kafka], or begin anew with headrace reset; where all of its records "
@@ -62,10 +64,10 @@ def _made_anew(topic: str, when: str) -> BadInput:
     )
 
 
-def written_ids(ids: Mapping[str, str]) -> str:
+def write_ids(ids: Mapping[str, str]) -> str:
     """Ids as one line, for the places of a snapshot.
 
-    >>> written_ids({"events": "Gq3", "desk": "x_1"})
+    >>> write_ids({"events": "Gq3", "desk": "x_1"})
     'desk=x_1 events=Gq3'
     """
     return " ".join(f"{name}={one}" for name, one in sorted(ids.items()))

@@ -151,7 +151,7 @@ class Training:
             self._attempt = Attempt(job.job_id)
             self._run(job)
 
-    def retrained(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
+    def end_retraining(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
         """The retraining of this number is over."""
         attempt = self._attempt_of(job_id)
         if attempt is not None:
@@ -159,12 +159,12 @@ class Training:
 
     # ------------------------------------------------------------------------------- deciding
 
-    def drifted(self, change: DriftChanged) -> None:
+    def note_drift(self, change: DriftChanged) -> None:
         """A shard's drift level changed: the decider will order a retraining, once."""
         if change.level == DriftLevel.DRIFT.name and not self.log.has_answered(change.at):
             self._drifts.append(change)
 
-    def decisions(self, now: float) -> list[Entry]:
+    def take_decisions(self, now: float) -> list[Entry]:
         """What the decider has to write to the log now; nothing for anybody else.
 
         A drift that many partitions see within one retraining for drift leads to one, not to many.
@@ -174,9 +174,9 @@ class Training:
             return []
         trainer, found = self.trainer, list[Entry]()
         if drifts and not (trainer.retrainings.open_job is not None and self._is_for_drift):
-            found += trainer.order("drift", drifts[-1].at)
+            found += trainer.order_retraining("drift", drifts[-1].at)
         if not found:
-            found += trainer.due(now)
+            found += trainer.order_due(now)
         job = trainer.retrainings.open_job
         attempt = self._attempt_of(job.job_id) if job is not None else None
         if job is not None and attempt is not None and attempt.is_over:

@@ -154,11 +154,11 @@ class WorkerState:
         """What labels led to, and what the decider has to say."""
         for owned in self.owned.writing_shards():
             if owned.shard.is_due:
-                self.outbox.put(self.mail.of_step(owned, self.training.position))
+                self.outbox.put(self.mail.pack_step(owned, self.training.position))
         # What follows in the log may have decided already.
         if self.is_caught_up and self.clocks.has_events:
             due = self.training.trainer.next_deadline()
-            for entry in self.training.decisions(self.clocks.read_for(due)):
+            for entry in self.training.take_decisions(self.clocks.read_for(due)):
                 self.write_entry(wire.value_of(entry))
 
     def write_entry(self, value: bytes) -> None:

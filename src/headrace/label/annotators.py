@@ -78,7 +78,7 @@ class Annotator:
         new = {"timed_n": 0, "log_s": 0.0, "log_squares": 0.0, "steadiness": Steadiness()}
         return new | fields | {"gold_n": 0, "gold_right_n": 0, "by_class": {}}
 
-    def answered(self, answer: Answer, latency_s: float) -> None:
+    def count_answer(self, answer: Answer, latency_s: float) -> None:
         """Count an answer that came so many seconds after its request."""
         log_s = math.log(max(1.0, latency_s))
         self.answers_n += 1
@@ -203,11 +203,11 @@ class Annotators:
         """The share of answers that are wrong, from disagreement; see `error_of`."""
         return error_of(self._alpha, classes_n)
 
-    def answered(self, answer: Answer, latency_s: float) -> None:
+    def count_answer(self, answer: Answer, latency_s: float) -> None:
         """Count an answer that was accepted; `latency_s` is the time since its request."""
-        self._counts(answer.annotator).answered(answer, latency_s)
+        self._find_counts(answer.annotator).count_answer(answer, latency_s)
 
-    def compared(self, answers: Sequence[Answer], label: str | None, sign: int) -> None:
+    def count_comparisons(self, answers: Sequence[Answer], label: str | None, sign: int) -> None:
         """Count (`sign` 1) or take back (-1) the answers that stand in one ended request.
 
         `label` is the class it has, if any: disputes tell of agreement as well, but nobody can be
@@ -217,12 +217,12 @@ class Annotators:
             return
         self._alpha.count([a.label for a in answers if a.label is not None], sign)
         for answer in _with_others(answers, label):
-            annotator = self._counts(answer.annotator)
+            annotator = self._find_counts(answer.annotator)
             annotator.compared_n += sign
             annotator.agreed_n += sign * (answer.label == label)
             annotator.count_class(str(label), sign, sign * (answer.label == label))
 
-    def measured(self, before: Compared, after: Compared, at: float) -> None:
+    def count_gold_answers(self, before: Compared, after: Compared, at: float) -> None:
         """Count answers to gold questions about one request: those after instead of those before.
 
         Both are answers, and the truth; who is measured for the first time is watched too. `at` is
@@ -230,16 +230,18 @@ class Annotators:
         """
         for (answers, truth), sign in ((before, -1), (after, 1)):
             for answer in _select_naming(answers, truth):
-                annotator = self._counts(answer.annotator)
+                annotator = self._find_counts(answer.annotator)
                 annotator.gold_n += sign
                 annotator.gold_right_n += sign * (answer.label == truth)
                 annotator.count_class(str(truth), sign, sign * (answer.label == truth))
         known = {answer.annotator for answer in _select_naming(*before)}
         for answer in _select_naming(*after):
             if answer.annotator not in known:
-                self._counts(answer.annotator).steadiness.compared(answer.label == after[1], at)
+                self._find_counts(answer.annotator).steadiness.note_comparison(
+                    answer.label == after[1], at
+                )
 
-    def watched(self, before: Compared, after: Compared, at: float) -> None:
+    def watch_agreement(self, before: Compared, after: Compared, at: float) -> None:
         """Tell each watch of those who are compared with a label now and were not before.
 
         Both are what stands in a request, and its label; `at` is when that changed, seconds.
@@ -249,10 +251,10 @@ class Annotators:
         known = {answer.annotator for answer in _with_others(*before)}
         for answer in _with_others(*after):
             if answer.annotator not in known:
-                watch = self._counts(answer.annotator).steadiness
-                watch.compared(answer.label == after[1], at)
+                watch = self._find_counts(answer.annotator).steadiness
+                watch.note_comparison(answer.label == after[1], at)
 
-    def _counts(self, name: str) -> Annotator:
+    def _find_counts(self, name: str) -> Annotator:
         """A name never leaves `by_name`, so what is taken back is taken where it was counted."""
         annotator = self.by_name.get(name)
         if annotator is None:
@@ -273,7 +275,7 @@ def _select_naming(answers: Sequence[Answer], label: str | None) -> list[Answer]
     return [answer for answer in answers if answer.label is not None] if label is not None else []
 
 
-def joined(parts: Sequence[Annotators]) -> Annotators:
+def merge_annotators(parts: Sequence[Annotators]) -> Annotators:
     """The counts of several desks together; annotators in order of the desks."""
     whole = Annotators(annotators_max=sum(part.annotators_max for part in parts))
     for part in parts:

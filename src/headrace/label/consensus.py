@@ -108,7 +108,7 @@ class Majority:
         return Outcome(label, label is not None, _sorted(tally))
 
 
-def reheard(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
+def hear_again(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
     """What all answers amount to once a second opinion was given; this always decides.
 
     By majority the label is the class that more than half of those who named one have named: with
@@ -116,7 +116,7 @@ def reheard(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
 
     >>> def says(annotator, label):
     ...     return Answer(request_id="r", annotator=annotator, label=label, at=0.0)
-    >>> reheard([says("al", "spam"), says("bo", "ham")], Majority())
+    >>> hear_again([says("al", "spam"), says("bo", "ham")], Majority())
     Outcome(label=None, is_decided=True, tally={'ham': 1, 'spam': 1}, probability=None)
     """
     beyond_n = len(answers) + 1
@@ -124,7 +124,7 @@ def reheard(answers: Sequence[Answer], consensus: Consensus) -> Outcome:
     return replace(heard, is_decided=True)
 
 
-def taken_as_truth(answers: Sequence[Answer], truth: str) -> Outcome:
+def take_as_truth(answers: Sequence[Answer], truth: str) -> Outcome:
     """The outcome where an expert has named the class: it is the label, whatever others say."""
     tally = Counter(answer.label for answer in answers if answer.label is not None)
     return Outcome(truth, True, _sorted(tally), 1.0)

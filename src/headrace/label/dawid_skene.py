@@ -77,7 +77,8 @@ class Reliability:
     >>> known = Reliability(["ham", "spam"])
     >>> for i in range(60):
     ...     truth, other = ("ham", "spam") if i % 2 else ("spam", "ham")
-    ...     known.ended(f"r{i}", [("al", truth), ("bo", truth), ("cy", other if i % 3 else truth)])
+    ...     said = [("al", truth), ("bo", truth), ("cy", other if i % 3 else truth)]
+    ...     known.replace_answers(f"r{i}", said)
     >>> known.posterior([("al", "ham"), ("cy", "spam")])["ham"] > 0.9
     True
     """
@@ -107,10 +108,10 @@ class Reliability:
         total = sum(self._of_class.values()) / UNIT + len(classes)
         belief = {k: (self._of_class.get(k, 0) / UNIT + 1.0) / total for k in classes}
         for voice in voices:
-            self.hear(belief, voice)
+            self.hear_voice(belief, voice)
         return belief
 
-    def hear(self, belief: dict[str, float], voice: Voice) -> None:
+    def hear_voice(self, belief: dict[str, float], voice: Voice) -> None:
         """Change the probabilities of classes by one more voice."""
         annotator, said = voice
         rows = self.said.get(annotator, {})
@@ -126,7 +127,9 @@ class Reliability:
         for truth in belief:
             belief[truth] /= total
 
-    def ended(self, request_id: str, voices: Sequence[Voice], known: str | None = None) -> None:
+    def replace_answers(
+        self, request_id: str, voices: Sequence[Voice], known: str | None = None
+    ) -> None:
         """What stands in an ended request now, instead of what stood in it before."""
         heard = Heard(request_id, tuple(voices[:VOICES_MAX]), known)
         place = self._place_of.get(request_id)
@@ -160,7 +163,7 @@ class Reliability:
     def _remove_request(self, place: int) -> None:
         heard = self._window[place]
         if heard is not None:
-            self._count(heard, {})
+            self._count_units(heard, {})
             self._window[place] = None
             del self._place_of[heard.request_id]
 
@@ -169,18 +172,18 @@ class Reliability:
         known = heard.known
         posterior = self.posterior(heard.voices) if known is None else {known: 1.0}
         units = {truth: round(p * UNIT) for truth, p in posterior.items()}
-        self._count(heard, {truth: n for truth, n in units.items() if n})
+        self._count_units(heard, {truth: n for truth, n in units.items() if n})
 
-    def _count(self, heard: Heard, units: dict[str, int]) -> None:
+    def _count_units(self, heard: Heard, units: dict[str, int]) -> None:
         """Let a request count with these units of each class, instead of those before."""
         changes = {truth: units.get(truth, 0) - n for truth, n in heard.units.items()}
         changes |= {truth: n for truth, n in units.items() if truth not in heard.units}
         heard.units = units
         for truth, change in changes.items():
             if change:
-                self._change(heard.voices, truth, change)
+                self._change_counts(heard.voices, truth, change)
 
-    def _change(self, voices: Iterable[Voice], truth: str, change: int) -> None:
+    def _change_counts(self, voices: Iterable[Voice], truth: str, change: int) -> None:
         _add(self._of_class, truth, change)
         for annotator, said in voices:
             rows = self.said.setdefault(annotator, {})
@@ -271,7 +274,9 @@ class DawidSkene:
         self, request_id: str, answers: Sequence[Answer], *, known: str | None = None
     ) -> None:
         """Learn from what stands in an ended request now, instead of what stood before."""
-        self.reliability.ended(request_id, [(a.annotator, a.label) for a in answers], known)
+        self.reliability.replace_answers(
+            request_id, [(a.annotator, a.label) for a in answers], known
+        )
 
 
 def _likeliest(tally: dict[str, int], belief: dict[str, float]) -> str | None:

@@ -61,14 +61,14 @@ from ..request_ids import base_id, opinion_ids
 from ..settings import LabelSettings, SchemaSettings
 from .annotators import Annotators, Turnaround
 from .answers import fault_of, rejection_of
-from .consensus import Consensus, Outcome, reheard, standing, taken_as_truth, voice
+from .consensus import Consensus, Outcome, hear_again, standing, take_as_truth, voice
 from .counts import Counts
 from .dawid_skene import DawidSkene, consensus_of
 from .further import ask_further, drop_questions, take_back
 from .gold import GoldQuestions
 from .ledger import Entry, Gold, Ledger
 from .outcomes import Erased, Revised, message_of
-from .spelling import spelt
+from .spelling import spell_class
 
 ANSWERS_KEPT_MIN = 100
 
@@ -83,11 +83,11 @@ class Desk:
     `classes_max`. Raises `BadSettings` if more than that are declared.
 
     >>> desk = Desk(LabelSettings(deadline_s=60), classes=["ham"], classes_max=10)
-    >>> _ = desk.requested(LabelRequested(
+    >>> _ = desk.open_request(LabelRequested(
     ...     request_id="r1", event_id="e1", at=0.0, event_at=0.0, deadline=60.0, features={"x": 1},
     ...     reason="round", strategy="margin", utility=0.9, threshold=0.5, propensity=0.3,
     ...     model_version=0, prediction={"ham": 1.0}, round_n=0, seq=0))
-    >>> [settled] = desk.answered(Answer(request_id="r1", label="spam", at=5.0), now=6.0)
+    >>> [settled] = desk.take_answer(Answer(request_id="r1", label="spam", at=5.0), now=6.0)
     >>> settled.label, settled.at, desk.classes, desk.open_n
     ('spam', 6.0, ('ham', 'spam'), 0)
     """
@@ -167,12 +167,12 @@ class Desk:
         return self._ledger.find_asked(request_id) is not None
 
     def next_deadline(self) -> float | None:
-        """The earliest deadline at which `advanced` will have something to decide. O(1)."""
+        """The earliest deadline at which `advance_clock` will have something to decide. O(1)."""
         return self._ledger.next_deadline()
 
     # ------------------------------------------------------------------------------- changing
 
-    def requested(self, request: LabelRequested) -> list[RequestWithdrawn]:
+    def open_request(self, request: LabelRequested) -> list[RequestWithdrawn]:
         """Open a request. One that is known already is counted and ignored.
 
         One for an opinion about a label that is no longer remembered is withdrawn at once.
@@ -184,10 +184,10 @@ class Desk:
         if request.opinion_n > 1 and self._find_first(request) is None:
             entry = self._ledger.find(request.request_id)
             assert entry is not None
-            return [self._withdrawn(entry, "its first request is forgotten", request.at)]
+            return [self._withdraw_entry(entry, "its first request is forgotten", request.at)]
         return []
 
-    def answered(self, answer: Answer, now: float) -> list[Said]:
+    def take_answer(self, answer: Answer, now: float) -> list[Said]:
         """Take an answer; what it changed, or why it was rejected. It never raises.
 
         Reasons of a rejection: `bad_answer`, `unknown_request`, `late_answer`, `too_many_classes`,
@@ -195,7 +195,7 @@ class Desk:
         """
         fault = fault_of(answer)
         if not fault:
-            answer, fault = spelt(answer, self._classes, self._schema)
+            answer, fault = spell_class(answer, self._classes, self._schema)
         if fault:
             return [self._reject_answer(answer, now, Reason.BAD_ANSWER, fault)]
         entry = self._ledger.find_asked(answer.request_id)
@@ -218,18 +218,18 @@ class Desk:
         if not (label is None or label in self._classes or len(self._classes) < self.classes_max):
             detail = f"{label!r} would be one class more than {self.classes_max}"
             return [self._reject_answer(answer, now, Reason.TOO_MANY_CLASSES, detail)]
-        take = self._take_opinion if entry.request.opinion_n > 1 else self._take
-        said = (self._take_gold if is_gold else take)(entry, answer, now)
+        take = self._enter_opinion_answer if entry.request.opinion_n > 1 else self._enter_answer
+        said = (self._enter_gold_answer if is_gold else take)(entry, answer, now)
         return [*said, *self.gold.mix_in(said, self._ledger, self.counts.gold, now)]
 
-    def advanced(self, now: float) -> list[Revised | RequestExpired | QuestionChanged]:
+    def advance_clock(self, now: float) -> list[Revised | RequestExpired | QuestionChanged]:
         """What falls due up to `now`, by (deadline, order of requests)."""
         outputs: list[Revised | RequestExpired | QuestionChanged] = []
-        for entry in self._ledger.due(now):
+        for entry in self._ledger.pop_due(now):
             request = entry.request
             at = max(request.deadline, request.at)
             was_open = not entry.has_ended
-            outcomes = self._judge(entry, at, is_closing=True, is_late=False)
+            outcomes = self._judge_entry(entry, at, is_closing=True, is_late=False)
             if was_open and not outcomes:
                 self.counts.requests.expired_n += 1
                 outputs.append(
@@ -245,7 +245,7 @@ class Desk:
             outputs += self.gold.mix_in(outcomes, self._ledger, self.counts.gold, at)
         return outputs
 
-    def withdrawn(
+    def take_withdrawal(
         self, withdrawal: Withdrawal, now: float
     ) -> list[RequestWithdrawn | Revised | InputRejected]:
         """As `withdraw`, for a message from outside: an unknown request is a rejection."""
@@ -267,12 +267,12 @@ class Desk:
         if entry.has_ended:
             opinions = (self._ledger.find(one) for one in opinion_ids(request_id))
             open_ones = [one for one in opinions if one is not None and not one.has_ended]
-            return [self._withdrawn(one, reason, now) for one in open_ones]
+            return [self._withdraw_entry(one, reason, now) for one in open_ones]
         entry.is_withdrawn = True
-        outcomes = self._judge(entry, now, is_closing=True, is_late=False)
-        return [*outcomes] or [self._withdrawn(entry, reason, now)]
+        outcomes = self._judge_entry(entry, now, is_closing=True, is_late=False)
+        return [*outcomes] or [self._withdraw_entry(entry, reason, now)]
 
-    def rescored(self, said: RequestRescored) -> list[RequestWithdrawn | Revised]:
+    def rescore_request(self, said: RequestRescored) -> list[RequestWithdrawn | Revised]:
         """The model has moved: an open request has another priority, or ends as in `withdraw`.
 
         One that has ended is left alone, and so are opinions about its label.
@@ -294,7 +294,7 @@ class Desk:
         found = [entry for one in sorted(request_ids) if (entry := self._ledger.find(one))]
         has_label = any(entry.revision >= 0 and entry.label is not None for entry in found)
         ended_n = sum(entry.has_ended for entry in found)
-        gone = [self._withdrawn(entry, reason, now) for entry in found if not entry.has_ended]
+        gone = [self._withdraw_entry(entry, reason, now) for entry in found if not entry.has_ended]
         questions = [one for entry in found for one in drop_questions(entry, reason, now)]
         for entry in found:
             self._ledger.erase(entry.request.request_id)
@@ -303,7 +303,7 @@ class Desk:
 
     # ---------------------------------------------------------------------------------- parts
 
-    def _take(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
+    def _enter_answer(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
         """Enter a valid answer that is not there yet."""
         wanted_n = entry.request.answers_wanted
         who = voice(answer, wanted_n)
@@ -318,13 +318,13 @@ class Desk:
         if answer.request_id in entry.further:
             entry.further[answer.request_id] = True
         self._count_answer(answer, before, is_late, now - entry.request.at)
-        outcomes = self._judge(entry, now, is_closing=is_late, is_late=is_late)
+        outcomes = self._judge_entry(entry, now, is_closing=is_late, is_late=is_late)
         if entry.has_ended:
             is_shown = len(self._standing(entry)) < wanted_n
             return [*outcomes, *(take_back(entry, now, is_shown=is_shown) if outcomes else ())]
         return [*ask_further(entry, self._standing(entry), self.settings.answers_max, now)]
 
-    def _take_gold(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
+    def _enter_gold_answer(self, entry: Entry, answer: Answer, now: float) -> list[Said]:
         """Enter a valid answer to a gold question: it changes what is known of its annotator."""
         gold = entry.gold
         assert gold is not None
@@ -334,10 +334,10 @@ class Desk:
         gold.answers.append(answer)
         self.counts.gold.answers_n += 1
         self._count_answer(answer, before, False, now - gold.asked[answer.request_id])
-        self._learn(entry, now)
+        self._learn_reliability(entry, now)
         return []
 
-    def _take_opinion(
+    def _enter_opinion_answer(
         self, entry: Entry, answer: Answer, now: float
     ) -> list[Revised | InputRejected]:
         """Enter a valid answer to a request for an opinion: it is one about the first request."""
@@ -359,9 +359,9 @@ class Desk:
         first.answers.append(answer)
         self._count_answer(answer, before, entry.is_late(now), now - entry.request.at)
         if entry.has_ended:
-            return [*self._judge(first, now, is_closing=True, is_late=False)]
-        self._ledger.record(entry, answer.label)
-        self._ledger.wait(entry, False)
+            return [*self._judge_entry(first, now, is_closing=True, is_late=False)]
+        self._ledger.record_outcome(entry, answer.label)
+        self._ledger.note_waiting(entry, False)
         return [self._enter_opinion(first, entry.request.opinion_n, now)]
 
     def _enter_opinion(self, first: Entry, opinion_n: int, at: float) -> Revised:
@@ -369,12 +369,12 @@ class Desk:
         if first.opinion_n == 1:
             first.asked_about = first.label
         first.opinion_n = opinion_n
-        changed = self._judge(first, at, is_closing=True, is_late=False)
+        changed = self._judge_entry(first, at, is_closing=True, is_late=False)
         self.counts.requests.count_opinion(first.label, about=first.asked_about)
         if changed:
             return changed[0]
-        self._ledger.record(first, first.label)
-        outcome = self._heard(first, is_closing=True)
+        self._ledger.record_outcome(first, first.label)
+        outcome = self._hear_answers(first, is_closing=True)
         return self._make_outcome(first, outcome, at, is_late=False, confirms=True)
 
     def _find_first(self, request: LabelRequested) -> Entry | None:
@@ -399,9 +399,9 @@ class Desk:
         self.counts.answers.accept(answer, before, is_late=is_late)
         latency_s = max(0.0, waited_s)
         self.turnaround.add(latency_s)
-        self.annotators.answered(answer, latency_s)
+        self.annotators.count_answer(answer, latency_s)
 
-    def _withdrawn(self, entry: Entry, reason: str, at: float) -> RequestWithdrawn:
+    def _withdraw_entry(self, entry: Entry, reason: str, at: float) -> RequestWithdrawn:
         """End a request without a label."""
         entry.is_withdrawn = True
         self.counts.requests.withdrawn_n += 1
@@ -411,31 +411,33 @@ class Desk:
             request_id=request.request_id, event_id=request.event_id, at=at, reason=reason
         )
 
-    def _judge(self, entry: Entry, at: float, *, is_closing: bool, is_late: bool) -> list[Revised]:
+    def _judge_entry(
+        self, entry: Entry, at: float, *, is_closing: bool, is_late: bool
+    ) -> list[Revised]:
         """Hear all answers of a request again; its new outcome, if that is one."""
-        outcome = self._heard(entry, is_closing=is_closing)
+        outcome = self._hear_answers(entry, is_closing=is_closing)
         if not entry.has_ended and not outcome.is_decided:
             return []
         # An ended request that lost its outcome to a correction waits for its deadline again.
         is_waiting = not outcome.is_decided and not is_closing
         if entry.has_ended and outcome.label == entry.label:
             self._count_standing(entry, at)
-            self._ledger.wait(entry, is_waiting)
+            self._ledger.note_waiting(entry, is_waiting)
             return []
-        self._record(entry, outcome.label, at, is_waiting)
+        self._record_outcome(entry, outcome.label, at, is_waiting)
         self.counts.requests.count_outcome(outcome.label, entry.revision)
         if outcome.label is not None and not entry.revision:
             self.labels_n[outcome.label] = self.labels_n.get(outcome.label, 0) + 1
         return [self._make_outcome(entry, outcome, at, is_late)]
 
-    def _heard(self, entry: Entry, *, is_closing: bool) -> Outcome:
+    def _hear_answers(self, entry: Entry, *, is_closing: bool) -> Outcome:
         """What all answers of a request amount to."""
         answers = self._standing(entry)
         truth = self.gold.truth_of(answers)
         if truth is not None:
-            return taken_as_truth(answers, truth)
+            return take_as_truth(answers, truth)
         if entry.opinion_n > 1:
-            return reheard(answers, self._consensus)
+            return hear_again(answers, self._consensus)
         return self._consensus.decide(
             answers,
             wanted_n=entry.request.answers_wanted,
@@ -446,23 +448,25 @@ class Desk:
     def _close_entry(self, entry: Entry, at: float) -> None:
         """End a request without a label."""
         entry.is_paid_back = self.settings.late_answers == "refused"
-        self._record(entry, None, at)
+        self._record_outcome(entry, None, at)
 
-    def _record(self, entry: Entry, label: str | None, at: float, is_waiting: bool = False) -> None:
-        self._ledger.record(entry, label)
+    def _record_outcome(
+        self, entry: Entry, label: str | None, at: float, is_waiting: bool = False
+    ) -> None:
+        self._ledger.record_outcome(entry, label)
         self._count_standing(entry, at)
-        self._ledger.wait(entry, is_waiting)
+        self._ledger.note_waiting(entry, is_waiting)
 
     def _count_standing(self, entry: Entry, at: float) -> None:
         """Put into the annotators' statistics what stands now, instead of what stood before."""
         before = entry.accounted
-        self.annotators.compared(*before, sign=-1)
+        self.annotators.count_comparisons(*before, sign=-1)
         entry.accounted = (tuple(self._standing(entry)), entry.label)
-        self.annotators.compared(*entry.accounted, sign=1)
-        self.annotators.watched(before, entry.accounted, at)
-        self._learn(entry, at)
+        self.annotators.count_comparisons(*entry.accounted, sign=1)
+        self.annotators.watch_agreement(before, entry.accounted, at)
+        self._learn_reliability(entry, at)
 
-    def _learn(self, entry: Entry, at: float) -> None:
+    def _learn_reliability(self, entry: Entry, at: float) -> None:
         """Let the statistics and the consensus know what the answers tell of who errs."""
         answers, truth = self.gold.compare(entry, self.annotators, at)
         learn = getattr(self._consensus, "ended", None)

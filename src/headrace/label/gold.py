@@ -75,14 +75,14 @@ class GoldQuestions:
         truth = self.truth_of(answers)
         if gold is not None:
             before, gold.accounted = gold.accounted, (_standing(entry, gold), truth)
-            annotators.measured(before, gold.accounted, at)
+            annotators.count_gold_answers(before, gold.accounted, at)
         if truth is None:
             return answers, None
-        self._keep(entry)
+        self._keep_turn(entry)
         others = tuple(answer for answer in answers if answer.annotator not in self.experts)
         return others + (gold.accounted[0] if gold is not None else ()), truth
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep_turn(self, entry: Entry) -> None:
         """The truth of a request is known: it waits for its turn, if it does not yet."""
         request_id = entry.request.request_id
         if self.share and request_id not in self.known and _has_turns(entry):
@@ -101,16 +101,16 @@ class GoldQuestions:
         asked = []
         for one in said if self.share else ():
             if isinstance(one, LabelSettled) and one.revision == 0 and self._is_due(one.request_id):
-                entry = self._next(ledger)
+                entry = self._take_turn(ledger)
                 if entry is not None:
-                    asked.append(self._ask(entry, ledger, at))
+                    asked.append(self._ask_gold(entry, ledger, at))
         counts.asked_n += len(asked)
         return asked
 
     def _is_due(self, request_id: str) -> bool:
         return self._chance.uniform(PURPOSE, request_id) < self.share
 
-    def _ask(self, entry: Entry, ledger: Ledger, at: float) -> QuestionChanged:
+    def _ask_gold(self, entry: Entry, ledger: Ledger, at: float) -> QuestionChanged:
         request = entry.request
         asked_n = len(entry.gold.asked) if entry.gold is not None else 0
         question = replace(
@@ -120,10 +120,10 @@ class GoldQuestions:
             deadline=at + (request.deadline - request.at),
         )
         ledger.ask_gold(entry, question.request_id, at)
-        self._keep(entry)
+        self._keep_turn(entry)
         return QuestionChanged(at=at, record=question)
 
-    def _next(self, ledger: Ledger) -> Entry | None:
+    def _take_turn(self, ledger: Ledger) -> Entry | None:
         """The request whose turn it is; those that are forgotten or in doubt by now lose theirs."""
         while self.known:
             request_id = next(iter(self.known))

@@ -173,7 +173,7 @@ class Ledger:
         entry.gold.asked[question_id] = at
         self._gold[question_id] = entry.request.request_id
 
-    def record(self, entry: Entry, label: str | None) -> None:
+    def record_outcome(self, entry: Entry, label: str | None) -> None:
         """Give a request its next outcome; the first one ends it."""
         entry.label = label
         entry.revision += 1
@@ -198,19 +198,19 @@ class Ledger:
         for question_id in gold.asked if gold is not None else ():
             del self._gold[question_id]
 
-    def wait(self, entry: Entry, is_waiting: bool) -> None:
+    def note_waiting(self, entry: Entry, is_waiting: bool) -> None:
         """Note whether the deadline of a request will still decide something."""
         if is_waiting and not entry.is_waiting:
             self._push_deadline(entry)
         entry.is_waiting = is_waiting
         self._drop_settled()
 
-    def due(self, now: float) -> list[Entry]:
+    def pop_due(self, now: float) -> list[Entry]:
         """Requests whose deadline is at or before `now`, by (deadline, order); each once."""
         entries = []
         while self._deadlines and self._deadlines[0][0] <= now:
             deadline = heapq.heappop(self._deadlines)
-            entry = self._waiting(deadline)
+            entry = self._find_waiting(deadline)
             if entry is not None:
                 entry.is_waiting = False
                 entries.append(entry)
@@ -225,7 +225,7 @@ class Ledger:
         """Most requests are settled long before their deadline, which would stay in the heap until
         then; so at twice its size after the last clearing the heap is cleared of those."""
         if len(self._deadlines) >= self._heap_max:
-            self._deadlines = [d for d in self._deadlines if self._waiting(d) is not None]
+            self._deadlines = [d for d in self._deadlines if self._find_waiting(d) is not None]
             heapq.heapify(self._deadlines)
             self._heap_max = 2 * len(self._deadlines) + HEAP_SLACK_N
         request = entry.request
@@ -234,10 +234,10 @@ class Ledger:
     def _drop_settled(self) -> None:
         """The head of the heap is always a deadline that matters, so that reading it changes
         nothing."""
-        while self._deadlines and self._waiting(self._deadlines[0]) is None:
+        while self._deadlines and self._find_waiting(self._deadlines[0]) is None:
             heapq.heappop(self._deadlines)
 
-    def _waiting(self, deadline: tuple[float, int, str]) -> Entry | None:
+    def _find_waiting(self, deadline: tuple[float, int, str]) -> Entry | None:
         """The request that this deadline belongs to, if it still waits for it."""
         _, order, request_id = deadline
         entry = self.find(request_id)

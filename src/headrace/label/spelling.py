@@ -10,15 +10,17 @@ from ..messages import Answer
 from ..settings import SchemaSettings
 
 
-def spelt(answer: Answer, known: Collection[str], schema: SchemaSettings) -> tuple[Answer, str]:
+def spell_class(
+    answer: Answer, known: Collection[str], schema: SchemaSettings
+) -> tuple[Answer, str]:
     """The answer with its class as in `known`; and what is wrong with that, empty if nothing.
 
     Space around a class is dropped, unless a known one has it.
 
     >>> said = Answer(request_id="r", label=" TRUE ", at=0.0)
-    >>> spelt(said, ["false", "true"], SchemaSettings(class_spelling="join"))[0].label
+    >>> spell_class(said, ["false", "true"], SchemaSettings(class_spelling="join"))[0].label
     'true'
-    >>> spelt(said, ["ham", "spam"], SchemaSettings(classes_closed=True))[1]
+    >>> spell_class(said, ["ham", "spam"], SchemaSettings(classes_closed=True))[1]
     "class 'TRUE' is none of schema.classes, and schema.classes_closed is true"
     """
     if answer.label is None or answer.label in known:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..observe.drift.glr import MEMORY_N, SCALES, compared
+from ..observe.drift.glr import MEMORY_N, SCALES, compare_shares
 from ..observe.drift.lines import nats
 
 ALARM_EVERY_N = 10_000
@@ -43,11 +43,11 @@ class Steadiness:
 
     >>> watch = Steadiness()
     >>> for i in range(300):
-    ...     watch.compared(i % 10 != 0, at=float(i))
+    ...     watch.note_comparison(i % 10 != 0, at=float(i))
     >>> watch.falls_n
     0
     >>> for i in range(300, 330):
-    ...     watch.compared(i % 2 != 0, at=float(i))
+    ...     watch.note_comparison(i % 2 != 0, at=float(i))
     >>> watch.falls_n, watch.fall
     (1, Fall(at=318.0, agreed_n=10, n=20, agreed_before_n=269, before_n=299))
     """
@@ -57,7 +57,7 @@ class Steadiness:
     falls_n: int = 0
     fall: Fall | None = None
 
-    def compared(self, has_agreed: bool, at: float) -> None:
+    def note_comparison(self, has_agreed: bool, at: float) -> None:
         """Take in one comparison with a settled label, at `at`, seconds."""
         self.disagreed = (self.disagreed << 1 | (not has_agreed)) & _KEPT
         self.n = min(self.n + 1, MEMORY_N)
@@ -69,7 +69,7 @@ class Steadiness:
                 break
             hits_n = (self.disagreed & mask).bit_count()
             before_n, hits_before_n = self.n - n, total_n - hits_n
-            gain = compared(hits_n, n, hits_before_n, before_n)
+            gain = compare_shares(hits_n, n, hits_before_n, before_n)
             if gain > best:
                 best, found = gain, Fall(at, n - hits_n, n, before_n - hits_before_n, before_n)
         if best >= _LINE and found is not None:

@@ -94,13 +94,15 @@ class Caps:
         asked = claim.cap, claim.money, claim.partitions_n
         have_claimed = [self.holds(i, *asked) for i in range(claim.partitions_n)]
         if claim.cap is not None:
-            self._limits |= _raised(self._limits, claim.cap, have_claimed)
+            self._limits |= _raise_limits(self._limits, claim.cap, have_claimed)
         if claim.money is not None:
-            self._money |= _raised(self._money, claim.money, have_claimed)
+            self._money |= _raise_limits(self._money, claim.money, have_claimed)
         return True
 
 
-def _raised(limits: Mapping[int, int], total: int, have_claimed: list[bool]) -> dict[int, int]:
+def _raise_limits(
+    limits: Mapping[int, int], total: int, have_claimed: list[bool]
+) -> dict[int, int]:
     """The limits that rise when what nobody holds is handed out.
 
     Whoever has least gets first, and nobody more than its part. What is due to partitions that have

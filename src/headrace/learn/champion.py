@@ -80,17 +80,17 @@ class Champion:
             return self.learner
         return RiverPart(committee, self.learner.schema)
 
-    def apart(self, part: P) -> P:
+    def set_apart(self, part: P) -> P:
         """The part with a schema of its own: the stream's goes on growing while it trains."""
         part.attach(copy.deepcopy(self.learner.schema))
         return part
 
-    def returning(self, part: Part) -> Part:
+    def copy_returning(self, part: Part) -> Part:
         """A copy of a displaced part that knows the classes that came since."""
         if isinstance(part, RiverPart):
             now = self.part()
             assert isinstance(now, RiverPart)
-            return part.beside(now)
+            return part.copy_beside(now)
         return part.copy()
 
     def as_version(self, number: int) -> Version:

@@ -105,7 +105,7 @@ def _make_anew(trainer: Trainer) -> None:
     trainer.retrainings.drop()
     trainer.versions.forget()
     trainer.displaced.look_at(trainer.memory.examples(), trainer.schema)
-    trainer.champion.adopt(_trained_anew(trainer))
+    trainer.champion.adopt(_train_anew(trainer))
     trainer.twins = Twins(trainer.champion.learner, trainer.settings.twins_share, trainer.chance)
 
 
@@ -124,10 +124,10 @@ def _parts_of(trainer: Trainer) -> list[Part]:
     return parts if displaced.trial is None else [*parts, displaced.trial.part]
 
 
-def _trained_anew(trainer: Trainer) -> Part:
+def _train_anew(trainer: Trainer) -> Part:
     """What a retraining makes anew, trained from nothing on the examples that are left."""
     champion = trainer.champion
-    unlearned = champion.apart(champion.part().unlearned())
+    unlearned = champion.set_apart(champion.part().unlearned())
     examples = tuple(trainer.memory.examples())
     if not examples:
         return unlearned

@@ -27,7 +27,7 @@ from river import base
 from ..errors import BadInput, BadSettings
 from .committee.blas import one_thread
 from .estimator_columns import EstimatorColumns
-from .failures import told
+from .failures import describe_error
 from .schema_view import Floats, SchemaView
 from .scoring import Scorer
 from .scoring_inputs import Inputs
@@ -142,13 +142,13 @@ class SklearnClassifier(base.Classifier):
         fitted = None
         if len(known) > 1:
             try:
-                fitted = self._fitted_on_memory(columns, known)
+                fitted = self._fit_on_memory(columns, known)
             except Exception:
                 if self._fitted is not None or len(self._memory) >= FEW_N:
                     raise
         self._columns, self._known, self._fitted = columns, known, fitted
 
-    def _fitted_on_memory(self, columns: EstimatorColumns, known: list[int]) -> Any:
+    def _fit_on_memory(self, columns: EstimatorColumns, known: list[int]) -> Any:
         fitted = _clone_seeded(self.estimator, self.seed)
         if self._is_incremental:
             for example in self._memory:
@@ -226,10 +226,10 @@ class SklearnClassifier(base.Classifier):
             for start in range(0, n, BLOCK_N):
                 part = rows[start : start + BLOCK_N]
                 block[: len(part)], block[len(part) :] = part, 0.0
-                found[start : start + BLOCK_N] = self._asked(block, m)[: len(part)]
+                found[start : start + BLOCK_N] = self._ask_estimator(block, m)[: len(part)]
         return found
 
-    def _asked(self, block: Floats, m: int) -> Floats:
+    def _ask_estimator(self, block: Floats, m: int) -> Floats:
         if hasattr(self._fitted, "predict_proba"):
             return np.asarray(self._fitted.predict_proba(block), dtype=np.float64)
         codes = np.asarray(self._fitted.predict(block), dtype=np.intp)
@@ -320,7 +320,9 @@ def _faults_of_fit(model: SklearnClassifier) -> list[str]:
             stranger._fit()
             stranger.predict_proba_one({"x": 1.0})
     except Exception as error:
-        return [f"{type(model.estimator).__name__} can't be fitted and asked: {told(error)}"]
+        return [
+            f"{type(model.estimator).__name__} can't be fitted and asked: {describe_error(error)}"
+        ]
     return []
 
 

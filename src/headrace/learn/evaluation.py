@@ -26,7 +26,7 @@ from .anytime import Bets
 from .estimate import ONE, Estimate, Sums, estimate_of
 from .quality import Quality, quality_of
 
-__all__ = ["Estimate", "Evaluation", "Quality", "judged"]
+__all__ = ["Estimate", "Evaluation", "Quality", "join_evaluations"]
 
 # A window is so many blocks, and moves by one block at a time.
 BLOCKS_N = 50
@@ -47,17 +47,17 @@ class Evaluation:
     """The state: guesses of the last events in blocks, requests that judge them, and the bins.
 
     Only requests of an event's *first* chance (the draw on arrival; with rounds the first round
-    after it too) are announced by `asked`; a label bought later teaches, it does not judge. Two
-    windows of events are remembered, so that labels may be late by a window; later ones count in
-    `estimate_all` only, and can't be revised.
+    after it too) are announced by `note_asked`; a label bought later teaches, it does not judge.
+    Two windows of events are remembered, so that labels may be late by a window; later ones count
+    in `estimate_all` only, and can't be revised.
 
     >>> evaluation = Evaluation(window_n=100)
     >>> guesses = evaluation.guess(np.full(200, 0.9))
-    >>> evaluation.seen(guesses)
+    >>> evaluation.count_events(guesses)
     >>> for seq in range(0, 200, 10):
-    ...     evaluation.asked(seq, f"r{seq}", guesses[seq], 0.9)
-    ...     evaluation.chance(f"r{seq}", 0.1)
-    ...     evaluation.labelled(f"r{seq}", seq % 40 != 0)
+    ...     evaluation.note_asked(seq, f"r{seq}", guesses[seq], 0.9)
+    ...     evaluation.note_chance(f"r{seq}", 0.1)
+    ...     evaluation.note_label(f"r{seq}", seq % 40 != 0)
     >>> found = evaluation.estimate()
     >>> found.from_seq, found.to_seq, found.labels_n, round(found.accuracy, 3)
     (100, 200, 10, 0.8)
@@ -101,16 +101,16 @@ class Evaluation:
         """What guesses rest on: as long as it is the same object, so is what `guess` gives."""
         return self.bins.seen
 
-    def reach(self, events_n: int) -> None:
-        """So many events arrived; their guesses may follow later, by `seen`.
+    def reach_events(self, events_n: int) -> None:
+        """So many events arrived; their guesses may follow later, by `count_events`.
 
         Later by less than a window: blocks that leave the memory have all theirs.
         """
         for number in range(self.events_n // self.block_n, (events_n - 1) // self.block_n + 1):
             if number not in self.blocks:
-                self._block(number)
+                self._open_block(number)
 
-    def seen(self, guesses: NDArray[np.float64]) -> None:
+    def count_events(self, guesses: NDArray[np.float64]) -> None:
         """So many events arrived, in the order of their numbers; `guesses` is what `guess` gave.
 
         NaN instead for an event that was predicted before there was a model: it has no accuracy.
@@ -120,7 +120,7 @@ class Evaluation:
         start = 0
         while start < len(units):
             end = min(len(units), start + self.block_n - self.events_n % self.block_n)
-            block = self._block(self.events_n // self.block_n)
+            block = self._open_block(self.events_n // self.block_n)
             predicted_n = int(np.count_nonzero(is_predicted[start:end]))
             block.guess_sum += int(units[start:end].sum())
             block.events_n += predicted_n
@@ -128,15 +128,15 @@ class Evaluation:
             self.events_n += end - start
             start = end
 
-    def _block(self, number: int) -> _Block:
+    def _open_block(self, number: int) -> _Block:
         """The newest block, opened if need be; the one that is too old then joins the past."""
         if number not in self.blocks:
             self.blocks[number] = _Block()
             if len(self.blocks) > 2 * self.window_blocks_n:
-                self._forget(next(iter(self.blocks)))
+                self._forget_block(next(iter(self.blocks)))
         return self.blocks[number]
 
-    def _forget(self, number: int) -> None:
+    def _forget_block(self, number: int) -> None:
         block = self.blocks.pop(number)
         self.past.events_n += block.events_n
         self.past.guess_sum += block.guess_sum
@@ -156,8 +156,8 @@ class Evaluation:
 
     # ----------------------------------------------------------------------------- requests
 
-    def asked(self, seq: int, request_id: str, guess: float, confidence: float) -> None:
-        """The event of this number, already `seen`, was asked about at its first chance.
+    def note_asked(self, seq: int, request_id: str, guess: float, confidence: float) -> None:
+        """The event of this number, already counted, was asked about at its first chance.
 
         With a guess of NaN the event was not predicted, and its label judges nothing.
         """
@@ -172,13 +172,13 @@ class Evaluation:
             self.past.asked_n += 1
             self._keep_late(request_id, request)
 
-    def chance(self, request_id: str, propensity: float) -> None:
+    def note_chance(self, request_id: str, propensity: float) -> None:
         """The probability, in (0, 1], with which a first chance asks about this event.
 
         It is known on arrival, or, with rounds, in the first one after, maybe after the label.
         A request with one below 1e-9 or above 1 is forgotten: no budget has such chances.
         """
-        request = self._known(request_id)
+        request = self._find_request(request_id)
         if request is None or request.propensity is not None:
             return
         if not _PROPENSITY_MIN <= propensity <= 1.0:
@@ -187,45 +187,47 @@ class Evaluation:
             self.late.pop(request_id, None)
             return
         request.propensity = float(propensity)
-        self._settle(request_id, request)
+        self._settle_request(request_id, request)
 
-    def labelled(self, request_id: str, right: bool, label: str = "", predicted: str = "") -> None:
+    def note_label(
+        self, request_id: str, right: bool, label: str = "", predicted: str = ""
+    ) -> None:
         """The label came; `right` tells whether the prediction made on arrival is that label.
 
         `label` and `predicted`, its class and the one that was predicted, are for `quality`.
         Called again for the same request it revises the judgement. The bins keep what they learnt
         first: it fades anyway.
         """
-        request = self._known(request_id)
+        request = self._find_request(request_id)
         if request is None:
             return
         request.is_right = bool(right)
         request.label, request.predicted = label, predicted
         request.is_ended = False
-        self._settle(request_id, request)
+        self._settle_request(request_id, request)
 
     def remembers(self, request_id: str) -> bool:
         """Whether this request judges, or may yet."""
-        return self._known(request_id) is not None
+        return self._find_request(request_id) is not None
 
-    def guessed(self, request_id: str) -> float | None:
+    def guess_of(self, request_id: str) -> float | None:
         """The chance of being right that a judging request was given; None when not known."""
-        request = self._known(request_id)
+        request = self._find_request(request_id)
         return None if request is None else request.guess
 
-    def ended(self, request_id: str) -> None:
+    def end_request(self, request_id: str) -> None:
         """No label will come, or the one that came is withdrawn."""
-        request = self._known(request_id)
+        request = self._find_request(request_id)
         if request is None:
             return
         request.is_right = None
         request.is_ended = True
         self.late.pop(request_id, None)
 
-    def _known(self, request_id: str) -> _Request | None:
+    def _find_request(self, request_id: str) -> _Request | None:
         return self.requests.get(request_id) or self.late.get(request_id)
 
-    def _settle(self, request_id: str, request: _Request) -> None:
+    def _settle_request(self, request_id: str, request: _Request) -> None:
         """Label and chance are both known, perhaps: then the label is fit to judge and to teach."""
         if not request.is_judge:
             return
@@ -300,7 +302,7 @@ class Evaluation:
         return sums
 
 
-def judged(evaluations: Sequence[Evaluation]) -> tuple[Estimate, Estimate, Quality]:
+def join_evaluations(evaluations: Sequence[Evaluation]) -> tuple[Estimate, Estimate, Quality]:
     """Of several shards together: `estimate`, `estimate_all` and `quality`, from one look at each.
 
     Only the estimates of a single one say of which of its events they speak.

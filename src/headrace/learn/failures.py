@@ -27,8 +27,8 @@ class Failures:
     """The first failure of each act.
 
     >>> failures = Failures()
-    >>> failures.note("learn", ValueError("could not convert string to float: 'n/a'"))
-    >>> failures.note("learn", KeyError("amount"))
+    >>> failures.note_failure("learn", ValueError("could not convert string to float: 'n/a'"))
+    >>> failures.note_failure("learn", KeyError("amount"))
     >>> failures.first
     {'learn': "ValueError: could not convert string to float: 'n/a'"}
     """
@@ -36,17 +36,17 @@ class Failures:
     def __init__(self) -> None:
         self.first: dict[Act, str] = {}
 
-    def note(self, act: Act, error: Exception | str) -> None:
+    def note_failure(self, act: Act, error: Exception | str) -> None:
         """Keep it if it is the first."""
         if act not in self.first:
-            self.first[act] = told(error)
+            self.first[act] = describe_error(error)
 
 
 class FailedEvents:
     """Events on which a model that has learned failed: `n`, of which the latest `in_row_n`.
 
     >>> failed = FailedEvents()
-    >>> failed.count(np.array([[np.nan, np.nan], [0.5, 0.5], [np.nan, np.nan]]))
+    >>> failed.count_failed(np.array([[np.nan, np.nan], [0.5, 0.5], [np.nan, np.nan]]))
     >>> failed.n, failed.in_row_n
     (2, 1)
     """
@@ -55,7 +55,7 @@ class FailedEvents:
         self.n = 0
         self.in_row_n = 0
 
-    def count(self, probabilities: NDArray[np.float64]) -> None:
+    def count_failed(self, probabilities: NDArray[np.float64]) -> None:
         """These events, shape (n, k), with a row of NaN where the model failed."""
         if not probabilities.shape[1]:
             return
@@ -100,7 +100,7 @@ def check_start(
     )
 
 
-def told(error: Exception | str) -> str:
+def describe_error(error: Exception | str) -> str:
     """An exception on one line: its type and its text."""
     if isinstance(error, str):
         return error

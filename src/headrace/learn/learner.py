@@ -52,7 +52,7 @@ class Learner:
     [[0.5, 0.5]]
     >>> [learner.learn(np.array([x]), int(x > 50)) for x in (1.0, 4.0, 90.0, 99.0)]
     [True, True, True, True]
-    >>> learner.right(np.array([3.0]), 0)
+    >>> learner.is_right(np.array([3.0]), 0)
     True
     """
 
@@ -271,7 +271,7 @@ class Learner:
 
     def count_unlearnable(self, error: Exception | str) -> None:
         """A label could not be learned, by this error or for this reason."""
-        self.failures.note("learn", error)
+        self.failures.note_failure("learn", error)
         self.unlearnable_n += 1
         self.failed_in_row_n += 1
 
@@ -289,7 +289,7 @@ class Learner:
         """How many river classifiers a committee has; 0 of any other model."""
         return len(self.model.river_places()) if self._table is not None else 0
 
-    def evidence_told(self) -> dict[str, Any]:
+    def describe_evidence(self) -> dict[str, Any]:
         """How much evidence a committee has and how old it is, seconds; None of other models."""
         committee = self.model if self._table is not None else None
         return {
@@ -326,7 +326,7 @@ class Learner:
         self._compile()
         return found_n
 
-    def right(
+    def is_right(
         self,
         row: Floats,
         code: int,
@@ -343,7 +343,7 @@ class Learner:
     def predict_row(
         self, row: Floats, context: Context | None = None, original: Features | None = None
     ) -> Floats:
-        """Class probabilities of one row, shape (k,), as `right` sees them: by river.
+        """Class probabilities of one row, shape (k,), as `is_right` sees them: by river.
 
         A committee pools what its members said on arrival, if the `context` has that. NaN where it
         failed.
@@ -466,7 +466,7 @@ class Learner:
                     found[code] = float(probability)
         except Exception as error:  # as in learn
             if self.learned_n:
-                self.failures.note("predict", error)
+                self.failures.note_failure("predict", error)
             return [math.nan] * k
         return found
 
@@ -484,7 +484,7 @@ class Learner:
             return good
         is_silent = (lowest >= 0.0) & (total == 0.0) | (not self.learned_n)
         if not (is_good | is_silent).all():
-            self.failures.note("predict", "its probabilities are no distribution")
+            self.failures.note_failure("predict", "its probabilities are no distribution")
         safe = np.where(is_good, total, 1.0)[:, np.newaxis]
         otherwise = np.where(is_silent, 1.0 / found.shape[1], np.nan)[:, np.newaxis]
         answers: Floats = np.where(is_good[:, np.newaxis], found / safe, otherwise)

@@ -40,7 +40,7 @@ class MixedNB(naive_bayes.GaussianNB):
 
     def learn_one(self, x: dict[Hashable, Any], y: Any) -> None:
         """Learn the numbers as river does, and count the texts."""
-        numbers, texts = _apart(x)
+        numbers, texts = _split_features(x)
         super().learn_one(numbers, y)  # type: ignore[no-untyped-call]
         of_class = self.text_counts.setdefault(y, {})
         for name, text in texts.items():
@@ -50,7 +50,7 @@ class MixedNB(naive_bayes.GaussianNB):
 
     def joint_log_likelihood(self, x: dict[Hashable, Any]) -> Any:
         """Log prior plus the log likelihood of every feature, by class."""
-        numbers, texts = _apart(x)
+        numbers, texts = _split_features(x)
         joint: Any = super().joint_log_likelihood(numbers)  # type: ignore[no-untyped-call]
         for label in joint:
             joint[label] += sum(self.log_chance(label, name, texts[name]) for name in texts)
@@ -63,6 +63,6 @@ class MixedNB(naive_bayes.GaussianNB):
         return math.log((counts.get(text, 0) + 1) / (sum(counts.values()) + values_n + 1))
 
 
-def _apart(x: dict[Hashable, Any]) -> tuple[dict[Hashable, Any], dict[Hashable, str]]:
+def _split_features(x: dict[Hashable, Any]) -> tuple[dict[Hashable, Any], dict[Hashable, str]]:
     numbers = {name: value for name, value in x.items() if not isinstance(value, str)}
     return numbers, {name: value for name, value in x.items() if isinstance(value, str)}

@@ -53,7 +53,7 @@ def build(
 naive-bayes, tree, adaptive-tree, forest, knn, or module:function; did you mean 'forest'?
     """
     if ":" in name_or_path:
-        model = as_model(_imported(name_or_path, options or {}))
+        model = as_model(_import_model(name_or_path, options or {}))
     elif options:
         raise BadSettings(
             f"model.options are for module:function, and model.name is {name_or_path!r}, which "
@@ -131,7 +131,7 @@ PRESETS: dict[str, Callable[[int, int], RiverClassifier]] = {
 # ------------------------------------------------------------------------------ models of yours
 
 
-def _imported(path: str, options: Mapping[str, Any]) -> Any:
+def _import_model(path: str, options: Mapping[str, Any]) -> Any:
     where = f"model.name is {path!r}"
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:

@@ -125,7 +125,7 @@ class LabelNoise:
         """Whether the newest suspicion is of this request's label."""
         return bool(self.latest) and self.latest[-1].request_id == request_id
 
-    def settled_again(self, request_id: str) -> None:
+    def forget_suspicion(self, request_id: str) -> None:
         """The label of this request was looked at again: confirmed, corrected or taken back."""
         self.erase({request_id})
 

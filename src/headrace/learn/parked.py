@@ -56,7 +56,7 @@ def learn(part: Part, example: Example, weight: float = 1.0) -> None:
 
 def is_right(part: Part, example: Example) -> bool:
     """Whether the part has this example right, before it learns it."""
-    return part.right(example.row, example.code, example.context, example.original)
+    return part.is_right(example.row, example.code, example.context, example.original)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -99,7 +99,7 @@ class Trial:
         lost_n = self.predecessor_right_n - self.champion_right_n
         return lost_n > 0 and lost_n >= NOISE * math.sqrt(self.differing_n)
 
-    def rolled_back(self, at: float, model_version: int) -> ModelRolledBack:
+    def order_roll_back(self, at: float, model_version: int) -> ModelRolledBack:
         """The entry that ends it with the predecessor back in use."""
         return ModelRolledBack(
             job_id=self.job_id,
@@ -129,7 +129,7 @@ class Displaced:
         """These examples show what the inputs look like from now on."""
         self._described = describe(examples, schema)
 
-    def alike(self, examples: Sequence[Example], schema: SchemaView) -> list[Parked]:
+    def find_alike(self, examples: Sequence[Example], schema: SchemaView) -> list[Parked]:
         """Parked models whose inputs looked like those of these examples."""
         present = describe(examples, schema)
         return [one for one in self.parked if distance(one.description, present) <= ALIKE_MAX]
@@ -164,7 +164,7 @@ class Displaced:
             return
         part = champion()
         if isinstance(trial.part, RiverPart) and isinstance(part, RiverPart):
-            trial.part = trial.part.beside(part)
+            trial.part = trial.part.copy_beside(part)
         trial.learn(example, is_right(part, example))
 
     def roll_back(self, job_id: int) -> Trial:

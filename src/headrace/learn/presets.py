@@ -50,7 +50,7 @@ def build_logistic(seed: int, classes_n: int) -> RiverClassifier:
         binary = linear_model.LogisticRegression(
             optimizer=optim.SGD(LEARNING_RATE), intercept_lr=LEARNING_RATE
         )
-        return compose.Pipeline(("features", _encoded()), ("model", binary))
+        return compose.Pipeline(("features", _encode_features()), ("model", binary))
     learner = linear_model.SoftmaxRegression(optimizer=optim.SGD(LEARNING_RATE))
     features = compose.TransformerUnion(*_branches(), ("intercept", Intercept()))
     return compose.Pipeline(("features", features), ("model", learner))
@@ -82,10 +82,10 @@ def build_knn(seed: int, classes_n: int) -> RiverClassifier:
     # An exact search: nothing is drawn, so nothing needs the seed.
     engine = neighbors.LazySearch(window_size=NEIGHBOURS_WINDOW_N)
     learner = neighbors.KNNClassifier(n_neighbors=5, engine=engine)
-    return compose.Pipeline(("features", _encoded()), ("model", learner))
+    return compose.Pipeline(("features", _encode_features()), ("model", learner))
 
 
-def _encoded() -> compose.TransformerUnion:
+def _encode_features() -> compose.TransformerUnion:
     return compose.TransformerUnion(*_branches())
 
 

@@ -69,7 +69,7 @@ class Challenger:
     right: tuple[tuple[str, bool], ...]
     parked: int | None = None
 
-    def learned(self, since: Sequence[Example]) -> Challenger:
+    def learn_since(self, since: Sequence[Example]) -> Challenger:
         """Another challenger that also learned what settled in the meantime, at full weight.
 
         A control example is predicted first.

@@ -34,7 +34,7 @@ class RiverPart:
     >>> part = RiverPart(Committee(), Amounts()).unlearned()
     >>> for x in (1.0, 4.0, 90.0, 99.0) * 3:
     ...     _ = part.learn(np.array([x]), int(x > 50))
-    >>> part.right(np.array([95.0]), 1)
+    >>> part.is_right(np.array([95.0]), 1)
     True
     """
 
@@ -96,7 +96,7 @@ class RiverPart:
         found: Floats = by_class(list(self._codes), pooled, k)[0]
         return found
 
-    def right(
+    def is_right(
         self,
         row: Floats,
         code: int,
@@ -119,7 +119,7 @@ class RiverPart:
         """Read rows by this schema from now on."""
         self.schema = schema
 
-    def beside(self, part: RiverPart) -> RiverPart:
+    def copy_beside(self, part: RiverPart) -> RiverPart:
         """A copy that knows the classes and the exponents of a newer part."""
         newer = self.copy()
         newer.schema, newer._codes = part.schema, dict(part._codes)

@@ -27,7 +27,7 @@ from river import compose, linear_model, naive_bayes, optim
 
 from .mixed import MixedNB
 from .schema_view import Floats, SchemaView
-from .scoring_inputs import Inputs, after
+from .scoring_inputs import Inputs, pass_step
 
 CELLS_MAX = 1_000_000
 """Rows x classes x features held at once; longer batches are scored in blocks."""
@@ -48,7 +48,7 @@ def compile(model: Any, schema: SchemaView) -> Scorer | None:  # noqa: A001
     steps = list(model.steps.values()) if type(model) is compose.Pipeline else [model]
     inputs = Inputs()
     for step in steps[:-1]:
-        following = after(inputs, step)
+        following = pass_step(inputs, step)
         if following is None:
             return None
         inputs = following

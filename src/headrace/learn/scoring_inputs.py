@@ -26,12 +26,12 @@ class Inputs:
     is_refusing_texts: bool = False
 
 
-def after(inputs: Inputs, step: Any) -> Inputs | None:
+def pass_step(inputs: Inputs, step: Any) -> Inputs | None:
     """What is left of the inputs behind this step, or None if the step is not known here."""
     if type(step) is compose.Pipeline:
         following: Inputs | None = inputs
         for inner in step.steps.values():
-            following = after(following, inner) if following else None
+            following = pass_step(following, inner) if following else None
         return following
     if type(step) is compose.TransformerUnion:
         return _join_branches(inputs, list(step.transformers.values()))
@@ -49,7 +49,7 @@ def _select_inputs(inputs: Inputs, step: Any) -> Inputs:
     )
 
 
-def _constant(inputs: Inputs, step: Any) -> Inputs:
+def _set_constant(inputs: Inputs, step: Any) -> Inputs:
     return Inputs(has_numbers=False, has_texts=False, has_intercept=True)
 
 
@@ -58,7 +58,7 @@ def _encode_texts(inputs: Inputs, step: Any) -> Inputs | None:
     return replace(inputs, encoder=step) if is_plain else None
 
 
-def _scaled(inputs: Inputs, step: Any) -> Inputs | None:
+def _scale_inputs(inputs: Inputs, step: Any) -> Inputs | None:
     if step.window_size is not None or inputs.scaler is not None:
         return None
     # river's scaler, as long as it divides, turns a text into the number 0, which moves no model
@@ -74,16 +74,16 @@ def _scaled(inputs: Inputs, step: Any) -> Inputs | None:
 
 _READERS: dict[type, Callable[[Inputs, Any], Inputs | None]] = {
     compose.SelectType: _select_inputs,
-    Intercept: _constant,
+    Intercept: _set_constant,
     preprocessing.OneHotEncoder: _encode_texts,
-    preprocessing.StandardScaler: _scaled,
+    preprocessing.StandardScaler: _scale_inputs,
 }
 
 
 def _join_branches(inputs: Inputs, branches: list[Any]) -> Inputs | None:
     merged = Inputs(has_numbers=False, has_texts=False)
     for branch in branches:
-        part = after(inputs, branch)
+        part = pass_step(inputs, branch)
         if part is None:
             return None
         doubled = (

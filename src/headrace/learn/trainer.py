@@ -99,42 +99,42 @@ class Retrainings:
         """Whether this job is open, or was outrun by labels and is yet to be given up."""
         return job_id == self.outrun or self.job(job_id) is not None
 
-    def begin(self, job: RetrainJob, at: float) -> None:
+    def begin_job(self, job: RetrainJob, at: float) -> None:
         """This job was ordered at this time, seconds; one that is open is dropped."""
         self._open, self.outrun = OpenJob(job), None
         self.jobs_n = job.job_id + 1
         self.ordered_n += 1
         self.ordered_at = at
 
-    def note(self, example: Example, since_max: int) -> None:
+    def note_example(self, example: Example, since_max: int) -> None:
         """The champion learned this example; a challenger catches up with at most `since_max`."""
         if self._open is not None:
             self._open.since.append(example)
             if len(self._open.since) > since_max:
                 self.outrun, self._open = self._open.job.job_id, None
 
-    def caught_up(self, challenger: Challenger, schema: SchemaView) -> Challenger:
+    def catch_up(self, challenger: Challenger, schema: SchemaView) -> Challenger:
         """The challenger after the labels that settled while it was in training."""
         if self._open is None:
             raise BrokenInvariant("a challenger catches up with a job that is not open")
         # It may come back from another process, or from before a restore: with another schema.
         challenger.learner.attach(schema)
-        return challenger.learned(self._open.since)
+        return challenger.learn_since(self._open.since)
 
-    def adopted(self, at: float) -> None:
+    def note_adoption(self, at: float) -> None:
         """The challenger of the open job is the champion since this time, seconds."""
         self._open = None
         self.adopted_n += 1
         self.adopted_at = at
 
-    def kept(self, job_id: int) -> None:
+    def note_kept(self, job_id: int) -> None:
         """The champion stayed after this job."""
         self.kept_n += 1
         self.outrun = None
         if self.job(job_id) is not None:
             self._open = None
 
-    def rolled_back(self) -> None:
+    def note_roll_back(self) -> None:
         """A challenger under way was to be judged against the one that has just left."""
         self.drop()
         self.rolled_back_n += 1
@@ -255,7 +255,7 @@ class Trainer(OfParts):
         """When the schedule asks for a retraining that can be ordered; seconds."""
         return self.triggers.scheduled_at if self._can_order else None
 
-    def due(self, now: float) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
+    def order_due(self, now: float) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
         """The retraining that the schedule or the count of labels asks for, if any.
 
         Or that an adopted challenger be rolled back, or the end of a retraining that was outrun:
@@ -263,14 +263,14 @@ class Trainer(OfParts):
         """
         trial, outrun = self.displaced.trial, self.retrainings.outrun
         if trial is not None and trial.is_worse:
-            return [trial.rolled_back(now, self.version + 1)]
+            return [trial.order_roll_back(now, self.version + 1)]
         if outrun is not None:
             told = "more labels came in during the retraining than it was given"
             return [unjudged(outrun, now, told)]
         reason = self.triggers.reason(now)
-        return [] if reason is None else self.order(reason, now)
+        return [] if reason is None else self.order_retraining(reason, now)
 
-    def order(
+    def order_retraining(
         self, reason: str, now: float
     ) -> list[RetrainRequested | ModelKept | ModelRolledBack]:
         """The entry that orders a retraining; none while one is open or examples are too few.
@@ -306,7 +306,7 @@ class Trainer(OfParts):
         if finished.challenger is None:
             told = finished.error or "the job came back without a challenger"
             return unjudged(finished.job_id, finished.at, told)
-        theirs = dict(self.retrainings.caught_up(finished.challenger, self.schema).right)
+        theirs = dict(self.retrainings.catch_up(finished.challenger, self.schema).right)
         pairs = [
             (bool(example.champion_right), theirs[example.id])
             for example in self.memory.latest_control(self.settings.adopt_labels_n)
@@ -328,22 +328,22 @@ class Trainer(OfParts):
         is_ordered = isinstance(entry, ModelRolledBack) and entry.to is not None
         if isinstance(entry, LabelSettled) and entry.confirms:
             # The model has learned this label already; it looks wrong no longer.
-            self.noise.settled_again(entry.request_id)
+            self.noise.forget_suspicion(entry.request_id)
         elif isinstance(entry, LabelSettled):
             self._fold_settled(entry)
         elif isinstance(entry, LabelDisputed):
             # Only a label that was settled before can be in the memory: this takes it back.
             self.memory.remove(entry.request_id)
-            self.noise.settled_again(entry.request_id)
+            self.noise.forget_suspicion(entry.request_id)
             self.champion.learner.forget(entry.request_id)
         elif isinstance(entry, RetrainRequested):
-            self._ordered(entry)
+            self._begin_retraining(entry)
         elif isinstance(entry, ModelAdopted):
             self._fold_adopted(entry, challenger)
         elif isinstance(entry, ModelKept):
-            self.retrainings.kept(entry.job_id)
+            self.retrainings.note_kept(entry.job_id)
         elif isinstance(entry, ModelRolledBack):
-            (self._went_back if is_ordered else self._rolled_back)(entry)
+            (self._fold_return if is_ordered else self._fold_roll_back)(entry)
         is_new = isinstance(entry, ModelAdopted | ModelRolledBack) and not is_ordered
         if self.versions.is_due(self.champion.learned_n, is_new=is_new):
             self.versions.keep(self.as_version())
@@ -373,13 +373,13 @@ class Trainer(OfParts):
         if self.memory.revise(example.id, code, example.weight):
             # An outcome was corrected: the example changes, and the model learns it once more.
             example = replace(example, is_control=False)
-            self.noise.settled_again(entry.request_id)
+            self.noise.forget_suspicion(entry.request_id)
         else:
             example = self._remember_example(entry, example, said)
         self.displaced.judge(example, self.champion.part)
         self.champion.learn(example, entry.at)
         self.triggers.count_label(entry.at)
-        self.retrainings.note(example, since_max=self.settings.memory_n)
+        self.retrainings.note_example(example, since_max=self.settings.memory_n)
 
     def _remember_example(self, entry: LabelSettled, example: Example, said: Floats) -> Example:
         """Take a new label's example into the memory; the example as challengers are judged by it.
@@ -395,7 +395,7 @@ class Trainer(OfParts):
         if champion.renews_members and example.is_control and champion.has_learned:
             context = entry.context
             part = champion.part()
-            right = part.right(example.row, example.code, context, entry.features)
+            right = part.is_right(example.row, example.code, context, entry.features)
             example = replace(example, champion_right=right)
         self.memory.add(
             example.id,
@@ -412,7 +412,7 @@ class Trainer(OfParts):
             self.twins.learn(entry, example.row, example.code)
         return example
 
-    def _ordered(self, entry: RetrainRequested) -> None:
+    def _begin_retraining(self, entry: RetrainRequested) -> None:
         self.triggers.reset(entry.reason, entry.at)
         examples, champion = self.memory.examples(), self.champion
         half_life_s = self.settings.half_life_s or half_life_s_of(examples, self.triggers.drift_at)
@@ -425,14 +425,14 @@ class Trainer(OfParts):
             examples=tuple(examples),
             weights=by_half_life[0],
             seed=self.chance.seed,
-            unlearned=champion.apart(champion.part().unlearned()),
+            unlearned=champion.set_apart(champion.part().unlearned()),
             # Naive Bayes of a committee has to weigh each label once, as it does without.
             passes=1 if champion.renews_members else self.settings.passes,
             adopt_labels_n=self.settings.adopt_labels_n,
             alternatives=tuple(by_half_life[1:]),
             parked=self._find_alike(examples),
         )
-        self.retrainings.begin(job, entry.at)
+        self.retrainings.begin_job(job, entry.at)
 
     def _half_lives_s(self, half_life_s: float) -> tuple[float, ...]:
         """Of river members three compete: this one, a quarter of it, and none; else this one."""
@@ -441,27 +441,29 @@ class Trainer(OfParts):
 
     def _find_alike(self, examples: Sequence[Example]) -> tuple[Parked, ...]:
         """Parked models whose inputs looked like the present ones, apart from what goes on here."""
-        champion, alike = self.champion, self.displaced.alike(examples, self.schema)
-        return tuple(replace(p, part=champion.apart(champion.returning(p.part))) for p in alike)
+        champion, alike = self.champion, self.displaced.find_alike(examples, self.schema)
+        return tuple(
+            replace(p, part=champion.set_apart(champion.copy_returning(p.part))) for p in alike
+        )
 
     def _fold_adopted(self, entry: ModelAdopted, challenger: Challenger | None) -> None:
         job, champion = self.retrainings.job(entry.job_id), self.champion
         if job is None:
             raise BrokenInvariant(f"job {entry.job_id} is adopted and was not ordered")
-        found = self.retrainings.caught_up(challenger or retrain(job), self.schema)
+        found = self.retrainings.catch_up(challenger or retrain(job), self.schema)
         newest = self.memory.examples() or job.examples
         part = champion.part().copy()
         self.displaced.park(entry.job_id, newest[-1].at, part, champion.calibration)
         self.displaced.take_out(found.parked)
         champion.adopt(found.learner)
-        self.retrainings.adopted(entry.at)
+        self.retrainings.note_adoption(entry.at)
 
-    def _rolled_back(self, entry: ModelRolledBack) -> None:
+    def _fold_roll_back(self, entry: ModelRolledBack) -> None:
         trial = self.displaced.roll_back(entry.job_id)
         self.champion.go_back(trial.part, trial.calibration)
-        self.retrainings.rolled_back()
+        self.retrainings.note_roll_back()
 
-    def _went_back(self, entry: ModelRolledBack) -> None:
+    def _fold_return(self, entry: ModelRolledBack) -> None:
         """Somebody wanted this version back; the one that it displaces is kept, to return to."""
         found = self.versions.find(entry.to)
         if found is None:
@@ -471,4 +473,4 @@ class Trainer(OfParts):
         self.versions.keep(displaced, is_displaced=True)
         self.champion.go_back(found.learner.copy(), copy.deepcopy(found.calibration))
         self.displaced.end_trial()
-        self.retrainings.rolled_back()
+        self.retrainings.note_roll_back()

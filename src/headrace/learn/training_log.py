@@ -35,7 +35,7 @@ from ..messages import (
     RollBackOrdered,
     SubjectErased,
 )
-from ..query.orders import Order, Orders, name_of, refused
+from ..query.orders import Order, Orders, name_of, refuse_order
 from .caps import CapClaimed, Caps
 from .erasing import erase_labels
 from .retrain import Challenger
@@ -95,7 +95,7 @@ class TrainingLog:
         self._answered: deque[float] = deque(maxlen=ANSWERED_N)
         self._ordered = Orders()
 
-    def heard(self, desk: int) -> Place:
+    def last_end_of(self, desk: int) -> Place:
         """The place of the last end of this desk that counted."""
         return self._heard.get(desk, NOWHERE)
 
@@ -119,7 +119,7 @@ class TrainingLog:
             return self._is_decisive(entry)
         if origin is None:
             return True
-        heard = self.heard(origin.desk)
+        heard = self.last_end_of(origin.desk)
         return origin.place > heard and origin.before in (heard, NOWHERE)
 
     def _is_decisive(self, entry: Decision) -> bool:
@@ -168,8 +168,8 @@ class TrainingLog:
 
     def _roll_back(self, order: RollBackOrdered) -> Folded:
         trainer = self.trainer
-        led_to = trainer.versions.ordered(order, order.at, trainer.version + 1)
+        led_to = trainer.versions.order_roll_back(order, order.at, trainer.version + 1)
         told = "an order with this key was carried out before"
-        found = led_to[0] if led_to else refused(order, Reason.NO_VERSION, told, order.at)
+        found = led_to[0] if led_to else refuse_order(order, Reason.NO_VERSION, told, order.at)
         trainer.fold(found if isinstance(found, ModelRolledBack) else order)
         return found

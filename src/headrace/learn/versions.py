@@ -18,7 +18,7 @@ from ..messages import (
     Reason,
     RollBackOrdered,
 )
-from ..query.orders import Orders, fault_of, refused
+from ..query.orders import Orders, fault_of, refuse_order
 from ..settings import LearnSettings
 from .calibration import Calibration
 from .learner import Learner
@@ -88,7 +88,7 @@ class Versions:
             oldest = next(v for v in self.kept if v.number != self.in_use)
             self.kept.remove(oldest)
 
-    def judged(
+    def end_retraining(
         self,
         entry: ModelAdopted | ModelKept,
         challenger: Challenger | None,
@@ -118,16 +118,16 @@ class Versions:
         self._orders.is_known(order_key)
         self.changes_n += 1
 
-    def ordered(
+    def order_roll_back(
         self, order: RollBackOrdered, now: float, model_version: int
     ) -> list[ModelRolledBack | InputRejected]:
         """The entry that an order leads to, `model_version`; or why there is none."""
         if fault := fault_of(order):
-            return [refused(order, Reason.BAD_ORDER, fault, now)]
+            return [refuse_order(order, Reason.BAD_ORDER, fault, now)]
         if order.key in self._orders:
             return []
         if self.find(order.to) is None:
-            return [refused(order, Reason.NO_VERSION, self._why_not(order.to), now)]
+            return [refuse_order(order, Reason.NO_VERSION, self._why_no_version(order.to), now)]
         entry = ModelRolledBack(
             job_id=-1,
             at=now,
@@ -141,7 +141,7 @@ class Versions:
         )
         return [entry]
 
-    def _why_not(self, number: int) -> str:
+    def _why_no_version(self, number: int) -> str:
         if not self._settings.versions_kept:
             return "no version of the model is kept; learn.versions_kept says how many (0 here)"
         if not self.kept:

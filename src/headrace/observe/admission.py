@@ -87,7 +87,7 @@ class Admission:
         self._latest: dict[int, None] = {}
         self._before: dict[int, None] = {}
 
-    def runs(self, batch: EventBatch, schema: Schema) -> Iterator[Run | InputRejected]:
+    def admit_batch(self, batch: EventBatch, schema: Schema) -> Iterator[Run | InputRejected]:
         """The batch as runs and rejections, in order; the clock moves as they are taken."""
         keys = self.chance.keys(batch.ids)
         first_served = _first_rows_of_new_classes(batch, schema, 0)
@@ -206,7 +206,7 @@ class Admission:
         )
         return self._reject_event(batch, i, Reason.FUTURE, detail)
 
-    def refused(self, refused: Refused, now: float) -> InputRejected:
+    def reject_refused(self, refused: Refused, now: float) -> InputRejected:
         """An event that never came so far as to be admitted."""
         reason = refused.refusal.reason
         self.rejected[reason] = self.rejected.get(reason, 0) + 1

@@ -15,7 +15,7 @@ from ..settings.fields import faults_of_zone, zone_of
 from .batches import Record
 from .hook import Headers, Hook
 from .payloads import find
-from .raw import check_size, record_of, rejected_line
+from .raw import check_size, record_of, reject_line
 from .values import Refusal, check_status, seconds_of, shown, text_of
 
 TEXT_MAX = 500  # characters of each text of an answer
@@ -72,16 +72,16 @@ class AnswersDecoder:
                 try:
                     if isinstance(answer, Refusal):
                         raise answer
-                    found.append(self._answer(record, answer))
+                    found.append(self._read_answer(record, answer))
                 except Refusal as refusal:
-                    found.append(rejected_line(refusal, line, name, source, position))
+                    found.append(reject_line(refusal, line, name, source, position))
         return found
 
     def _split_line(self, line: bytes, headers: Headers) -> list[tuple[Record, Any]]:
         """Each answer of a line, with the record that it stands in; or why there is none."""
         path = self._settings.batch_path
         try:
-            records = self._records(line, headers)
+            records = self._read_records(line, headers)
         except Refusal as refusal:
             return [({}, refusal)]
         if not path:
@@ -97,7 +97,7 @@ class AnswersDecoder:
                 found.append((record, Refusal(Reason.BAD_ANSWER, fault)))
         return found
 
-    def _records(self, line: bytes, headers: Headers) -> list[Record]:
+    def _read_records(self, line: bytes, headers: Headers) -> list[Record]:
         if self._hook is not None:
             check_size(line, self._bytes_max)
             return self._hook.records(line, headers)
@@ -113,7 +113,7 @@ class AnswersDecoder:
         own = find(answer, path) if isinstance(answer, dict) else None
         return own if own is not None or answer is record else find(record, path)
 
-    def _answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
+    def _read_answer(self, record: Record, answer: Record) -> Answer | Withdrawal:
         settings = self._settings
         if path := settings.status:
             found = self._find_value(record, answer, path)
@@ -122,7 +122,7 @@ class AnswersDecoder:
         request_id = _require_text(
             "request_id", self._find_value(record, answer, settings.request_id)
         )
-        label = None if is_refused else self._label(record, answer)
+        label = None if is_refused else self._read_label(record, answer)
         annotator = self._find_value(record, answer, settings.annotator)
         withdrawn = self._find_value(record, answer, "withdraw")
         cannot_tell = is_refused or self._find_value(record, answer, "cannot_tell") is True
@@ -146,7 +146,7 @@ class AnswersDecoder:
             annotator="" if annotator is None else _require_text("annotator", annotator),
         )
 
-    def _label(self, record: Record, answer: Record) -> str | None:
+    def _read_label(self, record: Record, answer: Record) -> str | None:
         value = self._find_value(record, answer, self._settings.label)
         if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list | dict):
             value = value[0]  # choices, of which one was chosen

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from ..messages import Reason
-from .values import Refusal, opened, shown
+from .values import Refusal, open_text, shown
 
 # One record may hold so many events; with more it is rejected as a whole.
 EVENTS_MAX = 10_000
@@ -63,10 +63,10 @@ def elements_of(
 
 def _open_text(text: str, feature_names: Sequence[str]) -> Any:
     """A payload that is a text: JSON, or one event a line as CSV or JSON lines."""
-    found = opened(text) if text.lstrip()[:1] in ("{", "[") else text
+    found = open_text(text) if text.lstrip()[:1] in ("{", "[") else text
     if not isinstance(found, str):
         return found
-    return [opened(line, feature_names) for line in text.splitlines() if line.strip()]
+    return [open_text(line, feature_names) for line in text.splitlines() if line.strip()]
 
 
 def rows_of(value: Any, n: int) -> Any:
@@ -81,14 +81,14 @@ def rows_of(value: Any, n: int) -> Any:
     ['0.9', '0.1']
     """
     if isinstance(value, str):
-        found = opened(value) if value.lstrip()[:1] in ("{", "[") else value
+        found = open_text(value) if value.lstrip()[:1] in ("{", "[") else value
         if found is value:
             lines = [line for line in value.splitlines() if line.strip()]
             cells = value.strip().split(",")
             found = next((parts for parts in (lines, cells) if len(parts) == n), value)
         value = found
     if isinstance(value, dict) and ("ndarray" in value or "tensor" in value):
-        return _named_rows(value)
+        return _name_rows(value)
     return value
 
 
@@ -146,18 +146,18 @@ def _read_table(columns: Any, rows: Any) -> list[Record]:
 def _read_message(payload: Record) -> list[Any]:
     """A message of Seldon's own protocol: `data`, `jsonData` or `strData`."""
     if isinstance(payload.get("data"), dict):
-        return _named_rows(payload["data"])
+        return _name_rows(payload["data"])
     if "jsonData" in payload:
         found = payload["jsonData"]
         return found if isinstance(found, list) else [found]
     if isinstance(payload.get("strData"), str):
-        return [opened(payload["strData"])]
+        return [open_text(payload["strData"])]
     raise Refusal(
         Reason.BAD_BATCH, "the payload must have data, jsonData or strData; binData can't be read"
     )
 
 
-def _named_rows(data: Record) -> list[Any]:
+def _name_rows(data: Record) -> list[Any]:
     """The rows of Seldon's `data`, as objects where it has names."""
     names = data.get("names") or []
     is_named = isinstance(names, list) and all(isinstance(name, str) for name in names)

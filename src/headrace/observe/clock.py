@@ -24,10 +24,10 @@ SURE_MIN = 5
 """With fewer events than this nobody outside is told a time."""
 
 
-def off_clock_told(ahead_n: int, behind_n: int) -> str:
+def describe_off_clock(ahead_n: int, behind_n: int) -> str:
     """Events that are far from the clock, in words; empty where there are none.
 
-    >>> off_clock_told(1, 0).split(" (")[0]
+    >>> describe_off_clock(1, 0).split(" (")[0]
     '1 event far ahead of the others did not move it'
     """
     told = []
@@ -139,7 +139,7 @@ class Clock:
             self.now - self.ahead_max_s
         )
 
-    def ticked(self, now: float) -> None:
+    def take_tick(self, now: float) -> None:
         """Somebody vouches for `now`, seconds, as if all had said so; not if that is earlier."""
         if now > self.now:
             self.now = now

@@ -57,7 +57,7 @@ class Declared:
     """What `[columns]` says, applied to the features of one event after the other.
 
     >>> declared = Declared(ColumnsSettings(numeric=["x"], categorical=["zip"], missing=["-"]))
-    >>> declared.applied({"x": "1.5", "zip": 101, "y": "-"})
+    >>> declared.apply_to({"x": "1.5", "zip": 101, "y": "-"})
     {'x': 1.5, 'zip': '101', 'y': None}
     """
 
@@ -77,7 +77,7 @@ class Declared:
         """Whether a value is one of those that `columns.missing` names."""
         return not isinstance(value, bool) and value in self._missing
 
-    def applied(self, features: Features) -> Features:
+    def apply_to(self, features: Features) -> Features:
         """The features with what is declared of them; the others as they are."""
         found = dict(features)
         if self._missing:

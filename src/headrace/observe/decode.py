@@ -24,7 +24,7 @@ from .hook import Headers, Hook
 from .joining import Halves, Join
 from .payloads import Fields, Layout, Record
 from .plain import PlainLines
-from .raw import check_size, record_of, rejected_line
+from .raw import check_size, record_of, reject_line
 from .values import (
     Refusal,
     features_of,
@@ -127,22 +127,22 @@ class Decoder:
                 continue
             before_n = len(events)
             position = positions[i] if i < len(positions) else -1
-            records = self._records(line, headers[i] if headers else {})
-            for fields in self._fields(records, halves, line, source, position):
+            records = self._read_records(line, headers[i] if headers else {})
+            for fields in self._read_fields(records, halves, line, source, position):
                 if isinstance(fields, InputRejected):
                     rejected.append(fields)
                     continue
                 try:
                     if isinstance(fields, Refusal):
                         raise fields
-                    events.append(self._as_declared(self._event(fields)))
+                    events.append(self._as_declared(self._read_event(fields)))
                 except Refusal as refusal:
                     name = text_of(fields.id) if isinstance(fields, Fields) else None
-                    rejected.append(rejected_line(refusal, line, name or "", source, position))
+                    rejected.append(reject_line(refusal, line, name or "", source, position))
             events_n.append(len(events) - before_n)
         return Decoded(columns_of(events), events_n, rejected)
 
-    def _fields(
+    def _read_fields(
         self,
         records: Sequence[Record | Refusal],
         halves: Halves,
@@ -154,8 +154,8 @@ class Decoder:
         whole: Sequence[Record | Refusal | InputRejected] = records
         if self._join is not None and records:
             nothing = Refusal(Reason.NOT_JOINED, "")
-            place = rejected_line(nothing, line, "", source, position)
-            whole = self._join.joined(records, halves, place)
+            place = reject_line(nothing, line, "", source, position)
+            whole = self._join.join_records(records, halves, place)
         found: list[Fields | Refusal | InputRejected] = []
         for record in whole:
             if isinstance(record, Refusal | InputRejected):
@@ -167,7 +167,7 @@ class Decoder:
                 found.append(refusal)
         return found
 
-    def _records(self, line: bytes, headers: Headers) -> Sequence[Record | Refusal]:
+    def _read_records(self, line: bytes, headers: Headers) -> Sequence[Record | Refusal]:
         """The objects of one line, or why there are none; of a blank line nothing."""
         if not line or (self._hook is None and line.isspace()):
             return ()
@@ -182,26 +182,26 @@ class Decoder:
     def _as_declared(self, values: EventValues) -> EventValues:
         if not self._declared.is_any:
             return values
-        return (*values[:2], self._declared.applied(values[2]), *values[3:])
+        return (*values[:2], self._declared.apply_to(values[2]), *values[3:])
 
-    def _event(self, fields: Fields) -> EventValues:
+    def _read_event(self, fields: Fields) -> EventValues:
         """The values of one event. Raises `Refusal`."""
         settings = self._settings
         return (
             identity_of(fields.id, settings.id),
             seconds_of(fields.at, settings.at, self._zone, settings.at_unit),
             features_of(fields.features, settings.features, settings.feature_names, fields.hidden),
-            self._named(optional_text(fields.predicted, settings.predicted)),
-            self._all_named(probabilities_of(fields.probabilities, settings.classes)),
+            self._name_class(optional_text(fields.predicted, settings.predicted)),
+            self._name_classes(probabilities_of(fields.probabilities, settings.classes)),
             optional_text(fields.key, settings.key),
             optional_text(fields.model_version, settings.model_version),
         )
 
-    def _named(self, served: str | None) -> str | None:
+    def _name_class(self, served: str | None) -> str | None:
         """A class of the served model by the name that people know."""
         return served if served is None else self._settings.class_names.get(served, served)
 
-    def _all_named(self, served: dict[str, float] | None) -> dict[str, float] | None:
+    def _name_classes(self, served: dict[str, float] | None) -> dict[str, float] | None:
         names = self._settings.class_names
         if not served or not names:
             return served

@@ -51,12 +51,15 @@ class Refused(NamedTuple):
     refusal: Refusal
 
 
-def given(event: Event, settings: InputSettings) -> Event | Refused:
-    """The event as `checked` has it, or why it can't be used: one fault is one event's alone."""
+def accept_event(event: Event, settings: InputSettings) -> Event | Refused:
+    """The event as `check_event` has it, or why it can't be used.
+
+    One fault is one event's alone.
+    """
     if _is_plain(event):
         return event
     try:
-        return checked(event, settings)
+        return check_event(event, settings)
     except Refusal as refusal:
         return Refused(text_of(event.id) or "", refusal)
 
@@ -69,7 +72,7 @@ def id_of(event: Event) -> str:
         return ""
 
 
-def named(answer: Answer) -> Answer:
+def name_label(answer: Answer) -> Answer:
     """An answer whose label is a number or a boolean, with the class for it; others as they are."""
     if answer.label is None or isinstance(answer.label, str):
         return answer
@@ -80,12 +83,12 @@ def named(answer: Answer) -> Answer:
     return msgspec.structs.replace(answer, label=None if label is None else class_name(label))
 
 
-def checked(event: Event, settings: InputSettings) -> Event:
+def check_event(event: Event, settings: InputSettings) -> Event:
     """The event with every value as a file would give it. Raises `Refusal`.
 
     Arrays of features and of probabilities are named by `input.feature_names` and `input.classes`.
 
-    >>> checked(Event(id=7, at=np.int64(5), features={"a": Decimal("1.5")}), InputSettings())
+    >>> check_event(Event(id=7, at=np.int64(5), features={"a": Decimal("1.5")}), InputSettings())
     Event(id='7', at=5.0, features={'a': 1.5}, predicted=None, probabilities=None, key=None,
         model_version=None)
     """
@@ -107,7 +110,7 @@ def checked(event: Event, settings: InputSettings) -> Event:
 
 
 def plain_features(features: Any, names: Sequence[str] = ()) -> Features:
-    """Features alone, as `checked` has them. Raises `Refusal`."""
+    """Features alone, as `check_event` has them. Raises `Refusal`."""
     return _features(features, names)
 
 

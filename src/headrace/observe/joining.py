@@ -65,9 +65,9 @@ class Join:
 
     >>> join, halves = Join(JoinSettings(id="id")), Halves()
     >>> nobody = InputRejected(reason="", detail="", at=0.0)
-    >>> join.joined([{"id": 7, "type": "a.response"}], halves, nobody)
+    >>> join.join_records([{"id": 7, "type": "a.response"}], halves, nobody)
     []
-    >>> join.joined([{"id": 7, "type": "request"}], halves, nobody)
+    >>> join.join_records([{"id": 7, "type": "request"}], halves, nobody)
     [{'request': {'id': 7, 'type': 'request'}, 'response': {'id': 7, 'type': 'a.response'}}]
     """
 
@@ -75,7 +75,7 @@ class Join:
         self._settings = settings
         self._roles = {settings.request: "request", settings.response: "response"}
 
-    def joined(
+    def join_records(
         self, records: Sequence[Record | Refusal], halves: Halves, place: InputRejected
     ) -> list[Record | Refusal | InputRejected]:
         """The whole records that these lead to, what can't be joined, and what waited too long.
@@ -93,7 +93,7 @@ class Join:
                 found.append(refusal)
                 continue
             found += [] if whole is None else [whole]
-            found += self._given_up(halves)
+            found += self._give_up_late(halves)
         return found
 
     def _join_record(self, record: Record, halves: Halves, place: InputRejected) -> Record | None:
@@ -134,7 +134,7 @@ class Join:
             raise Refusal(Reason.LEFT_OUT, fault)
         return role
 
-    def _given_up(self, halves: Halves) -> list[InputRejected]:
+    def _give_up_late(self, halves: Halves) -> list[InputRejected]:
         """What has waited too long, or longest where there is no room."""
         found = []
         while halves.waiting:

@@ -53,10 +53,10 @@ class Lines(Sequence[Features]):
     def __getitem__(self, i: int | slice) -> Features | list[Features]:
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
-        return _features_in(self.packed(i))
+        return _features_in(self.pack_line(i))
 
-    def packed(self, i: int) -> bytes:
-        """The line of event i and where its features stand in it; as `packed` gives others."""
+    def pack_line(self, i: int) -> bytes:
+        """The line of event i and where its features stand in it: `pack_features` gives others."""
         return self._prefix + self._lines[i]
 
 
@@ -79,7 +79,7 @@ def without_line(kept: bytes | None) -> bytes | None:
     """The same with the features alone, where a whole line was held."""
     if kept is None or kept[:1] != _LINE:
         return kept
-    return packed(_features_in(kept))
+    return pack_features(_features_in(kept))
 
 
 class Originals:
@@ -107,15 +107,15 @@ class Originals:
         for i in range(start, stop):
             place = self._start + i
             if isinstance(lines, Lines):
-                self.packed[i] = lines.packed(place)
+                self.packed[i] = lines.pack_line(place)
             else:
-                self.packed[i] = packed(self._batch.original(place))
+                self.packed[i] = pack_features(self._batch.original(place))
 
 
-def packed(features: Features) -> bytes:
+def pack_features(features: Features) -> bytes:
     """Features as bytes.
 
-    >>> unpacked(packed({"id": 2**80, "is_new": True, "text": "late"}))
+    >>> unpack_features(pack_features({"id": 2**80, "is_new": True, "text": "late"}))
     {'id': 1208925819614629174706176, 'is_new': True, 'text': 'late'}
     """
     try:
@@ -125,7 +125,7 @@ def packed(features: Features) -> bytes:
         return msgspec.json.encode(features)
 
 
-def unpacked(kept: bytes | None) -> Features | None:
+def unpack_features(kept: bytes | None) -> Features | None:
     """What was packed; None for an event that needed nothing."""
     if kept is None:
         return None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..settings import InputSettings
 from .batches import EVENTS_MAX, Record, elements_of, require, rows_of, tensor_rows
-from .values import check_status, opened, text_of
+from .values import check_status, open_text, text_of
 
 __all__ = ["EVENTS_MAX", "Fields", "Layout", "Record", "find"]
 
@@ -56,7 +56,7 @@ def find(record: Record, path: str) -> Any:
 
 def _step(value: Any, part: str) -> Any:
     if isinstance(value, str):
-        value = opened(value)
+        value = open_text(value)
     if isinstance(value, dict):
         return _open_member(value, part)
     if not isinstance(value, list):
@@ -181,7 +181,7 @@ class Layout:
 
     def _read_element(self, element: Any, shared: tuple[Any, ...]) -> Fields:
         if isinstance(element, str) and element.lstrip()[:1] in ("{", "["):
-            element = opened(element)
+            element = open_text(element)
         if not isinstance(element, dict):
             features = element if isinstance(element, list) else [element]
             return _fields(shared, features, ())

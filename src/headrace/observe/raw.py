@@ -22,7 +22,7 @@ def record_of(line: bytes, bytes_max: int) -> Record:
     try:
         record = _JSON.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        record = _parsed_leniently(line)
+        record = _parse_leniently(line)
     if type(record) is not dict:
         raise Refusal(Reason.NOT_AN_OBJECT, f"the line is {shown(record)}; must be an object")
     return record
@@ -34,7 +34,7 @@ def check_size(line: bytes, bytes_max: int) -> None:
         raise Refusal(Reason.OVERSIZE, f"the line has {len(line)} bytes; at most {bytes_max}")
 
 
-def _parsed_leniently(line: bytes) -> Any:
+def _parse_leniently(line: bytes) -> Any:
     """What msgspec refuses may still do: NaN, Infinity, 1e999, a byte order mark."""
     try:
         record = json.loads(line.decode("utf-8-sig"))
@@ -47,7 +47,7 @@ def _parsed_leniently(line: bytes) -> Any:
     return record
 
 
-def rejected_line(
+def reject_line(
     refusal: Refusal, line: bytes, name: str, source: str, position: int
 ) -> InputRejected:
     """The rejection of a line; `name` is the id of the event or request in it, or empty."""

@@ -180,7 +180,7 @@ class Reservoir:
                 f"reservoirs of (k, half-life, seed) {mine} and {theirs} can't be merged; make "
                 "both with the same settings"
             )
-        both = Columns.joined([self.columns(), other.columns()])
+        both = Columns.join_blocks([self.columns(), other.columns()])
         sort_keys = np.concatenate([self._sort_keys[: len(self)], other._sort_keys[: len(other)]])
         merged = Reservoir(self.k, self.half_life_s, self.chance)
         merged.offer(both.take(np.lexsort((both.keys, sort_keys))))

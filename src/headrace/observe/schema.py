@@ -273,7 +273,7 @@ class Schema(OfParts):
                 found[name] = value
         return found
 
-    def vanished(self, window_rows: Rows) -> tuple[str, ...]:
+    def find_vanished(self, window_rows: Rows) -> tuple[str, ...]:
         """Features that had values once and have none in these rows, shape (m, w), w <= `width`.
 
         Columns that the rows lack count as missing. No rows tell nothing: none has vanished.

@@ -102,13 +102,13 @@ def columns_of(seen: Sequence[Seen], end_seq: int) -> Columns:
     for one in reversed(seen):
         blocks.append(one.columns(end_seq))
         end_seq -= len(one)
-    return blocks[0] if len(blocks) == 1 else Columns.joined(blocks[::-1])
+    return blocks[0] if len(blocks) == 1 else Columns.join_blocks(blocks[::-1])
 
 
-def stacked(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
+def stack_column(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
     """The parts of one column, one below the other, as wide as the widest; C-contiguous.
 
-    >>> stacked([np.ones((1, 1)), np.ones((1, 2))], np.nan)
+    >>> stack_column([np.ones((1, 1)), np.ones((1, 2))], np.nan)
     array([[ 1., nan],
            [ 1.,  1.]])
     """
@@ -124,7 +124,7 @@ def stacked(parts: Sequence[NDArray[Any]], fill: float = 0.0) -> NDArray[Any]:
     return np.concatenate(parts)
 
 
-def widened(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
+def widen_classes(probabilities: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """The same with a column of zeros for each of k classes that was unknown then."""
     n, known = probabilities.shape
     if known >= k:
@@ -158,7 +158,7 @@ def judged_of(
     if not is_served or served.shape[1] == 0:
         return probabilities
     known = ~np.isnan(served[:, :1])
-    return np.where(known, served, widened(probabilities, served.shape[1]))
+    return np.where(known, served, widen_classes(probabilities, served.shape[1]))
 
 
 def are_predicted(

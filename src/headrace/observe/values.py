@@ -158,7 +158,7 @@ def features_of(
     Those whose flattened name is in `hidden`, or below one that is, are left out.
     """
     if isinstance(found, str):
-        found = opened(found, array_names)
+        found = open_text(found, array_names)
     if isinstance(found, list):
         if len(array_names) != len(found):
             raise Refusal(
@@ -194,7 +194,7 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
     if found is None:
         return None
     if isinstance(found, str):
-        found = opened(found, array_classes)
+        found = open_text(found, array_classes)
     if type(found) in (float, int) and len(array_classes) == 2:
         found = [1.0 - found, found]
     if isinstance(found, list) and found and all(isinstance(one, dict) for one in found):
@@ -227,7 +227,7 @@ def probabilities_of(found: Any, array_classes: Sequence[str]) -> dict[str, floa
     return {name: p for name, p in found.items() if p is not None and not math.isnan(p)} or None
 
 
-def opened(text: str, names: Sequence[str] = ()) -> Any:
+def open_text(text: str, names: Sequence[str] = ()) -> Any:
     """What a text holds that is JSON, or a line of CSV where its values have names; else itself."""
     if text.lstrip()[:1] in ("{", "["):
         try:

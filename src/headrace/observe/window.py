@@ -117,7 +117,7 @@ class Columns:
         return self.take(self.seq >= seq)
 
     @classmethod
-    def joined(cls, blocks: Sequence[Columns]) -> Columns:
+    def join_blocks(cls, blocks: Sequence[Columns]) -> Columns:
         """The events of all these blocks, as wide as the widest."""
         store, done = Store(sum(len(block) for block in blocks)), 0
         for block in blocks:
@@ -337,7 +337,7 @@ class Window:
             self._store.mark_asked(slot)
         return slot is not None
 
-    def kept(self) -> Columns:
+    def copy_kept(self) -> Columns:
         """Copies of all events in a slot, those too that `window_s` leaves out, in order."""
         slots = np.arange(self.first_seq, self.next_seq, dtype=np.intp) % self.window_n
         return self._store.take(slots[self._store.seq[slots] >= 0])

@@ -212,7 +212,7 @@ class Chronicle:
     def happened(self, outputs: Iterable[Output], events_n: int) -> None:
         """Take in what left the engine until so many events had been seen."""
         if (fresh_n := events_n - self._control.events_n) > 0:
-            self._control.seen(np.zeros(fresh_n))
+            self._control.count_events(np.zeros(fresh_n))
         for output in outputs:
             self.counts.outputs_n += 1
             self._note_output(output, events_n)
@@ -280,8 +280,8 @@ class Chronicle:
         if request.reason == "control" and request.round_n < 0:
             is_predicted = bool(request.prediction or request.served)
             guess = 0.0 if is_predicted else math.nan
-            self._control.asked(request.seq, request.request_id, guess, 0.0)
-            self._control.chance(request.request_id, request.control_p)
+            self._control.note_asked(request.seq, request.request_id, guess, 0.0)
+            self._control.note_chance(request.request_id, request.control_p)
 
     def _note_end(self, end: RequestEnded) -> None:
         opinion_n = getattr(end, "opinion_n", 1)
@@ -301,7 +301,7 @@ class Chronicle:
                 judged = end.prediction
                 if self.settings.evaluation.judged == "served" and end.served is not None:
                     judged = end.served
-                self._control.labelled(end.request_id, not is_wrong(judged, end.label))
+                self._control.note_label(end.request_id, not is_wrong(judged, end.label))
                 self.counts.settled_n += is_first
                 return
             case LabelDisputed():
@@ -310,7 +310,7 @@ class Chronicle:
                 self.counts.expired_n += 1
             case RequestWithdrawn():
                 self.counts.withdrawn_n += 1
-        self._control.ended(end.request_id)
+        self._control.end_request(end.request_id)
 
     def _opinion_given(self, end: RequestEnded, opinion_n: int) -> None:
         """An outcome after an opinion; of one that was given before, it is a correction."""

@@ -100,7 +100,7 @@ class Look(NamedTuple):
 
 
 class Arrivals(OfParts):
-    """Decides event by event; `aim` is told what there is to spend and what is known.
+    """Decides event by event; `aim_draw` is told what there is to spend and what is known.
 
     `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
     doubt is not our model's, and may be used before there are labels. With `quota_share` that part
@@ -154,7 +154,7 @@ class Arrivals(OfParts):
         n = self._doubts.n
         return (1 << n.bit_length()) - n if n < BLOCK_N else BLOCK_N - n % BLOCK_N
 
-    def face(self, classes_n: int) -> None:
+    def face_classes(self, classes_n: int) -> None:
         """The doubts that follow are of a model of so many classes; others can't be compared."""
         if classes_n != self._classes_n:
             self._classes_n = classes_n
@@ -162,7 +162,7 @@ class Arrivals(OfParts):
             self._doubts.clear()
             self.chances = RankChances(self._doubts.ordered, self.chances.rate, self.chances.shape)
 
-    def look(
+    def look_ahead(
         self,
         doubts: NDArray[np.float64],
         keys: NDArray[np.uint64],
@@ -182,7 +182,7 @@ class Arrivals(OfParts):
         else:
             chances = for_both(self.chances, doubts, errors, self._error, self.estimate_share)
         if self.needed is not None and needs is not None:
-            chances = self.needed.joined(chances, needs)
+            chances = self.needed.mix_in_needs(chances, needs)
         if is_duplicate is not None:
             blind = max(1, round(self.chances.shape.share * self.chances.rate * ONE))
             chances = np.where(is_duplicate, np.minimum(chances, blind), chances)
@@ -200,7 +200,7 @@ class Arrivals(OfParts):
             is_duplicate=is_duplicate,
         )
 
-    def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
+    def take_arrived(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.
 
         There are not more than `counted_n`.
@@ -213,12 +213,12 @@ class Arrivals(OfParts):
         is_counted = n == self.counted_n
         # No stretch goes beyond a counted event, and the last place is one.
         self._errors[self._doubts.add(doubts[:n])] = look.errors[:n]
-        self._trim.passed(chances[:n], is_counted=is_counted)
+        self._trim.count_chances(chances[:n], is_counted=is_counted)
         if is_counted:
             self._doubts.put_in_order()
             self._error = float(self._errors[: self._doubts.n].mean())
         if self.needed is not None and look.needs is not None:
-            self.needed.passed(look.needs[:n], is_counted=is_counted)
+            self.needed.add_needs(look.needs[:n], is_counted=is_counted)
         self.is_due = is_counted or row is not None
         if row is None:
             return None
@@ -240,11 +240,11 @@ class Arrivals(OfParts):
 
     # ----------------------------------------------------------------------- rate and lean
 
-    def answered(self, asked_at: int, events_n: int) -> None:
+    def note_answer(self, asked_at: int, events_n: int) -> None:
         """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
-        self.lateness.answered(asked_at, events_n)
+        self.lateness.note_answer(asked_at, events_n)
 
-    def aim(
+    def aim_draw(
         self,
         budget: Budget,
         *,
@@ -272,4 +272,4 @@ class Arrivals(OfParts):
         shape = lean(self.share, known, late_labels)
         self.chances = RankChances(self._doubts.ordered, rate, shape)
         if self.needed is not None:
-            self.needed.aim(rate, shape.share)
+            self.needed.aim_draw(rate, shape.share)

@@ -5,7 +5,7 @@ propensity, which is what the accuracy estimate divides by. Part of what is draw
 
 With `query.ask = "rounds"` it has two. On arrival the *control draw* asks it with a small
 probability, whatever it looks like. In the first round after its arrival the strategy ranks it
-among the others and a sample is drawn. `first_chances` combines both into the propensity.
+among the others and a sample is drawn. `settle_first_chances` combines both into the propensity.
 
 Rounds opened by drift or by a person give older events a further chance: those labels teach, and
 don't judge. An event drawn on arrival when the budget is empty waits, and is asked when there is a
@@ -103,7 +103,7 @@ class Asking(Paying, OfParts):
         self.threshold = 0.0
         self.open = OpenQuestions(settings.open)
         self.arrivals = arrivals_of(settings, self.strategy_name, self.strategy, chance)
-        self.aim()
+        self.aim_draw()
 
     STATE_VERSION: ClassVar[int] = 5
     upgrade_state = staticmethod(upgrade_asking)
@@ -131,7 +131,7 @@ class Asking(Paying, OfParts):
 
     # ---------------------------------------------------------------------------- control
 
-    def came(self, at: float) -> None:
+    def note_newest_time(self, at: float) -> None:
         """The newest event observed has this time, whatever the clock says; seconds."""
         self._newest_at = at
 
@@ -139,13 +139,15 @@ class Asking(Paying, OfParts):
         """Adjust the control draw to the pace of events, from event `seq` on; at counted points."""
         self.control_draw.follow(self.budget.labels_per_event(), seq)
 
-    def control(self, candidate: Candidate, model_version: int, now: float) -> list[LabelRequested]:
+    def ask_control(
+        self, candidate: Candidate, model_version: int, now: float
+    ) -> list[LabelRequested]:
         """The control draw fell on this event: ask now, or as soon as there is a label to spend."""
         if self.remembers(candidate.id):
             return []
-        p = self.control_draw.drawn(candidate.seq, self.request_id(candidate.id))
+        p = self.control_draw.note_draw(candidate.seq, self.request_id(candidate.id))
         why = Why("control", propensity=p, control_p=p)
-        return self._ask_or_wait(self._request(candidate, why, model_version), now)
+        return self._ask_or_wait(self._make_request(candidate, why, model_version), now)
 
     def erase(self, request_ids: Collection[str]) -> list[LabelRequested]:
         """Give up those of these requests that wait for money; which."""
@@ -153,41 +155,45 @@ class Asking(Paying, OfParts):
         self.open.erase(request_ids)
         for one in gone:
             if one.opinion_n > 1:
-                self.opinions.given_up(one)
+                self.opinions.give_up(one)
         self.rounds.forget_pool()
         return gone
 
     # --------------------------------------------------------------------------- opinions
 
-    def doubted(self, entry: LabelSettled, model_version: int, now: float) -> list[LabelRequested]:
+    def ask_second_opinion(
+        self, entry: LabelSettled, model_version: int, now: float
+    ) -> list[LabelRequested]:
         """This label looks wrong or is unsure: ask somebody else, if the share has room."""
         if not self.opinions.has_room(self.budget.asked_n):
             return []
         if self.passes_over(opinion_id(entry.request_id, 2), self.regular_n):
             return []
-        return self._ask_or_wait(self._first(self.opinions.second(entry, model_version)), now)
+        return self._ask_or_wait(
+            self._put_first(self.opinions.ask_second(entry, model_version)), now
+        )
 
-    def opinion_ended(
+    def take_opinion_end(
         self, entry: RequestEnded, model_version: int, now: float
     ) -> list[LabelRequested] | None:
         """Whether this is about an opinion, and what follows; None if it is about a first request.
 
         A third is asked where two leave it open; an opinion that nobody gave is paid back.
         """
-        if self.opinions.unanswered(entry):
+        if self.opinions.close_unanswered(entry):
             self.budget.refund(request_id=entry.request_id)
             return []
         if not isinstance(entry, LabelSettled | LabelDisputed) or entry.opinion_n == 1:
             return None
-        request = self.opinions.answered(entry)
+        request = self.opinions.close_answered(entry)
         self.note_opinion(entry)
         is_open = isinstance(entry, LabelDisputed) or self.opinions.is_unsure(entry)
         if request is None or entry.opinion_n != 2 or not is_open:
             return []
-        third = self.opinions.third(request, entry, model_version)
-        return self._ask_or_wait(self._first(third), now)
+        third = self.opinions.ask_third(request, entry, model_version)
+        return self._ask_or_wait(self._put_first(third), now)
 
-    def _first(self, request: LabelRequested) -> LabelRequested:
+    def _put_first(self, request: LabelRequested) -> LabelRequested:
         """A label that was begun is brought to its end first, where there is an order at all."""
         if not self.open.is_scored:
             return request
@@ -199,7 +205,7 @@ class Asking(Paying, OfParts):
         """What the strategy thinks of each event alone, shape (n,)."""
         return utilities_by_row(self.strategy, self.strategy_name, pool, self.chance)
 
-    def arrived(
+    def ask_on_arrival(
         self, candidate: Candidate, drawn: Drawn, model_version: int, now: float, priority: float
     ) -> list[LabelRequested]:
         """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
@@ -214,14 +220,14 @@ class Asking(Paying, OfParts):
             threshold=drawn.threshold,
             priority=priority,
         )
-        return self._ask_or_wait(self._request(candidate, why, model_version), now)
+        return self._ask_or_wait(self._make_request(candidate, why, model_version), now)
 
-    def aim(self) -> None:
+    def aim_draw(self) -> None:
         """Fit the draw on arrival to what there is to spend and what is known."""
         if self.arrivals is None:
             return
         open_n = self.open_n
-        self.arrivals.aim(
+        self.arrivals.aim_draw(
             self.budget,
             open_n=open_n,
             room_n=max(0, self.open_max - open_n),
@@ -254,7 +260,7 @@ class Asking(Paying, OfParts):
             self.class_labels_n.get(name, 0) < cold.per_class_n for name in known
         )
 
-    def round(
+    def decide_round(
         self,
         pool: Pool,
         is_asked: NDArray[np.bool_],
@@ -290,7 +296,7 @@ class Asking(Paying, OfParts):
                 drawn["is_duplicate"] = is_duplicate
                 self.duplicates.passed_over_n += int((is_duplicate & is_candidate).sum())
             choice = choose_by(strategy, name, pool, is_candidate, **drawn)
-        self.rounds.decided(pool, choice.chosen)
+        self.rounds.note_decision(pool, choice.chosen)
         by_strategy = "control" if strategy is random else "round"
         why = at_random or (by_strategy if reason == "schedule" else reason)
         return Decision(
@@ -318,11 +324,11 @@ class Asking(Paying, OfParts):
             of_event = int(events.keys[row]), events.rows[row].copy()
             tell(self.strategy, "asked", Pick(*of_event, drawn.utility, drawn.propensity))
 
-    def drifted(self) -> None:
+    def tell_drift(self) -> None:
         """A drift was found: the strategy is told."""
         tell(self.strategy, "drifted")
 
-    def requests(
+    def ask_round(
         self, decision: Decision, candidates: list[Candidate], model_version: int
     ) -> list[RoundOpened | LabelRequested | RoundClosed]:
         """What a decision leads to; `candidates` are those chosen, in the decision's order."""
@@ -335,7 +341,7 @@ class Asking(Paying, OfParts):
         )
         outputs: list[RoundOpened | LabelRequested | RoundClosed] = [opened]
         self.threshold = decision.threshold
-        self.rounds.opened(decision.reason, decision.now)
+        self.rounds.count_round(decision.reason, decision.now)
         utilities = decision.utilities
         priority = self.open.priorities(utilities[decision.chosen], utilities)
         for i, (row, candidate) in enumerate(zip(decision.chosen, candidates, strict=True)):
@@ -351,10 +357,12 @@ class Asking(Paying, OfParts):
                 round_n=decision.round_n,
                 priority=priority[i],
             )
-            outputs.append(self._paid(self._request(candidate, why, model_version), decision.now))
+            outputs.append(
+                self._pay_request(self._make_request(candidate, why, model_version), decision.now)
+            )
         if decision.reason == "schedule":
             asked = [o.event_id for o in outputs if isinstance(o, LabelRequested)]
-            self.schedule.opened([self.chance.key(event_id) for event_id in asked])
+            self.schedule.note_batch([self.chance.key(event_id) for event_id in asked])
         closed = RoundClosed(
             round_n=decision.round_n,
             at=decision.now,
@@ -364,11 +372,11 @@ class Asking(Paying, OfParts):
         outputs.append(closed)
         return outputs
 
-    def first_chances(
+    def settle_first_chances(
         self, decision: Decision, seq_of_row: NDArray[np.int64], ids: list[str], fresh_from: int
     ) -> list[FirstChance]:
-        """Propensities that a round settles; arguments as of `ControlDraw.first_chances`."""
-        found = self.control_draw.first_chances(
+        """Propensities that a round settles; arguments as of `ControlDraw.settle_first_chances`."""
+        found = self.control_draw.settle_first_chances(
             decision,
             seq_of_row,
             lambda row: self.request_id(ids[row]),
@@ -379,7 +387,7 @@ class Asking(Paying, OfParts):
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
         return found
 
-    def _request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
+    def _make_request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
         request = request_of(self.stream, candidate, why, model_version, self.answers_wanted)
         if not self.open.is_scored:
             return request
@@ -405,7 +413,7 @@ class Asking(Paying, OfParts):
             return self.doubts(pool)
         return utilities_of(self.strategy, self.strategy_name, pool, self.chance)
 
-    def judged(self, drawn: Drawn) -> Drawn:
+    def with_judging_chance(self, drawn: Drawn) -> Drawn:
         """The same with the chance by which its label judges: the blind part where that alone does.
 
         The doubt that may have drawn it too has questions that may be withdrawn.
@@ -414,26 +422,26 @@ class Asking(Paying, OfParts):
             return drawn
         return replace(drawn, propensity=drawn.control_p)
 
-    def watch(self, events: Columns, row: int, reason: str, priority: float) -> None:
+    def watch_question(self, events: Columns, row: int, reason: str, priority: float) -> None:
         """This one of the events is asked about for this reason, or waits to be."""
         if self.open.is_scored and reason in SCORED_REASONS:
             event = events.take(np.array([row]))
             request_id = self.request_id(str(event.ids[0]))
-            self.open.asked(OpenQuestion(request_id, event, priority))
+            self.open.add_question(OpenQuestion(request_id, event, priority))
 
-    def rescored(self, changes: list[RequestRescored]) -> list[RequestRescored]:
+    def apply_rescoring(self, changes: list[RequestRescored]) -> list[RequestRescored]:
         """Open questions are worth something else by now; or as the record has it."""
         if self.record is not None:
-            changes = self.record.rescored(changes, self.budget.events_n)
+            changes = self.record.take_rescored(changes, self.budget.events_n)
         for one in changes:
-            key = self.open.rescored(one)
+            key = self.open.apply_change(one)
             if key is not None:
-                self.duplicates.withdrawn(key)
+                self.duplicates.forget_withdrawn(key)
         return changes
 
     # ------------------------------------------------------------------------------- ends
 
-    def ended(
+    def end_request(
         self, event_id: str, now: float, *, is_answered: bool, worth: float | None = None
     ) -> None:
         """The request about this event ended: with a label or a dispute, or without an answer.
@@ -443,23 +451,23 @@ class Asking(Paying, OfParts):
         never spent twice.
         """
         key = self.chance.key(event_id)
-        self.quotas.dropped(key)
-        self.open.ended(self.request_id(event_id))
+        self.quotas.drop_question(key)
+        self.open.drop_question(self.request_id(event_id))
         if worth is None:
             self.labels.drop(key)
-        asked_at = self.remembered.ended(key)
+        asked_at = self.remembered.note_end(key)
         if asked_at is None:
             return
-        self.schedule.ended(key, now, self.open_n, is_answered=is_answered)
+        self.schedule.note_end(key, now, self.open_n, is_answered=is_answered)
         if isinstance(self.arrivals, RuledArrivals):
-            self.arrivals.ended(key, worth)
+            self.arrivals.tell_end(key, worth)
         if worth is None:
             tell(self.strategy, "unanswered", key)
         else:
             tell(self.strategy, "labelled", key, worth)
         if is_answered:
             if self.arrivals is not None:
-                self.arrivals.answered(asked_at, self.budget.events_n)
+                self.arrivals.note_answer(asked_at, self.budget.events_n)
         elif self.late_answers == "refused":
             events_n = self.budget.events_n - asked_at
             self.budget.refund(request_id=self.request_id(event_id), asked_before_n=events_n)
@@ -469,8 +477,8 @@ class Asking(Paying, OfParts):
         self.labels_n += n
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + n
 
-    def labelled(self, label: str, event_id: str = "", reason: str = "") -> None:
+    def count_label(self, label: str, event_id: str = "", reason: str = "") -> None:
         """A label settled for the first time: cold start and quotas count it."""
         self.count_labels(label, 1)
         if self.quotas.is_set:
-            self.quotas.labelled(self.chance.key(event_id), label, reason)
+            self.quotas.count_label(self.chance.key(event_id), label, reason)

@@ -76,7 +76,7 @@ def choose_by(
         p = (1.0 - wanted.share) * p + by_need
     if is_duplicate is not None:
         p = np.where(is_duplicate, 0.0, p)
-    choice = _drawn(name, pool, is_candidate, utilities, p, k, chance, purpose)
+    choice = _draw(name, pool, is_candidate, utilities, p, k, chance, purpose)
     return choice._replace(by_need=by_need, by_arm=by_arm)
 
 
@@ -100,10 +100,10 @@ def choose_spread(
     """
     corner = corners(pool, k)
     p = spread_inclusion(corner, k, is_candidate)
-    return _drawn(SPREAD, pool, is_candidate, p, p, k, chance, purpose, corner)
+    return _draw(SPREAD, pool, is_candidate, p, p, k, chance, purpose, corner)
 
 
-def _drawn(  # noqa: PLR0917 - what is drawn from, and what is not always there
+def _draw(  # noqa: PLR0917 - what is drawn from, and what is not always there
     name: str,
     pool: Pool,
     is_candidate: NDArray[np.bool_],

@@ -1,8 +1,8 @@
 """The control draw of rounds: a small probability on arrival, and what it leaves open.
 
 Where events are asked in rounds, each has two first chances: the control draw when it arrives,
-which looks at nothing, and the first round after it. `first_chances` joins both into the propensity
-once the round has been held.
+which looks at nothing, and the first round after it. `settle_first_chances` joins both into the
+propensity once the round has been held.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class ControlDraw:
         later = bisect.bisect_right(self._paces, seq, key=lambda pace: pace[0])
         return self._paces[max(0, later - 1)][1]
 
-    def drawn(self, seq: int, request_id: str) -> float:
+    def note_draw(self, seq: int, request_id: str) -> float:
         """The draw fell on this event, whose first round is to come; its probability."""
         p = self.p_of(seq)
         self._unweighted.append((seq, request_id, p))
         return p
 
-    def first_chances(
+    def settle_first_chances(
         self,
         decision: Decision,
         seq_of_row: NDArray[np.int64],
@@ -91,7 +91,7 @@ class ControlDraw:
             found.append(FirstChance(request_id_of(row), either(control_p, chance)))
         return found
 
-    def gone(self, first_seq: int) -> list[FirstChance]:
+    def settle_gone(self, first_seq: int) -> list[FirstChance]:
         """Propensities of those that left the window before any round: control was all they had."""
         found = []
         while self._unweighted and self._unweighted[0][0] < first_seq:

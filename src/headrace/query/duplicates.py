@@ -46,12 +46,12 @@ class Duplicates:
         """Whether duplicates are passed over."""
         return self.settings.distance is not None
 
-    def asked(self, key: int, row: Floats) -> None:
+    def note_asked(self, key: int, row: Floats) -> None:
         """The event with this hashed id and row, shape (d,), is asked about."""
         if self.is_set:
             self._rows.append((key, row.copy()))
 
-    def withdrawn(self, key: int) -> None:
+    def forget_withdrawn(self, key: int) -> None:
         """Nobody is asked about this event any longer: another one like it may be."""
         kept = [one for one in self._rows if one[0] != key]
         self._rows = deque(kept, maxlen=self._rows.maxlen)

@@ -71,7 +71,7 @@ class Examples:
             return {label: np.zeros(len(rows)) for label in labels}
         width = rows.shape[1]
         if self._compared is None or self._compared.rows.shape[1] != width:
-            self._compared = _compared(self._rows, width, is_category)
+            self._compared = _compare_examples(self._rows, width, is_category)
         known = self._compared
         apart = row_distances(rows, known.rows, known.scale, is_category)
         found = {}
@@ -96,7 +96,7 @@ class _Compared(NamedTuple):
     usual: float
 
 
-def _compared(
+def _compare_examples(
     by_label: Mapping[str, deque[Floats]], width: int, is_category: NDArray[np.bool_]
 ) -> _Compared:
     flat = [(label, row) for label, kept in by_label.items() for row in kept]

@@ -81,9 +81,9 @@ class OpenQuestions:
         """
         if not self.is_scored:
             return [0.0] * len(utilities)
-        return [rounded(one) for one in worths(utilities, np.sort(usual)).tolist()]
+        return [round_priority(one) for one in worths(utilities, np.sort(usual)).tolist()]
 
-    def asked(self, question: OpenQuestion) -> None:
+    def add_question(self, question: OpenQuestion) -> None:
         """Doubt chose this one."""
         originals = question.event.originals
         originals[0] = without_line(originals[0])
@@ -91,7 +91,7 @@ class OpenQuestions:
         if len(self._asked) > SCORED_MAX:
             del self._asked[next(iter(self._asked))]
 
-    def ended(self, request_id: str) -> None:
+    def drop_question(self, request_id: str) -> None:
         """It has an answer, or nobody is asked any longer."""
         self._asked.pop(request_id, None)
 
@@ -120,27 +120,27 @@ class OpenQuestions:
         """Whether the model has moved since the last look."""
         return model_version != self._version
 
-    def looked(self, utilities: NDArray[np.float64], model_version: int) -> None:
+    def note_look(self, utilities: NDArray[np.float64], model_version: int) -> None:
         """The latest events are so useful, shape (n,), to this version of the model."""
         self._usual = np.sort(utilities)
         self._version = model_version
 
-    def changes(
+    def find_changes(
         self,
         questions: Iterable[OpenQuestion],
         utilities: NDArray[np.float64],
         is_redundant: NDArray[np.bool_],
         now: float,
     ) -> list[RequestRescored]:
-        """What is to be said of these questions, whose utilities have shape (n,); after `looked`.
+        """What is to be said of these questions, whose utilities have shape (n,).
 
-        Nothing of one whose priority is what it was.
+        After `note_look`. Nothing of one whose priority is what it was.
         """
         worth = worths(utilities, self._usual)
         found = []
         for one, value, is_like in zip(questions, worth.tolist(), is_redundant, strict=True):
             why = REDUNDANT if is_like else UNINFORMATIVE if value < self.settings.worth else ""
-            priority = 0.0 if is_like else rounded(value)
+            priority = 0.0 if is_like else round_priority(value)
             withdrawn = why if self.settings.rescored == "withdrawn" else ""
             if withdrawn or priority != one.priority:
                 found.append(
@@ -150,7 +150,7 @@ class OpenQuestions:
                 )
         return found
 
-    def rescored(self, said: RequestRescored) -> int | None:
+    def apply_change(self, said: RequestRescored) -> int | None:
         """This was said of a question; the hashed id of its event if it was withdrawn."""
         one = self._asked.get(said.request_id)
         if one is None:
@@ -180,6 +180,6 @@ def worths(utilities: NDArray[np.float64], usual: NDArray[np.float64]) -> NDArra
     return found
 
 
-def rounded(worth: float) -> float:
+def round_priority(worth: float) -> float:
     """A priority: in tenths, so that it does not change with every label."""
     return round(10.0 * worth) / 10.0

@@ -56,9 +56,9 @@ class Opinions:
         """Whether the answers leave it open what the label is."""
         return entry.agreement < self.sure
 
-    def second(self, entry: LabelSettled, model_version: int) -> LabelRequested:
+    def ask_second(self, entry: LabelSettled, model_version: int) -> LabelRequested:
         """The question whether this label is right; time and deadline are set when it is paid."""
-        return self._opened(
+        return self._open_request(
             LabelRequested(
                 request_id=opinion_id(entry.request_id, 2),
                 event_id=entry.event_id,
@@ -83,11 +83,11 @@ class Opinions:
             )
         )
 
-    def third(
+    def ask_third(
         self, second: LabelRequested, entry: LabelSettled | LabelDisputed, model_version: int
     ) -> LabelRequested:
         """The same question once more: the second opinion was another one than the first."""
-        return self._opened(
+        return self._open_request(
             msgspec.structs.replace(
                 second,
                 request_id=opinion_id(entry.request_id, 3),
@@ -98,29 +98,29 @@ class Opinions:
             )
         )
 
-    def _opened(self, request: LabelRequested) -> LabelRequested:
+    def _open_request(self, request: LabelRequested) -> LabelRequested:
         self.open[request.request_id] = request
         self.asked_n += 1
         self.held_n += request.opinion_n == 2
         return request
 
-    def _closed(self, request_id: str) -> LabelRequested | None:
+    def _close_request(self, request_id: str) -> LabelRequested | None:
         request = self.open.pop(request_id, None)
         self.held_n -= request is not None and request.opinion_n == 2
         return request
 
-    def given_up(self, request: LabelRequested) -> None:
+    def give_up(self, request: LabelRequested) -> None:
         """It waited for money, and too many others did."""
-        self._closed(request.request_id)
+        self._close_request(request.request_id)
         self.asked_n -= 1
 
-    def answered(self, entry: LabelSettled | LabelDisputed) -> LabelRequested | None:
+    def close_answered(self, entry: LabelSettled | LabelDisputed) -> LabelRequested | None:
         """The request whose answer led to this outcome of the first one, if it is ours."""
-        return self._closed(opinion_id(entry.request_id, entry.opinion_n))
+        return self._close_request(opinion_id(entry.request_id, entry.opinion_n))
 
-    def unanswered(self, entry: RequestEnded) -> bool:
+    def close_unanswered(self, entry: RequestEnded) -> bool:
         """Whether this is the end of a request of ours that brought no opinion."""
-        if self._closed(entry.request_id) is None:
+        if self._close_request(entry.request_id) is None:
             return False
         self.asked_n -= 1
         return True

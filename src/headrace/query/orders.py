@@ -119,7 +119,7 @@ def why_no_round(kept_n: int, labels_n: int, can_ask_n: int) -> str:
     return f"each of the {kept_n:,} events that are kept was asked about already"
 
 
-def refused(order: Order, reason: Reason, detail: str, now: float) -> InputRejected:
+def refuse_order(order: Order, reason: Reason, detail: str, now: float) -> InputRejected:
     """An order that leads to nothing, and why."""
     key = order.key if isinstance(order.key, str) else ""
     return InputRejected(reason=reason, detail=detail, at=now, input_id=key[:TEXT_MAX])

@@ -70,7 +70,7 @@ class Paying:
 
     def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Which of these events, by hashed id, have a request that is open or remembered."""
-        return self.remembered.which(keys)
+        return self.remembered.has_each(keys)
 
     def remembers(self, event_id: str) -> bool:
         """Whether a request about this event is open or remembered."""
@@ -87,10 +87,10 @@ class Paying:
 
     def _ask_or_wait(self, request: LabelRequested, now: float) -> list[LabelRequested]:
         if self._can_pay(request):
-            return [self._paid(request, now, is_checked=True)]
+            return [self._pay_request(request, now, is_checked=True)]
         oldest = self.queue.add(request)
         if oldest is not None and oldest.opinion_n > 1:
-            self.opinions.given_up(oldest)
+            self.opinions.give_up(oldest)
         return []
 
     def _can_pay(self, request: LabelRequested) -> bool:
@@ -119,13 +119,13 @@ class Paying:
             held_n = other.held_n(budget.asked_n)
         return budget.events_until(held_n + 1)
 
-    def waiting(self, now: float) -> list[LabelRequested]:
+    def pay_waiting(self, now: float) -> list[LabelRequested]:
         """What was drawn earlier and there is money for now, oldest first."""
         requests = []
         while (request := self.queue.first) is not None and self._can_pay(request):
             self.queue.pop()
             if request.opinion_n > 1 or not self.remembers(request.event_id):
-                requests.append(self._paid(request, now, is_checked=True))
+                requests.append(self._pay_request(request, now, is_checked=True))
         return requests
 
     def settle(self, entry: LabelSettled) -> None:
@@ -147,9 +147,9 @@ class Paying:
     def charge_unseen(self, request_id: str, decided: Decided) -> None:
         """The record has a request whose event is not here any more: it is open, and was paid."""
         asked = Asked(request_id, decided.predicted, decided.doubt)
-        self._count(decided, asked, None if decided.reason == OPINION else decided.key)
+        self._charge_request(decided, asked, None if decided.reason == OPINION else decided.key)
 
-    def _paid(
+    def _pay_request(
         self, request: LabelRequested, now: float, *, is_checked: bool = False
     ) -> LabelRequested:
         """The request, asked now and paid; `is_checked`: there is money for it.
@@ -159,18 +159,22 @@ class Paying:
         """
         asked = asked_of(request)
         if self.record is not None:
-            request, asked = self.record.take(request)
+            request, asked = self.record.take_request(request)
         elif not (is_checked or self._can_pay(request)):
             raise BrokenInvariant(f"{request.request_id} would be asked without a label to spend")
         is_first = request.opinion_n == 1
-        self._count(request, asked, self.chance.key(request.event_id) if is_first else None)
+        self._charge_request(
+            request, asked, self.chance.key(request.event_id) if is_first else None
+        )
         deadline = max(now, self._newest_at) + self.deadline_s
         return msgspec.structs.replace(request, at=now, deadline=deadline)
 
-    def _count(self, request: LabelRequested | Decided, asked: Asked, key: int | None) -> None:
+    def _charge_request(
+        self, request: LabelRequested | Decided, asked: Asked, key: int | None
+    ) -> None:
         self.budget.charge(asked=asked)
         if key is not None:
-            self.remembered.opened(key, self.budget.events_n)
+            self.remembered.note_open(key, self.budget.events_n)
         by, predicted = (request.reason, request.strategy), asked.predicted
         self.asked_by[by] = self.asked_by.get(by, 0) + 1
         self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1

@@ -25,7 +25,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..observe.seen import widened
+from ..observe.seen import widen_classes
 from ..settings.query import QuotaSettings
 from ..stored_parts import OfParts, Parts
 from .examples import Examples
@@ -72,7 +72,7 @@ class Quotas:
 
     # --------------------------------------------------------------------------------- labels
 
-    def asked(self, key: int, row: NDArray[np.float64], features: Features) -> None:
+    def count_asked(self, key: int, row: NDArray[np.float64], features: Features) -> None:
         """The event of this row, shape (d,), is asked about."""
         if not self.is_set:
             return
@@ -82,14 +82,14 @@ class Quotas:
         self._count(bits, 1)
         self._in_hand[key] = bits, row.copy()
         if len(self._in_hand) > IN_HAND_MAX:
-            self.dropped(next(iter(self._in_hand)))
+            self.drop_question(next(iter(self._in_hand)))
 
-    def dropped(self, key: int) -> None:
+    def drop_question(self, key: int) -> None:
         """No label comes of the question about this event, or it came and is counted."""
         bits, _ = self._in_hand.pop(key, (0, None))
         self._count(bits, -1)
 
-    def labelled(self, key: int, label: str, reason: str) -> None:
+    def count_label(self, key: int, label: str, reason: str) -> None:
         """The first label of this event came; `reason` is why it was asked."""
         if not self.is_set:
             return
@@ -125,7 +125,7 @@ class Quotas:
         """Labels that are missing to each quota, by `class NAME` and `slice NAME`.
 
         >>> quotas = Quotas(QuotaSettings(per_class_n=2), {})
-        >>> quotas.labelled(1, "fraud", "control")
+        >>> quotas.count_label(1, "fraud", "control")
         >>> quotas.missing(["fine", "fraud"])
         {'class fine': 2, 'class fraud': 1}
         """
@@ -174,7 +174,7 @@ class Quotas:
         short = [name for name in classes if labels_n[name] < least_n] if k > 1 else []
         if not short:
             return found
-        model = np.nan_to_num(widened(probabilities, k))
+        model = np.nan_to_num(widen_classes(probabilities, k))
         is_category = np.array([name in features.categories for name in features.names])
         likeness = self._examples.likeness(rows, short, is_category[: rows.shape[1]])
         for name in short:
@@ -208,13 +208,13 @@ class NeedChances(OfParts):
         self._needs = RecentValues()
         self._chances = RankChances(self._needs.ordered, 0.0, Lean(1.0, 1.0))
 
-    def passed(self, needs: Needs, *, is_counted: bool) -> None:
+    def add_needs(self, needs: Needs, *, is_counted: bool) -> None:
         """Events of these needs, shape (n,), went by; with `is_counted` they are put in order."""
         self._needs.add(needs)
         if is_counted:
             self._needs.put_in_order()
 
-    def aim(self, rate: float, blind_share: float) -> None:
+    def aim_draw(self, rate: float, blind_share: float) -> None:
         """Take the rate anew, and the share of it that is drawn blindly."""
         self._chances = RankChances(self._needs.ordered, rate, Lean(blind_share, SHARPNESS))
 
@@ -229,7 +229,7 @@ class NeedChances(OfParts):
         known = self._chances.ordered
         return bool(len(known)) and bool(known[-1] > 0.0)
 
-    def joined(self, chances: NDArray[np.int64], needs: Needs) -> NDArray[np.int64]:
+    def mix_in_needs(self, chances: NDArray[np.int64], needs: Needs) -> NDArray[np.int64]:
         """Probabilities by all else, in billionths, shape (n,), with the part that is by need."""
         by_need = np.rint(self._part(needs) * ONE).astype(np.int64)
         part = chances * round(self.share * ONE) // ONE

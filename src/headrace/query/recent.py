@@ -58,7 +58,7 @@ class Lateness:
     """How many events go by while an answer is on its way.
 
     >>> lateness = Lateness()
-    >>> lateness.answered(asked_at=10, events_n=40)
+    >>> lateness.note_answer(asked_at=10, events_n=40)
     >>> lateness.events_n(now_n=45, open_n=2), lateness.events_n(now_n=145, open_n=2)
     (30, 105)
     """
@@ -67,7 +67,7 @@ class Lateness:
         self.latest: deque[int] = deque(maxlen=ANSWERS_N)
         self.answered_at = 0
 
-    def answered(self, asked_at: int, events_n: int) -> None:
+    def note_answer(self, asked_at: int, events_n: int) -> None:
         """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
         self.latest.append(events_n - asked_at)
         self.answered_at = events_n
@@ -93,7 +93,7 @@ class Trim:
         self.wanted = 0
         self.given = 0
 
-    def passed(self, chances: NDArray[np.int64], *, is_counted: bool) -> None:
+    def count_chances(self, chances: NDArray[np.int64], *, is_counted: bool) -> None:
         """Events of these chances, shape (n,), went by; at counted ones older ones fade."""
         self.wanted += self.rate * len(chances)
         self.given += int(np.add.reduce(chances))

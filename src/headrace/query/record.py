@@ -123,8 +123,8 @@ class Differences:
 class Record:
     """What was asked in a stretch that begins after `events_n` events, in order of asking.
 
-    What the recomputation comes to is held against it: `has`, `round_at` and `held` say what is to
-    be asked, `take` that it is, and `missing` what nothing led to.
+    What the recomputation comes to is held against it: `has`, `round_at` and `correct_decision` say
+    what is to be asked, `take_request` that it is, and `find_missing` what nothing led to.
     """
 
     def __init__(
@@ -182,7 +182,9 @@ class Record:
             self._due.add(request_id)
         return is_on_record
 
-    def held(self, decision: Decision, pool: Pool, request_id_of: Callable[[str], str]) -> Decision:
+    def correct_decision(
+        self, decision: Decision, pool: Pool, request_id_of: Callable[[str], str]
+    ) -> Decision:
         """The decision with what was chosen then, as far as it is in the pool, and its numbers."""
         named = [one for one in self._left.items() if one[1].round_n == decision.round_n]
         row_of = {key: row for row, key in enumerate(pool.keys.tolist())}
@@ -206,7 +208,7 @@ class Record:
         rows = np.array(chosen, dtype=np.intp)
         return replace(decision, utilities=utilities, inclusion=inclusion, chosen=rows)
 
-    def take(self, request: LabelRequested) -> tuple[LabelRequested, Asked]:
+    def take_request(self, request: LabelRequested) -> tuple[LabelRequested, Asked]:
         """It is asked: the request as it was then, and what the budget was told of it."""
         one = self._left.pop(request.request_id)
         if request.request_id not in self._held | self._due:
@@ -223,7 +225,7 @@ class Record:
         )
         return request, Asked(request.request_id, one.predicted, one.doubt)
 
-    def rescored(self, now: Sequence[RequestRescored], events_n: int) -> list[RequestRescored]:
+    def take_rescored(self, now: Sequence[RequestRescored], events_n: int) -> list[RequestRescored]:
         """What was said of open questions up to this event; `now` is what would be said of them."""
         passed_n = events_n - self._from_n
         then = [one.said for one in self._rescored if one.after_n <= passed_n]
@@ -233,7 +235,7 @@ class Record:
         self.differences.turned_n += sum(said.get(one.request_id, one) != one for one in then)
         return then
 
-    def missing(self, events_n: int, *, is_end: bool) -> list[dict[str, Decided]]:
+    def find_missing(self, events_n: int, *, is_end: bool) -> list[dict[str, Decided]]:
         """What was asked up to this event, or with `is_end` at all, and nothing led to, by round.
 
         It counts as different, and may be asked from now on.
@@ -247,7 +249,7 @@ class Record:
                 self._due.add(request_id)
         return list(found.values())
 
-    def left(self, ones: Mapping[str, Decided]) -> dict[str, Decided]:
+    def select_left(self, ones: Mapping[str, Decided]) -> dict[str, Decided]:
         """Those that were not asked again yet."""
         return {request_id: one for request_id, one in ones.items() if request_id in self._left}
 

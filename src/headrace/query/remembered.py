@@ -14,8 +14,8 @@ class Remembered:
     As long as the desk remembers a request, an event whose id comes again must not be asked again.
 
     >>> requests = Remembered(ended_max=1)
-    >>> requests.opened(7, events_n=40); requests.opened(8, events_n=41)
-    >>> requests.ended(7), requests.ended(7), requests.open_n
+    >>> requests.note_open(7, events_n=40); requests.note_open(8, events_n=41)
+    >>> requests.note_end(7), requests.note_end(7), requests.open_n
     (40, None, 1)
     >>> requests.has(7), requests.has(8), requests.has(9)
     (True, True, False)
@@ -45,15 +45,15 @@ class Remembered:
         """Whether the event with this hashed id has a request, open or remembered."""
         return key in self._open or key in self._ended
 
-    def which(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    def has_each(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """The same of many, shape (n,)."""
         return np.array([self.has(key) for key in keys.tolist()], dtype=np.bool_)
 
-    def opened(self, key: int, events_n: int) -> None:
+    def note_open(self, key: int, events_n: int) -> None:
         """The event was asked about when `events_n` events had been observed."""
         self._open[key] = events_n
 
-    def ended(self, key: int) -> int | None:
+    def note_end(self, key: int) -> int | None:
         """Its request ended: when it was asked, in events; None if it was not open."""
         asked_at = self._open.pop(key, None)
         if asked_at is None:

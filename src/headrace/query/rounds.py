@@ -58,7 +58,7 @@ class PastRounds:
     """The rounds so far, and how alike those are that the last one chose.
 
     >>> past = PastRounds()
-    >>> past.opened("drift", 5.0)
+    >>> past.count_round("drift", 5.0)
     >>> past.by_reason, past.last_at, past.redundancy
     ({'drift': 1}, {'drift': 5.0}, None)
     """
@@ -71,12 +71,12 @@ class PastRounds:
         # Until somebody wants to know how alike those are that it chose.
         self._last: tuple[Pool, NDArray[np.intp]] | None = None
 
-    def decided(self, pool: Pool, chosen: NDArray[np.intp]) -> None:
+    def note_decision(self, pool: Pool, chosen: NDArray[np.intp]) -> None:
         """A round chose these rows of the pool, shape (k,)."""
         self.n += 1
         self._last = (pool.alone(), chosen)
 
-    def opened(self, reason: str, now: float) -> None:
+    def count_round(self, reason: str, now: float) -> None:
         """A round asks about what it chose."""
         self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
         self.last_at[reason] = now

@@ -46,7 +46,7 @@ UNIT_DOUBTS = ("least_confidence", "margin")
 
 
 class RuledArrivals:
-    """Decides event by event; `aim` is told what there is to spend and what is known.
+    """Decides event by event; `aim_draw` is told what there is to spend and what is known.
 
     `share` is the part of the rate that is drawn blindly; `is_doubt_given` says that the doubt is
     not our model's, and may be used before there are labels; `quota_share` the part of what is not
@@ -97,10 +97,10 @@ class RuledArrivals:
         """Whether the rule reads what the members of the model say."""
         return "members" in getattr(self.rule, "needs", ())
 
-    def face(self, classes_n: int) -> None:
+    def face_classes(self, classes_n: int) -> None:
         """The doubts that follow are of a model of so many classes: the rule is told of each."""
 
-    def look(
+    def look_ahead(
         self,
         doubts: NDArray[np.float64],
         keys: NDArray[np.uint64],
@@ -124,7 +124,7 @@ class RuledArrivals:
             is_duplicate=is_duplicate,
         )
 
-    def take(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
+    def take_arrived(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
         """The events with these keys arrived: of those looked at, up to the one drawn at most.
 
         There are not more than `counted_n`.
@@ -142,7 +142,7 @@ class RuledArrivals:
             drawn = self._walk_events(self.rule, first, look.doubts[:n], needs, is_duplicate).drawn
         is_counted = n == self.counted_n
         if self.needed is not None and look.needs is not None:
-            self.needed.passed(look.needs[:n], is_counted=is_counted)
+            self.needed.add_needs(look.needs[:n], is_counted=is_counted)
         self._passed_n += n
         self.is_due = is_counted or drawn is not None
         return drawn
@@ -168,8 +168,8 @@ class RuledArrivals:
         is_barred = np.zeros(len(doubts), np.bool_) if is_duplicate is None else is_duplicate
         by_need = np.where(is_barred, 0.0, by_need)
         is_needed = self.chance.uniforms("quota", pool.keys) < by_need
-        for i, event in enumerate(self._events(pool, doubts)):
-            p = 0.0 if is_barred[i] else self._chance(rule, event)
+        for i, event in enumerate(self._list_arriving(pool, doubts)):
+            p = 0.0 if is_barred[i] else self._ask_rule(rule, event)
             threshold = float(getattr(rule, "threshold", 0.0))
             is_chosen, is_hit = lucks[i] < p, bool(is_blind[i])
             is_asked = is_chosen or is_hit or bool(is_needed[i])
@@ -188,13 +188,13 @@ class RuledArrivals:
             return np.zeros(n)
         return np.nan_to_num(self.needed.share * self.needed.of(needs), nan=0.0)
 
-    def _events(self, pool: Pool, doubts: NDArray[np.float64]) -> Iterator[Arriving]:
+    def _list_arriving(self, pool: Pool, doubts: NDArray[np.float64]) -> Iterator[Arriving]:
         for i, doubt in enumerate(doubts.tolist()):
             members = None if pool.members is None else pool.members[:, i]
             row = pool.probabilities[i], pool.X[i], pool.is_category
             yield Arriving(doubt, *row, self.rule_rate, members)
 
-    def _chance(self, rule: Rule, event: Arriving) -> float:
+    def _ask_rule(self, rule: Rule, event: Arriving) -> float:
         p = rule.chance(event)
         if not 0.0 <= p <= 1.0:
             raise BadSettings(
@@ -205,16 +205,16 @@ class RuledArrivals:
 
     # ----------------------------------------------------------------------------------- rate
 
-    def answered(self, asked_at: int, events_n: int) -> None:
+    def note_answer(self, asked_at: int, events_n: int) -> None:
         """A label came; rules are published without regard to when."""
 
-    def ended(self, key: int, worth: float | None) -> None:
+    def tell_end(self, key: int, worth: float | None) -> None:
         """The request about the event with this key ended; None: without a label of worth."""
         learn = getattr(self.rule, "unanswered" if worth is None else "labelled", None)
         if learn is not None:
             learn(key) if worth is None else learn(key, worth)
 
-    def aim(
+    def aim_draw(
         self,
         budget: Budget,
         *,
@@ -224,7 +224,10 @@ class RuledArrivals:
         labels_n: int,
         classes_n: int,
     ) -> None:
-        """Take the rate anew: at counted events, and after each draw. Arguments: `Arrivals.aim`."""
+        """Take the rate anew: at counted events, and after each draw.
+
+        Arguments as of `Arrivals.aim_draw`.
+        """
         self.is_due = False
         earned = budget.steady_labels_per_event()
         to_spend = min(budget.balance, room_n * ONE) - (budget.held_n + waiting_n) * ONE
@@ -238,7 +241,7 @@ class RuledArrivals:
         left = (1.0 - self.share) * rate if credit >= 0.0 else 0.0
         self.rule_rate = left
         if self.needed is not None:
-            self.needed.aim(left, 0.0)
+            self.needed.aim_draw(left, 0.0)
             self.rule_rate = left * (1.0 - self.needed.share * self.needed.is_any)
 
 

@@ -198,13 +198,13 @@ class Schedule:
         )
         return max(0, min(can_ask_n, self.workflow.batch_n(situation)))
 
-    def opened(self, keys: list[int]) -> None:
+    def note_batch(self, keys: list[int]) -> None:
         """A regular round asked about the events with these hashed ids."""
         if keys:
             self._batch_n, self._batch = len(keys), dict.fromkeys(keys)
             self._is_idle = False
 
-    def ended(self, key: int, now: float, open_n: int, *, is_answered: bool) -> None:
+    def note_end(self, key: int, now: float, open_n: int, *, is_answered: bool) -> None:
         """A request ended, with an answer or without; `open_n` are still open."""
         self._batch.pop(key, None)
         self._is_idle |= open_n == 0

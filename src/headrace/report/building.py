@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..label.annotators import Annotators
 from ..label.desk import Desk
-from ..learn.evaluation import Evaluation, judged
+from ..learn.evaluation import Evaluation, join_evaluations
 from ..learn.failures import FAILING_N, Act, check_start
 from ..learn.trainer import Trainer
 from ..limits import Limit, limits_reached
@@ -166,7 +166,7 @@ def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
     """Classes are those of the trainer first; features those of the shards, if there are any."""
     schemas = _drop_repeated([shard.schema for shard in shards]) or [trainer.schema]
     classes = [schema.classes for schema in _drop_repeated([trainer.schema, *schemas])]
-    vanished = [shard.schema.vanished(shard.window.since(0).rows) for shard in shards]
+    vanished = [shard.schema.find_vanished(shard.window.since(0).rows) for shard in shards]
     return replace(
         combine(SchemaReport, [_report_schema(schema) for schema in schemas]),
         classes=unite(classes),
@@ -343,7 +343,7 @@ def _report_model(trainer: Trainer, shards: Sequence[Shard]) -> ModelReport:
         memory_n=len(trainer.memory),
         parked_n=len(trainer.displaced.parked),
         temperature=trainer.champion.calibration.temperature,
-        **trainer.champion.learner.evidence_told(),
+        **trainer.champion.learner.describe_evidence(),
     )
 
 
@@ -385,7 +385,7 @@ def _report_retraining(trainer: Trainer) -> RetrainingReport:
 def _report_estimates(
     settings: Settings, trainer: Trainer, evaluations: Sequence[Evaluation]
 ) -> EstimatesReport:
-    window, whole, quality = judged(evaluations)
+    window, whole, quality = join_evaluations(evaluations)
     return EstimatesReport(
         judged=settings.evaluation.judged,
         accuracy=window,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..label.annotators import Annotator, Annotators, joined
+from ..label.annotators import Annotator, Annotators, merge_annotators
 from ..label.desk import Desk
 from ..label.steadiness import Fall
 from ..learn.intervals import Z, typical_of, wilson
@@ -121,7 +121,7 @@ def join_annotators(desks: Sequence[Desk]) -> Annotators:
     """Those of several desks as one: who answers at two of them is one person."""
     if len(desks) == 1:
         return desks[0].annotators
-    return joined([desk.annotators for desk in desks])
+    return merge_annotators([desk.annotators for desk in desks])
 
 
 def report_annotators(annotators: Annotators) -> AnnotatorsReport:

@@ -166,12 +166,12 @@ def _play(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 
             stop = min(end, start + arrivals.counted_n, start + budget.next_gap_n)
             part = events.take(np.arange(start, stop))
             try:
-                look = arrivals.look(doubts[start:stop], part.keys, part)
+                look = arrivals.look_ahead(doubts[start:stop], part.keys, part)
             except BadSettings as error:
                 raise AssertionError(str(error).removeprefix("query.arrival.rule ")) from error
             stop = start + look.n
             budget.events_passed(look.n, float(stop))
-            drawn = arrivals.take(look, part.keys[: look.n])
+            drawn = arrivals.take_arrived(look, part.keys[: look.n])
             if look.walk is not None:
                 played.propensities[start:stop] = look.walk.propensities
             if drawn is not None:
@@ -186,7 +186,7 @@ def _play(name: str, rule: Rule, events: Pool, *, sizes: list[int], seed: int = 
 
 def _aim(arrivals: RuledArrivals, budget: Budget, k: int) -> None:
     known = {"labels_n": 100, "classes_n": k}
-    arrivals.aim(budget, open_n=0, room_n=10_000, waiting_n=0, **known)
+    arrivals.aim_draw(budget, open_n=0, room_n=10_000, waiting_n=0, **known)
 
 
 def _pool(n: int) -> Pool:

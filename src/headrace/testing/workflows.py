@@ -53,10 +53,10 @@ def _check_withdrawals(name: str, schedule: Schedule) -> None:
         now = 60.0 * i
         n = schedule.wanted_n(now=now, can_ask_n=30, labels_n=0, open_n=0)
         keys = list(range(asked_n, asked_n + n))
-        schedule.opened(keys)
+        schedule.note_batch(keys)
         asked_n, rounds_n = asked_n + n, rounds_n + (n > 0)
         for left_n, key in zip(reversed(range(n)), keys, strict=True):
-            schedule.ended(key, now, left_n, is_answered=False)
+            schedule.note_end(key, now, left_n, is_answered=False)
     claim(rounds_n > 1, f"{name} asks nothing any more once its open questions were withdrawn")
 
 

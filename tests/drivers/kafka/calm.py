@@ -115,7 +115,7 @@ class World:
                 self.send(self.kafka.answers, msgspec.json.encode(entry))
                 continue
             for number in self.desks:
-                self.cluster.send(self.flow.mail.to_desk(entry, entry.at, number))
+                self.cluster.send(self.flow.mail.post_to_desk(entry, entry.at, number))
         self.settle()
 
     def say(self, entry: Entry) -> None:

@@ -15,14 +15,14 @@ def test_a_request_that_was_due_before_it_came_is_asked_for_again() -> None:
     ahead = second.deadline + 3_600.0
     desk = PartitionDesk(settings, 0)
     desk.fold(first, first.at, 0)
-    assert desk.due(ahead) == Tick(at=ahead)
+    assert desk.tick_if_due(ahead) == Tick(at=ahead)
     # It is on its way: nobody says it twice.
-    assert desk.due(ahead) is None
+    assert desk.tick_if_due(ahead) is None
     ended = desk.fold(Tick(at=ahead), ahead, 1)
     assert [type(said.output) for said in ended] == [RequestExpired]
-    assert desk.due(ahead) is None
+    assert desk.tick_if_due(ahead) is None
     # By its writer's clock there is time left.
     assert desk.fold(second, second.at, 2) == []
-    assert desk.due(ahead) == Tick(at=ahead)
+    assert desk.tick_if_due(ahead) == Tick(at=ahead)
     ended = desk.fold(Tick(at=ahead), ahead, 3)
     assert [said.output.request_id for said in ended] == [second.request_id]

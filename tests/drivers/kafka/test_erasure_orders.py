@@ -17,7 +17,7 @@ from headrace.flow.effects import Part, Saving
 from headrace.flow.mail import Mail
 from headrace.flow.orders import ORDER_KEY, order_of
 from headrace.flow.orders_told import erased_by_all, labelled_requests
-from headrace.flow.saving import frozen_log
+from headrace.flow.saving import freeze_log
 from headrace.flow.shards import answers_decoder_of
 from headrace.flow.training import new_log
 from headrace.learn.training_log import NOWHERE, Origin
@@ -112,7 +112,7 @@ def test_an_order_reaches_every_desk_and_says_how_many_shards_answer() -> None:
     assert read(ADA) == msgspec.structs.replace(ADA, shards_n=4)
     kafka, value = settings().kafka, msgspec.json.encode(ADA)
     record = SimpleNamespace(key=ORDER_KEY, value=value, offset=7, timestamp=12_000, headers=())
-    posts = Mail(kafka, shards_n=2).of_answer(
+    posts = Mail(kafka, shards_n=2).post_answer(
         answers_decoder_of(settings()), Part(kafka.answers, 0), record, 1.0
     )
     assert [(post.topic, post.partition) for post in posts] == [(kafka.desk, n) for n in range(3)]
@@ -210,11 +210,11 @@ def test_each_desks_order_counts_once_and_the_model_is_made_anew() -> None:
     log = new_log(settings())
     for n, entry in enumerate((settled("e1"), settled("e2", "Bob"), settled("e33", "Ada"))):
         log.fold(entry, Origin(0, (n, 0), NOWHERE))
-    assert b"Ada" in frozen_log(log)
+    assert b"Ada" in freeze_log(log)
     order = msgspec.structs.replace(ADA, desk=0)
     assert log.fold(order, Origin(0, (9, 0), (2, 0))) == order
     assert log.erased is not None and log.erased.erased["examples"] == 2 and log.erased.is_refitted
-    assert b"Ada" not in frozen_log(log)
+    assert b"Ada" not in freeze_log(log)
     assert [x.id for x in log.trainer.memory.examples()] == [request_id("s", "e2")]
     version = log.trainer.version
     assert log.fold(order, Origin(0, (11, 0), (9, 0))) is None
@@ -313,12 +313,12 @@ def test_a_desk_forgets_what_is_too_old_once_in_a_step_and_has_all_forget_it() -
 
 def test_the_clock_of_a_desk_brings_the_next_step_and_its_first() -> None:
     desk = aged_desk()
-    assert desk.due(50.0) == Tick(at=50.0), "it begins without any request"
+    assert desk.tick_if_due(50.0) == Tick(at=50.0), "it begins without any request"
     desk.fold(Tick(at=50.0), 50.0, 0)
-    assert desk.next_deadline == 8_640.0 and desk.due(8_639.0) is None
-    assert desk.due(8_641.0) == Tick(at=8_641.0)
+    assert desk.next_deadline == 8_640.0 and desk.tick_if_due(8_639.0) is None
+    assert desk.tick_if_due(8_641.0) == Tick(at=8_641.0)
     never = PartitionDesk(settings(), 1)
-    assert never.next_deadline is None and never.due(1e9) is None
+    assert never.next_deadline is None and never.tick_if_due(1e9) is None
 
 
 def test_a_trainer_forgets_old_examples_as_one_entry_of_its_log() -> None:

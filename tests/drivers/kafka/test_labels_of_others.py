@@ -41,13 +41,13 @@ def test_whoever_passes_by_decides_as_one_who_looks_into_every_end(name, monkeyp
 
 
 def test_once_the_model_is_warm_an_end_is_looked_into_by_one_shard_alone(monkeypatch):
-    looked, ended = Counter(), Shard.ended
+    looked, take_end = Counter(), Shard.take_end
 
-    def count_and_end(shard, entry):
+    def count_and_take(shard, entry):
         looked[entry.request_id] += 1
-        return ended(shard, entry)
+        return take_end(shard, entry)
 
-    monkeypatch.setattr(Shard, "ended", count_and_end)
+    monkeypatch.setattr(Shard, "take_end", count_and_take)
     world, _ = live(QUERIES["plain"], 1)
     by_n = Counter(looked.values())
     assert set(by_n) == {1, SHARDS_N}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from drivers.kafka.calm import World
 from headrace import Answer, Engine, Event, LabelRequested, Settings, Tick
 from headrace.errors import BadSettings
-from headrace.flow.saving import frozen_log
+from headrace.flow.saving import freeze_log
 from headrace.flow.shards import PartitionShard, decoder_of
 from headrace.flow.share import share_of
 from headrace.flow.training import new_log
@@ -205,7 +205,7 @@ def test_a_saved_shard_goes_on_from_its_snapshot() -> None:
     found, lived_on = world.recovered(), world.shards[0].shard
     assert found.cluster.saved[("shard", 0)][0].positions["events"] == 200
     assert found.shards[0].shard.freeze() == lived_on.freeze()
-    assert frozen_log(found.log) == frozen_log(world.log)
+    assert freeze_log(found.log) == freeze_log(world.log)
 
 
 def test_what_a_desk_says_again_changes_nothing() -> None:
@@ -225,7 +225,7 @@ def test_what_a_desk_says_again_changes_nothing() -> None:
 def test_two_who_order_retraining_order_it_once() -> None:
     world = lived(settings_of(), 1, 400)
     trainer = world.log.trainer
-    [entry] = trainer.order("drift", 2_000.0)
+    [entry] = trainer.order_retraining("drift", 2_000.0)
     jobs_n, repeated_n = trainer.retrainings.jobs_n, world.log.repeated_n
     world.say(entry)
     world.say(entry)
@@ -292,7 +292,7 @@ def test_workers_that_see_other_events_hold_the_same_model() -> None:
     other.flow.training.is_decider = False
     other.of(settings.kafka.training).extend(world.of(settings.kafka.training))
     other.settle()
-    assert frozen_log(other.log) == frozen_log(world.log)
+    assert freeze_log(other.log) == freeze_log(world.log)
     for number in (0, 1):
         found = world.replayed(number)
         assert found.shard.asking.budget.spent_n > 0

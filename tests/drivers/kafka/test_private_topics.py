@@ -10,7 +10,7 @@ from headrace import Engine, Event, LabelRequested
 from headrace.adapters.sealing import Sealer
 from headrace.errors import NotSealed
 from headrace.flow.parcels import Post
-from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of, opened_answer
+from headrace.flow.sealed import ANSWERS_TOPIC, REQUESTS_TOPIC, key_of, unseal_answer
 from headrace.flow.shards import digest_of
 from headrace.flow.share import share_of
 from headrace.messages import Answer, InputRejected
@@ -149,10 +149,10 @@ def kept(value: bytes, key: bytes | None) -> Kept:
 def test_an_answer_opens_by_its_key_alone() -> None:
     text = b'{"request_id":"r1","label":"spam"}'
     value = SEALER.seal(text, ANSWERS_TOPIC, "r1")
-    assert opened_answer(SEALER, kept(value, b"r1"), "answers", 5.0) == text
-    assert opened_answer(None, kept(text, None), "answers", 5.0) == text
+    assert unseal_answer(SEALER, kept(value, b"r1"), "answers", 5.0) == text
+    assert unseal_answer(None, kept(text, None), "answers", 5.0) == text
     for record in (kept(value, b"r2"), kept(value, None), kept(text, b"r1")):
-        found = opened_answer(SEALER, record, "answers", 5.0)
+        found = unseal_answer(SEALER, record, "answers", 5.0)
         assert isinstance(found, InputRejected)
         assert (found.reason, found.source, found.position, found.at) == (
             "not_sealed",

@@ -32,7 +32,7 @@ from ...flow import wire
 from ...flow.chain import Chain, chain_of
 from ...flow.effects import Part
 from ...flow.recovery import fold_until
-from ...flow.saving import frozen_log
+from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard
 from ...flow.steps import Step
 from ...flow.tapes import Tapes
@@ -117,7 +117,7 @@ async def reset_shards(settings: Settings, moves: list[Move], note: Callable[[st
             await _write_step(settings, producer, chain, step)
             states.clear(f"shard-{move.partition}")
             _save_shard(states, shard, step, chain.end, log)
-        states.write_training(frozen_log(log), training)
+        states.write_training(freeze_log(log), training)
         await _commit_offsets(settings, stack, moves)
 
 
@@ -174,7 +174,7 @@ def _save_shard(
     """The shard that the step makes, so that nobody has to read what is forgotten."""
     shard.journal = offset
     positions = shard.places(step.training, step.writer)
-    states.write_shard(shard.partition, shard.freeze(), frozen_log(log), positions)
+    states.write_shard(shard.partition, shard.freeze(), freeze_log(log), positions)
 
 
 async def _commit_offsets(settings: Settings, stack: AsyncExitStack, moves: list[Move]) -> None:

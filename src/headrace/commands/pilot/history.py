@@ -19,7 +19,7 @@ from ...adapters.tables.kinds import MISSING, Column, Kinds
 from ...adapters.tables.table import feature_columns, times_of, values_of
 from ...errors import BadInput, BadSettings
 from ...messages import EventBatch, Value, class_name
-from ...observe.clock import clock_of, off_clock_told
+from ...observe.clock import clock_of, describe_off_clock
 from ...observe.declared import Declared, number_with_point
 from ...observe.values import Refusal, seconds_of
 from ...settings import InputSettings, Settings
@@ -234,7 +234,7 @@ def _notes_of_times(times: NDArray[np.float64], settings: Settings) -> list[str]
     clock = clock_of(settings)
     for time in times.tolist():
         clock.hear(time)
-    told = off_clock_told(clock.ahead_n + clock.waiting_n, clock.behind_n)
+    told = describe_off_clock(clock.ahead_n + clock.waiting_n, clock.behind_n)
     return [f"The clock: {told}."] if told else []
 
 

@@ -25,7 +25,7 @@ from ...errors import BadInput, NotSealed
 from ...flow.effects import Part
 from ...flow.orders import is_order, order_of
 from ...flow.records import headers_for
-from ...flow.sealed import REQUESTS_TOPIC, key_of, opened_answer
+from ...flow.sealed import REQUESTS_TOPIC, key_of, unseal_answer
 from ...flow.shards import answers_decoder_of
 from ...flow.wire import drift_of, entry_of
 from ...messages import Answer, ForAnnotators, InputRejected, Withdrawal
@@ -87,7 +87,7 @@ class TopicRecords:
             return []
 
     def _read_answer(self, record: Any) -> list[Entry]:
-        value = opened_answer(self._sealer, record, "", 0.0)
+        value = unseal_answer(self._sealer, record, "", 0.0)
         if isinstance(value, InputRejected):
             return [{"what": "refused", "reason": value.reason, "input_id": ""}]
         if is_order(record):

@@ -42,7 +42,7 @@ from ...bridges.folder import remember_places
 from ...errors import BadInput
 from ...flow.overdue import is_live
 from ...messages import LabelRequested, Output, QuestionChanged
-from ...observe.clock import off_clock_told
+from ...observe.clock import describe_off_clock
 from ...pages.report.parts import describe_features
 from ...privacy import REQUESTS_MIN
 from ...report import Report
@@ -317,7 +317,7 @@ class Runner(Feeder):
         clock = self.engine.shard.admission.clock
         if "clock" not in self._said and (clock.ahead_n or clock.behind_n):
             self._said.add("clock")
-            self._note(f"the clock: {off_clock_told(clock.ahead_n, clock.behind_n)}")
+            self._note(f"the clock: {describe_off_clock(clock.ahead_n, clock.behind_n)}")
 
     def _tell_hidden(self, requests_min: int) -> None:
         """Say once that requests were to show features that no event has."""

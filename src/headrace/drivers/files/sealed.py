@@ -12,7 +12,7 @@ from ...errors import NotSealed
 from ...messages import Answer, InputRejected, Reason, Withdrawal
 from ...observe.answers import AnswersDecoder
 from ...observe.hook import Headers
-from ...observe.raw import rejected_line
+from ...observe.raw import reject_line
 from ...observe.values import Refusal
 from ...settings import Settings
 
@@ -43,7 +43,7 @@ class SealedAnswers(AnswersDecoder):
         for i, (line, position) in enumerate(zip(lines, positions, strict=True)):
             if not line or line.isspace():
                 continue
-            stored = rejected_line(Refusal(Reason.NOT_SEALED, ""), line, "", source, position)
+            stored = reject_line(Refusal(Reason.NOT_SEALED, ""), line, "", source, position)
             try:
                 text = self._sealer.unseal(line, ANSWERS, position)
             except NotSealed as error:

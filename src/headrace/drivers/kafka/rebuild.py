@@ -21,9 +21,9 @@ from ...flow.desks import PartitionDesk
 from ...flow.effects import Part as LogPart
 from ...flow.effects import Routine
 from ...flow.recovery import Recovery, UnusableError, fold_until
-from ...flow.saving import frozen_log
+from ...flow.saving import freeze_log
 from ...flow.shards import PartitionShard, decoder_of
-from ...flow.takeover import unborn
+from ...flow.takeover import make_unborn
 from ...flow.tapes import Tapes
 from ...flow.training import new_log
 from ...learn.retrain import RetrainJob
@@ -143,7 +143,7 @@ class Rebuild:
             await self._reader.run(fold_until(log, tapes, tp, end))
             if self._is_to_write(part, end > position):
                 self._clear_snapshots(part)
-                self._states.write_training(frozen_log(log), end)
+                self._states.write_training(freeze_log(log), end)
                 part.is_written = True
         return self._finish_part(part)
 
@@ -207,7 +207,7 @@ class Rebuild:
         What may be written: the shard, the training log, where both stand; None before a step.
         """
         positions = saved[2] if saved is not None and "rules" in saved[2] else None
-        shard, log, _ = unborn(self._settings, chain.partition, self._partitions_n)
+        shard, log, _ = make_unborn(self._settings, chain.partition, self._partitions_n)
         writer, written, at = "", None, int(positions["journal"]) if positions else chain.last
         differing = Differences()
         for stop in sorted({at, chain.done, chain.last}):
@@ -217,7 +217,7 @@ class Rebuild:
             shard, log, writer = found.shard, found.log, found.writer
             differing.add(found.differences)
             if stop == chain.done and shard.journal >= 0:
-                written = (shard.freeze(), frozen_log(log), shard.places(shard.training, writer))
+                written = (shard.freeze(), freeze_log(log), shard.places(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
                 await self._reader.run(recovery.catch_up(shard, log, int(positions["training"])))
                 _judge_part(part, True, _compare_states(shard, log, saved), cut)
@@ -302,7 +302,7 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
 
 
 def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:
-    while records := (yield from tapes.piece(tp, stop)):
+    while records := (yield from tapes.read_piece(tp, stop)):
         for record in records:
             entry = wire.desk_input_of(record)
             if entry is None:

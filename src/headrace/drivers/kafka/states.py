@@ -17,7 +17,7 @@ from ...errors import BadInput
 from ...flow.desks import PartitionDesk
 from ...flow.effects import Saving
 from ...flow.shards import PartitionShard, digest_of
-from ...flow.takeover import unborn
+from ...flow.takeover import make_unborn
 from ...flow.training import new_log
 from ...learn.models import build
 from ...learn.trainer import Trainer
@@ -157,7 +157,7 @@ class States:
 
         found = self._read_newest(f"shard-{partition}", read)
         if found is None:
-            return unborn(self.settings, partition, partitions_n)
+            return make_unborn(self.settings, partition, partitions_n)
         (shard, log), positions = found
         shard.stand_at(positions)
         return shard, log, positions

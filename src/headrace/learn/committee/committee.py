@@ -279,12 +279,14 @@ class Committee(Keeping, base.Classifier):
                     if np.shape(opinion) == shape:
                         said[number], is_given[number] = opinion, True
                     elif opinion is not _FAILED and not _is_of_fewer(opinion, shape):
-                        self.failures[number].note("predict", "its opinions have another shape")
+                        self.failures[number].note_failure(
+                            "predict", "its opinions have another shape"
+                        )
         is_fine = np.logical_and.reduce(said >= 0.0, axis=2)
         is_fine &= np.add.reduce(said, axis=2) < np.inf
         if not np.logical_and.reduce(is_fine, axis=None):
             for number in np.flatnonzero(is_given & ~is_fine.all(axis=1)).tolist():
-                self.failures[number].note("predict", "its opinions are no distribution")
+                self.failures[number].note_failure("predict", "its opinions are no distribution")
         return as_distributions(said), ~np.logical_or.reduce(is_fine, axis=0)
 
     def by_class(self, said: Floats) -> dict[Any, tuple[float, ...]]:
@@ -346,7 +348,7 @@ class Committee(Keeping, base.Classifier):
     def _rows_of(self, xs: Sequence[Features], at: float) -> Rows:
         raw = self.encoder.raw_rows(xs)
         at_rows = np.full(len(xs), at)
-        return Rows(self.encoder.scaled(raw), at_rows, len(self.classes), lambda i: xs[i])
+        return Rows(self.encoder.scale_rows(raw), at_rows, len(self.classes), lambda i: xs[i])
 
     def _fit(self) -> None:
         """Solve what evidence and settings say, unless that is done."""
@@ -366,7 +368,7 @@ class Committee(Keeping, base.Classifier):
         try:
             return do(*args)
         except Exception as error:  # whatever a member of the user's raises, the others go on
-            self.failures[number].note(act, error)
+            self.failures[number].note_failure(act, error)
             return _FAILED
 
     def failures_by_member(self) -> dict[str, Failures]:

@@ -41,7 +41,7 @@ class Encoder:
     >>> encoder.register({"amount": 12.0, "city": "Rome"})
     True
     >>> encoder.rescale()
-    >>> encoder.scaled(encoder.raw_rows([{"amount": 14.0, "city": "Rome"}, {"city": "Oslo"}]))
+    >>> encoder.scale_rows(encoder.raw_rows([{"amount": 14.0, "city": "Rome"}, {"city": "Oslo"}]))
     array([[2., 1.],
            [0., 0.]])
     """
@@ -186,7 +186,7 @@ class Encoder:
             self._add_text(row, name, text)
         return row
 
-    def scaled(self, raw: Floats) -> Floats:
+    def scale_rows(self, raw: Floats) -> Floats:
         """Rows as members see them; of fewer columns than there are now, they are filled with 0.
 
         A missing number stands at the mean, and so does every number that never varied.

@@ -127,7 +127,7 @@ class GaussianProcess:
         course = Course(evidence) if evidence.course is None else evidence.course
         if self._solved is None or self._solved.course is not course:
             self._know_features(evidence)
-            self._solved = self._solved_at_once(course)
+            self._solved = self._solve_at_once(course)
         solved = self._solved
         for number in range(course.base_n + solved.steps_n, len(course.rows)):
             self._step(solved, number)
@@ -136,7 +136,7 @@ class GaussianProcess:
         solved.rows = rows.take(solved.numbers)
         return solved
 
-    def _solved_at_once(self, course: Course) -> _Solved:
+    def _solve_at_once(self, course: Course) -> _Solved:
         numbers = np.arange(course.base_n)
         rows = course.rows.take(numbers)
         kernel = self._compute_kernel(rows, rows)

@@ -153,7 +153,7 @@ class Keeping:
             for i, row in enumerate(found):
                 raw[i, : len(row)] = row
         return Evidence(
-            Z=self.encoder.scaled(raw),
+            Z=self.encoder.scale_rows(raw),
             codes=np.array([example.code for example in examples], dtype=np.intp),
             at=np.array([example.at for example in examples]),
             weights=np.array([example.weight for example in examples]),

@@ -84,7 +84,7 @@ class CommitteeTable:
         """
         committee, schema = self.committee, self.schema
         times = np.full(len(X), committee.now) if at is None else at
-        Z = committee.encoder.scaled(self._raw(X, original_of))
+        Z = committee.encoder.scale_rows(self._raw(X, original_of))
         return Rows(Z, times, len(committee.classes), lambda i: schema.features(X[i]), X, schema)
 
     def _raw(self, X: Floats, original_of: OriginalOf | None) -> Floats:

@@ -123,11 +123,11 @@ class DomainClassifier:
     def _columns(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
         """Standardised columns (c, m) of a table (d, m)."""
         is_squared = len(self._origin) > len(self._numbers) + len(self._features)
-        return _standardised(self._raw(table, is_squared=is_squared), *self._scales[1])
+        return _standardise(self._raw(table, is_squared=is_squared), *self._scales[1])
 
     def _raw(self, table: NDArray[np.float64], *, is_squared: bool) -> NDArray[np.float64]:
         """The numbers, standardised, their squares, and which codes there are; shape (c, m)."""
-        z = _standardised(table[self._numbers], *self._scales[0])
+        z = _standardise(table[self._numbers], *self._scales[0])
         parts = [z, z * z] if is_squared else [z]
         if len(self._features):
             values = table[self._features]
@@ -163,7 +163,7 @@ def _scale_of(
     return mean, np.where(spread > 0.0, spread, np.inf)
 
 
-def _standardised(
+def _standardise(
     table: NDArray[np.float64], mean: NDArray[np.float64], spread: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Clipped to four deviations; 0 where missing, or where the past was all the same."""

@@ -79,7 +79,7 @@ class Glr:
                     continue  # The usual case: no gain.
                 gain = _told(found, newest_n, wanted)
             else:
-                gain = compared(found, newest_n, total - found, n - newest_n, self.rise)
+                gain = compare_shares(found, newest_n, total - found, n - newest_n, self.rise)
             if gain > self.statistic:
                 self.statistic, self.newest_n = gain, newest_n
                 self.since = self._at[-newest_n]
@@ -98,7 +98,9 @@ def _told(hits_n: int, n: int, expected: float) -> float:
     return n * _measure_divergence(share, expected) if share > expected else 0.0
 
 
-def compared(hits_n: int, n: int, hits_before_n: int, before_n: int, rise: float = RISE) -> float:
+def compare_shares(
+    hits_n: int, n: int, hits_before_n: int, before_n: int, rise: float = RISE
+) -> float:
     """How much likelier two shares are than one, in nats; 0 where the later one is no rise."""
     if before_n < BEFORE_MIN or hits_n / n <= hits_before_n / before_n + rise:
         return 0.0

@@ -72,7 +72,7 @@ class DriftMonitor(OfParts):
     >>> watch = WatchSettings(signal="error", detector="hddm_w")
     >>> monitor = DriftMonitor(DriftSettings(watch=(watch,)), Chance(1))
     >>> wrong = [False] * 200 + [True] * 30
-    >>> changes = [monitor.error(is_wrong, at=seq, seq=seq) for seq, is_wrong in enumerate(wrong)]
+    >>> changes = [monitor.watch_error(w, at=seq, seq=seq) for seq, w in enumerate(wrong)]
     >>> [(c.at, c.level, c.signal, c.detector) for c in changes if c]
     [(210, 'WARNING', 'error', 'hddm_w'), (213, 'DRIFT', 'error', 'hddm_w')]
     """
@@ -120,7 +120,7 @@ class DriftMonitor(OfParts):
 
     # ------------------------------------------------------------------------ what it is fed
 
-    def confidences(
+    def watch_confidences(
         self,
         values: NDArray[np.float64],
         predicted: NDArray[np.int64],
@@ -163,7 +163,7 @@ class DriftMonitor(OfParts):
     def _watch_doubts(
         self, watch: Watch, doubts: list[float], at: NDArray[np.float64], seq0: int
     ) -> tuple[int, DriftChanged | None]:
-        """`confidences` for the usual case, one watch and none missing: many events in one call."""
+        """`watch_confidences` for the usual case, one watch and none missing: many in one call."""
         n, i = len(doubts), 0
         while i < n:
             # Up to the event with which an alarm ends only an alarm can change the level.
@@ -178,7 +178,7 @@ class DriftMonitor(OfParts):
         self._seq = max(self._seq, seq0 + n - 1)
         return n, None
 
-    def error(
+    def watch_error(
         self, is_wrong: bool, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
         """Watch one settled control label; `seq` is the number of the shard's latest event.
@@ -187,7 +187,7 @@ class DriftMonitor(OfParts):
         """
         return self._watch_label("error", is_wrong, at=at, seq=seq, event_at=event_at)
 
-    def recall(
+    def watch_recall(
         self, label: str, is_wrong: bool, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
         """Watch whether the events of one class are found: a control label, by its class."""
@@ -196,7 +196,7 @@ class DriftMonitor(OfParts):
             "recall", is_wrong, at=at, seq=seq, event_at=event_at, feed_n=number
         )
 
-    def surprise(
+    def watch_surprise(
         self, is_wrong: bool, guess: float, at: float, seq: int, event_at: float | None = None
     ) -> DriftChanged | None:
         """Watch one settled label of any kind; `guess` is the chance it was given of being right.
@@ -211,7 +211,7 @@ class DriftMonitor(OfParts):
             "surprise", is_wrong, at=at, seq=seq, event_at=event_at, expected=expected
         )
 
-    def settled(
+    def watch_settled(
         self,
         entry: LabelSettled,
         prediction: dict[str, float],
@@ -226,10 +226,10 @@ class DriftMonitor(OfParts):
         """
         wrong, event_at = signals.is_wrong(prediction, entry.label), entry.event_at
         self._judged.keep(event_at, entry.label, prediction)
-        changes = [self.surprise(wrong, guess, at, seq, event_at)]
+        changes = [self.watch_surprise(wrong, guess, at, seq, event_at)]
         if entry.reason in ("control", "cold start"):
-            changes.append(self.error(wrong, at, seq, event_at))
-            changes.append(self.recall(entry.label, wrong, at, seq, event_at))
+            changes.append(self.watch_error(wrong, at, seq, event_at))
+            changes.append(self.watch_recall(entry.label, wrong, at, seq, event_at))
         return [change for change in changes if change is not None]
 
     def _watch_label(

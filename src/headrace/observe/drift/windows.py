@@ -102,7 +102,7 @@ class Windows:
         for watch in watches:
             watch.statistic = 0.0
         newest = window.newest(self.window_n)
-        past, is_past = _past(window, reservoir, newest, from_seq)
+        past, is_past = _sample_past(window, reservoir, newest, from_seq)
         self.features, self.classes = (), ()
         if model_seq is not None:
             on_predictions = [w for w in watches if w.signal not in ON_INPUTS]
@@ -115,7 +115,7 @@ class Windows:
             self._compare_features(on_inputs, newest, schema)
         since, alarms = None, [(watch, watch.judge(seq)) for watch in watches]
         if any(level and watch.since is None for watch, level in alarms):
-            since = self._since(window.since(from_seq), schema)
+            since = self._find_beginning(window.since(from_seq), schema)
         for watch, level in alarms:
             if level:
                 watch.since = since if watch.since is None else watch.since
@@ -202,7 +202,7 @@ class Windows:
         self.feature_ratios = dict(zip(names, ratios.tolist(), strict=True))
         self.features = moved_features(names, self.feature_ratios, parts)
 
-    def _since(self, window: Columns, schema: Schema) -> float | None:
+    def _find_beginning(self, window: Columns, schema: Schema) -> float | None:
         """When it began: where in the window the feature that moved most, or the guess, changed."""
         if not len(window):
             return None
@@ -213,7 +213,7 @@ class Windows:
         return float(window.at[change_point(values)])
 
 
-def _past(
+def _sample_past(
     window: Window | Columns, reservoir: Columns, newest: Columns, from_seq: int
 ) -> tuple[Columns, NDArray[np.bool_]]:
     """A sample of the events from `from_seq` on that came before the newest: those of the columns.

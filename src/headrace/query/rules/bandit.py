@@ -55,7 +55,7 @@ class Bandit:
         self.names = ["random", *(name for name in arms if name != "random")]
         if len(set(self.names)) < len(self.names) or type(self).__name__.lower() in self.names:
             raise _fault(arms, "must name each rule once, and not the bandit itself")
-        self.arms = [_made(name) for name in self.names]
+        self.arms = [_make_arm(name) for name in self.names]
         self.credit = Credit(len(self.arms), labels_n=labels_n, random_share=random_share)
         self._advice: tuple[float, ...] = ()
 
@@ -111,7 +111,7 @@ class Bandit:
                 forget()
 
 
-def _made(name: str) -> Rule:
+def _make_arm(name: str) -> Rule:
     try:
         return make(name, {}, PUBLISHED)
     except BadSettings as error:

@@ -161,13 +161,13 @@ def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str,
     if strategy in STRATEGIES:
         return strategy, with_options(strategy, STRATEGIES[strategy], options)
     if ":" in strategy:
-        return strategy, with_options(strategy, _imported(strategy), options)
+        return strategy, with_options(strategy, _import_strategy(strategy), options)
     for point in entry_points(group="headrace.strategies", name=strategy):
         return strategy, with_options(strategy, point.load(), options)
     raise BadSettings(unknown(strategy, "query.strategy", ", or module:function"))
 
 
-def _imported(path: str) -> Strategy:
+def _import_strategy(path: str) -> Strategy:
     module_name, _, name = path.partition(":")
     try:
         found: Strategy = getattr(importlib.import_module(module_name), name)
