@@ -62,11 +62,11 @@ def test_it_is_cold_until_every_known_class_has_its_labels() -> None:
     subject = asking_with(cold_start=ColdStartSettings(per_class_n=2, labels_max=50))
     assert subject.is_cold([])
     for label in ("a", "a", "a"):
-        subject.labelled(label)
+        subject.count_label(label)
     assert subject.is_cold(["a"])
     assert subject.is_cold(["a", "b"])
-    subject.labelled("b")
-    subject.labelled("b")
+    subject.count_label("b")
+    subject.count_label("b")
     assert not subject.is_cold(["a", "b"])
     assert subject.is_cold(["a", "b", "c"])
 
@@ -74,7 +74,7 @@ def test_it_is_cold_until_every_known_class_has_its_labels() -> None:
 def test_it_is_cold_no_longer_after_labels_max() -> None:
     subject = asking_with(cold_start=ColdStartSettings(per_class_n=10, labels_max=3))
     for _ in range(3):
-        subject.labelled("a")
+        subject.count_label("a")
     assert not subject.is_cold(["a", "b"])
 
 
