@@ -323,7 +323,7 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
     assert journal is not None
     step = wire.step_of(Kept(0, journal.value, ()))
     assert step is not None
-    plain = msgspec.structs.replace(step, asked=[])
+    plain = msgspec.structs.replace(step, asked=[], decided=[])
     found.step_encoded = min(
         cpu_of(lambda: [wire.value_of(plain) for _ in range(2_000)]) / 2_000 for _ in range(3)
     )
@@ -334,7 +334,7 @@ def _desks(found: Costs, asking: Bench, requests: list[LabelRequested]) -> None:
     found.bytes_of |= {
         "event": len(asking.stream.take(1)[0]),
         "journal record": len(record.value),
-        "each request in it": 35,
+        "each request in it": (len(journal.value) - len(record.value)) // len(step.asked),
         "request": len(posts[0].value),
         "answer": len(answers[0]),
         "answer in desk log": len(routed[0].value),
@@ -360,7 +360,7 @@ def asked_of_earned(partitions_n: int, share: float, burst: int) -> tuple[float,
     for _ in range(0, events_n, 500):
         for request in bench.feed(bench.stream.take(500)):
             asked_n += 1
-            chosen_n += request.reason == "round"
+            chosen_n += request.strategy != "random"
             bench.learn(bench.settled(request))
     earned = events_n * share
     return asked_n / earned, chosen_n / earned

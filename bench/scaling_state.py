@@ -225,7 +225,7 @@ def wire_costs() -> Wire:
 
 async def _carried(producer: Any, waiting_max: int) -> float:
     """Steps a second, of four partitions in turn, that the outbox has carried out."""
-    outbox, steps_n = Outbox(waiting_max), 800
+    outbox, steps_n = Outbox(waiting_max, lambda _: None, lambda _: None), 800
     placed = [Post("headrace.journal", b"x" * 85, partition=n) for n in range(4)]
     ends = [record.offset + 1 for record in await send(producer, placed)]
     began, i = time.perf_counter(), 0

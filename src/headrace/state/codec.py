@@ -16,13 +16,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import importlib
 import itertools
 import math
 import operator
 import re
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -37,8 +39,8 @@ _REFERENCE, _LIST, _PLAIN_LIST, _TUPLE, _PLAIN_TUPLE, _DICT, _PLAIN_DICT = range
 _SET, _FROZENSET, _DEQUE, _ARRAY, _OBJECT_ARRAY, _SCALAR, _BIG, _TEXT = range(7, 15)
 _OBJECT, _ENUM, _FOREIGN = range(15, 18)
 
-# What msgpack holds as it is; of numbers, only those of 64 bits.
-_ATOMS = frozenset((type(None), bool, float, str, bytes))
+# What msgpack holds as it is: of whole numbers those of 64 bits, of texts those that are UTF-8.
+_ATOMS = frozenset((type(None), bool, int, float, str, bytes))
 _FORTRAN, _READ_ONLY = 1, 2
 _DTYPE = re.compile(r"[<>|](?:b1|[iu][1248]|f(?:[248]|16)|c(?:8|16|32)|[SU][1-9]\d*|[mM]8\[\w+\])")
 _BASES = ("abc", "headrace", "msgspec", "typing")
@@ -53,21 +55,36 @@ def encode_state(state: object) -> tuple[bytes, list[Any]]:
     """
     try:
         return _written(state, _ATOMS)
-    except UnicodeEncodeError:
-        # A text that is no UTF-8 is rare, so looked for only now.
-        return _written(state, _ATOMS - {str})
+    except (UnicodeEncodeError, OverflowError):
+        # Texts and numbers that it does not hold are rare, so looked for only now.
+        return _written(state, _ATOMS - {int, str})
 
 
 def decode_state(data: bytes, foreign: list[Any]) -> Any:
     """The state that was encoded. Raises `BadInput`, or whatever damage makes Python raise."""
-    shapes, root = msgspec.msgpack.decode(data, type=tuple[list[tuple[str, int, list[str]]], Any])
-    return _Reader([_Shape.named(*shape) for shape in shapes], foreign).value(root)
+    kind = tuple[list[tuple[str, int, list[str]]], Any]
+    with _without_collection():
+        shapes, root = msgspec.msgpack.decode(data, type=kind)
+        return _Reader([_Shape.named(*shape) for shape in shapes], foreign).value(root)
 
 
 def _written(state: object, plain: frozenset[type]) -> tuple[bytes, list[Any]]:
     writer = _Writer(plain)
-    root = writer.node(state)
-    return msgspec.msgpack.encode([writer.shapes, root]), writer.foreign
+    with _without_collection():
+        root = writer.node(state)
+        return msgspec.msgpack.encode([writer.shapes, root]), writer.foreign
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Hundreds of thousands of objects are made in here, none of which is garbage yet."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 # ------------------------------------------------------------------------------------ classes
@@ -169,6 +186,11 @@ def _values_of(kind: Any) -> Callable[[Any], Iterable[Any]]:
     return lambda value: [getattr(value, name) for name in names]
 
 
+@functools.cache
+def _names_of_fields(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
 def _fields_of(value: Any) -> dict[str, Any]:
     if isinstance(value, tuple):
         named: Any = value
@@ -179,11 +201,9 @@ def _fields_of(value: Any) -> dict[str, Any]:
         if not dataclasses.is_dataclass(value) or "__getstate__" in vars(type(value)):
             return state
         # A field with a default that nobody set is an attribute of the class alone.
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: getattr(value, name) for name in names} | state
+        return {name: getattr(value, name) for name in _names_of_fields(type(value))} | state
     if isinstance(state, list):  # a frozen dataclass with slots
-        names = [field.name for field in dataclasses.fields(value)]
-        return dict(zip(names, state, strict=True))
+        return dict(zip(_names_of_fields(type(value)), state, strict=True))
     return {name: part for parts in state or () for name, part in (parts or {}).items()}
 
 
