@@ -192,6 +192,7 @@ def _names_of_fields(cls: Any) -> tuple[str, ...]:
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
+    kind: Any = type(value)
     if isinstance(value, tuple):
         named: Any = value
         return dict(named._asdict())
@@ -201,9 +202,9 @@ def _fields_of(value: Any) -> dict[str, Any]:
         if not dataclasses.is_dataclass(value) or "__getstate__" in vars(type(value)):
             return state
         # A field with a default that nobody set is an attribute of the class alone.
-        return {name: getattr(value, name) for name in _names_of_fields(type(value))} | state
+        return {name: getattr(value, name) for name in _names_of_fields(kind)} | state
     if isinstance(state, list):  # a frozen dataclass with slots
-        return dict(zip(_names_of_fields(type(value)), state, strict=True))
+        return dict(zip(_names_of_fields(kind), state, strict=True))
     return {name: part for parts in state or () for name, part in (parts or {}).items()}
 
 
