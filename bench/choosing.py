@@ -32,10 +32,13 @@ class Logistic:
     learned_n: int = 0
     is_noise: bool = False
 
-    def unlearned(self) -> Logistic:
+    def as_it_began(self) -> Logistic:
+        return self
+
+    def novice(self) -> Logistic:
         return Logistic(np.zeros(FEATURES_N), is_noise=self.is_noise)
 
-    def learn(self, row: np.ndarray, code: int) -> None:
+    def learn(self, row: np.ndarray, code: int, **_: object) -> None:
         self.w = self.w + RATE * (code - 1.0 / (1.0 + np.exp(-(row * self.w).sum()))) * row
         self.learned_n += 1
 
@@ -47,9 +50,6 @@ class Logistic:
         if self.is_noise:
             p = 0.5 + np.copysign(0.5 * abs(np.sin(1e4 * row[0])), p - 0.5)
         return np.array([1.0 - p, p])
-
-    def right(self, row: np.ndarray, code: int) -> bool:
-        return int((row * self.w).sum() > 0) == code
 
 
 KINDS = {"doubt that is noise": 0.0, "doubt": 0.0, "doubt, 10 % of labels wrong": 0.1}
