@@ -56,7 +56,7 @@ def of_kind(outputs: Sequence[Output], kind: type[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("ask", ["arrival", "rounds"])
-@pytest.mark.parametrize("size", [7, 64])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.long), 7, 64])
 def test_questions_are_scored_at_the_same_places_however_events_are_batched(
     ask: str, size: int
 ) -> None:

@@ -28,12 +28,6 @@ def _purpose_key(purpose: str) -> int:
     return int(xxhash.xxh3_64_intdigest(purpose.encode()))
 
 
-@lru_cache(maxsize=256)
-def _key_of(identity: str, seed: int) -> int:
-    """Remembered, as many shards ask for the key of the same event."""
-    return int(xxhash.xxh3_64_intdigest(identity.encode("utf-8", "surrogatepass"), seed))
-
-
 def _mix(z: int) -> int:
     z = ((z ^ (z >> _SHIFTS[0])) * _MULTIPLIERS[0]) & _MASK
     z = ((z ^ (z >> _SHIFTS[1])) * _MULTIPLIERS[1]) & _MASK
@@ -56,7 +50,9 @@ class Chance:
 
     def key(self, identity: str) -> int:
         """The 64-bit key of one id."""
-        return _key_of(identity, self.seed & _MASK)
+        return int(
+            xxhash.xxh3_64_intdigest(identity.encode("utf-8", "surrogatepass"), self.seed & _MASK)
+        )
 
     def keys(self, identities: Iterable[str]) -> NDArray[np.uint64]:
         """The keys of many ids, shape (n,)."""

@@ -413,8 +413,7 @@ class Shard(Assessing):
         """Whether this end means more here than a label of its class, as it may to a cold shard."""
         return (
             self.drift.is_cold
-            or self.asking.remembers(entry.event_id)
-            or self._evaluation.remembers(entry.request_id)
+            or self._has_asked(entry)
             or getattr(entry, "opinion_n", 1) > 1
             or entry.request_id in self.asking.opinions.open
             or self.asking.quotas.is_set

@@ -60,10 +60,11 @@ def fresh_trainer(run: Played) -> Trainer:
     return Trainer(Learner(model, schema), schema, settings.learn, chance)
 
 
+@pytest.mark.parametrize("seeds_n", [3, pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("model", ["logistic", "naive-bayes", "adaptive-tree"])
-def test_folding_the_log_gives_the_same_model_bit_for_bit(model: str) -> None:
+def test_folding_the_log_gives_the_same_model_bit_for_bit(model: str, seeds_n: int) -> None:
     adopted_n = 0
-    for seed in range(6, 9):
+    for seed in range(6, 6 + seeds_n):
         run, engine = run_of(seed, model)
         log = [output for output in run.outputs if isinstance(output, ENTRIES)]
         trainer = fresh_trainer(run)

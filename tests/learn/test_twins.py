@@ -84,8 +84,9 @@ def test_nothing_is_said_before_there_is_something_to_say() -> None:
     assert found.sentence.startswith("whether choosing pays can't be told yet: too few")
 
 
-def test_the_gain_is_within_its_interval_and_the_ratio_within_bounds() -> None:
-    for seed in range(3):
+@pytest.mark.parametrize("seeds_n", [3, pytest.param(5, marks=pytest.mark.long)])
+def test_the_gain_is_within_its_interval_and_the_ratio_within_bounds(seeds_n: int) -> None:
+    for seed in range(seeds_n):
         found = played(800, seed=seed).estimate()
         assert found.gain_low <= found.gain <= found.gain_high
         assert found.labels_n > 700 and found.twin_labels_n == 266

@@ -20,10 +20,11 @@ CAPS, MONEY = range(6_000, 6_012, 3), range(6_001, 6_013, 3)
 BUSY = ("kill", "freeze")
 
 
+@pytest.mark.parametrize("seeds_n", [2, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("seeds", [CAPS, MONEY], ids=["cap", "money"])
 @pytest.mark.parametrize("fault", ["add_partition", "cut_journal", *CAP_FAULTS])
-def test_a_total_holds(fault: str, seeds: range) -> None:
-    for seed in seeds[:2]:
+def test_a_total_holds(fault: str, seeds: range, seeds_n: int) -> None:
+    for seed in seeds[:seeds_n]:
         world = World(seed, (fault, *BUSY)).live()
         assert Audit(world).wrong == [], f"World({seed})"
 

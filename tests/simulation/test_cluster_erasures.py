@@ -78,10 +78,10 @@ def keeps_requests(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_one_desk_alone(patch: pytest.MonkeyPatch) -> None:
-    of_answer = Mail.post_answer
+    post_answer = Mail.post_answer
 
     def first(self: Mail, *arguments: Any) -> Any:
-        posts = of_answer(self, *arguments)
+        posts = post_answer(self, *arguments)
         return posts[:1] if b"ErasureOrdered" in posts[0].value else posts
 
     patch.setattr(Mail, "post_answer", first)

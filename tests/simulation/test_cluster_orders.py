@@ -136,10 +136,10 @@ def writes_no_step_for_orders(patch: pytest.MonkeyPatch) -> None:
 
 
 def passes_orders_on_past_the_desk(patch: pytest.MonkeyPatch) -> None:
-    to_desk = Mail.post_to_desk
+    post_to_desk = Mail.post_to_desk
 
     def straight(self: Mail, entry: Any, now: float, desk: int | None = None) -> Any:
-        post = to_desk(self, entry, now, desk)
+        post = post_to_desk(self, entry, now, desk)
         if not isinstance(entry, RoundOrdered):
             return post
         return post._replace(topic=self.kafka.training, headers=())

@@ -112,11 +112,11 @@ def believes_any_place(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_what_was_said_from_committed_offsets(patch: pytest.MonkeyPatch) -> None:
-    of_desk = Mail.fold_desk_records
+    fold = Mail.fold_desk_records
 
     def of_desk_by_offset(self: Mail, owned: Any, records: Any) -> Any:
         owned.heard = max(owned.heard, (owned.said_to - 1, 1_000))
-        return of_desk(self, owned, records)
+        return fold(self, owned, records)
 
     patch.setattr(Mail, "fold_desk_records", of_desk_by_offset)
 
@@ -153,10 +153,10 @@ def passes_over_a_gap_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 
 def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:
-    to_desk = Mail.pack_outputs
+    pack_outputs = Mail.pack_outputs
 
     def without_desks(self: Mail, *arguments: Any) -> Any:
-        parcel = to_desk(self, *arguments)
+        parcel = pack_outputs(self, *arguments)
         parcel.to_desks = [post for post in parcel.to_desks if b"RequestRescored" not in post.value]
         return parcel
 
@@ -164,10 +164,10 @@ def takes_questions_back_behind_their_desks(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_nobody_what_it_takes_back(patch: pytest.MonkeyPatch) -> None:
-    to_others = Mail._post_to_others
+    post_to_others = Mail._post_to_others
 
     def without_people(self: Mail, output: Any) -> Any:
-        return [] if isinstance(output, RequestRescored) else to_others(self, output)
+        return [] if isinstance(output, RequestRescored) else post_to_others(self, output)
 
     patch.setattr(Mail, "_post_to_others", without_people)
 

@@ -20,6 +20,7 @@ from .schema import kind_of, number_of
 _NUMBERS = frozenset((float, int, bool, type(None)))
 _SCALARS = _NUMBERS | {str}
 _TIMES = frozenset((float, int))
+
 EventValues: TypeAlias = tuple[
     str, float, Features, str | None, dict[str, float] | None, str | None, str | None
 ]
@@ -28,7 +29,7 @@ _Columns: TypeAlias = tuple[
 ]
 
 
-class BesideFeatures(TypedDict):
+class _BesideFeatures(TypedDict):
     """The other values of n events, in the order of `EventValues`; None for what is not there."""
 
     ids: list[str]
@@ -40,7 +41,7 @@ class BesideFeatures(TypedDict):
     model_versions: list[str | None]
 
 
-_NAMES = tuple(BesideFeatures.__annotations__)
+_NAMES = tuple(_BesideFeatures.__annotations__)
 
 
 def batch_of(events: Sequence[Event]) -> EventBatch:
@@ -63,7 +64,7 @@ def batch_of_values(
     names: tuple[str, ...],
     are_texts: Sequence[bool],
     flat: list[Any],
-    **others: Unpack[BesideFeatures],
+    **others: Unpack[_BesideFeatures],
 ) -> EventBatch:
     """The same of n events with the same d features, whose values, event after event, are `flat`.
 
@@ -91,7 +92,7 @@ def columns_of(events: Sequence[EventValues]) -> EventBatch:
     return _batch(_feature_columns(others["originals"]), **others)
 
 
-def _batch(columns: _Columns, **others: Unpack[BesideFeatures]) -> EventBatch:
+def _batch(columns: _Columns, **others: Unpack[_BesideFeatures]) -> EventBatch:
     """A column that no event has a value for is None."""
     names, number_names, numbers, texts = columns
     classes, matrix = _class_columns(others["probabilities"])

@@ -199,7 +199,7 @@ def _fields_of(value: Any) -> dict[str, Any]:
     state = value.__getstate__()
     if isinstance(state, dict | None):
         state = state or {}
-        if not dataclasses.is_dataclass(value) or "__getstate__" in vars(type(value)):
+        if not dataclasses.is_dataclass(value) or "__getstate__" in vars(kind):
             return state
         # A field with a default that nobody set is an attribute of the class alone.
         return {name: getattr(value, name) for name in _names_of_fields(kind)} | state

@@ -22,8 +22,8 @@ QUERIES = {
 }
 
 
-def live(told, seed):
-    settings = parse(msgspec.to_builtins(settings_of(desk_partitions=2)) | told)
+def live(changes, seed):
+    settings = parse(msgspec.to_builtins(settings_of(desk_partitions=2)) | changes)
     world = lived(settings, SHARDS_N, 240, seed=seed)
     return world, [
         *([record.value for record in log.records] for log in world.cluster.logs.values()),
