@@ -24,16 +24,21 @@ WEIGHTS = Path(__file__).parents[2] / "docs" / "WEIGHTS.md"
 INTRODUCTION = """\
 # Which river classifiers use a weight
 
-Retraining weighs recent examples more. `Learner.accepts_weight` finds out how, by behaviour: 32
-examples are learned by clones of the model without a weight, with `w=1`, and with 4 and 1/4 on
-class 1. Only a model that `w=1` leaves alone and that the others pull the right way *weighs*. To
-all others examples are given several times instead (`headrace.learn.retrain`). A signature does not
-tell: of the ensembles that take `**kwargs`, some hand them on, some drop them, some fail on them.
+This page is for whoever runs Headrace with a classifier of river's other than the default.
+Retraining gives recent examples more weight; the last column says whether the classifier uses
+the weight itself. Nothing is to be set: for all but those that *weigh*,
+`headrace.learn.retrain` repeats examples instead.
 
-This page is written and checked by `tests/learn/test_learner.py`, for river {version}, with the
-parameters river itself tests each classifier with, seeded. *no effect*: no answer changed, because
-the weight is dropped or because 32 examples are too few to tell. *unclear*: answers changed, but
-not always the right way. Both count as not weighing, which is safe: repetition works for any model.
+`Learner.accepts_weight` tests the behaviour. Clones of the model learn 32 examples without a
+weight, with `w=1`, and with 4 and 1/4 on class 1. A model *weighs* if `w=1` changes nothing and
+the others pull the right way. The signature does not show it: of the ensembles that take
+`**kwargs`, some pass them on, some drop them, some fail on them.
+
+`tests/learn/test_learner.py` writes and checks this page, for river {version}, with the
+parameters that river itself tests each classifier with, seeded. *no effect*: no answer changed,
+because the weight is dropped or because 32 examples are too few to show it. *unclear*: answers
+changed, but not always the right way. *raises*: learning with a weight fails. None of these
+counts as weighing. That is safe, because repetition works for any model.
 
 | classifier | inside | arguments after x, y | with a weight |
 |---|---|---|---|
