@@ -61,7 +61,10 @@ def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
 
 
 def save(flow: WorkerState) -> Routine[None]:
-    """Freeze everything once all that was handed over has arrived; write it while the flow goes on."""
+    """Freeze everything once all that was handed over has arrived, and have it written.
+
+    The flow goes on while it is written.
+    """
     if flow.snapshots.is_under_way:
         flow.agenda.note(
             "snapshots take longer than worker.snapshot_every_s to write; one is left out"

@@ -38,7 +38,7 @@ FOLDING_S_MAX = 0.05
 
 
 def new_log(settings: Settings) -> TrainingLog:
-    """Return the log's state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
+    """Return the state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
     return TrainingLog(make_trainer(settings, make_schema(settings), Chance(settings.seed)))
 
 
