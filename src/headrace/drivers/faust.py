@@ -216,7 +216,7 @@ def _make_launcher(frame: Frame) -> type[Any]:
             super().__init__(app, *services, **options)
             # The spinner would end with an escape code, in front of the first line of a log.
             self.spinner = None
-            # Faust's command line switches on what is not served, and its banner tells of it.
+            # Faust's command line switches this on, and its banner would name a port not served.
             app.conf.web_enabled = False
             set_up_logs(frame.settings, frame.screen)
 

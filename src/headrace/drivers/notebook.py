@@ -162,7 +162,7 @@ class Simulation:
                         self._push_message(answer.at, answer)
             elif isinstance(output, RetrainRequested):
                 job = self.engine.trainer.retrainings.job(output.job_id)
-                if job is None:  # Drift has ordered another since, within the same piece.
+                if job is None:  # Drift has ordered another retraining since, in the same piece.
                     continue
                 finished = finish(job, output.at + self.retrain_s)
                 self._push_message(finished.at, finished)

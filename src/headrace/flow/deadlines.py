@@ -56,17 +56,17 @@ def watch(flow: WorkerState) -> Routine[None]:
     """Look at our logs every `HEARD_S` seconds: do brokers answer, are our places still valid?"""
     while True:
         asked_at, places = flow.clocks.elapsed, dict(_list_places(flow))
-        found: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
-        if found is not None:
+        bounds_by_part: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
+        if bounds_by_part is not None:
             flow.group.hear_brokers(flow.clocks.elapsed)
             flow.places.topic_ids.check(
-                {p: bounds for p, bounds in found.items() if p not in flow.owned.routes}
+                {p: bounds for p, bounds in bounds_by_part.items() if p not in flow.owned.routes}
             )
             for part, place in places.items():
                 if part in flow.owned.routes:
-                    _check_route(flow, part, place, found[part])
+                    _check_route(flow, part, place, bounds_by_part[part])
                 else:
-                    check_place(part, place, found[part].end)
+                    check_place(part, place, bounds_by_part[part].end)
         while flow.clocks.elapsed - asked_at < HEARD_S:
             yield None
 

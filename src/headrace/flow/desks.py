@@ -139,7 +139,7 @@ class PartitionDesk:
         requests = [request for request in self.desk.requests() if self._is_about(subject, request)]
         outputs, erased = self._erase_requests(requests, REASON, now)
         ids = {base_id(request.request_id) for request in requests}
-        # What the order says of learned labels one desk passes on: models are made anew once.
+        # Only the first desk passes on that the order tells of a learned label: one refit suffices.
         is_learned = erased.has_label or (order.is_learned and self.partition == 0)
         passed_on = msgspec.structs.replace(
             order,

@@ -123,7 +123,7 @@ class Mail:
 
     def pack_step(self, owned: OwnedShard, training: int) -> Parcel:
         """Return the parcel of the step that an owned shard is due; its next step follows it."""
-        # First also for a shard that was ours before: behind another writer's only that counts.
+        # Also for a shard that was ours before: behind another writer's steps only a first counts.
         is_first = not owned.is_begun
         taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
         if is_first and self.topic_ids is not None:

@@ -70,17 +70,17 @@ class Outbox:
 
     def _drop_fenced(self, parcels: list[Parcel], offsets: list[int]) -> list[Parcel]:
         """Drop steps that came behind somebody else's, and all that follow; return the others."""
-        kept, fenced, offsets_left = list[Parcel](), set[int](), iter(offsets)
+        unfenced, fenced, offsets_left = list[Parcel](), set[int](), iter(offsets)
         for parcel in parcels:
             if parcel.journal is not None and _is_fenced(parcel, next(offsets_left)):
                 fenced.add(parcel.journal.partition or 0)
             else:
-                kept.append(parcel)
+                unfenced.append(parcel)
         for partition in sorted(fenced):
             waiting = [other for other in self._waiting if _partition_of(other) != partition]
             self._waiting = deque(waiting)
             self._fenced(partition)
-        return kept
+        return unfenced
 
     def _write_posts(self, posts: list[Post]) -> Routine[list[int]]:
         if not posts:

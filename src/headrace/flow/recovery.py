@@ -202,7 +202,7 @@ class Recovery:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
             tapes.skip(self._events, step.stop)
             fresh.seek(step.stop)
-            # A step from before a cap, or of an earlier version, has no totals: estimate them.
+            # A step from before a cap, or of an earlier version, has no totals: then this counts.
             fresh.keep_spent(shard.claim_n, step.spent(self._settings, shard.spent), log.caps)
             return fresh
         if shard.position < step.start:

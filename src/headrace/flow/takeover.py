@@ -171,17 +171,17 @@ def _check_journal(flow: WorkerState, found: Recovered, committed: int) -> None:
     shard, kafka = found.shard, flow.settings.kafka
     if committed <= shard.position:
         return
-    what = (
+    intro = (
         f"the group has committed events of partition {shard.partition} up to {committed}, and its "
         f"journal ({kafka.journal}) "
     )
     if shard.journal < 0:
         raise BadInput(
-            f"{what}has none: it was deleted or made anew, and nobody can say what was asked. Put "
+            f"{intro}has none: it was deleted or made anew, and nobody can say what was asked. Put "
             "it back, or begin anew with headrace reset"
         )
     flow.agenda.warn(
-        f"{what}only those up to {shard.position}: where nobody moved the group's offsets, it has "
+        f"{intro}only those up to {shard.position}: where nobody moved the group's offsets, it has "
         "lost its end, and the events since are decided once more"
     )
 
@@ -196,14 +196,14 @@ def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Re
     while True:
         recovery = Recovery(flow.settings, flow.decoder, flow.agenda.warn)
         try:
-            found = yield from recovery.run(shard, log, writer=str(positions["writer"]))
+            recovered = yield from recovery.run(shard, log, writer=str(positions["writer"]))
         except UnusableError as error:
             flow.agenda.warn(f"the snapshot of partition {number} is passed over: {error}")
             shard, log, positions = make_unborn(flow.settings, number, flow.partitions_n["events"])
         else:
-            kept = found.topics
+            kept = recovered.topics
             flow.places.topic_ids.check_kept(kept, f"the journal of partition {number}")
-            return recovery, found
+            return recovery, recovered
 
 
 def _parts_of(kafka: KafkaSettings, number: int) -> tuple[Part, ...]:

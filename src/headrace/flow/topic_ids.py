@@ -70,7 +70,7 @@ def write_ids(ids: Mapping[str, str]) -> str:
     >>> write_ids({"events": "Gq3", "desk": "x_1"})
     'desk=x_1 events=Gq3'
     """
-    return " ".join(f"{name}={one}" for name, one in sorted(ids.items()))
+    return " ".join(f"{name}={topic_id}" for name, topic_id in sorted(ids.items()))
 
 
 def read_ids(line: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Acts of people and programs that no record of a run has: a chain of its own, by the day's clock.
 
-Starts and ends of a run, snapshots, logins at a desk, tokens issued and revoked, orders over HTTP,
+Starts and ends of a run, snapshots, logins at a desk, tokens given and removed, orders over HTTP,
 commands that make state anew, erasures. Any process may add to it, one at a time.
 """
 

@@ -158,9 +158,9 @@ class RunLog:
 
     def _note_start(self, state: Path) -> None:
         now = msgspec.json.decode(msgspec.json.encode(self._run.settings))
-        kept = state / FOLDER / "settings.json"
+        kept_settings = state / FOLDER / "settings.json"
         then = msgspec.json.decode(
-            (kept if kept.exists() else state / "settings.json").read_bytes()
+            (kept_settings if kept_settings.exists() else state / "settings.json").read_bytes()
         )
         changed = [where for where, _, _ in differing_fields(then, now)]
         code = state / "code.json"
@@ -173,7 +173,7 @@ class RunLog:
             **({"restored": _describe_snapshot(self._snapshot)} if self._snapshot else {}),
             **self._how_far(),
         )
-        replace_file(kept, msgspec.json.encode(now))
+        replace_file(kept_settings, msgspec.json.encode(now))
 
 
 def open_log(run: Run) -> RunLog | NoLog:

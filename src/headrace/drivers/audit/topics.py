@@ -203,7 +203,7 @@ class TopicsLog:
         return {"what": "places", "places": [[*part, n] for part, n in places]}
 
     def _write_entry(self, entry: Entry) -> None:
-        # One by one: a new file has to begin with all places before it.
+        # One at a time, as a new file has to begin with the places of all entries before it.
         self._chain.append([entry])
         self._places.check(entry)
 

@@ -31,18 +31,18 @@ def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[s
     before have changed.
     """
     copy = state / COPY
-    made = copy.with_name(f"{COPY}.new")
-    with made.open("wb") as file:
+    new_copy = copy.with_name(f"{COPY}.new")
+    with new_copy.open("wb") as file:
         for lines in lines_of(path, settings, on_note):
             file.write(lines)
-    if not _begins_with(made, copy):
-        made.unlink()
+    if not _begins_with(new_copy, copy):
+        new_copy.unlink()
         raise BadInput(
             f"{path} has changed since {state} was begun, or is read otherwise now: rows may be "
             "added to it, and [columns] keeps their kinds; put it back, or start with another "
             "--state"
         )
-    made.replace(copy)
+    new_copy.replace(copy)
     return copy
 
 
@@ -60,8 +60,8 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     copy = state / ANSWERS
     before = copy.read_bytes() if copy.exists() else b""
     known = {_answers_in(line, decoder) for line in before.splitlines()}
-    made = copy.with_name(f"{ANSWERS}.new")
-    with made.open("wb") as file:
+    new_copy = copy.with_name(f"{ANSWERS}.new")
+    with new_copy.open("wb") as file:
         file.write(before)
         for line in export_lines(path, settings.answers):
             if (answers := _answers_in(line, decoder)) not in known:
@@ -70,7 +70,7 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
         # The tool's next export may lack an answer that this one has.
         file.flush()
         os.fsync(file.fileno())
-    made.replace(copy)
+    new_copy.replace(copy)
     return copy
 
 

@@ -206,7 +206,7 @@ class Lines:
     def names(self, event_id: str, key: str | None, features: Any) -> bool:
         """Whether an event with this id, key and features is one of theirs; if so, keep its id."""
         is_theirs = event_id in self.ids or any(
-            one.names(event_id, key, features) for one in self.subjects
+            subject.names(event_id, key, features) for subject in self.subjects
         )
         if is_theirs:
             self.ids.add(event_id)
@@ -320,13 +320,13 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     busy = sorted({*busy, *old_busy})
     done = []
     for n, order in enumerate(orders):
-        told, is_last = memory.get(order.key), n == len(orders) - 1
+        forgotten, is_last = memory.get(order.key), n == len(orders) - 1
         done.append(
             Erased(
                 at=feeder.engine.now,
                 key=order.key,
-                memory=dict(told.erased) if told is not None else {},
-                is_refitted=told is not None and told.is_refitted,
+                memory=dict(forgotten.erased) if forgotten is not None else {},
+                is_refitted=forgotten is not None and forgotten.is_refitted,
                 lines={name: n for name, n in wiped.items() if n} if is_last else {},
                 bridges=rows if is_last else {},
                 busy=busy if is_last else [],
@@ -359,9 +359,9 @@ def _read_erased(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
     for piece in pieces_of(decisions) if decisions.exists() else ():
         for _, line in piece:
             if b'"SubjectErased"' in line:
-                told = _TOLD.decode(line)
-                if told.key in keys:
-                    erased_by_key[told.key] = told
+                forgotten = _TOLD.decode(line)
+                if forgotten.key in keys:
+                    erased_by_key[forgotten.key] = forgotten
     return erased_by_key
 
 
@@ -378,7 +378,7 @@ def _gold_about(request_ids: Iterable[str], settings: Settings) -> set[str]:
     """Return the ids of gold questions about these requests, where there may be any."""
     desks_n = settings.kafka.desk_partitions
     asked = request_ids if settings.label.gold_share else ()
-    return {one for about in asked for one in gold_ids(about, desks_n)}
+    return {gold_id for about in asked for gold_id in gold_ids(about, desks_n)}
 
 
 def stretches_in(

@@ -141,9 +141,9 @@ class RunFolder:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a small file at once: a reader sees the old content or the new."""
-    made = path.with_suffix(".new")
-    made.write_bytes(content)
-    made.replace(path)
+    new_file = path.with_suffix(".new")
+    new_file.write_bytes(content)
+    new_file.replace(path)
 
 
 def _named_code(settings: Settings) -> list[tuple[str, str]]:

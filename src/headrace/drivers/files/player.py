@@ -81,7 +81,7 @@ class Player:
 
         `ends` and `digests` are those of the output files, as `OutputLogs.ends_of` returns them.
         """
-        ids, decided = [n for n, _ in self._decided], [one for _, one in self._decided]
+        ids, decided = [n for n, _ in self._decided], [numbers for _, numbers in self._decided]
         return Asked(ids=ids, decided=decided, ends=ends, digests=digests, rescored=self._rescored)
 
     def _feed(self, message: Input) -> list[Output]:
@@ -158,7 +158,7 @@ class Player:
         ]
 
     def _feed_events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
-        """What could not be read, then what the events lead to."""
+        """Feed lines of events; return rejections of unreadable ones, then the events' outputs."""
         texts, positions = [line for _, line in lines], [position for position, _ in lines]
         decoded = self.decoder.decode(
             texts, path, positions, halves=self.engine.shard.admission.halves

@@ -66,7 +66,7 @@ class Retention:
 
 def _latest_step(state: Path) -> int | None:
     """Return the step in which something was forgotten last; None if nothing was."""
-    keys = [one.key for one in erased_of(state) if one.key.startswith(f"{KEY} ")]
+    keys = [erased.key for erased in erased_of(state) if erased.key.startswith(f"{KEY} ")]
     return int(keys[-1].removeprefix(KEY).partition("/")[0]) if keys else None
 
 

@@ -38,7 +38,7 @@ class RoundOutcomes:
         """Return what is known of the order with this key; None if nothing came of it yet."""
         while lines := self._tail.peek(READ_N, is_final=False):
             for line in lines:
-                # Few lines are about orders: those are decoded.
+                # Few lines are about orders: only those are decoded.
                 head = line[:40]
                 if b'"Round' in head or b'"ModelRolled' in head or b'"InputRejected"' in head:
                     self._read_line(line)

@@ -40,14 +40,16 @@ class Steady:
 
     def assign(self, cluster: Any, members: Mapping[str, Any]) -> dict[str, Any]:
         """Return the leader's assignment: each member's partitions, and the next number."""
-        claims = {member: _read_claims(said.user_data) for member, said in members.items()}
+        claims = {member: _read_claims(metadata.user_data) for member, metadata in members.items()}
         shares: dict[str, dict[str, list[int]]] = {member: {} for member in members}
-        for topic in sorted({topic for said in members.values() for topic in said.subscription}):
+        for topic in sorted(
+            {topic for metadata in members.values() for topic in metadata.subscription}
+        ):
             partitions = cluster.partitions_for_topic(topic) or ()
             claims_of_topic = {
                 member: (claims[member].number, claims[member].held.get(topic, []))
-                for member, said in members.items()
-                if topic in said.subscription
+                for member, metadata in members.items()
+                if topic in metadata.subscription
             }
             for member, share in share_partitions(sorted(partitions), claims_of_topic).items():
                 shares[member][topic] = share
@@ -80,20 +82,20 @@ def share_partitions(
     holders: dict[int, str] = {}
     for member in sorted(claims, key=lambda member: (claims[member][0], member)):
         holders |= dict.fromkeys(claims[member][1], member)
-    kept: dict[str, list[int]] = {member: [] for member in sorted(claims)}
+    held: dict[str, list[int]] = {member: [] for member in sorted(claims)}
     for partition in partitions:
         if partition in holders:
-            kept[holders[partition]].append(partition)
-    least, extra = divmod(len(partitions), len(kept))
+            held[holders[partition]].append(partition)
+    least, extra = divmod(len(partitions), len(held))
     # The members that hold most may keep one more than the others: then fewest move.
-    ranked = sorted(kept, key=lambda member: -len(kept[member]))
-    share = {member: kept[member][: least + (i < extra)] for i, member in enumerate(ranked)}
+    ranked = sorted(held, key=lambda member: -len(held[member]))
+    share = {member: held[member][: least + (i < extra)] for i, member in enumerate(ranked)}
     taken = {partition for partitions_held in share.values() for partition in partitions_held}
     free = [partition for partition in reversed(partitions) if partition not in taken]
     for i, member in enumerate(ranked):
         while len(share[member]) < least + (i < extra):
             share[member].append(free.pop())
-    return {member: sorted(share[member]) for member in kept}
+    return {member: sorted(share[member]) for member in held}
 
 
 def _import_protocol() -> ModuleType:

@@ -228,7 +228,7 @@ async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
             import_extra("aiokafka.protocol.metadata").MetadataRequest([])
         )
     except OSError:
-        # Nobody is there who would see it closed.
+        # There is no peer that a close would have to wait for.
         is_open = False
         raise
     finally:

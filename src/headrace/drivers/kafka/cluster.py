@@ -86,17 +86,17 @@ class Cluster:
 
     async def topics(self) -> dict[str, Found]:
         """Return all topics that we may see, by name; without their rules and records."""
-        found = {}
+        topics = {}
         for topic in await self._client.describe_topics():
             partitions = topic["partitions"]
             if topic["error_code"] or not partitions:
                 continue
-            found[topic["topic"]] = Found(
+            topics[topic["topic"]] = Found(
                 partitions_n=len(partitions),
                 replication=min(len(partition["replicas"]) for partition in partitions),
                 has_leaders=all(partition["leader"] >= 0 for partition in partitions),
             )
-        return found
+        return topics
 
     async def create(self, wanted: Iterable[Wanted]) -> None:
         """Create topics; one that another worker created meanwhile is as good.
@@ -173,12 +173,12 @@ class Cluster:
             kinds.ConfigResource(kinds.ConfigResourceType.TOPIC, name, dict.fromkeys(_RULES))
             for name in names
         ]
-        found = {}
+        rules = {}
         for response in await self._client.describe_configs(asked):
             for code, _, _, name, entries in response.resources:
                 if not code:
-                    found[name] = {key: value for key, value, *_ in entries}
-        return found
+                    rules[name] = {key: value for key, value, *_ in entries}
+        return rules
 
     async def members(self, group: str) -> list[Member]:
         """Return the members of a consumer group now; none where there is no such group."""
@@ -200,8 +200,8 @@ class Cluster:
 
     async def committed(self, group: str) -> dict[Any, int]:
         """Return the offsets that a group committed, by partition, where it ever did."""
-        found = await self._client.list_consumer_group_offsets(group)
-        return {tp: one.offset for tp, one in found.items() if one.offset >= 0}
+        offsets = await self._client.list_consumer_group_offsets(group)
+        return {tp: committed.offset for tp, committed in offsets.items() if committed.offset >= 0}
 
     async def records(self, partitions: dict[str, int]) -> dict[str, int]:
         """Return how many records topics hold, by name, given the numbers of their partitions."""

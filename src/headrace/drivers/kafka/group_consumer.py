@@ -53,7 +53,7 @@ class GroupConsumer:
     def leave(self) -> None:
         """Ignore whatever is assigned or revoked from now on."""
         self._is_over = True
-        # The flow will not do so any more.
+        # The flow will not release anything any more.
         self.release()
 
     def release(self) -> None:

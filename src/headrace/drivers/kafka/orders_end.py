@@ -84,7 +84,7 @@ class KafkaOrders(Connection):
         numbers = await self._producer.partitions_for(topic)
         parts = tuple(Part(topic, number) for number in sorted(numbers))
         bounds = await self._reader.look(parts)
-        return {part.partition: found.end for part, found in bounds.items()}
+        return {part.partition: part_bounds.end for part, part_bounds in bounds.items()}
 
     async def _find_order(self, order: Order) -> dict[str, Any] | None:
         outcome = await self._find_erasure(order)

@@ -144,13 +144,13 @@ async def start_client(stack: AsyncExitStack, asleep: Any) -> Any:
         try:
             await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
         except TimeoutError:
-            # A producer still waits to send what nobody will take; a consumer has let go already.
+            # A producer still waits to send records; a consumer has closed its connections already.
             if (sender := getattr(asleep, "_sender", None)) is not None:
                 with suppress(asyncio.CancelledError):
                     await sender.close()
                 await asleep.client.close()
         except asyncio.CancelledError:
-            # A consumer cancels its fetches, and one that waits to try again lets that out.
+            # A consumer cancels its fetches; one that waits to try again raises that here.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise

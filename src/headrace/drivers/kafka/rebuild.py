@@ -167,8 +167,8 @@ class Rebuild:
         for stop in sorted({saved.position, arrived, end}):
             await self._reader.run(_fold_desk(desk, tapes, tp, stop))
             if stop == saved.position:
-                found = differences(desk.state, saved.state)
-                _judge_part(part, stop > 0, found, _describe_cut(tp, tapes.lost[tp]))
+                differing = differences(desk.state, saved.state)
+                _judge_part(part, stop > 0, differing, _describe_cut(tp, tapes.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
         if self._is_to_write(part, arrived > saved.position):
@@ -178,7 +178,7 @@ class Rebuild:
         return self._finish_part(part)
 
     async def shard(self, number: int) -> Part:
-        """One shard. A snapshot may stand where all that was decided before is known to be sent."""
+        """Make one shard again. A snapshot may only stand where everything before is known sent."""
         part = self._begin_part(f"shard-{number}")
         saved = self._states.shard(number, self._partitions_n)
         chain = await self._reader.run(chain_of(self._settings, number))
@@ -300,8 +300,8 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
     for name, mine in (("journal", shard.journal), ("events", shard.position)):
         if mine != positions[name]:
             return [Difference(f"position in {name}", str(mine), str(positions[name]))]
-    found = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
-    return found or differences(log, their_log)
+    differing = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
+    return differing or differences(log, their_log)
 
 
 def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:

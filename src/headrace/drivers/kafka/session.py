@@ -168,7 +168,7 @@ class Session:
                         await self._moved.wait()
             records = {Part(*tp): records for tp, records in by_partition.items()}
             self.take(Polled(turn, records, await self._read_positions()))
-            # Everything else of this process has its turn.
+            # Let all other tasks of this process have their turn.
             await asyncio.sleep(0)
 
     async def _read_positions(self) -> dict[Part, int] | None:
@@ -235,10 +235,10 @@ class Session:
 
     def _time_effects(self, effects: Sequence[Effect], took_s: float) -> None:
         fed = [effect for effect in effects if isinstance(effect, Fed)]
-        events_n = sum(one.events_n for one in fed)
-        for one in fed:
-            part_s = took_s * one.events_n / events_n if events_n else 0.0
-            self._timings.fed(one.events_n, part_s, self._clock() - one.now)
+        events_n = sum(effect_fed.events_n for effect_fed in fed)
+        for effect_fed in fed:
+            part_s = took_s * effect_fed.events_n / events_n if events_n else 0.0
+            self._timings.fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
 
     def why_not_ready(self) -> str:
         """Why this session does not do its work, as a sentence; empty when it does."""

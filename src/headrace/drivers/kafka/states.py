@@ -75,8 +75,8 @@ class States:
         model = build(named.name, 0, classes_n, named.options)
         budget, rule = from_settings(settings.query.budget), own_rule(settings.query.arrival)
         _, strategy = resolve(settings.query.strategy, settings.query.options)
-        kept = strategy if keeps_state(strategy) else None
-        own = [model, budget, own_detectors(settings.drift), rule, kept]
+        stateful_strategy = strategy if keeps_state(strategy) else None
+        own = [model, budget, own_detectors(settings.drift), rule, stateful_strategy]
         self._allowed = frozen.allowed_by(own)
 
     @property
