@@ -22,7 +22,7 @@ from .orders import Followed
 from .records import Record
 
 DECIDED_MAX = 2_000
-"""A step with more requests than this has none of the numbers behind them, about 400 kB."""
+"""Up to this many requests a step has the numbers behind them, about 400 kB; with more, none."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
