@@ -1,1 +1,1 @@
-"""What carries out what a flow wants: Kafka, and Faust around it."""
+"""Drivers: an engine between files or in a program, a flow on Kafka, and Faust around that."""

@@ -1,8 +1,8 @@
 """A Faust app around a station: `HEADRACE_SETTINGS=F.toml faust -A headrace.drivers.faust worker`.
 
-Faust gives the frame: an app with a command line, services that start and stop in order, signals,
-and room for agents of your own beside it (`from headrace.drivers.faust import app`). Nothing of
-ours goes through its streams: docs/adr/0010-what-faust-does.md says what was measured.
+Faust provides the frame: an app with a command line, services that start and stop in order,
+signals, and room for agents of your own beside it (`from headrace.drivers.faust import app`).
+Nothing of ours goes through its streams: docs/adr/0010-what-faust-does.md has the measurements.
 `headrace worker --settings F.toml` starts the same app.
 """
 
@@ -38,14 +38,14 @@ LOGGER = logging.getLogger("headrace.worker")
 
 
 class Screen(Protocol):
-    """What shows this worker in a terminal, where one is shown."""
+    """A display of this worker in a terminal."""
 
     @property
     def is_due(self) -> bool:
-        """Whether it is to be drawn anew."""
+        """Whether it is time to draw it anew."""
 
     def update(self, report: Report) -> None:
-        """Draw this."""
+        """Draw this report."""
 
     def note(self, sentence: str) -> None:
         """Show a sentence."""
@@ -55,10 +55,10 @@ class Screen(Protocol):
 
 
 def create_app(settings: Settings, frame: Frame | None = None) -> Any:
-    """The Faust app of these settings, with a station as a service of it, that of `frame`.
+    """Return the Faust app of these settings, with the station of `frame` as one of its services.
 
-    It listens nowhere, creates no topic and keeps no file; whoever starts it, `headrace worker` or
-    `faust worker`, it logs as the settings say. Raises `BadSettings`.
+    It listens nowhere, creates no topic and stores no file; under `headrace worker` and `faust
+    worker` alike it logs as the settings say. Raises `BadSettings`.
     """
     frame = frame or Frame(settings)
     app = _make_app()(
@@ -79,12 +79,12 @@ def create_app(settings: Settings, frame: Frame | None = None) -> Any:
 
 
 def _make_app() -> type[Any]:
-    """Faust's app, which connects to the brokers itself only if it has agents: yours."""
+    """Return the class of the app, which connects to the brokers itself only if it has agents."""
     faust = import_extra("faust")
 
     class Boot(import_extra("faust.app").BootStrategy):  # type: ignore[misc]  # as above
         def server(self) -> Any:
-            """The services to start with."""
+            """Return the services to start with."""
             return super().server() if self.app.agents else ()
 
         def _should_enable_web(self) -> bool:
@@ -95,18 +95,18 @@ def _make_app() -> type[Any]:
         BootStrategy = Boot
 
         def _create_directories(self) -> None:
-            # Those for tables, where the worker was started: there are no tables.
+            # They would be for tables, where the worker was started: there are no tables.
             return
 
     return App
 
 
 def _make_service(frame: Frame) -> type[Any]:
-    """The station as Faust wants its services: a class, made by the app."""
+    """Return the station's service, as Faust wants it: a class, of which the app makes one."""
     base = import_extra("mode").Service
 
     class StationService(base):  # type: ignore[misc, valid-type]  # known at run time only
-        """Runs the station, tells its report, and stops it within the deadline."""
+        """Runs the station and its reports, and stops them within the deadline."""
 
         async def on_start(self) -> None:
             frame.start()
@@ -117,7 +117,7 @@ def _make_service(frame: Frame) -> type[Any]:
             if self.should_stop:
                 return
             if isinstance(frame.error, BadSettings | BadInput):
-                # Somebody has to do something, and a traceback would not tell them what.
+                # An operator has to act, and a traceback would not say how.
                 LOGGER.error("%s", frame.error)
                 os.kill(os.getpid(), signal.SIGTERM)
             else:
@@ -148,7 +148,7 @@ class Frame:
         self._why_not_ready = "starting"
 
     def start(self) -> None:
-        """Start working. Raises `BadSettings` when the port of the metrics can't be had."""
+        """Start working. Raises `BadSettings` if the port of the metrics is not available."""
         if self.settings.http.port:
             self._served = serve(
                 lambda: self.report,
@@ -175,17 +175,17 @@ class Frame:
 
     @property
     def code(self) -> int:
-        """The exit code of what it ended by itself with: 2 where somebody has to do something."""
+        """The exit code after the station ended by itself: 2 if an operator has to act, else 0."""
         return 2 if isinstance(self.error, BadSettings | BadInput) else 0
 
     async def ended(self) -> None:
-        """Returns when the station has ended, by itself or because it was stopped."""
+        """Wait until the station has ended, by itself or because it was stopped."""
         await asyncio.wait([self._work])
         if not self._work.cancelled():
             self.error = self._work.exception()
 
     async def stop(self) -> None:
-        """Let it finish what is under way, for as long as the settings allow."""
+        """Let the station finish what is under way, for as long as the settings allow."""
         self._why_not_ready = "stopping"
         self._stop.set()
         deadline_s = self.settings.worker.stop_within_s
@@ -207,21 +207,21 @@ def set_up_logs(settings: Settings, screen: Screen | None) -> None:
 
 
 def _make_launcher(frame: Frame) -> type[Any]:
-    """Faust's worker, with our log lines and the exit code of the frame."""
+    """Return the class of Faust's worker, with our log lines and the exit code of the frame."""
     base = import_extra("faust").Worker
 
     class Launcher(base):  # type: ignore[misc, valid-type]  # known at run time only
         def __init__(self, app: Any, *services: Any, **options: Any) -> None:
             options |= {"quiet": True, "loglevel": frame.settings.worker.log_level}
             super().__init__(app, *services, **options)
-            # It would end with an escape code, in front of the first line of a log.
+            # The spinner would end with an escape code, in front of the first line of a log.
             self.spinner = None
-            # Faust's command line switches on what is not served, and its banner tells of it.
+            # Faust's command line switches this on, and its banner would name a port not served.
             app.conf.web_enabled = False
             set_up_logs(frame.settings, frame.screen)
 
         def on_setup_root_logger(self, logger: logging.Logger, level: int) -> None:
-            """Called when Faust has set up its own."""
+            """Set up our logging, when Faust has set up its own."""
             set_up_logs(frame.settings, frame.screen)
 
         def execute_from_commandline(self) -> NoReturn:

@@ -1,8 +1,8 @@
-"""Events from a program, answers from an oracle: notebooks, examples, pilots.
+"""An engine fed by a program, with answers from an oracle: for notebooks, examples, pilots.
 
 Time is simulated: an answer due at t is fed before the first event at or after t. A retraining is
-run between two pieces of the stream, in this thread, and its challenger is fed `retrain_s` of event
-time after it was ordered.
+run between two pieces of the stream, in this thread, and its challenger is fed `retrain_s` seconds
+of event time after it was ordered.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from ..testing.oracles import Delayed, Oracle
 BATCH_N = 1024
 
 NUMBERS_MIN = 20
-"""Truths that are not whole: so many, none of them twice, are numbers to predict and no classes."""
+"""This many truths that are not whole, none of them twice, are numbers to predict, not classes."""
 
 
 @dataclass
@@ -57,13 +57,13 @@ def run(
     *,
     on_outputs: Callable[[list[Output]], None] | None = None,
 ) -> Result:
-    """Feed (features, truth) pairs, as river's datasets yield them, and answer what is asked.
+    """Feed (features, truth) pairs, as river's datasets yield them, and answer the requests.
 
     A pair may also be (`Event`, truth). Features without an event get the id "0", "1", ... and
-    one second from one to the next; a second run on one engine goes on counting. `oracle` is asked
-    for every request; without one, `Delayed()`. A truth is one class: a text, a number or a
-    boolean; where it is missing (None, NaN), nobody answers. Ends with a tick far enough for every
-    answer and deadline to be settled.
+    one second from one to the next; a second run on one engine goes on counting. `oracle`, by
+    default `Delayed()`, answers every request. A truth is one class: a text, a number or a boolean;
+    if it is missing (None, NaN), nobody answers. `on_outputs` is called with the outputs of each
+    piece. Ends with ticks far enough for every answer to arrive and every deadline to pass.
 
     Raises `BadSettings` when the model can learn none of the first labels, and `BadInput` for
     truths that are no classes (several labels, numbers to predict), and when
@@ -96,7 +96,10 @@ def run(
 
 
 class Simulation:
-    """One engine, one oracle, and the answers on their way."""
+    """One engine, one oracle, and the answers on their way.
+
+    A challenger is fed `retrain_s` seconds of event time after its retraining was ordered.
+    """
 
     def __init__(self, engine: Engine, oracle: Oracle, *, retrain_s: float = 0.0) -> None:
         self.engine = engine
@@ -114,7 +117,10 @@ class Simulation:
         *,
         settle: bool = True,
     ) -> Iterator[list[Output]]:
-        """The stream, a piece at a time; then, if wanted, time until every request has ended."""
+        """Feed batches of events with their truths; yield the outputs of each piece.
+
+        Then, with `settle`, let time pass until every request has ended.
+        """
         for batch, truths in batches:
             self._learn_truths(batch, truths)
             inputs = [batch] if isinstance(batch, EventBatch) else batch
@@ -146,7 +152,7 @@ class Simulation:
         return self._due[0][0] if self._due else float("inf")
 
     def _follow_outputs(self, outputs: list[Output]) -> list[Output]:
-        """Ask the oracle, run the jobs; what comes of it is due later."""
+        """Ask the oracle and run the jobs; answers and challengers are due later."""
         for output in outputs:
             if isinstance(output, LabelRequested):
                 truth = self._find_truth(output.event_id)
@@ -156,7 +162,7 @@ class Simulation:
                         self._push_message(answer.at, answer)
             elif isinstance(output, RetrainRequested):
                 job = self.engine.trainer.retrainings.job(output.job_id)
-                if job is None:  # Drift has ordered another since, within the same piece.
+                if job is None:  # Drift has ordered another retraining since, in the same piece.
                     continue
                 finished = finish(job, output.at + self.retrain_s)
                 self._push_message(finished.at, finished)
@@ -167,7 +173,7 @@ class Simulation:
         heapq.heappush(self._due, (at, self._n, message))
 
     def _deliver_due(self, now: float) -> Iterator[list[Output]]:
-        """Feed what is due at or before `now`, in order of time."""
+        """Feed what is due at or before `now`, in order of time; yield the outputs."""
         while self._due and self._due[0][0] <= now:
             message = heapq.heappop(self._due)[2]
             yield self._follow_outputs(self.engine.feed([message]))
@@ -176,7 +182,7 @@ class Simulation:
         while self._due or self.engine.desk.open_n:
             deadline = self.engine.next_deadline()
             wake, due = self._wake_at(), float("inf") if deadline is None else deadline
-            # What comes at the deadline itself is still in time.
+            # An answer at the deadline itself is still in time.
             if wake != due:
                 yield self._follow_outputs(self.engine.feed([Tick(at=min(wake, due))]))
             yield from self._deliver_due(min(wake, due))
@@ -185,17 +191,17 @@ class Simulation:
 def _make_batches(
     events: Iterable[Labelled], engine: Engine
 ) -> Iterator[tuple[list[Event], list[str | None]]]:
-    """Events in batches, each with its class, or None where that is missing."""
+    """Yield events in batches, each with its class, or None where that is missing."""
     truths = _Truths(engine.settings.schema.classes_max)
     # On an engine that has run before, numbers and times go on.
     first = engine.shard.events_n + sum(engine.shard.admission.rejected.values())
     start = math.floor(engine.now) + 1.0 if math.isfinite(engine.now) else 0.0
     numbered = enumerate(events)
     while chunk := list(islice(numbered, BATCH_N)):
-        found = [_make_event(i, pair, first, start) for i, pair in chunk]
+        labelled = [_make_event(i, pair, first, start) for i, pair in chunk]
         yield (
-            [event for event, _ in found],
-            [truths.named(i, truth) for (i, _), (_, truth) in zip(chunk, found, strict=True)],
+            [event for event, _ in labelled],
+            [truths.named(i, truth) for (i, _), (_, truth) in zip(chunk, labelled, strict=True)],
         )
     truths.check_any()
 
@@ -211,7 +217,7 @@ def _make_event(i: int, pair: Labelled, first: int, start: float) -> tuple[Event
 
 
 class _Truths:
-    """Truths as classes; raises `BadInput` as soon as they can be none."""
+    """Turns truths into classes; raises `BadInput` as soon as they can't be classes."""
 
     def __init__(self, classes_max: int) -> None:
         self._classes_max = classes_max
@@ -219,18 +225,18 @@ class _Truths:
         self._numbers: set[float] = set()
 
     def named(self, i: int, truth: Any) -> str | None:
-        """The class of event i, or None for a missing one."""
+        """Return the class of event i, or None for a missing truth."""
         self._seen_n += 1
         try:
-            found = truth_of(truth)
+            value = truth_of(truth)
         except Refusal as refusal:
             raise BadInput(f"the truth of event {i} {refusal.detail}") from None
-        self._known_n += found is not None
-        if isinstance(found, float):
+        self._known_n += value is not None
+        if isinstance(value, float):
             self._numbers_n += 1
-            self._check_number(found)
-            return class_name(found)
-        return found
+            self._check_number(value)
+            return class_name(value)
+        return value
 
     def _check_number(self, number: float) -> None:
         self._numbers.add(number)
@@ -242,6 +248,6 @@ class _Truths:
             )
 
     def check_any(self) -> None:
-        """At the end: somebody must have known something."""
+        """Raise `BadInput` at the end if no event had a truth."""
         if self._seen_n and not self._known_n:
             raise BadInput(f"not one of {self._seen_n} events has a truth; each is missing")

@@ -1,1 +1,1 @@
-"""A worker without I/O: what it is told, and what it wants done (`flow.Flow`)."""
+"""A worker without I/O: it takes inputs and returns effects to carry out (`flow.Flow`)."""

@@ -1,4 +1,4 @@
-"""What is to be done: effects that the driver carries out, and routines that wait for results."""
+"""Pending work of a flow: effects for the driver to carry out, routines that wait for results."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ class Agenda:
     # --------------------------------------------------------------------------------- effects
 
     def give(self, *effects: Effect) -> None:
-        """These are to be carried out next."""
+        """Append effects for the driver to carry out."""
         self._effects += effects
 
     def note(self, sentence: str) -> None:
-        """Tell what goes on."""
+        """Report what goes on, in a sentence."""
         self.give(Note(sentence))
 
     def warn(self, sentence: str) -> None:
-        """Tell what an operator should look at."""
+        """Report what an operator should look at, in a sentence."""
         self.give(Note(sentence, is_warning=True))
 
     def take_effects(self) -> list[Effect]:
-        """What was given since this was called last."""
+        """Return the effects appended since the last call, and clear them."""
         effects, self._effects = self._effects, []
         return effects
 
     # -------------------------------------------------------------------------------- routines
 
     def hold(self) -> None:
-        """Keep everything waiting but the routines, until as many `release` it."""
+        """Suspend everything but the routines, until each `hold` is matched by a `release`."""
         self._holds_n += 1
 
     def release(self) -> None:
-        """One less holds everything up."""
+        """Undo one `hold`."""
         self._holds_n -= 1
 
     @property
@@ -52,30 +52,30 @@ class Agenda:
         return self._holds_n > 0
 
     def start(self, routine: Routine[Any]) -> Routine[Any]:
-        """Start a routine."""
-        self._go_on(routine, None)
+        """Run a routine up to its first request or pause, and return it."""
+        self._resume_routine(routine, None)
         return routine
 
     def answer(self, number: int, result: Any) -> None:
-        """The request of this number is carried out; nobody may be waiting for it any more."""
+        """Pass a request's result to the routine that waits for it, if there still is one."""
         routine = self._asking.pop(number, None)
         if routine is not None:
-            self._go_on(routine, result)
+            self._resume_routine(routine, result)
 
     def wake(self) -> None:
-        """Let all go on that wait for a turn."""
+        """Resume every routine that waits for its next turn."""
         idle, self._idle = self._idle, []
         for routine in idle:
-            self._go_on(routine, None)
+            self._resume_routine(routine, None)
 
     def stop(self, routine: Routine[Any] | None) -> None:
-        """Let a routine go where it stands."""
+        """End a routine wherever it stands."""
         if routine is not None:
             self._idle = [other for other in self._idle if other is not routine]
             self._asking = {n: other for n, other in self._asking.items() if other is not routine}
             routine.close()
 
-    def _go_on(self, routine: Routine[Any], result: Any) -> None:
+    def _resume_routine(self, routine: Routine[Any], result: Any) -> None:
         try:
             request = routine.send(result)
         except StopIteration:

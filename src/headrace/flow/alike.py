@@ -1,8 +1,8 @@
 """Whether all workers go by the same rules (`learn.rules`): settings, versions, code.
 
-A worker that starts says what it goes by in the training log, unless the last one said the same. So
-those that run hear of another one that differs, and tell it; while an upgrade is rolled out that is
-as it should be. Decisions hold whoever made them: the journal has them.
+A worker that starts writes its rules into the training log, unless the one that started before it
+wrote the same. Running workers compare them with their own and warn of a difference, which is
+expected while an upgrade is rolled out. A decision holds whoever made it: the journal has it.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from collections.abc import Mapping
 from ..learn.rules import RulesInUse, differing
 
 TOLD_MAX = 20
-"""So many names are told of what differs."""
+"""How many names a sentence about differences lists at most."""
 
 
 class SharedRules:
-    """The rules that we go by, and which of them `differing` workers have otherwise."""
+    """The rules of this worker; `differing` names those that another worker has otherwise."""
 
     def __init__(self, own: Mapping[str, str]) -> None:
         self.differing: list[str] = []
         self._own = own
 
     def rules_to_say(self, theirs: Mapping[str, str]) -> RulesInUse | None:
-        """What we go by, where who started last said something else."""
+        """Return our rules to log, or None if the worker that started last wrote the same."""
         is_said = not self._own or self._own == theirs
         return None if is_said else RulesInUse(parts=dict(self._own))
 
     def describe_last(self, theirs: Mapping[str, str]) -> str:
-        """What who started last has otherwise, as a sentence; empty for nothing, or nobody."""
+        """Describe how the rules of the worker that started last differ; empty if they don't."""
         if not self._own or not theirs or self._own == theirs:
             return ""
-        told = _list_names(differing(self._own, theirs))
-        return f"the worker that started last went by other settings or code: {told}"
+        names = _list_names(differing(self._own, theirs))
+        return f"the worker that started last went by other settings or code: {names}"
 
     def compare(self, theirs: Mapping[str, str]) -> str:
-        """A worker has said what it goes by: what differs now, as a warning; empty for no news."""
+        """Compare with rules that another worker has logged; return a warning, empty if no news."""
         before = self.differing
         self.differing = differing(self._own, theirs) if self._own else []
         if not self.differing or self.differing == before:

@@ -1,7 +1,7 @@
 """The journal of one partition read without deciding anything: where its chain of steps ends.
 
-The same rule as in `recovery`: a step counts if it follows the one before. What those commands that
-work while no worker runs need to know of a shard.
+As in `recovery`, a step counts if it follows the one before. Commands that run while no worker does
+learn here what they need to know of a shard.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .tapes import Tapes
 
 @dataclass(slots=True)
 class Chain:
-    """`last` is the offset of the last step, -1 for none, and `writer` wrote it; `end` is the
-    offset that the next record gets.
+    """The end of a journal's chain: `last` is the offset of its last step, -1 for none, `writer`
+    that step's writer, and `end` the offset that the next record gets.
 
     The outputs of all steps up to `done` arrived. The steps reach offset `stop` of the events and
     `training` of the training log. Today's state follows from the events from `starts_at` on, and
-    from `lost_n` steps that were deleted. Of a cap and of money so much is `spent`, by the last
-    claim, `claim_n`.
+    from `lost_n` steps that were deleted. `spent` is what the partition has spent of a cap and of
+    money, `claim_n` the number of its last claim to them.
     """
 
     partition: int
@@ -49,7 +49,11 @@ def chain_of(
     spent: Total = NOTHING,
     claim_n: int = 0,
 ) -> Routine[Chain]:
-    """The chain from its beginning, or from a step known to be in it: `last`, of `writer`."""
+    """Return the chain from its beginning, or from a step known to be in it.
+
+    That step is at offset `last` and of `writer`; by then `spent` was spent, at claim `claim_n`.
+    Raises `BadInput` for a step beyond the end of the journal.
+    """
     journal = Part(settings.kafka.journal, partition)
     tapes = Tapes({journal: last + 1})
     yield from tapes.begin()

@@ -1,4 +1,4 @@
-"""What a worker has committed to its group and saved, and when it does so again."""
+"""What a worker has committed to its group and saved, and when either is due again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ COMMIT_S = 1.0
 
 
 class Commits:
-    """The offsets that the group knows of us, and where its consumer stood when it was last asked.
+    """The offsets we have committed, and where the group's consumer stood when it was last asked.
 
-    `is_under_way` is true while the brokers are asked to take offsets.
+    `is_under_way` is true while a commit waits for the brokers.
     """
 
     def __init__(self, elapsed: float) -> None:
@@ -26,37 +26,37 @@ class Commits:
         return elapsed - self._at >= COMMIT_S
 
     def keep_polled(self, polled: Polled) -> None:
-        """The consumer stands there."""
+        """Store where the consumer stands."""
         self._polled = polled
 
     def take_polled(self, elapsed: float) -> Polled | None:
-        """Where the consumer stood, once; the next commit is a while after this one."""
+        """Return where the consumer stood, once; then the next commit is due a while later."""
         polled, self._polled = self._polled, None
         if polled is not None:
             self._at = elapsed
         return polled
 
     def select_new(self, offsets: Mapping[Part, int]) -> dict[Part, int]:
-        """Those that are further than what the group knows."""
+        """Return the offsets that are further than what the group knows."""
         return {
             part: offset for part, offset in offsets.items() if offset > self._known.get(part, -1)
         }
 
     def keep_known(self, offsets: Mapping[Part, int]) -> None:
-        """The group has taken these."""
+        """Note that the group has accepted these offsets."""
         self._known.update(offsets)
 
     def forget_part(self, part: Part) -> None:
-        """What the group knows of it may be moved back."""
+        """Forget a part's offset, so that the group's may be moved back."""
         self._known.pop(part, None)
 
     def forget_all(self) -> None:
-        """Another worker may have committed meanwhile."""
+        """Forget all offsets: another worker may have committed meanwhile."""
         self._known = {}
 
 
 class Snapshots:
-    """When everything was saved last, how large it was, and how often that failed.
+    """When snapshots were last saved, how large they were, and how often saving failed.
 
     `is_under_way` is true from the beginning of a save to the end of its writing.
     """
@@ -69,14 +69,14 @@ class Snapshots:
         self._begun_at = elapsed
 
     def begin_if_due(self, elapsed: float, every_s: float) -> bool:
-        """Whether it is time to save again; the next time is a while after this one."""
+        """Whether it is time to save again; if so, the next save is due a while after this one."""
         is_due = elapsed - self._begun_at >= every_s
         if is_due:
             self._begun_at = elapsed
         return is_due
 
     def end(self, failure: str | None, wall: float) -> None:
-        """The writing is over, at this time of day; `failure` says why it failed, if it did."""
+        """Note that the writing ended at this time of day; `failure` is why it failed, or None."""
         self.is_under_way = False
         if failure is None:
             self.saved_at = wall

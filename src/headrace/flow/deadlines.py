@@ -1,4 +1,4 @@
-"""What time brings: deadlines that pass, and a look now and then at where our logs end."""
+"""What time brings: deadlines that pass, and a regular check of where our logs end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HEARD_S = 5.0
 
 
 def say_due(flow: WorkerState) -> None:
-    """Deadlines of requests become entries of the desks' logs, dated rounds steps."""
+    """Write down deadlines that have passed: those of desks in their logs, of shards as steps."""
     desks, shards = list(flow.owned.desks.items()), flow.owned.writing_shards()
     deadlines = [owned.desk.next_deadline for _, owned in desks]
     deadlines += [owned.shard.shard.next_deadline() for owned in shards]
@@ -36,14 +36,14 @@ def say_due(flow: WorkerState) -> None:
 
 
 def _look_at_group(flow: WorkerState) -> Routine[None]:
-    """Whether anybody in the group has an event to feed."""
+    """Find out whether any worker of the group has an event to feed."""
     name = flow.settings.kafka.events
     parts = tuple(Part(name, number) for number in range(flow.partitions_n["events"]))
     flow.clocks.note_group((yield Look(parts, is_of_group=True)))
 
 
 def _check_route(flow: WorkerState, part: Part, place: int, found: Bounds) -> None:
-    """Answers and drift may be made anew: they are read from their beginning then."""
+    """Go back to the beginning of a topic of answers or drift that was made anew."""
     if place != flow.owned.place_of(part):
         return
     if flow.places.is_made_anew(part, found):
@@ -53,26 +53,26 @@ def _check_route(flow: WorkerState, part: Part, place: int, found: Bounds) -> No
 
 
 def watch(flow: WorkerState) -> Routine[None]:
-    """Ask the brokers something every so often: do they answer, and is our place still one?"""
+    """Look at our logs every `HEARD_S` seconds: do brokers answer, are our places still valid?"""
     while True:
         asked_at, places = flow.clocks.elapsed, dict(_list_places(flow))
-        found: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
-        if found is not None:
+        bounds_by_part: Mapping[Part, Bounds] | None = yield Look(tuple(places), may_fail=True)
+        if bounds_by_part is not None:
             flow.group.hear_brokers(flow.clocks.elapsed)
             flow.places.topic_ids.check(
-                {p: one for p, one in found.items() if p not in flow.owned.routes}
+                {p: bounds for p, bounds in bounds_by_part.items() if p not in flow.owned.routes}
             )
             for part, place in places.items():
                 if part in flow.owned.routes:
-                    _check_route(flow, part, place, found[part])
+                    _check_route(flow, part, place, bounds_by_part[part])
                 else:
-                    check_place(part, place, found[part].end)
+                    check_place(part, place, bounds_by_part[part].end)
         while flow.clocks.elapsed - asked_at < HEARD_S:
             yield None
 
 
 def _list_places(flow: WorkerState) -> Iterator[tuple[Part, int]]:
-    """Where we stand in every log that is ours to read or to write."""
+    """Yield our place in every log that is ours to read or to write."""
     kafka = flow.settings.kafka
     yield Part(kafka.training, 0), flow.training_place
     for part in sorted(flow.owned.parts):
@@ -80,5 +80,5 @@ def _list_places(flow: WorkerState) -> Iterator[tuple[Part, int]]:
         if place is not None:
             yield part, place
     for owned in flow.owned.writing_shards():
-        # What is on its way has no place yet.
+        # Steps on their way have no offset yet.
         yield Part(kafka.journal, owned.shard.partition), owned.done + 1

@@ -1,9 +1,9 @@
 """One partition of the desk log: a desk, folded from its inputs in the order they were logged.
 
-Sans I/O. The log holds requests, what is said of them later, answers, withdrawals, orders and
-moments of the clock, each with the time at which it was written. A desk has no other inputs, so the
-same log gives the same ends on any worker, at any time; which of them were said before, their
-origin tells (`learn.training_log`).
+Sans I/O. The log holds requests, later changes to them, answers, withdrawals, orders and ticks of
+the clock, each with the time at which it was written. A desk has no other inputs, so the same log
+leads to the same ends on any worker, at any time; the origin of an end shows whether it was logged
+before (`learn.training_log`).
 
 A request is in this log before it is sent to the annotators. So an answer never comes before its
 request, however the topics are read.
@@ -50,7 +50,7 @@ from ..too_old import KEY, order_to_forget, step_of, step_s_of
 from ..wiring import make_desk
 
 ERASURES_MAX = 100
-"""So many of the latest orders to erase are remembered: requests about those people may come."""
+"""How many of the latest orders to erase are kept: requests about those people may still come."""
 
 DeskInput: TypeAlias = LabelRequested | RequestRescored | Answer | Withdrawal | Tick | Order
 End: TypeAlias = LabelSettled | LabelDisputed | RequestExpired | RequestWithdrawn | Order
@@ -59,7 +59,7 @@ Unended: TypeAlias = InputRejected | QuestionChanged
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What an entry of the desk log led to; `origin` is None for what no log is told."""
+    """An output of one entry of the desk log; `origin` is None for one that goes into no log."""
 
     output: End | Unended
     origin: Origin | None
@@ -82,11 +82,11 @@ class PartitionDesk:
         self._request_id = partial(request_id, settings.stream)
         self._retention = settings.retention
         self._step_s = step_s_of(settings.retention)
-        # The clock that was asked for and has not come back in the log yet.
+        # The time of the last tick that was to be logged; it may not have come back yet.
         self.asked_at = -math.inf
 
     def fold(self, entry: DeskInput, written_at: float, offset: int) -> list[Said]:
-        """Take the next entry of the log; what fell due by its time comes first."""
+        """Fold the entry at `offset`, written at this time; what fell due by then comes first."""
         self.position = offset + 1
         before = self.now
         if math.isfinite(written_at):
@@ -105,14 +105,14 @@ class PartitionDesk:
             case Withdrawal():
                 outputs += self.desk.take_withdrawal(entry, now)
             case RoundOrdered() | RollBackOrdered():
-                # Passed on to all: like an end it is said once, in its place among them.
+                # Passed on to all: like an end it is logged once, in its place among them.
                 outputs.append(msgspec.structs.replace(entry, at=now))
             case ErasureOrdered():
                 outputs += self._erase_subject(entry, now)
         return self._number_outputs(outputs, offset)
 
     def _open_request(self, request: LabelRequested, now: float) -> list[RequestWithdrawn]:
-        """Open a request; one about an event of before an order to erase it ends at once."""
+        """Open a request; end it at once if an order to erase covers its event."""
         outputs = self.desk.open_request(request)
         if any(self._is_covered(order, request) for order in self._erasures):
             outputs += self.desk.erase([request.request_id], REASON, now).withdrawn
@@ -129,17 +129,17 @@ class PartitionDesk:
     def _erase_subject(self, order: ErasureOrdered, now: float) -> list[End | Unended]:
         """Forget all requests about a person, and pass the order on with their ids.
 
-        Annotators' tools are told of those that have ended too: they may remember them.
+        Annotators' tools are notified of requests that ended before, too: they may have kept them.
         """
         if any(order.key == known.key for known in self._erasures):
             return []
         self.erasures_n += 1
         self._erasures = (*self._erasures, order)[-ERASURES_MAX:]
         subject = Subject(order, self._request_id)
-        found = [one for one in self.desk.requests() if self._is_about(subject, one)]
-        outputs, erased = self._erase_requests(found, REASON, now)
-        ids = {base_id(one.request_id) for one in found}
-        # One desk tells that a label is known to have been learned: models are made anew once.
+        requests = [request for request in self.desk.requests() if self._is_about(subject, request)]
+        outputs, erased = self._erase_requests(requests, REASON, now)
+        ids = {base_id(request.request_id) for request in requests}
+        # Only the first desk passes on that the order tells of a learned label: one refit suffices.
         is_learned = erased.has_label or (order.is_learned and self.partition == 0)
         passed_on = msgspec.structs.replace(
             order,
@@ -154,9 +154,9 @@ class PartitionDesk:
     def _erase_requests(
         self, requests: Sequence[LabelRequested], reason: str, now: float
     ) -> tuple[list[End | Unended], Erased]:
-        """Forget these requests: what is said of it, and what was forgotten.
+        """Forget these requests; return the outputs, and what was forgotten.
 
-        Annotators' tools are told of those that have ended too: they may remember them.
+        Annotators' tools are notified of requests that ended before, too: they may have kept them.
         """
         ids = {one.request_id for one in requests}
         erased = self.desk.erase(ids, reason, now)
@@ -169,34 +169,34 @@ class PartitionDesk:
         return [*erased.withdrawn, *gone], erased
 
     def _is_step_between(self, before: float, now: float) -> bool:
-        """Whether another step of [retention] has begun; with the first entry none has."""
+        """Whether a step of [retention] began between the two; with the first entry none has."""
         return math.isfinite(before) and step_of(now, self._step_s) > step_of(before, self._step_s)
 
     def _forget_old(self, now: float) -> list[End | Unended]:
-        """Forget the requests about what is too old, and have all others forget what they hold."""
+        """Forget requests about events that are too old; an order has all others do the same."""
         key = f"{KEY} {step_of(now, self._step_s)}"
         order = order_to_forget(self._retention, now, key)
         self.erasures_n += 1
         too_old = -math.inf if order.before is None else order.before
-        found = [one for one in self.desk.requests() if one.event_at < too_old]
-        outputs, erased = self._erase_requests(found, TOO_OLD, now)
+        requests = [request for request in self.desk.requests() if request.event_at < too_old]
+        outputs, erased = self._erase_requests(requests, TOO_OLD, now)
         counts = _counts_of(erased)
         return [*outputs, msgspec.structs.replace(order, desk=self.partition, erased=counts)]
 
     def _number_outputs(self, outputs: list[End | Unended], offset: int) -> list[Said]:
-        said, number = [], 0
+        numbered, number = [], 0
         for output in outputs:
             if isinstance(output, InputRejected | QuestionChanged):
-                said.append(Said(output, None))
+                numbered.append(Said(output, None))
                 continue
             place = (offset, number)
-            said.append(Said(output, Origin(self.partition, place, self._last)))
+            numbered.append(Said(output, Origin(self.partition, place, self._last)))
             self._last, number = place, number + 1
-        return said
+        return numbered
 
     @property
     def next_deadline(self) -> float | None:
-        """When something is due that no record has to come for: a request, or a step."""
+        """When something falls due without a record: a request, or a step of [retention]."""
         deadline = self.desk.next_deadline()
         if math.isinf(self._step_s):
             return deadline
@@ -206,10 +206,10 @@ class PartitionDesk:
         return begins if deadline is None else min(deadline, begins)
 
     def tick_if_due(self, now: float) -> Tick | None:
-        """The moment to log, if a deadline passed or a step began that the log does not know of."""
+        """Return a tick to log if a deadline or a step has passed that the log does not know of."""
         deadline = self.next_deadline
-        # Once it came back, a request may follow it in the log that was due before: by a clock that
-        # was ahead. It is asked for again.
+        # Once the tick has come back, a request may follow it in the log that was due before it,
+        # where a clock was ahead: then another tick is needed.
         is_on_its_way = self.asked_at > self.now
         if deadline is None or deadline > now or not math.isfinite(now):
             return None
@@ -220,23 +220,23 @@ class PartitionDesk:
 
     @property
     def state(self) -> tuple[Desk, float, Place, int, tuple[ErasureOrdered, ...]]:
-        """What is frozen."""
+        """What `freeze` stores."""
         return self.desk, self.now, self._last, self.erasures_n, self._erasures
 
     def freeze(self) -> bytes:
-        """The desk as bytes."""
+        """Return the desk as bytes."""
         return frozen.freeze(self.state, kind="desk")
 
     def thaw(self, blob: bytes, position: int) -> None:
-        """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
+        """Restore the desk from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
         match frozen.thaw(blob, kind="desk"):
             case (Desk() as desk, float() as now, last, int() as erasures_n, erasures):
                 pass
-            case (Desk() as desk, float() as now, last):  # of before there were erasures
+            case (Desk() as desk, float() as now, last):  # written before there were erasures
                 erasures_n, erasures = 0, ()
             case _:
                 raise BadInput("the state is not that of a desk on Kafka")
-        # Requests cost money: they are kept when the settings change, and these hold from now on.
+        # Requests cost money: they outlast a change of settings, and follow the new ones from here.
         desk.govern(self.desk.settings, self.desk.gold)
         self.desk, self.now, self._last, self.position = desk, now, last, position
         self.erasures_n, self._erasures = erasures_n, erasures

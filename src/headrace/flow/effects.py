@@ -1,8 +1,8 @@
-"""What a flow is told, and what it wants done: data, and nothing that acts.
+"""The inputs of a flow, and the effects it wants carried out: data, and nothing that acts.
 
-A driver hands inputs to `Flow.take` and carries out the effects that come back. An `Ask` is an
-effect with an answer: when the driver has carried out its request it hands in `Done` with the same
-number and the result that the request names.
+A driver passes inputs to `Flow.take` and carries out the effects that it returns. An `Ask` is an
+effect with a result: once the driver has carried out its request, it passes in `Done` with the same
+number and the result that the request's docstring names.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Part(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Offsets of a partition's first record, behind its last, and where the group stands.
+    """Offsets of a partition: its first record, one past its last, and what the group committed.
 
-    `topic_id` is the id of its topic; empty where the brokers tell none.
+    `topic_id` is the id of its topic; empty where the brokers have none.
     """
 
     first: int
@@ -40,7 +40,10 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Woke:
-    """The clock of the day, and one that never jumps; seconds. With every other input."""
+    """`now` by the clock of the day, `elapsed` by one that never jumps; seconds.
+
+    Comes along with every other input.
+    """
 
     now: float
     elapsed: float
@@ -48,8 +51,8 @@ class Woke:
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """What is ours from now on. `routes` has the bounds of what goes on where the group stands;
-    `journals` where the journals of our shards end, by partition.
+    """The partitions that are ours from now on. `routes` has the bounds of those that are read from
+    where the group stands; `journals` where the journals of our shards end, by partition.
     """
 
     parts: tuple[Part, ...]
@@ -59,12 +62,12 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """The group is about to share out anew; it waits for `Released`."""
+    """The group is about to reassign its partitions; it waits for `Released`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What the group's consumer read. `turn` is that of the flow when the reading began.
+    """Records that the group's consumer read. `turn` is the flow's when the reading began.
 
     `positions` are the offsets of the next records to read; None unless `Flow.is_commit_due`.
     """
@@ -83,7 +86,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The request of this number is carried out."""
+    """The request of this number was carried out."""
 
     number: int
     result: Any
@@ -91,7 +94,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """Finish what is under way; it waits for `Ended`."""
+    """The flow must finish what is under way; the driver waits for `Ended`."""
 
 
 Input: TypeAlias = Woke | Assigned | Revoked | Polled | Heard | Done | Stopped
@@ -101,7 +104,7 @@ Input: TypeAlias = Woke | Assigned | Revoked | Polled | Heard | Done | Stopped
 
 @dataclass(frozen=True, slots=True)
 class Produce:
-    """Write these in order; done when all replicas have them. Result: their offsets."""
+    """Write these records in order; done when all replicas have them. Result: their offsets."""
 
     posts: tuple[Post, ...]
 
@@ -115,9 +118,10 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Find out where these begin and end. Result: their `Bounds`, by part.
+    """Find out where these parts begin and end. Result: their `Bounds`, by part.
 
-    With `is_of_group` also where the group stands; with `may_fail` None where no broker answers.
+    `is_of_group` also asks where the group stands; with `may_fail` the result is None if no broker
+    answers.
     """
 
     parts: tuple[Part, ...]
@@ -127,8 +131,8 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """The first offset written since a moment, milliseconds; the end if there is none. Result:
-    offsets, by part.
+    """Find each part's first offset written since a moment, in milliseconds, or else its end.
+    Result: offsets, by part.
     """
 
     parts: tuple[Part, ...]
@@ -137,9 +141,9 @@ class Find:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Some records from offset `start` on, and the offset to go on from; result: both.
+    """Read some records from offset `start` on. Result: the records, and where to go on.
 
-    There may be none only if none before `stop` is left.
+    The records may be none only if none is left before `stop`.
     """
 
     part: Part
@@ -149,7 +153,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A state as it was saved last: of the training log, a desk or a shard. Result: as `States`."""
+    """Load the newest saved state of the training log, a desk or a shard. Result: as `States`."""
 
     kind: Literal["training", "desk", "shard"]
     number: int = 0
@@ -157,9 +161,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """One part to be saved; `training` is the state of the training log that a shard saw.
+    """One part to be saved, frozen; `training` is the frozen training log that a shard saw.
 
-    It follows `erasures_n` orders to erase: what was saved before the last of them is to go.
+    The part has carried out `erasures_n` orders to erase: older snapshots must be removed.
     """
 
     kind: Literal["training", "desk", "shard"]
@@ -172,7 +176,7 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Save these. Result: why that failed, or None."""
+    """Save these parts. Result: why that failed, or None."""
 
     parts: tuple[Saving, ...]
 
@@ -191,7 +195,7 @@ Request: TypeAlias = Produce | Commit | Look | Find | Read | Load | Save | Retra
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Carry out a request, and hand in `Done` with its number."""
+    """Carry out a request, and pass in `Done` with its number."""
 
     number: int
     request: Request
@@ -207,7 +211,7 @@ class Follow:
 
 @dataclass(frozen=True, slots=True)
 class Seek:
-    """The group's consumer goes on reading a part from here."""
+    """Have the group's consumer go on reading a part from this offset."""
 
     part: Part
     position: int
@@ -215,7 +219,7 @@ class Seek:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Read nothing of a part until `Resume`."""
+    """Stop reading a part until `Resume`."""
 
     part: Part
 
@@ -229,7 +233,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """So many events were fed; the clock of their shard is `now`."""
+    """Reports that `events_n` events were fed; the clock of their shard is `now`."""
 
     events_n: int
     now: float
@@ -237,7 +241,7 @@ class Fed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that goes on, as a sentence; an operator should look at it if `is_warning`."""
+    """A sentence about what goes on; an operator should look at it if `is_warning`."""
 
     sentence: str
     is_warning: bool = False
@@ -245,24 +249,24 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was decided and learned."""
+    """Reports what was decided and learned."""
 
     outputs: Sequence[Output]
 
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What is under way is finished: the group may share out anew."""
+    """Everything under way is finished: the group may reassign its partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """All is carried out, committed and saved."""
+    """Everything is carried out, committed and saved."""
 
 
 Effect: TypeAlias = Ask | Follow | Seek | Pause | Resume | Fed | Note | Told | Released | Ended
 
 T = TypeVar("T")
 Routine: TypeAlias = Generator[Request | None, Any, T]
-"""What takes several steps: it yields a request and gets its result, or None and goes on when the
-flow is next told something."""
+"""Work in several steps: it yields a request and is sent the result, or it yields None and is
+resumed at the flow's next input."""

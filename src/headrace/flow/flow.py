@@ -1,11 +1,11 @@
-"""A worker without its clients: what it is told, and what it wants done.
+"""A worker without its clients: it takes inputs and returns effects.
 
-`Flow.take` is told what happened (`effects`) and gives back what is to be carried out. So order of
+`Flow.take` takes what happened (`effects`) and returns what is to be carried out. So order of
 writing, ownership of partitions, recovery, commits and idleness are decided here, by the same code
-over brokers and over lists in a test, and whoever carries them out decides nothing. Things that
-take several steps are routines: they ask for something and go on when it is done.
+over brokers and over lists in a test, and the driver that carries them out decides nothing. Work in
+several steps is done by routines: each yields a request and goes on when that is carried out.
 
-An error is not mended: the next flow begins from snapshots and logs, as after a kill.
+An error is not repaired: the next flow begins from snapshots and logs, as after a kill.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from .worker_state import FlowSetup, WorkerState
 
 
 class Flow(WorkerState):
-    """See the module."""
+    """One worker's part of the stream: `take` turns inputs into effects."""
 
     def __init__(self, setup: FlowSetup) -> None:
         super().__init__(setup)
@@ -72,7 +72,7 @@ class Flow(WorkerState):
     # ------------------------------------------------------------------------ in, and what follows
 
     def take(self, inputs: Iterable[Input]) -> list[Effect]:
-        """What is to be done after these, in order.
+        """Take these inputs and return what is to be done next, in order.
 
         Raises `FencedError`, `GrownError` and `BadInput`: then this flow is over.
         """
@@ -103,7 +103,7 @@ class Flow(WorkerState):
                 self.agenda.start(self._end_flow())
 
     def _do_due(self) -> None:
-        """What is due by itself: labels first, then what they led to, then what time brings."""
+        """Do what needs no input: fold labels, write what they led to, then do what time brings."""
         if not self.agenda.is_held:
             self._check_fence()
             self.training.fold_ready(self._on_entry)
@@ -119,14 +119,14 @@ class Flow(WorkerState):
             self.agenda.start(save(self))
 
     def _check_fence(self) -> None:
-        """Join the group anew if it does not say who has what another worker took."""
+        """Raise `FencedError` if the group has not reassigned what another worker took long ago."""
         if self.group.is_fenced_long(self.clocks.elapsed):
             raise FencedError("another worker wrote to a journal of ours, and took nothing over")
 
     def _commit_if_due(self) -> None:
         polled = self.commits.take_polled(self.clocks.elapsed)
         if polled is not None:
-            # What is not fed yet, or was let go of in a turn that ended, is not passed over.
+            # Records that are not fed yet, or were dropped with their turn, must not be skipped.
             is_fed = not self._read and not self._is_feeding and polled.turn == self.group.turn
             positions = polled.positions if is_fed else None
             self.agenda.start(commit(self, positions or {}))
@@ -138,12 +138,12 @@ class Flow(WorkerState):
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is work left that nobody has to be asked for."""
+        """Whether there is work left that needs no further input."""
         return self.is_open and bool(self.training.waiting_n) and not self.agenda.is_held
 
     @property
     def is_commit_due(self) -> bool:
-        """Whether `Polled` should say where the consumer stands."""
+        """Whether the next `Polled` should have the consumer's positions."""
         return self.commits.is_due(self.clocks.elapsed)
 
     def why_not_ready(self, elapsed: float) -> str:
@@ -160,13 +160,13 @@ class Flow(WorkerState):
     # ---------------------------------------------------------------------------- the training log
 
     def _begin_training(self) -> Routine[None]:
-        """The model as it was saved last, and the place in its log from where it goes on."""
+        """Load the model as it was saved last, and follow the training log from there."""
         log, position = yield Load("training")
         part = Part(self.settings.kafka.training, 0)
-        found = yield Look((part,))
-        self.places.topic_ids.check(found)
-        first, end = found[part].first, found[part].end
-        if not found[part].topic_id:
+        bounds = yield Look((part,))
+        self.places.topic_ids.check(bounds)
+        first, end = bounds[part].first, bounds[part].end
+        if not bounds[part].topic_id:
             self.agenda.note(
                 "the brokers tell no ids of topics: one made anew with as many records as "
                 "the old one had is taken for it"
@@ -192,11 +192,11 @@ class Flow(WorkerState):
         self.training.end_retraining(job.job_id, challenger, error)
 
     def _on_entry(self, entry: Folded) -> None:
-        """This entry was just folded: the shards hear of it before anything else."""
+        """Pass an entry that was just folded to the shards, before anything else happens."""
         if isinstance(entry, RulesInUse):
-            # What was said before this worker started is of no concern.
-            if self.is_caught_up and (told := self.rules.compare(self.training.log.rules)):
-                self.agenda.warn(told)
+            # Rules logged before this worker started are of no concern.
+            if self.is_caught_up and (warning := self.rules.compare(self.training.log.rules)):
+                self.agenda.warn(warning)
             return
         if not isinstance(entry, CapClaimed):
             self.clocks.advance_events(entry.at)
@@ -206,24 +206,24 @@ class Flow(WorkerState):
             owned.shard.hear(entry, self.training.log)
 
     def _check_caught_up(self) -> None:
-        """From the end of the log on, drift may lead to orders: they depend on what it says."""
+        """At the end of the log, log our rules and read drift: it leads to orders from here on."""
         if self.training.catch_up():
             theirs, drift = self.training.log.rules, self.settings.kafka.drift
-            if told := self.rules.describe_last(theirs):
-                self.agenda.note(told)
-            if said := self.rules.rules_to_say(theirs):
-                self.write_entry(wire.value_of(said))
+            if sentence := self.rules.describe_last(theirs):
+                self.agenda.note(sentence)
+            if rules := self.rules.rules_to_say(theirs):
+                self.write_entry(wire.value_of(rules))
             parts = sorted(self.owned.parts)
             self.agenda.give(*(Resume(part) for part in parts if part.topic == drift))
 
     # ------------------------------------------------------------------------ recover: what is ours
 
     def _take_assignment(self, one: Assigned) -> None:
-        """What was ours before goes on; the rest is made anew."""
+        """Go on with the partitions that were ours before; start making the others ready."""
         kafka = self.settings.kafka
         self.group.note_rebalance(self.clocks.wall)
         self.agenda.stop(self._taking_over)
-        if self._is_stopping:  # The consumer leaves the group last, and hears it share out anew.
+        if self._is_stopping:  # The consumer leaves the group last, and still sees a rebalance.
             return
         events = {part.partition for part in one.parts if part.topic == kafka.events}
         desks = {part.partition for part in one.parts if part.topic == kafka.desk}
@@ -235,9 +235,9 @@ class Flow(WorkerState):
             if part.topic == kafka.drift and not self.is_caught_up:
                 self.agenda.give(Pause(part))
             if part in one.routes:
-                found = one.routes[part]
-                is_other = self.places.is_made_anew(part, found)
-                position = found.first if is_other else self.places.of_group(part, found)
+                bounds = one.routes[part]
+                is_other = self.places.is_made_anew(part, bounds)
+                position = bounds.first if is_other else self.places.of_group(part, bounds)
                 self.owned.routes[part] = Route(position, position)
             place = self.owned.place_of(part)
             self.agenda.give(Pause(part) if place is None else Seek(part, place))
@@ -247,7 +247,7 @@ class Flow(WorkerState):
             self.agenda.note(f"partitions {leaving} of the events went to other workers")
 
     def _release_parts(self) -> Routine[None]:
-        """The group is about to share out anew: finish what is under way, and let go."""
+        """Finish what is under way and give up all partitions, before the group reassigns them."""
         self.agenda.stop(self._taking_over)
         self.agenda.hold()
         while not self.outbox.is_empty:
@@ -280,7 +280,7 @@ class Flow(WorkerState):
             self.commits.keep_polled(one)
 
     def _feed_all(self) -> Routine[None]:
-        """Feed what was read, in the order in which it was, for ever."""
+        """Feed what was read, in the order in which it was read, for ever."""
         while True:
             while not self._read or self.agenda.is_held:
                 yield None
@@ -294,14 +294,14 @@ class Flow(WorkerState):
                 continue
             records = [record for record in records if record.offset >= place]
             if records and records[0].offset > place:
-                # Deleted, or what nobody gets: marks of transactions, and what they took back.
+                # A gap: deleted records, or transaction markers and aborted records, never read.
                 self._is_feeding = True
                 first = (yield Look((part,)))[part].first
                 while self.agenda.is_held:
                     yield None
                 self._is_feeding = False
                 if turn != self.group.turn:
-                    # Answers made anew end a turn too, and nobody else goes back for these.
+                    # A topic made anew ends a turn too, and nothing else goes back for these.
                     place = self.owned.place_of(part)
                     if place is not None and part in self.owned.parts:
                         self.go_back(part, place)
@@ -314,7 +314,7 @@ class Flow(WorkerState):
                 self._feed_records(part, records)
 
     def _feed_records(self, part: Part, records: Sequence[Any]) -> None:
-        """A piece of one part, fed and handed over."""
+        """Feed some records of one part, and hand over what follows from them."""
         kafka = self.settings.kafka
         if part.topic == kafka.events:
             self._feed_events(self.owned.shards[part.partition], records)
@@ -326,7 +326,7 @@ class Flow(WorkerState):
             self._route_records(part, self.owned.routes[part], records)
 
     def _feed_events(self, owned: OwnedShard, records: Sequence[Any]) -> None:
-        # Labels that led to something come first: the step says entries, then events.
+        # What labels led to goes first, as a step of its own: entries, then events.
         if owned.shard.is_due:
             self.outbox.put(self.mail.pack_step(owned, self.training.position))
         events_n = owned.shard.shard.events_n
@@ -334,15 +334,15 @@ class Flow(WorkerState):
         self.clocks.note_feeding()
         self.agenda.give(Fed(owned.shard.shard.events_n - events_n, owned.shard.shard.now))
         owned.read_at = records[-1].timestamp / 1_000
-        if told := owned.describe_off_clock():
-            self.agenda.warn(told)
+        if warning := owned.describe_off_clock():
+            self.agenda.warn(warning)
         self.clocks.advance_events(owned.shard.shard.admission.clock.sure)
         self.outbox.put(self.mail.pack_step(owned, self.training.position))
-        for told in self.mail.describe_hidden():
-            self.agenda.warn(told)
+        for warning in self.mail.describe_hidden():
+            self.agenda.warn(warning)
 
     def _route_records(self, part: Part, route: Route, records: Sequence[Any]) -> None:
-        """Answers from anywhere into the logs of their desks; drift to who orders retraining."""
+        """Write answers into the logs of their desks; note drift, which may order retraining."""
         parcel, stop = Parcel(lambda: None), records[-1].offset + 1
         if part.topic == self.settings.kafka.answers:
             decoder, now = self.answers_decoder, self.clocks.events

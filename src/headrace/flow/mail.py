@@ -1,4 +1,4 @@
-"""What a worker owns of the group's partitions, and the parcels that its decisions become.
+"""What a worker owns of the group's partitions, and the parcels made of its decisions.
 
 No clients here: records come in, parcels go out.
 """
@@ -44,15 +44,15 @@ from .steps import Taken
 from .topic_ids import TopicIds
 
 OVERHEAD_BYTES = 4_096
-"""More than what a record needs beside a request, and a label beside it."""
+"""More bytes than a record adds to a request, or a label to its request."""
 
 
 @dataclass(slots=True)
 class OwnedShard:
     """A shard of ours. `end` is the offset its next step must get in the journal, `done` that of
-    the last step of which all arrived, `arrived` the offset up to which its events are done with.
-    `writer` wrote the last step, and `is_begun` once that is one of ours since it was taken over.
-    `read_at` is when the last event was written to its topic, seconds.
+    the last step whose outputs all arrived, `arrived` the offset up to which its events are done
+    with. `writer` wrote the last step; `is_begun` says that we have written one since we took the
+    shard over. `read_at` is when the last event that was read came to its topic, seconds.
     """
 
     shard: PartitionShard
@@ -65,24 +65,25 @@ class OwnedShard:
     is_off_clock_told: bool = False
 
     def describe_off_clock(self) -> str:
-        """What is to be said of events far from the clock, once."""
+        """Return a warning of events far from the clock, once; empty if there is none."""
         clock = self.shard.shard.admission.clock
         if self.is_off_clock_told or not (clock.ahead_n or clock.behind_n):
             return ""
         self.is_off_clock_told = True
-        told = describe_off_clock(clock.ahead_n, clock.behind_n)
-        return f"the clock of partition {self.shard.partition}: {told}"
+        warning = describe_off_clock(clock.ahead_n, clock.behind_n)
+        return f"the clock of partition {self.shard.partition}: {warning}"
 
 
 @dataclass(slots=True)
 class OwnedDesk:
-    """A desk of ours. What it says of entries before offset `said_to` has been said before.
+    """A desk of ours. Its outputs for entries before offset `said_to` have been written before.
 
-    Not so an end: the training log has heard of those up to the place `heard`, and of no others.
-    The offsets of a group can be moved by anybody, and an end is a label that was paid for.
+    Ends go by another rule: the training log has those up to the place `heard`, and no others. The
+    offsets of a group can be moved by anybody, and an end is a label that was paid for.
 
-    Until it has said something here (`is_new`), what it says is not joined to what was said before:
-    a desk may come from a log whose beginning is gone, or have been told other settings.
+    Until the desk has written an end here (`is_new`), its next one is not linked to earlier ends:
+    a desk may come from a log whose beginning is gone, or have had other settings. `arrived` is the
+    offset up to which all outputs have arrived.
     """
 
     desk: PartitionDesk
@@ -97,9 +98,10 @@ class Mail:
     """Turns what was decided into records on the topics of these settings.
 
     `writer` tells this session's steps from those of any other. `rejected_n` counts, by reason,
-    what no part ever saw: records and answers that can't be read. Desks, the training log and the
-    journal are told what is; requests and dead letters are as `privacy` shows them, requests sealed
-    where there are `seals`.
+    records and answers that can't be read, so that no part saw them. `told` is called with what is
+    decided. Writers' first steps have the `topic_ids`; `shards_n` shards carry out an order. Desks,
+    the training log and the journal get messages in full; requests and dead letters show what
+    `privacy` lets through, and requests are sealed where there are `seals`.
     """
 
     kafka: KafkaSettings
@@ -113,15 +115,15 @@ class Mail:
     _is_hidden_told: bool = False
 
     def describe_hidden(self) -> list[str]:
-        """What is to be said, once, of features that requests were to show and none had."""
-        if self._is_hidden_told or not (told := self.privacy.missing()):
+        """Return warnings, once, of features that requests were to show and no event had."""
+        if self._is_hidden_told or not (warnings := self.privacy.missing()):
             return []
         self._is_hidden_told = True
-        return told
+        return warnings
 
     def pack_step(self, owned: OwnedShard, training: int) -> Parcel:
-        """The step that an owned shard is due, on its way; the next one follows it."""
-        # Also where it was ours before: after what another wrote between, only a first step counts.
+        """Return the parcel of the step that an owned shard is due; its next step follows it."""
+        # Also for a shard that was ours before: behind another writer's steps only a first counts.
         is_first = not owned.is_begun
         taken = owned.shard.take(training, owned.done, self.writer, is_first=is_first)
         if is_first and self.topic_ids is not None:
@@ -140,9 +142,10 @@ class Mail:
     def pack_outputs(
         self, owned: OwnedShard, taken: Taken, offset: int, sent: frozenset[bytes] = frozenset()
     ) -> Parcel:
-        """The outputs of a step that is in the journal, less what was `sent` before.
+        """Return the parcel of a step's outputs, less what was `sent` before.
 
-        `sent` are ids of requests and values of drift changes.
+        The step is at this offset of the journal. `sent` has ids of requests and values of drift
+        changes.
         """
 
         def note_arrival() -> None:
@@ -175,12 +178,12 @@ class Mail:
         return parcel
 
     def _bytes_of(self, request: LabelRequested) -> int:
-        """The bytes of a request as its desk has it, or as it is sent if that is more."""
+        """Return the bytes of a request as its desk has it, or as it is sent if that is more."""
         sent = self._request_value(self.privacy.request(request))
         return max(len(wire.value_of(request)), len(sent))
 
     def _hide_private(self, output: Output) -> Output:
-        """As it may be seen; where answers are sealed, no rejection quotes one."""
+        """Return an output as it may be seen; where answers are sealed, no rejection quotes one."""
         output = self.privacy.shown(output)
         if self.seals is not None and isinstance(output, InputRejected):
             return msgspec.structs.replace(output, raw="")
@@ -193,7 +196,7 @@ class Mail:
         return self.seals.seal(value, REQUESTS_TOPIC, output.request_id)
 
     def _refuse_request(self, request: LabelRequested, now: float, parcel: Parcel) -> None:
-        """A request that no record can hold ends as withdrawn, and its label is paid back."""
+        """End a request that no record can hold as withdrawn; its label is paid back."""
         slim = msgspec.structs.replace(request, features={}, prediction={}, served=None)
         detail = f"its request is above kafka.request_bytes_max, {self.kafka.request_bytes_max}"
         withdrawal = Withdrawal(request_id=request.request_id, at=now, reason="too large to send")
@@ -205,7 +208,10 @@ class Mail:
     def post_answer(
         self, decoder: AnswersDecoder, part: Part, record: Any, now: float
     ) -> list[Post]:
-        """What a record on the topic of answers leads to."""
+        """Return the posts that a record on the topic of answers leads to: an answer or an order.
+
+        `part` is where it was read, `now` the clock of the events.
+        """
         source = f"{part.topic}, partition {part.partition}"
         value = unseal_answer(self.seals, record, source, record.timestamp / 1_000)
         if isinstance(value, InputRejected):
@@ -226,7 +232,7 @@ class Mail:
         ]
 
     def post_to_desk(self, entry: DeskInput, now: float, desk: int | None = None) -> Post:
-        """An entry for the log of the desk that has its request, or of this one."""
+        """Return the post of an entry: for this desk, or for the one that has its request."""
         if desk is None:
             assert isinstance(entry, LabelRequested | RequestRescored | Answer | Withdrawal)
             desk = desk_of(entry.request_id, self.kafka.desk_partitions)
@@ -238,7 +244,7 @@ class Mail:
         )
 
     def _post_to_others(self, output: Output) -> list[Post]:
-        """Where an output goes beside a desk; rounds are told in the metrics only."""
+        """Return the posts of an output beside those to desks; rounds are in the metrics only."""
         if isinstance(output, QuestionChanged):
             return self._post_to_others(output.record)
         output = self._hide_private(output)
@@ -267,7 +273,7 @@ class Mail:
     def reject_record(
         self, rejection: InputRejected, record: Record, topic: str, partition: int
     ) -> Post:
-        """The dead letter of a record that no part ever saw."""
+        """Count a record that no part ever saw, and return its dead letter."""
         self.count_rejection(rejection)
         return self._make_letter(rejection, record, topic, partition)
 
@@ -281,11 +287,11 @@ class Mail:
         return Post(self.kafka.rejects, value, key=record.key, headers=headers)
 
     def count_rejection(self, rejection: InputRejected) -> None:
-        """One more that no part saw."""
+        """Count a rejection of what no part saw."""
         self.rejected_n[rejection.reason] = self.rejected_n.get(rejection.reason, 0) + 1
 
     def fold_desk_records(self, owned: OwnedDesk, records: Sequence[Any]) -> Parcel:
-        """Fold these records of the desk's log; what has to be said of them."""
+        """Fold these records of the desk's log; return the parcel of what has to be written."""
         parcel = Parcel(lambda: None)
         for record in records:
             entry = wire.desk_input_of(record)
@@ -294,13 +300,13 @@ class Mail:
                 owned.desk.position = record.offset + 1
                 parcel.to_others.append(self._reject_unread(record))
                 continue
-            for said in owned.desk.fold(*entry, record.offset):
-                origin = said.origin
+            for result in owned.desk.fold(*entry, record.offset):
+                origin = result.origin
                 if record.offset < owned.said_to if origin is None else origin.place <= owned.heard:
                     continue
                 if origin is not None and owned.is_new:
                     origin, owned.is_new = origin._replace(before=NOWHERE), False
-                parcel.to_others += self._post_said(said.output, origin)
+                parcel.to_others += self._post_desk_output(result.output, origin)
         position = owned.desk.position
 
         def note_arrival() -> None:
@@ -309,7 +315,7 @@ class Mail:
         parcel.arrived = note_arrival
         return parcel
 
-    def _post_said(self, output: End | Unended, origin: Origin | None) -> list[Post]:
+    def _post_desk_output(self, output: End | Unended, origin: Origin | None) -> list[Post]:
         if isinstance(output, InputRejected | QuestionChanged):
             return self._post_to_others(output)
         assert origin is not None
@@ -319,7 +325,7 @@ class Mail:
             partition=0,
             headers=wire.origin_headers(origin),
         )
-        # Whoever annotates must hear that a question is moot.
+        # Annotators must be notified that a question is moot.
         if not isinstance(output, RequestWithdrawn):
             return [entry]
         if output.reason == ERASED:

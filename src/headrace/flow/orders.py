@@ -1,8 +1,8 @@
-"""What a person orders of a stream on Kafka: a record among the answers, told apart by its key.
+"""A person's orders to a stream on Kafka: records among the answers, told apart by their key.
 
-Whoever reads it puts it into the log of the first desk, which passes it on into the training log:
-so all workers read all orders in one sequence, and an order counts there once
-(`learn.training_log`). Each shard then does its part, and says in its journal what came of it.
+The worker that reads one puts it into the log of the first desk, which passes it on into the
+training log: so all workers read all orders in one sequence, and an order counts there once
+(`learn.training_log`). Each shard then does its part, and its journal says what came of it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ORDER_KEY = b"headrace-order/1"
 """The key of an order's record: what it is, and the version of its form."""
 
 DESK = 0
-"""The desk whose log has the orders; one to erase stands in those of all desks."""
+"""The desk whose log has the orders; those to erase are in the logs of all desks."""
 
 _KIND = b"headrace-order/"
 _ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
@@ -46,9 +46,10 @@ _ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 class Followed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What came of an order in one shard.
 
-    `order` is its `name_of`. A round asked `asked_n`; `why` it asked nothing, or the model went
-    back to no other version. `model_version` is that of the model that is back. Of an erasure
-    `erased` counts what was forgotten, by where; with `is_refitted` models were made anew.
+    `order` is its `name_of`. Round `round_n` made `asked_n` requests; `why` is the reason why it
+    made none, or why the model was not rolled back. `model_version` is the version in use after a
+    roll back. For an erasure `erased` counts what was forgotten, by place, and `is_refitted` says
+    that models were made anew.
     """
 
     order: str
@@ -66,17 +67,18 @@ def is_order(record: Record) -> bool:
 
 
 def order_of(value: bytes, record: Any, part: Part, shards_n: int) -> Order | InputRejected:
-    """The order that a record holds, for so many shards; or why it is none.
+    """Return the order in a record's (unsealed) value, or a rejection that says why it is none.
 
-    One without a key gets its place and time as one: read again, it is the same order.
+    The order is for `shards_n` shards. Without a key it gets one, of its place in `part` and its
+    time: read again, it is the same order.
     """
     source, at = f"{part.topic}, partition {part.partition}", record.timestamp / 1_000
     about = {"at": at, "source": source, "position": record.offset}
     if record.key != ORDER_KEY:
-        told = (
+        detail = (
             f"its key is {record.key!r}, and this worker reads {ORDER_KEY!r}; upgrade the workers"
         )
-        return InputRejected(reason=Reason.BAD_ORDER, detail=told, **about)
+        return InputRejected(reason=Reason.BAD_ORDER, detail=detail, **about)
     try:
         order = _ORDERS.decode(value)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -92,10 +94,10 @@ def order_of(value: bytes, record: Any, part: Part, shards_n: int) -> Order | In
 
 
 def part_of(order: RoundOrdered, partition: int) -> RoundOrdered | None:
-    """What the shard of this partition has to ask of an order; None: it is not meant for it.
+    """Return the part of an order that the shard of this partition has; None if it has none.
 
-    The parts add up to `labels_n`; which shards get the labels that are left over is drawn from the
-    key, so that no shard gets those of all orders.
+    The parts add up to `labels_n`. The key decides which shards get the labels that are left over,
+    so that no shard gets those of all orders.
 
     >>> order = RoundOrdered(at=0.0, labels_n=5, key="monday", shards_n=3)
     >>> [part_of(order, number).labels_n for number in range(3)]
@@ -112,7 +114,7 @@ def part_of(order: RoundOrdered, partition: int) -> RoundOrdered | None:
 def open_ordered(
     shard: Shard, partition: int, order: RoundOrdered
 ) -> tuple[list[Output], list[Followed]]:
-    """The part of an ordered round that this shard has to hold."""
+    """Open this shard's part of an ordered round; return the outputs, and what came of it."""
     part = part_of(order, partition)
     if part is None:
         return [], []
@@ -123,20 +125,20 @@ def open_ordered(
     asked_n = sum(isinstance(output, LabelRequested) for output in outputs)
     rounds = [o.round_n for o in outputs if isinstance(o, RoundOpened)]
     round_n = rounds[0] if rounds else -1
-    told = Followed(
+    followed = Followed(
         order=name_of(order), asked_n=asked_n, round_n=round_n, why=_find_reason(outputs)
     )
-    return outputs, [told]
+    return outputs, [followed]
 
 
 def tell_roll_back(
     partition: int, entry: ModelRolledBack | InputRejected
 ) -> tuple[list[Output], list[Followed]]:
-    """What a shard says of an order to roll back: where it is refused, one of them tells people."""
+    """Return a shard's outputs for an order to roll back; the first alone reports a refusal."""
     if isinstance(entry, InputRejected):
         name = name_of(RollBackOrdered(at=entry.at, to=0, key=entry.input_id))
-        told = Followed(order=name, why=entry.detail)
-        return [entry] if partition == 0 else [], [told]
+        followed = Followed(order=name, why=entry.detail)
+        return [entry] if partition == 0 else [], [followed]
     if entry.to is None:
         return [], []
     name = name_of(RollBackOrdered(at=entry.at, to=entry.to, key=entry.order_key))
@@ -146,7 +148,10 @@ def tell_roll_back(
 def erase_for_order(
     shard: Shard, partition: int, order: ErasureOrdered, told: SubjectErased | None
 ) -> list[Followed]:
-    """Forget a person in a shard; the first one also says what desk and trainer forgot."""
+    """Forget a person in a shard; the first shard also reports what desk and trainer forgot.
+
+    `told` is what the trainer forgot, None for nothing.
+    """
     erased, is_refitted = Counter(erase_events(order, shard)), False
     if partition == 0:
         erased.update(order.erased)

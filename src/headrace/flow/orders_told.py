@@ -1,7 +1,7 @@
-"""What became of orders: read off the training log and the journals, for whoever waits.
+"""What became of orders: read off the training log and the journals, for a caller that waits.
 
-Sans I/O, like all that is read here. It joins no group and knows no worker: an order is carried out
-when every partition that has a part of it says so in its journal.
+Sans I/O, and without a group or a worker: an order is carried out when every partition that has a
+part of it says so in its journal.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from .steps import ChainEnd, Step
 from .tapes import Tapes
 
 CLOCKS_MS = 60_000
-"""By how much clocks of two workers may differ: journals are read from so long before an order."""
+"""How far clocks of two workers may differ: journals are read from this long before an order."""
 
 KEPT_N = 10_000
 
 
 @dataclass(slots=True)
 class _Journal:
-    """How far the journal of a partition was read from `first` on, and its chain."""
+    """How far a partition's journal was read (`place`), from offset `first` on, and its chain."""
 
     first: int
     place: int
@@ -36,9 +36,9 @@ class _Journal:
     is_linked: bool = False
 
     def takes(self, record: Any) -> Step | None:
-        """The step that this record holds, if it counts."""
+        """Return the step that this record holds, if it counts."""
         step = wire.step_of(record)
-        # Read from somewhere within: what a step follows on may not have been seen.
+        # Reading began within the journal: the step before this one may not have been seen.
         is_unseen = step is not None and not self.is_linked and step.previous < self.first
         if not self.chain.takes(step, record.offset, is_any=is_unseen):
             return None
@@ -56,7 +56,7 @@ class _Order:
 
     @property
     def numbers(self) -> Sequence[int]:
-        """The partitions that have a part in it; what one says of a version, all do."""
+        """The partitions that have a part in the order; of a roll back all report the same."""
         return (0,) if isinstance(self.order, RollBackOrdered) else range(self.order.shards_n)
 
     @property
@@ -65,65 +65,65 @@ class _Order:
 
     @property
     def told(self) -> dict[str, Any]:
-        """As `RoundOutcomes` tells it."""
+        """What is known of the order, in the form of `RoundOutcomes`."""
         if not self.is_over:
             return {"state": "ordered"}
-        order, said = self.order, [self.followed[number] for number in self.numbers]
+        order, outcomes = self.order, [self.followed[number] for number in self.numbers]
         if isinstance(order, ErasureOrdered):
             erased: Counter[str] = Counter()
-            for one in said:
-                erased.update(one.erased)
-            is_refitted = any(one.is_refitted for one in said)
+            for outcome in outcomes:
+                erased.update(outcome.erased)
+            is_refitted = any(outcome.is_refitted for outcome in outcomes)
             about = {"is_refitted": is_refitted, "stops": self.stops}
             return {"state": "erased", "erased": dict(erased), **about}
         if isinstance(order, RollBackOrdered):
-            if said[0].model_version < 0:
-                return {"state": "refused", "asked_n": 0, "why": said[0].why}
-            back = {"to": order.to, "model_version": said[0].model_version}
+            if outcomes[0].model_version < 0:
+                return {"state": "refused", "asked_n": 0, "why": outcomes[0].why}
+            back = {"to": order.to, "model_version": outcomes[0].model_version}
             return {"state": "rolled back", **back}
-        if asked_n := sum(one.asked_n for one in said):
+        if asked_n := sum(outcome.asked_n for outcome in outcomes):
             return {"state": "asked", "asked_n": asked_n}
-        why = "; ".join(dict.fromkeys(one.why for one in said if one.why))
+        why = "; ".join(dict.fromkeys(outcome.why for outcome in outcomes if outcome.why))
         return {"state": "refused", "asked_n": 0, "why": why or "no partition had a part of it"}
 
 
 def erased_by_all(told: Sequence[dict[str, Any] | None]) -> dict[str, Any] | None:
-    """What an erasure came to, of what is told of each desk's: all have to be over."""
-    found = [one for one in told if one is not None]
-    if not found:
+    """Combine what is known of an erasure at each desk: all have to be over; None if none is."""
+    outcomes = [outcome for outcome in told if outcome is not None]
+    if not outcomes:
         return None
-    if len(found) < len(told) or any(one["state"] != "erased" for one in found):
+    if len(outcomes) < len(told) or any(outcome["state"] != "erased" for outcome in outcomes):
         return {"state": "ordered"}
     erased: Counter[str] = Counter()
-    for one in found:
-        erased.update(one["erased"])
-    stops = {n: min(one["stops"][n] for one in found) for n in found[0]["stops"]}
-    is_refitted = any(one["is_refitted"] for one in found)
+    for outcome in outcomes:
+        erased.update(outcome["erased"])
+    stops = {n: min(outcome["stops"][n] for outcome in outcomes) for n in outcomes[0]["stops"]}
+    is_refitted = any(outcome["is_refitted"] for outcome in outcomes)
     return {"state": "erased", "erased": erased, "is_refitted": is_refitted, "stops": stops}
 
 
 def labelled_requests(
     training: Part, is_wanted: Callable[[LabelSettled], bool]
 ) -> Routine[set[str]]:
-    """The requests whose labels the training log has, of those wanted, and not erased since."""
+    """Return the ids of requests whose labels are wanted, are in the log, and were not erased."""
     first = (yield Look((training,)))[training].first
-    tapes, found = Tapes({training: first}), set[str]()
+    tapes, ids = Tapes({training: first}), set[str]()
     yield from tapes.begin()
     while records := (yield from tapes.read_piece(training, tapes.ends[training])):
         for record in records:
             match wire.entry_of(record):
                 case (LabelSettled() as label, _) if is_wanted(label):
-                    found.add(label.request_id)
+                    ids.add(label.request_id)
                 case (ErasureOrdered() as order, _):
-                    found.difference_update(order.request_ids)
-    return found
+                    ids.difference_update(order.request_ids)
+    return ids
 
 
 class OrdersTold:
-    """Orders by their `name_of`, of those that were passed on since `since_ms`.
+    """What became of the orders that were passed on since `since_ms`, by their `name_of`.
 
-    Each record of the training log is read once; those of the journals from shortly before an order
-    until all have said what came of it. The latest 10,000 orders are remembered.
+    Each record of the training log is read once; a journal is read from shortly before an order
+    until it says what came of it. The latest 10,000 orders are remembered.
     """
 
     def __init__(self, kafka: KafkaSettings, since_ms: int) -> None:
@@ -133,34 +133,34 @@ class OrdersTold:
         self._orders: OrderedDict[str, _Order] = OrderedDict()
 
     def read(self, name: str) -> Routine[dict[str, Any] | None]:
-        """What is known of an order; None if the desks have not passed it on."""
+        """Return what is known of an order; None if the desks have not passed it on."""
         yield from self._read_training()
-        found = self._orders.get(name)
-        if found is None:
+        order = self._orders.get(name)
+        if order is None:
             return None
-        for number in found.numbers:
-            if number not in found.followed:
-                yield from self._read_journal(found, number)
-        return found.told
+        for number in order.numbers:
+            if number not in order.followed:
+                yield from self._read_journal(order, number)
+        return order.told
 
     def _read_training(self) -> Routine[None]:
         part = Part(self._kafka.training, 0)
         if self._place is None:
             self._place = (yield Find((part,), self._since_ms))[part]
-        # It may have been cut, which whoever only looks on does not mind.
+        # The log may have been cut, which does no harm to a mere reader.
         first = (yield Look((part,)))[part].first
         tapes = Tapes({part: max(first, self._place)})
         yield from tapes.begin()
         while records := (yield from tapes.read_piece(part, tapes.ends[part])):
             for record in records:
-                # Few are orders: those are decoded.
+                # Few entries are orders: only those are decoded.
                 entry = wire.entry_of(record) if b"Ordered" in (record.value or b"")[:40] else None
                 if entry is not None and isinstance(entry[0], Order):
                     self._keep_order(entry[0], record.timestamp)
             self._place = records[-1].offset + 1
 
     def _keep_order(self, order: Order, written_ms: int) -> None:
-        # Of those with one key the first counts.
+        # Of orders with the same key the first counts.
         self._orders.setdefault(name_of(order), _Order(order, max(0, written_ms - CLOCKS_MS)))
         while len(self._orders) > KEPT_N:
             self._orders.popitem(last=False)
@@ -177,7 +177,7 @@ class OrdersTold:
         while records := (yield from tapes.read_piece(part, tapes.ends[part])):
             for record in records:
                 step = journal.takes(record)
-                for told in () if step is None else step.orders:
-                    if step is not None and told.order == name:
-                        found.followed[number], found.stops[number] = told, step.stop
+                for followed in () if step is None else step.orders:
+                    if step is not None and followed.order == name:
+                        found.followed[number], found.stops[number] = followed, step.stop
             journal.place = records[-1].offset + 1

@@ -1,4 +1,4 @@
-"""What was decided, written in an order that a kill at any instant can't spoil.
+"""Writes what was decided, in an order that a kill at any instant can't spoil.
 
 A parcel goes out in three stages, each acknowledged by the brokers before the next begins: the
 step in the journal; requests into the log of their desk; requests to the annotators and all else.
@@ -17,10 +17,10 @@ from .places import check_place
 
 
 class Outbox:
-    """Parcels that wait, and those on their way.
+    """Parcels that wait, `waiting_max` before there is no more room, and those on their way.
 
-    `place_of` says up to where a log that is written to was read, None where nobody knows. `fenced`
-    is told of a partition whose journal somebody else has written to: nothing of it is sent.
+    `place_of` returns up to where a log that is written to was read, None if unknown. `fenced` is
+    called with a partition whose journal somebody else has written to: nothing of it is sent.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Outbox:
         return bool(self._waiting) and not self._is_under_way
 
     def carry_out(self) -> Routine[None]:
-        """Write until nothing waits. Raises `BadInput` for a log cut short."""
+        """Write until no parcel waits. Raises `BadInput` for a log cut short."""
         self._is_under_way = True
         while self._waiting:
             parcels = list(self._waiting)
@@ -69,18 +69,18 @@ class Outbox:
         self._is_under_way = False
 
     def _drop_fenced(self, parcels: list[Parcel], offsets: list[int]) -> list[Parcel]:
-        """Less the steps that came behind somebody else's, and all that follow them."""
-        kept, fenced, left = list[Parcel](), set[int](), iter(offsets)
+        """Drop steps that came behind somebody else's, and all that follow; return the others."""
+        unfenced, fenced, offsets_left = list[Parcel](), set[int](), iter(offsets)
         for parcel in parcels:
-            if parcel.journal is not None and _is_fenced(parcel, next(left)):
+            if parcel.journal is not None and _is_fenced(parcel, next(offsets_left)):
                 fenced.add(parcel.journal.partition or 0)
             else:
-                kept.append(parcel)
+                unfenced.append(parcel)
         for partition in sorted(fenced):
-            waiting = [one for one in self._waiting if _partition_of(one) != partition]
+            waiting = [other for other in self._waiting if _partition_of(other) != partition]
             self._waiting = deque(waiting)
             self._fenced(partition)
-        return kept
+        return unfenced
 
     def _write_posts(self, posts: list[Post]) -> Routine[list[int]]:
         if not posts:
@@ -92,7 +92,7 @@ class Outbox:
         ]
         offsets: list[int] = yield Produce(tuple(posts))
         for part, place, offset in zip(parts, places, offsets, strict=True):
-            # What is written comes behind what had been read, unless that is gone.
+            # A new record comes behind those that had been read, unless these are gone.
             if place is not None:
                 check_place(part, place, offset)
         return offsets

@@ -1,4 +1,4 @@
-"""What of the group's partitions is ours, and where we stand in each."""
+"""Which of the group's partitions are ours, and where we stand in each."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .mail import OwnedDesk, OwnedShard
 
 @dataclass(slots=True)
 class Route:
-    """A partition of answers or drift: the next record to read, and up to where all has arrived."""
+    """A partition of answers or drift: the next offset to read, and up to where all has arrived."""
 
     position: int
     arrived: int
 
 
 class Owned:
-    """`parts` are those that are assigned; shards, desks and routes those of them that are ready.
+    """`parts` are assigned to us; `shards`, `desks` and `routes` have those that are ready.
 
-    Shards and desks are by partition. A shard stays while the group shares out anew.
+    Shards and desks are by partition. A shard stays while the group is reassigned.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
@@ -34,10 +34,10 @@ class Owned:
     def keep_assigned(
         self, events: set[int], desks: set[int], journals: Mapping[int, int]
     ) -> list[int]:
-        """Keep of shards and desks those that are ours again; the shards that are not, sorted.
+        """Keep the shards and desks that are ours again; return the shards that are not, sorted.
 
-        `journals` are the ends of the shards' journals: where another worker wrote meanwhile, its
-        steps are the newer ones.
+        `events` and `desks` are the partitions that are ours now, `journals` the ends of shards'
+        journals: where another worker wrote meanwhile, our shard is out of date and is dropped.
         """
         leaving = sorted(self.shards.keys() - events)
         self.shards = {
@@ -50,13 +50,13 @@ class Owned:
         return leaving
 
     def drop_shard(self, partition: int) -> Part | None:
-        """Let go of a shard; the part that was assigned with it, if it was."""
+        """Drop a shard; return its part of the events if that was assigned, else None."""
         part = Part(self._kafka.events, partition)
         dropped = self.shards.pop(partition, None)
         return part if dropped is not None and part in self.parts else None
 
     def place_of(self, part: Part) -> int | None:
-        """Where we stand in a part; None while it is not ours."""
+        """Return where we stand in a part; None while it is not ours."""
         if part.topic == self._kafka.events:
             owned = self.shards.get(part.partition)
             return None if owned is None else owned.shard.position
@@ -68,22 +68,22 @@ class Owned:
 
     @property
     def waiting_n(self) -> int:
-        """Parts that are assigned and not ready yet."""
+        """The number of parts that are assigned and not ready yet."""
         return sum(self.place_of(part) is None for part in self.parts)
 
     def writing_shards(self) -> list[OwnedShard]:
-        """The shards that may write: none while the group shares out. Others may join meanwhile."""
+        """Return a copy of the shards that may write: none while the group is reassigned."""
         events = self._kafka.events
         return [owned for n, owned in self.shards.items() if Part(events, n) in self.parts]
 
     def arrived_offsets(self, polled: Mapping[Part, int]) -> dict[Part, int]:
-        """Up to where all has arrived, by part; `polled` is where the group's consumer stands."""
+        """Return up to where all has arrived, by part; `polled` is where the consumer stands."""
         offsets = dict[Part, int]()
         for number, owned in self.shards.items():
             part = Part(self._kafka.events, number)
             offsets[part] = owned.arrived
             if owned.arrived == owned.shard.position:
-                # Behind what nobody gets: marks of transactions, and what they took back.
+                # Past transaction markers and aborted records, which nobody reads.
                 offsets[part] = max(owned.arrived, polled.get(part, 0))
         offsets |= {Part(self._kafka.desk, n): owned.arrived for n, owned in self.desks.items()}
         offsets |= {part: route.arrived for part, route in self.routes.items()}

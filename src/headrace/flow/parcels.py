@@ -1,4 +1,4 @@
-"""Records that are to be written, by what they follow from."""
+"""Records that are to be written, grouped by what they follow from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Post(NamedTuple):
-    """One record to be sent; without a partition its key decides."""
+    """One record to be sent; without a partition its key chooses one."""
 
     topic: str
     value: bytes
@@ -23,9 +23,9 @@ class FencedError(Exception):
 
 @dataclass(slots=True)
 class Parcel:
-    """What follows from one step, or from some entries of a desk's log.
+    """The records that follow from one step, or from some entries of a desk's log.
 
-    `offset` is the one that the journal's record must get. `arrived` is called when all is there.
+    `offset` is the one that the journal's record must get. `arrived` is called when all arrived.
     """
 
     arrived: Callable[[], None]

@@ -1,7 +1,7 @@
-"""Whether a place in a log is still one: between its first record and its last.
+"""Whether a place (an offset) in a log is still valid: between its first record and its end.
 
-A place beyond the end is of another log of that name; one before the first record has lost what
-lay between. Neither is passed over in silence.
+A place beyond the end is of another log of that name; after one before the first record, records
+were lost. Neither is passed over in silence.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOGS_READ = ("events", "answers", "drift", "desk")
 
 
 class Places:
-    """Judges places; counts in `lost_n`, by log, what was deleted unread, and warns of it."""
+    """Checks places; counts in `lost_n`, by log, records deleted unread, and warns of them."""
 
     def __init__(
         self, kafka: KafkaSettings, warn: Callable[[str], None], lost_n: dict[str, int]
@@ -29,7 +29,7 @@ class Places:
         self._warn = warn
 
     def lose(self, part: Part, start: int, stop: int, result: str) -> None:
-        """Count and tell that these records were deleted before they were read."""
+        """Count records that were deleted before they were read, and warn of the `result`."""
         log = self._logs[part.topic]
         self.lost_n[log] = self.lost_n.get(log, 0) + stop - start
         self._warn(
@@ -38,14 +38,14 @@ class Places:
         )
 
     def is_made_anew(self, part: Part, bounds: Bounds) -> bool:
-        """Whether answers or drift are another log of that name now, which is told then."""
+        """Whether answers or drift are another topic of that name now; if so, warn of it."""
         is_other = self.topic_ids.is_other(part, bounds)
         if is_other:
             self._warn(f"{part.topic} was made anew; it is read from its beginning")
         return is_other
 
     def of_group(self, part: Part, bounds: Bounds) -> int:
-        """Where to go on in a topic whose place is what the group committed."""
+        """Return where to go on in a topic whose place is what the group committed."""
         first, end, committed = bounds.first, bounds.end, bounds.committed
         if committed is None:
             return first
@@ -61,9 +61,10 @@ class Places:
 
 
 def check_place(part: Part, position: int, end: int) -> None:
-    """A place beyond the end of its log is of another log of that name, or of a longer one.
+    """Raise `BadInput` for a place beyond the end of its log.
 
-    Raises `BadInput`: nobody can say which records of what is there now were seen.
+    It is of another log of that name, or of a longer one: nobody can say which of the records that
+    are there now were seen.
     """
     if position > end:
         raise BadInput(

@@ -17,11 +17,11 @@ Headers: TypeAlias = Sequence[tuple[str, bytes]]
 TOPIC, PARTITION, OFFSET = "headrace-topic", "headrace-partition", "headrace-offset"
 VALUE = "headrace-value"
 OWN_BYTES = 4_096
-"""More than what a dead letter holds of its own."""
+"""More bytes than a dead letter adds to what it quotes."""
 
 
 class Record(Protocol):
-    """What aiokafka gives of a record, as far as it is read here."""
+    """The attributes of aiokafka's records that are read here."""
 
     @property
     def offset(self) -> int: ...
@@ -36,14 +36,14 @@ class Record(Protocol):
 def headers_for(
     decoder: Decoder | AnswersDecoder, records: Iterable[Record]
 ) -> list[dict[str, bytes]]:
-    """What a decoder wants of the headers of records; nothing for most."""
+    """Return the headers of each record, if the decoder reads any; else an empty list."""
     if not decoder.has_headers:
         return []
     return [{key: value or b"" for key, value in record.headers} for record in records]
 
 
 def place_headers(record: Record, topic: str, partition: int) -> list[tuple[str, bytes]]:
-    """Where a record is, and nothing of what it holds."""
+    """Return headers that say where a record is, and nothing of what it holds."""
     return [
         (TOPIC, topic.encode()),
         (PARTITION, b"%d" % partition),
@@ -54,16 +54,17 @@ def place_headers(record: Record, topic: str, partition: int) -> list[tuple[str,
 def letter_headers(
     record: Record, topic: str, partition: int, bytes_max: int
 ) -> list[tuple[str, bytes]]:
-    """The headers of the dead letter of a record: its own, its place, its value.
+    """Return the headers of a record's dead letter: the record's own, its place, its value.
 
-    What does not fit into `bytes_max` is left out, the value first: its place says where it is.
+    Own headers or a value that don't fit into `bytes_max` are left out: the place says where they
+    are.
     """
     place = place_headers(record, topic, partition)
-    left = bytes_max - OWN_BYTES - len(record.key or b"")
+    room_bytes = bytes_max - OWN_BYTES - len(record.key or b"")
     own = [(name, value or b"") for name, value in record.headers]
     own_bytes = sum(len(name.encode()) + len(value) + 16 for name, value in own)
-    if own_bytes > left:
+    if own_bytes > room_bytes:
         own, own_bytes = [], 0
-    has_room = record.value is not None and own_bytes + len(record.value) <= left
+    has_room = record.value is not None and own_bytes + len(record.value) <= room_bytes
     value = [(VALUE, record.value)] if record.value is not None and has_room else []
     return [*own, *place, *value]

@@ -1,12 +1,12 @@
 """A shard made anew: its newest snapshot, then every step of its journal decided again.
 
 The events and the entries of the training log are read once more and interleaved as the journal
-says, so what comes out is what the last owner had, and the requests it decided in its last moments
-are decided again, the same: those that never reached the annotators are sent now.
+says, so the result is what the last owner had. The requests it decided in its last moments are
+decided again, the same: those that never reached the annotators are sent now.
 
-The record wins: what a step has asked is asked again, with the numbers that stand there, whatever
-this machine comes to by itself; by how much that differs is counted. Where the events of a step are
-no longer in their topic, the shard goes on without them. Both are told, and neither can make an
+The record wins: the requests of a step are made again, with the numbers recorded there, whatever
+this machine computes by itself; the differences are counted. Where the events of a step are no
+longer in their topic, the shard goes on without them. Both are reported, and neither can make an
 event be asked twice.
 """
 
@@ -35,10 +35,11 @@ from .tapes import Tapes
 class Recovered:
     """A shard at the end of its journal, with the log it saw, and what may not have been sent.
 
-    `journal_end` is the offset that the next step must get. `unsent` holds the outputs of all steps
-    after `done`, the last of which everything is known to have arrived; `since_ms` is when the
-    first of them was written. None: there are no such outputs. `differences` are those from what
-    the journal has, `topics` the ids of topics that its last writer went by.
+    `writer` wrote the last step; `journal_end` is the offset that the next one must get. `unsent`
+    has the outputs of all steps after `done`, the last step whose outputs are known to have
+    arrived, or is None if there are none; `since_ms` is when the first of them was written.
+    `events_n` events were read again. `differences` counts decisions unlike those in the journal;
+    `topics` are the ids of topics that its last writer went by.
     """
 
     shard: PartitionShard
@@ -54,11 +55,14 @@ class Recovered:
 
 
 class UnusableError(Exception):
-    """The snapshot stands at no place of the journal: who wrote it had lost the partition."""
+    """The snapshot fits no place of the journal: its writer had lost the partition."""
 
 
 def fold_record(log: TrainingLog, record: Record) -> Routine[Folded | None]:
-    """Fold the next record of the training log; what it comes to if it counts."""
+    """Fold the next record of the training log; return the entry if it counts.
+
+    Raises `BadInput` if a retraining that was adopted fails here.
+    """
     entry, origin = wire.entry_of(record) or (None, None)
     if entry is None:
         return None
@@ -78,7 +82,7 @@ def fold_until(log: TrainingLog, tapes: Tapes, part: Part, stop: int) -> Routine
 
 
 class Recovery:
-    """Makes one shard anew."""
+    """Makes one shard anew; `note` is called with sentences about what was lost or differs."""
 
     def __init__(self, settings: Settings, decoder: Decoder, note: Callable[[str], None]) -> None:
         self._settings = settings
@@ -94,8 +98,8 @@ class Recovery:
     ) -> Routine[Recovered]:
         """Take a shard and the log it saw from where they stand to the end of the journal.
 
-        `writer` wrote its last step. With `until`, to the journal's step of that offset. Raises
-        `UnusableError`, `BadInput` if the training log was cut off.
+        `writer` wrote the shard's last step. With `until` this ends after the step at that offset.
+        Raises `UnusableError`, and `BadInput` if the training log was cut off.
         """
         self._writer = writer
         kafka, partition = self._settings.kafka, shard.partition
@@ -124,7 +128,7 @@ class Recovery:
                 break
             step = wire.step_of(record)
             if not at.takes(step, record.offset, is_any=is_any):
-                # Written by a worker that had lost the partition, and that has seen so since.
+                # Written by a worker that had lost the partition, and has noticed that since.
                 continue
             assert step is not None
             if is_any:
@@ -182,7 +186,7 @@ class Recovery:
         )
 
     def catch_up(self, shard: PartitionShard, log: TrainingLog, training: int) -> Routine[None]:
-        """Fold the training log up to this offset, and tell the shard."""
+        """Fold the training log up to this offset, and pass its entries to the shard."""
         while records := (yield from self._tapes.read_piece(self._training, training)):
             for record in records:
                 entry = yield from fold_record(log, record)
@@ -193,12 +197,12 @@ class Recovery:
     def _decide_again(
         self, tapes: Tapes, shard: PartitionShard, log: TrainingLog, step: Step
     ) -> Routine[PartitionShard]:
-        """One step decided again; another shard where it was reset."""
+        """Decide one step again; return the shard, another one where it was reset."""
         if step.is_reset or step.rules != shard.rules:
             fresh = PartitionShard(self._settings, shard.partition, shard.partitions_n, log.trainer)
             tapes.skip(self._events, step.stop)
             fresh.seek(step.stop)
-            # Where the step itself does not say: it is from before a cap, or of an earlier version.
+            # A step from before a cap, or of an earlier version, has no totals: then this counts.
             fresh.keep_spent(shard.claim_n, step.spent(self._settings, shard.spent), log.caps)
             return fresh
         if shard.position < step.start:
@@ -223,7 +227,7 @@ class Recovery:
         return shard
 
     def _settle_step(self, shard: PartitionShard, step: Step, offset: int, written_ms: int) -> None:
-        """The step is taken again; keep its outputs while they may not have been sent."""
+        """Close the step that was decided again; keep its outputs while they may be unsent."""
         self._differences.add(shard.settle())
         taken = shard.take(step.training, step.done)
         shard.journal = offset

@@ -1,7 +1,7 @@
 """Commits of what has arrived, and snapshots of everything a worker owns, taken at one moment.
 
-Only what has arrived may be in one: a snapshot says that its shard decided so far, and nobody looks
-again whether the requests of before were sent.
+A snapshot has only what has arrived: it says that its shard decided up to there, and nobody checks
+again whether the requests before that were sent.
 """
 
 from __future__ import annotations
@@ -16,32 +16,35 @@ from .worker_state import WorkerState
 
 
 def freeze_log(log: TrainingLog) -> bytes:
-    """The state of a training log as bytes."""
+    """Return the state of a training log as bytes."""
     return frozen.freeze(log, kind="training")
 
 
 def savings_of(flow: WorkerState) -> tuple[Saving, ...]:
-    """The model, and of the shards and desks those of which all was sent."""
+    """Return what is to be saved: the model, all desks, and shards whose outputs are all sent."""
     training, position = freeze_log(flow.training.log), flow.training.position
     erasures_n = flow.training.log.erasures_n
-    found = [Saving("training", 0, training, {"training": position}, erasures_n=erasures_n)]
+    savings = [Saving("training", 0, training, {"training": position}, erasures_n=erasures_n)]
     for owned in flow.owned.writing_shards():
-        # A rebalance may have come between, and what it decided is not all sent.
+        # After a rebalance in between, some of its outputs may not be sent.
         if not owned.shard.is_due and owned.done == owned.shard.journal:
             positions = owned.shard.places(position, owned.writer)
             positions["topics"] = write_ids(flow.places.topic_ids.kept)
             number = owned.shard.partition
             blob = owned.shard.freeze()
-            found.append(Saving("shard", number, blob, positions, training, erasures_n))
+            savings.append(Saving("shard", number, blob, positions, training, erasures_n))
     for number, desk in flow.owned.desks.items():
         place: dict[str, int | str] = {"desk": desk.desk.position}
         erasures_n = desk.desk.erasures_n
-        found.append(Saving("desk", number, desk.desk.freeze(), place, erasures_n=erasures_n))
-    return tuple(found)
+        savings.append(Saving("desk", number, desk.desk.freeze(), place, erasures_n=erasures_n))
+    return tuple(savings)
 
 
 def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
-    """Commit what has arrived; a rebalance may refuse it, and nothing is lost by that."""
+    """Commit what has arrived; during a rebalance the group may refuse it, which loses nothing.
+
+    `positions` are where the group's consumer stands, by part.
+    """
     commits = flow.commits
     while commits.is_under_way:
         yield None
@@ -58,9 +61,9 @@ def commit(flow: WorkerState, positions: Mapping[Part, int]) -> Routine[None]:
 
 
 def save(flow: WorkerState) -> Routine[None]:
-    """Freeze everything as it stands, when all that was handed over has arrived.
+    """Freeze everything once all that was handed over has arrived, and have it written.
 
-    It is then written while the flow goes on.
+    The flow goes on while it is written.
     """
     if flow.snapshots.is_under_way:
         flow.agenda.note(

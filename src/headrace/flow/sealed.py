@@ -1,7 +1,7 @@
 """The values on the topics of requests and answers, sealed where a worker has keys.
 
 A value is bound to its topic and to its record's key, which is the id of its request: a broker, or
-whoever writes to a topic, can't give one request the answer of another. What repeats or reorders
+anybody who writes to a topic, can't give one request the answer of another. Repeating or reordering
 records is harmless, as it is without seals (docs/DELIVERY.md).
 """
 
@@ -18,21 +18,24 @@ REQUESTS_TOPIC, ANSWERS_TOPIC = "topic of requests", "topic of answers"
 
 
 class Seals(Protocol):
-    """What seals and opens; `place` is the record's key. `unseal` raises `NotSealed`."""
+    """Seals and opens values; `place` is the record's key. `unseal` raises `NotSealed`."""
 
     def seal(self, text: bytes, log: str, place: int | str) -> bytes: ...
     def unseal(self, record: bytes, log: str, place: int | str) -> bytes: ...
 
 
 def key_of(record: Record) -> str:
-    """A record's key as text; empty for none."""
+    """Return a record's key as text; empty for none."""
     return (record.key or b"").decode("utf-8", "replace")
 
 
 def unseal_answer(
     seals: Seals | None, record: Record, source: str, at: float
 ) -> bytes | InputRejected:
-    """The value of an answer's record, or why it can't be had."""
+    """Return the value of an answer's record, opened, or a rejection if that can't be done.
+
+    Without `seals` values are plain. A rejection names its `source` and `at`, in seconds.
+    """
     value = record.value or b""
     if seals is None:
         return value

@@ -2,7 +2,7 @@
 
 Sans I/O. What a shard decides follows from three things: the events of its partition, the training
 log, and how both were interleaved. The first two are topics; the third is what a `Step` says, one
-record of the journal. So whoever reads the journal can decide everything again, bit for bit: that
+record of the journal. So any reader of the journal can decide everything again, bit for bit: that
 is how a shard moves to another worker, and how one that was killed goes on.
 """
 
@@ -54,12 +54,12 @@ from .steps import OpenStep, Step, Taken
 
 
 def digest_of(*settings: Section | int) -> str:
-    """What is set, as 16 digits."""
+    """Return a digest of settings: 16 hexadecimal digits."""
     return xxhash.xxh64_hexdigest(b"\n".join(map(msgspec.json.encode, settings)))
 
 
 def decoder_of(settings: Settings) -> Decoder:
-    """What reads events here. Raises `BadSettings`."""
+    """Return the decoder of events. Raises `BadSettings`."""
     # A request repeats what its event said, so that one must fit into a record with room left.
     longest = min(settings.input.line_bytes_max, settings.kafka.request_bytes_max // 4)
     fields = msgspec.structs.replace(settings.input, line_bytes_max=longest)
@@ -67,16 +67,17 @@ def decoder_of(settings: Settings) -> Decoder:
 
 
 def answers_decoder_of(settings: Settings) -> AnswersDecoder:
-    """What reads answers here. Raises `BadSettings`."""
+    """Return the decoder of answers. Raises `BadSettings`."""
     return AnswersDecoder(settings.answers, settings.kafka.request_bytes_max // 4)
 
 
 class PartitionShard:
     """A shard with its place in the events (`position`), training log, and journal.
 
-    `hear`, `feed` and `tick` take things in; `take` gives the step that says what was taken in,
-    with all that followed. Offsets are of the next record to read; `journal` is that of the last
-    step, -1 for none. `claim_n` is the number of its last claim to a cap and money, 0 for none.
+    `hear`, `feed` and `tick` take inputs; `take` returns the step that says which they were, with
+    all that followed. `position` and `training` are offsets of the next record to read, `journal`
+    is that of the last step, -1 for none. `claim_n` is the number of its last claim to a cap and
+    money, 0 for none. It sees the model of `trainer`, and is one of `partitions_n` shards.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class PartitionShard:
 
     @property
     def shard(self) -> Shard:
-        """What decides; it knows of all that was heard."""
+        """The shard that decides, with the labels of other shards counted."""
         if self._others_labels:
             labels, self._others_labels = self._others_labels, {}
             self._shard.count_labels_of_others(labels)
@@ -109,7 +110,7 @@ class PartitionShard:
     # ------------------------------------------------------------------------------- taking in
 
     def hear(self, entry: Folded, log: TrainingLog) -> None:
-        """The training log has just folded this entry."""
+        """Take an entry that the training log has just folded."""
         if isinstance(entry, RequestEnded) and not self._shard.concerns(entry):
             self._hear_of_other(entry)
         elif isinstance(entry, CapClaimed):
@@ -120,7 +121,7 @@ class PartitionShard:
             self._hear_end(entry)
 
     def _hear_of_other(self, entry: RequestEnded) -> None:
-        """A request of another shard ended, as most do: its label is counted when next we look."""
+        """Keep the label of another shard's request, as most are, until the shard is next used."""
         if isinstance(entry, LabelSettled):
             is_first = entry.revision == 0
             labels = self._others_labels
@@ -157,7 +158,7 @@ class PartitionShard:
         self._open.move()
 
     def _add_followed(self, outputs: list[Output], orders: list[Followed]) -> None:
-        """An order led to this."""
+        """Add what an order led to."""
         self._add(outputs)
         self._open.add_orders(orders)
 
@@ -173,43 +174,43 @@ class PartitionShard:
         return self.shard.next_deadline()
 
     def _add(self, outputs: Sequence[Output]) -> list[Output]:
-        """What the shard just came to."""
+        """Add what the shard has just decided."""
         self._open.add_outputs(outputs, self.shard)
         return list(outputs)
 
     def tick(self, now: float) -> None:
-        """Nothing came, and by the time of day something is due."""
+        """Advance the clock to the time of day: nothing came, and something is due."""
         pass_time(self.shard.now, now, self._advance_clock, self._next_deadline)
         self._open.move(now)
 
     # ---------------------------------------------------------------------------- deciding again
 
     def follow(self, step: Step) -> None:
-        """What comes in next is what this step of the journal took in: it asks what that asked.
+        """Have the inputs of this step of the journal, which come next, lead to its requests.
 
-        Of a step that has the ids alone, as earlier versions wrote them, nothing is followed.
+        A step that has the ids alone, as earlier versions wrote them, is not followed.
         """
         if step.rules == self.rules and step.is_followed:
             record = Record(step.asked, step.decided, self.shard.events_n, step.rescored)
             follow_record(self.shard, record)
 
     def settle(self) -> Differences:
-        """All of that step came in: ask what is left of it; by how much it is decided otherwise."""
-        outputs, found = settle_record(self.shard)
+        """Make what is left of that step's requests; return how far the decisions differ."""
+        outputs, differing = settle_record(self.shard)
         self._add(outputs)
-        return found
+        return differing
 
     # ---------------------------------------------------------- its part of a cap, and of money
 
     @property
     def spent(self) -> Total:
-        """What the partition has spent of a cap and of money, whichever shard did."""
+        """What the partition has spent of a cap and of money, in all lives of its shard."""
         return self.shard.asking.budget.total_spent
 
     def claim(self, caps: Caps) -> CapClaimed | None:
-        """Claim a part of both with the next step; None where it holds the one it should.
+        """Return a claim to a part of both, for the next step; None if no other part is due.
 
-        Nothing is asked from now on until the claim was heard. Where the log knows of a later claim
+        Nothing is asked from now on until the claim was folded. Where the log has a later claim
         than our journal, nobody knows what was spent since: all of that part counts as spent.
         """
         number, n = caps.number_of(self.partition), self.partitions_n
@@ -231,19 +232,19 @@ class PartitionShard:
         )
 
     def keep_spent(self, claim_n: int, spent: Total, caps: Caps) -> None:
-        """So much was spent by the time of this claim or since."""
+        """Set the number of the last claim, and what was spent up to now."""
         if self._is_limited:
             self.claim_n = claim_n
             self._allow_spending(spent, caps)
 
     def _allow_spending(self, spent: Total, caps: Caps) -> None:
-        """Until the last claim was heard nothing may be spent: it says what was."""
+        """Set the budget's limit; until the last claim was folded nothing more may be spent."""
         is_heard = self.claim_n > 0 and caps.number_of(self.partition) == self.claim_n
         limit = caps.limit_of(self.partition) if is_heard else spent
         self.shard.asking.budget.set_total(limit, spent)
 
     def go_on_with(self, step: Step, caps: Caps) -> None:
-        """What a step of this partition says of what was spent holds."""
+        """Take over what a step of this partition says was spent."""
         if step.claim_n:
             labels_n, money = self.spent
             labels_n = labels_n if step.spent_n is None else step.spent_n
@@ -254,11 +255,14 @@ class PartitionShard:
 
     @property
     def is_due(self) -> bool:
-        """There is something to write: events were fed, labels led to outputs, or an order came."""
+        """Whether there is a step to write: events were fed, labels led to outputs, or an order."""
         return self._open.is_due
 
     def take(self, training: int, done: int, writer: str = "", *, is_first: bool = False) -> Taken:
-        """The step up to here, which the caller writes to the journal; nothing is left over."""
+        """Return the step up to here, for the caller to write to the journal, and begin the next.
+
+        `training`, `done`, `writer` and `is_first` are those of `Step`.
+        """
         base = Step(
             previous=self.journal,
             training=training,
@@ -278,18 +282,18 @@ class PartitionShard:
         return taken
 
     def seek(self, position: int) -> None:
-        """Go on from this offset; what lies between is not seen."""
+        """Go on from this offset; events in between are not seen."""
         self.position = position
         self._open.seek(position)
 
     def stand_at(self, positions: Mapping[str, int | str]) -> None:
-        """Where a snapshot stood, as `places` says."""
+        """Go to where a snapshot stood; `positions` are as `places` returned them."""
         self.seek(int(positions["events"]))
         self.training, self.journal = int(positions["training"]), int(positions["journal"])
         self.claim_n = int(positions.get("claim", 0))
 
     def places(self, training: int, writer: str) -> dict[str, int | str]:
-        """Where it stands, for a snapshot: the training log up to here, its last step's writer."""
+        """Return where it stands, for a snapshot; `writer` wrote its last step."""
         places: dict[str, int | str] = {
             "events": self.position,
             "training": training,
@@ -302,11 +306,11 @@ class PartitionShard:
     # ---------------------------------------------------------------------------------- state
 
     def freeze(self) -> bytes:
-        """The shard as bytes, without its trainer; between a `take` and what comes in next."""
+        """Return the shard as bytes, without its trainer; call it right after a `take`."""
         return frozen.freeze((self.shard.schema, self.shard), kind="shard")
 
     def thaw(self, blob: bytes, allowed: frozenset[str], trainer: Trainer) -> None:
-        """Go on from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
+        """Restore the shard from `freeze`. Raises `BadInput` as `frozen.thaw` does."""
         strategy = self.shard.asking.strategy
         match frozen.thaw(blob, kind="shard", allowed=allowed):
             case (Schema() as schema, Shard() as shard):
@@ -323,7 +327,7 @@ class PartitionShard:
         self._open.count_from(shard.events_n)
 
     def attach(self, trainer: Trainer) -> None:
-        """See the model of this trainer from now on; it must be at the same version."""
+        """Use the model of this trainer from now on; it must be at the same version."""
         view = self.shard.model
         assert isinstance(view, View)
         view.attach(trainer)

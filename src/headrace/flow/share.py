@@ -1,4 +1,4 @@
-"""The part of one shard in every limit that is meant for all partitions."""
+"""One shard's part of every limit that is set for all partitions together."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ..settings.queue import QueueSettings
 
 
 def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
-    """The settings of one shard of so many: its part of every limit that is meant for all.
+    """Return the settings of one shard out of `partitions_n`: its part of every shared limit.
 
-    A share of events needs no dividing. Of a cap and of money a shard has nothing until it has
-    claimed its part, however much there is, so that another cap makes no other shard; the room for
-    open requests is rounded down. A part of the burst holds at least what two rounds and the
-    reserve need: with less, many partitions would never let the strategy choose. What is only for
-    the process is left out, so that a shard is the same whoever saved it. Raises `BadSettings` when
-    nothing would be left.
+    A share of events needs no dividing. A shard has nothing of a cap and of money until it has
+    claimed its part, however much there is, so that a changed cap does not reset shards; the room
+    for open requests is rounded down. A part of the burst holds at least what two rounds and the
+    reserve need: with less, many partitions would never let the strategy choose. Settings of the
+    process alone are left out, so that a shard is the same whoever saved it. Raises `BadSettings`
+    when nothing would be left.
 
     >>> settings = msgspec.convert({"query": {"budget": {"per_hour": 60.0}}}, Settings)
     >>> share_of(settings, 4, partition=0).query.budget.per_hour
@@ -69,7 +69,7 @@ def share_of(settings: Settings, partitions_n: int, partition: int) -> Settings:
 
 
 def _workflow_part(workflow: WorkflowSettings, n: int) -> WorkflowSettings:
-    """A batch is divided among n shards, rounded up; `sequential` asks one by one in each."""
+    """Divide a batch among n shards, rounded up; `sequential` asks one by one in each."""
     batch_n = workflow.batch_n
     if batch_n is None and workflow.kind in {"hybrid", "adaptive"}:
         batch_n = BATCH_N

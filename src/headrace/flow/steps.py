@@ -1,8 +1,8 @@
 """A step of a shard's journal: what it took in at once, and what followed.
 
-A step is written before anything of it is sent. Its `previous` makes the journal a chain: of two
-workers that both believe they own the partition, only the one whose record came first is followed,
-and the other sees it in the offset that the broker gave its own.
+A step is written before anything of it is sent. Its `previous` makes the journal a chain: if two
+workers believe that they own the partition, only the one whose record came first is followed, and
+the other notices by the offset that the broker gave its own record.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ from .orders import Followed
 from .records import Record
 
 DECIDED_MAX = 2_000
-"""Requests of a step behind which its numbers are kept, about 400 kB; of one with more, none."""
+"""Up to this many requests a step has the numbers behind them, about 400 kB; with more, none."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a shard took in at once: entries of the training log, then events, then the time.
 
-    `training` is the offset up to which it has the training log, `start` and `stop` are offsets of
-    its events, `tick` the time of day it was told in a quiet hour. `asked` are the ids of the
-    requests that followed, in order; `decided` are the numbers behind them, which win when they are
-    decided again; so does `rescored`, what was said of open questions. `previous` is the offset of
-    the step before, -1 for none, and `done` that of the last step whose outputs all arrived when
-    this one was written. `rules` is a digest of the shard's settings: under others it would decide
-    otherwise, so it begins anew. With `is_reset` the shard forgot everything before `stop`.
+    `training` is the offset up to which the shard has the training log, `start` and `stop` are
+    offsets of its events, `tick` is the time of day that it got in a quiet hour. `asked` are the
+    ids of the requests that followed, in order. `decided` are the numbers behind them, which win
+    when the step is decided again; so does `rescored`, the changes to open questions. `previous` is
+    the offset of the step before, -1 for none, and `done` that of the last step whose outputs had
+    all arrived when this one was written. `rules` is a digest of the shard's settings: under others
+    it would decide otherwise, so it begins anew. With `is_reset` the shard forgot everything before
+    `stop`.
 
-    `writer` is whoever wrote it, and `is_first` that it is that writer's first: a worker that was
-    cut off with several steps on their way may meet, in the offset where it expected its own first
-    one, the step of another. A first step also has the ids of the `topics` that its writer went by,
-    by their settings.
+    `writer` is the id of its writer, and `is_first` marks that writer's first step: a worker that
+    was cut off with several steps on their way may find another's step at the offset where it
+    expected its own first one. A first step also has the ids of the `topics` that its writer went
+    by, by their settings.
 
-    Under a cap `spent_n` are the labels of it that the partition has spent so far, in all lives of
-    its shard; of money it is `spent_money`, in millionths. `claim_n` is the number of the last
-    claim to them (`learn.caps`).
-
-    `orders` say what came here of those that are among the entries of the training log.
+    `spent_n` is how many labels of a cap the partition has spent so far, in all lives of its shard,
+    `spent_money` how much money, in millionths; None without such a limit. `claim_n` is the number
+    of the last claim to them (`learn.caps`). `orders` are what came here of the orders among the
+    entries of the training log.
     """
 
     previous: int
@@ -68,9 +68,9 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     orders: list[Followed] = []
 
     def spent(self, settings: Settings, before: Total) -> Total:
-        """What the partition has spent up to this step, and had spent `before`.
+        """Return what the partition has spent up to this step, given what it had spent `before`.
 
-        Labels that were asked while there was no such limit count, at the price of the dearest.
+        Labels that were asked while there was no such limit count too, at the highest price.
         """
         n, labels_n, money = len(self.asked), self.spent_n, self.spent_money
         if labels_n is None:
@@ -89,8 +89,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ChainEnd:
     """The last step of a chain: its offset, -1 for none, and its writer.
 
-    A writer takes the offsets of its steps on their way for granted. Once another's step has come
-    between, those behind it name wrong ones, and some may fit by accident: nothing that this writer
+    A writer assumes the offsets of its steps on their way. Once another's step has come between,
+    the steps behind it name wrong offsets, and some may fit by accident: nothing that this writer
     writes from then on counts (`is_lost`).
     """
 
@@ -99,7 +99,10 @@ class ChainEnd:
     is_lost: bool = False
 
     def takes(self, step: Step | None, offset: int, *, is_any: bool = False) -> bool:
-        """Whether the step at this offset continues the chain; it ends there then."""
+        """Whether the step at this offset continues the chain; if so, it is the new end.
+
+        With `is_any` it does whatever it follows: the chain begins with it.
+        """
         if step is None:
             return False
         is_own = step.is_first or (step.writer == self.writer and not self.is_lost)
@@ -112,7 +115,7 @@ class ChainEnd:
 
 @dataclass(slots=True)
 class Taken:
-    """A step on its way: what is to be written, and what is to be sent when it is.
+    """A step on its way: what is to be written, and the outputs to be sent once it is.
 
     `letters` are the records that could not be read, by their offset.
     """
@@ -123,7 +126,7 @@ class Taken:
 
 
 class OpenStep:
-    """What a shard took in since its last step, and what followed: the step that comes next.
+    """The step that comes next: what a shard took in since its last step, and what followed.
 
     It begins at the offset `start`, with a shard that has seen `events_n` events.
     """
@@ -140,19 +143,19 @@ class OpenStep:
 
     @property
     def is_due(self) -> bool:
-        """There is something to write: events were fed, labels led to outputs, or an order came."""
+        """Whether there is a step to write: events were fed, labels led to outputs, or an order."""
         return self._is_moved or bool(self._outputs or self._orders)
 
     def seek(self, position: int) -> None:
-        """It begins at this offset."""
+        """Set the offset at which the step begins."""
         self._start = position
 
     def count_from(self, events_n: int) -> None:
-        """Its shard had seen so many events when it began."""
+        """Set how many events the shard had seen when the step began."""
         self._began_n = events_n
 
     def add_outputs(self, outputs: Sequence[Output], shard: Shard) -> None:
-        """What the shard just came to."""
+        """Add what the shard has just decided."""
         after_n, key = shard.events_n - self._began_n, shard.chance.key
         self._outputs += outputs
         self._decided += [
@@ -165,24 +168,24 @@ class OpenStep:
     def add_rejected(
         self, rejected: Sequence[InputRejected], by_offset: Mapping[int, Record]
     ) -> None:
-        """Records that could not be read; `by_offset` are those that were just fed."""
+        """Add records that could not be read; `by_offset` are those that were just fed."""
         self._outputs += rejected
-        # A half that was given up was in an earlier record: it is told as it was then.
+        # A half that was given up came in an earlier record, which is no longer at hand.
         self._letters |= {
             one.position: by_offset[one.position] for one in rejected if one.position in by_offset
         }
 
     def add_orders(self, orders: Sequence[Followed]) -> None:
-        """What became of orders."""
+        """Add what became of orders."""
         self._orders += orders
 
     def move(self, tick: float | None = None) -> None:
-        """Events were fed, or the time of day was told."""
+        """Note that events were fed, or the clock was advanced to the time of day, `tick`."""
         self._is_moved = True
         self._tick = self._tick if tick is None else tick
 
     def close(self, base: Step) -> Taken:
-        """The step, with the places and totals of `base`."""
+        """Return the step, with the places and totals of `base`."""
         outputs = self._outputs
         step = msgspec.structs.replace(
             base,

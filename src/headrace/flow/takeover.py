@@ -1,8 +1,8 @@
-"""Partitions that were just assigned, made ready one after the other while the flow goes on.
+"""Makes partitions ready that were just assigned, one after the other, while the flow goes on.
 
-A rebalance ends this wherever it stands, so the order matters: what may not have been sent goes out
-before a shard is ours, and between the last entry it hears from its own reading and the first from
-the worker's trainer nothing is asked.
+A rebalance may end this anywhere, so the order matters: what may not have been sent goes out before
+a shard is ours, and no request is yielded between the last entry that the shard gets from its own
+reading and the first from the worker's trainer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .training import new_log
 from .worker_state import WorkerState
 
 DOUBT_MS = 60_000
-"""How far back requests are looked for that may have been sent: clocks of two workers differ."""
+"""How far back to look for requests that may have been sent: clocks of two workers differ."""
 
 Positions = Mapping[str, int | str]
 
@@ -40,14 +40,14 @@ class GrownError(Exception):
 def make_unborn(
     settings: Settings, partition: int, partitions_n: int
 ) -> tuple[PartitionShard, TrainingLog, Positions]:
-    """A shard before its first event, the training log that it sees, and where it stands."""
+    """Return a shard before its first event, the training log that it sees, and where it stands."""
     log = new_log(settings)
     shard = PartitionShard(settings, partition, partitions_n, log.trainer)
     return shard, log, {"events": 0, "training": 0, "journal": -1, "writer": ""}
 
 
 def take_over(flow: WorkerState, events: set[int], desks: set[int]) -> Routine[None]:
-    """Make anew what is assigned and not there yet: desks first, they are quick.
+    """Make anew the assigned partitions that are not ready yet: desks first, they are quick.
 
     Raises `GrownError` for a partition that came into being since the flow began.
     """
@@ -65,9 +65,9 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
     desk = yield Load("desk", number)
     while not flow.is_caught_up:
         yield None
-    found = yield Look((part,), is_of_group=True)
-    flow.places.topic_ids.check(found)
-    first, end, committed = found[part].first, found[part].end, found[part].committed or 0
+    bounds = yield Look((part,), is_of_group=True)
+    flow.places.topic_ids.check(bounds)
+    first, end, committed = bounds[part].first, bounds[part].end, bounds[part].committed or 0
     heard = flow.training.log.last_end_of(number)
     check_place(part, max(desk.position, heard[0] + 1), end)
     if committed > end:
@@ -91,19 +91,19 @@ def _take_desk(flow: WorkerState, number: int) -> Routine[None]:
 
 def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
     began = flow.clocks.elapsed
-    recovery, found = yield from _recover_shard(flow, number)
-    shard, log = found.shard, found.log
-    flow.recomputed.add(found.differences)
-    if found.differences.n:
+    recovery, recovered = yield from _recover_shard(flow, number)
+    shard, log = recovered.shard, recovered.log
+    flow.recomputed.add(recovered.differences)
+    if recovered.differences.n:
         flow.agenda.warn(
             f"partition {number} was decided by another machine or version: "
-            f"{found.differences.told}; what was asked then holds"
+            f"{recovered.differences.told}; what was asked then holds"
         )
     part = Part(flow.settings.kafka.events, number)
     bounds = (yield Look((part,), is_of_group=True))[part]
     first, end, committed = bounds.first, bounds.end, bounds.committed or 0
     check_place(part, shard.position, end)
-    _check_journal(flow, found, committed)
+    _check_journal(flow, recovered, committed)
     if first > shard.position:
         # A shard that has seen nothing yet begins where its log does, or where the group stands.
         stood = shard.position if shard.journal >= 0 else bounds.committed
@@ -111,20 +111,24 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
             flow.places.lose(part, stood, first, "its shard goes on without these events")
         shard.seek(first)
     while flow.settings.query.budget.is_total and not flow.is_caught_up:
-        yield None  # What is claimed of a total stands in the training log.
+        yield None  # The claims to a total are in the training log.
     owned = OwnedShard(
-        shard, found.journal_end, found.done, arrived=shard.position, writer=found.writer
+        shard,
+        recovered.journal_end,
+        recovered.done,
+        arrived=shard.position,
+        writer=recovered.writer,
     )
-    sent = yield from _find_sent(flow, found)
-    if found.unsent is not None:
-        flow.outbox.put(flow.mail.pack_outputs(owned, found.unsent, shard.journal, sent))
-    # The trainer of this worker goes on meanwhile, and may have been behind.
+    sent = yield from _find_sent(flow, recovered)
+    if recovered.unsent is not None:
+        flow.outbox.put(flow.mail.pack_outputs(owned, recovered.unsent, shard.journal, sent))
+    # The trainer of this worker has gone on meanwhile, or may have been behind.
     while shard.training != flow.training.position:
         if shard.training < flow.training.position:
             yield from recovery.catch_up(shard, log, flow.training.position)
         else:
             yield None
-    # Nothing is asked until the shard is one of ours, or it would miss an entry.
+    # No request is yielded until the shard is one of ours, or it would miss an entry.
     shard.attach(flow.training.trainer)
     flow.owned.shards[number] = owned
     flow.clocks.advance_events(shard.shard.admission.clock.sure)
@@ -135,13 +139,13 @@ def _take_shard(flow: WorkerState, number: int) -> Routine[None]:
         yield None
     flow.agenda.give(Seek(part, shard.position), Resume(part))
     flow.agenda.note(
-        f"partition {number} taken over in {flow.clocks.elapsed - began:.1f} s: {found.events_n} "
-        "events read again"
+        f"partition {number} taken over in {flow.clocks.elapsed - began:.1f} s: "
+        f"{recovered.events_n} events read again"
     )
 
 
 def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
-    """Claim the shard's part of totals, behind a step that tells whether we own the partition."""
+    """Claim the shard's part of totals, behind a step that shows whether we own the partition."""
     shard, caps = owned.shard, flow.training.log.caps
     if shard.claim_n < caps.number_of(shard.partition):
         part = caps.limit_of(shard.partition)
@@ -160,30 +164,30 @@ def _claim_totals(flow: WorkerState, owned: OwnedShard) -> None:
 
 
 def _check_journal(flow: WorkerState, found: Recovered, committed: int) -> None:
-    """An event is committed when its step is in the journal; tell where that is not so.
+    """Warn of committed events without a step in the journal, which is written first.
 
     Raises `BadInput` where nothing is left of the journal.
     """
     shard, kafka = found.shard, flow.settings.kafka
     if committed <= shard.position:
         return
-    what = (
+    intro = (
         f"the group has committed events of partition {shard.partition} up to {committed}, and its "
         f"journal ({kafka.journal}) "
     )
     if shard.journal < 0:
         raise BadInput(
-            f"{what}has none: it was deleted or made anew, and nobody can say what was asked. Put "
+            f"{intro}has none: it was deleted or made anew, and nobody can say what was asked. Put "
             "it back, or begin anew with headrace reset"
         )
     flow.agenda.warn(
-        f"{what}only those up to {shard.position}: where nobody moved the group's offsets, it has "
+        f"{intro}only those up to {shard.position}: where nobody moved the group's offsets, it has "
         "lost its end, and the events since are decided once more"
     )
 
 
 def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Recovered]]:
-    """The shard from its newest snapshot, or from its logs alone where that can't be used."""
+    """Recover the shard from its newest snapshot, or from its logs alone if that is unusable."""
     shard, log, positions = yield Load("shard", number)
     kafka = flow.settings.kafka
     flow.places.topic_ids.check((yield Look(_parts_of(kafka, number))))
@@ -192,24 +196,24 @@ def _recover_shard(flow: WorkerState, number: int) -> Routine[tuple[Recovery, Re
     while True:
         recovery = Recovery(flow.settings, flow.decoder, flow.agenda.warn)
         try:
-            found = yield from recovery.run(shard, log, writer=str(positions["writer"]))
+            recovered = yield from recovery.run(shard, log, writer=str(positions["writer"]))
         except UnusableError as error:
             flow.agenda.warn(f"the snapshot of partition {number} is passed over: {error}")
             shard, log, positions = make_unborn(flow.settings, number, flow.partitions_n["events"])
         else:
-            kept = found.topics
+            kept = recovered.topics
             flow.places.topic_ids.check_kept(kept, f"the journal of partition {number}")
-            return recovery, found
+            return recovery, recovered
 
 
 def _parts_of(kafka: KafkaSettings, number: int) -> tuple[Part, ...]:
-    """The logs that a shard goes by; of desks the first, they have one topic."""
+    """Return the logs that a shard goes by; one desk stands for all, they share a topic."""
     numbered = (Part(kafka.events, number), Part(kafka.journal, number))
     return (*numbered, Part(kafka.desk, 0), Part(kafka.training, 0))
 
 
 def _find_sent(flow: WorkerState, found: Recovered) -> Routine[frozenset[bytes]]:
-    """What is on its topic already of what is in doubt: ids of requests, changes of drift whole."""
+    """Return which unsent outputs are on their topics after all: request ids, drift changes."""
     kafka, outputs = flow.settings.kafka, found.unsent.outputs if found.unsent else []
     since_ms, sent = max(0, found.since_ms - DOUBT_MS), set[bytes]()
     if any(isinstance(output, LabelRequested) for output in outputs):

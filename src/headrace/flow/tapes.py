@@ -1,4 +1,4 @@
-"""Logs read forwards from their own places, as routines: whoever carries them out does the I/O."""
+"""Logs read forwards, each from its own place, as routines: their driver does the I/O."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .places import check_place
 class Tapes:
     """Some parts, each read from its own place.
 
-    `lost` says, for each part, how many records before its first were wanted and had been deleted;
-    `ends` where each ended when it was begun.
+    `lost` says, by part, how many of the wanted records were deleted before its first one; `ends`
+    is where each part ended when `begin` ran.
     """
 
     def __init__(self, starts: Mapping[Part, int]) -> None:
@@ -24,21 +24,21 @@ class Tapes:
         self.ends: dict[Part, int] = {}
 
     def begin(self) -> Routine[None]:
-        """Go to where each begins, or to the first record that is still there.
+        """Go to the start of each part, or to the first record that is still there.
 
-        Raises `BadInput` for a place beyond the end: that is another log.
+        Raises `BadInput` for a start beyond the end: that is another log.
         """
-        found = yield Look(tuple(self._places))
+        bounds = yield Look(tuple(self._places))
         for part, start in self._places.items():
-            first, end = found[part].first, found[part].end
+            first, end = bounds[part].first, bounds[part].end
             check_place(part, start, end)
             self.ends[part], self.lost[part] = end, max(0, first - start)
             self._places[part] = max(start, first)
 
     def read_piece(self, part: Part, stop: int) -> Routine[list[Any]]:
-        """Records before offset `stop` that were not read yet; empty if there are none left.
+        """Return records before offset `stop` that were not read yet; empty if none is left.
 
-        They must be there already: this waits for them.
+        They must have been written already: this waits for them.
         """
         yield from self._read_ahead(part, stop)
         ahead, piece = self._ahead[part], []
@@ -47,13 +47,13 @@ class Tapes:
         return piece
 
     def read_next(self, part: Part, stop: int) -> Routine[Any | None]:
-        """The next record before offset `stop`; None if there is none left."""
+        """Return the next record before offset `stop`; None if there is none left."""
         yield from self._read_ahead(part, stop)
         ahead = self._ahead[part]
         return ahead.popleft() if ahead and ahead[0].offset < stop else None
 
     def skip(self, part: Part, start: int) -> None:
-        """Go on from this offset, wherever it was read up to."""
+        """Go on from this offset, wherever the part was read up to."""
         ahead = self._ahead[part]
         if ahead and ahead[0].offset <= start <= ahead[-1].offset:
             while ahead[0].offset < start:
@@ -69,7 +69,7 @@ class Tapes:
 
 
 def read_since(parts: tuple[Part, ...], since_ms: int) -> Routine[list[Any]]:
-    """All records of these parts that were written since a moment."""
+    """Return all records of these parts that were written since a moment, in milliseconds."""
     starts = yield Find(parts, since_ms)
     tapes, read = Tapes(starts), list[Any]()
     yield from tapes.begin()

@@ -1,9 +1,9 @@
 """Which topic a name stood for: brokers give every topic an id, and one made anew another.
 
-An offset says nothing of a log that was deleted and filled again. So the ids of the logs that a
-shard goes by are kept in its snapshots, and in the first step that every writer writes; they are
-compared at a start, at a takeover and while running. Brokers before 3.1 tell no ids: there
-only a log that has become shorter is noticed (`places`).
+An offset does not show that a log was deleted and filled again. So the ids of the logs that a shard
+goes by are kept in its snapshots, and in the first step of every writer; they are compared at a
+start, at a takeover and while running. Brokers before 3.1 have no ids: there only a log that has
+become shorter is noticed (`places`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LOGS_KEPT = ("events", "journal", "desk", "training")
 
 
 class TopicIds:
-    """The ids that topics have now, as far as they were seen; by the name of the topic."""
+    """The ids of topics as they were last seen, by the name of the topic."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._setting_of = {getattr(kafka, name): name for name in LOGS_KEPT}
@@ -27,7 +27,7 @@ class TopicIds:
         self._seen: dict[str, str] = {}
 
     def is_other(self, part: Part, found: Bounds) -> bool:
-        """Whether it is another topic than was seen before under that name."""
+        """Whether this is another topic than was last seen under that name."""
         if not found.topic_id:
             return False
         before = self._seen.setdefault(part.topic, found.topic_id)
@@ -35,13 +35,13 @@ class TopicIds:
         return before != found.topic_id
 
     def check(self, found: Mapping[Part, Bounds]) -> None:
-        """Raises `BadInput` for a log without which nobody can go on, and that was made anew."""
+        """Raise `BadInput` if a log that a shard needs to go on was made anew."""
         for part, bounds in found.items():
             if self.is_other(part, bounds) and part.topic in self._setting_of and self._are_checked:
                 raise _fault_of_new_topic(part.topic, "while this worker ran")
 
     def check_kept(self, kept: Mapping[str, str], where: str) -> None:
-        """The same for ids by setting that were kept `where`."""
+        """Raise `BadInput` likewise, for ids by setting that were kept `where`."""
         for topic, setting in self._setting_of.items():
             now = self._seen.get(topic, "")
             if self._are_checked and now and kept.get(setting, now) != now:
@@ -51,9 +51,9 @@ class TopicIds:
 
     @property
     def kept(self) -> dict[str, str]:
-        """What is to be kept: ids by setting."""
-        found = {name: self._seen.get(topic, "") for topic, name in self._setting_of.items()}
-        return {name: one for name, one in found.items() if one}
+        """The ids that are to be kept, by setting."""
+        ids = {name: self._seen.get(topic, "") for topic, name in self._setting_of.items()}
+        return {name: topic_id for name, topic_id in ids.items() if topic_id}
 
 
 def _fault_of_new_topic(topic: str, when: str) -> BadInput:
@@ -65,16 +65,16 @@ def _fault_of_new_topic(topic: str, when: str) -> BadInput:
 
 
 def write_ids(ids: Mapping[str, str]) -> str:
-    """Ids as one line, for the places of a snapshot.
+    """Return ids as one line, for the places of a snapshot.
 
     >>> write_ids({"events": "Gq3", "desk": "x_1"})
     'desk=x_1 events=Gq3'
     """
-    return " ".join(f"{name}={one}" for name, one in sorted(ids.items()))
+    return " ".join(f"{name}={topic_id}" for name, topic_id in sorted(ids.items()))
 
 
 def read_ids(line: str) -> dict[str, str]:
-    """Ids from such a line.
+    """Return the ids from a line of `write_ids`.
 
     >>> read_ids("desk=x_1 events=Gq3")
     {'desk': 'x_1', 'events': 'Gq3'}

@@ -3,7 +3,7 @@
 Every worker reads the whole log and so holds the same model at the same offset. Each runs every
 retraining itself, beside the flow, and takes its own challenger when the log says so. One worker at
 a time, the one that reads the drift topic, also writes the entries that order and adopt; should two
-believe it is them, the rule of `learn.training_log` makes the second entry void.
+believe that they are it, the rule of `learn.training_log` makes the second entry void.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from ..wiring import make_schema, make_trainer
 from . import wire
 
 READ_AHEAD_MAX = 5_000
-"""Entries read and not yet folded; then reading waits."""
+"""How many entries may be read and not yet folded before reading waits."""
 
 FOLDED_AT_ONCE_MAX = 500
 FOLDING_S_MAX = 0.05
-"""So many entries are folded, in so many seconds, before events have their turn again."""
+"""How many entries are folded, for how many seconds, before events have their turn again."""
 
 
 def new_log(settings: Settings) -> TrainingLog:
-    """The state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
+    """Return the state at offset 0: a model that has learned nothing. Raises `BadSettings`."""
     return TrainingLog(make_trainer(settings, make_schema(settings), Chance(settings.seed)))
 
 
 @dataclass(slots=True)
 class Attempt:
-    """A retraining that runs beside the flow, and what came of it."""
+    """A retraining that runs beside the flow, and its result."""
 
     job_id: int
     is_over: bool = False
@@ -55,8 +55,8 @@ class Attempt:
 class Training:
     """A training log and the offset up to which it is folded: `position`, of the next entry.
 
-    `end` is where the log ended when it was opened. `run` starts a retraining; `timer` says how
-    long folding takes, in seconds from any moment.
+    `end` is where the log ended when it was opened. `run` starts a retraining; `timer` returns
+    seconds from any moment, to measure how long folding takes.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Training:
 
     @property
     def waiting_n(self) -> int:
-        """Entries that were read and are not folded yet."""
+        """The number of entries that were read and are not folded yet."""
         return len(self._ahead)
 
     @property
@@ -98,7 +98,7 @@ class Training:
         return len(self._ahead) < READ_AHEAD_MAX
 
     def read(self, records: Iterable[Any]) -> None:
-        """What follows in the log; it is folded later."""
+        """Decode the next records of the log; they are folded later."""
         for record in records:
             entry, origin = wire.entry_of(record) or (None, None)
             self._ahead.append((record.offset, entry, origin))
@@ -106,9 +106,9 @@ class Training:
     # -------------------------------------------------------------------------------- folding
 
     def fold_ready(self, on_entry: Callable[[Folded], None]) -> None:
-        """Fold what was read, telling of each entry that counts; some at a time.
+        """Fold some of what was read, and call `on_entry` with each entry that counts.
 
-        How many that are changes no decision: each step of a shard says up to where it was folded.
+        How many are folded changes no decision: each step of a shard says up to where that was.
         Stops before an adoption whose challenger is still in training here: until then the shards
         go on with the champion, at a version that they name.
         """
@@ -132,7 +132,7 @@ class Training:
                 return
 
     def catch_up(self) -> bool:
-        """Whether all was folded just now that was there when the log was opened; true once."""
+        """Whether the log has just been folded up to where it ended when opened; true once."""
         is_news = not self.is_caught_up and self.position >= self.end
         self.is_caught_up = self.is_caught_up or is_news
         return is_news
@@ -145,14 +145,14 @@ class Training:
             self._said.discard(_name_question(entry))
 
     def _start_job(self) -> None:
-        """Run the retraining that is open, if any; the result of an earlier one is let go."""
+        """Run the retraining that is open, if any; the result of an earlier one is dropped."""
         job = self.trainer.retrainings.open_job
         if job is not None:
             self._attempt = Attempt(job.job_id)
             self._run(job)
 
     def end_retraining(self, job_id: int, challenger: Challenger | None, error: str | None) -> None:
-        """The retraining of this number is over."""
+        """Note that the retraining of this number is over, with its challenger or its error."""
         attempt = self._attempt_of(job_id)
         if attempt is not None:
             attempt.is_over, attempt.challenger, attempt.error = True, challenger, error
@@ -160,23 +160,23 @@ class Training:
     # ------------------------------------------------------------------------------- deciding
 
     def note_drift(self, change: DriftChanged) -> None:
-        """A shard's drift level changed: the decider will order a retraining, once."""
+        """Note that a shard's drift level changed: the decider will order a retraining, once."""
         if change.level == DriftLevel.DRIFT.name and not self.log.has_answered(change.at):
             self._drifts.append(change)
 
     def take_decisions(self, now: float) -> list[Entry]:
-        """What the decider has to write to the log now; nothing for anybody else.
+        """Return what the decider has to write to the log now; nothing on any other worker.
 
         A drift that many partitions see within one retraining for drift leads to one, not to many.
         """
         drifts, self._drifts = self._drifts, []
         if not self.is_decider:
             return []
-        trainer, found = self.trainer, list[Entry]()
+        trainer, decisions = self.trainer, list[Entry]()
         if drifts and not (trainer.retrainings.open_job is not None and self._is_for_drift):
-            found += trainer.order_retraining("drift", drifts[-1].at)
-        if not found:
-            found += trainer.order_due(now)
+            decisions += trainer.order_retraining("drift", drifts[-1].at)
+        if not decisions:
+            decisions += trainer.order_due(now)
         job = trainer.retrainings.open_job
         attempt = self._attempt_of(job.job_id) if job is not None else None
         if job is not None and attempt is not None and attempt.is_over:
@@ -185,8 +185,8 @@ class Training:
                     job_id=job.job_id, at=now, challenger=attempt.challenger, error=attempt.error
                 )
             )
-            found += [verdict] if verdict is not None else []
-        return [entry for entry in found if self._is_unsaid(entry)]
+            decisions += [verdict] if verdict is not None else []
+        return [entry for entry in decisions if self._is_unsaid(entry)]
 
     def _attempt_of(self, job_id: int) -> Attempt | None:
         """The retraining of this number, if it is the one that was started here last."""
@@ -194,7 +194,7 @@ class Training:
         return attempt if attempt is not None and attempt.job_id == job_id else None
 
     def _is_unsaid(self, entry: Entry) -> bool:
-        """It was not written already, and is on its way back."""
+        """Whether an entry is not written yet; if so, note that it is about to be."""
         assert isinstance(entry, DECISIONS)
         question = _name_question(entry)
         if question in self._said:
@@ -204,7 +204,7 @@ class Training:
 
 
 def _name_question(entry: Decision) -> tuple[str, int]:
-    """What an entry decides: whether a job is run, its model is adopted, or rolled back."""
+    """Return what an entry decides: whether a job is run, its model is adopted, or rolled back."""
     if isinstance(entry, ModelRolledBack):
         return "roll back", entry.job_id
     return ("order" if isinstance(entry, RetrainRequested) else "verdict", entry.job_id)

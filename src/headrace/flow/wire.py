@@ -1,7 +1,7 @@
 """Our messages as Kafka records and back: JSON as the value, what is only for us in headers.
 
-A record that can't be read gives None, alike in every worker: logs that are folded must mean the
-same to all, and one bad record must not stop them.
+A record that can't be read decodes to None, in every worker alike: logs that are folded must mean
+the same to all, and one bad record must not stop them.
 """
 
 from __future__ import annotations
@@ -62,36 +62,36 @@ T = TypeVar("T")
 
 
 def value_of(message: Output | DeskInput | Step | CapClaimed | RulesInUse) -> bytes:
-    """A message as the value of a record."""
+    """Encode a message as the value of a record."""
     return _ENCODER.encode(message)
 
 
 def now_headers(now: float) -> list[tuple[str, bytes]]:
-    """The clock of whoever writes, exact to the bit; nothing before there is one."""
+    """Encode the writer's clock, exact to the bit; no header before the clock has begun."""
     return [(NOW, float(now).hex().encode())] if math.isfinite(now) else []
 
 
 def origin_headers(origin: Origin) -> list[tuple[str, bytes]]:
-    """Where an end came from."""
+    """Encode the origin of an end."""
     return [(ORIGIN, b"%d %d %d %d %d" % (origin.desk, *origin.place, *origin.before))]
 
 
 def entry_of(record: Record) -> tuple[Logged, Origin | None] | None:
-    """An entry of the training log."""
+    """Decode an entry of the training log, with its origin if it has one."""
     entry = _decode_value(_ENTRIES, record)
     header = _find_header(record, ORIGIN)
     if entry is None or header is None:
         return None if entry is None else (entry, None)
     try:
-        desk, *places = map(int, header.split())
-        offset, number, offset_before, number_before = places
+        desk, *numbers = map(int, header.split())
+        offset, number, offset_before, number_before = numbers
     except ValueError:
         return None
     return entry, Origin(desk, (offset, number), (offset_before, number_before))
 
 
 def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
-    """An entry of a desk's log, and the time at which it was written; minus infinity for none."""
+    """Decode an entry of a desk's log, and when it was written; minus infinity for no time."""
     entry = _decode_value(_DESK_INPUTS, record)
     if entry is None:
         return None
@@ -104,12 +104,12 @@ def desk_input_of(record: Record) -> tuple[DeskInput, float] | None:
 
 
 def step_of(record: Record) -> Step | None:
-    """A step of a shard's journal."""
+    """Decode a step of a shard's journal."""
     return _decode_value(_STEPS, record)
 
 
 def drift_of(value: bytes) -> DriftChanged | None:
-    """A change of the drift level."""
+    """Decode a change of the drift level."""
     try:
         return _DRIFTS.decode(value)
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""What a worker holds: its model, shards and desks, its places, and what is to be done.
+"""What a worker holds: its model, shards and desks, its places, and its pending work.
 
 The flow and its routines (`takeover`, `saving`, `deadlines`) share it.
 """
@@ -33,12 +33,13 @@ from .training import Training
 class FlowSetup:
     """What a flow begins with.
 
-    `writer` tells its steps from those of any other. `partitions_n` is how many each topic has, by
-    the name of its setting. `lost_n` counts, by log, records that were deleted unread, `recomputed`
-    by how much decisions of a journal differ when they are made again. `woke` is when it begins;
-    `timer` says how long something takes, in seconds from any moment.
-    `rules` is what decisions follow from, by name (`learn.rules`). Without `privacy` requests show
-    what the settings say.
+    - `writer`: an id that tells its steps from those of any other
+    - `partitions_n`: how many partitions each topic has, by the name of its setting
+    - `lost_n`: counts, by log, records that were deleted unread
+    - `recomputed`: counts decisions that differ from the journal when they are made again
+    - `woke`: when it begins; `timer` returns seconds from any moment, to measure durations
+    - `privacy`: what requests show, from the settings if None; `seals` seal them
+    - `rules`: what decisions follow from, by name (`learn.rules`)
     """
 
     settings: Settings
@@ -56,9 +57,9 @@ class FlowSetup:
 
 
 class WorkerState:
-    """See the module.
+    """The state that a flow and its routines share.
 
-    What the worker has to say and to do goes through `agenda`, and the driver carries it out.
+    What the worker wants reported and done goes through `agenda`; the driver carries it out.
     """
 
     def __init__(self, setup: FlowSetup) -> None:
@@ -90,12 +91,12 @@ class WorkerState:
     # ---------------------------------------------------------------------------- the training log
 
     def open_training(self, training: Training) -> None:
-        """The model and its place in the training log are there."""
+        """Set the training log, with the model and its place loaded."""
         self._training = training
 
     @property
     def is_open(self) -> bool:
-        """Whether the training log is there."""
+        """Whether the training log is open."""
         return self._training is not None
 
     @property
@@ -113,31 +114,31 @@ class WorkerState:
 
     @property
     def training_place(self) -> int:
-        """Up to where the training log was read and folded; 0 until it is begun."""
+        """The offset up to which the training log was folded; 0 until it is open."""
         return self.training.position if self.is_open else 0
 
     def read_up_to(self, part: Part) -> int | None:
-        """Up to where a log of ours was read that is written to as well."""
+        """Return up to where a log that we also write to was read; None for any other log."""
         kafka = self.settings.kafka
         if part == Part(kafka.training, 0):
             return self.training_place
         return self.owned.place_of(part) if part.topic == kafka.desk else None
 
     def go_to(self, part: Part, position: int) -> None:
-        """Go on from here with answers or drift; what was read before is not taken any more."""
+        """Go on from here with answers or drift; records read before are no longer accepted."""
         self.owned.routes[part] = Route(position, position)
         self.commits.forget_part(part)
         self.go_back(part, position)
 
     def go_back(self, part: Part, place: int) -> None:
-        """Read from here again: where the consumer stood until then has passed over records."""
+        """Read a part from here again: the consumer has passed over records."""
         self.group.end_turn()
         self.agenda.give(Seek(part, place))
 
     def let_go(self, partition: int) -> None:
-        """Another worker wrote to the journal of a shard of ours: let go of it, and of it alone.
+        """Drop a shard of ours, and it alone, after another worker wrote to its journal.
 
-        Who has it the group says when it shares out next; it does so once it misses one of us.
+        The group says who has it when it next reassigns, which it does once it misses one of us.
         """
         part = self.owned.drop_shard(partition)
         if part is not None:
@@ -151,11 +152,11 @@ class WorkerState:
     # ---------------------------------------------------------------------------------- deciding
 
     def hand_over(self) -> None:
-        """What labels led to, and what the decider has to say."""
+        """Hand over what labels led to, and what the decider has to write."""
         for owned in self.owned.writing_shards():
             if owned.shard.is_due:
                 self.outbox.put(self.mail.pack_step(owned, self.training.position))
-        # What follows in the log may have decided already.
+        # Before that, entries further on in the log may have decided already.
         if self.is_caught_up and self.clocks.has_events:
             due = self.training.trainer.next_deadline()
             for entry in self.training.take_decisions(self.clocks.read_for(due)):

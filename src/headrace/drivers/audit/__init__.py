@@ -1,1 +1,1 @@
-"""Who asked, who answered, who moved the model: the log of it, and `headrace audit`."""
+"""The audit log of who asked, who answered and who changed the model, and `headrace audit`."""

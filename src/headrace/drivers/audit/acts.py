@@ -1,6 +1,6 @@
 """Acts of people and programs that no record of a run has: a chain of its own, by the day's clock.
 
-Starts and ends of a run, snapshots, logins at a desk, tokens given and taken, orders over HTTP,
+Starts and ends of a run, snapshots, logins at a desk, tokens given and removed, orders over HTTP,
 commands that make state anew, erasures. Any process may add to it, one at a time.
 """
 
@@ -20,7 +20,7 @@ ACTS, DECIDED = "acts", "decided"
 """The chains of an audit log: what people and programs did, and what the records say."""
 
 FOLDER = "audit"
-"""Where the log of a run is, in its folder; beside the settings file of workers on Kafka."""
+"""The folder of a log: in the run's folder, or beside the settings file of workers on Kafka."""
 
 
 class Acts:
@@ -50,7 +50,7 @@ class Acts:
 
 
 def beside(path: Path | None, settings: Settings) -> Acts:
-    """Those beside the settings file of workers on Kafka, if `audit.is_kept` there."""
+    """Return the acts beside the settings file of workers on Kafka, if `audit.is_kept` there."""
     if path is None or not settings.audit.is_kept:
         return Acts(None)
     folder = path.parent / FOLDER
@@ -59,7 +59,7 @@ def beside(path: Path | None, settings: Settings) -> Acts:
 
 
 def find_user() -> str:
-    """Whom the system takes us for."""
+    """Return the name of this process's user, or the number if it has no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

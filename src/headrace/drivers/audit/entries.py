@@ -1,7 +1,7 @@
-"""What a run took in and let out, as entries of its audit log: ids and decisions, no feature.
+"""The inputs and outputs of a run as entries of its audit log: ids and decisions, no feature.
 
-The events' own ids are left out as well: a request's id is a hash of one, which says nothing to who
-does not have the event. Classes, annotators and what operators wrote are in it.
+The events' own ids are left out as well: a request's id is a hash of one, which says nothing to a
+reader without the event. Classes, annotators and what operators wrote are in it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _COPIED: dict[type[messages.Message], tuple[str, str]] = {
     RulesInUse: ("rules_in_use", "parts"),
     messages.InputRejected: ("refused", "at reason input_id"),
 }
-"""Of each message what it is called in the log, and the fields that an entry copies."""
+"""For each message its name in the log, and the fields that an entry copies."""
 
 
 def entry_of(
@@ -72,7 +72,7 @@ def entry_of(
     | RulesInUse,
     **more: Any,
 ) -> Entry:
-    """The entry about a message, with `more` beside.
+    """Return the entry about a message, with the fields `more`.
 
     >>> entry_of(messages.RequestExpired(request_id="r1", event_id="e1", at=9.0, answers_n=0))
     {'what': 'expired', 'request_id': 'r1', 'at': 9.0, 'answers_n': 0}
@@ -96,7 +96,7 @@ def _shorten_value(value: Any) -> Any:
 
 
 class Places:
-    """The offset that comes next in each partition.
+    """The next offset of each partition, by which a log's entries are checked.
 
     >>> places = Places()
     >>> places.check({"what": "asked", "record": ["requests", 0, 0]})
@@ -112,7 +112,7 @@ class Places:
 
     @classmethod
     def of(cls, folder: Path) -> Places:
-        """As a log has it; its last two files are enough to know. Raises `BadInput`."""
+        """Return the places that a log reached; its last two files suffice. Raises `BadInput`."""
         places = cls()
         for link in check_links(files_of(folder, DECIDED)[-2:]):
             if link.fault:
@@ -121,13 +121,13 @@ class Places:
         return places
 
     def written_n(self, part: Part, offset: int) -> int:
-        """How many entries of this record are written, which was not written to its end."""
+        """Return how many entries of a record are written, if it was not written to its end."""
         at, n = self._parts.get(part, (-1, 0))
         return n if at == offset else 0
 
     def check(self, entry: Entry) -> str:
-        """Take the next entry of a log; what is wrong with its place, or nothing."""
-        # From then on all places are known: those that are not told are the first.
+        """Take the next entry of a log; return what is wrong with its place, or an empty text."""
+        # From then on all places are known: a partition without one is at its first.
         self._is_told |= entry["what"] in ("begun", "places")
         if entry["what"] == "places":
             return self._check_places({Part(t, number): n for t, number, n in entry["places"]})

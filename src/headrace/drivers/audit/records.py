@@ -1,8 +1,8 @@
-"""What the records of a run say, as the entries that its audit log must have, in order.
+"""The records of a run as the entries that its audit log must have, in order.
 
-Who writes the log and who verifies it both go through this module. A group is what one record of
-the journal took in, and what that led to: answers and orders from the files that the journal names,
-then the lines of `decisions.jsonl` up to where the journal says that they end.
+The writer of the log and its verifier both use this module. A group is what the journal's records
+up to one `Asked` took in, and what that led to: answers and orders from the files that the journal
+names, then the lines of `decisions.jsonl` up to where the journal says that they end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _ORDERS: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 
 class Via(msgspec.Struct, frozen=True):
-    """What the record of an answer says of how it came."""
+    """The field of an answer's record that names the bridge it came through."""
 
     via: str = ""
 
@@ -60,11 +60,11 @@ class RunRecords:
         self._opened = ExitStack()
         self._offset = self._decided = 0
         self.groups_n = 0
-        # So many groups were before the journal was begun anew, and are not there any more.
+        # How many groups were before the journal was begun anew, and are gone.
         self.begun_n = 0
 
     def groups(self) -> Iterator[list[Entry]]:
-        """The entries of each group that was not given yet, and is whole."""
+        """Yield the entries of each further group that is whole."""
         pending: list[Record] = []
         for record, end in self._journal.records(self._offset):
             if isinstance(record, Begun):
@@ -81,7 +81,7 @@ class RunRecords:
             yield entries
 
     def skip(self, groups_n: int) -> int:
-        """Leave so many groups out, or as many as there are; how many those were."""
+        """Skip groups up to this number, or as many as there are; return the number reached."""
         for record, end in self._journal.records(self._offset) if groups_n else ():
             if isinstance(record, Begun):
                 self._begin_at(record, end)
@@ -95,18 +95,18 @@ class RunRecords:
         return self.groups_n
 
     def _begin_at(self, begun: Begun, end: int) -> None:
-        """The records of before are gone, and were counted."""
+        """Go on where the journal was begun anew: earlier records are gone, and were counted."""
         self.groups_n = self.begun_n = begun.asked_n
         self._decided, self._offset = begun.ends.get("decisions", 0), end
 
     @property
     def has_more(self) -> bool:
-        """There is another whole group."""
+        """Whether there is another whole group."""
         return any(isinstance(one, Asked) for one, _ in self._journal.records(self._offset))
 
     @property
     def rest_n(self) -> int:
-        """Bytes of decisions behind the last group that was given."""
+        """The bytes of decisions behind the last group that was returned."""
         path = self._state / "decisions.jsonl"
         return max(0, path.stat().st_size - self._decided) if path.exists() else 0
 
@@ -186,7 +186,7 @@ def _order_of(line: bytes) -> Order | None:
 
 
 def via_of(line: bytes) -> str:
-    """The bridge through which an answer came, if its record says so."""
+    """Return the bridge through which an answer came, if its record names it; else empty."""
     if b'"via"' not in line:
         return ""
     try:

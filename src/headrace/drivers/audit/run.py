@@ -23,11 +23,11 @@ from .acts import DECIDED, FOLDER, Acts
 from .records import RunRecords
 
 FOLLOW_S = 1.0
-"""The log is at most about so far behind the run."""
+"""How far the log is behind the run at most, about, in seconds."""
 
 
 class DecidedLog:
-    """The chain of what a run's records say: it is brought up to them, whenever that is asked for.
+    """The chain of what a run's records say; `follow` brings it up to them.
 
     It depends on the records alone: killed at any instant, it goes on with the entry that is next.
     """
@@ -60,7 +60,7 @@ class DecidedLog:
         return self._chain.n
 
     def follow(self) -> None:
-        """Write what the records have by now."""
+        """Write the entries of the records that came since."""
         for group in self._records.groups():
             number, skipped_n = self._records.groups_n - 1, self._written_n
             self._written_n = 0
@@ -75,7 +75,7 @@ class DecidedLog:
         self._opened.close()
 
     def _go_on(self) -> int:
-        """How many entries of the next group are written: the last one says which group's it is."""
+        """Return how many entries of the next group are written; the last one names its group."""
         number, i = self._chain.last.get("record") or _last_record(self._chain.folder)
         has_all = self._records.skip(number) == number and (i < 0 or self._records.has_more)
         if not has_all:
@@ -87,15 +87,15 @@ class DecidedLog:
 
 
 def _last_record(folder: Path) -> tuple[int, int]:
-    """Of the last entry that has one, the number of its group, and its own in that."""
-    found = (0, -1)
+    """Return the last group number in a log, and the number of the entry within that group."""
+    last = (0, -1)
     for entry in read_entries(folder, DECIDED):
-        found = entry.get("record", found)
-    return found
+        last = entry.get("record", last)
+    return last
 
 
 class Run(Protocol):
-    """What a log has to know of the run that it is of."""
+    """What a log needs of its run."""
 
     settings: Settings
     journal: Journal
@@ -107,7 +107,7 @@ class Run(Protocol):
 
 
 class NoLog:
-    """A run that keeps no log."""
+    """The log of a run that keeps none."""
 
     def turn(self) -> None: ...
 
@@ -129,7 +129,7 @@ class RunLog:
         run.before_anew = self._decided.follow
 
     def turn(self) -> None:
-        """To be called after each step of the run."""
+        """Follow the records about once a second; call this after each step of the run."""
         if time.monotonic() - self._followed_at >= FOLLOW_S:
             self._follow_records()
 
@@ -146,7 +146,7 @@ class RunLog:
         self._followed_at = time.monotonic()
 
     def _how_far(self) -> dict[str, Any]:
-        """The state of the run, and the end of the chain of decisions, which is so fixed here."""
+        """Return the state of the run, and the end of the chain of decisions, to be fixed here."""
         self._decided.sync()
         engine = self._run.engine
         return {
@@ -158,9 +158,9 @@ class RunLog:
 
     def _note_start(self, state: Path) -> None:
         now = msgspec.json.decode(msgspec.json.encode(self._run.settings))
-        kept = state / FOLDER / "settings.json"
+        kept_settings = state / FOLDER / "settings.json"
         then = msgspec.json.decode(
-            (kept if kept.exists() else state / "settings.json").read_bytes()
+            (kept_settings if kept_settings.exists() else state / "settings.json").read_bytes()
         )
         changed = [where for where, _, _ in differing_fields(then, now)]
         code = state / "code.json"
@@ -173,14 +173,14 @@ class RunLog:
             **({"restored": _describe_snapshot(self._snapshot)} if self._snapshot else {}),
             **self._how_far(),
         )
-        replace_file(kept, msgspec.json.encode(now))
+        replace_file(kept_settings, msgspec.json.encode(now))
 
 
 def open_log(run: Run) -> RunLog | NoLog:
-    """The log of a run, if `audit.is_kept`."""
+    """Open the log of a run, if `audit.is_kept`."""
     return RunLog(run) if run.settings.audit.is_kept else NoLog()
 
 
 def _describe_snapshot(path: str) -> dict[str, str]:
-    """A snapshot by its name and what is in it."""
+    """Return a snapshot's name and the hash of its content."""
     return {"snapshot": Path(path).name, "sha256": sha256(Path(path).read_bytes()).hexdigest()}

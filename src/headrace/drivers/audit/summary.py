@@ -1,4 +1,4 @@
-"""Who asked, who answered, who moved the model: the entries of a log, counted."""
+"""Counts the entries of a log: who asked, who answered, who changed the model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 NAMES_MAX = 20
-"""Names of one kind that a table shows; the others are one row."""
+"""How many names of one kind a table shows; the others are one row."""
 
 Counts = dict[str, int]
 
@@ -31,7 +31,7 @@ _ACTS = {
 
 
 class Summary:
-    """The entries of a log by who did what.
+    """The entries of a log, counted by who did what.
 
     >>> summary = Summary()
     >>> summary.add({"what": "asked", "reason": "control", "strategy": "random", "opinion_n": 1})
@@ -76,17 +76,17 @@ class Summary:
                 self._count_act(what, entry)
 
     def rows(self) -> list[tuple[str, str, int]]:
-        """What is counted, by part, name and number; the largest first."""
-        found: list[tuple[str, str, int]] = []
+        """Return part, name and count of what was counted; in each part the largest first."""
+        table: list[tuple[str, str, int]] = []
         for part, counts in self.parts().items():
             ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
-            found += [(part, name, n) for name, n in ordered[:NAMES_MAX]]
+            table += [(part, name, n) for name, n in ordered[:NAMES_MAX]]
             if rest := ordered[NAMES_MAX:]:
-                found.append((part, f"{len(rest)} others", sum(n for _, n in rest)))
-        return found
+                table.append((part, f"{len(rest)} others", sum(n for _, n in rest)))
+        return table
 
     def parts(self) -> dict[str, Counts]:
-        """All counts, by part of the log."""
+        """Return all counts, by part of the log."""
         return {
             "asked": self.asked,
             "answered": self.answered,

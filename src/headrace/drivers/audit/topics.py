@@ -1,10 +1,10 @@
 """The audit log beside workers on Kafka: what their topics say, by one reader, in one chain.
 
-Workers come and go, and write twice where a kill made them; what counts is on the topics. So the
-log is not theirs. Every record of the topics below has its entry, or says how many there are of it,
-and an entry names its topic, partition and offset: of each partition no offset is left out and none
-comes twice, which proves that the log is complete, however many workers there were. The order
-within a partition is the topic's; between partitions it is that in which they were read.
+Workers come and go, and write twice after a kill; what counts is on the topics. So the workers
+don't write the log. Every record of the topics below has its entry, or several that say how many
+they are, and an entry names its topic, partition and offset: no offset of a partition is left out
+and none comes twice, which proves that the log is complete, however many workers there were. The
+order within a partition is the topic's; between partitions it is that in which they were read.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _REQUESTS = msgspec.json.Decoder(ForAnnotators)
 
 
 class TopicRecords:
-    """Records of the topics as entries; pure."""
+    """Turns records of the topics into entries; pure."""
 
     def __init__(self, settings: Settings) -> None:
         kafka = settings.kafka
@@ -69,13 +69,13 @@ class TopicRecords:
         return list(self._readers)
 
     def entries(self, part: Part, record: Any) -> list[Entry]:
-        """The entries of one record, at least one, with their place."""
+        """Return the entries of one record, at least one, with their place."""
         place = [*part, record.offset]
-        found = self._readers[part[0]](record) or [{"what": "unread"}]
-        if len(found) == 1:
-            return [found[0] | {"record": place}]
-        of_n = len(found)
-        return [one | {"record": place, "part": [i, of_n]} for i, one in enumerate(found)]
+        entries = self._readers[part[0]](record) or [{"what": "unread"}]
+        if len(entries) == 1:
+            return [entries[0] | {"record": place}]
+        of_n = len(entries)
+        return [entry | {"record": place, "part": [i, of_n]} for i, entry in enumerate(entries)]
 
     def _read_request(self, record: Any) -> list[Entry]:
         try:
@@ -91,25 +91,25 @@ class TopicRecords:
         if isinstance(value, InputRejected):
             return [{"what": "refused", "reason": value.reason, "input_id": ""}]
         if is_order(record):
-            # For how many partitions it is, who carries it out says in the training log.
+            # For how many partitions the order is, the training log says.
             part = Part(record.topic, record.partition)
             return [_make_answer_entry(order_of(value, record, part, shards_n=0))]
-        given = self._answers.decode([value], headers=headers_for(self._answers, [record]))
+        answers = self._answers.decode([value], headers=headers_for(self._answers, [record]))
         via = via_of(value)
         more = {"via": via} if via else {}
-        return [_make_answer_entry(one, **more) for one in given]
+        return [_make_answer_entry(answer, **more) for answer in answers]
 
     def _read_end(self, record: Any) -> list[Entry]:
-        found = entry_of(record)
-        if found is None:
+        decoded = entry_of(record)
+        if decoded is None:
             return []
-        entry, origin = found
-        told = entry_about(entry)
-        if told["what"] in ("settled", "disputed"):
-            told["consensus"] = self._consensus
+        entry, origin = decoded
+        fields = entry_about(entry)
+        if fields["what"] in ("settled", "disputed"):
+            fields["consensus"] = self._consensus
         if origin is not None:
-            told["origin"] = [origin.desk, *origin.place]
-        return [told]
+            fields["origin"] = [origin.desk, *origin.place]
+        return [fields]
 
     def _read_drift(self, record: Any) -> list[Entry]:
         change = drift_of(record.value or b"")
@@ -117,16 +117,16 @@ class TopicRecords:
 
 
 def _make_answer_entry(given: Answer | Withdrawal | Order | InputRejected, **more: Any) -> Entry:
-    """What somebody put among the answers."""
+    """Return the entry of what somebody put among the answers."""
     if isinstance(given, InputRejected):
         return {"what": "refused", "reason": given.reason, "input_id": given.input_id[:500]}
     return entry_about(given, **more)
 
 
 class TopicsLog:
-    """The chain of what topics say, brought up to them a piece at a time.
+    """The chain of what topics say; `follow` brings it up to them a piece at a time.
 
-    Raises `BadInput` where a topic holds less than what was read of it, as one that was made anew.
+    Raises `BadInput` where a topic holds less than was read of it, as after it was made anew.
     """
 
     def __init__(self, folder: Path, settings: Settings, reader: TopicsReader) -> None:
@@ -151,7 +151,7 @@ class TopicsLog:
         self._has_looked = False
 
     def follow(self) -> int:
-        """Write what the topics have next; how many records that was. Raises `Unreachable`."""
+        """Write the topics' next records; return how many there were. Raises `Unreachable`."""
         if not self._has_looked:
             self._read_topics()
             self._has_looked = True
@@ -169,7 +169,7 @@ class TopicsLog:
         return read_n
 
     def run(self, stop: threading.Event, note: Callable[[str], None]) -> None:
-        """Follow until told to stop."""
+        """Follow until `stop` is set; `note` is called when Kafka is away, and when it is back."""
         is_away = False
         while not stop.is_set():
             try:
@@ -198,18 +198,18 @@ class TopicsLog:
                 )
 
     def _make_opening(self) -> Entry:
-        """What a new file begins with: how far each partition was read."""
+        """Return the first entry of a new file: how far each partition was read."""
         places = sorted(self._places.next.items())
         return {"what": "places", "places": [[*part, n] for part, n in places]}
 
     def _write_entry(self, entry: Entry) -> None:
-        # One by one: a new file has to begin with all places before it.
+        # One at a time, as a new file has to begin with the places of all entries before it.
         self._chain.append([entry])
         self._places.check(entry)
 
 
 def _make_lost_entry(part: Part, start: int, stop: int) -> Entry:
-    """Offsets that have no record: deleted before they were read, or marks of transactions."""
+    """Return the entry of offsets without a record: deleted unread, or transaction markers."""
     return {"what": "offsets_lost", "record": [*part, start], "until": stop - 1}
 
 
@@ -217,44 +217,44 @@ def _make_lost_entry(part: Part, start: int, stop: int) -> Entry:
 
 
 class Compared(NamedTuple):
-    """What a comparison with the topics found, as sentences."""
+    """The result of a comparison with the topics, in sentences."""
 
     faults: list[str]
     notes: list[str]
 
 
 def compare_topics(folder: Path, settings: Settings, reader: TopicsReader) -> Compared:
-    """Every record of the topics that the log has read, beside its entries.
+    """Compare every record of the topics that the log has read with its entries.
 
-    Raises `Unreachable`; `BadInput` where a topic stops giving what it holds.
+    Raises `Unreachable`, and `BadInput` where a topic stops returning records that it holds.
     """
-    records, said = TopicRecords(settings), _Said(folder)
+    records, log = TopicRecords(settings), _Said(folder)
     bounds = reader.bounds()
     places = {part: first for part, (first, _) in bounds.items()}
-    stops = {part: min(end, said.places.next.get(part, 0)) for part, (_, end) in bounds.items()}
+    stops = {part: min(end, log.places.next.get(part, 0)) for part, (_, end) in bounds.items()}
     faults: list[str] = []
     quiet_from = time.monotonic()
     while any(places[part] < stop for part, stop in stops.items()):
-        found = reader.read(places, READ_N)
-        if found:
+        by_part = reader.read(places, READ_N)
+        if by_part:
             quiet_from = time.monotonic()
         elif time.monotonic() - quiet_from > QUIET_S_MAX:
             raise BadInput(f"Kafka gave no record for {QUIET_S_MAX:g} s, though there are more")
-        for part, given in found.items():
+        for part, batch in by_part.items():
             faults += [
                 f"{part.topic}, partition {part.partition}, offset {record.offset}: the log says "
                 "something else than the record"
-                for record in given
+                for record in batch
                 if record.offset < stops[part]
-                and not said.agrees(part, record.offset, records.entries(part, record))
+                and not log.agrees(part, record.offset, records.entries(part, record))
             ]
-            places[part] = given[-1].offset + 1
+            places[part] = batch[-1].offset + 1
     notes = [
         f"{part.topic}, partition {part.partition} is {end - stops[part]:,} records ahead"
         for part, (_, end) in bounds.items()
         if end > stops[part]
     ]
-    gone = sorted({*said.places.next} - {*bounds})
+    gone = sorted({*log.places.next} - {*bounds})
     faults += [f"there is no {part.topic}, partition {part.partition} any more" for part in gone]
     if (more_n := len(faults) - FAULTS_MAX) > 0:
         faults[FAULTS_MAX:] = [f"and {more_n} more"]
@@ -262,7 +262,7 @@ def compare_topics(folder: Path, settings: Settings, reader: TopicsReader) -> Co
 
 
 class _Said:
-    """What a log says of each record: 8 bytes of its entries' hash, by partition and offset."""
+    """What a log says of each record: 8 bytes of its entries' hashes, by partition and offset."""
 
     def __init__(self, folder: Path) -> None:
         self.places = Places()
@@ -283,7 +283,7 @@ class _Said:
         digests[offset - first] ^= _digest_entry(own)
 
     def agrees(self, part: Part, offset: int, entries: list[Entry]) -> bool:
-        """Whether the entries of a record are those; of one in a removed file there are none."""
+        """Whether the log has these entries of a record; true if the log's file was removed."""
         if part not in self._first or offset < self._first[part]:
             return True
         place = offset - self._first[part]
@@ -300,7 +300,7 @@ def _digest_entry(entry: Entry) -> int:
 def follow_topics(
     folder: Path, settings: Settings, stop: threading.Event, note: Callable[[str], None]
 ) -> None:
-    """Write the log of a stream's topics until told to stop. Raises `BadInput`, `BadSettings`."""
+    """Write the log of a stream's topics until `stop` is set. Raises `BadInput`, `BadSettings`."""
     from ..kafka.topics_reader import TopicsReader  # noqa: PLC0415 - Kafka is an extra
 
     reader = TopicsReader(settings.kafka, TopicRecords(settings).topics)
@@ -309,7 +309,7 @@ def follow_topics(
 
 
 def compare_with_topics(folder: Path, settings: Settings) -> Compared:
-    """`compare_topics` at the brokers of the settings. Raises `BadInput` where there are none."""
+    """Compare with the topics at the brokers of the settings. Raises `BadInput` without brokers."""
     from ..kafka.topics_reader import TopicsReader  # noqa: PLC0415 - as above
 
     with closing(TopicsReader(settings.kafka, TopicRecords(settings).topics)) as reader:

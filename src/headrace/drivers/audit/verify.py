@@ -1,8 +1,8 @@
-"""Whether an audit log is whole: the chain by itself, its ends, and what the records say beside it.
+"""Whether an audit log is whole: each chain by itself, its ends, and the records beside it.
 
-A chain that was written anew from some entry on is whole by itself. It is found where its hash was
-kept elsewhere (`heads`), where the other chain of the log names it, and where the records of the
-run are still there and say otherwise.
+A chain that was written anew from some entry on is whole by itself. That shows where its hash was
+kept elsewhere (`heads`), where the other chain of the log names it, or where the records of the run
+are still there and say otherwise.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REQUESTS = msgspec.json.Decoder(ForAnnotators)
 
 @dataclass(slots=True)
 class ChainFound:
-    """One chain: entries `first_n` to `next_n`, the hash of the last, and where it stands."""
+    """One chain: its entries from `first_n` to before `next_n`, and the hash of the last one."""
 
     name: str
     first_n: int = 0
@@ -46,7 +46,10 @@ class ChainFound:
 
 @dataclass(slots=True)
 class Verified:
-    """What was found. `faults` are what should not be, `notes` what one should know."""
+    """The result, in sentences: `faults` that must not be, `notes` that one should know.
+
+    `compared` names what the log was compared with, `summary` counts its entries.
+    """
 
     chains: list[ChainFound] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
@@ -60,47 +63,47 @@ class Verified:
 
 
 def chains_at(path: Path) -> dict[str, list[Path]]:
-    """The files of each chain at a path: the folder of a run, that of a log, or one file.
+    """Return the files of each chain at a path: the folder of a run, that of a log, or one file.
 
     Raises `BadInput` where there is none.
     """
     if path.is_file():
         return {path.name[:-13]: [path]}
     folder = log_folder(path)
-    found = {name: files_of(folder, name) for name in names_in(folder)}
-    if not found:
+    chains = {name: files_of(folder, name) for name in names_in(folder)}
+    if not chains:
         raise BadInput(
             f"{path} holds no audit log; audit.is_kept = true in the settings of a run makes one"
         )
-    return found
+    return chains
 
 
 def log_folder(path: Path) -> Path:
-    """The folder of the log: of a run, that in its folder."""
+    """Return the folder of the log at a path: that in a run's folder, or the path itself."""
     return path / FOLDER if (path / FOLDER).is_dir() else path
 
 
 def verify_log(path: Path, heads: Sequence[str] = ()) -> Verified:
-    """Verify the log at a path, beside the records of the run where they are there.
+    """Verify the log at a path, and compare it with the records of the run if they are there.
 
     `heads` are hashes that were kept elsewhere. Raises `BadInput` where there is no log.
     """
-    found = Verified()
+    verified = Verified()
     wanted = dict.fromkeys(head.lower() for head in heads)
     anchors: dict[int, tuple[str, str]] = {}
-    # The acts come first in the alphabet, and say where the other chain stood.
+    # The acts come first in the alphabet, and name entries of the other chain.
     for name, paths in sorted(chains_at(path).items()):
-        _verify_chain(found, name, paths, wanted, anchors)
-    if path.is_dir() and found.is_whole:
-        _check_end(found, anchors)
+        _verify_chain(verified, name, paths, wanted, anchors)
+    if path.is_dir() and verified.is_whole:
+        _check_end(verified, anchors)
     for head in wanted:
-        found.faults.append(
+        verified.faults.append(
             f"no entry has the hash {head}, which was kept: the log was cut before it, or written "
             "anew"
         )
-    if path.is_dir() and (path / "journal").exists() and found.is_whole:
-        _compare_run(found, path)
-    return found
+    if path.is_dir() and (path / "journal").exists() and verified.is_whole:
+        _compare_run(verified, path)
+    return verified
 
 
 def _verify_chain(
@@ -110,26 +113,29 @@ def _verify_chain(
     wanted: dict[str, None],
     anchors: dict[int, tuple[str, str]],
 ) -> None:
-    """One chain by itself; hashes that are found are taken out of `wanted`."""
-    told = ChainFound(name)
+    """Verify one chain by itself; remove the hashes that it has from `wanted`.
+
+    `anchors` gets the hashes that the acts name, with where, by the number of decided entries.
+    """
+    chain = ChainFound(name)
     removed: list[tuple[int, str]] = [(0, NOTHING)]
     first: Link | None = None
     places = Places()
     for link in check_links(paths):
         if link.fault:
-            n = link.entry.get("n", told.next_n)
+            n = link.entry.get("n", chain.next_n)
             found.faults.append(f"{name}, entry {n} ({link.place}): {link.fault}")
             break
         entry = link.entry
         if first is None:
             first = link
-            told.first_n = entry["n"]
-        told.next_n, told.head = entry["n"] + 1, link.hash
+            chain.first_n = entry["n"]
+        chain.next_n, chain.head = entry["n"] + 1, link.hash
         wanted.pop(link.hash, None)
         if entry["what"] == "removed":
             removed.append((entry.get("until_n", -1), entry.get("until", "")))
         if name == DECIDED:
-            _check_anchor(found, anchors.pop(told.next_n, None), link)
+            _check_anchor(found, anchors.pop(chain.next_n, None), link)
             if fault := places.check(entry):
                 found.faults.append(f"{name}, entry {entry['n']} ({link.place}): {fault}")
         elif isinstance(entry.get("decided_n"), int):
@@ -141,14 +147,14 @@ def _verify_chain(
                 f"{paths[-1].name} ends with {rest_n} bytes that are no entry: a kill leaves that, "
                 "and whoever writes next takes it away"
             )
-    if first is not None and told.first_n and (told.first_n, first.entry["prev"]) not in removed:
+    if first is not None and chain.first_n and (chain.first_n, first.entry["prev"]) not in removed:
         found.faults.append(
-            f"{name} begins with entry {told.first_n}, and no entry says that those before were "
+            f"{name} begins with entry {chain.first_n}, and no entry says that those before were "
             "removed"
         )
-    elif told.first_n:
-        found.notes.append(f"{name} begins with entry {told.first_n}; older files were removed")
-    found.chains.append(told)
+    elif chain.first_n:
+        found.notes.append(f"{name} begins with entry {chain.first_n}; older files were removed")
+    found.chains.append(chain)
 
 
 def _check_anchor(found: Verified, anchor: tuple[str, str] | None, link: Link) -> None:
@@ -160,7 +166,7 @@ def _check_anchor(found: Verified, anchor: tuple[str, str] | None, link: Link) -
 
 
 def _check_end(found: Verified, anchors: dict[int, tuple[str, str]]) -> None:
-    """The acts name no entry behind the end of the other chain."""
+    """Add a fault if the acts name an entry beyond the end of the other chain."""
     end_n = _decided_in(found).next_n
     beyond = {n: place for n, (_, place) in anchors.items() if n > end_n}
     if beyond:
@@ -177,7 +183,7 @@ def _decided_in(found: Verified) -> ChainFound:
 
 
 def _compare_run(found: Verified, state: Path) -> None:
-    """The entries of a run beside its journal, its decisions, its answers and its requests."""
+    """Compare the entries of a run with its journal, decisions, answers and requests."""
     is_live = is_running(state)
     chain = _decided_in(found)
     with ExitStack() as opened:
@@ -208,7 +214,7 @@ def _compare_run(found: Verified, state: Path) -> None:
 
 
 def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tuple[str, int]:
-    """Where entry and record differ first, "" if nowhere; how many more the records lead to."""
+    """Say where entry and record first differ, "" if nowhere; and how many more entries follow."""
     expected, links_in_force = _read_expected(records), _in_force(state, chain.next_n)
     ahead = next(expected, None)
     if ahead is not None:
@@ -237,14 +243,14 @@ def _first_difference(state: Path, records: RunRecords, chain: ChainFound) -> tu
 
 
 def _read_expected(records: RunRecords) -> Iterator[tuple[tuple[int, int], Entry]]:
-    """What the log must have, with its place."""
+    """Yield each entry that the log must have, with its place."""
     for group in records.groups():
         for i, entry in enumerate(group):
             yield (records.groups_n - 1, i), entry
 
 
 def _in_force(state: Path, until_n: int) -> Iterator[Link]:
-    """The entries that speak of records, but for those whose records a loss of power took."""
+    """Yield the entries about records, but for those whose records a loss of power took."""
     paths = files_of(state / FOLDER, DECIDED)
     lost = [
         (link.entry["n"], link.entry["record"][0])
@@ -266,7 +272,7 @@ def _name_link(link: Link) -> str:
 
 
 def _describe_difference(entry: Entry, expected: Entry) -> str:
-    """What an entry says otherwise than expected."""
+    """Say where an entry differs from the one expected."""
     names = sorted({*entry, *expected} - {"n", "prev", "record"})
     differing = [
         f"{name} is {entry.get(name)!r}, must be {expected.get(name)!r}"
@@ -279,7 +285,7 @@ def _describe_difference(entry: Entry, expected: Entry) -> str:
 def _compare_requests(
     found: Verified, state: Path, chain: ChainFound, sealer: Sealer | None, *, is_live: bool
 ) -> None:
-    """Every request that was handed to people is in the log, in order, and no other."""
+    """Check that the log has every request that was handed to people, in order, and no other."""
     try:
         path = Path(msgspec.json.decode((state / PLACES).read_bytes())["requests"])
         handed = _read_handed(path, sealer)
@@ -294,10 +300,10 @@ def _compare_requests(
             continue
         entry = next(handed, None)
         if entry is None or entry["request_id"] != link.entry["request_id"]:
-            there = "ends" if entry is None else f"has request {entry['request_id']}"
+            content = "ends" if entry is None else f"has request {entry['request_id']}"
             found.faults.append(
                 f"{_name_link(link)} is about request {link.entry['request_id']}, "
-                f"and {path} {there} in its place"
+                f"and {path} {content} in its place"
             )
             return
     more_n = sum(1 for _ in handed)

@@ -1,1 +1,1 @@
-"""One engine between files."""
+"""The embedded driver: one engine between files."""

@@ -1,4 +1,4 @@
-"""The events' file of a run from where it was fed: its next lines, and when their events were."""
+"""The events' file of a run from where it was fed: its next lines, and their events' times."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from .player import Player
 
 
 class EventsAhead:
-    """The lines that `tail` has next, of the journal's source of this number."""
+    """The lines that `tail` has next; `source` is the file's number in the journal."""
 
     def __init__(self, tail: Tail, source: int, player: Player) -> None:
         self.tail = tail
         self.source = source
         self._player = player
-        # The times in the lines that wait, as far as they were wanted.
+        # The times in the lines that wait, as far as they were asked for.
         self._times: list[list[float]] = []
 
     def advance(self, lines_n: int) -> None:
-        """So many lines were fed."""
+        """Go past lines that were fed."""
         self.tail.advance(lines_n)
         del self._times[:lines_n]
 
     def count_until(self, lines: Sequence[bytes], at: float) -> tuple[int, float]:
-        """How many lines come before the clock reaches `at`, and where it stands with the next.
+        """Return how many lines come before the clock reaches `at`, and its time at the next.
 
-        It is the engine's own clock that goes ahead: one event with a wild time feeds no answer.
+        The clock is a copy of the engine's: one event with a wild time feeds no answer.
         """
         self._read_times(lines)
         clock, before_n = self._player.engine.shard.admission.clock.copy(), 0
@@ -43,7 +43,7 @@ class EventsAhead:
     def _read_times(self, lines: Sequence[bytes]) -> None:
         """Note the times of the events in those lines whose times are not known yet."""
         if (decoder := self._player.decoder).is_joining:
-            # What a line leads to depends on those before it, so none is kept.
+            # A line's events depend on the lines before it, so no times are kept.
             self._times.clear()
         known_n = len(self._times)
         if known_n < len(lines):

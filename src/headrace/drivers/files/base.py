@@ -1,8 +1,8 @@
 """The base of a run whose journal was begun anew: the state from which it is decided again.
 
-After an erasure what came before may not be needed any more, and must not be: so the state of then
-is kept, signed like any snapshot, and restarts and replays begin there. Unlike snapshots it is
-precious: there is nothing else from which it could be made.
+After an erasure nothing may depend on what was fed before: so the state at that moment is stored,
+signed like any snapshot, and restarts and replays begin there. Unlike a snapshot it is precious:
+there is nothing else from which it could be made.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ...settings import Settings
 from .folder import RunFolder
 
 BASE = "base"
-"""Its folder in that of the run."""
+"""The base's folder in that of the run."""
 
 
 def base_store(state: Path, settings: Settings) -> SnapshotStore:
-    """Where the base of a run is: two while a new one takes the place of the one before."""
+    """Return the store of a run's base: two while a new one takes the place of the old."""
     return SnapshotStore(state / BASE, stream=settings.stream, kept_n=2)
 
 
 def restore_base(folder: RunFolder, engine: Engine) -> Snapshot:
-    """Bring an engine to where the journal of a run begins; the snapshot. Raises `BadInput`."""
+    """Bring an engine to where the journal begins; return that snapshot. Raises `BadInput`."""
     origin = folder.journal.origin
     store = base_store(folder.path, folder.settings)
 

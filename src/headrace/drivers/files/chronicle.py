@@ -1,10 +1,10 @@
 """The chronicle of a run from its --state folder, which is only read.
 
 The run is decided again from its journal and its inputs, which gives every number at every point of
-it. Where that can't be, because an input is gone or this version decides otherwise, the chronicle
+it. If that is impossible, because an input is gone or this version decides otherwise, the chronicle
 is made of the recorded outputs and the newest snapshot, and says what is missing.
 
-A run may go on meanwhile: it is read up to where its journal ends at the start.
+A run may go on meanwhile: it is read up to where its journal ended at the start.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .player import Player
 
 SAMPLES_N = 200
 PIECES_N = 1_000
-"""A run is fed again in so many pieces: what happens in one stands at its end in the plots."""
+"""How many pieces a run is fed again in: what happens in one is at its end in the plots."""
 
 Progressed = Callable[[int, int], None]
 
@@ -45,10 +45,10 @@ def read_chronicle(
     is_replayed: bool = True,
     on_progress: Progressed = lambda done, of: None,
 ) -> Chronicle:
-    """The chronicle of the run in this folder.
+    """Return the chronicle of the run in this folder, without a replay if not `is_replayed`.
 
-    `on_progress` gets the bytes that are done, and all of them. Raises `BadInput` if the folder
-    holds no run, or neither its inputs nor its outputs can be read.
+    `on_progress` is called with the bytes that are done, and all of them. Raises `BadInput` if the
+    folder holds no run, or neither its inputs nor its outputs can be read.
     """
     with closing(RunFolder(state, is_shared=True)) as folder:
         gap = "It was made without a replay, as asked for."
@@ -76,7 +76,7 @@ class _Differs(Exception):  # noqa: N818 - no fault of anybody, but a finding
 
 
 def _check_inputs(folder: RunFolder) -> None:
-    """An hour of replay is not to end at a file that was gone from the start."""
+    """Raise `BadInput` at once for a file that is gone, not after an hour of replay."""
     journal = folder.journal
     if journal.origin:
         raise BadInput(f"{folder.path} has no record of what came before an erasure")
@@ -124,7 +124,7 @@ def _replay_run(folder: RunFolder, on_progress: Progressed) -> Chronicle:
 def _split_pieces(
     record: Record, player: Player, piece_bytes: int
 ) -> Iterator[tuple[Record, bytes | None]]:
-    """The record; a long span in pieces of whole lines: feeding in pieces changes no decision."""
+    """Yield a record, a long span in pieces of whole lines: that changes no decision."""
     if not isinstance(record, Span) or record.stop - record.start <= piece_bytes:
         yield record, None
         return
@@ -150,7 +150,7 @@ class _Recorded:
         return self._file is not None
 
     def compare(self, outputs: Sequence[Output]) -> None:
-        """Raises `_Differs`. That the record ends is no difference: a killed run completes it."""
+        """Raise `_Differs` for other outputs; a record that ends early is of a killed run."""
         if self._file is None:
             return
         for output in outputs:
@@ -170,7 +170,7 @@ class _Recorded:
 
 
 def _read_recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
-    """From the outputs alone, and the newest snapshot."""
+    """Make the chronicle of the outputs and the newest snapshot alone."""
     chronicle = Chronicle(folder.settings)
     events_n = done_n = sampled_n = broken_n = wiped_n = 0
     at = -math.inf
@@ -206,7 +206,7 @@ def _read_recorded(folder: RunFolder, on_progress: Progressed) -> Chronicle:
 
 
 def _add_snapshot(folder: RunFolder, chronicle: Chronicle) -> str:
-    """Give the chronicle the report of the newest snapshot; returns what is not known, in words."""
+    """Add the report of the newest snapshot; return a sentence on what is not known."""
     places = folder.path / "snapshots"
     if not any(places.glob("snapshot-*")):
         return f"There is no snapshot either. {_UNKNOWN}, who answered, what stands now."

@@ -1,7 +1,7 @@
 """A table as the log of a run: copied into its folder as JSON lines, which the journal refers to.
 
-The copy may grow with the table, and never changes: what was fed stands in it. An export of answers
-is written anew by its tool each time, in any order: what is new in it is added to the copy.
+The copy may grow with the table, but its lines never change: they were fed. An export of answers is
+written anew by its tool each time, in any order: new answers are appended to the copy.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ ANSWERS = "answers.jsonl"
 
 
 def copy_table(path: Path, state: Path, settings: Settings, on_note: Callable[[str], None]) -> Path:
-    """The copy of a table in a run's folder, made anew where rows were added; its place.
+    """Copy a table into a run's folder, with the rows that were added, and return the copy's path.
 
-    Raises `BadInput` where the rows that were copied before are other ones now.
+    `on_note` is called with notes about the table. Raises `BadInput` if rows that were copied
+    before have changed.
     """
     copy = state / COPY
-    made = copy.with_name(f"{COPY}.new")
-    with made.open("wb") as file:
+    new_copy = copy.with_name(f"{COPY}.new")
+    with new_copy.open("wb") as file:
         for lines in lines_of(path, settings, on_note):
             file.write(lines)
-    if not _begins_with(made, copy):
-        made.unlink()
+    if not _begins_with(new_copy, copy):
+        new_copy.unlink()
         raise BadInput(
             f"{path} has changed since {state} was begun, or is read otherwise now: rows may be "
             "added to it, and [columns] keeps their kinds; put it back, or start with another "
             "--state"
         )
-    made.replace(copy)
+    new_copy.replace(copy)
     return copy
 
 
 def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDecoder) -> Path:
-    """The copy of an export of answers in a run's folder, with what is new in it; its place.
+    """Add the new answers of an export to the copy in a run's folder, and return the copy's path.
 
-    An answer is the same if it says the same of the same request, whatever else its tool wrote
-    beside it. Raises `BadInput` for an export that can't be read, `BadSettings` where answers
-    are sealed.
+    Two answers are the same if they decode to the same, whatever else the tool wrote beside them.
+    Raises `BadInput` for an export that can't be read, `BadSettings` where answers are sealed.
     """
     if settings.sealing.keys_file:
         raise BadSettings(
@@ -60,38 +60,38 @@ def copy_answers(path: Path, state: Path, settings: Settings, decoder: AnswersDe
     copy = state / ANSWERS
     before = copy.read_bytes() if copy.exists() else b""
     known = {_answers_in(line, decoder) for line in before.splitlines()}
-    made = copy.with_name(f"{ANSWERS}.new")
-    with made.open("wb") as file:
+    new_copy = copy.with_name(f"{ANSWERS}.new")
+    with new_copy.open("wb") as file:
         file.write(before)
         for line in export_lines(path, settings.answers):
             if (answers := _answers_in(line, decoder)) not in known:
                 known.add(answers)
                 file.write(line + b"\n")
-        # What the tool exports next may lack what a person said once.
+        # The tool's next export may lack an answer that this one has.
         file.flush()
         os.fsync(file.fileno())
-    made.replace(copy)
+    new_copy.replace(copy)
     return copy
 
 
 def _answers_in(line: bytes, decoder: AnswersDecoder) -> str:
-    """What a line says, as a digest; of one that holds no answer, the line itself."""
+    """Return a digest of the answers in a line, or of the line itself if it holds none."""
     answers = decoder.decode([line])
-    if not answers or any(isinstance(one, InputRejected) for one in answers):
+    if not answers or any(isinstance(answer, InputRejected) for answer in answers):
         return digest(line)
     return digest(msgspec.json.encode(answers))
 
 
 def _begins_with(made: Path, before: Path) -> bool:
-    """Whether a file begins with what stood in another; lines wiped there are wiped here."""
+    """Whether a new file begins with the old one's lines; wipe in it what is wiped there."""
     if not before.exists():
         return True
     wiped, start = list[tuple[int, int]](), 0
     with made.open("rb") as new, before.open("rb") as old:
         for line in old:
-            found = new.readline(len(line))
-            if found != line:
-                if len(found) != len(line) or not line.isspace():
+            line_made = new.readline(len(line))
+            if line_made != line:
+                if len(line_made) != len(line) or not line.isspace():
                     return False
                 wiped.append((start, start + len(line)))
             start += len(line)

@@ -1,8 +1,8 @@
 """The learning curve of a run: `curve.jsonl` in its folder, one point a line, by labels so far.
 
 A point is written after every ten labels that were learned, and with each snapshot, if there is a
-new label: so it depends on what was fed, not on the clock. It is for whoever draws or tracks it;
-nothing reads it back, and a run that is killed goes on with the next point.
+new label: so it depends on what was fed, not on the clock. It is for plots and trackers; the engine
+never reads it back, and a run that is killed goes on with the next point.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ...report import Report
 
 CURVE = "curve.jsonl"
 EVERY_N = 10
-"""Labels from one point to the next."""
+"""How many labels are learned from one point to the next."""
 LINE_BYTES_MAX = 1 << 14
 
 
 class Point(msgspec.Struct, frozen=True):
-    """How a run stood after so many labels; `at` is its clock, seconds. `values` by their names."""
+    """A run's numbers, `values`, by name, after `labels_n` labels; `at` is its clock, seconds."""
 
     labels_n: int
     events_n: int
@@ -41,15 +41,15 @@ class Curve:
         self._path = folder / CURVE
         self._file = self._path.open("a+b", buffering=0)
         size = os.fstat(self._file.fileno()).st_size
-        there = os.pread(self._file.fileno(), LINE_BYTES_MAX, max(0, size - LINE_BYTES_MAX))
-        whole = there[: there.rfind(b"\n") + 1]
+        tail = os.pread(self._file.fileno(), LINE_BYTES_MAX, max(0, size - LINE_BYTES_MAX))
+        whole = tail[: tail.rfind(b"\n") + 1]
         # A kill may have cut the last line.
-        self._file.truncate(size - len(there) + len(whole))
+        self._file.truncate(size - len(tail) + len(whole))
         self._learned_n = 0
         self._labels_n = _last_labels_n(whole)
 
     def look(self, engine: Engine, *, every_n: int = EVERY_N) -> None:
-        """Write a point if so many labels were learned since the last one."""
+        """Write a point if `every_n` labels were learned since the last one."""
         learned_n = engine.trainer.champion.learned_n
         if learned_n - self._learned_n < every_n:
             return
@@ -69,28 +69,32 @@ def _last_labels_n(lines: bytes) -> int:
 
 
 def point_of(report: Report) -> Point | None:
-    """The point of a report; None before there is a clock.
+    """Return the point of a report; None before there is a clock.
 
     Shares are 0 to 1. `accuracy` is over the whole stream, `window_accuracy` over the latest
     events, both of `evaluation.judged`, with the bounds of their 95 % intervals.
     """
     if report.events.last_at is None or not math.isfinite(report.events.last_at):
         return None
-    found: dict[str, float | None] = {}
+    values: dict[str, float | None] = {}
     for name, estimate in (
         ("accuracy", report.estimates.accuracy_all),
         ("window_accuracy", report.estimates.accuracy),
     ):
-        found[name] = estimate.accuracy
-        found[f"{name}_low"], found[f"{name}_high"] = estimate.low, estimate.high
+        values[name] = estimate.accuracy
+        values[f"{name}_low"], values[f"{name}_high"] = estimate.low, estimate.high
     quality = report.estimates.quality
     for name, rate in (
         ("balanced_accuracy", quality.balanced_accuracy),
         ("kappa", quality.kappa),
         ("macro_f1", quality.macro_f1),
     ):
-        found[name], found[f"{name}_low"], found[f"{name}_high"] = rate.value, rate.low, rate.high
-    found |= {
+        values[name], values[f"{name}_low"], values[f"{name}_high"] = (
+            rate.value,
+            rate.low,
+            rate.high,
+        )
+    values |= {
         "events": report.events.observed_n,
         "labels_asked": report.asking.requests_n,
         "labels_learned": report.model.learned_n,
@@ -115,11 +119,11 @@ def point_of(report: Report) -> Point | None:
         report.labels.settled_n,
         report.events.observed_n,
         report.events.last_at,
-        _keep_finite(found),
+        _keep_finite(values),
     )
 
 
 def _keep_finite(values: Mapping[str, float | None]) -> dict[str, float]:
-    """Those that are known."""
+    """Return the values that are known and finite."""
     known = {name: value for name, value in values.items() if value is not None}
     return {name: float(value) for name, value in known.items() if math.isfinite(value)}

@@ -1,16 +1,16 @@
 """An erasure in the folder of a run: from the order to the last line that is wiped.
 
-An order is a line of `erasures.jsonl`, which the run reads as it reads orders of rounds: it stands
-in the journal, so that whoever is killed decides it again. Then:
+An order is a line of `erasures.jsonl`, which the run reads as it reads orders of rounds: it is in
+the journal, so that it is decided again after a kill. Then:
 
 1. the state without the person is written as the base of the run, and the journal begins anew
    there: nothing that was fed before is needed again;
-2. older snapshots go;
+2. older snapshots are removed;
 3. lines about the person are wiped: decisions, rejections, requests, the run's own copies of what
-   it read, and what bridges and desks remember; the page of the run goes;
-4. what was done is told in `erased.jsonl`, without a word of who it was, and the order is wiped.
+   it read, and what bridges and desks remember; the page of the run is removed;
+4. what was done is written to `erased.jsonl`, without a word of who it was, and the order is wiped.
 
-Each step may be done twice, and whoever finds an order that still stands there does them all.
+Each step may be done twice; while the order is there, the next start does them all.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from .sealed import answers_decoder_of
 ERASURES = "erasures.jsonl"
 ERASED = "erased.jsonl"
 IDS_BYTES_MAX = 1 << 16
-"""An order names ids of about so many bytes at most; more are several orders."""
+"""How many bytes of ids an order has at most, about; more are split into several orders."""
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(ErasureOrdered)
@@ -59,8 +59,9 @@ _ANY = msgspec.json.Decoder()
 class Erased:
     """What one erasure did, as `erased.jsonl` has it: numbers alone.
 
-    `memory` counts what the engine forgot, by where; `lines` those wiped, by file; `bridges` rows,
-    by file of a bridge's memory, and `busy` those that could not be changed.
+    `memory` counts what the engine forgot, by place, `lines` the lines wiped, by file, and
+    `bridges` the rows wiped, by file of a bridge's memory; `busy` are such files that could not be
+    changed. `is_refitted`: models were made anew. `at` is the clock of the run, seconds.
     """
 
     at: float
@@ -79,7 +80,7 @@ _ERASED = msgspec.json.Decoder(Erased)
 
 
 def place_erasure(folder: Path, order: ErasureOrdered) -> None:
-    """Append an order to those of a run, in pieces if it names many; to last."""
+    """Append an order to those of a run, durably, in pieces if it has many ids."""
     log = Appender(folder / ERASURES, position=0)
     log.position = log.size
     lines, ids = [], list[str]()
@@ -97,40 +98,40 @@ def place_erasure(folder: Path, order: ErasureOrdered) -> None:
 
 
 def waiting_orders(folder: Path) -> list[tuple[int, bytes, ErasureOrdered]]:
-    """The orders that are not all done: where each stands, its line, and what it says.
+    """Return the orders that are not done: the byte of each, its line, and the order in it.
 
     A line that a kill cut short orders nothing: it is wiped.
     """
-    path, found = folder / ERASURES, list[tuple[int, bytes, ErasureOrdered]]()
+    path, orders = folder / ERASURES, list[tuple[int, bytes, ErasureOrdered]]()
     if not path.exists():
-        return found
+        return orders
     for piece in pieces_of(path):
         for start, line in piece:
             if line.isspace():
                 continue
             try:
-                found.append((start, line, _DECODER.decode(line)))
+                orders.append((start, line, _DECODER.decode(line)))
             except msgspec.MsgspecError:
                 wipe_stretches(path, [(start, start + len(line))])
-    return found
+    return orders
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file; 0 of one that is not there."""
+    """Return the bytes of a file; 0 if it is not there."""
     return path.stat().st_size if path.exists() else 0
 
 
 def describe_erased(done: Erased) -> str:
-    """What an erasure did, in a sentence."""
+    """Describe what an erasure did."""
     parts = [f"{where} {n:,}" for where, n in done.memory.items()]
     parts += [f"{n:,} lines of {name}" for name, n in done.lines.items()]
     parts += [f"{n:,} rows of bridges/{name}" for name, n in done.bridges.items()]
-    told = ", ".join(parts) or "nothing was found"
-    return told + ("; the models were made anew" if done.is_refitted else "")
+    sentence = ", ".join(parts) or "nothing was found"
+    return sentence + ("; the models were made anew" if done.is_refitted else "")
 
 
 def erased_of(folder: Path) -> Iterator[Erased]:
-    """What was erased in a run so far."""
+    """Yield what each erasure in a run did so far."""
     path = folder / ERASED
     if path.exists():
         for line in path.read_bytes().splitlines():
@@ -138,7 +139,7 @@ def erased_of(folder: Path) -> Iterator[Erased]:
 
 
 def note_erased(folder: Path, done: Iterable[Erased]) -> None:
-    """Append what was erased to what a run tells of that; to last."""
+    """Append what was erased to the run's `erased.jsonl`, durably."""
     log = Appender(folder / ERASED, position=0)
     log.position = log.size
     log.write(b"".join(_ENCODER.encode(one) + b"\n" for one in done))
@@ -147,7 +148,7 @@ def note_erased(folder: Path, done: Iterable[Erased]) -> None:
 
 
 def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
-    """Do all that is ordered, or was begun; what each order did."""
+    """Carry out all orders, also those that were begun; return what each did."""
     orders = waiting_orders(feeder.state)
     if not orders:
         return []
@@ -168,7 +169,10 @@ def carry_out(feeder: Feeder, requests: Path) -> list[Erased]:
 
 
 class Lines:
-    """Tells which lines of the files of a run are about somebody; `ids` are those of the events."""
+    """Finds the lines of a run's files that are about somebody; `ids` are those of their events.
+
+    The orders name whom; `settings` and `privacy` are the run's.
+    """
 
     def __init__(
         self, orders: Iterable[ErasureOrdered], settings: Settings, privacy: Privacy
@@ -180,7 +184,7 @@ class Lines:
         self._answers = answers_decoder_of(settings)
         self.sealer = load_sealer(settings.sealing, settings.stream)
         self._halves = Halves()
-        # What is older than this goes; a line without a time is as old as the one before it.
+        # Lines older than this are wiped; one without a time is as old as the one before it.
         limits = [one.before for one in self.subjects]
         self.before = max(limits, default=-math.inf)
         self._is_old = True
@@ -189,9 +193,9 @@ class Lines:
         self._prepare_names()
 
     def _prepare_names(self) -> None:
-        """Make of what is known by now what lines are compared with."""
+        """Prepare what lines are compared with, from the ids that are known by now."""
         values = {one for subject in self.subjects for one in subject.values}
-        # Rejections tell an id as [privacy] shows it.
+        # Rejections have an id as [privacy] shows it.
         self.shown_ids = {self._privacy.event_id(one) for one in self.ids}
         texts = sorted({*self.ids, *values}, key=len, reverse=True)
         words = "|".join(rf"(?<![\w]){re.escape(text)}(?![\w])" for text in texts if text)
@@ -200,35 +204,35 @@ class Lines:
         self.request_ids = asked | _gold_about(asked, self.settings)
 
     def names(self, event_id: str, key: str | None, features: Any) -> bool:
-        """Whether an event with these is one of theirs; its id is remembered."""
+        """Whether an event with this id, key and features is one of theirs; if so, keep its id."""
         is_theirs = event_id in self.ids or any(
-            one.names(event_id, key, features) for one in self.subjects
+            subject.names(event_id, key, features) for subject in self.subjects
         )
         if is_theirs:
             self.ids.add(event_id)
         return is_theirs
 
     def begin_file(self) -> None:
-        """The next line is the first of its file."""
+        """Note that the next line is the first of its file."""
         self._is_old = True
 
     def _are_old(self, ats: Sequence[float]) -> bool:
-        """Whether a line is too old by the times in it."""
+        """Whether a line is too old by the times in it; without times, as the one before."""
         if ats:
             self._is_old = max(ats) < self.before
         return self._is_old and self.before > -math.inf
 
     def of_events(self, lines: list[bytes]) -> list[bool]:
-        """Which of these lines of a log hold one of their events."""
+        """Return for each of these lines of a log whether it holds one of their events."""
         texts = [line.removesuffix(b"\n") for line in lines]
-        found = self._decoder.decode(texts, halves=self._halves)
+        decoded = self._decoder.decode(texts, halves=self._halves)
         is_theirs, first = [], 0
-        for line, events_n in zip(texts, found.events_n, strict=True):
-            events = (found.batch.row(i) for i in range(first, first + events_n))
-            hits = [self.names(one.id, one.key, one.features) for one in events]
-            hits.append(self._are_old(found.batch.at[first : first + events_n].tolist()))
+        for line, events_n in zip(texts, decoded.events_n, strict=True):
+            events = (decoded.batch.row(i) for i in range(first, first + events_n))
+            hits = [self.names(event.id, event.key, event.features) for event in events]
+            hits.append(self._are_old(decoded.batch.at[first : first + events_n].tolist()))
             first += events_n
-            # A half alone, and a line that holds no event, may have their name in it all the same.
+            # Half an event, or a line without an event, may have their name in it all the same.
             is_text = self._decoder.is_joining or not events_n
             is_theirs.append(any(hits) or (is_text and self.has_word(line)))
         return is_theirs
@@ -236,30 +240,30 @@ class Lines:
     def of_answer(self, line: bytes, start: int) -> bool:
         """Whether a line answers a request about one of them, or is too old."""
         answers = self._answers.decode([line.removesuffix(b"\n")], "", [start])
-        ats = [one.at for one in answers if isinstance(one, Answer) and one.at > 0.0]
+        ats = [answer.at for answer in answers if isinstance(answer, Answer) and answer.at > 0.0]
         return self._are_old(ats) or any(
-            not isinstance(one, InputRejected) and base_id(one.request_id) in self.request_ids
-            for one in answers
+            not isinstance(answer, InputRejected) and base_id(answer.request_id) in self.request_ids
+            for answer in answers
         )
 
     def of_request(self, line: bytes, start: int) -> bool:
-        """The same of a line of the file of requests, which may be sealed."""
+        """Whether a line of the file of requests, which may be sealed, is about one of them."""
         try:
             if self.sealer is not None:
                 line = self.sealer.unseal(line.removesuffix(b"\n"), "requests", start)
         except NotSealed:
-            return False  # Nobody can read it, and `headrace unseal` tells of it.
+            return False  # Nobody can read it, and `headrace unseal` reports it.
         return self.of_output(line)
 
     def of_output(self, line: bytes, start: int = 0) -> bool:
         """Whether a decision, a request or a rejection is about one of them."""
         try:
-            said = _ANY.decode(line)
+            output = _ANY.decode(line)
         except msgspec.DecodeError:
             return self.has_word(line)
-        if isinstance(said, dict) and said.get("type") == "QuestionChanged":
-            said = said.get("record")
-        return isinstance(said, dict) and self._is_theirs(said)
+        if isinstance(output, dict) and output.get("type") == "QuestionChanged":
+            output = output.get("record")
+        return isinstance(output, dict) and self._is_theirs(output)
 
     def _is_theirs(self, said: dict[str, Any]) -> bool:
         """Whether an output is about one of them, or too old."""
@@ -268,7 +272,7 @@ class Lines:
             self.old_request_ids.add(about)
             return True
         if said.get("type") == "RequestWithdrawn" and said.get("reason") in (REASON, TOO_OLD):
-            return False  # Bridges have still to read it, and it names nobody.
+            return False  # Bridges still have to read it, and it names nobody.
         if about in self.request_ids or (about and about in self.old_request_ids):
             return True
         if said.get("type") == "InputRejected":
@@ -279,22 +283,22 @@ class Lines:
         return bool(event_id) and self.names(event_id, said.get("key"), said.get("features"))
 
     def has_word(self, line: bytes) -> bool:
-        """Whether one of their ids or values stands in a line, between other characters."""
+        """Whether a line has one of their ids or values in it as a whole word."""
         return bool(self._words and self._words.search(line.decode(errors="replace")))
 
     def learn_words(self) -> None:
-        """Lines are compared with the ids that were found since, too."""
+        """Compare further lines also with the ids that were found since."""
         self._prepare_names()
 
 
 def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) -> list[Erased]:
-    """Wipe what the files of a run hold of those who are named; what was done, by order."""
+    """Wipe the lines about those named from the files of a run; return what each order did."""
     state, lines = feeder.state, Lines(orders, feeder.settings, feeder.privacy)
     memory = _read_erased(state / "decisions.jsonl", {order.key for order in orders})
     old_rows, old_busy = _erase_old_requests(state, lines, feeder.settings)
     wiped: dict[str, int] = {}
     if not old_busy:
-        # Else the next order has to find there what is still in that bridge's memory.
+        # Otherwise the decisions must still name, for the next order, what that bridge remembers.
         wiped["decisions.jsonl"] = wipe_where(state / "decisions.jsonl", lines.of_output)
     lines.learn_words()
     own = {number: one for number, one in feeder.journal.sources.items() if "/" not in one.path}
@@ -316,13 +320,13 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
     busy = sorted({*busy, *old_busy})
     done = []
     for n, order in enumerate(orders):
-        told, is_last = memory.get(order.key), n == len(orders) - 1
+        forgotten, is_last = memory.get(order.key), n == len(orders) - 1
         done.append(
             Erased(
                 at=feeder.engine.now,
                 key=order.key,
-                memory=dict(told.erased) if told is not None else {},
-                is_refitted=told is not None and told.is_refitted,
+                memory=dict(forgotten.erased) if forgotten is not None else {},
+                is_refitted=forgotten is not None and forgotten.is_refitted,
                 lines={name: n for name, n in wiped.items() if n} if is_last else {},
                 bridges=rows if is_last else {},
                 busy=busy if is_last else [],
@@ -334,7 +338,7 @@ def _wipe_files(feeder: Feeder, requests: Path, orders: list[ErasureOrdered]) ->
 def _erase_old_requests(
     state: Path, lines: Lines, settings: Settings
 ) -> tuple[dict[str, int], list[str]]:
-    """Erase from memories of bridges what is too old: rows by file, and files that were busy."""
+    """Erase what is too old from bridges' memories; return rows by file, and files too busy."""
     decisions = state / "decisions.jsonl"
     if lines.before == -math.inf or not decisions.exists():
         return {}, []
@@ -350,59 +354,63 @@ def _erase_old_requests(
 
 
 def _read_erased(decisions: Path, keys: set[str]) -> dict[str, SubjectErased]:
-    """What the engine told of these orders, by their keys."""
-    found: dict[str, SubjectErased] = {}
+    """Return the engine's `SubjectErased` of these orders, by their keys."""
+    erased_by_key: dict[str, SubjectErased] = {}
     for piece in pieces_of(decisions) if decisions.exists() else ():
         for _, line in piece:
             if b'"SubjectErased"' in line:
-                told = _TOLD.decode(line)
-                if told.key in keys:
-                    found[told.key] = told
-    return found
+                forgotten = _TOLD.decode(line)
+                if forgotten.key in keys:
+                    erased_by_key[forgotten.key] = forgotten
+    return erased_by_key
 
 
 def _questions_about(request_ids: Iterable[str], answers_max: int) -> set[str]:
-    """The ids of these requests, of opinions about them, and of questions for one more answer."""
-    found = {*request_ids}
-    for one in request_ids:
-        found.update(opinion_ids(one))
-        found |= {further_id(one, n) for n in range(2, answers_max + 1)}
-    return found
+    """Return the ids of requests, of opinions on them, and of questions for one more answer."""
+    ids = {*request_ids}
+    for about in request_ids:
+        ids.update(opinion_ids(about))
+        ids |= {further_id(about, n) for n in range(2, answers_max + 1)}
+    return ids
 
 
 def _gold_about(request_ids: Iterable[str], settings: Settings) -> set[str]:
-    """The ids of gold questions about these requests, where there may be any."""
+    """Return the ids of gold questions about these requests, where there may be any."""
     desks_n = settings.kafka.desk_partitions
     asked = request_ids if settings.label.gold_share else ()
-    return {one for about in asked for one in gold_ids(about, desks_n)}
+    return {gold_id for about in asked for gold_id in gold_ids(about, desks_n)}
 
 
 def stretches_in(
     path: Path, lines: Lines, kind: str, fed: Spans | None = None
 ) -> list[tuple[int, int]]:
-    """Where lines about them stand in a file of events or answers, as far as it was fed."""
-    found: list[tuple[int, int]] = []
+    """Return where lines about them are in a file of events or answers, as far as it was fed.
+
+    The file is of this `kind`; stretches are the first byte and the one past the last, and `fed`
+    None means all of it.
+    """
+    stretches: list[tuple[int, int]] = []
     if not path.exists():
-        return found
+        return stretches
     lines.begin_file()
     for piece in pieces_of(path):
         if kind == "events":
             hits = lines.of_events([line for _, line in piece])
         else:
             hits = [lines.of_answer(line, start) for start, line in piece]
-        found += [
+        stretches += [
             (start, start + len(line))
             for (start, line), is_theirs in zip(piece, hits, strict=True)
             if is_theirs and (fed is None or start in fed)
         ]
-    return found
+    return stretches
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A file that a run read: of which kind, and whether it is the run's own copy.
+    """A file that a run read: its kind (`events` or `answers`), and if it is the run's own copy.
 
-    `fed` is what was fed of it, `replaced` what of that no replay reads again.
+    `fed` are the spans that were fed, `replaced` those of them that no replay reads again.
     """
 
     kind: str
@@ -413,7 +421,7 @@ class Read:
 
 
 def sources_of(state: Path, journal: Journal) -> list[Read]:
-    """The files that a run read events and answers from."""
+    """Return the files that a run read events and answers from."""
     return [
         Read(
             source.kind,

@@ -1,8 +1,8 @@
-"""A run over its folder: what is fed goes into the journal first, what follows into its files.
+"""A run over its folder: what is fed goes into the journal first, its outputs into the files.
 
-Whoever was killed finds the newest snapshot, feeds what the journal has behind it again, and skips
-what the files hold already. What is fed next is for others: `files` for a run, `erase` for a run
-that stands still.
+After a kill it reads the newest snapshot, feeds the journal's records behind that again, and skips
+the outputs that the files hold already. Its callers choose what is fed next: `run` for a run that
+goes on, `erase` for one that stands still.
 """
 
 from __future__ import annotations
@@ -34,9 +34,15 @@ from .run_metrics import RunMetrics
 
 
 class Feeder:
-    """The engine of a run, brought to where it was; `opened` closes what is opened here.
+    """The engine of a run, brought to where it was.
 
-    `on_note` gets what should be known and is no error, `on_outputs` everything that is let out.
+    - `state`, `requests`: the run's folder, and the file of requests
+    - `opened`: closes what is opened here
+    - `stop`: set to stop feeding the journal again
+    - `on_note`: called with sentences of what a person should know and is no error
+    - `on_outputs`: called with all outputs, as they are written
+    - `shown`: makes the reports
+
     Raises `BadInput` and `BadSettings` with a sentence that says what to do.
     """
 
@@ -57,7 +63,7 @@ class Feeder:
         self.state = state
         self._note = on_note
         self._shown = shown
-        # Called before the journal is begun anew: whoever follows it reads the rest.
+        # Called before the journal is begun anew, so that its followers read the rest.
         self.before_anew: Callable[[], None] = lambda: None
         folder = opened.enter_context(closing(RunFolder(state, settings)))
         for sentence in folder.edited:
@@ -84,7 +90,7 @@ class Feeder:
         return self.player.engine
 
     def _go_on(self) -> None:
-        """Feed what the journal holds behind the snapshot; told to stop, as far as it came."""
+        """Feed the journal's records behind the snapshot, until the end or until `stop` is set."""
         self._fed_to = self._snapshot_at
         for record, end, asked in pair_asked(self.journal.records(self._snapshot_at)):
             is_last = end == self.journal.size
@@ -98,8 +104,8 @@ class Feeder:
                     "is fed again at a start; the next one goes on from there"
                 )
                 break
-        if told := self._outlet.describe_differences():
-            self._note(told)
+        if sentence := self._outlet.describe_differences():
+            self._note(sentence)
 
     def feed_span(self, source: int, start: int, content: bytes) -> None:
         """Feed these bytes, which stand at byte `start` of a source."""
@@ -119,19 +125,19 @@ class Feeder:
         self.engine.check_model()
 
     def _followed(self, outputs: Sequence[Output]) -> None:
-        """What was just let out; for those who wait for it."""
+        """Take the outputs that were just let out; a run overrides this."""
 
     def snapshot(self) -> None:
-        """Make all that was written last, then a snapshot from which to go on."""
+        """Make all that was written durable, then write a snapshot from which to go on."""
         self._curve.look(self.engine, every_n=1)
         blob = self._write_state(self.store)
         self._shown.wrote(blob, self.engine)
         self._snapshot_at = self._fed_to
 
     def begin_anew(self) -> None:
-        """From here on nothing is needed that was fed before, and the journal has none of it.
+        """Begin the journal anew here: nothing that was fed before is needed or in it any more.
 
-        Whoever is killed meanwhile finds the old journal or the new one, each with its state.
+        After a kill meanwhile there is the old journal or the new one, each with its state.
         """
         self.before_anew()
         base = base_store(self.state, self.settings)
@@ -144,7 +150,7 @@ class Feeder:
         self.store.remove_before(self._fed_to)
 
     def _write_state(self, store: SnapshotStore) -> bytes:
-        """Make all that was written last, and write the state as of `_fed_to`, which it returns."""
+        """Make all that was written durable; write the state as of `_fed_to` and return it."""
         self.journal.sync()
         self._outlet.logs.sync()
         now, size = self.engine.now, self._fed_to
@@ -156,7 +162,7 @@ class Feeder:
         return blob
 
     def _restore_engine(self, folder: RunFolder) -> dict[str, int | str]:
-        """Bring the engine to the newest snapshot; the positions that stand in it."""
+        """Bring the engine to the newest snapshot; return the positions in that."""
         origin = self.journal.origin
         snapshot = self.store.latest(lambda found: self.engine.restore(found.blob), seq_min=origin)
         self._shown.refused(len(self.store.refused))
@@ -177,7 +183,7 @@ class Feeder:
         return snapshot.positions
 
     def _find_fed(self, source: int) -> Spans:
-        """What was fed of a source, after a look that it is still the same file."""
+        """Return what was fed of a source, after a check that it is still the same file."""
         if source in self.journal.last:
             self.player.read(self.journal.last[source])
         return self.journal.fed[source]

@@ -1,4 +1,4 @@
-"""The folder that holds all that is known of a run: its settings, its journal, its lock."""
+"""The folder with everything about a run: its settings, its journal, its lock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAY_CHANGE = (
     "run.", "http.", "queue.", "audit.", "bridges", "privacy", "sealing.", "label.cost",
     "retention.",
 )  # fmt: skip
-"""What decides nothing."""
+"""How the paths of settings begin that decide nothing."""
 
 
 def decides_nothing(path: str) -> bool:
@@ -34,7 +34,7 @@ def decides_nothing(path: str) -> bool:
 
 
 def settings_of_run(folder: Path) -> Settings:
-    """The settings that a run was begun with, from its folder. Raises `BadInput`."""
+    """Return the settings of a run, from its folder. Raises `BadInput`."""
     path = folder / "settings.json"
     if not path.exists():
         raise BadInput(explain_no_run(folder))
@@ -45,11 +45,11 @@ def settings_of_run(folder: Path) -> Settings:
 
 
 class RunFolder:
-    """The folder that holds all that is known of a run; one process at a time has it.
+    """The folder with everything about a run; one process at a time has it.
 
-    With `settings` the folder is made if need be, and keeps them; without, it must be there, and
-    its journal is only read, which with `is_shared` is done while a run may go on. What decides
-    nothing may change from one start to the next, nothing else may.
+    With `settings` the folder is made if need be, and stores them; without, it must be there, and
+    its journal is only read, with `is_shared` even while a run goes on. Settings that decide
+    nothing may change from one start to the next, no others may.
 
     Raises `BadSettings` if another process has the folder or the settings differ from those that
     it was begun with, `BadInput` if it holds no run.
@@ -81,7 +81,7 @@ class RunFolder:
 
     @property
     def decisions(self) -> Path:
-        """Every output in order, one a line: the training log is in it."""
+        """The file of all outputs in order, one a line: the training log is in it."""
         return self.path / "decisions.jsonl"
 
     def close(self) -> None:
@@ -98,11 +98,11 @@ class RunFolder:
             replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
             return settings
         kept = settings_of_run(self.path)
-        there, here = msgspec.to_builtins(kept), msgspec.to_builtins(settings)
+        settings_then, settings_now = msgspec.to_builtins(kept), msgspec.to_builtins(settings)
         faults = [
             f"{where} is {now!r}, and {self.path} was begun with {then!r}; start with another "
             "--state, or set it back"
-            for where, then, now in differing_fields(there, here)
+            for where, then, now in differing_fields(settings_then, settings_now)
             if not decides_nothing(where)
         ]
         if bool(kept.sealing.keys_file) != bool(settings.sealing.keys_file):
@@ -114,12 +114,12 @@ class RunFolder:
         if faults:
             raise BadSettings(faults)
         if kept != settings:
-            # Whoever reads the folder shall find keys and tools where they are now.
+            # Readers of the folder must find keys and tools where they are now.
             replace_file(path, msgspec.json.format(_ENCODER.encode(settings)))
         return settings
 
     def _find_edits(self, settings: Settings) -> list[str]:
-        """What was edited behind a name in the settings since the last start, as sentences."""
+        """Return sentences on code named in the settings that was edited since the last start."""
         named = _named_code(settings)
         if not named:
             return []
@@ -140,14 +140,14 @@ class RunFolder:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file at once: whoever reads it sees the old one or the new one."""
-    made = path.with_suffix(".new")
-    made.write_bytes(content)
-    made.replace(path)
+    """Write a small file at once: a reader sees the old content or the new."""
+    new_file = path.with_suffix(".new")
+    new_file.write_bytes(content)
+    new_file.replace(path)
 
 
 def _named_code(settings: Settings) -> list[tuple[str, str]]:
-    """Settings that name code of the user's, as `module:attribute`, by their paths."""
+    """Return the settings that name the user's code, as `module:attribute`, by their paths."""
     named = [
         ("model.name", settings.model.name),
         ("query.strategy", settings.query.strategy),
@@ -160,7 +160,7 @@ def _named_code(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _source_digest(name: str) -> str:
-    """A digest of the file of the module in `module:attribute`; code that it calls is not in it."""
+    """Return a digest of the file of the module in `module:attribute`, without code it imports."""
     try:
         spec = importlib.util.find_spec(name.partition(":")[0])
         text = b"" if spec is None or not spec.origin else Path(spec.origin).read_bytes()
@@ -170,7 +170,7 @@ def _source_digest(name: str) -> str:
 
 
 def _lock_folder(path: Path, *, is_made: bool) -> BinaryIO | None:
-    """The folder's lock; one that is only read, an archive perhaps, need not have one."""
+    """Lock the folder; a folder that is only read, an archive perhaps, need not have a lock."""
     try:
         lock = (path / "lock").open("ab" if is_made else "rb")
     except FileNotFoundError:
@@ -188,7 +188,7 @@ def _lock_folder(path: Path, *, is_made: bool) -> BinaryIO | None:
 
 
 def is_running(path: Path) -> bool:
-    """Whether a process has the folder of a run now."""
+    """Whether a process has locked the folder of a run now."""
     try:
         with (path / "lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

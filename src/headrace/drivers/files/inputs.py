@@ -1,4 +1,4 @@
-"""The file that a run reads its events from: the one given, or a copy of what comes otherwise."""
+"""The file that a run reads its events from: the user's, or a copy of events from elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pump(Protocol):
     has_ended: bool
 
     def pump(self, timeout_s: float) -> bool:
-        """Wait for events, at most so long, and copy them; true if there were any."""
+        """Wait for events for `timeout_s` at most, and copy them; return whether any came."""
 
     def sync(self) -> None: ...
 
@@ -33,7 +33,7 @@ class Pump(Protocol):
 def open_events(
     places: Places, settings: Settings, follow: bool, note: Callable[[str], None]
 ) -> tuple[Path, Pump | None]:
-    """The file of events, and what copies them into it as the run goes on, if anything does.
+    """Return the file of events, and the pump that copies them into it during the run, if any.
 
     Raises `BadSettings` and `BadInput`.
     """

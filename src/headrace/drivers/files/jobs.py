@@ -1,4 +1,4 @@
-"""The retrainings that a run's engine orders are run: at once, or in a thread beside the run."""
+"""Runs the retrainings that a run's engine orders: at once, or in a thread beside the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .run_metrics import RunMetrics
 
 
 class JobRunner:
-    """Runs one job after the other, and times them; in a thread of its own if it `is_beside`."""
+    """Runs and times one job after the other, in a thread of its own with `is_beside`."""
 
     def __init__(self, shown: RunMetrics, *, is_beside: bool) -> None:
         self._shown = shown
@@ -19,10 +19,10 @@ class JobRunner:
         self._job: tuple[int, Future[tuple[Challenger | None, str | None]]] | None = None
 
     def ended(self, engine: Engine) -> Iterator[tuple[int, Challenger | None, str | None]]:
-        """Jobs that are done: their number, and the challenger or why there is none.
+        """Yield jobs that are done: their number, and the challenger or why there is none.
 
-        Each has to be fed to the engine before the next is asked for. Beside the run, an open one
-        is begun.
+        Each has to be fed to the engine before the next is asked for. With a thread, this also
+        starts a job that is open.
         """
         while self._pool is None and (job := engine.open_job) is not None:
             yield job.job_id, *self._attempt(job)

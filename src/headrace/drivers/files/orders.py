@@ -1,8 +1,8 @@
-"""What a person orders of a run or of workers, where it is placed, and what became of it.
+"""People's orders to a run or to workers: where they are placed, and what became of them.
 
-Of a run an order is a line appended to `orders.jsonl` in its folder. The run reads it as it reads
-events and answers: a span of the file stands in its journal, and a replay reads it there again.
-Workers on Kafka hear of it through a topic (`drivers.kafka.orders_end`).
+An order to a run is a line appended to `orders.jsonl` in its folder. The run reads it as it reads
+events and answers: its journal has the span of the file, and a replay reads it there again. Workers
+on Kafka get orders through a topic (`drivers.kafka.orders_end`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DECODER: msgspec.json.Decoder[Order | ErasureOrdered] = msgspec.json.Decoder(
 
 
 def decode_order(line: bytes, now: float) -> Order | ErasureOrdered | InputRejected:
-    """The order in a line of the file, as of `now`, seconds; or why it is none.
+    """Decode a line of the file as an order at `now`, seconds, or as a rejection that says why not.
 
     >>> decode_order(b'{"type": "RoundOrdered", "at": 5.0, "labels_n": 3}', 9.0)
     RoundOrdered(at=9.0, labels_n=3, key='', reason='', by='', shards_n=0, is_audit=False)
@@ -41,7 +41,7 @@ def decode_order(line: bytes, now: float) -> Order | ErasureOrdered | InputRejec
 
 
 def place_order(folder: Path, order: Order) -> bool:
-    """Append an order to those of a run; false if one with its key stands there already.
+    """Append an order to those of a run; return false if its key was ordered already.
 
     When this returns the order survives a loss of power. Raises `BadInput` if the folder holds no
     run, `BadSettings` for an order that could not be carried out.
@@ -51,14 +51,14 @@ def place_order(folder: Path, order: Order) -> bool:
     if fault := fault_of(order):
         raise BadSettings(fault)
     with (folder / ORDERS).open("a+b") as file:
-        # Two people who order at once wait for each other, so that a key stands there once.
+        # Two people who order at once wait for each other, so that a key is there once.
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        there = file.read()
-        if order.key and _has_key(there, order.key):
+        content = file.read()
+        if order.key and _has_key(content, order.key):
             return False
-        # Whoever wrote the last line may have been killed within it.
-        begin = b"" if not there or there.endswith(b"\n") else b"\n"
+        # A kill may have cut the last line short.
+        begin = b"" if not content or content.endswith(b"\n") else b"\n"
         file.write(begin + _ENCODER.encode(order) + b"\n")
         file.flush()
         os.fsync(file.fileno())
@@ -81,21 +81,21 @@ def _key_of(line: bytes) -> str:
 
 
 class Orders(Protocol):
-    """Where orders are placed, and what became of them is read. `going_on` asks who is at work."""
+    """Places orders, and reads what became of them. `going_on` asks whether anybody is at work."""
 
     @property
     def going_on(self) -> str: ...
     def place(self, order: Order) -> bool:
-        """Order; false if one with its key was placed before."""
+        """Place an order; return false if one with its key was placed before."""
 
     def found(self, order: Order) -> dict[str, Any] | None:
-        """What is known of the order with this key, None for nothing."""
+        """Return what is known of the order with this key; None for nothing."""
 
     def close(self) -> None: ...
 
 
 class FolderOrders:
-    """Orders of a run on files."""
+    """Orders to a run on files."""
 
     going_on = "is the run going on?"
 
@@ -107,10 +107,10 @@ class FolderOrders:
         return place_order(self._folder, order)
 
     def found(self, order: Order) -> dict[str, Any] | None:
-        found = self._told.round(order.key)
-        if found is None and is_ordered(self._folder, order.key):
+        outcome = self._told.round(order.key)
+        if outcome is None and is_ordered(self._folder, order.key):
             return {"state": "ordered"}
-        return found
+        return outcome
 
     def close(self) -> None:
         self._told.close()

@@ -1,4 +1,4 @@
-"""What a run says is let out: into its journal what was asked, then into its files, then to you."""
+"""Writes a run's outputs: requests into the journal, all into the files, then to a callback."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .player import Player
 
 
 class Outlet:
-    """The order in which outputs are written, once and again after a kill.
+    """Writes outputs in an order that a kill can't spoil, and again after a kill.
 
-    `on_outputs` gets everything that is let out.
+    `on_outputs` is called with all outputs once they are written.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class Outlet:
         self._journal = journal
         self._player = player
         self._on_outputs = on_outputs
-        # Lines that would be others now, of outputs that were let out again.
+        # How many lines of outputs that were let out again would differ now.
         self._differing_n = 0
 
     def let_out(self, outputs: Sequence[Output], *, is_journaled: bool = False) -> None:
-        """Into the journal what was asked, then all of it to where it belongs."""
+        """Write into the journal what was asked, then all outputs to where they belong."""
         contents = self.logs.contents_of(outputs)
         if not is_journaled:
             self._journal.append(self._player.asked(*self.logs.ends_of(contents)))
@@ -41,14 +41,14 @@ class Outlet:
     def let_out_again(
         self, outputs: list[Output], asked: Asked | None, *, is_last: bool = False
     ) -> None:
-        """What the journal had, fed again: the files hold it, up to where a kill cut them short."""
+        """Write what a kill kept from the files, of the outputs of a record that was fed again."""
         if asked is not None:
             self._differing_n += self.logs.write_again(outputs, asked)
             return self._on_outputs(outputs)
-        # Of an earlier version, or a kill came before anything of it was let out.
+        # The journal is of an earlier version, or a kill came before anything was let out.
         is_new = is_last and not self.logs.is_behind
         return self.let_out(outputs, is_journaled=not is_new)
 
     def describe_differences(self) -> str:
-        """By how much what was let out again differed from the record; empty if it did not."""
+        """Describe how outputs that were let out again differ from the record; empty if not."""
         return describe_differences(self._player.differences, self._differing_n)

@@ -1,4 +1,4 @@
-"""The outputs of a run as lines of its files, and those that a run before has written already."""
+"""The outputs of a run as lines of its files, and what earlier starts have written of them."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _SHOWN: dict[str, Any] = {
     "requests": ForAnnotators,
     "rejects": InputRejected,
 }
-"""What the files hold that others read, as `[privacy]` shows it."""
+"""Which outputs go into the files that others read, as `[privacy]` shows them."""
 
 _ENCODER = msgspec.json.Encoder()
 
 
 def encode_output(output: Output) -> bytes:
-    """An output as its line in `decisions.jsonl`."""
+    """Encode an output as its line in `decisions.jsonl`."""
     return _ENCODER.encode(output) + b"\n"
 
 
 class OutputLogs:
-    """The files that a run writes its outputs to, open to be appended to.
+    """The files that a run appends its outputs to.
 
-    `positions` say how much of each was written up to where the run goes on. Decisions are written
-    as they are; requests and rejections as `privacy` shows them, requests sealed where there is a
-    `sealer`. Raises `BadInput` as `Appender`, and for a file with content where `is_new`.
+    `positions` are the bytes written to each, by name, up to where the run goes on. Decisions are
+    written in full; requests and rejections as `privacy` shows them, requests sealed where there is
+    a `sealer`. Raises `BadInput` as `Appender`, and if the run `is_new` and a file is not empty.
     """
 
     def __init__(
@@ -71,16 +71,16 @@ class OutputLogs:
 
     @property
     def positions(self) -> dict[str, int]:
-        """Where each file ends with what was let out so far, bytes."""
+        """Where each file ends with the outputs written so far, bytes."""
         return {name: log.position for name, log in self._logs.items()}
 
     @property
     def is_behind(self) -> bool:
-        """A file holds more than what was let out so far."""
+        """Whether a file holds more than the outputs written so far."""
         return any(log.is_behind for log in self._logs.values())
 
     def contents_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
-        """The lines that go into each file next, as they stand there."""
+        """Return the lines that go into each file next, sealed if the file is."""
         contents = self._lines_of(outputs)
         return {
             name: [*self._seal_lines(name, lines, self._logs[name].position)]
@@ -93,19 +93,19 @@ class OutputLogs:
         return self._sealer.seal_lines(lines, name, position)
 
     def _lines_of(self, outputs: Sequence[Output]) -> dict[str, list[bytes]]:
-        """The lines as they are; annotators read a question that changed as one of its own."""
+        """Return the lines unsealed; annotators get a `QuestionChanged` as the record in it."""
         lines: dict[str, list[bytes]] = {"requests": [], "decisions": [], "rejects": []}
         for output in outputs:
             lines["decisions"].append(line := encode_output(output))
-            told = output.record if isinstance(output, QuestionChanged) else output
-            name = next((name for name, kinds in _SHOWN.items() if isinstance(told, kinds)), None)
+            record = output.record if isinstance(output, QuestionChanged) else output
+            name = next((name for name, kinds in _SHOWN.items() if isinstance(record, kinds)), None)
             if name is not None:
-                shown = self._privacy.shown(told)
+                shown = self._privacy.shown(record)
                 lines[name].append(line if shown is output else encode_output(shown))
         return lines
 
     def ends_of(self, contents: Mapping[str, list[bytes]]) -> tuple[dict[str, int], dict[str, str]]:
-        """Where each file ends when these lines are in it, bytes; and a digest of the lines."""
+        """Return where each file ends with these lines, in bytes, and a digest of the lines."""
         joined = {name: b"".join(contents[name]) for name in self._logs}
         ends = {name: log.position + len(joined[name]) for name, log in self._logs.items()}
         return ends, {name: digest(content) for name, content in joined.items()}
@@ -117,10 +117,10 @@ class OutputLogs:
                 self._logs[name].write(b"".join(lines))
 
     def write_again(self, outputs: Sequence[Output], asked: Asked) -> int:
-        """Write of these outputs what the files do not hold yet of what was asked then.
+        """Write the lines of these outputs that the files lack; `asked` is their journal record.
 
-        Returns how many lines would be others now: those that are there stay. Raises
-        `BrokenInvariant` where they are not those that were written.
+        Returns how many lines would differ now: those in the files stay. Raises `BrokenInvariant`
+        where these are not the ones that were written.
         """
         contents, differing_n = self._lines_of(outputs), 0
         for name, log in self._logs.items():
@@ -129,7 +129,7 @@ class OutputLogs:
         return differing_n
 
     def check(self) -> None:
-        """Raises `BadInput` if a file is no longer the one under its name."""
+        """Raise `BadInput` if a file is no longer the one under its name."""
         for log in self._logs.values():
             log.check()
 
@@ -143,14 +143,14 @@ class OutputLogs:
 
 
 def describe_differences(differences: Differences, lines_n: int) -> str:
-    """What is to be said when a run that was fed again came to something else; empty if it did not.
+    """Describe how a run that was fed again differs from its record; empty if it does not.
 
-    `lines_n` lines of its outputs would be others.
+    `lines_n` lines of its outputs would differ now.
     """
     if not (differences.n or lines_n):
         return ""
-    told = differences.told or "no decision differs from the record"
+    sentence = differences.told or "no decision differs from the record"
     return (
-        f"another machine, version, [privacy] or key has decided this run: {told}; {lines_n} lines "
-        "of its outputs would be others now. What was decided then holds"
+        f"another machine, version, [privacy] or key has decided this run: {sentence}; {lines_n} "
+        "lines of its outputs would be others now. What was decided then holds"
     )

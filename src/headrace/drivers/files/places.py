@@ -1,4 +1,4 @@
-"""Where the files of a run are, and that no two of them are one."""
+"""Where the files of a run are, and checks that no two of them are the same."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ OWN = (
     "report.json",
     "lock",
 )
-"""What a run writes in its folder, beside its snapshots."""
+"""The files that a run writes in its folder, beside its snapshots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where everything is.
+    """The paths of a run's files, and of its folder, `state`.
 
-    `events` is None for standard input, and where `queue` is the URL of a stream or queue;
-    `settings` if there is no file.
+    `events` is None for standard input, and if `queue` is the URL of a stream or queue; `settings`
+    is None if there is no such file.
     """
 
     events: Path | None
@@ -47,15 +47,16 @@ class Places:
 
 
 def explain_no_run(folder: Path) -> str:
-    """What is said of a folder that is no run's."""
+    """Return the error message for a folder that is no run's."""
     return f"{folder} holds no recorded run; give the --state of a `headrace run`"
 
 
 def refuse_the_same(places: Places) -> None:
-    """One file in two roles would be read as what it is not, or grow by what it leads to.
+    """Raise `BadSettings` if a file is given in two roles, or is one of the run's own files.
 
-    Two names are one file if a link leads from one to the other, and if they differ in nothing but
-    case: there are file systems that do not tell those apart. Raises `BadSettings`.
+    It would be read as what it is not, or grow by what it leads to. Two names are one file if a
+    link leads from one to the other, or if they differ in case alone: some file systems do not tell
+    those apart.
     """
     given = {
         "--events": places.events,
@@ -74,13 +75,13 @@ def refuse_the_same(places: Places) -> None:
         own[ANSWERS] = places.state / ANSWERS
     named = [(role, path) for role, path in given.items() if path is not None]
     for i, (role, path) in enumerate(named):
-        for other, there in named[:i]:
-            if _are_one(path, there):
+        for other, other_path in named[:i]:
+            if _are_one(path, other_path):
                 raise BadSettings(
                     f"{other} and {role} are both {path}; give each a file of its own"
                 )
-        for name, there in own.items():
-            if _are_one(path, there):
+        for name, other_path in own.items():
+            if _are_one(path, other_path):
                 raise BadSettings(
                     f"{role} is {path}, which is the run's own {name} in --state {places.state}; "
                     "give another file"
@@ -92,7 +93,7 @@ def refuse_the_same(places: Places) -> None:
 
 
 def refuse_to_follow(places: Places) -> None:
-    """Tables, exports and packed files are read whole. Raises `BadSettings` where one is given."""
+    """Raise `BadSettings` for tables, exports and packed files, which can only be read whole."""
     if places.events is not None and is_table(places.events):
         raise BadSettings(
             f"--follow can't read {places.events}: a table or a packed file is read whole; leave "
@@ -112,9 +113,9 @@ def _are_one(path: Path, other: Path) -> bool:
 
 
 def is_whole(line: bytes) -> bool:
-    """Whether a last line without a newline is all that was meant: an object or array of JSON.
+    """Whether a last line without a newline is complete: an object or array of JSON.
 
-    No beginning of one is one itself, so what is whole was not cut by whoever writes the file.
+    No beginning of one is one itself, so a complete one was not cut while it was written.
 
     >>> is_whole(b'{"id": "e1"}'), is_whole(b'{"id": "e'), is_whole(b"12")
     (True, False, False)
@@ -126,6 +127,6 @@ def is_whole(line: bytes) -> bool:
 
 
 def recorded_path(path: Path, state: Path) -> str:
-    """The path as the journal has it: one in the folder of the run stays valid when that moves."""
+    """Return a path as the journal has it: relative in the run's folder, which may be moved."""
     path, state = path.resolve(), state.resolve()
     return path.name if path.parent == state else str(path)

@@ -1,4 +1,4 @@
-"""An engine is fed what a journal says: a restart and a replay go through the same code."""
+"""Feeds an engine the records of a journal: a restart and a replay go through the same code."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ LINE_SHOWN_MAX = 500
 
 
 class Player:
-    """Feeds an engine what a journal says; `rejected_n` counts the lines that hold no event.
+    """Feeds an engine the records of a journal; `rejected_n` counts lines that hold no event.
 
-    `differences` are those of what was decided from what the journal has it led to.
+    `differences` counts decisions that differ from what the journal says.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -58,11 +58,11 @@ class Player:
         *,
         asked: Asked | None = None,
     ) -> list[Output]:
-        """The outputs that follow from one record.
+        """Feed one record and return the outputs that follow.
 
-        Who has the bytes of a span or the challenger of a job at hand may pass them. With `asked`,
-        what the record led to when it was fed first, it leads to the same requests. Raises
-        `BadInput` if the bytes of a source are gone, or not those that were fed.
+        A caller that has the bytes of a span or the challenger of a job at hand may pass them.
+        `asked` is what the record led to when it was first fed: it leads to the same requests
+        again. Raises `BadInput` if the bytes of a source are gone, or not those that were fed.
         """
         shard = self.engine.shard
         self._decided, self._rescored, self._began_n = [], [], shard.events_n
@@ -77,13 +77,16 @@ class Player:
         return outputs
 
     def asked(self, ends: dict[str, int], digests: dict[str, str]) -> Asked:
-        """What the record that was played last led to, for the journal."""
-        ids, decided = [n for n, _ in self._decided], [one for _, one in self._decided]
+        """Return what the record that was played last led to, for the journal.
+
+        `ends` and `digests` are those of the output files, as `OutputLogs.ends_of` returns them.
+        """
+        ids, decided = [n for n, _ in self._decided], [numbers for _, numbers in self._decided]
         return Asked(ids=ids, decided=decided, ends=ends, digests=digests, rescored=self._rescored)
 
     def _feed(self, message: Input) -> list[Output]:
-        """What follows from one message; and the numbers behind the requests in it."""
-        found, shard = list[Output](), self.engine.shard
+        """Feed one message and return its outputs; keep the numbers behind the requests in them."""
+        followed, shard = list[Output](), self.engine.shard
         for outputs in self.engine.flow([message]):
             after_n = shard.events_n - self._began_n
             self._decided += [
@@ -92,8 +95,8 @@ class Player:
                 if isinstance(o, LabelRequested)
             ]
             self._rescored += rescored_of(outputs, after_n)
-            found += outputs
-        return found
+            followed += outputs
+        return followed
 
     def _play_record(
         self, record: Record, content: bytes | None, challenger: Challenger | None
@@ -117,7 +120,7 @@ class Player:
                         return self._feed_orders(lines, path)
 
     def begin_at_base(self, folder: RunFolder) -> dict[str, int | str]:
-        """Bring the engine to where the journal begins; the positions there, none at a start."""
+        """Bring the engine to where the journal begins; return the positions there, if any."""
         if not folder.journal.origin:
             return {}
         snapshot = restore_base(folder, self.engine)
@@ -126,11 +129,11 @@ class Player:
         return snapshot.positions
 
     def path_of(self, source: Source) -> Path:
-        """Where a source is."""
+        """Return the path of a source."""
         return self._folder / source.path
 
     def read(self, span: Span) -> bytes:
-        """The bytes of a span, verified. Raises `BadInput`."""
+        """Return the bytes of a span, verified. Raises `BadInput` if they have changed."""
         if span.source not in self._files:
             self._files[span.source] = open_input(self.path_of(self._sources[span.source]))
         file = self._files[span.source]
@@ -147,7 +150,7 @@ class Player:
             file.close()
 
     def _split_lines(self, span: Span, content: bytes) -> list[tuple[int, bytes]]:
-        """Each line without its newline, and the byte at which it begins."""
+        """Return each line without its newline, and the byte at which it begins."""
         lines = split_lines(content, self.line_bytes_max)
         starts = accumulate(map(len, lines), initial=span.start)
         return [
@@ -155,7 +158,7 @@ class Player:
         ]
 
     def _feed_events(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
-        """What could not be read, then what the events lead to."""
+        """Feed lines of events; return rejections of unreadable ones, then the events' outputs."""
         texts, positions = [line for _, line in lines], [position for position, _ in lines]
         decoded = self.decoder.decode(
             texts, path, positions, halves=self.engine.shard.admission.halves
@@ -177,7 +180,7 @@ class Player:
         return outputs
 
     def _feed_orders(self, lines: list[tuple[int, bytes]], path: str) -> list[Output]:
-        """Rounds that were ordered: now, by the engine's clock, whatever the time of day was."""
+        """Feed orders, dated now by the engine's clock, whatever the time of day was."""
         outputs: list[Output] = []
         for position, line in lines:
             order = decode_order(line, self.engine.now)
@@ -189,7 +192,7 @@ class Player:
         return outputs
 
     def _count_reject(self, rejected: InputRejected) -> None:
-        """One more that the engine does not count itself."""
+        """Count a rejection that the engine does not count itself."""
         self.rejected_n[rejected.reason] = self.rejected_n.get(rejected.reason, 0) + 1
 
     def _feed_retrained(self, record: Retrained, challenger: Challenger | None) -> list[Output]:
@@ -205,10 +208,10 @@ class Player:
 def _place_rejects(
     outputs: list[Output], decoded: Decoded, lines: list[tuple[int, bytes]], path: str
 ) -> list[Output]:
-    """The outputs, with the place of each event that the engine turned away."""
+    """Return the outputs, with the place of each event that the engine rejected."""
     placed: list[Output] = []
     event, line, first = len(decoded.batch), len(lines), len(decoded.batch)
-    # From the end: of two events with the same id, it is the later one that was turned away.
+    # From the end: of two events with the same id the later one was rejected.
     for output in reversed(outputs):
         if isinstance(output, InputRejected):
             event -= 1
@@ -224,7 +227,7 @@ def _place_rejects(
 
 
 def _placed_at(outputs: Sequence[Output], path: str, position: int, line: bytes) -> list[Output]:
-    """What followed from a line; rejections with the place of it."""
+    """Return the outputs of a line, rejections with the line's place."""
     return [
         _place_reject(output, path, position, line) if isinstance(output, InputRejected) else output
         for output in outputs

@@ -1,7 +1,7 @@
-"""What is too old is forgotten before the first event of a step (see `too_old`).
+"""Has a run forget what is too old, before the first event of each step (see `too_old`).
 
-So nothing is ever older, and what is forgotten depends on the events alone and not on how they are
-read. The age is by the clock of the stream.
+So nothing ever stays longer, and what is forgotten depends on the events alone and not on how they
+are read. The age is by the clock of the stream.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .erasing import Erased, describe_erased, erased_of, note_erased
 
 
 class Retention:
-    """When something of a run is too old, and the order to forget it.
+    """When data of a run is too old, and the order to forget it.
 
     >>> retention = Retention(RetentionSettings(days=5), Path("no-run-yet"))
     >>> retention.step_s, retention.due_at
@@ -35,43 +35,43 @@ class Retention:
 
     @property
     def due_at(self) -> float:
-        """The time of the clock at which something is forgotten next; seconds."""
+        """The clock's time at which something is forgotten next, seconds."""
         if not self._is_kept:
             return math.inf
         return -math.inf if self._step is None else (self._step + 1) * self.step_s
 
     def begin(self, clock: float) -> None:
-        """The first event comes: there is nothing yet that could be too old, which is noted."""
+        """Note at the first event that nothing can be too old yet."""
         self._step = step_of(clock, self.step_s)
         key = f"{KEY} {self._step}/0"
         began = Erased(at=clock, key=key, memory={}, is_refitted=False, lines={}, bridges={})
         note_erased(self._state, [began])
 
     def is_due(self, clock: float) -> bool:
-        """Whether the clock stands in a later step than when something was forgotten last."""
+        """Whether the clock is in a later step than when something was forgotten last."""
         if not self._is_kept or not math.isfinite(clock):
             return False
         step, is_back = step_of(clock, self.step_s), clock < self._clock
         self._clock = clock
         if self._step is not None and is_back and step < self._step:
-            # It was wrong and was set anew, or a kill came before the event that moved it.
+            # The clock was wrong and was set anew, or a kill came before the event that moved it.
             self._step = step
         return self._step is None or step > self._step
 
     def order(self, clock: float, *, events_n: int) -> ErasureOrdered:
-        """The order to forget what is too old, or would be before the next order."""
+        """Return the order to forget what is too old, or would be before the next order."""
         self._step = step_of(clock, self.step_s)
         return order_to_forget(self._settings, clock, f"{KEY} {self._step}/{events_n}")
 
 
 def _latest_step(state: Path) -> int | None:
-    """The step in which something was forgotten last."""
-    keys = [one.key for one in erased_of(state) if one.key.startswith(f"{KEY} ")]
+    """Return the step in which something was forgotten last; None if nothing was."""
+    keys = [erased.key for erased in erased_of(state) if erased.key.startswith(f"{KEY} ")]
     return int(keys[-1].removeprefix(KEY).partition("/")[0]) if keys else None
 
 
 def sentence_of(done: Erased) -> str:
-    """What an erasure did, and whether somebody ordered it."""
+    """Describe what an erasure did, and whether somebody ordered it."""
     if done.key.startswith(f"{KEY} "):
         return f"forgotten by its age, as [retention] says: {describe_erased(done)}"
     return f"erased, key {done.key}: {describe_erased(done)}"

@@ -1,4 +1,4 @@
-"""What became of what was ordered: read off the decisions of a run as they grow."""
+"""What became of orders: read off the decisions of a run as they grow."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _REFUSED = (Reason.NO_ROUND, Reason.NO_VERSION, Reason.BAD_ORDER)
 
 
 class RoundOutcomes:
-    """Orders by their keys: `state`, and what is known beside.
+    """What became of orders, by their keys: a `state`, and what is known beside.
 
-    `state` is "asked" once a round was decided, "refused" where there was nothing to decide, with
-    `why`; "rolled back" of a model that is back. The latest 10,000 are remembered.
+    `state` is "ordered" while a round is open, "asked" once it was decided, "refused" with `why`
+    where there was nothing to decide, "rolled back" for the model. The latest 10,000 are kept.
 
     >>> RoundOutcomes(Path("no/such/decisions.jsonl")).round("k1") is None
     True
@@ -35,10 +35,10 @@ class RoundOutcomes:
         self._opened: dict[int, str] = {}
 
     def round(self, key: str) -> dict[str, Any] | None:
-        """What is known of the order with this key; None if no round came of it yet."""
+        """Return what is known of the order with this key; None if nothing came of it yet."""
         while lines := self._tail.peek(READ_N, is_final=False):
             for line in lines:
-                # Few lines are about orders: those are decoded.
+                # Few lines are about orders: only those are decoded.
                 head = line[:40]
                 if b'"Round' in head or b'"ModelRolled' in head or b'"InputRejected"' in head:
                     self._read_line(line)

@@ -11,20 +11,20 @@ read or where a run was killed:
 - An answer is fed before the first event at or after it; one without `at` as soon as it can be.
 - An answer whose request was not asked yet waits for it, and after the last event is fed to be
   rejected. At most `WAITING_MAX` answers wait; then the oldest without a request is fed.
-- What was ordered (`headrace round open`, `model roll-back`) is fed after everything else.
+- An order (`headrace round open`, `model roll-back`) is fed after everything else.
 - A last line without a newline is fed if it is whole JSON; one that is cut short waits for the next
   start.
 - A retraining is run right after the piece that ordered it, before anything else is fed.
 
-With `--follow` what has arrived is fed, and the journal alone says in which order: orders
+With `--follow` inputs are fed as they arrive, and the journal alone says in which order: orders
 first, answers at once when there is no event, a retraining when its thread is done. After
 `run.tick_s` of quiet the clock is moved to the time of day if something fell due within the last
 day by that clock: so requests of a live stream expire in time, those of a past stream never do.
 
 Everything written survives the death of the process. A loss of power may take from each file what
-was written since the last snapshot: a request that was sent may then be decided anew, otherwise.
-What was read from a pipe and not copied to the folder yet is lost with the process; of a stream or
-a queue nothing is, which is acknowledged when its copy is safe.
+was written since the last snapshot: a request that was sent may then be decided anew, and
+differently. Events read from a pipe and not copied to the folder yet are lost with the process;
+those of a stream or a queue are not, as they are acknowledged when their copy is safe.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ from .run_metrics import RunMetrics
 from .waiting import PIECE_N, Answers
 
 PIECE_WAITING_N = 32
-"""The same while answers wait for a request that one of these events may lead to."""
+"""`PIECE_N` while answers wait for a request that one of these events may lead to."""
 
 POLL_S = 0.05
 
@@ -80,12 +80,14 @@ def run_files(
 ) -> Report:
     """Feed an engine from files until their end, or with `follow` until `stop` is set.
 
-    `on_progress` gets the bytes of the events that are done, and all of them; `on_note` what should
-    be known and is no error; `on_outputs` everything that is let out; `on_turn` the runner after
-    each step and in quiet times, to look at; `clock` is the time of day, seconds.
+    - `on_progress`: called with the bytes of the events' file that are done, and all of them
+    - `on_note`: called with sentences of what a person should know and is no error
+    - `on_outputs`: called with all outputs, as they are written
+    - `on_turn`: called with the runner after each step and in quiet times, to look at
+    - `clock`: returns the time of day, seconds
 
     Raises `BadSettings` and `BadInput` with a sentence that says what to do, and `BrokenInvariant`
-    if a file holds something else than what the journal gives.
+    if a file holds something else than the journal leads to.
     """
     runner = Runner(
         places,
@@ -104,7 +106,7 @@ def run_files(
 
 
 class Runner(Feeder):
-    """One run, from opening to closing."""
+    """One run, from opening to closing; the parameters are those of `run_files`."""
 
     def __init__(
         self,
@@ -120,7 +122,7 @@ class Runner(Feeder):
         self.follow = follow
         self._clock = clock
         self._answers = Answers()
-        # What a person is told once in a run, and was.
+        # The kinds of notes that come once in a run, and came already.
         self._said: set[str] = set()
         self._requests, self._erasures_bytes = places.requests, 0
         self._retention = Retention(settings.retention, places.state)
@@ -178,7 +180,7 @@ class Runner(Feeder):
 
     @property
     def report(self) -> Report:
-        """The engine's report, with the lines that hold no event or answer among the rejected."""
+        """The engine's report; lines without an event or an answer count among the rejected."""
         return self._look()
 
     @property
@@ -188,7 +190,7 @@ class Runner(Feeder):
 
     @property
     def lag_bytes(self) -> int:
-        """Bytes of the events' file that were not fed yet."""
+        """The bytes of the events' file that were not fed yet."""
         tail = self._events.tail
         return max(0, tail.size - tail.position)
 
@@ -233,7 +235,7 @@ class Runner(Feeder):
             self.snapshot()
 
     def _tell_left(self) -> None:
-        """Say of each input whose last line has no end that it waits for it."""
+        """Note for each input that its last line, or half an event, waits for its rest."""
         self._tell_hidden(1)
         for tail in (self._events.tail, self._answers.tail):
             if tail is not None and tail.rest_n:
@@ -248,7 +250,7 @@ class Runner(Feeder):
             )
 
     def step(self, *, is_final: bool) -> bool:
-        """Feed what comes next; false if there is nothing. `is_final`: the files are complete."""
+        """Feed what comes next; return false if nothing does. `is_final`: files are complete."""
         if self._retention.is_due(self.engine.now):
             return self._forget_old(self.engine.now)
         if self.follow and self._order():
@@ -281,14 +283,14 @@ class Runner(Feeder):
         return True
 
     def _carry_out_erasures(self) -> None:
-        """Carry out what `headrace erase` has ordered, if it has since the last look."""
+        """Carry out the orders of `headrace erase` that came since the last look."""
         if (size := size_of(self.state / ERASURES)) != self._erasures_bytes:
             self._erasures_bytes = size
             for done in carry_out(self, self._requests):
                 self._note(sentence_of(done))
 
     def _forget_old(self, clock: float) -> bool:
-        """The clock is at a new step of [retention]: forget what is too old; true."""
+        """At a new step of [retention], forget what is too old; return true."""
         events_n = self.engine.shard.events_n
         if not events_n:
             self._retention.begin(clock)
@@ -298,7 +300,7 @@ class Runner(Feeder):
         return True
 
     def _order(self) -> bool:
-        """Feed what somebody ordered, if they did, and there are events."""
+        """Feed the next order, if there is one and there were events; return whether it did."""
         lines = self._orders.peek(1, is_final=False) if self.engine.shard.events_n else []
         for line in lines:
             self.feed_span(self._orders_source, self._orders.position, line)
@@ -306,21 +308,21 @@ class Runner(Feeder):
         return bool(lines)
 
     def _tell_features(self) -> None:
-        """Say once, at the beginning, what the first events' features were read as."""
+        """Note once, at the beginning, as which kinds the first events' features were read."""
         if "features" not in self._said and self.engine.shard.events_n:
             self._said.add("features")
             for kind, names in describe_features(self.engine.schema):
                 self._note(f"read as {kind}: {names}")
 
     def _tell_off_clock(self) -> None:
-        """Say once that times are far from the clock: what they are is for the report."""
+        """Note once that times are far from the clock; the report has the details."""
         clock = self.engine.shard.admission.clock
         if "clock" not in self._said and (clock.ahead_n or clock.behind_n):
             self._said.add("clock")
             self._note(f"the clock: {describe_off_clock(clock.ahead_n, clock.behind_n)}")
 
     def _tell_hidden(self, requests_min: int) -> None:
-        """Say once that requests were to show features that no event has."""
+        """Note once that requests were to show features that no event has."""
         if "hidden" not in self._said and (sentences := self.privacy.missing(requests_min)):
             self._said.add("hidden")
             for sentence in sentences:
@@ -333,7 +335,7 @@ class Runner(Feeder):
                 self._answers.asked(question.request_id)
 
     def snapshot(self) -> None:
-        """As it is, with what was copied from elsewhere made to last before."""
+        """Write a snapshot, after making the copy of a pipe or a queue durable."""
         if self._pipe is not None:
             self._pipe.sync()
         super().snapshot()
@@ -341,13 +343,13 @@ class Runner(Feeder):
     # -------------------------------------------------------------- what happens beside the files
 
     def _run_retraining(self) -> None:
-        """Run what the engine ordered: at once, or with `--follow` in a thread."""
+        """Run the retrainings that the engine ordered: at once, or with `--follow` in a thread."""
         for job_id, challenger, error in self._jobs.ended(self.engine):
             ended = Retrained(job_id=job_id, at=self.engine.now, error=error)
             self._feed(ended, None, challenger)
 
     def _wait_for_input(self) -> None:
-        """Until there may be something to read."""
+        """Wait until there may be something to read."""
         wait = self.stop.wait if self._pipe is None else self._pipe.pump
         wait(POLL_S)
 

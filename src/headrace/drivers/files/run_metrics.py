@@ -1,6 +1,7 @@
-"""What an embedded run shows of itself: a report made between two steps, and the port that has it.
+"""The numbers of an embedded run: a report made between two steps, and the port that serves it.
 
-The engine knows nothing of files, clocks or snapshots; what the report says of them is added here.
+The engine knows nothing of files, clocks or snapshots; the report's numbers on those are added
+here.
 """
 
 from __future__ import annotations
@@ -25,44 +26,44 @@ if TYPE_CHECKING:
     from ...adapters.metrics.timings import Timings
 
 REPORT_S = 1.0
-"""A report that is shown is at most about so old."""
+"""How old a report that is shown may be, about, in seconds."""
 
 
 REPORT = "report.json"
-"""The accuracy and the annotators as a run that goes on tells them, for a desk beside it."""
+"""The file with a running run's accuracy and annotators, for a desk beside it."""
 
 
 class _People(msgspec.Struct):
-    """What a desk reads of `REPORT` besides the accuracy."""
+    """The fields of `REPORT` that a desk reads besides the accuracy."""
 
     compared: dict[str, tuple[int, int]] = {}
     by_class: dict[str, dict[str, tuple[int, int]]] = {}
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write what a desk is told of a run, as far as anything is known yet."""
-    told: dict[str, object] = {}
+    """Write the accuracy and the annotators for a desk, as far as anything is known yet."""
+    fields: dict[str, object] = {}
     whole = report.estimates.accuracy_all
     if whole.accuracy is not None and whole.low is not None and whole.high is not None:
-        told = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
+        fields = {name: getattr(whole, name) for name in ("accuracy", "low", "high", "labels_n")}
     people = {
         a.name: a for a in report.annotators.most_active if a.name and a.compared_n + a.gold_n
     }
     if people:
-        told["compared"] = {
+        fields["compared"] = {
             name: (a.compared_n + a.gold_n, a.agreed_n + a.gold_right_n)
             for name, a in people.items()
         }
-        told["by_class"] = {name: a.by_class for name, a in people.items()}
-    if not told:
+        fields["by_class"] = {name: a.by_class for name, a in people.items()}
+    if not fields:
         return
     new = folder / f"{REPORT}.new"
-    new.write_bytes(msgspec.json.encode(told))
+    new.write_bytes(msgspec.json.encode(fields))
     new.replace(folder / REPORT)
 
 
 def read_compared(folder: Path) -> dict[str, Comparisons]:
-    """By annotator, how often they named a label that others gave too, or a known one."""
+    """Return by annotator how often they agreed with others' labels, or with known ones."""
     try:
         people = msgspec.json.decode((folder / REPORT).read_bytes(), type=_People)
         return {
@@ -74,10 +75,10 @@ def read_compared(folder: Path) -> dict[str, Comparisons]:
 
 
 class RunMetrics:
-    """The latest report of a run, and the times that were taken. `clock` is the time of day.
+    """The latest report of a run, and its timings. `clock` returns the time of day, seconds.
 
-    With a `folder` the accuracy is written there whenever the report is made. `on_note` is told
-    when an annotator's agreement fell since the first report.
+    With a `folder` the accuracy is written there whenever the report is made. `on_note` is called
+    with a sentence when an annotator's agreement fell since the first report.
     """
 
     report: Report
@@ -105,15 +106,17 @@ class RunMetrics:
 
     @property
     def is_due(self) -> bool:
-        """The report is old enough to be made anew."""
+        """Whether the report is old enough to be made anew."""
         return time.monotonic() - self._made_at >= REPORT_S
 
     def look(
         self, engine: Engine, *, rejected_n: Mapping[str, int], read_bytes: int, lag_bytes: int
     ) -> Report:
-        """Make the report. Of the events' file so many bytes are fed, and so many are not.
+        """Make and return the report.
 
-        How many records these are is told by the mean length so far.
+        `rejected_n` counts lines that the engine never saw, by reason. Of the events' file
+        `read_bytes` are fed and `lag_bytes` are not; the mean length so far estimates how many
+        events that is.
         """
         lag_n: int | None = 0
         if lag_bytes:
@@ -136,7 +139,7 @@ class RunMetrics:
         return self.report
 
     def _tell_falls(self) -> None:
-        """Say whose agreement fell; what a run before has said is not said again."""
+        """Note whose agreement fell, but not what an earlier start of the run has noted."""
         falls_n = {a.name: a.falls_n for a in self.report.annotators.most_active if a.falls_n}
         for a in self.report.annotators.most_active:
             if self._falls_n is not None and a.falls_n > self._falls_n.get(a.name, 0):
@@ -144,34 +147,34 @@ class RunMetrics:
         self._falls_n = falls_n
 
     def found(self, path: str | Path, blob: bytes) -> None:
-        """The run goes on from this snapshot."""
+        """Note that the run goes on from this snapshot."""
         self._snapshot_at, self._snapshot_bytes = Path(path).stat().st_mtime, len(blob)
 
     def wrote(self, blob: bytes, engine: Engine) -> None:
-        """This snapshot was written just now."""
+        """Note that this snapshot was just written."""
         self._snapshot_at, self._snapshot_bytes = self._clock(), len(blob)
         self.stands_at(engine)
 
     def stands_at(self, engine: Engine) -> None:
-        """There is nothing to save yet that came later."""
+        """Note that everything up to now is saved."""
         self._saved_n = engine.shard.events_n, engine.trainer.versions.changes_n
 
     def is_snapshot_due(self, engine: Engine) -> bool:
-        """Whether enough events came since the last one, or the kept versions changed."""
+        """Whether enough events came since the last snapshot, or the kept versions changed."""
         events_n, changes_n = self._saved_n
         new_n = engine.shard.events_n - events_n
         is_new = engine.trainer.versions.changes_n != changes_n
         return is_new or new_n >= self.settings.run.snapshot_every_n
 
     def refused(self, snapshots_n: int) -> None:
-        """So many snapshots were there, and were passed over."""
+        """Count snapshots that were passed over."""
         self._refused_n += snapshots_n
 
     # ------------------------------------------------------------------------------- the times
 
     @contextmanager
     def feeding(self, engine: Engine) -> Iterator[None]:
-        """Whatever events the engine is fed meanwhile are timed; their age is that of the last."""
+        """Time the events that the engine is fed meanwhile; their age is that of the last."""
         events_n, started = engine.shard.events_n, time.perf_counter()
         yield
         if self._timings is not None:
@@ -181,7 +184,7 @@ class RunMetrics:
 
     @contextmanager
     def retraining(self) -> Iterator[None]:
-        """What is retrained meanwhile is timed, in whichever thread."""
+        """Time a retraining meanwhile, in whichever thread."""
         started = time.perf_counter()
         yield
         if self._timings is not None:
@@ -190,10 +193,10 @@ class RunMetrics:
     # -------------------------------------------------------------------------------- the port
 
     def serve(self, on_note: Callable[[str], None]) -> Served | None:
-        """/metrics, /healthz and /readyz as the settings say, if they do. Raises `BadSettings`."""
+        """Serve /metrics, /healthz and /readyz if the settings say so. Raises `BadSettings`."""
         if not self.settings.http.port:
             return None
-        # Few runs want it.
+        # Few runs serve metrics: only they import this.
         from ...adapters.metrics.serving import serve  # noqa: PLC0415
         from ...adapters.metrics.timings import Timings  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Answers that are sealed, as the reader of answers reads others."""
+"""A decoder of sealed answers, with the interface of the one of plain answers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ ANSWERS = "answers"
 
 
 class SealedAnswers(AnswersDecoder):
-    """Opens each line at its place, which it needs, and reads what was in it.
+    """Opens each line, for which it needs the line's position, and decodes what was sealed.
 
     A line that is not sealed, was altered or moved is rejected as `not_sealed`, and a rejection
-    quotes the line as it is stored. Raises `BadSettings` for a line whose key is not among ours: an
-    answer is not to be lost for that.
+    quotes the line as it is stored. Raises `BadSettings` for a line whose key is not among ours: a
+    missing key must not lose an answer.
     """
 
     def __init__(self, settings: Settings, line_bytes_max: int, sealer: Sealer) -> None:
@@ -39,7 +39,7 @@ class SealedAnswers(AnswersDecoder):
         positions: Sequence[int] = (),
         headers: Sequence[Headers] = (),
     ) -> list[Answer | Withdrawal | InputRejected]:
-        found: list[Answer | Withdrawal | InputRejected] = []
+        answers: list[Answer | Withdrawal | InputRejected] = []
         for i, (line, position) in enumerate(zip(lines, positions, strict=True)):
             if not line or line.isspace():
                 continue
@@ -47,24 +47,24 @@ class SealedAnswers(AnswersDecoder):
             try:
                 text = self._sealer.unseal(line, ANSWERS, position)
             except NotSealed as error:
-                found.append(msgspec.structs.replace(stored, detail=str(error)))
+                answers.append(msgspec.structs.replace(stored, detail=str(error)))
                 continue
-            given = [headers[i]] if headers else []
-            found += [
-                msgspec.structs.replace(one, raw=stored.raw)
-                if isinstance(one, InputRejected)
-                else one
-                for one in super().decode([text], source, [position], given)
+            headers_of_line = [headers[i]] if headers else []
+            answers += [
+                msgspec.structs.replace(answer, raw=stored.raw)
+                if isinstance(answer, InputRejected)
+                else answer
+                for answer in super().decode([text], source, [position], headers_of_line)
             ]
-        return found
+        return answers
 
 
 def opened_of(
     sealer: Sealer | None, lines: Iterable[bytes], log: str, position: int
 ) -> Iterator[bytes]:
-    """What was sealed in lines without newlines, the first at byte `position`, less what was not.
+    """Yield the opened lines of a file, without a sealer the lines as they are.
 
-    Without a sealer the lines themselves.
+    The lines have no newlines, the first is at byte `position`; one that is not sealed is skipped.
     """
     for line in lines:
         if sealer is None:
@@ -76,7 +76,7 @@ def opened_of(
 
 
 def answers_decoder_of(settings: Settings) -> AnswersDecoder:
-    """What reads the answers of a run. Raises `BadSettings`."""
+    """Return the decoder of a run's answers. Raises `BadSettings`."""
     sealer = load_sealer(settings.sealing, settings.stream)
     if sealer is None:
         return AnswersDecoder(settings.answers, settings.input.line_bytes_max)

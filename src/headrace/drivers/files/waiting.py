@@ -1,6 +1,6 @@
 """The answers file of a run: which line comes next, and which wait for their request to be asked.
 
-What it gives depends on the file and on what was fed before, never on how the file is read.
+The order depends on the file and on what was fed before, never on how the file is read.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ...messages import InputRejected
 from ...observe.answers import AnswersDecoder
 
 PIECE_N = 512
-"""Lines fed at once."""
+"""How many lines are fed at once at most."""
 
 WAITING_MAX = 10_000
-"""Answers that wait for their request at most; then the oldest is fed, and rejected."""
+"""How many answers wait at most; then the oldest without a request is fed, and rejected."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Waiting:
-    """A line of the answers file that was not fed yet; minus infinity if it holds no answer.
+    """A line of the answers file that was not fed yet; `at` is minus infinity without an answer.
 
     A line with several answers is fed at the time of the last, when all their requests are known.
     """
@@ -36,10 +36,10 @@ class Waiting:
 
 
 class Answers:
-    """The next lines of the answers file: those whose request is known by time, and the others.
+    """The next lines of the answers file, `tail`: by time if their request is known, and others.
 
-    `fed` is what was fed of the file before, in whichever order; `is_known` tells of a request id
-    whether it was asked.
+    `fed` are the spans of the file that were fed before, in whichever order; `is_known` returns
+    whether the request of an id was asked; `decoder` decodes answers.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Answers:
 
     @property
     def earliest(self) -> float | None:
-        """The time of the next answer whose request is known."""
+        """The time of the next answer whose request is known; None for no such answer."""
         return self._known[0].at if self._known else None
 
     @property
@@ -71,7 +71,7 @@ class Answers:
         return len(self._known) + len(self._unknown) >= WAITING_MAX
 
     def fill(self, *, is_final: bool) -> None:
-        """Read on, up to the limit."""
+        """Read on, up to `WAITING_MAX`; `is_final` says that the file is complete."""
         while self.tail is not None and not self.is_full:
             lines = self.tail.peek(1, is_final=is_final)
             if not lines:
@@ -82,27 +82,27 @@ class Answers:
                 self._add_line(start, lines[0])
 
     def asked(self, request_id: str) -> None:
-        """A request was asked: answers to it wait no longer but for their time."""
+        """Note that a request was asked: answers to it now wait for their time alone."""
         for start in self._starts.pop(request_id, ()):
             self._place_line(self._unknown.pop(start), request_id)
 
     def due(self, until: float) -> list[Waiting]:
-        """Take the next answers at or before `until` that stand one after the other."""
-        found: list[Waiting] = []
-        while self._known and self._known[0].at <= until and len(found) < PIECE_N:
-            if found and self._known[0].start != found[-1].start + len(found[-1].line):
+        """Remove and return the next answers up to `until` that adjoin each other in the file."""
+        lines: list[Waiting] = []
+        while self._known and self._known[0].at <= until and len(lines) < PIECE_N:
+            if lines and self._known[0].start != lines[-1].start + len(lines[-1].line):
                 break
-            found.append(heapq.heappop(self._known))
-        return found
+            lines.append(heapq.heappop(self._known))
+        return lines
 
     def oldest_unknown(self, n: int) -> list[Waiting]:
-        """Take the first answers to no known request, at most n that stand one after the other."""
-        found: list[Waiting] = []
+        """Remove and return the first answers without a known request, at most n that adjoin."""
+        lines: list[Waiting] = []
         for start, waiting in list(self._unknown.items())[:n]:
-            if found and start != found[-1].start + len(found[-1].line):
+            if lines and start != lines[-1].start + len(lines[-1].line):
                 break
-            found.append(waiting)
-        for waiting in found:
+            lines.append(waiting)
+        for waiting in lines:
             del self._unknown[waiting.start]
             for request_id in waiting.request_ids:
                 starts = self._starts.get(request_id, [])
@@ -110,17 +110,17 @@ class Answers:
                     starts.remove(waiting.start)
                     if not starts:
                         del self._starts[request_id]
-        return found
+        return lines
 
     def _add_line(self, start: int, line: bytes) -> None:
-        found = self._decoder.decode([line.removesuffix(b"\n")], positions=[start])
-        answers = [one for one in found if not isinstance(one, InputRejected)]
-        at = max((one.at for one in answers), default=-math.inf)
-        ids = tuple(dict.fromkeys(one.request_id for one in answers))
+        decoded = self._decoder.decode([line.removesuffix(b"\n")], positions=[start])
+        answers = [answer for answer in decoded if not isinstance(answer, InputRejected)]
+        at = max((answer.at for answer in answers), default=-math.inf)
+        ids = tuple(dict.fromkeys(answer.request_id for answer in answers))
         self._place_line(Waiting(at, start, line, ids))
 
     def _place_line(self, waiting: Waiting, asked: str | None = None) -> None:
-        """Where a line waits: for its time, or for the first of its requests that is not known.
+        """Have a line wait for the first of its requests that is not known, or for its time.
 
         `asked` is a request that was asked just now.
         """

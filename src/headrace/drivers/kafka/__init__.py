@@ -1,1 +1,1 @@
-"""The worker on Kafka: carries out what a flow wants, with clients."""
+"""The worker on Kafka: clients that carry out the effects of a flow."""

@@ -24,7 +24,7 @@ READ_S = 0.2
 """How long a read waits for requests where there are none."""
 
 WRITE_S_MAX = 10.0
-"""How long brokers may take to have answers; then it is tried again, with a new connection."""
+"""How long brokers may take to accept answers; then it is tried again, with a new connection."""
 
 _RECORDS = msgspec.json.Decoder(ForAnnotators)
 
@@ -32,10 +32,10 @@ _RECORDS = msgspec.json.Decoder(ForAnnotators)
 class KafkaEnd(Connection):
     """Reads all partitions of the requests without a group, and writes answers keyed by request.
 
-    The place is the offset of each partition, in JSON. One behind what the topic still holds, or
-    ahead of its end, is not believed: what is there is read from its beginning, and `faults` says
-    so. `places` are those that were reached. With a `sealer` both topics are sealed. Raises
-    `Unreachable` while the brokers are away.
+    A place is the offsets of all partitions, in JSON. An offset before the first record, or beyond
+    the end, is not believed: that partition is read from its beginning, and `faults` says so.
+    `places` are the offsets reached. With a `sealer` both topics are sealed; `via` is written into
+    answers. Raises `Unreachable` while the brokers are away.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class KafkaEnd(Connection):
         self._run(self._write_answers(answers))
 
     async def _connect(self, stack: AsyncExitStack) -> None:
-        # Without a group it has all partitions, and those that are added; `_seek_places` chooses.
+        # Without a group it reads all partitions, also later ones; `_seek_places` sets offsets.
         reader = make_consumer(self._settings, auto_offset_reset="earliest")
         self._consumer = await start_client(stack, reader)
         self._consumer.subscribe([self._settings.requests])
@@ -72,8 +72,8 @@ class KafkaEnd(Connection):
         ):
             await self._seek_places(places)
         records: list[ForAnnotators] = []
-        found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
-        for tp, held in found.items():
+        by_partition = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
+        for tp, held in by_partition.items():
             for record in held:
                 self.places[tp.partition] = record.offset + 1
                 try:
@@ -118,7 +118,7 @@ class KafkaEnd(Connection):
             self.places[tp.partition] = wanted
 
     def _list_partitions(self) -> set[int]:
-        """The partitions of the requests, as far as the consumer knows; it looks now and then."""
+        """Return the partitions of the requests that the consumer knows; it looks now and then."""
         return {tp.partition for tp in self._consumer.assignment()}
 
     async def _write_answers(self, answers: Sequence[Answer | Withdrawal]) -> None:
@@ -126,13 +126,13 @@ class KafkaEnd(Connection):
         async with asyncio.timeout(WRITE_S_MAX):
             waiting = [
                 await self._producer.send(
-                    topic, self._encode_answer(one), key=one.request_id.encode()
+                    topic, self._encode_answer(answer), key=answer.request_id.encode()
                 )
-                for one in answers
+                for answer in answers
             ]
-        # One that is cancelled would cancel the producer's stop as well.
+        # A send that is cancelled would cancel the producer's stop as well.
         done, late = await asyncio.wait(waiting, timeout=WRITE_S_MAX)
-        for one in done:
-            one.result()
+        for answer in done:
+            answer.result()
         if late:
             raise TimeoutError(f"{len(late)} answers were not taken within {WRITE_S_MAX:g} s")

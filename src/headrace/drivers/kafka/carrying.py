@@ -1,4 +1,4 @@
-"""What a flow asks for, carried out with the clients of a session: one request, its result."""
+"""Carries out the requests of a flow with the clients of a session, and returns their results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from .states import States
 
 
 class Carrier:
-    """Carries out requests. `use` gives it its clients, `consumer` is the group's."""
+    """Carries out requests. `use` sets its clients; `consumer` is the group's.
+
+    Snapshots are loaded and saved, and retrainings run, in `threads`; the events have
+    `partitions_n` partitions.
+    """
 
     consumer: Any
 
@@ -32,14 +36,14 @@ class Carrier:
         self._partitions_n = partitions_n
 
     def use(self, producer: Any, looking: Any, reading: Any) -> None:
-        """A producer, and two consumers without a group: one to look, one to read logs."""
+        """Set the producer, and two consumers without a group: one to look, one to read logs."""
         retrain = retraining_in(self._threads, self._attempt_job)
         self._producer = producer
         self._looker = Reader(looking, retrain)
         self._reader = Reader(reading, retrain)
 
     async def result(self, request: Request) -> Any:
-        """What the request names as its result."""
+        """Carry out a request and return the result that its docstring names."""
         match request:
             case Produce(posts=posts):
                 return [record.offset for record in await send(self._producer, posts)]
@@ -57,12 +61,12 @@ class Carrier:
             with suppress(client.import_extra("aiokafka.errors").KafkaError, TimeoutError):
                 return await asyncio.wait_for(self._looker.look(request.parts), HEARD_S)
             return None
-        found = await self._looker.carry_out(request)
+        by_part = await self._looker.carry_out(request)
         if request.is_of_group:
-            for part, bounds in found.items():
+            for part, bounds in by_part.items():
                 committed = await self.consumer.committed(partition_of(*part))
-                found[part] = bounds._replace(committed=committed)
-        return found
+                by_part[part] = bounds._replace(committed=committed)
+        return by_part
 
     async def _commit_offsets(self, offsets: Mapping[Part, int]) -> str | None:
         changed = {partition_of(*part): offset for part, offset in offsets.items()}
@@ -100,7 +104,7 @@ class Carrier:
 
 
 async def send(producer: Any, posts: Sequence[Any]) -> list[Any]:
-    """Send these, in order, and wait until the brokers have them; what they say of each."""
+    """Send these posts in order; return the brokers' acknowledgements once all have come."""
     futures = [
         await producer.send(
             post.topic,

@@ -1,7 +1,8 @@
 """How every client of Headrace reaches the brokers: addresses, TLS, passwords, and our defaults.
 
-The one place that meets aiokafka's and Faust's options for security, so that no consumer is safe
-while another is not. Clients are returned before they are started; who starts them stops them.
+The one place that sets aiokafka's and Faust's options for security, so that no consumer is safe
+while another is not. Clients are returned before they are started; the caller starts and stops
+them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PASSWORD = "HEADRACE_KAFKA_PASSWORD"
 
 SESSION_S = 10
 HEARTBEAT_S = 1
-"""Also how late a worker learns that another came or went."""
+"""Also how late a worker notices at most that another came or went."""
 
 METADATA_S = 30
 """How late new partitions of the events are noticed at most."""
@@ -47,11 +48,11 @@ BATCH_BYTES_MAX = 131_072
 
 
 class NoBroker(BadInput):
-    """No broker can be spoken to now; it may be another time."""
+    """No broker can be reached now; that may pass."""
 
 
 class Secret(str):
-    """A password that does not show itself where a mapping that holds it is printed."""
+    """A password that is not shown where a mapping with it is printed."""
 
     __slots__ = ()
 
@@ -60,7 +61,7 @@ class Secret(str):
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
-    """Arguments that aiokafka's consumer, producer and admin client share.
+    """Return the arguments that aiokafka's consumer, producer and admin client share.
 
     Raises `BadSettings` for settings that don't fit together, a file that can't be read or a
     password that is missing; no secret is in the text.
@@ -92,7 +93,7 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def faust_credentials(kafka: KafkaSettings) -> Any:
-    """What Faust's setting `broker_credentials` must be; None for plaintext.
+    """Return Faust's setting `broker_credentials`; None for plaintext.
 
     `SASLCredentials` without a context would silently mean plaintext: it has one wherever `tls` is
     set, and `client_options` has refused SASL without `tls` beyond loopback.
@@ -114,7 +115,7 @@ def faust_credentials(kafka: KafkaSettings) -> Any:
 
 
 def faust_brokers(kafka: KafkaSettings) -> list[str]:
-    """What Faust's setting `broker` must be.
+    """Return Faust's setting `broker`.
 
     >>> faust_brokers(KafkaSettings(servers=["127.0.0.1:9092", "[::1]:9093"]))
     ['kafka://127.0.0.1:9092', 'kafka://[::1]:9093']
@@ -123,9 +124,9 @@ def faust_brokers(kafka: KafkaSettings) -> list[str]:
 
 
 def make_producer(kafka: KafkaSettings, **changes: Any) -> Any:
-    """An `AIOKafkaProducer`, not started: all replicas acknowledge, a retry writes nothing twice.
+    """Return an `AIOKafkaProducer`, not started: all replicas acknowledge, retries write once.
 
-    While the brokers are away, `stop` waits for them: give it a deadline.
+    `changes` override its options. While the brokers are away, `stop` waits: give it a deadline.
     """
     options = {
         "acks": "all",
@@ -140,11 +141,11 @@ def make_producer(kafka: KafkaSettings, **changes: Any) -> Any:
 
 
 def make_consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: Any) -> Any:
-    """An `AIOKafkaConsumer`, not started, that commits nothing by itself.
+    """Return an `AIOKafkaConsumer`, not started, that commits nothing by itself.
 
-    With a `group` it shares partitions with the others (`subscribe` it); without one it reads what
-    it is told to (`assign` it). `seek` either: one without a group never
-    chooses a place by itself.
+    With a `group` it shares partitions with the other members: call `subscribe`. Without one it
+    reads the partitions passed to `assign`, from where `seek` puts it: it never chooses a place by
+    itself. `changes` override its options.
     """
     options: dict[str, Any] = {
         "enable_auto_commit": False,
@@ -155,7 +156,7 @@ def make_consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: 
     }
     if group is not None:
         options |= {
-            # It looks for a place before we can name one; `Session` sees where it jumps later.
+            # It looks for a place before we can seek one; the flow notices if it jumps later.
             "auto_offset_reset": "earliest",
             "group_id": group,
             "partition_assignment_strategy": [Steady()],
@@ -170,37 +171,37 @@ def make_consumer(kafka: KafkaSettings, *, group: str | None = None, **changes: 
 
 
 def make_admin(kafka: KafkaSettings, **changes: Any) -> Any:
-    """An `AIOKafkaAdminClient`, not started; it is `close`d, not stopped."""
+    """Return an `AIOKafkaAdminClient`, not started; end it with `close`, not `stop`."""
     kind = import_extra("aiokafka.admin").AIOKafkaAdminClient
     return kind(**client_options(kafka), **(passed_on(kafka, kind) | changes))
 
 
 async def check_brokers(kafka: KafkaSettings) -> None:
-    """Find out whether the brokers can be spoken to, and that none leads us off loopback unsafely.
+    """Check that a broker can be reached, and that none leads us off loopback unsafely.
 
-    The settings know the first addresses only; the brokers there tell the others. Only the first
-    are spoken to here. Raises `NoBroker` with each one's reason, which aiokafka would only log;
-    `BadSettings` if all refuse us or show a certificate that we can't believe, or where brokers on
+    The settings have the first addresses only, whose brokers name the others. Only the first are
+    connected to here. Raises `NoBroker` with the reason of each, which aiokafka would only log;
+    `BadSettings` if all refuse us or show a certificate that we don't trust, or where brokers on
     loopback send their clients away from it without TLS.
     """
     failed = import_extra("aiokafka.errors").KafkaError
     reasons, may_pass = [], False
     for server in kafka.servers:
         try:
-            told = await _brokers_of(kafka, server)
+            brokers = await _brokers_of(kafka, server)
         except (OSError, failed) as error:
             reasons.append(f"{server}: {str(error) or type(error).__name__}")
             is_refusal = isinstance(error, failed) and not error.retriable
             may_pass |= not (is_refusal or isinstance(error, ssl.SSLCertVerificationError))
             continue
-        if not told:
-            # aiokafka takes a token for accepted once it is sent; who was refused is told nothing.
+        if not brokers:
+            # aiokafka takes a token for accepted once it is sent; a refusal is an empty answer.
             is_token = kafka.sasl == "OAUTHBEARER"
-            said = "it does not take our token" if is_token else "it names no broker"
-            reasons.append(f"{server}: {said}")
+            reason = "it does not take our token" if is_token else "it names no broker"
+            reasons.append(f"{server}: {reason}")
             may_pass |= not is_token
             continue
-        beyond = sorted(broker for broker in told if not is_loopback(broker))
+        beyond = sorted(broker for broker in brokers if not is_loopback(broker))
         if beyond and not kafka.tls and (kafka.sasl != "none" or not kafka.allow_plaintext):
             raise BadSettings(
                 f"kafka.tls is false and the broker at {server} sends its clients on to "
@@ -213,7 +214,7 @@ async def check_brokers(kafka: KafkaSettings) -> None:
 
 
 async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
-    """The addresses that the broker at this one tells its clients."""
+    """Return the brokers' addresses as the broker at this one names them to its clients."""
     options = client_options(kafka) | {"request_timeout_ms": ANSWER_MAX_S * 1000}
     del options["bootstrap_servers"]
     host, _, port = server.rpartition(":")
@@ -227,7 +228,7 @@ async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
             import_extra("aiokafka.protocol.metadata").MetadataRequest([])
         )
     except OSError:
-        # Nobody is there who would see it closed.
+        # There is no peer that a close would have to wait for.
         is_open = False
         raise
     finally:
@@ -241,7 +242,7 @@ async def _brokers_of(kafka: KafkaSettings, server: str) -> list[str]:
 
 
 def import_extra(name: str) -> ModuleType:
-    """A module of an optional library. Raises `BadSettings` where the extra is not installed."""
+    """Import a module of an optional library. Raises `BadSettings` if that is not installed."""
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
@@ -253,7 +254,10 @@ def import_extra(name: str) -> ModuleType:
 
 
 def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
-    """TLS 1.2 or later that checks the brokers' certificates and names. Raises `BadSettings`."""
+    """Return a context of TLS 1.2 or later that checks the brokers' certificates and names.
+
+    Raises `BadSettings` for files that can't be used.
+    """
     try:
         context = ssl.create_default_context(cafile=kafka.ca_file or None)
     except OSError as error:
@@ -271,8 +275,8 @@ def tls_context(kafka: KafkaSettings) -> ssl.SSLContext:
 
 
 def _has_no_secret(record: logging.LogRecord) -> bool:
-    said = record.args if isinstance(record.args, tuple) else ()
-    return not any(type(one).__name__.startswith("SaslAuthenticate") for one in said)
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(type(argument).__name__.startswith("SaslAuthenticate") for argument in arguments)
 
 
 def _no_passphrase() -> str:
@@ -287,16 +291,16 @@ def _explain_error(error: OSError) -> str:
 
 
 def read_password(kafka: KafkaSettings) -> Secret:
-    """The password, from its file or the environment, without white space around it.
+    """Return the password, from its file or the environment, without white space around it.
 
     Raises `BadSettings` where there is none.
     """
     if not kafka.password_file:
-        found = os.environ.get(PASSWORD, "").strip()
-        if not found:
+        password = os.environ.get(PASSWORD, "").strip()
+        if not password:
             raise BadSettings(
                 f"kafka.sasl is {kafka.sasl!r} and there is no password; set kafka.password_file, "
                 f"or the environment variable {PASSWORD}"
             )
-        return Secret(found)
+        return Secret(password)
     return Secret(read_secret(kafka.password_file, "kafka.password_file"))

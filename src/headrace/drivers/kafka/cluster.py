@@ -1,7 +1,7 @@
-"""What brokers say about topics and groups, and what is asked of them: create a topic, grow it.
+"""Describes topics and groups, and creates, grows and cuts topics, through aiokafka's admin client.
 
-Knows aiokafka's admin client and its answers, and no topic or group of ours. Asks for all topics at
-once, never for one by name: a broker may create what it is asked about.
+Knows no topic or group of ours. Asks for all topics at once, never for one by name: a broker may
+create what it is asked about.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .client import ANSWER_MAX_S, NoBroker, check_brokers, import_extra, make_ad
 from .reading import partition_of
 
 VISIBLE_MAX_S = 30.0
-"""How long it may take until a topic that was created has a leader for every partition."""
+"""How long a new topic may take to have a leader for every partition."""
 
 _POLL_S = 0.1
 _RULES = ("cleanup.policy", "retention.ms", "retention.bytes")
@@ -28,7 +28,7 @@ _RULES = ("cleanup.policy", "retention.ms", "retention.bytes")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A topic as it is. `rules` are its settings as Kafka names them; None: we may not see them."""
+    """A topic as it is. `rules` are its settings as Kafka names them; None if hidden from us."""
 
     partitions_n: int
     replication: int
@@ -58,9 +58,9 @@ class Member:
 
 @asynccontextmanager
 async def connect_cluster(kafka: KafkaSettings) -> AsyncIterator[Cluster]:
-    """A connection to the brokers.
+    """Connect to the brokers.
 
-    Raises `NoBroker` for what may pass, within the block too, and `BadSettings` for what won't.
+    Raises `NoBroker` for errors that may pass, also within the block, else `BadSettings`.
     """
     await check_brokers(kafka)
     client = make_admin(kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
@@ -85,51 +85,51 @@ class Cluster:
         self._kafka, self._client = kafka, client
 
     async def topics(self) -> dict[str, Found]:
-        """All topics that we may see, by name; without their rules and records."""
-        found = {}
-        for told in await self._client.describe_topics():
-            partitions = told["partitions"]
-            if told["error_code"] or not partitions:
+        """Return all topics that we may see, by name; without their rules and records."""
+        topics = {}
+        for topic in await self._client.describe_topics():
+            partitions = topic["partitions"]
+            if topic["error_code"] or not partitions:
                 continue
-            found[told["topic"]] = Found(
+            topics[topic["topic"]] = Found(
                 partitions_n=len(partitions),
-                replication=min(len(one["replicas"]) for one in partitions),
-                has_leaders=all(one["leader"] >= 0 for one in partitions),
+                replication=min(len(partition["replicas"]) for partition in partitions),
+                has_leaders=all(partition["leader"] >= 0 for partition in partitions),
             )
-        return found
+        return topics
 
     async def create(self, wanted: Iterable[Wanted]) -> None:
         """Create topics; one that another worker created meanwhile is as good.
 
-        Raises `BadSettings` with the reason of each one that can't be created.
+        Raises `BadSettings` with a reason for each topic that can't be created.
         """
         new = import_extra("aiokafka.admin").NewTopic
         topics = [
-            new(one.name, one.partitions_n, one.replication, topic_configs=one.rules)
-            for one in wanted
+            new(topic.name, topic.partitions_n, topic.replication, topic_configs=topic.rules)
+            for topic in wanted
         ]
         if not topics:
             return
         response = await self._client.create_topics(topics)
         errors = import_extra("aiokafka.errors")
         faults = []
-        for name, code, *told in response.topic_errors:
+        for name, code, *messages in response.topic_errors:
             kind = errors.for_code(code)
             if kind in (errors.NoError, errors.TopicAlreadyExistsError):
                 continue
-            reason = (told[0] if told else None) or kind.description
+            reason = (messages[0] if messages else None) or kind.description
             faults.append(f"topic {name} can't be created: {reason} ({kind.message})")
         if faults:
             raise BadSettings(faults)
 
     async def grow(self, name: str, partitions_n: int) -> None:
-        """Give a topic more partitions, unless it has as many. Raises `BadSettings`."""
+        """Grow a topic to this many partitions, unless it has them. Raises `BadSettings`."""
         errors = import_extra("aiokafka.errors")
         more = import_extra("aiokafka.admin").NewPartitions(total_count=partitions_n)
         try:
             await self._client.create_partitions({name: more})
         except errors.InvalidPartitionsError:
-            # Another worker was quicker; who asks again sees how many there are now.
+            # Another worker was quicker; the caller asks again how many there are now.
             return
         except errors.KafkaError as error:
             raise BadSettings(f"topic {name} can't be given more partitions: {error}") from error
@@ -141,7 +141,7 @@ class Cluster:
         await self._client.delete_records(wanted)
 
     async def visible(self, expected: dict[str, int]) -> dict[str, Found]:
-        """All topics, as soon as those that are expected have so many partitions, all with leaders.
+        """Return all topics once those `expected` have as many partitions, all with leaders.
 
         Raises `NoBroker` if that takes too long.
         """
@@ -165,7 +165,7 @@ class Cluster:
             await asyncio.sleep(_POLL_S)
 
     async def rules(self, names: Collection[str]) -> dict[str, dict[str, str]]:
-        """How topics keep their records, by name; without those whose rules we may not see."""
+        """Return how topics keep their records, by name; without topics that hide it from us."""
         if not names:
             return {}
         kinds = import_extra("aiokafka.admin.config_resource")
@@ -173,50 +173,50 @@ class Cluster:
             kinds.ConfigResource(kinds.ConfigResourceType.TOPIC, name, dict.fromkeys(_RULES))
             for name in names
         ]
-        found = {}
+        rules = {}
         for response in await self._client.describe_configs(asked):
             for code, _, _, name, entries in response.resources:
                 if not code:
-                    found[name] = {key: value for key, value, *_ in entries}
-        return found
+                    rules[name] = {key: value for key, value, *_ in entries}
+        return rules
 
     async def members(self, group: str) -> list[Member]:
-        """Who is in a consumer group now; nobody where there is no such group."""
+        """Return the members of a consumer group now; none where there is no such group."""
         errors = import_extra("aiokafka.errors")
         kind = import_extra("aiokafka.coordinator.protocol").ConsumerProtocolMemberAssignment
-        found = []
+        members = []
         for response in await self._client.describe_consumer_groups([group]):
-            for told in response.groups:
-                failed = errors.for_code(told[0])
+            for description in response.groups:
+                failed = errors.for_code(description[0])
                 if failed is errors.GroupIdNotFound:
                     continue
                 if failed is not errors.NoError:
                     raise failed(f"the group {group} can't be described")
-                for _, name, host, _, share, *_ in told[5]:
-                    its = kind.decode(share).assignment if share else []
-                    partitions = {topic: sorted(numbers) for topic, numbers in its}
-                    found.append(Member(name, host.lstrip("/"), partitions))
-        return found
+                for _, name, host, _, share, *_ in description[5]:
+                    assigned = kind.decode(share).assignment if share else []
+                    partitions = {topic: sorted(numbers) for topic, numbers in assigned}
+                    members.append(Member(name, host.lstrip("/"), partitions))
+        return members
 
     async def committed(self, group: str) -> dict[Any, int]:
-        """The offsets that a group committed, by partition; without those it never committed."""
-        found = await self._client.list_consumer_group_offsets(group)
-        return {tp: one.offset for tp, one in found.items() if one.offset >= 0}
+        """Return the offsets that a group committed, by partition, where it ever did."""
+        offsets = await self._client.list_consumer_group_offsets(group)
+        return {tp: committed.offset for tp, committed in offsets.items() if committed.offset >= 0}
 
     async def records(self, partitions: dict[str, int]) -> dict[str, int]:
-        """How many records topics hold, by name, from the numbers of their partitions."""
+        """Return how many records topics hold, by name, given the numbers of their partitions."""
         pair = import_extra("aiokafka").TopicPartition
-        asked = [pair(name, i) for name, n in partitions.items() for i in range(n)]
-        if not asked:
+        tps = [pair(name, i) for name, n in partitions.items() for i in range(n)]
+        if not tps:
             return {}
         reader = make_consumer(self._kafka, request_timeout_ms=ANSWER_MAX_S * 1000)
         try:
             await reader.start()
-            first = await reader.beginning_offsets(asked)
-            last = await reader.end_offsets(asked)
+            first = await reader.beginning_offsets(tps)
+            last = await reader.end_offsets(tps)
         finally:
             await reader.stop()
         counted = dict.fromkeys(partitions, 0)
-        for one in asked:
-            counted[one.topic] += last[one] - first[one]
+        for tp in tps:
+            counted[tp.topic] += last[tp] - first[tp]
         return counted

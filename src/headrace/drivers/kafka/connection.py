@@ -1,4 +1,4 @@
-"""Clients for a program that is not asynchronous: opened when needed, and anew after a fault."""
+"""Clients for a program that is not asynchronous: opened when needed, and again after a fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Connection(ABC):
-    """A loop of its own and the clients in it, which `_connect` starts."""
+    """An event loop of its own and the clients in it, which `_connect` starts."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -27,12 +27,12 @@ class Connection(ABC):
 
     @abstractmethod
     async def _connect(self, stack: AsyncExitStack) -> None:
-        """Start the clients; they end with the stack."""
+        """Start the clients; the stack stops them."""
 
     def _run(self, act: Coroutine[Any, Any, T]) -> T:
-        """What an act gives, with clients that are there.
+        """Connect if need be, run a coroutine and return its result.
 
-        Raises `Unreachable` while the brokers are away, `BadInput` for what won't pass.
+        Raises `Unreachable` while the brokers are away, `BadInput` for a fault that won't pass.
         """
         return self._runner.run(self._reached(act))
 

@@ -1,7 +1,8 @@
-"""The beginning of the logs that states are made of, deleted up to where these were saved.
+"""Deletes the beginning of the logs that states are made of, up to where these were saved.
 
-A training log is the model, and a desk's log its requests: what snapshots stand behind is needed no
-more, and holds persons who were erased. Afterwards the snapshots are what nothing else holds.
+A training log is the model, and a desk's log its requests: records before the newest snapshots are
+needed no more, and may name persons who were erased. Afterwards that state is in the snapshots
+alone.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from .topics import ensure_topics
 
 
 async def places_to_cut(settings: Settings, states: States) -> dict[Part, int]:
-    """Up to where the training log and the desks' logs may be cut: where all newest snapshots are.
+    """Return up to where the training log and the desks' logs may be cut: to the newest snapshots.
 
-    Raises `BadInput` where a part has none, `NoBroker` and `BadSettings` as `ensure`.
+    Raises `BadInput` where a part has none, `NoBroker` and `BadSettings` as `ensure_topics`.
     """
     kafka = settings.kafka
     events = (await ensure_topics(settings, create=False))[0].found

@@ -1,4 +1,4 @@
-"""What a worker can outlive by connecting again, and what ends it: in one sentence, with advice."""
+"""Which errors a worker outlives by connecting again, and which end it, with advice on each."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ ADVICE = {
     "KafkaConfigurationError": "check [kafka]",
     "IllegalArgumentError": "check [kafka]",
 }
-"""By the name of aiokafka's error: those that no other connection is free of."""
+"""Advice by the name of aiokafka's error, for errors that every new connection would meet again."""
 
 
 def passes(error: BaseException) -> bool:
-    """Whether another session may be free of this."""
+    """Whether another session may be free of this error."""
     if isinstance(error, client.import_extra("aiokafka.errors").KafkaError):
         return type(error).__name__ not in ADVICE
     return isinstance(error, client.NoBroker | FencedError | GrownError | OSError | TimeoutError)
 
 
 def find_lasting(error: BaseException) -> BaseException | None:
-    """What of this does not pass, as whoever runs the worker should read it; None if all does."""
+    """Return the part of an error that does not pass, worded for an operator; None if all does."""
     if isinstance(error, BaseExceptionGroup):
         rest = error.split(passes)[1]
-        found = None if rest is None else _unwrap_error(rest)
+        lasting = None if rest is None else _unwrap_error(rest)
     else:
-        found = None if passes(error) else error
-    advice = ADVICE.get(type(found).__name__)
-    if found is None or advice is None:
-        return found
-    return BadInput(f"{type(found).__name__}: {found}: {advice}")
+        lasting = None if passes(error) else error
+    advice = ADVICE.get(type(lasting).__name__)
+    if lasting is None or advice is None:
+        return lasting
+    return BadInput(f"{type(lasting).__name__}: {lasting}: {advice}")
 
 
 def _unwrap_error(error: BaseException) -> BaseException:
@@ -69,10 +69,10 @@ def _unwrap_error(error: BaseException) -> BaseException:
 
 
 def kind_of(error: BaseException) -> str:
-    """Why a session ended, for counting: the first reason of a group.
+    """Return why a session ended, for counting: the first reason in a group.
 
-    `brokers` said no, the `network` or a disk did, another worker wrote to our journal (`fenced`),
-    or the events have more `partitions`.
+    `brokers` refused, the `network` or a disk failed, another worker wrote to our journal
+    (`fenced`), or the events have more `partitions`.
     """
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
@@ -85,7 +85,7 @@ def kind_of(error: BaseException) -> str:
 
 
 def reasons_of(error: BaseException) -> str:
-    """The reasons in an error or a group, each once."""
+    """Return the reasons in an error or a group, each once, as text."""
     if not isinstance(error, BaseExceptionGroup):
         return f"{type(error).__name__}: {error}"
     return "; ".join(dict.fromkeys(map(reasons_of, error.exceptions)))

@@ -1,4 +1,4 @@
-"""A session's place in its consumer group: what it is given and what is taken, told to its flow."""
+"""A session's place in its consumer group: passes on to the flow what is assigned and revoked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from .reading import start_client
 
 
 class GroupConsumer:
-    """The group's `consumer`, once it is made. `tell` tells the flow one input."""
+    """Joins and leaves the group; its `consumer` is made by `join`.
+
+    `carrier` looks up offsets, the events have `events_partitions_n` partitions, and `tell` passes
+    the flow one input.
+    """
 
     consumer: Any
 
@@ -35,7 +39,7 @@ class GroupConsumer:
         self._released = asyncio.Event()
 
     async def join(self, stack: AsyncExitStack) -> None:
-        """Take part in the group until the stack is closed."""
+        """Join the group, until the stack is closed."""
         kafka = self._kafka
         self.consumer = client.make_consumer(kafka, group=kafka.group)
         self._carrier.consumer = self.consumer
@@ -47,25 +51,25 @@ class GroupConsumer:
         self.is_joined = True
 
     def leave(self) -> None:
-        """From here on nothing is given or taken."""
+        """Ignore whatever is assigned or revoked from now on."""
         self._is_over = True
-        # Nobody will say so any more.
+        # The flow will not release anything any more.
         self.release()
 
     def release(self) -> None:
-        """The flow has let go of what was taken."""
+        """Note that the flow has given up what was revoked."""
         self._released.set()
 
     async def revoked(self) -> None:
-        """The group shares out anew when this returns."""
+        """Have the flow give up its partitions; the group reassigns when this returns."""
         if not self._is_over:
             self._released.clear()
             await self._tell(Revoked())
             await self._released.wait()
 
     async def assigned(self, tps: set[Any]) -> None:
-        """What is ours from now on."""
-        if self._is_over:  # The consumer leaves the group last, and hears it share out anew.
+        """Pass on which partitions are ours from now on."""
+        if self._is_over:  # The consumer leaves the group last, and still sees a rebalance.
             return
         kafka, parts = self._kafka, tuple(sorted(Part(*tp) for tp in tps))
         routed = tuple(part for part in parts if part.topic in (kafka.answers, kafka.drift))
@@ -77,13 +81,13 @@ class GroupConsumer:
         bounds = await self._carrier.result(Look(journals))
         routes = await self._carrier.result(Look(routed, is_of_group=True))
         ends = {part.partition: found.end for part, found in bounds.items()}
-        # It may have ended while the brokers were asked.
+        # The session may have ended while the brokers were asked.
         if not self._is_over:
             await self._tell(Assigned(parts, routes, ends))
 
 
 def _make_listener(group: GroupConsumer) -> Any:
-    """Its ears, as aiokafka wants them."""
+    """Return the group's listener, of the class that aiokafka wants."""
     base = client.import_extra("aiokafka").ConsumerRebalanceListener
 
     class Listener(base):  # type: ignore[misc, valid-type]  # its base is known at run time only

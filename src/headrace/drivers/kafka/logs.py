@@ -1,6 +1,6 @@
 """Log lines of a worker: for people, or one JSON object a line; to standard error.
 
-A line says when, how bad, who and what. Nothing of a setting that holds a secret is ever logged:
+A line has its time, level, logger and message. No setting that holds a secret is ever logged: a
 `client.Secret` does not show itself, and no other module has one.
 """
 
@@ -21,7 +21,7 @@ QUIET = ("aiokafka", "faust", "mode", "kafka")
 SELDOM_S = 30.0
 KIND_LENGTH = 40
 KINDS_MAX = 1_000
-"""Kinds of lines that are told apart; at the limit all are forgotten, and pass once more."""
+"""How many kinds of lines are told apart; at the limit all are forgotten, and pass once more."""
 
 
 class JsonLines(logging.Formatter):
@@ -41,7 +41,7 @@ class JsonLines(logging.Formatter):
 
 
 class Seldom(logging.Filter):
-    """Lets each kind of line of a library pass once in a while: an outage has thousands of them."""
+    """Lets each kind of line of a library pass once in `SELDOM_S`: an outage has thousands."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Seldom(logging.Filter):
 
 
 class Noted(logging.Handler):
-    """Warnings and worse as sentences for whoever shows them."""
+    """Passes the messages of warnings and worse to `note`."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         super().__init__(logging.WARNING)

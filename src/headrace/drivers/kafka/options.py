@@ -1,4 +1,4 @@
-"""What `[kafka]` passes through to aiokafka: options of its clients, and the user's own tokens."""
+"""What `[kafka]` passes on to aiokafka: options of its clients, and the user's own tokens."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...importing import SAID_MAX, imported
 from ...settings.kafka import DEPENDED_ON, SET_HERE, KafkaSettings
 
 OF_GROUPS = ("group_instance_id",)
-"""Options of a consumer that mean nothing without a group, or two members would share them."""
+"""Options for the group's consumer alone: others have no group, or would pose as that member."""
 
 
 def passed_on(kafka: KafkaSettings, client: type, *, is_member: bool = False) -> dict[str, Any]:
-    """Those of `kafka.options` that this class of aiokafka's takes.
+    """Return those of `kafka.options` that this class of aiokafka takes.
 
     `is_member`: it is the consumer of the group. Raises `BadSettings` for a name that no client
     knows, with the nearest one that may be set.
@@ -32,7 +32,7 @@ def passed_on(kafka: KafkaSettings, client: type, *, is_member: bool = False) ->
 
 
 def _check_names(kafka: KafkaSettings) -> None:
-    """Every name must be of one of the clients."""
+    """Raise `BadSettings` for options that none of the clients has."""
     aiokafka, admin = import_module("aiokafka"), import_module("aiokafka.admin")
     clients = (aiokafka.AIOKafkaConsumer, aiokafka.AIOKafkaProducer, admin.AIOKafkaAdminClient)
     known = {name for client in clients for name in inspect.signature(client).parameters}
@@ -47,22 +47,22 @@ def _check_names(kafka: KafkaSettings) -> None:
 
 
 def token_provider(kafka: KafkaSettings) -> Any:
-    """What aiokafka and Faust ask for a token at every connection. Raises `BadSettings`."""
+    """Return what aiokafka and Faust ask for a token at every connection. Raises `BadSettings`."""
     function = imported("kafka.token", kafka.token)
 
     class Provider(import_module("aiokafka.abc").AbstractTokenProvider):  # type: ignore[misc]
         async def token(self) -> str:
             try:
-                found = await asyncio.to_thread(function)
+                token = await asyncio.to_thread(function)
             except Exception as error:
-                # A function of somebody else's may fail in any way; it must not show the token.
+                # The user's function may fail in any way; the error must not show the token.
                 text = f"{type(error).__name__}: {error}"[:SAID_MAX]
                 raise BadSettings(f"kafka.token is {kafka.token!r}, which failed: {text}") from None
-            if not isinstance(found, str) or not found:
+            if not isinstance(token, str) or not token:
                 raise BadSettings(
-                    f"kafka.token is {kafka.token!r}, which gave {type(found).__name__}; must give "
+                    f"kafka.token is {kafka.token!r}, which gave {type(token).__name__}; must give "
                     "a token as text"
                 )
-            return found
+            return token
 
     return Provider()

@@ -1,4 +1,4 @@
-"""Orders of people beside workers on Kafka: placed among the answers, and what became of them."""
+"""Places people's orders to workers on Kafka among the answers, and reads what became of them."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from .reading import QUICK, Reader, retraining_in, start_client
 T = TypeVar("T")
 
 BACK_S = 7 * 86_400
-"""How far back an order is looked for that was placed before."""
+"""How far back to look for an order that was placed before."""
 
 WRITE_S_MAX = 10.0
 
 
 class KafkaOrders(Connection):
-    """Places orders and says what became of them. Not for two threads at once.
+    """Places orders and reads what became of them. Not for two threads at once.
 
     Raises `Unreachable` while the brokers are away.
     """
@@ -43,13 +43,13 @@ class KafkaOrders(Connection):
         super().__init__(settings)
         self._sealer = sealer
         self._told = OrdersTold(settings, int(1_000 * (time.time() - BACK_S)))
-        # On their way to the training log, which is asked first.
+        # Orders on their way to the training log, which is read first.
         self._placed = Orders()
         self._reader: Reader
         self._producer: Any = None
 
     def place(self, order: Order) -> bool:
-        """Order; false if one of its kind with its key was carried out in the last seven days.
+        """Place an order; return false if its kind and key are known from the last seven days.
 
         When this returns all replicas in sync have it. Raises `BadSettings` for an order that could
         not be carried out.
@@ -59,7 +59,7 @@ class KafkaOrders(Connection):
         return self._run(self._place_order(order))
 
     def found(self, order: Order) -> dict[str, Any] | None:
-        """What is known of the order of this kind with this key; see `RoundOutcomes.round`."""
+        """Return what is known of the order of this kind and key; see `RoundOutcomes.round`."""
         return self._run(self._find_order(order))
 
     async def _connect(self, stack: AsyncExitStack) -> None:
@@ -69,29 +69,31 @@ class KafkaOrders(Connection):
         self._producer = await start_client(stack, make_producer(self._settings))
 
     def labelled_requests(self, is_wanted: Callable[[LabelSettled], bool]) -> set[str]:
-        """The requests with a label that the training log has, less those erased since."""
+        """Return the requests with wanted labels in the training log, less those erased since."""
         routine = labelled_requests(Part(self._settings.training, 0), is_wanted)
         return self._run(self._read_logs(routine))
 
     def event_ends(self) -> dict[int, int]:
-        """Where each partition of the events ends."""
+        """Return where each partition of the events ends."""
         return self._run(self._event_ends())
 
     async def _event_ends(self) -> dict[int, int]:
         topic = self._settings.events
-        # Not there before it was asked for.
+        # The producer knows the partitions only after it was first asked for them.
         await self._producer.partitions_for(topic)
         numbers = await self._producer.partitions_for(topic)
         parts = tuple(Part(topic, number) for number in sorted(numbers))
         bounds = await self._reader.look(parts)
-        return {part.partition: found.end for part, found in bounds.items()}
+        return {part.partition: part_bounds.end for part, part_bounds in bounds.items()}
 
     async def _find_order(self, order: Order) -> dict[str, Any] | None:
-        told = await self._find_erasure(order)
-        return {"state": "ordered"} if told is None and name_of(order) in self._placed else told
+        outcome = await self._find_erasure(order)
+        return (
+            {"state": "ordered"} if outcome is None and name_of(order) in self._placed else outcome
+        )
 
     async def _find_erasure(self, order: Order) -> dict[str, Any] | None:
-        """An erasure is known when every desk has passed it on, and told when all shards say so."""
+        """Return what is known of an order; an erasure is over once all desks and shards are."""
         if not isinstance(order, ErasureOrdered):
             return await self._read_logs(self._told.read(name_of(order)))
         desks = range(self._settings.desk_partitions)

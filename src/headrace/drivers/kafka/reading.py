@@ -1,4 +1,4 @@
-"""What flows and routines ask of logs, carried out with one consumer without a group."""
+"""Carries out what flows and routines ask of logs, with one consumer without a group."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .client import import_extra
 from .topic_ids import topic_ids
 
 QUICK: dict[str, Any] = {"fetch_max_wait_ms": 20}
-"""Options of a consumer that reads logs to their ends: what is asked behind a fetch that waits for
-records is answered when that is over, half a second later unless told otherwise."""
+"""Options of a consumer that reads logs to their ends: a request behind a fetch that waits for
+records is answered when that fetch is over, by default half a second later."""
 
 READ_MAX = 2_000
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def partition_of(topic: str, partition: int) -> Any:
-    """aiokafka's name for a partition."""
+    """Return a partition as aiokafka's `TopicPartition`."""
     return import_extra("aiokafka").TopicPartition(topic, partition)
 
 
@@ -33,7 +33,7 @@ class Reader:
     """Carries out `Look`, `Find` and `Read`, one at a time, and `Retrain` beside them.
 
     The consumer is started by the caller and used by nobody else. `retrain` runs a retraining
-    elsewhere than in the loop; `on_read` is told how many records were read.
+    outside the event loop; `on_read` is called with how many records were read.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Reader:
         self._places: dict[Part, int] = {}
 
     async def run(self, routine: Routine[T]) -> T:
-        """Take a routine to its end."""
+        """Run a routine to its end, and return its value."""
         result: Any = None
         while True:
             try:
@@ -61,10 +61,10 @@ class Reader:
             result = await self.carry_out(request)
 
     async def carry_out(self, request: Look | Find | Read | Retrain) -> Any:
-        """The result that the request names."""
+        """Carry out a request and return the result that its docstring names."""
         if isinstance(request, Retrain):
-            found: tuple[Challenger | None, str | None] = await self._retrain(request.job)
-            return found
+            result: tuple[Challenger | None, str | None] = await self._retrain(request.job)
+            return result
         async with self._turn:
             match request:
                 case Look(parts=parts):
@@ -75,7 +75,7 @@ class Reader:
                     return await self._read_records(part, start, stop)
 
     async def look(self, parts: tuple[Part, ...]) -> dict[Part, Bounds]:
-        """Where these begin and end."""
+        """Return where these parts begin and end, and the ids of their topics."""
         tps = [partition_of(*part) for part in parts]
         if not tps:
             return {}
@@ -90,10 +90,10 @@ class Reader:
     async def _find_offsets(self, parts: tuple[Part, ...], since_ms: int) -> dict[Part, int]:
         tps = [partition_of(*part) for part in parts]
         self._assign_partitions(tps)
-        found = await self._consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
+        offsets = await self._consumer.offsets_for_times(dict.fromkeys(tps, since_ms))
         ends = await self._consumer.end_offsets(tps)
         return {
-            part: found[tp].offset if found[tp] is not None else ends[tp]
+            part: offsets[tp].offset if offsets[tp] is not None else ends[tp]
             for part, tp in zip(parts, tps, strict=True)
         }
 
@@ -107,29 +107,29 @@ class Reader:
         self._places[part] = -1
         records: list[Any] = []
         while not records and await self._consumer.position(tp) < stop:
-            found = await self._consumer.getmany(tp, timeout_ms=1_000, max_records=READ_MAX)
-            records = found.get(tp, [])
+            by_partition = await self._consumer.getmany(tp, timeout_ms=1_000, max_records=READ_MAX)
+            records = by_partition.get(tp, [])
         self._on_read(len(records))
-        # What was read ahead must not keep the others of this process waiting.
+        # With records read ahead nothing above waits: other tasks must have their turn.
         await asyncio.sleep(0)
         place: int = await self._consumer.position(tp)
         self._places[part] = place
         return records, place
 
     def _assign_partitions(self, tps: list[Any]) -> None:
-        """Read these, and no others: a place that was read up to is none any more."""
+        """Read these partitions and no others; forget the places that were reached."""
         self._consumer.assign(tps)
         self._places = {}
 
     def rest(self) -> None:
-        """Read nothing ahead, until something is asked for again."""
+        """Stop reading ahead, until records are asked for again."""
         if self._places and not self._turn.locked():
             self._consumer.unsubscribe()
             self._places = {}
 
 
 def retraining_in(threads: Any, call: Callable[[RetrainJob], Any] = attempt) -> Callable[..., Any]:
-    """What a `Reader` wants to run retraining with: in a thread of these."""
+    """Return a `Reader`'s `retrain`, which runs retrainings in one of these threads."""
 
     async def retrain(job: RetrainJob) -> Any:
         return await asyncio.get_running_loop().run_in_executor(threads, call, job)
@@ -138,19 +138,19 @@ def retraining_in(threads: Any, call: Callable[[RetrainJob], Any] = attempt) -> 
 
 
 async def start_client(stack: AsyncExitStack, asleep: Any) -> Any:
-    """A client, started, and stopped with the stack, in good time even if no broker answers."""
+    """Start a client; the stack stops it, within `STOP_S_MAX` even if no broker answers."""
 
     async def stopped() -> None:
         try:
             await asyncio.wait_for(asleep.stop(), STOP_S_MAX)
         except TimeoutError:
-            # A producer still waits to send what nobody will take; a consumer has let go already.
+            # A producer still waits to send records; a consumer has closed its connections already.
             if (sender := getattr(asleep, "_sender", None)) is not None:
                 with suppress(asyncio.CancelledError):
                     await sender.close()
                 await asleep.client.close()
         except asyncio.CancelledError:
-            # A consumer cancels its fetches, and one that waits to try again lets that out.
+            # A consumer cancels its fetches; one that waits to try again raises that here.
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise

@@ -1,9 +1,9 @@
-"""All state made again from the logs alone, and compared with what was saved; `headrace rebuild`.
+"""`headrace rebuild`: makes all state again from the logs alone, and compares it with snapshots.
 
-The training log from its first entry, every desk from its log, every shard from its journal, events
-and the training log. At the place where the newest snapshot of a part stands both must be the same,
-bit for bit; then it goes on to the end of the logs. Nothing is sent, no offset is moved. How it is
-shown and asked for is in `rebuilding`.
+The training log is folded from its first entry, every desk from its log, every shard from its
+journal, events and the training log. Where the newest snapshot of a part stands both must be the
+same, bit for bit; then the part goes on to the end of the logs. Nothing is sent, no offset is
+moved. The command is in `rebuilding`.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ from .states import States
 
 EQUAL, UNSAVED, CUT, DIFFERS = "equal", "no snapshot", "cut", "DIFFERS"
 SHOWN_MAX = 3
-"""Differences told of one part."""
+"""How many differences of one part are shown."""
 
 
 @dataclass(slots=True)
 class Part:
-    """What came of one part: `training`, `desk-0`, `shard-3`.
+    """The result for one part: `training`, `desk-0`, `shard-3`.
 
     `verdict` is `equal`, `no snapshot`, `cut` (it differs, and retention deleted what it follows
-    from) or `DIFFERS`; `told` says more. `is_written`: what was made is the newest snapshot now.
+    from) or `DIFFERS`; `told` has sentences that say more. `records_n` were read in `took_s`
+    seconds. `is_written`: the state made again is the newest snapshot now.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Part:
 
 
 class Counted:
-    """A consumer that tells how many records it read."""
+    """A consumer that counts the records it reads, and calls `on_read` with each number."""
 
     def __init__(self, consumer: Any, on_read: Callable[[int], None]) -> None:
         self._consumer = consumer
@@ -67,18 +68,18 @@ class Counted:
         return getattr(self._consumer, name)
 
     async def getmany(self, *tps: Any, **limits: Any) -> Mapping[Any, list[Any]]:
-        """As the consumer's own."""
-        found: Mapping[Any, list[Any]] = await self._consumer.getmany(*tps, **limits)
-        read_n = sum(map(len, found.values()))
+        """Read as the consumer does, and count."""
+        by_partition: Mapping[Any, list[Any]] = await self._consumer.getmany(*tps, **limits)
+        read_n = sum(map(len, by_partition.values()))
         self.records_n += read_n
         self._on_read(read_n)
-        return found
+        return by_partition
 
 
 class Once(ThreadPoolExecutor):
-    """A thread that runs each retraining once: every shard comes by the same ones again.
+    """A thread that runs each retraining once, as every shard needs the same ones again.
 
-    Beyond `KEPT_MAX` retrainings they are run again, so that memory stays bounded.
+    Retrainings beyond the first `KEPT_MAX` are run each time, so that memory stays bounded.
     """
 
     KEPT_MAX = 200
@@ -88,21 +89,22 @@ class Once(ThreadPoolExecutor):
         self._kept: dict[int, Any] = {}
 
     def submit(self, call: Callable[..., Any], /, job: RetrainJob) -> Future[Any]:  # type: ignore[override]  # nothing else is run here
-        """As a pool's own, for `retrain` and its job."""
+        """Submit a retraining and its job, as a pool does."""
         return super().submit(self._run, call, job)
 
     def _run(self, call: Callable[..., Any], job: RetrainJob) -> Any:
         if job.job_id not in self._kept and len(self._kept) < self.KEPT_MAX:
             self._kept[job.job_id] = call(job)
-        # Who adopts a challenger goes on teaching it.
+        # A log that adopts a challenger goes on teaching it.
         return copy.deepcopy(self._kept[job.job_id]) if job.job_id in self._kept else call(job)
 
 
 class Rebuild:
     """Makes parts again, one after the other, with a consumer that nobody else uses.
 
-    With `is_writing`, which needs the group to be empty, what was made is saved where the snapshot
-    differs, is missing or is older. `committed` has the group's offsets, by partition.
+    Retrainings run in `threads`; the events have `partitions_n` partitions, and `committed` has the
+    group's offsets, by partition. With `is_writing`, which needs the group to be empty, the state
+    made again is saved where the snapshot differs, is missing or is older.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class Rebuild:
         self._decoder = decoder_of(settings)
 
     async def training(self) -> Part:
-        """The training log's state."""
+        """Make the training log's state again."""
         part = self._begin_part("training")
         saved, position = self._states.training()
         tp = LogPart(self._kafka.training, 0)
@@ -148,25 +150,25 @@ class Rebuild:
         return self._finish_part(part)
 
     async def desk(self, number: int) -> Part:
-        """One desk. What it says of entries after the committed one may not be said yet: a
-        snapshot must not stand behind that.
+        """Make one desk again. Its outputs for entries after the group's offset may not be sent:
+        a snapshot must not stand beyond that.
         """
         part = self._begin_part(f"desk-{number}")
         saved = self._states.desk(number)
         tp = LogPart(self._kafka.desk, number)
         tapes, end = await self._tapes_of(tp)
         if saved.position > end:
-            told = f"{tp.topic}, partition {number}, ends at {end}"
+            end_told = f"{tp.topic}, partition {number}, ends at {end}"
             return self._finish_part(
-                _mark_beyond(part, f"{told}, and the snapshot stands at {saved.position}")
+                _mark_beyond(part, f"{end_told}, and the snapshot stands at {saved.position}")
             )
         desk, blob = PartitionDesk(self._settings, number), b""
         arrived = min(end, self._committed.get(tp, 0))
         for stop in sorted({saved.position, arrived, end}):
             await self._reader.run(_fold_desk(desk, tapes, tp, stop))
             if stop == saved.position:
-                found = differences(desk.state, saved.state)
-                _judge_part(part, stop > 0, found, _describe_cut(tp, tapes.lost[tp]))
+                differing = differences(desk.state, saved.state)
+                _judge_part(part, stop > 0, differing, _describe_cut(tp, tapes.lost[tp]))
             if stop == arrived:
                 blob = desk.freeze()
         if self._is_to_write(part, arrived > saved.position):
@@ -176,7 +178,7 @@ class Rebuild:
         return self._finish_part(part)
 
     async def shard(self, number: int) -> Part:
-        """One shard. A snapshot may stand where all that was decided before is known to be sent."""
+        """Make one shard again. A snapshot may only stand where everything before is known sent."""
         part = self._begin_part(f"shard-{number}")
         saved = self._states.shard(number, self._partitions_n)
         chain = await self._reader.run(chain_of(self._settings, number))
@@ -202,9 +204,10 @@ class Rebuild:
     async def _walk_chain(
         self, part: Part, chain: Chain, saved: Saved | None, cut: str
     ) -> tuple[bytes, bytes, dict[str, int | str]] | None:
-        """The shard from its first step to its last, judged at the snapshot.
+        """Make the shard from its first step to its last, and judge it at the snapshot.
 
-        What may be written: the shard, the training log, where both stand; None before a step.
+        Returns what may be saved: the shard, the training log, and where both stand; None without a
+        step whose outputs all arrived.
         """
         positions = saved[2] if saved is not None and "rules" in saved[2] else None
         shard, log, _ = make_unborn(self._settings, chain.partition, self._partitions_n)
@@ -213,9 +216,9 @@ class Rebuild:
         for stop in sorted({at, chain.done, chain.last}):
             recovery = Recovery(self._settings, self._decoder, part.told.append)
             again = recovery.run(shard, log, writer=writer, until=stop)
-            found = await self._reader.run(again)
-            shard, log, writer = found.shard, found.log, found.writer
-            differing.add(found.differences)
+            recovered = await self._reader.run(again)
+            shard, log, writer = recovered.shard, recovered.log, recovered.writer
+            differing.add(recovered.differences)
             if stop == chain.done and shard.journal >= 0:
                 written = (shard.freeze(), freeze_log(log), shard.places(shard.training, writer))
             if stop == at and saved is not None and positions is not None:
@@ -228,7 +231,7 @@ class Rebuild:
         return written
 
     async def _find_bounds(self, number: int) -> tuple[dict[Any, int], dict[Any, int]]:
-        """Where the logs that a shard follows from begin, and where they end."""
+        """Return where the logs that a shard follows from begin, and where they end."""
         tps = [partition_of(self._kafka.events, number), partition_of(self._kafka.training, 0)]
         first = await self._consumer.beginning_offsets(tps)
         return first, await self._consumer.end_offsets(tps)
@@ -236,7 +239,7 @@ class Rebuild:
     def _explain_impossible(
         self, chain: Chain, end: Mapping[Any, int], positions: Mapping[str, int | str]
     ) -> str:
-        """Why these logs can't be those that the shard was made from; empty if they can."""
+        """Say why these logs can't be those that the shard was made from; empty if they can."""
         known = {
             partition_of(self._kafka.events, chain.partition): chain.stop,
             partition_of(self._kafka.training, 0): max(chain.training, int(positions["training"])),
@@ -249,7 +252,7 @@ class Rebuild:
         )
 
     def _explain_missing(self, chain: Chain, first: Mapping[Any, int]) -> str:
-        """What retention deleted that the shard follows from; empty if nothing."""
+        """Say what retention deleted of the logs that the shard follows from; empty if nothing."""
         events = partition_of(self._kafka.events, chain.partition)
         training = partition_of(self._kafka.training, 0)
         needed = first[events] if chain.starts_at is None else chain.starts_at
@@ -263,18 +266,18 @@ class Rebuild:
     # ----------------------------------------------------------------------------------- parts
 
     async def _tapes_of(self, tp: LogPart) -> tuple[Tapes, int]:
-        """A partition from its beginning, and where it ends."""
+        """Return a tape of a partition from its beginning, and where it ends."""
         tapes = Tapes({tp: 0})
         await self._reader.run(tapes.begin())
         return tapes, tapes.ends[tp]
 
     def _is_to_write(self, part: Part, is_further: bool) -> bool:
-        """A cut state is never better than what was saved."""
+        """Whether to save a part; a state from a cut log is never better than what was saved."""
         is_wanted = part.verdict == DIFFERS or is_further
         return self._is_writing and is_wanted and part.verdict != CUT
 
     def _clear_snapshots(self, part: Part) -> None:
-        """What differs is removed: it may stand further on, and would be taken for the newest."""
+        """Remove snapshots that differ: one may stand further on, and be taken for the newest."""
         if part.verdict == DIFFERS:
             self._states.clear(part.name)
 
@@ -297,8 +300,8 @@ def _compare_states(shard: PartitionShard, log: TrainingLog, saved: Saved) -> li
     for name, mine in (("journal", shard.journal), ("events", shard.position)):
         if mine != positions[name]:
             return [Difference(f"position in {name}", str(mine), str(positions[name]))]
-    found = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
-    return found or differences(log, their_log)
+    differing = differences((shard.shard.schema, shard.shard), (theirs.shard.schema, theirs.shard))
+    return differing or differences(log, their_log)
 
 
 def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Routine[None]:
@@ -312,7 +315,7 @@ def _fold_desk(desk: PartitionDesk, tapes: Tapes, tp: LogPart, stop: int) -> Rou
 
 
 def _judge_part(part: Part, has_snapshot: bool, found: list[Difference], cut: str = "") -> None:
-    """Equal is equal, whatever was deleted; what differs after that proves nothing."""
+    """Set the verdict: equal whatever was deleted; with a `cut` a difference proves nothing."""
     if has_snapshot and not found:
         part.verdict = EQUAL
     elif cut:
@@ -330,7 +333,7 @@ def _mark_beyond(part: Part, fault: str) -> Part:
 
 
 def _describe_cut(tp: Any, lost_n: int) -> str:
-    """Why a state can't be made again, as a sentence; empty if nothing is missing."""
+    """Say why a state can't be made again; empty if no record is missing."""
     if not lost_n:
         return ""
     return f"{tp.topic}, partition {tp.partition}: {lost_n} records before the first were deleted"

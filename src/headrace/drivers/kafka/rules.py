@@ -1,7 +1,7 @@
 """What the decisions of this worker follow from: settings that are no defaults, versions, code.
 
-Settings that say where things are reached or kept decide nothing, and are left out with all that
-may hold a secret or a path.
+Settings of where something is reached or stored decide nothing, and are left out with all that may
+hold a secret or a path.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from ...settings import Settings
 LEFT_OUT = frozenset(
     {"run", "http", "worker", "queue", "bridges", "audit", "sealing", "privacy.key_file"}
 )
-"""Sections and settings that decide nothing of what is asked and learned."""
+"""Sections and settings that do not change what is asked and learned."""
 
 FROM_KAFKA = ("desk_partitions", "isolation", "request_bytes_max")
-"""Those of [kafka] that do."""
+"""The settings in [kafka] that do change it."""
 
 PACKAGES = ("headrace", "numpy", "river")
 
@@ -34,7 +34,9 @@ _OBJECT = re.compile(r"([A-Za-z_]\w*(?:\.\w+)*):[A-Za-z_]\w*(?:\.\w+)*")
 
 
 def rules_in_use(settings: Settings) -> dict[str, str]:
-    """Digests of settings and code and versions, by name; modules that settings name are imported.
+    """Return digests of settings and code, and versions, by name.
+
+    Modules that settings name count if they are imported by now.
 
     >>> from headrace.settings import parse
     >>> [name for name in rules_in_use(parse({"seed": 3})) if "version" not in name]
@@ -50,7 +52,7 @@ def rules_in_use(settings: Settings) -> dict[str, str]:
 
 
 def _list_set(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """Settings that decide and are no defaults, by their path."""
+    """Yield settings that decide and are no defaults, by their path."""
     defaults = Settings()
     for section in settings.__struct_fields__:
         if section in LEFT_OUT:
@@ -67,7 +69,7 @@ def _list_set(settings: Settings) -> Iterator[tuple[str, Any]]:
 
 
 def _modules_in(value: Any) -> Iterator[str]:
-    """Modules of objects that settings name as `module:attribute`."""
+    """Yield the modules of objects that settings name as `module:attribute`."""
     if isinstance(value, dict):
         value = [*value, *value.values()]
     if isinstance(value, list):
@@ -80,7 +82,7 @@ def _modules_in(value: Any) -> Iterator[str]:
 
 
 def _read_source(module: str) -> bytes:
-    """The source of a module; nothing of one that has no file."""
+    """Return the source of a module; empty if it has no file."""
     try:
         return Path(getattr(sys.modules[module], "__file__", None) or "").read_bytes()
     except OSError:

@@ -1,8 +1,8 @@
-"""One life of a worker's connections: a flow, and clients that carry out what it wants.
+"""One life of a worker's connections: a flow, and the clients that carry out its effects.
 
-Nothing is decided here. What the clients hear is told to the flow; each of its effects becomes a
-call of a client, and each request a task whose result the flow is told. After an error nothing is
-mended: the next session begins from snapshots and logs, as after a kill.
+Nothing is decided here. What the clients receive is passed to the flow; each of its effects becomes
+a call of a client, and each request a task whose result is passed to the flow. After an error
+nothing is repaired: the next session begins from snapshots and logs, as after a kill.
 """
 
 from __future__ import annotations
@@ -59,11 +59,16 @@ POLL_MS = 50
 
 
 class Session:
-    """See the module. `note` is told what goes on and `warn` what an operator should look at, in
-    sentences. `lost_n` counts, by log, records that were deleted unread, `recomputed` how decisions
-    of a journal that are made again differ from it.
+    """A flow with its producer and consumers, from `run` until it is stopped or fails.
 
-    `partitions_n` is how many partitions each topic has, by the name of its setting.
+    - `states`: loads and saves snapshots; `threads` run that and retrainings
+    - `partitions_n`: how many partitions each topic has, by the name of its setting
+    - `clock`: returns the time of day, seconds
+    - `note`, `warn`: called with sentences, of what goes on and of what an operator should look at
+    - `lost_n`: counts, by log, records that were deleted unread
+    - `recomputed`: counts decisions that differ from the journal when they are made again
+    - `privacy`, `seals`, `rules`: as in `FlowSetup`
+    - `told`: called with what was decided and learned
     """
 
     def __init__(
@@ -113,7 +118,7 @@ class Session:
         self._ended, self._moved = asyncio.Event(), asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Live until `stop` is set. Raises whatever went wrong, as an exception group."""
+        """Work until `stop` is set. Raises what went wrong as an exception group."""
         kafka = self.settings.kafka
         async with AsyncExitStack() as stack:
             producer = await start_client(stack, client.make_producer(kafka))
@@ -136,10 +141,10 @@ class Session:
                     for task in (*beside, *self._asked):
                         task.cancel()
 
-    # ---------------------------------------------------------------------- in: what is heard
+    # ---------------------------------------------------------------------- in: to the flow
 
     def take(self, *inputs: Input) -> None:
-        """Tell the flow, and carry out what follows; between two awaits."""
+        """Pass inputs to the flow and carry out its effects, without an await in between."""
         began = time.perf_counter()
         effects = self.flow.take((Woke(self._clock(), time.monotonic()), *inputs))
         self._time_effects(effects, time.perf_counter() - began)
@@ -148,22 +153,22 @@ class Session:
         self._moved.set()
 
     async def _poll_records(self) -> None:
-        """Read what is ours, and let time pass."""
+        """Read the partitions that are ours, for ever, and let the flow's time pass."""
         consumer, batch_max = self.group.consumer, self.settings.worker.batch_max
         while True:
-            turn, found = self.flow.group.turn, dict[Any, list[Any]]()
+            turn, by_partition = self.flow.group.turn, dict[Any, list[Any]]()
             timeout_ms = 0 if self.flow.is_behind else POLL_MS
             if self.flow.has_room:
-                found = await consumer.getmany(timeout_ms=timeout_ms, max_records=batch_max)
+                by_partition = await consumer.getmany(timeout_ms=timeout_ms, max_records=batch_max)
             else:
                 self._moved.clear()
-                # Not `wait_for`, which on Python 3.11 may pass over that the task is cancelled.
+                # Not `wait_for`, which on Python 3.11 may swallow that the task is cancelled.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(timeout_ms / 1_000):
                         await self._moved.wait()
-            records = {Part(*tp): records for tp, records in found.items()}
+            records = {Part(*tp): records for tp, records in by_partition.items()}
             self.take(Polled(turn, records, await self._read_positions()))
-            # Everything else of this process has its turn.
+            # Let all other tasks of this process have their turn.
             await asyncio.sleep(0)
 
     async def _read_positions(self) -> dict[Part, int] | None:
@@ -176,7 +181,7 @@ class Session:
         return {Part(*tp): await consumer.position(tp) for tp in tps if tp in assigned}
 
     async def _follow_training(self) -> None:
-        """Read the training log ahead for ever."""
+        """Read the training log ahead, for ever."""
         while True:
             for records in await self._tail.read():
                 self.take(Heard(records))
@@ -184,7 +189,7 @@ class Session:
                 await asyncio.sleep(POLL_MS / 1_000)
 
     async def _tell_flow(self, one: Input) -> None:
-        """Tell the flow in a task of this session's, whose error ends it: aiokafka hides others."""
+        """Pass an input in a task of this session, whose error ends it: aiokafka hides others."""
 
         async def tell() -> None:
             self.take(one)
@@ -193,12 +198,12 @@ class Session:
         try:
             task = self._tasks.create_task(telling)
         except RuntimeError:
-            # Another task has just failed, as when we were fenced: nothing more is taken here.
+            # Another task has just failed, as when we were fenced: no more inputs are taken.
             telling.close()
             return
         await asyncio.wait([task])
 
-    # ------------------------------------------------------------------ out: what is wanted
+    # ------------------------------------------------------------------ out: effects of the flow
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -226,21 +231,24 @@ class Session:
     async def _answer_request(self, number: int, request: Request) -> None:
         self.take(Done(number, await self._carrier.result(request)))
 
-    # --------------------------------------------------------------------- what it says of itself
+    # --------------------------------------------------------------------- health and numbers
 
     def _time_effects(self, effects: Sequence[Effect], took_s: float) -> None:
         fed = [effect for effect in effects if isinstance(effect, Fed)]
-        events_n = sum(one.events_n for one in fed)
-        for one in fed:
-            part_s = took_s * one.events_n / events_n if events_n else 0.0
-            self._timings.fed(one.events_n, part_s, self._clock() - one.now)
+        events_n = sum(effect_fed.events_n for effect_fed in fed)
+        for effect_fed in fed:
+            part_s = took_s * effect_fed.events_n / events_n if events_n else 0.0
+            self._timings.fed(effect_fed.events_n, part_s, self._clock() - effect_fed.now)
 
     def why_not_ready(self) -> str:
         """Why this session does not do its work, as a sentence; empty when it does."""
         return self.flow.why_not_ready(time.monotonic())
 
     def report(self, restarts_n: Mapping[str, int] | None = None) -> Report:
-        """The numbers of what this worker owns now; to be made by the loop's own thread."""
+        """Return the numbers of what this worker owns now; call it in the loop's own thread.
+
+        `restarts_n` counts sessions that ended early, by the kind of error.
+        """
         return build_flow_report(
             self.flow,
             end_of=lambda part: self.group.consumer.highwater(partition_of(*part)),

@@ -1,7 +1,7 @@
-"""What a worker saves and finds again: a shard with its trainer, a desk, and where they stood.
+"""The snapshots that a worker writes and reads: shards with their trainer, desks, their places.
 
 A snapshot is only a shortcut past reading the logs again. One that is refused, for whatever reason,
-is passed over with a sentence, and the state made from the logs.
+is passed over with a sentence, and the state is made from the logs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _ShardState(msgspec.Struct, frozen=True):
 
 
 def _shard_state(blob: bytes) -> _ShardState:
-    """Raises `BadInput`."""
+    """Decode a shard's state. Raises `BadInput`."""
     try:
         return msgspec.msgpack.decode(blob, type=_ShardState)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -52,10 +52,9 @@ def _shard_state(blob: bytes) -> _ShardState:
 class States:
     """The snapshots of all parts of one stream, whoever wrote them.
 
-    `note` is told why a snapshot was passed over, and `refused_n` counts them. Who only reads makes
-    no key (`makes_key`). Every call reads or
-    writes a file or an object store, so a worker calls from a thread. Raises `OSError` when the
-    store can't be reached.
+    `note` is called with the reason why a snapshot was passed over; `refused_n` counts them. A mere
+    reader makes no key (`makes_key`). Every call reads or writes a file or an object store, so a
+    worker calls from a thread. Raises `OSError` when the store can't be reached.
     """
 
     def __init__(
@@ -67,31 +66,31 @@ class States:
         self._keys = load_keys(settings.worker.snapshots, makes_key=makes_key)
         self._stores: dict[str, SnapshotStore] = {}
         self._erasures_n: dict[str, int] = {}
-        # Two streams that share a place must not remove each other's.
+        # Two streams that share a store must not remove each other's snapshots.
         name = hashlib.blake2b(settings.stream.encode(), digest_size=4).hexdigest()
         self._prefix = f"{name}-"
-        # What the model follows from, beside the log.
+        # A digest of what the model follows from, beside the log.
         self._learning = digest_of(settings.seed, settings.schema, settings.model, settings.learn)
         named, classes_n = settings.model, len(settings.schema.classes)
         model = build(named.name, 0, classes_n, named.options)
         budget, rule = from_settings(settings.query.budget), own_rule(settings.query.arrival)
         _, strategy = resolve(settings.query.strategy, settings.query.options)
-        kept = strategy if keeps_state(strategy) else None
-        own = [model, budget, own_detectors(settings.drift), rule, kept]
+        stateful_strategy = strategy if keeps_state(strategy) else None
+        own = [model, budget, own_detectors(settings.drift), rule, stateful_strategy]
         self._allowed = frozen.allowed_by(own)
 
     @property
     def keys(self) -> Keys:
-        """What signs and verifies them."""
+        """The keys that sign and verify snapshots."""
         return self._keys
 
     # -------------------------------------------------------------------------------- writing
 
     def write(self, part: Saving) -> None:
-        """Save one part, and remove what was saved before it followed all its orders to erase.
+        """Save one part; if it has carried out more orders to erase, remove its older snapshots.
 
-        That is so from the first one on that this process writes: another may have been killed
-        before it removed them.
+        This process does so at its first write after any order: another may have been killed before
+        it removed them.
         """
         if part.kind == "shard":
             self.write_shard(part.number, part.blob, part.training, part.positions)
@@ -121,31 +120,33 @@ class States:
         self._open_store("training").write(position, blob, positions)
 
     def clear(self, series: str) -> int:
-        """Remove all snapshots of a part: `training`, `shard-3`, `desk-0`; how many there were."""
+        """Remove all snapshots of a part (`training`, `shard-3`, `desk-0`); return how many."""
         return self._open_store(series).clear()
 
     # -------------------------------------------------------------------------------- finding
 
     def training(self) -> tuple[TrainingLog, int]:
-        """The newest state of the training log and its offset; that of nothing, and 0."""
+        """Return the newest state of the training log and its offset, or a new one and 0."""
 
         def read(snapshot: Any) -> TrainingLog:
             if snapshot.positions["rules"] != self._learning:
                 raise BadInput("learned under other settings; the log is folded again")
             return self._thawed_log(snapshot.blob)
 
-        found = self._read_newest("training", read)
+        newest = self._read_newest("training", read)
         return (
-            (new_log(self.settings), 0) if found is None else (found[0], int(found[1]["training"]))
+            (new_log(self.settings), 0)
+            if newest is None
+            else (newest[0], int(newest[1]["training"]))
         )
 
     def shard(
         self, partition: int, partitions_n: int
     ) -> tuple[PartitionShard, TrainingLog, Mapping[str, int | str]]:
-        """A shard as it was saved last, the training log it saw, and where both stood.
+        """Return a shard as it was saved last, the training log it saw, and where both stood.
 
-        Positions are `events`, `training` (next offsets), and `journal` and `writer` of its last
-        step.
+        Positions are `events` and `training` (next offsets), and the offset (`journal`) and the
+        `writer` of its last step.
         """
 
         def read(snapshot: Any) -> tuple[PartitionShard, TrainingLog]:
@@ -155,43 +156,43 @@ class States:
             shard.thaw(state.shard, self._allowed, log.trainer)
             return shard, log
 
-        found = self._read_newest(f"shard-{partition}", read)
-        if found is None:
+        newest = self._read_newest(f"shard-{partition}", read)
+        if newest is None:
             return make_unborn(self.settings, partition, partitions_n)
-        (shard, log), positions = found
+        (shard, log), positions = newest
         shard.stand_at(positions)
         return shard, log, positions
 
     def desk(self, partition: int) -> PartitionDesk:
-        """A desk as it was saved last, or one that knows nothing."""
-        # What could not be read may have been read in part.
+        """Return a desk as it was saved last, or a new one."""
+        # A desk whose snapshot was refused may have been changed in part.
         return self.saved_desk(partition) or PartitionDesk(self.settings, partition)
 
     def saved_desk(self, partition: int) -> PartitionDesk | None:
-        """A desk as it was saved last."""
+        """Return a desk as it was saved last; None if it was not."""
         desk = PartitionDesk(self.settings, partition)
-        found = self._read_newest(
+        newest = self._read_newest(
             f"desk-{partition}",
             lambda snapshot: desk.thaw(snapshot.blob, int(snapshot.positions["desk"])),
         )
-        return None if found is None else desk
+        return None if newest is None else desk
 
     # -------------------------------------------------------------------------- looking on
 
     def newest(self) -> dict[str, int]:
-        """The number of the newest snapshot of each part that was saved: `training`, `shard-3`."""
+        """Return the number of each saved part's newest snapshot, by `training`, `shard-3`, ..."""
         names = [
             name.removeprefix(self._prefix)
             for name in series_in(self.settings.worker.snapshots)
             if name.startswith(self._prefix)
         ]
-        found = {name: self._open_store(name).newest_seq() for name in names}
-        return {name: seq for name, seq in found.items() if seq >= 0}
+        numbers = {name: self._open_store(name).newest_seq() for name in names}
+        return {name: seq for name, seq in numbers.items() if seq >= 0}
 
     def shard_seen_with(
         self, partition: int, partitions_n: int, trainer: Trainer
     ) -> PartitionShard | None:
-        """A shard as it was saved last, to be read and not fed: it sees this trainer."""
+        """Return a shard as it was saved last, with this trainer, to be read and not fed."""
         shards: list[PartitionShard] = []
 
         def read(snapshot: Any) -> None:

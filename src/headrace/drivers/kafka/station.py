@@ -1,8 +1,8 @@
-"""The worker without its frame: sessions one after the other, and what it says of itself.
+"""The worker without its frame: sessions one after the other, and its readiness.
 
 A session that fails for a reason that passes (brokers away, a partition lost to another worker)
-is followed by another one, which begins from snapshots and logs. What does not pass ends the
-process, so that whoever runs it sees it.
+is followed by another one, which begins from snapshots and logs. A lasting error ends the process,
+so that its operator sees it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .states import States
 from .topics import ensure_topics
 
 PAUSES_S = (0.2, 1.0, 2.0, 5.0, 10.0)
-"""Between a session that failed and the next one; the last holds from then on."""
+"""Pauses between a session that failed and the next one; the last repeats from then on."""
 
 LASTING_S = 60.0
-"""A session that lived so long is forgiven: the next pause is the first again."""
+"""After a session that lived this long the next pause is the first again."""
 
 LOGGER = logging.getLogger("headrace.worker")
 
@@ -40,10 +40,11 @@ LOGGER = logging.getLogger("headrace.worker")
 class Station:
     """Everything of a worker on Kafka; `run` it in an event loop.
 
-    In sentences, `note` is told what goes on and `warn` what an operator should look at; `told` is
-    given what was decided and learned. `restarts_n` counts sessions that ended early, by the kind
-    of error, `lost_n` records that were deleted unread, by log, and `recomputed` how decisions of a
-    journal that are made again differ from it.
+    `clock` returns the time of day, seconds. `note` and `warn` are called with sentences, of what
+    goes on and of what an operator should look at, and `told` with what was decided and learned.
+    `restarts_n` counts sessions that ended early, by the kind of error, `lost_n` records that were
+    deleted unread, by log, and `recomputed` decisions that differ from the journal when they are
+    made again. Raises `BadSettings` and `BadInput` for settings that can't be used.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Station:
         self.recomputed = Differences()
         self._warn = warn
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="headrace")
-        # All that a session needs is there, or refused, before the first one begins.
+        # What every session needs is made, or refused, before the first one begins.
         self._make_session = partial(
             Session,
             settings,
@@ -84,7 +85,10 @@ class Station:
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; returns when all is carried out, committed and saved."""
+        """Work until `stop` is set; return when everything is carried out, committed and saved.
+
+        Raises the first error that no other session is free of.
+        """
         failures_n = 0
         try:
             while not stop.is_set():
@@ -110,9 +114,9 @@ class Station:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run_sessions(self, stop: asyncio.Event) -> None:
-        found = await ensure_topics(self.settings)
+        states = await ensure_topics(self.settings)
         partitions_n = {
-            state.topic.setting: state.found.partitions_n for state in found if state.found
+            state.topic.setting: state.found.partitions_n for state in states if state.found
         }
         self.session = self._make_session(partitions_n=partitions_n)
         await self.session.run(stop)

@@ -1,4 +1,4 @@
-"""The ids that brokers give topics: a request of ours, since aiokafka's own are of versions before.
+"""The ids that brokers give topics, by a request of our own: aiokafka's are of older versions.
 
 Metadata of version 10 (KIP-516, Kafka 2.8; ids since 3.1), in the protocol's flexible encoding.
 """
@@ -18,13 +18,13 @@ NOBODY = bytes(16)
 
 
 async def topic_ids(consumer: Any, topics: Iterable[str]) -> dict[str, str]:
-    """The ids of these topics by name, as Kafka's own tools print them.
+    """Return the ids of these topics by name, as Kafka's own tools print them.
 
-    `consumer` is aiokafka's, started. Empty where the brokers tell none. Creates no topic.
+    `consumer` is aiokafka's, started. Empty where the brokers have no ids. Creates no topic.
     """
     errors = import_extra("aiokafka.errors")
     names = sorted(set(topics))
-    # It has no other way to send a request.
+    # The consumer has no other way to send a request.
     client = consumer._client
     node = client.get_random_node()
     if node is None:
@@ -34,15 +34,15 @@ async def topic_ids(consumer: Any, topics: Iterable[str]) -> dict[str, str]:
     except (errors.IncompatibleBrokerVersion, NotImplementedError):
         return {}
     return {
-        name: base64.urlsafe_b64encode(one).decode().rstrip("=")
-        for error, name, one, *_ in response.topics
-        if not error and one != NOBODY
+        name: base64.urlsafe_b64encode(topic_id).decode().rstrip("=")
+        for error, name, topic_id, *_ in response.topics
+        if not error and topic_id != NOBODY
     }
 
 
 @cache
 def _request_class() -> Any:
-    """The request, as aiokafka's classes have it; they are there where the extra is installed."""
+    """Return the class of the request, made here since aiokafka may not be installed."""
     api, types = import_extra("aiokafka.protocol.api"), import_extra("aiokafka.protocol.types")
     # Their bases are known at run time only.
     request, builder = cast("Any", (api.RequestStruct, api.Request))
@@ -117,7 +117,7 @@ def _response_class() -> Any:
 
 
 class _Uuid:
-    """Sixteen bytes, as aiokafka's types are read and written."""
+    """Sixteen bytes, with the methods of aiokafka's types."""
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Our topics: what each holds, what each must be like, which are missing.
 
-What is missing is created, what exists is never changed: a topic that differs is told, with what to
-do about it. One exception: the journal gets more partitions when the inference log got more. Who
-may do what on which topic is in docs/KAFKA.md.
+A missing topic is created, an existing one is never changed: if it differs, that is reported with
+advice. One exception: the journal gets more partitions when the inference log got more. The
+permissions that each topic needs are in docs/KAFKA.md.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MESSAGE_BYTES = 1_048_588
 """The largest record that brokers take unless told otherwise: Kafka's `message.max.bytes`."""
 
 OVERHEAD_BYTES = 4_096
-"""More than what a record needs beside its key, value and headers."""
+"""More bytes than a record needs beside its key, value and headers."""
 
 COPIES_SAFE = 3
 COPIES_IN_SYNC = 2
@@ -28,8 +28,9 @@ COPIES_IN_SYNC = 2
 class Topic:
     """What a topic must be like.
 
-    `created_n` partitions when we create it, which we never do with 0; `partitions_n` is how many
-    it must have, None any number; `retention_s` how long it keeps records, None for ever.
+    `setting` is its name in [kafka], `holds` and `key` say what its records are. We create it with
+    `created_n` partitions, and never if that is 0; `partitions_n` is how many it must have, None
+    for any number; `retention_s` is how long it keeps records, in seconds, None for ever.
     """
 
     setting: str
@@ -45,7 +46,7 @@ class Topic:
 class TopicState:
     """A topic as it is: `found` is None if it is missing, or hidden from us.
 
-    With `faults` the worker can't run; with `notes` it can, and somebody should know.
+    With `faults` the worker can't run; with `notes` it can, and an operator should know them.
     """
 
     topic: Topic
@@ -55,14 +56,14 @@ class TopicState:
 
     @property
     def word(self) -> str:
-        """`ok`, `describe_missing` or `differs`."""
+        """`ok`, `missing` or `differs`."""
         if self.found is None:
             return "missing"
         return "differs" if self.faults or self.notes else "ok"
 
 
 def plan_topics(settings: Settings, events_n: int) -> list[Topic]:
-    """Every topic, the inference log first, which has `events_n` partitions.
+    """Return every topic as it must be; the first is the inference log, of `events_n` partitions.
 
     Raises `BadSettings` if a request would be deleted before its deadline.
 
@@ -92,7 +93,7 @@ def plan_topics(settings: Settings, events_n: int) -> list[Topic]:
 
 
 async def ensure_topics(settings: Settings, *, create: bool | None = None) -> list[TopicState]:
-    """All topics, fit for the worker; those that are missing are created.
+    """Return all topics, fit for the worker; create those that are missing.
 
     `create` overrides `kafka.create_topics`. Raises `NoBroker` if none answers, `BadInput` if there
     is no inference log, `BadSettings` with every fault of the other topics.
@@ -110,7 +111,7 @@ async def ensure_topics(settings: Settings, *, create: bool | None = None) -> li
 async def survey_topics(
     settings: Settings, create: bool = False, *, count: bool = True
 ) -> list[TopicState]:
-    """All topics as they are, after what is missing was created, if that is wanted.
+    """Return all topics as they are, after creating those that are missing, with `create`.
 
     With `count` their records are counted, which asks every partition. Nothing is created before
     there is an inference log. Raises `NoBroker`, and `BadSettings` for what the brokers refuse.
@@ -138,12 +139,12 @@ async def survey_topics(
 
 
 def plan_creation(topic: Topic, settings: Settings) -> Wanted:
-    """How a topic is created."""
+    """Return how to create a topic."""
     kafka = settings.kafka
     kept_ms = -1 if topic.retention_s is None else int(topic.retention_s * 1000)
     rules = {"cleanup.policy": "delete", "retention.ms": str(kept_ms), "retention.bytes": "-1"}
     if topic.setting == "answers":
-        # A tool's clock that is years behind must not delete its answers at once.
+        # With a tool's clock, years behind, its answers would be deleted at once.
         rules["message.timestamp.type"] = "LogAppendTime"
     if kafka.replication >= COPIES_SAFE:
         rules["min.insync.replicas"] = str(COPIES_IN_SYNC)
@@ -156,7 +157,7 @@ def plan_creation(topic: Topic, settings: Settings) -> Wanted:
 
 
 def describe_missing(states: list[TopicState]) -> list[str]:
-    """What is not there, in one sentence; the inference log has to be there before the others."""
+    """Say in one sentence which topics are missing, or that the inference log is; empty if none."""
     events, *_ = states
     if events.found is None:
         return [
@@ -173,7 +174,7 @@ def describe_missing(states: list[TopicState]) -> list[str]:
 
 
 def judge_topic(topic: Topic, found: Found | None, events: Topic) -> TopicState:
-    """A topic as it is beside what it must be like."""
+    """Compare a topic as it is with what it must be like."""
     if found is None or topic.setting == "events":
         return TopicState(topic, found)
     faults, notes = _faults_of_partitions(topic, found, events), []
@@ -200,30 +201,30 @@ def _faults_of_partitions(topic: Topic, found: Found, events: Topic) -> list[str
     has_n, must_n = found.partitions_n, topic.partitions_n
     if must_n is None or has_n == must_n:
         return []
-    told = f"{topic.name} has {has_n} partitions"
+    has_told = f"{topic.name} has {has_n} partitions"
     if topic.setting == "journal" and has_n < must_n:
-        return [f"{told}, {events.name} has {must_n}; run headrace topics --create to add them"]
+        return [f"{has_told}, {events.name} has {must_n}; run headrace topics --create to add them"]
     if topic.setting == "journal":
         return [
-            f"{told}, {events.name} has {must_n}: it is of another inference log; give "
+            f"{has_told}, {events.name} has {must_n}: it is of another inference log; give "
             "kafka.journal a new name"
         ]
     if topic.setting == "desk":
         return [
-            f"{told}, kafka.desk_partitions is {must_n}, and open requests can't move between "
+            f"{has_told}, kafka.desk_partitions is {must_n}, and open requests can't move between "
             f"partitions; set it to {has_n}, or give kafka.desk a new name"
         ]
-    return [f"{told}, must have {must_n}; give kafka.{topic.setting} a new name"]
+    return [f"{has_told}, must have {must_n}; give kafka.{topic.setting} a new name"]
 
 
 def find_retention(found: Found) -> float | None:
-    """How long a topic keeps records, in seconds; None: for ever, or we may not know."""
+    """Return how long a topic keeps records, in seconds; None: for ever, or hidden from us."""
     ms = int(found.rules["retention.ms"]) if found.rules else -1
     return None if ms < 0 else ms / 1000
 
 
 def format_span(seconds: float) -> str:
-    """A time in words.
+    """Return a span of time in words.
 
     >>> format_span(2_592_000), format_span(5_400)
     ('30 days', '1.5 hours')

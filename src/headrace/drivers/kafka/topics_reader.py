@@ -1,4 +1,4 @@
-"""Whole topics read without a group, from places that the reader is given: for `headrace audit`."""
+"""Whole topics read without a group, from places that the caller names: for `headrace audit`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASSIGN_S_MAX, POLL_S = 5.0, 0.05
 
 
 class TopicsReader(Connection):
-    """Reads all partitions of some topics, those that are added later too.
+    """Reads all partitions of some topics, also partitions that are added later.
 
     Raises `Unreachable` while the brokers are away, or one of the topics is missing.
     """
@@ -31,14 +31,14 @@ class TopicsReader(Connection):
         self._places: dict[Part, int] = {}
 
     def bounds(self) -> dict[Part, tuple[int, int]]:
-        """The first offset that each partition holds, and the one behind its last."""
+        """Return each partition's first offset, and the one past its last."""
         return self._run(self._read_bounds())
 
     def read(self, places: Mapping[Part, int], n: int) -> dict[Part, list[Any]]:
-        """About n records at most from these places on; none within half a second: there are none.
+        """Return about n records at most from these places on; none if none comes in half a second.
 
-        A partition without a place is read from its first record; so is one that does not hold its
-        place any more.
+        A partition without a place is read from its first record; so is one whose place is no
+        longer within its records.
         """
         return self._run(self._read_records(places, n))
 
@@ -47,7 +47,7 @@ class TopicsReader(Connection):
         self._consumer = await start_client(stack, reader)
         self._consumer.subscribe(list(self._topics))
         self._places = {}
-        # What there is of topics comes a moment after it was asked for.
+        # The consumer learns the partitions of its topics a moment after it subscribed.
         until = asyncio.get_running_loop().time() + ASSIGN_S_MAX
         while self._list_missing() and asyncio.get_running_loop().time() < until:
             await asyncio.sleep(POLL_S)
@@ -78,10 +78,10 @@ class TopicsReader(Connection):
         for part, place in places.items():
             if part in self._places and place > self._places[part]:
                 self._seek_place(part, place)
-        found = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
-        for tp, records in found.items():
+        by_partition = await self._consumer.getmany(timeout_ms=int(READ_S * 1000), max_records=n)
+        for tp, records in by_partition.items():
             self._places[Part(tp.topic, tp.partition)] = records[-1].offset + 1
-        return {Part(tp.topic, tp.partition): records for tp, records in found.items()}
+        return {Part(tp.topic, tp.partition): records for tp, records in by_partition.items()}
 
     def _seek_place(self, part: Part, place: int) -> None:
         self._consumer.seek(partition_of(*part), place)

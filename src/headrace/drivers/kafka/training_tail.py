@@ -1,4 +1,4 @@
-"""The training log, read ahead of the flow from where it wants to follow it."""
+"""The training log, read ahead of the flow from the offset that the flow names."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class TrainingTail:
         self._is_followed = asyncio.Event()
 
     def follow(self, part: Part, position: int) -> None:
-        """Read on from here."""
+        """Read this part from this offset on."""
         self._consumer.assign([partition_of(*part)])
         self._consumer.seek(partition_of(*part), position)
         self._is_followed.set()
 
     async def until_followed(self) -> None:
-        """Returns once it is known from where to read."""
+        """Wait until it is known from where to read."""
         await self._is_followed.wait()
 
     async def read(self) -> list[list[Any]]:
-        """The records that come next, as they came; waits a second for them at most."""
-        found = await self._consumer.getmany(timeout_ms=1_000, max_records=1_000)
-        return [*found.values()]
+        """Return the records that come next, as they came; wait a second for them at most."""
+        by_partition = await self._consumer.getmany(timeout_ms=1_000, max_records=1_000)
+        return [*by_partition.values()]

@@ -18,10 +18,11 @@ def build_flow_report(
     refused_n: int,
     restarts_n: Mapping[str, int],
 ) -> Report:
-    """The numbers of what a worker owns now.
+    """Return the numbers of what a worker owns now.
 
-    `end_of` gives the end of a part as the brokers said it last, None where that is not known;
-    `now` is the time of day, seconds, `refused_n` how many snapshots were refused.
+    `end_of` returns the end of a part as the brokers last reported it, None where unknown; `now` is
+    the time of day, seconds, `refused_n` how many snapshots were refused, and `restarts_n` how many
+    sessions ended early, by the kind of error.
     """
     worker = WorkerReport(
         partitions=tuple(
@@ -57,7 +58,7 @@ def build_flow_report(
 def _describe_part(
     flow: Flow, number: int, end_of: Callable[[Part], int | None], now: float
 ) -> PartitionReport:
-    """One partition; what lies before us is as old as the newest event that was read."""
+    """Describe one partition; the lag in time is the age of the newest event that was read."""
     owned, part = flow.owned.shards[number], Part(flow.settings.kafka.events, number)
     end = end_of(part) if part in flow.owned.parts else None
     lag_n = None if end is None else max(0, end - owned.shard.position)
