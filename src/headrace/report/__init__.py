@@ -75,6 +75,6 @@ class Report:
             path = OLD_NAMES.get(name)
             if path is None:
                 raise AttributeError(f"Report has no {name!r}", name=name, obj=self)
-            told = f"report.{name} is report.{path} now; the old name goes with 0.2"
-            warnings.warn(told, DeprecationWarning, stacklevel=2)
+            warning = f"report.{name} is report.{path} now; the old name goes with 0.2"
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
             return operator.attrgetter(path)(self)

@@ -56,7 +56,7 @@ class Parts(Protocol):
 
 
 def build_report(engine: Parts, worker: WorkerReport | None = None) -> Report:
-    """Return the report of an engine, with one shard and one desk; `worker` is the driver's part."""
+    """Return the report of an engine with one shard and one desk; `worker` is the driver's part."""
     worker = worker or WorkerReport()
     if not worker.desk_partitions:
         worker = replace(worker, desk_partitions=(0,))
@@ -81,41 +81,41 @@ def combine_report(
     if not worker.partitions:
         described = [describe_partition(number, shard) for number, shard in sorted(shards.items())]
         worker = replace(worker, partitions=tuple(described))
-    some, at_desks = list(shards.values()), list(desks.values())
-    schema = _combine_schemas(trainer, some)
-    events = _combine_events(some, worker, schema.classes)
-    annotators = join_annotators(at_desks)
+    all_shards, all_desks = list(shards.values()), list(desks.values())
+    schema = _combine_schemas(trainer, all_shards)
+    events = _combine_events(all_shards, worker, schema.classes)
+    annotators = join_annotators(all_desks)
     return Report(
         stream=settings.stream,
-        limits=_find_limits(trainer, some),
+        limits=_find_limits(trainer, all_shards),
         events=events,
         schema=schema,
-        asking=_combine_asking(settings, some, schema.classes),
-        budget=combine(BudgetReport, [_report_budget(shard) for shard in some]),
-        labels=combine(LabelsReport, [_report_labels(desk, events.last_at) for desk in at_desks]),
+        asking=_combine_asking(settings, all_shards, schema.classes),
+        budget=combine(BudgetReport, [_report_budget(shard) for shard in all_shards]),
+        labels=combine(LabelsReport, [_report_labels(desk, events.last_at) for desk in all_desks]),
         answers=combine(
             AnswersReport,
-            [AnswersReport(cost_per_answer=settings.label.cost), *map(_report_answers, at_desks)],
+            [AnswersReport(cost_per_answer=settings.label.cost), *map(_report_answers, all_desks)],
         ),
         annotators=report_annotators(annotators),
-        noise=_report_noise(trainer, at_desks, annotators),
-        model=_report_model(trainer, some),
+        noise=_report_noise(trainer, all_desks, annotators),
+        model=_report_model(trainer, all_shards),
         retraining=_report_retraining(trainer),
         drift=_combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
-        estimates=_report_estimates(settings, trainer, [shard.evaluation for shard in some]),
+        estimates=_report_estimates(settings, trainer, [shard.evaluation for shard in all_shards]),
         worker=worker,
     )
 
 
 def check_model_starts(trainer: Trainer, shards: Iterable[Shard]) -> None:
     """Raise `BadSettings` when the model has failed at every label or event from the start."""
-    given = list(shards)
+    all_shards = list(shards)
     check_start(
         trainer.champion.learner.failures,
         learned_n=trainer.champion.learned_n,
         unlearnable_n=trainer.champion.unlearnable_n,
-        failed_n=sum(shard.failed.n for shard in given),
-        failed_in_row_n=sum(shard.failed.in_row_n for shard in given),
+        failed_n=sum(shard.failed.n for shard in all_shards),
+        failed_in_row_n=sum(shard.failed.in_row_n for shard in all_shards),
     )
 
 
@@ -139,22 +139,22 @@ def move_times(report: Report, date: Callable[[float], float]) -> Report:
     That shows a stream of the past, or one played faster than it came, as if it were live.
     """
     sections = {
-        one.name: _move_section(getattr(report, one.name), date)
-        for one in fields(report)
-        if one.name not in ("stream", "limits", "worker")
+        section_field.name: _move_section(getattr(report, section_field.name), date)
+        for section_field in fields(report)
+        if section_field.name not in ("stream", "limits", "worker")
     }
     partitions = tuple(_move_section(partition, date) for partition in report.worker.partitions)
     return replace(report, worker=replace(report.worker, partitions=partitions), **sections)
 
 
 def _move_section(section: Any, date: Callable[[float], float]) -> Any:
-    """Return the section with `date` applied to its times: the fields, or their values, in `_at`."""
+    """Return the section with `date` applied to fields that end in `_at`, or to their values."""
     moved: dict[str, Any] = {}
-    for one in fields(section):
-        value = getattr(section, one.name)
-        if one.name.endswith("_at") and value is not None:
+    for section_field in fields(section):
+        value = getattr(section, section_field.name)
+        if section_field.name.endswith("_at") and value is not None:
             is_by_key = isinstance(value, dict)
-            moved[one.name] = (
+            moved[section_field.name] = (
                 {key: date(at) for key, at in value.items()} if is_by_key else date(value)
             )
     return replace(section, **moved)
@@ -164,7 +164,7 @@ def _move_section(section: Any, date: Callable[[float], float]) -> Any:
 
 
 def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
-    """Return the schema section: the trainer's classes come first; features are the shards', if any.
+    """Return the schema section: the trainer's classes first, the features of the shards.
 
     Without shards the features are those of the trainer.
     """
@@ -408,7 +408,7 @@ def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftRe
     return replace(
         drift,
         **_find_causes(monitors, DriftLevel[drift.level]),
-        feature_shares=_choose_shares(monitors, drift.feature_ratios),
+        feature_shares=_choose_feature_shares(monitors, drift.feature_ratios),
         class_shares=_class_shares(shards, classes),
     )
 
@@ -426,10 +426,10 @@ def _report_drift(monitor: DriftMonitor) -> DriftReport:
     )
 
 
-def _choose_shares(
+def _choose_feature_shares(
     monitors: Sequence[DriftMonitor], ratios: Mapping[str, float]
 ) -> dict[str, FeatureShares]:
-    """Return the shares of the features that moved most, each from the shard where it moved most."""
+    """Return shares of the features that moved most, each from the shard where it moved most."""
     shares: dict[str, FeatureShares] = {}
     for monitor in sorted(
         monitors, key=lambda m: -max(m.windows.feature_ratios.values(), default=0.0)

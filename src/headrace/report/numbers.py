@@ -119,19 +119,23 @@ def find_number(section: type, path: str) -> Number:
     if rest:
         return find_number(get_type_hints(section)[name], rest)
     notes: dict[str, Number] = {
-        one.name: one.metadata[_NOTE] for one in fields(section) if _NOTE in one.metadata
+        number_field.name: number_field.metadata[_NOTE]
+        for number_field in fields(section)
+        if _NOTE in number_field.metadata
     }
     return notes[name]
 
 
 def combine(section: type[Section], parts: Sequence[Section]) -> Section:
-    """Combine several sections into one, field by field by its reducer; without any, the defaults."""
+    """Combine several sections into one, each field by its reducer; without any, the defaults."""
     if len(parts) == 1:
         return parts[0]
     values: dict[str, Any] = {}
-    for one in fields(section):  # type: ignore[arg-type]
-        reduce = one.metadata[_NOTE].reducer.reduce
-        known = [value for part in parts if (value := getattr(part, one.name)) is not None]
+    for section_field in fields(section):  # type: ignore[arg-type]
+        reduce = section_field.metadata[_NOTE].reducer.reduce
+        known = [
+            value for part in parts if (value := getattr(part, section_field.name)) is not None
+        ]
         if known and reduce is not None:
-            values[one.name] = reduce(known)
+            values[section_field.name] = reduce(known)
     return section(**values)

@@ -132,12 +132,12 @@ def report_annotators(annotators: Annotators) -> AnnotatorsReport:
     return AnnotatorsReport(
         known_n=len(annotators.by_name),
         agreement=annotators.alpha,
-        most_active=_most_active(annotators),
-        by_number=_by_number(annotators),
+        most_active=_find_most_active(annotators),
+        by_number=_list_by_number(annotators),
     )
 
 
-def _most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
+def _find_most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
     """Return the annotators with the most answers, at most `ANNOTATORS_MAX`."""
     everybody = [
         _annotator(name, number, counts)
@@ -146,7 +146,7 @@ def _most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
     return tuple(sorted(everybody, key=lambda a: (-a.answers_n, a.name))[:ANNOTATORS_MAX])
 
 
-def _by_number(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
+def _list_by_number(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
     """Return the first annotators by their first answer, and last an entry for all others."""
     numbered = list(annotators.by_name.items())
     others = Annotator()

@@ -243,10 +243,10 @@ class Failure:
     @property
     def sentence(self) -> str:
         """The failure as a sentence."""
-        given = "labels" if self.act == "learn" else "events"
-        on = "" if self.n is None else f" {self.n:,} {given}"
+        unit = "labels" if self.act == "learn" else "events"
+        count = "" if self.n is None else f" {self.n:,} {unit}"
         because = f" ({self.error})" if self.error else ""
-        return f"{self.who} failed to {self.act}{on}{because}"
+        return f"{self.who} failed to {self.act}{count}{because}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -345,7 +345,7 @@ class DriftReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatesReport:
-    """Estimates from the labels about the predictions of the model or those served: see `judged`."""
+    """Estimates by labels, of the model's predictions or of those served: `judged` says which."""
 
     judged: str = number("name", '"model" or "served".', EACH, default="model")
     accuracy: Estimate = number(
