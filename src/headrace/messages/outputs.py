@@ -149,8 +149,8 @@ class DriftChanged(Message, frozen=True, kw_only=True):
     """The drift level changed. `statistic` is divided by its own threshold: at 1 a watch fires.
 
     After a rise also, as far as known: `since`, when it began (seconds), the `features` that moved
-    and the `classes` that come or are predicted with another frequency, the clearest first, at most
-    five of either.
+    and the `classes` that come more often than predicted, or whose share of the predictions moved,
+    the clearest first, at most five of either.
     """
 
     at: float

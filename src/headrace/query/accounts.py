@@ -23,7 +23,7 @@ MILLION = 1_000_000
 WINDOW_MAX = 100_000
 
 HELD_MAX = 100_000
-"""At most so many labels wait for their class and so their price; the oldest stays the dearest."""
+"""At most this many labels wait for their price; the oldest beyond that stay at the dearest."""
 
 
 class Total(NamedTuple):
@@ -276,11 +276,11 @@ class Money:
         """Before 2 all annotators had one price; before 3 it counted parts of the dearest label."""
         dearest = fields["dearest"]
         held = {
-            name: (math.ceil(one / LABEL * dearest * MILLION), factor)
-            for name, (one, factor) in fields["_held"].items()
+            name: (math.ceil(labels / LABEL * dearest * MILLION), factor)
+            for name, (labels, factor) in fields["_held"].items()
         }
-        left = math.floor(fields["balance"] / LABEL * dearest * MILLION)
-        now = {"dearest": in_millionths(dearest), "limit": left, "spent": 0, "_held": held}
+        rest = math.floor(fields["balance"] / LABEL * dearest * MILLION)
+        now = {"dearest": in_millionths(dearest), "limit": rest, "spent": 0, "_held": held}
         return {"by_annotator": {}} | fields | now
 
     def set_total(self, limit: int, spent: int) -> None:

@@ -36,7 +36,7 @@ from .recent import KNOWN_N, Lateness, RecentValues, Trim
 from .rules.rule import Rule
 
 BLOCK_N = 128
-"""The doubts are put in order every so many events; at the start after 1, 2, 4 events and so on."""
+"""The doubts are put in order after each block of events; at the start after 1, 2, 4 and so on."""
 
 _PARTS: Parts = {
     "_doubts": (RecentValues, {"_known": "values", "_known_n": "n", "_ordered": "ordered"}),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 
 OPEN_MAX = 4_096
-"""At most so many asked events wait for their label; the oldest beyond that earn nothing."""
+"""At most this many asked events wait for their label; the oldest beyond that earn nothing."""
 
 ARMS_MAX = 16
 

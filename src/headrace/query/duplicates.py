@@ -25,7 +25,7 @@ SCALED_MIN = 10
 """With fewer rows deviations mean nothing: only an equal row is a duplicate."""
 
 LEADERS_MAX = 1_000
-"""So many events of one round are compared by distance; further ones only by their hash."""
+"""This many events of one round are compared by distance; further ones only by their hash."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

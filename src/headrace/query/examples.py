@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from .pool import bounded
 
 EXAMPLES_MAX = 100
-"""At most so many examples of all classes together are kept, the latest of each class."""
+"""At most this many examples of all classes together are kept, the latest of each class."""
 
 PIECE_MAX = 1_000_000
-"""At most so many numbers are in memory at once while distances are computed."""
+"""At most this many numbers are in memory at once while distances are computed."""
 
 CLIP = 16.0
 """The largest difference of two numbers that counts, in squared deviations."""
@@ -99,7 +99,7 @@ class _Compared(NamedTuple):
 def _compare_examples(
     by_label: Mapping[str, deque[Floats]], width: int, is_category: NDArray[np.bool_]
 ) -> _Compared:
-    flat = [(label, row) for label, kept in by_label.items() for row in kept]
+    flat = [(label, row) for label, label_rows in by_label.items() for row in label_rows]
     rows = np.full((len(flat), width), np.nan)
     for i, (_, row) in enumerate(flat):
         # A row from before a feature was first seen lacks it.

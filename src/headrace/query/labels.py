@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LABELS_MAX = 1_000
-"""At most so many labels are remembered, those of the events that were labelled last."""
+"""At most this many labels are remembered, those of the events that were labelled last."""
 
 
 class Labels:
@@ -41,8 +41,8 @@ class Labels:
 
     def keep(self, keys: NDArray[np.uint64]) -> None:
         """Forget the labels of all events but these: the others were erased or are kept nowhere."""
-        kept = set(keys.tolist())
-        self._label_of = {key: one for key, one in self._label_of.items() if key in kept}
+        keys_kept = set(keys.tolist())
+        self._label_of = {key: one for key, one in self._label_of.items() if key in keys_kept}
 
     def codes(
         self, keys: NDArray[np.uint64], code_of: Callable[[str], int | None]

@@ -28,14 +28,14 @@ SHARPNESS = 15.0
 """How sharply the closest calls are preferred where labels come at once."""
 
 FEW_LABELS = 5.0
-"""With so many labels `knowledge` is one half: doubt decides half of its full share."""
+"""With this many labels `knowledge` is one half: doubt decides half of its full share."""
 
 LATE_LABELS_SHARE = 100.0
 LATE_LABELS_SHARPNESS = 12.5
-"""With so many labels still to come doubt has half of its share, or half of its sharpness."""
+"""With this many labels still to come doubt has half of its share, or half of its sharpness."""
 
 DEBT_MAX = 4.0
-"""While more than so many labels are drawn and not paid for, nothing is drawn."""
+"""While more than this many labels are drawn and not paid for, nothing is drawn."""
 
 CREDIT_STEADY = 3.0
 CREDIT_EVENTS = 256.0

@@ -26,10 +26,10 @@ SCORED_REASONS = ("doubt", "round", "ordered")
 """The reasons of requests that doubt chose, and that scoring again may find needless."""
 
 SCORED_MAX = 1_000
-"""At most so many questions are scored again; older ones stay as they were asked."""
+"""At most this many questions are scored again; older ones stay as they were asked."""
 
 LATEST_N = 200
-"""A question is compared with so many of the latest events."""
+"""A question is compared with this many of the latest events."""
 
 UNINFORMATIVE = "no longer informative"
 REDUNDANT = "redundant"
@@ -102,7 +102,11 @@ class OpenQuestions:
 
     def questions(self, open_keys: Collection[int]) -> list[OpenQuestion]:
         """Return the questions about the events with these hashed ids, in order of asking."""
-        return [one for one in self._asked.values() if int(one.event.keys[0]) in open_keys]
+        return [
+            question
+            for question in self._asked.values()
+            if int(question.event.keys[0]) in open_keys
+        ]
 
     # --------------------------------------------------------------------------------- a look
 

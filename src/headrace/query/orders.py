@@ -10,7 +10,7 @@ from ..messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, R
 Order: TypeAlias = RoundOrdered | RollBackOrdered | ErasureOrdered
 
 KEYS_MAX = 1_000
-"""So many of the latest keys are remembered; an order with an older key counts as new."""
+"""This many of the latest keys are remembered; an order with an older key counts as new."""
 
 _SALT = re.compile(r"[0-9a-f]{32}")
 

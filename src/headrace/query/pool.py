@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 ASKED_MAX = 500
-"""At most so many events that were asked before, the latest, stand beside a pool."""
+"""At most this many events that were asked before, the latest, stand beside a pool."""
 
 PIECE_MAX = 2_000_000
-"""At most so many distances are in memory at once while neighbours are searched."""
+"""At most this many distances are in memory at once while neighbours are searched."""
 
 NUMBER_MAX = 1e100
 """Numbers beyond it are clipped to it where distances are computed."""

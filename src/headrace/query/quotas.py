@@ -234,8 +234,8 @@ class NeedChances(OfParts):
     def mix_in_needs(self, chances: NDArray[np.int64], needs: Needs) -> NDArray[np.int64]:
         """Return these probabilities, in billionths, shape (n,), with a part replaced by need."""
         by_need = np.rint(self._chance_by_need(needs) * ONE).astype(np.int64)
-        part = chances * round(self.share * ONE) // ONE
-        return np.where(by_need < 0, chances, chances - part + by_need)
+        replaced = chances * round(self.share * ONE) // ONE
+        return np.where(by_need < 0, chances, chances - replaced + by_need)
 
     def _chance_by_need(self, needs: Needs) -> NDArray[np.float64]:
         return np.nan_to_num(self.share * self.of(needs), nan=-1.0)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from .online import ONE
 
 KNOWN_N = 1_024
-"""An event is ranked among so many events before it."""
+"""An event is ranked among this many events before it."""
 
 ANSWERS_N = 15
-"""Lateness is the median over so many of the latest answers."""
+"""Lateness is the median over this many of the latest answers."""
 
 TRIM_MAX = 4.0
 """The largest factor by which chances are raised or lowered to hold their mean."""

@@ -173,9 +173,11 @@ class Record:
         """Return the number of the round held after `events_n` events; None if there was none."""
         after_n = events_n - self._from_n
         numbers = [
-            one.round_n
-            for one in self._left.values()
-            if one.round_n >= 0 and one.after_n == after_n and one.is_spread == is_spread
+            decided.round_n
+            for decided in self._left.values()
+            if decided.round_n >= 0
+            and decided.after_n == after_n
+            and decided.is_spread == is_spread
         ]
         self.differences.turned_n += not numbers
         return min(numbers, default=None)
@@ -238,11 +240,13 @@ class Record:
         `now` are those that would be sent today; differences are counted.
         """
         passed_n = events_n - self._from_n
-        then = [one.said for one in self._rescored if one.after_n <= passed_n]
+        then = [message.said for message in self._rescored if message.after_n <= passed_n]
         self._rescored = self._rescored[len(then) :]
-        message_of = {one.request_id: one for one in now}
-        self.differences.turned_n += len({*message_of} ^ {one.request_id for one in then})
-        self.differences.turned_n += sum(message_of.get(one.request_id, one) != one for one in then)
+        message_of = {message.request_id: message for message in now}
+        self.differences.turned_n += len({*message_of} ^ {message.request_id for message in then})
+        self.differences.turned_n += sum(
+            message_of.get(message.request_id, message) != message for message in then
+        )
         return then
 
     def find_missing(self, events_n: int, *, is_end: bool) -> list[dict[str, Decided]]:
@@ -261,7 +265,9 @@ class Record:
 
     def select_left(self, ones: Mapping[str, Decided]) -> dict[str, Decided]:
         """Return those of these requests that were not asked again yet."""
-        return {request_id: one for request_id, one in ones.items() if request_id in self._left}
+        return {
+            request_id: decided for request_id, decided in ones.items() if request_id in self._left
+        }
 
     def drop(self, request_id: str) -> None:
         """Drop a request whose event is no longer kept."""

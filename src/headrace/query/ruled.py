@@ -38,7 +38,7 @@ from .strategies import BY_ROW, Strategy, faults_by_row
 from .strategies.uncertainty import random
 
 BLOCK_N = 32
-"""The rate is computed anew every so many events, and after each draw."""
+"""The rate is computed anew after each such block of events, and after each draw."""
 
 UNIT_DOUBTS = ("least_confidence", "margin")
 """Strategies whose doubt is from 0 to 1, so that a rule can compare it with a threshold."""

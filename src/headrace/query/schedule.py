@@ -21,7 +21,7 @@ from typing import ClassVar, Protocol
 from ..settings.query import WorkflowSettings
 
 ANSWERS_N = 50
-"""The pace of answers is measured over so many of the latest ones."""
+"""The pace of answers is measured over this many of the latest ones."""
 
 GROWTH = 1.5
 """The factor by which an adaptive batch grows when annotators were idle, or shrinks if late."""

@@ -184,10 +184,10 @@ def _tokens_of(text: str, setting: str) -> list[_Token]:
             rest = text[place:].strip()
             raise BadSettings(f"{setting} is {text!r}; nothing begins with {rest[:20]!r}")
         kind = str(match.lastgroup)
-        said = match.group(kind)
-        if kind == "name" and said in _WORDS:
+        token = match.group(kind)
+        if kind == "name" and token in _WORDS:
             kind = "word"
-        tokens.append(_Token("name" if kind == "quoted" else kind, said))
+        tokens.append(_Token("name" if kind == "quoted" else kind, token))
         place = match.end()
     return [*tokens, _Token("end", "")]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from ..messages import LabelRequested
 
 WAITING_MAX = 10_000
-"""At most so many requests wait for money; beyond that the oldest is given up and counted."""
+"""At most this many requests wait for money; beyond that the oldest is given up and counted."""
 
 
 class Waiting:

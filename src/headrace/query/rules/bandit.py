@@ -71,7 +71,7 @@ class Bandit:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the arms read of an event."""
+        """The optional fields of an event that the arms read."""
         return tuple(sorted({name for arm in self.arms for name in getattr(arm, "needs", ())}))
 
     @property

@@ -78,9 +78,9 @@ def quantile(ordered: NDArray[np.float64], q: float) -> float:
     place = (len(ordered) - 1) * q
     below = min(int(place), len(ordered) - 1)
     above = min(below + 1, len(ordered) - 1)
-    low, high, part = float(ordered[below]), float(ordered[above]), place - below
+    low, high, fraction = float(ordered[below]), float(ordered[above]), place - below
     step = high - low
-    return low + step * part if part < 0.5 else high - step * (1.0 - part)
+    return low + step * fraction if fraction < 0.5 else high - step * (1.0 - fraction)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from .diversity import median_distance
 from .order import Floats, in_order, points_of
 
 SAMPLE_N = 200
-"""An expected error or variance is computed over a hashed sample of so many candidates."""
+"""An expected error or variance is computed over a hashed sample of this many candidates."""
 
 NOISE = 0.1
 """The variance of a label around the Gaussian field, as a share of the field's own variance."""

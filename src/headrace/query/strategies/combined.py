@@ -48,7 +48,7 @@ class RankedBatch:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return ("asked", *needs_of(strategy_named(self.by)))
 
     @in_order
@@ -92,7 +92,7 @@ class WeightedSum:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return tuple(need for name in self.of for need in needs_of(strategy_named(name)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
@@ -124,7 +124,7 @@ class TwoStage:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return (*needs_of(strategy_named(self.first)), *needs_of(strategy_named(self.then)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
@@ -156,7 +156,7 @@ class PerCost:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return ("costs", *needs_of(strategy_named(self.by)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:

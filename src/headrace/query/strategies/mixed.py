@@ -85,7 +85,7 @@ class StrategyBandit:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the arms read of a pool beside the candidates."""
+        """The parts of a pool that the arms read beside the candidates."""
         return tuple(need for name in self.names for need in needs_of(strategy_named(name)))
 
     @property
@@ -150,13 +150,13 @@ class Scheduled:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return (*needs_of(strategy_named(self.first)), *needs_of(strategy_named(self.then)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        by = self.first if self.came_n < self.labels_n else self.then
-        return strategy_named(by)(pool, chance)
+        name = self.first if self.came_n < self.labels_n else self.then
+        return strategy_named(name)(pool, chance)
 
     def labelled(self, key: int, worth: float) -> None:
         """Count a label."""

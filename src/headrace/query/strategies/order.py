@@ -26,7 +26,7 @@ CANDIDATES_MAX = 2_000
 """If there are more candidates than this, only a hashed sample of them is compared."""
 
 COLUMNS_MAX = 64
-"""Points of more columns are projected to so many before distances are computed."""
+"""Points of more columns are projected to this many before distances are computed."""
 
 
 def in_order(
