@@ -1,4 +1,4 @@
-"""All that crosses the core's border, and nothing else: nouns come in, past participles go out.
+"""The messages that cross the core's border: nouns go in, past participles come out.
 
 Everything here is frozen. Times are seconds since the epoch (float), classes are text (see
 `class_name`), features are `{name: value}` with value a number, a text, a boolean or `None`.

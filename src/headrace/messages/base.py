@@ -1,4 +1,4 @@
-"""What all messages are made of: values, features, classes, and the base of the messages."""
+"""What all messages share: values of features, spelling of classes, and the base class."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def class_name(label: object) -> str:
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag=True):
-    """Base of all messages; on the wire each carries its name in `type`."""
+    """Base class of all messages; encoded, each has the name of its class in the field `type`."""

@@ -1,4 +1,4 @@
-"""The messages of an erasure: who is to be forgotten, and what was."""
+"""The messages of an erasure: the order to forget somebody's events, and its execution."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from .base import Message
 
 
 class ErasureOrdered(Message, frozen=True, kw_only=True):
-    """Everything about some events is to be forgotten (docs/ERASURE.md).
+    """An order to forget everything about some events (docs/ERASURE.md).
 
-    They are those with these `event_ids`, and those whose `field` is one of `values`: `key`, `id`,
-    or the name of a feature. Of orders with one `key` only the first is carried out. With
-    `is_learned` it is known from outside that a label of such an event was learned: the models are
-    then made anew from the examples that are left, as they are where one is found here.
+    It is about the events with these `event_ids`, and those whose `field` is one of `values`;
+    `field` is `key`, `id`, or the name of a feature. If several orders have the same `key`, only
+    the first is carried out. The models are built anew from the remaining examples where a label
+    of such an event is found among those learned, or where `is_learned` says that one was learned.
 
     On Kafka, where an order stands in logs, nobody is named in clear: `values` are digests, made
-    with `salt` (`subject.digest_of`), and events are named by the ids of the requests that there
-    may be about them, `request_ids`. `by` is who ordered it, `shards_n` for how many partitions of
-    the events. A desk that has forgotten the person passes the order on with its number, `desk`,
-    the ids of the requests that it had about the person, and what it forgot, `erased`.
+    with `salt` (`subject.digest_of`), and events are named by `request_ids`, the ids that requests
+    about them would have. `by` is who ordered it; the order is for `shards_n` partitions of the
+    events. A desk that has forgotten the person passes the order on with its own number, `desk`,
+    the ids of the requests that it had about the person, and counts of what it forgot, `erased`.
 
-    With `before`, all events that happened before that time are forgotten too, seconds; with
-    `examples_before`, labelled examples of before that time, which are kept otherwise. What was
-    learned of these stays in the sums of river models, unless it `is_unlearned`.
+    With `before`, all events that happened before that time (seconds) are forgotten too; with
+    `examples_before`, all labelled examples from before that time, which are kept otherwise. The
+    sums of river models keep what they learned from these, unless it `is_unlearned`.
     """
 
     at: float
@@ -44,11 +44,11 @@ class ErasureOrdered(Message, frozen=True, kw_only=True):
 
 
 class SubjectErased(Message, frozen=True, kw_only=True):
-    """An order to erase was carried out: from where how many, and who, it does not say.
+    """An order to erase was carried out; the message counts what was forgotten and names nobody.
 
-    `erased` counts what was forgotten by where it was: `window`, `reservoir`, `open requests`,
-    `ended requests`, `waiting requests`, `examples`, `halves`, `categories`. With `is_refitted`
-    models were made anew.
+    `erased` has a count for each place: `window`, `reservoir`, `open requests`, `ended requests`,
+    `waiting requests`, `examples`, `halves`, `categories`. With `is_refitted` models were built
+    anew.
     """
 
     at: float

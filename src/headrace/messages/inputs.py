@@ -1,4 +1,4 @@
-"""What comes in: events, answers, time, orders."""
+"""The messages that come in: events, answers, time, orders."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Event(Message, frozen=True, kw_only=True):
     """One item of the input stream.
 
     `probabilities` and `predicted` are those of the model that served the event, when the log has
-    them; they are kept apart from what Headrace's own model thinks.
+    them; they are kept apart from the predictions of Headrace's own model.
     """
 
     id: str
@@ -46,8 +46,8 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
     squares: float
 
     def joined(self, other: Moments) -> Moments:
-        """Of both sets of values (Chan, Golub and LeVeque, "Updating formulae and a pairwise
-        algorithm for computing sample variances", 1979, eq. 2.1)."""
+        """The moments of both sets of values together (Chan, Golub and LeVeque, "Updating formulae
+        and a pairwise algorithm for computing sample variances", 1979, eq. 2.1)."""
         n = self.n + other.n
         if n == 0:
             return self
@@ -65,11 +65,11 @@ class Moments(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the model wants back with a label: it stands in the request and comes with the answer.
+    """What the model needs together with a label: a request carries it, and so does its outcome.
 
     `opinions` are the probabilities that each member of a committee gave on the event's arrival, by
-    class. `events_n` events, whose `moments` by numeric feature these are, came since the request
-    before. Nobody who labels needs any of it.
+    class. Since the previous request `events_n` events came, and `moments` are theirs by numeric
+    feature. Annotators need none of it.
     """
 
     opinions: dict[str, tuple[float, ...]] = {}
@@ -79,14 +79,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class EventBatch:
-    """Many events as columns; means exactly what the same events mean one by one.
+    """n events as columns; they mean exactly what the same events mean one by one.
 
-    `numbers` has shape (n, d), float64, one column for each name in `number_names`; what is missing
+    `numbers` has shape (n, d), float64, one column for each name in `number_names`; a missing value
     is NaN, an infinity stays for `Schema.rows` to count. A feature that has any value which is not
     a number stands in `texts` instead: a list of n raw values. `names` holds all features in order
     of the first event that has a value for them, and within one event in its own order.
-    `originals` are the features of each event as they came, where they came one by one.
-    `probabilities` has shape (n, k) over `served_classes`, a row of NaN where the log had none.
+    `originals` are the features of each event as they came, where events came one by one.
+    `probabilities` has shape (n, k) over `served_classes`; a row is NaN where the log had none.
     """
 
     ids: list[str]
@@ -106,11 +106,11 @@ class EventBatch:
     def from_arrays(
         cls, X: Any, names: Sequence[str], *, ids: Sequence[str], at: Any
     ) -> EventBatch:
-        """Events of numbers alone: means what the same events mean as dicts of floats, bit for bit.
+        """Return events whose features are all numbers: bit for bit the same as dicts of floats.
 
-        `X` (n, d) has a row for each event, `names` are those of its d columns; NaN is missing.
-        `ids` are n texts, `at` (n,) seconds since the epoch. The engine copies what it keeps, so
-        that arrays may be written to again after they were fed.
+        `X`, shape (n, d), has a row for each event, and `names` names its d columns; NaN is a
+        missing value. `ids` are n texts; `at`, shape (n,), is in seconds since the epoch. The
+        engine copies what it keeps: arrays that were fed may be overwritten.
 
         Raises `BadInput` where shapes do not fit, or names are not different texts.
 
@@ -139,11 +139,11 @@ class EventBatch:
         return len(self.ids)
 
     def original(self, i: int) -> Features:
-        """The features of event i as they came: whole numbers and booleans are what they were."""
+        """The features of event i as they came: whole numbers and booleans keep their types."""
         return self.row(i).features if self.originals is None else self.originals[i]
 
     def row(self, i: int) -> Event:
-        """Event i as a message of its own."""
+        """Return event i as a message of its own."""
         features: Features = {}
         column_of = {name: j for j, name in enumerate(self.number_names)}
         for name in self.names:
@@ -168,7 +168,7 @@ class EventBatch:
 
 
 def _floats(name: str, values: Any) -> NDArray[np.float64]:
-    """Values as an array of float64. Raises `BadInput` for what is no number."""
+    """Return the values as an array of float64; raise `BadInput` where one is not a number."""
     try:
         return np.ascontiguousarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -191,7 +191,7 @@ class Tick(Message, frozen=True, kw_only=True):
 
 
 class Withdrawal(Message, frozen=True, kw_only=True):
-    """Somebody takes a question back: its event was deleted, or its label is known otherwise."""
+    """Somebody withdraws a question: its event was deleted, or its label is known otherwise."""
 
     request_id: str
     at: float
@@ -201,7 +201,7 @@ class Withdrawal(Message, frozen=True, kw_only=True):
 class RetrainFinished(Message, frozen=True, kw_only=True):
     """A job ordered by `RetrainRequested` is done; `challenger` is its `learn.retrain.Challenger`.
 
-    In a recorded run only the job's id is kept: a replay computes the challenger again.
+    A recorded run stores only the job's id: a replay computes the challenger again.
     """
 
     job_id: int

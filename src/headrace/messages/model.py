@@ -1,4 +1,4 @@
-"""The messages of a model that goes back to what it was."""
+"""The messages about rolling the model back to an earlier state."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from .base import Message
 
 
 class RollBackOrdered(Message, frozen=True, kw_only=True):
-    """Somebody wants the model back as it was at version `to`, one of those that are kept.
+    """An order to bring the model back to version `to`, which must be one of those kept.
 
-    Of orders with one `key` only the first is carried out. `key` and `reason` are said again by
-    `ModelRolledBack`; `by` names who ordered it, for the audit log.
+    If several orders have the same `key`, only the first is carried out. `ModelRolledBack` repeats
+    `key` and `reason`; `by` names who ordered it, for the audit log.
     """
 
     at: float
@@ -22,9 +22,10 @@ class RollBackOrdered(Message, frozen=True, kw_only=True):
 class ModelRolledBack(Message, frozen=True, kw_only=True):
     """An adopted challenger proved worse than the champion it displaced, which is back in use.
 
-    The shares are of the control labels since the adoption, of both before they learned them. With
-    `to` it was ordered: the model is what it was at that version, there is no job (-1), and nothing
-    was compared; `order_key` and `order_reason` are those of the `RollBackOrdered`.
+    The two shares are how often each model was right about the control labels since the adoption,
+    before it learned them. With `to` somebody ordered it: the model is as it was at that version,
+    there is no job (-1), and nothing was compared; `order_key` and `order_reason` are those of the
+    `RollBackOrdered`.
     """
 
     job_id: int

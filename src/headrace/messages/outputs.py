@@ -1,4 +1,4 @@
-"""What goes out: requests and their ends, drift, rounds, models, rejections."""
+"""The messages that go out: requests and their ends, drift, rounds, models, rejections."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .rejected import InputRejected
 from .rescored import RequestRescored
 
 DRAWN_AT_RANDOM = ("control", "cold start", "drift")
-"""Reasons of requests whose events were drawn without looking at them."""
+"""The reasons that requests have whose events were drawn without looking at them."""
 
 
 class LabelRequested(Message, frozen=True, kw_only=True):
-    """A question for the annotators, with the reason it is asked.
+    """A question for the annotators, with the reason why it is asked.
 
-    `propensity` is the probability with which this event was chosen by this decision, above 0;
-    `control_p` the part of it with which it was drawn blindly on arrival, whose requests have the
-    reason "control": 0 where a round chose.
-    `seq` is the number of the event in its shard, from 0. `prediction` is the one that is judged.
+    `propensity` is the probability, above 0, with which this decision chose this event. `control_p`
+    is the part of it that is the blind draw on arrival, whose requests have the reason "control";
+    it is 0 where a round chose. `seq` is the number of the event in its shard, from 0. `prediction`
+    is the one that is judged.
 
     With `opinion_n` 2 or 3 it is a second or third opinion about a label that looks wrong (see
     `base_id`): a question for anybody but those in `not_by`, whose answers are known.
-    `priority`, 0 to 1, says who comes first where open questions are scored again
-    (`RequestRescored`). Then only what was drawn blindly `judges`: its label counts in estimates.
+    Where open questions are scored again (`RequestRescored`), `priority`, 0 to 1, is their order,
+    and only a request that was drawn blindly `judges`: its label counts in estimates.
     """
 
     request_id: str
@@ -57,9 +57,9 @@ class LabelRequested(Message, frozen=True, kw_only=True):
 
 
 class RequestWithdrawn(Message, frozen=True, kw_only=True):
-    """The question is moot; whoever has not answered need not.
+    """The question is moot; annotators who have not answered need not.
 
-    The budget gets its label back as for `RequestExpired`.
+    The budget is paid back on the same condition as for `RequestExpired`.
     """
 
     request_id: str
@@ -69,9 +69,9 @@ class RequestWithdrawn(Message, frozen=True, kw_only=True):
 
 
 class RequestExpired(Message, frozen=True, kw_only=True):
-    """Nobody answered enough in time.
+    """The request ended at its deadline, with too few answers.
 
-    The budget gets its label back only where late answers are refused, `label.late_answers`.
+    The budget is paid back only where late answers are refused, `label.late_answers`.
     """
 
     request_id: str
@@ -81,11 +81,11 @@ class RequestExpired(Message, frozen=True, kw_only=True):
 
 
 class QuestionChanged(Message, frozen=True, kw_only=True):
-    """Annotators are told of a question about a request that was asked before.
+    """A further question about an earlier request is asked, or such a question is withdrawn.
 
-    `record` is the question, one more for a request that its answers leave open, or the end of one
-    whose answer is wanted no longer. Its id is not that of the request (see `base_id`), but its
-    answers are.
+    `record` is the question, where the answers so far leave the request open, or the end of one
+    whose answer is no longer wanted. The question has an id of its own (see `base_id`), but its
+    answers count for the request.
     """
 
     at: float
@@ -97,12 +97,12 @@ class LabelSettled(Message, frozen=True, kw_only=True):
 
     `revision` counts from 0; above 0 an earlier outcome of the same request is replaced, because an
     annotator corrected an answer, or an answer came that was given earlier or after the deadline.
-    `agreement` is the share of the answers that named the label, or where the consensus knows it
-    the label's probability. `propensity` is that of the request: the label speaks for
-    1 / propensity events. `opinion_n` is 2 or 3 from the second or third opinion on; `confirms`:
-    that opinion left the label as it was.
+    `agreement` is the share of the answers that named the label or, where the consensus estimates
+    it, the label's probability. `propensity` is that of the request: the label stands for
+    1 / propensity events. `opinion_n` is 2 or 3 after a second or third opinion, and `confirms`
+    says that this opinion left the label as it was.
     `by` names who answered, where second opinions may be asked or `label.names_annotators` is set.
-    `judges` as of the request.
+    `judges` is that of the request.
     """
 
     request_id: str
@@ -130,9 +130,9 @@ class LabelSettled(Message, frozen=True, kw_only=True):
 
 
 class LabelDisputed(Message, frozen=True, kw_only=True):
-    """As many answers as we pay for, and no majority; or nobody could tell.
+    """As many answers came as are paid for, without a majority; or nobody could tell.
 
-    `opinion_n` and `by` as of `LabelSettled`.
+    `opinion_n` and `by` are as in `LabelSettled`.
     """
 
     request_id: str
@@ -146,10 +146,11 @@ class LabelDisputed(Message, frozen=True, kw_only=True):
 
 
 class DriftChanged(Message, frozen=True, kw_only=True):
-    """The drift level moved. `statistic` is divided by its own threshold: 1 is the firing line.
+    """The drift level changed. `statistic` is divided by its own threshold: at 1 a watch fires.
 
-    Of a rise also, as far as it is known: `since`, when it began (seconds), `features` that moved
-    and `classes` that come or are predicted otherwise, the clearest first, at most five of either.
+    After a rise also, as far as known: `since`, when it began (seconds), the `features` that moved
+    and the `classes` that come more often than predicted, or whose share of the predictions moved,
+    the clearest first, at most five of either.
     """
 
     at: float
@@ -166,7 +167,7 @@ class DriftChanged(Message, frozen=True, kw_only=True):
 class RoundOpened(Message, frozen=True, kw_only=True):
     """One decision begins: `wanted_n` of `pool_n` candidates are to be chosen.
 
-    `order_key` and `order_reason` are those of the `RoundOrdered` that it follows.
+    `order_key` and `order_reason` are those of the `RoundOrdered` that the round carries out.
     """
 
     round_n: int
@@ -239,6 +240,6 @@ Output: TypeAlias = (
 )
 
 ForAnnotators: TypeAlias = LabelRequested | RequestRescored | RequestWithdrawn
-"""What stands in the log of requests, for whoever annotates."""
+"""What the log of requests holds, for the annotators."""
 
 RequestEnded: TypeAlias = RequestWithdrawn | RequestExpired | LabelSettled | LabelDisputed

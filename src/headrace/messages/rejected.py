@@ -1,4 +1,4 @@
-"""What could not be used, and why: the closed list of reasons."""
+"""The message about an input that could not be used, and the closed list of reasons."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ class Reason(StrEnum):
 
 
 class InputRejected(Message, frozen=True, kw_only=True):
-    """What could not be used, and why. `reason` is one of `Reason`.
+    """An input could not be used. `reason` is one of `Reason`.
 
-    `source` and `position` say where it came from: a file and a byte offset, or a topic, partition
-    and offset; empty and -1 for an object passed by a program.
+    `source` and `position` say where the input came from: a file and a byte offset, or a topic,
+    partition and offset; they are empty and -1 for an object passed by a program.
     """
 
     reason: str

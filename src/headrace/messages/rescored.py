@@ -1,4 +1,4 @@
-"""What became of an open question when the model had moved."""
+"""The message about an open question whose priority changed because the model learned."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from .base import Message
 
 
 class RequestRescored(Message, frozen=True, kw_only=True):
-    """The model has learned since a question was asked, and it matters more, or less, than it did.
+    """The model has learned since a question was asked, and now it matters more, or less.
 
-    `priority` is 0 to 1: the part of the latest events that its event is more useful than now. With
-    `withdrawn` nobody need answer it, for this reason; the desk ends it then, with the label if
-    there are answers enough for one.
+    `priority` is 0 to 1: the share of the latest events that are less useful now than the
+    question's event. `withdrawn`, unless empty, is the reason why nobody need answer any more; the
+    desk then ends the request, with the label if there are answers enough for one.
     """
 
     request_id: str

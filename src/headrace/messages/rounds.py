@@ -6,12 +6,12 @@ from .base import Message
 
 
 class RoundOrdered(Message, frozen=True, kw_only=True):
-    """Somebody asks for a round now; `labels_n=None` takes what the budget allows.
+    """An order to open a round now; `labels_n=None` asks for as many labels as the budget allows.
 
-    Of orders with one `key` only the first is carried out. `reason` is said again by `RoundOpened`;
-    `by` names who ordered it, for the audit log. An audit asks events drawn blindly, and may spend
-    what is set aside for audits. On Kafka `shards_n` shards share `labels_n`; the
-    worker that takes the order in sets it.
+    If several orders have the same `key`, only the first is carried out. `RoundOpened` repeats
+    `reason`; `by` names who ordered it, for the audit log. An audit asks about events drawn
+    blindly, and may spend the labels set aside for audits. On Kafka `shards_n` shards share
+    `labels_n`; the worker that receives the order sets `shards_n`.
     """
 
     at: float

@@ -1,7 +1,7 @@
 """Accounts of a budget where labels are not all alike: by period, by latest events, by price.
 
-Each stands beside those of `budgets`, in billionths of a label, and the poorest decides. A label
-counts for one at most, so that whoever has a whole one in hand can pay whatever is asked.
+They stand beside those of `budgets`, in billionths of a label, and the lowest balance decides. No
+label costs more than one whole label, so that an account with one in hand can pay for any request.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ MILLION = 1_000_000
 WINDOW_MAX = 100_000
 
 HELD_MAX = 100_000
-"""Labels whose price waits for their class at most; the oldest then stays at the dearest."""
+"""At most this many labels wait for their price; the oldest beyond that stay at the dearest."""
 
 
 class Total(NamedTuple):
-    """Labels and money, in millionths, that are spent in all, or may be."""
+    """The labels and the money, in millionths, that are spent in all, or may be."""
 
     labels_n: int = 0
     money: int = 0
@@ -37,7 +37,7 @@ NOTHING = Total()
 
 
 class Asked(NamedTuple):
-    """What is known of a label when it is paid: the class predicted, and the doubt, 0 to 1."""
+    """What is known of a label when it is paid for: the class predicted, and the doubt, 0 to 1."""
 
     request_id: str
     predicted: str
@@ -46,22 +46,22 @@ class Asked(NamedTuple):
 
 @runtime_checkable
 class OwnBooks(Protocol):
-    """An account that books labels by itself, because they are not all alike; beside `Account`."""
+    """The further methods of an `Account` that books each label by itself, at its own price."""
 
     def charge(self, asked: Asked | None) -> None:
-        """A label was asked; None where nothing is known of it."""
+        """Pay for a label that is asked; `asked` is None where nothing is known of it."""
 
     def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
-        """The first label of a request came, by these annotators; "" is one without a name."""
+        """Note the first label of a request, by these annotators; "" is one without a name."""
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
-        """A request, asked so many events ago, ended for good without a label."""
+        """Pay back a request that ended for good without a label, asked so many events ago."""
 
 
 def keeps_own_books(account: object) -> TypeGuard[OwnBooks]:
     """Whether the account books by itself.
 
-    Its type is asked, once: of an object Python looks every method up anew.
+    The type is checked, once: for an object Python would look every method up anew.
     """
     kind: Any = type(account)
     return _are_own_books(kind)
@@ -73,7 +73,7 @@ def _are_own_books(kind: type) -> bool:
 
 
 def require_numbers(**values: object) -> None:
-    """Raise `BadSettings` for a value that is no finite number, by its name.
+    """Raise `BadSettings` for a value that is not a finite number, with its name.
 
     >>> require_numbers(share="5 %")
     Traceback (most recent call last):
@@ -89,11 +89,11 @@ def require_numbers(**values: object) -> None:
 
 
 class PerPeriod:
-    """So many labels a period, such as a day; of what is left a share goes over to the next.
+    """A number of labels per period, such as a day; a share of the rest is carried over.
 
-    Periods begin at the epoch and each `period_s` seconds after it. What went over never goes over
-    again: no more than `labels * (1 + carry_over)` are there at once. What is paid back counts in
-    the period in which it comes back.
+    Periods begin at the epoch and each `period_s` seconds after it. A label is carried over once at
+    most: there are never more than `labels * (1 + carry_over)`. Refunds count in the period in
+    which they come.
 
     >>> account = PerPeriod(10, period_s=86_400, carry_over=0.5)
     >>> account.time_passed(0.0); account.balance / 1e9
@@ -127,20 +127,20 @@ class PerPeriod:
     def time_passed(self, now: float) -> None:
         period = math.floor(now / self.period_s)
         if self._period is not None and period <= self._period:
-            # A clock that was set back repeats a period, whose labels were given out already.
+            # A clock that was set back repeats a period, whose labels were granted already.
             return
         whole = self.labels * LABEL
         is_next = self._period is not None and period == self._period + 1
         # Before the first event, and in a period that went by without one, nothing was spent.
-        left = min(self.balance, whole) if is_next else whole
-        over = round(self.carry_over * LABEL) * max(0, left) // LABEL
-        self._most = self.balance = whole + over
+        rest = min(self.balance, whole) if is_next else whole
+        carried = round(self.carry_over * LABEL) * max(0, rest) // LABEL
+        self._most = self.balance = whole + carried
         self._period = period
 
     def set_anew(self, now: float) -> None:
-        """It is `now`, and was never what was said before: what is left is left.
+        """Set a wrong clock right, to `now` in seconds: the balance stays.
 
-        Before the first period has begun nothing was given out yet, and `time_passed` does.
+        Before the first period nothing was granted yet; `time_passed` does that.
         """
         if self._period is not None:
             self._period = math.floor(now / self.period_s)
@@ -152,7 +152,7 @@ class PerPeriod:
         """All labels cost the same."""
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
-        """One label comes back, up to what the period was given."""
+        """Give one label back, up to what the period was granted."""
         self.balance = min(self._most, self.balance + LABEL)
 
     def labels_per_event(self, gap_s: float) -> float:
@@ -162,11 +162,11 @@ class PerPeriod:
 class Forgetting:
     """A share of about the `window_n` latest events, by an estimate that forgets.
 
-    With each event u <- u * (w - 1) / w, with each label u <- u + 1, and one may be asked while
+    With each event u <- u * (w - 1) / w, with each label u <- u + 1, and a label may be asked while
     u / w is below the share (Zliobaite et al., "Active learning with drifting streaming data",
-    TNNLS 25(1), 2014, eq. 1). What was not spent long ago is not saved up: it bounds bursts. The
-    estimate ends below share + 1 / w; over a long stream the paper's rule spends a few per cent
-    more than the share, so set `Share` beside it.
+    TNNLS 25(1), 2014, eq. 1). Labels not spent long ago are not saved up, which bounds bursts.
+    u / w stays below share + 1 / w; over a long stream the paper's rule spends a few per cent more
+    than the share, so set `Share` beside it.
 
     >>> account = Forgetting(0.05, window_n=100)
     >>> account.events_passed(1); account.balance // LABEL
@@ -185,11 +185,11 @@ class Forgetting:
 
     @property
     def _allowed(self) -> int:
-        """The highest u, in billionths, with which one more label may be asked, and that label."""
+        """The highest u with which a label may be asked, plus that label, in billionths."""
         return round(self.share * self.window_n * LABEL) - 1 + LABEL
 
     def events_passed(self, n: int) -> None:
-        # Whole numbers, event by event: the same at any batching. Nothing is left after some time.
+        # Whole numbers, event by event: the same at any batching. After some time u is 0.
         spent = self._allowed - self.balance
         for _ in range(n):
             if spent <= 0:
@@ -207,10 +207,10 @@ class Forgetting:
         """All labels cost the same."""
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
-        """What is left of a label that was asked so many events ago comes back."""
+        """Give back what u still has of a label that was asked so many events ago."""
         if asked_before_n is not None:
-            left = math.floor(LABEL * (1.0 - 1.0 / self.window_n) ** asked_before_n)
-            self.balance = min(self._allowed, self.balance + left)
+            rest = math.floor(LABEL * (1.0 - 1.0 / self.window_n) ** asked_before_n)
+            self.balance = min(self._allowed, self.balance + rest)
 
     def labels_per_event(self, gap_s: float) -> float:
         return self.share
@@ -219,15 +219,17 @@ class Forgetting:
 class Money:
     """A total of money, ever, where labels have prices.
 
-    `price` is that of a label, `by_class` that of a label of a class, and the price of an event is
-    up to `doubt_factor` times that for the event that the model doubts most: what is hard takes
-    longer. A label by somebody `by_annotator` costs so many times as much; one by several is shared
-    between them alike, which is the mean of theirs. When a label is asked neither its class nor its
-    annotators are known: the dearest is held back, and what was too much comes back with the label.
-    So what is spent is never more than there is, whoever answers late.
+    - `money`: all that may be spent;
+    - `price`: the price of a label, `by_class`: that of a label of some class;
+    - `by_annotator`: the factor for a label by this annotator; several annotators share the price,
+      and the factor is the mean of theirs;
+    - `doubt_factor`: the factor for the event that the model doubts most, as hard ones take longer;
+      for an event that it does not doubt it is 1.
 
-    Money is counted in whole millionths: `limit` is what there is in all, `spent` what is paid or
-    held back.
+    When a label is asked neither its class nor its annotators are known: the highest price is held
+    back, and the difference comes back with the label. So no more is spent than there is, however
+    late an answer comes. Money is counted in whole millionths: `limit` is the total, `spent` what
+    is paid or held back. Raises `BadSettings` for prices that can't be used.
 
     >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0})
     >>> account.balance // LABEL
@@ -250,9 +252,9 @@ class Money:
         prices = {"price": price, **{f"the price of {c!r}": p for c, p in (by_class or {}).items()}}
         prices |= {f"the factor of {who!r}": f for who, f in (by_annotator or {}).items()}
         require_numbers(money=money, doubt_factor=doubt_factor, **prices)
-        for name, one in prices.items():
-            if not one > 0:
-                raise BadSettings(f"{name} is {one}; must be above 0")
+        for name, value in prices.items():
+            if not value > 0:
+                raise BadSettings(f"{name} is {value}; must be above 0")
         if not money >= 0 or not doubt_factor >= 1:
             raise BadSettings(
                 f"the money is {money} and the factor of doubt {doubt_factor}; must be at least 0 "
@@ -263,7 +265,7 @@ class Money:
         self.by_annotator = dict(by_annotator or {})
         self.doubt_factor = doubt_factor
         self.dearest = in_millionths(self._dearest_price * doubt_factor)
-        # What is held for requests whose label has not come, and how hard each is.
+        # By request without a label: the money held back, and the factor of its doubt.
         self._held: dict[str, tuple[int, float]] = {}
         self.set_total(in_millionths(money), 0)
 
@@ -274,15 +276,15 @@ class Money:
         """Before 2 all annotators had one price; before 3 it counted parts of the dearest label."""
         dearest = fields["dearest"]
         held = {
-            name: (math.ceil(one / LABEL * dearest * MILLION), factor)
-            for name, (one, factor) in fields["_held"].items()
+            name: (math.ceil(labels / LABEL * dearest * MILLION), factor)
+            for name, (labels, factor) in fields["_held"].items()
         }
-        left = math.floor(fields["balance"] / LABEL * dearest * MILLION)
-        now = {"dearest": in_millionths(dearest), "limit": left, "spent": 0, "_held": held}
+        rest = math.floor(fields["balance"] / LABEL * dearest * MILLION)
+        now = {"dearest": in_millionths(dearest), "limit": rest, "spent": 0, "_held": held}
         return {"by_annotator": {}} | fields | now
 
     def set_total(self, limit: int, spent: int) -> None:
-        """So much there is in all, and so much of it is spent; in millionths."""
+        """Set the total, and how much of it is spent, in millionths."""
         self.limit, self.spent = limit, spent
         self._spend_money(0)
 
@@ -292,7 +294,7 @@ class Money:
 
     @property
     def _dearest_price(self) -> float:
-        """What a label costs of the dearest class, by the dearest annotator."""
+        """The price of a label of the dearest class by the dearest annotator."""
         return dearest_price(self.default, self.by_class, self.by_annotator)
 
     @property
@@ -301,7 +303,7 @@ class Money:
 
     @property
     def left(self) -> float:
-        """What is there to spend, in money."""
+        """The money that may still be spent."""
         return (self.limit - self.spent) / MILLION
 
     def events_passed(self, n: int) -> None:
@@ -325,7 +327,7 @@ class Money:
             del self._held[next(iter(self._held))]
 
     def settle(self, request_id: str, label: str, by: Sequence[str]) -> None:
-        """What the label costs less than the dearest, by its class and annotators, comes back."""
+        """Give back by how much the label costs less than the price that was held back."""
         if request_id in self._held:
             held, factor = self._held.pop(request_id)
             price = self.by_class.get(label, self.default) * self._factor_of(by)
@@ -334,10 +336,11 @@ class Money:
     def expected(
         self, probabilities: NDArray[np.float64], classes: Sequence[str]
     ) -> NDArray[np.float64]:
-        """What a label of each of n events is expected to cost, in money, shape (n,).
+        """Return the expected price of a label of each of n events, in money, shape (n,).
 
-        By the probability (n, k) of each class and by the doubt, the same as when it is asked; who
-        will answer is not known, and a price by annotator is left out. Each row is by itself.
+        It follows from the probabilities of the classes, shape (n, k), and from the doubt, as when
+        the label is asked; factors of annotators are left out, as nobody knows who will answer.
+        Each row is independent of the others.
 
         >>> account = Money(100.0, price=2.0, by_class={"fraud": 5.0}, doubt_factor=2.0)
         >>> account.expected(np.array([[1.0, 0.0], [0.5, 0.5]]), ["fine", "fraud"]).tolist()
@@ -350,19 +353,19 @@ class Money:
         for i, name in enumerate(classes[:k]):
             price += probabilities[:, i] * self.by_class.get(name, self.default)
             rest -= probabilities[:, i]
-        # Where no class was known yet it may be any.
+        # What the probabilities lack to 1 may be any class.
         price += np.maximum(rest, 0.0) * self.default
         best = probabilities.max(axis=1)
         doubt = (1.0 - best) / (1.0 - 1.0 / k) if k > 1 else np.ones(n)
         return np.asarray(price * (1.0 + (self.doubt_factor - 1.0) * np.clip(doubt, 0.0, 1.0)))
 
     def _factor_of(self, by: Sequence[str]) -> float:
-        """The mean over those who answered; one without a name may have been the dearest."""
+        """Return the mean factor of these annotators; one without a name counts as the dearest."""
         known = {"": self._dearest_factor, **self.by_annotator}
         return math.fsum(known.get(who, 1.0) for who in by or ("",)) / max(1, len(by))
 
     def refund(self, request_id: str, asked_before_n: int | None) -> None:
-        """All that was held comes back; of what is not known any more, nothing."""
+        """Give back all that was held for the request; nothing if it is no longer known."""
         self._spend_money(-self._held.pop(request_id, (0, 1.0))[0])
 
     def _cost(self, price: float, factor: float) -> int:
@@ -370,7 +373,7 @@ class Money:
 
 
 def in_millionths(money: float) -> int:
-    """Money in whole millionths, at least one of what is not nothing.
+    """Return money in whole millionths, at least one if it is above 0.
 
     >>> in_millionths(0.29), in_millionths(1e-9), in_millionths(0.0)
     (290000, 1, 0)

@@ -1,8 +1,9 @@
-"""The draw on arrival of one shard: what it remembers of doubts, of lateness and of the last draw.
+"""The draw on arrival of one shard: its state, and the link between `online` and the budget.
 
-Joins the pure decisions of `online` to a budget. The doubts that an event is ranked among and the
-rate are taken anew at counted events and after each draw, so that a stretch of events between two
-of those is decided in one go, whatever batches it came in.
+The state is the latest doubts, how late answers are, and where the last draw stands. The doubts
+that an event is ranked among are put in order at counted events; the rate is computed anew at
+counted events and after each draw. A stretch of events between two such points is decided in one
+go, whatever batches it came in.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from .recent import KNOWN_N, Lateness, RecentValues, Trim
 from .rules.rule import Rule
 
 BLOCK_N = 128
-"""The doubts are put in order every so many events; at the start at 1, 2, 4 and so on."""
+"""The doubts are put in order after each block of events; at the start after 1, 2, 4 and so on."""
 
 _PARTS: Parts = {
     "_doubts": (RecentValues, {"_known": "values", "_known_n": "n", "_ordered": "ordered"}),
@@ -46,10 +47,12 @@ _PARTS: Parts = {
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One event was drawn: with which probability, with which blindly, and whether it was so.
+    """The draw of one event on arrival.
 
-    `rule` is the name of the rule that may have drawn it; empty where ranks decide. `is_for_quota`:
-    a class or a slice is short of labels, and it is of that.
+    `propensity` is the probability with which it was drawn, `control_p` the part of it that is
+    blind; `is_blind` says that the blind part drew it. `utility` is its doubt, `threshold` the
+    doubt from which events are preferred. `rule` is the name of the rule that may have drawn it;
+    empty where ranks decide. `is_for_quota` says that need drew it.
     """
 
     propensity: float
@@ -62,16 +65,17 @@ class Drawn:
 
     @property
     def reason(self) -> str:
-        """Why its request says that it is asked."""
+        """The reason that the event's request states."""
         if self.is_blind:
             return "control"
         return QUOTA if self.is_for_quota else "doubt"
 
 
 class Walk(NamedTuple):
-    """Where a rule stands after a look: its copy that was led over these events, and the draw.
+    """A rule after it was shown the events of a pool, up to the first one drawn.
 
-    `propensities` are those of the events gone by, the one drawn among them.
+    `rule` is the copy that saw them, `propensities` are those of the events gone by, the drawn one
+    included; `drawn` is None where no event was drawn.
     """
 
     pool: Pool
@@ -81,11 +85,12 @@ class Walk(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A look at events that arrive next: n go by up to the one drawn, or all of them.
+    """What the draw would do with the events that arrive next: a look changes nothing.
 
-    With the draw on arrival, their doubts, deviations (`errors`) and chances, and the place of the
-    draw after those n; by a rule, what the walk over them led to. `needs` are those by quotas,
-    where there are any; `is_duplicate` are those that only the blind draw asks.
+    `n` events go by up to the one drawn, or all of them where `is_drawn` is false. By ranks a look
+    has the events' doubts, deviations (`errors`) and probabilities (`chances`, in billionths), and
+    the place of the draw after those n; by a rule, its `walk`. `needs` are those by quotas, None
+    without quotas; `is_duplicate` marks events that only the blind draw asks.
     """
 
     n: int
@@ -100,11 +105,13 @@ class Look(NamedTuple):
 
 
 class Arrivals(OfParts):
-    """Decides event by event; `aim_draw` is told what there is to spend and what is known.
+    """The draw on arrival by ranks of doubt; `aim_draw` fits it to the budget and the labels.
 
-    `share` is the least part of the rate that is drawn blindly; `is_doubt_given` says that the
-    doubt is not our model's, and may be used before there are labels. With `quota_share` that part
-    of the rest is drawn by need, with `estimate_share` for the estimate of the accuracy.
+    - `share`: the least part of the rate that is drawn blindly;
+    - `chance`: the hashed luck of the draws;
+    - `is_doubt_given`: the doubt is not our model's, and may be used before there are labels;
+    - `quota_share`, `estimate_share`: the parts of the rest that are drawn by need, and for the
+      accuracy estimate.
     """
 
     PARTS: ClassVar[Parts] = _PARTS
@@ -155,7 +162,7 @@ class Arrivals(OfParts):
         return (1 << n.bit_length()) - n if n < BLOCK_N else BLOCK_N - n % BLOCK_N
 
     def face_classes(self, classes_n: int) -> None:
-        """The doubts that follow are of a model of so many classes; others can't be compared."""
+        """Forget all doubts if the model has another number of classes: they can't be compared."""
         if classes_n != self._classes_n:
             self._classes_n = classes_n
             self._error = 0.0
@@ -172,10 +179,11 @@ class Arrivals(OfParts):
         *,
         errors: NDArray[np.float64] | None = None,
     ) -> Look:
-        """How far these events go until one is drawn; changes nothing. Nobody reads the pool.
+        """Return how many of these events go by until one is drawn; change nothing.
 
-        `errors`, shape (n,), are the `deviations` of what is guessed of them. Without them nothing
-        is drawn for the estimate.
+        `doubts`, `needs` and `is_duplicate` have shape (n,); `keys`, shape (n,), are the hashed
+        ids. The pool is for rules, and not read here. `errors`, shape (n,), are the `deviations` of
+        the events' guesses; without them nothing is drawn for the estimate.
         """
         if errors is None:
             errors, chances = np.zeros(len(doubts)), self.chances.of(doubts)
@@ -201,9 +209,9 @@ class Arrivals(OfParts):
         )
 
     def take_arrived(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
-        """The events with these keys arrived: of those looked at, up to the one drawn at most.
+        """Take in the first events of a look, up to the drawn one at most; return the draw, if any.
 
-        There are not more than `counted_n`.
+        `keys`, shape (n,), are their hashed ids, at most `counted_n`.
         """
         n, doubts, chances = len(keys), look.doubts, look.chances
         if n == look.n:
@@ -211,7 +219,7 @@ class Arrivals(OfParts):
         else:
             self.place, row = place_drawn(self.place, chances[:n], keys, self.chance)
         is_counted = n == self.counted_n
-        # No stretch goes beyond a counted event, and the last place is one.
+        # A stretch ends at a counted event at the latest, and the last place of the ring is one.
         self._errors[self._doubts.add(doubts[:n])] = look.errors[:n]
         self._trim.count_chances(chances[:n], is_counted=is_counted)
         if is_counted:
@@ -241,7 +249,7 @@ class Arrivals(OfParts):
     # ----------------------------------------------------------------------- rate and lean
 
     def note_answer(self, asked_at: int, events_n: int) -> None:
-        """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
+        """Note that a label came after `events_n` events; it was asked after `asked_at` of them."""
         self.lateness.note_answer(asked_at, events_n)
 
     def aim_draw(
@@ -254,7 +262,7 @@ class Arrivals(OfParts):
         labels_n: int,
         classes_n: int,
     ) -> None:
-        """Take rate and lean anew: at counted events, and after each draw.
+        """Compute rate and lean anew: at counted events, and after each draw.
 
         `open_n` requests are open, `room_n` more may be, `waiting_n` events were drawn and wait for
         money; `labels_n` labels have come, of `classes_n` classes.

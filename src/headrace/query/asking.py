@@ -1,15 +1,16 @@
 """From candidates to label requests: on arrival, and in rounds.
 
-Asked *on arrival*, an event has one first chance: the draw of `arrivals`, whose probability is its
-propensity, which is what the accuracy estimate divides by. Part of what is drawn is drawn blindly.
+With `query.ask = "arrival"` an event has one first chance: the draw of `arrivals`. Its probability
+is the event's propensity, by which the accuracy estimate divides. A part of the draw is blind.
 
-With `query.ask = "rounds"` it has two. On arrival the *control draw* asks it with a small
-probability, whatever it looks like. In the first round after its arrival the strategy ranks it
-among the others and a sample is drawn. `settle_first_chances` combines both into the propensity.
+With `query.ask = "rounds"` an event has two first chances. When it arrives, the *control draw* asks
+it with a small probability, whatever it looks like. In the first round after its arrival the
+strategy ranks it among the others and a sample is drawn. `settle_first_chances` combines both into
+the propensity.
 
-Rounds opened by drift or by a person give older events a further chance: those labels teach, and
-don't judge. An event drawn on arrival when the budget is empty waits, and is asked when there is a
-label to spend: the draw itself does not depend on that.
+Rounds opened by drift or by a person give older events a further chance: their labels teach, and
+don't judge. An event drawn on arrival while the budget is empty waits, and is asked when there is a
+label to spend: the draw itself does not depend on the budget.
 """
 
 from __future__ import annotations
@@ -72,7 +73,14 @@ _PARTS: Parts = {
 
 
 class Asking(Paying, OfParts):
-    """Decides what is asked, and when no more can be."""
+    """Decides which events are asked, and which wait until there is a label to spend.
+
+    `settings` and `label` are the settings of these names. `strategy` is a query strategy or its
+    name; one that keeps state is copied. `budget` pays for requests, `chance` is the hashed luck of
+    all draws, `stream` a part of every request id. `workflow` opens regular rounds; without it the
+    one that the settings name. Methods `ask_...` return the requests that are asked at once. Raises
+    `BadSettings` where the strategy can't be used.
+    """
 
     PARTS: ClassVar[Parts] = _PARTS
 
@@ -90,7 +98,7 @@ class Asking(Paying, OfParts):
         super().__init__(label, budget, chance, stream)
         self.settings = settings
         self.strategy_name, strategy = resolve(strategy, settings.options)
-        # What it learns is of this stream, whoever else was given the same one.
+        # A copy: another engine that was passed the same object must not share what it learns here.
         self.strategy = copy.deepcopy(strategy) if keeps_state(strategy) else strategy
         self.rounds = PastRounds()
         self.schedule = Schedule(workflow or workflow_of(settings.workflow))
@@ -110,14 +118,14 @@ class Asking(Paying, OfParts):
 
     def __getstate__(self) -> dict[str, object]:
         self.rounds.forget_pool()
-        # Most strategies are code, not state: whoever restores has them already.
+        # A strategy without state is code, which a restored engine has already.
         left_out = ("record",) if keeps_state(self.strategy) else ("record", "strategy")
         return {k: v for k, v in super().__getstate__().items() if k not in left_out}
 
     def attach_strategy(self, strategy: Strategy) -> None:
-        """Ask by this strategy after a restart; by its own, if that came along with its state.
+        """Attach the strategy after a restart; one that keeps state came with the state restored.
 
-        Raises `BadInput` where the state is that of another one.
+        Raises `BadInput` where the restored state is that of another strategy.
         """
         if not keeps_state(strategy):
             self.strategy = strategy
@@ -126,23 +134,23 @@ class Asking(Paying, OfParts):
 
     @property
     def control_p(self) -> float:
-        """The control draw's probability now."""
+        """The present probability of the control draw."""
         return self.control_draw.p
 
     # ---------------------------------------------------------------------------- control
 
     def note_newest_time(self, at: float) -> None:
-        """The newest event observed has this time, whatever the clock says; seconds."""
+        """Note the time of the newest event observed, in seconds, whatever the clock says."""
         self._newest_at = at
 
     def take_gap(self, seq: int) -> None:
-        """Adjust the control draw to the pace of events, from event `seq` on; at counted points."""
+        """Adjust the control draw to the pace of events from event `seq` on, a counted point."""
         self.control_draw.follow(self.budget.labels_per_event(), seq)
 
     def ask_control(
         self, candidate: Candidate, model_version: int, now: float
     ) -> list[LabelRequested]:
-        """The control draw fell on this event: ask now, or as soon as there is a label to spend."""
+        """Ask about an event of the control draw, now or when there is a label to spend."""
         if self.remembers(candidate.id):
             return []
         p = self.control_draw.note_draw(candidate.seq, self.request_id(candidate.id))
@@ -150,12 +158,12 @@ class Asking(Paying, OfParts):
         return self._ask_or_wait(self._make_request(candidate, why, model_version), now)
 
     def erase(self, request_ids: Collection[str]) -> list[LabelRequested]:
-        """Give up those of these requests that wait for money; which."""
+        """Give up the waiting requests that have these ids, and return them."""
         gone = self.queue.erase(request_ids)
         self.open.erase(request_ids)
-        for one in gone:
-            if one.opinion_n > 1:
-                self.opinions.give_up(one)
+        for request in gone:
+            if request.opinion_n > 1:
+                self.opinions.give_up(request)
         self.rounds.forget_pool()
         return gone
 
@@ -164,21 +172,21 @@ class Asking(Paying, OfParts):
     def ask_second_opinion(
         self, entry: LabelSettled, model_version: int, now: float
     ) -> list[LabelRequested]:
-        """This label looks wrong or is unsure: ask somebody else, if the share has room."""
+        """Ask somebody else about a label that looks wrong or is unsure, if the share has room."""
         if not self.opinions.has_room(self.budget.asked_n):
             return []
         if self.passes_over(opinion_id(entry.request_id, 2), self.regular_n):
             return []
         return self._ask_or_wait(
-            self._put_first(self.opinions.ask_second(entry, model_version)), now
+            self._prioritise(self.opinions.ask_second(entry, model_version)), now
         )
 
     def take_opinion_end(
         self, entry: RequestEnded, model_version: int, now: float
     ) -> list[LabelRequested] | None:
-        """Whether this is about an opinion, and what follows; None if it is about a first request.
+        """Return the requests that follow when an opinion ends; None if no opinion did.
 
-        A third is asked where two leave it open; an opinion that nobody gave is paid back.
+        A third opinion is asked where two leave the label open; one without an answer is refunded.
         """
         if self.opinions.close_unanswered(entry):
             self.budget.refund(request_id=entry.request_id)
@@ -191,10 +199,10 @@ class Asking(Paying, OfParts):
         if request is None or entry.opinion_n != 2 or not is_open:
             return []
         third = self.opinions.ask_third(request, entry, model_version)
-        return self._ask_or_wait(self._put_first(third), now)
+        return self._ask_or_wait(self._prioritise(third), now)
 
-    def _put_first(self, request: LabelRequested) -> LabelRequested:
-        """A label that was begun is brought to its end first, where there is an order at all."""
+    def _prioritise(self, request: LabelRequested) -> LabelRequested:
+        """Return the request with priority 1, where requests have an order: finish labels first."""
         if not self.open.is_scored:
             return request
         return msgspec.structs.replace(request, priority=1.0)
@@ -202,13 +210,13 @@ class Asking(Paying, OfParts):
     # ---------------------------------------------------------------------------- arrival
 
     def doubts(self, pool: Pool) -> NDArray[np.float64]:
-        """What the strategy thinks of each event alone, shape (n,)."""
+        """Return the strategy's utility of each event, looked at alone; shape (n,)."""
         return utilities_by_row(self.strategy, self.strategy_name, pool, self.chance)
 
     def ask_on_arrival(
         self, candidate: Candidate, drawn: Drawn, model_version: int, now: float, priority: float
     ) -> list[LabelRequested]:
-        """The draw on arrival fell on this event: ask now, or when there is a label to spend."""
+        """Ask about an event drawn on arrival, now or when there is a label to spend."""
         self.propensity_min = min(self.propensity_min, drawn.propensity)
         self.threshold = drawn.threshold
         why = Why(
@@ -223,7 +231,7 @@ class Asking(Paying, OfParts):
         return self._ask_or_wait(self._make_request(candidate, why, model_version), now)
 
     def aim_draw(self) -> None:
-        """Fit the draw on arrival to what there is to spend and what is known."""
+        """Adjust the draw on arrival to the budget, the open requests and the labels so far."""
         if self.arrivals is None:
             return
         open_n = self.open_n
@@ -239,19 +247,19 @@ class Asking(Paying, OfParts):
     # ----------------------------------------------------------------------------- rounds
 
     def scheduled_n(self, now: float) -> int:
-        """How many a regular round would ask about now; 0: none is to open."""
+        """Return how many events a regular round would ask about now; 0 if none is to open."""
         return self.schedule.wanted_n(
             now=now, can_ask_n=self.regular_n, labels_n=self.labels_n, open_n=self.open_n
         )
 
     def is_next_due(self, fresh_n: int, now: float) -> bool:
-        """Whether a workflow that waits for answers opens a round; so many events are new."""
+        """Whether a workflow that waits for answers opens a round, with `fresh_n` new events."""
         if self.arrivals is not None or not self.schedule.workflow.waits:
             return False
         return fresh_n >= (self.settings.rounds.regular_n or 1) and self.scheduled_n(now) > 0
 
     def is_cold(self, classes: Iterable[str]) -> bool:
-        """Too few labels of some known class for a strategy to go by."""
+        """Whether some known class has too few labels for a strategy to go by."""
         cold = self.settings.cold_start
         if cold.per_class_n == 0 or self.labels_n >= cold.labels_max:
             return False
@@ -272,13 +280,15 @@ class Asking(Paying, OfParts):
         needs: NDArray[np.float64] | None = None,
         is_duplicate: NDArray[np.bool_] | None = None,
     ) -> Decision:
-        """Choose `wanted_n` of those in the pool that are not asked. It only counts.
+        """Choose `wanted_n` events of the pool; ask nothing yet, only count the decision.
 
-        `at_random` says why the strategy has no say ("cold start", "drift"), if it has none.
-        `is_asked`, shape (n,): events that control already asked take part in the ranking, so that
-        their propensity is known too, and can't be chosen again. `needs`, shape (n,), are those by
-        quotas, which have a say where the strategy has one in a regular round; `is_duplicate` are
-        those that no strategy asks.
+        - `is_asked`, shape (n,): events that were asked already can't be chosen, but take part in
+          the ranking, so that those of the control draw get a propensity too;
+        - `reason`: why the round opens; `at_random`: why the strategy has no say ("cold start",
+          "drift"), None if it has;
+        - `now`: the clock, in seconds;
+        - `needs`, shape (n,): by quotas, used where the strategy has a say in a regular round;
+        - `is_duplicate`, shape (n,): near-duplicates, which only a blind draw may choose.
         """
         at_random = AUDIT if reason == AUDIT else at_random
         name, strategy = ("random", random) if at_random else (self.strategy_name, self.strategy)
@@ -314,24 +324,24 @@ class Asking(Paying, OfParts):
         )
 
     def tell_asked(self, picks: Iterable[Pick]) -> None:
-        """The strategy had a say in asking these: it is told."""
+        """Notify the strategy of events that were asked because it had a say."""
         for pick in picks:
             tell(self.strategy, "asked", pick)
 
     def tell_drawn(self, events: Columns, row: int, drawn: Drawn) -> None:
-        """The draw on arrival fell on this one of the events: the strategy is told."""
+        """Notify the strategy that event `row` was drawn on arrival, unless it was a blind draw."""
         if not drawn.is_blind:
-            of_event = int(events.keys[row]), events.rows[row].copy()
-            tell(self.strategy, "asked", Pick(*of_event, drawn.utility, drawn.propensity))
+            key_and_row = int(events.keys[row]), events.rows[row].copy()
+            tell(self.strategy, "asked", Pick(*key_and_row, drawn.utility, drawn.propensity))
 
     def tell_drift(self) -> None:
-        """A drift was found: the strategy is told."""
+        """Notify the strategy that a drift was found."""
         tell(self.strategy, "drifted")
 
     def ask_round(
         self, decision: Decision, candidates: list[Candidate], model_version: int
     ) -> list[RoundOpened | LabelRequested | RoundClosed]:
-        """What a decision leads to; `candidates` are those chosen, in the decision's order."""
+        """Ask about the chosen candidates, in the decision's order; return the round's messages."""
         opened = RoundOpened(
             round_n=decision.round_n,
             at=decision.now,
@@ -346,7 +356,7 @@ class Asking(Paying, OfParts):
         priority = self.open.priorities(utilities[decision.chosen], utilities)
         for i, (row, candidate) in enumerate(zip(decision.chosen, candidates, strict=True)):
             if self.remembers(candidate.id):
-                # One id, twice in the pool: the first was asked a moment ago.
+                # The pool has this id twice: the first of both was asked a moment ago.
                 continue
             why = Why(
                 QUOTA if int(row) in decision.for_quota else decision.why,
@@ -375,17 +385,17 @@ class Asking(Paying, OfParts):
     def settle_first_chances(
         self, decision: Decision, seq_of_row: NDArray[np.int64], ids: list[str], fresh_from: int
     ) -> list[FirstChance]:
-        """Propensities that a round settles; arguments as of `ControlDraw.settle_first_chances`."""
-        found = self.control_draw.settle_first_chances(
+        """Return the propensities that a round settles; arguments as of `ControlDraw`."""
+        settled = self.control_draw.settle_first_chances(
             decision,
             seq_of_row,
             lambda row: self.request_id(ids[row]),
             fresh_from,
             is_counted=self.judges(decision.strategy),
         )
-        for chance_known in found:
+        for chance_known in settled:
             self.propensity_min = min(self.propensity_min, chance_known.propensity)
-        return found
+        return settled
 
     def _make_request(self, candidate: Candidate, why: Why, model_version: int) -> LabelRequested:
         request = request_of(self.stream, candidate, why, model_version, self.answers_wanted)
@@ -400,41 +410,41 @@ class Asking(Paying, OfParts):
     # -------------------------------------------------------------------- open questions
 
     def judges(self, strategy: str) -> bool:
-        """Whether the labels judge of events that this strategy chose.
+        """Whether labels of events that this strategy chose count in estimates.
 
-        Where questions are scored again, a label that comes says something of the doubt there was:
-        only blind draws, which nothing withdraws, do then.
+        Where open questions are scored again, doubt decides which are withdrawn, and so which
+        labels come: then only blind draws judge, which are never withdrawn.
         """
         return strategy == BLIND or not self.open.is_scored
 
     def utilities(self, pool: Pool) -> NDArray[np.float64]:
-        """What the strategy thinks of these events, asked as it asks, shape (n,)."""
+        """Return the utilities of these events, computed as when they are asked; shape (n,)."""
         if self.arrivals is not None:
             return self.doubts(pool)
         return utilities_of(self.strategy, self.strategy_name, pool, self.chance)
 
     def with_judging_chance(self, drawn: Drawn) -> Drawn:
-        """The same with the chance by which its label judges: the blind part where that alone does.
+        """Return the draw with the propensity by which its label judges.
 
-        The doubt that may have drawn it too has questions that may be withdrawn.
+        Where questions are scored again that is the blind part: others may be withdrawn.
         """
         if not (drawn.is_blind and self.open.is_scored):
             return drawn
         return replace(drawn, propensity=drawn.control_p)
 
     def watch_question(self, events: Columns, row: int, reason: str, priority: float) -> None:
-        """This one of the events is asked about for this reason, or waits to be."""
+        """Keep the question about event `row`, asked or waiting, if it may be scored again."""
         if self.open.is_scored and reason in SCORED_REASONS:
             event = events.take(np.array([row]))
             request_id = self.request_id(str(event.ids[0]))
             self.open.add_question(OpenQuestion(request_id, event, priority))
 
     def apply_rescoring(self, changes: list[RequestRescored]) -> list[RequestRescored]:
-        """Open questions are worth something else by now; or as the record has it."""
+        """Apply these changes to open questions, or those on record; return those applied."""
         if self.record is not None:
             changes = self.record.take_rescored(changes, self.budget.events_n)
-        for one in changes:
-            key = self.open.apply_change(one)
+        for change in changes:
+            key = self.open.apply_change(change)
             if key is not None:
                 self.duplicates.forget_withdrawn(key)
         return changes
@@ -444,11 +454,11 @@ class Asking(Paying, OfParts):
     def end_request(
         self, event_id: str, now: float, *, is_answered: bool, worth: float | None = None
     ) -> None:
-        """The request about this event ended: with a label or a dispute, or without an answer.
+        """Note that the request about this event ended at `now`; answered: by a label or a dispute.
 
-        `worth` is how little the model had expected a label, 0 to 1. The money of what has none
-        comes back only if a late answer can't make a label of it: what may still have to be paid is
-        never spent twice.
+        `worth` is how little the model had expected the label, 0 to 1; None without one. A request
+        without an answer is paid back only where late answers are refused: else a late one may
+        still have to be paid for.
         """
         key = self.chance.key(event_id)
         self.quotas.drop_question(key)
@@ -473,12 +483,12 @@ class Asking(Paying, OfParts):
             self.budget.refund(request_id=self.request_id(event_id), asked_before_n=events_n)
 
     def count_labels(self, label: str, n: int) -> None:
-        """So many labels of a class more, for the cold start."""
+        """Add `n` labels of a class to the counts for the cold start."""
         self.labels_n += n
         self.class_labels_n[label] = self.class_labels_n.get(label, 0) + n
 
     def count_label(self, label: str, event_id: str = "", reason: str = "") -> None:
-        """A label settled for the first time: cold start and quotas count it."""
+        """Count a label that settled for the first time, for the cold start and the quotas."""
         self.count_labels(label, 1)
         if self.quotas.is_set:
             self.quotas.count_label(self.chance.key(event_id), label, reason)

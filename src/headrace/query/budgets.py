@@ -1,9 +1,8 @@
 """How many labels may be asked now: a share of the events, a rate in time, a total.
 
-A budget here is an account in whole billionths of a label, so that sums are exact whatever the
-batching. It earns with events or with time, pays when something is asked, and is paid back when a
-request has ended without a label and none can come any more. What to spend it on is decided in
-`asking`.
+A budget has accounts in whole billionths of a label, so that sums are exact whatever the batching.
+An account earns with events or with time, pays when a label is asked, and is paid back when a
+request has ended without a label and none can come any more. `asking` decides what to spend it on.
 """
 
 from __future__ import annotations
@@ -33,16 +32,17 @@ _GAP_EVERY_N = 256
 RESERVE_SHARE = BudgetSettings().reserve_share
 
 AUDIT_SHARE = 0.1
-"""Of the labels asked, what is set aside for audits until there are as many as are wanted."""
+"""The share of the labels asked that is set aside for audits, up to `budget.reserve_audit`."""
 
 
 class Account(Protocol):
-    """One limit. A budget of your own needs these four and has to be picklable.
+    """One limit of a budget. An account of your own needs these four members and to be picklable.
 
-    Each label that is asked takes a whole one off the balance, and gives it back when it is
-    refunded; an account that books otherwise has the methods of `accounts.OwnBooks` too.
-
-    `now` may fall, where the clock was wrong (docs/TIME.md).
+    `balance` is in billionths of a label. `Budget` takes a whole label off it for each label asked
+    and gives it back with a refund; an account that books otherwise has the methods of
+    `accounts.OwnBooks` too. `labels_per_event` returns the rate at which it earns where events are
+    `gap_s` seconds apart, None if it earns nothing. `now`, in seconds, may fall where the clock was
+    wrong (docs/TIME.md).
     """
 
     balance: int
@@ -53,7 +53,7 @@ class Account(Protocol):
 
 
 class Share:
-    """A share of the events: each earns `share` of a label.
+    """An account that earns with events: each event earns `share` of a label.
 
     Unspent labels pile up to `burst`; `start` labels are granted before any event.
 
@@ -86,12 +86,14 @@ class Share:
         return self.share
 
     def events_until(self, balance: int) -> int:
-        """Events that go by before there is so much, if nothing is asked or comes back."""
+        """Return after how many events there is this balance, if nothing is asked or refunded."""
         return max(0, -((self.balance - balance) // max(1, self._per_event)))
 
 
 class PerHour:
-    """A rate in event time: a token bucket (Turner, "New directions in communications", 1986).
+    """An account that earns `per_hour` labels per hour of event time: a token bucket.
+
+    Turner, "New directions in communications", 1986. `burst` and `start` are as in `Share`.
 
     >>> account = PerHour(60)
     >>> account.time_passed(1_000.0); account.time_passed(1_090.0)
@@ -121,7 +123,7 @@ class PerHour:
         self._earned = earned
 
     def set_anew(self, now: float) -> None:
-        """It is `now`, and was never what was said before: that time earns nothing."""
+        """Set a wrong clock right, to `now` in seconds: the time skipped earns nothing."""
         self._earned = None
         self.time_passed(now)
 
@@ -130,7 +132,7 @@ class PerHour:
 
 
 class Cap:
-    """A total, ever. Stands beside a share or a rate, never alone.
+    """A total that is never exceeded. It stands beside a share or a rate, never alone.
 
     >>> Cap(500).balance / 1e9
     500.0
@@ -176,24 +178,25 @@ class Reserve:
         self._from_n = 0
 
     def held_n(self, asked_n: int) -> int:
-        """How many are set aside, once so many were asked in all."""
+        """Return how many labels are set aside when `asked_n` were asked in all."""
         since_n = asked_n - self._from_n
         if since_n <= 0 or self.most_n == 0:
             return 0
-        # A hair more, so that a whole label is one however the product was rounded.
+        # 1e-9 more, so that a product rounded to just below a whole label counts as one.
         return min(self.most_n, int(since_n * self.share + 1e-9))
 
     def use(self, asked_n: int) -> None:
-        """They may be spent; from now on they are set aside anew, little by little."""
+        """Release the labels set aside; from `asked_n` labels on others are set aside anew."""
         self._from_n = asked_n
 
 
 class Budget:
-    """All accounts at once: the poorest decides.
+    """All accounts together: the lowest balance decides.
 
     `asked_n` and `refunded_n` count labels; `spent_n` is their difference, and never exceeds what
-    was earned. `reserve` labels are set aside for rounds that drift or a person opened, and for
-    control, as the part `reserve_share` of those asked; `audit` labels for audits alone.
+    was earned. Up to `reserve` labels, the part `reserve_share` of those asked, are set aside for
+    rounds that drift or a person opens, and for control; up to `audit` labels for audits alone.
+    Raises `BadSettings` where no account earns anything, or an object is no account.
 
     >>> budget = Budget([Share(0.1)], reserve=0)
     >>> is_gap_taken = budget.events_passed(25, now=0.0)
@@ -230,7 +233,7 @@ class Budget:
         self._first_at: float | None = None
         self._gap_from: tuple[int, float] = (0, 0.0)
         self._next_gap_n = 1
-        # Of what is granted at the start nothing is set aside.
+        # Nothing of the labels granted at the start is set aside.
         self.start_n = self.available_n
         self._hold_from_start()
 
@@ -258,18 +261,18 @@ class Budget:
 
     @property
     def balance(self) -> int:
-        """What may be spent, in billionths of a label, all that is set aside included."""
+        """What may be spent, in billionths of a label, including what is set aside."""
         return min([account.balance for account in self.accounts])
 
     @property
     def available_n(self) -> int:
-        """Whole labels that may be asked now, all that is set aside included."""
+        """Whole labels that may be asked now, including those set aside."""
         return max(0, self.balance // LABEL)
 
     def spendable_n(self, other: Reserve) -> int:
-        """Labels that may be asked now one after the other, and leave this reserve alone.
+        """Return how many labels can be asked now one after the other without the reserve `other`.
 
-        Each one asked may set another one aside, so that a round can't ask all it could at first.
+        Each label asked may set another one aside, so that a round can't ask all it could at first.
 
         >>> budget = Budget([Share(0.5)], reserve=0, audit=5)
         >>> is_gap_taken = budget.events_passed(40, now=0.0)
@@ -284,18 +287,18 @@ class Budget:
 
     @property
     def held_n(self) -> int:
-        """Labels that a regular round leaves untouched."""
+        """Labels set aside, which a regular round leaves untouched."""
         return self.reserve.held_n(self.asked_n) + self.audit.held_n(self.asked_n)
 
     @property
     def cap_n(self) -> int | None:
-        """Labels in all that may ever be asked; none without a cap."""
+        """Labels that may ever be asked in all; None without a cap."""
         caps = [account.cap for account in self.accounts if isinstance(account, Cap)]
         return min(caps, default=None)
 
     @property
     def is_exhausted(self) -> bool:
-        """A cap is reached: nothing will be asked again unless labels come back."""
+        """Whether a total is spent: nothing will be asked again unless labels are refunded."""
         return any(
             account.labels_per_event(1.0) is None and account.balance < LABEL
             for account in self.accounts
@@ -303,7 +306,7 @@ class Budget:
 
     @property
     def total_spent(self) -> Total:
-        """What is spent of a cap, and of money; nothing of what is not limited."""
+        """What is spent of a cap, and of money; 0 where there is no such limit."""
         spent = NOTHING
         for account in self.accounts:
             if isinstance(account, Cap):
@@ -313,7 +316,7 @@ class Budget:
         return spent
 
     def set_total(self, limit: Total, spent: Total) -> None:
-        """Of a cap, and of money, so much may be spent here, and so much is."""
+        """Set how much of a cap, and of money, may be spent here, and how much is spent."""
         for account in self.accounts:
             if isinstance(account, Cap):
                 account.cap = limit.labels_n
@@ -325,10 +328,11 @@ class Budget:
             self._hold_from_start()
 
     def events_passed(self, n: int, now: float) -> bool:
-        """So many events were observed; the clock stands at `now`, seconds.
+        """Count `n` observed events, with the clock at `now` seconds.
 
         The caller cuts its runs at `next_gap_n` events, so that the mean gap between events is
-        taken at counted points. True when it was taken, and `labels_per_event` may have moved.
+        measured at counted points. Return whether it was, so that `labels_per_event` may have
+        changed.
         """
         for account in self.accounts:
             account.events_passed(n)
@@ -337,21 +341,21 @@ class Budget:
             self._first_at = now
             self._gap_from = (0, now)
         self._events_n += n
-        is_taken = self._events_n == self._next_gap_n
-        if is_taken:
+        is_measured = self._events_n == self._next_gap_n
+        if is_measured:
             from_n, from_at = self._gap_from
             self._gap_before_s = self._gap_s
             self._gap_s = (now - from_at) / max(1, self._events_n - from_n)
             if self._events_n % _GAP_EVERY_N == 0:
                 self._gap_from = (self._events_n, now)
             self._next_gap_n = min(2 * self._events_n, self._events_n + _GAP_EVERY_N)
-        return is_taken
+        return is_measured
 
     def events_until(self, labels_n: int) -> int:
-        """At least so many events go by before so many labels are available.
+        """Return how many events go by at least before `labels_n` labels are available.
 
-        If nothing is asked, and nothing comes back. An account that is not known to earn with
-        events alone may have them at the next.
+        That is if nothing is asked or refunded. Only a `Share` gives a bound above 0: any other
+        account may have the labels at the next event.
         """
         return max(
             account.events_until(labels_n * LABEL) if isinstance(account, Share) else 0
@@ -359,7 +363,7 @@ class Budget:
         )
 
     def set_anew(self, now: float) -> None:
-        """The clock is at `now`; what it said before was wrong, so no time has passed."""
+        """Set a wrong clock right, to `now` in seconds: no time has passed."""
         for account in self.accounts:
             if isinstance(account, PerHour | PerPeriod):
                 account.set_anew(now)
@@ -367,21 +371,21 @@ class Budget:
 
     @property
     def next_gap_n(self) -> int:
-        """Events until the mean gap is taken again."""
+        """Events until the mean gap between events is measured again."""
         return self._next_gap_n - self._events_n
 
     def time_passed(self, now: float) -> None:
-        """The clock moved and no event came."""
+        """Note that the clock is at `now` seconds and no event came."""
         for account in self.accounts:
             account.time_passed(now)
 
     def labels_per_event(self) -> float:
-        """The rate at which labels are earned at the present pace of events, 0 to 1."""
+        """Return the rate, 0 to 1, at which labels are earned at the present pace of events."""
         rates = [account.labels_per_event(self._gap_s) for account in self.accounts]
         return min(rate for rate in rates if rate is not None)
 
     def steady_labels_per_event(self) -> float:
-        """The same, and not more than at the pace before: a pause is not taken for the pace."""
+        """Return the lower rate of the last two paces: a pause is not taken for the pace."""
         gap_s = min(self._gap_s, self._gap_before_s)
         rates = [account.labels_per_event(gap_s) for account in self.accounts]
         return min([rate for rate in rates if rate is not None])
@@ -389,14 +393,17 @@ class Budget:
     def prices(
         self, probabilities: NDArray[np.float64], classes: Sequence[str]
     ) -> NDArray[np.float64] | None:
-        """What a label of each of n events is expected to cost, shape (n,); None without money."""
+        """Return the expected price of a label of each of n events, shape (n,); None without money.
+
+        `probabilities`, shape (n, k), are those of the classes.
+        """
         for account in self.accounts:
             if isinstance(account, Money):
                 return account.expected(probabilities, classes)
         return None
 
     def charge(self, n: int = 1, asked: Asked | None = None) -> None:
-        """So many labels were asked; of one it may be told what is known of it."""
+        """Pay for `n` labels that are asked; `asked` is what is known of them, if anything."""
         for account in self.accounts:
             if keeps_own_books(account):
                 for _ in range(n):
@@ -406,19 +413,22 @@ class Budget:
         self.asked_n += n
 
     def settle(self, request_id: str, label: str, by: Sequence[str] = ()) -> None:
-        """The first label of a request came, by these annotators: its price is known."""
+        """Note the first label of a request, by these annotators: its price is known now."""
         for account in self.accounts:
             if keeps_own_books(account):
                 account.settle(request_id, label, by)
 
     def use_reserve(self, *, is_audit: bool = False) -> None:
-        """A round was opened by drift or a person, or an audit."""
+        """Release a reserve for a round that drift or a person opened, or for an audit."""
         (self.audit if is_audit else self.reserve).use(self.asked_n)
 
     def refund(
         self, n: int = 1, *, request_id: str = "", asked_before_n: int | None = None
     ) -> None:
-        """So many requests ended without a label, for good; asked so many events ago."""
+        """Pay back `n` requests that ended for good without a label.
+
+        They were asked `asked_before_n` events ago.
+        """
         for account in self.accounts:
             if keeps_own_books(account):
                 for _ in range(n):
@@ -429,7 +439,7 @@ class Budget:
 
 
 def money_of(settings: BudgetSettings, money: float) -> Money:
-    """So much money, at the prices that the settings say."""
+    """Return an account of this much money, with the prices that the settings give."""
     return Money(
         money,
         price=settings.price,
@@ -440,7 +450,7 @@ def money_of(settings: BudgetSettings, money: float) -> Money:
 
 
 def from_settings(settings: BudgetSettings) -> Budget:
-    """The budget that the settings describe."""
+    """Return the budget that the settings describe."""
     accounts: list[Account] = []
     if settings.share is not None:
         accounts.append(Share(settings.share, burst=settings.burst, start=settings.start))

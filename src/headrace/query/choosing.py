@@ -1,4 +1,4 @@
-"""Whom a round asks: utilities, probabilities and the draw, from the candidates alone."""
+"""Which events a round asks: utilities, probabilities and the draw, from the candidates alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from .strategies import Strategy, utilities_of
 from .strategies.mixed import Mixture
 
 NEED_SHARPNESS = 4.0
-"""How strongly a round prefers what is needed: by rank, as `query.sharpness` is for utilities."""
+"""How sharply a round prefers needed events, by rank: as `query.sharpness` is for utilities."""
 
 
 class Choice(NamedTuple):
-    """Arrays over the pool, shape (n,), and the rows chosen, best first; `strategy` is its name.
+    """The choice of one round: arrays over the pool, shape (n,), and the rows chosen, best first.
 
-    `by_need` is the part of `inclusion` that is by need, where there are quotas; of a mixture,
-    `by_arm`, shape (a, n), is what each of its arms alone would have given.
+    `strategy` is the name of the strategy, `inclusion` has the probabilities of being chosen, and
+    `by_need` the part of them that is by need, where there are quotas. `by_arm`, shape (a, n), has
+    the probabilities that each arm of a mixture alone would have given.
     """
 
     strategy: str
@@ -35,7 +36,7 @@ class Choice(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What quotas want of a pool: how much each event is needed, shape (n,), and their part."""
+    """How much quotas need each event of a pool, shape (n,), and the share drawn by need."""
 
     needs: NDArray[np.float64]
     share: float
@@ -54,9 +55,11 @@ def choose_by(
     wanted: Wanted | None = None,
     is_duplicate: NDArray[np.bool_] | None = None,
 ) -> Choice:
-    """Choose k of the candidates by this strategy, and a part of them by what is `wanted`.
+    """Choose k of the candidates by this strategy, and a part of them by need.
 
-    Duplicates are not chosen; fewer than k are, if no more are left.
+    `name` is the strategy's, `is_candidate` and `is_duplicate` have shape (n,). `sharpness` is how
+    strongly the draw prefers high utilities; `purpose` names the draw, for its luck. Duplicates are
+    not chosen; if fewer than k candidates are left, all of them are.
     """
     if is_duplicate is not None:
         is_candidate = is_candidate & ~is_duplicate
@@ -65,25 +68,28 @@ def choose_by(
     if isinstance(strategy, Mixture):
         advice = strategy.advice(pool, chance)
         utilities = strategy.combined(advice)
-        by_arm = np.stack([inclusion(one, k, sharpness, is_candidate) for one in advice])
+        by_arm = np.stack([inclusion(arm, k, sharpness, is_candidate) for arm in advice])
         p = (strategy.shares[:, np.newaxis] * by_arm).sum(axis=0)
     else:
         utilities = utilities_of(strategy, name, pool, chance)
         p = inclusion(utilities, k, sharpness, is_candidate)
     if wanted is not None and wanted.needs[is_candidate].any():
-        # Each sums to k over the candidates, so any mixture does.
+        # Both sum to k over the candidates, so any mixture does.
         by_need = wanted.share * inclusion(wanted.needs, k, NEED_SHARPNESS, is_candidate)
         p = (1.0 - wanted.share) * p + by_need
     if is_duplicate is not None:
         p = np.where(is_duplicate, 0.0, p)
-    choice = _draw(name, pool, is_candidate, utilities, p, k, chance, purpose)
+    choice = _draw_rows(name, pool, is_candidate, utilities, p, k, chance, purpose)
     return choice._replace(by_need=by_need, by_arm=by_arm)
 
 
 def chosen_by_need(
     choice: Choice, needs: NDArray[np.float64] | None, pool: Pool, chance: Chance
 ) -> frozenset[int]:
-    """Of the rows chosen, those that need chose: as many as its part of their chance says."""
+    """Return the chosen rows that were drawn by need.
+
+    A row is one with the probability that need has in its chance; the luck is the event's own.
+    """
     if choice.by_need is None or needs is None:
         return frozenset()
     luck = chance.uniforms("quota", pool.keys[choice.chosen])
@@ -94,16 +100,16 @@ def chosen_by_need(
 def choose_spread(
     pool: Pool, is_candidate: NDArray[np.bool_], *, k: int, chance: Chance, purpose: str
 ) -> Choice:
-    """Choose k of the candidates wherever there are some of them.
+    """Choose k of the candidates after a drift: half blindly, half spread over the whole pool.
 
-    What was doubted says little of a new world.
+    What a model doubted before says little about what is new.
     """
     corner = corners(pool, k)
     p = spread_inclusion(corner, k, is_candidate)
-    return _draw(SPREAD, pool, is_candidate, p, p, k, chance, purpose, corner)
+    return _draw_rows(SPREAD, pool, is_candidate, p, p, k, chance, purpose, corner)
 
 
-def _draw(  # noqa: PLR0917 - what is drawn from, and what is not always there
+def _draw_rows(  # noqa: PLR0917 - what is drawn from, and what is not always there
     name: str,
     pool: Pool,
     is_candidate: NDArray[np.bool_],

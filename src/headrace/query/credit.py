@@ -1,7 +1,7 @@
-"""What the arms of a bandit turned out to be worth: shares in a mixture, by labels that come late.
+"""The learning part of the bandits: shares of arms in a mixture, by labels that come late.
 
-The bandits over rules (`rules.bandit`) and over strategies (`strategies.bandit`) ask by a mixture
-of their arms; this is the part that learns.
+The bandits over rules (`rules.bandit`) and over strategies (`strategies.mixed`) ask by a mixture of
+their arms; the shares follow what the labels of each arm turned out to be worth.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import BadSettings
 
 OPEN_MAX = 4_096
-"""Events asked of which no label has come; of more the oldest earn nothing."""
+"""At most this many asked events wait for their label; the oldest beyond that earn nothing."""
 
 ARMS_MAX = 16
 
@@ -30,11 +30,12 @@ class Credit:
 
         gain_i <- gain_i + a_i x / (propensity + eta a_i)
 
-    which is unbiased but for eta: what the arm would have found, whoever asked. It weighs
+    which but for eta is an unbiased estimate of what the arm alone would have earned. Its share is
 
         q_i = (1 - g) w_i + g [i is random],    w_i ~ prior_i exp(eta gain_i)
 
-    with prior 1/2 of random and the rest shared. After `labels_n` labels all begins anew.
+    where g is `random_share`, the prior of random is 1/2 and the others share the rest. After
+    `labels_n` labels the gains begin anew at 0.
 
     >>> credit = Credit(2, labels_n=100, random_share=0.25)
     >>> credit.shares.tolist()
@@ -50,11 +51,12 @@ class Credit:
         self.gains = np.zeros(arms_n)
         self.credited_n = 0
         self.late_max = 0
-        # Of each event asked: the propensity, and with which probability each arm would have asked.
+        # By event asked: the propensity, and the probability with which each arm would have asked.
         self._open: dict[int, tuple[float, tuple[float, ...]]] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Credit:
-        # A rule is copied at each look; what is open is made of things that never change.
+        # A rule is copied at each look: a shallow copy of `_open` is enough, as its items are
+        # immutable.
         other = copy.copy(self)
         other.gains = self.gains.copy()
         other._open = dict(self._open)
@@ -62,28 +64,28 @@ class Credit:
 
     @property
     def eta(self) -> float:
-        """How fast shares follow gains."""
+        """The learning rate: how fast shares follow gains."""
         return math.sqrt(math.log(2.0) / (self.labels_n * self._spread))
 
     @property
     def shares(self) -> NDArray[np.float64]:
-        """With which share each arm is in the mixture; they sum to 1."""
+        """The share of each arm in the mixture, shape (a,); they sum to 1."""
         arms_n = len(self.gains)
         priors = np.full(arms_n, 0.5 / (arms_n - 1) if arms_n > 1 else 1.0)
         priors[0] = 0.5
         weights = priors * np.exp(self.eta * (self.gains - self.gains.max()))
-        found = (1.0 - self.random_share) * weights / weights.sum()
-        found[0] += self.random_share
-        return np.asarray(found)
+        shares = (1.0 - self.random_share) * weights / weights.sum()
+        shares[0] += self.random_share
+        return np.asarray(shares)
 
     @property
     def regret_max(self) -> float:
-        """By how much the mixture may be worth less than `random` alone, in expectation.
+        """The most by which the mixture may be worth less than `random` alone, in expectation.
 
             (1 - g) (ln 2 / eta + eta n (K + 1/g + e late))
 
-        for K arms, n labels since all began anew and `late` labels on their way at most; eta makes
-        both parts alike for `labels_n` of them.
+        for K arms, n labels since the gains began anew and at most `late` labels on their way; eta
+        makes both terms equal at n = `labels_n`.
         """
         learning = self.eta * self.credited_n * self._spread
         return (1.0 - self.random_share) * (math.log(2.0) / self.eta + learning)
@@ -93,26 +95,26 @@ class Credit:
         return len(self.gains) + 1.0 / self.random_share + math.e * self.late_max
 
     def asked(self, key: int, propensity: float, by_arm: tuple[float, ...]) -> None:
-        """The event with this key was asked; each arm would have with these probabilities."""
+        """Note that event `key` was asked; `by_arm` is each arm's own probability of asking it."""
         self._open[key] = propensity, by_arm
         if len(self._open) > OPEN_MAX:
             del self._open[next(iter(self._open))]
         self.late_max = max(self.late_max, len(self._open) - 1)
 
     def labelled(self, key: int, worth: float) -> None:
-        """The label of the event with this key came; it was worth so much, 0 to 1."""
+        """Credit the arms with the label of event `key`, which was worth `worth`, 0 to 1."""
         if key not in self._open:
             return
         propensity, by_arm = self._open.pop(key)
-        given = np.array(by_arm)
-        self.gains += given * min(1.0, max(0.0, worth)) / (propensity + self.eta * given)
+        chances = np.array(by_arm)
+        self.gains += chances * min(1.0, max(0.0, worth)) / (propensity + self.eta * chances)
         self.credited_n += 1
         if self.credited_n >= self.labels_n:
             self.gains[:] = 0.0
             self.credited_n, self.late_max = 0, len(self._open)
 
     def unanswered(self, key: int) -> None:
-        """No label will come of the event with this key."""
+        """Note that no label of event `key` will come."""
         self._open.pop(key, None)
 
 

@@ -1,11 +1,12 @@
-"""Near-duplicates of what was asked: events whose label would say what is known, or soon will be.
+"""Near-duplicates of asked events: their label would add nothing to one that is known or to come.
 
-The same row twice is found by its hash, a row that is near by its distance: the root of the mean
-over the features of squared differences, numbers in deviations of what was asked; two categories
-that differ, or a value and none, are 1 apart. Remembered are the latest events that were asked.
+An equal row is found by its hash, a near one by its distance: the root of the mean over the
+features of squared differences. Numbers are in standard deviations of the asked events; two
+categories that differ, or a value and a missing one, are 1 apart. The latest asked events are
+remembered.
 
-The blind draw does not look, so that every event keeps a propensity above 0; nothing else asks
-about a duplicate.
+The blind draw ignores duplicates, so that every event keeps a propensity above 0; nothing else asks
+about one.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from .examples import row_distances, row_scales
 from .pool import Pool
 
 SCALED_MIN = 10
-"""With fewer rows deviations mean nothing: only the same row is a duplicate."""
+"""With fewer rows deviations mean nothing: only an equal row is a duplicate."""
 
 LEADERS_MAX = 1_000
-"""So many events of one round are compared with each other; the others only by their hash."""
+"""This many events of one round are compared by distance; further ones only by their hash."""
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
 class Duplicates:
-    """The rows of the latest events asked, and who is near one of them.
+    """The rows of the latest asked events, and which events are near one of them.
 
-    `passed_over_n` counts events that were not asked for it.
+    `passed_over_n` counts the events that were not asked because they are duplicates.
     """
 
     def __init__(self, settings: DuplicateSettings) -> None:
@@ -47,23 +48,24 @@ class Duplicates:
         return self.settings.distance is not None
 
     def note_asked(self, key: int, row: Floats) -> None:
-        """The event with this hashed id and row, shape (d,), is asked about."""
+        """Remember an asked event with this hashed id and row, shape (d,)."""
         if self.is_set:
             self._rows.append((key, row.copy()))
 
     def forget_withdrawn(self, key: int) -> None:
-        """Nobody is asked about this event any longer: another one like it may be."""
-        kept = [one for one in self._rows if one[0] != key]
+        """Forget an event whose question was withdrawn: another one like it may be asked."""
+        kept = [entry for entry in self._rows if entry[0] != key]
         self._rows = deque(kept, maxlen=self._rows.maxlen)
 
     def forget_events(self) -> None:
-        """A person is erased: no row of any event stays."""
+        """Forget the rows of all events, as a person is erased."""
         self._rows.clear()
 
     def of_asked(self, rows: Floats, keys: NDArray[np.uint64], is_category: Bools) -> Bools | None:
-        """Which rows, shape (n, d), are near one that was asked, shape (n,); None where all may be.
+        """Return which rows, shape (n, d), are near an asked one, shape (n,); None if unset.
 
-        No event is its own duplicate. Each row is independent of the others.
+        `keys`, shape (n,), are the hashed ids: no event is its own duplicate. Each row is
+        independent of the others.
         """
         distance = self.settings.distance
         if distance is None:
@@ -82,9 +84,10 @@ class Duplicates:
         return np.asarray((is_near & (keys[:, np.newaxis] != known_keys)).any(axis=1))
 
     def of_better(self, rows: Floats, keys: NDArray[np.uint64], is_category: Bools) -> Bools:
-        """Of open questions, the best first, which are near a better one or one that is none.
+        """Return which open questions, best first, are near a better one or another asked event.
 
-        Rows have shape (n, d), the keys (n,) are theirs; the others are what was asked beside them.
+        `rows`, shape (n, d), and hashed ids `keys`, shape (n,), are those of the questions' events;
+        a better question counts unless it is redundant itself.
         """
         if not self.is_set or not len(rows):
             return np.zeros(len(rows), dtype=np.bool_)
@@ -94,14 +97,14 @@ class Duplicates:
             others[i, : len(row)] = row[:width]
         others = others[[key not in own for key, _ in self._rows]]
         near = self._find_near(rows, np.concatenate([others, rows]), is_category)
-        found = np.asarray(near[:, : len(others)].any(axis=1))
+        is_redundant = np.asarray(near[:, : len(others)].any(axis=1))
         for i in range(len(rows)):
             before = near[i, len(others) : len(others) + i]
-            found[i] |= bool((before & ~found[:i]).any())
-        return found
+            is_redundant[i] |= bool((before & ~is_redundant[:i]).any())
+        return is_redundant
 
     def _find_near(self, rows: Floats, others: Floats, is_category: Bools) -> Bools:
-        """Which rows are near which of the others, shape (n, m)."""
+        """Return whether each row is near each of the others, shape (n, m)."""
         distance = self.settings.distance
         if not distance or len(others) < SCALED_MIN:
             hashed = np.array([hash_row(row) for row in others], dtype=np.uint64)
@@ -118,46 +121,52 @@ class Duplicates:
         hashed = [hash_row(row) for row in known]
         counts = Counter(hashed)
         own = dict(zip(known_keys.tolist(), hashed, strict=True))
-        found = []
+        is_same = []
         for row, key in zip(rows, keys.tolist(), strict=True):
             digest = hash_row(row)
-            found.append(counts[digest] - (own.get(key) == digest) > 0)
-        return np.array(found, dtype=np.bool_)
+            is_same.append(counts[digest] - (own.get(key) == digest) > 0)
+        return np.array(is_same, dtype=np.bool_)
 
     def of_round(self, pool: Pool) -> Bools | None:
-        """Which candidates of a round are near one that was asked, or an earlier one of them."""
-        found = self.of_asked(pool.X, pool.keys, pool.is_category)
-        return None if found is None else found | self.of_earlier(pool.X, pool.is_category)
+        """Return which candidates are near an asked event or an earlier one; None if unset."""
+        is_duplicate = self.of_asked(pool.X, pool.keys, pool.is_category)
+        return (
+            None
+            if is_duplicate is None
+            else is_duplicate | self.of_earlier(pool.X, pool.is_category)
+        )
 
     def of_earlier(self, rows: Floats, is_category: Bools) -> Bools:
-        """Which rows of one round are near an earlier one of it that is no duplicate; shape (n,).
+        """Return which rows of a round are near an earlier one that is no duplicate; shape (n,).
 
-        Numbers are scaled by their deviation in the round.
+        Numbers are scaled by their standard deviation in the round.
         """
         digests = [hash_row(row) for row in rows]
         first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
-        found = np.array([first[digest] != i for i, digest in enumerate(digests)], dtype=np.bool_)
+        is_duplicate = np.array(
+            [first[digest] != i for i, digest in enumerate(digests)], dtype=np.bool_
+        )
         distance = self.settings.distance
         if not distance or len(rows) < SCALED_MIN:
-            return found
+            return is_duplicate
         scale, least = row_scales(rows, is_category), distance * np.sqrt(rows.shape[1])
-        leaders = np.flatnonzero(~found)[:LEADERS_MAX]
+        leaders = np.flatnonzero(~is_duplicate)[:LEADERS_MAX]
         for i in leaders.tolist():
-            if found[i]:
+            if is_duplicate[i]:
                 continue
             near = row_distances(rows[i + 1 :], rows[i : i + 1], scale, is_category)[:, 0] <= least
-            found[i + 1 :] |= near
-        return found
+            is_duplicate[i + 1 :] |= near
+        return is_duplicate
 
 
 def hash_row(row: Floats) -> int:
-    """Of a row; trailing features that it lacks, as it was of an earlier time, do not count.
+    """Return the hash of a row; trailing missing values, as older rows have, do not count.
 
     >>> hash_row(np.array([1.0, -0.0])) == hash_row(np.array([1.0, 0.0, np.nan]))
     True
     """
     present = np.flatnonzero(~np.isnan(row))
     n = int(present[-1]) + 1 if len(present) else 0
-    # Zero has two signs, and what is not a number many patterns.
+    # Both zeros, and all bit patterns of NaN, are to have one hash.
     plain = np.where(np.isnan(row[:n]), np.nan, row[:n] + 0.0)
     return int(xxhash.xxh3_64_intdigest(plain.tobytes()))

@@ -1,9 +1,9 @@
-"""Labelled examples of each class, and how near events are to those of a class that is rare.
+"""Labelled examples of each class, and how near events are to those of a rare class.
 
-A model that has seen three examples of a class says nothing sure about it. Here the nearest example
-of the class is compared with the nearest of all others, as the first search for rare categories did
-with their neighbourhoods (He and Carbonell, "Nearest-neighbor-based active learning for rare
-category detection", NIPS 2007).
+A model that has seen three examples of a class can't be sure about it. Here the distance to the
+nearest example of the class is compared with that to the nearest of all others, as the first search
+for rare categories compared their neighbourhoods (He and Carbonell, "Nearest-neighbor-based active
+learning for rare category detection", NIPS 2007).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from .pool import bounded
 
 EXAMPLES_MAX = 100
-"""Examples of all classes together that are compared with, at most; the latest of each."""
+"""At most this many examples of all classes together are kept, the latest of each class."""
 
 PIECE_MAX = 1_000_000
-"""Numbers held at once while distances are taken."""
+"""At most this many numbers are in memory at once while distances are computed."""
 
 CLIP = 16.0
-"""Two numbers are at most so far apart, in squared deviations."""
+"""The largest difference of two numbers that counts, in squared deviations."""
 
 Floats = NDArray[np.float64]
 
@@ -42,14 +42,14 @@ class Examples:
 
     def __init__(self) -> None:
         self._rows: dict[str, deque[Floats]] = {}
-        # What follows from the rows alone: made when asked for, and no state.
+        # Computed from the rows when needed, and so not part of the state.
         self._compared: _Compared | None = None
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_compared": None}
 
     def add(self, label: str, row: Floats) -> None:
-        """An event of this row, shape (d,), has this label."""
+        """Add the row, shape (d,), of an event with this label."""
         self._compared = None
         self._rows.setdefault(label, deque()).append(row)
         most = max(1, EXAMPLES_MAX // len(self._rows))
@@ -60,12 +60,12 @@ class Examples:
     def likeness(
         self, rows: Floats, labels: list[str], is_category: NDArray[np.bool_]
     ) -> Mapping[str, Floats]:
-        """How much likelier events are to be of each of these classes than of another, (n,) each.
+        """Return for each of these classes how much nearer events are to it than to others, (n,).
 
         2 o / (o + c) - 1, at least 0, with o the distance to the nearest example of another class
-        and c that to the nearest of this one. An event that is farther from all examples than these
-        are from each other may be of a class that has none: c is never more than that distance.
-        Each row, of shape (d,), is independent of the others.
+        and c that to the nearest of this one; c is at most the usual distance between examples, as
+        an event farther than that from all examples may be of a class that has none. Each row, of
+        shape (d,), is independent of the others.
         """
         if sum(map(len, self._rows.values())) < 2:
             return {label: np.zeros(len(rows)) for label in labels}
@@ -74,21 +74,21 @@ class Examples:
             self._compared = _compare_examples(self._rows, width, is_category)
         known = self._compared
         apart = row_distances(rows, known.rows, known.scale, is_category)
-        found = {}
+        likeness = {}
         for label in labels:
-            is_own = np.array([one == label for one in known.labels])
+            is_own = np.array([other == label for other in known.labels])
             own = apart[:, is_own].min(axis=1, initial=known.usual)
-            # Where all examples are of one class, nothing is near another.
+            # Where all examples are of this class, no event is near another class.
             others = apart[:, ~is_own].min(axis=1, initial=_FAR)
-            found[label] = np.maximum(2.0 * others / np.maximum(others + own, 1e-12) - 1.0, 0.0)
-        return found
+            likeness[label] = np.maximum(2.0 * others / np.maximum(others + own, 1e-12) - 1.0, 0.0)
+        return likeness
 
 
 _FAR = 1e6
 
 
 class _Compared(NamedTuple):
-    """All examples as rows of one width, how numbers are scaled, and how far they are apart."""
+    """All examples as rows of one width, the scale of each feature, and their usual distance."""
 
     labels: list[str]
     rows: Floats
@@ -99,10 +99,10 @@ class _Compared(NamedTuple):
 def _compare_examples(
     by_label: Mapping[str, deque[Floats]], width: int, is_category: NDArray[np.bool_]
 ) -> _Compared:
-    flat = [(label, row) for label, kept in by_label.items() for row in kept]
+    flat = [(label, row) for label, label_rows in by_label.items() for row in label_rows]
     rows = np.full((len(flat), width), np.nan)
     for i, (_, row) in enumerate(flat):
-        # One of when there were fewer features lacks the others.
+        # A row from before a feature was first seen lacks it.
         rows[i, : len(row)] = row[:width]
     scale = row_scales(rows, is_category)
     among = row_distances(rows, rows, scale, is_category)
@@ -112,12 +112,12 @@ def _compare_examples(
 
 
 def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
-    """The deviation of each number over these rows, 1 where there is none; shape (d,)."""
+    """Return the standard deviation of each number over these rows, 1 if it is 0; shape (d,)."""
     rows = bounded(rows)
-    is_there = ~np.isnan(rows)
-    n = np.maximum(is_there.sum(axis=0), 1)
-    mean = np.where(is_there, rows, 0.0).sum(axis=0) / n
-    centred = np.where(is_there, rows - mean, 0.0)
+    is_known = ~np.isnan(rows)
+    n = np.maximum(is_known.sum(axis=0), 1)
+    mean = np.where(is_known, rows, 0.0).sum(axis=0) / n
+    centred = np.where(is_known, rows - mean, 0.0)
     deviation = np.sqrt((centred * centred).sum(axis=0) / n)
     return np.where(is_category | (deviation == 0.0), 1.0, deviation)
 
@@ -125,19 +125,20 @@ def row_scales(rows: Floats, is_category: NDArray[np.bool_]) -> Floats:
 def row_distances(
     rows: Floats, others: Floats, scale: Floats, is_category: NDArray[np.bool_]
 ) -> Floats:
-    """From rows (n, d) to others (m, d), shape (n, m); each by itself, whatever comes with it.
+    """Return the distances from rows (n, d) to others (m, d), shape (n, m).
 
-    Two categories that differ, or a value and none, are 1 apart.
+    Two categories that differ, or a value and a missing one, are 1 apart. Each row is independent
+    of the others.
     """
     rows, others = bounded(rows), bounded(others)
     piece_n = max(1, PIECE_MAX // max(1, others.size))
     pieces = [rows[i : i + piece_n] for i in range(0, len(rows), piece_n)]
-    found = [np.empty((0, len(others)))]
+    distances = [np.empty((0, len(others)))]
     for piece in pieces:
-        one = piece[:, np.newaxis]
-        square = np.minimum(((one - others) / scale) ** 2, CLIP)
-        square = np.where(is_category, one != others, square)
-        none, no_other = np.isnan(one), np.isnan(others)
+        expanded = piece[:, np.newaxis]
+        square = np.minimum(((expanded - others) / scale) ** 2, CLIP)
+        square = np.where(is_category, expanded != others, square)
+        none, no_other = np.isnan(expanded), np.isnan(others)
         square = np.where(none | no_other, none != no_other, square)
-        found.append(np.sqrt(np.ascontiguousarray(square).sum(axis=2)))
-    return np.concatenate(found)
+        distances.append(np.sqrt(np.ascontiguousarray(square).sum(axis=2)))
+    return np.concatenate(distances)

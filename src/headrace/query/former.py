@@ -1,4 +1,4 @@
-"""States of `Asking` as they were written by former versions, and what became of them."""
+"""Upgrades of states of `Asking` that former versions wrote."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .waiting import Waiting
 
 
 def upgrade_asking(fields: dict[str, Any], version: int) -> dict[str, Any]:
-    """The fields of that version as those of now.
+    """Return the fields of a former version as those of the present one.
 
-    Before 2 there was no workflow: batches on schedule. Before 3 it was all one class. Before 4 no
-    open question was scored again, before 5 no label was remembered.
+    Before version 2 there was no workflow: batches on schedule. Before 3 `Asking` was one class.
+    Before 4 open questions were not scored again, before 5 labels were not remembered.
     """
     if version < 2:
         fields["schedule"] = Schedule(workflow_of(fields["settings"].workflow))
@@ -32,7 +32,7 @@ def upgrade_asking(fields: dict[str, Any], version: int) -> dict[str, Any]:
 
 
 def _split_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of version 2 as those of 3: control draw and ids by themselves, no quotas."""
+    """Return fields of version 2 as those of 3: control draw and ids in parts, no quotas."""
     draw = ControlDraw(fields["settings"].control_share, 0.0)
     draw.p = fields.pop("control_p")
     draw._paces, draw._unweighted = fields.pop("_paces"), fields.pop("_unweighted")

@@ -1,6 +1,6 @@
-"""Which label each of the latest events has that this shard asked about: what a pool shows of them.
+"""The labels of the latest events that this shard asked about, which pools show to strategies.
 
-The events themselves are in window and reservoir; here is only what was said of them.
+The events themselves are in window and reservoir; only their labels are kept here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LABELS_MAX = 1_000
-"""So many labels are remembered at most, those of the events that were labelled last."""
+"""At most this many labels are remembered, those of the events that were labelled last."""
 
 
 class Labels:
@@ -30,27 +30,30 @@ class Labels:
         return len(self._label_of)
 
     def settle(self, key: int, label: str) -> None:
-        """The event with this hashed id has this label, whatever it had before."""
+        """Set the label of the event with this hashed id, whatever it was before."""
         self._label_of[key] = label
         if len(self._label_of) > LABELS_MAX:
             del self._label_of[next(iter(self._label_of))]
 
     def drop(self, key: int) -> None:
-        """It has none: the answers contradict each other."""
+        """Drop the label of an event whose answers contradict each other."""
         self._label_of.pop(key, None)
 
     def keep(self, keys: NDArray[np.uint64]) -> None:
-        """Forget the labels of all other events: they were erased, or nobody has them any more."""
-        kept = set(keys.tolist())
-        self._label_of = {key: one for key, one in self._label_of.items() if key in kept}
+        """Forget the labels of all events but these: the others were erased or are kept nowhere."""
+        keys_kept = set(keys.tolist())
+        self._label_of = {key: one for key, one in self._label_of.items() if key in keys_kept}
 
     def codes(
         self, keys: NDArray[np.uint64], code_of: Callable[[str], int | None]
     ) -> NDArray[np.int64]:
-        """The place of each event's class, shape (n,) as the hashed ids; -1 where there is none."""
-        found = np.full(len(keys), -1, dtype=np.int64)
+        """Return the code of each event's label, shape (n,); -1 where it has none.
+
+        `keys`, shape (n,), are the hashed ids; `code_of` returns the place of a class.
+        """
+        codes = np.full(len(keys), -1, dtype=np.int64)
         for i, key in enumerate(keys.tolist()):
             label = self._label_of.get(key)
             code = None if label is None else code_of(label)
-            found[i] = -1 if code is None else code
-        return found
+            codes[i] = -1 if code is None else code
+        return codes

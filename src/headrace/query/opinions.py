@@ -1,16 +1,16 @@
 """Second opinions of one shard: which labels that look wrong are asked again, and of whom.
 
-A label that the model does not believe (`learn.noise`) is asked of somebody else. Where the two
-disagree the label is out, and a third opinion is asked, which mostly settles it. These requests
-are no draws: they repeat the event and the chance of the first one, and judge nothing; a label that
-is corrected only where the model contradicts it would make the model look better than it is.
+About a label that the model does not believe (`learn.noise`) another annotator is asked. Where both
+disagree the label is dropped, and a third opinion is asked, which mostly settles it. These requests
+are no draws: they repeat the event and the propensity of the first one, and judge nothing; a label
+that is corrected only where the model contradicts it would make the model look better than it is.
 
 With `label.unsure = "asked"` a label is also asked again whose answers leave it unsure: the
-consensus gave it a probability below `sure`. A third opinion follows where the second leaves it
-unsure still.
+consensus gave it a probability below `sure`. A third opinion follows if it is still unsure after
+the second.
 
-They are paid from the budget like any other request, as long as they are at most a share of all
-labels asked. Kept are the requests that wait for money or for their answer; both have limits.
+Opinions are paid from the budget like any other request, and are at most a share of all labels
+asked. Requests are kept while they wait for money or for their answer; both have limits.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ STRATEGY, UNSURE = "suspicion", "consensus"
 
 
 class Opinions:
-    """Requests for an opinion, at most `share` of the labels asked; labels below `sure` want one.
+    """Requests for an opinion, at most `share` of the labels asked; labels below `sure` need one.
 
-    `asked_n` counts those asked or waiting, less those that ended without an answer; `held_n` the
-    second opinions among them that may still lead to a third, for each of which there is room.
+    `asked_n` counts the requests asked or waiting, less those that ended without an answer;
+    `held_n` the second opinions among them that may still lead to a third, for which the share
+    keeps room.
     """
 
     STATE_VERSION: ClassVar[int] = 2
@@ -53,11 +54,11 @@ class Opinions:
         return self.asked_n + self.held_n + 2 <= self.share * labels_n
 
     def is_unsure(self, entry: LabelSettled) -> bool:
-        """Whether the answers leave it open what the label is."""
+        """Whether the answers leave the label unsure."""
         return entry.agreement < self.sure
 
     def ask_second(self, entry: LabelSettled, model_version: int) -> LabelRequested:
-        """The question whether this label is right; time and deadline are set when it is paid."""
+        """Return the request for a second opinion; time and deadline are set when it is paid."""
         return self._open_request(
             LabelRequested(
                 request_id=opinion_id(entry.request_id, 2),
@@ -86,7 +87,7 @@ class Opinions:
     def ask_third(
         self, second: LabelRequested, entry: LabelSettled | LabelDisputed, model_version: int
     ) -> LabelRequested:
-        """The same question once more: the second opinion was another one than the first."""
+        """Return the request for a third opinion, where the second left the label open."""
         return self._open_request(
             msgspec.structs.replace(
                 second,
@@ -110,16 +111,16 @@ class Opinions:
         return request
 
     def give_up(self, request: LabelRequested) -> None:
-        """It waited for money, and too many others did."""
+        """Give up a request that waits for money."""
         self._close_request(request.request_id)
         self.asked_n -= 1
 
     def close_answered(self, entry: LabelSettled | LabelDisputed) -> LabelRequested | None:
-        """The request whose answer led to this outcome of the first one, if it is ours."""
+        """Close and return the opinion whose answer led to this outcome; None if it is not open."""
         return self._close_request(opinion_id(entry.request_id, entry.opinion_n))
 
     def close_unanswered(self, entry: RequestEnded) -> bool:
-        """Whether this is the end of a request of ours that brought no opinion."""
+        """Close the opinion that ended without an answer; whether this entry is such an end."""
         if self._close_request(entry.request_id) is None:
             return False
         self.asked_n -= 1

@@ -1,4 +1,4 @@
-"""What a person orders of a stream: what an order must be, and that each is carried out once."""
+"""Orders by a person: rounds, roll-backs, erasures. Checks them and carries each out once."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ..messages import ErasureOrdered, InputRejected, Reason, RollBackOrdered, R
 Order: TypeAlias = RoundOrdered | RollBackOrdered | ErasureOrdered
 
 KEYS_MAX = 1_000
-"""So many of the latest keys are remembered; an order whose key is older counts as new."""
+"""This many of the latest keys are remembered; an order with an older key counts as new."""
 
 _SALT = re.compile(r"[0-9a-f]{32}")
 
 TEXT_MAX = 200
-"""Characters of a key or a reason at most."""
+"""The most characters of a key or a reason."""
 
 
 def name_of(order: Order) -> str:
-    """What an order is known by: orders of different kinds may have one key.
+    """Return the name by which an order is remembered: orders of different kinds may share a key.
 
-    Each desk passes on an erasure of its own.
+    Each desk passes an erasure on as an order of its own.
 
     >>> name_of(RoundOrdered(at=0.0, key="monday"))
     'round monday'
@@ -34,7 +34,7 @@ def name_of(order: Order) -> str:
 
 
 class Orders:
-    """Which orders were carried out, by their key.
+    """The keys of the orders that were carried out.
 
     >>> orders = Orders()
     >>> orders.is_known("monday"), orders.is_known("monday"), orders.is_known("")
@@ -48,7 +48,7 @@ class Orders:
         return key in self._keys
 
     def is_known(self, key: str) -> bool:
-        """Whether an order with this key came before; it is remembered. One without a key never."""
+        """Whether an order with this key came before; remember the key. The empty key is new."""
         if not key:
             return False
         if key in self._keys:
@@ -60,7 +60,7 @@ class Orders:
 
 
 def fault_of(order: Order) -> str:
-    """What is wrong with an order by itself, or nothing.
+    """Return what is wrong with the fields of an order; empty if nothing is.
 
     >>> fault_of(RoundOrdered(at=0.0, labels_n=0))
     'labels_n is 0; must be a whole number of at least 1, or left out for all there is to spend'
@@ -82,7 +82,7 @@ def fault_of(order: Order) -> str:
 
 
 def _fault_of_erasure(order: ErasureOrdered) -> str:
-    """What is wrong with an erasure that is to stand in logs."""
+    """Return what is wrong with an erasure that is to be written to logs; empty if nothing is."""
     if order.event_ids or (order.values and not order.salt):
         return "it names somebody in clear; values must be digests, and events named by request_ids"
     if order.salt and not _SALT.fullmatch(order.salt):
@@ -103,7 +103,7 @@ def _fault_of_texts(order: Order, *names: str) -> str:
 
 
 def why_no_round(kept_n: int, labels_n: int, can_ask_n: int) -> str:
-    """Why an order leads to no round over `kept_n` events.
+    """Return why an order leads to no round over the `kept_n` events that are kept.
 
     The budget has `labels_n` labels to spend, of which `can_ask_n` may be asked now.
     """
@@ -120,6 +120,6 @@ def why_no_round(kept_n: int, labels_n: int, can_ask_n: int) -> str:
 
 
 def refuse_order(order: Order, reason: Reason, detail: str, now: float) -> InputRejected:
-    """An order that leads to nothing, and why."""
+    """Return the rejection of an order, with the reason."""
     key = order.key if isinstance(order.key, str) else ""
     return InputRejected(reason=reason, detail=detail, at=now, input_id=key[:TEXT_MAX])

@@ -1,4 +1,4 @@
-"""What was decided is paid and asked, or waits for a label to spend; and who was asked about."""
+"""Pays for the requests that were decided, lets them wait for a label to spend, counts them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from .waiting import Waiting
 
 
 class Paying:
-    """The part of asking that knows the budget, and every request until its end."""
+    """The part of `Asking` that knows the budget, and every request until its end."""
 
-    record: Record | None = None  # While what a journal has is decided again: it wins.
+    # Set while the decisions of a journal are made again: its record wins over what is decided now.
+    record: Record | None = None
 
     def __init__(self, label: LabelSettings, budget: Budget, chance: Chance, stream: str) -> None:
         self.deadline_s = label.deadline_s
@@ -45,7 +46,7 @@ class Paying:
         self._newest_at = -np.inf
 
     def request_id(self, event_id: str) -> str:
-        """The id of the one request there can be about this event of this stream."""
+        """Return the id of the one request that there can be about this event of this stream."""
         return request_id(self.stream, event_id)
 
     @property
@@ -55,21 +56,24 @@ class Paying:
 
     @property
     def can_ask_n(self) -> int:
-        """Labels that may be asked now: money and room, less what is held for audits."""
+        """Labels that budget and open requests allow now, less what is held for audits."""
         return self.can_open_n("")
 
     def can_open_n(self, reason: str) -> int:
-        """Labels that a round for this reason may ask now: not those held for another purpose."""
+        """Return how many labels a round for this reason may ask now.
+
+        Labels held for another purpose are left out.
+        """
         other = self.budget.reserve if reason == AUDIT else self.budget.audit
         return min(self.budget.spendable_n(other), self.open_max - self.open_n)
 
     @property
     def regular_n(self) -> int:
-        """The same, less what is held for rounds that drift or a person opens."""
+        """Labels that a regular round may ask now: nothing that is held for another purpose."""
         return min(self.budget.available_n - self.budget.held_n, self.open_max - self.open_n)
 
     def are_known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Which of these events, by hashed id, have a request that is open or remembered."""
+        """Return for each hashed id whether its event has a request, open or remembered."""
         return self.remembered.has_each(keys)
 
     def remembers(self, event_id: str) -> bool:
@@ -79,7 +83,7 @@ class Paying:
     # ---------------------------------------------------------------------- paid, or waiting
 
     def passes_over(self, request_id: str, can_ask_n: int) -> bool:
-        """Whether the record has it that the draw did not fall on this one."""
+        """Whether the record says that the draw did not fall on this request's event."""
         if self.record is None:
             return False
         events_n, is_paid = self.budget.events_n, can_ask_n >= 1
@@ -94,7 +98,10 @@ class Paying:
         return []
 
     def _can_pay(self, request: LabelRequested) -> bool:
-        """What is held for a drift is not for opinions; what is on record is paid."""
+        """Whether the request can be paid now: what is held for a drift does not pay for opinions.
+
+        With a record it says whether the request was paid.
+        """
         if self.record is not None:
             return self.record.has(request.request_id, self.budget.events_n)
         if request.opinion_n > 1:
@@ -103,12 +110,12 @@ class Paying:
 
     @property
     def waiting_n(self) -> int:
-        """Requests that wait for money: of events drawn on arrival, and for opinions."""
+        """Requests that wait for money: about events drawn on arrival, and for opinions."""
         return len(self.queue)
 
     @property
     def paid_in_n(self) -> int:
-        """Events that go by, at least, before what waits longest can be paid."""
+        """At least so many events go by before the oldest waiting request can be paid."""
         request, budget = self.queue.first, self.budget
         if request is None or self.record is not None:
             return 0
@@ -120,7 +127,7 @@ class Paying:
         return budget.events_until(held_n + 1)
 
     def pay_waiting(self, now: float) -> list[LabelRequested]:
-        """What was drawn earlier and there is money for now, oldest first."""
+        """Ask the waiting requests that there is money for now, and return them, oldest first."""
         requests = []
         while (request := self.queue.first) is not None and self._can_pay(request):
             self.queue.pop()
@@ -129,13 +136,13 @@ class Paying:
         return requests
 
     def settle(self, entry: LabelSettled) -> None:
-        """A label came, or another one for the same event: what it costs is known."""
+        """Note that a label came, or another one for the same event: its price is known now."""
         self.labels.settle(self.chance.key(entry.event_id), entry.label)
         unnamed_n = max(0, entry.answers_n - len(entry.by))
         self.budget.settle(entry.request_id, entry.label, (*entry.by, *[""] * unnamed_n))
 
     def note_opinion(self, entry: LabelSettled | LabelDisputed) -> None:
-        """An opinion came on the label of an event: that it is, or that it is none."""
+        """Note the label of an event after an opinion; a dispute leaves the event without one."""
         if not self.remembers(entry.event_id):
             return
         key = self.chance.key(entry.event_id)
@@ -145,17 +152,17 @@ class Paying:
             self.labels.drop(key)
 
     def charge_unseen(self, request_id: str, decided: Decided) -> None:
-        """The record has a request whose event is not here any more: it is open, and was paid."""
+        """Charge a request on record whose event is no longer kept: it is open, and was paid."""
         asked = Asked(request_id, decided.predicted, decided.doubt)
         self._charge_request(decided, asked, None if decided.reason == OPINION else decided.key)
 
     def _pay_request(
         self, request: LabelRequested, now: float, *, is_checked: bool = False
     ) -> LabelRequested:
-        """The request, asked now and paid; `is_checked`: there is money for it.
+        """Pay for the request and return it as asked now; `is_checked`: there is money for it.
 
-        Where the clock is behind the newest event, as after a gap, its time counts from that: else
-        it would expire when the clock follows.
+        The deadline counts from the newest event where the clock is behind that, as after a gap:
+        else the request would expire when the clock catches up.
         """
         asked = asked_of(request)
         if self.record is not None:
@@ -175,6 +182,6 @@ class Paying:
         self.budget.charge(asked=asked)
         if key is not None:
             self.remembered.note_open(key, self.budget.events_n)
-        by, predicted = (request.reason, request.strategy), asked.predicted
-        self.asked_by[by] = self.asked_by.get(by, 0) + 1
+        reason_and_strategy, predicted = (request.reason, request.strategy), asked.predicted
+        self.asked_by[reason_and_strategy] = self.asked_by.get(reason_and_strategy, 0) + 1
         self.asked_by_class[predicted] = self.asked_by_class.get(predicted, 0) + 1

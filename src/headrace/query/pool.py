@@ -1,4 +1,4 @@
-"""The candidates of one round, as columns: what a query strategy sees, and all that it sees.
+"""The candidates of one round, as columns: everything that a query strategy sees.
 
 A pool is made for one round and thrown away; the events live in the window and the reservoir.
 """
@@ -13,24 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 ASKED_MAX = 500
-"""So many events that were asked before stand beside a pool at most, the latest."""
+"""At most this many events that were asked before, the latest, stand beside a pool."""
 
 PIECE_MAX = 2_000_000
-"""Distances held at once while neighbours are looked for."""
+"""At most this many distances are in memory at once while neighbours are searched."""
 
 NUMBER_MAX = 1e100
-"""Numbers beyond it count as it where distances are taken."""
+"""Numbers beyond it are clipped to it where distances are computed."""
 
 PARTS = ("members", "asked", "labelled", "reservoir", "costs")
-"""What some strategies read beside the candidates: `needs` names it, and else it is not built."""
+"""What some strategies read beside the candidates; built only where their `needs` name it."""
 
 
 class Labelled(NamedTuple):
     """The latest events of the shard that have a label, `ASKED_MAX` at most.
 
     `X` has shape (l, d), as `Pool.X`; `codes`, shape (l,), are the places of their classes among
-    the columns of `Pool.probabilities`. There are none where `query.uncertainty_from` is
-    "disagreement": its columns are no classes.
+    the columns of `Pool.probabilities`. No event is listed where `query.uncertainty_from` is
+    "disagreement", as its columns are no classes.
     """
 
     X: NDArray[np.float64]
@@ -38,14 +38,14 @@ class Labelled(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The events of the reservoir: `X`, shape (r, d), as `Pool.X`, and hashed ids, shape (r,)."""
+    """The events of the reservoir: `X`, shape (r, d), as in `Pool`, and hashed ids, shape (r,)."""
 
     X: NDArray[np.float64]
     keys: NDArray[np.uint64]
 
 
 class Neighbours(NamedTuple):
-    """Of each candidate the m nearest events of the reservoir, the nearest first.
+    """The m nearest events of the reservoir for each candidate, the nearest first.
 
     `distances`, shape (n, m), are those of `Pool.points`; `rows`, (n, m), are places in the sample.
     """
@@ -63,12 +63,14 @@ class Pool:
     read from (`query.uncertainty_from`). `keys`, shape (n,), are the hashed ids, for `Chance`.
     `at`, shape (n,), is in seconds. `wanted_n` is how many will be chosen.
 
-    What only some strategies read (`PARTS`) is None where it was not asked for or is not there:
-    `members`, shape (m, n, k), are the probabilities by each member of the model, `asked`, shape
-    (l, d), the features of the latest events that were asked about before, `ASKED_MAX` at most,
-    `labelled` those of them whose label came, `reservoir` is the sample of all events, in which
-    `neighbours` looks, and `costs`, shape (n,), are what a label of each is expected to cost, in
-    the money of `query.budget.price`; None where labels have no price.
+    What only some strategies read (`PARTS`) is None where no strategy needs it or there is none:
+
+    - `members`, shape (m, n, k): the probabilities by each member of the model;
+    - `asked`, shape (l, d): the features of the latest events asked before, `ASKED_MAX` at most;
+    - `labelled`: those of the latest events that have a label;
+    - `reservoir`: a sample of all events, which `neighbours` searches;
+    - `costs`, shape (n,): the expected price of each candidate's label, in the money of
+      `query.budget.price`; None where labels have no price.
     """
 
     ids: list[str]
@@ -88,18 +90,18 @@ class Pool:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 a pool had none of its parts, before 3 two of them."""
+        """Fill in the parts: before version 2 a pool had none of them, before 3 only two."""
         return dict.fromkeys(PARTS) | fields
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def row(self, i: int) -> Pool:
-        """A pool of candidate i alone."""
+        """Return a pool of candidate i alone."""
         return replace(self.take(np.array([i])), wanted_n=1)
 
     def take(self, rows: NDArray[np.intp]) -> Pool:
-        """A pool of these candidates, in this order; what is no part of one stays."""
+        """Return a pool of these candidates, in this order, beside the same other events."""
         return replace(
             self,
             ids=[self.ids[i] for i in rows.tolist()],
@@ -112,8 +114,8 @@ class Pool:
         )
 
     def read_only(self) -> Pool:
-        """The same candidates and parts, in arrays that can't be written to."""
-        found: dict[str, Any] = {"ids": list(self.ids)}
+        """Return the same candidates and parts in read-only arrays."""
+        locked: dict[str, Any] = {"ids": list(self.ids)}
         for name in (
             "keys",
             "at",
@@ -124,37 +126,37 @@ class Pool:
             "asked",
             "costs",
         ):
-            found[name] = _lock_array(getattr(self, name))
+            locked[name] = _lock_array(getattr(self, name))
         if self.labelled is not None:
-            found["labelled"] = Labelled(*map(_lock_array, self.labelled))
+            locked["labelled"] = Labelled(*map(_lock_array, self.labelled))
         if self.reservoir is not None:
-            found["reservoir"] = Sample(*map(_lock_array, self.reservoir))
-        return replace(self, **found)
+            locked["reservoir"] = Sample(*map(_lock_array, self.reservoir))
+        return replace(self, **locked)
 
     def alone(self, but: Iterable[str] = ()) -> Pool:
-        """The candidates without what only some strategies read, but for these parts."""
+        """Return the candidates without `PARTS`, apart from the parts named in `but`."""
         left_out: dict[str, Any] = dict.fromkeys(part for part in PARTS if part not in but)
         return replace(self, **left_out)
 
     def spread(self, rows: NDArray[np.intp] | slice) -> float:
-        """The mean squared distance of two of those rows; a missing value is a category of its own.
+        """Return the mean squared distance of two of these rows, of which there are two at least.
 
         Numbers are scaled by the pool's own deviation; two categories that differ are 1 apart, as
-        in `points`. At least two rows.
+        in `points`; a missing category is one of its own.
         """
         mean, variance = self._moments()
-        of_rows = self._centre_rows(self.X[rows], mean)
-        m = len(of_rows)
-        shifted = of_rows - of_rows.sum(axis=0) / m
+        centred = self._centre_rows(self.X[rows], mean)
+        m = len(centred)
+        shifted = centred - centred.sum(axis=0) / m
         squares = (shifted * shifted).sum(axis=0) / (m - 1)
         total = 2.0 * float((squares / np.where(variance > 0, variance, 1.0)).sum())
         for codes in self.X[rows][:, self.is_category].T:
-            _, times = np.unique(codes, return_counts=True, equal_nan=True)
-            total += 1.0 - float((times * (times - 1)).sum()) / (m * (m - 1))
+            _, counts = np.unique(codes, return_counts=True, equal_nan=True)
+            total += 1.0 - float((counts * (counts - 1)).sum()) / (m * (m - 1))
         return total
 
     def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and variance of each number over the pool, where it is known."""
+        """Return mean and variance of each numeric feature over the candidates that have it."""
         numbers = bounded(self.X[:, ~self.is_category])
         known = ~np.isnan(numbers)
         n = np.maximum(known.sum(axis=0), 1)
@@ -165,12 +167,12 @@ class Pool:
     def _centre_rows(
         self, X: NDArray[np.float64], mean: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """The numbers of these rows less their mean; what is missing stands at the mean."""
+        """Return the numbers of these rows less their mean; missing ones become 0."""
         numbers = bounded(X[:, ~self.is_category])
         return np.where(np.isnan(numbers), 0.0, numbers - mean)
 
     def points(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Those rows as points for distances, shape (len(rows), d').
+        """Return these rows as points for distances, shape (len(rows), d').
 
         Numbers are scaled by the pool's own mean and deviation, missing ones stand at the mean;
         each category seen among the rows becomes a column of its own.
@@ -178,25 +180,25 @@ class Pool:
         return self._place_rows(self.X[rows])
 
     def points_with_asked(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """All candidates and what was asked before, as points of one space: (n, d') and (l, d')."""
+        """Return candidates and events asked before as points of one space: (n, d') and (l, d')."""
         return self.points_beside(self.X[:0] if self.asked is None else self.asked)
 
     def points_beside(
         self, rows: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """All candidates, and other events of `rows`, shape (l, d), as points of one space."""
+        """Return candidates and other events, `rows` of shape (l, d), as points of one space."""
         if rows.shape[1] < self.X.shape[1]:
-            # A feature that came later was missing then.
+            # Features that were first seen after these events count as missing.
             lacking_n = self.X.shape[1] - rows.shape[1]
             rows = np.pad(rows, ((0, 0), (0, lacking_n)), constant_values=np.nan)
         both = self._place_rows(np.vstack([self.X, rows[:, : self.X.shape[1]]]))
         return both[: len(self)], both[len(self) :]
 
     def neighbours(self, most_n: int) -> Neighbours:
-        """The nearest events of the reservoir, `most_n` at most; no event is its own neighbour.
+        """Return the nearest events of the reservoir, `most_n` at most, for each candidate.
 
-        All candidates have as many. Costs a distance for each candidate and event of the reservoir,
-        and nothing where nobody calls it.
+        All candidates have the same number; no event is its own neighbour. A call costs one
+        distance for each pair of a candidate and an event of the reservoir.
 
         >>> keys = np.array([1, 2], np.uint64)
         >>> sample = Sample(np.array([[0.0], [1.0], [5.0]]), np.array([1, 3, 4], np.uint64))
@@ -219,7 +221,7 @@ class Pool:
             apart = squared_distances(points[piece], others)
             apart[self.keys[piece, np.newaxis] == self.reservoir.keys] = np.inf
             nearest = np.sort(np.argpartition(apart, m - 1, axis=1)[:, :m], axis=1)
-            # Anew, for those: the square of a small difference, not a difference of squares.
+            # Computed anew for the nearest: a difference of squares loses small distances.
             between = points[piece, np.newaxis] - others[nearest]
             near = np.sqrt((between * between).sum(axis=2))
             order = np.argsort(near, axis=1, kind="stable")
@@ -233,7 +235,7 @@ class Pool:
         columns = [self._centre_rows(X, mean) / np.where(deviation > 0, deviation, 1.0)]
         for codes in X[:, self.is_category].T:
             values = np.unique(codes[~np.isnan(codes)])
-            # Two rows that differ in a category are as far apart as one deviation of a number.
+            # Two columns differ by 1 / sqrt(2) each: categories that differ are 1 apart.
             columns.append((codes[:, None] == values) / np.sqrt(2.0))
         return np.hstack(columns)
 
@@ -247,23 +249,24 @@ def _lock_array(array: Any) -> Any:
 
 
 def bounded(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same numbers, none beyond `NUMBER_MAX`: their squares, and sums of these, are finite."""
+    """Return the numbers clipped to `NUMBER_MAX`: their squares, and sums of these, are finite."""
     return np.clip(numbers, -NUMBER_MAX, NUMBER_MAX)
 
 
 def squared_distances(
     points: NDArray[np.float64], others: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Squared Euclidean distances, shape (n, m), of points (n, d) and (m, d)."""
+    """Return the squared Euclidean distances, shape (n, m), of points (n, d) and (m, d)."""
     squares = (points * points).sum(axis=1)[:, None] + (others * others).sum(axis=1)
     return np.asarray(np.maximum(squares - 2.0 * (points @ others.T), 0.0))
 
 
 def disagreement(model: NDArray[np.float64], served: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far two models are apart, as the probabilities of two outcomes: they agree, they don't.
+    """Return how far two models are apart as probabilities of two outcomes, shape (n, 2).
 
-    Both arguments have shape (n, k) over the same classes. With d the total variation distance, a
-    row is (1 - d/2, d/2), so that every strategy that reads uncertainty ranks by d.
+    The outcomes are that the models agree, and that they don't. Both arguments have shape (n, k)
+    over the same classes. With d the total variation distance, a row is (1 - d/2, d/2), so that
+    every strategy that reads uncertainty ranks by d.
 
     >>> disagreement(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
     array([[0.5, 0.5]])

@@ -1,19 +1,19 @@
-"""Quotas: the least labels that each class and each slice is to have among the latest ones.
+"""Quotas: the least number of labels that each class and slice is to have among the latest ones.
 
-While a class or a slice is short of its quota, a part of what would be chosen by doubt is chosen by
-*need* instead: how far what an event belongs to is short, times how surely it belongs to it. An
-event of a slice belongs to it surely. Of a class it does so as far as the model's probability p of
-the class is above the class's usual share s:
+While a class or a slice is short of its quota, a part of what doubt would choose is chosen by
+*need* instead: how far the class or slice of an event is short, times how surely the event belongs
+to it. To a slice an event belongs surely. To a class it belongs as far as the model's probability p
+of the class is above the class's usual share s:
 
     (p - s) / (p + s), at least 0
 
-so that an event of which a rare class is likelier than usual is needed long before that class is
-the likeliest. The share s is counted among the labels that were drawn blindly. While a class has
-few labels, n of them, the model's word counts n / (n + 5), and likeness to its examples, or to none
-at all, the rest (`examples`).
+so that an event whose probability of a rare class is higher than usual is needed long before that
+class is the likeliest. The share s is counted among the labels that were drawn blindly. While a
+class has few labels, n of them, the model weighs n / (n + 5); the rest is the event's likeness to
+examples of the class, or its distance to all examples (`examples`).
 
-Needs are ranked as doubts are, so each event's propensity is known, and the blind draw stays what
-it was. A quota is an aim: it can't find a class that the model has no idea of.
+Needs are ranked as doubts are, so that each event's propensity is known, and the blind draw stays
+as it is. A quota is an aim: it can't find a class that the model has no idea of.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ REASON = "quota"
 """The reason of requests that were chosen by need."""
 
 SHARPNESS = 60.0
-"""How sharply the most needed are preferred: the first in a hundred is some 45 times as likely."""
+"""How sharply the most needed are preferred: the first in a hundred has some 45 times the rate."""
 
 IN_HAND_MAX = 10_000
 """Questions whose slices are remembered until they end; the oldest is forgotten first."""
@@ -46,22 +46,22 @@ Needs = NDArray[np.float64]
 
 
 class Quotas:
-    """What the latest labels are of, and how much each event is needed.
+    """The classes and slices of the latest labels, and how much each event is needed.
 
-    A label of a class counts for it; a question about an event of a slice does so from when it is
-    asked, as its slice is known. Labels of other shards count for the classes.
+    A label counts for its class; a question about an event of a slice counts for the slice as soon
+    as it is asked. Labels of other shards count for the classes.
     """
 
     def __init__(self, settings: QuotaSettings, slices: Mapping[str, str]) -> None:
         self.settings = settings
         self.slices = dict(slices)
-        # Label, slices as bits, and whether it was drawn blindly; the latest last.
+        # Label, slices as bits, and whether the event was drawn blindly; the latest last.
         self._latest: deque[tuple[str, int, bool]] = deque()
         self._by_class: dict[str, int] = {}
         self._blind_by_class: dict[str, int] = {}
         self._blind_n = 0
         self._by_slice = [0] * len(self.slices)
-        # By the hashed id of its event, slices and row of each question that is open.
+        # Slices and row of the event of each open question, by its hashed id.
         self._in_hand: dict[int, tuple[int, NDArray[np.float64] | None]] = {}
         self._examples = Examples()
 
@@ -73,24 +73,24 @@ class Quotas:
     # --------------------------------------------------------------------------------- labels
 
     def count_asked(self, key: int, row: NDArray[np.float64], features: Features) -> None:
-        """The event of this row, shape (d,), is asked about."""
+        """Count a question about the event of this hashed id and row, shape (d,)."""
         if not self.is_set:
             return
         bits = 0
-        for i, is_in in enumerate(self._members(row[np.newaxis], features)):
+        for i, is_in in enumerate(self._rows_by_slice(row[np.newaxis], features)):
             bits |= int(is_in[0]) << i
-        self._count(bits, 1)
+        self._count_slices(bits, 1)
         self._in_hand[key] = bits, row.copy()
         if len(self._in_hand) > IN_HAND_MAX:
             self.drop_question(next(iter(self._in_hand)))
 
     def drop_question(self, key: int) -> None:
-        """No label comes of the question about this event, or it came and is counted."""
+        """Drop an event whose label will not come, or came and is counted."""
         bits, _ = self._in_hand.pop(key, (0, None))
-        self._count(bits, -1)
+        self._count_slices(bits, -1)
 
     def count_label(self, key: int, label: str, reason: str) -> None:
-        """The first label of this event came; `reason` is why it was asked."""
+        """Count the first label of this event; `reason` is why it was asked."""
         if not self.is_set:
             return
         is_blind = reason in ("control", "cold start")
@@ -102,10 +102,10 @@ class Quotas:
         if len(self._latest) > self.settings.over_n:
             old, old_bits, was_blind = self._latest.popleft()
             self._tally_label(old, was_blind, -1)
-            self._count(old_bits, -1)
+            self._count_slices(old_bits, -1)
 
     def forget_events(self) -> None:
-        """A person is erased: no row of any event stays. What labels are of still counts."""
+        """Forget the rows of all events, as a person is erased; classes and slices still count."""
         self._examples = Examples()
         self._in_hand = {key: (bits, None) for key, (bits, _) in self._in_hand.items()}
 
@@ -117,26 +117,26 @@ class Quotas:
             if not by_class[label]:
                 del by_class[label]
 
-    def _count(self, bits: int, n: int) -> None:
+    def _count_slices(self, bits: int, n: int) -> None:
         for i in range(len(self.slices)):
             self._by_slice[i] += n * (bits >> i & 1)
 
     def missing(self, classes: Sequence[str]) -> dict[str, int]:
-        """Labels that are missing to each quota, by `class NAME` and `slice NAME`.
+        """Return how many labels each quota lacks, by `class NAME` and `slice NAME`.
 
         >>> quotas = Quotas(QuotaSettings(per_class_n=2), {})
         >>> quotas.count_label(1, "fraud", "control")
         >>> quotas.missing(["fine", "fraud"])
         {'class fine': 2, 'class fraud': 1}
         """
-        least = self.settings
-        found = {}
-        if least.per_class_n:
+        settings = self.settings
+        missing = {}
+        if settings.per_class_n:
             of_class = {name: self._by_class.get(name, 0) for name in classes}
-            found = {f"class {c}": max(0, least.per_class_n - n) for c, n in of_class.items()}
+            missing = {f"class {c}": max(0, settings.per_class_n - n) for c, n in of_class.items()}
         for name, n in zip(self.slices, self._by_slice, strict=True):
-            found[f"slice {name}"] = max(0, least.per_slice_n - n)
-        return found
+            missing[f"slice {name}"] = max(0, settings.per_slice_n - n)
+        return missing
 
     # ---------------------------------------------------------------------------------- needs
 
@@ -147,20 +147,20 @@ class Quotas:
         classes: Sequence[str],
         features: Features,
     ) -> Needs | None:
-        """How much each event is needed, 0 to 1, shape (n,); None where nothing has a quota.
+        """Return how much each event is needed, 0 to 1, shape (n,); None without any quota.
 
-        `rows` have shape (n, d), the model's `probabilities` (n, k) over the first of the classes;
-        each row is independent of the others.
+        `rows` have shape (n, d), the model's `probabilities` (n, k) over the first k classes;
+        `features` describes the columns. Each row is independent of the others.
         """
         if not self.is_set:
             return None
-        found = self._needs_of_classes(rows, probabilities, classes, features)
+        needs = self._needs_of_classes(rows, probabilities, classes, features)
         least_n = self.settings.per_slice_n
         if any(n < least_n for n in self._by_slice):
-            members = self._members(rows, features)
+            members = self._rows_by_slice(rows, features)
             for n, is_in in zip(self._by_slice, members, strict=True):
-                found = np.maximum(found, is_in * (max(0, least_n - n) / least_n))
-        return found
+                needs = np.maximum(needs, is_in * (max(0, least_n - n) / least_n))
+        return needs
 
     def _needs_of_classes(
         self,
@@ -169,11 +169,11 @@ class Quotas:
         classes: Sequence[str],
         features: Features,
     ) -> Needs:
-        found, least_n, k = np.zeros(len(rows)), self.settings.per_class_n, len(classes)
+        needs, least_n, k = np.zeros(len(rows)), self.settings.per_class_n, len(classes)
         labels_n = {name: self._by_class.get(name, 0) for name in classes}
         short = [name for name in classes if labels_n[name] < least_n] if k > 1 else []
         if not short:
-            return found
+            return needs
         model = np.nan_to_num(widen_classes(probabilities, k))
         is_category = np.array([name in features.categories for name in features.names])
         likeness = self._examples.likeness(rows, short, is_category[: rows.shape[1]])
@@ -181,11 +181,13 @@ class Quotas:
             n, p = labels_n[name], model[:, classes.index(name)]
             share = (self._blind_by_class.get(name, 0) + 1) / (self._blind_n + k)
             likelier = np.maximum(p - share, 0.0) / (p + share)
-            told = (n * likelier + FEW_LABELS * likeness[name]) / (n + FEW_LABELS)
-            found = np.maximum(found, told * ((least_n - n) / least_n))
-        return found
+            belongs = (n * likelier + FEW_LABELS * likeness[name]) / (n + FEW_LABELS)
+            needs = np.maximum(needs, belongs * ((least_n - n) / least_n))
+        return needs
 
-    def _members(self, rows: NDArray[np.float64], features: Features) -> list[NDArray[np.bool_]]:
+    def _rows_by_slice(
+        self, rows: NDArray[np.float64], features: Features
+    ) -> list[NDArray[np.bool_]]:
         return [parse_slice(text).holds(rows, features) for text in self.slices.values()]
 
 
@@ -195,10 +197,10 @@ _PARTS: Parts = {
 
 
 class NeedChances(OfParts):
-    """The part of a rate that is drawn by need, among events as they arrive.
+    """The draw by need among arriving events, which gets the part `share` of the rate.
 
-    `share` is that part. Needs are ranked among those of the latest 1,024 events, which are put
-    in order when the owner says so.
+    Needs are ranked among those of the latest 1,024 events, which are put in order at counted
+    events.
     """
 
     PARTS: ClassVar[Parts] = _PARTS
@@ -209,42 +211,43 @@ class NeedChances(OfParts):
         self._chances = RankChances(self._needs.ordered, 0.0, Lean(1.0, 1.0))
 
     def add_needs(self, needs: Needs, *, is_counted: bool) -> None:
-        """Events of these needs, shape (n,), went by; with `is_counted` they are put in order."""
+        """Append the needs of events, shape (n,); with `is_counted` put all needs in order."""
         self._needs.add(needs)
         if is_counted:
             self._needs.put_in_order()
 
     def aim_draw(self, rate: float, blind_share: float) -> None:
-        """Take the rate anew, and the share of it that is drawn blindly."""
+        """Set the rate, and the share of it that is drawn blindly."""
         self._chances = RankChances(self._needs.ordered, rate, Lean(blind_share, SHARPNESS))
 
     def of(self, needs: Needs) -> NDArray[np.float64]:
-        """The probability by need alone, shape (n,); NaN where nobody around is needed."""
+        """Return the probability by need alone, shape (n,); NaN if no recent event is needed."""
         chances = self._chances.of(needs) / ONE
         return np.where((needs > 0.0) | self.is_any, chances, np.nan)
 
     @property
     def is_any(self) -> bool:
-        """Whether anything was needed among the latest events."""
+        """Whether any of the latest events was needed."""
         known = self._chances.ordered
         return bool(len(known)) and bool(known[-1] > 0.0)
 
     def mix_in_needs(self, chances: NDArray[np.int64], needs: Needs) -> NDArray[np.int64]:
-        """Probabilities by all else, in billionths, shape (n,), with the part that is by need."""
-        by_need = np.rint(self._part(needs) * ONE).astype(np.int64)
-        part = chances * round(self.share * ONE) // ONE
-        return np.where(by_need < 0, chances, chances - part + by_need)
+        """Return these probabilities, in billionths, shape (n,), with a part replaced by need."""
+        by_need = np.rint(self._chance_by_need(needs) * ONE).astype(np.int64)
+        replaced = chances * round(self.share * ONE) // ONE
+        return np.where(by_need < 0, chances, chances - replaced + by_need)
 
-    def _part(self, needs: Needs) -> NDArray[np.float64]:
+    def _chance_by_need(self, needs: Needs) -> NDArray[np.float64]:
         return np.nan_to_num(self.share * self.of(needs), nan=-1.0)
 
     def is_for_quota(self, need: float, chance: int, blind: float, luck: float) -> bool:
-        """Whether need drew an event that was not drawn blindly; `luck` is its own, 0 to 1.
+        """Whether need drew an event that was not drawn blindly.
 
-        `chance`, in billionths, is its probability, of which the share `blind` is blind.
+        `chance`, in billionths, is its probability, of which the share `blind` is blind; `luck`,
+        0 to 1, is the event's own.
         """
         if need <= 0.0:
             return False
         p = chance / ONE
-        by_need = float(self._part(np.array([need]))[0]) - self.share * blind * p
+        by_need = float(self._chance_by_need(np.array([need]))[0]) - self.share * blind * p
         return luck * (1.0 - blind) * p < by_need

@@ -1,4 +1,4 @@
-"""What the draw on arrival keeps of the latest events and answers."""
+"""State of the draw on arrival about the latest events and answers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from .online import ONE
 
 KNOWN_N = 1_024
-"""An event is ranked among so many events before it."""
+"""An event is ranked among this many events before it."""
 
 ANSWERS_N = 15
-"""Lateness is the median of that of so many answers."""
+"""Lateness is the median over this many of the latest answers."""
 
 TRIM_MAX = 4.0
-"""The chances are raised or lowered by so much at most to hold their mean over the last events."""
+"""The largest factor by which chances are raised or lowered to hold their mean."""
 
 
 class RecentValues:
-    """A number for each of the latest `KNOWN_N` events, put in order when the owner says so.
+    """One number for each of the latest `KNOWN_N` events, sorted when the owner calls for it.
 
     >>> recent = RecentValues()
     >>> recent.add(np.array([0.5, 0.2]))
@@ -36,7 +36,7 @@ class RecentValues:
         self.ordered: NDArray[np.float64] = np.empty(0)
 
     def add(self, values: NDArray[np.float64]) -> slice | NDArray[np.intp]:
-        """Up to `KNOWN_N` events with these values, shape (n,), came; where they are kept now."""
+        """Append the values of up to `KNOWN_N` events, shape (n,); return their places."""
         start = self.n % KNOWN_N
         stop = start + len(values)
         is_around = stop > KNOWN_N
@@ -46,11 +46,11 @@ class RecentValues:
         return places
 
     def put_in_order(self) -> None:
-        """Let `ordered` be those that are kept, ascending."""
+        """Set `ordered` to the present values, ascending."""
         self.ordered = np.sort(self.values[: self.n])
 
     def clear(self) -> None:
-        """Forget them: what follows can't be compared to them."""
+        """Forget all values: later ones can't be compared with them."""
         self.n, self.ordered = 0, np.empty(0)
 
 
@@ -68,14 +68,14 @@ class Lateness:
         self.answered_at = 0
 
     def note_answer(self, asked_at: int, events_n: int) -> None:
-        """A label came when `events_n` events were observed; it was asked at `asked_at` of them."""
+        """Note that a label came after `events_n` events; it was asked after `asked_at` of them."""
         self.latest.append(events_n - asked_at)
         self.answered_at = events_n
 
     def events_n(self, now_n: int, open_n: int) -> int:
-        """The median of the latest answers, when `now_n` events were observed.
+        """Return the median lateness of the latest answers, in events, after `now_n` events.
 
-        Where requests are open and nothing comes, it is at least the events since the last answer.
+        While `open_n` requests are open, it is at least the events since the last answer.
         """
         usual = sorted(self.latest)[len(self.latest) // 2] if self.latest else 0
         return max(usual, now_n - self.answered_at) if open_n else usual
@@ -84,8 +84,9 @@ class Lateness:
 class Trim:
     """Holds the mean of the chances at the rate.
 
-    Where doubts as a whole rise or fall, ranks among older ones are not evenly spread. Sums are
-    whole billionths, so that they do not depend on how the events were batched.
+    Where all doubts rise or fall together, their ranks among older ones are not evenly spread, and
+    the mean is off. Sums are whole billionths, so that they do not depend on how the events were
+    batched.
     """
 
     def __init__(self) -> None:
@@ -94,7 +95,7 @@ class Trim:
         self.given = 0
 
     def count_chances(self, chances: NDArray[np.int64], *, is_counted: bool) -> None:
-        """Events of these chances, shape (n,), went by; at counted ones older ones fade."""
+        """Count the chances of events that went by, shape (n,); at counted ones older ones fade."""
         self.wanted += self.rate * len(chances)
         self.given += int(np.add.reduce(chances))
         if is_counted:
@@ -102,5 +103,5 @@ class Trim:
 
     @property
     def factor(self) -> float:
-        """What chances are multiplied by."""
+        """The factor by which chances are multiplied."""
         return min(TRIM_MAX, max(1.0 / TRIM_MAX, (self.wanted + ONE) / (self.given + ONE)))

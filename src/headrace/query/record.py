@@ -1,9 +1,9 @@
-"""What was decided once, and is decided again from a journal: the record wins.
+"""Decisions that are made again from a journal: what was decided then wins.
 
-Sums may differ in the last bit between two types of processors, and a decision that compares them
-may fall otherwise. So a journal has, beside the id of every request, the numbers of the decision
-behind it. Whoever decides again asks what the record names, with the propensity and the utility
-that stand there, and nothing else; `Differences` counts what would have been decided otherwise.
+Sums may differ in the last bit between two types of processors, and so may a decision that compares
+them. Therefore a journal has, beside the id of every request, the numbers of the decision behind
+it. A replay asks the events on record, with the propensity and the utility on record, and nothing
+else; `Differences` counts what would be decided otherwise now.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .spread import NAME as SPREAD
 
 
 class Decided(msgspec.Struct, frozen=True, array_like=True):
-    """The numbers of one request: what a recomputation may get otherwise, and when it was asked.
+    """The numbers of one request that a recomputation may get otherwise, and when it was asked.
 
     `key` is the hashed id of its event. It was asked after `after_n` events of its step (or of its
-    piece of a journal), `round_n` is -1 outside rounds. `predicted` and `doubt` are what the budget
-    was told of it; the rest is as in `LabelRequested`.
+    piece of a journal); `round_n` is -1 outside rounds. `predicted` and `doubt` are those that the
+    budget charged it with; the rest is as in `LabelRequested`.
     """
 
     key: int
@@ -49,7 +49,7 @@ class Decided(msgspec.Struct, frozen=True, array_like=True):
 
 
 def decided_of(request: LabelRequested, key: int, after_n: int) -> Decided:
-    """What a journal has of a request beside its id."""
+    """Return what a journal stores of a request beside its id."""
     asked = asked_of(request)
     return Decided(
         key=key,
@@ -67,23 +67,23 @@ def decided_of(request: LabelRequested, key: int, after_n: int) -> Decided:
 
 
 class RescoredThen(msgspec.Struct, frozen=True, array_like=True):
-    """What was said of an open question, after `after_n` events of its step or piece."""
+    """A message about an open question that was scored again after `after_n` events."""
 
     after_n: int
     said: RequestRescored
 
 
 def rescored_of(outputs: Sequence[Output], after_n: int) -> list[RescoredThen]:
-    """What a journal has of open questions, of what an event led to."""
+    """Return what a journal stores of the messages about open questions among these outputs."""
     return [RescoredThen(after_n, one) for one in outputs if isinstance(one, RequestRescored)]
 
 
 @dataclass(slots=True)
 class Differences:
-    """By how much a recomputation differs from the record, over `decided_n` requests of it.
+    """By how much a recomputation differs from the `decided_n` requests on record.
 
-    `moved_n` have another utility or propensity now, by at most `largest`; `turned_n` requests
-    would be asked now and were not, or were and would not be.
+    `moved_n` requests have another utility or propensity now, by at most `largest`; `turned_n`
+    would be asked now and were not, or were asked and would not be now.
 
     >>> print(Differences(decided_n=40, moved_n=3, largest=2.5e-16).told)
     3 of 40 decisions differ from the record: 3 in utility or propensity, by 2.5e-16 at most
@@ -96,12 +96,12 @@ class Differences:
 
     @property
     def n(self) -> int:
-        """Decisions that differ."""
+        """The number of decisions that differ."""
         return self.moved_n + self.turned_n
 
     @property
     def told(self) -> str:
-        """The same in words; empty where nothing differs."""
+        """The differences as a sentence; empty where nothing differs."""
         if not self.n:
             return ""
         parts = []
@@ -109,11 +109,11 @@ class Differences:
             parts.append(f"{self.moved_n} in utility or propensity, by {self.largest:.2g} at most")
         if self.turned_n:
             parts.append(f"{self.turned_n} in whether an event is asked about")
-        told = ", ".join(parts)
-        return f"{self.n} of {self.decided_n} decisions differ from the record: {told}"
+        details = ", ".join(parts)
+        return f"{self.n} of {self.decided_n} decisions differ from the record: {details}"
 
     def add(self, other: Differences) -> None:
-        """Count those of another stretch too."""
+        """Add the differences of another stretch."""
         self.decided_n += other.decided_n
         self.moved_n += other.moved_n
         self.turned_n += other.turned_n
@@ -121,10 +121,11 @@ class Differences:
 
 
 class Record:
-    """What was asked in a stretch that begins after `events_n` events, in order of asking.
+    """The requests of a stretch that begins after `events_n` events, in order of asking.
 
-    What the recomputation comes to is held against it: `has`, `round_at` and `correct_decision` say
-    what is to be asked, `take_request` that it is, and `find_missing` what nothing led to.
+    `asked` are their ids, `decided` their numbers, `rescored` the messages about open questions.
+    `has`, `round_at` and `correct_decision` say what the recomputation is to ask, `take_request`
+    removes a request that is asked, and `find_missing` returns those that nothing led to.
     """
 
     def __init__(
@@ -142,22 +143,26 @@ class Record:
         self.differences = Differences(decided_n=len(self._left))
 
     def until(self, events_n: int, n: int) -> int:
-        """How many of the n events after event `events_n` go by until the next was asked."""
+        """Return how many of the next n events go by until the next request on record.
+
+        `events_n` events were observed before.
+        """
         first = next(iter(self._left.values()), None)
         until = 0 if first is None else self._from_n + first.after_n - events_n
         return min(n, until) if until > 0 else n
 
     def has(self, request_id: str, events_n: int) -> bool:
-        """Whether a request outside rounds was asked at this event."""
-        one = self._left.get(request_id)
-        if one is None or one.round_n >= 0:
+        """Whether this request was asked outside rounds after `events_n` events."""
+        decided = self._left.get(request_id)
+        if decided is None or decided.round_n >= 0:
             return False
-        return request_id in self._due or one.after_n == events_n - self._from_n
+        return request_id in self._due or decided.after_n == events_n - self._from_n
 
     def passes_over(self, request_id: str, events_n: int, *, is_paid: bool) -> bool:
-        """Whether a draw that falls on an event now did not fall on it then.
+        """Whether the draw, which falls on this event now, did not fall on it then.
 
-        Where there was nothing to pay with (`is_paid` is false), it may have, and waits.
+        Where the event can't be paid for (`is_paid` is false) the draw may have fallen on it, and
+        the request waits.
         """
         if self.has(request_id, events_n) or not is_paid:
             return False
@@ -165,18 +170,20 @@ class Record:
         return True
 
     def round_at(self, events_n: int, *, is_spread: bool) -> int | None:
-        """The number of the round that was held at this event; None if there was none."""
+        """Return the number of the round held after `events_n` events; None if there was none."""
         after_n = events_n - self._from_n
         numbers = [
-            one.round_n
-            for one in self._left.values()
-            if one.round_n >= 0 and one.after_n == after_n and one.is_spread == is_spread
+            decided.round_n
+            for decided in self._left.values()
+            if decided.round_n >= 0
+            and decided.after_n == after_n
+            and decided.is_spread == is_spread
         ]
         self.differences.turned_n += not numbers
         return min(numbers, default=None)
 
     def insists(self, request_id: str, events_n: int) -> bool:
-        """The same as `has`; what is on record is asked whatever leads to it now."""
+        """Whether this request was asked then, as `has`; if so it is due, whatever is drawn now."""
         is_on_record = self.has(request_id, events_n)
         if is_on_record:
             self._due.add(request_id)
@@ -185,76 +192,85 @@ class Record:
     def correct_decision(
         self, decision: Decision, pool: Pool, request_id_of: Callable[[str], str]
     ) -> Decision:
-        """The decision with what was chosen then, as far as it is in the pool, and its numbers."""
-        named = [one for one in self._left.items() if one[1].round_n == decision.round_n]
+        """Return the decision with rows and numbers on record, as far as they are in the pool."""
+        on_record = [
+            decided for decided in self._left.items() if decided[1].round_n == decision.round_n
+        ]
         row_of = {key: row for row, key in enumerate(pool.keys.tolist())}
-        # Of an id that is in the pool twice, the one that was chosen.
+        # Where the pool has an id twice, the row that was chosen.
         row_of |= {int(pool.keys[row]): int(row) for row in decision.chosen}
         utilities, inclusion = decision.utilities.copy(), decision.inclusion.copy()
         chosen, picked = [], set(decision.chosen.tolist())
-        for request_id, one in named:
-            row = row_of.get(one.key)
-            # Under another seed another event may have its key.
+        for request_id, decided in on_record:
+            row = row_of.get(decided.key)
+            # With another seed the same key may belong to another event.
             if row is None or request_id_of(pool.ids[row]) != request_id:
                 continue
             if row in picked:
-                self._compare_numbers(one, utilities[row], inclusion[row])
+                self._compare_numbers(decided, utilities[row], inclusion[row])
             else:
                 self.differences.turned_n += 1
             self._held.add(request_id)
-            utilities[row], inclusion[row] = one.utility, one.propensity
+            utilities[row], inclusion[row] = decided.utility, decided.propensity
             chosen.append(row)
         self.differences.turned_n += len(picked - set(chosen))
         rows = np.array(chosen, dtype=np.intp)
         return replace(decision, utilities=utilities, inclusion=inclusion, chosen=rows)
 
     def take_request(self, request: LabelRequested) -> tuple[LabelRequested, Asked]:
-        """It is asked: the request as it was then, and what the budget was told of it."""
-        one = self._left.pop(request.request_id)
+        """Return the request as it was then, and what to charge the budget; it is asked now."""
+        decided = self._left.pop(request.request_id)
         if request.request_id not in self._held | self._due:
-            self._compare_numbers(one, request.utility, request.propensity)
+            self._compare_numbers(decided, request.utility, request.propensity)
         request = msgspec.structs.replace(
             request,
-            reason=one.reason,
-            strategy=one.strategy,
-            utility=one.utility,
-            threshold=one.threshold,
-            propensity=one.propensity,
-            control_p=one.control_p,
-            round_n=one.round_n,
+            reason=decided.reason,
+            strategy=decided.strategy,
+            utility=decided.utility,
+            threshold=decided.threshold,
+            propensity=decided.propensity,
+            control_p=decided.control_p,
+            round_n=decided.round_n,
         )
-        return request, Asked(request.request_id, one.predicted, one.doubt)
+        return request, Asked(request.request_id, decided.predicted, decided.doubt)
 
     def take_rescored(self, now: Sequence[RequestRescored], events_n: int) -> list[RequestRescored]:
-        """What was said of open questions up to this event; `now` is what would be said of them."""
+        """Return the messages about open questions on record up to this event.
+
+        `now` are those that would be sent today; differences are counted.
+        """
         passed_n = events_n - self._from_n
-        then = [one.said for one in self._rescored if one.after_n <= passed_n]
+        then = [message.said for message in self._rescored if message.after_n <= passed_n]
         self._rescored = self._rescored[len(then) :]
-        said = {one.request_id: one for one in now}
-        self.differences.turned_n += len({*said} ^ {one.request_id for one in then})
-        self.differences.turned_n += sum(said.get(one.request_id, one) != one for one in then)
+        message_of = {message.request_id: message for message in now}
+        self.differences.turned_n += len({*message_of} ^ {message.request_id for message in then})
+        self.differences.turned_n += sum(
+            message_of.get(message.request_id, message) != message for message in then
+        )
         return then
 
     def find_missing(self, events_n: int, *, is_end: bool) -> list[dict[str, Decided]]:
-        """What was asked up to this event, or with `is_end` at all, and nothing led to, by round.
+        """Return by round the requests on record up to this event that nothing led to now.
 
-        It counts as different, and may be asked from now on.
+        With `is_end` those of the whole stretch. They count as different, and are due from now on.
         """
-        found: dict[int, dict[str, Decided]] = {}
-        for request_id, one in self._left.items():
-            if is_end or one.after_n <= events_n - self._from_n:
-                found.setdefault(one.round_n, {})[request_id] = one
+        missing: dict[int, dict[str, Decided]] = {}
+        for request_id, decided in self._left.items():
+            if is_end or decided.after_n <= events_n - self._from_n:
+                missing.setdefault(decided.round_n, {})[request_id] = decided
                 if request_id not in self._due | self._held:
                     self.differences.turned_n += 1
                 self._due.add(request_id)
-        return list(found.values())
+        return list(missing.values())
 
     def select_left(self, ones: Mapping[str, Decided]) -> dict[str, Decided]:
-        """Those that were not asked again yet."""
-        return {request_id: one for request_id, one in ones.items() if request_id in self._left}
+        """Return those of these requests that were not asked again yet."""
+        return {
+            request_id: decided for request_id, decided in ones.items() if request_id in self._left
+        }
 
     def drop(self, request_id: str) -> None:
-        """Its event is not here any more."""
+        """Drop a request whose event is no longer kept."""
         del self._left[request_id]
 
     def _compare_numbers(self, one: Decided, utility: float, propensity: float) -> None:

@@ -1,4 +1,4 @@
-"""Which events have a request that is open, or whose end is remembered: none is asked twice."""
+"""Which events have a request, open or ended and remembered, so that none is asked twice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Remembered:
 
     def __init__(self, ended_max: int) -> None:
         self.ended_max = ended_max
-        # Of each open one: how many events had been observed when it was asked.
+        # How many events had been observed when each open request was asked.
         self._open: dict[int, int] = {}
         self._ended: dict[int, None] = {}
 
@@ -38,7 +38,7 @@ class Remembered:
 
     @property
     def ended_n(self) -> int:
-        """Ended ones that are remembered."""
+        """Ended requests that are remembered."""
         return len(self._ended)
 
     def has(self, key: int) -> bool:
@@ -46,15 +46,18 @@ class Remembered:
         return key in self._open or key in self._ended
 
     def has_each(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """The same of many, shape (n,)."""
+        """Return for each hashed id whether its event has a request, shape (n,)."""
         return np.array([self.has(key) for key in keys.tolist()], dtype=np.bool_)
 
     def note_open(self, key: int, events_n: int) -> None:
-        """The event was asked about when `events_n` events had been observed."""
+        """Note that the event was asked about when `events_n` events had been observed."""
         self._open[key] = events_n
 
     def note_end(self, key: int) -> int | None:
-        """Its request ended: when it was asked, in events; None if it was not open."""
+        """Note the end of the event's request; return after how many events it was asked.
+
+        None if it was not open.
+        """
         asked_at = self._open.pop(key, None)
         if asked_at is None:
             return None

@@ -1,4 +1,4 @@
-"""The request about one event: its id, and what it says of the event and of the decision."""
+"""Builds the request about one event: its id, the event's data, the decision behind it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .accounts import Asked
 
 @lru_cache(maxsize=1024)
 def request_id(stream: str, event_id: str) -> str:
-    """The id of the one request there can be about an event: 32 hexadecimal digits.
+    """Return the id of the one request that there can be about an event: 32 hexadecimal digits.
 
     >>> request_id("payments", "e-1")
     '8a04c3416f459c72de7412b5dd1ee580'
@@ -23,7 +23,7 @@ def request_id(stream: str, event_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One event, with what a request says of it."""
+    """One event, with the data that a request has of it; the fields are those of the request."""
 
     seq: int
     id: str
@@ -37,15 +37,15 @@ class Candidate:
 
 
 AUDIT = "audit"
-"""The reason of what is asked to check the model, drawn blindly, because a person ordered it."""
+"""The reason of requests drawn blindly to check the model, because a person ordered it."""
 
 BLIND = "random"
-"""The strategy of what was drawn without looking at it."""
+"""The strategy that requests name whose events were drawn without looking at them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What a request says of the decision behind it."""
+    """What a request says about the decision behind it; the fields are those of the request."""
 
     reason: str
     propensity: float
@@ -58,9 +58,10 @@ class Why:
 
 
 def asked_of(request: LabelRequested) -> Asked:
-    """What a budget is told of a label that is asked.
+    """Return what a budget learns about a label that is asked: its likely class and the doubt.
 
-    The doubt is 0 for a sure prediction and 1 where all classes are as likely, or none is known.
+    The doubt is 0 for a sure prediction, and 1 where all classes are equally likely or fewer than
+    two are known.
     """
     chances = request.prediction
     even = 1.0 / len(chances) if len(chances) > 1 else 0.0
@@ -72,7 +73,7 @@ def asked_of(request: LabelRequested) -> Asked:
 def request_of(
     stream: str, candidate: Candidate, why: Why, model_version: int, answers_wanted: int
 ) -> LabelRequested:
-    """What is asked of an event; time and deadline are set when it is paid."""
+    """Return the request about an event; its time and deadline are set when it is paid."""
     return LabelRequested(
         request_id=request_id(stream, candidate.id),
         event_id=candidate.id,

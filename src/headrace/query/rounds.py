@@ -1,4 +1,4 @@
-"""One decision: utilities, choice, propensities. When a round is due is the shard's to know.
+"""One decision: utilities, choice, propensities. The shard decides when a round is due.
 
 The choice is a sample, not a cut: a candidate ranked r from the top is included with a probability
 proportional to (1 + r) ** -sharpness, and exactly k are chosen. That keeps most of the benefit of
@@ -20,10 +20,12 @@ from .strategies.state import Pick
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Decision:
-    """What a round decided: arrays over the pool, and the rows chosen, best first.
+    """What a round decided: arrays over the pool, shape (n,), and the rows `chosen`, best first.
 
-    `for_quota` are those of the chosen rows that were drawn by need. `by_arm`, shape (a, n), is
-    what the arms of a mixture alone would have made of `inclusion`.
+    `reason` is why the round opened, `why` the reason that its requests state; `now` is in seconds.
+    `inclusion` are the probabilities of being chosen, `pool_n` counts the candidates. `for_quota`
+    are the chosen rows that were drawn by need. `by_arm`, shape (a, n), has the probabilities that
+    each arm of a mixture alone would have had.
     """
 
     round_n: int
@@ -44,18 +46,18 @@ class Decision:
         return float(self.utilities[self.chosen].min()) if len(self.chosen) else 0.0
 
     def picks(self, pool: Pool) -> list[Pick]:
-        """The events chosen from the pool, as a strategy is told of them."""
-        found = []
+        """Return the chosen events in the form in which a strategy is notified of them."""
+        picks = []
         for row in self.chosen.tolist():
             by_arm = () if self.by_arm is None else tuple(self.by_arm[:, row].tolist())
             p = float(self.inclusion[row])
-            drawn = pool.X[row].copy(), float(self.utilities[row]), p, by_arm
-            found.append(Pick(int(pool.keys[row]), *drawn))
-        return found
+            outcome = pool.X[row].copy(), float(self.utilities[row]), p, by_arm
+            picks.append(Pick(int(pool.keys[row]), *outcome))
+        return picks
 
 
 class PastRounds:
-    """The rounds so far, and how alike those are that the last one chose.
+    """Counts of the rounds so far, and how alike the events are that the last one chose.
 
     >>> past = PastRounds()
     >>> past.count_round("drift", 5.0)
@@ -68,16 +70,16 @@ class PastRounds:
         self.by_reason: dict[str, int] = {}
         self.last_at: dict[str, float] = {}
         self._redundancy: float | None = None
-        # Until somebody wants to know how alike those are that it chose.
+        # Kept until somebody reads `redundancy`, which is computed then.
         self._last: tuple[Pool, NDArray[np.intp]] | None = None
 
     def note_decision(self, pool: Pool, chosen: NDArray[np.intp]) -> None:
-        """A round chose these rows of the pool, shape (k,)."""
+        """Note that a round chose these rows of the pool, shape (k,)."""
         self.n += 1
         self._last = (pool.alone(), chosen)
 
     def count_round(self, reason: str, now: float) -> None:
-        """A round asks about what it chose."""
+        """Count a round that asks about the events it chose, at `now` seconds."""
         self.by_reason[reason] = self.by_reason.get(reason, 0) + 1
         self.last_at[reason] = now
 
@@ -89,7 +91,7 @@ class PastRounds:
         return self._redundancy
 
     def forget_pool(self) -> None:
-        """What was chosen last is compared now: the events of that round are not kept for it."""
+        """Compute `redundancy` now, so that the events of the last round need not be kept."""
         self._redundancy = self.redundancy
 
 
@@ -102,7 +104,7 @@ class FirstChance:
 
 
 def either(control_p: float, chance: float) -> float:
-    """The probability that the control draw or the round, independent of it, asks an event."""
+    """Return the probability that the control draw or a round, independent of it, asks an event."""
     return control_p + (1.0 - control_p) * chance
 
 
@@ -112,10 +114,10 @@ def inclusion(
     sharpness: float,
     is_candidate: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Probabilities with which each of n is chosen when k candidates are; shape (n,).
+    """Return the probability of each of n events when k of the candidates are chosen; shape (n,).
 
-    Those that are no candidate (already asked by the control draw) get the probability they would
-    have had: they count in the ranking, not in the sum, which is k over the candidates. Equal
+    Events that are no candidates (already asked by the control draw) get the probability that they
+    would have had: they count in the ranking, not in the sum, which is k over the candidates. Equal
     utilities share their mean rank.
 
     >>> inclusion(np.array([0.9, 0.5, 0.1]), 1, 1.0).round(3)
@@ -127,11 +129,11 @@ def inclusion(
     if k >= candidates_n:
         return np.ones(n)
     ordered = np.sort(utilities)
-    # As many are above as stand to the right of the last equal one, and equals share their ranks.
+    # Equal utilities share the mean of the ranks from `above` to `at_least` - 1.
     above = n - np.searchsorted(ordered, utilities, side="right")
     at_least = n - np.searchsorted(ordered, utilities, side="left")
     weight = (1.0 + (above + at_least - 1) / 2.0) ** -sharpness
-    # Whoever's share exceeds 1 is taken for sure and the rest share what is left, until none does.
+    # A probability above 1 becomes 1 and the others share the rest, until none is above 1.
     sure = np.zeros(n, dtype=bool)
     while True:
         rest = counted & ~sure
@@ -150,37 +152,39 @@ def choose(  # noqa: PLR0917 - what is drawn, and what is not always there
     keys: NDArray[np.uint64],
     strata: NDArray[np.intp] | None = None,
 ) -> NDArray[np.intp]:
-    """Exactly k of n, candidate i with probability `inclusion_p[i]`; the sum of those is k.
+    """Choose exactly k of n events, event i with probability `inclusion_p[i]`; these sum to k.
 
     Systematic sampling in random order (Hartley and Rao, "Sampling with unequal probabilities and
     without replacement", Ann. Math. Statist. 33, 1962): the probabilities are laid end to end in
-    the order of the events' luck, and whoever lies under one of k points, one apart, is chosen. The
-    first point is the round's luck. With `strata`, shape (n,), one of them is laid end to end after
-    the other: each gets what it has coming, give or take one.
+    the order of the events' luck, and an event that lies under one of k points, one apart, is
+    chosen. The first point is the round's luck, hashed from `purpose`. `keys`, shape (n,), are the
+    hashed ids. With `strata`, shape (n,), the strata are laid out one after the other: each gets
+    its expected number, give or take one. Return the rows chosen, shape (k,).
 
     >>> chance = Chance(1); keys = chance.keys(["a", "b", "c"])
     >>> int(choose(np.array([1.0, 0.5, 0.5]), 2, chance, "round 0", keys).min())
     0
     """
     luck = chance.uniforms(purpose, keys)
-    by = (keys, luck) if strata is None else (keys, luck, strata)
-    order: NDArray[np.intp] = np.lexsort(by)
+    sort_keys = (keys, luck) if strata is None else (keys, luck, strata)
+    order: NDArray[np.intp] = np.lexsort(sort_keys)
     ends = np.cumsum(inclusion_p[order])
     if k == 0 or len(ends) == 0:
         return order[:0]
     points = (chance.uniform(purpose, "first point") + np.arange(k)) * (ends[-1] / k)
     places = np.minimum(np.searchsorted(ends, points, side="right"), len(ends) - 1)
-    # Rounding may put two points under one candidate that is as long as their distance.
+    # Rounding may put two points under one candidate whose probability is 1.
     places = np.maximum.accumulate(places - np.arange(k)) + np.arange(k)
-    found: NDArray[np.intp] = order[np.minimum(places, len(ends) - k + np.arange(k))]
-    return found
+    rows: NDArray[np.intp] = order[np.minimum(places, len(ends) - k + np.arange(k))]
+    return rows
 
 
 def redundancy(pool: Pool, chosen: NDArray[np.intp]) -> float | None:
-    """How much alike the chosen are: 1 all the same, 0 as different as a blind draw, below 0 more.
+    """Return how alike the chosen events are: 1 if all are equal, 0 as unlike as a blind draw.
 
-    One less the mean squared distance of two of them over that of two of the pool, and not below
-    -1. None where there are no two, or where the whole pool is the same.
+    It is 1 less the mean squared distance of two chosen events over that of two events of the pool,
+    and at least -1; below 0 they are less alike than a blind draw. None where fewer than two are
+    chosen, or all of the pool are equal.
 
     >>> X = np.array([[0.0], [0.0], [0.0], [4.0]])
     >>> pool = Pool(ids=list("abcd"), keys=np.arange(4, dtype=np.uint64), at=np.zeros(4), X=X,

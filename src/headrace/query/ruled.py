@@ -1,19 +1,18 @@
-"""The draw on arrival of one shard by a rule: events in order, luck by hash, money by the budget.
+"""The draw on arrival of one shard by a rule: events in order, hashed luck, held to the budget.
 
-Each event has two chances at once, of which one suffices. The *control draw* asks it with the share
-of the rate that is drawn blindly, whatever it looks like; the rule asks it with the probability
-that it gives. So the propensity is 1 - (1 - c)(1 - p), which is known, and above 0 however sure of
-itself a rule is:
+Each event has two independent chances. The *control draw* asks it with the share of the rate that
+is drawn blindly, whatever it looks like; the rule asks it with a probability of its own. So the
+propensity is 1 - (1 - c)(1 - p), which is known, and above 0 however low the rule's p is:
 
-    c = control_share * rate,    p by the rule, at the rate that is left, (1 - control_share) * rate
+    c = control_share * rate,    p by the rule, at the remaining rate, (1 - control_share) * rate
 
 Where a class or a slice is short of its quota, a third draw takes its part of the rate from the
-rule and asks by need, with probability n: the propensity is 1 - (1 - c)(1 - p)(1 - n) then.
+rule and asks by need, with probability n: then the propensity is 1 - (1 - c)(1 - p)(1 - n).
 
 While no second class has come the whole rate is drawn blindly, as a model of one class doubts
-nothing, and while there is no label in hand the rule asks nothing; while more than four are owed
+nothing. While there is no label in hand the rule asks nothing; while more than four are owed
 nothing is drawn at all, as by ranks. The walk over events stops at the first one asked: its label
-may move the model, and with it what the rule sees of the next.
+may change the model, and with it what the rule sees of the next event.
 """
 
 from __future__ import annotations
@@ -39,18 +38,18 @@ from .strategies import BY_ROW, Strategy, faults_by_row
 from .strategies.uncertainty import random
 
 BLOCK_N = 32
-"""The rate is taken anew every so many events, and after each draw."""
+"""The rate is computed anew after each such block of events, and after each draw."""
 
 UNIT_DOUBTS = ("least_confidence", "margin")
-"""Strategies whose doubt is from 0 to 1, so that a threshold of confidence can be compared."""
+"""Strategies whose doubt is from 0 to 1, so that a rule can compare it with a threshold."""
 
 
 class RuledArrivals:
-    """Decides event by event; `aim_draw` is told what there is to spend and what is known.
+    """The draw on arrival by a rule; `aim_draw` fits it to the budget and the labels.
 
-    `share` is the part of the rate that is drawn blindly; `is_doubt_given` says that the doubt is
-    not our model's, and may be used before there are labels; `quota_share` the part of what is not
-    blind that is drawn by need.
+    `name` is the rule's, `share` the part of the rate that is drawn blindly, `chance` the hashed
+    luck. `is_doubt_given` says that the doubt is not our model's, and may be used before there are
+    labels; `quota_share` is the part of what is not blind that is drawn by need.
     """
 
     estimate_share: ClassVar[float] = 0.0
@@ -89,16 +88,16 @@ class RuledArrivals:
 
     @property
     def counted_n(self) -> int:
-        """Events until the rate is taken anew."""
+        """Events until the rate is computed anew."""
         return BLOCK_N - self._passed_n % BLOCK_N
 
     @property
     def needs_members(self) -> bool:
-        """Whether the rule reads what the members of the model say."""
+        """Whether the rule reads the probabilities by each member of the model."""
         return "members" in getattr(self.rule, "needs", ())
 
     def face_classes(self, classes_n: int) -> None:
-        """The doubts that follow are of a model of so many classes: the rule is told of each."""
+        """Do nothing: a rule sees the probabilities of each event, and so the number of classes."""
 
     def look_ahead(
         self,
@@ -110,7 +109,10 @@ class RuledArrivals:
         *,
         errors: NDArray[np.float64] | None = None,
     ) -> Look:
-        """How far these events go until one is drawn; changes nothing. Nobody reads `errors`."""
+        """Return how many of these events go by until one is drawn; change nothing.
+
+        Arguments as of `Arrivals.look_ahead`; the pool is needed, `errors` are not read.
+        """
         if pool is None:
             raise BrokenInvariant("a rule is led over events of which it is shown nothing")
         rule = copy.deepcopy(self.rule) if self._is_known else self.rule
@@ -125,9 +127,9 @@ class RuledArrivals:
         )
 
     def take_arrived(self, look: Look, keys: NDArray[np.uint64]) -> Drawn | None:
-        """The events with these keys arrived: of those looked at, up to the one drawn at most.
+        """Take in the first events of a look, up to the drawn one at most; return the draw, if any.
 
-        There are not more than `counted_n`.
+        `keys`, shape (n,), are their hashed ids, at most `counted_n`.
         """
         n = len(keys)
         if look.walk is None:
@@ -135,7 +137,7 @@ class RuledArrivals:
         if n == look.n:
             self.rule, drawn = look.walk.rule, look.walk.drawn
         else:
-            # Something of the drift ended the run before: the rule goes that far only.
+            # A change of the drift level ended the run early: show the rule the events until then.
             first = look.walk.pool.take(np.arange(n))
             needs = None if look.needs is None else look.needs[:n]
             is_duplicate = None if look.is_duplicate is None else look.is_duplicate[:n]
@@ -155,7 +157,7 @@ class RuledArrivals:
         needs: NDArray[np.float64] | None,
         is_duplicate: NDArray[np.bool_] | None,
     ) -> Walk:
-        """Lead the rule over these events, up to the first one asked."""
+        """Show the rule these events, up to the first one asked."""
         control_p, propensities = self.control_p, []
         is_blind = self.chance.uniforms("control", pool.keys) < control_p
         if not self._is_known:
@@ -164,31 +166,31 @@ class RuledArrivals:
             drawn = Drawn(control_p, control_p, True, float(doubts[n - 1]), 0.0)
             return Walk(pool, rule, [control_p] * n, drawn if hits.size else None)
         lucks = self.chance.uniforms("rule", pool.keys).tolist()
-        by_need = self._by_need(len(doubts), needs)
+        by_need = self._chances_by_need(len(doubts), needs)
         is_barred = np.zeros(len(doubts), np.bool_) if is_duplicate is None else is_duplicate
         by_need = np.where(is_barred, 0.0, by_need)
         is_needed = self.chance.uniforms("quota", pool.keys) < by_need
-        for i, event in enumerate(self._list_arriving(pool, doubts)):
+        for i, event in enumerate(self._iterate_arriving(pool, doubts)):
             p = 0.0 if is_barred[i] else self._ask_rule(rule, event)
             threshold = float(getattr(rule, "threshold", 0.0))
             is_chosen, is_hit = lucks[i] < p, bool(is_blind[i])
             is_asked = is_chosen or is_hit or bool(is_needed[i])
             propensities.append(1.0 - (1.0 - control_p) * (1.0 - p) * (1.0 - float(by_need[i])))
-            told = propensities[-1], int(pool.keys[i])
-            rule.passed(event, Draw(lucks[i], is_chosen, is_asked, *told))
+            propensity_and_key = propensities[-1], int(pool.keys[i])
+            rule.passed(event, Draw(lucks[i], is_chosen, is_asked, *propensity_and_key))
             if is_asked:
-                said = event.doubt, threshold, self.name, not (is_chosen or is_hit)
-                drawn = Drawn(propensities[-1], control_p, is_hit, *said)
+                doubt_and_rule = event.doubt, threshold, self.name, not (is_chosen or is_hit)
+                drawn = Drawn(propensities[-1], control_p, is_hit, *doubt_and_rule)
                 return Walk(pool, rule, propensities, drawn)
         return Walk(pool, rule, propensities, None)
 
-    def _by_need(self, n: int, needs: NDArray[np.float64] | None) -> NDArray[np.float64]:
-        """The probability by need of each of n events, whose needs these are, shape (n,)."""
+    def _chances_by_need(self, n: int, needs: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Return the probability by need of each of n events, shape (n,)."""
         if self.needed is None or needs is None or self.rule_rate <= 0.0:
             return np.zeros(n)
         return np.nan_to_num(self.needed.share * self.needed.of(needs), nan=0.0)
 
-    def _list_arriving(self, pool: Pool, doubts: NDArray[np.float64]) -> Iterator[Arriving]:
+    def _iterate_arriving(self, pool: Pool, doubts: NDArray[np.float64]) -> Iterator[Arriving]:
         for i, doubt in enumerate(doubts.tolist()):
             members = None if pool.members is None else pool.members[:, i]
             row = pool.probabilities[i], pool.X[i], pool.is_category
@@ -206,10 +208,13 @@ class RuledArrivals:
     # ----------------------------------------------------------------------------------- rate
 
     def note_answer(self, asked_at: int, events_n: int) -> None:
-        """A label came; rules are published without regard to when."""
+        """Do nothing: the published rules have no regard to how late labels are."""
 
     def tell_end(self, key: int, worth: float | None) -> None:
-        """The request about the event with this key ended; None: without a label of worth."""
+        """Notify the rule, if it learns from labels, that the request about event `key` ended.
+
+        `worth` is None without a label.
+        """
         learn = getattr(self.rule, "unanswered" if worth is None else "labelled", None)
         if learn is not None:
             learn(key) if worth is None else learn(key, worth)
@@ -224,7 +229,7 @@ class RuledArrivals:
         labels_n: int,
         classes_n: int,
     ) -> None:
-        """Take the rate anew: at counted events, and after each draw.
+        """Compute the rate anew: at counted events, and after each draw.
 
         Arguments as of `Arrivals.aim_draw`.
         """
@@ -237,23 +242,26 @@ class RuledArrivals:
         self._is_known = classes_n > 1 or self.is_doubt_given
         is_blind = is_granted or not self._is_known
         self.control_p = rate if is_blind else self.share * rate
-        # Without a label in hand what a rule asks would wait, and be stale when it is asked.
-        left = (1.0 - self.share) * rate if credit >= 0.0 else 0.0
-        self.rule_rate = left
+        # Without a label in hand a rule's request would wait, and be stale when it is asked.
+        rule_rate = (1.0 - self.share) * rate if credit >= 0.0 else 0.0
+        self.rule_rate = rule_rate
         if self.needed is not None:
-            self.needed.aim_draw(left, 0.0)
-            self.rule_rate = left * (1.0 - self.needed.share * self.needed.is_any)
+            self.needed.aim_draw(rule_rate, 0.0)
+            self.rule_rate = rule_rate * (1.0 - self.needed.share * self.needed.is_any)
 
 
 def own_rule(arrival: ArrivalSettings) -> Rule | None:
-    """The rule that the settings name, where it is none of this package's: states may hold it."""
+    """Return the user's rule that the settings name, None for one of this package."""
     return made(arrival.rule, arrival.options) if ":" in arrival.rule else None
 
 
 def arrivals_of(
     settings: QuerySettings, name: str, strategy: Strategy, chance: Chance
 ) -> Arrivals | RuledArrivals | None:
-    """What draws on arrival, if that is how events are asked. Raises `BadSettings`."""
+    """Return the draw on arrival; None where events are asked in rounds.
+
+    `name` is the strategy's. Raises `BadSettings` for settings that don't go together.
+    """
     quotas = settings.quotas
     quota_share = quotas.share if quotas.is_set else None
     rule_name, is_doubt_given = settings.arrival.rule, settings.uncertainty_from == "served"

@@ -1,4 +1,4 @@
-"""Slices of the stream: a predicate over features, written in the settings, over many rows at once.
+"""Slices of the stream: predicates over features, written in the settings.
 
 The grammar, in which `and` binds closer than `or`, and `not` closer than both:
 
@@ -11,8 +11,8 @@ The grammar, in which `and` binds closer than `or`, and `not` closer than both:
     feature     = a name, its dots included, or any text in backticks
     value       = a number, a text in quotes, or true or false
 
-No test but `is missing` is fulfilled by a value that is missing. Numbers are compared with numbers
-and categories with the texts that they are spelled by, as in requests.
+Only the test `is missing` holds for a missing value. Numbers are compared with numbers, and
+categories with texts, spelled as in requests.
 """
 
 from __future__ import annotations
@@ -35,30 +35,30 @@ Value: TypeAlias = float | str
 Bools: TypeAlias = NDArray[np.bool_]
 
 DEPTH_MAX = 50
-"""Parentheses and `not` within each other, at most."""
+"""The deepest nesting of parentheses and `not`."""
 
 
 class Features(Protocol):
-    """The part of a schema that says what the columns of a row are."""
+    """The part of a schema that describes the columns of a row."""
 
     names: tuple[str, ...]
     categories: dict[str, list[str]]
 
 
 class Predicate(Protocol):
-    """Which rows belong to a slice."""
+    """A predicate that decides which rows belong to a slice."""
 
     def holds(self, rows: NDArray[np.float64], features: Features) -> Bools:
-        """Of rows of shape (n, d), shape (n,)."""
+        """Return whether the predicate holds for each of the rows, shape (n, d); shape (n,)."""
 
     @property
     def tests(self) -> tuple[Condition, ...]:
-        """The tests it is made of."""
+        """The tests that the predicate consists of."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One feature against values; `negated` turns it round for values that are there."""
+    """A test of one feature against values; `negated` reverses it for values that are present."""
 
     feature: str
     op: str
@@ -72,26 +72,26 @@ class Condition:
     def holds(self, rows: NDArray[np.float64], features: Features) -> Bools:
         n = len(rows)
         j = features.names.index(self.feature) if self.feature in features.names else -1
-        # A row may be of a time when there were fewer features.
+        # Rows from before the feature was first seen lack its column.
         column = rows[:, j] if 0 <= j < rows.shape[1] else np.full(n, np.nan)
-        is_there = ~np.isnan(column)
+        is_present = ~np.isnan(column)
         if self.op == "missing":
-            return is_there if self.negated else ~is_there
+            return is_present if self.negated else ~is_present
         texts = features.categories.get(self.feature)
         if self.op == "in":
-            found = np.zeros(n, dtype=np.bool_)
+            fulfils = np.zeros(n, dtype=np.bool_)
             for value in self.values:
-                found |= column == _as_stored(value, texts)
+                fulfils |= column == _as_stored(value, texts)
         elif texts is not None:
-            # Nothing is above a category.
-            found = np.zeros(n, dtype=np.bool_)
+            # Categories have no order.
+            fulfils = np.zeros(n, dtype=np.bool_)
         else:
-            found = _ORDER[self.op](column, float(self.values[0]))
-        return is_there & (~found if self.negated else found)
+            fulfils = _ORDER[self.op](column, float(self.values[0]))
+        return is_present & (~fulfils if self.negated else fulfils)
 
 
 def _as_stored(value: Value, texts: list[str] | None) -> float:
-    """The number that stands in a row for this value; NaN where none does."""
+    """Return the number by which a row stores this value; NaN where there is none."""
     if texts is None:
         return math.nan if isinstance(value, str) else float(value)
     text = class_name(value)
@@ -122,7 +122,7 @@ class Not:
 
 @dataclass(frozen=True)
 class Joined:
-    """The rows that are in all of these slices, or with `is_any` in one of them at least."""
+    """The rows that are in all of these slices, or with `is_any` in at least one of them."""
 
     of: tuple[Predicate, ...]
     is_any: bool
@@ -132,11 +132,11 @@ class Joined:
         return tuple(test for one in self.of for test in one.tests)
 
     def holds(self, rows: NDArray[np.float64], features: Features) -> Bools:
-        found = self.of[0].holds(rows, features)
-        for one in self.of[1:]:
-            other = one.holds(rows, features)
-            found = found | other if self.is_any else found & other
-        return found
+        belongs = self.of[0].holds(rows, features)
+        for predicate in self.of[1:]:
+            other = predicate.holds(rows, features)
+            belongs = belongs | other if self.is_any else belongs & other
+        return belongs
 
 
 # ----------------------------------------------------------------------------------- reading
@@ -161,7 +161,7 @@ class _Token:
 
 @lru_cache(maxsize=256)
 def parse_slice(text: str, setting: str = "query.slices") -> Predicate:
-    """The predicate that an expression says. Raises `BadSettings` with where it goes wrong.
+    """Parse an expression into a predicate. Raises `BadSettings` that says where it is wrong.
 
     >>> parse_slice("amount > 1000 and country in ('CH', 'FR')").tests[1].values
     ('CH', 'FR')
@@ -170,30 +170,30 @@ def parse_slice(text: str, setting: str = "query.slices") -> Predicate:
     headrace.errors.BadSettings: query.slices is 'amount >'; a value is expected and not its end
     """
     reader = _Reader(_tokens_of(text, setting), f"{setting} is {text!r}")
-    found = reader.read_either(0)
+    predicate = reader.read_either(0)
     if reader.token.kind != "end":
         reader.fail("'and', 'or' or its end")
-    return found
+    return predicate
 
 
 def _tokens_of(text: str, setting: str) -> list[_Token]:
     tokens, place = [], 0
     while text[place:].strip():
-        found = _TOKEN.match(text, place)
-        if found is None:
+        match = _TOKEN.match(text, place)
+        if match is None:
             rest = text[place:].strip()
             raise BadSettings(f"{setting} is {text!r}; nothing begins with {rest[:20]!r}")
-        kind = str(found.lastgroup)
-        said = found.group(kind)
-        if kind == "name" and said in _WORDS:
+        kind = str(match.lastgroup)
+        token = match.group(kind)
+        if kind == "name" and token in _WORDS:
             kind = "word"
-        tokens.append(_Token("name" if kind == "quoted" else kind, said))
-        place = found.end()
+        tokens.append(_Token("name" if kind == "quoted" else kind, token))
+        place = match.end()
     return [*tokens, _Token("end", "")]
 
 
 class _Reader:
-    """Goes through the tokens of one expression, by the grammar of the module."""
+    """A recursive-descent parser of one expression, by the grammar of the module."""
 
     def __init__(self, tokens: list[_Token], said: str) -> None:
         self._tokens = tokens
@@ -207,8 +207,8 @@ class _Reader:
     def fail(self, wanted: str) -> None:
         raise BadSettings(f"{self._said}; {wanted} is expected and not {self.token}")
 
-    def _takes(self, *said: str) -> str | None:
-        """The next word or sign, if it is one of these."""
+    def _accept(self, *said: str) -> str | None:
+        """Consume and return the next word or sign, if it is one of these."""
         token = self.token
         if token.kind not in ("word", "sign") or token.said not in said:
             return None
@@ -216,30 +216,30 @@ class _Reader:
         return token.said
 
     def read_either(self, depth: int) -> Predicate:
-        found = [self._read_both(depth)]
-        while self._takes("or"):
-            found.append(self._read_both(depth))
-        return found[0] if len(found) == 1 else Joined(tuple(found), is_any=True)
+        predicates = [self._read_both(depth)]
+        while self._accept("or"):
+            predicates.append(self._read_both(depth))
+        return predicates[0] if len(predicates) == 1 else Joined(tuple(predicates), is_any=True)
 
     def _read_both(self, depth: int) -> Predicate:
-        found = [self._read_single(depth)]
-        while self._takes("and"):
-            found.append(self._read_single(depth))
-        return found[0] if len(found) == 1 else Joined(tuple(found), is_any=False)
+        predicates = [self._read_single(depth)]
+        while self._accept("and"):
+            predicates.append(self._read_single(depth))
+        return predicates[0] if len(predicates) == 1 else Joined(tuple(predicates), is_any=False)
 
     def _read_single(self, depth: int) -> Predicate:
         if depth > DEPTH_MAX:
             raise BadSettings(f"{self._said}; it is nested more than {DEPTH_MAX} deep")
-        if self._takes("not"):
+        if self._accept("not"):
             return Not(self._read_single(depth + 1))
-        if self._takes("("):
-            found = self.read_either(depth + 1)
+        if self._accept("("):
+            predicate = self.read_either(depth + 1)
             self._demand_sign(")")
-            return found
+            return predicate
         return self._read_test()
 
     def _demand_sign(self, sign: str) -> None:
-        if self._takes(sign) is None:
+        if self._accept(sign) is None:
             self.fail(repr(sign))
 
     def _read_test(self) -> Condition:
@@ -247,16 +247,16 @@ class _Reader:
             self.fail("a feature")
         feature = self.token.said
         self._i += 1
-        if self._takes("is"):
-            negated = self._takes("not") is not None
+        if self._accept("is"):
+            negated = self._accept("not") is not None
             self._demand_sign("missing")
             return Condition(feature, "missing", negated=negated)
-        if self._takes("not"):
+        if self._accept("not"):
             self._demand_sign("in")
             return Condition(feature, "in", self._read_values(), negated=True)
-        if self._takes("in"):
+        if self._accept("in"):
             return Condition(feature, "in", self._read_values())
-        op = self._takes("=", "==", "!=", *_ORDER)
+        op = self._accept("=", "==", "!=", *_ORDER)
         if op is None:
             self.fail("'<', '<=', '>', '>=', '=', '!=', 'in' or 'is missing'")
         value = self._read_value()
@@ -269,7 +269,7 @@ class _Reader:
     def _read_values(self) -> tuple[Value, ...]:
         self._demand_sign("(")
         values = [self._read_value()]
-        while self._takes(","):
+        while self._accept(","):
             values.append(self._read_value())
         self._demand_sign(")")
         return tuple(values)
@@ -282,18 +282,21 @@ class _Reader:
         if token.kind == "text":
             self._i += 1
             return token.said[1:-1]
-        said = self._takes("true", "false")
-        if said is None:
+        word = self._accept("true", "false")
+        if word is None:
             hint = f" (a text stands in quotes: '{token.said}')" if token.kind == "name" else ""
             raise BadSettings(f"{self._said}; a value is expected and not {token}{hint}")
-        return float(said == "true")
+        return float(word == "true")
 
 
 # ------------------------------------------------------------------------------------ faults
 
 
 def faults_of_slices(slices: dict[str, str], declared: dict[str, str]) -> list[str]:
-    """Faults of expressions by name; `declared` are the kinds of all features, if all are known."""
+    """Return the faults of expressions, given by name.
+
+    `declared` are the kinds of all features, if all are declared; else features are not checked.
+    """
     faults = []
     for name, text in slices.items():
         setting = f"query.slices.{name}"
@@ -325,7 +328,7 @@ def _faults_of(test: Condition, said: str, declared: dict[str, str]) -> list[str
 
 
 def unknown_features(slices: Iterable[str], known: Iterable[str]) -> dict[str, str]:
-    """Features of these expressions that no event has had, each with the nearest known one's hint.
+    """Return features of these expressions that no event has had, each with a hint at a known one.
 
     >>> unknown_features(["amout > 3"], ["amount", "x"])
     {'amout': '; did you mean amount?'}

@@ -1,4 +1,4 @@
-"""Requests that are decided and wait for a label to spend, in order; bounded."""
+"""A bounded queue of requests that are decided and wait for a label to spend."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Collection
 from ..messages import LabelRequested
 
 WAITING_MAX = 10_000
-"""Requests that wait for money at most; the oldest is given up and counted."""
+"""At most this many requests wait for money; beyond that the oldest is given up and counted."""
 
 
 class Waiting:
-    """The oldest first; `opinions_n` of them are for second or third opinions."""
+    """The waiting requests, oldest first; `opinions_n` of them are second or third opinions."""
 
     def __init__(self) -> None:
         self.opinions_n = 0
@@ -28,11 +28,11 @@ class Waiting:
 
     @property
     def first(self) -> LabelRequested | None:
-        """The oldest; None if nothing waits."""
+        """The oldest request; None if nothing waits."""
         return self._requests[0] if self._requests else None
 
     def add(self, request: LabelRequested) -> LabelRequested | None:
-        """One more; the oldest is given up for it, and returned, if there are too many."""
+        """Append a request; if there are too many, give up the oldest and return it."""
         oldest = None
         if len(self._requests) == WAITING_MAX:
             oldest = self.pop()
@@ -42,14 +42,16 @@ class Waiting:
         return oldest
 
     def pop(self) -> LabelRequested:
-        """The oldest waits no longer."""
+        """Remove the oldest request and return it."""
         request = self._requests.popleft()
         self.opinions_n -= request.opinion_n > 1
         return request
 
     def erase(self, request_ids: Collection[str]) -> list[LabelRequested]:
-        """Give up those of these requests that wait; which."""
-        gone = [one for one in self._requests if one.request_id in request_ids]
-        self._requests = deque(one for one in self._requests if one.request_id not in request_ids)
-        self.opinions_n -= sum(one.opinion_n > 1 for one in gone)
+        """Give up the waiting requests that have these ids, and return them."""
+        gone = [request for request in self._requests if request.request_id in request_ids]
+        self._requests = deque(
+            request for request in self._requests if request.request_id not in request_ids
+        )
+        self.opinions_n -= sum(request.opinion_n > 1 for request in gone)
         return gone

@@ -1,7 +1,7 @@
-"""One frozen Report of numbers, in sections: what every adapter reads, and all it reads.
+"""One frozen Report of numbers, in sections: adapters read it, and nothing else.
 
-`sections` has the numbers, each with its unit, what it says and how parts become one; `building`
-makes a report from an engine, or from the parts that a worker has.
+`sections` has the numbers, each with its unit, its meaning and the way to combine those of several
+parts; `building` builds a report from an engine, or from the parts that a worker has.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The numbers of one stream as they stand; `limits` are those that were reached.
+    """The present numbers of one stream; `limits` are the limits that were reached.
 
     >>> from headrace import Engine
     >>> report = Engine().report
@@ -68,13 +68,13 @@ class Report:
     estimates: EstimatesReport = field(default_factory=EstimatesReport)
     worker: WorkerReport = field(default_factory=WorkerReport)
 
-    if not TYPE_CHECKING:  # A checker should find a name that is gone.
+    if not TYPE_CHECKING:  # Type checkers should report a name that is gone.
 
         def __getattr__(self, name: str) -> Any:
-            """What had this name before there were sections; 0.2 knows it no more."""
+            """Return the number that had this name before there were sections; removed in 0.2."""
             path = OLD_NAMES.get(name)
             if path is None:
                 raise AttributeError(f"Report has no {name!r}", name=name, obj=self)
-            told = f"report.{name} is report.{path} now; the old name goes with 0.2"
-            warnings.warn(told, DeprecationWarning, stacklevel=2)
+            warning = f"report.{name} is report.{path} now; the old name goes with 0.2"
+            warnings.warn(warning, DeprecationWarning, stacklevel=2)
             return operator.attrgetter(path)(self)

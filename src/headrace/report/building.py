@@ -1,8 +1,8 @@
-"""From the parts to one `Report`: an engine's, or those that a worker on Kafka has of a stream.
+"""Builds one `Report` from the parts of an engine, or from those that a worker on Kafka has.
 
-A section is made for each part; how several become one stands beside its numbers. Accuracy is
-estimated, and annotators are joined, over all parts together. Nothing is changed, and nothing is
-asked of a clock.
+A section is built for each part, and those of several parts are combined as noted beside their
+numbers. Accuracy is estimated, and annotators are joined, over all parts together. Building changes
+nothing and reads no clock.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ V = TypeVar("V")
 
 
 class Parts(Protocol):
-    """What an engine has, as far as a report shows it."""
+    """The parts of an engine that a report shows."""
 
     settings: Settings
     trainer: Trainer
@@ -56,7 +56,7 @@ class Parts(Protocol):
 
 
 def build_report(engine: Parts, worker: WorkerReport | None = None) -> Report:
-    """The engine's numbers as they stand: one shard, one desk. `worker`: what the driver knows."""
+    """Return the report of an engine with one shard and one desk; `worker` is the driver's part."""
     worker = worker or WorkerReport()
     if not worker.desk_partitions:
         worker = replace(worker, desk_partitions=(0,))
@@ -72,56 +72,57 @@ def combine_report(
     *,
     worker: WorkerReport | None = None,
 ) -> Report:
-    """The numbers of these shards and desks together, by partition; there may be none of either.
+    """Return the report of these shards and desks together, given by partition.
 
-    Strategy, threshold and redundancy are those of the shard whose last round was the latest.
+    There may be no shards or no desks. `worker` is the driver's part. Strategy, threshold and
+    redundancy are those of the shard whose last round was the latest.
     """
     worker = worker or WorkerReport()
     if not worker.partitions:
         described = [describe_partition(number, shard) for number, shard in sorted(shards.items())]
         worker = replace(worker, partitions=tuple(described))
-    some, at_desks = list(shards.values()), list(desks.values())
-    schema = _combine_schemas(trainer, some)
-    events = _combine_events(some, worker, schema.classes)
-    annotators = join_annotators(at_desks)
+    all_shards, all_desks = list(shards.values()), list(desks.values())
+    schema = _combine_schemas(trainer, all_shards)
+    events = _combine_events(all_shards, worker, schema.classes)
+    annotators = join_annotators(all_desks)
     return Report(
         stream=settings.stream,
-        limits=_find_limits(trainer, some),
+        limits=_find_limits(trainer, all_shards),
         events=events,
         schema=schema,
-        asking=_combine_asking(settings, some, schema.classes),
-        budget=combine(BudgetReport, [_report_budget(shard) for shard in some]),
-        labels=combine(LabelsReport, [_report_labels(desk, events.last_at) for desk in at_desks]),
+        asking=_combine_asking(settings, all_shards, schema.classes),
+        budget=combine(BudgetReport, [_report_budget(shard) for shard in all_shards]),
+        labels=combine(LabelsReport, [_report_labels(desk, events.last_at) for desk in all_desks]),
         answers=combine(
             AnswersReport,
-            [AnswersReport(cost_per_answer=settings.label.cost), *map(_report_answers, at_desks)],
+            [AnswersReport(cost_per_answer=settings.label.cost), *map(_report_answers, all_desks)],
         ),
         annotators=report_annotators(annotators),
-        noise=_report_noise(trainer, at_desks, annotators),
-        model=_report_model(trainer, some),
+        noise=_report_noise(trainer, all_desks, annotators),
+        model=_report_model(trainer, all_shards),
         retraining=_report_retraining(trainer),
         drift=_combine_drift([shard for _, shard in sorted(shards.items())], schema.classes),
-        estimates=_report_estimates(settings, trainer, [shard.evaluation for shard in some]),
+        estimates=_report_estimates(settings, trainer, [shard.evaluation for shard in all_shards]),
         worker=worker,
     )
 
 
 def check_model_starts(trainer: Trainer, shards: Iterable[Shard]) -> None:
-    """Raise `BadSettings` when the model fails at all that it was given from the start."""
-    given = list(shards)
+    """Raise `BadSettings` when the model has failed at every label or event from the start."""
+    all_shards = list(shards)
     check_start(
         trainer.champion.learner.failures,
         learned_n=trainer.champion.learned_n,
         unlearnable_n=trainer.champion.unlearnable_n,
-        failed_n=sum(shard.failed.n for shard in given),
-        failed_in_row_n=sum(shard.failed.in_row_n for shard in given),
+        failed_n=sum(shard.failed.n for shard in all_shards),
+        failed_in_row_n=sum(shard.failed.in_row_n for shard in all_shards),
     )
 
 
 def describe_partition(
     partition: int, shard: Shard, *, lag_n: int | None = None, lag_s: float | None = None
 ) -> PartitionReport:
-    """The numbers of one partition; `lag_n` in records, `lag_s` in seconds, where known."""
+    """Return the report of one partition; `lag_n` in records, `lag_s` in seconds, where known."""
     return PartitionReport(
         partition=partition,
         lag_n=lag_n,
@@ -133,27 +134,27 @@ def describe_partition(
 
 
 def move_times(report: Report, date: Callable[[float], float]) -> Report:
-    """The same report with every time of the stream put through `date`, seconds to seconds.
+    """Return the report with `date`, seconds to seconds, applied to every time of the stream.
 
-    For a stream of the past, or one played faster than it came, that is shown as if it were live.
+    That shows a stream of the past, or one played faster than it came, as if it were live.
     """
     sections = {
-        one.name: _move_section(getattr(report, one.name), date)
-        for one in fields(report)
-        if one.name not in ("stream", "limits", "worker")
+        section_field.name: _move_section(getattr(report, section_field.name), date)
+        for section_field in fields(report)
+        if section_field.name not in ("stream", "limits", "worker")
     }
     partitions = tuple(_move_section(partition, date) for partition in report.worker.partitions)
     return replace(report, worker=replace(report.worker, partitions=partitions), **sections)
 
 
 def _move_section(section: Any, date: Callable[[float], float]) -> Any:
-    """The times of a section are the fields that end in `_at`, some of them by a key."""
+    """Return the section with `date` applied to fields that end in `_at`, or to their values."""
     moved: dict[str, Any] = {}
-    for one in fields(section):
-        value = getattr(section, one.name)
-        if one.name.endswith("_at") and value is not None:
+    for section_field in fields(section):
+        value = getattr(section, section_field.name)
+        if section_field.name.endswith("_at") and value is not None:
             is_by_key = isinstance(value, dict)
-            moved[one.name] = (
+            moved[section_field.name] = (
                 {key: date(at) for key, at in value.items()} if is_by_key else date(value)
             )
     return replace(section, **moved)
@@ -163,7 +164,10 @@ def _move_section(section: Any, date: Callable[[float], float]) -> Any:
 
 
 def _combine_schemas(trainer: Trainer, shards: Sequence[Shard]) -> SchemaReport:
-    """Classes are those of the trainer first; features those of the shards, if there are any."""
+    """Return the schema section: the trainer's classes first, the features of the shards.
+
+    Without shards the features are those of the trainer.
+    """
     schemas = _drop_repeated([shard.schema for shard in shards]) or [trainer.schema]
     classes = [schema.classes for schema in _drop_repeated([trainer.schema, *schemas])]
     vanished = [shard.schema.find_vanished(shard.window.since(0).rows) for shard in shards]
@@ -351,7 +355,7 @@ _GIVEN: dict[Act, str] = {"learn": "labels", "predict": "events"}
 
 
 def _find_failures(trainer: Trainer, shards: Sequence[Shard]) -> tuple[Failure, ...]:
-    """Of the model, with how many; of the members of a committee, each once."""
+    """Return the failures of the model, with counts, and those of a committee's members."""
     first = trainer.champion.learner.failures.first
     failed_n: dict[Act, int] = {
         "learn": trainer.champion.unlearnable_n,
@@ -404,7 +408,7 @@ def _combine_drift(shards: Sequence[Shard], classes: tuple[str, ...]) -> DriftRe
     return replace(
         drift,
         **_find_causes(monitors, DriftLevel[drift.level]),
-        feature_shares=_choose_shares(monitors, drift.feature_ratios),
+        feature_shares=_choose_feature_shares(monitors, drift.feature_ratios),
         class_shares=_class_shares(shards, classes),
     )
 
@@ -422,10 +426,10 @@ def _report_drift(monitor: DriftMonitor) -> DriftReport:
     )
 
 
-def _choose_shares(
+def _choose_feature_shares(
     monitors: Sequence[DriftMonitor], ratios: Mapping[str, float]
 ) -> dict[str, FeatureShares]:
-    """Of the features that moved most, each as the shard has it where it moved most."""
+    """Return shares of the features that moved most, each from the shard where it moved most."""
     shares: dict[str, FeatureShares] = {}
     for monitor in sorted(
         monitors, key=lambda m: -max(m.windows.feature_ratios.values(), default=0.0)
@@ -438,7 +442,7 @@ def _choose_shares(
 
 
 def _find_causes(monitors: Sequence[DriftMonitor], level: DriftLevel) -> dict[str, Any]:
-    """Why the level stands where it stands: of the partitions that hold it, the first to see it."""
+    """Return the causes of the drift level, from the first partition that rose to it."""
     holding = [m.record.last_rise for m in monitors if m.level == level > DriftLevel.STABLE]
     first = min((rise for rise in holding if rise), key=lambda rise: rise.at, default=None)
     if first is None:
@@ -449,7 +453,7 @@ def _find_causes(monitors: Sequence[DriftMonitor], level: DriftLevel) -> dict[st
 def _class_shares(
     shards: Sequence[Shard], classes: tuple[str, ...]
 ) -> dict[str, tuple[float, float]]:
-    """By class, (past, now): the share of the predictions."""
+    """Return by class its share of the predictions, as (past, now)."""
     sides = []
     for side in (0, 1):
         counted = [
@@ -468,10 +472,10 @@ def _class_shares(
 
 
 def _drop_repeated(schemas: Sequence[Schema]) -> list[Schema]:
-    """Each object once: in one process shard and trainer share a schema."""
+    """Return each schema object once: in one process shard and trainer share one."""
     return list({id(schema): schema for schema in schemas}.values())
 
 
 def _join_keys(values: Mapping[Any, V]) -> dict[str, V]:
-    """The same by one text: keys of several parts are joined by slashes."""
+    """Return the mapping with the parts of each key joined by slashes."""
     return {"/".join(key): value for key, value in values.items()}

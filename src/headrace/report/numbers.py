@@ -1,7 +1,6 @@
-"""What a number of a report is: its unit, what it says, and how those of several parts become one.
+"""The metadata of a number in a report: its unit, its meaning, and how several are combined.
 
-All three stand beside the field, as `number` notes them; the builder, the metrics and the pages
-read them there.
+`number` stores all three beside the field; the builder, the metrics and the pages read them there.
 
 >>> from dataclasses import dataclass
 >>> @dataclass(frozen=True, kw_only=True)
@@ -26,11 +25,11 @@ _NOTE = "number"
 
 @dataclass(frozen=True, slots=True)
 class Reducer:
-    """How values of several parts become one.
+    """How the values of several parts are combined into one.
 
-    `reduce` does it within a process, over values that are known (None is not); without it the
-    builder works the value out from the parts themselves. `over` says how a dashboard makes one
-    number of those of several workers: "each" where only side by side makes sense.
+    `reduce` combines known values (not None) within a process; without it the builder computes the
+    value from the parts themselves. `over` says how a dashboard combines the numbers of several
+    workers: "each" where they only make sense side by side.
     """
 
     over: Over
@@ -39,7 +38,7 @@ class Reducer:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """What stands beside a field: its unit, what it says, how parts are reduced."""
+    """The metadata of a field: its unit, a sentence about it, how parts are combined."""
 
     unit: str
     about: str
@@ -47,7 +46,7 @@ class Number:
 
 
 def add_up(values: Sequence[Any]) -> Any:
-    """The sum: of numbers, of mappings key by key, of tuples place by place.
+    """Return the sum of numbers, of mappings key by key, or of tuples place by place.
 
     >>> add_up([{"a": 1}, {"b": 2, "a": 1}]), add_up([(1, 2), (3, 4)]), add_up([0.5, 0.25])
     ({'a': 2, 'b': 2}, (4, 6), 0.75)
@@ -60,7 +59,7 @@ def add_up(values: Sequence[Any]) -> Any:
 
 
 def highest(values: Sequence[Any]) -> Any:
-    """The highest number; of mappings key by key."""
+    """Return the highest number, for mappings key by key."""
     return _reduce_by_key(values, max) if isinstance(values[0], Mapping) else max(values)
 
 
@@ -73,7 +72,7 @@ def _reduce_by_key(parts: Iterable[Mapping[Any, Any]], reduce: Callable[..., Any
 
 
 def unite(values: Sequence[Sequence[Any]]) -> tuple[Any, ...]:
-    """Each element once, in order of its first place."""
+    """Return each element of the sequences once, in order of first occurrence."""
     return tuple(dict.fromkeys(one for value in values for one in value))
 
 
@@ -86,13 +85,13 @@ EACH = Reducer("each", None)
 
 
 def number(unit: str, about: str, reducer: Reducer = SUM, *, default: Any = 0) -> Any:
-    """A field of a section, with what is known of it beside it.
+    """Return a dataclass field of a section, with its metadata.
 
     Args:
         unit: as people read it, "labels" or "seconds".
         about: a sentence, which docs/METRICS.md shows where the field is exported.
-        reducer: how the values of several shards or desks become one.
-        default: the value without any part; `dict` for an empty one.
+        reducer: how the values of several shards or desks are combined.
+        default: the value without any part; `dict` for an empty dict.
     """
     note = {_NOTE: Number(unit, about, reducer)}
     if default is dict:
@@ -101,17 +100,17 @@ def number(unit: str, about: str, reducer: Reducer = SUM, *, default: Any = 0) -
 
 
 def by_key(unit: str, about: str, reducer: Reducer = SUM) -> Any:
-    """A `number` for each of some names; there may be none."""
+    """Return a field for a dict of numbers by name, which may be empty; see `number`."""
     return number(unit, about, reducer, default=dict)
 
 
 def optional(unit: str, about: str, reducer: Reducer = MAX) -> Any:
-    """A `number` that may not be known."""
+    """Return a field for a number that may be None, not known; see `number`."""
     return number(unit, about, reducer, default=None)
 
 
 def find_number(section: type, path: str) -> Number:
-    """What stands beside the field at a path such as "budget.available_n".
+    """Return the metadata of the field at a path such as "budget.available_n".
 
     Raises:
         KeyError: there is no such field, or it is a section.
@@ -120,19 +119,23 @@ def find_number(section: type, path: str) -> Number:
     if rest:
         return find_number(get_type_hints(section)[name], rest)
     notes: dict[str, Number] = {
-        one.name: one.metadata[_NOTE] for one in fields(section) if _NOTE in one.metadata
+        number_field.name: number_field.metadata[_NOTE]
+        for number_field in fields(section)
+        if _NOTE in number_field.metadata
     }
     return notes[name]
 
 
 def combine(section: type[Section], parts: Sequence[Section]) -> Section:
-    """One section of several, field by field as its reducer says; of none, the defaults."""
+    """Combine several sections into one, each field by its reducer; without any, the defaults."""
     if len(parts) == 1:
         return parts[0]
     values: dict[str, Any] = {}
-    for one in fields(section):  # type: ignore[arg-type]
-        reduce = one.metadata[_NOTE].reducer.reduce
-        known = [value for part in parts if (value := getattr(part, one.name)) is not None]
+    for section_field in fields(section):  # type: ignore[arg-type]
+        reduce = section_field.metadata[_NOTE].reducer.reduce
+        known = [
+            value for part in parts if (value := getattr(part, section_field.name)) is not None
+        ]
         if known and reduce is not None:
-            values[one.name] = reduce(known)
+            values[section_field.name] = reduce(known)
     return section(**values)

@@ -1,4 +1,4 @@
-"""Where each number of a `Report` stands that had a name of its own before there were sections."""
+"""The present paths of the numbers of a `Report` by the names from before there were sections."""
 
 from __future__ import annotations
 
@@ -110,4 +110,4 @@ OLD_NAMES = {
     "quality": "estimates.quality",
     "choosing": "estimates.choosing",
 }
-"""The path of each in a report."""
+"""The path in a report of each old name."""

@@ -1,4 +1,4 @@
-"""The annotators in a report: what each answered, how fast, how often as the label was settled."""
+"""The annotators in a report: how much and how fast each answers, and how often with the label."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..learn.intervals import Z, typical_of, wilson
 from .numbers import EACH, MAX, MIN, number, optional
 
 ANNOTATORS_MAX = 50
-"""Annotators in `AnnotatorsReport.most_active`."""
+"""The most annotators in `AnnotatorsReport.most_active`."""
 
 NUMBERED_MAX = 10
-"""Annotators in `AnnotatorsReport.by_number`: the first ones; the others are added up."""
+"""The most annotators in `AnnotatorsReport.by_number`: the first ones; others are added up."""
 
 OTHERS = "(others)"
 
@@ -24,12 +24,15 @@ OTHERS = "(others)"
 class AnnotatorReport:
     """One annotator; shares are of answers that could be compared with a settled label.
 
-    `number` counts the annotators in order of their first answer, from 1: it stands for them where
-    a name must not. It is 0 where several are added up. Of `timed_n` answers `log_s` is the sum of
-    the logarithm of the seconds from request to answer, and `log_squares` that of its square.
-    `falls_n` times the agreement was noticed to fall, at last as `fall` says. To `gold_n` gold
-    questions they named a class, the true one in `gold_right_n` of them. `by_class` has the
-    comparisons of both kinds by label or true class: how many, and how many that they named.
+    - `number`: counts the annotators in order of their first answer, from 1, and stands for them
+      where a name must not be shown; 0 where several are added up;
+    - `compared_n`, `agreed_n`: answers compared with a settled label, and those that named it;
+    - `latency_s`: the sum of the seconds from request to answer;
+    - `log_s`, `log_squares`: the sums, over `timed_n` answers, of the logarithm of these seconds
+      and of its square;
+    - `falls_n`: how often the agreement was found to fall; `fall`: the latest fall;
+    - `gold_n`, `gold_right_n`: gold questions to which they named a class, and the true class;
+    - `by_class`: comparisons of both kinds by label or true class: how many, and how many agreed.
     """
 
     name: str
@@ -50,12 +53,12 @@ class AnnotatorReport:
 
     @property
     def mean_latency_s(self) -> float | None:
-        """Mean time from request to answer; none before the first answer."""
+        """The mean seconds from request to answer; None before the first answer."""
         return self.latency_s / self.answers_n if self.answers_n else None
 
     @property
     def agreed_between(self) -> tuple[float, float] | None:
-        """95 % interval of how often they name the label that others name too; see `wilson`.
+        """The 95 % interval of how often they name the settled label; see `wilson`.
 
         >>> cy = AnnotatorReport(
         ...     name="cy", number=3, answers_n=60, refused_n=4, compared_n=50, agreed_n=40,
@@ -69,7 +72,7 @@ class AnnotatorReport:
 
     @property
     def gold_between(self) -> tuple[float, float] | None:
-        """95 % interval of how often they are right in gold questions; see `wilson`."""
+        """The 95 % interval of how often they are right in gold questions; see `wilson`."""
         if not self.gold_n:
             return None
         return wilson(self.gold_right_n / self.gold_n, self.gold_n, Z)
@@ -78,7 +81,7 @@ class AnnotatorReport:
     def typical_latency_s(self) -> tuple[float, float, float] | None:
         """Lower 95 % bound, geometric mean and upper bound of the seconds from request to answer.
 
-        A night in between moves it little. None before the third answer.
+        A night between request and answer changes it little. None before the third answer.
         """
         return typical_of(self.timed_n, self.log_s, self.log_squares)
 
@@ -101,7 +104,7 @@ class AnnotatorReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnnotatorsReport:
-    """Who answers, and how well they agree."""
+    """The annotators of a stream, and how well they agree."""
 
     known_n: int = number("annotators", "Annotators who have ever answered.", MAX)
     agreement: float | None = optional(
@@ -118,24 +121,24 @@ class AnnotatorsReport:
 
 
 def join_annotators(desks: Sequence[Desk]) -> Annotators:
-    """Those of several desks as one: who answers at two of them is one person."""
+    """Join the annotators of several desks: the same name at two of them is one person."""
     if len(desks) == 1:
         return desks[0].annotators
     return merge_annotators([desk.annotators for desk in desks])
 
 
 def report_annotators(annotators: Annotators) -> AnnotatorsReport:
-    """The section of these annotators."""
+    """Return the section about these annotators."""
     return AnnotatorsReport(
         known_n=len(annotators.by_name),
         agreement=annotators.alpha,
-        most_active=_most_active(annotators),
-        by_number=_by_number(annotators),
+        most_active=_find_most_active(annotators),
+        by_number=_list_by_number(annotators),
     )
 
 
-def _most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
-    """Those with the most answers, and nobody beyond a fixed number."""
+def _find_most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
+    """Return the annotators with the most answers, at most `ANNOTATORS_MAX`."""
     everybody = [
         _annotator(name, number, counts)
         for number, (name, counts) in enumerate(annotators.by_name.items(), start=1)
@@ -143,8 +146,8 @@ def _most_active(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
     return tuple(sorted(everybody, key=lambda a: (-a.answers_n, a.name))[:ANNOTATORS_MAX])
 
 
-def _by_number(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
-    """The first ones in order of their first answer, and all others as one, who is always there."""
+def _list_by_number(annotators: Annotators) -> tuple[AnnotatorReport, ...]:
+    """Return the first annotators by their first answer, and last an entry for all others."""
     numbered = list(annotators.by_name.items())
     others = Annotator()
     for counts in (annotators.others, *(counts for _, counts in numbered[NUMBERED_MAX:])):

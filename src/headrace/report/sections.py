@@ -1,7 +1,7 @@
-"""The sections of a `Report`: every number, with its unit, what it says and how parts become one.
+"""The sections of a `Report`: every number, with its unit, its meaning and how parts are combined.
 
-Times are seconds since the epoch and end in `_at`, shares are 0 to 1, `_n` counts since start. In a
-section a time is one of the stream; only `WorkerReport` has times of the clock of the day.
+Names of times end in `_at`, in seconds since the epoch; shares are 0 to 1; `_n` counts since the
+start. Times are those of the stream; only `WorkerReport` has times of the wall clock.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ ASKED_REASONS = {
     "quota": "likely to be of a class or a slice that is short of labels",
     "audit": "drawn by lot to check the model, because somebody ordered it",
 }
-"""Why an event may be asked about, and what that means."""
+"""The reasons for which an event may be asked about, and what each means."""
 
 _WORST = Reducer("max", lambda levels: max(levels, key=DriftLevel.__getitem__))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsReport:
-    """What came in, and what the model said of it."""
+    """The events that came in, and the model's predictions about them."""
 
     last_at: float | None = optional("seconds", "Time of the newest event.")
     observed_n: int = number("events", "Events scored and kept.")
@@ -63,7 +63,7 @@ class EventsReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaReport:
-    """What is known of features and classes, and which values could not be used."""
+    """The known features and classes, and counts of values that could not be used."""
 
     features_n: int = number("features", "Features known.", MAX)
     unknown_n: int = number("values", "Values of features that found no room.")
@@ -79,7 +79,7 @@ class SchemaReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskingReport:
-    """What was asked, by which reasons, and the rounds."""
+    """The requests, by their reasons, and the rounds."""
 
     strategy: str = number("name", "The strategy of the latest round.", EACH, default="")
     is_cold: bool = number(
@@ -132,7 +132,7 @@ class AskingReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetReport:
-    """Labels that may be asked, and those that were."""
+    """The labels that may be asked, and those that were."""
 
     available_n: int = number("labels", "Labels that may be asked now, the reserve included.")
     held_n: int = number(
@@ -157,7 +157,7 @@ class BudgetReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsReport:
-    """Requests that are open, and how the others ended."""
+    """The requests that are open, and how the others ended."""
 
     open_n: int = number("requests", "Requests without an end.")
     stale_n: int = number("requests", "Of these, those with less than half of their time left.")
@@ -173,7 +173,7 @@ class LabelsReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswersReport:
-    """What people did, how fast, and what it cost."""
+    """The answers of annotators, how fast they came, and what they cost."""
 
     accepted_n: int = number("answers", "Answers that entered a request: what people did.")
     late_n: int = number("answers", "Answers after the deadline of their request.")
@@ -200,13 +200,13 @@ class AnswersReport:
 
     @property
     def cost(self) -> float:
-        """What the accepted answers cost, in units of `label.cost`."""
+        """The cost of the accepted answers, in units of `label.cost`."""
         return self.accepted_n * self.cost_per_answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseReport:
-    """Labels and answers that are wrong, and what further opinions say of them."""
+    """Labels and answers that look wrong, and the outcomes of further opinions about them."""
 
     label_shares: tuple[float, float] | None = optional(
         "0 to 1",
@@ -229,10 +229,10 @@ class NoiseReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What `who`, the model or a member of the committee, failed at: to `learn` or to `predict`.
+    """A failure of `who`, the model or a member of a committee, to `learn` or to `predict`: `act`.
 
-    `n` labels or events it failed on, None where that is not counted; `error` is the first one's
-    exception, "" where it happened before this process began.
+    It failed on `n` labels or events, None where that is not counted; `error` is the exception of
+    the first failure, "" where that was before this process began.
     """
 
     who: str
@@ -242,16 +242,16 @@ class Failure:
 
     @property
     def sentence(self) -> str:
-        """The same in words."""
-        given = "labels" if self.act == "learn" else "events"
-        on = "" if self.n is None else f" {self.n:,} {given}"
+        """The failure as a sentence."""
+        unit = "labels" if self.act == "learn" else "events"
+        count = "" if self.n is None else f" {self.n:,} {unit}"
         because = f" ({self.error})" if self.error else ""
-        return f"{self.who} failed to {self.act}{on}{because}"
+        return f"{self.who} failed to {self.act}{count}{because}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReport:
-    """The model, what it learned and what it fails at."""
+    """The model, what it has learned, and what it fails at."""
 
     version: int = number("entries", "Entries of the training log that the model is made of.", EACH)
     learned_n: int = number("labels", "Labels learned.", MAX)
@@ -285,7 +285,7 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrainingReport:
-    """Retraining that was ordered, and what became of it."""
+    """The retrainings that were ordered, and their outcomes."""
 
     ordered_n: int = number("jobs", "Retrainings ordered.", MAX)
     ordered_at: float | None = optional("seconds", "When one was last ordered.")
@@ -298,7 +298,7 @@ class RetrainingReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftReport:
-    """The drift level, why it stands there, and what moved."""
+    """The drift level, its causes, and what has moved."""
 
     level: str = number(
         "level",
@@ -345,7 +345,7 @@ class DriftReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimatesReport:
-    """What the labels bought say of the model, or of predictions served: `judged` says whose."""
+    """Estimates by labels, of the model's predictions or of those served: `judged` says which."""
 
     judged: str = number("name", '"model" or "served".', EACH, default="model")
     accuracy: Estimate = number(
@@ -370,7 +370,7 @@ class EstimatesReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionReport:
-    """One partition of the events, and its shard; lags are None where nobody knows."""
+    """One partition of the events, and its shard; lags are None where they are not known."""
 
     partition: int
     events_n: int = number("events", "Events scored and kept, by partition.", MAX)
@@ -389,7 +389,7 @@ class PartitionReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotsReport:
-    """Snapshots that were written, and those that could not be, or were not trusted."""
+    """The snapshots that were written, that could not be written, or were not trusted."""
 
     written_at: float | None = optional("seconds", "When the last snapshot was written.", MIN)
     bytes_n: int | None = optional("bytes", "Size of the last snapshot.")
@@ -399,9 +399,10 @@ class SnapshotsReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """What the driver knows. Without `partitions` those of the shards are shown, without lag.
+    """The driver's numbers. Without `partitions` those of the shards are shown, without lag.
 
-    `rejected_n` counts inputs that no part ever saw, by reason, `lost_n` records by log.
+    `rejected_n` counts, by reason, inputs that never reached a part; `lost_n` counts records by
+    log.
     """
 
     partitions: tuple[PartitionReport, ...] = number(

@@ -1,8 +1,8 @@
 """Rules by which events are asked on arrival, by name; docs/ARRIVALS.md compares them.
 
-`rank` is none of these: it is the default, which `arrivals` draws by. A rule of yours is a class or
-a function that returns one, named `module:attribute`; `headrace.testing.check_online` tells whether
-it keeps the contract of `Rule`.
+The default, `rank`, is not one of them: `arrivals` draws by it. A rule of your own is a class, or a
+function that returns an object, named `module:attribute`; `headrace.testing.check_online` checks
+that it keeps the contract of `Rule`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ RULES: dict[str, Callable[..., Rule]] = {**PUBLISHED, "bandit": Bandit}
 
 
 def made(name: str, options: Mapping[str, Any]) -> Rule:
-    """The rule of this name with these options. Raises `BadSettings` with every fault.
+    """Make the rule of this name with these options. Raises `BadSettings` with every fault.
 
     >>> made("split", {"share": 0.2}).share
     0.2

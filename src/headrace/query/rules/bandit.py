@@ -1,4 +1,4 @@
-"""A bandit over rules: which of them finds what the model does not know, learned from labels."""
+"""A bandit over rules: labels show which rule finds events that surprise the model."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Bandit:
     EXP4 (Auer, Cesa-Bianchi, Freund, Schapire, "The nonstochastic multiarmed bandit problem", SIAM
     Journal on Computing 32 (1), 2002) with implicit exploration (Neu, "Explore no more", NIPS 2015)
     and labels that come late; for active learning the idea is that of ALBL (Hsu and Lin, "Active
-    learning by learning", AAAI 2015), which takes one arm a turn and has its label at once.
+    learning by learning", AAAI 2015), which uses one arm a turn and gets its label at once.
 
-    Each arm is a rule that gives an event a probability a_i; the first is always `random`. The
-    event is asked with p = sum of q_i a_i, so its propensity is exact. When its label y comes, what
-    it was worth is x = 1 - P(y), by what the model said when it was asked, and of each arm
+    Each arm is a rule with a probability a_i for an event; the first is always `random`. The event
+    is asked with p = sum of q_i a_i, so its propensity is exact. When its label y comes, its worth
+    is x = 1 - P(y), by the prediction at the time of asking, and each arm gets
 
         gain_i <- gain_i + a_i x / (propensity + eta a_i)
 
-    which is unbiased but for eta: what the arm would have found, whoever asked. An arm weighs
+    which but for eta is an unbiased estimate of what the arm alone would have earned. Its share is
 
         q_i = (1 - g) w_i + g [i is random],    w_i ~ prior_i exp(eta gain_i)
 
-    with prior 1/2 of random and the rest shared. After `labels_n` labels, n of them, all begins
-    anew, so that what was good once does not count for ever. Within those, what random alone would
-    have been worth in as many events is in expectation at most
+    with g the `random_share`, prior 1/2 of random and the rest shared by the others. After n =
+    `labels_n` labels the gains begin anew, so that old merits don't count for ever. Within those n
+    labels random alone would in expectation, over as many events, be worth at most
 
         (1 - g) (ln 2 / eta + eta n (K + 1/g + e late))
 
-    above what the bandit is worth, for K arms that keep to the rate and `late` labels on their way,
-    whatever the events are; eta makes both parts alike, for the most labels that were late so far.
-    The bound is on worth, which is surprise, not on accuracy.
+    more than the bandit, for K arms that keep to the rate and `late` labels on their way, whatever
+    the events are; eta makes both terms equal, for the most labels that were late so far. It is a
+    bound on worth, which is surprise, not on accuracy. Raises `BadSettings` for bad options.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Bandit:
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 it held what is its credit now."""
+        """Before version 2 the fields of its credit were its own."""
         names = ("labels_n", "random_share", "gains", "credited_n", "late_max", "_open")
         credit = Credit(1, labels_n=1, random_share=1.0)
         credit.__dict__.update({name: fields.pop(name) for name in names})
@@ -71,7 +71,7 @@ class Bandit:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the arms read of an event."""
+        """The optional fields of an event that the arms read."""
         return tuple(sorted({name for arm in self.arms for name in getattr(arm, "needs", ())}))
 
     @property
@@ -82,29 +82,31 @@ class Bandit:
     def chance(self, event: Arriving) -> float:
         self._advice = tuple(float(arm.chance(event)) for arm in self.arms)
         if not all(0.0 <= p <= 1.0 for p in self._advice):
-            told = dict(zip(self.names, self._advice, strict=True))
-            raise BadSettings(f"a rule in query.arrival.options.arms gave no probability: {told}")
+            by_name = dict(zip(self.names, self._advice, strict=True))
+            raise BadSettings(
+                f"a rule in query.arrival.options.arms gave no probability: {by_name}"
+            )
         if event.rate <= 0.0:
             return 0.0
         return min(1.0, math.fsum(self.credit.shares * np.array(self._advice)))
 
     def passed(self, event: Arriving, draw: Draw) -> None:
         for arm, p in zip(self.arms, self._advice, strict=True):
-            # Each arm keeps the books of what it would have asked itself.
+            # Each arm counts as spent what it alone would have asked.
             arm.passed(event, Draw(draw.luck, draw.luck < p, draw.is_asked))
         if draw.is_asked and event.rate > 0.0:
             self.credit.asked(draw.key, draw.propensity, self._advice)
 
     def labelled(self, key: int, worth: float) -> None:
-        """The label of the event with this key came; it was worth so much, 0 to 1."""
+        """Credit the arms with the label of event `key`, which was worth `worth`, 0 to 1."""
         self.credit.labelled(key, worth)
 
     def unanswered(self, key: int) -> None:
-        """No label will come of the event with this key."""
+        """Note that no label of event `key` will come."""
         self.credit.unanswered(key)
 
     def forget_events(self) -> None:
-        """A person is erased: no arm keeps an event."""
+        """Let all arms forget the events that they keep, as a person is erased."""
         for arm in self.arms:
             forget = getattr(arm, "forget_events", None)
             if forget is not None:

@@ -1,4 +1,4 @@
-"""Only where the stream is dense: DBALStream, and the cognitive dual strategies."""
+"""Rules that ask only where the stream is dense: DBALStream, and cognitive dual strategies."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _WHOLE = 1_000_000_000
 
 @dataclass
 class DensityStream:
-    """DBALStream: a randomised threshold, for events that are somebody's new nearest neighbour.
+    """DBALStream: a randomised threshold, for events that are a new nearest neighbour of another.
 
     Ienco, Zliobaite, Pfahringer, "High density-focused uncertainty sampling for active learning
-    over evolving stream data", BigMine 2014: an event is a candidate if it is nearer
-    to some event of the window than all that came since; then it is asked where its confidence is
-    below theta eta, as in `randomised_variable_uncertainty`, and less was asked than the rate times
-    the events so far. Theta moves at every event that the rate allows, as in scikit-activeml.
-    Confidence there is the margin: `query.strategy` margin, the default.
+    over evolving stream data", BigMine 2014: an event is a candidate if it is nearer to some event
+    of the window than that one's nearest neighbour so far; then it is asked where its confidence is
+    below theta eta, as in `randomised_variable_uncertainty`, and fewer events were asked than the
+    rate times the events so far. Theta moves at every event that the rate allows, as in
+    scikit-activeml. The paper's confidence is the margin: `query.strategy` margin, the default.
     """
 
     window: int = option(100, 1, 10_000, "Events among which an event may be a neighbour.")
@@ -50,7 +50,7 @@ class DensityStream:
         self.near = Neighbours(Space(self.distance == SCALED))
 
     def forget_events(self) -> None:
-        """Begin the window anew; how features are spread stays known."""
+        """Empty the window; means and deviations of the features stay."""
         self.near = Neighbours(self.near.space)
 
     @property
@@ -75,14 +75,15 @@ class DensityStream:
 
 @dataclass
 class CognitiveDual:
-    """The cognitive dual strategy: events that are near to a small memory of the stream.
+    """The cognitive dual strategy: ask events that are near to a small memory of the stream.
 
     Liu, Xue, Wu, Zhou, Yang, Li, Cao, "Online active learning for drifting data streams", IEEE
     Transactions on Neural Networks and Learning Systems 34 (1), 2023. The *cognition window* holds
-    the events with the greatest memory strength s = exp(-f (t - t_x)): t_x is when an event was
-    last somebody's nearest neighbour, f = 1 / (1 + how often). An event that is the new nearest
-    neighbour of `least` of them is dense, and is asked as `variable_uncertainty` asks; its siblings
-    stand on other rules. That rule is told of events that are not dense only with `full_budget`.
+    the events with the greatest memory strength s = exp(-f (t - t_x)): t_x is when an event last
+    got a new nearest neighbour, f = 1 / (1 + how often it did). An event that is the new nearest
+    neighbour of at least `least` of them is dense, and is asked as `variable_uncertainty` asks; the
+    other `cognitive_...` rules use other inner rules. The inner rule is shown events that are not
+    dense only with `full_budget`.
     """
 
     window: int = option(10, 1, 1_000, "Events of the cognition window.")
@@ -105,7 +106,7 @@ class CognitiveDual:
         self.times, self.met_n = np.empty(0), np.empty(0)
 
     def forget_events(self) -> None:
-        """Begin the window anew; how features are spread stays known."""
+        """Empty the window; means and deviations of the features stay."""
         self.near = Neighbours(self.near.space)
         self.times, self.met_n = np.empty(0), np.empty(0)
 
@@ -126,7 +127,7 @@ class CognitiveDual:
         return self.inner.chance(event) if self.is_dense else 0.0
 
     def _forget(self) -> None:
-        """Drop the event of the least memory strength, the oldest of those; not the newest."""
+        """Drop the event of the least memory strength, the oldest of equals; never the newest."""
         strength = np.exp(-(self.now - self.times) / (self.met_n + 1.0))
         weakest = int(strength.argmin())
         self.near.drop(weakest)

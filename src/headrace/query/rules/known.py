@@ -1,4 +1,4 @@
-"""The published rules by name, and how a rule is made of its name and options."""
+"""The published rules by name, and the construction of a rule from its name and options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .threshold import (
 )
 
 RANK = "rank"
-"""The default: no rule, but the draw by ranks of doubt."""
+"""The name of the default: not a rule, but the draw by ranks of doubt."""
 
 PUBLISHED: dict[str, Callable[..., Rule]] = {
     "random": Random,
@@ -48,7 +48,10 @@ PUBLISHED: dict[str, Callable[..., Rule]] = {
 
 
 def make(name: str, options: Mapping[str, Any], rules: Mapping[str, Callable[..., Rule]]) -> Rule:
-    """The rule of this name among `rules`, or of yours. Raises `BadSettings` with every fault."""
+    """Make the rule of this name, among `rules` or `module:attribute`.
+
+    Raises `BadSettings` with every fault.
+    """
     if ":" in name:
         make: Callable[..., Rule] = imported("query.arrival.rule", name)
     elif name in rules:

@@ -1,4 +1,4 @@
-"""A quantile of what was seen of late as the threshold, kept to the budget: BIQF, and PAL by it."""
+"""Rules whose threshold is a quantile of the latest utilities, kept to the budget: BIQF, PAL."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class BalancedQuantile:
     """The balanced incremental quantile filter.
 
     Kottke, Krempl, Spiliopoulou, "Probabilistic active learning in datastreams", IDA 2015: with
-    b the rate, an event is asked whose utility is at least the (1 - b) quantile of the last
-    `window` utilities, its own among them, less
+    b the rate, an event is asked if its utility is at least the (1 - b) quantile of the last
+    `window` utilities, its own included, less
 
         (max - min) (earned - asked) / tolerance
 
-    so that what was asked stays within `tolerance` events of what the rate earned. The utilities
-    are kept in order: a new one finds its place by O(log w) comparisons and one move of memory,
-    where sorting anew takes O(w log w).
+    so that the number asked stays within `tolerance` labels of what the rate earned. The utilities
+    are kept sorted: a new one is inserted by O(log w) comparisons and one move of memory, where
+    sorting anew takes O(w log w).
     """
 
     window: int
@@ -45,7 +45,7 @@ class BalancedQuantile:
         self.latest, self.ordered = np.empty(self.window), np.empty(self.window)
 
     def allows(self, utility: float, rate: float) -> bool:
-        """Whether an event of this utility is to be asked; it is in the window from now on."""
+        """Add a utility to the window; return whether its event is to be asked."""
         known = self._put_utility(utility)
         self.earned += round(rate * _WHOLE)
         spread = float(known[-1] - known[0])
@@ -70,7 +70,7 @@ class BalancedQuantile:
 
 
 def quantile(ordered: NDArray[np.float64], q: float) -> float:
-    """The quantile q of ascending numbers, between two of them by line; what `np.quantile` gives.
+    """Return the quantile q of ascending numbers, interpolated linearly as by `np.quantile`.
 
     >>> quantile(np.array([1.0, 2.0, 4.0]), 0.75)
     3.0
@@ -78,14 +78,14 @@ def quantile(ordered: NDArray[np.float64], q: float) -> float:
     place = (len(ordered) - 1) * q
     below = min(int(place), len(ordered) - 1)
     above = min(below + 1, len(ordered) - 1)
-    low, high, part = float(ordered[below]), float(ordered[above]), place - below
+    low, high, fraction = float(ordered[below]), float(ordered[above]), place - below
     step = high - low
-    return low + step * part if part < 0.5 else high - step * (1.0 - part)
+    return low + step * fraction if fraction < 0.5 else high - step * (1.0 - fraction)
 
 
 @dataclass
 class QuantileFilter:
-    """Ask the events whose doubt is in the highest part of the latest, kept to the budget: BIQF.
+    """Ask events whose doubt is among the highest of the latest events, kept to the budget: BIQF.
 
     The balanced incremental quantile filter (Kottke, Krempl, Spiliopoulou, "Probabilistic active
     learning in datastreams", IDA 2015) over the doubt of any `query.strategy`.
@@ -111,13 +111,13 @@ class QuantileFilter:
 
 @dataclass
 class ProbabilisticStream:
-    """Probabilistic active learning on a stream: what a label here is expected to gain, by BIQF.
+    """Probabilistic active learning on a stream: BIQF over the expected gain of a label.
 
     Kottke, Krempl, Spiliopoulou, IDA 2015, with the gain for many classes of Kottke, Krempl, Lang,
     Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI 2016 (`gain`). The
     labels near an event are counted by a Gaussian kernel over the latest `memory` events asked,
-    answered or not, so that what is on order is not ordered twice, and shared out by the
-    probabilities of the model. As in scikit-activeml the gain is not weighted by density.
+    answered or not, so that open questions count too; the model's probabilities split the count
+    among the classes. As in scikit-activeml the gain is not weighted by density.
     """
 
     window: int = option(100, 1, 100_000, _WINDOW)
@@ -137,7 +137,7 @@ class ProbabilisticStream:
         self.asked = np.empty((0, 0))
 
     def forget_events(self) -> None:
-        """Forget the events asked; how features are spread stays known."""
+        """Forget the events asked; means and deviations of the features stay."""
         self.asked = np.empty((0, 0))
 
     @property
@@ -148,11 +148,11 @@ class ProbabilisticStream:
         self.space.take(event.x, event.is_category)
         if len(event.probabilities) == 0:
             return 0.0
-        counts = self._labels_near(event) * event.probabilities
+        counts = self._count_labels_near(event) * event.probabilities
         utility = gain(counts, self.labels_max, self.prior)
         return float(self.filter.allows(utility, event.rate))
 
-    def _labels_near(self, event: Arriving) -> float:
+    def _count_labels_near(self, event: Arriving) -> float:
         if not len(self.asked):
             return 0.0
         known = self.asked
@@ -170,13 +170,13 @@ class ProbabilisticStream:
 
 
 def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
-    """By how much some labels are expected to better the decision at one place, per label.
+    """Return the expected improvement of the decision at one place by further labels, per label.
 
-        max over m of (right after m labels - right now) / m
+        max over m up to `labels_max` of (share right after m labels - share right now) / m
 
-    `counts`, shape (k,), are the labels of each class near by. The class probabilities there are a
-    Dirichlet distribution of counts + prior; the decision is for the class with most labels, the
-    first of several (Kottke et al., ECAI 2016, for losses of 0 and 1).
+    `counts`, shape (k,), are the labels of each class nearby. The class probabilities there have a
+    Dirichlet distribution of counts + prior; the decision is for the class with the most labels,
+    the first of equals (Kottke et al., ECAI 2016, for losses of 0 and 1).
 
     >>> gain(np.array([0.0, 0.0]), 1, 1e-3) > gain(np.array([5.0, 1.0]), 1, 1e-3)
     True
@@ -187,27 +187,27 @@ def gain(counts: NDArray[np.float64], labels_max: int, prior: float) -> float:
     best, rising = -math.inf, 1.0
     for m in range(1, labels_max + 1):
         rising *= total + m - 1.0
-        drawn, earlier, ways, given = _list_outcomes(len(counts), m)
+        drawn, earlier, ways, class_counts = _list_outcomes(len(counts), m)
         weight = ways * (alpha[drawn] + earlier).prod(axis=1) / rising
-        chosen = (counts + given).argmax(axis=1)
+        chosen = (counts + class_counts).argmax(axis=1)
         rows = np.arange(len(chosen))
-        right = weight * (alpha[chosen] + given[rows, chosen]) / (total + m)
+        right = weight * (alpha[chosen] + class_counts[rows, chosen]) / (total + m)
         best = max(best, (float(right.sum()) - now) / m)
     return best
 
 
 @lru_cache(maxsize=64)
 def _list_outcomes(k: int, m: int) -> tuple[NDArray[np.intp], ...]:
-    """All that m labels of k classes can be.
+    """Return all l outcomes of m labels of k classes, as four arrays.
 
-    The classes of each, shape (l, m); how often each occurred before in its row, (l, m); in how
-    many orders it can come, (l,); how many of each class, (l, k).
+    The classes of each outcome, shape (l, m); how often each class occurred before in its row,
+    (l, m); in how many orders an outcome can come, (l,); its counts of each class, (l, k).
     """
     drawn = np.array(list(itertools.combinations_with_replacement(range(k), m)), dtype=np.intp)
     earlier = np.array(
         [[row[:t].count(row[t]) for t in range(m)] for row in map(tuple, drawn)], dtype=np.intp
     )
-    given = np.stack([(drawn == c).sum(axis=1) for c in range(k)], axis=1)
+    class_counts = np.stack([(drawn == c).sum(axis=1) for c in range(k)], axis=1)
     factorials = np.array([math.factorial(i) for i in range(m + 1)])
-    ways = math.factorial(m) // factorials[given].prod(axis=1)
-    return drawn, earlier, ways, given
+    ways = math.factorial(m) // factorials[class_counts].prod(axis=1)
+    return drawn, earlier, ways, class_counts

@@ -1,8 +1,8 @@
-"""An online decision: what it is told of one event, and how it answers.
+"""The interface of rules that decide about events one by one, and their options.
 
-A rule sees the events of a shard in their order, each once, and says with which probability it asks
-about each. It draws nothing itself and knows nothing of money: `ruled` draws, joins the control
-share to it, and holds it to the budget.
+A rule sees the events of a shard in their order, each once, and returns the probability with which
+it asks about each. It draws nothing itself and knows nothing of the budget: `ruled` draws, adds the
+control draw, and holds the rule to the budget.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ...importing import nearest
 class Arriving(NamedTuple):
     """One event as a rule sees it.
 
-    `doubt` is what `query.strategy` gives it, higher for a closer call. `probabilities` has shape
-    (k,), `x` (d,): numbers as they are, categories as codes, NaN where missing; `is_category` (d,).
-    `members` has shape (m, k), the probabilities by each member of the model, or is None where
-    they are not needed or not there. `rate` is how many labels an event the rule may ask now, 0 to
-    1; at 0 nothing is asked whatever it says.
+    `doubt` is its utility by `query.strategy`, higher for a closer call. `probabilities` has shape
+    (k,); `x`, shape (d,), has numbers as they are, categories as codes, NaN where missing;
+    `is_category` has shape (d,). `members`, shape (m, k), are the probabilities by each member of
+    the model, None where the rule does not need them or there are none. `rate` is how many labels
+    per event the rule may ask now, 0 to 1; at 0 nothing is asked whatever the rule returns.
     """
 
     doubt: float
@@ -45,11 +45,11 @@ class Arriving(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """What was drawn of one event.
+    """The outcome of the draw for one event.
 
-    `luck` is uniform in [0, 1); `is_chosen` says that the rule asks, which is that the luck is
-    below its probability; `is_asked` that somebody is asked, be it by the control share alone.
-    `propensity` is the probability of that, `key` the hash of the event's id.
+    `luck` is uniform in [0, 1). `is_chosen` says that the rule asks: the luck is below the rule's
+    probability. `is_asked` says that the event is asked, be it by the control draw alone;
+    `propensity` is the probability of that. `key` is the hash of the event's id.
     """
 
     luck: float
@@ -60,19 +60,21 @@ class Draw(NamedTuple):
 
 
 class Rule(Protocol):
-    """An online decision. Of each event `chance` is called once, then `passed` once.
+    """A rule. For each event `chance` is called once, then `passed` once.
 
-    It has to be picklable and to copy with `copy.deepcopy`; nothing of it may depend on a clock, a
-    generator or on anything but the calls. Attributes that it may have: `needs`, ("members",) if it
-    reads those; `is_of_unit_doubt`, true if it compares the doubt with numbers from 0 to 1;
-    `threshold`, the doubt from which it asks at present, which requests tell; a method
-    `forget_events`, called when a person is erased: a rule that keeps events must leave none;
-    methods `labelled(key, worth)`, called when the label of an event comes, with how little the
-    model had expected it, 0 to 1, and `unanswered(key)`, called when none will.
+    A rule has to be picklable and to work with `copy.deepcopy`; its state may depend on these calls
+    alone, not on a clock or a random generator. Optional members:
+
+    - `needs`: ("members",) if it reads `Arriving.members`;
+    - `is_of_unit_doubt`: true if it compares the doubt with numbers from 0 to 1;
+    - `threshold`: the doubt from which it asks at present, which requests state;
+    - `forget_events()`: called when a person is erased; a rule that keeps events drops them all;
+    - `labelled(key, worth)`: the label of an event came; `worth`, 0 to 1, is how little the model
+      had expected it; `unanswered(key)`: no label will come.
     """
 
     def chance(self, event: Arriving) -> float:
-        """The probability with which this event is to be asked, 0 to 1."""
+        """Return the probability with which to ask this event, 0 to 1."""
 
     def passed(self, event: Arriving, draw: Draw) -> None:
         """The event went by, asked or not."""
@@ -80,7 +82,7 @@ class Rule(Protocol):
 
 @dataclass
 class Spent:
-    """How many of the latest events were asked, without a list of them.
+    """An estimate of how many of the latest `window` events were asked, without a list of them.
 
         u <- u (w - 1) / w + asked
 
@@ -98,7 +100,7 @@ class Spent:
     labels: float = 0.0
 
     def allows(self, rate: float) -> bool:
-        """Whether less than the rate was asked of late."""
+        """Whether fewer of the latest events were asked than the rate allows."""
         return self.labels / self.window < rate
 
     def passed(self, is_asked: bool) -> None:
@@ -109,7 +111,7 @@ class Spent:
 
 
 class Bounds(NamedTuple):
-    """What an option of a rule may be: a number from `low` to `high`, or one of `choices`."""
+    """The values of an option: numbers from `low` to `high`, or `choices`; `text` describes it."""
 
     low: float
     high: float
@@ -118,24 +120,27 @@ class Bounds(NamedTuple):
 
 
 def option(default: Any, low: float, high: float, text: str) -> Any:
-    """An option of a rule: a field of its dataclass with a default and bounds."""
+    """Return a dataclass field for an option of a rule, with a default and bounds."""
     return field(default=default, metadata={"bounds": Bounds(low, high, text)})
 
 
 def choice(default: str, others: tuple[str, ...], text: str) -> Any:
-    """An option that is one of some names."""
+    """Return a dataclass field for an option that is one of several names."""
     bounds = Bounds(0.0, 0.0, text, (default, *others))
     return field(default=default, metadata={"bounds": bounds})
 
 
 def options_of(kind: Any) -> dict[str, tuple[Any, Bounds]]:
-    """Default and bounds of each option of a kind of rule, by name; of dataclasses alone."""
+    """Return default and bounds of each option of a rule class, by name; {} if no dataclass."""
     if not is_dataclass(kind):
         return {}
     return {
-        one.name: (None if one.default is MISSING else one.default, one.metadata["bounds"])
-        for one in fields(kind)
-        if "bounds" in one.metadata
+        option_field.name: (
+            None if option_field.default is MISSING else option_field.default,
+            option_field.metadata["bounds"],
+        )
+        for option_field in fields(kind)
+        if "bounds" in option_field.metadata
     }
 
 
@@ -143,15 +148,15 @@ def check_options(name: str, kind: Any, options: Mapping[str, Any]) -> None:
     """Raise `BadSettings` with every option that the rule does not have or can't use."""
     known = options_of(kind)
     faults = []
-    for given, value in options.items():
-        said = f"query.arrival.options.{given}"
-        if given not in known:
+    for option, value in options.items():
+        path = f"query.arrival.options.{option}"
+        if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
-            faults.append(f"{said} is no option of {name}; {has}{nearest(given, known)}")
+            faults.append(f"{path} is no option of {name}; {has}{nearest(option, known)}")
             continue
-        default, bounds = known[given]
+        default, bounds = known[option]
         if fault := _fault(value, default, bounds):
-            faults.append(f"{said} is {value!r}; {fault}")
+            faults.append(f"{path} is {value!r}; {fault}")
     if faults:
         raise BadSettings(faults)
 

@@ -1,4 +1,4 @@
-"""Without a threshold: by lot, at even distances, and the closer the call, the likelier."""
+"""Rules without a threshold: blind, periodic, or likelier the closer the call."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Periodic:
     """Ask whenever a whole label has been earned: at a steady rate b, one event in 1/b.
 
     Systematic sampling (Madow and Madow, "On the theory of systematic sampling", Annals of
-    Mathematical Statistics 15, 1944) without its random start. What is earned is in whole
-    billionths, so that a tenth ten times is one.
+    Mathematical Statistics 15, 1944) without its random start. Earnings are whole billionths, so
+    that ten times a tenth is one.
     """
 
     earned: int = field(init=False, default=0)
@@ -52,7 +52,7 @@ class Periodic:
     def passed(self, event: Arriving, draw: Draw) -> None:
         if draw.is_chosen:
             self.earned -= _WHOLE
-        # What could not be spent is not saved up: labels in a row are not periodic.
+        # Labels that could not be spent are not saved up: several in a row are not periodic.
         self.earned = min(self.earned, _WHOLE)
 
 
@@ -62,10 +62,10 @@ class SelectiveSampling:
 
     Cesa-Bianchi, Gentile, Zaniboni, "Worst-case analysis of selective sampling for linear
     classification", Journal of Machine Learning Research 7, 2006: the perceptron that asks with
-    b / (b + |margin|). The margin there is
-    that of a linear classifier; here it is by how much the likeliest class is ahead of the next
-    one, for any number of classes and any model. `scale` is b there, whose place the rate takes at
-    0. Nothing is asked while as many of the latest events were asked as the rate allows.
+    b / (b + |margin|). The margin there is that of a linear classifier; here it is by how much the
+    likeliest class is ahead of the next one, for any number of classes and any model. `scale` is
+    the paper's b; at 0 the rate is used instead. Nothing is asked while as many of the latest
+    events were asked as the rate allows.
     """
 
     scale: float = option(0.0, 0.0, 100.0, "The number b; 0: the rate.")
@@ -87,16 +87,16 @@ class SelectiveSampling:
 
 @dataclass
 class ImportanceWeighted:
-    """Ask the likelier, the further the members of the model are apart.
+    """Ask with a probability that rises with the disagreement of the model's members.
 
         p = p_min + (1 - p_min) max over y, i, j of L(h_i, y) - L(h_j, y)
 
-    Beygelzimer, Dasgupta, Langford, "Importance weighted active learning", ICML 2009: what is
-    called IWAL(loss-weighting) there, with the members of the model as its set of hypotheses, as in
-    IWAL(bootstrap). The loss is 1 less the probability of the class y, so that p
-    is how far two members are apart about any class, and is p_min where all agree. The
-    weight 1 / propensity that goes with it is known of every request. Nothing is asked while
-    as many of the latest events were asked as the rate allows.
+    Beygelzimer, Dasgupta, Langford, "Importance weighted active learning", ICML 2009: the paper's
+    IWAL(loss-weighting), with the members of the model as the set of hypotheses, as in
+    IWAL(bootstrap). The loss is 1 less the probability of the class y, so that p rises with the
+    largest difference of two members about any class, and is p_min where all agree. The weight
+    1 / propensity that belongs to it is known for every request. Nothing is asked while as many of
+    the latest events were asked as the rate allows.
     """
 
     least: float = option(0.0, 0.0, 1.0, "The probability p_min of events that all agree on.")

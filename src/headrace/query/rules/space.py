@@ -1,4 +1,4 @@
-"""How far two events of a stream are apart, and where the stream is dense."""
+"""Distances between events of a stream, and the density around them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ OF_DISTANCE = (
 
 @dataclass
 class Space:
-    """Distances between events, as they come.
+    """Distances between events, scaled by the events so far.
 
-    A number is measured in the deviation of those so far, unless `is_scaled` is false; a missing
-    one stands at their mean. Two categories that differ are 1 apart, a missing one is a category of
-    its own. A feature that came later was missing before.
+    A number is divided by the standard deviation of those so far, unless `is_scaled` is false; a
+    missing one counts as their mean. Two categories that differ are 1 apart; a missing one is a
+    category of its own. Events from before a feature was first seen lack its value.
 
     >>> space, no = Space(is_scaled=True), np.array([False])
     >>> for x in (1.0, 5.0): space.take(np.array([x]), no)
@@ -35,7 +35,7 @@ class Space:
     moment: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def take(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> None:
-        """Count an event in mean and deviation (Welford, Technometrics 4 (3), 1962)."""
+        """Update mean and deviation with an event (Welford, Technometrics 4 (3), 1962)."""
         x, lacking_n = bounded(x), len(x) - len(self.n)
         if lacking_n > 0:
             zeros = np.zeros(lacking_n)
@@ -51,9 +51,9 @@ class Space:
     def squares(
         self, points: NDArray[np.float64], x: NDArray[np.float64], is_category: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
-        """The squared distance of each of these points, shape (m, d), to x; shape (m,)."""
-        there = np.where(np.isnan(points), self.mean, bounded(points))
-        gap = there - np.where(np.isnan(x), self.mean, bounded(x))
+        """Return the squared distances of these points, shape (m, d), to x; shape (m,)."""
+        known = np.where(np.isnan(points), self.mean, bounded(points))
+        gap = known - np.where(np.isnan(x), self.mean, bounded(x))
         if self.is_scaled:
             deviation = np.sqrt(self.moment / np.maximum(self.n, 1.0))
             gap = gap / np.where(deviation > 0.0, deviation, 1.0)
@@ -64,7 +64,7 @@ class Space:
 
 
 def stacked(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """These points with x below them; a feature that came later is missing in those before."""
+    """Append the row x to the points; features that the points lack become missing values."""
     lacking_n = len(x) - points.shape[1]
     if lacking_n:
         points = np.pad(points, ((0, 0), (0, lacking_n)), constant_values=np.nan)
@@ -73,11 +73,11 @@ def stacked(points: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.f
 
 @dataclass
 class Neighbours:
-    """A window of events, and how far each was from the nearest event that came after it.
+    """A window of events, and the distance of each to its nearest neighbour so far.
 
-    The *local density factor* of an event is of how many in the window it is the new nearest
-    neighbour (Ienco, Zliobaite, Pfahringer, "High density-focused uncertainty sampling for active
-    learning over evolving stream data", BigMine 2014).
+    The *local density factor* of an event is the number of events in the window whose new nearest
+    neighbour it is (Ienco, Zliobaite, Pfahringer, "High density-focused uncertainty sampling for
+    active learning over evolving stream data", BigMine 2014).
     """
 
     space: Space
@@ -85,7 +85,7 @@ class Neighbours:
     nearest: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     def meet(self, x: NDArray[np.float64], is_category: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """Those in the window that have x for their new nearest neighbour; then x is the last."""
+        """Append x to the window; return the rows of those whose new nearest neighbour it is."""
         self.space.take(x, is_category)
         n = len(self.points)
         if n == 0:

@@ -1,10 +1,10 @@
-"""Doubt against a threshold: the strategies of Zliobaite and others.
+"""Rules that compare the doubt with a threshold: the strategies of Zliobaite and others.
 
 Zliobaite, Bifet, Pfahringer, Holmes, "Active learning with drifting streaming data", IEEE
-Transactions on Neural Networks and Learning Systems 25 (1), 2014. Confidence
-is 1 - doubt: with `query.strategy` least_confidence it is the probability of the likeliest class,
-as there. Nothing is asked while as many of the latest events were asked as the rate allows
-(`Spent`), and no threshold moves then.
+Transactions on Neural Networks and Learning Systems 25 (1), 2014. Confidence is 1 - doubt: with
+`query.strategy` least_confidence it is the probability of the likeliest class, as in the paper.
+While as many of the latest events were asked as the rate allows (`Spent`), nothing is asked and no
+threshold moves.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar
 from .rule import Arriving, Draw, Spent, option
 
 THRESHOLD_LEAST, THRESHOLD_MOST = 1e-6, 1e6
-"""A threshold that is moved stays within these: from 0 it would never come back."""
+"""The bounds of a moving threshold: from 0, multiplied, it would never come back."""
 
 _WINDOW = "Events over which what is spent is estimated."
 _STEP = "By which part the threshold falls when an event is asked and rises when none is."
@@ -52,7 +52,7 @@ class FixedUncertainty:
 
 
 class MovingThreshold:
-    """What the rules share whose threshold of confidence follows the spending."""
+    """The common part of rules whose threshold of confidence follows the spending."""
 
     step: float
     window: int
@@ -98,12 +98,12 @@ class VariableUncertainty(MovingThreshold):
 
 @dataclass
 class RandomisedVariableUncertainty(MovingThreshold):
-    """`variable_uncertainty` with a threshold that is multiplied by chance for each event.
+    """`variable_uncertainty` with a threshold that is multiplied by a random factor per event.
 
     The uncertainty strategy with randomisation of Zliobaite et al. 2014: confidence < theta eta
-    with eta normal, of mean 1 and deviation `delta`. Nothing is drawn for eta: the probability of
-    that is 1 - Phi((confidence / theta - 1) / delta), which is known, and events of any confidence
-    have some of it.
+    with eta normal, of mean 1 and standard deviation `delta`. No eta is drawn: the probability of
+    that inequality is 1 - Phi((confidence / theta - 1) / delta), which is above 0 for events of any
+    confidence.
     """
 
     delta: float = option(1.0, 1e-3, 10.0, "The deviation of the factor eta.")
@@ -123,10 +123,10 @@ class Split(MovingThreshold):
     """A part of the events is asked by lot, the others by `variable_uncertainty`.
 
     The split strategy of Zliobaite et al. 2014: with probability `share` the event is asked with
-    probability b, the rate, and else where its confidence is below theta, which only the latter
-    move. So an event that the threshold passes over still has the chance share b. (The second
-    classifier there, which learns the lot alone to detect change, is no part of this: what is drawn
-    by lot judges drift here anyway.)
+    probability b, the rate; else it is asked where its confidence is below theta, and only then
+    theta moves. So an event that the threshold passes over still has the chance share b. (The
+    paper's second classifier, which learns only labels drawn by lot to detect change, is left out:
+    here events drawn by lot judge drift anyway.)
     """
 
     share: float = option(0.1, 0.0, 1.0, "Part of the events that is asked by lot.")
@@ -153,13 +153,15 @@ class Split(MovingThreshold):
 
 
 def moved(theta: float, step: float, is_asked: bool) -> float:
-    """The threshold after an event that could have been asked."""
+    """Return the threshold after an event that could have been asked."""
     theta *= 1.0 - step if is_asked else 1.0 + step
     return min(THRESHOLD_MOST, max(THRESHOLD_LEAST, theta))
 
 
 def chance_below(confidence: float, theta: float, delta: float) -> float:
-    """The probability that a confidence is below theta times a normal factor of mean 1.
+    """Return the probability that a confidence is below theta times a normal factor of mean 1.
+
+    `delta` is the standard deviation of the factor.
 
     >>> chance_below(0.5, 0.5, 1.0)
     0.5

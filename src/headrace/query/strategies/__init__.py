@@ -1,11 +1,11 @@
 """Query strategies by name. A strategy is a callable `(Pool, Chance) -> utilities`, nothing else.
 
-Utilities are finite float64, one a candidate, higher is better; only their order counts. A strategy
-draws luck from the `Chance` it is given. `needs`, an attribute it may have, names what it reads of
-a pool beside the candidates, out of `pool.PARTS`. It may keep state; `state` says what it is told
-for that. Yours: pass the callable, or name it `module:function`, or register it under the entry
-point group `headrace.strategies`; `headrace.testing.check_strategy` tells whether it keeps the
-rules.
+Utilities are finite float64, one per candidate, higher is better; only their order counts. A
+strategy draws its luck from the `Chance` argument. An optional attribute `needs` names what the
+strategy reads of a pool beside the candidates, out of `pool.PARTS`. It may keep state; see `state`
+for the notifications that it gets. To use a strategy of your own, pass the callable, or name it
+`module:function`, or register it under the entry point group `headrace.strategies`;
+`headrace.testing.check_strategy` checks that it keeps the rules.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ STRATEGIES |= {
     "variance_reduction": VarianceReduction(),
     "mcpal": McPal(),
 }
-# These are made of those.
+# These combine the ones above.
 STRATEGIES |= {
     "ranked_batch": RankedBatch(),
     "weighted_sum": WeightedSum(),
@@ -123,7 +123,7 @@ STRATEGIES |= {
 }
 
 BY_ROW: tuple[Strategy, ...] = tuple(STRATEGIES[name] for name in STRATEGIES_BY_ROW)
-"""Those that look at each candidate alone, and give the same bits in any pool."""
+"""Strategies that look at each candidate alone, and return the same bits in any pool."""
 
 
 _TRIED_N = 16
@@ -132,7 +132,7 @@ _TRIED_N = 16
 def resolve(
     strategy: str | Strategy, options: Mapping[str, Any] | None = None
 ) -> tuple[str, Strategy]:
-    """The name and the callable of a strategy: a known name, `module:function`, an entry point.
+    """Return name and callable of a strategy: a known name, `module:function`, an entry point.
 
     `options` are for a name; a callable has its own. Raises `BadSettings` with every fault.
 
@@ -145,9 +145,9 @@ def resolve(
     >>> resolve("prob_cover", {"reach": 1.0})
     ('prob_cover', ProbCover(reach=1.0))
     """
-    name, found = _resolve(strategy, options or {})
-    check_needs(found, name)
-    return name, found
+    name, resolved = _resolve(strategy, options or {})
+    check_needs(resolved, name)
+    return name, resolved
 
 
 def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str, Strategy]:
@@ -170,21 +170,21 @@ def _resolve(strategy: str | Strategy, options: Mapping[str, Any]) -> tuple[str,
 def _import_strategy(path: str) -> Strategy:
     module_name, _, name = path.partition(":")
     try:
-        found: Strategy = getattr(importlib.import_module(module_name), name)
+        strategy: Strategy = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadSettings(f"query.strategy is {path!r}; it can't be imported: {error}") from error
-    if not callable(found):
+    if not callable(strategy):
         raise BadSettings(f"query.strategy is {path!r}; that is not callable")
-    return found
+    return strategy
 
 
 def utilities_by_row(
     strategy: Strategy, name: str, pool: Pool, chance: Chance
 ) -> NDArray[np.float64]:
-    """The utilities of candidates that are looked at one by one, as on arrival; shape (n,).
+    """Return the utilities of candidates that are looked at one by one, as on arrival; shape (n,).
 
-    A strategy of the user's is called once a candidate, with a pool of that one: then what it gives
-    can't depend on which others came in the same batch.
+    A user's strategy is called once per candidate, with a pool of that one: so its utilities can't
+    depend on which other events came in the same batch.
     """
     if strategy in BY_ROW:
         return utilities_of(strategy, name, pool, chance)
@@ -193,9 +193,9 @@ def utilities_by_row(
 
 
 def faults_by_row(strategy: Strategy, name: str, chance: Chance) -> list[str]:
-    """Why a strategy can't be used on arrival; empty if nothing speaks against it.
+    """Return why a strategy can't be used on arrival; empty if it can.
 
-    It is tried on candidates made up for that; one that can't be tried on those is believed.
+    It is tried on made-up candidates; a strategy that raises on those is trusted.
     """
     if strategy in BY_ROW:
         return []

@@ -1,7 +1,7 @@
-"""Candidates whose label would change the model, or its errors, most: before the label is known.
+"""Candidates whose label is expected to change the model, or its errors, most.
 
-The model is not asked to learn anything. What a label would do is worked out for a model that is
-linear in the features, or for a Gaussian field over them, from the probabilities that the pool has.
+The model itself learns nothing for that. The effect of a label is computed from the probabilities
+of the pool, for a model that is linear in the features, or for a Gaussian field over them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .diversity import median_distance
 from .order import Floats, in_order, points_of
 
 SAMPLE_N = 200
-"""Candidates over which an expected error or variance is taken: a hashed sample."""
+"""An expected error or variance is computed over a hashed sample of this many candidates."""
 
 NOISE = 0.1
-"""Variance of a label around what a Gaussian field says, as a share of the field's own."""
+"""The variance of a label around the Gaussian field, as a share of the field's own variance."""
 
 
 @dataclass(frozen=True)
 class ExpectedGradientLength:
-    """The mean length of the gradient that the label would give, over the labels it may have.
+    """The expected length of the gradient that the label would cause, over all possible labels.
 
     Settles, Craven, Ray, "Multiple-instance active learning", NeurIPS 2008, eq. 5, in closed form
     for softmax regression: sum over y of p_y ||p - e_y|| times ||(x, 1)||, x the scaled features.
@@ -47,12 +47,12 @@ class ExpectedGradientLength:
 
 @dataclass(frozen=True)
 class VarianceReduction:
-    """How much of a logistic model's variance over the candidates the label would take away.
+    """By how much the label would lower a logistic model's variance over the candidates.
 
     A-optimality (Schein and Ungar, "Active learning for logistic regression: an evaluation",
-    Machine Learning 68, 2007, section 3.1): with the Fisher information F of what was asked, the
-    candidate c that most lowers the sum over a sample s of s' F^-1 s, by one rank-one update each.
-    Weights are p (1 - p) of the likeliest class; `ridge` is the prior's precision.
+    Machine Learning 68, 2007, section 3.1): with the Fisher information F of the events asked
+    before, by how much a candidate lowers the sum of s' F^-1 s over a sample of candidates s, by a
+    rank-one update. Weights are p (1 - p) of the likeliest class; `ridge` is the prior's precision.
     """
 
     ridge: float = 1.0
@@ -83,12 +83,13 @@ class VarianceReduction:
 
 @dataclass(frozen=True)
 class ExpectedErrorReduction:
-    """How much lower the expected error over the candidates would be with the label.
+    """By how much the label would lower the expected error over the candidates.
 
     Zhu, Lafferty, Ghahramani, "Combining active learning and semi-supervised learning using
     Gaussian fields and harmonic functions", ICML 2003 workshop, eq. 4 and 5: a Gaussian field over
-    the features with the model's probabilities as its mean, given what was asked; a label y moves
-    all others by their covariance, and the error left is the mean of 1 - max p over a sample.
+    the features with the model's probabilities as its mean, conditioned on the events asked before.
+    A label y changes all others by their covariance; the remaining error is the mean of 1 - max p
+    over a sample.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
@@ -112,16 +113,16 @@ class ExpectedErrorReduction:
             own -= (to_asked * solved.T).sum(axis=1)
         gain = between / (np.maximum(own, 0.0) + NOISE)[:, None]
         p, of_sample = pool.probabilities, pool.probabilities[sample]
-        left = np.zeros(n)
+        expected_error = np.zeros(n)
         for y in range(k):
             moved = -p.copy()
             moved[:, y] += 1.0
             best = np.full(between.shape, -np.inf)
             for j in range(k):
                 np.maximum(best, of_sample[:, j] + gain * moved[:, j : j + 1], out=best)
-            left += p[:, y] * (1.0 - np.clip(best, 0.0, 1.0)).mean(axis=1)
-        now = float((1.0 - of_sample.max(axis=1)).mean())
-        return np.asarray(now - left)
+            expected_error += p[:, y] * (1.0 - np.clip(best, 0.0, 1.0)).mean(axis=1)
+        present_error = float((1.0 - of_sample.max(axis=1)).mean())
+        return np.asarray(present_error - expected_error)
 
 
 def _sample_rows(pool: Pool, chance: Chance) -> np.ndarray[tuple[int], np.dtype[np.intp]]:

@@ -1,6 +1,6 @@
-"""Strategies made of others: a sum, one after the other, or doubt against likeness as labels come.
+"""Strategies made of others: a sum, one after the other, doubt against likeness, or per cost.
 
-The others are given by name, with their settings as they stand, or as callables.
+The other strategies are given by name, with default options, or as callables.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ SHORTLIST_MAX = 1_000
 
 @dataclass(frozen=True)
 class RankedBatch:
-    """Next the candidate that is unsure, and unlike all that was asked before or chosen already.
+    """The next choice is in doubt, and unlike all events asked before or chosen already.
 
     Cardoso, Silva, Canuto, Moro, Gonçalves, "Ranked batch-mode active learning", Information
-    Sciences 379, 2017, eq. 1: a (1 - similarity) + (1 - a) unsure, with a the share of what has no
-    label yet, so that doubt counts for more as labels come. Similarity is Gaussian, its width the
-    median distance. `by` names the strategy that says how unsure, from 0 to 1.
+    Sciences 379, 2017, eq. 1: a (1 - similarity) + (1 - a) unsure, with a the share of events that
+    have no label yet, so that doubt counts for more as labels come. Similarity is Gaussian, its
+    width the median distance. `by` names the strategy of doubt, whose utilities are scaled to 0
+    to 1.
     """
 
     by: str | Strategy = "margin"
@@ -47,7 +48,7 @@ class RankedBatch:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return ("asked", *needs_of(strategy_named(self.by)))
 
     @in_order
@@ -55,20 +56,20 @@ class RankedBatch:
         """Utilities, shape (n,)."""
         points, asked = points_of(pool, chance)
         width = 2.0 * median_distance(points)
-        unsure = _from_0_to_1(strategy_named(self.by)(pool, chance))
+        unsure = _scale_to_unit(strategy_named(self.by)(pool, chance))
         n, nearest = len(pool), np.zeros(len(pool))
         if len(asked):
             nearest = np.exp(-squared_distances(points, asked).min(axis=1) / width)
         chosen, first = list[int](), unsure
         for number in range(chosen_n(pool)):
-            left_n = n - number
-            share = left_n / (left_n + len(asked) + number)
+            unlabelled_n = n - number
+            share = unlabelled_n / (unlabelled_n + len(asked) + number)
             score = share * (1.0 - nearest) + (1.0 - share) * unsure
             first = score if number == 0 else first
             score[chosen] = -1.0
-            found = int(score.argmax())
-            chosen.append(found)
-            apart = distances_to(points, found)
+            candidate = int(score.argmax())
+            chosen.append(candidate)
+            apart = distances_to(points, candidate)
             nearest = np.maximum(nearest, np.exp(-apart / width))
         return by_place(n, chosen, first)
 
@@ -91,7 +92,7 @@ class WeightedSum:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return tuple(need for name in self.of for need in needs_of(strategy_named(name)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
@@ -104,9 +105,9 @@ class WeightedSum:
 
 @dataclass(frozen=True)
 class TwoStage:
-    """One strategy makes a shortlist, another orders it.
+    """The strategy `first` makes a shortlist, and `then` orders it.
 
-    `per_label` candidates are shortlisted for each label that is wanted, `SHORTLIST_MAX` at most.
+    `per_label` candidates are shortlisted for each label wanted, at most 1,000 in all.
     """
 
     first: str | Strategy = "margin"
@@ -123,7 +124,7 @@ class TwoStage:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return (*needs_of(strategy_named(self.first)), *needs_of(strategy_named(self.then)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
@@ -140,12 +141,12 @@ class TwoStage:
 
 @dataclass(frozen=True)
 class PerCost:
-    """What another strategy thinks of a candidate, by what its label is expected to cost.
+    """The utility by another strategy, divided by the expected cost of the label.
 
     Return on investment (Haertel, Seppi, Ringger, Carroll, "Return on investment for active
-    learning", NIPS workshop on cost-sensitive learning, 2008): utility over cost. The costs are by
-    `price_by_class` and `price_doubt` of `query.budget`; where labels have no price all are alike.
-    `by` names the strategy; what it finds below 0 counts as 0.
+    learning", NIPS workshop on cost-sensitive learning, 2008). The costs follow from
+    `price_by_class` and `price_doubt` of `query.budget`; where labels have no price all are equal.
+    `by` names the strategy; its utilities below 0 count as 0.
     """
 
     by: str | Strategy = "margin"
@@ -155,7 +156,7 @@ class PerCost:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return ("costs", *needs_of(strategy_named(self.by)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
@@ -164,6 +165,6 @@ class PerCost:
         return np.asarray(utilities if pool.costs is None else utilities / pool.costs)
 
 
-def _from_0_to_1(utilities: Any) -> Floats:
+def _scale_to_unit(utilities: Any) -> Floats:
     low, high = float(utilities.min(initial=0.0)), float(utilities.max(initial=0.0))
     return np.asarray((utilities - low) / (high - low) if high > low else np.zeros(len(utilities)))

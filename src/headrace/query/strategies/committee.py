@@ -1,7 +1,7 @@
-"""How far the members of a model disagree about one candidate; all read `pool.members`.
+"""How far the members of a model disagree about one candidate; all strategies read `pool.members`.
 
-Members are those of a committee or of one of river's ensembles. Where a pool has none, its
-probabilities stand for a single member, which agrees with itself: all candidates are then alike.
+The members are those of a committee or of one of river's ensembles. A pool without members counts
+as one with a single member, which agrees with itself: then no candidate has any disagreement.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def _members(pool: Pool) -> NDArray[np.float64]:
 
 
 def _entropy_of(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Nothing, where there is no doubt, and not minus nothing.
+    # Adding 0.0 turns -0.0 into 0.0.
     return entropies(p) + 0.0
 
 
 def _count_votes(pool: Pool) -> NDArray[np.float64]:
-    """The share of members whose likeliest class is each, shape (n, k); a tie is shared."""
+    """Return the share of members that vote for each class, shape (n, k); a tie is split."""
     members = _members(pool)
     if members.shape[2] == 0:
         return np.zeros((len(pool), 0))
@@ -47,8 +47,8 @@ def vote_entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 
 
 def variation_ratio(pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """The share of members who do not vote with most (Freeman, "Elementary applied statistics",
-    1965; for active learning Gal, Islam, Ghahramani, ICML 2017, section 4)."""
+    """The share of members that do not vote for the most frequent class (Freeman, "Elementary
+    applied statistics", 1965; for active learning Gal, Islam, Ghahramani, ICML 2017, section 4)."""
     votes = _count_votes(pool)
     return 1.0 - votes.max(axis=1) if votes.shape[1] else np.zeros(len(pool))
 

@@ -1,4 +1,4 @@
-"""Candidates that speak for many others: where the events are dense."""
+"""Candidates that represent many others, because events are dense around them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .order import Floats, by_place, chosen_n, in_order, points_of
 from .uncertainty import entropy, margin
 
 NEIGHBOURS_N = 20
-"""Neighbours by which a candidate is typical, as in the papers."""
+"""The number of nearest neighbours that density is measured by, as in the papers."""
 
 NEIGHBOURS_MAX = 1_000
 
@@ -47,14 +47,14 @@ class InformationDensity:
 
 @dataclass(frozen=True)
 class ReservoirDensity:
-    """The entropy, times how near the nearest events of the stream are, to the power of `beta`.
+    """The entropy, times the similarity to the nearest events of the stream to the power `beta`.
 
     SUD (Zhu, Wang, Yao, Tsou, "Active learning with sampling by uncertainty and density for word
     sense disambiguation and text classification", Coling 2008): entropy times the mean similarity
-    to the `neighbours_n` nearest, which are looked for in the reservoir, a sample of all events,
-    not among the candidates of this round alone: an event that is like nothing in the stream is an
-    outlier, however unsure. Similarity is Gaussian, not a cosine; its width is the median distance
-    of candidates. Where there is no reservoir yet it is the entropy.
+    to the `neighbours_n` nearest events. These are searched in the reservoir, a sample of all
+    events, not among the candidates of this round alone: an event that is like nothing in the
+    stream is an outlier, however unsure the model is. Similarity is Gaussian, not a cosine; its
+    width is the median distance of candidates. While there is no reservoir it is the entropy alone.
     """
 
     neighbours_n: int = NEIGHBOURS_N
@@ -89,12 +89,13 @@ class ReservoirDensity:
 
 @dataclass(frozen=True)
 class Typicality:
-    """The most typical candidate of each cluster in which least was asked.
+    """The most typical candidate of each of the clusters with the fewest asked events.
 
     Hacohen, Dekel, Weinshall, "Active learning on a budget: opposite strategies suit high and low
-    budgets", ICML 2022, algorithm 1 (TypiClust), over the features: candidates and what was asked
-    before are clustered into as many groups as were asked or are wanted; typical is who is near to
-    its 20 nearest neighbours. For the very first labels, when doubt means nothing.
+    budgets", ICML 2022, algorithm 1 (TypiClust), over the features: candidates and events asked
+    before are clustered into as many groups as events were asked and labels are wanted; a candidate
+    is typical if its 20 nearest neighbours are near. For the very first labels, when doubt means
+    nothing.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
@@ -115,13 +116,13 @@ class Typicality:
             typical = 1.0 / (np.sqrt(nearest).sum(axis=1) / neighbours_n + 1e-9)
         if cluster is None:
             return by_place(n, [], typical)
-        mine, theirs = cluster[:n], cluster[n:]
-        asked_n = np.bincount(theirs, minlength=len(starts))
-        size = np.bincount(mine, minlength=len(starts))
+        clusters, asked_clusters = cluster[:n], cluster[n:]
+        asked_n = np.bincount(asked_clusters, minlength=len(starts))
+        size = np.bincount(clusters, minlength=len(starts))
         chosen = list[int]()
-        # Where least was asked, and of those the largest.
+        # Clusters with the fewest asked events first, of equal ones the largest.
         for number in np.lexsort((-size, asked_n)).tolist():
-            here = np.flatnonzero(mine == number)
-            if len(here) and len(chosen) < wanted_n:
-                chosen.append(int(here[typical[here].argmax()]))
+            members = np.flatnonzero(clusters == number)
+            if len(members) and len(chosen) < wanted_n:
+                chosen.append(int(members[typical[members].argmax()]))
         return by_place(n, chosen, typical)

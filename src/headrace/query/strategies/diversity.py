@@ -1,6 +1,6 @@
-"""Choices that cover the space of features: as far apart, as central, or as unlike as can be.
+"""Choices that cover the space of features: candidates far apart, central, or unlike each other.
 
-Each is a greedy order of as many candidates as are wanted; see `order` for what they share.
+Each strategy puts as many candidates as are wanted in a greedy order; see `order`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ from .order import (
 from .uncertainty import margin
 
 KMEANS_ROUNDS_N = 20
-"""Rounds of Lloyd's algorithm at most."""
+"""The most rounds of Lloyd's algorithm."""
 
 
 @dataclass(frozen=True)
 class KCenter:
-    """Next the candidate farthest from all that was asked before or chosen already.
+    """The next choice is the candidate farthest from all events asked before or chosen already.
 
     Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach",
-    ICLR 2018, algorithm 1 (the greedy 2-approximation of Gonzalez, 1985), over the features. Where
-    nothing was asked before it begins nearest to the mean. Costs wanted_n * n distances.
+    ICLR 2018, algorithm 1 (the greedy 2-approximation of Gonzalez, 1985), over the features. If
+    no event was asked before, the first choice is the one nearest to the mean. Costs wanted_n * n
+    distances.
     """
 
     needs: ClassVar[tuple[str, ...]] = ("asked",)
@@ -47,7 +48,7 @@ class KCenter:
         if len(asked):
             nearest = squared_distances(points, asked).min(axis=1)
         else:
-            # Nothing is near anything yet: the middle is where to begin.
+            # No event was asked before: begin with the candidate nearest to the mean.
             nearest = -(points * points).sum(axis=1)
         first, chosen = nearest.copy(), list[int]()
         has_begun = bool(len(asked))
@@ -63,11 +64,11 @@ class KCenter:
 
 @dataclass(frozen=True)
 class KMeans:
-    """The candidates nearest to the centres of as many clusters as are wanted.
+    """The candidates nearest to the centres of clusters, one cluster for each label wanted.
 
     Lloyd's algorithm from a k-means++ start whose luck is hashed (Arthur and Vassilvitskii, SODA
     2007); for active learning Zhdanov, "Diverse mini-batch active learning", arXiv 1901.05954,
-    algorithm 1: with `weighted` the candidates weigh as much as their margin says they are unsure.
+    algorithm 1: with `weighted` the utility of `margin` is the weight of a candidate.
     """
 
     weighted: bool = True
@@ -94,7 +95,7 @@ class KMeans:
                 break
         distances = squared_distances(points, centres)
         chosen: list[int] = []
-        # The largest clusters first: with less to spend than expected they matter most.
+        # The largest clusters first: if fewer labels are asked than wanted, they matter most.
         sizes = np.bincount(distances.argmin(axis=1), weights=weights, minlength=len(centres))
         for number in np.argsort(-sizes, kind="stable").tolist():
             alone = distances[:, number].copy()
@@ -104,31 +105,32 @@ class KMeans:
 
 
 def plus_plus(points: Floats, weights: Floats, k: int, chance: Chance) -> NDArray[np.intp]:
-    """k starts, each drawn by weight times squared distance to those before; k-means++.
+    """Return the rows of k starts of k-means++, fewer if there are fewer distinct points.
 
-    The luck is hashed from the number of the draw. Fewer where the points are fewer than k.
+    Each is drawn in proportion to its weight times the squared distance to the nearest start
+    before. `points` have shape (n, d), `weights` (n,). The luck is hashed from the draw's number.
     """
     chosen = list[int]()
     nearest = np.ones(len(points))
     for number in range(k):
-        found = draw_by_mass(weights * nearest, chance.uniform("k-means++", str(number)))
-        if found is None:
+        start = draw_by_mass(weights * nearest, chance.uniform("k-means++", str(number)))
+        if start is None:
             break
-        apart = distances_to(points, found)
+        apart = distances_to(points, start)
         nearest = np.minimum(nearest, apart) if chosen else apart
-        chosen.append(found)
+        chosen.append(start)
         nearest[chosen] = 0.0
     return np.array(chosen, dtype=np.intp)
 
 
 @dataclass(frozen=True)
 class Badge:
-    """k-means++ over the gradients that each candidate would give with its likeliest label.
+    """k-means++ over the gradients that the candidates would cause with their likeliest labels.
 
     Ash, Zhang, Krishnamurthy, Langford, Agarwal, "Deep batch active learning by diverse, uncertain
     gradient lower bounds", ICLR 2020, algorithm 1. The model's last layer is taken to be linear in
-    the features: the gradient is (p - e) x', with e the likeliest class and x' the point with a 1.
-    Its squared distances are computed without writing the gradients down.
+    the features: the gradient is (p - e) x', with e the likeliest class as a unit vector and x' the
+    features with a 1 appended. Squared distances are computed without forming the gradients.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -149,18 +151,18 @@ class Badge:
             drawn = draw_by_mass(nearest, chance.uniform("badge", str(number)))
             if drawn is None:
                 break
-            found = drawn if chosen else int(size.argmax())
-            both = (error @ error[found]) * (lifted @ lifted[found])
-            apart = np.maximum(size + size[found] - 2.0 * both, 0.0)
+            candidate = drawn if chosen else int(size.argmax())
+            both = (error @ error[candidate]) * (lifted @ lifted[candidate])
+            apart = np.maximum(size + size[candidate] - 2.0 * both, 0.0)
             nearest = np.minimum(nearest, apart) if chosen else apart
-            chosen.append(found)
+            chosen.append(candidate)
             nearest[chosen] = 0.0
         return by_place(n, chosen, size)
 
 
 @dataclass(frozen=True)
 class Dpp:
-    """The set that is likeliest under a determinantal point process, greedily.
+    """The set of candidates that is likeliest under a determinantal point process, found greedily.
 
     Chen, Zhang, Zhou, "Fast greedy MAP inference for determinantal point process to improve
     recommendation diversity", NeurIPS 2018, algorithm 1: L = q q' S, with q the margin to the power
@@ -187,22 +189,22 @@ class Dpp:
         chosen = list[int]()
         for _ in range(chosen_n(pool)):
             gain[chosen] = -1.0
-            found = int(gain.argmax())
-            if gain[found] <= 1e-12:
+            candidate = int(gain.argmax())
+            if gain[candidate] <= 1e-12:
                 break
-            apart = distances_to(points, found)
-            alike = q * q[found] * np.exp(-apart / (2.0 * width))
-            row = (alike - rows[:, found] @ rows) / np.sqrt(gain[found])
+            apart = distances_to(points, candidate)
+            alike = q * q[candidate] * np.exp(-apart / (2.0 * width))
+            row = (alike - rows[:, candidate] @ rows) / np.sqrt(gain[candidate])
             rows = np.vstack([rows, row])
             gain = gain - row * row
-            chosen.append(found)
+            chosen.append(candidate)
         return by_place(n, chosen, unsure)
 
 
 def median_distance(points: Floats) -> float:
-    """The median of the squared distances of neighbours in the order given; at least 1e-12.
+    """Return the median squared distance of successive points, shape (n, d); at least 1e-12.
 
-    n - 1 pairs that nobody chose say what all pairs would, and cost n.
+    In the order of keys, which is random, these n - 1 pairs are a sample of all pairs, and cost n.
     """
     if len(points) < 2:
         return 1.0
@@ -212,11 +214,11 @@ def median_distance(points: Floats) -> float:
 
 @dataclass(frozen=True)
 class ProbCover:
-    """Next the candidate within whose reach most are not covered yet.
+    """The next choice is the candidate with the most uncovered candidates within its reach.
 
     Yehuda, Dekel, Hacohen, Weinshall, "Active learning through a covering lens", NeurIPS 2022,
     algorithm 1, over the features. `reach` is the radius, as a share of the median distance of two
-    candidates. What was asked before covers already.
+    candidates. Events asked before cover their surroundings from the start.
     """
 
     reach: float = 0.5
@@ -240,10 +242,10 @@ class ProbCover:
         chosen, gain = list[int](), first.copy()
         for _ in range(chosen_n(pool)):
             gain[chosen] = -1.0
-            found = int(gain.argmax())
-            if gain[found] <= 0.0:
+            candidate = int(gain.argmax())
+            if gain[candidate] <= 0.0:
                 break
-            chosen.append(found)
-            gain -= is_near[:, is_open & is_near[found]].sum(axis=1)
-            is_open &= ~is_near[found]
+            chosen.append(candidate)
+            gain -= is_near[:, is_open & is_near[candidate]].sum(axis=1)
+            is_open &= ~is_near[candidate]
         return by_place(len(pool), chosen, first)

@@ -1,4 +1,4 @@
-"""Two stages: the most uncertain candidates, then the most spread out among them."""
+"""Two stages: the most uncertain candidates, then the farthest apart among them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strategies by name, and what each reads of a pool beside the candidates."""
+"""The table of strategies by name, their options, and the parts of a pool that they read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .order import Strategy
 from .state import keeps_state
 
 KNOWN: dict[str, Strategy] = {}
-"""Filled by the package; the names of the settings."""
+"""The strategies by the names of the settings; the package fills it."""
 
 
 def strategy_named(strategy: str | Strategy, setting: str = "query.strategy") -> Strategy:
-    """A strategy that is part of another: by name, or a callable. Raises `BadSettings`.
+    """Return a strategy that is part of another, given by name or as a callable.
 
-    One that keeps state is none: nobody would tell it what became of its questions.
+    Raises `BadSettings` if it is unknown or keeps state: it would get no notifications.
     """
     if isinstance(strategy, str):
         if strategy not in KNOWN:
@@ -37,52 +37,52 @@ def strategy_named(strategy: str | Strategy, setting: str = "query.strategy") ->
 
 
 def unknown(name: str, setting: str, also: str = "") -> str:
-    """The fault of a name that is no strategy's: the nearest one, or all there are."""
-    found = difflib.get_close_matches(name, KNOWN, n=1)
-    if found:
-        return f"{setting} is {name!r}; did you mean {found[0]}? docs/STRATEGIES.md has all names"
+    """Return the message about an unknown name: the nearest known one, or all of them."""
+    close = difflib.get_close_matches(name, KNOWN, n=1)
+    if close:
+        return f"{setting} is {name!r}; did you mean {close[0]}? docs/STRATEGIES.md has all names"
     return f"{setting} is {name!r}; known are {', '.join(KNOWN)}{also}"
 
 
 def needs_of(strategy: Any) -> tuple[str, ...]:
-    """Which parts of a pool a strategy reads beside the candidates, out of `pool.PARTS`.
+    """Return which of `pool.PARTS` a strategy reads beside the candidates.
 
-    What it says itself in `needs`. A function that says nothing gets all: what it reads is not
-    known. That of this package are told here.
+    They are those of its attribute `needs`, or for functions of this package of `OF_FUNCTIONS`. A
+    strategy that declares nothing gets all parts.
     """
-    said = declared_needs(strategy)
-    return PARTS if said is None else said
+    declared = declared_needs(strategy)
+    return PARTS if declared is None else declared
 
 
 def check_needs(strategy: Any, name: str) -> None:
-    """Raise `BadSettings` where `needs` names no part of a pool."""
-    said = getattr(strategy, "needs", None)
-    if isinstance(said, str) or not all(need in PARTS for need in said or ()):
+    """Raise `BadSettings` where `needs` is not a tuple of parts of a pool."""
+    needs = getattr(strategy, "needs", None)
+    if isinstance(needs, str) or not all(need in PARTS for need in needs or ()):
         raise BadSettings(
-            f"strategy {name} has needs = {said!r}; must be a tuple of names out of "
+            f"strategy {name} has needs = {needs!r}; must be a tuple of names out of "
             f"{', '.join(PARTS)}"
         )
 
 
 def declared_needs(strategy: Any) -> tuple[str, ...] | None:
-    """The same as far as it is said; None for a function that says nothing."""
-    said = getattr(strategy, "needs", None)
-    if said is None and isinstance(strategy, FunctionType):
-        said = OF_FUNCTIONS.get(strategy)
-    return None if said is None else tuple(dict.fromkeys(said))
+    """Return the parts of a pool that a strategy declares; None if it declares nothing."""
+    needs = getattr(strategy, "needs", None)
+    if needs is None and isinstance(strategy, FunctionType):
+        needs = OF_FUNCTIONS.get(strategy)
+    return None if needs is None else tuple(dict.fromkeys(needs))
 
 
 OF_FUNCTIONS: dict[Any, tuple[str, ...]] = {}
-"""What the functions of this package need; a class says so itself."""
+"""The parts of a pool that functions of this package need; a class has the attribute `needs`."""
 
 
 def with_options(name: str, strategy: Strategy, options: Mapping[str, Any]) -> Strategy:
-    """The strategy with these settings. Raises `BadSettings` with every fault."""
+    """Return the strategy with these options. Raises `BadSettings` with every fault."""
     if not options:
         return strategy
     known: list[str] = []
     if is_dataclass(strategy):
-        known = [one.name for one in fields(strategy) if one.init]
+        known = [option_field.name for option_field in fields(strategy) if option_field.init]
     faults = []
     for option in options:
         if option not in known:

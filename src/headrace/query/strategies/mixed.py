@@ -1,4 +1,4 @@
-"""Strategies that keep state: a bandit over others, and one that takes turns as labels come."""
+"""Strategies that keep state: a bandit over others, and a switch from one to another."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .state import Pick
 
 @runtime_checkable
 class Mixture(Protocol):
-    """A strategy whose draw is a mixture of those of its arms.
+    """A strategy whose draw is a mixture of the draws of its arms.
 
-    Each arm's utilities give probabilities of inclusion, and each sums to as many as are wanted;
-    so does their mean by `shares`, which is the draw.
+    Each arm's utilities lead to probabilities of inclusion, whose sum is the number wanted; so is
+    that of their mean weighted by `shares`, which is the draw.
     """
 
     @property
@@ -30,10 +30,10 @@ class Mixture(Protocol):
         """The share of each arm, shape (a,); they sum to 1."""
 
     def advice(self, pool: Pool, chance: Chance) -> Floats:
-        """The utilities by each arm, shape (a, n)."""
+        """Return the utilities by each arm, shape (a, n)."""
 
     def combined(self, advice: Floats) -> Floats:
-        """One utility a candidate out of the advice, shape (n,)."""
+        """Return one utility per candidate from the advice, shape (n,)."""
 
 
 @dataclass
@@ -51,11 +51,11 @@ class StrategyBandit:
 
         q_i = (1 - g) w_i + g [i is random]
 
-    with g the `random_share`; after `labels_n` labels all begins anew. So in n labels it is in
-    expectation worth at most (1 - g) (ln 2 / eta + eta n (K + 1/g + e late)) less than random
-    alone, for K arms. The questions of a round are late for each other, and count in `late`; the
-    draws of a round are taken to go no more together than if each were made by itself. The bound is
-    on worth, which is surprise, not on accuracy.
+    with g the `random_share`; after `labels_n` labels the gains begin anew. So over n labels the
+    mixture is in expectation worth at most (1 - g) (ln 2 / eta + eta n (K + 1/g + e late)) less
+    than random alone, for K arms. The questions of a round are late for each other, and count in
+    `late`; the bound assumes that the draws of a round are no more correlated than independent
+    ones. It is a bound on worth, which is surprise, not on accuracy.
     """
 
     arms: Sequence[str] = ("margin", "k_center")
@@ -85,7 +85,7 @@ class StrategyBandit:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What the arms read of a pool beside the candidates."""
+        """The parts of a pool that the arms read beside the candidates."""
         return tuple(need for name in self.names for need in needs_of(strategy_named(name)))
 
     @property
@@ -94,13 +94,13 @@ class StrategyBandit:
         return self.credit.shares
 
     def advice(self, pool: Pool, chance: Chance) -> Floats:
-        """The utilities by each arm, shape (a, n)."""
+        """Return the utilities by each arm, shape (a, n)."""
         return np.stack(
             [utilities_of(strategy_named(name), name, pool, chance) for name in self.names]
         )
 
     def combined(self, advice: Floats) -> Floats:
-        """The mean rank of each candidate by the arms, from 0 to 1, shape (n,)."""
+        """Return the mean rank of each candidate over the arms, from 0 to 1, shape (n,)."""
         total = np.zeros(advice.shape[1])
         for share, utilities in zip(self.shares.tolist(), advice, strict=True):
             total = total + share * ranks_of(utilities)
@@ -111,15 +111,15 @@ class StrategyBandit:
         return self.combined(self.advice(pool, chance))
 
     def asked(self, pick: Pick) -> None:
-        """It had this event asked."""
+        """Note that an event was asked because of this strategy."""
         self.credit.asked(pick.key, pick.propensity, pick.by_arm)
 
     def labelled(self, key: int, worth: float) -> None:
-        """A label came; of an event that no arm had asked it is no credit."""
+        """Credit the arms with a label; one that this strategy did not ask for credits none."""
         self.credit.labelled(key, worth)
 
     def unanswered(self, key: int) -> None:
-        """No label will come of this event."""
+        """Note that no label of this event will come."""
         self.credit.unanswered(key)
 
 
@@ -127,8 +127,8 @@ class StrategyBandit:
 class Scheduled:
     """One strategy for the first labels, another from then on.
 
-    What is typical for few labels, what is doubted for many (Hacohen, Dekel, Weinshall, "Active
-    learning on a budget: opposite strategies suit high and low budgets", ICML 2022). With
+    With few labels typical events are best, with many those in doubt (Hacohen, Dekel, Weinshall,
+    "Active learning on a budget: opposite strategies suit high and low budgets", ICML 2022). With
     `after_drift` it begins anew when a drift is found.
     """
 
@@ -150,19 +150,19 @@ class Scheduled:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it reads of a pool beside the candidates."""
+        """The parts of a pool that the strategy reads beside the candidates."""
         return (*needs_of(strategy_named(self.first)), *needs_of(strategy_named(self.then)))
 
     def __call__(self, pool: Pool, chance: Chance) -> Floats:
         """Utilities, shape (n,)."""
-        by = self.first if self.came_n < self.labels_n else self.then
-        return strategy_named(by)(pool, chance)
+        name = self.first if self.came_n < self.labels_n else self.then
+        return strategy_named(name)(pool, chance)
 
     def labelled(self, key: int, worth: float) -> None:
-        """A label came."""
+        """Count a label."""
         self.came_n += 1
 
     def drifted(self) -> None:
-        """The world has changed."""
+        """Begin anew with `first` after a drift, if so set."""
         if self.after_drift:
             self.came_n = 0

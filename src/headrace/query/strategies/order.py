@@ -1,8 +1,8 @@
-"""What strategies that look at many candidates share: an order that nothing decides, and limits.
+"""Helpers of strategies that compare candidates: a fixed order of the pool, and limits.
 
-Sums over candidates depend on their order in the last bit, and a greedy choice on the last bit. So
-these strategies see a pool in the order of its keys, whatever order it came in, and at most
-`CANDIDATES_MAX` of it: those with the smallest luck. The others come last, by chance.
+The last bit of a sum over candidates depends on their order, and a greedy choice on the last bit.
+So these strategies see a pool in the order of its keys, whatever order it came in, and at most
+`CANDIDATES_MAX` candidates: those with the smallest luck. The others come last, by chance.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Floats: TypeAlias = NDArray[np.float64]
 S = TypeVar("S")
 
 CANDIDATES_MAX = 2_000
-"""More candidates than this are not compared with each other; a hashed sample of them is."""
+"""If there are more candidates than this, only a hashed sample of them is compared."""
 
 COLUMNS_MAX = 64
-"""Points of more columns are projected to so many before distances are taken."""
+"""Points of more columns are projected to this many before distances are computed."""
 
 
 def in_order(
     choose: Callable[[S, Pool, Chance], Floats],
 ) -> Callable[[S, Pool, Chance], Floats]:
-    """Let a strategy's `__call__` see the pool by key, and at most `CANDIDATES_MAX` of it."""
+    """Wrap a strategy's `__call__`: it sees the pool by key, at most `CANDIDATES_MAX` of it."""
 
     @wraps(choose)
     def call(self: S, pool: Pool, chance: Chance) -> Floats:
@@ -46,26 +46,26 @@ def in_order(
             luck = chance.uniforms("candidates", pool.keys[by_key])
             order = np.argsort(luck, kind="stable")
             seen = by_key[np.sort(order[:CANDIDATES_MAX])]
-            # Below all that were seen, in the order of their luck.
+            # Candidates not seen come below all others, in the order of their luck.
             utilities[by_key] = -1.0 - luck
-        found = choose(self, pool.take(seen), chance)
-        lowest = float(found.min(initial=0.0))
-        utilities[seen] = found - min(0.0, lowest)
+        of_seen = choose(self, pool.take(seen), chance)
+        lowest = float(of_seen.min(initial=0.0))
+        utilities[seen] = of_seen - min(0.0, lowest)
         return utilities
 
     return call
 
 
 def chosen_n(pool: Pool) -> int:
-    """How many a greedy order has to choose."""
+    """Return how many candidates a greedy order has to choose."""
     return min(len(pool), max(1, pool.wanted_n))
 
 
 def by_place(n: int, chosen: list[int], otherwise: Floats) -> Floats:
-    """Utilities of n candidates of which these were chosen, best first.
+    """Return the utilities of n candidates of which these were chosen, best first.
 
-    From 2 down to above 1 for those, in their order; from 0 to 1 for the rest, by `otherwise`,
-    shape (n,), of which only the order counts.
+    The chosen ones get from 2 down to above 1, in their order; the rest get 0 to 1 by `otherwise`,
+    shape (n,), scaled to that range.
 
     >>> by_place(3, [2], np.array([0.5, 0.1, 9.0])).tolist()
     [1.0, 0.0, 2.0]
@@ -81,14 +81,14 @@ def by_place(n: int, chosen: list[int], otherwise: Floats) -> Floats:
 
 
 def distances_to(points: Floats, place: int) -> Floats:
-    """Squared distances, shape (n,), of points (n, d) to the one at this place."""
+    """Return the squared distances, shape (n,), of points (n, d) to the one at `place`."""
     return squared_distances(points, points[place : place + 1])[:, 0]
 
 
 def draw_by_mass(mass: Floats, luck: float) -> int | None:
-    """The place in which a number from 0 to 1 falls among masses of at least 0, shape (n,).
+    """Return a place drawn in proportion to masses of at least 0, shape (n,).
 
-    None where there is no mass.
+    `luck` is uniform from 0 to 1. None where there is no mass.
 
     >>> draw_by_mass(np.array([1.0, 0.0, 3.0]), 0.5), draw_by_mass(np.zeros(2), 0.5)
     (2, None)
@@ -100,10 +100,10 @@ def draw_by_mass(mass: Floats, luck: float) -> int | None:
 
 
 def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, Floats]:
-    """Both in at most `COLUMNS_MAX` columns, by signs that are hashed from their place.
+    """Return both sets of points projected to at most `COLUMNS_MAX` columns by hashed signs.
 
-    Distances are kept but for a few per cent (Achlioptas, "Database-friendly random projections",
-    JCSS 66, 2003, theorem 1.1).
+    Distances change by a few per cent (Achlioptas, "Database-friendly random projections", JCSS 66,
+    2003, theorem 1.1).
     """
     d = points.shape[1]
     if d <= COLUMNS_MAX:
@@ -114,12 +114,12 @@ def projected(points: Floats, others: Floats, chance: Chance) -> tuple[Floats, F
 
 
 def points_of(pool: Pool, chance: Chance) -> tuple[Floats, Floats]:
-    """Candidates and what was asked before as points, shapes (n, d') and (l, d'), d' limited."""
+    """Return candidates and events asked before as points, (n, d') and (l, d'), with d' limited."""
     return projected(*pool.points_with_asked(), chance)
 
 
 def ranks_of(utilities: Floats) -> Floats:
-    """From 0 for the lowest to 1 for the highest; equals share the mean of their ranks."""
+    """Return ranks from 0 for the lowest to 1 for the highest; equals share their mean rank."""
     n = len(utilities)
     ordered = np.sort(utilities)
     below = np.searchsorted(ordered, utilities, side="left")
@@ -128,16 +128,16 @@ def ranks_of(utilities: Floats) -> Floats:
 
 
 def utilities_of(strategy: Strategy, name: str, pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """Call a strategy and hold it to its contract; raises `BadSettings` where it breaks it.
+    """Call a strategy and check its utilities; raises `BadSettings` where they break the contract.
 
-    One of yours gets arrays that it can't write to: what it changed would be what others see.
+    A user's strategy gets read-only arrays: other code reads the same ones.
     """
     is_ours = str(getattr(strategy, "__module__", "")).startswith("headrace.")
     try:
-        given = np.asarray(strategy(pool if is_ours else pool.read_only(), chance))
-        if given.dtype.kind == "c":
+        answer = np.asarray(strategy(pool if is_ours else pool.read_only(), chance))
+        if answer.dtype.kind == "c":
             raise TypeError("utilities are complex numbers")
-        utilities = given.astype(np.float64)
+        utilities = answer.astype(np.float64)
     except BadSettings:
         raise
     except Exception as error:

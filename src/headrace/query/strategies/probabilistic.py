@@ -1,4 +1,4 @@
-"""Probabilistic active learning: what labels at a place are expected to gain there."""
+"""Probabilistic active learning: the expected gain of labels at one place."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from .order import Floats, in_order, projected
 _NO_CODES = np.empty(0, dtype=np.int64)
 
 OUTCOMES_MAX = 1_000
-"""So many outcomes of several labels are gone through for a candidate; else fewer labels are."""
+"""The most outcomes enumerated per candidate; with more than that fewer labels are considered."""
 
 
 @dataclass(frozen=True)
 class McPal:
-    """What labels here are expected to better the decision, times how many events are like this.
+    """The expected gain of labels near a candidate for the decision there, times the density.
 
     Kottke, Krempl, Lang, Teschner, Spiliopoulou, "Multi-class probabilistic active learning", ECAI
     2016, the closed form of the gain for losses of 0 and 1 (`rules.quantile.gain`). The labels near
     a candidate are counted class by class, by a Gaussian kernel over the labelled examples; up to
-    `labels_max` labels are thought of at once, and `prior` labels of each class are taken for
-    granted. The density is the mean kernel over the candidates, to the power of `beta`. The
+    `labels_max` further labels are considered at once, and `prior` labels of each class are
+    assumed. The density is the mean kernel over the candidates, to the power of `beta`. The
     kernel's width is the median distance of candidates.
     """
 

@@ -1,10 +1,10 @@
-"""What a strategy that keeps state is told, and where it changes.
+"""The notifications of a strategy that keeps state, by which alone its state changes.
 
-A strategy is a callable. It keeps state if it has any of the methods of `Told` beside; then its
-attributes are that state. They are part of every snapshot, and there again after a restart; a
-replay and a rebuilt worker tell it the same. To be called changes nothing: it may be called for a
-round that asks nobody, or to score open questions again. It changes in these methods alone, so that
-how events are batched makes no difference.
+A strategy is a callable. It keeps state if it also has any of the methods of `Told`; then its
+attributes are that state. They are part of every snapshot, and are restored after a restart; a
+replay and a rebuilt worker send the same notifications. A call to the strategy itself changes
+nothing: it may be called for a round that asks about no event, or to score open questions again.
+State changes in these methods alone, so that the batching of events makes no difference.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 class Pick(NamedTuple):
     """An event that was asked because a strategy had a say.
 
-    `key` is the hash of its id, `x`, shape (d,), its features as `Pool.X` has them. `utility` is
-    what the strategy gave it, `propensity` the probability with which it was drawn. Of a mixture,
-    `by_arm` has the probability with which each of its arms alone would have had it drawn.
+    `key` is the hash of its id, `x`, shape (d,), its features as in `Pool.X`. `utility` is the
+    strategy's, `propensity` the probability with which the event was drawn. For a mixture `by_arm`
+    has the probability with which each arm alone would have drawn it.
     """
 
     key: int
@@ -31,32 +31,32 @@ class Pick(NamedTuple):
 
 
 class Told(Protocol):
-    """What a strategy may be told; each method may be there or not."""
+    """The notifications that a strategy may get; each method is optional."""
 
     def asked(self, pick: Pick) -> None:
-        """It had this event asked; those of a round come one after the other, best first."""
+        """An event was asked because of this strategy; events of a round come best first."""
 
     def labelled(self, key: int, worth: float) -> None:
-        """A label of the shard came, whoever had it asked; once for an event.
+        """A label of the shard came, whatever draw asked it; once per event.
 
-        `worth` is how little the model had expected it when it was asked, 0 to 1.
+        `worth`, 0 to 1, is how little the model had expected the label when it was asked.
         """
 
     def unanswered(self, key: int) -> None:
         """No label will come of this event."""
 
     def drifted(self) -> None:
-        """The world has changed: a drift was found."""
+        """A drift was found."""
 
     def forget_events(self) -> None:
-        """A person is erased: no feature of any event may be left. Hashes of ids may stay."""
+        """A person is erased: forget the features of all events. Hashes of ids may stay."""
 
 
 METHODS = ("asked", "labelled", "unanswered", "drifted", "forget_events")
 
 
 def keeps_state(strategy: object) -> bool:
-    """Whether a strategy wants to be told something.
+    """Whether a strategy keeps state: it has at least one of the methods of `Told`.
 
     >>> keeps_state(lambda pool, chance: pool.at)
     False
@@ -65,7 +65,7 @@ def keeps_state(strategy: object) -> bool:
 
 
 def tell(strategy: object, method: str, *arguments: Any) -> None:
-    """Call this method of the strategy, if it has it."""
-    told = getattr(strategy, method, None)
-    if told is not None:
-        told(*arguments)
+    """Call this method of the strategy, if it has one."""
+    notify = getattr(strategy, method, None)
+    if notify is not None:
+        notify(*arguments)

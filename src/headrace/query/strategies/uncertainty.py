@@ -1,4 +1,4 @@
-"""How unsure the model is of one candidate, and the strategy that does not care: `random`.
+"""How unsure the model is about one candidate, and the strategy that ignores that: `random`.
 
 Every function reads `pool.probabilities`, shape (n, k), and works row by row.
 """
@@ -18,7 +18,7 @@ from ..pool import Pool
 
 
 def random(pool: Pool, chance: Chance) -> NDArray[np.float64]:
-    """All candidates alike: the control that every other strategy has to beat."""
+    """The same utility for all candidates: the control that every other strategy has to beat."""
     return np.zeros(len(pool))
 
 
@@ -47,19 +47,19 @@ def entropy(pool: Pool, chance: Chance) -> NDArray[np.float64]:
 
 
 def entropies(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The entropy of each distribution along the last axis, in nats."""
+    """Return the entropy of each distribution along the last axis, in nats."""
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
     return np.asarray(-(p * logs).sum(axis=-1))
 
 
 @dataclass(frozen=True)
 class ExpectedCost:
-    """What a wrong prediction is expected to cost, with the prediction that costs least.
+    """The expected cost of the prediction that costs least.
 
     min over j of the sum over i of p_i C_ij (Margineantu, "Active cost-sensitive learning", IJCAI
     2005, eq. 1). `costs` has a row for each true class and a column for each predicted one, in the
-    order of `schema.classes`; classes beyond it cost 1 where they are taken for another, as all do
-    without it, which is least confidence.
+    order of `schema.classes`. For classes that it does not list every wrong prediction costs 1;
+    without `costs` that is so for all classes, which is least confidence.
 
     >>> pool = Pool(ids=["a"], keys=np.zeros(1, np.uint64), at=np.zeros(1), X=np.zeros((1, 1)),
     ...     is_category=np.zeros(1, bool), probabilities=np.array([[0.9, 0.1]]), wanted_n=1)
@@ -96,9 +96,9 @@ class ExpectedCost:
         if k == 0:
             return np.zeros(len(pool))
         costs = 1.0 - np.eye(k)
-        given = min(k, len(self.costs))
-        if given:
-            costs[:given, :given] = np.array(self.costs, dtype=np.float64)[:given, :given]
+        known_n = min(k, len(self.costs))
+        if known_n:
+            costs[:known_n, :known_n] = np.array(self.costs, dtype=np.float64)[:known_n, :known_n]
         # A sum in the order of the classes, so that a row has the same bits in any pool.
         expected = np.zeros((len(pool), k))
         for i in range(k):
