@@ -12,7 +12,7 @@ Unit: TypeAlias = Literal["s", "ms", "us", "ns"]
 
 
 class AnswersSettings(Section, frozen=True, kw_only=True):
-    """[answers]: where the fields of an answer stand. Paths are dotted, as in [input]."""
+    """[answers]: where the fields of an answer are found. Paths are dotted, as in [input]."""
 
     decoder: Annotated[
         str,
@@ -57,7 +57,7 @@ class AnswersSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_answers(answers: AnswersSettings) -> list[str]:
-    """What does not fit together in `[answers]`."""
+    """List the contradictions in `[answers]`."""
     faults = []
     if answers.status and not answers.status_ok:
         faults.append("answers.status is set; answers.status_ok must name what counts")

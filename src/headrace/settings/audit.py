@@ -1,4 +1,4 @@
-"""The section `[audit]`: whether a log is kept of who asked, answered and moved the model."""
+"""The section `[audit]`: the log of who asked, who answered and who changed the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .fields import Section, about
 
 
 class AuditSettings(Section, frozen=True, kw_only=True):
-    """[audit]: the hash-chained log of who asked, who answered, who moved the model.
+    """[audit]: the hash-chained log of who asked, who answered and who changed the model.
 
     Read at each start. See [AUDIT.md](AUDIT.md).
     """

@@ -1,4 +1,4 @@
-"""[columns]: what features are, where it is declared and not found; the faults between them."""
+"""[columns]: the kinds of features, where they are declared and not inferred."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ KINDS = ("numeric", "categorical", "text", "ignored")
 
 
 class ColumnsSettings(Section, frozen=True, kw_only=True):
-    """[columns]: what single features are, in files and logs of every kind, by the names that they
-    have in a request. What is not declared is found: from the whole column in a table (CSV,
+    """[columns]: the kinds of single features, by their names in a request, in files and logs of
+    every format. The kind of any other feature is inferred: from the whole column in a table (CSV,
     Parquet), from its values one by one in a stream. `[schema]` declares all features at once.
     """
 
@@ -49,7 +49,7 @@ class ColumnsSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_columns(columns: ColumnsSettings) -> list[str]:
-    """What `[columns]` says twice."""
+    """List the features that `[columns]` declares twice."""
     kinds_of: dict[str, list[str]] = {}
     for kind in KINDS:
         for name in getattr(columns, kind):

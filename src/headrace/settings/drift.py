@@ -28,11 +28,11 @@ DETECTORS_OF_SIGNAL = {
 DETECTORS = tuple(dict.fromkeys(name for names in DETECTORS_OF_SIGNAL.values() for name in names))
 
 ONE_BY_ONE = ("error", "surprise", "recall", "confidence", "class_mix")
-"""Signals that are numbers one after another, which a detector of your own can watch."""
+"""Signals that are one number after another; a detector of your own can watch these."""
 
 
 class WatchSettings(Section, frozen=True, kw_only=True):
-    """[[drift.watch]]: one signal and what watches it."""
+    """[[drift.watch]]: one signal and the detector that watches it."""
 
     signal: Annotated[
         Literal[
@@ -74,10 +74,10 @@ class WatchSettings(Section, frozen=True, kw_only=True):
 
 
 DEFAULT_WATCHES = (
-    # Labels alone can tell that predictions became worse: docs/DRIFT.md has the figures.
+    # Only labels show that predictions became worse: docs/DRIFT.md has the figures.
     WatchSettings(signal="error", detector="glr"),
-    # Predictions that the strategy chose are often wrong, which is no news; being wrong more often
-    # than guessed is, and all labels can tell.
+    # Events that the strategy chose are often predicted wrongly, and that is no drift; predictions
+    # that are wrong more often than was guessed are one, and every label can show it.
     WatchSettings(signal="surprise", detector="glr"),
     WatchSettings(signal="recall", detector="glr"),
     WatchSettings(signal="confidence", detector="adwin", level="warning"),
@@ -115,7 +115,7 @@ class DriftSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_drift(drift: DriftSettings) -> list[str]:
-    """Watches with a detector that there is not, or that does not fit the signal."""
+    """List the watches whose detector does not exist, or does not fit their signal."""
     faults = []
     for i, watch in enumerate(drift.watch):
         where, name = f"drift.watch[{i}]", watch.detector

@@ -1,6 +1,6 @@
 """The section `[http]`: where a run or a worker answers /metrics, /healthz and /readyz.
 
-Only what is set and whether it fits together; the server is in `adapters.metrics.serving`.
+This module has the settings and their checks; the server is in `adapters.metrics.serving`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class HttpSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_http(http: HttpSettings) -> list[str]:
-    """Faults of settings that are each well-formed alone, with their paths; empty when none.
+    """List contradictions between settings that are each valid alone, with their paths.
 
     >>> faults_of_http(HttpSettings(cert_file="tls.crt"))
     ['http.cert_file is set without http.key_file; set both or neither']
@@ -56,7 +56,7 @@ def faults_of_http(http: HttpSettings) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether what listens there can't be reached from another machine.
+    """Whether a server that listens on this host can't be reached from another machine.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "metrics")]
     [True, True, True, False, False]

@@ -8,9 +8,9 @@ from .fields import Section, Size, about
 
 
 class JoinSettings(Section, frozen=True, kw_only=True):
-    """[input.join]: a log that has the request and the response as two records, in any order. The
-    two become one record, {"request": ..., "response": ...}, into which the paths of `[input]`
-    lead. On Kafka both have to be in one partition.
+    """[input.join]: joins a request and its response that the log has as two records, in either
+    order. The result is one record, {"request": ..., "response": ...}, where the paths of `[input]`
+    start. On Kafka both have to be in one partition.
     """
 
     id: Annotated[
@@ -31,7 +31,7 @@ class JoinSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_join(join: JoinSettings, paths: dict[str, str]) -> list[str]:
-    """What does not fit together in `[input.join]`; `paths` of `[input]` that must lead somewhere.
+    """List the contradictions in `[input.join]`; `paths`: settings of `[input]` to check, by name.
 
     >>> faults_of_join(JoinSettings(id="id"), {"at": "time"})
     ['input.at is time; with input.join it must begin with request. or response.']

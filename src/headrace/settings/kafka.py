@@ -1,7 +1,7 @@
 """The sections of the worker on Kafka: `[kafka]`, the cluster, and `[worker]`, the process.
 
-Only what is set and whether it fits together. Secrets are no settings: a password is read from a
-file or from the environment by `headrace.drivers.kafka.client`, when a connection is made.
+This module has the settings and their checks. Secrets are no settings: when
+`headrace.drivers.kafka.client` connects, it reads the password from a file or the environment.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SET_HERE = {
     "max_partition_fetch_bytes": "kafka.fetch_bytes_max",
     "max_poll_records": "worker.batch_max",
 }
-"""Options of aiokafka's clients that settings of ours say, and which."""
+"""Options of aiokafka's clients that settings of ours replace, and the names of these."""
 
 DEPENDED_ON = (
     "acks",
@@ -60,7 +60,7 @@ DEPENDED_ON = (
     "check_crcs",
     "loop",
 )
-"""Options of aiokafka's clients on whose values no event being lost or asked twice depends."""
+"""Options of aiokafka's clients that, set otherwise, could lose events or ask about them twice."""
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _SERVER = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+):([0-9]{1,5})")
@@ -182,13 +182,13 @@ class KafkaSettings(Section, frozen=True, kw_only=True):
 
 
 class WorkerSettings(Section, frozen=True, kw_only=True):
-    """[worker]: what the process `headrace worker` does around the engine's parts."""
+    """[worker]: snapshots, batches, logs and the stop of each process `headrace worker`."""
 
     STATE_VERSION: ClassVar[int] = 2
 
     @staticmethod
     def upgrade_state(fields: dict[str, Any], version: int) -> dict[str, Any]:
-        """Before 2 there was `standby`."""
+        """Drop `standby`, which was a setting before version 2."""
         return {name: value for name, value in fields.items() if name != "standby"}
 
     snapshots: Annotated[
@@ -235,7 +235,7 @@ class WorkerSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of(kafka: KafkaSettings, worker: WorkerSettings) -> list[str]:
-    """Faults of settings that are each well-formed alone, with their paths; empty when none.
+    """List contradictions between settings that are each valid alone, with their paths.
 
     >>> faults_of(KafkaSettings(servers=["kafka-1:9092"]), WorkerSettings())
     ['kafka.servers names kafka-1:9092, which is not on loopback, and kafka.tls is false; set tls
@@ -248,7 +248,7 @@ def faults_of(kafka: KafkaSettings, worker: WorkerSettings) -> list[str]:
 
 
 def faults_of_kafka(kafka: KafkaSettings) -> list[str]:
-    """Those of `[kafka]` alone."""
+    """List the faults of `[kafka]` alone."""
     return [
         *_faults_of_servers(kafka.servers),
         *_faults_of_names(kafka),
@@ -259,7 +259,7 @@ def faults_of_kafka(kafka: KafkaSettings) -> list[str]:
 
 
 def is_loopback(server: str) -> bool:
-    """Whether `host:port` never leaves this machine.
+    """Whether a connection to `host:port` stays within this machine.
 
     >>> [is_loopback(s) for s in ("localhost:9092", "127.0.0.1:9092", "[::1]:9092", "kafka:9092")]
     [True, True, True, False]
@@ -274,21 +274,23 @@ def is_loopback(server: str) -> bool:
 
 
 def beyond_loopback(kafka: KafkaSettings) -> list[str]:
-    """The servers, of those that are well-formed, that are not on loopback; in their order."""
-    return [one for one in kafka.servers if _SERVER.fullmatch(one) and not is_loopback(one)]
+    """The well-formed servers that are not on loopback, in the order of the settings."""
+    return [
+        server for server in kafka.servers if _SERVER.fullmatch(server) and not is_loopback(server)
+    ]
 
 
 def _faults_of_servers(servers: list[str]) -> list[str]:
     faults = [] if servers else ["kafka.servers is empty; name a broker as host:port"]
     for i, server in enumerate(servers):
-        found = _SERVER.fullmatch(server)
-        if found is None or not 0 < int(found[2]) < 1 << 16:
+        match = _SERVER.fullmatch(server)
+        if match is None or not 0 < int(match[2]) < 1 << 16:
             faults.append(f"kafka.servers[{i}] is {server!r}; must be host:port")
     return faults
 
 
 def _faults_of_names(kafka: KafkaSettings) -> list[str]:
-    """Names that Kafka would refuse; it takes `a.b` and `a_b` for the same name in its metrics."""
+    """List the names that Kafka would refuse; its metrics can't tell `a.b` from `a_b`."""
     faults = []
     for setting in ("group", *TOPICS):
         name = getattr(kafka, setting)
@@ -353,7 +355,7 @@ def _faults_of_sasl(kafka: KafkaSettings) -> list[str]:
 
 
 def _faults_of_options(kafka: KafkaSettings) -> list[str]:
-    """Options that are ours. Whether aiokafka knows the others is seen where it is installed."""
+    """List the options that Headrace sets itself; `drivers.kafka.options` finds unknown ones."""
     faults = []
     for name in kafka.options:
         if name in SET_HERE:

@@ -9,13 +9,13 @@ from msgspec import Meta, field
 from .fields import Few, Seconds, Section, Size, about
 
 CONFIDENCE = 0.9
-"""`label.confidence` where it is not set."""
+"""The value of `label.confidence` where it is not set."""
 
 EXPERTS_MAX = 100
 
 
 class LabelSettings(Section, frozen=True, kw_only=True):
-    """[label]: requests and answers."""
+    """[label]: requests and answers, and how answers become a label."""
 
     consensus: Annotated[
         Literal["majority", "dawid_skene"],
@@ -100,7 +100,7 @@ class LabelSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_label(label: LabelSettings) -> list[str]:
-    """What contradicts itself in [label]."""
+    """List the contradictions in `[label]`."""
     faults = []
     if label.answers_max < label.answers_wanted:
         faults.append(
@@ -138,5 +138,5 @@ def confidence_of(label: LabelSettings) -> float:
 
 
 def sure_of(label: LabelSettings) -> float:
-    """A label that is less probable is asked again; 0 where none is."""
+    """The probability of a label below which it is asked again; 0 where no label is."""
     return confidence_of(label) if label.unsure == "asked" else 0.0

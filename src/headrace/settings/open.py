@@ -1,4 +1,4 @@
-"""[query.open]: what becomes of open questions when the model moves; a part of `settings.query`."""
+"""[query.open]: what happens to open questions when the model changes; part of `settings.query`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .fields import Count, Section, about
 class OpenSettings(Section, frozen=True, kw_only=True):
     """[query.open]: questions that wait for an answer while the model learns (docs/ASKING.md).
 
-    What was drawn blindly stays as it is, whatever is set.
+    Questions that were drawn blindly stay as they are, whatever is set.
     """
 
     rescored: Annotated[
@@ -33,7 +33,7 @@ class OpenSettings(Section, frozen=True, kw_only=True):
 
 
 def faults_of_open(settings: OpenSettings, strategy: str) -> list[str]:
-    """Faults between settings of this section, and with the strategy."""
+    """List contradictions between these settings, and with the strategy."""
     faults = []
     if settings.rescored == "kept" and settings != OpenSettings():
         faults.append(

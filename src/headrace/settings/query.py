@@ -12,13 +12,13 @@ from .fields import Count, CountOrNone, Positive, Seconds, Section, Share, about
 from .open import OpenSettings, faults_of_open
 
 ROUND_EVERY_N = 50
-"""Events from one round to the next where no setting says when."""
+"""Events from one round to the next where the settings have no schedule."""
 
 
 def dearest_price(
     price: float, by_class: Mapping[str, float], by_annotator: Mapping[str, float]
 ) -> float:
-    """What a label costs of the dearest class, by the dearest annotator.
+    """What a label of the dearest class by the dearest annotator costs.
 
     >>> dearest_price(1.0, {"fraud": 3.0}, {"ada": 2.0})
     6.0
@@ -27,7 +27,7 @@ def dearest_price(
 
 
 class BudgetSettings(Section, frozen=True, kw_only=True):
-    """[query.budget]: how many labels may be asked. All that are set hold at once."""
+    """[query.budget]: how many labels may be asked. All limits that are set hold at once."""
 
     share: Annotated[Share | None, about("Labels per event.")] = None
     per_hour: Annotated[Positive | None, about("Labels per hour of event time.")] = None
@@ -96,18 +96,18 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
 
     @property
     def is_total(self) -> bool:
-        """Whether something is limited once and for all."""
+        """Whether labels or money are limited once for the whole run."""
         return self.cap is not None or self.money is not None
 
     @property
     def dearest_price(self) -> float:
-        """What a label costs at most, by its class, who answers and how doubtful it is."""
+        """The highest price of a label, over classes, annotators and doubt."""
         prices = self.price, self.price_by_class, self.price_by_annotator
         return dearest_price(*prices) * self.price_doubt
 
     @property
     def limits(self) -> dict[str, float]:
-        """What limits the labels, of those that are set."""
+        """The limits that are set, by name."""
         named = {
             "share": self.share,
             "per_hour": self.per_hour,
@@ -119,7 +119,7 @@ class BudgetSettings(Section, frozen=True, kw_only=True):
 
 
 class RoundSettings(Section, frozen=True, kw_only=True):
-    """[query.rounds]: when the strategy chooses among many, and after a drift."""
+    """[query.rounds]: when the strategy chooses among many events; the round after a drift."""
 
     every_n: Annotated[
         Count | None,
@@ -137,7 +137,7 @@ class RoundSettings(Section, frozen=True, kw_only=True):
 
     @property
     def regular_n(self) -> int | None:
-        """Events from one regular round to the next; none where they go by time alone."""
+        """Events from one regular round to the next; None where rounds go by time alone."""
         return self.every_n if self.is_scheduled else ROUND_EVERY_N
 
 
@@ -159,7 +159,7 @@ class ArrivalSettings(Section, frozen=True, kw_only=True):
 
 
 class WorkflowSettings(Section, frozen=True, kw_only=True):
-    """[query.workflow]: how rounds and annotators take turns; with `query.ask` rounds."""
+    """[query.workflow]: how rounds and annotators take turns, where events are asked in rounds."""
 
     kind: Annotated[
         Literal["parallel", "sequential", "hybrid", "adaptive"],
@@ -188,9 +188,10 @@ class WorkflowSettings(Section, frozen=True, kw_only=True):
 
 
 class QuotaSettings(Section, frozen=True, kw_only=True):
-    """[query.quotas]: the least labels of each class and of each slice among the latest ones.
+    """[query.quotas]: the least number of labels of each class and slice among the latest labels.
 
-    What is short of its quota is preferred. `[query.slices]` names the slices.
+    Events that are likely to be of a class or slice short of its quota are preferred.
+    `[query.slices]` names the slices.
     """
 
     per_class_n: Annotated[
@@ -218,10 +219,10 @@ class QuotaSettings(Section, frozen=True, kw_only=True):
 
 
 class DuplicateSettings(Section, frozen=True, kw_only=True):
-    """[query.duplicates]: events like those that were asked, which nothing but the blind draw asks.
+    """[query.duplicates]: events like those already asked about, which only the blind draw may ask.
 
-    The distance is the root of the mean over the features of squared differences: numbers in
-    deviations of what was asked, categories that differ are 1 apart.
+    The distance is the root of the mean of the squared differences over all features. Numbers are
+    measured in deviations of the events asked about; categories that differ are 1 apart.
     """
 
     distance: Annotated[
@@ -322,14 +323,14 @@ STRATEGIES_BY_ROW = ("random", "least_confidence", "margin", "entropy")
 
 
 def asks_on_arrival(query: QuerySettings, is_by_row: bool) -> bool:
-    """Whether events are asked on arrival; `is_by_row`: the strategy is known to look at each event
+    """Whether events are asked on arrival; `is_by_row`: whether the strategy looks at each event
     alone."""
     is_open = query.ask == "auto" and not query.rounds.is_scheduled
     return query.ask == "arrival" or (is_open and is_by_row)
 
 
 SLICES_MAX = 50
-"""Each is looked at for every event."""
+"""The most slices: each is evaluated for every event."""
 
 
 def _faults_of_quotas(query: QuerySettings) -> list[str]:
@@ -362,7 +363,7 @@ def _faults_of_quotas(query: QuerySettings) -> list[str]:
 
 
 def faults_of_query(query: QuerySettings, window_n: int) -> list[str]:
-    """Faults between settings of this section, and with the length of the window."""
+    """List contradictions between these settings, and with the window's length in events."""
     faults = _faults_of_quotas(query) + faults_of_open(query.open, query.strategy)
     budget, rounds = query.budget, query.rounds
     if not budget.limits:

@@ -1,7 +1,7 @@
-"""How a broker of messages is reached, Redis or RabbitMQ, and the section `[queue]` that reads one.
+"""How Redis or RabbitMQ is reached, and the section `[queue]` for events that are read there.
 
-Only what is set. Secrets are no settings: a password is read from a file or from the environment by
-`adapters.brokers.address`, when a connection is made.
+This module has the settings alone. Secrets are no settings: `adapters.brokers.address` reads the
+password from a file or the environment when it connects.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Batch = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class ConnectionSettings(Section, frozen=True, kw_only=True):
-    """What every connection to a broker needs beside its address."""
+    """What a connection to a broker needs beside its address."""
 
     ca_file: Annotated[
         str,
@@ -75,7 +75,7 @@ class QueueSettings(ConnectionSettings, frozen=True, kw_only=True):
 
 
 def faults_of_secrets(bridges: dict[str, dict[str, Any]]) -> list[str]:
-    """URLs with a password among the settings of bridges, which are written down with a run.
+    """List the URLs of bridges that hold a password, since the settings are stored with the run.
 
     >>> faults_of_secrets({"team": {"url": "redis://eva:secret@events:6379"}})
     ['bridges.team.url holds a password, which is written down with the settings of a run; put it

@@ -17,7 +17,7 @@ Days: TypeAlias = Annotated[int, Meta(ge=1, le=36_500)]
 class RetentionSettings(Section, frozen=True, kw_only=True):
     """[retention]: who events are about, and how long they are kept. See [ERASURE.md](ERASURE.md).
 
-    All of it may change from one start to the next.
+    All of these settings may change from one start to the next.
     """
 
     subject: Annotated[
@@ -54,14 +54,14 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
 
     @property
     def kept_examples_days(self) -> int | None:
-        """How long examples are kept."""
+        """The days that examples are kept; None: they are bounded by number alone."""
         return self.days if self.examples_days is None else self.examples_days
 
 
 def faults_of_retention(
     retention: RetentionSettings, label: LabelSettings, window_s: float | None, model: str
 ) -> list[str]:
-    """Faults between how long things are kept and how long they are needed."""
+    """List contradictions between how long things are kept and how long they are needed."""
     faults, days = [], retention.days
     if days is not None and days * DAY_S <= label.deadline_s:
         faults.append(

@@ -1,4 +1,4 @@
-"""The section `[sealing]`: whether requests and answers at rest are sealed, and by which keys."""
+"""The section `[sealing]`: whether stored requests and answers are sealed, and by which keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .fields import Section, about
 
 
 class SealingSettings(Section, frozen=True, kw_only=True):
-    """[sealing]: requests and answers at rest, sealed. See [PRIVACY.md](PRIVACY.md)."""
+    """[sealing]: encryption of the stored requests and answers. See [PRIVACY.md](PRIVACY.md)."""
 
     keys_file: Annotated[
         str,

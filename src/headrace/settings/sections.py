@@ -1,10 +1,9 @@
 """The whole configuration as frozen structs: `load` reads TOML, `parse` takes a mapping.
 
-What a section is made of is told here (`[columns]` in `settings.columns`, `[query]` in
-`settings.query`, `[label]` in `settings.label`, `[drift]` in `settings.drift`, those of the worker
-in `settings.kafka`, `[http]` in `settings.http`, `[privacy]` in `settings.privacy`), how one is
-read from a mapping in `settings.reading`.
-docs/SETTINGS.md is generated from this module: the description beside a field is its reference.
+The sections without a module of their own are defined here; each other section is in the module
+of its name (`[label]` in `settings.label`), and `[worker]` is in `settings.kafka`.
+`settings.reading` builds a section from a mapping.
+docs/SETTINGS.md is generated from these modules: the description beside a field is its reference.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ from .reading import section_of
 from .retention import RetentionSettings, faults_of_retention
 from .sealing import SealingSettings
 
-# Of other modules; to be imported from here like the sections below.
+# Defined in other modules; exported here beside the sections below.
 __all__ = [
     "AnswersSettings",
     "BudgetSettings",
@@ -65,7 +64,7 @@ __all__ = [
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 COMPARED_MIN = 10
-"""Fewer control labels than this decide nothing between two models, and the champion stays."""
+"""The least control labels that decide between two models; with fewer the champion stays."""
 
 
 class InputSettings(Section, frozen=True, kw_only=True):
@@ -241,7 +240,7 @@ class ObserveSettings(Section, frozen=True, kw_only=True):
 
 
 class LearnSettings(Section, frozen=True, kw_only=True):
-    """[learn]: what is done with each label."""
+    """[learn]: how labels are remembered, and how models are retrained and adopted."""
 
     memory_n: Annotated[Size, about("Labelled examples kept for retraining.")] = 2_000
     half_life_s: Annotated[
@@ -333,12 +332,12 @@ class EvaluationSettings(Section, frozen=True, kw_only=True):
 
     @property
     def anytime_min(self) -> float | None:
-        """`propensity_min` where the interval is to hold at all times."""
+        """`propensity_min` if `interval` is `anytime`, else None."""
         return self.propensity_min if self.interval == "anytime" else None
 
 
 class RunSettings(Section, frozen=True, kw_only=True):
-    """[run]: what the embedded driver does around the engine."""
+    """[run]: snapshots and ticks of `headrace run`."""
 
     snapshot_every_n: Annotated[Count, about("Events between two snapshots.")] = 20_000
     snapshots_kept: Annotated[Few, about("Snapshots kept; older ones are removed.")] = 2
@@ -387,12 +386,12 @@ class Settings(Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Settings:
-    """Read a TOML file; keys are found from its folder.
+    """Read a TOML file; relative paths of key files start from its folder.
 
-    Raises `BadSettings` with every fault, `BadInput` if it is not TOML.
+    Raises `BadSettings` with every fault, `BadInput` if the file can't be read or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # editors of Windows write the mark
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -411,7 +410,7 @@ def load(path: Path) -> Settings:
 
 
 def load_for_kafka(path: Path) -> Settings:
-    """As `load`; relative paths in `[kafka]` and `[worker]` go from the folder of the file."""
+    """Read as `load` does; relative paths in `[kafka]` and `[worker]` start from the folder too."""
     settings, folder = load(path), path.parent
     kafka, worker = settings.kafka, settings.worker
     files = {
@@ -425,7 +424,7 @@ def load_for_kafka(path: Path) -> Settings:
 
 
 def parse(raw: dict[str, Any]) -> Settings:
-    """Settings from a mapping as TOML gives it.
+    """Build the settings from a parsed TOML file. Raises `BadSettings` with every fault.
 
     >>> parse({"sed": 3, "query": {"budget": {"share": 2}}})
     Traceback (most recent call last):
@@ -442,7 +441,7 @@ def parse(raw: dict[str, Any]) -> Settings:
 
 
 def check(settings: Settings) -> list[str]:
-    """Faults between settings that are each well-formed alone; empty when there are none."""
+    """List contradictions between settings that are each valid alone; empty when there are none."""
     faults = faults_of_query(settings.query, settings.observe.window_n)
     faults += faults_of_slices(settings.query.slices, dict(settings.schema.features))
     faults += faults_of_label(settings.label)
