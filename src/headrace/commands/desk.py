@@ -214,6 +214,7 @@ class JoinedRun:
         return list(self._settings.schema.classes)
 
     def open_round(self, labels_n: int | None, reason: str, key: str, by: str) -> bool:
+        """Order a round of at most `labels_n` labels; False if `key` was ordered before."""
         order = RoundOrdered(at=time.time(), labels_n=labels_n, key=key, reason=reason, by=by)
         try:
             with self._turn:

@@ -143,20 +143,20 @@ def _erase_from_run(arguments: argparse.Namespace, ids: list[str]) -> int:
         key=f"{time.time_ns():x}-{os.getpid()}",
     )
     lines = Lines([order], settings, load_privacy(settings.privacy))
-    found = _look_up(state, lines)
-    if not (found.is_any or lines.ids or found.missing):
+    traces = _look_up(state, lines)
+    if not (traces.is_any or lines.ids or traces.missing):
         # An order makes the run begin anew: none is placed for a name that is nowhere.
         sys.stdout.write("erased: nothing was found\n")
         return EXIT_NOTHING
     event_ids = tuple(sorted(lines.ids))
-    order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=found.is_learned)
+    order = msgspec.structs.replace(order, event_ids=event_ids, is_learned=traces.is_learned)
     place_erasure(state, order)
     Acts(state / FOLDER).record("erasure_ordered", key=order.key)
     done = _carry_order_out(state, settings, order.key, arguments.wait)
     if done is None:
         sys.stdout.write("ordered; not carried out yet: the run does it, or its next start\n")
         return EXIT_LATER
-    return _report_erasure(state, lines, done, found, is_wiping=arguments.inputs)
+    return _report_erasure(state, lines, done, traces, is_wiping=arguments.inputs)
 
 
 def _read_ids(path: Path | None) -> list[str]:
@@ -175,24 +175,24 @@ def _requests_of(state: Path) -> Path:
 
 def _look_up(state: Path, lines: Lines) -> Found:
     """Look a person up in the logs and outputs of a run; `lines` notes the ids of their events."""
-    found = Found()
+    traces = Found()
     with closing(Journal(state / "journal", is_read_only=True)) as journal:
         sources = sources_of(state, journal)
     for source in sources:
         if source.kind == "events":
             if source.path.exists():
-                found.is_any |= bool(stretches_in(source.path, lines, source.kind))
+                traces.is_any |= bool(stretches_in(source.path, lines, source.kind))
             else:
-                found.missing.append(source.path)
+                traces.missing.append(source.path)
     lines.learn_words()
     for path in (state / "decisions.jsonl", state / "rejects.jsonl"):
         for piece in pieces_of(path) if path.exists() else ():
             for _, line in piece:
                 if not line.isspace() and lines.of_output(line):
-                    found.is_any = True
-                    found.is_learned |= b'"type":"LabelSettled"' in line
+                    traces.is_any = True
+                    traces.is_learned |= b'"type":"LabelSettled"' in line
     lines.learn_words()
-    return found
+    return traces
 
 
 def _carry_order_out(state: Path, settings: Settings, key: str, wait_s: float) -> Erased | None:

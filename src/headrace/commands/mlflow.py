@@ -171,15 +171,15 @@ class Tracker:
         schema = learner.schema
         assert isinstance(schema, Schema)
         model = ScoringModel.of(settings, schema, learner, version.calibration)
-        said: dict[str, int | str] = {NAME_SAID: settings.model.name}
+        header: dict[str, int | str] = {NAME_SAID: settings.model.name}
         if settings.model.options:
-            said[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
+            header[OPTIONS_SAID] = msgspec.json.encode(settings.model.options).decode()
         return seal_snapshot(
             model.freeze(),
             stream=settings.stream,
             series=SERIES,
             seq=version.number,
-            said=said,
+            said=header,
             keys=self.tracked.keys(),
         )
 

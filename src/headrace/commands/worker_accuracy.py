@@ -131,10 +131,10 @@ class SavedAccuracy(Accuracy):
         if self._workers is None:
             self._workers = TrackedWorkers(self._settings, self._note)
         self._workers.look()
-        found = None if self._workers.report is None else self._workers.report.estimates.accuracy
-        if found is None or found.accuracy is None or found.low is None or found.high is None:
+        latest = None if self._workers.report is None else self._workers.report.estimates.accuracy
+        if latest is None or latest.accuracy is None or latest.low is None or latest.high is None:
             return None
-        return Estimated(found.accuracy, found.low, found.high, found.labels_n)
+        return Estimated(latest.accuracy, latest.low, latest.high, latest.labels_n)
 
 
 def accuracy_in(text: str) -> Estimated | None:

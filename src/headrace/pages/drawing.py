@@ -186,6 +186,7 @@ def keep_apart(xs: Floats, limits: tuple[float, float], parts_n: int = 350) -> F
 
 
 def paint_curve(axes: Axes, columns: list[Floats], look: dict[str, Any]) -> Artist:
+    """Draw a line from `columns_of`, shaded between low and high; return it for the legend."""
     xs, ys = columns[:2]
     if len(columns) == 4:
         i = thin_rows(columns[2:], POINTS_MAX)
@@ -244,6 +245,7 @@ def paint_marks(axes: Axes, marks: Sequence[tuple[float, str]]) -> None:
 
 
 def paint_bar(axes: Axes, i: int, bar: Bar, colour: str, percent_x: bool) -> None:
+    """Draw a bar in row i with its interval and its value; a dash if the value is not finite."""
     if not abs(bar.value) < VALUE_MAX:
         axes.annotate("–", (0, i), (6, 0), textcoords="offset points", va="center")
         return
@@ -283,6 +285,7 @@ def paint_strip(axes: Axes, i: int, xs: Floats, ys: Floats) -> None:
 def paint_x_axis(
     axes: Axes, limits: tuple[float, float], label: str, *, time_x: bool, percent_x: bool = False
 ) -> None:
+    """Set limits, label and ticks of the x axis: dates with `time_x`, shares with `percent_x`."""
     axes.set_xlim(*limits)
     axes.set_xlabel(shorten_text(label, 80))
     axes.xaxis.set_major_formatter(lambda v, _: format_tick(v, percent_x))

@@ -86,7 +86,7 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
     """The settings of both engines, but for the strategy; docs/DEMO.md gives the reasons."""
     classes = sorted({label: True for _, label in _read_pictures()})
     by_default = DriftSettings().watch
-    kept = [w for w in by_default if (w.signal, w.detector) != ("features", "psi")]
+    watches = [w for w in by_default if (w.signal, w.detector) != ("features", "psi")]
     return Settings(
         stream="demo",
         seed=seed,
@@ -99,7 +99,7 @@ def settings_of(strategy: str, events_n: int, seed: int) -> Settings:
         drift=DriftSettings(
             check_every_n=250,
             window_n=250,
-            watch=(*kept, WatchSettings(signal="features", detector="psi", level="drift")),
+            watch=(*watches, WatchSettings(signal="features", detector="psi", level="drift")),
         ),
         evaluation=EvaluationSettings(window_n=events_n // 8),
     )

@@ -89,12 +89,12 @@ _NUMBERS = ("partitions", "copies", "records")
 
 
 def _make_row(state: TopicState) -> tuple[str, ...]:
-    topic, found = state.topic, state.found
-    if found is None:
+    topic, known = state.topic, state.found
+    if known is None:
         return (topic.name, "", "", "", "", state.word, topic.holds)
-    kept_s = find_retention(found)
-    kept_told = (
-        "hidden" if found.rules is None else "for ever" if kept_s is None else format_span(kept_s)
+    kept_s = find_retention(known)
+    kept_for = (
+        "hidden" if known.rules is None else "for ever" if kept_s is None else format_span(kept_s)
     )
-    counted = (str(found.partitions_n), str(found.replication), kept_told, f"{found.records_n:,}")
+    counted = (str(known.partitions_n), str(known.replication), kept_for, f"{known.records_n:,}")
     return (topic.name, *counted, state.word, topic.holds)

@@ -76,8 +76,8 @@ def show_pilot(pilot: Pilot, console: Console) -> None:
         f"{len(pilot.classes)} classes. Model {pilot.settings.model.name}, {pilot.seeds_n} seeds"
         f"{'' if varies else _describe_latency(pilot, pilot.rows[0].latency)}.",
     )
-    for what, told in pilot.reading.rows[:1]:
-        console.print(f"{what} {told}")
+    for role, columns in pilot.reading.rows[:1]:
+        console.print(f"{role} {columns}")
     shown = RichTable(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
     for name in ("budget", *(("latency",) if varies else ()), "strategy", "accuracy, %", "kappa",
                  "labels", "minus random", "labels saved"):  # fmt: skip
