@@ -46,29 +46,30 @@ class WatchSettings(Section, frozen=True, kw_only=True):
             "inputs",
         ],
         about(
-            "With labels: `error` of those drawn at random, `surprise` of all that judge (wrong, "
-            "less the chance of it guessed on arrival), `recall` of each class. Without: "
-            "`confidence` of each prediction, `expected_accuracy` (its mean, recalibrated), "
-            "`class_mix` (the predicted class), each of the `features`, or all `inputs` together."
+            "Signals that need labels: `error` (of labels drawn at random), `surprise` (of all "
+            "labels that judge: being wrong, less the chance of it guessed on arrival), `recall` "
+            "(of each class). Signals without labels: `confidence` (of each prediction), "
+            "`expected_accuracy` (the mean confidence, recalibrated), `class_mix` (the predicted "
+            "classes), `features` (each alone), `inputs` (all features together)."
         ),
     ]
     detector: Annotated[
         str,
         about(
-            "For single numbers `glr`, one of river's (`adwin`, `page_hinkley`, `kswin`, `ddm`, "
-            "`eddm`, `hddm_a`, `hddm_w`, `fhddm`), `module:attribute` that makes one of yours, or "
-            "the name of an entry point of `headrace.detectors`; for windows `psi`, `ks`, `welch`, "
-            "`domain_classifier`."
+            "For signals of single numbers: `glr`, one of river's (`adwin`, `page_hinkley`, "
+            "`kswin`, `ddm`, `eddm`, `hddm_a`, `hddm_w`, `fhddm`), `module:attribute` that makes a "
+            "detector of your own, or the name of an entry point in `headrace.detectors`. For "
+            "signals of windows: `psi`, `ks`, `welch`, `domain_classifier`."
         ),
     ]
     level: Annotated[
-        Literal["warning", "drift"], about("The highest level this watch may raise.")
+        Literal["warning", "drift"], about("The highest drift level that this watch may raise.")
     ] = "drift"
     options: Annotated[
         dict[str, float],
         about(
-            "Arguments of the detector, or `threshold` of a windowed test. What they say goes "
-            "before what `false_alarm_every_n` would make of it."
+            "Arguments of the detector, or `threshold` of a windowed test. They override the value "
+            "that follows from `false_alarm_every_n`."
         ),
     ] = field(default_factory=dict)
 
@@ -95,20 +96,20 @@ class DriftSettings(Section, frozen=True, kw_only=True):
     false_alarm_every_n: Annotated[
         Count,
         about(
-            "At most one false DRIFT in so many events, of all watches together: their lines "
-            "follow from it, but for what `options` say and for river's detectors other than "
-            "`adwin`, which have lines of their own."
+            "Events in which all watches together raise at most one false DRIFT. The lines of the "
+            "watches follow from it, except where `options` sets them, and for river's detectors "
+            "other than `adwin`, which have lines of their own."
         ),
     ] = 10_000
-    check_every_n: Annotated[Count, about("Windowed tests are made every so many events.")] = 500
+    check_every_n: Annotated[Count, about("Events from one windowed test to the next.")] = 500
     window_n: Annotated[
-        Count, about("The newest so many events are compared with a sample of those before.")
+        Count, about("How many of the newest events are compared with a sample of those before.")
     ] = 500
-    agree_n: Annotated[Count, about("So many signals at WARNING at once make a DRIFT.")] = 3
+    agree_n: Annotated[Count, about("How many signals at WARNING at once make a DRIFT.")] = 3
     hold_n: Annotated[
         Count, about("Events for which a level holds after its last alarm, before it falls.")
     ] = 1_000
-    features_max: Annotated[Count, about("Only the first so many features are tested.")] = 50
+    features_max: Annotated[Count, about("Only this many features are tested, the first.")] = 50
     watch: Annotated[tuple[WatchSettings, ...], about("The watches; replaces the default.")] = (
         DEFAULT_WATCHES
     )

@@ -19,8 +19,8 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     host: Annotated[
         str,
         about(
-            "Address to listen on. Anything but loopback should have `cert_file`; without, what it "
-            "serves can be read by everybody who reaches the port, and a warning says so."
+            "Address to listen on. For any address but loopback, set `cert_file`: without it "
+            "everybody who reaches the port can read what is served, and a warning says so."
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -28,14 +28,14 @@ class HttpSettings(Section, frozen=True, kw_only=True):
     ] = 0
     cert_file: Annotated[
         str,
-        about("PEM file of our certificate and its chain; with it, TLS 1.2 or later is spoken."),
+        about("PEM file with our certificate and its chain; turns on TLS, 1.2 or later."),
     ] = ""
-    key_file: Annotated[str, about("PEM file of its key.")] = ""
+    key_file: Annotated[str, about("PEM file with the private key of that certificate.")] = ""
     client_ca_file: Annotated[
         str,
         about(
-            "PEM file of the authorities whose certificates a client has to show one of; empty: "
-            "nobody has to. It holds for the probes as well."
+            "PEM file of the authorities that sign clients' certificates: a client has to show a "
+            "certificate of one of them, health probes too. Empty: no client has to."
         ),
     ] = ""
 

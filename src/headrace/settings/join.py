@@ -16,16 +16,16 @@ class JoinSettings(Section, frozen=True, kw_only=True):
     id: Annotated[
         str, about("Path of the id that the two records share. Empty: nothing is joined.")
     ] = ""
-    type: Annotated[str, about("Path of what says which of the two a record is.")] = "type"
+    type: Annotated[str, about("Path of the field that tells request and response.")] = "type"
     request: Annotated[
-        str, about("What stands there in a request, or behind the last dot of it.")
+        str, about("The value of that field in a request, or the part after the value's last dot.")
     ] = "request"
-    response: Annotated[str, about("The same in a response.")] = "response"
+    response: Annotated[str, about("The value of that field in a response, likewise.")] = "response"
     wait_n: Annotated[
         Size,
         about(
-            "A record waits for its other half until so many records came after it, and is then "
-            "rejected as `not_joined`."
+            "How many records may follow a record before its other half comes; after that the "
+            "record is rejected as `not_joined`."
         ),
     ] = 10_000
 

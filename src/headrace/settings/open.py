@@ -18,17 +18,18 @@ class OpenSettings(Section, frozen=True, kw_only=True):
     rescored: Annotated[
         Literal["kept", "demoted", "withdrawn"],
         about(
-            "`kept`: they stay as they were asked. `demoted`: requests have a priority, which "
-            "follows the model. `withdrawn`: and those are taken back that it no longer needs. "
-            "With the latter two only blind draws judge the model."
+            "`kept`: open questions stay as they were asked. `demoted`: requests have a priority, "
+            "which changes with the model. `withdrawn`: that too, and questions that the model no "
+            "longer needs are withdrawn. With `demoted` and `withdrawn` only blind draws judge the "
+            "model."
         ),
     ] = "kept"
     every_n: Annotated[
-        Count, about("Events from one look at them to the next, if the model has learned since.")
+        Count, about("Events from one check of them to the next, if the model has learned since.")
     ] = 50
     worth: Annotated[
         Annotated[float, Meta(gt=0, lt=1)],
-        about("The part of the latest events that a question must be more useful than, to stay."),
+        about("To stay, a question must be more useful than this share of the latest events."),
     ] = 0.5
 
 

@@ -30,25 +30,26 @@ class PrivacySettings(Section, frozen=True, kw_only=True):
     features: Annotated[
         dict[str, str] | None,
         about(
-            "The features that requests show, each with how: `keep`, `mask` (a fixed text), "
-            "`mask:K` (all but the last K characters), `hash` (HMAC-SHA-256 by the key in "
-            "`key_file`), `round:STEP` (a number, to the nearest multiple). Any other feature is "
-            "left out. Empty: none is shown. Without it requests show all."
+            "The features that requests show, and how: `keep`, `mask` (a fixed text instead), "
+            "`mask:K` (all but the last K characters are masked), `hash` (HMAC-SHA-256 with the "
+            "key in `key_file`), `round:STEP` (a number, to the nearest multiple of STEP). All "
+            "other features are left out; an empty table shows none. Not set: requests show all "
+            "features."
         ),
     ] = None
     key_file: Annotated[
         str,
         about(
-            "File of the key that `hash` needs, of 32 characters at least. A relative path goes "
-            "from the folder of the settings' file."
+            "File with the key that `hash` needs, of at least 32 characters. A relative path "
+            "starts from the folder of the settings file."
         ),
     ] = ""
     event_id: Annotated[
-        Literal["shown", "hashed"], about("What requests and rejections say of an event's id.")
+        Literal["shown", "hashed"], about("How requests and rejections show an event's id.")
     ] = "shown"
     key: Annotated[
         Literal["left out", "shown", "hashed"],
-        about("What requests say of an event's key (`input.key`), where `features` is set."),
+        about("How requests show an event's key (`input.key`), where `features` is set."),
     ] = "left out"
 
     @property

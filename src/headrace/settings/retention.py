@@ -23,32 +23,32 @@ class RetentionSettings(Section, frozen=True, kw_only=True):
     subject: Annotated[
         str,
         about(
-            "What names the person that an event is about, for `headrace erase`: `key` (the path "
-            "is `input.key`), `id`, or the name of a feature. It may change from one start to the "
-            "next."
+            "What identifies the person that an event is about, for `headrace erase`: `key` (its "
+            "path is `input.key`), `id`, or the name of a feature."
         ),
     ] = "key"
     days: Annotated[
         Days | None,
         about(
-            "No event is kept longer after it happened, nor what was asked, answered and decided "
+            "Days after which an event is forgotten, with all that was asked, answered and decided "
             "about it: in memory, in the files of the run and in the memories of its bridges and "
-            "desks, by the clock of the stream. On Kafka in memory, in snapshots and memories of "
-            "bridges, by the clock of the desks' log. None: bounded by number alone."
+            "desks, by the clock of the stream. On Kafka: in memory, in snapshots and in the "
+            "memories of bridges, by the clock of the desks' log. None: only numbers limit what is "
+            "kept."
         ),
     ] = None
     examples_days: Annotated[
         Days | None,
         about(
-            "The same of labelled examples in memory, from which models are made anew, and of the "
-            "evidence of a committee. None: as `days`."
+            "The same for labelled examples in memory, from which models are made anew, and for "
+            "the evidence of a committee. None: as `days`."
         ),
     ] = None
     unlearns: Annotated[
         bool,
         about(
             "Whenever examples are forgotten by their age, make the models anew from those that "
-            "are left. Without, a river model keeps what it has learned, in its sums."
+            "are left. If false, a river model keeps in its sums what it has learned."
         ),
     ] = False
 

@@ -13,8 +13,9 @@ class SealingSettings(Section, frozen=True, kw_only=True):
     keys_file: Annotated[
         str,
         about(
-            "File of keys, one a line, of 32 characters at least: the first seals, all open. "
-            "Whether it is set holds for the life of a run; which keys are in it may change. A "
-            "relative path goes from the folder of the settings' file. Empty: nothing is sealed."
+            "File of keys, one per line, each of at least 32 characters: the first one seals, and "
+            "any of them opens. Whether this is set holds for the life of a run; the keys in the "
+            "file may change. A relative path starts from the folder of the settings file. Empty: "
+            "nothing is sealed."
         ),
     ] = ""
